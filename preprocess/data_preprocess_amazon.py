@@ -1,0 +1,78 @@
+"""Amazon Reviews 2018 -> dataset folder and UniRec files, by the published recipe unless told otherwise.
+
+    python preprocess/data_preprocess_amazon.py --tokenizer_path snap/base/SmolLM2-135M-Instruct
+
+Reads `<dataset_full_name>_5.json.gz` and `meta_<dataset_full_name>.json.gz` in `--data_path`. The recipe
+(arXiv 2505.03336): items with title and category, users with 17 events or more, the first 17 of each, 10,000
+users; here they are drawn without replacement, so that 10,000 means 10,000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dataset_files import build_dataset, summary_of, write_dataset
+from raw_formats import read_amazon
+from select_events import Filters
+from titles import load_rules
+from transform2unirec import transform
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
+    parser.add_argument("--dataset_full_name", default="Movies_and_TV", help="name in the dump's file names")
+    parser.add_argument("--dataset_name", default="movies", help="short name, used in the paths not given")
+    parser.add_argument("--data_path", type=Path, help="default data/dataset/<dataset_name>/")
+    parser.add_argument("--unirec_data_path", type=Path, help="default unirec/data/<dataset_name>/")
+    parser.add_argument(
+        "--unirec_config_path", type=Path, help="default unirec/config/dataset/<dataset_name>.yaml"
+    )
+    parser.add_argument("--k_core", type=int, default=0, help="least events of a user and of an item; 0: any")
+    parser.add_argument("--min_events_per_user", type=int, default=17)
+    parser.add_argument("--max_events_per_user", type=int, default=17, help="0 keeps all")
+    parser.add_argument("--keep", choices=("first", "last"), default="first", help="which events, when cut")
+    parser.add_argument("--users", type=int, default=10_000, help="drawn without replacement; 0 keeps all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--need_category",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="drop items without category",
+    )
+    arguments = parser.parse_args(argv)
+    name = arguments.dataset_name
+    arguments.data_path = arguments.data_path or Path("data/dataset") / name
+    arguments.unirec_data_path = arguments.unirec_data_path or Path("unirec/data") / name
+    config_path = Path("unirec/config/dataset") / f"{name}.yaml"
+    arguments.unirec_config_path = arguments.unirec_config_path or config_path
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        filters = Filters(
+            k_core=arguments.k_core,
+            min_events_per_user=arguments.min_events_per_user,
+            max_events_per_user=arguments.max_events_per_user,
+            keep=arguments.keep,
+            users=arguments.users,
+            seed=arguments.seed,
+        )
+        rules = load_rules(arguments.tokenizer_path)
+        raw = read_amazon(arguments.data_path, arguments.dataset_full_name)
+        dataset = build_dataset(raw, rules, filters, arguments.need_category)
+        write_dataset(dataset, arguments.data_path)
+        print(summary_of(dataset.audit))
+        print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,40 @@
+"""MovieLens-100K -> dataset folder. `title_t` is the title without the year, which is an attribute.
+
+python preprocess/data_preprocess_movielens.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dataset_files import build_dataset, summary_of, write_dataset
+from raw_formats import read_movielens
+from select_events import Filters
+from titles import load_rules
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--raw_path", type=Path, default=Path("data/raw/ml-100k/"))
+    parser.add_argument("--data_path", type=Path, default=Path("data/dataset/ml-100k/"))
+    parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        raw = read_movielens(arguments.raw_path)
+        dataset = build_dataset(raw, load_rules(arguments.tokenizer_path), Filters())
+        write_dataset(dataset, arguments.data_path)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(summary_of(dataset.audit))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

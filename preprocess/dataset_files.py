@@ -1,0 +1,226 @@
+"""Raw records -> dataset folder: sequences, metadata, categories, and an audit of every decision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from atomic_files import write_json, write_pickle
+from raw_formats import Events, Item, RawDataset
+from select_events import DUPLICATE, Filters, Selection, rank_in_user, select_events
+from titles import TitleRules, clean_text, title_or_reason, unique_titles
+from tqdm import tqdm
+
+VISIBLE_HISTORY = 10
+AUDIT_FILE = "audit.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalogue order."""
+
+    sequences: dict[str, list[str]]
+    meta: dict[str, dict[str, Any]]
+    categories: dict[str, list[str]]
+    audit: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """`titles`: item id -> final title, in catalogue order; `clashes`: titles with several holders;
+    `suffixed`: items whose title got a number."""
+
+    titles: dict[str, str]
+    clashes: int
+    suffixed: int
+
+
+def build_dataset(
+    raw: RawDataset, rules: TitleRules, filters: Filters, need_category: bool = False
+) -> Dataset:
+    """Filter, order and name everything; ValueError when nothing is left. The catalogue: items consumed."""
+    settled, unusable = settle_items(raw.items, rules, need_category)
+    selection, naming, failed = select_and_name(raw.events, settled, rules, filters)
+    if not naming.titles:
+        raise ValueError(f"{raw.source}: no event is left ({selection.dropped}); use weaker filters")
+    if failed:
+        unusable["no suffixed title survives the tokenizer"] = failed
+    by_id = {item.id: item for item in raw.items}
+    meta = {
+        item_id: meta_entry(by_id[item_id], settled[item_id], title, rules)
+        for item_id, title in naming.titles.items()
+    }
+    sequences = sequences_of(raw.events, selection.rows)
+    audit = audit_of(raw, filters, selection, naming, unusable) | {
+        "targets_in_visible_history": targets_in_history(sequences.values(), VISIBLE_HISTORY)
+    }
+    return Dataset(sequences, meta, categories_of(meta), audit)
+
+
+def settle_items(
+    items: Sequence[Item], rules: TitleRules, need_category: bool
+) -> tuple[dict[str, str], dict[str, int]]:
+    """(item id -> clean title, not yet unique; reason -> items refused)."""
+    settled: dict[str, str] = {}
+    unusable: Counter[str] = Counter()
+    for item in tqdm(items, desc="titles", disable=None):
+        title, reason = title_or_reason(item.title, rules)
+        if title is not None and need_category and not clean_categories(item, rules):
+            title, reason = None, "no category"
+        if title is None:
+            unusable[reason] += 1
+        else:
+            settled[item.id] = title
+    return settled, dict(unusable)
+
+
+def select_and_name(
+    events: Events, settled: Mapping[str, str], rules: TitleRules, filters: Filters
+) -> tuple[Selection, Naming, int]:
+    """Kept events, unique titles of the items in them, and how many items got no title of their own.
+
+    Those items go, and the filters are applied again without them.
+    """
+    place = {item_id: number for number, item_id in enumerate(events.item_ids)}
+    failed: set[str] = set()
+    while True:
+        usable = np.zeros(len(place), dtype=bool)
+        usable[[place[item_id] for item_id in settled if item_id not in failed]] = True
+        selection = select_events(events, usable, filters)
+        consumed = np.bincount(events.item[selection.rows], minlength=len(place)) > 0
+        catalogue = {item_id: title for item_id, title in settled.items() if consumed[place[item_id]]}
+        unique = unique_titles(catalogue, rules)
+        titles = {item_id: title for item_id, title in unique.items() if title is not None}
+        if len(titles) == len(unique):
+            holders = Counter(catalogue.values())
+            clashes = sum(count > 1 for count in holders.values())
+            return selection, Naming(titles, clashes, len(catalogue) - len(holders)), len(failed)
+        failed |= unique.keys() - titles.keys()
+
+
+def clean_categories(item: Item, rules: TitleRules) -> list[str]:
+    """Distinct non-empty category names, cleaned like titles, in the dump's order."""
+    names = (clean_text(name, rules.special_tokens) for name in item.categories)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def meta_entry(item: Item, title: str, title_t: str, rules: TitleRules) -> dict[str, Any]:
+    """One item's metadata: clean title, the title the model spells, description, categories, attributes."""
+    attributes = {
+        name: clean_text(value, rules.special_tokens) if isinstance(value, str) else value
+        for name, value in item.attributes.items()
+    }
+    return {
+        "title": title,
+        "title_t": title_t,
+        "description": clean_text(item.description, rules.special_tokens),
+        "category": clean_categories(item, rules),
+    } | {name: value for name, value in attributes.items() if value != ""}
+
+
+def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Category -> item ids in catalogue order."""
+    categories: dict[str, list[str]] = {}
+    for item_id, entry in meta.items():
+        for name in entry["category"]:
+            categories.setdefault(name, []).append(item_id)
+    return categories
+
+
+def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
+    """User id -> item ids, of rows already grouped by user and ordered in time."""
+    sequences: dict[str, list[str]] = {}
+    for user, item in zip(events.user[rows].tolist(), events.item[rows].tolist(), strict=True):
+        sequences.setdefault(events.user_ids[user], []).append(events.item_ids[item])
+    return sequences
+
+
+def time_ties(events: Events, rows: np.ndarray) -> dict[str, int | str]:
+    """How often the order of ordered `rows` rests on the place in the file instead of on time."""
+    user, time = events.user[rows], events.time[rows]
+    same_as_before = np.r_[False, (user[1:] == user[:-1]) & (time[1:] == time[:-1])]
+    last = np.r_[user[1:] != user[:-1], True]
+    return {
+        "rule": "file order",
+        "events_tied_with_the_one_before": int(same_as_before.sum()),
+        "users_whose_last_two_events_tie": int((same_as_before & last).sum()),
+        "users_with_two_events": int((last & (rank_in_user(user) > 0)).sum()),
+    }
+
+
+def targets_in_history(sequences: Iterable[Sequence[str]], visible: int) -> dict[str, int]:
+    """Test (last) and validation (second last) items already among the `visible` items before them."""
+    test = validation = 0
+    for sequence in sequences:
+        test += sequence[-1] in sequence[-1 - visible : -1]
+        validation += len(sequence) > 1 and sequence[-2] in sequence[-2 - visible : -2]
+    return {"visible": visible, "test": test, "validation": validation}
+
+
+def audit_of(
+    raw: RawDataset, filters: Filters, selection: Selection, naming: Naming, unusable: Mapping[str, int]
+) -> dict[str, Any]:
+    """Read, kept and dropped with reasons; rejected lines count as read and dropped."""
+    events, rejected = raw.events, [raw.rejected[path.name] for path in raw.files]
+    unconsumed = len(raw.items) - sum(unusable.values()) - len(naming.titles)
+    return {
+        "source": raw.source,
+        "inputs": {path.name: sha256_of(path) for path in raw.files},
+        "filters": asdict(filters),
+        "events": {
+            "read": len(events.time) + sum(rejected[0].values()),
+            "kept": len(selection.rows),
+            "dropped": {**rejected[0], **selection.dropped},
+        },
+        "users": {
+            "read": len(events.user_ids),
+            "kept": len(np.unique(events.user[selection.rows])),
+            "dropped": selection.dropped_users,
+        },
+        "items": {
+            "read": len(raw.items) + sum(rejected[1].values()),
+            "kept": len(naming.titles),
+            "dropped": {**rejected[1], **unusable} | ({"no kept event": unconsumed} if unconsumed else {}),
+        },
+        "time_ties": time_ties(events, selection.rows),
+        "duplicates": {"events": selection.dropped.get(DUPLICATE, 0)},
+        "title_clashes": {"titles": naming.clashes, "items_suffixed": naming.suffixed},
+    }
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write the folder's files. `audit.json` goes first and comes last: without it a folder is incomplete."""
+    (folder / AUDIT_FILE).unlink(missing_ok=True)
+    write_pickle(folder / "meta.pickle", dataset.meta)
+    write_json(folder / "metas.jsonl", dataset.meta)
+    write_json(folder / "category.jsonl", dataset.categories)
+    write_json(folder / "sequential.jsonl", dataset.sequences)
+    write_json(folder / AUDIT_FILE, dataset.audit, indent=2)
+
+
+def summary_of(audit: Mapping[str, Any]) -> str:
+    """Lines for the terminal: what was read, kept and dropped."""
+    lines = [
+        f"{part}: {audit[part]['kept']} of {audit[part]['read']} kept"
+        + "".join(f"; {count} {reason}" for reason, count in audit[part]["dropped"].items())
+        for part in ("events", "users", "items")
+    ]
+    ties, clashes = audit["time_ties"], audit["title_clashes"]
+    lines.append(
+        f"ties in time, broken by file order: last two events of {ties['users_whose_last_two_events_tie']} "
+        f"of {ties['users_with_two_events']} users"
+    )
+    lines.append(
+        f"titles with several holders: {clashes['titles']}; {clashes['items_suffixed']} items suffixed"
+    )
+    return "\n".join(lines)

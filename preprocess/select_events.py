@@ -1,0 +1,125 @@
+"""Which events stay, and in which order: filters on arrays, every event dropped for one counted reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from raw_formats import Events
+
+DUPLICATE = "same user and item again"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a data set keeps; applied in the order of the fields, after items without a usable title are gone.
+
+    `k_core`: users and items with fewer events are removed until none is left; 0 removes none.
+    `max_events_per_user`: the `keep` (first, last) events of each user; 0 keeps all.
+    `users`: how many of the remaining users are drawn without replacement by `seed`; 0 keeps all.
+    """
+
+    k_core: int = 0
+    min_events_per_user: int = 1
+    max_events_per_user: int = 0
+    keep: Literal["first", "last"] = "last"
+    users: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("k_core", "max_events_per_user", "users", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted 0 or more")
+        if self.min_events_per_user < 1:
+            raise ValueError(f"min_events_per_user is {self.min_events_per_user}, wanted 1 or more")
+        if self.keep not in ("first", "last"):
+            raise ValueError(f"keep is {self.keep!r}, wanted 'first' or 'last'")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`rows`: int64 [n_kept] event rows, grouped by user in order of first appearance, oldest first.
+
+    `dropped` counts events by reason; `dropped_users` the users that each reason left without any event.
+    """
+
+    rows: np.ndarray
+    dropped: dict[str, int]
+    dropped_users: dict[str, int]
+
+
+def oldest_first(events: Events, rows: np.ndarray) -> np.ndarray:
+    """`rows` by user (order of first appearance in the dump), then time, then place in the file."""
+    return rows[np.lexsort((rows, events.time[rows], events.user[rows]))]
+
+
+def first_of_each_pair(events: Events, rows: np.ndarray) -> np.ndarray:
+    """Of ordered `rows`, the oldest event of each (user, item)."""
+    pairs = events.user[rows].astype(np.int64) * len(events.item_ids) + events.item[rows]
+    _, places = np.unique(pairs, return_index=True)
+    return rows[np.sort(places)]
+
+
+def k_core_of(events: Events, rows: np.ndarray, k: int) -> np.ndarray:
+    """The largest subset of `rows` in which every user and every item has at least `k` events."""
+    while len(rows):
+        user, item = events.user[rows], events.item[rows]
+        keep = (np.bincount(user)[user] >= k) & (np.bincount(item)[item] >= k)
+        if keep.all():
+            break
+        rows = rows[keep]
+    return rows
+
+
+def rank_in_user(user: np.ndarray) -> np.ndarray:
+    """Place of each row among its user's rows, from 0; `user` is grouped: [5, 5, 9] -> [0, 1, 0]."""
+    starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]]) if len(user) else np.array([], dtype=np.int64)
+    lengths = np.diff(np.r_[starts, len(user)])
+    return np.arange(len(user)) - np.repeat(starts, lengths)
+
+
+def cut_users(events: Events, rows: np.ndarray, limit: int, keep: str) -> np.ndarray:
+    """The first or last `limit` events of each user, of ordered `rows`."""
+    user = events.user[rows]
+    rank = rank_in_user(user)
+    if keep == "last":
+        rank = np.bincount(user)[user] - 1 - rank
+    return rows[rank < limit]
+
+
+def draw_users(events: Events, rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Rows of `count` users drawn without replacement; all rows when there are no more users than that."""
+    present = np.unique(events.user[rows])
+    if len(present) <= count:
+        return rows
+    drawn = np.random.default_rng(seed).choice(present, size=count, replace=False)
+    return rows[np.isin(events.user[rows], drawn)]
+
+
+def select_events(events: Events, usable_item: np.ndarray, filters: Filters) -> Selection:
+    """Filtered rows in order. `usable_item`: bool [n_item_ids], False drops all events of the item."""
+    dropped: dict[str, int] = {}
+    dropped_users: dict[str, int] = {}
+
+    def note(reason: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        if len(after) < len(before):
+            dropped[reason] = len(before) - len(after)
+            if lost := len(np.unique(events.user[before])) - len(np.unique(events.user[after])):
+                dropped_users[reason] = lost
+        return after
+
+    every = np.arange(len(events.time))
+    rows = note("item not usable", every, oldest_first(events, every[usable_item[events.item]]))
+    rows = note(DUPLICATE, rows, first_of_each_pair(events, rows))
+    if filters.k_core:
+        rows = note(f"outside the {filters.k_core}-core", rows, k_core_of(events, rows, filters.k_core))
+    counts = np.bincount(events.user[rows], minlength=len(events.user_ids))
+    enough = rows[counts[events.user[rows]] >= filters.min_events_per_user]
+    rows = note(f"user with fewer than {filters.min_events_per_user} events", rows, enough)
+    if filters.max_events_per_user:
+        cut = cut_users(events, rows, filters.max_events_per_user, filters.keep)
+        rows = note(f"not among the {filters.keep} {filters.max_events_per_user} of the user", rows, cut)
+    if filters.users:
+        rows = note("user not drawn", rows, draw_users(events, rows, filters.users, filters.seed))
+    return Selection(rows, dropped, dropped_users)

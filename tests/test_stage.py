@@ -1,0 +1,216 @@
+"""The stage runner: skips what is up to date, goes on after a kill, never records a half-made output."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import stage
+
+SCRIPT = Path(stage.__file__)
+APPEND = "import sys; open(sys.argv[1], 'a').write('x')"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in.txt").write_text("one")
+    return tmp_path
+
+
+def run_stage(*, code=APPEND, argument="out.txt", inputs=("in.txt",), values=(), outputs=("out.txt",)):
+    """Run the stage `demo` in this process; returns its exit status."""
+    argv = ["demo", "--state", "state"]
+    for option, given in (("--input", inputs), ("--value", values), ("--output", outputs)):
+        argv += [option, *given] if given else []
+    return stage.main([*argv, "--", sys.executable, "-c", code, argument])
+
+
+def runs(path="out.txt"):
+    """How often the command has run: it appends one letter each time."""
+    return len(Path(path).read_text())
+
+
+def test_second_run_is_skipped_and_says_so(folder, capfd):
+    assert run_stage() == 0
+    assert run_stage() == 0
+    assert runs() == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[-1].startswith("[demo] up to date (took ")
+    assert len(lines) == 3  # the command, done, up to date
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Path("in.txt").write_text("two"),  # same size
+        lambda: Path("out.txt").write_text("y"),  # same size as the output was
+        lambda: Path("state/demo.json").unlink(),
+        lambda: Path("state/demo.json").write_text('{"name": "de'),
+    ],
+    ids=["input", "output", "no record", "broken record"],
+)
+def test_a_change_runs_it_again(folder, change):
+    run_stage()
+    change()
+    run_stage()
+    assert runs() == 2
+
+
+def test_a_missing_output_runs_it_again(folder):
+    run_stage()
+    Path("out.txt").unlink()
+    assert run_stage() == 0
+    assert runs() == 1
+
+
+def test_values_and_command_are_part_of_the_fingerprint(folder):
+    run_stage(values=["a=1", "b=2"])
+    run_stage(values=["b=2", "a=1"])  # the order does not matter
+    assert runs() == 1
+    run_stage(values=["a=2", "b=2"])
+    assert runs() == 2
+    run_stage(values=["a=2", "b=2"], code=APPEND + " ")
+    assert runs() == 3
+
+
+def test_folders_count_recursively_but_not_pycache(folder):
+    deep = folder / "src" / "a"
+    (deep / "__pycache__").mkdir(parents=True)
+    (deep / "x.py").write_text("1")
+    run_stage(inputs=["src"])
+    (deep / "__pycache__" / "x.pyc").write_text("1")
+    run_stage(inputs=["src"])
+    assert runs() == 1
+    (deep / "y.py").write_text("1")
+    run_stage(inputs=["src"])
+    assert runs() == 2
+
+
+def test_globs_match_files(folder):
+    run_stage(inputs=["*.tx?", "**/in.txt"], outputs=["log"], argument="log")
+    run_stage(inputs=["in.txt"], outputs=["log"], argument="log")
+    assert runs("log") == 1
+
+
+def test_output_folder_is_compared_by_names_and_sizes(folder):
+    code = "import pathlib; p = pathlib.Path('made/x'); p.mkdir(parents=True, exist_ok=True); "
+    code += "(p / 'f').write_text('abc'); open('count', 'a').write('x')"
+    for _ in range(2):
+        assert run_stage(code=code, outputs=["made"]) == 0
+    assert runs("count") == 1
+    Path("made/x/f").write_text("ab")
+    run_stage(code=code, outputs=["made"])
+    assert runs("count") == 2
+
+
+def test_digests_of_big_files_are_remembered(folder):
+    big = folder / "big.bin"
+    big.write_bytes(b"0" * stage._CACHED_BYTES)
+    with stage.digest_cache(folder / "cache") as digest:
+        first = digest(big)
+    Path("cache").write_text(Path("cache").read_text().replace(first, "remembered"))
+    with stage.digest_cache(folder / "cache") as digest:
+        assert digest(big) == "remembered"
+    os.utime(big, ns=(0, 0))
+    with stage.digest_cache(folder / "cache") as digest:
+        assert digest(big) == first
+
+
+def test_failure_passes_the_status_on_and_leaves_no_record(folder, capfd):
+    run_stage()
+    assert run_stage(code="raise SystemExit(7)") == 7
+    assert capfd.readouterr().err == (
+        "error: stage demo failed (status 7); run the same command again to go on\n"
+    )
+    assert not Path("state/demo.json").exists()
+
+
+def test_success_without_the_output_is_an_error(folder, capfd):
+    assert run_stage(code="pass") == 2
+    assert capfd.readouterr().err.startswith("error: stage demo ended well but left no out.txt")
+    assert not Path("state/demo.json").exists()
+
+
+def test_missing_input_is_one_line(folder, capfd):
+    assert run_stage(inputs=["in.txt", "nowhere/*.txt"]) == 2
+    assert capfd.readouterr().err.splitlines() == [
+        "error: input nowhere/*.txt does not exist: correct it, or run the stage that makes it"
+    ]
+
+
+def test_unknown_command_is_one_line(folder, capfd):
+    assert stage.main(["demo", "--state", "state", "--", "no-such-program"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["demo", "--state", "s"],
+        ["../demo", "--state", "s", "--", "true"],
+        ["demo", "--state", "s", "--value", "x", "--", "true"],
+    ],
+)
+def test_wrong_calls_end_with_status_two(folder, argv):
+    with pytest.raises(SystemExit) as caught:
+        stage.main(argv)
+    assert caught.value.code == 2
+
+
+def test_the_command_may_hold_options_and_separators(folder):
+    parsed = stage.parse(["demo", "--state", "s", "--", "prog", "--state", "x", "--", "y"])
+    assert parsed.command == ("prog", "--state", "x", "--", "y")
+
+
+def test_read_seconds_lists_finished_stages_in_order(folder):
+    for name in ("second", "first"):
+        stage.main([name, "--state", "state", "--", "true"])
+    stage.main(["bad", "--state", "state", "--", "false"])
+    seconds = stage.read_seconds("state")
+    assert list(seconds) == ["second", "first"]
+    assert all(value >= 0 for value in seconds.values())
+    assert stage.read_seconds("nowhere") == {}
+
+
+# A child that says when it is ready, then waits on a grandchild that would never end.
+WAITS = "sh -c 'echo ready; exec tail -f /dev/null' & wait"
+
+
+@pytest.fixture
+def waiting(folder):
+    """A running stage.py whose command has started; its standard output ends when the whole tree is gone."""
+    argv = [sys.executable, str(SCRIPT), "demo", "--state", "state", "--", "bash", "-c", WAITS]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "ready" in (process.stdout.readline(), process.stdout.readline())[1]
+        yield process
+        process.kill()
+
+
+def test_sigterm_reaches_the_whole_group(waiting):
+    waiting.send_signal(signal.SIGTERM)
+    _, errors = waiting.communicate(timeout=30)  # returns only when the grandchild has closed the pipe
+    assert waiting.returncode == 128 + signal.SIGTERM
+    assert errors.startswith("error: stage demo failed (status 143)")
+    assert not Path("state/demo.json").exists()
+
+
+def test_kill_takes_the_group_along(waiting):
+    waiting.kill()
+    waiting.communicate(timeout=30)
+    assert waiting.returncode == -signal.SIGKILL
+    assert not Path("state/demo.json").exists()
+
+
+def test_a_command_that_ends_well_after_a_signal_is_not_recorded(folder):
+    code = "trap 'exit 0' INT; echo ready; while :; do read -r _ < fifo; done"
+    os.mkfifo("fifo")
+    argv = [sys.executable, str(SCRIPT), "demo", "--state", "state", "--", "bash", "-c", code]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert "ready" in (process.stdout.readline(), process.stdout.readline())[1]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+    assert not Path("state/demo.json").exists()

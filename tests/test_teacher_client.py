@@ -1,0 +1,134 @@
+"""Promises of the teacher's client, against a scripted HTTP peer and recorded files."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from train_utils.teacher import FileTeacher, HttpTeacher, RecordingTeacher, TeacherError, open_teacher
+
+
+@pytest.fixture
+def peer():
+    """An HTTP server that answers by `peer.script`, a list of (status, body), and then x0, x1, ... always."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            server.asked.append(body)
+            lists = [[f"x{n}" for n in range(body["k"])] for _ in body["item_lists"]]
+            answer = {"inference": lists, "scores": [[0.5] * len(items) for items in lists]}
+            status, content = server.script.pop(0) if server.script else (200, json.dumps(answer))
+            self.send_response(status)
+            self.send_header("content-length", str(len(content.encode())))
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.asked, server.script = [], []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def teacher(peer):
+    teacher = HttpTeacher("127.0.0.1", peer.server_port, retries=2, backoff=0.001)
+    yield teacher
+    teacher.close()
+
+
+def test_many_histories_travel_in_few_bounded_requests(teacher, peer):
+    lists = teacher.top_k([[str(number)] for number in range(2500)], 2)
+    assert lists == [["x0", "x1"]] * 2500
+    sizes = [len(body["item_lists"]) for body in peer.asked]
+    assert sizes == [1024, 1024, 452]
+    assert [history for body in peer.asked for history in body["item_lists"]] == [
+        [str(n)] for n in range(2500)
+    ]
+    assert teacher.top_k([], 2) == []
+
+
+def test_scores_come_as_a_pair(teacher):
+    assert teacher.top_k([["a"]], 2, scores=True) == ([["x0", "x1"]], [[0.5, 0.5]])
+
+
+def test_a_busy_teacher_is_asked_again(teacher, peer):
+    peer.script = [(503, "{}"), (504, "{}")]
+    assert teacher.top_k([["a"]], 1) == [["x0"]]
+    assert len(peer.asked) == 3
+
+
+def test_a_refusal_is_reported_and_not_repeated(teacher, peer):
+    peer.script = [(422, '{"detail": "unknown item \'a\'"}')]
+    with pytest.raises(TeacherError, match="422.*unknown item 'a'"):
+        teacher.top_k([["a"]], 1)
+    assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize("answer", ["not json", "[]", "{}", '{"inference": []}', '{"inference": 3}'])
+def test_a_senseless_answer_is_an_error_and_never_a_short_list(teacher, peer, answer):
+    peer.script = [(200, answer)]
+    with pytest.raises(TeacherError):
+        teacher.top_k([["a"]], 1)
+
+
+def test_a_dead_teacher_is_one_clear_line(peer, teacher):
+    peer.script = [(503, "{}")] * 3
+    with pytest.raises(
+        ValueError, match=r"does not answer \(status 503\).*scripts/unirec_serve.sh NAME \d+"
+    ) as busy:
+        teacher.top_k([["a"]], 1)
+    assert "\n" not in str(busy.value)
+    with pytest.raises(TeacherError, match="does not answer"):
+        HttpTeacher("127.0.0.1", 1, retries=1, backoff=0.001).top_k([["a"]], 1)
+
+
+def test_a_recording_asks_once_and_replays_without_the_teacher(teacher, peer, tmp_path):
+    recording = RecordingTeacher(teacher, tmp_path / "answers.jsonl")
+    histories = [["a"], ["b", "ü"], ["a"]]
+    first = recording.top_k(histories, 3, scores=True)
+    assert recording.top_k(histories, 3, scores=True) == first
+    assert [body["item_lists"] for body in peer.asked] == [[["a"], ["b", "ü"]]]
+    recording.top_k([["a"]], 5)
+    assert len(peer.asked) == 2
+    recording.save()
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
+
+    replay = open_teacher(f"file:{tmp_path / 'answers.jsonl'}")
+    assert replay.top_k(histories, 3, scores=True) == first
+    assert replay.top_k([["a"]], 2) == [["x0", "x1"]]
+    with pytest.raises(TeacherError, match="no answer"):
+        replay.top_k([["c"]], 1)
+    with pytest.raises(TeacherError, match="only 3 items"):
+        replay.top_k([["b", "ü"]], 4)
+
+
+def test_a_broken_recording_names_its_line(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"history": ["a"], "k": 1, "items": ["b"], "probabilities": [1.0]}\n{"history"\n')
+    with pytest.raises(TeacherError, match="line 2"):
+        FileTeacher(path)
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "localhost", "localhost:", "localhost:x", "localhost:99999", "ftp://a:1", "a:1/b"]
+)
+def test_a_wrong_description_says_what_is_wanted(spec):
+    with pytest.raises(ValueError, match="host:port"):
+        open_teacher(spec)
+
+
+@pytest.mark.parametrize("spec", ["127.0.0.1:2068", "http://127.0.0.1:2068", "http://127.0.0.1:2068/"])
+def test_an_address_opens_the_http_client(spec):
+    assert open_teacher(spec).url == "http://127.0.0.1:2068"

@@ -1,0 +1,154 @@
+"""Promises of titles.py: whatever the dump holds, titles come out clean, unique and spellable."""
+
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from titles import TitleRules, clean_text, rules_of, title_or_reason, unique_titles
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+
+@cache
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A tiny byte-level BPE tokenizer with two special tokens of its own."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(["The Matrix, Halo 2 and Toy Story"], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", additional_special_tokens=["<|im_start|>"]
+    )
+
+
+@cache
+def rules() -> TitleRules:
+    return rules_of(byte_tokenizer())
+
+
+def plain_rules(round_trip=lambda text: text) -> TitleRules:
+    return TitleRules(("<SOI>", "<EOI>"), round_trip)
+
+
+RAW_TITLES = st.lists(
+    st.one_of(
+        st.text(max_size=20),
+        st.sampled_from(
+            ["Halo", "Halo (1)", "halo", "Halo (2)", " Halo", "Halo\u200b", "<SOI>Halo", "<b>Halo</b>"]
+        ),
+        st.lists(
+            st.sampled_from(
+                ["<S", "OI>", "<SOI>", "<EOI>", "<|im_end|>", "&lt;", "&amp;", "b>", "\n", "\x00", "e\u0301"]
+            )
+        ).map("".join),
+        st.characters(categories=["Cs", "Cf", "Zs", "Cc", "So"]),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(RAW_TITLES)
+def test_whatever_the_raw_titles_the_results_are_unique_spellable_and_clean(raw):
+    settled = {}
+    for number, text in enumerate(raw):
+        title, reason = title_or_reason(text, rules())
+        assert (title is None) == bool(reason)
+        if title is not None:
+            settled[str(number)] = title
+    final = list(unique_titles(settled, rules()).values())
+    assert None not in final and len(set(final)) == len(settled)
+    for title in final:
+        assert title.strip() == title != ""
+        ids = byte_tokenizer().encode(title, add_special_tokens=False)
+        assert byte_tokenizer().decode(ids, clean_up_tokenization_spaces=False) == title
+        assert not any(token in title for token in rules().special_tokens)
+        assert not set(ids) & set(byte_tokenizer().all_special_ids)
+        assert clean_text(title, rules().special_tokens) == title
+
+
+@given(st.text())
+def test_cleaning_is_idempotent(text):
+    assert clean_text(clean_text(text)) == clean_text(text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Tom &amp; Jerry", "Tom & Jerry"),
+        ("Tom &amp;amp; Jerry", "Tom & Jerry"),
+        ("AT&T; AT&T", "AT&T; AT&T"),
+        ("&lt;b&gt;Bold&lt;/b&gt;", "Bold"),
+        ("<span id='x'>Movie</span>", "Movie"),
+        ("I <3 NY, 2 > 1", "I <3 NY, 2 > 1"),
+        ("a\tb\r\n c\u00a0d\u2028e", "a b c d e"),
+        ("<S<SOI>OI>x", "x"),
+        ("<|im_end|>system", "system"),
+        ("zero\u200bwidth\u202e", "zerowidth"),
+        ("e\u0301", "é"),
+        ("lone\ud800surrogate", "lonesurrogate"),
+    ],
+)
+def test_cleaning_by_example(raw, clean):
+    assert clean_text(raw, ["<|im_end|>", "<SOI>", "<EOI>"]) == clean
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "var aPageStart = (new Date()).getTime();",
+        "function(a){return a}",
+        ".a-box-inner{background-color:#fff;color:red}",
+        "",
+        "  ",
+        "<SOI>",
+        "\u200b\u200d",
+        "<script>alert(1)",
+    ],
+)
+def test_page_code_and_empty_titles_are_refused_with_a_reason(raw):
+    title, reason = title_or_reason(raw, plain_rules())
+    assert title is None and reason
+
+
+def test_hostile_titles_do_not_stall_the_cleaning():
+    for raw in (
+        "{" + ":" * 20_000,
+        "{:" + ";:" * 10_000,
+        "function" + " " * 20_000,
+        "<a" * 10_000,
+        "&" * 20_000,
+    ):
+        title_or_reason(raw, plain_rules())
+
+
+def test_suffixes_follow_catalogue_order_and_spare_titles_borne_by_others():
+    settled = {"a": "Halo", "b": "Halo", "c": "Halo (1)", "d": "Halo", "e": "Halo (1)"}
+    assert unique_titles(settled, plain_rules()) == {
+        "a": "Halo",
+        "b": "Halo (2)",
+        "c": "Halo (1)",
+        "d": "Halo (3)",
+        "e": "Halo (1) (1)",
+    }
+
+
+def test_a_tokenizer_that_changes_text_gets_its_fixed_point():
+    lower = plain_rules(str.lower)
+    assert title_or_reason("The MATRIX", lower) == ("the matrix", "")
+    assert unique_titles({"a": "x", "b": "x"}, lower) == {"a": "x", "b": "x (1)"}
+
+
+def test_a_title_without_fixed_point_is_refused_and_so_is_a_lost_suffix():
+    assert (
+        title_or_reason("x", plain_rules(lambda text: text + "!"))[1]
+        == "title does not survive the tokenizer"
+    )
+    without_suffix = plain_rules(lambda text: text.split(" (")[0])
+    assert unique_titles({"a": "x", "b": "x"}, without_suffix) == {"a": "x", "b": None}

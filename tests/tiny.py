@@ -1,0 +1,48 @@
+"""A tiny real chat model: byte-level BPE with a ChatML template, and a random Llama. Built, never downloaded."""
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from train_utils.chat import Chat
+from train_utils.model import add_item_tokens
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+WORDS = "the a red blue green moon river night return of end start an item recommend titles list 1 2 3 4 5 6 7 8 9 0 ."
+
+
+def tiny_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
+    """About 300 tokens: all bytes, and some of the words above."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator([WORDS] * 3, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>", bos_token="<|im_start|>"
+    )
+    wrapped.chat_template = template
+    return wrapped
+
+
+def tiny_model(vocabulary: int, seed: int = 0, tied: bool = True) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=tied, bos_token_id=0, eos_token_id=1,
+        pad_token_id=1, initializer_range=0.3,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def tiny_chat(titles: list[str], seed: int = 0, tied: bool = True) -> tuple[LlamaForCausalLM, Chat]:
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(len(tokenizer), seed, tied)
+    add_item_tokens(tokenizer, model)
+    return model, Chat(tokenizer, titles)

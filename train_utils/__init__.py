@@ -1,0 +1,1 @@
+"""The RecLM library: plain decisions at the bottom, tensors and network above them, runs on top."""

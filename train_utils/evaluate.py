@@ -1,0 +1,256 @@
+"""Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
+
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from train_utils.baselines import ItemKNN, Popularity, Ranker, RecentPopularity
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.chat import Chat, Message, message, split_completion
+from train_utils.engine import Completion, Engine, Request
+from train_utils.files import manifest, write_json
+from train_utils.metrics import aggregate, coverage, score_list
+from train_utils.model import add_item_tokens, load_backbone, pick_device
+from train_utils.param import TestOptions
+from train_utils.sharegpt import load_exchanges
+from train_utils.teacher import open_teacher
+from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
+from train_utils.trie import Rules, build_tree
+
+SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
+MR_SEGMENT = 200
+
+
+@dataclass(frozen=True)
+class TestUser:
+    """One user of a split: everything consumed before the target, what of it is shown, and the target."""
+
+    user: str
+    consumed: tuple[int, ...]
+    shown: tuple[int, ...]
+    target: int
+
+    def hidden(self, hide_seen: str) -> tuple[int, ...]:
+        return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list of item ids (None for a title that is not in the catalogue) and the text that it came from."""
+
+    items: list[str | None]
+    completion: str | None = None
+
+
+def test_users(catalog: Catalog, options: TestOptions) -> list[TestUser]:
+    """The users of the split, or `options.users` of them drawn by seed, in file order."""
+    rows = [
+        TestUser(user, consumed, consumed[-options.max_history:], target)
+        for user, consumed, target in catalog.split(options.split)
+    ]
+    if options.users > len(rows):
+        raise ValueError(f"--users {options.users}: the split has {len(rows)} users")
+    if options.users:
+        chosen = set(random.Random(options.seed).sample(range(len(rows)), options.users))
+        rows = [row for i, row in enumerate(rows) if i in chosen]
+    return rows
+
+
+# -- rankers that are no language model ------------------------------------------------------------------------------
+
+
+def rank_users(catalog: Catalog, users: Sequence[TestUser], options: TestOptions) -> list[Answer]:
+    """Answers of `--ranker`, over the same candidates as a model's."""
+    hidden = [row.hidden(options.hide_seen) for row in users]
+    if options.ranker == "teacher":
+        teacher = open_teacher(options.teacher)
+        if options.hide_seen == "none":
+            raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
+        return [Answer(list(ids)) for ids in teacher.top_k([catalog.ids(h) for h in hidden], options.topk)]
+    rankers: dict[str, Ranker] = {
+        "popularity": Popularity(), "recent-popularity": RecentPopularity(), "item-knn": ItemKNN()
+    }
+    ranker = rankers[options.ranker].fit([list(s) for s in catalog.training_sequences()], len(catalog.items))
+    lists = ranker.rank([list(row.shown) for row in users], [set(h) for h in hidden], options.topk)
+    return [Answer(catalog.ids(int(i) for i in row if i >= 0)) for row in lists]
+
+
+# -- a language model ------------------------------------------------------------------------------------------------
+
+
+class ModelUnderTest:
+    """A model and its catalogue: makes prompts, decodes, reads items back."""
+
+    def __init__(self, catalog: Catalog, options: TestOptions):
+        self.catalog, self.options = catalog, options
+        _check_task(options)
+        device = pick_device(options.gpu)
+        tokenizer, model = load_backbone(options.model_name, device, options.dtype, options.FA2)
+        # A base model gets the control tokens that it never saw, so that it can be constrained.
+        add_item_tokens(tokenizer, model)
+        self.chat = Chat(tokenizer, catalog.titles)
+        self.tree = build_tree(self.chat.title_ids, self.chat.soi, self.chat.eoi)
+        self.engine = Engine(model, self.chat)
+        self.by_title = {tuple(ids): i for i, ids in enumerate(self.chat.title_ids)}
+        self.exchanges: Sequence[Sequence[Message]] = ()
+        if "MR" in options.SFT_test_task:
+            self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT)
+
+    def request(self, row: TestUser) -> Request:
+        """Raises ValueError when the prompt is longer than `--max_token_length`."""
+        options = self.options
+        wording = SEQREC_TEST[1 if options.use_control_symbol or "CS" in options.SFT_test_task else 0]
+        asked = fill(wording, history=history_parts(row.shown, options.marked_history), k=options.topk)
+        messages = [message("system", SYSTEM), *self._exchange(row), message("user", *asked)]
+        prompt = self.chat.render(messages, prompt=True).ids
+        if len(prompt) > options.max_token_length:
+            raise ValueError(
+                f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
+                f"{options.max_token_length}; raise it or lower --max_history"
+            )
+        rules = Rules(self.tree, deny=row.hidden(options.hide_seen), distinct=options.CBS_type == 2)
+        return Request(
+            prompt, rules if options.use_CBS else None, options.use_CBS, options.gen_max_length,
+            # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
+            options.topk + (not options.force_items), options.force_items, options.idx,
+        )
+
+    def _exchange(self, row: TestUser) -> Sequence[Message]:
+        if not self.exchanges:
+            return ()
+        same = self.options.SFT_test_task.endswith("same")
+        return random.Random(f"{self.options.seed}/{'' if same else row.user}").choice(self.exchanges)
+
+    def answer(self, completion: Completion) -> Answer:
+        items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
+        found = [self.by_title.get(tuple(ids)) for ids in items]
+        # By the tokens of a title or, for an unconstrained model that spells it otherwise, by its text.
+        texts = {title: i for i, title in enumerate(self.catalog.titles)} if None in found else {}
+        found = [texts.get(self.chat.decode(ids)) if i is None else i for i, ids in zip(found, items, strict=True)]
+        if completion.finish == "length" and completion.ids and len(items) > len(completion.leaves) > 0:
+            found = found[: len(completion.leaves)]
+        ids = [None if i is None else self.catalog.items[i].id for i in found]
+        return Answer(ids, self.chat.tokenizer.decode(completion.ids))
+
+    def answers(self, users: Sequence[TestUser]) -> list[Answer]:
+        return [self.answer(c) for c in self.engine.generate([self.request(row) for row in users])]
+
+
+def _check_task(options: TestOptions) -> None:
+    ready = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR")
+    if options.SFT_test_task not in ready:
+        raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
+    if not options.model_name:
+        raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
+
+
+# -- scoring and the result file -------------------------------------------------------------------------------------
+
+
+def score(catalog: Catalog, row: TestUser, answer: Answer, options: TestOptions) -> dict:
+    """The record of one user in a result file."""
+    metrics = score_list(
+        answer.items, catalog.items[row.target].id, history=set(catalog.ids(row.shown)), k_asked=options.topk
+    )
+    record = {"user": row.user, "target": catalog.items[row.target].id, "items": answer.items, "metrics": metrics}
+    return record if answer.completion is None else record | {"completion": answer.completion}
+
+
+def run_test(options: TestOptions) -> tuple[Path, dict]:
+    """Scores one model or baseline on a split; returns the result file and what it holds.
+
+    Answers are kept batch by batch in `<result>.partial`, so an interrupted run goes on where it was and ends with
+    the same file. The result holds no time and no path but those asked for: two runs give the identical file.
+
+    Raises:
+        ValueError: a missing model or dataset, a task that is not there, a prompt that does not fit.
+    """
+    output = Path(options.output) if options.output else default_output(options)
+    catalog = load_catalog(options.data_path)
+    users = test_users(catalog, options)
+    made_from = manifest(_identity(options), _inputs(options))
+    if options.ranker:
+        records = [score(catalog, row, answer, options)
+                   for row, answer in zip(users, rank_users(catalog, users, options), strict=True)]
+    else:
+        records = _resumable(catalog, users, options, output.with_name(output.name + ".partial"), made_from)
+    lists = [[i for i in record["items"] if i is not None][:10] for record in records]
+    result = {
+        "manifest": made_from,
+        "n_users": len(records),
+        "metrics": aggregate([record["metrics"] for record in records], seed=options.seed),
+        "coverage@10": coverage(lists, len(catalog.items)),
+        "users": records,
+    }
+    write_json(output, result)
+    output.with_name(output.name + ".partial").unlink(missing_ok=True)
+    return output, result
+
+
+def _resumable(catalog: Catalog, users: Sequence[TestUser], options: TestOptions, partial: Path,
+               made_from: dict) -> list[dict]:
+    done = _read_partial(partial, made_from)
+    under_test = ModelUnderTest(catalog, options)
+    # Batches of like length, cut before anything is skipped: a batch is the same in a resumed run.
+    order = sorted(range(len(users)), key=lambda i: (len(under_test.request(users[i]).prompt), i))
+    batches = [order[at:at + options.batch_size] for at in range(0, len(order), options.batch_size)]
+    with partial.open("a") as file:
+        for batch in tqdm(batches, desc=options.SFT_test_task, unit="batch", mininterval=5):
+            if all(users[i].user in done for i in batch):
+                continue
+            rows = [users[i] for i in batch]
+            records = [score(catalog, row, answer, options)
+                       for row, answer in zip(rows, under_test.answers(rows), strict=True)]
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+            file.flush()
+            os.fsync(file.fileno())
+            done |= {record["user"]: record for record in records}
+    return [done[row.user] for row in users]
+
+
+def _read_partial(partial: Path, made_from: dict) -> dict[str, dict]:
+    """Records of an interrupted run of the same manifest; starts the file anew otherwise."""
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    lines = partial.read_text(encoding="utf-8").splitlines() if partial.exists() else []
+    records = []
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # the line that was being written when the run was killed
+    if not records or records[0] != made_from:
+        records = [made_from]
+    partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    return {record["user"]: record for record in records[1:]}
+
+
+def default_output(options: TestOptions) -> Path:
+    name = f"{options.SFT_test_task}_{Path(options.data_path).resolve().name}_top{options.topk}.json"
+    folder = Path("snap/results") / options.ranker if options.ranker else Path(options.model_name)
+    if not options.ranker and not folder.is_dir():
+        folder = Path("snap/results") / options.model_name.replace("/", "_")
+    return folder / name
+
+
+def _identity(options: TestOptions) -> dict:
+    return {k: v for k, v in asdict(options).items() if k not in ("output", "gpu")}
+
+
+def _inputs(options: TestOptions) -> Iterator[Path]:
+    yield from (Path(options.data_path) / name for name in ("metas.jsonl", "sequential.jsonl", "category.jsonl"))
+    if options.model_name:
+        yield from sorted(Path(options.model_name).glob("*.safetensors"))
+
+
+def summary_row(name: str, result: dict) -> dict:
+    """The row of a result in a table."""
+    metrics = result["metrics"]
+    shown = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ood@10", "repeat@10", "in_history@10",
+             "correct_count", "short")
+    row = {"model": name, **{key: round(metrics[key]["mean"], 4) for key in shown}}
+    return row | {f"{key}_ci": [round(edge, 4) for edge in metrics[key]["ci"]] for key in ("hr@10", "ndcg@10")}

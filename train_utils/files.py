@@ -1,0 +1,64 @@
+"""Atomic writes and run manifests."""
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes `text` under a temporary name, makes it durable, and renames it to `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str | Path, value: object) -> None:
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict[str, object]:
+    """What a checkpoint or a result came from: configuration, commit, package versions, SHA-256 of the inputs."""
+    return {
+        "config": dict(config),
+        "commit": _commit(),
+        "packages": {name: v for name in _PACKAGES if (v := _version(name))},
+        "inputs": {str(path): digest(path) for path in inputs if Path(path).is_file()},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    root = Path(__file__).resolve().parent.parent
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None

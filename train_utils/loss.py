@@ -1,0 +1,91 @@
+"""Hidden states, labels and allowed sets -> loss. Pure; logits are made at labelled positions only."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples, right-padded to T, with P labelled text tokens, C choices and E candidates (ragged over C).
+
+    Attributes:
+        ids, mask: int64 [B, T].
+        text_at: int64 [P], flat place (row * T + column) of the state that predicts the token; text_label: int64 [P].
+        choice_at: int64 [C], likewise. candidate: int64 [E] token ids; candidate_choice: int64 [E], which choice.
+        candidate_share: float32 [E], wanted share.
+        text_weight: float32 [P] and choice_weight: float32 [C]: weight over (B x the sample's total weight), so that
+            the weighted sum of losses is the mean over samples of each sample's mean.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    text_at: torch.Tensor
+    text_label: torch.Tensor
+    text_weight: torch.Tensor
+    choice_at: torch.Tensor
+    choice_weight: torch.Tensor
+    candidate: torch.Tensor
+    candidate_choice: torch.Tensor
+    candidate_share: torch.Tensor
+
+
+def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
+    """Logits of `hidden` ([P, d]) over the vocabulary, or over `columns` (int64 [U]) of it; float32.
+
+    peft wraps a head whose control rows are trained. Those columns are computed apart, so that no gradient of the
+    size of the vocabulary is ever made.
+    """
+    adapter = getattr(head, "token_adapter", None)
+    base = adapter.base_layer if adapter else head
+    weight = base.weight if columns is None else base.weight[columns]
+    bias = None if base.bias is None else (base.bias if columns is None else base.bias[columns])
+    logits = F.linear(hidden.to(weight.dtype), weight.detach() if adapter else weight, bias).float()
+    for name in adapter.active_adapters if adapter else ():
+        rows = torch.tensor(adapter.token_indices[name], device=hidden.device)
+        trained = hidden.float() @ adapter.trainable_tokens_delta[name].float().T
+        where = rows if columns is None else torch.searchsorted(columns, rows)
+        if columns is not None:
+            inside = (where < len(columns)) & (columns[where.clamp(max=len(columns) - 1)] == rows)
+            where, trained = where[inside], trained[:, inside]
+        logits = logits.index_copy(1, where, trained)
+    return logits
+
+
+def text_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over the whole vocabulary: logits [P, V], labels int64 [P] -> float32 [P]."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def scoped_loss(logits: torch.Tensor, choice: torch.Tensor, share: torch.Tensor, n_choices: int) -> torch.Tensor:
+    """Cross-entropy inside the scope of each choice (arXiv 2505.03336, scope mask), for ragged candidate sets.
+
+    Args:
+        logits: float32 [E], one for each candidate. choice: int64 [E], which choice it belongs to.
+        share: float32 [E], wanted distribution, sum 1 a choice.
+
+    Returns:
+        float32 [n_choices]: minus the sum of share x log-softmax over the choice's own candidates.
+    """
+    highest = torch.full((n_choices,), -torch.inf).to(logits).scatter_reduce(0, choice, logits.detach(), "amax")
+    total = torch.zeros(n_choices).to(logits).index_add(0, choice, (logits - highest[choice]).exp())
+    log_share = logits - highest[choice] - total.log()[choice]
+    return -torch.zeros(n_choices).to(logits).index_add(0, choice, share * log_share)
+
+
+def batch_loss(hidden: torch.Tensor, head: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """Loss of a batch from the last hidden states [B, T, d]: the mean over samples of each sample's mean.
+
+    Returns:
+        the loss, and its detached means over text tokens and over choices, for the log.
+    """
+    states = hidden.flatten(0, 1)
+    text = text_loss(head_logits(head, states[batch.text_at]), batch.text_label)
+    columns, where = torch.unique(batch.candidate, return_inverse=True)
+    logits = head_logits(head, states[batch.choice_at], columns)[batch.candidate_choice, where]
+    items = scoped_loss(logits, batch.candidate_choice, batch.candidate_share, len(batch.choice_at))
+    loss = (text * batch.text_weight).sum() + (items * batch.choice_weight).sum()
+    parts = {"text": text.detach().mean().item(), "item": items.detach().mean().item() if len(items) else 0.0}
+    return loss, parts

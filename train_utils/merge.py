@@ -1,0 +1,26 @@
+"""Which adapter is merged, and where the merged model goes."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from train_utils.files import manifest
+from train_utils.model import merge_adapter
+from train_utils.param import TrainOptions
+
+
+def newest_adapter(run: Path) -> Path:
+    """The adapter of the highest epoch in a run's folder. Raises ValueError when there is none."""
+    found = sorted(path.parent for path in run.glob("Epoch*_SFT/manifest.json"))
+    if not found:
+        raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; train one with scripts/train_RecLM_cgen.sh")
+    return found[-1]
+
+
+def run_merge(options: TrainOptions) -> Path:
+    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` beside it."""
+    adapter = Path(options.SFT_load) if options.SFT_load else newest_adapter(Path(options.output))
+    digits = "".join(c for c in adapter.name if c.isdigit())
+    output = Path(options.merge_output or adapter.parent / f"SFT_Epoch{int(digits or 0)}")
+    weights = [adapter / "adapter_model.safetensors", adapter / "manifest.json"]
+    merge_adapter(adapter, options.backbone, output, manifest(asdict(options), weights))
+    return output

@@ -1,0 +1,135 @@
+"""One list and one target -> numbers; many users' numbers -> means and intervals.
+
+Everything is counted on catalogue ids. Pure functions on plain data: no tensors, no network, no printing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+
+HIT_CUTOFFS = (1, 5, 10)
+NDCG_CUTOFFS = (5, 10)
+WINDOW = 10  # the rates ("@10") and MRR look at the first ten emitted items
+
+_BLOCK = 4_000_000  # numbers held at a time while resampling (32 MB), whatever the number of users
+
+
+def score_list(
+    items: Sequence[str | None],
+    target: str,
+    *,
+    history: Collection[str],
+    k_asked: int,
+    category: Collection[str] | None = None,
+    candidates: Collection[str] | None = None,
+) -> dict[str, float]:
+    """Score one user's list.
+
+    items: ids as emitted, in order; None stands for an emitted title that the catalogue does not hold.
+    target: the held-out item. history: the items shown in the prompt. k_asked: how many items were asked for.
+    category: ids that satisfy the category asked for (or the target's); adds "target_category".
+    candidates: ids that the prompt allowed; adds "not_in_candidate".
+
+    An item's rank is its place in the emitted list, from 1: a repeat or an unknown title is a wasted slot.
+    Rates divide by the number of items emitted in the first ten slots and are 0 for an empty list.
+    Raises ValueError if k_asked < 1.
+    """
+    if k_asked < 1:
+        raise ValueError(f"k_asked is {k_asked}: a list is scored against at least 1 item asked for")
+    window = items[:WINDOW]
+    rank = next((place for place, item in enumerate(window, start=1) if item == target), None)
+    scores = {f"hr@{k}": float(rank is not None and rank <= k) for k in HIT_CUTOFFS}
+    scores |= {f"ndcg@{k}": 1 / math.log2(rank + 1) if rank and rank <= k else 0.0 for k in NDCG_CUTOFFS}
+    scores[f"mrr@{WINDOW}"] = 1 / rank if rank else 0.0
+
+    scores[f"ood@{WINDOW}"] = _share(item is None for item in window)
+    scores[f"repeat@{WINDOW}"] = _share(
+        item is not None and item in window[:place] for place, item in enumerate(window)
+    )
+    seen = frozenset(history)
+    scores[f"in_history@{WINDOW}"] = _share(item in seen for item in window)
+    scores["correct_count"] = float(len(items) == k_asked)
+    scores["short"] = float(len(set(items) - {None}) < k_asked)
+    if category is not None:
+        scores["target_category"] = _share(item in category for item in window)
+    if candidates is not None:
+        scores["not_in_candidate"] = _share(item not in candidates for item in window)
+    return scores
+
+
+def aggregate(
+    rows: Sequence[Mapping[str, float]], bootstrap: int = 1000, seed: int = 0
+) -> dict[str, dict[str, float | list[float]]]:
+    """Mean over users and 95 % percentile bootstrap interval of every metric.
+
+    rows: one mapping a user, all with the same metrics. The users are resampled together, so intervals of
+    several metrics come from the same resamples. Returns {metric: {"mean": m, "ci": [low, high]}}.
+    Raises ValueError for no rows, or rows whose metrics differ.
+    """
+    if not rows:
+        raise ValueError("no users to aggregate: got 0 rows, wanted at least 1")
+    names = list(rows[0])
+    for place, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            raise ValueError(f"row {place} has the metrics {sorted(row)}, wanted {sorted(names)} as in row 0")
+    values = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)  # [users, metrics]
+    low, high = np.percentile(_resampled_means(values, bootstrap, seed), [2.5, 97.5], axis=0)
+    return {
+        name: {"mean": float(mean), "ci": [float(low[column]), float(high[column])]}
+        for column, (name, mean) in enumerate(zip(names, values.mean(axis=0), strict=True))
+    }
+
+
+def coverage(lists: Iterable[Sequence[str | None]], n_items: int) -> float:
+    """Share of a catalogue of n_items that the lists hold at least once; unknown titles do not count."""
+    if n_items < 1:
+        raise ValueError(f"n_items is {n_items}: a catalogue holds at least 1 item")
+    return len({item for items in lists for item in items if item is not None}) / n_items
+
+
+def paired_permutation(
+    a: Sequence[float], b: Sequence[float], permutations: int = 10_000, seed: int = 0
+) -> float:
+    """Two-sided p-value of the paired sign-flip test of mean(a) = mean(b).
+
+    a, b: one metric of the same users in the same order, for two systems. The observed assignment counts as
+    one of the permutations, so the smallest p is 1 / (permutations + 1).
+    Raises ValueError for different lengths or no users.
+    """
+    if len(a) != len(b) or not len(a):
+        raise ValueError(f"paired lists have {len(a)} and {len(b)} users: wanted the same users, at least 1")
+    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    difference = difference[difference != 0]  # a tie contributes nothing whichever way it is flipped
+    if not difference.size:
+        return 1.0
+    rng = np.random.default_rng(seed)
+    observed = abs(difference.sum()) - 1e-9  # equal sums in another order may differ by rounding
+    as_large = 0
+    for size in _blocks(permutations, difference.size):
+        signs = rng.integers(0, 2, size=(size, difference.size), dtype=np.int8) * 2.0 - 1.0
+        as_large += int((np.abs(signs @ difference) >= observed).sum())
+    return (1 + as_large) / (1 + permutations)
+
+
+def _share(flags: Iterable[bool]) -> float:
+    """Share of true flags; 0 if there are none at all."""
+    flags = list(flags)
+    return sum(flags) / len(flags) if flags else 0.0
+
+
+def _resampled_means(values: np.ndarray, bootstrap: int, seed: int) -> np.ndarray:
+    """Means [bootstrap, metrics] of samples of users drawn with replacement from [users, metrics]."""
+    rng = np.random.default_rng(seed)
+    users = len(values)
+    # How often each user is drawn is all a mean needs: one matrix product serves every metric.
+    counts = (rng.multinomial(users, np.full(users, 1 / users), size=n) for n in _blocks(bootstrap, users))
+    return np.concatenate([block @ values for block in counts]) / users
+
+
+def _blocks(total: int, width: int) -> Iterable[int]:
+    """Cut `total` rows of `width` numbers into block sizes of at most _BLOCK numbers each."""
+    size = max(1, _BLOCK // width)
+    return (min(size, total - start) for start in range(0, total, size))

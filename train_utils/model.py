@@ -1,0 +1,152 @@
+"""The backbone: device and dtype, control tokens, LoRA; save, load and merge."""
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+
+from train_utils.chat import EOI_WORDS, SOI_WORDS, Chat, add_control_tokens
+
+# peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+
+
+def pick_device(gpu: str) -> torch.device:
+    """The device named by `--gpu` ("cpu", "cuda:0", "auto"). Raises ValueError when it is not there."""
+    name = ("cuda:0" if torch.cuda.is_available() else "cpu") if gpu == "auto" else gpu
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--gpu {gpu!r} is no device; use cpu, cuda:0 or auto") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--gpu {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use --gpu cpu")
+    return device
+
+
+def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False):
+    """Tokenizer and causal model from a folder or hub name, in evaluation mode, decoding greedily by default.
+
+    Raises:
+        ValueError: nothing loadable under `name`.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa"
+        )
+    except (OSError, ImportError, json.JSONDecodeError) as error:
+        raise ValueError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+    return tokenizer, model.to(device).eval()
+
+
+def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) -> GenerationConfig:
+    """Greedy to the end of the turn: an inherited configuration may sample, or cut legal tokens."""
+    return GenerationConfig(
+        do_sample=False, eos_token_id=end_of_turn, pad_token_id=pad, bos_token_id=model.config.bos_token_id
+    )
+
+
+def add_item_tokens(tokenizer, model: PreTrainedModel) -> None:
+    """Adds the control tokens to both; a new row starts as the mean of the words that it stands for.
+
+    The output rows start likewise (the published system leaves them random; see DESIGN section 5).
+    """
+    if add_control_tokens(tokenizer) == 0 and len(tokenizer) <= model.get_input_embeddings().num_embeddings:
+        return
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    chat = Chat(tokenizer)
+    tables = {id(t.weight): t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings())}
+    with torch.no_grad():
+        for weight in tables.values():
+            for token, words in ((chat.soi, SOI_WORDS), (chat.eoi, EOI_WORDS)):
+                weight[token] = weight[chat.encode(words)].float().mean(0).to(weight.dtype)
+
+
+def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int, dropout: float) -> PeftModel:
+    """LoRA on every linear layer but the head, and the rows of the control tokens, all trained in float32."""
+    names = sorted({n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {"lm_head"})
+    rows: dict[str, list[int]] = {_last(model, model.get_input_embeddings()): control_ids}
+    if not model.config.tie_word_embeddings:
+        rows[_last(model, model.get_output_embeddings())] = control_ids
+    config = LoraConfig(
+        r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=names, task_type="CAUSAL_LM",
+        trainable_token_indices=rows,
+    )
+    wrapped = get_peft_model(model, config)
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return wrapped
+
+
+def _last(model: nn.Module, module: nn.Module) -> str:
+    return next(n for n, m in model.named_modules() if m is module).split(".")[-1]
+
+
+def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The trained parameters by name, on the CPU."""
+    return {n: p.detach().cpu().clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def save_adapter(model: PeftModel, tokenizer, folder: str | Path, manifest: Mapping[str, object]) -> None:
+    """Writes adapter, control rows, tokenizer and manifest as one folder, by one rename."""
+
+    def write(to: Path) -> None:
+        model.save_pretrained(to, save_embedding_layers=False)
+        tokenizer.save_pretrained(to)
+        (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+    write_folder(folder, write)
+
+
+def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manifest: Mapping[str, object]) -> None:
+    """Merges an adapter into its backbone; the folder opens in plain transformers.
+
+    The sums are made in float32 and rounded once, to the backbone's own dtype.
+
+    Raises:
+        ValueError: the adapter or the backbone cannot be loaded.
+    """
+    if not (Path(adapter) / "adapter_config.json").exists():
+        raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    _, model = load_backbone(backbone, torch.device("cpu"), "float32")
+    dtype = AutoModelForCausalLM.from_pretrained(backbone, dtype="auto").dtype
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload().to(dtype)
+    merged.generation_config = own_generation_config(merged, Chat(tokenizer).end_of_turn, tokenizer.pad_token_id)
+
+    def write(to: Path) -> None:
+        merged.save_pretrained(to)
+        tokenizer.save_pretrained(to)
+        (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+    write_folder(output, write)
+
+
+def write_folder(final: str | Path, write) -> None:
+    """Calls `write(temporary folder)`, makes it durable and renames it to `final`, replacing what was there."""
+    final = Path(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    try:
+        write(temporary)
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

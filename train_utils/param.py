@@ -1,0 +1,153 @@
+"""Every default: one frozen dataclass per entry script, and the one function from argv to it."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TypeVar, get_args, get_origin, get_type_hints
+
+C = TypeVar("C")
+
+
+def option(default: object = MISSING, help: str = "", choices: Sequence[object] | None = None):
+    """A field that is a flag of the same name; without a default the flag is required."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
+              "SFTTestItemCount", "SFTTestEmbedding")
+STAGES = ("SFT", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    gpu: str = option("auto", "device: cpu, cuda:0, ... or auto")
+    dtype: str = option("bfloat16", "number format of the model", ("bfloat16", "float32"))
+    FA2: bool = option(False, "FlashAttention 2 (a GPU and its package are needed)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ModelOptions):
+    """main.py: training, merging and the tests of RecLM-ret."""
+
+    train_stage: str = option("SFT", "what to run", STAGES)
+    data_path: str = option("data/dataset/ml-100k/", "dataset folder")
+    backbone: str = option("snap/base/SmolLM2-135M-Instruct", "chat model: a folder or a hub name")
+    output: str = option("snap/ml-100k/cgen", "folder of the run: checkpoints, log, adapters")
+    seed: int = option(0, "seed of samples and initialisation")
+    epoch: int = option(20, "passes over the users, one sample a user and pass")
+    batch_size: int = option(8, "samples a forward pass")
+    gradient_accumulation_steps: int = option(8, "forward passes an optimiser step")
+    lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights")
+    weight_decay: float = option(0.01, "weight decay")
+    warmup_ratio: float = option(0.0125, "share of the steps that warm up")
+    lr_power: float = option(2.0, "power of the polynomial decay")
+    clip: float = option(1.0, "gradient norm at which gradients are cut")
+    SFT_actor_lora_r: int = option(16, "rank of LoRA")
+    SFT_actor_lora_a: int = option(8, "alpha of LoRA")
+    lora_dropout: float = option(0.1, "dropout of LoRA")
+    teacher: str = option("http://127.0.0.1:2068", "the teacher: http://HOST:PORT or file:PATH")
+    teacher_depth: int = option(50, "teacher items that carry a soft label")
+    soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
+    history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published")
+    scope_mask_type: int = option(3, "1: forced positions out, 2: forced <EOI> out, 3: all", (1, 2, 3))
+    max_history: int = option(10, "events shown at most")
+    topk: int = option(10, "items asked for at most")
+    idx: bool = option(False, "number the list")
+    multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange")
+    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none")
+    max_segment: int = option(500, "tokens at which a chat turn is cut")
+    save_seconds: float = option(60.0, "seconds between checkpoints")
+    SFT_load: str = option("", "adapter to merge or to test; '' takes the newest of the run")
+    merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
+    # The tests of RecLM-ret (the training issue brings them); published names.
+    SFT_test_task: str = option("SFTTestSeqRec", "test task", TEST_TASKS)
+    use_control_symbol: bool = option(False, "the instruction names the control symbols")
+    test_batch_size: int = option(16, "users a forward pass in tests")
+    item_index: str = option("title_t", "what the model spells", ("title_t", "title"))
+    gen_max_length: int = option(512, "new tokens at most")
+    max_token_length: int = option(1024, "prompt tokens at most")
+    chat_template: str = option("auto", "auto: the tokenizer's own", ("auto", "llama-3", "llama-2", "chatml"))
+    embedding_model: str = option("BAAI/bge-m3", "encoder of the item vectors of RecLM-ret")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOptions(ModelOptions):
+    """task_test.py and task_MR_test.py."""
+
+    data_path: str = option(help="dataset folder")
+    model_name: str = option("", "model folder (merged or base), or a hub name")
+    SFT_test_task: str = option("SFTTestSeqRec", "test task", TEST_TASKS)
+    output: str = option("", "result file; '' puts it beside the model")
+    use_control_symbol: bool = option(False, "the instruction names the control symbols")
+    use_CBS: bool = option(False, "constrain titles to the catalogue")
+    CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
+    topk: int = option(10, "items asked for")
+    idx: bool = option(False, "the list is numbered")
+    batch_size: int = option(16, "users a forward pass")
+    max_history: int = option(10, "events shown at most")
+    gen_max_length: int = option(512, "new tokens at most")
+    max_token_length: int = option(1024, "prompt tokens at most")
+    users: int = option(0, "users drawn by seed; 0 takes all")
+    seed: int = option(0, "seed of the draw, of wordings and of the bootstrap")
+    split: str = option("test", "which event is the target", ("valid", "test"))
+    hide_seen: str = option(
+        "visible", "which consumed items may not be listed: none, the visible history, or all", ("none", "visible", "all")
+    )
+    marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
+    force_items: bool = option(False, "open every item of the list for the model: for a base model that never learned to")
+    ranker: str = option(
+        "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")
+    )
+    teacher: str = option("http://127.0.0.1:2068", "the teacher for --ranker teacher: http://HOST:PORT or file:PATH")
+    GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatOptions(ModelOptions):
+    """cli_serve.py."""
+
+    model_name: str = option(help="merged model folder, or a hub name")
+    data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
+    domain: str = option("", "catalogue to start with; '' takes the only one, or none")
+    max_new_tokens: int = option(512, "tokens of an answer at most")
+    CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
+    """argv -> options. Flags carry the names of the fields; a bad flag ends the program with one line, status 2."""
+    parser = _Parser(description=(options.__doc__ or "").strip(), allow_abbrev=False)
+    kinds = get_type_hints(options)
+    for f in fields(options):
+        kind = kinds[f.name]
+        kind = get_args(kind)[0] if get_origin(kind) else kind
+        shared = {"dest": f.name, "help": f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")}
+        if kind is bool:
+            parser.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, default=f.default, **shared)
+        else:
+            parser.add_argument(f"--{f.name}", type=kind, choices=f.metadata["choices"], required=f.default is MISSING,
+                                default=None if f.default is MISSING else f.default, **shared)
+    return options(**vars(parser.parse_args(argv)))
+
+
+def _shown(default: object) -> object:
+    return "required" if default is MISSING else repr(default)
+
+
+def run_cli(main: Callable[[], None]) -> None:
+    """Runs an entry script: a user's error is one line and status 2, an interrupt is status 130."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,261 @@
+"""The training loop as a function, and the supervised fine-tuning of RecLM-cgen that calls it."""
+
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.chat import Chat, Message
+from train_utils.dataset import (
+    Choices,
+    Plan,
+    Sample,
+    SampleConfig,
+    ask_teacher,
+    collate,
+    encode_sample,
+    plan_sample,
+    teacher_queries,
+    trainable_users,
+)
+from train_utils.files import manifest, write_text
+from train_utils.loss import Batch, batch_loss
+from train_utils.model import add_item_tokens, add_lora, load_backbone, pick_device, save_adapter
+from train_utils.param import TrainOptions
+from train_utils.sharegpt import load_exchanges
+from train_utils.teacher import Teacher, open_teacher
+from train_utils.trie import build_tree
+
+WINDOW_STEPS = 8
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    steps: int
+    lr: float
+    weight_decay: float
+    warmup_ratio: float
+    lr_power: float
+    clip: float
+    save_seconds: float
+
+
+def learning_rate(step: int, config: LoopConfig) -> float:
+    """Linear warm-up, then polynomial decay to 0."""
+    warm = math.ceil(config.steps * config.warmup_ratio)
+    if step < warm:
+        return config.lr * (step + 1) / warm
+    return config.lr * (1 - (step - warm) / max(1, config.steps - warm)) ** config.lr_power
+
+
+def train(
+    model: nn.Module,
+    loss: Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, float]]],
+    batches: Callable[[int], Sequence[Batch]],
+    config: LoopConfig,
+    run: Path,
+) -> None:
+    """Trains `model` in place for `config.steps` optimiser steps.
+
+    Args:
+        loss: (model, batch) -> (scalar, parts for the log).
+        batches: step -> the micro-batches of that step, a pure function, so that a resumed run sees the same data.
+        run: folder of `checkpoint.pt` (found there, the run goes on exactly) and of `log.jsonl`.
+
+    Raises:
+        ValueError: the loss is not finite; the last checkpoint is kept. A checkpoint of another configuration.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=config.lr, eps=1e-5, weight_decay=config.weight_decay)
+    first = _resume(model, optimiser, config, run)
+    saved_at = time.monotonic()
+    model.train()
+    bar = tqdm(range(first, config.steps), initial=first, total=config.steps, desc="SFT", unit="step", mininterval=5)
+    for step in bar:
+        rate = learning_rate(step, config)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        shown = _step(model, loss, batches(step))
+        norm = nn.utils.clip_grad_norm_(trained, config.clip)
+        if not math.isfinite(shown["loss"]) or not torch.isfinite(norm):
+            raise ValueError(
+                f"loss {shown['loss']} at step {step} is not finite; the last checkpoint in {run} is kept: lower --lr"
+            )
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        bar.set_postfix({k: f"{v:.3f}" for k, v in shown.items()} | {"lr": f"{rate:.1e}"}, refresh=False)
+        _log(run, {"step": step, "lr": rate, "norm": norm.item()} | shown)
+        if time.monotonic() - saved_at > config.save_seconds or step + 1 == config.steps:
+            save_checkpoint(model, optimiser, step + 1, config, run)
+            saved_at = time.monotonic()
+    model.eval()
+
+
+def _step(model: nn.Module, loss, micro: Sequence[Batch]) -> dict[str, float]:
+    """Gradients of one optimiser step; returns the means for the log."""
+    total: dict[str, float] = {}
+    samples = sum(len(batch.ids) for batch in micro)
+    for batch in micro:
+        share = len(batch.ids) / samples
+        value, parts = loss(model, batch)
+        (value * share).backward()
+        for name, part in {"loss": value.item(), **parts}.items():
+            total[name] = total.get(name, 0.0) + part * share
+    return total
+
+
+def _log(run: Path, record: dict) -> None:
+    with (run / "log.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def save_checkpoint(model: nn.Module, optimiser, step: int, config: LoopConfig, run: Path) -> None:
+    """Writes weights, optimiser, random state and place as one file, by one rename."""
+    state = {
+        "step": step,
+        "config": asdict(config),
+        "weights": {n: p.detach() for n, p in model.named_parameters() if p.requires_grad},
+        "optimiser": optimiser.state_dict(),
+        "random": torch.get_rng_state(),
+    }
+    temporary = run / ".checkpoint.pt.tmp"
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, run / "checkpoint.pt")
+
+
+def _resume(model: nn.Module, optimiser, config: LoopConfig, run: Path) -> int:
+    """Restores the run's checkpoint, if there is one; returns the step to go on with."""
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    different = {k: (state["config"].get(k), v) for k, v in asdict(config).items()
+                 if k != "save_seconds" and state["config"].get(k) != v}
+    if different:
+        raise ValueError(f"{path} was made with other settings {different}; give another --output or delete it")
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, weight in state["weights"].items():
+            parameters[name].copy_(weight)
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["random"])
+    return state["step"]
+
+
+class SampleStream:
+    """step -> micro-batches. Samples are made a window of steps at a time, one window ahead, in a thread.
+
+    Within a window samples are sorted by length before they are cut into batches, so little is padding; the teacher
+    is asked once a window.
+    """
+
+    def __init__(self, catalog: Catalog, chat: Chat, teacher: Teacher, exchanges: Sequence[Sequence[Message]],
+                 config: SampleConfig, batch_size: int, accumulation: int, pad_id: int, device: torch.device):
+        self.catalog, self.chat, self.teacher, self.exchanges = catalog, chat, teacher, exchanges
+        self.config, self.batch_size, self.accumulation = config, batch_size, accumulation
+        self.pad_id, self.device = pad_id, device
+        self.users = trainable_users(catalog)
+        self.choices = Choices(build_tree(chat.title_ids, chat.soi, chat.eoi), chat.title_ids)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
+        self._windows: dict[int, Future[list[list[Batch]]]] = {}
+
+    def steps(self, epochs: int) -> int:
+        return math.ceil(len(self.users) * epochs / (self.batch_size * self.accumulation))
+
+    def __call__(self, step: int) -> list[Batch]:
+        window, offset = divmod(step, WINDOW_STEPS)
+        for wanted in (window, window + 1):
+            if wanted not in self._windows:
+                self._windows[wanted] = self._pool.submit(self._make_window, wanted)
+        self._windows = {w: f for w, f in self._windows.items() if w >= window}
+        return [_to(batch, self.device) for batch in self._windows[window].result()[offset]]
+
+    def plans(self, numbers: Sequence[int]) -> list[Plan]:
+        """Plans of the samples with these numbers in the stream; every epoch has its own order of users."""
+        found = []
+        for number in numbers:
+            epoch, place = divmod(number, len(self.users))
+            order = random.Random(f"{self.config.seed}/{epoch}").sample(range(len(self.users)), len(self.users))
+            found.append(plan_sample(self.catalog, self.users, self.config, len(self.exchanges), epoch, order[place]))
+        return found
+
+    def samples(self, plans: Sequence[Plan]) -> list[Sample]:
+        queries = [teacher_queries(plan, self.config) for plan in plans]
+        unique = list(dict.fromkeys(query for group in queries for query in group))
+        answers = dict(zip(unique, ask_teacher(self.teacher, self.catalog, unique, self.config), strict=True))
+        return [
+            encode_sample(self.chat, self.choices, plan, [answers[q] for q in group], self.config,
+                          () if plan.exchange is None else self.exchanges[plan.exchange])
+            for plan, group in zip(plans, queries, strict=True)
+        ]
+
+    def _make_window(self, window: int) -> list[list[Batch]]:
+        size = WINDOW_STEPS * self.batch_size * self.accumulation
+        samples = self.samples(self.plans(range(window * size, (window + 1) * size)))
+        samples.sort(key=lambda sample: len(sample.ids))
+        batches = [collate(samples[at:at + self.batch_size], self.pad_id) for at in range(0, size, self.batch_size)]
+        random.Random(f"{self.config.seed}/window/{window}").shuffle(batches)
+        return [batches[at:at + self.accumulation] for at in range(0, len(batches), self.accumulation)]
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return batch if device.type == "cpu" else Batch(**{n: v.to(device) for n, v in vars(batch).items()})
+
+
+def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """Scope-mask loss of RecLM-cgen for a peft-wrapped causal model."""
+    causal = model.get_base_model()
+    hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    return batch_loss(hidden, causal.get_output_embeddings(), batch)
+
+
+def sample_config(options: TrainOptions) -> SampleConfig:
+    names = SampleConfig.__dataclass_fields__
+    return SampleConfig(**{name: getattr(options, name) for name in names})
+
+
+def run_sft(options: TrainOptions) -> Path:
+    """Trains an adapter and returns its folder `<output>/Epoch<n>_SFT`; goes on where an interrupted run was.
+
+    Raises:
+        ValueError: a missing dataset, backbone or teacher, or settings that differ from an earlier run's.
+    """
+    run = Path(options.output)
+    adapter = run / f"Epoch{options.epoch:02d}_SFT"
+    if (adapter / "manifest.json").exists():
+        return adapter
+    catalog = load_catalog(options.data_path)
+    teacher = open_teacher(options.teacher)
+    device = pick_device(options.gpu)
+    tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2)
+    torch.manual_seed(options.seed)
+    add_item_tokens(tokenizer, model)
+    chat = Chat(tokenizer, catalog.titles)
+    wrapped = add_lora(model, [chat.soi, chat.eoi], options.SFT_actor_lora_r, options.SFT_actor_lora_a,
+                       options.lora_dropout)
+    exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.end_of_turn
+    stream = SampleStream(catalog, chat, teacher, exchanges, sample_config(options), options.batch_size,
+                          options.gradient_accumulation_steps, pad_id, device)
+    loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
+                      options.lr_power, options.clip, options.save_seconds)
+    run.mkdir(parents=True, exist_ok=True)
+    made_from = manifest(asdict(options), [Path(options.data_path) / "metas.jsonl",
+                                           Path(options.data_path) / "sequential.jsonl"])
+    write_text(run / "config.json", json.dumps(made_from, indent=1))
+    train(wrapped, cgen_loss, stream, loop, run)
+    save_adapter(wrapped, tokenizer, adapter, made_from)
+    return adapter

@@ -1,0 +1,148 @@
+"""What the teacher decides, apart from HTTP: which items a row may name, in what order, how probable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from unirec_files import PAD
+from windows import pad_histories
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items of one dataset. Item ints are rows of the score matrix; 0 is the padding.
+
+    members: category -> sorted item ints. popularity: events of each item, [n_items], for empty histories.
+    """
+
+    raw_ids: tuple[str, ...]
+    members: Mapping[str, np.ndarray]
+    popularity: np.ndarray
+    index: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "index", {raw: number for number, raw in enumerate(self.raw_ids) if raw != PAD}
+        )
+
+    @classmethod
+    def build(
+        cls, raw_ids: Sequence[str], category: Mapping[str, Sequence[str]], popularity: np.ndarray
+    ) -> "Catalogue":
+        """From raw ids by item int and category -> raw ids; members outside the catalogue are left out."""
+        index = {raw: number for number, raw in enumerate(raw_ids)}
+        members = {
+            name: np.array(sorted({index[item] for item in items if item in index}), np.int64)
+            for name, items in category.items()
+        }
+        return cls(tuple(raw_ids), members, popularity)
+
+    @property
+    def n_items(self) -> int:
+        """Rows of the score matrix, padding included."""
+        return len(self.raw_ids)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One history in item ints. Its items are hidden from its list; candidates and category limit it."""
+
+    history: tuple[int, ...]
+    candidates: tuple[int, ...] | None = None
+    target_category: str | None = None
+
+
+class RequestError(ValueError):
+    """A request that the catalogue cannot answer; the text is for the client."""
+
+
+def to_ints(catalogue: Catalogue, lists: Sequence[Sequence[str]], what: str) -> list[tuple[int, ...]]:
+    """Raw ids -> item ints. RequestError names up to 20 of the unknown ids."""
+    unknown = sorted({item for items in lists for item in items if item not in catalogue.index})
+    if unknown:
+        named = ", ".join(map(repr, unknown[:20])) + (
+            f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        )
+        raise RequestError(f"{what} holds item ids that are not in the catalogue: {named}")
+    return [tuple(catalogue.index[item] for item in items) for items in lists]
+
+
+def check_category(catalogue: Catalogue, target: str | None) -> None:
+    """RequestError unless `target` is None or "+C" or "-C" for a category C of the catalogue."""
+    if target is None:
+        return
+    if target[:1] not in ("+", "-") or target[1:] not in catalogue.members:
+        raise RequestError(
+            f'target_category must be "+" or "-" and the name of a category of the dataset, got {target!r}'
+        )
+
+
+def input_block(rows: Sequence[Row], length: int) -> np.ndarray:
+    """The last `length` items of each row's history, left-padded with 0: int64 [rows, length]."""
+    return pad_histories([list(row.history) for row in rows], length)
+
+
+def with_popularity(scores: torch.Tensor, rows: Sequence[Row], catalogue: Catalogue) -> torch.Tensor:
+    """Scores [rows, n_items], those of rows without a history replaced by log(1 + popularity)."""
+    cold = cold_rows(rows)
+    if cold:
+        scores = scores.clone()
+        scores[cold] = torch.from_numpy(np.log(catalogue.popularity + 1.0)).to(scores)
+    return scores
+
+
+def cold_rows(rows: Sequence[Row]) -> list[int]:
+    """Indices of the rows without a history."""
+    return [number for number, row in enumerate(rows) if not row.history]
+
+
+def admissible(rows: Sequence[Row], catalogue: Catalogue) -> np.ndarray:
+    """Which items each row may name: bool [rows, n_items]. Padding and the row's own history never are."""
+    allowed = np.ones((len(rows), catalogue.n_items), bool)
+    for number, row in enumerate(rows):
+        mask = allowed[number]
+        if row.candidates is not None:
+            mask[:] = False
+            mask[list(row.candidates)] = True
+        if row.target_category is not None:
+            inside = np.zeros(catalogue.n_items, bool)
+            inside[catalogue.members[row.target_category[1:]]] = True
+            mask &= inside if row.target_category[0] == "+" else ~inside
+        mask[list(row.history)] = False
+    allowed[:, 0] = False
+    return allowed
+
+
+def top_k(scores: torch.Tensor, allowed: np.ndarray, k: int) -> tuple[list[list[int]], list[list[float]]]:
+    """The k best admissible items of each row and their softmax probabilities over the admissible items.
+
+    scores float [rows, n_items], allowed bool [rows, n_items]. Best first; equal scores: lower item int
+    first. A row with fewer than k admissible items gets a shorter list.
+    """
+    open_scores = scores.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
+    log_total = torch.logsumexp(open_scores, 1, keepdim=True)
+    threshold = torch.topk(open_scores, min(k, scores.size(1)), dim=1).values[:, -1:]
+    row, item = ((open_scores >= threshold) & open_scores.isfinite()).nonzero(as_tuple=True)
+    value = (open_scores - log_total)[row, item].cpu().numpy().astype(np.float64)
+    row, item = row.cpu().numpy(), item.cpu().numpy()
+    order = np.lexsort((item, -value, row))
+    bounds = np.searchsorted(row[order], np.arange(len(allowed) + 1))
+    kept = [order[start : min(start + k, stop)] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [item[chosen].tolist() for chosen in kept], [np.exp(value[chosen]).tolist() for chosen in kept]
+
+
+def candidate_ranks(scores: torch.Tensor, allowed: np.ndarray, rows: Sequence[Row]) -> list[list[int]]:
+    """1-based rank of each row's candidates among all items outside its history.
+
+    `allowed` is `admissible` of the rows without their candidates. The rank is one more than the number of
+    allowed items that score higher, or equal with a lower item int.
+    """
+    values = scores.cpu().numpy()
+    ranks = []
+    for own_scores, own_allowed, row in zip(values, allowed, rows, strict=True):
+        wanted = np.array(row.candidates or (), np.int64)
+        own = own_scores[wanted][:, None]
+        ahead = (own_scores > own) | ((own_scores == own) & (np.arange(len(own_scores)) < wanted[:, None]))
+        ranks.append((1 + (ahead & own_allowed).sum(1)).tolist())
+    return ranks

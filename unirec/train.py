@@ -1,0 +1,134 @@
+"""Train the SASRec teacher: python unirec/train.py --dataset ml-100k
+
+Settings: config/base.yaml, config/dataset/NAME.yaml, config/model/SASRec.yaml; every key is also a flag.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+# Waiting threads must sleep, not spin: on cores shared with other jobs spinning made a step 20 times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402
+import yaml  # noqa: E402
+from sasrec_model import CHECKPOINT_NAME, CONFIG_FOLDER, DONE_NAME, default_config  # noqa: E402
+from sasrec_training import RESUME_NAME, fit  # noqa: E402
+from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of, write_atomic  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+RUN_NAME = "run.json"
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the SASRec teacher on UniRec files.")
+    parser.add_argument("--dataset", required=True, help="name of the dataset, such as ml-100k")
+    parser.add_argument("--data_path", type=Path, help="folder of the UniRec files (unirec/data/NAME)")
+    parser.add_argument("--output_path", type=Path, help="folder of the runs (unirec/output/NAME)")
+    settings = parser.add_argument_group("settings, default from the YAML files")
+    for key, value in default_config().items():
+        kind = _flag_bool if isinstance(value, bool) else type(value)
+        settings.add_argument(f"--{key}", type=kind, default=None, help=f"default {value}")
+    return parser.parse_args(argv)
+
+
+def _flag_bool(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise argparse.ArgumentTypeError(f"must be true or false, got {text}")
+    return text.lower() in ("true", "1")
+
+
+def resolve_config(args: argparse.Namespace, data: UniRecData) -> dict[str, Any]:
+    """YAML files, then flags, then what the data say."""
+    path = CONFIG_FOLDER / "dataset" / f"{args.dataset}.yaml"
+    of_dataset = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if of_dataset.get("n_items", data.n_items) != data.n_items:
+        raise ValueError(
+            f"{path} says n_items {of_dataset['n_items']}, the data hold {data.n_items}; "
+            "run preprocess/transform2unirec.py again"
+        )
+    defaults = default_config()
+    given = {key: getattr(args, key) for key in defaults if getattr(args, key) is not None}
+    known = {"exp_name": "SASRec", "dataset": args.dataset, "n_users": data.n_users, "n_items": data.n_items}
+    config = of_dataset | defaults | given | known
+    for key in ("epochs", "batch_size", "early_stop", "max_seq_len"):
+        if config[key] < 1:
+            raise ValueError(f"{key} must be at least 1, got {config[key]}")
+    if config["device"].startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("device cuda was asked for, but this machine has no usable GPU; use --device cpu")
+    return config
+
+
+def git_commit() -> str | None:
+    """Commit of this checkout, None outside git."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def manifest(config: dict[str, Any], data_path: Path) -> dict[str, Any]:
+    return {
+        "config": config,
+        "seed": config["seed"],
+        "inputs_sha256": sha256_of(data_path / name for name in DATA_FILES),
+        "git_commit": git_commit(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "pandas", "unirec")},
+    }
+
+
+def choose_run(output: Path, wanted: dict[str, Any]) -> Path:
+    """The run folder made for the same settings and the same inputs, else a new one."""
+    same = ("config", "inputs_sha256")
+    for path in sorted(output.glob(f"*/{RUN_NAME}"), reverse=True):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if all(found.get(key) == wanted[key] for key in same):
+            return path.parent
+    run = output / datetime.now(UTC).strftime("run_%Y%m%d-%H%M%S-%f")
+    write_atomic(run / RUN_NAME, _json(wanted))
+    return run
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def main(argv: list[str]) -> int:
+    args = parse_args(argv)
+    try:
+        if Path(args.dataset).name != args.dataset:
+            raise ValueError(f"--dataset must be a plain name such as ml-100k, got {args.dataset}")
+        data_path = args.data_path or HERE / "data" / args.dataset
+        output = args.output_path or HERE / "output" / args.dataset
+        data = read_unirec_data(data_path)
+        config = resolve_config(args, data)
+        description = manifest(config, data_path)
+        run = choose_run(output, description)
+        if (run / DONE_NAME).is_file():
+            print(f"already trained with these settings on these files: {run / CHECKPOINT_NAME}")
+            return 0
+        print(f"{args.dataset}: {data.n_users - 1} users, {data.n_items - 1} items; run {run}", flush=True)
+        metrics = fit(data, config, run)
+        write_atomic(run / DONE_NAME, _json({"metrics": metrics, "manifest": description}))
+        (run / RESUME_NAME).unlink(missing_ok=True)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(metrics))
+    print(f"checkpoint: {run / CHECKPOINT_NAME}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

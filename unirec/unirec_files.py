@@ -1,0 +1,174 @@
+"""UniRec's data files as integer arrays; atomic writes; pickles read by an allow-list."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+PAD = "[PAD]"
+DATA_FILES = ("train.pkl", "valid.pkl", "test.pkl", "user_history.pkl", "map.pkl")
+
+# What pandas and NumPy need to rebuild a DataFrame of numbers or strings; none runs code chosen by the file.
+_ALLOWED = frozenset(
+    {(module, "slice") for module in ("builtins", "__builtin__")}
+    | {("_codecs", "encode"), ("numpy", "dtype"), ("numpy", "ndarray")}
+    | {
+        (f"numpy.{core}.{name}", function)
+        for core in ("core", "_core")
+        for name, function in (
+            ("multiarray", "_reconstruct"),
+            ("multiarray", "scalar"),
+            ("numeric", "_frombuffer"),
+        )
+    }
+    | {("pandas", name) for name in ("DataFrame", "Index", "RangeIndex", "StringDtype")}
+    | {
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas.core.indexes.base", "Index"),
+        ("pandas.core.indexes.base", "_new_Index"),
+        ("pandas.core.indexes.range", "RangeIndex"),
+        ("pandas.core.internals.managers", "BlockManager"),
+        ("pandas.core.internals.blocks", "new_block"),
+        ("pandas._libs.internals", "_unpickle_block"),
+        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+        ("pandas.arrays", "StringArray"),
+        ("pandas.core.arrays.string_", "StringDtype"),
+    }
+)
+
+
+class _TableUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a pickle of DataFrames, plain containers and arrays; ValueError if it holds anything else."""
+    try:
+        return _TableUnpickler(io.BytesIO(path.read_bytes())).load()
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise ValueError(
+            f"{path} is not a table written by preprocess/transform2unirec.py: {error}"
+        ) from error
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write `content` under `path` all at once: temporary file in the same folder, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class UniRecData:
+    """One dataset. Items are UniRec ints 1..n_items-1; 0 is the padding.
+
+    raw_ids: raw string id of each item int, length n_items, raw_ids[0] = "[PAD]".
+    n_users: users, padding included.
+    offsets, items: all events of user row u, oldest first, are items[offsets[u]:offsets[u+1]]; the last
+        is the test item, the one before the validation item, the rest the training sequence.
+    """
+
+    raw_ids: tuple[str, ...]
+    n_users: int
+    offsets: np.ndarray
+    items: np.ndarray
+
+    @property
+    def n_items(self) -> int:
+        return len(self.raw_ids)
+
+    def popularity(self) -> np.ndarray:
+        """Training events of each item, int64 [n_items]."""
+        is_train = np.ones(len(self.items), bool)
+        is_train[self.offsets[1:] - 1] = is_train[self.offsets[1:] - 2] = False
+        return np.bincount(self.items[is_train], minlength=self.n_items)
+
+
+def read_unirec_data(folder: Path) -> UniRecData:
+    """Read `folder`; ValueError or OSError when a file is missing or does not fit the others."""
+    missing = [name for name in DATA_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{folder} lacks {', '.join(missing)}; scripts/unirec_train.sh makes them from the dataset folder"
+        )
+    maps = read_pickle(folder / "map.pkl")
+    raw_ids = read_raw_ids(maps, folder / "map.pkl")
+    train, valid, test = (
+        _events(folder / f"{split}.pkl", len(raw_ids)) for split in ("train", "valid", "test")
+    )
+    users = np.concatenate([train[0], valid[0], test[0]])
+    items = np.concatenate([train[1], valid[1], test[1]])
+    for split, (row_users, _) in (("valid", valid), ("test", test)):
+        if not np.array_equal(np.sort(row_users), np.unique(train[0])):
+            raise ValueError(f"{folder / f'{split}.pkl'} must hold one event of each training user")
+    order = np.argsort(users, kind="stable")
+    counts = np.unique(users, return_counts=True)[1]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return UniRecData(raw_ids, len(maps["user2id"]), offsets, items[order])
+
+
+def read_raw_ids(maps: Any, path: Path) -> tuple[str, ...]:
+    """Raw id of every item int, from the dictionaries of map.pkl."""
+    if not isinstance(maps, dict) or not {"item2id", "user2id"} <= maps.keys():
+        raise ValueError(f"{path} must hold the dictionaries user2id and item2id")
+    raw_of = {int(number): str(raw) for raw, number in maps["item2id"].items()}
+    if sorted(raw_of) != list(range(len(raw_of))) or raw_of.get(0) != PAD:
+        raise ValueError(
+            f"{path}: item ints must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again"
+        )
+    return tuple(raw_of[number] for number in range(len(raw_of)))
+
+
+def _events(path: Path, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+    frame = read_pickle(path)
+    if not isinstance(frame, pd.DataFrame) or not {"user_id", "item_id"} <= set(frame.columns):
+        raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_id")
+    users, items = (frame[column].to_numpy() for column in ("user_id", "item_id"))
+    if not (np.issubdtype(users.dtype, np.integer) and np.issubdtype(items.dtype, np.integer)):
+        raise ValueError(f"{path}: user_id and item_id must be integers, got {users.dtype} and {items.dtype}")
+    if len(items) and not 1 <= items.min() <= items.max() < n_items:
+        raise ValueError(f"{path}: item ints must lie in 1..{n_items - 1}, got {items.min()}..{items.max()}")
+    return users.astype(np.int64), items.astype(np.int64)
+
+
+def read_category(path: Path) -> dict[str, list[str]]:
+    """category.jsonl: one JSON object, category -> raw item ids; empty when there is no such file."""
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must be one JSON object, category -> [item ids]")
+    return {str(name): [str(item) for item in members] for name, members in content.items()}
+
+
+def sha256_of(paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of each file by its name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
