@@ -15,7 +15,7 @@ def main() -> None:
 
             print(f"merged model: {run_merge(options)}")
         case stage:
-            raise ValueError(f"--train_stage {stage} belongs to RecLM-ret, which is not there yet; use SFT or SFT_Merge")
+            raise ValueError(f"--train_stage {stage} belongs to RecLM-ret and is not there yet; use SFT")
 
 
 if __name__ == "__main__":

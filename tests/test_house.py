@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"param", "catalog", "template", "chat", "trie", "metrics", "baselines"},
+    {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt"},
     {"loss", "processor", "model", "retrieval", "teacher"},
     {"dataset", "engine"},
-    {"train", "evaluate", "report"},
+    {"train", "merge", "evaluate", "report"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {

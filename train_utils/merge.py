@@ -12,7 +12,7 @@ def newest_adapter(run: Path) -> Path:
     """The adapter of the highest epoch in a run's folder. Raises ValueError when there is none."""
     found = sorted(path.parent for path in run.glob("Epoch*_SFT/manifest.json"))
     if not found:
-        raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; train one with scripts/train_RecLM_cgen.sh")
+        raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; see scripts/train_RecLM_cgen.sh")
     return found[-1]
 
 

@@ -60,7 +60,7 @@ def add_item_tokens(tokenizer, model: PreTrainedModel) -> None:
     The output rows start likewise (the published system leaves them random; see DESIGN section 5).
     """
     if add_control_tokens(tokenizer) == 0 and len(tokenizer) <= model.get_input_embeddings().num_embeddings:
-        return
+        return  # a merged model: its rows are trained
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     chat = Chat(tokenizer)
@@ -71,15 +71,37 @@ def add_item_tokens(tokenizer, model: PreTrainedModel) -> None:
                 weight[token] = weight[chat.encode(words)].float().mean(0).to(weight.dtype)
 
 
-def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int, dropout: float) -> PeftModel:
-    """LoRA on every linear layer but the head, and the rows of the control tokens, all trained in float32."""
+def untie_head(model: PreTrainedModel) -> None:
+    """Gives the output head its own copy of the embedding, so that its rows can be trained alone."""
+    if model.config.tie_word_embeddings:
+        model.config.tie_word_embeddings = False
+        head = model.get_output_embeddings()
+        head.weight = nn.Parameter(head.weight.detach().clone())
+        model.tie_weights()
+
+
+def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int, dropout: float,
+             layers: int = 0) -> PeftModel:
+    """LoRA on every linear layer but the head, and the rows of the control tokens, all trained in float32.
+
+    Args:
+        layers: adapt this many layers at the top and the head's control rows only, so that the backward pass stops
+            there; the input rows keep their start. 0 adapts every layer and trains the input rows as well.
+    """
+    total = model.config.num_hidden_layers
+    if not 0 <= layers <= total:
+        raise ValueError(f"--lora_layers is {layers}, the model has {total} layers; 0 adapts all of them")
     names = sorted({n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {"lm_head"})
-    rows: dict[str, list[int]] = {_last(model, model.get_input_embeddings()): control_ids}
+    if layers:
+        untie_head(model)
+    rows: dict[str, list[int]] = {}
+    if not layers:
+        rows[_last(model, model.get_input_embeddings())] = control_ids
     if not model.config.tie_word_embeddings:
         rows[_last(model, model.get_output_embeddings())] = control_ids
     config = LoraConfig(
         r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=names, task_type="CAUSAL_LM",
-        trainable_token_indices=rows,
+        trainable_token_indices=rows, layers_to_transform=list(range(total - layers, total)) if layers else None,
     )
     wrapped = get_peft_model(model, config)
     for parameter in wrapped.parameters():
@@ -121,8 +143,9 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     _, model = load_backbone(backbone, torch.device("cpu"), "float32")
     dtype = AutoModelForCausalLM.from_pretrained(backbone, dtype="auto").dtype
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    add_item_tokens(tokenizer, model)
+    if "lm_head" in json.loads((Path(adapter) / "adapter_config.json").read_text())["trainable_token_indices"]:
+        untie_head(model)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload().to(dtype)
     merged.generation_config = own_generation_config(merged, Chat(tokenizer).end_of_turn, tokenizer.pad_token_id)
 

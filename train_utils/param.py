@@ -46,6 +46,7 @@ class TrainOptions(ModelOptions):
     SFT_actor_lora_r: int = option(16, "rank of LoRA")
     SFT_actor_lora_a: int = option(8, "alpha of LoRA")
     lora_dropout: float = option(0.1, "dropout of LoRA")
+    lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published")
     teacher: str = option("http://127.0.0.1:2068", "the teacher: http://HOST:PORT or file:PATH")
     teacher_depth: int = option(50, "teacher items that carry a soft label")
     soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
@@ -92,10 +93,10 @@ class TestOptions(ModelOptions):
     seed: int = option(0, "seed of the draw, of wordings and of the bootstrap")
     split: str = option("test", "which event is the target", ("valid", "test"))
     hide_seen: str = option(
-        "visible", "which consumed items may not be listed: none, the visible history, or all", ("none", "visible", "all")
+        "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
     )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
-    force_items: bool = option(False, "open every item of the list for the model: for a base model that never learned to")
+    force_items: bool = option(False, "open every item of the list for the model")
     ranker: str = option(
         "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")
     )

@@ -71,7 +71,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
             return self.rules
         if prompt >= len(self.rules):
             raise ConstraintError(
-                f"row of prompt {prompt} has no rules, {len(self.rules)} are given; is num_beams={self.num_beams} right?"
+                f"row of prompt {prompt} has no rules, {len(self.rules)} are given; is num_beams={self.num_beams}?"
             )
         return self.rules[prompt]
 
@@ -88,7 +88,7 @@ class Trie_link:  # noqa: N801 - the published name
     """The published prefix tree over titles.
 
     Args:
-        item_ids: token ids of each title; a leading begin-of-text token and control tokens around them are dropped.
+        item_ids: token ids of each title; a begin-of-text token and control tokens around it are dropped.
         tokenizer: its control tokens are `soi_token_id` / `eoi_token_id` where set, else found by name.
 
     Raises:

@@ -32,7 +32,7 @@ SEQREC = (
 SEQREC_TEST = (
     Template("These are what I chose lately, in order: {history}\nPlease recommend {k} titles."),
     Template(
-        "These are what I chose lately, in order: {history}\nPlease recommend {k} titles, each between {soi} and {eoi}.",
+        "These are what I chose lately, in order: {history}\nPlease recommend {k} titles, each in {soi} and {eoi}.",
         True,
     ),
 )

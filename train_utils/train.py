@@ -245,7 +245,7 @@ def run_sft(options: TrainOptions) -> Path:
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles)
     wrapped = add_lora(model, [chat.soi, chat.eoi], options.SFT_actor_lora_r, options.SFT_actor_lora_a,
-                       options.lora_dropout)
+                       options.lora_dropout, options.lora_layers)
     exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.end_of_turn
     stream = SampleStream(catalog, chat, teacher, exchanges, sample_config(options), options.batch_size,

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Makes .venv from requirements.txt with Python 3.11, unless it is there and up to date. Used by quickstart.sh and test.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+BASE_PYTHON=${BASE_PYTHON:-python3.11}
+if ! command -v "$BASE_PYTHON" > /dev/null || ! "$BASE_PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    echo "error: Python 3.11 is needed, $BASE_PYTHON is not it; install it or set BASE_PYTHON=/path/to/python3.11" >&2
+    exit 2
+fi
+wanted=$(cat requirements.txt requirements-unirec.txt | sha256sum | cut -d' ' -f1)
+if [ "$(cat .venv/made_from 2> /dev/null || true)" = "$wanted" ]; then
+    exit 0
+fi
+echo "making .venv (torch, transformers, ...)" >&2
+rm -rf .venv
+"$BASE_PYTHON" -m venv .venv
+# UniRec pins a torch of 2022, so it comes without its dependencies; requirements.txt has those that it needs.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-unirec.txt
+# Written last: an interrupted installation is made anew.
+echo "$wanted" > .venv/made_from
