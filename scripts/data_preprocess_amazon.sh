@@ -3,6 +3,7 @@
 # Extra arguments go to the preprocessing, e.g. --users 0 --keep last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
 TOKENIZER_PATH="${TOKENIZER_PATH:-snap/base/SmolLM2-135M-Instruct}"
 DATASET_FULL_NAME="${DATASET_FULL_NAME:-Movies_and_TV}"
@@ -10,9 +11,6 @@ DATASET_NAME="${DATASET_NAME:-movies}"
 DATA_PATH="${DATA_PATH:-data/dataset/movies/}"
 UNIREC_DATA_PATH="${UNIREC_DATA_PATH:-unirec/data/movies/}"
 UNIREC_CONFIG_PATH="${UNIREC_CONFIG_PATH:-unirec/config/dataset/movies.yaml}"
-
-PYTHON=python
-if [ -x .venv/bin/python ]; then PYTHON=.venv/bin/python; fi
 
 exec "$PYTHON" preprocess/data_preprocess_amazon.py \
     --tokenizer_path "$TOKENIZER_PATH" \

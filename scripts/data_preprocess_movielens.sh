@@ -2,15 +2,13 @@
 # MovieLens-100K in RAW_PATH -> dataset folder and UniRec files. Extra arguments go to the preprocessing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
 TOKENIZER_PATH="${TOKENIZER_PATH:-snap/base/SmolLM2-135M-Instruct}"
 RAW_PATH="${RAW_PATH:-data/raw/ml-100k/}"
 DATA_PATH="${DATA_PATH:-data/dataset/ml-100k/}"
 UNIREC_DATA_PATH="${UNIREC_DATA_PATH:-unirec/data/ml-100k/}"
 UNIREC_CONFIG_PATH="${UNIREC_CONFIG_PATH:-unirec/config/dataset/ml-100k.yaml}"
-
-PYTHON=python
-if [ -x .venv/bin/python ]; then PYTHON=.venv/bin/python; fi
 
 "$PYTHON" preprocess/data_preprocess_movielens.py \
     --tokenizer_path "$TOKENIZER_PATH" \

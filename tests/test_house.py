@@ -15,7 +15,7 @@ LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt"},
     {"loss", "processor", "model", "retrieval", "teacher"},
     {"dataset", "engine"},
-    {"train", "merge", "evaluate", "report"},
+    {"train", "merge", "evaluate", "report", "chat_session"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {

@@ -206,8 +206,8 @@ def test_head_logits_equal_the_wrapped_heads_own(tied, layers):
     model, chat = tiny_chat(TITLES, tied=tied)
     wrapped = add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.0, layers)
     with torch.no_grad():
-        for name, parameter in wrapped.named_parameters():
-            if "trainable_tokens_delta" in name:
+        for parameter in wrapped.parameters():
+            if parameter.requires_grad:
                 parameter += torch.randn_like(parameter)
     hidden = torch.randn(5, 32)
     head = wrapped.get_base_model().get_output_embeddings()

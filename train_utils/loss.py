@@ -35,22 +35,18 @@ class Batch:
 def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
     """Logits of `hidden` ([P, d]) over the vocabulary, or over `columns` (int64 [U]) of it; float32.
 
-    peft wraps a head whose control rows are trained. Those columns are computed apart, so that no gradient of the
-    size of the vocabulary is ever made.
+    `head` is a linear layer, plain or with LoRA. Only the rows of `columns` are read and get a gradient.
     """
-    adapter = getattr(head, "token_adapter", None)
-    base = adapter.base_layer if adapter else head
-    weight = base.weight if columns is None else base.weight[columns]
-    bias = None if base.bias is None else (base.bias if columns is None else base.bias[columns])
-    logits = F.linear(hidden.to(weight.dtype), weight.detach() if adapter else weight, bias).float()
-    for name in adapter.active_adapters if adapter else ():
-        rows = torch.tensor(adapter.token_indices[name], device=hidden.device)
-        trained = hidden.float() @ adapter.trainable_tokens_delta[name].float().T
-        where = rows if columns is None else torch.searchsorted(columns, rows)
-        if columns is not None:
-            inside = (where < len(columns)) & (columns[where.clamp(max=len(columns) - 1)] == rows)
-            where, trained = where[inside], trained[:, inside]
-        logits = logits.index_copy(1, where, trained)
+
+    def rows(table: torch.Tensor | None) -> torch.Tensor | None:
+        return table if table is None or columns is None else table[columns]
+
+    base = head.get_base_layer() if hasattr(head, "get_base_layer") else head
+    logits = F.linear(hidden.to(base.weight.dtype), rows(base.weight), rows(base.bias)).float()
+    for name in getattr(head, "active_adapters", ()):
+        down, up = head.lora_A[name].weight, head.lora_B[name].weight
+        reduced = F.linear(head.lora_dropout[name](hidden.to(down.dtype)), down)
+        logits = logits + F.linear(reduced, rows(up)).float() * head.scaling[name]
     return logits
 
 

@@ -82,26 +82,27 @@ def untie_head(model: PreTrainedModel) -> None:
 
 def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int, dropout: float,
              layers: int = 0) -> PeftModel:
-    """LoRA on every linear layer but the head, and the rows of the control tokens, all trained in float32.
+    """LoRA on every linear layer and the head, and the control tokens' input rows, all trained in float32.
+
+    A head that shares the embedding gets its own copy first: its rows change, and those of the input stay.
 
     Args:
-        layers: adapt this many layers at the top and the head's control rows only, so that the backward pass stops
-            there; the input rows keep their start. 0 adapts every layer and trains the input rows as well.
+        layers: adapt this many layers at the top, so that the backward pass stops there; the control tokens' input
+            rows then keep their start. 0 adapts every layer and trains those rows as well.
     """
     total = model.config.num_hidden_layers
     if not 0 <= layers <= total:
         raise ValueError(f"--lora_layers is {layers}, the model has {total} layers; 0 adapts all of them")
-    names = sorted({n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {"lm_head"})
-    if layers:
-        untie_head(model)
-    rows: dict[str, list[int]] = {}
-    if not layers:
-        rows[_last(model, model.get_input_embeddings())] = control_ids
-    if not model.config.tie_word_embeddings:
-        rows[_last(model, model.get_output_embeddings())] = control_ids
+    untie_head(model)
+    head = _name(model, model.get_output_embeddings())
+    inner = {n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {head}
+    # A pattern rather than layers_to_transform, which would leave out the head.
+    top = "|".join(str(layer) for layer in range(total - layers, total))
+    pattern = rf"{head}|.*\.(?:{top if layers else r'[0-9]+'})\..*\.(?:{'|'.join(sorted(inner))})"
+    rows = None if layers else {_name(model, model.get_input_embeddings()).split(".")[-1]: control_ids}
     config = LoraConfig(
-        r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=names, task_type="CAUSAL_LM",
-        trainable_token_indices=rows, layers_to_transform=list(range(total - layers, total)) if layers else None,
+        r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=pattern, task_type="CAUSAL_LM",
+        trainable_token_indices=rows,
     )
     wrapped = get_peft_model(model, config)
     for parameter in wrapped.parameters():
@@ -110,8 +111,8 @@ def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int,
     return wrapped
 
 
-def _last(model: nn.Module, module: nn.Module) -> str:
-    return next(n for n, m in model.named_modules() if m is module).split(".")[-1]
+def _name(model: nn.Module, module: nn.Module) -> str:
+    return next(n for n, m in model.named_modules() if m is module)
 
 
 def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -144,8 +145,7 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
     _, model = load_backbone(backbone, torch.device("cpu"), "float32")
     dtype = AutoModelForCausalLM.from_pretrained(backbone, dtype="auto").dtype
     add_item_tokens(tokenizer, model)
-    if "lm_head" in json.loads((Path(adapter) / "adapter_config.json").read_text())["trainable_token_indices"]:
-        untie_head(model)
+    untie_head(model)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload().to(dtype)
     merged.generation_config = own_generation_config(merged, Chat(tokenizer).end_of_turn, tokenizer.pad_token_id)
 

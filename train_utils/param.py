@@ -35,6 +35,7 @@ class TrainOptions(ModelOptions):
     backbone: str = option("snap/base/SmolLM2-135M-Instruct", "chat model: a folder or a hub name")
     output: str = option("snap/ml-100k/cgen", "folder of the run: checkpoints, log, adapters")
     seed: int = option(0, "seed of samples and initialisation")
+    overwrite: bool = option(False, "throw away a run of other settings in --output, instead of refusing")
     epoch: int = option(20, "passes over the users, one sample a user and pass")
     batch_size: int = option(8, "samples a forward pass")
     gradient_accumulation_steps: int = option(8, "forward passes an optimiser step")
@@ -113,6 +114,7 @@ class ChatOptions(ModelOptions):
     domain: str = option("", "catalogue to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
+    echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 
 class _Parser(argparse.ArgumentParser):

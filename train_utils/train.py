@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -231,13 +232,16 @@ def run_sft(options: TrainOptions) -> Path:
     """Trains an adapter and returns its folder `<output>/Epoch<n>_SFT`; goes on where an interrupted run was.
 
     Raises:
-        ValueError: a missing dataset, backbone or teacher, or settings that differ from an earlier run's.
+        ValueError: a missing dataset, backbone or teacher, or a run of other settings in the folder.
     """
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
+    made_from = manifest(asdict(options), [Path(options.data_path) / "metas.jsonl",
+                                           Path(options.data_path) / "sequential.jsonl"])
+    catalog = load_catalog(options.data_path)
+    _claim(run, made_from, options.overwrite)
     if (adapter / "manifest.json").exists():
         return adapter
-    catalog = load_catalog(options.data_path)
     teacher = open_teacher(options.teacher)
     device = pick_device(options.gpu)
     tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2)
@@ -252,10 +256,27 @@ def run_sft(options: TrainOptions) -> Path:
                           options.gradient_accumulation_steps, pad_id, device)
     loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
                       options.lr_power, options.clip, options.save_seconds)
-    run.mkdir(parents=True, exist_ok=True)
-    made_from = manifest(asdict(options), [Path(options.data_path) / "metas.jsonl",
-                                           Path(options.data_path) / "sequential.jsonl"])
-    write_text(run / "config.json", json.dumps(made_from, indent=1))
     train(wrapped, cgen_loss, stream, loop, run)
     save_adapter(wrapped, tokenizer, adapter, made_from)
     return adapter
+
+
+_NOT_OF_THE_RUN = ("save_seconds", "overwrite", "gpu", "teacher", "merge_output", "SFT_load")
+
+
+def _claim(run: Path, made_from: dict, overwrite: bool) -> None:
+    """Makes `run` the folder of this configuration, so that a checkpoint found there is one to go on with."""
+
+    def identity(made: dict) -> dict:
+        return {k: v for k, v in made["config"].items() if k not in _NOT_OF_THE_RUN} | made["inputs"]
+
+    kept = run / "config.json"
+    if kept.exists():
+        before, now = identity(json.loads(kept.read_text())), identity(made_from)
+        if before == now:
+            return
+        different = ", ".join(sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k)))
+        if not overwrite:
+            raise ValueError(f"{run} holds a run with other {different}; give another --output, or --overwrite")
+        shutil.rmtree(run)
+    write_text(kept, json.dumps(made_from, indent=1))

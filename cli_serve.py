@@ -1,0 +1,125 @@
+"""Chats in the terminal or in a pipe: argv -> model and catalogues -> typed lines in, answers out."""
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transformers.utils import logging
+
+from train_utils.chat_session import ChatSession, Event, Notice, Quit, Recommendation, dataset_folders, first_domain
+from train_utils.engine import Done, TextDelta
+from train_utils.model import add_item_tokens, load_backbone, pick_device
+from train_utils.param import ChatOptions, parse, run_cli
+
+# What a terminal would obey instead of showing it, line break and tab left out.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Screen:
+    """Prints events: answers on stdout, notices on stderr."""
+
+    def __init__(self, styled: bool, separate: bool):
+        self.styled = styled
+        self.separate = separate
+        self.answers = 0
+        self.written = ""
+
+    def show(self, event: Event) -> None:
+        match event:
+            case TextDelta(text):
+                self._write(CONTROL_CHARACTERS.sub("", text) if self.styled else text)
+            case Recommendation(item_id, title):
+                self._write(f"\x1b[1m{title}\x1b[0m [{item_id}]" if self.styled else f"{title} [{item_id}]")
+            case Done():
+                self._write("" if self.written.endswith("\n") else "\n")
+                self.written = ""
+                self.answers += 1
+            case Notice(text):
+                print(text, file=sys.stderr, flush=True)
+
+    def _write(self, text: str) -> None:
+        if not text:
+            return
+        if not self.written and self.separate and self.answers:
+            print()
+        print(text, end="", flush=True)
+        self.written = text
+
+
+def load_session(options: ChatOptions) -> ChatSession:
+    folders = dataset_folders(options.data_root)
+    start_domain = first_domain(folders, options.domain)
+    logging.disable_progress_bar()
+    device = pick_device(options.gpu)
+    if sys.stderr.isatty():
+        print(f"loading {options.model_name} ...", end="\r", file=sys.stderr, flush=True)
+    begun = time.perf_counter()
+    tokenizer, model = load_backbone(options.model_name, device, options.dtype, options.FA2)
+    own_tokens = len(tokenizer)
+    add_item_tokens(tokenizer, model)
+    session = ChatSession(model, tokenizer, folders, options, start_domain)
+    trained = "" if len(tokenizer) == own_tokens else ", not trained to recommend"
+    print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
+          f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)
+    return session
+
+
+def typed_lines() -> Iterator[str]:
+    """Lines typed at a prompt with history and arrow keys; Ctrl-C clears the line, Ctrl-D ends."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.output import create_output
+
+    # With stdout sent to a file the prompt goes to the terminal behind stderr.
+    prompt = PromptSession(output=create_output(always_prefer_tty=True))
+    while True:
+        try:
+            line = prompt.prompt("\n> ")
+        except KeyboardInterrupt:
+            if not prompt.default_buffer.text:
+                print("Ctrl-D or /quit ends the chat", file=sys.stderr)
+            continue
+        except EOFError:
+            return
+        yield line
+
+
+@contextmanager
+def stopped_by_interrupt() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, instead of ending the program."""
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def talk(session: ChatSession) -> None:
+    interactive = sys.stdin.isatty()
+    screen = Screen(styled=sys.stdout.isatty(), separate=not (interactive and sys.stdout.isatty()))
+    for line in typed_lines() if interactive else sys.stdin:
+        with stopped_by_interrupt() as stop:
+            for event in session.handle(line, stop):
+                if isinstance(event, Quit):
+                    return
+                screen.show(event)
+
+
+def main() -> None:
+    options = parse(ChatOptions)
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(errors="replace")
+    try:
+        talk(load_session(options))
+    except BrokenPipeError:
+        # The reader has what it wanted. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    run_cli(main)

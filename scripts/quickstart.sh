@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The whole pipeline on real data and two CPU cores, in about half an hour: raw ratings -> SASRec teacher -> LoRA SFT ->
+# merge -> test against baselines -> table, picture, chat. What is done is skipped; a killed run goes on where it was.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PORT=${TEACHER_PORT:-2068}
+NAME=ml-100k
+DATA=data/dataset/$NAME
+BASE=snap/base/SmolLM2-135M-Instruct
+RUN=snap/$NAME/cgen
+OUT=snap/quickstart
+EPOCHS=3
+TUNED=$RUN/SFT_Epoch$EPOCHS
+export TEACHER_PORT=$PORT TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+
+started=$(date +%s)
+bash scripts/env.sh
+environment_seconds=$(($(date +%s) - started))
+PYTHON=.venv/bin/python
+
+stage() { # NAME, then what scripts/stage.py takes
+    "$PYTHON" scripts/stage.py "$1" --state $OUT/stages "${@:2}"
+}
+score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
+    local name=$1 result=$2 flags=()
+    shift 2
+    while [ "$1" != -- ]; do flags+=("$1"); shift; done
+    shift
+    local before=()
+    if [[ $name == *sasrec ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
+    stage "$name" --input $DATA task_test.py train_utils/{evaluate,metrics,baselines,engine,template,chat,trie}.py \
+        ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
+        --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
+}
+
+stage fetch --input scripts/fetch_defaults.py \
+    --output $BASE data/raw/ml-100k data/raw/sharegpt -- "$PYTHON" scripts/fetch_defaults.py
+stage preprocess --input preprocess data/raw/ml-100k $BASE/tokenizer.json --output $DATA unirec/data/$NAME -- \
+    bash scripts/data_preprocess_movielens.sh
+stage teacher --input unirec/data/$NAME unirec/config unirec/*.py --output unirec/output/$NAME -- \
+    bash scripts/unirec_train.sh $NAME
+stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/train_RecLM_cgen.sh \
+    train_utils/{chat,dataset,loss,model,template,train,trie}.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+    bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
+stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE train_utils/{merge,model}.py --output $TUNED -- \
+    bash scripts/run_SFT_merge.sh $NAME
+
+model_flags=(--use_CBS --CBS_type 2 --batch_size 16)
+score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${model_flags[@]}"
+# The base model never learned to open an item, so its list is opened for it; the choice of items is its own.
+score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}" --force_items
+score test_popularity $OUT/popularity.json -- --ranker popularity
+score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
+score test_item_knn $OUT/item-knn.json -- --ranker item-knn
+score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
+
+stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt train_utils/{chat_session,engine}.py \
+    --output $OUT/chat.txt -- bash -c "set -o pipefail; $PYTHON cli_serve.py --model_name $TUNED/ --domain $NAME --echo \
+    --max_new_tokens 200 < scripts/chat_example.txt > $OUT/chat.tmp && mv $OUT/chat.tmp $OUT/chat.txt"
+
+exec "$PYTHON" scripts/quickstart_report.py $OUT --model $TUNED/ --environment_seconds "$environment_seconds"

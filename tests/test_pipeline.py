@@ -1,0 +1,187 @@
+"""All stages by the scripts that a user runs: raw dump -> teacher -> SFT -> merge -> test -> chat.
+
+A tiny random Llama and a small Amazon-form dump, in a copy of the repository's files; real processes and a real server.
+"""
+
+import gzip
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import tiny_model, tiny_tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("preprocess", "unirec", "train_utils", "scripts")
+MOVIES = "data/dataset/movies/"
+WORDS = ["the", "a", "red", "blue", "green", "moon", "river", "night", "return", "of", "end"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A copy of the code with a base model, raw Amazon files and conversations."""
+    folder = tmp_path_factory.mktemp("repo")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(
+            "__pycache__", "data", "output", "dataset"))
+    for script in ROOT.glob("*.py"):
+        shutil.copy(script, folder)
+    base = folder / "snap/base/tiny"
+    tokenizer = tiny_tokenizer()
+    tiny_model(len(tokenizer)).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    write_amazon_dump(folder / "data/dataset/movies")
+    turns = [{"from": "human", "value": "the end?"}, {"from": "gpt", "value": "a night."}]
+    talk = [{"id": "1", "conversations": turns}]
+    (folder / "data/raw/sharegpt").mkdir(parents=True)
+    # Cut off, as the real file is.
+    (folder / "data/raw/sharegpt/sharegpt.json").write_text(json.dumps(talk * 5)[:-9])
+    return folder
+
+
+def write_amazon_dump(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    rng = random.Random(0)
+    titles = [f"{rng.choice(WORDS)} {rng.choice(WORDS)} &amp; {rng.choice(WORDS)}" for _ in range(40)]
+    with gzip.open(folder / "meta_Movies_and_TV.json.gz", "wt") as file:
+        for i, title in enumerate(titles):
+            row = {"asin": f"B{i:03}", "title": title, "category": ["Movies & TV", WORDS[i % 5]], "description": ["x"]}
+            file.write(json.dumps(row) + "\n")
+    with gzip.open(folder / "Movies_and_TV_5.json.gz", "wt") as file:
+        for user in range(24):
+            for at, item in enumerate(rng.sample(range(40), 18)):
+                row = {"reviewerID": f"A{user}", "asin": f"B{item:03}", "overall": 5.0, "unixReviewTime": 1000 * at}
+                file.write(json.dumps(row) + "\n")
+
+
+def run(world: Path, *command: str, status: int = 0, text: str = "", **environment: str) -> subprocess.CompletedProcess:
+    python = sys.executable
+    done = subprocess.run(
+        [python if part == "python" else part for part in command], cwd=world, input=text, text=True,
+        capture_output=True, timeout=300,
+        env=os.environ | {"PYTHON": python, "BACKBONE": "snap/base/tiny", "TOKENIZER_PATH": "snap/base/tiny",
+                          "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment,
+    )
+    assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def free_port() -> str:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
+SFT = ("scripts/train_RecLM_cgen.sh", "movies", "--epoch", "2", "--save_seconds", "0", "--lora_layers", "1")
+
+
+@pytest.fixture(scope="module")
+def trained(world) -> Path:
+    """The world after preprocessing, teacher, an SFT that was killed once, and merging."""
+    run(world, "bash", "scripts/data_preprocess_amazon.sh", "--users", "0")
+    run(world, "bash", "scripts/unirec_train.sh", "movies", "--epochs", "2")
+    port = free_port()
+    command = ["bash", "scripts/with_teacher.sh", "movies", port, "bash", *SFT]
+    killed = subprocess.Popen(command, cwd=world, start_new_session=True, stderr=subprocess.DEVNULL, env=os.environ | {
+        "PYTHON": sys.executable, "BACKBONE": "snap/base/tiny", "OMP_NUM_THREADS": "1", "TEACHER_PORT": port})
+    log = world / "snap/movies/cgen/log.jsonl"
+    while killed.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
+        os.sched_yield()
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    port = free_port()
+    run(world, *("bash", "scripts/with_teacher.sh", "movies", port, "bash", *SFT), TEACHER_PORT=port)
+    run(world, "bash", "scripts/run_SFT_merge.sh", "movies")
+    return world
+
+
+TEST = ("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/movies/cgen/SFT_Epoch2/",
+        "--gpu", "cpu", "--use_control_symbol", "--batch_size", "16", "--use_CBS", "--CBS_type", "2", "--topk", "10",
+        "--idx", "--SFT_test_task")
+
+
+def test_the_published_test_command_gives_the_identical_file_twice(trained):
+    files = []
+    for name in ("one.json", "two.json"):
+        run(trained, *TEST, "SFTTestSeqRec-MR", "--output", name)
+        files.append((trained / name).read_bytes())
+    assert files[0] == files[1].replace(b"two.json", b"one.json")
+    result = json.loads(files[0])
+    assert result["n_users"] == 24
+    assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["repeat@10"]["mean"] == 0
+
+
+def test_a_killed_test_goes_on_and_ends_with_the_same_file(trained):
+    run(trained, *TEST, "SFTTestSeqRec", "--batch_size", "4", "--output", "whole.json")
+    process = subprocess.Popen(
+        [sys.executable, *TEST[1:], "SFTTestSeqRec", "--batch_size", "4", "--output", "part.json"],
+        cwd=trained, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL,
+    )
+    partial = trained / "part.json.partial"
+    while process.poll() is None and not (partial.exists() and partial.read_text().count("\n") >= 5):
+        os.sched_yield()
+    process.kill()
+    process.wait()
+    assert not (trained / "part.json").exists()
+    run(trained, *TEST, "SFTTestSeqRec", "--batch_size", "4", "--output", "part.json")
+    assert (trained / "part.json").read_bytes() == (trained / "whole.json").read_bytes()
+
+
+def test_baselines_and_the_untuned_model_are_scored_by_the_same_command(trained):
+    for ranker in ("popularity", "recent-popularity", "item-knn"):
+        run(trained, "python", "task_test.py", "--data_path", MOVIES, "--ranker", ranker, "--output", "r.json")
+        result = json.loads((trained / "r.json").read_text())
+        assert result["metrics"]["short"]["mean"] == 0 and result["n_users"] == 24
+    port = free_port()
+    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, "python", "task_test.py", "--data_path",
+        MOVIES, "--ranker", "teacher", "--teacher", f"http://127.0.0.1:{port}", "--output", "r.json")
+    run(trained, "python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/base/tiny",
+        "--gpu", "cpu", "--use_CBS", "--force_items", "--output", "r.json")
+    result = json.loads((trained / "r.json").read_text())
+    assert result["metrics"]["short"]["mean"] == result["metrics"]["in_history@10"]["mean"] == 0
+
+
+def test_the_chat_answers_in_a_pipe(trained):
+    done = run(trained, "python", "cli_serve.py", "--model_name", "snap/movies/cgen/SFT_Epoch2/", "--gpu", "cpu",
+               "--max_new_tokens", "30", text="red moon\n/new\n")
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("command,complaint", [
+    (("python", "task_test.py", "--data_path", "data/dataset/none/", "--ranker", "popularity"), "does not exist"),
+    (("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/none"), "cannot be loaded"),
+    (("python", "task_test.py", "--data_path", MOVIES, "--CBS_type", "7"), "--CBS_type"),
+    (("python", "task_test.py", "--data_path", MOVIES, "--nonsense"), "--nonsense"),
+    (("python", "task_MR_test.py", "--data_path", MOVIES), "not there yet"),
+    (("python", "main.py", "--train_stage", "SFT_Embedding_Test"), "not there yet"),
+    (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
+    (("bash", "scripts/train_RecLM_ret.sh", "movies"), "not there yet"),
+    (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "other lr"),
+    (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
+    (("bash", "scripts/unirec_train.sh", "none"), "none"),
+])
+def test_a_users_error_is_one_line_and_a_status(trained, command, complaint):
+    done = run(trained, *command, status=2)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert complaint in line and "Traceback" not in done.stderr
+
+
+def test_a_catalogue_with_a_control_token_in_a_title_is_refused(trained):
+    folder = trained / "data/dataset/forged"
+    shutil.copytree(trained / "data/dataset/movies", folder)
+    metas = json.loads((folder / "metas.jsonl").read_text())
+    next(iter(metas.values()))["title_t"] = "<SOI> the moon"
+    (folder / "metas.jsonl").write_text(json.dumps(metas))
+    done = run(trained, "python", "task_test.py", "--data_path", str(folder), "--model_name", "snap/base/tiny",
+               status=2)
+    assert "special token" in done.stderr
+    (folder / "metas.jsonl").unlink()
+    (folder / "meta.pickle").write_bytes(b"cposix\nsystem\n(S'echo'\ntR.")
+    done = run(trained, "python", "task_test.py", "--data_path", str(folder), "--ranker", "popularity", status=2)
+    assert "not plain data" in done.stderr and done.stderr.count("\n") == 1
