@@ -100,9 +100,13 @@ def stopped_by_interrupt() -> Iterator[threading.Event]:
 
 
 def talk(session: ChatSession) -> None:
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(errors="replace")
     interactive = sys.stdin.isatty()
     screen = Screen(styled=sys.stdout.isatty(), separate=not (interactive and sys.stdout.isatty()))
     for line in typed_lines() if interactive else sys.stdin:
+        if session.options.echo and not interactive:
+            print(f"> {line.strip()}", flush=True)
         with stopped_by_interrupt() as stop:
             for event in session.handle(line, stop):
                 if isinstance(event, Quit):
@@ -112,8 +116,6 @@ def talk(session: ChatSession) -> None:
 
 def main() -> None:
     options = parse(ChatOptions)
-    for stream in (sys.stdin, sys.stdout):
-        stream.reconfigure(errors="replace")
     try:
         talk(load_session(options))
     except BrokenPipeError:

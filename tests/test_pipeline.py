@@ -162,7 +162,7 @@ def test_the_chat_answers_in_a_pipe(trained):
     (("python", "main.py", "--train_stage", "SFT_Embedding_Test"), "not there yet"),
     (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
     (("bash", "scripts/train_RecLM_ret.sh", "movies"), "not there yet"),
-    (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "other lr"),
+    (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "a run with other"),
     (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
     (("bash", "scripts/unirec_train.sh", "none"), "none"),
 ])

@@ -37,6 +37,9 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
     Raises:
         ValueError: nothing loadable under `name`.
     """
+    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
+    if not Path(name).is_dir() and (name.endswith("/") or name.count("/") != 1):
+        raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForCausalLM.from_pretrained(
