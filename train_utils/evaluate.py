@@ -96,7 +96,7 @@ class ModelUnderTest:
         self.chat = Chat(tokenizer, catalog.titles)
         self.tree = build_tree(self.chat.title_ids, self.chat.soi, self.chat.eoi)
         self.engine = Engine(model, self.chat)
-        self.by_title = {tuple(ids): i for i, ids in enumerate(self.chat.title_ids)}
+        self.by_title = {title: i for i, title in enumerate(catalog.titles)}
         self.exchanges: Sequence[Sequence[Message]] = ()
         if "MR" in options.SFT_test_task:
             self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT)
@@ -126,19 +126,18 @@ class ModelUnderTest:
         same = self.options.SFT_test_task.endswith("same")
         return random.Random(f"{self.options.seed}/{'' if same else row.user}").choice(self.exchanges)
 
-    def answer(self, completion: Completion) -> Answer:
-        items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
-        found = [self.by_title.get(tuple(ids)) for ids in items]
-        # By the tokens of a title or, for an unconstrained model that spells it otherwise, by its text.
-        texts = {title: i for i, title in enumerate(self.catalog.titles)} if None in found else {}
-        found = [texts.get(self.chat.decode(ids)) if i is None else i for i, ids in zip(found, items, strict=True)]
-        if completion.finish == "length" and completion.ids and len(items) > len(completion.leaves) > 0:
-            found = found[: len(completion.leaves)]
-        ids = [None if i is None else self.catalog.items[i].id for i in found]
-        return Answer(ids, self.chat.tokenizer.decode(completion.ids))
+    def answer(self, request: Request, completion: Completion) -> Answer:
+        text = self.chat.tokenizer.decode(completion.ids)
+        if request.rules is not None:
+            found: list[int | None] = [request.rules.first_item(leaf) for leaf in completion.leaves]
+        else:
+            items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
+            found = [self.by_title.get(self.chat.decode(ids)) for ids in items]
+        return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
 
     def answers(self, users: Sequence[TestUser]) -> list[Answer]:
-        return [self.answer(c) for c in self.engine.generate([self.request(row) for row in users])]
+        requests = [self.request(row) for row in users]
+        return [self.answer(*pair) for pair in zip(requests, self.engine.generate(requests), strict=True)]
 
 
 def _check_task(options: TestOptions) -> None:
