@@ -45,7 +45,7 @@ def write_dataset(folder: Path, titles: dict[str, str]) -> None:
         (folder / f"{name}.jsonl").write_text(json.dumps(value))
 
 
-def eager_model(titles: list[str], seed: int = 8):
+def eager_model(titles: list[str], seed: int = 7):
     """A tiny model that writes ASCII without end and often opens an item.
 
     A row of zeros loses against the best of the other rows; the control token outbids the commonest of them.

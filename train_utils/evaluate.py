@@ -4,9 +4,11 @@ import json
 import os
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from train_utils.baselines import ItemKNN, Popularity, Ranker, RecentPopularity
@@ -89,8 +91,8 @@ class ModelUnderTest:
     def __init__(self, catalog: Catalog, options: TestOptions):
         self.catalog, self.options = catalog, options
         _check_task(options)
-        device = pick_device(options.gpu)
-        tokenizer, model = load_backbone(options.model_name, device, options.dtype, options.FA2)
+        self.device = pick_device(options.gpu)
+        tokenizer, model = load_backbone(options.model_name, self.device, options.dtype, options.FA2)
         # A base model gets the control tokens that it never saw, so that it can be constrained.
         add_item_tokens(tokenizer, model)
         self.chat = Chat(tokenizer, catalog.titles)
@@ -137,7 +139,17 @@ class ModelUnderTest:
 
     def answers(self, users: Sequence[TestUser]) -> list[Answer]:
         requests = [self.request(row) for row in users]
-        return [self.answer(*pair) for pair in zip(requests, self.engine.generate(requests), strict=True)]
+        return [self.answer(*pair) for pair in zip(requests, self._generate(requests), strict=True)]
+
+    def _generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """On the CPU halves of a batch are decoded side by side, each on one core: a decoding pass is too little
+        work to be split. How a batch is cut does not depend on the machine, so neither does the answer."""
+        if self.device.type != "cpu":
+            return self.engine.generate(requests)
+        half = (len(requests) + 1) // 2
+        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            parts = pool.map(self.engine.generate, [part for part in (requests[:half], requests[half:]) if part])
+            return [completion for part in parts for completion in part]
 
 
 def _check_task(options: TestOptions) -> None:

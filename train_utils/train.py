@@ -7,11 +7,12 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from tqdm import tqdm
 
@@ -65,6 +66,7 @@ def train(
     batches: Callable[[int], Sequence[Batch]],
     config: LoopConfig,
     run: Path,
+    workers: int = 1,
 ) -> None:
     """Trains `model` in place for `config.steps` optimiser steps.
 
@@ -72,6 +74,7 @@ def train(
         loss: (model, batch) -> (scalar, parts for the log).
         batches: step -> the micro-batches of that step, a pure function, so that a resumed run sees the same data.
         run: folder of `checkpoint.pt` (found there, the run goes on exactly) and of `log.jsonl`.
+        workers: micro-batches of a step that run side by side, for a model on the CPU without dropout.
 
     Raises:
         ValueError: the loss is not finite; the last checkpoint is kept. A checkpoint of another configuration.
@@ -81,12 +84,13 @@ def train(
     first = _resume(model, optimiser, config, run)
     saved_at = time.monotonic()
     model.train()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="step") if workers > 1 else None
     bar = tqdm(range(first, config.steps), initial=first, total=config.steps, desc="SFT", unit="step", mininterval=5)
     for step in bar:
         rate = learning_rate(step, config)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        shown = _step(model, loss, batches(step))
+        shown = _step(model, loss, batches(step), pool)
         norm = nn.utils.clip_grad_norm_(trained, config.clip)
         if not math.isfinite(shown["loss"]) or not torch.isfinite(norm):
             raise ValueError(
@@ -102,16 +106,31 @@ def train(
     model.eval()
 
 
-def _step(model: nn.Module, loss, micro: Sequence[Batch]) -> dict[str, float]:
-    """Gradients of one optimiser step; returns the means for the log."""
-    total: dict[str, float] = {}
+def _step(model: nn.Module, loss, micro: Sequence[Batch], pool: Executor | None) -> dict[str, float]:
+    """Gradients of one optimiser step; returns the means for the log.
+
+    With a pool the micro-batches run side by side, each on one core: a layer of a small model is too little work to
+    be split, and threads that wait for each other at every layer lose most of a busy machine. Gradients are added
+    in the order of the micro-batches, so the step does not depend on who finishes first.
+    """
     samples = sum(len(batch.ids) for batch in micro)
-    for batch in micro:
+    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def gradients(batch: Batch) -> tuple[dict[str, float], Sequence[torch.Tensor]]:
+        if pool is not None:
+            torch.set_num_threads(1)
         share = len(batch.ids) / samples
         value, parts = loss(model, batch)
-        (value * share).backward()
-        for name, part in {"loss": value.item(), **parts}.items():
-            total[name] = total.get(name, 0.0) + part * share
+        shown = {name: part * share for name, part in {"loss": value.item(), **parts}.items()}
+        return shown, torch.autograd.grad(value * share, trained, allow_unused=True)
+
+    total: dict[str, float] = {}
+    for shown, found in (pool.map if pool else map)(gradients, micro):
+        for name, part in shown.items():
+            total[name] = total.get(name, 0.0) + part
+        for parameter, gradient in zip(trained, found, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
     return total
 
 
@@ -219,7 +238,9 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
     """Scope-mask loss of RecLM-cgen for a peft-wrapped causal model."""
     causal = model.get_base_model()
-    hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    low = causal.dtype != torch.float32
+    with torch.autocast(batch.ids.device.type, causal.dtype if low else None, enabled=low, cache_enabled=False):
+        hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
     return batch_loss(hidden, causal.get_output_embeddings(), batch)
 
 
@@ -256,9 +277,17 @@ def run_sft(options: TrainOptions) -> Path:
                           options.gradient_accumulation_steps, pad_id, device)
     loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
                       options.lr_power, options.clip, options.save_seconds)
-    train(wrapped, cgen_loss, stream, loop, run)
+    # peft would cast every layer's input to the float32 of its adapters; autocast takes the adapters down instead.
+    with disable_input_dtype_casting(wrapped):
+        train(wrapped, cgen_loss, stream, loop, run, _workers(options, device))
     save_adapter(wrapped, tokenizer, adapter, made_from)
     return adapter
+
+
+def _workers(options: TrainOptions, device: torch.device) -> int:
+    """Micro-batches side by side: as many as there are cores, but one where the order of random draws matters."""
+    alone = device.type != "cpu" or options.lora_dropout > 0
+    return 1 if alone else min(options.gradient_accumulation_steps, len(os.sched_getaffinity(0)))
 
 
 _NOT_OF_THE_RUN = ("save_seconds", "overwrite", "gpu", "teacher", "merge_output", "SFT_load")
