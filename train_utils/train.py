@@ -130,7 +130,7 @@ def _step(model: nn.Module, loss, micro: Sequence[Batch], pool: Executor | None)
             total[name] = total.get(name, 0.0) + part
         for parameter, gradient in zip(trained, found, strict=True):
             if gradient is not None:
-                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+                parameter.grad = gradient.contiguous() if parameter.grad is None else parameter.grad.add_(gradient)
     return total
 
 
