@@ -196,7 +196,8 @@ class Engine:
 
     def _flush(self, text: list[int], last: bool) -> Iterator[TextDelta]:
         words = self.chat.decode(text)
-        if words and (last or not words.endswith("\ufffd")):
+        # A character has at most four bytes, and so four tokens; a longer run of bytes will not become one.
+        if words and (last or len(text) > 8 or not words.endswith("\ufffd")):
             text.clear()
             yield TextDelta(words)
 

@@ -18,7 +18,7 @@ from train_utils.engine import Completion, Engine, Request
 from train_utils.files import manifest, write_json
 from train_utils.metrics import aggregate, coverage, score_list
 from train_utils.model import add_item_tokens, load_backbone, pick_device
-from train_utils.param import TestOptions
+from train_utils.param import EvalOptions
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import open_teacher
 from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
@@ -29,7 +29,7 @@ MR_SEGMENT = 200
 
 
 @dataclass(frozen=True)
-class TestUser:
+class EvalUser:
     """One user of a split: everything consumed before the target, what of it is shown, and the target."""
 
     user: str
@@ -49,10 +49,10 @@ class Answer:
     completion: str | None = None
 
 
-def test_users(catalog: Catalog, options: TestOptions) -> list[TestUser]:
+def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
     """The users of the split, or `options.users` of them drawn by seed, in file order."""
     rows = [
-        TestUser(user, consumed, consumed[-options.max_history:], target)
+        EvalUser(user, consumed, consumed[-options.max_history:], target)
         for user, consumed, target in catalog.split(options.split)
     ]
     if options.users > len(rows):
@@ -66,7 +66,7 @@ def test_users(catalog: Catalog, options: TestOptions) -> list[TestUser]:
 # -- rankers that are no language model ------------------------------------------------------------------------------
 
 
-def rank_users(catalog: Catalog, users: Sequence[TestUser], options: TestOptions) -> list[Answer]:
+def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> list[Answer]:
     """Answers of `--ranker`, over the same candidates as a model's."""
     hidden = [row.hidden(options.hide_seen) for row in users]
     if options.ranker == "teacher":
@@ -88,7 +88,7 @@ def rank_users(catalog: Catalog, users: Sequence[TestUser], options: TestOptions
 class ModelUnderTest:
     """A model and its catalogue: makes prompts, decodes, reads items back."""
 
-    def __init__(self, catalog: Catalog, options: TestOptions):
+    def __init__(self, catalog: Catalog, options: EvalOptions):
         self.catalog, self.options = catalog, options
         _check_task(options)
         self.device = pick_device(options.gpu)
@@ -103,7 +103,7 @@ class ModelUnderTest:
         if "MR" in options.SFT_test_task:
             self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT)
 
-    def request(self, row: TestUser) -> Request:
+    def request(self, row: EvalUser) -> Request:
         """Raises ValueError when the prompt is longer than `--max_token_length`."""
         options = self.options
         wording = SEQREC_TEST[1 if options.use_control_symbol or "CS" in options.SFT_test_task else 0]
@@ -122,7 +122,7 @@ class ModelUnderTest:
             options.topk + (not options.force_items), options.force_items, options.idx,
         )
 
-    def _exchange(self, row: TestUser) -> Sequence[Message]:
+    def _exchange(self, row: EvalUser) -> Sequence[Message]:
         if not self.exchanges:
             return ()
         same = self.options.SFT_test_task.endswith("same")
@@ -137,7 +137,7 @@ class ModelUnderTest:
             found = [self.by_title.get(self.chat.decode(ids)) for ids in items]
         return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
 
-    def answers(self, users: Sequence[TestUser]) -> list[Answer]:
+    def answers(self, users: Sequence[EvalUser]) -> list[Answer]:
         requests = [self.request(row) for row in users]
         return [self.answer(*pair) for pair in zip(requests, self._generate(requests), strict=True)]
 
@@ -152,7 +152,7 @@ class ModelUnderTest:
             return [completion for part in parts for completion in part]
 
 
-def _check_task(options: TestOptions) -> None:
+def _check_task(options: EvalOptions) -> None:
     ready = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR")
     if options.SFT_test_task not in ready:
         raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
@@ -163,7 +163,7 @@ def _check_task(options: TestOptions) -> None:
 # -- scoring and the result file -------------------------------------------------------------------------------------
 
 
-def score(catalog: Catalog, row: TestUser, answer: Answer, options: TestOptions) -> dict:
+def score(catalog: Catalog, row: EvalUser, answer: Answer, options: EvalOptions) -> dict:
     """The record of one user in a result file."""
     metrics = score_list(
         answer.items, catalog.items[row.target].id, history=set(catalog.ids(row.shown)), k_asked=options.topk
@@ -172,7 +172,7 @@ def score(catalog: Catalog, row: TestUser, answer: Answer, options: TestOptions)
     return record if answer.completion is None else record | {"completion": answer.completion}
 
 
-def run_test(options: TestOptions) -> tuple[Path, dict]:
+def run_test(options: EvalOptions) -> tuple[Path, dict]:
     """Scores one model or baseline on a split; returns the result file and what it holds.
 
     Answers are kept batch by batch in `<result>.partial`, so an interrupted run goes on where it was and ends with
@@ -183,7 +183,7 @@ def run_test(options: TestOptions) -> tuple[Path, dict]:
     """
     output = Path(options.output) if options.output else default_output(options)
     catalog = load_catalog(options.data_path)
-    users = test_users(catalog, options)
+    users = eval_users(catalog, options)
     made_from = manifest(_identity(options), _inputs(options))
     if options.ranker:
         records = [score(catalog, row, answer, options)
@@ -203,7 +203,7 @@ def run_test(options: TestOptions) -> tuple[Path, dict]:
     return output, result
 
 
-def _resumable(catalog: Catalog, users: Sequence[TestUser], options: TestOptions, partial: Path,
+def _resumable(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, partial: Path,
                made_from: dict) -> list[dict]:
     done = _read_partial(partial, made_from)
     under_test = ModelUnderTest(catalog, options)
@@ -240,7 +240,7 @@ def _read_partial(partial: Path, made_from: dict) -> dict[str, dict]:
     return {record["user"]: record for record in records[1:]}
 
 
-def default_output(options: TestOptions) -> Path:
+def default_output(options: EvalOptions) -> Path:
     name = f"{options.SFT_test_task}_{Path(options.data_path).resolve().name}_top{options.topk}.json"
     folder = Path("snap/results") / options.ranker if options.ranker else Path(options.model_name)
     if not options.ranker and not folder.is_dir():
@@ -248,11 +248,11 @@ def default_output(options: TestOptions) -> Path:
     return folder / name
 
 
-def _identity(options: TestOptions) -> dict:
+def _identity(options: EvalOptions) -> dict:
     return {k: v for k, v in asdict(options).items() if k not in ("output", "gpu")}
 
 
-def _inputs(options: TestOptions) -> Iterator[Path]:
+def _inputs(options: EvalOptions) -> Iterator[Path]:
     yield from (Path(options.data_path) / name for name in ("metas.jsonl", "sequential.jsonl", "category.jsonl"))
     if options.model_name:
         yield from sorted(Path(options.model_name).glob("*.safetensors"))

@@ -38,7 +38,8 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
         ValueError: nothing loadable under `name`.
     """
     # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
-    if not Path(name).is_dir() and (name.endswith("/") or name.count("/") != 1):
+    path = Path(name)
+    if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
         raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -46,7 +47,7 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
             name, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa"
         )
     except (OSError, ImportError, json.JSONDecodeError) as error:
-        raise ValueError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}") from None
     return tokenizer, model.to(device).eval()
 
 

@@ -52,7 +52,7 @@ class TrainOptions(ModelOptions):
     teacher_depth: int = option(50, "teacher items that carry a soft label")
     soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
     history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published")
-    scope_mask_type: int = option(3, "1: forced positions out, 2: forced <EOI> out, 3: all", (1, 2, 3))
+    scope_mask_type: int = option(3, "title positions in the mean: 1 no forced ones, 2 no forced end, 3 all", (1, 2, 3))
     max_history: int = option(10, "events shown at most")
     topk: int = option(10, "items asked for at most")
     idx: bool = option(False, "number the list")
@@ -74,7 +74,7 @@ class TrainOptions(ModelOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestOptions(ModelOptions):
+class EvalOptions(ModelOptions):
     """task_test.py and task_MR_test.py."""
 
     data_path: str = option(help="dataset folder")

@@ -1,0 +1,68 @@
+"""A dataset folder is read once, in either form, and what cannot be told apart or trusted is refused."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from train_utils.catalog import Item, load_catalog, make_catalog, restricted_load
+
+
+def write_dataset(folder, metas=None, form="json"):
+    metas = metas or {"1": {"title": "A", "title_t": "A (1)"}, "2": {"title": "B", "title_t": "B", "year": 1999}}
+    folder.mkdir(exist_ok=True)
+    if form == "json":
+        (folder / "metas.jsonl").write_text(json.dumps(metas))
+    else:
+        (folder / "meta.pickle").write_bytes(pickle.dumps(metas))
+    (folder / "category.jsonl").write_text(json.dumps({"Drama": [1, "2"], "War": ["2"]}))
+    (folder / "sequential.jsonl").write_text(json.dumps({"u": [2, 1, 2, 1], "short": [1]}))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["json", "pickle"])
+def test_both_forms_give_the_same_catalogue(tmp_path, form):
+    catalog = load_catalog(write_dataset(tmp_path / "movies", form=form))
+    assert catalog.name == "movies" and catalog.titles == ["A (1)", "B"]
+    assert catalog.items[1].categories == ("Drama", "War") and catalog.items[1].attributes == {"year": 1999}
+    assert catalog.sequences["u"] == (1, 0, 1, 0)
+    assert catalog.split("test") == [("u", (1, 0, 1), 0)]
+    assert catalog.split("valid") == [("u", (1, 0), 1)]
+    assert catalog.in_category("War") == {1}
+
+
+@pytest.mark.parametrize("metas,complaint", [
+    ({"1": {"title_t": "A"}, "2": {"title_t": "A"}}, "cannot be told apart"),
+    ({"1": {"title_t": " "}, "2": {"title_t": "B"}}, "empty title"),
+    ({"1": {"name": "A"}, "2": {"title_t": "B"}}, "has no text"),
+    ({"1": {"title_t": "A"}}, "'2' is not in the catalogue"),
+])
+def test_items_that_cannot_be_told_apart_are_refused(tmp_path, metas, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        load_catalog(write_dataset(tmp_path, metas))
+
+
+def test_an_empty_catalogue_an_unknown_category_and_a_broken_file_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no items"):
+        make_catalog("none", [])
+    with pytest.raises(ValueError, match="known: x"):
+        make_catalog("c", [Item("1", "A", ("x",))]).in_category("y")
+    (write_dataset(tmp_path) / "category.jsonl").write_text('{"Drama": [')
+    with pytest.raises(ValueError, match="not one JSON object"):
+        load_catalog(tmp_path)
+
+
+def test_pickles_of_plain_data_are_read_and_others_refused(tmp_path):
+    path = tmp_path / "x.pickle"
+    for value in ({"a": [1, 2.5, None, True, b"x"], "b": np.arange(3)}, {"s": np.float32(2)}):
+        path.write_bytes(pickle.dumps(value))
+        assert repr(restricted_load(path)) == repr(value)
+    for payload in (b"cposix\nsystem\n(S'true'\ntR.",
+                    pickle.dumps(pytest.raises), pickle.dumps(Item), b"\x80\x04]", b""):
+        path.write_bytes(payload)
+        with pytest.raises(ValueError, match="plain data"):
+            restricted_load(path)
+    with pytest.raises(ValueError, match="are refused"):
+        path.write_bytes(b"x" * 100)
+        restricted_load(path, max_bytes=10)

@@ -1,0 +1,48 @@
+"""The command lines that users know parse as they are; a bad one is one line and status 2."""
+
+import pytest
+
+from train_utils.param import ChatOptions, EvalOptions, TrainOptions, parse
+
+PUBLISHED = {
+    EvalOptions: (
+        "--data_path data/dataset/movies/ --SFT_test_task SFTTestSeqRec-MR --model_name snap/m/ --gpu cuda:0 "
+        "--use_control_symbol --batch_size 16 --use_CBS --CBS_type 2 --topk 10 --idx",
+        "--data_path data/dataset/movies/ --SFT_test_task SFTTestSeqRec-CS-MR --model_name m --gpu cuda:0 "
+        "--use_control_symbol --batch_size 8 --use_CBS --CBS_type 2 --topk 10 --idx",
+    ),
+    ChatOptions: ("--model_name snap/m/SFT_Epoch20/ --gpu cuda:0",),
+    TrainOptions: (
+        "--seed 0 --data_path data/dataset/movies/ --SFT_test_task SFTTestSeqRec-MR --gpu cuda:0 --use_control_symbol "
+        "--test_batch_size 8 --topk 10 --item_index title_t --idx --gen_max_length 512 --max_token_length 1024 "
+        "--train_stage SFT_Embedding_Test --SFT_actor_lora_r 16 --SFT_actor_lora_a 8 --chat_template llama-3 --FA2 "
+        "--backbone meta-llama/Meta-Llama-3-8B-Instruct --embedding_model BAAI/bge-m3 --SFT_load snap/m/Epoch20",
+    ),
+}
+
+
+@pytest.mark.parametrize("options,line", [(o, line) for o, lines in PUBLISHED.items() for line in lines])
+def test_published_command_lines_parse(options, line):
+    parsed = parse(options, line.split())
+    assert parsed.gpu == "cuda:0"
+    if options is EvalOptions:
+        assert parsed.use_CBS and parsed.CBS_type == 2 and parsed.idx and parsed.topk == 10
+
+
+@pytest.mark.parametrize("line,complaint", [
+    ("--data_path x --CBS_type 3", "invalid choice"),
+    ("--data_path x --topk ten", "invalid int value"),
+    ("--data_path x --top 10", "unrecognized arguments"),
+    ("", "--data_path"),
+])
+def test_a_bad_flag_is_one_line_and_status_2(capsys, line, complaint):
+    with pytest.raises(SystemExit) as stopped:
+        parse(EvalOptions, line.split())
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and complaint in error
+
+
+def test_options_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        parse(ChatOptions, ["--model_name", "m"]).gpu = "cpu"
