@@ -39,6 +39,8 @@ def plain(model, chat, prompt, rules, max_new):
 
 def make(seed=0, bias_soi=0.0, titles=TITLES):
     model, chat = tiny_chat(titles, seed)
+    # In float64, so that no two logits of a random model are equal but for the order of a sum.
+    model = model.double()
     if bias_soi:
         with torch.no_grad():
             weight = model.get_output_embeddings().weight

@@ -84,7 +84,10 @@ class Chat:
         self.tokenizer = tokenizer
         self.soi, self.eoi = self._control_id(SOI), self._control_id(EOI)
         self._check_titles(titles)
-        self.title_ids: list[list[int]] = self.encode_many(titles)
+        # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
+        # a bare title is often a single letter. SentencePiece writes that space itself.
+        space = " " if self.decode(self.encode(" a")) == " a" else ""
+        self.title_ids: list[list[int]] = self.encode_many([space + title for title in titles])
         self.system_allowed = self._renders([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
         self.end_of_turn = self._end_of_turn()
 

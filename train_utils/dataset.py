@@ -157,11 +157,12 @@ class Choices:
 
         Args:
             item: the item that is spelled. used: leaves that distinctness has closed.
-            teacher: its distribution; `soft` of the share goes to the children by the teacher's mass below them.
+            teacher: `soft` of the share goes to the children in proportion to the teacher's best item below each. The
+                best, not the sum: greedy decoding then walks to the teacher's first item, not to the fullest letter.
         """
         tree, node = self.tree, 0
         closed = np.unique(np.asarray(used, dtype=np.int64))
-        leaves, mass_before = self._mass(teacher, used)
+        leaves, scores = self._ranked(teacher, used)
         for offset, token in enumerate([*self.title_ids[item], tree.eoi], 1):
             edges = tree.edges(node)
             nodes, tokens = tree.edge_node[edges], tree.edge_token[edges]
@@ -171,21 +172,27 @@ class Choices:
             if is_open.sum() > 1:
                 tokens, lo, hi = tokens[is_open], lo[is_open], hi[is_open]
                 shares = (tokens == token).astype(np.float32)
-                mass = mass_before[np.searchsorted(leaves, hi)] - mass_before[np.searchsorted(leaves, lo)]
-                if soft > 0 and mass.sum() > 1e-9:
-                    shares = (1 - soft) * shares + soft * (mass / mass.sum()).astype(np.float32)
+                best = _range_max(scores, np.searchsorted(leaves, lo), np.searchsorted(leaves, hi))
+                if soft > 0 and best.sum() > 1e-9:
+                    shares = (1 - soft) * shares + soft * (best / best.sum()).astype(np.float32)
                 yield offset, tokens, shares
             node = tree.child(node, token)
 
-    def _mass(self, teacher: TeacherList | None, used: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Leaves that the teacher names, ascending, and the probability before each of them (and after the last)."""
+    def _ranked(self, teacher: TeacherList | None, used: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Leaves that the teacher names and that are not used, ascending, and their probabilities."""
         if teacher is None:
-            return np.empty(0, dtype=np.int64), np.zeros(1)
+            return np.empty(0, dtype=np.int64), np.empty(0)
         leaves = self.tree.item_leaf[list(teacher.items)]
         keep = ~np.isin(leaves, used)
         order = np.argsort(leaves[keep], kind="stable")
-        scores = np.asarray(teacher.scores, dtype=np.float64)[keep][order]
-        return leaves[keep][order], np.concatenate([[0.0], np.cumsum(scores)])
+        return leaves[keep][order], np.asarray(teacher.scores, dtype=np.float64)[keep][order]
+
+
+def _range_max(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Maximum of each `values[start:end]`, 0 where that is empty."""
+    padded = np.append(values, 0.0)
+    found = np.maximum.reduceat(padded, np.column_stack([starts, ends]).ravel())[::2]
+    return np.where(ends > starts, found, 0.0)
 
 
 def encode_sample(chat: Chat, choices: Choices, plan: Plan, lists: Sequence[TeacherList], config: SampleConfig,

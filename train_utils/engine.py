@@ -227,7 +227,8 @@ class Engine:
             logits = self.model(
                 input_ids=ids.to(device), attention_mask=seen.to(device), position_ids=places.to(device),
                 past_key_values=cache, use_cache=True, logits_to_keep=kept,
-            ).logits.float()
+            ).logits
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             self.passes += 1
             for i, row in enumerate(rows):
                 drafted, read = len(row.draft), len(row.pending)

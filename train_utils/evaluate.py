@@ -134,7 +134,7 @@ class ModelUnderTest:
             found: list[int | None] = [request.rules.first_item(leaf) for leaf in completion.leaves]
         else:
             items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
-            found = [self.by_title.get(self.chat.decode(ids)) for ids in items]
+            found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
         return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
 
     def answers(self, users: Sequence[EvalUser]) -> list[Answer]:

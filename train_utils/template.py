@@ -11,7 +11,8 @@ SYSTEM = "You are an expert recommender and a helpful assistant."
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One wording. `{history}`, `{k}`, `{category}`, `{candidates}`, `{soi}`, `{eoi}` are filled in.
+    """One wording. `{history}` (which brings its own space), `{k}`,
+    `{category}`, `{candidates}`, `{soi}`, `{eoi}` are filled in.
 
     Attributes:
         text: the user's words.
@@ -24,15 +25,15 @@ class Template:
 
 # Wordings of training and of testing differ on purpose: a test shall not reward a memorised sentence.
 SEQREC = (
-    Template("I have enjoyed these, oldest first: {history}\nWhat {k} titles should come next?"),
-    Template("My history so far: {history}\nRecommend {k} more."),
-    Template("Recently, in order: {history}\nList {k} I may like, each between {soi} and {eoi}.", True),
-    Template("After {history} I want {k} new suggestions, every title inside {soi} and {eoi}.", True),
+    Template("I have enjoyed these, oldest first:{history}\nWhat {k} titles should come next?"),
+    Template("My history so far:{history}\nRecommend {k} more."),
+    Template("Recently, in order:{history}\nList {k} I may like, each between {soi} and {eoi}.", True),
+    Template("After{history} I want {k} new suggestions, every title inside {soi} and {eoi}.", True),
 )
 SEQREC_TEST = (
-    Template("These are what I chose lately, in order: {history}\nPlease recommend {k} titles."),
+    Template("These are what I chose lately, in order:{history}\nPlease recommend {k} titles."),
     Template(
-        "These are what I chose lately, in order: {history}\nPlease recommend {k} titles, each in {soi} and {eoi}.",
+        "These are what I chose lately, in order:{history}\nPlease recommend {k} titles, each in {soi} and {eoi}.",
         True,
     ),
 )
@@ -63,5 +64,5 @@ def history_parts(items: Sequence[int], marked: bool) -> list[Part]:
         return [ItemPart(item) for item in items]
     parts: list[Part] = []
     for position, item in enumerate(items):
-        parts += [" -> "] * (position > 0) + [TitlePart(item)]
+        parts += [" ->"] * (position > 0) + [TitlePart(item)]
     return parts
