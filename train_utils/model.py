@@ -119,11 +119,6 @@ def _name(model: nn.Module, module: nn.Module) -> str:
     return next(n for n, m in model.named_modules() if m is module)
 
 
-def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The trained parameters by name, on the CPU."""
-    return {n: p.detach().cpu().clone() for n, p in model.named_parameters() if p.requires_grad}
-
-
 def save_adapter(model: PeftModel, tokenizer, folder: str | Path, manifest: Mapping[str, object]) -> None:
     """Writes adapter, control rows, tokenizer and manifest as one folder, by one rename."""
 
