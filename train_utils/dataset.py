@@ -12,7 +12,7 @@ from train_utils.chat import Chat, Message, Rendered, message, numbered
 from train_utils.loss import Batch
 from train_utils.teacher import Teacher
 from train_utils.template import SEQREC, SYSTEM, Template, fill, history_parts
-from train_utils.trie import Rules, TitleTree
+from train_utils.trie import TitleTree
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,6 @@ class Choices:
     def __init__(self, tree: TitleTree, title_ids: Sequence[Sequence[int]]):
         self.tree = tree
         self.title_ids = title_ids
-        self.rules = Rules(tree)
 
     def of_item(self, item: int, used: Sequence[int], teacher: TeacherList | None,
                 soft: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

@@ -50,7 +50,13 @@ class Answer:
 
 
 def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
-    """The users of the split, or `options.users` of them drawn by seed, in file order."""
+    """The users of the split, or `options.users` of them drawn by seed, in file order.
+
+    Raises:
+        ValueError: more users than the split has, or a history that shows nothing.
+    """
+    if options.max_history < 1:
+        raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
     rows = [
         EvalUser(user, consumed, consumed[-options.max_history:], target)
         for user, consumed, target in catalog.split(options.split)
@@ -106,7 +112,8 @@ class ModelUnderTest:
     def request(self, row: EvalUser) -> Request:
         """Raises ValueError when the prompt is longer than `--max_token_length`."""
         options = self.options
-        wording = SEQREC_TEST[1 if options.use_control_symbol or "CS" in options.SFT_test_task else 0]
+        names_symbols = options.use_control_symbol or "CS" in options.SFT_test_task
+        wording = next(template for template in SEQREC_TEST if template.names_symbols == names_symbols)
         asked = fill(wording, history=history_parts(row.shown, options.marked_history), k=options.topk)
         messages = [message("system", SYSTEM), *self._exchange(row), message("user", *asked)]
         prompt = self.chat.render(messages, prompt=True).ids
