@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt"},
-    {"loss", "processor", "model", "retrieval", "teacher"},
+    {"loss", "processor", "model", "ragged", "retrieval", "teacher"},
     {"dataset", "engine"},
     {"train", "merge", "evaluate", "report", "chat_session"},
 )

@@ -8,12 +8,13 @@ have written the same. The output is that of one-token-at-a-time constrained dec
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 
 import torch
 from torch import nn
-from transformers import DynamicCache
 
 from train_utils.chat import Chat
+from train_utils.ragged import RaggedCache, lay_out, use_ragged_attention
 from train_utils.trie import Cursor, Rules
 
 
@@ -157,9 +158,13 @@ class Engine:
 
     Args:
         model: the causal model. chat: its tokenizer, with the titles of the catalogue whose rules the requests carry.
+
+    Raises:
+        ValueError: a model that brings its own attention.
     """
 
     def __init__(self, model: nn.Module, chat: Chat):
+        use_ragged_attention(model)
         self.model = model
         self.chat = chat
         self.passes = 0
@@ -203,44 +208,51 @@ class Engine:
 
     @torch.inference_mode()
     def _decode(self, rows: Sequence[_Row]) -> Iterator[None]:
-        """Runs passes until every row has finished; yields after each.
-
-        Each pass is a block [rows, q] with the rows' tokens at its right end. What stands left of them, and drafts
-        that turned out wrong, stay in the cache as places that the attention mask closes for good.
-        """
-        device = next(self.model.parameters()).device
-        cache = DynamicCache(config=self.model.config)
+        """Runs passes until every row has finished; yields after each."""
         rows = [row for row in rows if not row.out.finish]
-        seen = torch.zeros((len(rows), 0), dtype=torch.long)
+        cache = RaggedCache(1)
+        self._read_shared_beginning(rows, cache)
         while rows:
-            blocks = [row.pending + row.draft for row in rows]
-            width = max(map(len, blocks))
-            kept = 1 + max(len(row.draft) for row in rows)
-            ids = torch.zeros((len(rows), width), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            places = torch.zeros_like(ids)
-            for i, (row, block) in enumerate(zip(rows, blocks, strict=True)):
-                ids[i, width - len(block):] = torch.tensor(block)
-                mask[i, width - len(block):] = 1
-                places[i, width - len(block):] = torch.arange(row.length, row.length + len(block))
-            seen = torch.cat([seen, mask], dim=1)
-            logits = self.model(
-                input_ids=ids.to(device), attention_mask=seen.to(device), position_ids=places.to(device),
-                past_key_values=cache, use_cache=True, logits_to_keep=kept,
-            ).logits
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            self.passes += 1
-            for i, row in enumerate(rows):
-                drafted, read = len(row.draft), len(row.pending)
-                row.pending = []
-                right = row.take(logits[i, logits.shape[1] - 1 - drafted:])
-                row.length += read + right
-                if wrong := drafted - right:
-                    seen[i, seen.shape[1] - wrong:] = 0
+            self._pass(rows, cache)
             yield
             left = [i for i, row in enumerate(rows) if not row.out.finish]
             if len(left) < len(rows):
                 rows = [rows[i] for i in left]
-                seen = seen[left]
-                if rows:
-                    cache.batch_select_indices(torch.tensor(left, device=device))
+                cache.select(left)
+
+    def _read_shared_beginning(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Reads what all prompts begin with once, as one row, and gives each row a copy of it."""
+        prompts = [row.pending for row in rows]
+        shared = min(map(len, prompts), default=1) - 1
+        shared = next((i for i in range(shared) if len({prompt[i] for prompt in prompts}) > 1), shared)
+        if len(rows) > 1 and shared > 0:
+            self._forward(cache, [prompts[0][:shared]], [0], kept=[1])
+            for row in rows:
+                row.length = shared
+                row.pending = row.pending[shared:]
+        cache.select([0] * len(rows))
+
+    def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Reads what every row has pending and drafted, and lets each take what the model decided."""
+        blocks = [row.pending + row.draft for row in rows]
+        kept = [1 + len(row.draft) for row in rows]
+        logits = self._forward(cache, blocks, [row.length for row in rows], kept)
+        for row, found in zip(rows, logits.split(kept), strict=True):
+            row.length += len(row.pending)
+            row.pending = []
+            row.length += row.take(found)
+
+    def _forward(self, cache: RaggedCache, blocks: Sequence[Sequence[int]], lengths: Sequence[int], kept: Sequence[int]
+                 ) -> torch.Tensor:
+        """Logits ([sum of kept, V], at least float32) of the last `kept` tokens of each block."""
+        device = next(self.model.parameters()).device
+        sizes = [len(block) for block in blocks]
+        cache.layout = layout = lay_out(lengths, sizes, device)
+        wanted = [end - k + i for end, k in zip(accumulate(sizes), kept, strict=True) for i in range(k)]
+        logits = self.model(
+            input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
+            attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache, use_cache=True,
+            logits_to_keep=torch.tensor(wanted, device=device), ragged=layout,
+        ).logits[0]
+        self.passes += 1
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))

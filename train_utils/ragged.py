@@ -1,0 +1,144 @@
+"""Attention over rows of different lengths without padding: one forward pass of a Hugging Face model takes the new tokens
+of all rows as a single sequence, and only its attention knows which row each token belongs to."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
+from transformers.cache_utils import CacheLayerMixin
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "ragged"
+_GROWTH = 64  # key places that a cache grows by
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the T new tokens of a pass stand.
+
+    Attributes:
+        row, place: int64 [T], the row of each token and its place in that row's text.
+        column: int64 [T], its number among the row's new tokens. width: new tokens of the fullest row.
+        mask: bool [rows, 1, width, keys], which keys each new token sees.
+    """
+
+    row: torch.Tensor
+    place: torch.Tensor
+    column: torch.Tensor
+    width: int
+    mask: torch.Tensor
+
+
+def lay_out(lengths: list[int], new: list[int], device: torch.device) -> Layout:
+    """Layout of a pass in which row i, with `lengths[i]` tokens in the cache, gets `new[i]` more (at least one)."""
+    counts = torch.tensor(new)
+    row = torch.repeat_interleave(torch.arange(len(new)), counts)
+    column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
+    last = torch.tensor(lengths)[:, None] + torch.arange(max(new))
+    keys = max(length + n for length, n in zip(lengths, new, strict=True))
+    mask = torch.arange(keys) <= last[:, None, :, None]
+    found = (row, torch.tensor(lengths)[row] + column, column)
+    return Layout(*(part.to(device) for part in found), max(new), mask.to(device))
+
+
+class _Layer(CacheLayerMixin):
+    """Keys and values of one layer, [rows, places, heads, head size]. A place beyond a row's length is overwritten
+    when the row gets there, so tokens are taken back by not counting them."""
+
+    is_sliding = False
+
+    def __init__(self, cache: "RaggedCache"):
+        super().__init__()
+        self.cache = cache
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        # Zeros: what was never written is masked, and masked numbers have to be finite.
+        self.keys, self.values = (
+            s.new_zeros((self.cache.rows, _GROWTH, s.shape[1], s.shape[3])) for s in (key_states, value_states)
+        )
+        self.is_initialized = True
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
+        """Takes [1, heads, T, head size], gives every row's [rows, heads, keys, head size]."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        layout = self.cache.layout
+        keys = layout.mask.shape[-1]
+        if keys > self.keys.shape[1]:
+            more = (0, 0, 0, 0, 0, keys + _GROWTH - self.keys.shape[1])
+            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
+        self.keys[layout.row, layout.place] = key_states[0].transpose(0, 1)
+        self.values[layout.row, layout.place] = value_states[0].transpose(0, 1)
+        return self.keys[:, :keys].transpose(1, 2), self.values[:, :keys].transpose(1, 2)
+
+    def get_seq_length(self) -> int:
+        return 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return query_length, 0
+
+    def select(self, rows: torch.Tensor) -> None:
+        if self.is_initialized:
+            self.keys, self.values = self.keys[rows], self.values[rows]
+
+
+class RaggedCache(Cache):
+    """The cache of a ragged batch. Set `layout` before each pass."""
+
+    def __init__(self, rows: int):
+        self.rows = rows
+        self.layout: Layout | None = None
+        super().__init__(layer_class_to_replicate=lambda: _Layer(self))
+
+    def select(self, rows: list[int]) -> None:
+        """Keeps `rows`, in this order; a row may be named several times."""
+        self.rows = len(rows)
+        for layer in self.layers:
+            layer.select(torch.tensor(rows, dtype=torch.long))
+
+
+def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+                     attention_mask: torch.Tensor | None, scaling: float | None = None, dropout: float = 0.0,
+                     ragged: Layout | None = None, sliding_window: int | None = None, **kwargs):
+    """Attention of the tokens of a pass: query [1, heads, T, size], key and value [rows, key heads, keys, size].
+
+    Without a layout it is the attention of PyTorch, so the model goes on working for everybody else.
+
+    Raises:
+        ValueError: the model asks for a kind of attention that is not written here.
+    """
+    if ragged is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout,
+                                      sliding_window=sliding_window, **kwargs)
+    if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
+        raise ValueError(f"the model's attention needs {', '.join(unknown)}, which the engine does not have")
+    rows, groups, size = len(key), query.shape[1] // key.shape[1], query.shape[-1]
+    mask = attention_mask
+    if sliding_window is not None:
+        # A row's newest column sees up to its own place, so the last key that a column sees is its place.
+        seen = torch.arange(mask.shape[-1], device=mask.device)
+        mask = mask & (seen > mask.sum(-1, keepdim=True) - 1 - sliding_window)
+    padded = query.new_zeros((rows, ragged.width, query.shape[1], size))
+    padded[ragged.row, ragged.column] = query[0].transpose(0, 1)
+    # Heads that share a key head become further queries of it: keys and values are not copied.
+    folded = padded.view(rows, ragged.width, -1, groups, size).permute(0, 2, 3, 1, 4).flatten(2, 3)
+    found = F.scaled_dot_product_attention(folded, key, value, mask.repeat(1, 1, groups, 1), scale=scaling)
+    found = found.unflatten(2, (groups, ragged.width)).permute(0, 3, 1, 2, 4).flatten(2, 3)
+    return found[ragged.row, ragged.column][None], None
+
+
+AttentionInterface.register(NAME, ragged_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def use_ragged_attention(model: nn.Module) -> None:
+    """Makes `model` able to take ragged passes. Raises ValueError for one that brings its own attention."""
+    if not getattr(model, "_supports_attention_backend", False):
+        raise ValueError(f"{type(model).__name__} brings its own attention; the engine needs one that can be exchanged")
+    model.set_attn_implementation(NAME)
