@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt"},
     {"loss", "processor", "model", "ragged", "retrieval", "teacher"},
-    {"dataset", "engine"},
+    {"dataset", "engine", "title_search"},
     {"train", "merge", "evaluate", "report", "chat_session"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

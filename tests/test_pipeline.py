@@ -101,6 +101,14 @@ def trained(world) -> Path:
     return world
 
 
+def test_the_published_recipe_trains_every_layer(trained):
+    port = free_port()
+    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, "bash", "scripts/train_RecLM_cgen.sh", "movies",
+        "--epoch", "1", "--output", "snap/movies/published", TEACHER_PORT=port, RECIPE="published")
+    adapter = json.loads((trained / "snap/movies/published/Epoch01_SFT/adapter_config.json").read_text())
+    assert adapter["r"] == 16 and adapter["trainable_token_indices"]
+
+
 TEST = ("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/movies/cgen/SFT_Epoch2/",
         "--gpu", "cpu", "--use_control_symbol", "--batch_size", "16", "--use_CBS", "--CBS_type", "2", "--topk", "10",
         "--idx", "--SFT_test_task")

@@ -226,10 +226,14 @@ def split_completion(ids: Sequence[int], soi: int, eoi: int) -> tuple[list[list[
     return items, texts
 
 
+def separator(rank: int, idx: bool) -> str:
+    """What stands before the item of this rank (from 1) in a list."""
+    return ("" if rank == 1 else "\n") + (f"{rank}. " if idx else "")
+
+
 def numbered(items: Iterable[int], idx: bool) -> tuple[Part, ...]:
     """The parts of an answer that lists `items`, one a line, numbered when `idx` is set."""
     parts: list[Part] = []
     for rank, item in enumerate(items, 1):
-        parts.append(("" if rank == 1 else "\n") + (f"{rank}. " if idx else ""))
-        parts.append(ItemPart(item))
+        parts += [separator(rank, idx), ItemPart(item)]
     return tuple(part for part in parts if part != "")

@@ -8,13 +8,12 @@ have written the same. The output is that of one-token-at-a-time constrained dec
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
 
 import torch
 from torch import nn
 
-from train_utils.chat import Chat
-from train_utils.ragged import RaggedCache, lay_out, use_ragged_attention
+from train_utils.chat import Chat, separator
+from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.trie import Cursor, Rules
 
 
@@ -86,8 +85,7 @@ class _Row:
 
     def _separator(self) -> list[int]:
         """What stands before the next item of a list."""
-        text = ("\n" if self.items else "") + (f"{self.items + 1}. " if self.request.idx else "")
-        return [*self.chat.encode(text), self.chat.soi]
+        return [*self.chat.encode(separator(self.items + 1, self.request.idx)), self.chat.soi]
 
     def barred(self) -> tuple[int, ...]:
         """Tokens that free text may not hold here."""
@@ -210,49 +208,26 @@ class Engine:
     def _decode(self, rows: Sequence[_Row]) -> Iterator[None]:
         """Runs passes until every row has finished; yields after each."""
         rows = [row for row in rows if not row.out.finish]
-        cache = RaggedCache(1)
-        self._read_shared_beginning(rows, cache)
+        if not rows:
+            return
+        cache, shared = read_shared_beginning(self.model, [row.pending for row in rows])
+        for row in rows:
+            row.length, row.pending = shared, row.pending[shared:]
         while rows:
             self._pass(rows, cache)
             yield
             left = [i for i, row in enumerate(rows) if not row.out.finish]
             if len(left) < len(rows):
                 rows = [rows[i] for i in left]
-                cache.select(left)
-
-    def _read_shared_beginning(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
-        """Reads what all prompts begin with once, as one row, and gives each row a copy of it."""
-        prompts = [row.pending for row in rows]
-        shared = min(map(len, prompts), default=1) - 1
-        shared = next((i for i in range(shared) if len({prompt[i] for prompt in prompts}) > 1), shared)
-        if len(rows) > 1 and shared > 0:
-            self._forward(cache, [prompts[0][:shared]], [0], kept=[1])
-            for row in rows:
-                row.length = shared
-                row.pending = row.pending[shared:]
-        cache.select([0] * len(rows))
+                cache = cache.select(left)
 
     def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
         """Reads what every row has pending and drafted, and lets each take what the model decided."""
         blocks = [row.pending + row.draft for row in rows]
         kept = [1 + len(row.draft) for row in rows]
-        logits = self._forward(cache, blocks, [row.length for row in rows], kept)
+        logits = read(self.model, cache, blocks, [row.length for row in rows], kept)
+        self.passes += 1
         for row, found in zip(rows, logits.split(kept), strict=True):
             row.length += len(row.pending)
             row.pending = []
             row.length += row.take(found)
-
-    def _forward(self, cache: RaggedCache, blocks: Sequence[Sequence[int]], lengths: Sequence[int], kept: Sequence[int]
-                 ) -> torch.Tensor:
-        """Logits ([sum of kept, V], at least float32) of the last `kept` tokens of each block."""
-        device = next(self.model.parameters()).device
-        sizes = [len(block) for block in blocks]
-        cache.layout = layout = lay_out(lengths, sizes, device)
-        wanted = [end - k + i for end, k in zip(accumulate(sizes), kept, strict=True) for i in range(k)]
-        logits = self.model(
-            input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
-            attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache, use_cache=True,
-            logits_to_keep=torch.tensor(wanted, device=device), ragged=layout,
-        ).logits[0]
-        self.passes += 1
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))

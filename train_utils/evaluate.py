@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from train_utils.baselines import ItemKNN, Popularity, Ranker, RecentPopularity
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.chat import Chat, Message, message, split_completion
+from train_utils.chat import Chat, Message, message, separator, split_completion
 from train_utils.engine import Completion, Engine, Request
 from train_utils.files import manifest, write_json
 from train_utils.metrics import aggregate, coverage, score_list
@@ -22,6 +22,7 @@ from train_utils.param import EvalOptions
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import open_teacher
 from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
+from train_utils.title_search import most_probable_titles
 from train_utils.trie import Rules, build_tree
 
 SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
@@ -151,12 +152,26 @@ class ModelUnderTest:
     def _generate(self, requests: Sequence[Request]) -> list[Completion]:
         """On the CPU halves of a batch are decoded side by side, each on one core: a decoding pass is too little
         work to be split. How a batch is cut does not depend on the machine, so neither does the answer."""
+        decode = self._rank if self.options.decoding == "rank" else self.engine.generate
         if self.device.type != "cpu":
-            return self.engine.generate(requests)
+            return decode(requests)
         half = (len(requests) + 1) // 2
         with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            parts = pool.map(self.engine.generate, [part for part in (requests[:half], requests[half:]) if part])
+            parts = pool.map(decode, [part for part in (requests[:half], requests[half:]) if part])
             return [completion for part in parts for completion in part]
+
+    def _rank(self, requests: Sequence[Request]) -> list[Completion]:
+        """Lists of the titles that the model finds most probable as the first item, written as the model writes."""
+        ranked = most_probable_titles(self.engine.model, self.chat, [r.prompt for r in requests],
+                                      [r.rules for r in requests], self.options.topk, self.options.idx)
+        completions = []
+        for request, titles in zip(requests, ranked, strict=True):
+            ids = []
+            for rank, title in enumerate(titles, 1):
+                item = request.rules.first_item(title.leaf)
+                ids += [*self.chat.encode(separator(rank, self.options.idx)), *self.chat.item_ids(item)]
+            completions.append(Completion(ids, [title.leaf for title in titles], "items"))
+        return completions
 
 
 def _check_task(options: EvalOptions) -> None:
@@ -165,6 +180,8 @@ def _check_task(options: EvalOptions) -> None:
         raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
     if not options.model_name:
         raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
+    if options.decoding == "rank" and not options.use_CBS:
+        raise ValueError("--decoding rank ranks the titles of the catalogue; it needs --use_CBS")
 
 
 # -- scoring and the result file -------------------------------------------------------------------------------------

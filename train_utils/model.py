@@ -112,6 +112,11 @@ def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int,
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    for module in wrapped.modules():
+        # peft would cast every layer's input to the float32 of its adapter; autocast takes the adapter down instead.
+        # (peft's own switch for this stops at the layer of the trained rows, which lacks the attribute.)
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False
     return wrapped
 
 

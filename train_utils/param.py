@@ -97,6 +97,10 @@ class EvalOptions(ModelOptions):
         "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
     )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
+    decoding: str = option(
+        "list", "list: the model writes its list; rank: the topk titles that it finds most probable as the first item",
+        ("list", "rank"),
+    )
     force_items: bool = option(False, "open every item of the list for the model")
     ranker: str = option(
         "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")

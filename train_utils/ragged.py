@@ -1,7 +1,9 @@
 """Attention over rows of different lengths without padding: one forward pass of a Hugging Face model takes the new tokens
 of all rows as a single sequence, and only its attention knows which row each token belongs to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 import torch
 import torch.nn.functional as F
@@ -83,9 +85,11 @@ class _Layer(CacheLayerMixin):
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return query_length, 0
 
-    def select(self, rows: torch.Tensor) -> None:
-        if self.is_initialized:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+    def select(self, rows: torch.Tensor, cache: "RaggedCache") -> "_Layer":
+        chosen = _Layer(cache)
+        chosen.keys, chosen.values = self.keys[rows], self.values[rows]
+        chosen.is_initialized = True
+        return chosen
 
 
 class RaggedCache(Cache):
@@ -96,11 +100,11 @@ class RaggedCache(Cache):
         self.layout: Layout | None = None
         super().__init__(layer_class_to_replicate=lambda: _Layer(self))
 
-    def select(self, rows: list[int]) -> None:
-        """Keeps `rows`, in this order; a row may be named several times."""
-        self.rows = len(rows)
-        for layer in self.layers:
-            layer.select(torch.tensor(rows, dtype=torch.long))
+    def select(self, rows: Sequence[int]) -> "RaggedCache":
+        """A cache of copies of `rows`, in this order; a row may be named several times."""
+        chosen = RaggedCache(len(rows))
+        chosen.layers = [layer.select(torch.tensor(rows, dtype=torch.long), chosen) for layer in self.layers]
+        return chosen
 
 
 def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
@@ -142,3 +146,37 @@ def use_ragged_attention(model: nn.Module) -> None:
     if not getattr(model, "_supports_attention_backend", False):
         raise ValueError(f"{type(model).__name__} brings its own attention; the engine needs one that can be exchanged")
     model.set_attn_implementation(NAME)
+
+
+def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], lengths: Sequence[int],
+         kept: Sequence[int]) -> torch.Tensor:
+    """One pass: row i of `cache`, of which `lengths[i]` tokens count, reads `blocks[i]`.
+
+    Returns:
+        at least float32 [sum of kept, V]: the logits of the last `kept[i]` tokens of each block, row after row.
+    """
+    device = next(model.parameters()).device
+    sizes = [len(block) for block in blocks]
+    cache.layout = layout = lay_out(lengths, sizes, device)
+    wanted = [end - k + i for end, k in zip(accumulate(sizes), kept, strict=True) for i in range(k)]
+    logits = model(
+        input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
+        attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache, use_cache=True,
+        logits_to_keep=torch.tensor(wanted, device=device), ragged=layout,
+    ).logits[0]
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def read_shared_beginning(model: nn.Module, prompts: Sequence[Sequence[int]]) -> tuple[RaggedCache, int]:
+    """Reads once what all prompts begin with, all but their last token at most.
+
+    Returns:
+        a cache with one row a prompt, and how many tokens each has read.
+    """
+    shared = min(map(len, prompts)) - 1
+    shared = next((i for i in range(shared) if len({prompt[i] for prompt in prompts}) > 1), shared)
+    if len(prompts) == 1 or shared == 0:
+        return RaggedCache(len(prompts)), 0
+    cache = RaggedCache(1)
+    read(model, cache, [prompts[0][:shared]], [0], kept=[1])
+    return cache.select([0] * len(prompts)), shared

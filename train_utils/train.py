@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from tqdm import tqdm
 
@@ -277,9 +276,7 @@ def run_sft(options: TrainOptions) -> Path:
                           options.gradient_accumulation_steps, pad_id, device)
     loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
                       options.lr_power, options.clip, options.save_seconds)
-    # peft would cast every layer's input to the float32 of its adapters; autocast takes the adapters down instead.
-    with disable_input_dtype_casting(wrapped):
-        train(wrapped, cgen_loss, stream, loop, run, _workers(options, device))
+    train(wrapped, cgen_loss, stream, loop, run, _workers(options, device))
     save_adapter(wrapped, tokenizer, adapter, made_from)
     return adapter
 

@@ -1,0 +1,86 @@
+"""The search gives the titles that scoring every title of the catalogue would give, in the same order."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import tiny_chat
+
+from train_utils.chat import separator
+from train_utils.title_search import most_probable_titles
+from train_utils.trie import ConstraintError, Cursor, Rules, build_tree
+
+titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9), min_size=1, max_size=14)
+
+
+@torch.inference_mode()
+def score_every_title(model, chat, tree, prompt, rules, idx):
+    """(log-probability, leaf) of each admissible title, best first: one plain forward pass a title."""
+    opening = [*prompt, *chat.encode(separator(1, idx)), chat.soi]
+    scored = []
+    for leaf in range(tree.n_leaves):
+        items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i]]
+        if not items:
+            continue
+        title = chat.title_ids[items[0]]
+        logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1:]
+        cursor, total = Cursor(rules), 0.0
+        cursor.advance(chat.soi)
+        for token, row in zip([*title, chat.eoi], logits, strict=True):
+            allowed = cursor.allowed().tolist()
+            total += float(row[allowed].log_softmax(0)[allowed.index(token)])
+            cursor.advance(token)
+        scored.append((total, leaf))
+    return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(titles_strategy, st.integers(0, 9999), st.data())
+def test_the_search_equals_scoring_every_title(titles, seed, data):
+    model, chat = tiny_chat([title.strip() or "a" for title in titles], seed)
+    model = model.double()
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    prompts = data.draw(st.lists(st.lists(st.integers(2, 300), min_size=1, max_size=6), min_size=1, max_size=3))
+    denied = [data.draw(st.sets(st.integers(0, len(titles) - 1), max_size=len(titles) - 1)) for _ in prompts]
+    k, idx = data.draw(st.integers(1, 15)), data.draw(st.booleans())
+    rules = [Rules(tree, deny=deny) for deny in denied]
+    found = most_probable_titles(model, chat, prompts, rules, k, idx)
+    for prompt, rule, ranked in zip(prompts, rules, found, strict=True):
+        expected = score_every_title(model, chat, tree, prompt, rule, idx)
+        assert len(ranked) == min(k, len(expected))
+        torch.testing.assert_close([r.log_probability for r in ranked], [p for p, _ in expected[:k]])
+        scores = dict((leaf, p) for p, leaf in expected)
+        for place, one in enumerate(ranked):
+            # The same title, or one that is equally likely.
+            assert one.leaf == expected[place][1] or scores[one.leaf] == pytest.approx(expected[place][0], abs=1e-9)
+        assert len({r.leaf for r in ranked}) == len(ranked)
+
+
+def test_the_probabilities_of_the_whole_catalogue_sum_to_one():
+    model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 3)
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    (ranked,) = most_probable_titles(model.double(), chat, [[5, 6]], [Rules(tree)], 100)
+    assert len(ranked) == 7
+    assert torch.tensor([r.log_probability for r in ranked]).exp().sum().item() == pytest.approx(1)
+
+
+def test_a_request_does_not_depend_on_the_others():
+    model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 4)
+    model = model.double()
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    prompts = [[5, 6], [5, 6, 7, 8, 9, 10], [5]]
+    rules = [Rules(tree), Rules(tree, deny=[0, 1]), Rules(tree, allow=[2])]
+    together = most_probable_titles(model, chat, prompts, rules, 3)
+    alone = [most_probable_titles(model, chat, [p], [r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
+    assert [[r.leaf for r in row] for row in together] == [[r.leaf for r in row] for row in alone]
+    assert [len(row) for row in together] == [3, 3, 1]
+
+
+def test_wrong_calls_are_refused():
+    model, chat = tiny_chat(["red"])
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    with pytest.raises(ValueError, match="k is 0"):
+        most_probable_titles(model, chat, [[5]], [Rules(tree)], 0)
+    with pytest.raises(ConstraintError):
+        Rules(tree, deny=[0])
+    assert most_probable_titles(model, chat, [], [], 3) == []
