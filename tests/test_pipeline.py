@@ -125,6 +125,17 @@ def test_the_published_test_command_gives_the_identical_file_twice(trained):
     assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["repeat@10"]["mean"] == 0
 
 
+@pytest.mark.parametrize("decoding", ["best", "rank"])
+def test_titles_found_by_search_are_of_the_catalogue_and_distinct(trained, decoding):
+    run(trained, *TEST, "SFTTestSeqRec", "--decoding", decoding, "--output", f"{decoding}.json")
+    result = json.loads((trained / f"{decoding}.json").read_text())
+    assert result["n_users"] == 24
+    assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["repeat@10"]["mean"] == 0
+    if decoding == "rank":
+        assert result["metrics"]["correct_count"]["mean"] == 1
+        assert result["users"][0]["completion"].startswith("1. <SOI>")
+
+
 def test_a_killed_test_goes_on_and_ends_with_the_same_file(trained):
     run(trained, *TEST, "SFTTestSeqRec", "--batch_size", "4", "--output", "whole.json")
     process = subprocess.Popen(

@@ -1,12 +1,15 @@
 """The search gives the titles that scoring every title of the catalogue would give, in the same order."""
 
+import random
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_chat
 
-from train_utils.chat import separator
+from train_utils.chat import message, separator
+from train_utils.engine import Engine, Request
 from train_utils.title_search import most_probable_titles
 from train_utils.trie import ConstraintError, Cursor, Rules, build_tree
 
@@ -16,15 +19,18 @@ titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9),
 @torch.inference_mode()
 def score_every_title(model, chat, tree, prompt, rules, idx):
     """(log-probability, leaf) of each admissible title, best first: one plain forward pass a title."""
-    opening = [*prompt, *chat.encode(separator(1, idx)), chat.soi]
+    return score_titles_behind(model, chat, tree, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
+
+
+def score_titles_behind(model, chat, tree, opening, rules, used=()):
     scored = []
     for leaf in range(tree.n_leaves):
         items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i]]
-        if not items:
+        if not items or leaf in used:
             continue
         title = chat.title_ids[items[0]]
         logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1:]
-        cursor, total = Cursor(rules), 0.0
+        cursor, total = Cursor(rules, used=used), 0.0
         cursor.advance(chat.soi)
         for token, row in zip([*title, chat.eoi], logits, strict=True):
             allowed = cursor.allowed().tolist()
@@ -54,6 +60,44 @@ def test_the_search_equals_scoring_every_title(titles, seed, data):
             # The same title, or one that is equally likely.
             assert one.leaf == expected[place][1] or scores[one.leaf] == pytest.approx(expected[place][0], abs=1e-9)
         assert len({r.leaf for r in ranked}) == len(ranked)
+
+
+@torch.inference_mode()
+def write_slowly(model, chat, tree, request):
+    """One token at a time in free text; at each item all titles are scored and the best one is written."""
+    ids, used = [], []
+    while len(ids) < request.max_new_tokens:
+        logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1]
+        logits[list(Cursor(request.rules, used=used).barred())] = -torch.inf
+        token = int(logits.argmax())
+        if token == chat.end_of_turn:
+            break
+        ids.append(token)
+        if token == chat.soi:
+            (_, leaf), *_ = score_titles_behind(model, chat, tree, [*request.prompt, *ids], request.rules, used)
+            ids += [*chat.title_ids[request.rules.first_item(leaf)], chat.eoi]
+            used.append(leaf)
+    return ids[: request.max_new_tokens]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 9999), st.sets(st.integers(0, 6), max_size=5))
+def test_best_titles_in_a_conversation_equal_scoring_every_title_at_every_item(seed, deny):
+    titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
+    model, chat = tiny_chat(titles, seed)
+    model = model.double()
+    with torch.no_grad():
+        weight = model.get_output_embeddings().weight
+        weight[chat.soi] += 0.7 * weight[chat.encode(" ")[0]]
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    rng = random.Random(seed)
+    requests = [
+        Request(chat.render([message("user", "list " + "3" * rng.randint(0, 5))], prompt=True).ids,
+                Rules(tree, deny=deny), max_new_tokens=40, best_titles=True, idx=rng.random() < 0.5)
+        for _ in range(3)
+    ]
+    found = Engine(model, chat).generate(requests)
+    assert [c.ids for c in found] == [write_slowly(model, chat, tree, request) for request in requests]
 
 
 def test_the_probabilities_of_the_whole_catalogue_sum_to_one():

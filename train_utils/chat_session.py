@@ -167,8 +167,9 @@ class ChatSession:
         parts: list[Part] = []
         finish = ""
         try:
-            for event in self.domain.engine.stream(Request(prompt, rules, max_new_tokens=self.options.max_new_tokens),
-                                                   stop):
+            request = Request(prompt, rules, max_new_tokens=self.options.max_new_tokens,
+                              best_titles=self.options.decoding == "best")
+            for event in self.domain.engine.stream(request, stop):
                 match event:
                     case TextDelta(words):
                         parts.append(words)

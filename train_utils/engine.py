@@ -14,7 +14,8 @@ from torch import nn
 
 from train_utils.chat import Chat, separator
 from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
-from train_utils.trie import Cursor, Rules
+from train_utils.title_search import search_titles
+from train_utils.trie import ROOT, Cursor, Rules
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Request:
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
         force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
         idx: lists are numbered, for the drafts and for `force_items`.
+        best_titles: each item is the most probable admissible title as a whole, found by search; without it the title is
+            spelled greedily, token by token.
     """
 
     prompt: Sequence[int]
@@ -37,6 +40,7 @@ class Request:
     max_items: int = 0
     force_items: bool = False
     idx: bool = False
+    best_titles: bool = False
 
 
 @dataclass
@@ -78,6 +82,7 @@ class _Row:
         self.draft: list[int] = []
         self.length = 0
         self.items = 0
+        self.opened: torch.Tensor | None = None  # logits at an item that waits for the search of its title
         if request.force_items:
             self._write_known(self._separator())
         else:
@@ -110,6 +115,10 @@ class _Row:
         while not self.out.finish and self.cursor is not None and (run := self.cursor.forced_run()):
             self._write_known(run)
 
+    def write_title(self, leaf: int) -> None:
+        item = self.request.rules.first_item(leaf)
+        self._write_known([*self.chat.title_ids[item], self.chat.eoi])
+
     def _write_known(self, tokens: Sequence[int]) -> None:
         for token in tokens:
             self.out.ids.append(token)
@@ -138,6 +147,9 @@ class _Row:
         """Writes what the pass decided; `logits` [1 + drafts, V]. Returns how many drafted tokens were right."""
         draft, self.draft = self.draft, []
         for right, row in enumerate(logits):
+            if self.request.best_titles and self.cursor is not None and self.cursor.node == ROOT:
+                self.opened = row
+                return right
             token = self.choose(row)
             if right < len(draft) and token == draft[right] and token != self.chat.end_of_turn:
                 # The model has read this token already: it is written, but not pending.
@@ -231,3 +243,16 @@ class Engine:
             row.length += len(row.pending)
             row.pending = []
             row.length += row.take(found)
+        self._search_titles(rows, cache)
+
+    def _search_titles(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Writes the most probable title into each row that has opened an item and wants it whole."""
+        places = [i for i, row in enumerate(rows) if row.opened is not None]
+        if not places:
+            return
+        opened = [rows[i] for i in places]
+        best = search_titles(self.model, cache.select(places), [row.length for row in opened],
+                             [row.cursor for row in opened], torch.stack([row.opened for row in opened]), 1)
+        for row, (title,) in zip(opened, best, strict=True):
+            row.opened = None
+            row.write_title(title.leaf)

@@ -128,6 +128,7 @@ class ModelUnderTest:
             prompt, rules if options.use_CBS else None, options.use_CBS, options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
             options.topk + (not options.force_items), options.force_items, options.idx,
+            best_titles=options.decoding == "best",
         )
 
     def _exchange(self, row: EvalUser) -> Sequence[Message]:
@@ -180,8 +181,8 @@ def _check_task(options: EvalOptions) -> None:
         raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
     if not options.model_name:
         raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
-    if options.decoding == "rank" and not options.use_CBS:
-        raise ValueError("--decoding rank ranks the titles of the catalogue; it needs --use_CBS")
+    if options.decoding != "greedy" and not options.use_CBS:
+        raise ValueError(f"--decoding {options.decoding} compares the titles of the catalogue; it needs --use_CBS")
 
 
 # -- scoring and the result file -------------------------------------------------------------------------------------

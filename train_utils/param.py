@@ -98,8 +98,8 @@ class EvalOptions(ModelOptions):
     )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
     decoding: str = option(
-        "list", "list: the model writes its list; rank: the topk titles that it finds most probable as the first item",
-        ("list", "rank"),
+        "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable title; "
+        "rank: the topk most probable titles at the first item", ("greedy", "best", "rank")
     )
     force_items: bool = option(False, "open every item of the list for the model")
     ranker: str = option(
@@ -118,6 +118,8 @@ class ChatOptions(ModelOptions):
     domain: str = option("", "catalogue to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
+    decoding: str = option("best", "how titles are found. greedy: token by token; best: the most probable title",
+                           ("greedy", "best"))
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 

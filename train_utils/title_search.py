@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from train_utils.chat import Chat, separator
-from train_utils.ragged import read, read_shared_beginning, use_ragged_attention
+from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.trie import Cursor, Rules
 
 WIDTH = 16  # beginnings of titles that are read a pass and request
@@ -72,6 +72,27 @@ class _Search:
         return likeliest[:WIDTH]
 
 
+def search_titles(model: nn.Module, cache: RaggedCache, read_tokens: Sequence[int], cursors: Sequence[Cursor],
+                  logits: torch.Tensor, k: int) -> list[list[Ranked]]:
+    """The k most probable titles for rows that have just read `<SOI>`.
+
+    Args:
+        cache: one row each, of which `read_tokens` count; it is left as it is. cursors: at the root of the tree.
+        logits: float [rows, V], the model's at `<SOI>`.
+    """
+    searches = [_Search(k) for _ in cursors]
+    for search, cursor, row in zip(searches, cursors, logits, strict=True):
+        search.expand(_Beginning(0.0, (), cursor), row)
+    while chosen := [(i, b) for i, search in enumerate(searches) for b in search.next_beginnings()]:
+        # Beginnings are short and are read again from `<SOI>`: only the rows' own keys are kept.
+        rows = [i for i, _ in chosen]
+        found = read(model, cache.select(rows), [b.tokens for _, b in chosen], [read_tokens[i] for i in rows],
+                     [1] * len(rows))
+        for (i, beginning), row in zip(chosen, found, strict=True):
+            searches[i].expand(beginning, row)
+    return [[Ranked(leaf, -cost) for cost, leaf in search.finished] for search in searches]
+
+
 @torch.inference_mode()
 def most_probable_titles(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], rules: Sequence[Rules],
                          k: int, idx: bool = False) -> list[list[Ranked]]:
@@ -96,16 +117,7 @@ def most_probable_titles(model: nn.Module, chat: Chat, prompts: Sequence[Sequenc
     texts = [[*prompt, *opening] for prompt in prompts]
     cache, shared = read_shared_beginning(model, texts)
     logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts), [1] * len(texts))
-    searches = [_Search(k) for _ in texts]
-    for search, rule, row in zip(searches, rules, logits, strict=True):
-        cursor = Cursor(rule)
+    cursors = [Cursor(rule) for rule in rules]
+    for cursor in cursors:
         cursor.advance(chat.soi)
-        search.expand(_Beginning(0.0, (), cursor), row)
-    while chosen := [(i, b) for i, search in enumerate(searches) for b in search.next_beginnings()]:
-        # Beginnings are short and are read again from `<SOI>`: only the prompts' keys are kept.
-        rows = [i for i, _ in chosen]
-        logits = read(model, cache.select(rows), [b.tokens for _, b in chosen], [len(texts[i]) for i in rows],
-                      [1] * len(rows))
-        for (i, beginning), row in zip(chosen, logits, strict=True):
-            searches[i].expand(beginning, row)
-    return [[Ranked(leaf, -cost) for cost, leaf in search.finished] for search in searches]
+    return search_titles(model, cache, list(map(len, texts)), cursors, logits, k)
