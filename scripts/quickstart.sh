@@ -29,7 +29,7 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     shift
     local before=()
     if [[ $name == *sasrec ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
-    stage "$name" --input $DATA task_test.py train_utils/{evaluate,metrics,baselines,engine,template,chat,trie}.py \
+    stage "$name" --input $DATA task_test.py train_utils/{evaluate,metrics,baselines,title_search,ragged,template,chat,trie}.py \
         ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
         --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
 }
@@ -46,16 +46,16 @@ stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/trai
 stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE train_utils/{merge,model}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
 
-model_flags=(--use_CBS --CBS_type 2 --batch_size 16)
+# The ten most probable titles of each model: the base model never learned to open an item or to write a list.
+model_flags=(--use_CBS --CBS_type 2 --batch_size 16 --idx --decoding rank)
 score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${model_flags[@]}"
-# The base model never learned to open an item, so its list is opened for it; the choice of items is its own.
-score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}" --force_items
+score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}"
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
 score test_item_knn $OUT/item-knn.json -- --ranker item-knn
 score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
 
-stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt train_utils/{chat_session,engine}.py \
+stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt train_utils/{chat_session,engine,title_search,ragged}.py \
     --output $OUT/chat.txt -- bash -c "set -o pipefail; $PYTHON cli_serve.py --model_name $TUNED/ --domain $NAME --echo \
     --max_new_tokens 200 < scripts/chat_example.txt > $OUT/chat.tmp && mv $OUT/chat.tmp $OUT/chat.txt"
 

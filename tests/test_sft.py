@@ -240,10 +240,14 @@ def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(tmp_p
     unbroken = trained_weights(tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
         trained_weights(tmp_path / "b", stop_after=4)
+    with (tmp_path / "b" / "log.jsonl").open("a") as log:
+        log.write('{"step": 4, "lr": 0.01}\n{"step"')  # a step behind the checkpoint, and one that was being written
     resumed = trained_weights(tmp_path / "b")
     assert unbroken.keys() == resumed.keys()
     for name, weight in unbroken.items():
         assert torch.equal(weight, resumed[name]), name
+    # A step that was done twice is logged once.
+    assert (tmp_path / "a" / "log.jsonl").read_text() == (tmp_path / "b" / "log.jsonl").read_text()
 
 
 def test_other_settings_do_not_resume_a_run(tmp_path):

@@ -21,6 +21,7 @@ class SampleConfig:
 
     Attributes:
         max_history: events shown at most. topk: items asked for at most.
+        list_ratio: share of samples that ask for 1..topk items; the others ask for one.
         idx: number the list. multi_round_ratio: share of samples with a chat exchange before or after.
         max_segment: tokens at which the exchange's turns are cut.
         teacher_depth: how many of the teacher's items carry a soft label.
@@ -31,6 +32,7 @@ class SampleConfig:
 
     max_history: int = 10
     topk: int = 10
+    list_ratio: float = 1.0
     idx: bool = False
     multi_round_ratio: float = 0.1
     max_segment: int = 500
@@ -96,8 +98,7 @@ def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_
         user=user,
         history=trained[at - length:at],
         target=trained[at],
-        # The longest list is what the tests ask for, and the one that needs the most practice.
-        k=config.topk if rng.random() < 0.5 else rng.randint(1, config.topk),
+        k=rng.randint(1, config.topk) if rng.random() < config.list_ratio else 1,
         template=rng.choice(SEQREC),
         # Users of a chat name titles in plain words, so some samples do; only marked ones carry choices to learn.
         marked=rng.random() < (0.8 if config.history_weight > 0 else 0.5),

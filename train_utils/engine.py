@@ -29,7 +29,7 @@ class Request:
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
         force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
         idx: lists are numbered, for the drafts and for `force_items`.
-        best_titles: each item is the most probable admissible title as a whole, found by search; without it the title is
+        best_titles: each item is the most probable admissible title as a whole, found by search; without it titles are
             spelled greedily, token by token.
     """
 

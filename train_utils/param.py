@@ -55,6 +55,7 @@ class TrainOptions(ModelOptions):
     scope_mask_type: int = option(3, "title positions in the mean: 1 no forced ones, 2 no forced end, 3 all", (1, 2, 3))
     max_history: int = option(10, "events shown at most")
     topk: int = option(10, "items asked for at most")
+    list_ratio: float = option(1.0, "share of samples that ask for 1..topk items; the others ask for one")
     idx: bool = option(False, "number the list")
     multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange")
     share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none")
@@ -98,8 +99,8 @@ class EvalOptions(ModelOptions):
     )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
     decoding: str = option(
-        "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable title; "
-        "rank: the topk most probable titles at the first item", ("greedy", "best", "rank")
+        "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable "
+        "title; rank: the topk most probable titles at the first item", ("greedy", "best", "rank")
     )
     force_items: bool = option(False, "open every item of the list for the model")
     ranker: str = option(

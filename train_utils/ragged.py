@@ -1,5 +1,5 @@
-"""Attention over rows of different lengths without padding: one forward pass of a Hugging Face model takes the new tokens
-of all rows as a single sequence, and only its attention knows which row each token belongs to."""
+"""Attention over rows of different lengths without padding: one forward pass of a Hugging Face model takes the new
+tokens of all rows as a single sequence, and only its attention knows which row each token belongs to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

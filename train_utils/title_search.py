@@ -1,5 +1,8 @@
-"""Prompts -> the k most probable titles at the place where the first item opens. Exact: a best-first search of the tree,
-not a beam. A title's probability is the product of the model's choices on its way, each among the admissible children."""
+"""An opened item -> the k most probable titles there. Exact: a best-first search of the tree, not a beam.
+
+A title's probability is the product of the model's choices on its way, each among the admissible children. A beginning
+is never less probable than a title behind it, so the search ends when no beginning can beat the k-th title found.
+"""
 
 from bisect import insort
 from collections.abc import Sequence

@@ -81,6 +81,7 @@ def train(
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=config.lr, eps=1e-5, weight_decay=config.weight_decay)
     first = _resume(model, optimiser, config, run)
+    _cut_log(run, first)
     saved_at = time.monotonic()
     model.train()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="step") if workers > 1 else None
@@ -136,6 +137,13 @@ def _step(model: nn.Module, loss, micro: Sequence[Batch], pool: Executor | None)
 def _log(run: Path, record: dict) -> None:
     with (run / "log.jsonl").open("a") as file:
         file.write(json.dumps(record) + "\n")
+
+
+def _cut_log(run: Path, steps: int) -> None:
+    """Leaves the first `steps` lines of the log: what a killed run did behind its last checkpoint is done again."""
+    path = run / "log.jsonl"
+    if path.exists():
+        write_text(path, "".join(path.read_text().splitlines(keepends=True)[:steps]))
 
 
 def save_checkpoint(model: nn.Module, optimiser, step: int, config: LoopConfig, run: Path) -> None:

@@ -62,15 +62,6 @@ class TitleTree:
             return int(self.edge_node[edges.start + at])
         return -1
 
-    def path(self, tokens: Iterable[int]) -> int:
-        """The node that `tokens` lead to from the root. Raises ConstraintError off the tree."""
-        node = ROOT
-        for position, token in enumerate(tokens):
-            node = self.child(node, token)
-            if node < 0:
-                raise ConstraintError(f"token {token} at place {position} of a title leaves the catalogue's tree")
-        return node
-
 
 def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree:
     """Builds the tree of `titles` (token ids without control tokens), by sorting and comparing columns.
