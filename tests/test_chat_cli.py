@@ -101,7 +101,7 @@ def direct(loaded, titles, messages, limit=40):
     rules = Rules(build_tree(chat.title_ids, chat.soi, chat.eoi)) if titles else None
     prompt = chat.render([message("system", SYSTEM), *messages], prompt=True).ids
     shown, parts = "", [""]
-    for event in Engine(model, chat).stream(Request(prompt, rules, max_new_tokens=limit, best_titles=True)):
+    for event in Engine(model, chat).stream(Request(prompt, rules, max_new_tokens=limit, best_titles=32)):
         match event:
             case TextDelta(text):
                 shown += text

@@ -19,6 +19,8 @@ HELP = """/domain NAME  recommend from the catalogue NAME; none for plain talk; 
 /new          forget the conversation
 /help         these lines
 /quit         end (or Ctrl-D); Ctrl-C stops an answer"""
+_RANKED = 32  # titles that one search of `--decoding rank` finds; a longer list searches again
+_SEARCHED = {"greedy": 0, "best": 1, "rank": _RANKED}
 _CUT_SHORT = {"length": "the answer reached --max_new_tokens", "stopped": "stopped"}
 
 
@@ -168,7 +170,7 @@ class ChatSession:
         finish = ""
         try:
             request = Request(prompt, rules, max_new_tokens=self.options.max_new_tokens,
-                              best_titles=self.options.decoding == "best")
+                              best_titles=_SEARCHED[self.options.decoding])
             for event in self.domain.engine.stream(request, stop):
                 match event:
                     case TextDelta(words):

@@ -28,9 +28,9 @@ class Request:
         constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
         force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
-        idx: lists are numbered, for the drafts and for `force_items`.
-        best_titles: each item is the most probable admissible title as a whole, found by search; without it titles are
-            spelled greedily, token by token.
+        idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
+        best_titles: 0 spells titles greedily, token by token. Otherwise titles are found whole, by search: 1 takes the
+            most probable one at each item; n takes the n most probable at the first item of a list, one by one.
     """
 
     prompt: Sequence[int]
@@ -40,7 +40,7 @@ class Request:
     max_items: int = 0
     force_items: bool = False
     idx: bool = False
-    best_titles: bool = False
+    best_titles: int = 0
 
 
 @dataclass
@@ -82,7 +82,10 @@ class _Row:
         self.draft: list[int] = []
         self.length = 0
         self.items = 0
-        self.opened: torch.Tensor | None = None  # logits at an item that waits for the search of its title
+        self.opened: torch.Tensor | None = None  # logits at an item that waits for its title
+        self.ranking: list[int] = []  # leaves for the next items of the list
+        self.words_between: list[int] = []  # tokens since the last item
+        self.numbered = request.idx  # whether the last item had a number before it
         if request.force_items:
             self._write_known(self._separator())
         else:
@@ -90,7 +93,7 @@ class _Row:
 
     def _separator(self) -> list[int]:
         """What stands before the next item of a list."""
-        return [*self.chat.encode(separator(self.items + 1, self.request.idx)), self.chat.soi]
+        return [*self.chat.encode(separator(self.items + 1, self.numbered)), self.chat.soi]
 
     def barred(self) -> tuple[int, ...]:
         """Tokens that free text may not hold here."""
@@ -115,14 +118,23 @@ class _Row:
         while not self.out.finish and self.cursor is not None and (run := self.cursor.forced_run()):
             self._write_known(run)
 
-    def write_title(self, leaf: int) -> None:
-        item = self.request.rules.first_item(leaf)
+    def write_next_title(self) -> None:
+        """Writes the next title of the ranking into the open item."""
+        item = self.request.rules.first_item(self.ranking.pop(0))
+        self.opened = None
         self._write_known([*self.chat.title_ids[item], self.chat.eoi])
+
+    def keeps_listing(self) -> bool:
+        """Whether the open item goes on with the list of the one before: no word stands between them."""
+        return bool(self.ranking) and not any(map(str.isalpha, self.chat.decode(self.words_between)))
 
     def _write_known(self, tokens: Sequence[int]) -> None:
         for token in tokens:
             self.out.ids.append(token)
             self.pending.append(token)
+            if token == self.chat.soi:
+                self.numbered = self.chat.decode(self.words_between).endswith(f"{self.items + 1}. ")
+            self.words_between.append(token)
             leaf = self.cursor.advance(token) if self.cursor is not None else None
             if leaf is not None:
                 self.out.leaves.append(leaf)
@@ -135,6 +147,7 @@ class _Row:
 
     def _after_item(self) -> None:
         self.items += 1
+        self.words_between = []
         nothing_left = self.cursor is not None and self.cursor.exhausted
         if self.items == self.request.max_items or (self.request.force_items and nothing_left):
             self.out.finish = "items"
@@ -246,13 +259,14 @@ class Engine:
         self._search_titles(rows, cache)
 
     def _search_titles(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
-        """Writes the most probable title into each row that has opened an item and wants it whole."""
-        places = [i for i, row in enumerate(rows) if row.opened is not None]
-        if not places:
-            return
-        opened = [rows[i] for i in places]
-        best = search_titles(self.model, cache.select(places), [row.length for row in opened],
-                             [row.cursor for row in opened], torch.stack([row.opened for row in opened]), 1)
-        for row, (title,) in zip(opened, best, strict=True):
-            row.opened = None
-            row.write_title(title.leaf)
+        """Writes a whole title into each row that has opened an item and wants one."""
+        opened = [(i, row) for i, row in enumerate(rows) if row.opened is not None]
+        searching = [(i, row) for i, row in opened if not row.keeps_listing()]
+        for n in {row.request.best_titles for _, row in searching}:
+            places, asking = zip(*((i, row) for i, row in searching if row.request.best_titles == n), strict=True)
+            found = search_titles(self.model, cache.select(places), [row.length for row in asking],
+                                  [row.cursor for row in asking], torch.stack([row.opened for row in asking]), n)
+            for row, ranked in zip(asking, found, strict=True):
+                row.ranking = [title.leaf for title in ranked]
+        for _, row in opened:
+            row.write_next_title()

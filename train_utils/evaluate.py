@@ -128,7 +128,7 @@ class ModelUnderTest:
             prompt, rules if options.use_CBS else None, options.use_CBS, options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
             options.topk + (not options.force_items), options.force_items, options.idx,
-            best_titles=options.decoding == "best",
+            best_titles=int(options.decoding == "best"),
         )
 
     def _exchange(self, row: EvalUser) -> Sequence[Message]:

@@ -119,8 +119,10 @@ class ChatOptions(ModelOptions):
     domain: str = option("", "catalogue to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
-    decoding: str = option("best", "how titles are found. greedy: token by token; best: the most probable title",
-                           ("greedy", "best"))
+    decoding: str = option(
+        "rank", "how titles are found. greedy: token by token; best: at each item the most probable title; rank: a "
+        "list takes the most probable titles at its first item", ("greedy", "best", "rank")
+    )
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 

@@ -273,6 +273,9 @@ def run_sft(options: TrainOptions) -> Path:
     teacher = open_teacher(options.teacher)
     device = pick_device(options.gpu)
     tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2)
+    if device.type == "cpu":
+        # On short sequences the backward pass of PyTorch's fused attention costs a CPU more than the sums written out.
+        model.set_attn_implementation("eager")
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles)
