@@ -1,5 +1,8 @@
 """Rows of different lengths in one pass see what each would see alone, whatever the family of the model."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from tiny import tiny_chat
@@ -30,7 +33,7 @@ FAMILIES = {
 def ragged(model, cache, blocks, lengths):
     """Logits of all tokens of `blocks`, row by row."""
     sizes = [len(block) for block in blocks]
-    cache.layout = layout = lay_out(lengths, sizes, torch.device("cpu"))
+    cache.batch.layout = layout = lay_out(lengths, sizes, torch.device("cpu"))
     ids = torch.tensor([[token for block in blocks for token in block]])
     logits = model(input_ids=ids, attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache,
                    use_cache=True, ragged=layout).logits[0]
@@ -68,6 +71,22 @@ def test_rows_can_be_dropped_copied_and_taken_back():
     found = ragged(model, cache, [second[5:], second[12:15]], [5, 12])
     torch.testing.assert_close(found[0], alone[5:])
     torch.testing.assert_close(found[1], alone[12:15])
+
+
+@torch.inference_mode()
+def test_a_cache_gives_its_memory_back_at_once():
+    model = FAMILIES["sliding window"]().eval()
+    use_ragged_attention(model)
+    cache = RaggedCache(1)
+    ragged(model, cache, [[5, 6, 7]], [0])
+    copy = cache.select([0, 0])
+    keys = [weakref.ref(one.layers[0].keys) for one in (cache, copy)]
+    gc.disable()
+    try:
+        del cache, copy
+        assert [key() for key in keys] == [None, None]
+    finally:
+        gc.enable()
 
 
 @torch.inference_mode()

@@ -101,7 +101,7 @@ def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_
         k=rng.randint(1, config.topk) if rng.random() < config.list_ratio else 1,
         template=rng.choice(SEQREC),
         # Users of a chat name titles in plain words, so some samples do; only marked ones carry choices to learn.
-        marked=rng.random() < (0.8 if config.history_weight > 0 else 0.5),
+        marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
         exchange=rng.randrange(n_exchanges) if multi_round else None,
         exchange_first=rng.random() < 0.5,
     )

@@ -3,6 +3,7 @@ tokens of all rows as a single sequence, and only its attention knows which row 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, chain
 
 import torch
@@ -46,20 +47,29 @@ def lay_out(lengths: list[int], new: list[int], device: torch.device) -> Layout:
     return Layout(*(part.to(device) for part in found), max(new), mask.to(device))
 
 
+@dataclass
+class _Batch:
+    """What the layers of a cache share. They do not know the cache itself: a circle of references would keep its memory
+    until Python next looks for circles."""
+
+    rows: int
+    layout: Layout | None = None
+
+
 class _Layer(CacheLayerMixin):
     """Keys and values of one layer, [rows, places, heads, head size]. A place beyond a row's length is overwritten
     when the row gets there, so tokens are taken back by not counting them."""
 
     is_sliding = False
 
-    def __init__(self, cache: "RaggedCache"):
+    def __init__(self, batch: "_Batch"):
         super().__init__()
-        self.cache = cache
+        self.batch = batch
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         # Zeros: what was never written is masked, and masked numbers have to be finite.
         self.keys, self.values = (
-            s.new_zeros((self.cache.rows, _GROWTH, s.shape[1], s.shape[3])) for s in (key_states, value_states)
+            s.new_zeros((self.batch.rows, _GROWTH, s.shape[1], s.shape[3])) for s in (key_states, value_states)
         )
         self.is_initialized = True
 
@@ -67,7 +77,7 @@ class _Layer(CacheLayerMixin):
         """Takes [1, heads, T, head size], gives every row's [rows, heads, keys, head size]."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        layout = self.cache.layout
+        layout = self.batch.layout
         keys = layout.mask.shape[-1]
         if keys > self.keys.shape[1]:
             more = (0, 0, 0, 0, 0, keys + _GROWTH - self.keys.shape[1])
@@ -85,25 +95,24 @@ class _Layer(CacheLayerMixin):
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return query_length, 0
 
-    def select(self, rows: torch.Tensor, cache: "RaggedCache") -> "_Layer":
-        chosen = _Layer(cache)
+    def select(self, rows: torch.Tensor, batch: "_Batch") -> "_Layer":
+        chosen = _Layer(batch)
         chosen.keys, chosen.values = self.keys[rows], self.values[rows]
         chosen.is_initialized = True
         return chosen
 
 
 class RaggedCache(Cache):
-    """The cache of a ragged batch. Set `layout` before each pass."""
+    """The cache of a ragged batch; `read` makes its passes."""
 
     def __init__(self, rows: int):
-        self.rows = rows
-        self.layout: Layout | None = None
-        super().__init__(layer_class_to_replicate=lambda: _Layer(self))
+        self.batch = _Batch(rows)
+        super().__init__(layer_class_to_replicate=partial(_Layer, self.batch))
 
     def select(self, rows: Sequence[int]) -> "RaggedCache":
         """A cache of copies of `rows`, in this order; a row may be named several times."""
         chosen = RaggedCache(len(rows))
-        chosen.layers = [layer.select(torch.tensor(rows, dtype=torch.long), chosen) for layer in self.layers]
+        chosen.layers = [layer.select(torch.tensor(rows, dtype=torch.long), chosen.batch) for layer in self.layers]
         return chosen
 
 
@@ -157,7 +166,7 @@ def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], 
     """
     device = next(model.parameters()).device
     sizes = [len(block) for block in blocks]
-    cache.layout = layout = lay_out(lengths, sizes, device)
+    cache.batch.layout = layout = lay_out(lengths, sizes, device)
     wanted = [end - k + i for end, k in zip(accumulate(sizes), kept, strict=True) for i in range(k)]
     logits = model(
         input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),

@@ -27,6 +27,8 @@ class Template:
 SEQREC = (
     Template("I have enjoyed these, oldest first:{history}\nWhat {k} titles should come next?"),
     Template("My history so far:{history}\nRecommend {k} more."),
+    Template("I liked{history}. Can you suggest {k} others?"),
+    Template("Hi! Lately it was{history} for me. Please name {k} that fit."),
     Template("Recently, in order:{history}\nList {k} I may like, each between {soi} and {eoi}.", True),
     Template("After{history} I want {k} new suggestions, every title inside {soi} and {eoi}.", True),
 )
