@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from train_utils.engine import Engine, Request
-from train_utils.ragged import RaggedCache, lay_out, use_ragged_attention
+from train_utils.ragged import RaggedCache, read, use_ragged_attention
 from train_utils.trie import Rules, build_tree
 
 SIZES = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -33,11 +33,7 @@ FAMILIES = {
 def ragged(model, cache, blocks, lengths):
     """Logits of all tokens of `blocks`, row by row."""
     sizes = [len(block) for block in blocks]
-    cache.batch.layout = layout = lay_out(lengths, sizes, torch.device("cpu"))
-    ids = torch.tensor([[token for block in blocks for token in block]])
-    logits = model(input_ids=ids, attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache,
-                   use_cache=True, ragged=layout).logits[0]
-    return logits.split(sizes)
+    return read(model, cache, blocks, lengths, kept=sizes).split(sizes)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

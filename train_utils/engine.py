@@ -84,7 +84,7 @@ class _Row:
         self.items = 0
         self.opened: torch.Tensor | None = None  # logits at an item that waits for its title
         self.ranking: list[int] = []  # leaves for the next items of the list
-        self.words_between: list[int] = []  # tokens since the last item
+        self.text_from = 0  # place in the answer behind the last item
         self.numbered = request.idx  # whether the last item had a number before it
         if request.force_items:
             self._write_known(self._separator())
@@ -126,15 +126,15 @@ class _Row:
 
     def keeps_listing(self) -> bool:
         """Whether the open item goes on with the list of the one before: no word stands between them."""
-        return bool(self.ranking) and not any(map(str.isalpha, self.chat.decode(self.words_between)))
+        return bool(self.ranking) and not any(map(str.isalpha, self.chat.decode(self.out.ids[self.text_from:])))
 
     def _write_known(self, tokens: Sequence[int]) -> None:
         for token in tokens:
             self.out.ids.append(token)
             self.pending.append(token)
             if token == self.chat.soi:
-                self.numbered = self.chat.decode(self.words_between).endswith(f"{self.items + 1}. ")
-            self.words_between.append(token)
+                between = self.chat.decode(self.out.ids[self.text_from:])
+                self.numbered = between.endswith(f"{self.items + 1}. ")
             leaf = self.cursor.advance(token) if self.cursor is not None else None
             if leaf is not None:
                 self.out.leaves.append(leaf)
@@ -147,7 +147,7 @@ class _Row:
 
     def _after_item(self) -> None:
         self.items += 1
-        self.words_between = []
+        self.text_from = len(self.out.ids)
         nothing_left = self.cursor is not None and self.cursor.exhausted
         if self.items == self.request.max_items or (self.request.force_items and nothing_left):
             self.out.finish = "items"

@@ -111,8 +111,8 @@ class RaggedCache(Cache):
 
     def select(self, rows: Sequence[int]) -> "RaggedCache":
         """A cache of copies of `rows`, in this order; a row may be named several times."""
-        chosen = RaggedCache(len(rows))
-        chosen.layers = [layer.select(torch.tensor(rows, dtype=torch.long), chosen.batch) for layer in self.layers]
+        chosen, places = RaggedCache(len(rows)), torch.tensor(rows, dtype=torch.long)
+        chosen.layers = [layer.select(places, chosen.batch) for layer in self.layers]
         return chosen
 
 
@@ -154,7 +154,8 @@ def use_ragged_attention(model: nn.Module) -> None:
     """Makes `model` able to take ragged passes. Raises ValueError for one that brings its own attention."""
     if not getattr(model, "_supports_attention_backend", False):
         raise ValueError(f"{type(model).__name__} brings its own attention; the engine needs one that can be exchanged")
-    model.set_attn_implementation(NAME)
+    if model.config._attn_implementation != NAME:
+        model.set_attn_implementation(NAME)
 
 
 def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], lengths: Sequence[int],
