@@ -89,7 +89,7 @@ def test_forced_tokens_and_drafts_save_passes():
     model, chat, tree = make(3)
     engine = Engine(model, chat)
     (completion,) = engine.generate([Request(prompts(chat, 1)[0], Rules(tree), max_items=9, force_items=True)])
-    assert engine.passes < len(completion.ids) / 2
+    assert engine.counters.passes < len(completion.ids) / 2
 
 
 def test_stream_gives_the_text_and_the_items_of_generate():

@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt"},
-    {"loss", "processor", "model", "ragged", "retrieval", "teacher"},
+    {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
+     "tree_file"},
+    {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing"},
     {"dataset", "engine", "title_search"},
     {"train", "merge", "evaluate", "report", "chat_session"},
 )

@@ -121,7 +121,7 @@ def test_choices_are_the_admissible_children_and_the_teachers_best_item_below_ea
     teacher = TeacherList(tuple(ranked), tuple(scores))
     leaves = [int(tree.item_leaf[i]) for i in used]
     title = [*chat.title_ids[item], chat.eoi]
-    found = {o: (t.tolist(), s) for o, t, s in Choices(tree, chat.title_ids).of_item(item, leaves, teacher, soft)}
+    found = {o: (t.tolist(), s) for o, t, s in Choices(tree).of_item(item, leaves, teacher, soft)}
     for offset in range(1, len(title) + 1):
         prefix = title[: offset - 1]
         below: dict[int, float] = {}

@@ -148,9 +148,8 @@ def conversation(plan: Plan, labels: Sequence[int], config: SampleConfig, exchan
 class Choices:
     """Wanted distributions over the children of the tree, for items one after the other (DESIGN section 5)."""
 
-    def __init__(self, tree: TitleTree, title_ids: Sequence[Sequence[int]]):
+    def __init__(self, tree: TitleTree):
         self.tree = tree
-        self.title_ids = title_ids
 
     def of_item(self, item: int, used: Sequence[int], teacher: TeacherList | None,
                 soft: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -161,13 +160,12 @@ class Choices:
             teacher: `soft` of the share goes to the children in proportion to the teacher's best item below each. The
                 best, not the sum: greedy decoding then walks to the teacher's first item, not to the fullest letter.
         """
-        tree, node = self.tree, 0
+        tree = self.tree
         closed = np.unique(np.asarray(used, dtype=np.int64))
         leaves, scores = self._ranked(teacher, used)
-        for offset, token in enumerate([*self.title_ids[item], tree.eoi], 1):
-            edges = tree.edges(node)
-            nodes, tokens = tree.edge_node[edges], tree.edge_token[edges]
-            lo, hi = tree.leaf_lo[nodes], tree.leaf_hi[nodes]
+        for branch, edge in tree.path(int(tree.item_leaf[item])):
+            lo, hi = tree.intervals(branch)
+            tokens, token = tree.edge_token[tree.edges(branch)], tree.edge_token[edge]
             is_open = (hi - lo) > np.searchsorted(closed, hi) - np.searchsorted(closed, lo)
             is_open |= tokens == token
             if is_open.sum() > 1:
@@ -176,8 +174,7 @@ class Choices:
                 best = _range_max(scores, np.searchsorted(leaves, lo), np.searchsorted(leaves, hi))
                 if soft > 0 and best.sum() > 1e-9:
                     shares = (1 - soft) * shares + soft * (best / best.sum()).astype(np.float32)
-                yield offset, tokens, shares
-            node = tree.child(node, token)
+                yield int(tree.branch_depth[branch]) + 1, tokens, shares
 
     def _ranked(self, teacher: TeacherList | None, used: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Leaves that the teacher names and that are not used, ascending, and their probabilities."""

@@ -1,8 +1,8 @@
 """Prompts -> completions with items: the only place that drives a model's decoding.
 
 One pass of the model takes every token that is already known. Tokens that the tree forces ride along with the choice
-before them, and the text that usually stands between two items is drafted and kept only where plain decoding would
-have written the same. The output is that of one-token-at-a-time constrained decoding.
+before them; what usually stands between two items, and the titles that a ranking expects, are drafted, and kept only
+where plain decoding would have written the same. The output is that of one-token-at-a-time constrained decoding.
 """
 
 import threading
@@ -12,43 +12,24 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from train_utils.chat import Chat, separator
+from train_utils.chat import Chat
+from train_utils.picking import Choice, pick
 from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.title_search import search_titles
-from train_utils.trie import ROOT, Cursor, Rules
+from train_utils.trie import ConstraintError
+from train_utils.writing import Request, Writing
 
-
-@dataclass(frozen=True)
-class Request:
-    """One prompt and what its answer may hold.
-
-    Attributes:
-        prompt: token ids up to where the assistant goes on.
-        rules: which items may be emitted; None means that no catalogue is in force, and no item can be opened.
-        constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
-        max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
-        force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
-        idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
-        best_titles: 0 spells titles greedily, token by token. Otherwise titles are found whole, by search: 1 takes the
-            most probable one at each item; n takes the n most probable at the first item of a list, one by one.
-    """
-
-    prompt: Sequence[int]
-    rules: Rules | None = None
-    constrained: bool = True
-    max_new_tokens: int = 512
-    max_items: int = 0
-    force_items: bool = False
-    idx: bool = False
-    best_titles: int = 0
+_DRAFTED = 48  # drafted tokens that a row reads a pass at most
 
 
 @dataclass
 class Completion:
-    """Token ids of an answer (end of turn left out), the leaves of its items, and why it ended."""
+    """Token ids of an answer (end of turn left out), the leaves of its items, their log-probabilities among the
+    admissible items, and why it ended."""
 
     ids: list[int] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
     finish: str = ""
 
 
@@ -59,10 +40,12 @@ class TextDelta:
 
 @dataclass(frozen=True)
 class ItemEvent:
-    """An item of the catalogue, as it stands in the answer: `item` is its index, `rank` counts from 1."""
+    """An item of the catalogue, as it stands in the answer: `item` is its index, `rank` counts from 1, `score` is its
+    log-probability among the admissible items."""
 
     item: int
     rank: int
+    score: float
 
 
 @dataclass(frozen=True)
@@ -70,114 +53,200 @@ class Done:
     finish: str
 
 
-class _Row:
-    """Decoding state of one request: what is written, what the model has not read yet, what is drafted."""
+@dataclass
+class Counters:
+    """What an engine has done: passes of the model, tokens read in them, tokens and items written, drafts.
 
-    def __init__(self, request: Request, chat: Chat):
+    `off_catalogue` counts items that are not spelled as the catalogue spells them. It stays 0: one raises.
+    """
+
+    passes: int = 0
+    tokens_read: int = 0
+    tokens: int = 0
+    items: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    off_catalogue: int = 0
+
+
+class _Row:
+    """Decoding state of one request: what is written, and what of it the model has not read yet."""
+
+    def __init__(self, request: Request, chat: Chat, counters: Counters):
         self.request = request
         self.chat = chat
-        self.cursor = Cursor(request.rules) if request.constrained and request.rules else None
+        self.counters = counters
+        self.state = Writing(request, chat)
         self.out = Completion()
         self.pending: list[int] = list(request.prompt)
-        self.draft: list[int] = []
-        self.length = 0
-        self.items = 0
+        self.length = 0  # tokens in the cache that count
         self.opened: torch.Tensor | None = None  # logits at an item that waits for its title
-        self.ranking: list[int] = []  # leaves for the next items of the list
-        self.text_from = 0  # place in the answer behind the last item
-        self.numbered = request.idx  # whether the last item had a number before it
-        if request.force_items:
-            self._write_known(self._separator())
-        else:
-            self.draft = self._separator()
+        self.trust = 2  # title choices that are drafted ahead
+        self._score = 0.0
+        self._written(self.state.begin())
 
-    def _separator(self) -> list[int]:
-        """What stands before the next item of a list."""
-        return [*self.chat.encode(separator(self.items + 1, self.numbered)), self.chat.soi]
+    @property
+    def finished(self) -> bool:
+        return bool(self.out.finish)
 
-    def barred(self) -> tuple[int, ...]:
-        """Tokens that free text may not hold here."""
-        if self.cursor is not None:
-            return self.cursor.barred()
-        return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
+    def plan(self) -> tuple[list[int], list[int], list[Choice | None], list[int]]:
+        """What to read next, with drafts.
 
-    def choose(self, logits: torch.Tensor) -> int:
-        """The greedy token of `logits` ([V]) among those that the constraint allows here."""
-        allowed = self.cursor.allowed() if self.cursor is not None else None
-        if allowed is None:
-            logits[list(self.barred())] = -torch.inf
-            return int(logits.argmax())
-        return int(allowed[int(logits[torch.from_numpy(allowed).long().to(logits.device)].argmax())])
+        Returns:
+            the tokens; the places among them behind which something is to be picked; what may be picked there; and
+            what the drafts took for picked at all but the last.
+        """
+        ahead, block, guesses, titles = self.state.copy(), list(self.pending), [], 0
+        places, choices = [len(block) - 1], [ahead.choice()]
+        while (guess := ahead.guess()) is not None:
+            titles += not ahead.free
+            if titles > self.trust:
+                break
+            written = ahead.write(guess)
+            if ahead.finish or len(block) + len(written) > len(self.pending) + _DRAFTED:
+                break
+            block += written
+            guesses.append(guess)
+            places.append(len(block) - 1)
+            choices.append(ahead.choice())
+        return block, places, choices, guesses
 
-    def write(self, token: int) -> None:
-        """Takes `token` as written; what must follow it is written too."""
-        if token == self.chat.end_of_turn and (self.cursor is None or self.cursor.allowed() is None):
-            self.out.finish = "end"
-            return
-        self._write_known([token])
-        while not self.out.finish and self.cursor is not None and (run := self.cursor.forced_run()):
-            self._write_known(run)
+    def take(self, picked: Sequence[tuple[int, float] | None], guesses: Sequence[int], logits: torch.Tensor) -> None:
+        """Writes what a pass decided.
 
-    def write_next_title(self) -> None:
-        """Writes the next title of the ranking into the open item."""
-        item = self.request.rules.first_item(self.ranking.pop(0))
-        self.opened = None
-        self._write_known([*self.chat.title_ids[item], self.chat.eoi])
-
-    def keeps_listing(self) -> bool:
-        """Whether the open item goes on with the list of the one before: no word stands between them."""
-        return bool(self.ranking) and not any(map(str.isalpha, self.chat.decode(self.out.ids[self.text_from:])))
-
-    def _write_known(self, tokens: Sequence[int]) -> None:
-        for token in tokens:
-            self.out.ids.append(token)
-            self.pending.append(token)
-            if token == self.chat.soi:
-                between = self.chat.decode(self.out.ids[self.text_from:])
-                self.numbered = between.endswith(f"{self.items + 1}. ")
-            leaf = self.cursor.advance(token) if self.cursor is not None else None
-            if leaf is not None:
-                self.out.leaves.append(leaf)
-            if token == self.chat.eoi:
-                self._after_item()
-            if not self.out.finish and len(self.out.ids) >= self.request.max_new_tokens:
-                self.out.finish = "length"
-            if self.out.finish:
+        picked: a token and its score for each place, None where an item is to be searched for; logits: [places, V].
+        """
+        self.length += len(self.pending)
+        self.pending = []
+        self.counters.drafted += len(guesses)
+        for at, found in enumerate(picked):
+            if found is None:
+                self.opened = logits[at]
                 return
+            token, score = found
+            self._score += score
+            in_title = not self.state.free
+            written = self.state.write(token)
+            right = at < len(guesses) and token == guesses[at]
+            if in_title and at < len(guesses):
+                self.trust = min(self.trust + 1, 16) if right else max(self.trust // 2, 1)
+            self._written(written)
+            if self.finished:
+                return
+            if not right:
+                return
+            # The model has read these tokens already: they are written, but not pending.
+            self.pending = []
+            self.length += len(written)
+            self.counters.accepted += 1
 
-    def _after_item(self) -> None:
-        self.items += 1
-        self.text_from = len(self.out.ids)
-        nothing_left = self.cursor is not None and self.cursor.exhausted
-        if self.items == self.request.max_items or (self.request.force_items and nothing_left):
-            self.out.finish = "items"
-        elif self.request.force_items:
-            self._write_known(self._separator())
-        elif not nothing_left:
-            self.draft = self._separator()
+    def take_titles(self, ranked: Sequence[tuple[int, float]]) -> None:
+        """Writes the first of the titles that a search found into the open item, and keeps the others for the next."""
+        self.opened = None
+        self.state.ranking = tuple(ranked)
+        self._written(self.state.write_title())
 
-    def take(self, logits: torch.Tensor) -> int:
-        """Writes what the pass decided; `logits` [1 + drafts, V]. Returns how many drafted tokens were right."""
-        draft, self.draft = self.draft, []
-        for right, row in enumerate(logits):
-            if self.request.best_titles and self.cursor is not None and self.cursor.node == ROOT:
-                self.opened = row
-                return right
-            token = self.choose(row)
-            if right < len(draft) and token == draft[right] and token != self.chat.end_of_turn:
-                # The model has read this token already: it is written, but not pending.
-                self.write(token)
-                del self.pending[0]
-                if self.out.finish or self.pending:
-                    return right + 1
-                continue
-            self.write(token)
-            return right
-        raise AssertionError("a pass has one row of logits more than drafts")
+    def _written(self, tokens: Sequence[int]) -> None:
+        self.out.ids += tokens
+        self.pending += tokens
+        self.out.finish = self.state.finish
+        self.counters.tokens += len(tokens)
+        for leaf, score, ids in self.state.take_items():
+            self._check(leaf, ids)
+            self.out.leaves.append(leaf)
+            self.out.scores.append(self._score if score is None else score)
+            self._score = 0.0
+
+    def _check(self, leaf: int, ids: Sequence[int]) -> None:
+        """Compares what was written with the catalogue itself, not with the tree that led to it."""
+        item = self.request.rules.first_item(leaf)
+        self.counters.items += 1
+        if list(ids) != self.chat.item_ids(item):
+            self.counters.off_catalogue += 1
+            raise ConstraintError(f"item {item} was written as {list(ids)}, which is not how the catalogue spells it")
+
+
+class Running:
+    """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone."""
+
+    def __init__(self, engine: "Engine"):
+        self.engine = engine
+        self.rows: list[_Row] = []
+        self.cache = RaggedCache(0)
+
+    @torch.inference_mode()
+    def join(self, requests: Sequence[Request]) -> list[_Row]:
+        """Reads the prompts of new requests, and their first choices. Raises ConstraintError before it reads anything
+        when a prompt's last turn is off the tree."""
+        new = [_Row(request, self.engine.chat, self.engine.counters) for request in requests]
+        rows = [row for row in new if not row.finished]
+        if not rows:
+            return new
+        cache, shared = read_shared_beginning(self.engine.model, [row.pending for row in rows])
+        for row in rows:
+            row.length, row.pending = shared, row.pending[shared:]
+        self._pass(rows, cache)
+        _drop_finished(rows, cache)
+        if rows:
+            self.cache.append(cache)
+            self.rows += rows
+        return new
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One pass over all rows."""
+        self._pass(self.rows, self.cache)
+        _drop_finished(self.rows, self.cache)
+
+    def drop(self, row: _Row) -> None:
+        """Takes a row out before it has finished."""
+        if row in self.rows:
+            row.out.finish = "stopped"
+            _drop_finished(self.rows, self.cache)
+
+    def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Reads what every row has pending and drafted, and lets each take what the model decided."""
+        plans = [row.plan() for row in rows]
+        blocks = [block for block, *_ in plans]
+        logits = read(self.engine.model, cache, blocks, [row.length for row in rows], [plan[1] for plan in plans])
+        self.engine.counters.passes += 1
+        self.engine.counters.tokens_read += sum(map(len, blocks))
+        choices = [choice for plan in plans for choice in plan[2]]
+        asked = [i for i, choice in enumerate(choices) if choice is not None]
+        found: list[tuple[int, float] | None] = [None] * len(choices)
+        for i, one in zip(asked, pick(logits if len(asked) == len(choices) else logits[asked],
+                                      [choices[i] for i in asked]), strict=True):
+            found[i] = one
+        begin = 0
+        for row, (_, places, _, guesses) in zip(rows, plans, strict=True):
+            end = begin + len(places)
+            row.take(found[begin:end], guesses, logits[begin:end])
+            begin = end
+        self._search(rows, cache)
+
+    def _search(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Writes a whole title into each row that has opened an item and wants one."""
+        opened = [i for i, row in enumerate(rows) if row.opened is not None]
+        if not opened:
+            return
+        asking = [rows[i] for i in opened]
+        found = search_titles(self.engine.model, cache, [row.length for row in rows], opened,
+                              [row.state.cursor for row in asking], torch.stack([row.opened for row in asking]),
+                              [row.request.best_titles for row in asking])
+        for row, ranked in zip(asking, found, strict=True):
+            row.take_titles([(title.leaf, title.log_probability) for title in ranked])
+
+
+def _drop_finished(rows: list[_Row], cache: RaggedCache) -> None:
+    for i in reversed(range(len(rows))):
+        if rows[i].finished:
+            cache.drop(i)
+            rows[i] = rows[-1]
+            rows.pop()
 
 
 class Engine:
-    """Decodes over any Hugging Face causal model, greedily.
+    """Decodes over any Hugging Face causal model: greedily, or sampling.
 
     Args:
         model: the causal model. chat: its tokenizer, with the titles of the catalogue whose rules the requests carry.
@@ -190,35 +259,40 @@ class Engine:
         use_ragged_attention(model)
         self.model = model
         self.chat = chat
-        self.passes = 0
+        self.counters = Counters()
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Answers a batch. Raises ConstraintError before decoding for rules that admit nothing."""
-        rows = [_Row(request, self.chat) for request in requests]
-        for _ in self._decode(rows):
-            pass
+        running = Running(self)
+        rows = running.join(requests)
+        while running.rows:
+            running.step()
         return [row.out for row in rows]
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
         """Answers one request as events. Half of a character or of an item is never shown; `stop` ends it early."""
-        row = _Row(request, self.chat)
+        running = Running(self)
+        (row,) = running.join([request])
         shown, text, rank, inside = 0, [], 0, False
-        for _ in self._decode([row]):
+        while True:
             ids = row.out.ids
             for token in ids[shown:]:
                 if inside := (token == self.chat.soi) or (inside and token != self.chat.eoi):
                     continue
-                if token == self.chat.eoi and row.cursor is not None:
+                if token == self.chat.eoi and request.rules is not None:
                     yield from self._flush(text, last=True)
-                    yield ItemEvent(row.request.rules.first_item(row.out.leaves[rank]), rank + 1)
+                    yield ItemEvent(request.rules.first_item(row.out.leaves[rank]), rank + 1, row.out.scores[rank])
                     rank += 1
                 elif token != self.chat.eoi:
                     text.append(token)
             shown = len(ids)
             yield from self._flush(text, last=False)
-            if stop is not None and stop.is_set():
-                row.out.finish = "stopped"
+            if row.finished:
                 break
+            if stop is not None and stop.is_set():
+                running.drop(row)
+                break
+            running.step()
         yield from self._flush(text, last=True)
         yield Done(row.out.finish)
 
@@ -228,45 +302,3 @@ class Engine:
         if words and (last or len(text) > 8 or not words.endswith("\ufffd")):
             text.clear()
             yield TextDelta(words)
-
-    @torch.inference_mode()
-    def _decode(self, rows: Sequence[_Row]) -> Iterator[None]:
-        """Runs passes until every row has finished; yields after each."""
-        rows = [row for row in rows if not row.out.finish]
-        if not rows:
-            return
-        cache, shared = read_shared_beginning(self.model, [row.pending for row in rows])
-        for row in rows:
-            row.length, row.pending = shared, row.pending[shared:]
-        while rows:
-            self._pass(rows, cache)
-            yield
-            left = [i for i, row in enumerate(rows) if not row.out.finish]
-            if len(left) < len(rows):
-                rows = [rows[i] for i in left]
-                cache = cache.select(left)
-
-    def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
-        """Reads what every row has pending and drafted, and lets each take what the model decided."""
-        blocks = [row.pending + row.draft for row in rows]
-        kept = [1 + len(row.draft) for row in rows]
-        logits = read(self.model, cache, blocks, [row.length for row in rows], kept)
-        self.passes += 1
-        for row, found in zip(rows, logits.split(kept), strict=True):
-            row.length += len(row.pending)
-            row.pending = []
-            row.length += row.take(found)
-        self._search_titles(rows, cache)
-
-    def _search_titles(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
-        """Writes a whole title into each row that has opened an item and wants one."""
-        opened = [(i, row) for i, row in enumerate(rows) if row.opened is not None]
-        searching = [(i, row) for i, row in opened if not row.keeps_listing()]
-        for n in {row.request.best_titles for _, row in searching}:
-            places, asking = zip(*((i, row) for i, row in searching if row.request.best_titles == n), strict=True)
-            found = search_titles(self.model, cache.select(places), [row.length for row in asking],
-                                  [row.cursor for row in asking], torch.stack([row.opened for row in asking]), n)
-            for row, ranked in zip(asking, found, strict=True):
-                row.ranking = [title.leaf for title in ranked]
-        for _, row in opened:
-            row.write_next_title()

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from transformers import LogitsProcessor
 
@@ -15,8 +16,11 @@ from train_utils.trie import ConstraintError, Cursor, Rules, build_tree
 class CatalogLogitsProcessor(LogitsProcessor):
     """Constrains items to a catalogue in greedy search, sampling and beam search.
 
-    The state of a row is a function of its token ids alone: a row that is not one token longer than a row of the step
-    before is read again from its last end of turn, so beams may reorder rows and callers may use the object again.
+    The state of a row is a function of its token ids alone. Every step compares the ids with those of the step before:
+    a row goes on from the row that it continues (beams may reorder them), and one that continues none, because the
+    object is used again or was never called, is read anew from its last end of turn.
+
+    With a prior in the rules its log-shares are added to the scores of the allowed tokens.
 
     Args:
         rules: the admissible items, for all rows or one entry a prompt.
@@ -30,7 +34,9 @@ class CatalogLogitsProcessor(LogitsProcessor):
         self.rules = rules
         self.end_of_turn = end_of_turn
         self.num_beams = num_beams
-        self._states: dict[tuple[int, tuple[int, ...]], Cursor] = {}
+        self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
+        self._cursors: list[Cursor] = []
+        self._all_plain = False  # every row is in free text, and may open an item
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """input_ids: int64 [rows, T]; scores: float [rows, V], masked in place and returned.
@@ -38,33 +44,69 @@ class CatalogLogitsProcessor(LogitsProcessor):
         Raises:
             ConstraintError: a row left the tree, or no admissible item is left inside an open item.
         """
-        rows = input_ids.tolist()
-        states = {}
-        for i, ids in enumerate(rows):
-            prompt = i // self.num_beams
-            key = (prompt, tuple(ids))
-            cursor = states[key] = states.get(key) or self._state(prompt, ids)
-            allowed = cursor.allowed()
-            if allowed is None:
-                scores[i, list(cursor.barred())] = -torch.inf
-            else:
-                columns = torch.from_numpy(allowed).long().to(scores.device)
-                kept = scores[i, columns]
-                scores[i] = -torch.inf
-                scores[i, columns] = kept
-        self._states = states
+        # On the CPU views, so that nothing is copied; elsewhere the comparison stays on the device.
+        on_cpu = input_ids.device.type == "cpu"
+        ids = input_ids.numpy() if on_cpu else input_ids
+        last, parents = self._moves(ids)
+        self._seen = ids.copy() if on_cpu else ids.clone()
+        if parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
+            self._advance(ids, last, parents)
+        if not self._all_plain:
+            _write(scores, self._cursors)
+        elif scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
+            scores.numpy()[:, self._eoi] = -np.inf
+        else:
+            scores[:, self._eoi] = -torch.inf
         return scores
 
-    def _state(self, prompt: int, ids: list[int]) -> Cursor:
-        before = self._states.get((prompt, tuple(ids[:-1])))
-        if before is not None and ids[-1] != self.end_of_turn:
-            cursor = before.copy()
-            cursor.advance(ids[-1])
-            return cursor
-        cursor = Cursor(self._rules_of(prompt))
-        for token in ids[last_turn(ids, self.end_of_turn):]:
-            cursor.advance(token)
-        return cursor
+    def _moves(self, ids: np.ndarray | torch.Tensor) -> tuple[list[int], list[int] | None]:
+        """The newest token of each row and the row that it continues (-1: none; None in all: each its own).
+
+        One read from the device.
+        """
+        rows, length = ids.shape
+        seen = self._seen
+        if type(seen) is not type(ids) or seen.shape != (rows, length - 1):
+            return ids[:, -1].tolist(), [-1] * rows
+        if isinstance(ids, np.ndarray):
+            if (ids[:, :-1] == seen).all():
+                return ids[:, -1].tolist(), None
+            return ids[:, -1].tolist(), self._parents(ids, seen).tolist()
+        last, parents = torch.stack([ids[:, -1], self._parents(ids, seen)]).tolist()
+        return last, parents if parents != list(range(rows)) else None
+
+    def _parents(self, ids: np.ndarray | torch.Tensor, seen: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+        """int64 [rows]: for each row the one among its prompt's rows of the step before that it continues, or -1."""
+        rows, length = ids.shape
+        shape = (rows // self.num_beams, self.num_beams)
+        equal = (ids[:, :-1].reshape(*shape, 1, length - 1) == seen.reshape(shape[0], 1, shape[1], length - 1)).all(-1)
+        found = equal.reshape(rows, self.num_beams)
+        where, arange = (np.where, np.arange) if isinstance(ids, np.ndarray) else (
+            torch.where, lambda n: torch.arange(n, device=ids.device))
+        own = arange(rows) // self.num_beams * self.num_beams
+        # A boolean array has no argmax in PyTorch.
+        best = (found * 1).argmax(1)
+        return where(found.any(1), own + best, best * 0 - 1)
+
+    def _advance(self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None) -> None:
+        before, self._cursors = self._cursors, []
+        try:
+            for row, token in enumerate(last):
+                parent = row if parents is None else parents[row]
+                if parent < 0 or token == self.end_of_turn:
+                    cursor = Cursor.behind(self._rules_of(row // self.num_beams), ids[row].tolist(), self.end_of_turn)
+                else:
+                    cursor = before[parent] if parents is None else before[parent].copy()
+                    cursor.advance(token)
+                self._cursors.append(cursor)
+        except ConstraintError:
+            self._seen = None  # nothing is carried on from a broken step
+            raise
+        tree = self._cursors[0].rules.tree
+        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, self.end_of_turn}
+        self._all_plain = all(
+            cursor.free and not cursor.exhausted and cursor.rules.tree.eoi == self._eoi for cursor in self._cursors
+        )
 
     def _rules_of(self, prompt: int) -> Rules:
         if isinstance(self.rules, Rules):
@@ -76,12 +118,52 @@ class CatalogLogitsProcessor(LogitsProcessor):
         return self.rules[prompt]
 
 
-def last_turn(ids: Sequence[int], end_of_turn: int) -> int:
-    """Where the current turn starts: behind the last end-of-turn token."""
-    for place in range(len(ids) - 1, -1, -1):
-        if ids[place] == end_of_turn:
-            return place + 1
-    return 0
+def _write(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+    """Masks each row of `scores` ([rows, V]) by its state, in place."""
+    if scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
+        _write_on_cpu(scores, cursors)
+        return
+    free = [(row, token) for row, cursor in enumerate(cursors) if cursor.free for token in cursor.barred()]
+    if free:
+        rows, tokens = torch.tensor(free, device=scores.device).T
+        scores[rows, tokens] = -torch.inf
+    inside = [row for row, cursor in enumerate(cursors) if not cursor.free]
+    if not inside:
+        return
+    allowed = [cursors[row].allowed() for row in inside]
+    sizes = [len(tokens) for tokens in allowed]
+    places = np.stack([np.repeat(inside, sizes), np.concatenate(allowed)])
+    rows, tokens = torch.from_numpy(places).to(scores.device)
+    kept = scores[rows, tokens]
+    added = [cursors[row].prior() for row in inside]
+    if any(one is not None for one in added):
+        bonus = [np.zeros(n) if one is None else one[0] for one, n in zip(added, sizes, strict=True)]
+        kept += torch.from_numpy(np.concatenate(bonus)).to(kept)
+    scores[torch.tensor(inside, device=scores.device)] = -torch.inf
+    scores[rows, tokens] = kept
+
+
+def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+    """As `_write`: without a kernel's start for every row, and without the long index of wide branches."""
+    rows = scores.numpy()
+    kept = []
+    for row, cursor in enumerate(cursors):
+        if cursor.free:
+            rows[row, list(cursor.barred())] = -np.inf
+            continue
+        prior = cursor.prior()
+        tokens, shut = cursor.mask() if prior is None else (cursor.allowed(), [])
+        values = rows[row, tokens]
+        kept.append((row, tokens, values if prior is None else values + prior[0], shut))
+    if len(kept) == len(rows):
+        scores.fill_(-torch.inf)
+    else:
+        for row, *_ in kept:
+            rows[row].fill(-np.inf)
+    for row, tokens, values, shut in kept:
+        rows[row, tokens] = values
+        if shut:
+            rows[row, shut] = -np.inf
 
 
 class Trie_link:  # noqa: N801 - the published name
@@ -114,11 +196,7 @@ class Trie_link:  # noqa: N801 - the published name
 
     def constrain_search_list(self, batch_id: int, input_ids: torch.Tensor) -> list[int] | None:
         """Allowed next tokens of one row (int64 [T]); None in free text, where only the closing token is barred."""
-        ids = input_ids.tolist()
-        cursor = Cursor(self.rules)
-        for token in ids[last_turn(ids, self.end_of_turn):]:
-            cursor.advance(token)
-        allowed = cursor.allowed()
+        allowed = Cursor.behind(self.rules, input_ids.tolist(), self.end_of_turn).allowed()
         return None if allowed is None else allowed.tolist()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, chain
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "ragged"
-_GROWTH = 64  # key places that a cache grows by
+_GROWTH = 64  # slots that a cache grows by
 
 
 @dataclass(frozen=True)
@@ -23,28 +24,73 @@ class Layout:
     """Where the T new tokens of a pass stand.
 
     Attributes:
-        row, place: int64 [T], the row of each token and its place in that row's text.
+        row, slot, place: int64 [T], the row of each token, its slot in the cache, and its place in the row's text.
         column: int64 [T], its number among the row's new tokens. width: new tokens of the fullest row.
-        mask: bool [rows, 1, width, keys], which keys each new token sees.
+        mask: bool [rows, 1, width, keys], which slots each new token sees.
+        distance: int64 [rows, 1, width, keys], how far back in the text each slot is.
     """
 
     row: torch.Tensor
+    slot: torch.Tensor
     place: torch.Tensor
     column: torch.Tensor
     width: int
     mask: torch.Tensor
+    distance: torch.Tensor
 
 
-def lay_out(lengths: list[int], new: list[int], device: torch.device) -> Layout:
-    """Layout of a pass in which row i, with `lengths[i]` tokens in the cache, gets `new[i]` more (at least one)."""
-    counts = torch.tensor(new)
-    row = torch.repeat_interleave(torch.arange(len(new)), counts)
-    column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
-    last = torch.tensor(lengths)[:, None] + torch.arange(max(new))
-    keys = max(length + n for length, n in zip(lengths, new, strict=True))
-    mask = torch.arange(keys) <= last[:, None, :, None]
-    found = (row, torch.tensor(lengths)[row] + column, column)
-    return Layout(*(part.to(device) for part in found), max(new), mask.to(device))
+def lay_out(lengths: Sequence[int], new: Sequence[int], device: torch.device,
+            trees: Sequence["TokenTree | None"] | None = None) -> Layout:
+    """Layout of a pass in which row i, with `lengths[i]` tokens in the cache, gets `new[i]` more.
+
+    Tokens go on with the row's text, or, where the row has a tree, they are the last `new[i]` tokens of that.
+    """
+    counts, lengths_ = np.array(new), np.array(lengths)
+    row = np.repeat(np.arange(len(new)), counts)
+    column = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+    rows, width = len(new), int(counts.max())
+    held = [0 if tree is None else len(tree.depth) - n for tree, n in zip(trees or [None] * rows, new, strict=True)]
+    keys = int((lengths_ + counts + held).max())
+    slots = np.arange(keys)
+    key_place = np.repeat(slots[None], rows, 0)
+    own_place = lengths_[:, None] + np.arange(width)
+    mask = slots <= own_place[:, :, None]
+    for i, tree in enumerate(trees or ()):
+        if tree is not None and new[i]:
+            start, size = lengths[i], len(tree.depth)
+            key_place[i, start:start + size] = own = start + tree.depth
+            own_place[i, :new[i]] = own[size - new[i]:]
+            mask[i] = slots < start
+            mask[i, :new[i], start:start + size] = tree.seen[size - new[i]:]
+    place = own_place[row, column]
+    distance = own_place[:, :, None] - key_place[:, None]
+    found = (row, (lengths_ + held)[row] + column, place, column)
+    return Layout(*(torch.from_numpy(part).to(device) for part in found), width,
+                  *(torch.from_numpy(part[:, None]).to(device) for part in (mask, distance)))
+
+
+class TokenTree:
+    """Tokens behind the text of a row that branch: each sees the text and the tokens that lead to it.
+
+    Attributes:
+        depth: int64 [n], how many tokens of the tree lead to each. seen: bool [n, n], which of them, itself included.
+    """
+
+    def __init__(self):
+        self.depth = np.empty(0, dtype=np.int64)
+        self.seen = np.empty((0, 0), dtype=bool)
+
+    def add(self, parent: int, n: int) -> int:
+        """Adds a run of n tokens behind the token `parent` (-1: the text); returns the number of the last one."""
+        old = len(self.depth)
+        seen = np.zeros((old + n, old + n), dtype=bool)
+        seen[:old, :old] = self.seen
+        if parent >= 0:
+            seen[old:, :old] = self.seen[parent]
+        seen[old:, old:] = np.tri(n, dtype=bool)
+        begins = self.depth[parent] + 1 if parent >= 0 else 0
+        self.depth, self.seen = np.append(self.depth, begins + np.arange(n)), seen
+        return old + n - 1
 
 
 @dataclass
@@ -57,8 +103,10 @@ class _Batch:
 
 
 class _Layer(CacheLayerMixin):
-    """Keys and values of one layer, [rows, places, heads, head size]. A place beyond a row's length is overwritten
-    when the row gets there, so tokens are taken back by not counting them."""
+    """Keys and values of one layer, [rows or more, slots, heads, head size].
+
+    A slot beyond a row's length is overwritten when the row gets there, so tokens are taken back by not counting them.
+    """
 
     is_sliding = False
 
@@ -78,13 +126,18 @@ class _Layer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         layout = self.batch.layout
-        keys = layout.mask.shape[-1]
-        if keys > self.keys.shape[1]:
-            more = (0, 0, 0, 0, 0, keys + _GROWTH - self.keys.shape[1])
+        rows, _, _, keys = layout.mask.shape
+        self.grow(rows, keys)
+        self.keys[layout.row, layout.slot] = key_states[0].transpose(0, 1)
+        self.values[layout.row, layout.slot] = value_states[0].transpose(0, 1)
+        return self.keys[:rows, :keys].transpose(1, 2), self.values[:rows, :keys].transpose(1, 2)
+
+    def grow(self, rows: int, slots: int) -> None:
+        has_rows, has_slots = self.keys.shape[:2]
+        if rows > has_rows or slots > has_slots:
+            more_slots = slots + _GROWTH - has_slots if slots > has_slots else 0
+            more = (0, 0, 0, 0, 0, more_slots, 0, max(0, rows - has_rows))
             self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
-        self.keys[layout.row, layout.place] = key_states[0].transpose(0, 1)
-        self.values[layout.row, layout.place] = value_states[0].transpose(0, 1)
-        return self.keys[:, :keys].transpose(1, 2), self.values[:, :keys].transpose(1, 2)
 
     def get_seq_length(self) -> int:
         return 0
@@ -101,9 +154,19 @@ class _Layer(CacheLayerMixin):
         chosen.is_initialized = True
         return chosen
 
+    def move(self, source: int, target: int) -> None:
+        for states in (self.keys, self.values):
+            states[target] = states[source]
+
+    def append(self, other: "_Layer", rows: int, more: int) -> None:
+        slots = other.keys.shape[1]
+        self.grow(rows + more, slots)
+        self.keys[rows:rows + more, :slots] = other.keys[:more]
+        self.values[rows:rows + more, :slots] = other.values[:more]
+
 
 class RaggedCache(Cache):
-    """The cache of a ragged batch; `read` makes its passes."""
+    """The cache of a ragged batch; `read` makes its passes. Rows may leave, and rows of another cache may join."""
 
     def __init__(self, rows: int):
         self.batch = _Batch(rows)
@@ -114,6 +177,22 @@ class RaggedCache(Cache):
         chosen, places = RaggedCache(len(rows)), torch.tensor(rows, dtype=torch.long)
         chosen.layers = [layer.select(places, chosen.batch) for layer in self.layers]
         return chosen
+
+    def drop(self, row: int) -> None:
+        """Takes a row out; the last one moves to its place."""
+        self.batch.rows -= 1
+        if row < self.batch.rows:
+            for layer in self.layers:
+                layer.move(self.batch.rows, row)
+
+    def append(self, other: "RaggedCache") -> None:
+        """Puts copies of the rows of `other` behind the own ones."""
+        if not self.layers:
+            self.layers = [layer.select(torch.arange(other.batch.rows), self.batch) for layer in other.layers]
+        else:
+            for layer, its in zip(self.layers, other.layers, strict=True):
+                layer.append(its, self.batch.rows, other.batch.rows)
+        self.batch.rows += other.batch.rows
 
 
 def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
@@ -134,9 +213,7 @@ def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, 
     rows, groups, size = len(key), query.shape[1] // key.shape[1], query.shape[-1]
     mask = attention_mask
     if sliding_window is not None:
-        # A row's newest column sees up to its own place, so the last key that a column sees is its place.
-        seen = torch.arange(mask.shape[-1], device=mask.device)
-        mask = mask & (seen > mask.sum(-1, keepdim=True) - 1 - sliding_window)
+        mask = mask & (ragged.distance < sliding_window)
     padded = query.new_zeros((rows, ragged.width, query.shape[1], size))
     padded[ragged.row, ragged.column] = query[0].transpose(0, 1)
     # Heads that share a key head become further queries of it: keys and values are not copied.
@@ -159,16 +236,20 @@ def use_ragged_attention(model: nn.Module) -> None:
 
 
 def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], lengths: Sequence[int],
-         kept: Sequence[int]) -> torch.Tensor:
-    """One pass: row i of `cache`, of which `lengths[i]` tokens count, reads `blocks[i]`.
+         kept: Sequence[Sequence[int]], trees: Sequence[TokenTree | None] | None = None) -> torch.Tensor:
+    """One pass: row i of `cache`, of which `lengths[i]` tokens count, reads `blocks[i]`, which may be empty.
+
+    Args:
+        kept: the tokens of each block whose logits are wanted, by their number in it.
+        trees: where a row has one, its block is the newest tokens of that, instead of the text's next ones.
 
     Returns:
-        at least float32 [sum of kept, V]: the logits of the last `kept[i]` tokens of each block, row after row.
+        at least float32 [sum of kept, V], row after row.
     """
     device = next(model.parameters()).device
     sizes = [len(block) for block in blocks]
-    cache.batch.layout = layout = lay_out(lengths, sizes, device)
-    wanted = [end - k + i for end, k in zip(accumulate(sizes), kept, strict=True) for i in range(k)]
+    cache.batch.layout = layout = lay_out(lengths, sizes, device, trees)
+    wanted = [begin + at for begin, places in zip(accumulate(sizes, initial=0), kept, strict=False) for at in places]
     logits = model(
         input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
         attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache, use_cache=True,
@@ -188,5 +269,5 @@ def read_shared_beginning(model: nn.Module, prompts: Sequence[Sequence[int]]) ->
     if len(prompts) == 1 or shared == 0:
         return RaggedCache(len(prompts)), 0
     cache = RaggedCache(1)
-    read(model, cache, [prompts[0][:shared]], [0], kept=[1])
+    read(model, cache, [prompts[0][:shared]], [0], kept=[[shared - 1]])
     return cache.select([0] * len(prompts)), shared

@@ -1,18 +1,21 @@
 """An opened item -> the k most probable titles there. Exact: a best-first search of the tree, not a beam.
 
-A title's probability is the product of the model's choices on its way, each among the admissible children. A beginning
-is never less probable than a title behind it, so the search ends when no beginning can beat the k-th title found.
+A title's probability is the product of the model's choices on its way, each among the admissible children, and of what
+a prior adds to them. A beginning is never less probable than a title behind it, so the search ends when no beginning
+can beat the k-th title found. Beginnings are read as a tree behind the row's text: each token once, no key copied.
 """
 
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 
 from train_utils.chat import Chat, separator
-from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
+from train_utils.picking import Choice, log_probabilities
+from train_utils.ragged import RaggedCache, TokenTree, read, read_shared_beginning, use_ragged_attention
 from train_utils.trie import Cursor, Rules
 
 WIDTH = 16  # beginnings of titles that are read a pass and request
@@ -20,7 +23,7 @@ WIDTH = 16  # beginnings of titles that are read a pass and request
 
 @dataclass(frozen=True)
 class Ranked:
-    """A title of the catalogue and its log-probability among the admissible ones."""
+    """A title of the catalogue and its log-probability among the admissible ones, what a prior adds included."""
 
     leaf: int
     log_probability: float
@@ -28,10 +31,17 @@ class Ranked:
 
 @dataclass(frozen=True)
 class _Beginning:
-    """The beginning of a title up to a choice: the tokens behind `<SOI>`, and where they lead."""
+    """The beginning of a title up to a choice.
 
-    log_probability: float
+    Attributes:
+        score: its log-probability so far. bound: the most that a title behind it can have.
+        tokens: what is to be read behind `parent`, a token of the row's tree (-1: `<SOI>`).
+    """
+
+    score: float
+    bound: float
     tokens: tuple[int, ...]
+    parent: int
     cursor: Cursor
 
 
@@ -42,58 +52,76 @@ class _Search:
     k: int
     finished: list[tuple[float, int]] = field(default_factory=list)  # (-log-probability, leaf), ascending
     open: list[_Beginning] = field(default_factory=list)
+    tree: TokenTree = field(default_factory=TokenTree)
 
-    def may_count(self, log_probability: float) -> bool:
-        """Whether a title of this probability can be among the best k; what is below a beginning is no likelier."""
-        return len(self.finished) < self.k or -log_probability <= self.finished[-1][0]
+    def may_count(self, bound: float) -> bool:
+        """Whether a title of this log-probability can be among the best k."""
+        return len(self.finished) < self.k or -bound <= self.finished[-1][0]
 
-    def expand(self, parent: _Beginning, logits: torch.Tensor) -> None:
-        """Follows the children of `parent`, the likeliest first, each to its next choice or to its end."""
-        tokens = parent.cursor.allowed()
-        scores = logits[torch.from_numpy(tokens).long().to(logits.device)].log_softmax(0) + parent.log_probability
-        order = torch.argsort(scores, descending=True, stable=True)
-        for at, score in zip(order.tolist(), scores[order].tolist(), strict=True):
-            if not self.may_count(score):
+    def expand(self, behind: _Beginning, place: int, added: np.ndarray) -> None:
+        """Follows the children of a beginning, read up to `place`, the likeliest first: each to its next choice or end.
+
+        added: float64 [allowed tokens], their log-probabilities and what the prior adds to those.
+        """
+        tokens, prior = behind.cursor.allowed(), behind.cursor.prior()
+        scores = behind.score + added
+        bounds = scores if prior is None else scores + prior[1]
+        for at in np.argsort(-bounds, kind="stable").tolist():
+            if not self.may_count(bounds[at]):
                 break
-            cursor = parent.cursor.copy()
+            cursor = behind.cursor.copy()
             leaf, run = cursor.advance(int(tokens[at])), []
             if leaf is None:
                 run = cursor.forced_run()
                 for token in run:
                     leaf = cursor.advance(token)
+            score = float(scores[at])
             if leaf is None:
-                self.open.append(_Beginning(score, (*parent.tokens, int(tokens[at]), *run), cursor))
-            else:
+                self.open.append(_Beginning(score, float(bounds[at]), (int(tokens[at]), *run), place, cursor))
+            elif self.may_count(score):
                 insort(self.finished, (-score, leaf))
                 del self.finished[self.k:]
 
-    def next_beginnings(self) -> list[_Beginning]:
-        """Takes out the likeliest beginnings that still matter; none when the search is over."""
-        likeliest = sorted((b for b in self.open if self.may_count(b.log_probability)),
-                           key=lambda b: (-b.log_probability, b.tokens))
+    def next_beginnings(self) -> list[tuple[_Beginning, int]]:
+        """Takes out the likeliest beginnings that still matter, each with its place in the tree of tokens; none when
+        the search is over."""
+        likeliest = sorted((one for one in self.open if self.may_count(one.bound)),
+                           key=lambda one: (-one.bound, one.parent, one.tokens))
         self.open = likeliest[WIDTH:]
-        return likeliest[:WIDTH]
+        return [(one, self.tree.add(one.parent, len(one.tokens))) for one in likeliest[:WIDTH]]
 
 
-def search_titles(model: nn.Module, cache: RaggedCache, read_tokens: Sequence[int], cursors: Sequence[Cursor],
-                  logits: torch.Tensor, k: int) -> list[list[Ranked]]:
-    """The k most probable titles for rows that have just read `<SOI>`.
+def search_titles(model: nn.Module, cache: RaggedCache, lengths: Sequence[int], rows: Sequence[int],
+                  cursors: Sequence[Cursor], logits: torch.Tensor, k: Sequence[int]) -> list[list[Ranked]]:
+    """The most probable titles for rows that have just read `<SOI>`.
 
     Args:
-        cache: one row each, of which `read_tokens` count; it is left as it is. cursors: at the root of the tree.
-        logits: float [rows, V], the model's at `<SOI>`.
+        cache: `lengths[i]` tokens of its row i count; what these saw is left as it is.
+        rows: the rows that ask. cursors: their states, at the root of the tree. k: how many titles each wants.
+        logits: float [asking rows, V], the model's at `<SOI>`.
     """
-    searches = [_Search(k) for _ in cursors]
-    for search, cursor, row in zip(searches, cursors, logits, strict=True):
-        search.expand(_Beginning(0.0, (), cursor), row)
-    while chosen := [(i, b) for i, search in enumerate(searches) for b in search.next_beginnings()]:
-        # Beginnings are short and are read again from `<SOI>`: only the rows' own keys are kept.
-        rows = [i for i, _ in chosen]
-        found = read(model, cache.select(rows), [b.tokens for _, b in chosen], [read_tokens[i] for i in rows],
-                     [1] * len(rows))
-        for (i, beginning), row in zip(chosen, found, strict=True):
-            searches[i].expand(beginning, row)
-    return [[Ranked(leaf, -cost) for cost, leaf in search.finished] for search in searches]
+    searches = dict(zip(rows, map(_Search, k), strict=True))
+    for search, cursor, found in zip(searches.values(), cursors, _added(logits, cursors), strict=True):
+        search.expand(_Beginning(0.0, 0.0, (), -1, cursor), -1, found)
+    while chosen := {row: found for row, search in searches.items() if (found := search.next_beginnings())}:
+        blocks: list[list[int]] = [[] for _ in lengths]
+        kept: list[list[int]] = [[] for _ in lengths]
+        for row, beginnings in chosen.items():
+            for beginning, _ in beginnings:
+                blocks[row] += beginning.tokens
+                kept[row].append(len(blocks[row]) - 1)
+        trees = [searches[row].tree if row in searches else None for row in range(len(lengths))]
+        expanded = [(row, *one) for row in sorted(chosen) for one in chosen[row]]
+        found = _added(read(model, cache, blocks, lengths, kept, trees), [one.cursor for _, one, _ in expanded])
+        for (row, beginning, place), added in zip(expanded, found, strict=True):
+            searches[row].expand(beginning, place, added)
+    return [[Ranked(leaf, -cost) for cost, leaf in search.finished] for search in searches.values()]
+
+
+def _added(logits: torch.Tensor, cursors: Sequence[Cursor]) -> list[np.ndarray]:
+    priors = [cursor.prior() for cursor in cursors]
+    return log_probabilities(logits, [Choice(cursor.allowed(), added=None if prior is None else prior[0])
+                                      for cursor, prior in zip(cursors, priors, strict=True)])
 
 
 @torch.inference_mode()
@@ -119,8 +147,7 @@ def most_probable_titles(model: nn.Module, chat: Chat, prompts: Sequence[Sequenc
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
     cache, shared = read_shared_beginning(model, texts)
-    logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts), [1] * len(texts))
-    cursors = [Cursor(rule) for rule in rules]
-    for cursor in cursors:
-        cursor.advance(chat.soi)
-    return search_titles(model, cache, list(map(len, texts)), cursors, logits, k)
+    logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
+                  [[len(text) - shared - 1] for text in texts])
+    cursors = [Cursor.behind(rule, text, chat.end_of_turn) for rule, text in zip(rules, texts, strict=True)]
+    return search_titles(model, cache, list(map(len, texts)), range(len(texts)), cursors, logits, [k] * len(texts))

@@ -195,7 +195,7 @@ class SampleStream:
         self.config, self.batch_size, self.accumulation = config, batch_size, accumulation
         self.pad_id, self.device = pad_id, device
         self.users = trainable_users(catalog)
-        self.choices = Choices(build_tree(chat.title_ids, chat.soi, chat.eoi), chat.title_ids)
+        self.choices = Choices(build_tree(chat.title_ids, chat.soi, chat.eoi))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._windows: dict[int, Future[list[list[Batch]]]] = {}
 

@@ -1,0 +1,216 @@
+"""A request, and what has been written of its answer, as far as that decides what may follow.
+
+No tensor and no model: copies of the state run ahead of the model to draft what it will probably write.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from train_utils.chat import Chat, separator
+from train_utils.picking import GREEDY, Choice, Sampling
+from train_utils.trie import Cursor, Rules
+
+_EXPECTED = 128  # of a prior's best items, how many are guessed
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt and what its answer may hold.
+
+    Attributes:
+        prompt: token ids up to where the assistant goes on; its last turn may already hold items.
+        rules: which items may be emitted; None means that no catalogue is in force, and no item can be opened.
+        constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
+        max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
+        force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
+        idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
+        best_titles: 0 spells titles token by token. Otherwise titles are found whole, by search: 1 takes the most
+            probable one at each item; n takes the n most probable at the first item of a list, one by one.
+        sampling: how tokens are taken; seed: what a sampled answer depends on, beside the prompt.
+        expected: item indices that the list will probably hold, best first (a teacher's): they make it faster, never
+            different.
+    """
+
+    prompt: Sequence[int]
+    rules: Rules | None = None
+    constrained: bool = True
+    max_new_tokens: int = 512
+    max_items: int = 0
+    force_items: bool = False
+    idx: bool = False
+    best_titles: int = 0
+    sampling: Sampling = GREEDY
+    seed: int = 0
+    expected: Sequence[int] = ()
+
+
+class Writing:
+    """The state of an answer. `write` takes one decided token and gives it with all that must follow it.
+
+    Attributes:
+        cursor: place in the tree; None without a catalogue. finish: why the answer ended, "" while it goes on.
+        ranking: (leaf, log-probability) of titles found for the next items of a list, best first.
+    """
+
+    __slots__ = ("request", "chat", "cursor", "finish", "ranking", "_items", "_count", "_decisions", "_numbered",
+                 "_between", "_expected", "_title", "_done", "_likely")
+
+    def __init__(self, request: Request, chat: Chat):
+        self.request = request
+        self.chat = chat
+        self.cursor = None
+        if request.constrained and request.rules:
+            self.cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn)
+        self.finish = ""
+        self.ranking: tuple[tuple[int, float], ...] = ()
+        self._items = self._count = self._decisions = 0
+        self._numbered = request.idx  # whether the last item had a number before it
+        self._between: list[int] = []  # tokens since the last item
+        self._title: list[int] = []  # tokens of the open item, which the prompt may have begun
+        if not self.free:
+            prompt = list(request.prompt)
+            self._title = prompt[len(prompt) - 1 - prompt[::-1].index(chat.soi):]
+        self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
+        self._expected = self._separator()  # what will probably stand before the next item
+        self._likely = _likely_leaves(request) if self.cursor is not None else []
+
+    def copy(self) -> "Writing":
+        other = object.__new__(Writing)
+        for name in Writing.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.cursor = self.cursor.copy() if self.cursor is not None else None
+        for name in ("_between", "_title", "_expected"):
+            setattr(other, name, list(getattr(self, name)))
+        other._done = []
+        return other
+
+    @property
+    def free(self) -> bool:
+        """True outside an item."""
+        return self.cursor is None or self.cursor.free
+
+    def take_items(self) -> list[tuple[int, float | None, list[int]]]:
+        """Items written since the last call: leaf, log-probability where a search found it, and the ids as written."""
+        done, self._done = self._done, []
+        return done
+
+    def begin(self) -> list[int]:
+        """What is known of the answer before anything is decided."""
+        known = self._separator() if self.request.force_items and self.free else self._known()
+        return self._write(known) + self._follow() if known else []
+
+    def choice(self) -> Choice | None:
+        """What may be picked here; None where a title is to be searched for."""
+        uniform = 0.0
+        if self.request.sampling.temperature > 0:
+            uniform = random.Random(f"{self.request.seed}/{self._decisions}").random()
+        if self.free:
+            return Choice(None, self._barred(), None, self.request.sampling, uniform)
+        if self.cursor.at_root and self.request.best_titles:
+            return None
+        prior = self.cursor.prior()
+        return Choice(self.cursor.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
+
+    def _barred(self) -> tuple[int, ...]:
+        """Tokens that free text may not hold here."""
+        if self.cursor is not None:
+            return self.cursor.barred()
+        return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
+
+    def guess(self) -> int | None:
+        """What will probably be picked here, or None."""
+        if self.free:
+            return self._expected[0] if self._expected else None
+        if self.cursor.at_root and self.request.best_titles:
+            return None
+        leaf = next((leaf for leaf in self._likely if self.cursor.offers(leaf)), None)
+        return None if leaf is None else self.cursor.token_towards(leaf)
+
+    def write(self, token: int) -> list[int]:
+        """Takes a decided token; returns what is written with it. Nothing for an end of turn.
+
+        Raises:
+            ConstraintError: the token is not allowed here.
+        """
+        self._decisions += 1
+        if token == self.chat.end_of_turn and self.free:
+            self.finish = "end"
+            return []
+        return self._write([token]) + self._follow()
+
+    def write_title(self) -> list[int]:
+        """Writes the first title of the ranking into the open item."""
+        return self._write(self._ranked_title()) + self._follow()
+
+    def _follow(self) -> list[int]:
+        written: list[int] = []
+        while not self.finish and (known := self._known()):
+            written += self._write(known)
+        return written
+
+    def _known(self) -> list[int]:
+        """What must come next, as far as nothing has to be decided."""
+        if self.free:
+            ended_item = not self._between and self._items > 0
+            return self._separator() if self.request.force_items and ended_item else []
+        if self.cursor.at_root and self.ranking and self._keeps_listing():
+            return self._ranked_title()
+        return self.cursor.forced_run()
+
+    def _ranked_title(self) -> list[int]:
+        return self.cursor.rules.tree.title(self.ranking[0][0])
+
+    def _keeps_listing(self) -> bool:
+        """Whether the open item goes on with the list of the one before: no word stands between them."""
+        return not any(map(str.isalpha, self.chat.decode(self._between)))
+
+    def _separator(self) -> list[int]:
+        """What stands before the next item of a list."""
+        return [*self.chat.encode(separator(self._items + 1, self._numbered)), self.chat.soi]
+
+    def _write(self, tokens: Sequence[int]) -> list[int]:
+        for at, token in enumerate(tokens, 1):
+            self._count += 1
+            leaf = self.cursor.advance(token) if self.cursor is not None else None
+            self._note(token)
+            if leaf is not None:
+                score = None
+                if self.ranking and self.ranking[0][0] == leaf:
+                    score, self.ranking = self.ranking[0][1], self.ranking[1:]
+                self._done.append((leaf, score, self._title))
+            if token == self.chat.eoi:
+                self._after_item()
+            if not self.finish and self._count >= self.request.max_new_tokens:
+                self.finish = "length"
+            if self.finish:
+                return list(tokens[:at])
+        return list(tokens)
+
+    def _note(self, token: int) -> None:
+        if token == self.chat.soi:
+            self._title = [token]
+            self._numbered = self.chat.decode(self._between).endswith(f"{self._items + 1}. ")
+        elif token == self.chat.eoi or not self.free:
+            self._title.append(token)
+        else:
+            self._between.append(token)
+        if self._expected and token == self._expected[0]:
+            del self._expected[0]
+        else:
+            self._expected = []
+
+    def _after_item(self) -> None:
+        self._items += 1
+        self._between = []
+        nothing_left = self.cursor is not None and self.cursor.exhausted
+        if self._items == self.request.max_items or (self.request.force_items and nothing_left):
+            self.finish = "items"
+        self._expected = [] if nothing_left else self._separator()
+
+
+def _likely_leaves(request: Request) -> list[int]:
+    """Leaves in the order in which they are guessed: the request's own, else the best of its prior."""
+    rules = request.rules
+    expected = request.expected if len(request.expected) or rules.prior is None else rules.prior.best(_EXPECTED)
+    return rules.tree.item_leaf[list(expected)].tolist()
