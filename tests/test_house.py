@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file"},
-    {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing"},
+    {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
+     "drafts"},
     {"dataset", "engine", "title_search"},
     {"train", "merge", "evaluate", "report", "chat_session"},
 )

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from train_utils.chat import Chat
-from train_utils.picking import Choice, pick
+from train_utils.drafts import LIKELY_ENOUGH, Drafts
+from train_utils.picking import Choice, Pick, pick
 from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.title_search import search_titles
 from train_utils.trie import ConstraintError
@@ -69,19 +70,31 @@ class Counters:
     off_catalogue: int = 0
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a row reads in a pass: the tokens; the places among them behind which something is picked, and what may be
+    picked there; and what the drafts took for picked, at all places but the last."""
+
+    block: list[int]
+    places: list[int]
+    choices: list[Choice | None]
+    guesses: list[int]
+
+
 class _Row:
     """Decoding state of one request: what is written, and what of it the model has not read yet."""
 
-    def __init__(self, request: Request, chat: Chat, counters: Counters):
+    def __init__(self, request: Request, engine: "Engine"):
         self.request = request
-        self.chat = chat
-        self.counters = counters
-        self.state = Writing(request, chat)
+        self.chat = engine.chat
+        self.counters = engine.counters
+        self.drafts = engine.drafts
+        self.state = Writing(request, engine.chat)
         self.out = Completion()
         self.pending: list[int] = list(request.prompt)
         self.length = 0  # tokens in the cache that count
         self.opened: torch.Tensor | None = None  # logits at an item that waits for its title
-        self.trust = 2  # title choices that are drafted ahead
+        self.thoughts: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
         self._score = 0.0
         self._written(self.state.begin())
 
@@ -89,51 +102,37 @@ class _Row:
     def finished(self) -> bool:
         return bool(self.out.finish)
 
-    def plan(self) -> tuple[list[int], list[int], list[Choice | None], list[int]]:
-        """What to read next, with drafts.
-
-        Returns:
-            the tokens; the places among them behind which something is to be picked; what may be picked there; and
-            what the drafts took for picked at all but the last.
-        """
-        ahead, block, guesses, titles = self.state.copy(), list(self.pending), [], 0
+    def plan(self) -> Plan:
+        """What to read next, with drafts."""
+        ahead, block, guesses, chance = self.state.copy(), list(self.pending), [], 1.0
         places, choices = [len(block) - 1], [ahead.choice()]
-        while (guess := ahead.guess()) is not None:
-            titles += not ahead.free
-            if titles > self.trust:
-                break
-            written = ahead.write(guess)
-            if ahead.finish or len(block) + len(written) > len(self.pending) + _DRAFTED:
+        while not ahead.searches and (guess := self.drafts.best(ahead, self.thoughts)) is not None:
+            chance *= guess[1]
+            written = ahead.write(guess[0]) if chance >= LIKELY_ENOUGH else []
+            if not written or ahead.finish or len(block) + len(written) > len(self.pending) + _DRAFTED:
                 break
             block += written
-            guesses.append(guess)
+            guesses.append(guess[0])
             places.append(len(block) - 1)
             choices.append(ahead.choice())
-        return block, places, choices, guesses
+        return Plan(block, places, choices, guesses)
 
-    def take(self, picked: Sequence[tuple[int, float] | None], guesses: Sequence[int], logits: torch.Tensor) -> None:
-        """Writes what a pass decided.
-
-        picked: a token and its score for each place, None where an item is to be searched for; logits: [places, V].
-        """
+    def take(self, picks: Sequence[Pick | None], guesses: Sequence[int], logits: torch.Tensor) -> None:
+        """Writes what a pass decided. picks: one a place, None where a title is searched for; logits: [places, V]."""
         self.length += len(self.pending)
         self.pending = []
         self.counters.drafted += len(guesses)
-        for at, found in enumerate(picked):
+        for at, found in enumerate(picks):
             if found is None:
                 self.opened = logits[at]
                 return
-            token, score = found
-            self._score += score
-            in_title = not self.state.free
-            written = self.state.write(token)
-            right = at < len(guesses) and token == guesses[at]
-            if in_title and at < len(guesses):
-                self.trust = min(self.trust + 1, 16) if right else max(self.trust // 2, 1)
+            self.drafts.judge(self.state, self.thoughts, found.token)
+            if found.ranked:
+                self.drafts.remember(self.state.cursor.branch, found.ranked, self.thoughts)
+            self._score += found.score
+            written = self.state.write(found.token)
             self._written(written)
-            if self.finished:
-                return
-            if not right:
+            if self.finished or at == len(guesses) or found.token != guesses[at]:
                 return
             # The model has read these tokens already: they are written, but not pending.
             self.pending = []
@@ -178,7 +177,7 @@ class Running:
     def join(self, requests: Sequence[Request]) -> list[_Row]:
         """Reads the prompts of new requests, and their first choices. Raises ConstraintError before it reads anything
         when a prompt's last turn is off the tree."""
-        new = [_Row(request, self.engine.chat, self.engine.counters) for request in requests]
+        new = [_Row(request, self.engine) for request in requests]
         rows = [row for row in new if not row.finished]
         if not rows:
             return new
@@ -207,20 +206,21 @@ class Running:
     def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
         """Reads what every row has pending and drafted, and lets each take what the model decided."""
         plans = [row.plan() for row in rows]
-        blocks = [block for block, *_ in plans]
-        logits = read(self.engine.model, cache, blocks, [row.length for row in rows], [plan[1] for plan in plans])
+        logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
+                      [plan.places for plan in plans])
         self.engine.counters.passes += 1
-        self.engine.counters.tokens_read += sum(map(len, blocks))
-        choices = [choice for plan in plans for choice in plan[2]]
+        self.engine.counters.tokens_read += sum(len(plan.block) for plan in plans)
+        choices = [choice for plan in plans for choice in plan.choices]
         asked = [i for i, choice in enumerate(choices) if choice is not None]
-        found: list[tuple[int, float] | None] = [None] * len(choices)
-        for i, one in zip(asked, pick(logits if len(asked) == len(choices) else logits[asked],
-                                      [choices[i] for i in asked]), strict=True):
-            found[i] = one
+        picks: list[Pick | None] = [None] * len(choices)
+        if asked:
+            rows_asked = logits if len(asked) == len(choices) else logits[torch.tensor(asked, device=logits.device)]
+            for i, found in zip(asked, pick(rows_asked, [choices[i] for i in asked]), strict=True):
+                picks[i] = found
         begin = 0
-        for row, (_, places, _, guesses) in zip(rows, plans, strict=True):
-            end = begin + len(places)
-            row.take(found[begin:end], guesses, logits[begin:end])
+        for row, plan in zip(rows, plans, strict=True):
+            end = begin + len(plan.places)
+            row.take(picks[begin:end], plan.guesses, logits[begin:end])
             begin = end
         self._search(rows, cache)
 
@@ -260,6 +260,7 @@ class Engine:
         self.model = model
         self.chat = chat
         self.counters = Counters()
+        self.drafts = Drafts()
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Answers a batch. Raises ConstraintError before decoding for rules that admit nothing."""

@@ -25,6 +25,7 @@ class Sampling:
 
 
 GREEDY = Sampling()
+REMEMBERED = 16  # tokens of a choice that are told beside the one taken
 
 
 @dataclass(frozen=True)
@@ -44,33 +45,51 @@ class Choice:
     uniform: float = 0.0
 
 
-def pick(logits: torch.Tensor, choices: Sequence[Choice]) -> list[tuple[int, float]]:
-    """For each row of `logits` (float [n, V]) the token, and its log-probability among the allowed ones.
+@dataclass(frozen=True)
+class Pick:
+    """The token taken at a place. Among restricted tokens also its log-probability, and the likeliest, best first."""
 
-    Of equal ones the smallest token is taken. In free text no log-probability is worked out: it is 0.
-    """
+    token: int
+    score: float = 0.0
+    ranked: tuple[int, ...] = ()
+
+
+def pick(logits: torch.Tensor, choices: Sequence[Choice]) -> list[Pick]:
+    """Takes a token at each row of `logits` (float [n, V]). Of equal ones the smallest token is the likeliest."""
     free = [i for i, choice in enumerate(choices) if choice.tokens is None]
     inside = [i for i, choice in enumerate(choices) if choice.tokens is not None]
-    picked: dict[int, tuple[int, float]] = {}
-    parts = []
+    found = []
     if free:
-        values = logits[torch.tensor(free, device=logits.device)]
-        barred = [(row, token) for row, i in enumerate(free) for token in choices[i].barred]
-        if barred:
-            rows, tokens = torch.tensor(barred, device=logits.device).T
-            values[rows, tokens] = -torch.inf
-        parts.append((free, _chosen(values, [choices[i] for i in free]), None))
+        found.append(_pick_free(logits, free, [choices[i] for i in free]))
     if inside:
-        values = _gathered(logits, inside, [choices[i] for i in inside])
-        at = _chosen(values, [choices[i] for i in inside])
-        parts.append((inside, at, values.log_softmax(1).gather(1, at[:, None])[:, 0]))
-    for places, at, scores in parts:
-        listed = at.tolist()
-        scored = [0.0] * len(places) if scores is None else scores.tolist()
-        for i, found, score in zip(places, listed, scored, strict=True):
-            tokens = choices[i].tokens
-            picked[i] = (found if tokens is None else int(tokens[found]), score)
+        found.append(_pick_inside(logits, inside, [choices[i] for i in inside]))
+    # Whole numbers below 2^53 are exact in float64, so that one copy brings everything.
+    numbers = iter(torch.cat([part.flatten().double() for part in found]).tolist())
+    width = found[-1].shape[1] - 2 if inside else 0
+    picked = {i: Pick(int(next(numbers))) for i in free}
+    for i in inside:
+        at, score, *ranked = (next(numbers) for _ in range(2 + width))
+        tokens = choices[i].tokens
+        picked[i] = Pick(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[:len(tokens)]))
     return [picked[i] for i in range(len(choices))]
+
+
+def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Choice]) -> torch.Tensor:
+    """[places, 1]: the token taken."""
+    values = logits[torch.tensor(places, device=logits.device)]
+    barred = [(row, token) for row, choice in enumerate(choices) for token in choice.barred]
+    if barred:
+        rows, tokens = torch.tensor(barred, device=logits.device).T
+        values[rows, tokens] = -torch.inf
+    return _chosen(values, choices)[:, None]
+
+
+def _pick_inside(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Choice]) -> torch.Tensor:
+    """[places, 2 + n]: the number of the allowed token taken, its log-probability, the numbers of the likeliest n."""
+    values = _gathered(logits, places, choices)
+    at = _chosen(values, choices)[:, None]
+    likeliest = values.topk(min(REMEMBERED, values.shape[1])).indices
+    return torch.cat([at, values.log_softmax(1).gather(1, at), likeliest], 1)
 
 
 def log_probabilities(logits: torch.Tensor, choices: Sequence[Choice]) -> list[np.ndarray]:

@@ -562,6 +562,15 @@ class Cursor:
         lo, hi = self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
+    @property
+    def branch(self) -> int | None:
+        """The branch of the tree that the row stands at; None in free text and inside a forced run."""
+        return self._target if self._depth != FREE and self._at_branch() else None
+
+    def offers_token(self, token: int) -> bool:
+        """Whether a token may follow at a branch."""
+        return self._edge(token) is not None
+
     def token_towards(self, leaf: int) -> int:
         """The next token on the way to a leaf below this place of an open item."""
         tree = self.rules.tree
@@ -586,7 +595,9 @@ class Cursor:
                 self._target, self._depth = tree.top, 0
             return None
         if self._at_branch():
-            self._target = self._child(token)
+            if (edge := self._edge(token)) is None:
+                raise ConstraintError(f"token {token} leads to no admissible item")
+            self._target = int(tree.edge_target[edge])
         elif token != self._next_token():
             raise ConstraintError(f"token {token} is not on the way to any title of the catalogue")
         self._depth += 1
@@ -597,15 +608,14 @@ class Cursor:
         self._use(leaf)
         return leaf
 
-    def _child(self, token: int) -> int:
+    def _edge(self, token: int) -> int | None:
+        """The edge of the present branch under `token`, if an admissible item is left below it."""
         tree, span = self.rules.tree, self.rules.tree.edges(self._target)
-        tokens = tree.edge_token[span]
         # A plain int would be compared as int64, over a copy of all tokens.
-        edge = span.start + int(np.searchsorted(tokens, np.int32(token)))
-        if edge == span.stop or tree.edge_token[edge] != token or not self._own_rules.is_open(
-                edge, self._target, self._closed):
-            raise ConstraintError(f"token {token} leads to no admissible item")
-        return int(tree.edge_target[edge])
+        edge = span.start + int(np.searchsorted(tree.edge_token[span], np.int32(token)))
+        if edge == span.stop or tree.edge_token[edge] != token:
+            return None
+        return edge if self._own_rules.is_open(edge, self._target, self._closed) else None
 
     def _use(self, leaf: int) -> None:
         self.used = (*self.used, leaf)

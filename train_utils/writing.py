@@ -107,7 +107,7 @@ class Writing:
             uniform = random.Random(f"{self.request.seed}/{self._decisions}").random()
         if self.free:
             return Choice(None, self._barred(), None, self.request.sampling, uniform)
-        if self.cursor.at_root and self.request.best_titles:
+        if self.searches:
             return None
         prior = self.cursor.prior()
         return Choice(self.cursor.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
@@ -118,14 +118,19 @@ class Writing:
             return self.cursor.barred()
         return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
 
-    def guess(self) -> int | None:
-        """What will probably be picked here, or None."""
-        if self.free:
-            return self._expected[0] if self._expected else None
-        if self.cursor.at_root and self.request.best_titles:
-            return None
-        leaf = next((leaf for leaf in self._likely if self.cursor.offers(leaf)), None)
+    def expected_text(self) -> int | None:
+        """The next token of what usually stands before the next item, as long as the text has kept to it."""
+        return self._expected[0] if self._expected else None
+
+    def expected_title(self) -> int | None:
+        """The next token on the way to the best item of the request's ranking that is left below this place."""
+        leaf = next(filter(self.cursor.offers, self._likely), None)
         return None if leaf is None else self.cursor.token_towards(leaf)
+
+    @property
+    def searches(self) -> bool:
+        """Whether a whole title is to be found here, instead of a token."""
+        return not self.free and self.cursor.at_root and self.request.best_titles > 0
 
     def write(self, token: int) -> list[int]:
         """Takes a decided token; returns what is written with it. Nothing for an end of turn.
