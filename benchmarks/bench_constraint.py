@@ -27,6 +27,7 @@ from transformers import PrefixConstrainedLogitsProcessor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn  # noqa: E402
+from benchmarks.machine import machine_name  # noqa: E402
 from train_utils.param import run_cli  # noqa: E402
 from train_utils.processor import CatalogLogitsProcessor  # noqa: E402
 from train_utils.trie import Rules, TitleTree, build_tree  # noqa: E402
@@ -192,14 +193,6 @@ def keep_freed_memory() -> None:
         libc.mallopt(mmap_max, 0)
 
 
-def machine() -> str:
-    """CPU model and torch's threads."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    return f"{model}, {torch.get_num_threads()} torch thread(s)"
-
-
 def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One record a place: milliseconds of every rival, None for one that was left out."""
     if min(options.items, options.rows, options.repeats) < 1 or options.listed < 0:
@@ -211,7 +204,7 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
     tree = build_tree(world.titles, world.soi, world.eoi)
     build_s = time.perf_counter() - start
     size = array_bytes(tree) / options.items
-    print(f"{machine()}: tree of {options.items} titles in {build_s:.3f} s, {size:.1f} bytes a title", flush=True)
+    print(f"{machine_name()}: tree of {options.items} titles in {build_s:.3f} s, {size:.1f} bytes a title", flush=True)
 
     ours = CatalogLogitsProcessor(Rules(tree), world.end_of_turn)
     expected = {where: finite_scores(ours, world, where, options) for where in options.where}
@@ -221,7 +214,7 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
     return [
         {"items": options.items, "rows": options.rows, "where": where}
         | {f"{name}_ms": times.get(name, {}).get(where) for name in ("ours", "published", "hf", "floor")}
-        | {"build_s": build_s, "bytes_per_title": size, "listed": options.listed, "machine": machine()}
+        | {"build_s": build_s, "bytes_per_title": size, "listed": options.listed, "machine": machine_name()}
         for where in options.where
     ]
 

@@ -1,7 +1,11 @@
 """The engine writes what one-token-at-a-time constrained decoding writes, and only items of the catalogue."""
 
+import itertools
 import random
+from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,9 +14,12 @@ from tiny import tiny_chat
 from transformers import GenerationConfig
 
 from train_utils.chat import ItemPart, message, split_completion
-from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
+from train_utils.engine import Done, Engine, ItemEvent, Running, TextDelta
+from train_utils.hf_engine import generate_plainly
+from train_utils.picking import Sampling
 from train_utils.processor import CatalogLogitsProcessor, FastPrefixConstrainedLogitsProcessor, Trie_link
-from train_utils.trie import ConstraintError, Rules, build_tree
+from train_utils.trie import ConstraintError, Cursor, Prior, Rules, build_tree
+from train_utils.writing import Request
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
 
@@ -27,14 +34,10 @@ def prompts(chat, n, seed=0):
     ]
 
 
-def plain(model, chat, prompt, rules, max_new):
+def plain(model, chat, request):
     """One token at a time by `model.generate`, constrained by the processor."""
-    ids = torch.tensor([prompt])
-    config = GenerationConfig(do_sample=False, max_new_tokens=max_new, eos_token_id=chat.end_of_turn, pad_token_id=1)
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config,
-                         logits_processor=[CatalogLogitsProcessor(rules, chat.end_of_turn)])
-    ids = out[0, len(prompt):].tolist()
-    return ids[:-1] if ids[-1] == chat.end_of_turn else ids
+    (completion,) = generate_plainly(model, chat, [request])
+    return completion
 
 
 def make(seed=0, bias_soi=0.0, titles=TITLES):
@@ -48,21 +51,214 @@ def make(seed=0, bias_soi=0.0, titles=TITLES):
     return model, chat, build_tree(chat.title_ids, chat.soi, chat.eoi)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.booleans(), st.sets(st.integers(0, len(TITLES) - 1), max_size=9))
-def test_engine_equals_plain_constrained_decoding(seed, distinct, deny):
+def drawn_rules(tree, chat, rng, distinct=True):
+    """Rules of every kind, mixed."""
+    items = range(tree.n_items)
+    prior = Prior(np.array([rng.choice([0.0, 0.1, 1.0, 5.0]) for _ in items]), rng.choice([0.0, 0.7, 3.0]),
+                  rng.choice(["sum", "max"]))
+    return Rules(
+        tree, deny=rng.sample(items, rng.randrange(tree.n_items - 3)), distinct=distinct,
+        caps=rng.choice([[], [(rng.sample(items, 4), 1)], [(rng.sample(items, 3), 2), (rng.sample(items, 2), 1)]]),
+        prior=rng.choice([None, prior]),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_engine_equals_plain_constrained_decoding(seed, distinct):
     model, chat, tree = make(seed, bias_soi=0.7)
-    rules = Rules(tree, deny=deny, distinct=distinct)
-    batch = prompts(chat, 4, seed)
-    expected = [plain(model, chat, p, rules, 60) for p in batch]
-    found = Engine(model, chat).generate([Request(p, rules, max_new_tokens=60) for p in batch])
-    assert [c.ids for c in found] == expected
-    for completion in found:
-        allowed = {tuple(t) for i, t in enumerate(chat.title_ids) if i not in deny}
+    rng = random.Random(seed)
+    requests = [
+        Request(prompt, drawn_rules(tree, chat, rng, distinct), max_new_tokens=60, max_items=rng.choice([0, 2]),
+                idx=rng.random() < 0.5, expected=rng.sample(range(tree.n_items), rng.randrange(tree.n_items)))
+        for prompt in prompts(chat, 4, seed)
+    ]
+    engine = Engine(model, chat)
+    found = engine.generate(requests)
+    for request, completion in zip(requests, found, strict=True):
+        expected = plain(model, chat, request)
+        assert (completion.ids, completion.leaves) == (expected.ids, expected.leaves)
+        assert completion.finish == expected.finish
         items, _ = split_completion(completion.ids, chat.soi, chat.eoi)
         closed = items[: len(completion.leaves)]
-        assert all(tuple(i) in allowed for i in closed)
-        assert not distinct or len({tuple(i) for i in closed}) == len(closed)
+        assert all(chat.title_ids.index(item) in np.flatnonzero(request.rules.admitted) for item in closed)
+        assert not distinct or len({tuple(item) for item in closed}) == len(closed)
+    print(f"items {engine.counters.items}, not in the catalogue {engine.counters.off_catalogue}")
+    assert engine.counters.off_catalogue == 0
+    # What was learned from one batch changes the speed of the next, and nothing else.
+    assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in found[::-1]]
+
+
+def sample_slowly(model, chat, request):
+    """Every token by itself: the whole distribution of the allowed tokens, sorted, and one number of [0, 1)."""
+    cursor, ids = Cursor.behind(request.rules, request.prompt, chat.end_of_turn), []
+    numbers = (random.Random(f"{request.seed}/{n}").random() for n in itertools.count())
+    while len(ids) < request.max_new_tokens:
+        logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1].double()
+        allowed = cursor.allowed()
+        if allowed is None:
+            allowed = np.setdiff1d(np.arange(len(logits)), cursor.barred())
+        kept = logits[torch.from_numpy(allowed)]
+        if (prior := cursor.prior()) is not None:
+            kept = kept + torch.from_numpy(prior[0])
+        shares = (kept / request.sampling.temperature).softmax(0).tolist()
+        ranked = sorted(zip(shares, allowed.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
+        ranked = ranked[: request.sampling.top_k or None]
+        total = sum(share for share, _ in ranked)
+        nucleus, mass = [], 0.0
+        for share, token in ranked:
+            if mass / total >= request.sampling.top_p:
+                break
+            nucleus.append((share, token))
+            mass += share
+        token = nucleus[0][1]
+        if not (not cursor.free and len(allowed) == 1):
+            aim = next(numbers) * mass
+            for share, token in nucleus:  # noqa: B007 - the last one stands for what rounding leaves
+                aim -= share
+                if aim < 0:
+                    break
+        if token == chat.end_of_turn and cursor.free:
+            break
+        cursor.advance(token)
+        ids.append(token)
+    return ids
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([(1.0, 0, 1.0), (0.7, 5, 1.0), (1.5, 0, 0.8), (1.0, 40, 0.5)]))
+def test_sampling_equals_sampling_every_token_by_itself(seed, how):
+    model, chat, tree = make(seed, bias_soi=0.7)
+    rng = random.Random(seed)
+    requests = [Request(prompt, drawn_rules(tree, chat, rng), max_new_tokens=25, sampling=Sampling(*how), seed=seed + i,
+                        expected=[3, 1, 2]) for i, prompt in enumerate(prompts(chat, 3, seed))]
+    expected = [sample_slowly(model, chat, request) for request in requests]
+    assert [c.ids for c in Engine(model, chat).generate(requests)] == expected
+
+
+def test_sampled_items_have_the_distribution_of_generate():
+    model, chat, tree = make(4, bias_soi=0.9)
+    prompt = [*prompts(chat, 1)[0], chat.soi]
+    rules = Rules(tree)
+    n = 4000
+    engine = Engine(model, chat)
+    ours = Counter(c.leaves[0] for c in engine.generate(
+        [Request(prompt, rules, max_items=1, sampling=Sampling(1.0), seed=seed) for seed in range(n)]))
+    torch.manual_seed(0)
+    ids = torch.tensor([prompt]).expand(n, -1)
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=GenerationConfig(
+        do_sample=True, top_k=0, max_new_tokens=40, eos_token_id=chat.eoi, pad_token_id=chat.end_of_turn),
+        logits_processor=[CatalogLogitsProcessor(rules, chat.end_of_turn)])
+    spelled = {tuple(tree.title(leaf)): leaf for leaf in range(tree.n_leaves)}
+    theirs = Counter(spelled[tuple(row[: row.index(chat.eoi) + 1])] for row in out[:, len(prompt):].tolist())
+    # Both are samples of n: four standard deviations of the difference of two shares.
+    for leaf in range(tree.n_leaves):
+        share = (ours[leaf] + theirs[leaf]) / (2 * n)
+        assert abs(ours[leaf] - theirs[leaf]) / n <= 4 * (2 * share * (1 - share) / n) ** 0.5 + 1e-9
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.data())
+def test_rows_may_join_and_leave_in_any_order(seed, data):
+    model, chat, tree = make(seed, bias_soi=0.7)
+    rng = random.Random(seed)
+    requests = [Request(prompt, drawn_rules(tree, chat, rng), max_new_tokens=rng.randint(1, 40),
+                        best_titles=rng.choice([0, 0, 2])) for prompt in prompts(chat, 6, seed)]
+    engine = Engine(model, chat)
+    alone = [engine.generate([request])[0] for request in requests]
+    running, waiting, rows, dropped = Running(engine), list(range(len(requests))), {}, None
+    while waiting or running.rows:
+        if waiting and (not running.rows or data.draw(st.booleans())):
+            new = [waiting.pop(0) for _ in range(data.draw(st.integers(1, len(waiting))))]
+            rows |= dict(zip(new, running.join([requests[i] for i in new]), strict=True))
+        elif running.rows and dropped is None and data.draw(st.booleans()):
+            dropped = data.draw(st.sampled_from(running.rows))
+            running.drop(dropped)
+        else:
+            running.step()
+    for i, row in rows.items():
+        if row is dropped:
+            assert row.out.finish == "stopped" and row.out.ids == alone[i].ids[: len(row.out.ids)]
+        else:
+            assert (row.out.ids, row.out.leaves, row.out.finish) == (alone[i].ids, alone[i].leaves, alone[i].finish)
+            assert row.out.scores == pytest.approx(alone[i].scores)
+
+
+def test_a_heavy_prior_gives_its_own_ranking_and_no_weight_the_model_alone():
+    model, chat, tree = make(6)
+    scores = np.random.default_rng(0).permutation(len(TITLES)) + 1.0
+    request = Request(prompts(chat, 1)[0], Rules(tree), max_items=len(TITLES), force_items=True)
+    (alone,) = Engine(model, chat).generate([request])
+    (same,) = Engine(model, chat).generate([replace(request, rules=Rules(tree, prior=Prior(scores, 0.0)))])
+    assert same == alone
+    ranking = tree.item_leaf[np.argsort(-scores)].tolist()
+    for reduce, best_titles in (("max", 0), ("sum", 1), ("sum", len(TITLES))):
+        rules = Rules(tree, prior=Prior(scores, 1e6, reduce))
+        (found,) = Engine(model, chat).generate([replace(request, rules=rules, best_titles=best_titles)])
+        assert found.leaves == ranking and found.leaves != alone.leaves
+
+
+@torch.inference_mode()
+def test_scores_are_the_log_probabilities_of_the_items_among_the_admissible_ones():
+    model, chat, tree = make(8)
+    prompt = prompts(chat, 1)[0]
+    (found,) = Engine(model, chat).generate([Request(prompt, Rules(tree), max_items=3, force_items=True)])
+    ids, cursor, expected = list(prompt), Cursor(Rules(tree)), []
+    for token in found.ids:
+        allowed = cursor.allowed()
+        if token == chat.soi:
+            expected.append(0.0)
+        elif allowed is not None:
+            kept = model(input_ids=torch.tensor([ids])).logits[0, -1][torch.from_numpy(allowed)].log_softmax(0)
+            expected[-1] += float(kept[allowed.tolist().index(token)])
+        cursor.advance(token)
+        ids.append(token)
+    assert found.scores == pytest.approx(expected)
+
+
+def test_an_answer_that_the_prompt_began_is_gone_on_with():
+    model, chat, tree = make(9, bias_soi=0.7)
+    rules = Rules(tree)
+    begun = [chat.encode("so: "), chat.item_ids(3), [chat.soi, *chat.title_ids[1][:1]]]
+    for n in range(1, 4):
+        prompt = [*prompts(chat, 1)[0], *itertools.chain.from_iterable(begun[:n])]
+        request = Request(prompt, rules, max_new_tokens=40)
+        (found,) = Engine(model, chat).generate([request])
+        expected = plain(model, chat, request)
+        assert (found.ids, found.leaves) == (expected.ids, expected.leaves)
+        assert n < 2 or 3 not in [rules.first_item(leaf) for leaf in found.leaves]
+
+
+def test_a_broken_span_in_the_open_turn_raises_and_one_before_it_does_not_matter():
+    model, chat, tree = make()
+    broken = [chat.soi, *chat.encode("nowhere")]
+    user, rules = prompts(chat, 1)[0], Rules(tree)
+    with pytest.raises(ConstraintError):
+        Engine(model, chat).generate([Request([*user, *broken], rules)])
+    request = Request([*broken, *user], rules, max_new_tokens=20)
+    assert Engine(model, chat).generate([request])[0].ids == plain(model, chat, request).ids
+
+
+def test_a_title_that_is_spelled_otherwise_than_the_catalogue_does_is_counted_and_raises():
+    model, chat, tree = make(3)
+    engine = Engine(model, chat)
+    chat.title_ids[0], chat.title_ids[1] = chat.title_ids[1], chat.title_ids[0]
+    with pytest.raises(ConstraintError, match="not how the catalogue spells it"):
+        engine.generate([Request(prompts(chat, 1)[0], Rules(tree, allow=[0]), max_items=1, force_items=True)])
+    assert engine.counters.off_catalogue == 1
+
+
+def test_the_oracle_refuses_what_generate_does_not_do():
+    model, chat, tree = make()
+    for wrong in ({"force_items": True}, {"best_titles": 1}, {"sampling": Sampling(1.0)}, {"rules": None}):
+        with pytest.raises(ValueError, match="oracle"):
+            generate_plainly(model, chat, [replace(Request([5], Rules(tree)), **wrong)])
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}])
+def test_wrong_sampling_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sampling(**wrong)
 
 
 def test_forced_lists_hold_the_wanted_number_of_distinct_items_and_nothing_else():

@@ -16,8 +16,8 @@ LAYERS = (
      "tree_file"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
      "drafts"},
-    {"dataset", "engine", "title_search"},
-    {"train", "merge", "evaluate", "report", "chat_session"},
+    {"dataset", "engine", "hf_engine", "title_search", "beams"},
+    {"under_test", "train", "merge", "evaluate", "report", "chat_session"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,8 +11,8 @@ from tiny import tiny_chat
 
 from train_utils.chat import message, separator
 from train_utils.engine import Engine, Request
-from train_utils.title_search import most_probable_titles
-from train_utils.trie import Cursor, Rules, build_tree
+from train_utils.title_search import open_items
+from train_utils.trie import Cursor, Prior, Rules, build_tree
 
 titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9), min_size=1, max_size=14)
 
@@ -33,14 +34,15 @@ def score_titles_behind(model, chat, tree, opening, rules, used=()):
         cursor, total = Cursor(rules, used=used), 0.0
         cursor.advance(chat.soi)
         for token, row in zip([*title, chat.eoi], logits, strict=True):
-            allowed = cursor.allowed().tolist()
+            allowed, prior = cursor.allowed().tolist(), cursor.prior()
             total += float(row[allowed].log_softmax(0)[allowed.index(token)])
+            total += 0.0 if prior is None else float(prior[0][allowed.index(token)])
             cursor.advance(token)
         scored.append((total, leaf))
     return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(titles_strategy, st.integers(0, 9999), st.data())
 def test_the_search_equals_scoring_every_title(titles, seed, data):
     model, chat = tiny_chat([title.strip() or "a" for title in titles], seed)
@@ -49,8 +51,10 @@ def test_the_search_equals_scoring_every_title(titles, seed, data):
     prompts = data.draw(st.lists(st.lists(st.integers(2, 300), min_size=1, max_size=6), min_size=1, max_size=3))
     denied = [data.draw(st.sets(st.integers(0, len(titles) - 1), max_size=len(titles) - 1)) for _ in prompts]
     k, idx = data.draw(st.integers(1, 15)), data.draw(st.booleans())
-    rules = [Rules(tree, deny=deny) for deny in denied]
-    found = most_probable_titles(model, chat, prompts, rules, k, idx)
+    scores = np.array([data.draw(st.sampled_from([0.0, 1e-3, 1.0, 2.0])) for _ in titles])
+    prior = data.draw(st.sampled_from([None, Prior(scores, 0.5, "sum"), Prior(scores, 3.0, "sum"), Prior(scores, 2.0)]))
+    rules = [Rules(tree, deny=deny, prior=prior) for deny in denied]
+    found = open_items(model, chat, prompts, idx).most_probable(rules, k)
     for prompt, rule, ranked in zip(prompts, rules, found, strict=True):
         expected = score_every_title(model, chat, tree, prompt, rule, idx)
         assert len(ranked) == min(k, len(expected))
@@ -108,7 +112,7 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
 def test_the_probabilities_of_the_whole_catalogue_sum_to_one():
     model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 3)
     tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
-    (ranked,) = most_probable_titles(model.double(), chat, [[5, 6]], [Rules(tree)], 100)
+    (ranked,) = open_items(model.double(), chat, [[5, 6]]).most_probable([Rules(tree)], 100)
     assert len(ranked) == 7
     assert torch.tensor([r.log_probability for r in ranked]).exp().sum().item() == pytest.approx(1)
 
@@ -119,8 +123,8 @@ def test_a_request_does_not_depend_on_the_others():
     tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
     prompts = [[5, 6], [5, 6, 7, 8, 9, 10], [5]]
     rules = [Rules(tree), Rules(tree, deny=[0, 1]), Rules(tree, allow=[2])]
-    together = most_probable_titles(model, chat, prompts, rules, 3)
-    alone = [most_probable_titles(model, chat, [p], [r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
+    together = open_items(model, chat, prompts).most_probable(rules, 3)
+    alone = [open_items(model, chat, [p]).most_probable([r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
     assert [[r.leaf for r in row] for row in together] == [[r.leaf for r in row] for row in alone]
     assert [len(row) for row in together] == [3, 3, 1]
 
@@ -129,5 +133,4 @@ def test_wrong_calls_are_refused():
     model, chat = tiny_chat(["red"])
     tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
     with pytest.raises(ValueError, match="k is 0"):
-        most_probable_titles(model, chat, [[5]], [Rules(tree)], 0)
-    assert most_probable_titles(model, chat, [], [], 3) == []
+        open_items(model, chat, [[5]]).most_probable([Rules(tree)], 0)

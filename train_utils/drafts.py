@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from train_utils.writing import Writing
 
-LIKELY_ENOUGH = 0.25  # a draft ends where less than this chance is left that all of it is right
+LIKELY_ENOUGH = 0.5  # a draft ends where less than this chance is left that all of it is right
 _LATEST = 0.05  # weight of the newest outcome in a source's rate
 
 

@@ -7,7 +7,7 @@ where plain decoding would have written the same. The output is that of one-toke
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -18,20 +18,9 @@ from train_utils.picking import Choice, Pick, pick
 from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.title_search import search_titles
 from train_utils.trie import ConstraintError
-from train_utils.writing import Request, Writing
+from train_utils.writing import Completion, Request, Writing
 
-_DRAFTED = 48  # drafted tokens that a row reads a pass at most
-
-
-@dataclass
-class Completion:
-    """Token ids of an answer (end of turn left out), the leaves of its items, their log-probabilities among the
-    admissible items, and why it ended."""
-
-    ids: list[int] = field(default_factory=list)
-    leaves: list[int] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    finish: str = ""
+_DRAFTED = 24  # drafted tokens that a row reads a pass at most
 
 
 @dataclass(frozen=True)
@@ -56,12 +45,14 @@ class Done:
 
 @dataclass
 class Counters:
-    """What an engine has done: passes of the model, tokens read in them, tokens and items written, drafts.
+    """What an engine has done: passes of the model and rows in them, tokens read, tokens and items written, choices
+    drafted and accepted.
 
     `off_catalogue` counts items that are not spelled as the catalogue spells them. It stays 0: one raises.
     """
 
     passes: int = 0
+    row_passes: int = 0
     tokens_read: int = 0
     tokens: int = 0
     items: int = 0
@@ -197,6 +188,7 @@ class Running:
         self._pass(self.rows, self.cache)
         _drop_finished(self.rows, self.cache)
 
+    @torch.inference_mode()
     def drop(self, row: _Row) -> None:
         """Takes a row out before it has finished."""
         if row in self.rows:
@@ -209,6 +201,7 @@ class Running:
         logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
                       [plan.places for plan in plans])
         self.engine.counters.passes += 1
+        self.engine.counters.row_passes += len(rows)
         self.engine.counters.tokens_read += sum(len(plan.block) for plan in plans)
         choices = [choice for plan in plans for choice in plan.choices]
         asked = [i for i, choice in enumerate(choices) if choice is not None]

@@ -2,72 +2,21 @@
 
 import json
 import os
-import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from train_utils.baselines import ItemKNN, Popularity, Ranker, RecentPopularity
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.chat import Chat, Message, message, separator, split_completion
-from train_utils.engine import Completion, Engine, Request
 from train_utils.files import manifest, write_json
 from train_utils.metrics import aggregate, coverage, score_list
-from train_utils.model import add_item_tokens, load_backbone, pick_device
 from train_utils.param import EvalOptions
-from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import open_teacher
-from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
-from train_utils.title_search import most_probable_titles
-from train_utils.trie import Rules, build_tree
+from train_utils.under_test import Answer, EvalUser, ModelUnderTest, eval_users
 
-SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
-MR_SEGMENT = 200
-
-
-@dataclass(frozen=True)
-class EvalUser:
-    """One user of a split: everything consumed before the target, what of it is shown, and the target."""
-
-    user: str
-    consumed: tuple[int, ...]
-    shown: tuple[int, ...]
-    target: int
-
-    def hidden(self, hide_seen: str) -> tuple[int, ...]:
-        return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A list of item ids (None for a title that is not in the catalogue) and the text that it came from."""
-
-    items: list[str | None]
-    completion: str | None = None
-
-
-def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
-    """The users of the split, or `options.users` of them drawn by seed, in file order.
-
-    Raises:
-        ValueError: more users than the split has, or a history that shows nothing.
-    """
-    if options.max_history < 1:
-        raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
-    rows = [
-        EvalUser(user, consumed, consumed[-options.max_history:], target)
-        for user, consumed, target in catalog.split(options.split)
-    ]
-    if options.users > len(rows):
-        raise ValueError(f"--users {options.users}: the split has {len(rows)} users")
-    if options.users:
-        chosen = set(random.Random(options.seed).sample(range(len(rows)), options.users))
-        rows = [row for i, row in enumerate(rows) if i in chosen]
-    return rows
+PRIOR_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 # -- rankers that are no language model ------------------------------------------------------------------------------
@@ -87,102 +36,6 @@ def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
     ranker = rankers[options.ranker].fit([list(s) for s in catalog.training_sequences()], len(catalog.items))
     lists = ranker.rank([list(row.shown) for row in users], [set(h) for h in hidden], options.topk)
     return [Answer(catalog.ids(int(i) for i in row if i >= 0)) for row in lists]
-
-
-# -- a language model ------------------------------------------------------------------------------------------------
-
-
-class ModelUnderTest:
-    """A model and its catalogue: makes prompts, decodes, reads items back."""
-
-    def __init__(self, catalog: Catalog, options: EvalOptions):
-        self.catalog, self.options = catalog, options
-        _check_task(options)
-        self.device = pick_device(options.gpu)
-        tokenizer, model = load_backbone(options.model_name, self.device, options.dtype, options.FA2)
-        # A base model gets the control tokens that it never saw, so that it can be constrained.
-        add_item_tokens(tokenizer, model)
-        self.chat = Chat(tokenizer, catalog.titles)
-        self.tree = build_tree(self.chat.title_ids, self.chat.soi, self.chat.eoi)
-        self.engine = Engine(model, self.chat)
-        self.by_title = {title: i for i, title in enumerate(catalog.titles)}
-        self.exchanges: Sequence[Sequence[Message]] = ()
-        if "MR" in options.SFT_test_task:
-            self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT)
-
-    def request(self, row: EvalUser) -> Request:
-        """Raises ValueError when the prompt is longer than `--max_token_length`."""
-        options = self.options
-        names_symbols = options.use_control_symbol or "CS" in options.SFT_test_task
-        wording = next(template for template in SEQREC_TEST if template.names_symbols == names_symbols)
-        asked = fill(wording, history=history_parts(row.shown, options.marked_history), k=options.topk)
-        messages = [message("system", SYSTEM), *self._exchange(row), message("user", *asked)]
-        prompt = self.chat.render(messages, prompt=True).ids
-        if len(prompt) > options.max_token_length:
-            raise ValueError(
-                f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
-                f"{options.max_token_length}; raise it or lower --max_history"
-            )
-        rules = Rules(self.tree, deny=row.hidden(options.hide_seen), distinct=options.CBS_type == 2)
-        return Request(
-            prompt, rules if options.use_CBS else None, options.use_CBS, options.gen_max_length,
-            # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
-            options.topk + (not options.force_items), options.force_items, options.idx,
-            best_titles=int(options.decoding == "best"),
-        )
-
-    def _exchange(self, row: EvalUser) -> Sequence[Message]:
-        if not self.exchanges:
-            return ()
-        same = self.options.SFT_test_task.endswith("same")
-        return random.Random(f"{self.options.seed}/{'' if same else row.user}").choice(self.exchanges)
-
-    def answer(self, request: Request, completion: Completion) -> Answer:
-        text = self.chat.tokenizer.decode(completion.ids)
-        if request.rules is not None:
-            found: list[int | None] = [request.rules.first_item(leaf) for leaf in completion.leaves]
-        else:
-            items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
-            found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
-        return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
-
-    def answers(self, users: Sequence[EvalUser]) -> list[Answer]:
-        requests = [self.request(row) for row in users]
-        return [self.answer(*pair) for pair in zip(requests, self._generate(requests), strict=True)]
-
-    def _generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """On the CPU halves of a batch are decoded side by side, each on one core: a decoding pass is too little
-        work to be split. How a batch is cut does not depend on the machine, so neither does the answer."""
-        decode = self._rank if self.options.decoding == "rank" else self.engine.generate
-        if self.device.type != "cpu":
-            return decode(requests)
-        half = (len(requests) + 1) // 2
-        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            parts = pool.map(decode, [part for part in (requests[:half], requests[half:]) if part])
-            return [completion for part in parts for completion in part]
-
-    def _rank(self, requests: Sequence[Request]) -> list[Completion]:
-        """Lists of the titles that the model finds most probable as the first item, written as the model writes."""
-        ranked = most_probable_titles(self.engine.model, self.chat, [r.prompt for r in requests],
-                                      [r.rules for r in requests], self.options.topk, self.options.idx)
-        completions = []
-        for request, titles in zip(requests, ranked, strict=True):
-            ids = []
-            for rank, title in enumerate(titles, 1):
-                item = request.rules.first_item(title.leaf)
-                ids += [*self.chat.encode(separator(rank, self.options.idx)), *self.chat.item_ids(item)]
-            completions.append(Completion(ids, [title.leaf for title in titles], "items"))
-        return completions
-
-
-def _check_task(options: EvalOptions) -> None:
-    ready = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR")
-    if options.SFT_test_task not in ready:
-        raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
-    if not options.model_name:
-        raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
-    if options.decoding != "greedy" and not options.use_CBS:
-        raise ValueError(f"--decoding {options.decoding} compares the titles of the catalogue; it needs --use_CBS")
 
 
 # -- scoring and the result file -------------------------------------------------------------------------------------
@@ -210,17 +63,23 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     catalog = load_catalog(options.data_path)
     users = eval_users(catalog, options)
     made_from = manifest(_identity(options), _inputs(options))
+    prior: dict[str, object] = {}
     if options.ranker:
         records = [score(catalog, row, answer, options)
                    for row, answer in zip(users, rank_users(catalog, users, options), strict=True)]
     else:
-        records = _resumable(catalog, users, options, output.with_name(output.name + ".partial"), made_from)
+        under_test = ModelUnderTest(catalog, options)
+        if options.prior:
+            prior = choose_prior_weight(catalog, options, under_test)
+        partial = output.with_name(output.name + ".partial")
+        records = _resumable(catalog, users, options, partial, made_from, under_test, prior.get("weight", 0.0))
     lists = [[i for i in record["items"] if i is not None][:10] for record in records]
     result = {
         "manifest": made_from,
         "n_users": len(records),
         "metrics": aggregate([record["metrics"] for record in records], seed=options.seed),
         "coverage@10": coverage(lists, len(catalog.items)),
+        **({"prior": prior} if prior else {}),
         "users": records,
     }
     write_json(output, result)
@@ -228,20 +87,50 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     return output, result
 
 
+def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest) -> dict[str, object]:
+    """The weight that is asked for, or the one with the best NDCG@10 for users of the validation split.
+
+    Returns:
+        {"weight": float}, and with auto {"ndcg@10": {weight: mean}, "validation_users": int}.
+
+    Raises:
+        ValueError: a weight that is no number, or auto for the validation split itself.
+    """
+    if options.prior_weight != "auto":
+        try:
+            return {"weight": float(options.prior_weight)}
+        except ValueError:
+            raise ValueError(f"--prior_weight is {options.prior_weight!r}, wanted a number or auto") from None
+    if options.split == "valid":
+        raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
+    everyone = replace(options, split="valid", users=0)
+    users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
+    found: dict[float, list[float]] = {weight: [] for weight in PRIOR_WEIGHTS}
+    for rows in tqdm(_batches(users, options, under_test), desc="prior weight", unit="batch", mininterval=5):
+        for weight, answers in zip(PRIOR_WEIGHTS, under_test.answers(rows, PRIOR_WEIGHTS), strict=True):
+            found[weight] += [score(catalog, row, answer, options)["metrics"]["ndcg@10"]
+                              for row, answer in zip(rows, answers, strict=True)]
+    means = {weight: sum(values) / len(values) for weight, values in found.items()}
+    best = max(means, key=lambda weight: (means[weight], -weight))
+    return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
+            "validation_users": len(users)}
+
+
+def _batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUnderTest) -> list[list[EvalUser]]:
+    """Batches of like length. They do not depend on what is done already, so that a resumed run has the same."""
+    order = sorted(range(len(users)), key=lambda i: (len(under_test.prompt(users[i])), i))
+    return [[users[i] for i in order[at:at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
+
+
 def _resumable(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, partial: Path,
-               made_from: dict) -> list[dict]:
+               made_from: dict, under_test: ModelUnderTest, prior_weight: float) -> list[dict]:
     done = _read_partial(partial, made_from)
-    under_test = ModelUnderTest(catalog, options)
-    # Batches of like length, cut before anything is skipped: a batch is the same in a resumed run.
-    order = sorted(range(len(users)), key=lambda i: (len(under_test.request(users[i]).prompt), i))
-    batches = [order[at:at + options.batch_size] for at in range(0, len(order), options.batch_size)]
     with partial.open("a") as file:
-        for batch in tqdm(batches, desc=options.SFT_test_task, unit="batch", mininterval=5):
-            if all(users[i].user in done for i in batch):
+        for rows in tqdm(_batches(users, options, under_test), desc=options.SFT_test_task, unit="batch", mininterval=5):
+            if all(row.user in done for row in rows):
                 continue
-            rows = [users[i] for i in batch]
-            records = [score(catalog, row, answer, options)
-                       for row, answer in zip(rows, under_test.answers(rows), strict=True)]
+            (answers,) = under_test.answers(rows, [prior_weight])
+            records = [score(catalog, row, answer, options) for row, answer in zip(rows, answers, strict=True)]
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             file.flush()
             os.fsync(file.fileno())

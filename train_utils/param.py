@@ -103,10 +103,19 @@ class EvalOptions(ModelOptions):
         "title; rank: the topk most probable titles at the first item", ("greedy", "best", "rank")
     )
     force_items: bool = option(False, "open every item of the list for the model")
+    engine: str = option("own", "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists",
+                         ("own", "hf"))
+    prior: str = option("", "scores of the items that enter decoding", ("", "teacher", "popularity"))
+    prior_weight: str = option("auto", "weight of the prior; auto: that of the best NDCG@10 for validation users")
+    prior_reduce: str = option(
+        "auto", "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
+        ("auto", "sum", "max"),
+    )
+    prior_users: int = option(256, "validation users that choose the weight")
     ranker: str = option(
         "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")
     )
-    teacher: str = option("http://127.0.0.1:2068", "the teacher for --ranker teacher: http://HOST:PORT or file:PATH")
+    teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: http://HOST:PORT or file:PATH")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")
 
 

@@ -133,7 +133,7 @@ def _drawn(values: torch.Tensor, choices: Sequence[Choice]) -> torch.Tensor:
     def column(numbers: list[float]) -> torch.Tensor:
         return torch.tensor(numbers, dtype=torch.float64, device=values.device)[:, None]
 
-    order = values.argsort(1, descending=True, stable=True)
+    order = values.argsort(dim=1, descending=True, stable=True)
     ranked = values.gather(1, order).double() / column([choice.sampling.temperature for choice in choices])
     size = values.shape[1]
     top_k = column([choice.sampling.top_k or size for choice in choices])

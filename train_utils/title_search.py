@@ -124,30 +124,47 @@ def _added(logits: torch.Tensor, cursors: Sequence[Cursor]) -> list[np.ndarray]:
                                       for cursor, prior in zip(cursors, priors, strict=True)])
 
 
+@dataclass(frozen=True)
+class Opening:
+    """Prompts that have been read up to the `<SOI>` of an item: any number of searches may start there."""
+
+    model: nn.Module
+    end_of_turn: int
+    texts: list[list[int]]
+    cache: RaggedCache
+    logits: torch.Tensor
+
+    @torch.inference_mode()
+    def most_probable(self, rules: Sequence[Rules], k: int) -> list[list[Ranked]]:
+        """The k most probable titles for each prompt, best first; equal ones in the order of their leaves.
+
+        Args:
+            rules: which items count, one entry a prompt.
+
+        Returns:
+            a list for each prompt, shorter than k only if fewer titles are admissible.
+
+        Raises:
+            ValueError: k below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}, wanted 1 or more")
+        cursors = [Cursor.behind(rule, text, self.end_of_turn) for rule, text in zip(rules, self.texts, strict=True)]
+        lengths = list(map(len, self.texts))
+        return search_titles(self.model, self.cache, lengths, range(len(lengths)), cursors, self.logits,
+                             [k] * len(lengths))
+
+
 @torch.inference_mode()
-def most_probable_titles(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], rules: Sequence[Rules],
-                         k: int, idx: bool = False) -> list[list[Ranked]]:
-    """The k most probable titles for each prompt, best first; equal ones in the order of their leaves.
+def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool = False) -> Opening:
+    """Reads prompts (token ids up to where the assistant goes on; at least one) and opens an item behind each.
 
-    Args:
-        prompts: token ids up to where the assistant goes on. rules: which items count, one entry a prompt.
-        idx: the item follows the number of a list.
-
-    Returns:
-        a list for each prompt, shorter than k only if fewer titles are admissible.
-
-    Raises:
-        ValueError: k below 1, or a model that brings its own attention.
+    idx: the item follows the number of a list. Raises ValueError for a model that brings its own attention.
     """
-    if k < 1:
-        raise ValueError(f"k is {k}, wanted 1 or more")
-    if not prompts:
-        return []
     use_ragged_attention(model)
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
     cache, shared = read_shared_beginning(model, texts)
     logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
                   [[len(text) - shared - 1] for text in texts])
-    cursors = [Cursor.behind(rule, text, chat.end_of_turn) for rule, text in zip(rules, texts, strict=True)]
-    return search_titles(model, cache, list(map(len, texts)), range(len(texts)), cursors, logits, [k] * len(texts))
+    return Opening(model, chat.end_of_turn, texts, cache, logits)

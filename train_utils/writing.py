@@ -5,7 +5,7 @@ No tensor and no model: copies of the state run ahead of the model to draft what
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from train_utils.chat import Chat, separator
 from train_utils.picking import GREEDY, Choice, Sampling
@@ -43,6 +43,17 @@ class Request:
     sampling: Sampling = GREEDY
     seed: int = 0
     expected: Sequence[int] = ()
+
+
+@dataclass
+class Completion:
+    """Token ids of an answer (end of turn left out), the leaves of its items, their log-probabilities among the
+    admissible items, and why it ended."""
+
+    ids: list[int] = field(default_factory=list)
+    leaves: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    finish: str = ""
 
 
 class Writing:

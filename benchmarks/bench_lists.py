@@ -1,0 +1,164 @@
+"""Whole lists a second: this project's engine, the published way, and `generate` with this project's processor.
+
+All decode greedily over the same prompts, under the same rules, to the same number of items. Lists of the engine are
+compared with those of one-token-at-a-time decoding; where they differ, the gap between the plain decoder's two
+likeliest tokens at the first difference tells whether rounding can be the reason.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from tqdm import tqdm
+from transformers import LogitsProcessor
+from transformers.utils import logging
+
+from benchmarks.baselines import PublishedProcessor, PublishedTrie  # noqa: E402
+from benchmarks.machine import machine_name  # noqa: E402
+from train_utils.catalog import Catalog, load_catalog  # noqa: E402
+from train_utils.engine import Counters, Engine  # noqa: E402
+from train_utils.hf_engine import generate_plainly  # noqa: E402
+from train_utils.param import EvalOptions, option, parse, run_cli  # noqa: E402
+from train_utils.teacher import Teacher, open_teacher  # noqa: E402
+from train_utils.under_test import EvalUser, ModelUnderTest, eval_users  # noqa: E402
+from train_utils.writing import Completion, Request  # noqa: E402
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Lists a second of the engine and its rivals."""
+
+    model: str = option(help="model folder")
+    data: str = option("data/dataset/ml-100k", "dataset folder")
+    users: int = option(64, "users of the test split, drawn by seed")
+    batch: int = option(8, "users a batch")
+    topk: int = option(10, "items a list")
+    dtype: str = option("bfloat16", "number format of the model", ("bfloat16", "float32"))
+    gpu: str = option("auto", "device")
+    teacher: str = option("", "a teacher whose lists are drafted in one more row: http://HOST:PORT or file:PATH")
+    rival_users: int = option(0, "users that the rivals decode; 0 for all")
+    seed: int = option(0, "seed of the draw")
+
+
+class Gaps(LogitsProcessor):
+    """Watches a plain decoder: the gap between the two likeliest tokens of each row at each step."""
+
+    def __init__(self):
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        first, second = scores.topk(2).values.T
+        self.steps.append(first - second)
+        return scores
+
+
+def timed(decode: Callable[[Sequence[Request]], list[Completion]], batches: Sequence[Sequence[Request]],
+          what: str) -> tuple[list[Completion], float]:
+    """Completions of all batches, and lists a second. One request is decoded before the clock runs."""
+    decode(batches[0][:1])
+    begun = time.perf_counter()
+    found = [one for batch in tqdm(batches, desc=what, unit="batch", disable=None) for one in decode(batch)]
+    return found, len(found) / (time.perf_counter() - begun)
+
+
+def run(options: Options) -> dict:
+    logging.disable_progress_bar()
+    catalog = load_catalog(options.data)
+    test = EvalOptions(data_path=options.data, model_name=options.model, use_CBS=True, hide_seen="none", idx=True,
+                       topk=options.topk, users=options.users, seed=options.seed, dtype=options.dtype, gpu=options.gpu)
+    users = eval_users(catalog, test)
+    under_test = ModelUnderTest(catalog, test)
+    chat, model = under_test.chat, under_test.engine.model
+    requests = sorted((replace(under_test.request(user), max_items=options.topk) for user in users),
+                      key=lambda request: len(request.prompt))
+    batches = [requests[at:at + options.batch] for at in range(0, len(requests), options.batch)]
+    few = batches[:-(-options.rival_users // options.batch)] if options.rival_users else batches
+
+    found, per_second, counters = {}, {}, {}
+    asked = {"ours": batches}
+    if options.teacher:
+        asked["ours, teacher's drafts"] = drafted(batches, catalog, users, open_teacher(options.teacher), under_test)
+    for name, its_batches in asked.items():
+        engine = Engine(model, chat)
+        found[name], per_second[name] = timed(engine.generate, its_batches, name)
+        counters[name] = engine.counters
+    gaps: list[list[float]] = []
+
+    def plain(batch: Sequence[Request]) -> list[Completion]:
+        watcher = Gaps()
+        completions = generate_plainly(model, chat, batch, watchers=[watcher])
+        gaps.extend(torch.stack(watcher.steps, 1).tolist())
+        return completions
+
+    found["plain"], per_second["plain"] = timed(plain, few, "plain")
+    del gaps[:1]  # of the batch before the clock ran
+    trie = PublishedTrie(chat.title_ids, chat.soi, chat.eoi, chat.end_of_turn)
+    found["published"], per_second["published"] = timed(
+        lambda batch: generate_plainly(model, chat, batch, [PublishedProcessor(trie)]), few, "published")
+    return summary(options, found, per_second, counters, gaps)
+
+
+def drafted(batches: Sequence[Sequence[Request]], catalog: Catalog, users: Sequence[EvalUser], teacher: Teacher,
+            under_test: ModelUnderTest) -> list[list[Request]]:
+    """The same requests, each with the teacher's list for its user."""
+    lists = teacher.top_k([catalog.ids(user.shown) for user in users], 50)
+    by_prompt = {tuple(under_test.request(user).prompt): catalog.indices(ids)
+                 for user, ids in zip(users, lists, strict=True)}
+    return [[replace(request, expected=by_prompt[tuple(request.prompt)]) for request in batch] for batch in batches]
+
+
+def first_gap(plain: Completion, ours: Completion, gaps: Sequence[float]) -> float | None:
+    """The plain decoder's gap where the engine first wrote something else; None for the same answer."""
+    for at, gap in enumerate(gaps):
+        if plain.ids[at:at + 1] != ours.ids[at:at + 1]:
+            return gap
+    return None
+
+
+def summary(options: Options, found: dict[str, list[Completion]], per_second: dict[str, float],
+            counters: dict[str, Counters], gaps: Sequence[Sequence[float]]) -> dict:
+    record = {
+        "users": options.users, "batch": options.batch, "dtype": options.dtype, "model": options.model,
+        "machine": machine_name(),
+        "ours_lists_per_s": per_second["ours"], "published_lists_per_s": per_second["published"],
+        "plain_lists_per_s": per_second["plain"], "compared": len(found["plain"]),
+        "tokens_per_list": sum(len(one.ids) for one in found["ours"]) / len(found["ours"]),
+        "published_is_plain": sum(a.ids == b.ids for a, b in zip(found["published"], found["plain"], strict=True)),
+    }
+    for name, key in (("ours", ""), ("ours, teacher's drafts", "teacher_")):
+        if name in found:
+            differing = [gap for one, other, row in zip(found["plain"], found[name], gaps, strict=False)
+                         if (gap := first_gap(one, other, row)) is not None]
+            work = counters[name]
+            record |= {
+                f"{key}passes_per_item": work.row_passes / max(1, work.items),
+                f"{key}tokens_read_per_token": work.tokens_read / max(1, work.tokens),
+                f"{key}identical": len(found["plain"]) - len(differing),
+                f"{key}min_gap": min(differing, default=None), f"{key}max_gap": max(differing, default=None),
+                f"{key}off_catalogue": work.off_catalogue,
+            }
+            record[f"{key}lists_per_s" if key else "ours_lists_per_s"] = per_second[name]
+    return record
+
+
+def main() -> None:
+    options = parse(Options)
+    record = run(options)
+    print(f"{record['machine']}: {options.users} users, batches of {options.batch}, {options.dtype}")
+    print(f"{'':32}{'lists/s':>10}{'published = 1':>16}")
+    for name, key in (("engine", "ours_lists_per_s"), ("engine, teacher's drafts", "teacher_lists_per_s"),
+                      ("generate, our processor", "plain_lists_per_s"),
+                      ("generate, published processor", "published_lists_per_s")):
+        if key in record:
+            print(f"{name:32}{record[key]:10.3f}{record[key] / record['published_lists_per_s']:16.2f}")
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,195 @@
+"""A language model under test: users -> prompts and rules -> lists of items."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from train_utils.baselines import Popularity
+from train_utils.catalog import Catalog
+from train_utils.chat import Chat, Message, message, separator, split_completion
+from train_utils.engine import Engine
+from train_utils.hf_engine import generate_plainly
+from train_utils.model import add_item_tokens, load_backbone, pick_device
+from train_utils.param import EvalOptions
+from train_utils.sharegpt import load_exchanges
+from train_utils.teacher import Teacher, open_teacher
+from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
+from train_utils.title_search import open_items
+from train_utils.trie import Prior, Rules, build_tree
+from train_utils.writing import Completion, Request
+
+SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
+MR_SEGMENT = 200
+_TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the others count as 0
+
+
+@dataclass(frozen=True)
+class EvalUser:
+    """One user of a split: everything consumed before the target, what of it is shown, and the target."""
+
+    user: str
+    consumed: tuple[int, ...]
+    shown: tuple[int, ...]
+    target: int
+
+    def hidden(self, hide_seen: str) -> tuple[int, ...]:
+        return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list of item ids (None for a title that is not in the catalogue) and the text that it came from."""
+
+    items: list[str | None]
+    completion: str | None = None
+
+
+def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
+    """The users of the split, or `options.users` of them drawn by seed, in file order.
+
+    Raises:
+        ValueError: more users than the split has, or a history that shows nothing.
+    """
+    if options.max_history < 1:
+        raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
+    rows = [
+        EvalUser(user, consumed, consumed[-options.max_history:], target)
+        for user, consumed, target in catalog.split(options.split)
+    ]
+    if options.users > len(rows):
+        raise ValueError(f"--users {options.users}: the split has {len(rows)} users")
+    if options.users:
+        chosen = set(random.Random(options.seed).sample(range(len(rows)), options.users))
+        rows = [row for i, row in enumerate(rows) if i in chosen]
+    return rows
+
+
+class ModelUnderTest:
+    """A model and its catalogue: makes prompts, decodes, reads items back."""
+
+    def __init__(self, catalog: Catalog, options: EvalOptions):
+        self.catalog, self.options = catalog, options
+        _check_task(options)
+        tokenizer, model = load_backbone(options.model_name, pick_device(options.gpu), options.dtype, options.FA2)
+        # A base model gets the control tokens that it never saw, so that it can be constrained.
+        add_item_tokens(tokenizer, model)
+        self.chat = Chat(tokenizer, catalog.titles)
+        self.tree = build_tree(self.chat.title_ids, self.chat.soi, self.chat.eoi)
+        self.engine = Engine(model, self.chat)
+        self.by_title = {title: i for i, title in enumerate(catalog.titles)}
+        self.teacher: Teacher | None = None
+        self.exchanges: Sequence[Sequence[Message]] = ()
+        if "MR" in options.SFT_test_task:
+            self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT)
+
+    def prompt(self, row: EvalUser) -> list[int]:
+        """Raises ValueError when it is longer than `--max_token_length`."""
+        options = self.options
+        names_symbols = options.use_control_symbol or "CS" in options.SFT_test_task
+        wording = next(template for template in SEQREC_TEST if template.names_symbols == names_symbols)
+        asked = fill(wording, history=history_parts(row.shown, options.marked_history), k=options.topk)
+        messages = [message("system", SYSTEM), *self._exchange(row), message("user", *asked)]
+        prompt = self.chat.render(messages, prompt=True).ids
+        if len(prompt) > options.max_token_length:
+            raise ValueError(
+                f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
+                f"{options.max_token_length}; raise it or lower --max_history"
+            )
+        return prompt
+
+    def request(self, row: EvalUser, prior: Prior | None = None) -> Request:
+        """What the model is asked for a user."""
+        options = self.options
+        rules = None
+        if options.use_CBS:
+            rules = Rules(self.tree, deny=row.hidden(options.hide_seen), distinct=options.CBS_type == 2, prior=prior)
+        return Request(
+            self.prompt(row), rules, options.use_CBS, options.gen_max_length,
+            # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
+            options.topk + (not options.force_items), options.force_items, options.idx,
+            best_titles=int(options.decoding == "best"),
+        )
+
+    def _exchange(self, row: EvalUser) -> Sequence[Message]:
+        if not self.exchanges:
+            return ()
+        same = self.options.SFT_test_task.endswith("same")
+        return random.Random(f"{self.options.seed}/{'' if same else row.user}").choice(self.exchanges)
+
+    def answer(self, request: Request, completion: Completion) -> Answer:
+        text = self.chat.tokenizer.decode(completion.ids)
+        if request.rules is not None:
+            found: list[int | None] = [request.rules.first_item(leaf) for leaf in completion.leaves]
+        else:
+            items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
+            found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
+        return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
+
+    def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> Iterator[list[Answer]]:
+        """The answers to the users, once for each weight of the prior. Prompts are read only once where lists are
+        ranked."""
+        scores = self._prior_scores(users)
+        opening = None
+        for weight in weights:
+            priors = [None if s is None else Prior(s, weight, self._reduce()) for s in scores]
+            requests = [self.request(row, prior) for row, prior in zip(users, priors, strict=True)]
+            if self.options.decoding == "rank":
+                if opening is None:
+                    prompts = [request.prompt for request in requests]
+                    opening = open_items(self.engine.model, self.chat, prompts, self.options.idx)
+                ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
+                completions = [self._listed(request, [title.leaf for title in titles])
+                               for request, titles in zip(requests, ranked, strict=True)]
+            elif self.options.engine == "hf":
+                completions = generate_plainly(self.engine.model, self.chat, requests)
+            else:
+                completions = self.engine.generate(requests)
+            yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]
+
+    def _reduce(self) -> str:
+        by_decoding = "max" if self.options.decoding == "greedy" else "sum"
+        return by_decoding if self.options.prior_reduce == "auto" else self.options.prior_reduce
+
+    def _prior_scores(self, users: Sequence[EvalUser]) -> list[np.ndarray | None]:
+        """Scores of all items for each user (float64 [items]); None without a prior."""
+        n_items = len(self.catalog.items)
+        match self.options.prior:
+            case "teacher":
+                histories = [row.hidden(self.options.hide_seen) or row.shown for row in users]
+                depth = min(_TEACHER_DEPTH, n_items - max(map(len, map(set, histories))))
+                self.teacher = self.teacher or open_teacher(self.options.teacher)
+                lists, probabilities = self.teacher.top_k([self.catalog.ids(h) for h in histories], depth, scores=True)
+                scores = np.zeros((len(users), n_items))
+                for row, ids, found in zip(scores, lists, probabilities, strict=True):
+                    row[self.catalog.indices(ids)] = found
+                return list(scores)
+            case "popularity":
+                popularity = Popularity().fit([list(s) for s in self.catalog.training_sequences()], n_items)
+                return [popularity.counts.astype(np.float64)] * len(users)
+            case _:
+                return [None] * len(users)
+
+    def _listed(self, request: Request, leaves: Sequence[int]) -> Completion:
+        """A list of titles, written as the model writes it."""
+        ids: list[int] = []
+        for rank, leaf in enumerate(leaves, 1):
+            ids += [*self.chat.encode(separator(rank, self.options.idx)),
+                    *self.chat.item_ids(request.rules.first_item(leaf))]
+        return Completion(ids, list(leaves), finish="items")
+
+
+def _check_task(options: EvalOptions) -> None:
+    ready = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR")
+    if options.SFT_test_task not in ready:
+        raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
+    if not options.model_name:
+        raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
+    if options.decoding != "greedy" and not options.use_CBS:
+        raise ValueError(f"--decoding {options.decoding} compares the titles of the catalogue; it needs --use_CBS")
+    if options.engine == "hf" and (options.decoding != "greedy" or options.force_items or not options.use_CBS):
+        raise ValueError("--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
+                         "has no --force_items")
+    if options.prior and not options.use_CBS:
+        raise ValueError(f"--prior {options.prior} scores the titles of the catalogue; it needs --use_CBS")
