@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -26,7 +27,7 @@ from train_utils.engine import Counters, Engine  # noqa: E402
 from train_utils.hf_engine import generate_plainly  # noqa: E402
 from train_utils.param import EvalOptions, option, parse, run_cli  # noqa: E402
 from train_utils.teacher import Teacher, open_teacher  # noqa: E402
-from train_utils.under_test import EvalUser, ModelUnderTest, eval_users  # noqa: E402
+from train_utils.under_test import EvalUser, ModelUnderTest, eval_users, side_by_side  # noqa: E402
 from train_utils.writing import Completion, Request  # noqa: E402
 
 
@@ -67,6 +68,11 @@ def timed(decode: Callable[[Sequence[Request]], list[Completion]], batches: Sequ
     return found, len(found) / (time.perf_counter() - begun)
 
 
+def decoder(engine: Engine) -> Callable[[Sequence[Request]], list[Completion]]:
+    """As the test scripts decode."""
+    return lambda batch: list(chain(*side_by_side(engine.generate, batch, engine.model.device)))
+
+
 def run(options: Options) -> dict:
     logging.disable_progress_bar()
     catalog = load_catalog(options.data)
@@ -86,7 +92,7 @@ def run(options: Options) -> dict:
         asked["ours, teacher's drafts"] = drafted(batches, catalog, users, open_teacher(options.teacher), under_test)
     for name, its_batches in asked.items():
         engine = Engine(model, chat)
-        found[name], per_second[name] = timed(engine.generate, its_batches, name)
+        found[name], per_second[name] = timed(decoder(engine), its_batches, name)
         counters[name] = engine.counters
     gaps: list[list[float]] = []
 

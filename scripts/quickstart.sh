@@ -28,8 +28,9 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     while [ "$1" != -- ]; do flags+=("$1"); shift; done
     shift
     local before=()
-    if [[ $name == *sasrec ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
-    stage "$name" --input $DATA task_test.py train_utils/{evaluate,metrics,baselines,title_search,ragged,template,chat,trie}.py \
+    if [[ $* == *"--teacher "* ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
+    stage "$name" --input $DATA task_test.py \
+        train_utils/{evaluate,under_test,metrics,baselines,title_search,picking,ragged,template,chat,trie}.py \
         ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
         --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
 }
@@ -49,13 +50,16 @@ stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE train_utils/{merge,model}.py 
 # The ten most probable titles of each model: the base model never learned to open an item or to write a list.
 model_flags=(--use_CBS --CBS_type 2 --batch_size 16 --idx --decoding rank)
 score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${model_flags[@]}"
+score test_prior $OUT/RecLM-cgen+prior.json --input $TUNED unirec/output/$NAME -- --model_name $TUNED/ \
+    "${model_flags[@]}" --prior teacher --teacher "http://127.0.0.1:$PORT"
 score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}"
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
 score test_item_knn $OUT/item-knn.json -- --ranker item-knn
 score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
 
-stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt train_utils/{chat_session,engine,title_search,ragged}.py \
+stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt \
+    train_utils/{chat_session,drafts,engine,picking,ragged,title_search,trie,writing}.py \
     --output $OUT/chat.txt -- bash -c "set -o pipefail; $PYTHON cli_serve.py --model_name $TUNED/ --domain $NAME --echo \
     --max_new_tokens 200 < scripts/chat_example.txt > $OUT/chat.tmp && mv $OUT/chat.tmp $OUT/chat.txt"
 

@@ -14,7 +14,7 @@ from train_utils.files import write_json  # noqa: E402
 from train_utils.param import run_cli  # noqa: E402
 from train_utils.report import plot_rows, text_table  # noqa: E402
 
-MODELS = ("RecLM-cgen", "base-constrained", "popularity", "recent-popularity", "item-knn", "sasrec")
+MODELS = ("RecLM-cgen", "RecLM-cgen+prior", "base-constrained", "popularity", "recent-popularity", "item-knn", "sasrec")
 
 
 def read_result(path: Path) -> dict:

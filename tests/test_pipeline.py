@@ -136,6 +136,27 @@ def test_titles_found_by_search_are_of_the_catalogue_and_distinct(trained, decod
         assert result["users"][0]["completion"].startswith("1. <SOI>")
 
 
+def test_the_engine_writes_what_generate_writes(trained):
+    answers = []
+    for engine in ("own", "hf"):
+        run(trained, *TEST, "SFTTestSeqRec", "--engine", engine, "--dtype", "float32", "--output", f"{engine}.json")
+        users = json.loads((trained / f"{engine}.json").read_text())["users"]
+        answers.append([user["completion"] for user in users])
+    assert answers[0] == answers[1]
+
+
+def test_the_teacher_is_a_prior_whose_weight_validation_users_choose(trained):
+    port = free_port()
+    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, *TEST, "SFTTestSeqRec", "--decoding", "rank",
+        "--prior", "teacher", "--prior_users", "8", "--teacher", f"http://127.0.0.1:{port}", "--output", "prior.json")
+    result = json.loads((trained / "prior.json").read_text())
+    means = {float(weight): mean for weight, mean in result["prior"]["ndcg@10"].items()}
+    assert result["prior"]["validation_users"] == 8 and means[result["prior"]["weight"]] == max(means.values())
+    assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
+    run(trained, *TEST, "SFTTestSeqRec", "--prior", "popularity", "--prior_weight", "2", "--output", "prior.json")
+    assert json.loads((trained / "prior.json").read_text())["prior"] == {"weight": 2.0}
+
+
 def test_a_killed_test_goes_on_and_ends_with_the_same_file(trained):
     run(trained, *TEST, "SFTTestSeqRec", "--batch_size", "4", "--output", "whole.json")
     process = subprocess.Popen(
@@ -177,6 +198,9 @@ def test_the_chat_answers_in_a_pipe(trained):
     (("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/none"), "cannot be loaded"),
     (("python", "task_test.py", "--data_path", MOVIES, "--CBS_type", "7"), "--CBS_type"),
     (("python", "task_test.py", "--data_path", MOVIES, "--nonsense"), "--nonsense"),
+    ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--prior_weight", "much"), "wanted a number or auto"),
+    ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--split", "valid"), "give a number"),
+    ((*TEST, "SFTTestSeqRec", "--engine", "hf", "--decoding", "rank"), "--decoding greedy"),
     (("python", "task_MR_test.py", "--data_path", MOVIES), "not there yet"),
     (("python", "main.py", "--train_stage", "SFT_Embedding_Test"), "not there yet"),
     (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),

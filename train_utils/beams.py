@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from train_utils.chat import Chat
-from train_utils.processor import _write as mask_scores
+from train_utils.processor import mask_scores
 from train_utils.ragged import read, read_shared_beginning, use_ragged_attention
 from train_utils.trie import Cursor
 from train_utils.writing import Completion, Request

@@ -52,7 +52,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
         if parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
             self._advance(ids, last, parents)
         if not self._all_plain:
-            _write(scores, self._cursors)
+            mask_scores(scores, self._cursors)
         elif scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
             scores.numpy()[:, self._eoi] = -np.inf
         else:
@@ -118,7 +118,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
         return self.rules[prompt]
 
 
-def _write(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
     """Masks each row of `scores` ([rows, V]) by its state, in place."""
     if scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
         _write_on_cpu(scores, cursors)
@@ -144,7 +144,7 @@ def _write(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
 
 
 def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
-    """As `_write`: without a kernel's start for every row, and without the long index of wide branches."""
+    """As `mask_scores`: without a kernel's start for every row, and without the long index of wide branches."""
     rows = scores.numpy()
     kept = []
     for row, cursor in enumerate(cursors):

@@ -1,10 +1,14 @@
 """A language model under test: users -> prompts and rules -> lists of items."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
+import torch
 
 from train_utils.baselines import Popularity
 from train_utils.catalog import Catalog
@@ -22,6 +26,7 @@ from train_utils.writing import Completion, Request
 
 SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
 MR_SEGMENT = 200
+T, R = TypeVar("T"), TypeVar("R")
 _TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the others count as 0
 
 
@@ -64,6 +69,19 @@ def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
         chosen = set(random.Random(options.seed).sample(range(len(rows)), options.users))
         rows = [row for i, row in enumerate(rows) if i in chosen]
     return rows
+
+
+def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], device: torch.device) -> list[R]:
+    """What `work` makes of `rows`; on the CPU of their halves, at the same time, each on one core.
+
+    Threads that share one pass of a model wait for each other, and for long where another program runs. How the rows
+    are cut does not depend on the machine, so neither does an answer.
+    """
+    half = (len(rows) + 1) // 2
+    if device.type != "cpu" or half == len(rows):
+        return [work(rows)]
+    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, (rows[:half], rows[half:])))
 
 
 class ModelUnderTest:
@@ -127,9 +145,13 @@ class ModelUnderTest:
             found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
         return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
 
-    def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> Iterator[list[Answer]]:
-        """The answers to the users, once for each weight of the prior. Prompts are read only once where lists are
-        ranked."""
+    def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> list[list[Answer]]:
+        """The answers to the users, once for each weight of the prior."""
+        parts = side_by_side(lambda part: list(self._answers(part, weights)), users, self.engine.model.device)
+        return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
+
+    def _answers(self, users: Sequence[EvalUser], weights: Sequence[float]) -> Iterator[list[Answer]]:
+        """Prompts are read only once where lists are ranked."""
         scores = self._prior_scores(users)
         opening = None
         for weight in weights:
