@@ -4,12 +4,18 @@ A message's content is a list of parts. Text parts are encoded with special toke
 control token or an end of turn; items and control symbols are inserted here by id.
 """
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from train_utils.tree_file import TitlesOfTree, find_tree, save_tree, tree_key
+from train_utils.trie import build_tree
 
 SOI, EOI = "<SOI>", "<EOI>"
 SOI_WORDS, EOI_WORDS = "start of an item", "end of an item"
 _SENTINEL = "\x02{}\x03"
+_TOKENIZING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +78,36 @@ class Chat:
     Args:
         tokenizer: a Hugging Face tokenizer with a chat template and both control tokens.
         titles: the catalogue's titles, in item order.
+        trees: a folder that keeps the titles' tree between runs, so that they need not be tokenised again; "" for none.
+
+    Attributes:
+        title_ids: token ids of each title. tree: their prefix tree; None without titles.
 
     Raises:
         ValueError: no chat template, control tokens missing, a title that holds a special token, or a template
             whose rendering of a conversation is not an extension of its prompt.
     """
 
-    def __init__(self, tokenizer, titles: Sequence[str] = ()):
+    def __init__(self, tokenizer, titles: Sequence[str] = (), trees: str | Path = ""):
         if not tokenizer.chat_template:
             raise ValueError("the tokenizer has no chat template; use an instruction-tuned model")
         self.tokenizer = tokenizer
         self.soi, self.eoi = self._control_id(SOI), self._control_id(EOI)
-        self._check_titles(titles)
         # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
         # a bare title is often a single letter. SentencePiece writes that space itself.
         space = " " if self.decode(self.encode(" a")) == " a" else ""
-        self.title_ids: list[list[int]] = self.encode_many([space + title for title in titles])
+        spelled = [space + title for title in titles]
+        key = tree_key(tokenizer, spelled, self.soi, self.eoi) if trees and spelled else ""
+        self.tree = find_tree(trees, key) if key else None
+        self.title_ids: Sequence[list[int]]
+        if self.tree is None:
+            self._check_titles(titles)
+            self.title_ids = self.encode_many(spelled)
+            self.tree = build_tree(self.title_ids, self.soi, self.eoi) if spelled else None
+            if key:
+                save_tree(self.tree, trees, key)
+        else:
+            self.title_ids = TitlesOfTree(self.tree)
         self.system_allowed = self._renders([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
         self.end_of_turn = self._end_of_turn()
 
@@ -107,12 +127,18 @@ class Chat:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text; special tokens in it stay ordinary characters."""
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return self._tokenised(text, split_special_tokens=True)
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         if not len(texts):
             return []
-        return self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return self._tokenised(list(texts), split_special_tokens=True)
+
+    def _tokenised(self, text: str | list[str], split_special_tokens: bool) -> list:
+        # How special tokens are read is a state of the tokenizer, not of the call: two threads would take each other's.
+        with _TOKENIZING:
+            encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
+        return encoded["input_ids"]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids` without special tokens."""
@@ -143,7 +169,7 @@ class Chat:
         return Rendered(ids, labelled, items)
 
     def _append_markup(self, text: str, previous_role: str, ids: list[int], labelled: list[bool]) -> None:
-        tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        tokens = self._tokenised(text, split_special_tokens=False) if text else []
         closes = previous_role == "assistant" and self.end_of_turn in tokens
         written = tokens.index(self.end_of_turn) + 1 if closes else 0
         ids += tokens
@@ -193,7 +219,7 @@ class Chat:
         if not whole.startswith(prompt):
             raise ValueError("the chat template writes an answer otherwise than it prompts for one; it cannot be used")
         special = set(self.tokenizer.all_special_ids)
-        tail = self.tokenizer(whole.partition(_SENTINEL.format(0))[2], add_special_tokens=False)["input_ids"]
+        tail = self._tokenised(whole.partition(_SENTINEL.format(0))[2], split_special_tokens=False)
         for token in tail:
             if token in special:
                 return token

@@ -12,7 +12,7 @@ from train_utils.chat import Chat, ItemPart, Message, Part, message
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.param import ChatOptions
 from train_utils.template import SYSTEM
-from train_utils.trie import Rules, TitleTree, build_tree
+from train_utils.trie import Rules
 
 NO_DOMAIN = "none"
 HELP = """/domain NAME  recommend from the catalogue NAME; none for plain talk; without NAME: list them
@@ -33,11 +33,13 @@ class Notice:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An item as it stands in the answer: its id in the dataset, its title, its rank counted from 1."""
+    """An item as it stands in the answer: its id in the dataset, its title, its rank counted from 1, and its
+    log-probability among the admissible items."""
 
     id: str
     title: str
     rank: int
+    score: float
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,12 @@ class Domain:
     """What the conversation recommends from; without a catalogue no item can be opened.
 
     Attributes:
-        engine: decodes with the chat that knows this catalogue's titles.
-        tree: the titles' prefix tree, built once.
+        engine: decodes with the chat that knows this catalogue's titles and their tree.
     """
 
     name: str
     engine: Engine
     catalog: Catalog | None = None
-    tree: TitleTree | None = None
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
@@ -164,7 +164,7 @@ class ChatSession:
             del self.history[:dropped]
             yield Notice(f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
                          f"{self.context} tokens and were forgotten")
-        tree = self.domain.tree
+        tree = self.domain.engine.chat.tree
         rules = Rules(tree, distinct=self.options.CBS_type == 2) if tree else None
         parts: list[Part] = []
         finish = ""
@@ -189,7 +189,7 @@ class ChatSession:
         if not isinstance(event, ItemEvent):
             return event
         item = self.domain.catalog.items[event.item]
-        return Recommendation(item.id, item.title, event.rank)
+        return Recommendation(item.id, item.title, event.rank, event.score)
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """The conversation with `user` as its newest message, without the oldest `skip` exchanges."""
@@ -219,9 +219,8 @@ class ChatSession:
                 self._loaded[name] = Domain(name, Engine(self.model, Chat(self.tokenizer)))
             else:
                 catalog = load_catalog(self.folders[name])
-                chat = Chat(self.tokenizer, catalog.titles)
-                tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
-                self._loaded[name] = Domain(name, Engine(self.model, chat), catalog, tree)
+                chat = Chat(self.tokenizer, catalog.titles, self.options.trees)
+                self._loaded[name] = Domain(name, Engine(self.model, chat), catalog)
         return self._loaded[name]
 
 

@@ -16,7 +16,7 @@ from train_utils.param import EvalOptions
 from train_utils.teacher import open_teacher
 from train_utils.under_test import Answer, EvalUser, ModelUnderTest, eval_users
 
-PRIOR_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+PRIOR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 # -- rankers that are no language model ------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def default_output(options: EvalOptions) -> Path:
 
 
 def _identity(options: EvalOptions) -> dict:
-    return {k: v for k, v in asdict(options).items() if k not in ("output", "gpu")}
+    return {k: v for k, v in asdict(options).items() if k not in ("output", "gpu", "trees")}
 
 
 def _inputs(options: EvalOptions) -> Iterator[Path]:

@@ -111,11 +111,12 @@ class EvalOptions(ModelOptions):
         "auto", "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
         ("auto", "sum", "max"),
     )
-    prior_users: int = option(256, "validation users that choose the weight")
+    prior_users: int = option(128, "validation users that choose the weight")
     ranker: str = option(
         "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")
     )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: http://HOST:PORT or file:PATH")
+    trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")
 
 
@@ -132,6 +133,7 @@ class ChatOptions(ModelOptions):
         "rank", "how titles are found. greedy: token by token; best: at each item the most probable title; rank: a "
         "list takes the most probable titles at its first item", ("greedy", "best", "rank")
     )
+    trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 

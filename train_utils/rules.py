@@ -10,7 +10,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from train_utils.catalog import Catalog
-from train_utils.trie import ConstraintError, Rules, TitleTree
+from train_utils.trie import ConstraintError, Prior, Rules, TitleTree
 
 _ORDER: dict[str, Callable[[object, object], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
@@ -77,7 +77,7 @@ def item_rules(raw: Mapping[str, object]) -> ItemRules:
     return ItemRules(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
 
 
-def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules) -> Rules:
+def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules, prior: Prior | None = None) -> Rules:
     """`rules` as sets of items of `catalog`, whose titles `tree` holds in the same order.
 
     Raises:
@@ -94,7 +94,7 @@ def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules) -> Rules:
     seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
     try:
         # Denied items are not made a part of `allow`: a tree takes a few of them off faster than it counts the rest.
-        return Rules(tree, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules))
+        return Rules(tree, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules), prior)
     except ConstraintError:
         left = [(label, mask.sum()) for label, mask in met]
         left += [(label, tree.n_items - len(items)) for label, items in (("deny", deny), ("seen", seen)) if items]

@@ -35,7 +35,6 @@ from train_utils.model import add_item_tokens, add_lora, load_backbone, pick_dev
 from train_utils.param import TrainOptions
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import Teacher, open_teacher
-from train_utils.trie import build_tree
 
 WINDOW_STEPS = 8
 
@@ -195,7 +194,7 @@ class SampleStream:
         self.config, self.batch_size, self.accumulation = config, batch_size, accumulation
         self.pad_id, self.device = pad_id, device
         self.users = trainable_users(catalog)
-        self.choices = Choices(build_tree(chat.title_ids, chat.soi, chat.eoi))
+        self.choices = Choices(chat.tree)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._windows: dict[int, Future[list[list[Batch]]]] = {}
 

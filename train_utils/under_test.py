@@ -21,7 +21,7 @@ from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
 from train_utils.title_search import open_items
-from train_utils.trie import Prior, Rules, build_tree
+from train_utils.trie import Prior, Rules
 from train_utils.writing import Completion, Request
 
 SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
@@ -93,8 +93,7 @@ class ModelUnderTest:
         tokenizer, model = load_backbone(options.model_name, pick_device(options.gpu), options.dtype, options.FA2)
         # A base model gets the control tokens that it never saw, so that it can be constrained.
         add_item_tokens(tokenizer, model)
-        self.chat = Chat(tokenizer, catalog.titles)
-        self.tree = build_tree(self.chat.title_ids, self.chat.soi, self.chat.eoi)
+        self.chat = Chat(tokenizer, catalog.titles, options.trees)
         self.engine = Engine(model, self.chat)
         self.by_title = {title: i for i, title in enumerate(catalog.titles)}
         self.teacher: Teacher | None = None
@@ -122,7 +121,8 @@ class ModelUnderTest:
         options = self.options
         rules = None
         if options.use_CBS:
-            rules = Rules(self.tree, deny=row.hidden(options.hide_seen), distinct=options.CBS_type == 2, prior=prior)
+            hidden = row.hidden(options.hide_seen)
+            rules = Rules(self.chat.tree, deny=hidden, distinct=options.CBS_type == 2, prior=prior)
         return Request(
             self.prompt(row), rules, options.use_CBS, options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
