@@ -16,7 +16,7 @@ from train_utils.param import EvalOptions
 from train_utils.teacher import open_teacher
 from train_utils.under_test import Answer, EvalUser, ModelUnderTest, eval_users
 
-PRIOR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 # -- rankers that are no language model ------------------------------------------------------------------------------
