@@ -26,11 +26,12 @@ from transformers import PrefixConstrainedLogitsProcessor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn  # noqa: E402
-from benchmarks.machine import machine_name  # noqa: E402
-from train_utils.param import run_cli  # noqa: E402
-from train_utils.processor import CatalogLogitsProcessor  # noqa: E402
-from train_utils.trie import Rules, TitleTree, build_tree  # noqa: E402
+from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
+from benchmarks.machine import machine_name
+from train_utils.admission import Rules
+from train_utils.param import run_cli
+from train_utils.processor import CatalogLogitsProcessor
+from train_utils.trie import TitleTree, build_tree
 
 WHERE = ("title", "root", "free")
 SHORTEST, LONGEST, MEAN = 3, 20, 8.1

@@ -20,15 +20,15 @@ from tqdm import tqdm
 from transformers import LogitsProcessor
 from transformers.utils import logging
 
-from benchmarks.baselines import PublishedProcessor, PublishedTrie  # noqa: E402
-from benchmarks.machine import machine_name  # noqa: E402
-from train_utils.catalog import Catalog, load_catalog  # noqa: E402
-from train_utils.engine import Counters, Engine  # noqa: E402
-from train_utils.hf_engine import generate_plainly  # noqa: E402
-from train_utils.param import EvalOptions, option, parse, run_cli  # noqa: E402
-from train_utils.teacher import Teacher, open_teacher  # noqa: E402
-from train_utils.under_test import EvalUser, ModelUnderTest, eval_users, side_by_side  # noqa: E402
-from train_utils.writing import Completion, Request  # noqa: E402
+from benchmarks.baselines import PublishedProcessor, PublishedTrie
+from benchmarks.machine import machine_name
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.engine import Counters, Engine
+from train_utils.hf_engine import generate_plainly
+from train_utils.param import EvalOptions, option, parse, run_cli
+from train_utils.teacher import Teacher, open_teacher
+from train_utils.under_test import EvalUser, ModelUnderTest, eval_users, side_by_side
+from train_utils.writing import Completion, Request
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     local before=()
     if [[ $* == *"--teacher "* ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
     stage "$name" --input $DATA task_test.py \
-        train_utils/{evaluate,under_test,metrics,baselines,title_search,picking,ragged,template,chat,trie}.py \
+        train_utils/{evaluate,under_test,metrics,baselines,title_search,picking,ragged,template,chat,trie,admission,cursor}.py \
         ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
         --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
 }
@@ -59,7 +59,7 @@ score test_item_knn $OUT/item-knn.json -- --ranker item-knn
 score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
 
 stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt \
-    train_utils/{chat_session,drafts,engine,picking,ragged,title_search,trie,writing}.py \
+    train_utils/{chat_session,drafts,engine,picking,ragged,title_search,trie,admission,cursor,writing}.py \
     --output $OUT/chat.txt -- bash -c "set -o pipefail; $PYTHON cli_serve.py --model_name $TUNED/ --domain $NAME --echo \
     --max_new_tokens 200 < scripts/chat_example.txt > $OUT/chat.tmp && mv $OUT/chat.tmp $OUT/chat.txt"
 

@@ -12,12 +12,14 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.generation import SuppressTokensLogitsProcessor
 
+from train_utils.admission import ConstraintError, Prior, Rules
 from train_utils.beams import beam_search
 from train_utils.chat import ItemPart, message
+from train_utils.cursor import Cursor
 from train_utils.engine import Engine, Request
 from train_utils.picking import Sampling
 from train_utils.processor import CatalogLogitsProcessor
-from train_utils.trie import ConstraintError, Cursor, Prior, Rules, build_tree
+from train_utils.trie import build_tree
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
 

@@ -9,9 +9,10 @@ from transformers import LogitsProcessorList, PrefixConstrainedLogitsProcessor
 
 from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
 from benchmarks.bench_constraint import parse, run
+from train_utils.admission import ConstraintError, Rules
 from train_utils.chat import add_control_tokens
 from train_utils.processor import CatalogLogitsProcessor, Trie_link
-from train_utils.trie import ConstraintError, Rules, build_tree
+from train_utils.trie import build_tree
 
 TOKENIZER = tiny_tokenizer()
 add_control_tokens(TOKENIZER)

@@ -16,6 +16,7 @@ import torch
 from tiny import tiny_chat
 
 import cli_serve
+from train_utils.admission import Rules
 from train_utils.chat import Chat, ItemPart, Message, message
 from train_utils.chat_session import (
     NO_DOMAIN,
@@ -32,7 +33,7 @@ from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.model import load_backbone
 from train_utils.param import ChatOptions, run_cli
 from train_utils.template import SYSTEM
-from train_utils.trie import Rules, build_tree
+from train_utils.trie import build_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLES = {"10": "red moon", "11": "red", "12": "blue river", "13": "the end", "14": "green night", "15": "a <b>"}

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from tiny import tiny_chat
 from transformers import GenerationConfig
 
+from train_utils.admission import ConstraintError, Prior, Rules
 from train_utils.chat import ItemPart, message, split_completion
+from train_utils.cursor import Cursor
 from train_utils.engine import Done, Engine, ItemEvent, Running, TextDelta
 from train_utils.hf_engine import generate_plainly
 from train_utils.picking import Sampling
 from train_utils.processor import CatalogLogitsProcessor, FastPrefixConstrainedLogitsProcessor, Trie_link
-from train_utils.trie import ConstraintError, Cursor, Prior, Rules, build_tree
+from train_utils.trie import build_tree
 from train_utils.writing import Request
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
@@ -278,7 +280,23 @@ def test_a_catalogue_smaller_than_the_list_gives_what_there_is():
     (completion,) = Engine(model, chat).generate(
         [Request(prompts(chat, 1)[0], Rules(tree), max_items=9, force_items=True)]
     )
-    assert sorted(completion.leaves) == [0, 1]
+    assert sorted(completion.leaves) == [0, 1] and completion.finish == "exhausted"
+
+
+def test_an_answer_that_would_end_too_early_lists_as_many_items_as_are_asked_for():
+    model, chat, tree = make()
+    # A model that would end its turn wherever it may.
+    model.lm_head.register_forward_hook(lambda module, given, logits: logits + 1e6 * torch.eye(
+        len(chat.tokenizer), dtype=logits.dtype)[chat.end_of_turn])
+    request = Request(prompts(chat, 1)[0], Rules(tree), min_items=4, idx=True)
+    for max_items, finish in ((0, "end"), (4, "items")):
+        (found,) = Engine(model, chat).generate([replace(request, max_items=max_items)])
+        assert (found.finish, len(set(found.leaves))) == (finish, 4)
+        assert chat.tokenizer.decode(found.ids).count("\n") == 3
+    (found,) = Engine(model, chat).generate([replace(request, rules=Rules(tree, allow=[1, 2]))])
+    assert (found.finish, len(found.leaves)) == ("exhausted", 2)
+    (found,) = Engine(model, chat).generate([replace(request, min_items=0)])
+    assert (found.finish, found.ids) == ("end", [])
 
 
 def test_forced_tokens_and_drafts_save_passes():

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
-     "tree_file"},
+     "tree_file", "admission", "cursor"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
      "drafts"},
     {"dataset", "engine", "hf_engine", "title_search", "beams"},

@@ -15,9 +15,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from train_utils.admission import Rules
 from train_utils.engine import Engine, Request
 from train_utils.ragged import RaggedCache, read, use_ragged_attention
-from train_utils.trie import Rules, build_tree
+from train_utils.trie import build_tree
 
 SIZES = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 1, "initializer_range": 0.3}

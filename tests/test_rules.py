@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from train_utils.admission import ConstraintError
 from train_utils.catalog import Item, make_catalog
 from train_utils.rules import OPERATORS, ItemRules, category_caps, compile_rules, item_rules
-from train_utils.trie import ConstraintError, build_tree
+from train_utils.trie import build_tree
 
 SOI, EOI = 100, 101
 MOVIES = make_catalog("movies", [

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from tiny import tiny_chat
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from train_utils.admission import Rules
 from train_utils.catalog import Catalog, Item, make_catalog
 from train_utils.chat import Chat, ItemPart, message, numbered
 from train_utils.dataset import Choices, SampleConfig, TeacherList, collate, encode_sample, plan_sample, teacher_queries
 from train_utils.loss import batch_loss, head_logits, scoped_loss
 from train_utils.model import add_lora, merge_adapter, save_adapter
 from train_utils.train import LoopConfig, SampleStream, cgen_loss, learning_rate, save_checkpoint, train
-from train_utils.trie import Rules, build_tree
+from train_utils.trie import build_tree
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",
           "b 3", "green", "green night", "night", "moon", "river 1", "river 2", "x", "xy", "xyz"]

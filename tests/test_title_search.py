@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_chat
 
+from train_utils.admission import Prior, Rules
 from train_utils.chat import message, separator
+from train_utils.cursor import Cursor
 from train_utils.engine import Engine, Request
 from train_utils.title_search import open_items
-from train_utils.trie import Cursor, Prior, Rules, build_tree
+from train_utils.trie import build_tree
 
 titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9), min_size=1, max_size=14)
 

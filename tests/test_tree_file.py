@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from tiny import tiny_chat, tiny_tokenizer
 
+from train_utils.admission import Rules
 from train_utils.chat import Chat, add_control_tokens
+from train_utils.cursor import Cursor
 from train_utils.tree_file import find_tree, save_tree, tree_key
-from train_utils.trie import Cursor, Rules, build_tree
+from train_utils.trie import build_tree
 
 TITLES = ["red moon", "red moon 2", "the end", "\u591c", "a"]
 

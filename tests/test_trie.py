@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train_utils.trie import PRIOR_FLOOR, ConstraintError, Cursor, Prior, Rules, build_tree
+from train_utils.admission import PRIOR_FLOOR, ConstraintError, Prior, Rules
+from train_utils.cursor import Cursor
+from train_utils.trie import build_tree
 
 SOI, EOI = 100, 101
 titles = st.lists(st.lists(st.integers(2, 5), min_size=1, max_size=5), min_size=1, max_size=30)

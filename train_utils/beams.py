@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from train_utils.chat import Chat
+from train_utils.cursor import Cursor
 from train_utils.processor import mask_scores
 from train_utils.ragged import read, read_shared_beginning, use_ragged_attention
-from train_utils.trie import Cursor
 from train_utils.writing import Completion, Request
 
 
@@ -174,7 +174,8 @@ def _check(request: Request) -> None:
     """Raises ValueError for what a beam search does not do."""
     unused = {
         "sampling.temperature": request.sampling.temperature, "force_items": request.force_items,
-        "best_titles": request.best_titles, "max_items": request.max_items, "constrained": request.constrained,
+        "best_titles": request.best_titles, "max_items": request.max_items, "min_items": request.min_items,
+        "constrained": request.constrained,
     }
     wanted = dict.fromkeys(unused, 0) | {"constrained": True}
     if wrong := next((name for name, value in unused.items() if value != wanted[name]), None):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from train_utils.admission import Rules
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.chat import Chat, ItemPart, Message, Part, message
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.param import ChatOptions
 from train_utils.template import SYSTEM
-from train_utils.trie import Rules
 
 NO_DOMAIN = "none"
 HELP = """/domain NAME  recommend from the catalogue NAME; none for plain talk; without NAME: list them

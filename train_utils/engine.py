@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from train_utils.admission import ConstraintError
 from train_utils.chat import Chat
 from train_utils.drafts import LIKELY_ENOUGH, Drafts
 from train_utils.picking import Choice, Pick, pick
 from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.title_search import search_titles
-from train_utils.trie import ConstraintError
 from train_utils.writing import Completion, Request, Writing
 
 _DRAFTED = 24  # drafted tokens that a row reads a pass at most

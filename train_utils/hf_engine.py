@@ -7,8 +7,8 @@ from torch import nn
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from train_utils.chat import Chat
+from train_utils.cursor import Cursor
 from train_utils.processor import CatalogLogitsProcessor
-from train_utils.trie import Cursor
 from train_utils.writing import Completion, Request
 
 
@@ -36,7 +36,8 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
         ValueError: a request for something that `generate` does not do: sampling, forced lists, titles by search.
     """
     for request in requests:
-        if request.sampling.temperature or request.force_items or request.best_titles or request.rules is None:
+        others = (request.sampling.temperature, request.force_items, request.best_titles, request.min_items)
+        if any(others) or request.rules is None:
             raise ValueError("the oracle decodes greedily under a catalogue; use the engine for anything else")
     width = max(len(request.prompt) for request in requests)
     padding = [width - len(request.prompt) for request in requests]

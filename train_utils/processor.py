@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor
 
+from train_utils.admission import ConstraintError, Rules
 from train_utils.chat import EOI, SOI
-from train_utils.trie import ConstraintError, Cursor, Rules, build_tree
+from train_utils.cursor import Cursor
+from train_utils.trie import build_tree
 
 
 class CatalogLogitsProcessor(LogitsProcessor):

@@ -9,8 +9,9 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from train_utils.admission import ConstraintError, Prior, Rules
 from train_utils.catalog import Catalog
-from train_utils.trie import ConstraintError, Prior, Rules, TitleTree
+from train_utils.trie import TitleTree
 
 _ORDER: dict[str, Callable[[object, object], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
@@ -289,4 +290,5 @@ def _require(holds: bool, what: str, got: object, wanted: str) -> None:
 
 def _shown(value: object) -> str:
     """The value on one line, shortened: a request may hold anything."""
-    return reprlib.repr(value)
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 120 else shown[:117] + "..."

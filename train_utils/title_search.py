@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from train_utils.admission import Rules
 from train_utils.chat import Chat, separator
+from train_utils.cursor import Cursor
 from train_utils.picking import Choice, log_probabilities
 from train_utils.ragged import RaggedCache, TokenTree, read, read_shared_beginning, use_ragged_attention
-from train_utils.trie import Cursor, Rules
 
 WIDTH = 16  # beginnings of titles that are read a pass and request
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from train_utils.admission import Prior, Rules
 from train_utils.baselines import Popularity
 from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message, message, separator, split_completion
@@ -21,7 +22,6 @@ from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
 from train_utils.title_search import open_items
-from train_utils.trie import Prior, Rules
 from train_utils.writing import Completion, Request
 
 SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"

@@ -7,9 +7,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from train_utils.admission import Rules
 from train_utils.chat import Chat, separator
+from train_utils.cursor import Cursor
 from train_utils.picking import GREEDY, Choice, Sampling
-from train_utils.trie import Cursor, Rules
 
 _EXPECTED = 128  # of a prior's best items, how many are guessed
 
@@ -23,6 +24,8 @@ class Request:
         rules: which items may be emitted; None means that no catalogue is in force, and no item can be opened.
         constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
+        min_items: where the model would end its turn with fewer items, the next item of a list is opened instead; with
+            the same `max_items` an answer that ends has exactly so many.
         force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
         idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
         best_titles: 0 spells titles token by token. Otherwise titles are found whole, by search: 1 takes the most
@@ -37,6 +40,7 @@ class Request:
     constrained: bool = True
     max_new_tokens: int = 512
     max_items: int = 0
+    min_items: int = 0
     force_items: bool = False
     idx: bool = False
     best_titles: int = 0
@@ -47,8 +51,13 @@ class Request:
 
 @dataclass
 class Completion:
-    """Token ids of an answer (end of turn left out), the leaves of its items, their log-probabilities among the
-    admissible items, and why it ended."""
+    """An answer.
+
+    Attributes:
+        ids: its tokens, end of turn left out. leaves: its items. scores: their log-probabilities among the admissible.
+        finish: why it ended. "end": the model ended its turn; "items": it has `max_items`; "exhausted": fewer items
+            than asked for are admissible, and all are listed; "length": the limit; "stopped": somebody stopped it.
+    """
 
     ids: list[int] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
@@ -125,9 +134,9 @@ class Writing:
 
     def _barred(self) -> tuple[int, ...]:
         """Tokens that free text may not hold here."""
-        if self.cursor is not None:
-            return self.cursor.barred()
-        return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
+        if self.cursor is None:
+            return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
+        return self.cursor.barred()
 
     def expected_text(self) -> int | None:
         """The next token of what usually stands before the next item, as long as the text has kept to it."""
@@ -151,6 +160,8 @@ class Writing:
         """
         self._decisions += 1
         if token == self.chat.end_of_turn and self.free:
+            if self._items < self.request.min_items and self.cursor is not None and not self.cursor.exhausted:
+                return self._write(self._separator()) + self._follow()
             self.finish = "end"
             return []
         return self._write([token]) + self._follow()
@@ -220,8 +231,10 @@ class Writing:
         self._items += 1
         self._between = []
         nothing_left = self.cursor is not None and self.cursor.exhausted
-        if self._items == self.request.max_items or (self.request.force_items and nothing_left):
+        if self._items == self.request.max_items:
             self.finish = "items"
+        elif nothing_left and (self.request.force_items or self._items < self.request.min_items):
+            self.finish = "exhausted"
         self._expected = [] if nothing_left else self._separator()
 
 
