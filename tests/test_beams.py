@@ -93,7 +93,7 @@ def test_beams_equal_those_of_generate(seed, num_beams, data):
         before = Cursor.behind(request.rules, request.prompt, chat.end_of_turn)
         for beam in beams:
             behind = Cursor.behind(request.rules, [*request.prompt, *beam.completion.ids], chat.end_of_turn)
-            assert beam.completion.leaves == list(behind.used[len(before.used):])
+            assert beam.completion.items == list(behind.items[len(before.items):])
 
 
 @pytest.mark.parametrize("reduce", ["sum", "max"])
@@ -114,7 +114,7 @@ def test_requests_with_and_without_a_catalogue_share_a_batch():
     for request, beams in zip(requests, found, strict=True):
         assert_equal(beams, generated(model, chat, request, 3, 2, 1.0))
     for beam in found[0] + found[2]:
-        assert not {chat.soi, chat.eoi} & set(beam.completion.ids) and beam.completion.leaves == []
+        assert not {chat.soi, chat.eoi} & set(beam.completion.ids) and beam.completion.items == []
 
 
 @settings(max_examples=15, deadline=None)
@@ -135,7 +135,7 @@ def test_one_beam_is_greedy_decoding(seed):
     requests = [Request(p, Rules(tree), max_new_tokens=25) for p in prompts(chat, 4, seed)]
     greedy = Engine(model, chat).generate(requests)
     found = [beam.completion for (beam,) in beam_search(model, chat, requests, 1)]
-    assert [(c.ids, c.leaves, c.finish) for c in found] == [(c.ids, c.leaves, c.finish) for c in greedy]
+    assert [(c.ids, c.items, c.finish) for c in found] == [(c.ids, c.items, c.finish) for c in greedy]
 
 
 def test_a_prompt_is_read_once_and_a_step_takes_one_pass():

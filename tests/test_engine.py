@@ -79,10 +79,10 @@ def test_engine_equals_plain_constrained_decoding(seed, distinct):
     found = engine.generate(requests)
     for request, completion in zip(requests, found, strict=True):
         expected = plain(model, chat, request)
-        assert (completion.ids, completion.leaves) == (expected.ids, expected.leaves)
+        assert (completion.ids, completion.items) == (expected.ids, expected.items)
         assert completion.finish == expected.finish
         items, _ = split_completion(completion.ids, chat.soi, chat.eoi)
-        closed = items[: len(completion.leaves)]
+        closed = items[: len(completion.items)]
         assert all(chat.title_ids.index(item) in np.flatnonzero(request.rules.admitted) for item in closed)
         assert not distinct or len({tuple(item) for item in closed}) == len(closed)
     print(f"items {engine.counters.items}, not in the catalogue {engine.counters.off_catalogue}")
@@ -144,19 +144,19 @@ def test_sampled_items_have_the_distribution_of_generate():
     rules = Rules(tree)
     n = 4000
     engine = Engine(model, chat)
-    ours = Counter(c.leaves[0] for c in engine.generate(
+    ours = Counter(c.items[0] for c in engine.generate(
         [Request(prompt, rules, max_items=1, sampling=Sampling(1.0), seed=seed) for seed in range(n)]))
     torch.manual_seed(0)
     ids = torch.tensor([prompt]).expand(n, -1)
     out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=GenerationConfig(
         do_sample=True, top_k=0, max_new_tokens=40, eos_token_id=chat.eoi, pad_token_id=chat.end_of_turn),
         logits_processor=[CatalogLogitsProcessor(rules, chat.end_of_turn)])
-    spelled = {tuple(tree.title(leaf)): leaf for leaf in range(tree.n_leaves)}
+    spelled = {(*ids, chat.eoi): item for item, ids in enumerate(chat.title_ids)}
     theirs = Counter(spelled[tuple(row[: row.index(chat.eoi) + 1])] for row in out[:, len(prompt):].tolist())
     # Both are samples of n: four standard deviations of the difference of two shares.
-    for leaf in range(tree.n_leaves):
-        share = (ours[leaf] + theirs[leaf]) / (2 * n)
-        assert abs(ours[leaf] - theirs[leaf]) / n <= 4 * (2 * share * (1 - share) / n) ** 0.5 + 1e-9
+    for item in range(tree.n_items):
+        share = (ours[item] + theirs[item]) / (2 * n)
+        assert abs(ours[item] - theirs[item]) / n <= 4 * (2 * share * (1 - share) / n) ** 0.5 + 1e-9
 
 
 @settings(max_examples=20, deadline=None)
@@ -182,7 +182,7 @@ def test_rows_may_join_and_leave_in_any_order(seed, data):
         if row is dropped:
             assert row.out.finish == "stopped" and row.out.ids == alone[i].ids[: len(row.out.ids)]
         else:
-            assert (row.out.ids, row.out.leaves, row.out.finish) == (alone[i].ids, alone[i].leaves, alone[i].finish)
+            assert (row.out.ids, row.out.items, row.out.finish) == (alone[i].ids, alone[i].items, alone[i].finish)
             assert row.out.scores == pytest.approx(alone[i].scores)
 
 
@@ -193,11 +193,11 @@ def test_a_heavy_prior_gives_its_own_ranking_and_no_weight_the_model_alone():
     (alone,) = Engine(model, chat).generate([request])
     (same,) = Engine(model, chat).generate([replace(request, rules=Rules(tree, prior=Prior(scores, 0.0)))])
     assert same == alone
-    ranking = tree.item_leaf[np.argsort(-scores)].tolist()
+    ranking = np.argsort(-scores).tolist()
     for reduce, best_titles in (("max", 0), ("sum", 1), ("sum", len(TITLES))):
         rules = Rules(tree, prior=Prior(scores, 1e6, reduce))
         (found,) = Engine(model, chat).generate([replace(request, rules=rules, best_titles=best_titles)])
-        assert found.leaves == ranking and found.leaves != alone.leaves
+        assert found.items == ranking and found.items != alone.items
 
 
 @torch.inference_mode()
@@ -227,8 +227,8 @@ def test_an_answer_that_the_prompt_began_is_gone_on_with():
         request = Request(prompt, rules, max_new_tokens=40)
         (found,) = Engine(model, chat).generate([request])
         expected = plain(model, chat, request)
-        assert (found.ids, found.leaves) == (expected.ids, expected.leaves)
-        assert n < 2 or 3 not in [rules.first_item(leaf) for leaf in found.leaves]
+        assert (found.ids, found.items) == (expected.ids, expected.items)
+        assert n < 2 or 3 not in found.items
 
 
 def test_a_broken_span_in_the_open_turn_raises_and_one_before_it_does_not_matter():
@@ -270,7 +270,7 @@ def test_forced_lists_hold_the_wanted_number_of_distinct_items_and_nothing_else(
     for idx in (False, True):
         requests = [Request(p, rules, max_items=4, force_items=True, idx=idx) for p in prompts(chat, 5)]
         for completion in engine.generate(requests):
-            assert completion.finish == "items" and len(set(completion.leaves)) == 4
+            assert completion.finish == "items" and len(set(completion.items)) == 4
             text = chat.tokenizer.decode(completion.ids)
             assert text.startswith("1. <SOI>" if idx else "<SOI>") and text.count("\n") == 3
 
@@ -280,7 +280,7 @@ def test_a_catalogue_smaller_than_the_list_gives_what_there_is():
     (completion,) = Engine(model, chat).generate(
         [Request(prompts(chat, 1)[0], Rules(tree), max_items=9, force_items=True)]
     )
-    assert sorted(completion.leaves) == [0, 1] and completion.finish == "exhausted"
+    assert sorted(completion.items) == [0, 1] and completion.finish == "exhausted"
 
 
 def test_an_answer_that_would_end_too_early_lists_as_many_items_as_are_asked_for():
@@ -291,10 +291,10 @@ def test_an_answer_that_would_end_too_early_lists_as_many_items_as_are_asked_for
     request = Request(prompts(chat, 1)[0], Rules(tree), min_items=4, idx=True)
     for max_items, finish in ((0, "end"), (4, "items")):
         (found,) = Engine(model, chat).generate([replace(request, max_items=max_items)])
-        assert (found.finish, len(set(found.leaves))) == (finish, 4)
+        assert (found.finish, len(set(found.items))) == (finish, 4)
         assert chat.tokenizer.decode(found.ids).count("\n") == 3
     (found,) = Engine(model, chat).generate([replace(request, rules=Rules(tree, allow=[1, 2]))])
-    assert (found.finish, len(found.leaves)) == ("exhausted", 2)
+    assert (found.finish, len(found.items)) == ("exhausted", 2)
     (found,) = Engine(model, chat).generate([replace(request, min_items=0)])
     assert (found.finish, found.ids) == ("end", [])
 
@@ -314,7 +314,7 @@ def test_stream_gives_the_text_and_the_items_of_generate():
         (whole,) = Engine(model, chat).generate([request])
         events = list(Engine(model, chat).stream(request))
         items = [e for e in events if isinstance(e, ItemEvent)]
-        assert [int(tree.item_leaf[e.item]) for e in items] == whole.leaves
+        assert [e.item for e in items] == whole.items
         assert [e.rank for e in items] == list(range(1, len(items) + 1))
         _, texts = split_completion(whole.ids, chat.soi, chat.eoi)
         spoken = "".join(e.text for e in events if isinstance(e, TextDelta))

@@ -21,26 +21,26 @@ titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9),
 
 @torch.inference_mode()
 def score_every_title(model, chat, tree, prompt, rules, idx):
-    """(log-probability, leaf) of each admissible title, best first: one plain forward pass a title."""
+    """(log-probability, item) of each admissible title, best first: one plain forward pass a title."""
     return score_titles_behind(model, chat, tree, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
 
 
-def score_titles_behind(model, chat, tree, opening, rules, used=()):
+def score_titles_behind(model, chat, tree, opening, rules, listed=()):
     scored = []
     for leaf in range(tree.n_leaves):
         items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i]]
-        if not items or leaf in used:
+        if not items or items[0] in listed:
             continue
         title = chat.title_ids[items[0]]
         logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1:]
-        cursor, total = Cursor(rules, used=used), 0.0
+        cursor, total = Cursor(rules, listed), 0.0
         cursor.advance(chat.soi)
         for token, row in zip([*title, chat.eoi], logits, strict=True):
             allowed, prior = cursor.allowed().tolist(), cursor.prior()
             total += float(row[allowed].log_softmax(0)[allowed.index(token)])
             total += 0.0 if prior is None else float(prior[0][allowed.index(token)])
             cursor.advance(token)
-        scored.append((total, leaf))
+        scored.append((total, items[0]))
     return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
 
@@ -61,20 +61,20 @@ def test_the_search_equals_scoring_every_title(titles, seed, data):
         expected = score_every_title(model, chat, tree, prompt, rule, idx)
         assert len(ranked) == min(k, len(expected))
         torch.testing.assert_close([r.log_probability for r in ranked], [p for p, _ in expected[:k]])
-        scores = dict((leaf, p) for p, leaf in expected)
+        scores = dict((item, p) for p, item in expected)
         for place, one in enumerate(ranked):
             # The same title, or one that is equally likely.
-            assert one.leaf == expected[place][1] or scores[one.leaf] == pytest.approx(expected[place][0], abs=1e-9)
-        assert len({r.leaf for r in ranked}) == len(ranked)
+            assert one.item == expected[place][1] or scores[one.item] == pytest.approx(expected[place][0], abs=1e-9)
+        assert len({r.item for r in ranked}) == len(ranked)
 
 
 @torch.inference_mode()
 def write_slowly(model, chat, tree, request):
     """One token at a time in free text; where an item opens all titles are scored."""
-    ids, used, ranking, between = [], [], [], []
+    ids, listed, ranking, between = [], [], [], []
     while len(ids) < request.max_new_tokens:
         logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1]
-        logits[list(Cursor(request.rules, used=used).barred())] = -torch.inf
+        logits[list(Cursor(request.rules, listed).barred())] = -torch.inf
         token = int(logits.argmax())
         if token == chat.end_of_turn:
             break
@@ -83,10 +83,10 @@ def write_slowly(model, chat, tree, request):
             between.append(token)
             continue
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            scored = score_titles_behind(model, chat, tree, [*request.prompt, *ids], request.rules, used)
-            ranking = [leaf for _, leaf in scored[: request.best_titles]]
-        used.append(ranking.pop(0))
-        ids += [*chat.title_ids[request.rules.first_item(used[-1])], chat.eoi]
+            scored = score_titles_behind(model, chat, tree, [*request.prompt, *ids], request.rules, listed)
+            ranking = [item for _, item in scored[: request.best_titles]]
+        listed.append(ranking.pop(0))
+        ids += [*chat.title_ids[listed[-1]], chat.eoi]
         between = []
     return ids[: request.max_new_tokens]
 
@@ -127,7 +127,7 @@ def test_a_request_does_not_depend_on_the_others():
     rules = [Rules(tree), Rules(tree, deny=[0, 1]), Rules(tree, allow=[2])]
     together = open_items(model, chat, prompts).most_probable(rules, 3)
     alone = [open_items(model, chat, [p]).most_probable([r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
-    assert [[r.leaf for r in row] for row in together] == [[r.leaf for r in row] for row in alone]
+    assert [[r.item for r in row] for row in together] == [[r.item for r in row] for row in alone]
     assert [len(row) for row in together] == [3, 3, 1]
 
 

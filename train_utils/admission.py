@@ -190,8 +190,8 @@ class Rules:
 
     # -- caps ----------------------------------------------------------------------------------------------------
 
-    def full_groups(self, leaves: Iterable[int]) -> frozenset[int]:
-        """The groups whose cap the items of `leaves` use up."""
+    def full_groups(self, listed: Iterable[int]) -> frozenset[int]:
+        """The groups whose cap the listed items use up."""
         if not self._caps:
             return self.start_full
         if self._groups is None:
@@ -199,7 +199,7 @@ class Rules:
             for group, (items, _) in enumerate(self._caps):
                 for item in items.tolist():
                     self._groups.setdefault(item, []).append(group)
-        held = Counter(group for leaf in leaves for group in self._groups.get(self.first_item(leaf), ()))
+        held = Counter(group for item in listed for group in self._groups.get(item, ()))
         return self.start_full | {group for group, n in held.items() if n >= self._caps[group][1]}
 
     def capped(self, full: frozenset[int]) -> "Rules | None":

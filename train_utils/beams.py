@@ -33,7 +33,7 @@ class _NoCatalogue:
 
     control: tuple[int, int]
     free = True
-    used = ()
+    items = ()
 
     def barred(self) -> tuple[int, int]:
         return self.control
@@ -78,7 +78,7 @@ class _Search:
         rules, chat = self.request.rules, self.chat
         cursor = _NoCatalogue((chat.soi, chat.eoi)) if rules is None else (
             Cursor.behind(rules, self.request.prompt, chat.end_of_turn))
-        self._used_before = len(cursor.used)
+        self._listed_before = len(cursor.items)
         self.open.append(_Open((), 0.0, cursor))
 
     def take(self, best: Sequence[_Continuation]) -> list[int]:
@@ -117,7 +117,7 @@ class _Search:
         beam, finish = self.open[one.beam], "end"
         if one.token != self.chat.end_of_turn:
             beam, finish = self._extended(one), "length"
-        return Completion(list(beam.ids), list(beam.cursor.used[self._used_before:]), finish=finish)
+        return Completion(list(beam.ids), list(beam.cursor.items[self._listed_before:]), finish=finish)
 
 
 @torch.inference_mode()

@@ -18,22 +18,22 @@ def last_turn(ids: Sequence[int], end_of_turn: int) -> int:
 
 
 class Cursor:
-    """State of one row: free text or a place inside a title, and the leaves emitted in this turn (DESIGN section 4).
+    """State of one row: free text or a place inside a title, and the items listed in this turn (DESIGN section 4).
 
     Copies are cheap: what changes with an item is replaced, never changed in place.
     """
 
-    __slots__ = ("rules", "used", "_own_rules", "_closed", "_target", "_depth")
+    __slots__ = ("rules", "items", "_own_rules", "_closed", "_target", "_depth")
 
-    def __init__(self, rules: Rules, used: Iterable[int] = ()):
+    def __init__(self, rules: Rules, items: Iterable[int] = ()):
         self.rules = rules
-        self.used: tuple[int, ...] = ()
+        self.items: tuple[int, ...] = ()
         self._target, self._depth = rules.tree.top, FREE
         self._own_rules, self._closed = rules, rules.closed
         if rules.start_full:
             self._apply_caps()
-        for leaf in used:
-            self._use(leaf)
+        for item in items:
+            self._list(item)
 
     @classmethod
     def behind(cls, rules: Rules, ids: Sequence[int], end_of_turn: int) -> "Cursor":
@@ -109,9 +109,9 @@ class Cursor:
         _, edges = self._own_rules.open_edges(self._target, self._closed)
         return self._own_rules.shares(self._target, self._closed, edges)
 
-    def offers(self, leaf: int) -> bool:
-        """Whether the title of a leaf can still be written from this place of an open item."""
-        lo, hi = self.leaves
+    def offers(self, item: int) -> bool:
+        """Whether the title of an item can still be written from this place of an open item."""
+        leaf, (lo, hi) = int(self.rules.tree.item_leaf[item]), self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
     @property
@@ -123,10 +123,10 @@ class Cursor:
         """Whether a token may follow at a branch."""
         return self._edge(token) is not None
 
-    def token_towards(self, leaf: int) -> int:
-        """The next token on the way to a leaf below this place of an open item."""
+    def token_towards(self, item: int) -> int:
+        """The next token on the way to an item below this place."""
         tree = self.rules.tree
-        return int(tree.tokens[int(tree.title_start[leaf]) + self._depth])
+        return int(tree.tokens[int(tree.title_start[tree.item_leaf[item]]) + self._depth])
 
     def barred(self) -> tuple[int, ...]:
         """Token ids that free text may not hold: the closing token, and the opening one when nothing is left."""
@@ -134,7 +134,7 @@ class Cursor:
         return (tree.eoi, tree.soi) if self.exhausted else (tree.eoi,)
 
     def advance(self, token: int) -> int | None:
-        """Moves over `token`; returns the leaf that it completes, or None.
+        """Moves over `token`; returns the item that it completes, the first admissible one of its title, or None.
 
         Raises:
             ConstraintError: the token is not allowed here.
@@ -155,10 +155,10 @@ class Cursor:
         self._depth += 1
         if token != tree.eoi:
             return None
-        leaf = ~self._target
         self._depth = FREE
-        self._use(leaf)
-        return leaf
+        item = self._own_rules.first_item(~self._target)
+        self._list(item)
+        return item
 
     def _edge(self, token: int) -> int | None:
         """The edge of the present branch under `token`, if an admissible item is left below it."""
@@ -169,22 +169,22 @@ class Cursor:
             return None
         return edge if self._own_rules.is_open(edge, self._target, self._closed) else None
 
-    def _use(self, leaf: int) -> None:
-        self.used = (*self.used, leaf)
+    def _list(self, item: int) -> None:
+        self.items = (*self.items, item)
         if self.rules.distinct and self._own_rules is not None:
-            self._closed = self._own_rules.close(self._closed, leaf)
+            self._closed = self._own_rules.close(self._closed, int(self.rules.tree.item_leaf[item]))
         self._apply_caps()
 
     def _apply_caps(self) -> None:
         """Takes the rules without the groups that are full, once one more of them is."""
-        full = self.rules.full_groups(self.used)
+        full = self.rules.full_groups(self.items)
         rules = self.rules.capped(full) if full else self.rules
         if rules is self._own_rules:
             return
         self._own_rules = rules
         if rules is not None:
             self._closed = rules.closed
-            for leaf in self.used if rules.distinct else ():
+            for leaf in self.rules.tree.item_leaf[list(self.items)].tolist() if rules.distinct else ():
                 self._closed = rules.close(self._closed, leaf)
 
     def forced_run(self) -> list[int]:

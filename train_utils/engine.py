@@ -141,15 +141,14 @@ class _Row:
         self.pending += tokens
         self.out.finish = self.state.finish
         self.counters.tokens += len(tokens)
-        for leaf, score, ids in self.state.take_items():
-            self._check(leaf, ids)
-            self.out.leaves.append(leaf)
+        for item, score, ids in self.state.take_items():
+            self._check(item, ids)
+            self.out.items.append(item)
             self.out.scores.append(self._score if score is None else score)
             self._score = 0.0
 
-    def _check(self, leaf: int, ids: Sequence[int]) -> None:
+    def _check(self, item: int, ids: Sequence[int]) -> None:
         """Compares what was written with the catalogue itself, not with the tree that led to it."""
-        item = self.request.rules.first_item(leaf)
         self.counters.items += 1
         if list(ids) != self.chat.item_ids(item):
             self.counters.off_catalogue += 1
@@ -227,7 +226,7 @@ class Running:
                               [row.state.cursor for row in asking], torch.stack([row.opened for row in asking]),
                               [row.request.best_titles for row in asking])
         for row, ranked in zip(asking, found, strict=True):
-            row.take_titles([(title.leaf, title.log_probability) for title in ranked])
+            row.take_titles([(title.item, title.log_probability) for title in ranked])
 
 
 def _drop_finished(rows: list[_Row], cache: RaggedCache) -> None:
@@ -275,7 +274,7 @@ class Engine:
                     continue
                 if token == self.chat.eoi and request.rules is not None:
                     yield from self._flush(text, last=True)
-                    yield ItemEvent(request.rules.first_item(row.out.leaves[rank]), rank + 1, row.out.scores[rank])
+                    yield ItemEvent(row.out.items[rank], rank + 1, row.out.scores[rank])
                     rank += 1
                 elif token != self.chat.eoi:
                     text.append(token)

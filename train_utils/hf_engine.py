@@ -64,11 +64,11 @@ def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
         if token == chat.end_of_turn and cursor.free:
             found.finish = "end"
             break
-        leaf = cursor.advance(token)
+        item = cursor.advance(token)
         found.ids.append(token)
-        if leaf is not None:
-            found.leaves.append(leaf)
-            found.finish = "items" if len(found.leaves) == request.max_items else ""
+        if item is not None:
+            found.items.append(item)
+            found.finish = "items" if len(found.items) == request.max_items else ""
         if not found.finish and len(found.ids) >= request.max_new_tokens:
             found.finish = "length"
         if found.finish:

@@ -24,9 +24,9 @@ WIDTH = 16  # beginnings of titles that are read a pass and request
 
 @dataclass(frozen=True)
 class Ranked:
-    """A title of the catalogue and its log-probability among the admissible ones, what a prior adds included."""
+    """An item and the log-probability of its title among the admissible ones, what a prior adds included."""
 
-    leaf: int
+    item: int
     log_probability: float
 
 
@@ -51,7 +51,7 @@ class _Search:
     """One request: its best finished titles, best first, and the beginnings that may still become one of them."""
 
     k: int
-    finished: list[tuple[float, int]] = field(default_factory=list)  # (-log-probability, leaf), ascending
+    finished: list[tuple[float, int]] = field(default_factory=list)  # (-log-probability, item), ascending
     open: list[_Beginning] = field(default_factory=list)
     tree: TokenTree = field(default_factory=TokenTree)
 
@@ -71,16 +71,16 @@ class _Search:
             if not self.may_count(bounds[at]):
                 break
             cursor = behind.cursor.copy()
-            leaf, run = cursor.advance(int(tokens[at])), []
-            if leaf is None:
+            item, run = cursor.advance(int(tokens[at])), []
+            if item is None:
                 run = cursor.forced_run()
                 for token in run:
-                    leaf = cursor.advance(token)
+                    item = cursor.advance(token)
             score = float(scores[at])
-            if leaf is None:
+            if item is None:
                 self.open.append(_Beginning(score, float(bounds[at]), (int(tokens[at]), *run), place, cursor))
             elif self.may_count(score):
-                insort(self.finished, (-score, leaf))
+                insort(self.finished, (-score, item))
                 del self.finished[self.k:]
 
     def next_beginnings(self) -> list[tuple[_Beginning, int]]:
@@ -116,7 +116,7 @@ def search_titles(model: nn.Module, cache: RaggedCache, lengths: Sequence[int], 
         found = _added(read(model, cache, blocks, lengths, kept, trees), [one.cursor for _, one, _ in expanded])
         for (row, beginning, place), added in zip(expanded, found, strict=True):
             searches[row].expand(beginning, place, added)
-    return [[Ranked(leaf, -cost) for cost, leaf in search.finished] for search in searches.values()]
+    return [[Ranked(item, -cost) for cost, item in search.finished] for search in searches.values()]
 
 
 def _added(logits: torch.Tensor, cursors: Sequence[Cursor]) -> list[np.ndarray]:
@@ -137,7 +137,7 @@ class Opening:
 
     @torch.inference_mode()
     def most_probable(self, rules: Sequence[Rules], k: int) -> list[list[Ranked]]:
-        """The k most probable titles for each prompt, best first; equal ones in the order of their leaves.
+        """The k most probable titles for each prompt, best first; equal ones in the order of the catalogue.
 
         Args:
             rules: which items count, one entry a prompt.

@@ -139,7 +139,7 @@ class ModelUnderTest:
     def answer(self, request: Request, completion: Completion) -> Answer:
         text = self.chat.tokenizer.decode(completion.ids)
         if request.rules is not None:
-            found: list[int | None] = [request.rules.first_item(leaf) for leaf in completion.leaves]
+            found: list[int | None] = list(completion.items)
         else:
             items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
             found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
@@ -162,8 +162,7 @@ class ModelUnderTest:
                     prompts = [request.prompt for request in requests]
                     opening = open_items(self.engine.model, self.chat, prompts, self.options.idx)
                 ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
-                completions = [self._listed(request, [title.leaf for title in titles])
-                               for request, titles in zip(requests, ranked, strict=True)]
+                completions = [self._listed([title.item for title in titles]) for titles in ranked]
             elif self.options.engine == "hf":
                 completions = generate_plainly(self.engine.model, self.chat, requests)
             else:
@@ -193,13 +192,12 @@ class ModelUnderTest:
             case _:
                 return [None] * len(users)
 
-    def _listed(self, request: Request, leaves: Sequence[int]) -> Completion:
-        """A list of titles, written as the model writes it."""
+    def _listed(self, items: Sequence[int]) -> Completion:
+        """A list of items, written as the model writes it."""
         ids: list[int] = []
-        for rank, leaf in enumerate(leaves, 1):
-            ids += [*self.chat.encode(separator(rank, self.options.idx)),
-                    *self.chat.item_ids(request.rules.first_item(leaf))]
-        return Completion(ids, list(leaves), finish="items")
+        for rank, item in enumerate(items, 1):
+            ids += [*self.chat.encode(separator(rank, self.options.idx)), *self.chat.item_ids(item)]
+        return Completion(ids, list(items), finish="items")
 
 
 def _check_task(options: EvalOptions) -> None:

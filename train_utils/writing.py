@@ -54,13 +54,14 @@ class Completion:
     """An answer.
 
     Attributes:
-        ids: its tokens, end of turn left out. leaves: its items. scores: their log-probabilities among the admissible.
+        ids: its tokens, end of turn left out.
+        items: item indices, in order. scores: their log-probabilities among the admissible items.
         finish: why it ended. "end": the model ended its turn; "items": it has `max_items`; "exhausted": fewer items
             than asked for are admissible, and all are listed; "length": the limit; "stopped": somebody stopped it.
     """
 
     ids: list[int] = field(default_factory=list)
-    leaves: list[int] = field(default_factory=list)
+    items: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     finish: str = ""
 
@@ -70,7 +71,7 @@ class Writing:
 
     Attributes:
         cursor: place in the tree; None without a catalogue. finish: why the answer ended, "" while it goes on.
-        ranking: (leaf, log-probability) of titles found for the next items of a list, best first.
+        ranking: (item, log-probability) of titles found for the next items of a list, best first.
     """
 
     __slots__ = ("request", "chat", "cursor", "finish", "ranking", "_items", "_count", "_decisions", "_numbered",
@@ -93,7 +94,7 @@ class Writing:
             self._title = prompt[len(prompt) - 1 - prompt[::-1].index(chat.soi):]
         self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
         self._expected = self._separator()  # what will probably stand before the next item
-        self._likely = _likely_leaves(request) if self.cursor is not None else []
+        self._likely = _likely_items(request) if self.cursor is not None else []
 
     def copy(self) -> "Writing":
         other = object.__new__(Writing)
@@ -111,7 +112,7 @@ class Writing:
         return self.cursor is None or self.cursor.free
 
     def take_items(self) -> list[tuple[int, float | None, list[int]]]:
-        """Items written since the last call: leaf, log-probability where a search found it, and the ids as written."""
+        """Items written since the last call: index, log-probability where a search found it, and the ids as written."""
         done, self._done = self._done, []
         return done
 
@@ -144,8 +145,8 @@ class Writing:
 
     def expected_title(self) -> int | None:
         """The next token on the way to the best item of the request's ranking that is left below this place."""
-        leaf = next(filter(self.cursor.offers, self._likely), None)
-        return None if leaf is None else self.cursor.token_towards(leaf)
+        item = next(filter(self.cursor.offers, self._likely), None)
+        return None if item is None else self.cursor.token_towards(item)
 
     @property
     def searches(self) -> bool:
@@ -186,7 +187,7 @@ class Writing:
         return self.cursor.forced_run()
 
     def _ranked_title(self) -> list[int]:
-        return self.cursor.rules.tree.title(self.ranking[0][0])
+        return self.chat.item_ids(self.ranking[0][0])[1:]
 
     def _keeps_listing(self) -> bool:
         """Whether the open item goes on with the list of the one before: no word stands between them."""
@@ -199,13 +200,13 @@ class Writing:
     def _write(self, tokens: Sequence[int]) -> list[int]:
         for at, token in enumerate(tokens, 1):
             self._count += 1
-            leaf = self.cursor.advance(token) if self.cursor is not None else None
+            item = self.cursor.advance(token) if self.cursor is not None else None
             self._note(token)
-            if leaf is not None:
+            if item is not None:
                 score = None
-                if self.ranking and self.ranking[0][0] == leaf:
+                if self.ranking and self.ranking[0][0] == item:
                     score, self.ranking = self.ranking[0][1], self.ranking[1:]
-                self._done.append((leaf, score, self._title))
+                self._done.append((item, score, self._title))
             if token == self.chat.eoi:
                 self._after_item()
             if not self.finish and self._count >= self.request.max_new_tokens:
@@ -238,8 +239,8 @@ class Writing:
         self._expected = [] if nothing_left else self._separator()
 
 
-def _likely_leaves(request: Request) -> list[int]:
-    """Leaves in the order in which they are guessed: the request's own, else the best of its prior."""
-    rules = request.rules
-    expected = request.expected if len(request.expected) or rules.prior is None else rules.prior.best(_EXPECTED)
-    return rules.tree.item_leaf[list(expected)].tolist()
+def _likely_items(request: Request) -> list[int]:
+    """Items in the order in which they are guessed: the request's own, else the best of its prior."""
+    if len(request.expected) or request.rules.prior is None:
+        return list(request.expected)
+    return request.rules.prior.best(_EXPECTED)
