@@ -23,12 +23,13 @@ class Cursor:
     Copies are cheap: what changes with an item is replaced, never changed in place.
     """
 
-    __slots__ = ("rules", "items", "_own_rules", "_closed", "_target", "_depth")
+    __slots__ = ("rules", "items", "_own_rules", "_closed", "_target", "_depth", "_start", "_until")
 
     def __init__(self, rules: Rules, items: Iterable[int] = ()):
         self.rules = rules
         self.items: tuple[int, ...] = ()
-        self._target, self._depth = rules.tree.top, FREE
+        self._depth = FREE
+        self._head_for(rules.tree.top)
         self._own_rules, self._closed = rules, rules.closed
         if rules.start_full:
             self._apply_caps()
@@ -73,12 +74,21 @@ class Cursor:
         """The leaves [lo, hi) below the place in the title; some of them may be shut."""
         return self.rules.tree.below(self._target)
 
+    def _head_for(self, target: int) -> None:
+        """Sets the next branch, or `~leaf`; until there the way is that of the first title below it."""
+        tree = self.rules.tree
+        self._target = target
+        if target >= 0:
+            self._start, self._until = int(tree.title_start[tree.branch_lo[target]]), int(tree.branch_depth[target])
+        else:
+            # No choice is left; nor is a depth below FREE ever reached.
+            self._start, self._until = int(tree.title_start[~target]), -2
+
     def _at_branch(self) -> bool:
-        return self._target >= 0 and self._depth == self.rules.tree.branch_depth[self._target]
+        return self._depth == self._until
 
     def _next_token(self) -> int:
-        tree, target = self.rules.tree, self._target
-        return int(tree.tokens[int(tree.title_start[tree.branch_lo[target] if target >= 0 else ~target]) + self._depth])
+        return int(self.rules.tree.tokens[self._start + self._depth])
 
     def allowed(self) -> np.ndarray | None:
         """Token ids that lead to an admissible item, ascending (int64 [n]); None in free text."""
@@ -144,12 +154,13 @@ class Cursor:
             if token in (tree.eoi, tree.soi):
                 if token in self.barred():
                     raise ConstraintError(f"control token {token} is barred in this place of the text")
-                self._target, self._depth = tree.top, 0
+                self._depth = 0
+                self._head_for(tree.top)
             return None
         if self._at_branch():
             if (edge := self._edge(token)) is None:
                 raise ConstraintError(f"token {token} leads to no admissible item")
-            self._target = int(tree.edge_target[edge])
+            self._head_for(int(tree.edge_target[edge]))
         elif token != self._next_token():
             raise ConstraintError(f"token {token} is not on the way to any title of the catalogue")
         self._depth += 1

@@ -14,6 +14,8 @@ from train_utils.chat import EOI, SOI
 from train_utils.cursor import Cursor
 from train_utils.trie import build_tree
 
+_WIDE = 1024  # tokens from which a branch is masked by itself
+
 
 class CatalogLogitsProcessor(LogitsProcessor):
     """Constrains items to a catalogue in greedy search, sampling and beam search.
@@ -146,26 +148,41 @@ def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
 
 
 def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
-    """As `mask_scores`: without a kernel's start for every row, and without the long index of wide branches."""
+    """As `mask_scores`: without a kernel's start for every row, and without a long index for wide branches."""
     rows = scores.numpy()
-    kept = []
+    kept: list[tuple[object, np.ndarray, np.ndarray]] = []  # rows, tokens and the scores to put back
+    shut: list[tuple[int, list[int]]] = []
+    narrow: list[tuple[int, np.ndarray]] = []
     for row, cursor in enumerate(cursors):
         if cursor.free:
             rows[row, list(cursor.barred())] = -np.inf
             continue
         prior = cursor.prior()
-        tokens, shut = cursor.mask() if prior is None else (cursor.allowed(), [])
-        values = rows[row, tokens]
-        kept.append((row, tokens, values if prior is None else values + prior[0], shut))
-    if len(kept) == len(rows):
+        if prior is not None:
+            tokens = cursor.allowed()
+            kept.append((row, tokens, rows[row, tokens] + prior[0]))
+            continue
+        tokens, taken_off = cursor.mask()
+        if taken_off:
+            shut.append((row, taken_off))
+        if len(tokens) > _WIDE:
+            kept.append((row, tokens, rows[row, tokens]))
+        else:
+            narrow.append((row, tokens))
+    if narrow:
+        at = np.repeat([row for row, _ in narrow], [len(tokens) for _, tokens in narrow])
+        tokens = np.concatenate([tokens for _, tokens in narrow])
+        kept.append((at, tokens, rows[at, tokens]))
+    inside = [row for row, cursor in enumerate(cursors) if not cursor.free]
+    if len(inside) == len(rows):
         scores.fill_(-torch.inf)
     else:
-        for row, *_ in kept:
+        for row in inside:
             rows[row].fill(-np.inf)
-    for row, tokens, values, shut in kept:
-        rows[row, tokens] = values
-        if shut:
-            rows[row, shut] = -np.inf
+    for at, tokens, values in kept:
+        rows[at, tokens] = values
+    for row, taken_off in shut:
+        rows[row, taken_off] = -np.inf
 
 
 class Trie_link:  # noqa: N801 - the published name
