@@ -87,7 +87,10 @@ class Cursor:
     def _at_branch(self) -> bool:
         return self._depth == self._until
 
-    def _next_token(self) -> int:
+    def forced_token(self) -> int | None:
+        """The only token that may follow, where the tree as it was built leaves no choice; else None."""
+        if self._depth == FREE or self._depth == self._until:
+            return None
         return int(self.rules.tree.tokens[self._start + self._depth])
 
     def allowed(self) -> np.ndarray | None:
@@ -95,16 +98,14 @@ class Cursor:
         if self._depth == FREE:
             return None
         if not self._at_branch():
-            return np.array([self._next_token()])
+            return np.array([self.forced_token()])
         tokens, _ = self._own_rules.open_edges(self._target, self._closed)
         if not len(tokens):
             raise ConstraintError(f"no admissible item is left below branch {self._target} of the tree")
         return tokens
 
     def mask(self) -> tuple[np.ndarray, list[int]]:
-        """`allowed()` as (tokens, tokens to take off again): of a wide branch nothing is copied."""
-        if not self._at_branch() or self._own_rules is None:
-            return self.allowed(), []
+        """`allowed()` at a branch, as (tokens, tokens to take off again): of a wide one nothing is copied."""
         tokens, _ = self._own_rules.edges(self._target)
         shut = self._closed.edges.get(self._target, ())
         if len(shut) == len(tokens):
@@ -161,7 +162,7 @@ class Cursor:
             if (edge := self._edge(token)) is None:
                 raise ConstraintError(f"token {token} leads to no admissible item")
             self._head_for(int(tree.edge_target[edge]))
-        elif token != self._next_token():
+        elif token != self.forced_token():
             raise ConstraintError(f"token {token} is not on the way to any title of the catalogue")
         self._depth += 1
         if token != tree.eoi:

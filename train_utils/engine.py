@@ -7,7 +7,7 @@ where plain decoding would have written the same. The output is that of one-toke
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -59,6 +59,13 @@ class Counters:
     drafted: int = 0
     accepted: int = 0
     off_catalogue: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(self, **more: int) -> None:
+        """Adds to counters by name; several threads may decode with one engine."""
+        with self._lock:
+            for name, n in more.items():
+                setattr(self, name, getattr(self, name) + n)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class _Row:
         """Writes what a pass decided. picks: one a place, None where a title is searched for; logits: [places, V]."""
         self.length += len(self.pending)
         self.pending = []
-        self.counters.drafted += len(guesses)
+        self.counters.count(drafted=len(guesses))
         for at, found in enumerate(picks):
             if found is None:
                 self.opened = logits[at]
@@ -128,7 +135,7 @@ class _Row:
             # The model has read these tokens already: they are written, but not pending.
             self.pending = []
             self.length += len(written)
-            self.counters.accepted += 1
+            self.counters.count(accepted=1)
 
     def take_titles(self, ranked: Sequence[tuple[int, float]]) -> None:
         """Writes the first of the titles that a search found into the open item, and keeps the others for the next."""
@@ -140,7 +147,7 @@ class _Row:
         self.out.ids += tokens
         self.pending += tokens
         self.out.finish = self.state.finish
-        self.counters.tokens += len(tokens)
+        self.counters.count(tokens=len(tokens))
         for item, score, ids in self.state.take_items():
             self._check(item, ids)
             self.out.items.append(item)
@@ -149,9 +156,9 @@ class _Row:
 
     def _check(self, item: int, ids: Sequence[int]) -> None:
         """Compares what was written with the catalogue itself, not with the tree that led to it."""
-        self.counters.items += 1
+        self.counters.count(items=1)
         if list(ids) != self.chat.item_ids(item):
-            self.counters.off_catalogue += 1
+            self.counters.count(off_catalogue=1)
             raise ConstraintError(f"item {item} was written as {list(ids)}, which is not how the catalogue spells it")
 
 
@@ -199,9 +206,7 @@ class Running:
         plans = [row.plan() for row in rows]
         logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
                       [plan.places for plan in plans])
-        self.engine.counters.passes += 1
-        self.engine.counters.row_passes += len(rows)
-        self.engine.counters.tokens_read += sum(len(plan.block) for plan in plans)
+        self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.block) for plan in plans))
         choices = [choice for plan in plans for choice in plan.choices]
         asked = [i for i, choice in enumerate(choices) if choice is not None]
         picks: list[Pick | None] = [None] * len(choices)

@@ -14,8 +14,6 @@ from train_utils.chat import EOI, SOI
 from train_utils.cursor import Cursor
 from train_utils.trie import build_tree
 
-_WIDE = 1024  # tokens from which a branch is masked by itself
-
 
 class CatalogLogitsProcessor(LogitsProcessor):
     """Constrains items to a catalogue in greedy search, sampling and beam search.
@@ -150,37 +148,35 @@ def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
 def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
     """As `mask_scores`: without a kernel's start for every row, and without a long index for wide branches."""
     rows = scores.numpy()
-    kept: list[tuple[object, np.ndarray, np.ndarray]] = []  # rows, tokens and the scores to put back
+    kept: list[tuple[object, object, np.ndarray]] = []  # rows, tokens and the scores to put back
     shut: list[tuple[int, list[int]]] = []
-    narrow: list[tuple[int, np.ndarray]] = []
+    at: list[int] = []
+    tokens: list[int] = []
+    inside: list[int] = []
     for row, cursor in enumerate(cursors):
         if cursor.free:
             rows[row, list(cursor.barred())] = -np.inf
             continue
-        prior = cursor.prior()
-        if prior is not None:
-            tokens = cursor.allowed()
-            kept.append((row, tokens, rows[row, tokens] + prior[0]))
-            continue
-        tokens, taken_off = cursor.mask()
-        if taken_off:
-            shut.append((row, taken_off))
-        if len(tokens) > _WIDE:
-            kept.append((row, tokens, rows[row, tokens]))
+        inside.append(row)
+        if (forced := cursor.forced_token()) is not None:
+            at.append(row)
+            tokens.append(forced)
+        elif (prior := cursor.prior()) is not None:
+            allowed = cursor.allowed()
+            kept.append((row, allowed, rows[row, allowed] + prior[0]))
         else:
-            narrow.append((row, tokens))
-    if narrow:
-        at = np.repeat([row for row, _ in narrow], [len(tokens) for _, tokens in narrow])
-        tokens = np.concatenate([tokens for _, tokens in narrow])
-        kept.append((at, tokens, rows[at, tokens]))
-    inside = [row for row, cursor in enumerate(cursors) if not cursor.free]
+            allowed, taken_off = cursor.mask()
+            kept.append((row, allowed, rows[row, allowed]))
+            if taken_off:
+                shut.append((row, taken_off))
+    kept.append((at, tokens, rows[at, tokens]))
     if len(inside) == len(rows):
         scores.fill_(-torch.inf)
     else:
         for row in inside:
             rows[row].fill(-np.inf)
-    for at, tokens, values in kept:
-        rows[at, tokens] = values
+    for where, which, values in kept:
+        rows[where, which] = values
     for row, taken_off in shut:
         rows[row, taken_off] = -np.inf
 
