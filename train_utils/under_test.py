@@ -124,9 +124,9 @@ class ModelUnderTest:
             hidden = row.hidden(options.hide_seen)
             rules = Rules(self.chat.tree, deny=hidden, distinct=options.CBS_type == 2, prior=prior)
         return Request(
-            self.prompt(row), rules, options.use_CBS, options.gen_max_length,
+            self.prompt(row), rules, constrained=options.use_CBS, max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
-            options.topk + (not options.force_items), options.force_items, options.idx,
+            max_items=options.topk + (not options.force_items), force_items=options.force_items, idx=options.idx,
             best_titles=int(options.decoding == "best"),
         )
 

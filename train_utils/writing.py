@@ -5,7 +5,7 @@ No tensor and no model: copies of the state run ahead of the model to draft what
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from train_utils.admission import Rules
 from train_utils.chat import Chat, separator
@@ -37,6 +37,7 @@ class Request:
 
     prompt: Sequence[int]
     rules: Rules | None = None
+    _: KW_ONLY
     constrained: bool = True
     max_new_tokens: int = 512
     max_items: int = 0
