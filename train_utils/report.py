@@ -32,11 +32,11 @@ _INK, _GREY = "#1f2933", "#66727f"
 
 
 def markdown_table(rows: Sequence[Row], highlight: str = HIGHLIGHT) -> str:
-    """GitHub table of the rows in the order given; the highlighted model's line is bold."""
+    """GitHub table of the rows in the order given; lines of models whose name starts with `highlight` are bold."""
     lines = ["| " + " | ".join(HEADINGS.values()) + " |", "|:--" + "|--:" * (len(HEADINGS) - 1) + "|"]
     for row in rows:
         cells = [cell.replace("|", "\\|") for cell in _cells(row)]
-        if row["model"] == highlight:
+        if row["model"].startswith(highlight):
             cells = [f"**{cell}**" for cell in cells]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -81,7 +81,7 @@ def _draw_bars(ax: Axes, rows: Sequence[Row], metric: str, highlight: str) -> No
     tops = [row.get(f"{metric}_ci", [row[metric]] * 2)[1] for row in rows]
     limit = max(*tops, 1e-3) * 1.22  # room for the numbers on the right
     for place, row in enumerate(rows):
-        ours = row["model"] == highlight
+        ours = row["model"].startswith(highlight)
         ax.barh(place, row[metric], height=0.62, color=_ACCENT if ours else _QUIET, zorder=2)
         if f"{metric}_ci" in row:
             ax.plot(row[f"{metric}_ci"], [place, place], color=_INK, linewidth=1.1, zorder=3)
@@ -100,7 +100,7 @@ def _label_models(ax: Axes, rows: Sequence[Row], highlight: str) -> None:
     ax.set_yticks(range(len(rows)), [row["model"] for row in rows], fontsize=10.5, color=_INK)
     ax.tick_params(labelleft=True)
     for label, row in zip(ax.get_yticklabels(), rows, strict=True):
-        if row["model"] == highlight:
+        if row["model"].startswith(highlight):
             label.set(color=_ACCENT, fontweight="bold")
 
 
