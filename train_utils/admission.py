@@ -105,6 +105,7 @@ class Rules:
         self._groups: dict[int, list[int]] | None = None
         self._capped: dict[frozenset[int], Rules | None] = {}
         self._edges: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._additive: dict[tuple[int, int], np.ndarray] = {}
         self._masses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._leaf_scores: np.ndarray | None = None
         # Sums over leaves: leaves [lo, hi) hold open_below[hi] - open_below[lo] admitted titles. None: all of them.
@@ -165,6 +166,13 @@ class Rules:
                 tokens, edges = tokens[some], edges[some]
             self._edges[branch] = tokens, edges
         return self._edges[branch]
+
+    def additive_mask(self, branch: int, vocabulary: int) -> np.ndarray:
+        """float32 [vocabulary]: 0 for the tokens of `edges(branch)`, -inf for all others. Kept: for wide branches."""
+        if (branch, vocabulary) not in self._additive:
+            self._additive[branch, vocabulary] = mask = np.full(vocabulary, -np.inf, dtype=np.float32)
+            mask[self.edges(branch)[0]] = 0.0
+        return self._additive[branch, vocabulary]
 
     def open_edges(self, branch: int, closed: _Closed) -> tuple[np.ndarray, np.ndarray]:
         """Of `edges(branch)` those below which an admissible title is left."""

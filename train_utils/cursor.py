@@ -112,6 +112,10 @@ class Cursor:
             return self.allowed(), []
         return tokens, [int(self.rules.tree.edge_token[edge]) for edge in shut]
 
+    def additive_mask(self, vocabulary: int) -> np.ndarray:
+        """float32 [vocabulary]: 0 for the tokens of `mask()`, -inf for all others. For wide branches."""
+        return self._own_rules.additive_mask(self._target, vocabulary)
+
     def prior(self) -> tuple[np.ndarray, np.ndarray] | None:
         """What the prior adds to the log-probability of each allowed token, and the most that it can add behind it
         (float64 [n] each, 0 or less). None without a prior or without a choice."""

@@ -14,6 +14,8 @@ from train_utils.chat import EOI, SOI
 from train_utils.cursor import Cursor
 from train_utils.trie import build_tree
 
+_WIDE = 4096  # tokens from which a branch is masked by adding to all scores
+
 
 class CatalogLogitsProcessor(LogitsProcessor):
     """Constrains items to a catalogue in greedy search, sampling and beam search.
@@ -148,35 +150,39 @@ def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
 def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
     """As `mask_scores`: without a kernel's start for every row, and without a long index for wide branches."""
     rows = scores.numpy()
-    kept: list[tuple[object, object, np.ndarray]] = []  # rows, tokens and the scores to put back
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # a row, tokens of it and the scores to put back
+    forced: list[tuple[int, int]] = []
     shut: list[tuple[int, list[int]]] = []
-    at: list[int] = []
-    tokens: list[int] = []
-    inside: list[int] = []
+    filled: list[int] = []
     for row, cursor in enumerate(cursors):
         if cursor.free:
             rows[row, list(cursor.barred())] = -np.inf
-            continue
-        inside.append(row)
-        if (forced := cursor.forced_token()) is not None:
-            at.append(row)
-            tokens.append(forced)
+        elif (token := cursor.forced_token()) is not None:
+            forced.append((row, token))
         elif (prior := cursor.prior()) is not None:
             allowed = cursor.allowed()
-            kept.append((row, allowed, rows[row, allowed] + prior[0]))
+            kept.append((rows[row], allowed, rows[row].take(allowed) + prior[0]))
+            filled.append(row)
         else:
             allowed, taken_off = cursor.mask()
-            kept.append((row, allowed, rows[row, allowed]))
             if taken_off:
                 shut.append((row, taken_off))
-    kept.append((at, tokens, rows[at, tokens]))
-    if len(inside) == len(rows):
+            if len(allowed) > _WIDE:
+                rows[row] += cursor.additive_mask(rows.shape[1])
+            else:
+                kept.append((rows[row], allowed, rows[row].take(allowed)))
+                filled.append(row)
+    at, tokens = [row for row, _ in forced], [token for _, token in forced]
+    values = rows[at, tokens]
+    filled += at
+    if len(filled) == len(rows):
         scores.fill_(-torch.inf)
     else:
-        for row in inside:
+        for row in filled:
             rows[row].fill(-np.inf)
-    for where, which, values in kept:
-        rows[where, which] = values
+    rows[at, tokens] = values
+    for scores_of_row, allowed, left in kept:
+        scores_of_row[allowed] = left
     for row, taken_off in shut:
         rows[row, taken_off] = -np.inf
 
