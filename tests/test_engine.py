@@ -257,6 +257,13 @@ def test_the_oracle_refuses_what_generate_does_not_do():
             generate_plainly(model, chat, [replace(Request([5], Rules(tree)), **wrong)])
 
 
+@pytest.mark.parametrize("wrong", [{"prompt": []}, {"max_new_tokens": 0}, {"max_items": -1}, {"best_titles": -1},
+                                   {"min_items": 3, "max_items": 2}])
+def test_wrong_requests_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Request(**({"prompt": [5]} | wrong))
+
+
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}])
 def test_wrong_sampling_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -33,6 +33,9 @@ class Request:
         sampling: how tokens are taken; seed: what a sampled answer depends on, beside the prompt.
         expected: item indices that the list will probably hold, best first (a teacher's): they make it faster, never
             different.
+
+    Raises:
+        ValueError: an empty prompt, or a number out of its range.
     """
 
     prompt: Sequence[int]
@@ -48,6 +51,15 @@ class Request:
     sampling: Sampling = GREEDY
     seed: int = 0
     expected: Sequence[int] = ()
+
+    def __post_init__(self):
+        if not len(self.prompt):
+            raise ValueError("a request's prompt is empty; render the conversation first")
+        for name, least in (("max_new_tokens", 1), ("max_items", 0), ("min_items", 0), ("best_titles", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"a request's {name} is {getattr(self, name)}, wanted {least} or more")
+        if 0 < self.max_items < self.min_items:
+            raise ValueError(f"a request's min_items is {self.min_items}, more than its max_items of {self.max_items}")
 
 
 @dataclass
