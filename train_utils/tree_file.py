@@ -1,8 +1,6 @@
 """A catalogue's tree as a file that is memory-mapped: a million titles are there at once, and shared by processes."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from train_utils.files import replacing
 from train_utils.trie import TitleTree
 
 _FORM = "title tree 1"
@@ -44,19 +43,9 @@ def _path(folder: str | Path, key: str) -> Path:
 
 def save_tree(tree: TitleTree, folder: str | Path, key: str) -> None:
     """Writes a tree into `folder` in the safetensors format, atomically."""
-    path = _path(folder, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {"form": _FORM, "key": key, "soi": str(tree.soi), "eoi": str(tree.eoi)}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with replacing(_path(folder, key)) as temporary:
         save_file({name: np.ascontiguousarray(a) for name, a in tree.arrays().items()}, temporary, metadata=about)
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def find_tree(folder: str | Path, key: str) -> TitleTree | None:
