@@ -27,7 +27,7 @@ class Layout:
         row, slot, place: int64 [T], the row of each token, its slot in the cache, and its place in the row's text.
         column: int64 [T], its number among the row's new tokens. width: new tokens of the fullest row.
         mask: bool [rows, 1, width, keys], which slots each new token sees.
-        distance: int64 [rows, 1, width, keys], how far back in the text each slot is.
+        query_place: int64 [rows, width], key_place: int64 [rows, keys]: places in the text, of new tokens and of slots.
     """
 
     row: torch.Tensor
@@ -36,7 +36,8 @@ class Layout:
     column: torch.Tensor
     width: int
     mask: torch.Tensor
-    distance: torch.Tensor
+    query_place: torch.Tensor
+    key_place: torch.Tensor
 
 
 def lay_out(lengths: Sequence[int], new: Sequence[int], device: torch.device,
@@ -63,10 +64,9 @@ def lay_out(lengths: Sequence[int], new: Sequence[int], device: torch.device,
             mask[i] = slots < start
             mask[i, :new[i], start:start + size] = tree.seen[size - new[i]:]
     place = own_place[row, column]
-    distance = own_place[:, :, None] - key_place[:, None]
     found = (row, (lengths_ + held)[row] + column, place, column)
     return Layout(*(torch.from_numpy(part).to(device) for part in found), width,
-                  *(torch.from_numpy(part[:, None]).to(device) for part in (mask, distance)))
+                  *(torch.from_numpy(part).to(device) for part in (mask[:, None], own_place, key_place)))
 
 
 class TokenTree:
@@ -213,7 +213,8 @@ def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, 
     rows, groups, size = len(key), query.shape[1] // key.shape[1], query.shape[-1]
     mask = attention_mask
     if sliding_window is not None:
-        mask = mask & (ragged.distance < sliding_window)
+        distance = ragged.query_place[:, None, :, None] - ragged.key_place[:, None, None]
+        mask = mask & (distance < sliding_window)
     padded = query.new_zeros((rows, ragged.width, query.shape[1], size))
     padded[ragged.row, ragged.column] = query[0].transpose(0, 1)
     # Heads that share a key head become further queries of it: keys and values are not copied.
