@@ -329,6 +329,17 @@ def test_stream_gives_the_text_and_the_items_of_generate():
         assert events[-1] == Done(whole.finish)
 
 
+def test_an_unconstrained_rival_is_streamed_as_text():
+    model, chat, tree = make(11, bias_soi=0.9)
+    (prompt, *_) = prompts(chat, 1)
+    with torch.no_grad():
+        model.get_output_embeddings().weight[chat.eoi] = 2 * model.get_output_embeddings().weight[chat.soi]
+    request = Request(prompt, Rules(tree), constrained=False, max_new_tokens=60)
+    assert chat.eoi in Engine(model, chat).generate([request])[0].ids
+    events = list(Engine(model, chat).stream(request))
+    assert not any(isinstance(event, ItemEvent) for event in events) and isinstance(events[-1], Done)
+
+
 def test_without_a_catalogue_no_item_can_be_opened():
     model, chat, _ = make(2, bias_soi=0.9)
     for completion in Engine(model, chat).generate([Request(p, max_new_tokens=40) for p in prompts(chat, 5)]):

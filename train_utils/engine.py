@@ -277,7 +277,7 @@ class Engine:
             for token in ids[shown:]:
                 if inside := (token == self.chat.soi) or (inside and token != self.chat.eoi):
                     continue
-                if token == self.chat.eoi and request.rules is not None:
+                if token == self.chat.eoi and row.state.cursor is not None:
                     yield from self._flush(text, last=True)
                     yield ItemEvent(row.out.items[rank], rank + 1, row.out.scores[rank])
                     rank += 1
