@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import TypeVar
 
@@ -116,15 +117,18 @@ class ModelUnderTest:
             )
         return prompt
 
-    def request(self, row: EvalUser, prior: Prior | None = None) -> Request:
-        """What the model is asked for a user."""
+    def rules(self, row: EvalUser, prior: Prior | None = None) -> Rules | None:
+        """What a user's list may hold; None where nothing constrains it."""
+        if not self.options.use_CBS:
+            return None
+        hidden = row.hidden(self.options.hide_seen)
+        return Rules(self.chat.tree, deny=hidden, distinct=self.options.CBS_type == 2, prior=prior)
+
+    def request(self, row: EvalUser) -> Request:
+        """What the model is asked for a user, without a prior."""
         options = self.options
-        rules = None
-        if options.use_CBS:
-            hidden = row.hidden(options.hide_seen)
-            rules = Rules(self.chat.tree, deny=hidden, distinct=options.CBS_type == 2, prior=prior)
         return Request(
-            self.prompt(row), rules, constrained=options.use_CBS, max_new_tokens=options.gen_max_length,
+            self.prompt(row), self.rules(row), constrained=options.use_CBS, max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
             max_items=options.topk + (not options.force_items), force_items=options.force_items, idx=options.idx,
             best_titles=int(options.decoding == "best"),
@@ -153,14 +157,17 @@ class ModelUnderTest:
     def _answers(self, users: Sequence[EvalUser], weights: Sequence[float]) -> Iterator[list[Answer]]:
         """Prompts are read only once where lists are ranked."""
         scores = self._prior_scores(users)
+        requests = [self.request(row) for row in users]
         opening = None
+        if self.options.decoding == "rank":
+            prompts = [request.prompt for request in requests]
+            opening = open_items(self.engine.model, self.chat, prompts, self.options.idx)
         for weight in weights:
-            priors = [None if s is None else Prior(s, weight, self._reduce()) for s in scores]
-            requests = [self.request(row, prior) for row, prior in zip(users, priors, strict=True)]
-            if self.options.decoding == "rank":
-                if opening is None:
-                    prompts = [request.prompt for request in requests]
-                    opening = open_items(self.engine.model, self.chat, prompts, self.options.idx)
+            if self.options.prior:
+                priors = [Prior(one, weight, self._reduce()) for one in scores]
+                rules = [self.rules(row, prior) for row, prior in zip(users, priors, strict=True)]
+                requests = [replace(request, rules=one) for request, one in zip(requests, rules, strict=True)]
+            if opening is not None:
                 ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
                 completions = [self._listed([title.item for title in titles]) for titles in ranked]
             elif self.options.engine == "hf":
@@ -173,8 +180,14 @@ class ModelUnderTest:
         by_decoding = "max" if self.options.decoding == "greedy" else "sum"
         return by_decoding if self.options.prior_reduce == "auto" else self.options.prior_reduce
 
-    def _prior_scores(self, users: Sequence[EvalUser]) -> list[np.ndarray | None]:
-        """Scores of all items for each user (float64 [items]); None without a prior."""
+    @cached_property
+    def _popularity(self) -> np.ndarray:
+        """float64 [items]: training events of each."""
+        sequences = [list(sequence) for sequence in self.catalog.training_sequences()]
+        return Popularity().fit(sequences, len(self.catalog.items)).counts.astype(np.float64)
+
+    def _prior_scores(self, users: Sequence[EvalUser]) -> list[np.ndarray]:
+        """Scores of all items for each user (float64 [items]); nothing without a prior."""
         n_items = len(self.catalog.items)
         match self.options.prior:
             case "teacher":
@@ -187,10 +200,9 @@ class ModelUnderTest:
                     row[self.catalog.indices(ids)] = found
                 return list(scores)
             case "popularity":
-                popularity = Popularity().fit([list(s) for s in self.catalog.training_sequences()], n_items)
-                return [popularity.counts.astype(np.float64)] * len(users)
+                return [self._popularity] * len(users)
             case _:
-                return [None] * len(users)
+                return []
 
     def _listed(self, items: Sequence[int]) -> Completion:
         """A list of items, written as the model writes it."""
