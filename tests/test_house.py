@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
-     "tree_file", "admission", "cursor"},
+     "tree_file", "admission", "cursor", "teacher_protocol"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
-     "drafts"},
-    {"dataset", "engine", "hf_engine", "title_search", "beams"},
+     "drafts", "local_teacher"},
+    {"dataset", "engine", "hf_engine", "title_search", "beams", "loop"},
     {"under_test", "train", "merge", "evaluate", "report", "chat_session"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

@@ -17,9 +17,10 @@ from train_utils.admission import Rules
 from train_utils.catalog import Catalog, Item, make_catalog
 from train_utils.chat import Chat, ItemPart, message, numbered
 from train_utils.dataset import Choices, SampleConfig, TeacherList, collate, encode_sample, plan_sample, teacher_queries
+from train_utils.loop import LoopConfig, learning_rate, save_checkpoint, train
 from train_utils.loss import batch_loss, head_logits, scoped_loss
 from train_utils.model import add_lora, merge_adapter, save_adapter
-from train_utils.train import LoopConfig, SampleStream, cgen_loss, learning_rate, save_checkpoint, train
+from train_utils.train import SampleStream, cgen_loss
 from train_utils.trie import build_tree
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",

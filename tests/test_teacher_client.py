@@ -1,10 +1,13 @@
-"""Promises of the teacher's client, against a scripted HTTP peer and recorded files."""
+"""Promises of the teacher's client: against a scripted HTTP peer, a real server, and recorded files."""
 
 import json
+import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from teacher_running import HISTORIES, address, host_port, start, trained
 
 from train_utils.teacher import FileTeacher, HttpTeacher, RecordingTeacher, TeacherError, open_teacher
 
@@ -19,6 +22,7 @@ def peer():
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             server.asked.append(body)
+            server.heard.set()
             lists = [[f"x{n}" for n in range(body["k"])] for _ in body["item_lists"]]
             answer = {"inference": lists, "scores": [[0.5] * len(items) for items in lists]}
             status, content = server.script.pop(0) if server.script else (200, json.dumps(answer))
@@ -32,7 +36,7 @@ def peer():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    server.asked, server.script = [], []
+    server.asked, server.script, server.heard = [], [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -43,7 +47,7 @@ def peer():
 
 @pytest.fixture
 def teacher(peer):
-    teacher = HttpTeacher("127.0.0.1", peer.server_port, retries=2, backoff=0.001)
+    teacher = HttpTeacher("127.0.0.1", peer.server_port, backoff=0.001)
     yield teacher
     teacher.close()
 
@@ -83,15 +87,88 @@ def test_a_senseless_answer_is_an_error_and_never_a_short_list(teacher, peer, an
         teacher.top_k([["a"]], 1)
 
 
-def test_a_dead_teacher_is_one_clear_line(peer, teacher):
-    peer.script = [(503, "{}")] * 3
-    with pytest.raises(
-        ValueError, match=r"does not answer \(status 503\).*scripts/unirec_serve.sh NAME \d+"
-    ) as busy:
+BUSY = (503, "{}")
+
+
+def test_a_dead_teacher_is_one_clear_line(peer):
+    teacher = HttpTeacher("127.0.0.1", peer.server_port, "toys", first_patience=0)
+    peer.script = [BUSY]
+    with pytest.raises(TeacherError, match=r"not answer \(status 503\).*unirec_serve.sh toys \d+") as busy:
         teacher.top_k([["a"]], 1)
     assert "\n" not in str(busy.value)
-    with pytest.raises(TeacherError, match="does not answer"):
-        HttpTeacher("127.0.0.1", 1, retries=1, backoff=0.001).top_k([["a"]], 1)
+    with pytest.raises(TeacherError, match=r"does not answer.*unirec_serve.sh NAME 1"):
+        HttpTeacher("127.0.0.1", 1, first_patience=0).top_k([["a"]], 1)
+
+
+def test_a_teacher_that_has_answered_is_waited_for(peer):
+    teacher = HttpTeacher("127.0.0.1", peer.server_port, first_patience=0, patience=60, backoff=0.001)
+    peer.script = [BUSY]
+    with pytest.raises(TeacherError):
+        teacher.top_k([["a"]], 1)
+    teacher.top_k([["a"]], 1)
+    peer.script = [BUSY] * 4
+    assert teacher.top_k([["a"]], 1) == [["x0"]]
+
+
+def test_closing_ends_the_wait_for_a_dead_teacher(peer):
+    teacher = HttpTeacher("127.0.0.1", peer.server_port, first_patience=1e9, backoff=1e6)
+    peer.script = [BUSY]
+    with ThreadPoolExecutor(1) as pool:
+        question = pool.submit(teacher.top_k, [["a"]], 1)
+        assert peer.heard.wait(60)
+        teacher.close()
+        with pytest.raises(TeacherError, match="closed"):
+            question.result(60)
+
+
+def test_a_dataset_is_named_only_where_the_address_names_it(peer):
+    for path, named in (("", None), ("/", None), ("/toys", "toys"), ("/two%20words/", "two words")):
+        teacher = open_teacher(f"http://127.0.0.1:{peer.server_port}{path}")
+        teacher.top_k([["a"]], 1)
+        assert peer.asked[-1].get("dataset") == named
+        assert ("dataset" in peer.asked[-1]) == (named is not None)
+        teacher.close()
+
+
+def test_a_killed_and_restarted_server_is_not_noticed_by_those_who_ask(tmp_path):
+    folder = trained(tmp_path)
+    server = start([folder])
+    teacher = HttpTeacher(*host_port(address(server)), "ring", backoff=0.05)
+    expected = [teacher.top_k([history], 5, scores=True) for history in HISTORIES]
+    port = host_port(teacher.url)[1]
+    done, answered = threading.Event(), queue.Queue()
+
+    def ask(number: int) -> int:
+        """Asks on and on; returns the number of wrong answers."""
+        wrong = 0
+        while not done.is_set():
+            wrong += teacher.top_k([HISTORIES[number]], 5, scores=True) != expected[number]
+            answered.put(number)
+        return wrong
+
+    def everyone_got(times: int) -> None:
+        missing = dict.fromkeys(range(len(HISTORIES)), times)
+        while any(left > 0 for left in missing.values()):
+            missing[answered.get(timeout=60)] -= 1
+
+    with ThreadPoolExecutor(len(HISTORIES)) as pool:
+        asking = [pool.submit(ask, number) for number in range(len(HISTORIES))]
+        try:
+            everyone_got(1)
+            for _ in range(2):
+                server.kill()
+                server.communicate()
+                server = start([folder], port)
+                assert address(server) == teacher.url
+                with answered.mutex:
+                    answered.queue.clear()
+                everyone_got(2)  # the first may be from before
+        finally:
+            done.set()
+            wrong = [future.result(60) for future in asking]
+            server.kill()
+            server.communicate()
+    assert not any(wrong)
 
 
 def test_a_recording_asks_once_and_replays_without_the_teacher(teacher, peer, tmp_path):
@@ -122,7 +199,9 @@ def test_a_broken_recording_names_its_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "localhost", "localhost:", "localhost:x", "localhost:99999", "ftp://a:1", "a:1/b"]
+    "spec",
+    ["", "localhost", "localhost:", "localhost:x", "localhost:0", "localhost:99999", "ftp://a:1", "a:1/b/c",
+     "a:1/b?c", "u:p@a:1", "http://ü..x:1", "http://[::1:1", "file:", "local:"],
 )
 def test_a_wrong_description_says_what_is_wanted(spec):
     with pytest.raises(ValueError, match="host:port"):
@@ -132,3 +211,4 @@ def test_a_wrong_description_says_what_is_wanted(spec):
 @pytest.mark.parametrize("spec", ["127.0.0.1:2068", "http://127.0.0.1:2068", "http://127.0.0.1:2068/"])
 def test_an_address_opens_the_http_client(spec):
     assert open_teacher(spec).url == "http://127.0.0.1:2068"
+    assert open_teacher("[::1]:2068").url == "http://[::1]:2068"

@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-import signal
 import socket
-import subprocess
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,63 +10,30 @@ import httpx
 import numpy as np
 import pytest
 import torch
-import train
-from async_server import ServerLimits, build_app
-from hypothesis import given
-from hypothesis import strategies as st
-from micro_batcher import DeadlineExceeded, MicroBatcher, Overloaded
 from sasrec_model import load_checkpoint
+from server_app import ServerLimits, build_app
 from teacher_model import find_checkpoint, load_teacher
-from teacher_ranking import Catalogue, RequestError, Row, admissible, candidate_ranks, to_ints, top_k
-from teacher_world import N_ITEMS, TINY, raw_id, write_ring
+from teacher_running import ALL, HISTORIES, ask, host_port, request_body, running, start, trained
+from teacher_world import N_ITEMS
 
 from train_utils.teacher import HttpTeacher
-
-SERVER = Path(__file__).resolve().parent.parent / "unirec" / "async_server.py"
-ALL = [raw_id(number) for number in range(1, N_ITEMS + 1)]
-HISTORIES = [ALL[:1], ALL[3:9], ALL[::-1][:25], ALL[5:8] * 5, ALL[:28]]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """`data` and `output` of a teacher trained for two epochs: neither uniform nor sure of itself."""
-    folder = tmp_path_factory.mktemp("teacher")
-    write_ring(folder / "data")
-    assert (
-        train.main(["--dataset", "ring", *places(folder), *TINY, "--epochs", "2", "--batch_size", "32"]) == 0
-    )
-    return folder
-
-
-def places(folder: Path) -> list[str]:
-    return ["--data_path", str(folder / "data"), "--output_path", str(folder / "output")]
-
-
-def start(folder: Path, port: int) -> subprocess.Popen:
-    command = [sys.executable, str(SERVER), "--dataset", "ring", "--port", str(port), *places(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return trained(tmp_path_factory.mktemp("teacher"))
 
 
 @pytest.fixture(scope="module")
 def url(folder):
-    """Address of a running server; at the end SIGTERM must end it with status 0."""
-    process = start(folder, 0)
-    yield process.stdout.readline().strip().rpartition(" ")[2]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    with running([folder]) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def client(url):
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         yield client
-
-
-def ask(client: httpx.Client, histories: list, k: int = 5, **more) -> dict:
-    body = {"users": ["nobody"] * len(histories), "item_lengths": [len(h) for h in histories], "k": k}
-    response = client.post("/inference", json=body | {"item_lists": histories, "immediately": False} | more)
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +107,10 @@ def test_categories_and_candidates_limit_the_list(client, brute_force):
 def test_ranking_counts_the_better_items_outside_the_history(client, brute_force):
     history, candidates = ALL[4:8], [ALL[0], ALL[20], ALL[9]]
     body = {"users": ["u"], "item_lists": [history], "candidate_item_lists": [candidates]}
-    ranks = client.post("/ranking", json=body).json()["ranking"][0]
     order = [item for item, _ in brute_force(history, ALL)]
-    assert ranks == [order.index(item) + 1 for item in candidates]
+    for immediately in (False, True):
+        ranks = client.post("/ranking", json=body | {"immediately": immediately}).json()["ranking"]
+        assert ranks == [[order.index(item) + 1 for item in candidates]]
 
 
 BAD_BODIES = [
@@ -182,7 +146,7 @@ def test_unknown_items_are_named(client):
 def test_many_clients_at_once_each_get_their_own_answer(client, url):
     jobs = [HISTORIES[number % 5 :][: 1 + number % 3] for number in range(60)]
     expected = [ask(client, job)["inference"] for job in jobs]
-    teacher = HttpTeacher(*_host_port(url))
+    teacher = HttpTeacher(*host_port(url))
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(lambda job: teacher.top_k(job, 5), jobs)) == expected
     teacher.close()
@@ -193,25 +157,70 @@ def test_a_client_that_hangs_up_half_way_harms_nobody(client, url):
         b"POST /inference HT",
         b"POST /inference HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{",
     ):
-        with socket.create_connection(_host_port(url)) as connection:
+        with socket.create_connection(host_port(url)) as connection:
             connection.sendall(part)
     assert ask(client, [ALL[:2]])["inference"]
 
 
 def test_health_and_metrics_say_what_runs(client):
     ask(client, HISTORIES)
-    assert client.get("/health/ready").json()["items"] == N_ITEMS
+    assert client.get("/health/ready").json()["datasets"]["ring"]["items"] == N_ITEMS
     page = client.get("/metrics").text
     assert 'teacher_requests_total{path="/inference",status="200"}' in page
-    assert "teacher_queued_rows 0" in page
-    assert client.get("/openapi.json").status_code == 200
+    assert 'teacher_rows_total{dataset="ring"}' in page
+    assert "teacher_queued_rows 0.0" in page
+    assert "teacher_requests_in_progress 1.0" in page  # the one that asks
+
+
+def test_two_datasets_in_one_process_answer_as_each_alone(client, folder, tmp_path_factory):
+    other = trained(tmp_path_factory.mktemp("other"), "--seed", "7")
+    bodies = [request_body([history], 7, return_scores=True) for history in HISTORIES]
+    with running([other]) as url, httpx.Client(base_url=url, trust_env=False) as second:
+        alone = {
+            name: [one.post("/inference", json=body).json() for body in bodies]
+            for name, one in (("ring", client), ("knot", second))
+        }
+    assert alone["ring"] != alone["knot"]
+    jobs = [(name, number) for name in alone for number in range(len(bodies))] * 8
+    with running([folder, other], "ring,knot") as url, httpx.Client(base_url=url, trust_env=False) as both:
+
+        def answer(job):
+            return both.post("/inference", json=bodies[job[1]] | {"dataset": job[0]}).json()
+
+        with ThreadPoolExecutor(16) as pool:  # batches hold both
+            assert list(pool.map(answer, jobs)) == [alone[name][number] for name, number in jobs]
+        for more in ({}, {"dataset": "movies"}):
+            refused = both.post("/inference", json=bodies[0] | more)
+            assert refused.status_code == 422 and "ring, knot" in refused.json()["detail"]
+        assert list(both.get("/health/ready").json()["datasets"]) == ["ring", "knot"]
+        assert 'teacher_rows_total{dataset="knot"} 40.0' in both.get("/metrics").text
 
 
 def test_a_taken_port_is_one_line_and_status_2(folder, url):
-    process = start(folder, _host_port(url)[1])
+    process = start([folder], host_port(url)[1])
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.startswith("error: cannot listen on 127.0.0.1:") and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "output", "complaint"),
+    [
+        ("ring", b"no checkpoint", "is not a checkpoint"),
+        ("ring", None, "scripts/unirec_train.sh ring"),
+        ("ring,knot", None, "must name one folder for each of ring, knot, got 1"),
+    ],
+)
+def test_a_server_that_cannot_load_is_one_line_and_status_2(folder, tmp_path, dataset, output, complaint):
+    (tmp_path / "data").symlink_to(folder / "data")
+    if output is not None:
+        (tmp_path / "output" / "run").mkdir(parents=True)
+        (tmp_path / "output" / "run" / "SASRec.pth").write_bytes(output)
+        (tmp_path / "output" / "run" / "done.json").write_text("{}")
+    process = start([tmp_path], 0, dataset)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: ") and complaint in errors and errors.count("\n") == 1
 
 
 def test_a_missing_checkpoint_names_the_command_that_makes_one(folder, tmp_path):
@@ -231,99 +240,18 @@ def test_a_missing_checkpoint_names_the_command_that_makes_one(folder, tmp_path)
 )
 def test_overload_deadline_and_body_limit_have_their_status(folder, limits, status):
     teacher = load_teacher(find_checkpoint("ring", {}, folder / "output"), folder / "data", "cpu")
-    app = build_app(teacher, "ring", limits)  # its lifespan is not entered: nothing takes from the queue
+    app = build_app({"ring": teacher}, limits)  # its lifespan is not entered: nothing takes from the queue
+    body = json.dumps({"users": [1, 2], "item_lists": [[], []], "k": 1}).encode()
 
-    async def post() -> httpx.Response:
+    async def chunks():
+        for number in range(len(body)):
+            yield body[number : number + 1]
+
+    async def post(content) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
-            return await client.post("/inference", json={"users": [1, 2], "item_lists": [[], []], "k": 1})
+            return await client.post("/inference", content=content)
 
-    response = asyncio.run(post())
-    assert response.status_code == status and response.json()["detail"]
-    assert ("Retry-After" in response.headers) == (status == 503)
-
-
-def _host_port(url: str) -> tuple[str, int]:
-    parts = httpx.URL(url)
-    return parts.host, parts.port
-
-
-# The decisions, without a server.
-
-
-@given(data=st.data())
-def test_top_k_equals_sorting_by_score_then_item(data):
-    rows, items = data.draw(st.integers(1, 4)), data.draw(st.integers(2, 12))
-    grid = st.integers(-3, 3)  # few values: many ties
-    scores = torch.tensor([[float(data.draw(grid)) for _ in range(items)] for _ in range(rows)])
-    allowed = np.array([[data.draw(st.booleans()) for _ in range(items)] for _ in range(rows)])
-    k = data.draw(st.integers(1, items + 2))
-    found, probabilities = top_k(scores, allowed, k)
-    for row in range(rows):
-        order = sorted(np.flatnonzero(allowed[row]), key=lambda item: (-scores[row, item], item))
-        assert found[row] == order[:k]
-        if len(order) <= k:
-            assert abs(sum(probabilities[row]) - bool(order)) < 1e-6
-
-
-def test_a_candidate_s_rank_breaks_ties_by_item_and_skips_the_history():
-    scores = torch.tensor([[9.0, 1.0, 3.0, 3.0, 5.0]])
-    row = Row((4,), candidates=(1, 2, 3, 4))
-    catalogue = Catalogue.build(["[PAD]", "a", "b", "c", "d"], {}, np.zeros(5))
-    assert candidate_ranks(scores, admissible([Row((4,))], catalogue), [row]) == [[3, 1, 2, 1]]
-
-
-def test_the_padding_is_not_an_item():
-    catalogue = Catalogue.build(["[PAD]", "a"], {}, np.zeros(2))
-    with pytest.raises(RequestError, match="PAD"):
-        to_ints(catalogue, [["[PAD]"]], "item_lists")
-    assert admissible([Row(())], catalogue).tolist() == [[False, True]]
-
-
-def test_the_batcher_keeps_order_drops_the_late_and_outlives_a_failing_batch():
-    gate, ran = threading.Event(), []
-
-    def run(jobs):
-        gate.wait(10)
-        ran.append(list(jobs))
-        if "bad" in jobs:
-            raise ArithmeticError("bad")
-        return [f"answer {job}" for job in jobs]
-
-    async def scene():
-        batcher = MicroBatcher(run, max_batch=2, max_queue=4, deadline_s=5)
-        batcher.start()
-        first = asyncio.create_task(batcher.submit([("a", 1)]))
-        await asyncio.sleep(0)  # `a` is queued
-        await asyncio.sleep(0)  # and taken: the worker waits at the gate
-        late = asyncio.create_task(batcher.submit([("late", 1)]))
-        pair = asyncio.create_task(batcher.submit([("b", 1), ("c", 1)]))
-        urgent = asyncio.create_task(batcher.submit([("urgent", 1)], first=True))
-        await asyncio.sleep(0)
-        with pytest.raises(Overloaded):
-            await batcher.submit([("d", 1)])
-        late.cancel()
-        gate.set()
-        assert await first == ["answer a"]
-        assert await pair == ["answer b", "answer c"]
-        assert await urgent == ["answer urgent"]
-        with pytest.raises(ArithmeticError):
-            await batcher.submit([("bad", 1)])
-        assert await batcher.submit([("e", 1)]) == ["answer e"]
-        await batcher.close()
-        with pytest.raises(Overloaded):
-            await batcher.submit([("f", 1)])
-
-    asyncio.run(scene())
-    assert ran[:3] == [["a"], ["urgent", "b"], ["c"]]
-
-
-def test_the_batcher_s_deadline_drops_what_was_not_begun():
-    async def scene():
-        batcher = MicroBatcher(list, max_batch=2, max_queue=4, deadline_s=0.01)
-        with pytest.raises(DeadlineExceeded):
-            await batcher.submit([("a", 1)])
-        batcher.start()
-        await batcher.close()
-        return batcher.queued
-
-    assert asyncio.run(scene()) == 0
+    for content in (body, chunks()):  # declared length, and chunked
+        response = asyncio.run(post(content))
+        assert response.status_code == status and response.json()["detail"]
+        assert ("Retry-After" in response.headers) == (status == 503)

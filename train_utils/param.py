@@ -16,6 +16,7 @@ def option(default: object = MISSING, help: str = "", choices: Sequence[object] 
 
 TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
               "SFTTestItemCount", "SFTTestEmbedding")
+_TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
 STAGES = ("SFT", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
 
@@ -48,7 +49,9 @@ class TrainOptions(ModelOptions):
     SFT_actor_lora_a: int = option(8, "alpha of LoRA")
     lora_dropout: float = option(0.1, "dropout of LoRA")
     lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published")
-    teacher: str = option("http://127.0.0.1:2068", "the teacher: http://HOST:PORT or file:PATH")
+    teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
+    teacher_record: str = option("", "file that gets the teacher's answers to all samples of the run, asked before the "
+                                 "first step; --teacher file:PATH then trains the same without a teacher")
     teacher_depth: int = option(50, "teacher items that carry a soft label")
     soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
     history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published")
@@ -115,7 +118,7 @@ class EvalOptions(ModelOptions):
     ranker: str = option(
         "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")
     )
-    teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: http://HOST:PORT or file:PATH")
+    teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")
 

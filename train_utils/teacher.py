@@ -1,51 +1,25 @@
-"""Top items of a history from the sequential teacher, over HTTP or from a recorded file: one protocol."""
+"""The teacher behind one protocol: over HTTP, inside this process, or from a recorded file."""
 
 import json
-import os
 import random
-import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol, overload
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
-History = Sequence[str]
-ScoredLists = tuple[list[list[str]], list[list[float]]]
+from train_utils.files import replacing
+from train_utils.teacher_protocol import History, ScoredLists, Teacher, TeacherError
+
+__all__ = ["FileTeacher", "HttpTeacher", "RecordingTeacher", "Teacher", "TeacherError", "open_teacher"]
 
 ROWS_A_REQUEST = 1024
 _LONGEST_WAIT_S = 5.0
 _RETRIED_STATUS = (502, 503, 504)
-
-
-class TeacherError(ValueError):
-    """The teacher does not answer, refuses the request, or its answer makes no sense."""
-
-
-class Teacher(Protocol):
-    """Anything that ranks the catalogue after a history."""
-
-    @overload
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: Literal[False] = False
-    ) -> list[list[str]]: ...
-
-    @overload
-    def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
-
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: bool = False
-    ) -> list[list[str]] | ScoredLists:
-        """The k best next items of each history, best first.
-
-        histories: raw item ids, oldest first, any length; every id in a history is hidden from its answer.
-        A list is shorter than k only when the catalogue holds fewer items outside the history.
-        scores: return (lists, probabilities) instead, the probabilities over all items outside the history.
-        TeacherError when there is no answer.
-        """
 
 
 @dataclass(frozen=True)
@@ -60,27 +34,44 @@ class Ranked:
 class HttpTeacher:
     """Client of unirec/async_server.py. Connections stay open; usable from several threads.
 
-    timeout: seconds a request may take. retries: further attempts after a broken connection or a busy server,
-    `backoff` seconds apart at first, doubling up to 5 s, with jitter; the defaults outlast a restart of 10 s.
+    dataset: which one to ask for, where the server holds several. timeout: seconds an answer may take.
+    After a broken connection or a busy server a request is sent again, `backoff` seconds apart at first, doubling
+    up to 5 s, with jitter: for up to `first_patience` seconds while the server has never answered, so that a wrong
+    address is told soon, and up to `patience` seconds once it has, so that a restart of it ends no training run.
     """
 
     def __init__(
-        self, host: str, port: int, timeout: float = 60.0, retries: int = 7, backoff: float = 0.25
+        self,
+        host: str,
+        port: int,
+        dataset: str | None = None,
+        timeout: float = 60.0,
+        first_patience: float = 15.0,
+        patience: float = 600.0,
+        backoff: float = 0.25,
     ) -> None:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.dataset = dataset
         self._port = port
-        self._retries = retries
+        self._patience = first_patience
+        self._later_patience = patience
         self._backoff = backoff
+        self._closed = threading.Event()
         # trust_env off: a proxy of the environment must not stand between two processes of one machine
         self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
 
     def close(self) -> None:
+        """See `Teacher.close`."""
+        self._closed.set()
         self._client.close()
 
     def top_k(
         self, histories: Sequence[History], k: int, scores: bool = False
     ) -> list[list[str]] | ScoredLists:
-        """See `Teacher.top_k`; long lists of histories go in requests of 1024."""
+        """See `Teacher.top_k`; long lists of histories go in requests of 1024.
+
+        One request after the other: the server scores on one thread, and two in flight gained nothing measurable.
+        """
         lists: list[list[str]] = []
         probabilities: list[list[float]] = []
         for start in range(0, len(histories), ROWS_A_REQUEST):
@@ -100,6 +91,8 @@ class HttpTeacher:
             "immediately": False,
             "return_scores": scores,
         }
+        if self.dataset is not None:
+            body["dataset"] = self.dataset
         response = self._post(body)
         if response.status_code != 200:
             raise TeacherError(f"teacher at {self.url} refused ({response.status_code}): {_reason(response)}")
@@ -117,23 +110,27 @@ class HttpTeacher:
         return answer
 
     def _post(self, body: dict) -> httpx.Response:
-        """POST /inference, retried while the server is away or busy."""
-        for attempt in range(self._retries + 1):
-            wait = min(self._backoff * 2**attempt, _LONGEST_WAIT_S)
+        """POST /inference, repeated while the server is away or busy and the patience lasts."""
+        started, wait = time.monotonic(), self._backoff
+        while not self._closed.is_set():
+            pause = wait
             try:
                 response = self._client.post("/inference", json=body)
                 if response.status_code not in _RETRIED_STATUS:
+                    self._patience = self._later_patience
                     return response
                 reason = f"status {response.status_code}"
-                wait = max(wait, _retry_after(response))
-            except httpx.TransportError as error:
+                pause = max(wait, _retry_after(response))
+            except httpx.RequestError as error:
                 reason = str(error) or type(error).__name__
-            if attempt < self._retries:
-                time.sleep(wait * random.uniform(0.5, 1.0))
-        raise TeacherError(
-            f"teacher at {self.url} does not answer ({reason}); "
-            f"start it with scripts/unirec_serve.sh NAME {self._port}"
-        )
+            if time.monotonic() - started + pause > self._patience:
+                raise TeacherError(
+                    f"teacher at {self.url} does not answer ({reason}); "
+                    f"start it with scripts/unirec_serve.sh {self.dataset or 'NAME'} {self._port}"
+                )
+            self._closed.wait(pause * random.uniform(0.5, 1.0))
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+        raise TeacherError(f"the client of the teacher at {self.url} is closed")
 
 
 def _retry_after(response: httpx.Response) -> float:
@@ -149,7 +146,7 @@ def _reason(response: httpx.Response) -> str:
 
 
 class FileTeacher:
-    """Recorded answers: JSON lines {"history", "k", "items", "probabilities"}, by RecordingTeacher.save."""
+    """Recorded answers: JSON lines {"history", "k", "items", "probabilities"}, by `--teacher_record`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -179,6 +176,9 @@ class FileTeacher:
                 )
         return _take(self._answers, histories, k, scores)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
 
 class RecordingTeacher:
     """Asks `inner` once per history, answers repeats from memory, and saves all it knows for FileTeacher."""
@@ -201,24 +201,14 @@ class RecordingTeacher:
         return _take(self._answers, histories, k, scores)
 
     def save(self) -> None:
-        """Write every known answer to `path`, atomically."""
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                for history, ranked in self._answers.items():
-                    record = {
-                        "history": history,
-                        "k": ranked.k,
-                        "items": ranked.items,
-                        "probabilities": ranked.probabilities,
-                    }
-                    stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        """Writes every known answer to `path`, atomically."""
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+            for history, ranked in self._answers.items():
+                stream.write(json.dumps({"history": history} | asdict(ranked), ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Closes the teacher that is recorded."""
+        self._inner.close()
 
 
 def _take(
@@ -230,20 +220,29 @@ def _take(
 
 
 def open_teacher(spec: str) -> Teacher:
-    """A teacher from its description: "http://host:port", "host:port", or "file:PATH"."""
-    if spec.startswith("file:"):
-        return FileTeacher(spec.removeprefix("file:"))
-    try:
+    """A teacher from its description.
+
+    "host:port" or "http://host:port" is a server, "http://host:port/NAME" a server of several datasets,
+    "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording. ValueError for any other text.
+    """
+    kind, _, path = spec.partition(":")
+    if kind == "file" and path:
+        return FileTeacher(path)
+    if kind == "local" and path:
+        from train_utils.local_teacher import LocalTeacher  # torch and UniRec; the other teachers need neither
+
+        return LocalTeacher(path)
+    with suppress(ValueError, httpx.InvalidURL):
         parts = urlsplit(spec if "://" in spec else f"http://{spec}")
-        port = parts.port
-    except ValueError:
-        parts, port = None, None
-    if (
-        parts is None
-        or parts.scheme != "http"
-        or not parts.hostname
-        or port is None
-        or parts.path not in ("", "/")
-    ):
-        raise ValueError(f'a teacher is "host:port", "http://host:port" or "file:PATH", got {spec!r}')
-    return HttpTeacher(parts.hostname, port)
+        if parts.hostname and parts.port and _is_plain(parts):
+            return HttpTeacher(parts.hostname, parts.port, unquote(parts.path.strip("/")) or None)
+    raise ValueError(
+        'a teacher is "http://host:port", "http://host:port/DATASET", "host:port", "local:PATH" or "file:PATH", '
+        f"got {spec!r}"
+    )
+
+
+def _is_plain(parts: SplitResult) -> bool:
+    """Whether an http address has at most one name behind host and port."""
+    more = (parts.query, parts.fragment, parts.username)
+    return parts.scheme == "http" and not any(more) and parts.path.rstrip("/").count("/") < 2

@@ -1,19 +1,23 @@
-"""The SASRec of the installed UniRec library: settings, checkpoint file, scores over the catalogue."""
+"""The sequential models of the installed UniRec library: settings, checkpoint file, states and scores."""
 
 import io
 import sys
 import zipfile
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from unirec_files import write_atomic
 
 try:
+    from unirec.model.sequential.gru4rec import GRU4Rec
     from unirec.model.sequential.sasrec import SASRec
+    from unirec.model.sequential.seqrec_base import SeqRecBase as SequentialModel
 except (
     ImportError
 ) as error:  # without the library, `import unirec` finds this folder and fails one level down
@@ -25,56 +29,97 @@ except (
     raise SystemExit(2) from error
 
 CONFIG_FOLDER = Path(__file__).resolve().parent / "config"
-CHECKPOINT_NAME = "SASRec.pth"
+MODELS = ("SASRec", "GRU4Rec", "AvgHist", "AttHist", "ConvFormer", "FASTConvFormer")
+LOSSES = ("fullsoftmax", "softmax")
 DONE_NAME = "done.json"
 
+# What a history alone cannot give, or what reads further files.
+_UNSUPPORTED = ("has_user_emb", "has_user_bias", "use_features", "use_text_emb", "use_pre_item_emb", "time_seq")
 
-def default_config() -> dict[str, Any]:
-    """config/base.yaml, then config/model/SASRec.yaml over it."""
+
+def default_config(model: str = "SASRec") -> dict[str, Any]:
+    """config/base.yaml, then config/model/MODEL.yaml over it."""
+    if model not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {model}")
     config: dict[str, Any] = {}
-    for path in (CONFIG_FOLDER / "base.yaml", CONFIG_FOLDER / "model" / "SASRec.yaml"):
+    for path in (CONFIG_FOLDER / "base.yaml", CONFIG_FOLDER / "model" / f"{model}.yaml"):
         config |= yaml.safe_load(path.read_text(encoding="utf-8"))
-    return config
+    return config | {"model": model}
 
 
-def build_model(config: dict[str, Any]) -> SASRec:
-    """A SASRec with fresh weights; `config` in UniRec's keys, with n_users and n_items."""
-    if config["model"] != "SASRec" or config["loss_type"] != "fullsoftmax":
-        raise ValueError(
-            f"this program runs model SASRec with loss_type fullsoftmax, got {config['model']} with "
-            f"{config['loss_type']}; change the YAML"
-        )
-    return SASRec(config).to(config["device"])
+def build_model(config: dict[str, Any]) -> SequentialModel:
+    """A model with fresh weights; `config` in UniRec's keys, with n_users and n_items."""
+    if config["model"] not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {config['model']}")
+    if config["distance_type"] != "dot":
+        raise ValueError(f"distance_type must be dot, got {config['distance_type']}")
+    for key in _UNSUPPORTED:
+        if config[key]:
+            raise ValueError(f"{key} is not supported, got {config[key]}; a teacher sees item ids only")
+    library = import_module(f"unirec.model.sequential.{config['model'].lower()}")
+    model = getattr(library, config["model"])(config).to(config["device"])
+    model.max_seq_len = config["max_seq_len"]  # some of the library's classes do not keep it
+    return model
 
 
-def all_position_states(model: SASRec, inputs: torch.Tensor) -> torch.Tensor:
-    """User state after each item of a window: int64 [batch, length] -> float [batch, length, hidden].
+def predicts_everywhere(model: SequentialModel) -> bool:
+    """Whether one pass gives a state after every item of a window, not only after the last."""
+    return isinstance(model, SASRec | GRU4Rec)
 
-    The library's forward_user_emb returns the last position only; this is the same sum of its layers without
-    that cut. The attention is causal, so every position is a prediction of its own.
+
+def user_states(model: SequentialModel, inputs: torch.Tensor) -> torch.Tensor:
+    """User state after the last items of a window: int64 [batch, length] -> float [batch, positions, hidden].
+
+    positions is `length` where `predicts_everywhere`, else 1. The library's forward_user_emb returns the last
+    position only; for SASRec and GRU4Rec, which never look ahead, this is the same sum of its layers without
+    that cut, so that every position is a prediction of its own.
     """
-    embedded = model.item_embedding_for_user(inputs)
-    if model.position_embedding is not None:
-        embedded = embedded + model.position_embedding.weight[: inputs.size(1)]
-    embedded = model.dropout(model.LayerNorm(embedded))
-    mask = model._get_attention_mask(inputs)
-    return model.trm_encoder(embedded, mask, output_all_encoded_layers=True)[-1]
+    if isinstance(model, SASRec):
+        embedded = model.item_embedding_for_user(inputs)
+        if model.position_embedding is not None:
+            embedded = embedded + model.position_embedding.weight[: inputs.size(1)]
+        embedded = model.dropout(model.LayerNorm(embedded))
+        mask = model._get_attention_mask(inputs)
+        return model.trm_encoder(embedded, mask, output_all_encoded_layers=True)[-1]
+    if isinstance(model, GRU4Rec):
+        embedded = model.emb_dropout(model.item_embedding_for_user(inputs))
+        return model.dense(model.gru_layers(embedded)[0])
+    return last_state(model, inputs)[:, None]
 
 
-def item_vectors(model: SASRec) -> torch.Tensor:
+def last_state(model: SequentialModel, inputs: torch.Tensor) -> torch.Tensor:
+    """User state after the last item of each window: int64 [batch, length] -> float [batch, hidden]."""
+    return model.forward_user_emb(item_seq=inputs, item_seq_len=(inputs > 0).sum(1))
+
+
+def item_logits(
+    model: SequentialModel, states: torch.Tensor, items: torch.Tensor | None = None, paired: bool = False
+) -> torch.Tensor:
+    """Scores of items for user states [n, hidden], with their gradients: float [n, m].
+
+    items: int64 [m], all of the catalogue where None. paired: item i for state i only, float [n].
+    """
+    table = model.item_embedding.weight if items is None else model.item_embedding(items)
+    scores = (states * table).sum(1) if paired else states @ table.T
+    if model.has_item_bias:
+        scores = scores + (model.item_bias if items is None else model.item_bias[items])
+    return scores / model.tau
+
+
+def item_vectors(model: SequentialModel) -> torch.Tensor:
     """The vector of every item int: float32 [n_items, hidden]; a copy of the table, so ask once."""
     with torch.inference_mode():
         return model.forward_item_emb(torch.arange(model.n_items, device=model.item_embedding.weight.device))
 
 
-def catalogue_scores(model: SASRec, vectors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+def catalogue_scores(model: SequentialModel, vectors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
     """Score of every item int as the next one: int64 [batch, length] -> float32 [batch, n_items].
 
     `vectors` are the model's `item_vectors`; column 0 is the padding. The product is spelled out because the
     library's scorer reads equal numbers of users and items as pairs.
     """
     with torch.inference_mode():
-        scores = model.forward_user_emb(item_seq=inputs) @ vectors.T
+        scores = last_state(model, inputs) @ vectors.T
         if model.has_item_bias:
             scores = scores + model.item_bias
         return scores / model.tau
@@ -101,9 +146,18 @@ def load_torch(path: Path, device: str) -> dict[str, Any]:
 
 
 def checkpoint_content(
-    config: dict[str, Any], state: dict[str, torch.Tensor], epoch: int, score: float
+    config: dict[str, Any],
+    state: dict[str, torch.Tensor],
+    epoch: int,
+    score: float,
+    raw_ids: tuple[str, ...],
+    popularity: np.ndarray,
 ) -> dict[str, Any]:
-    """What UniRec's trainer puts into its .pth file; optimizer and scheduler may be None there as well."""
+    """What UniRec's trainer puts into its .pth file; optimizer and scheduler may be None there as well.
+
+    raw_ids (raw id of each item int) and popularity (training events, int64 [n_items]) are ours: with them the
+    file is a teacher by itself.
+    """
     return {
         "config": config,
         "cur_epoch": epoch,
@@ -112,36 +166,41 @@ def checkpoint_content(
         "state_dict": state,
         "optimizer": None,
         "scheduler": None,
+        "raw_ids": list(raw_ids),
+        "popularity": torch.from_numpy(popularity),
     }
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    model: SASRec
+    model: SequentialModel
     config: dict[str, Any]
     path: Path
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
-    """A SASRec from a file in UniRec's layout, ready to score."""
+    """A model from a file in UniRec's layout, ours or UniRec's own, ready to score."""
     content = load_torch(path, device)
     if not isinstance(content.get("config"), dict) or not isinstance(content.get("state_dict"), dict):
         raise ValueError(
             f"{path} lacks UniRec's keys config and state_dict; train again with scripts/unirec_train.sh"
         )
-    config = default_config() | content["config"] | {"device": device}
     try:
+        config = default_config(content["config"].get("model", "SASRec")) | content["config"] | {"device": device}
         model = build_model(config)
         model.load_state_dict(content["state_dict"])
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: weights and config do not fit together: {str(error)[:300]}") from error
     return Checkpoint(model.eval(), config, path)
+
+
+def checkpoint_path(run: Path, model: str) -> Path:
+    """Where a run keeps its best weights: MODEL.pth, as UniRec names it after the experiment."""
+    return run / f"{model}.pth"
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the newest finished run under `folder` (unirec/output/NAME), or None."""
     finished = sorted(folder.glob(f"*/{DONE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
-    complete = [
-        path.with_name(CHECKPOINT_NAME) for path in finished if path.with_name(CHECKPOINT_NAME).is_file()
-    ]
+    complete = [path for done in finished for path in done.parent.glob("*.pth")]
     return complete[-1] if complete else None

@@ -1,5 +1,6 @@
 """The training loop of the teacher: arrays in, best checkpoint and metrics out; a killed run goes on."""
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -9,19 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from byte_dropout import use_byte_dropout
+from next_item_loss import make_loss
 from sasrec_model import (
-    CHECKPOINT_NAME,
-    SASRec,
-    all_position_states,
+    SequentialModel,
     build_model,
     catalogue_scores,
     checkpoint_content,
+    checkpoint_path,
     item_vectors,
     load_checkpoint,
     load_torch,
+    predicts_everywhere,
     save_torch,
+    user_states,
 )
-from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from unirec_files import UniRecData
 from windows import last_items, training_windows
@@ -34,12 +38,16 @@ _LOWEST_RATE = 0.02  # of the learning rate, where the cosine ends
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after `epoch` finished epochs."""
+    """Where a run stands after `epoch` finished epochs.
+
+    seconds: training and evaluation so far. epoch_seconds: training alone, by epoch.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
     best_score: float = -1.0
     seconds: float = 0.0
+    epoch_seconds: tuple[float, ...] = ()
 
 
 def ranking_metrics(
@@ -57,7 +65,7 @@ def ranking_metrics(
     return hit.cpu().numpy().astype(float), gain.cpu().numpy().astype(float)
 
 
-def evaluate(model: SASRec, data: UniRecData, back: int, hide_all: bool) -> dict[str, float]:
+def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool) -> dict[str, float]:
     """HR@10 and NDCG@10 of the event `back` events before each user's end (1 = test, 2 = validation).
 
     The whole catalogue is ranked. hide_all: everything consumed before the target is hidden; otherwise only
@@ -97,53 +105,109 @@ def learning_rate(config: dict[str, Any], done: float) -> float:
     return config["learning_rate"] * max(_LOWEST_RATE, falling)
 
 
-def batches(
-    data: UniRecData, config: dict[str, Any], epoch: int, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The epoch's windows in batches of about `batch_size` targets; a function of (seed, epoch) alone."""
-    targets = config["targets_per_window"]
+def window_targets(model: SequentialModel, config: dict[str, Any]) -> int:
+    """How many positions at a window's end are trained."""
+    targets = config["targets_per_window"] or config["max_seq_len"]
     if not 1 <= targets <= config["max_seq_len"]:
         raise ValueError(
-            f"targets_per_window must lie in 1..max_seq_len={config['max_seq_len']}, got {targets}"
+            f"targets_per_window must lie in 0..max_seq_len={config['max_seq_len']}, got {targets}"
         )
-    rng = np.random.default_rng([config["seed"], epoch])
+    return targets if predicts_everywhere(model) else 1
+
+
+def batches(
+    data: UniRecData, config: dict[str, Any], targets: int, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """An epoch's windows in batches of about `batch_size` targets: int64 [windows, length] inputs and labels."""
     inputs, labels = training_windows(data.offsets, data.items, config["max_seq_len"], targets, rng)
     size = max(1, config["batch_size"] // targets)
     for start in range(0, len(inputs), size):
-        yield tuple(torch.from_numpy(array[start : start + size]).to(device) for array in (inputs, labels))
+        yield tuple(torch.from_numpy(array[start : start + size]) for array in (inputs, labels))
 
 
-def train_epoch(
-    model: SASRec, optimizer: torch.optim.Optimizer, data: UniRecData, config: dict[str, Any], epoch: int
-) -> float:
-    """One pass over all training events; the mean full-softmax loss of a target, in nats."""
-    torch.manual_seed(config["seed"] * 1_000_003 + epoch)
-    model.train()
-    total, count = 0.0, 0
-    n_targets = len(data.items) - 3 * (len(data.offsets) - 1)
-    with tqdm(
-        total=n_targets, desc=f"epoch {epoch}", unit="event", unit_scale=True, disable=None, leave=False
-    ) as bar:
-        for inputs, labels in batches(data, config, epoch, model.item_embedding.weight.device):
-            optimizer.param_groups[0]["lr"] = learning_rate(config, epoch - 1 + count / n_targets)
-            predicted = labels > 0
-            logits = all_position_states(model, inputs)[predicted] @ model.item_embedding.weight.T / model.tau
-            loss = functional.cross_entropy(logits, labels[predicted])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            size = len(logits)
-            total, count = total + loss.item() * size, count + size
-            bar.update(size)
-            bar.set_postfix(loss=f"{total / count:.3f}", refresh=False)
-    if not np.isfinite(total):
-        raise ValueError(
-            f"the loss of epoch {epoch} is not finite; lower learning_rate={config['learning_rate']}"
-        )
-    return total / max(count, 1)
+def reduced_precision(config: dict[str, Any]) -> bool:
+    """Whether matrices are multiplied in bf16; weights, losses and the optimiser stay in float32."""
+    wanted, device = config["mixed_precision"], torch.device(config["device"]).type
+    if wanted not in ("auto", "bf16", "no"):
+        raise ValueError(f"mixed_precision must be auto, bf16 or no, got {wanted}")
+    if wanted != "auto":
+        return wanted == "bf16"
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def make_optimizer(model: SASRec, config: dict[str, Any]) -> torch.optim.Optimizer:
+class Trainer:
+    """A model with its optimiser and the moving average of its weights, which is what is judged and kept."""
+
+    def __init__(self, data: UniRecData, config: dict[str, Any]) -> None:
+        torch.manual_seed(config["seed"])
+        self.data = data
+        self.config = config
+        self.model = build_model(config)
+        self.judged = copy.deepcopy(self.model).requires_grad_(False) if config["ema_decay"] else self.model
+        self.optimizer = make_optimizer(self.model, config)
+        self.steps = 0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "judged": self.judged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.judged.load_state_dict(state["judged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
+
+    def train_epoch(self, epoch: int) -> float:
+        """One pass over all training events; the mean loss of a target, in nats. A function of (seed, epoch)."""
+        data, config, device = self.data, self.config, torch.device(self.config["device"])
+        rng = np.random.default_rng([config["seed"], epoch])
+        torch.manual_seed(config["seed"] * 1_000_003 + epoch)
+        if device.type == "cpu":
+            use_byte_dropout(self.model, rng)
+        loss_of = make_loss(self.model, config, data.popularity(), rng)
+        self.model.train()
+        total, count = torch.zeros((), device=device), 0
+        n_targets = len(data.items) - 3 * (len(data.offsets) - 1)
+        bf16 = torch.autocast(device.type, torch.bfloat16, enabled=reduced_precision(config))
+        with tqdm(
+            total=n_targets, desc=f"epoch {epoch}", unit="event", unit_scale=True, disable=None, leave=False
+        ) as bar:
+            for inputs, labels in batches(data, config, window_targets(self.model, config), rng):
+                self.optimizer.param_groups[0]["lr"] = learning_rate(config, epoch - 1 + count / n_targets)
+                predicted = labels > 0
+                wanted = labels[predicted].to(device)
+                with bf16:
+                    states = user_states(self.model, inputs.to(device))
+                    loss = loss_of(states[predicted[:, -states.size(1) :].to(device)], wanted)
+                self._step(loss)
+                total, count = total + loss.detach() * len(wanted), count + len(wanted)
+                bar.update(len(wanted))
+        mean = float(total) / max(count, 1)
+        if not math.isfinite(mean):
+            raise ValueError(
+                f"the loss of epoch {epoch} is not finite; lower learning_rate={config['learning_rate']}"
+            )
+        return mean
+
+    def _step(self, loss: torch.Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.steps += 1
+        if self.judged is not self.model:
+            # short memory at first, or the average would remember the random start
+            decay = min(self.config["ema_decay"], (1 + self.steps) / (10 + self.steps))
+            torch._foreach_lerp_(list(self.judged.parameters()), list(self.model.parameters()), 1.0 - decay)
+
+
+def make_optimizer(model: SequentialModel, config: dict[str, Any]) -> torch.optim.Optimizer:
     if config["optimizer"] != "adam":
         raise ValueError(f"optimizer must be adam, got {config['optimizer']}")
     # fused: one pass over the weights instead of one for each operation
@@ -152,55 +216,79 @@ def make_optimizer(model: SASRec, config: dict[str, Any]) -> torch.optim.Optimiz
     )
 
 
-def resume(run: Path, model: SASRec, optimizer: torch.optim.Optimizer, config: dict[str, Any]) -> Progress:
-    """Load the state of an interrupted run into model and optimizer; a fresh Progress when there is none."""
+def resume(run: Path, trainer: Trainer) -> Progress:
+    """Load the state of an interrupted run; a fresh Progress when there is none."""
     path = run / RESUME_NAME
     if not path.is_file():
         return Progress()
-    state = load_torch(path, config["device"])
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    state = load_torch(path, trainer.config["device"])
+    trainer.load_state(state["trainer"])
     return Progress(**state["progress"])
+
+
+def one_epoch(trainer: Trainer, progress: Progress, run: Path, board: SummaryWriter | None) -> Progress:
+    """Train an epoch, judge it, and save: the best weights so far, and what a killed run needs to go on."""
+    started = time.perf_counter()
+    epoch = progress.epoch + 1
+    loss = trainer.train_epoch(epoch)
+    trained_s = time.perf_counter() - started
+    metrics = evaluate(trainer.judged, trainer.data, back=2, hide_all=True)
+    score = metrics[f"ndcg@{CUTOFF}"]
+    if score > progress.best_score:
+        progress = replace(progress, best_epoch=epoch, best_score=score)
+        save_best(trainer, run, epoch, score)
+    seconds = progress.seconds + time.perf_counter() - started
+    progress = replace(
+        progress,
+        epoch=epoch,
+        seconds=seconds,
+        epoch_seconds=(*progress.epoch_seconds, round(trained_s, 3)),
+    )
+    save_torch(run / RESUME_NAME, {"trainer": trainer.state(), "progress": asdict(progress)})
+    print(
+        f"epoch {epoch}: loss {loss:.4f}, validation HR@10 {metrics['hr@10']:.4f} NDCG@10 {score:.4f}"
+        f"{' (best)' if progress.best_epoch == epoch else ''}, {seconds:.1f} s",
+        flush=True,
+    )
+    if board:
+        values = {"train/loss": loss, "train/learning_rate": trainer.optimizer.param_groups[0]["lr"]}
+        for name, value in (values | {f"valid/{name}": value for name, value in metrics.items()}).items():
+            board.add_scalar(name, value, epoch)
+        board.flush()
+    return progress
+
+
+def save_best(trainer: Trainer, run: Path, epoch: int, score: float) -> None:
+    data, config = trainer.data, trainer.config
+    content = checkpoint_content(
+        config, trainer.judged.state_dict(), epoch, score, data.raw_ids, data.popularity()
+    )
+    save_torch(checkpoint_path(run, config["model"]), content)
 
 
 def fit(data: UniRecData, config: dict[str, Any], run: Path) -> dict[str, Any]:
     """Train until `epochs`, or `early_stop` epochs without a better validation NDCG@10.
 
-    The best weights so far are in run/SASRec.pth.
+    The best weights so far are in run/MODEL.pth; with `use_tensorboard` the curves are in `run` as well.
 
-    Returns their metrics: best_epoch, epochs, seconds, and for "valid" and "test" both hiding rules.
+    Returns their metrics: best_epoch, epochs, seconds, epoch_seconds (training alone), and for "valid" and "test"
+    both hiding rules.
     """
-    torch.manual_seed(config["seed"])
-    model = build_model(config)
-    optimizer = make_optimizer(model, config)
-    progress = resume(run, model, optimizer, config)
-    while progress.epoch < config["epochs"] and progress.epoch - progress.best_epoch < config["early_stop"]:
-        started = time.perf_counter()
-        epoch = progress.epoch + 1
-        loss = train_epoch(model, optimizer, data, config, epoch)
-        metrics = evaluate(model, data, back=2, hide_all=True)
-        score = metrics[f"ndcg@{CUTOFF}"]
-        if score > progress.best_score:
-            progress = replace(progress, best_epoch=epoch, best_score=score)
-            save_torch(run / CHECKPOINT_NAME, checkpoint_content(config, model.state_dict(), epoch, score))
-        seconds = progress.seconds + time.perf_counter() - started
-        progress = replace(progress, epoch=epoch, seconds=seconds)
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "progress": asdict(progress),
-        }
-        save_torch(run / RESUME_NAME, state)
-        print(
-            f"epoch {epoch}: loss {loss:.4f}, validation HR@10 {metrics['hr@10']:.4f} NDCG@10 {score:.4f}"
-            f"{' (best)' if progress.best_epoch == epoch else ''}, {seconds:.1f} s",
-            flush=True,
-        )
-    best = load_checkpoint(run / CHECKPOINT_NAME, config["device"]).model
+    trainer = Trainer(data, config)
+    progress = resume(run, trainer)
+    board = SummaryWriter(run, purge_step=progress.epoch + 1) if config["use_tensorboard"] else None
+    try:
+        while progress.epoch < config["epochs"] and progress.epoch - progress.best_epoch < config["early_stop"]:
+            progress = one_epoch(trainer, progress, run, board)
+    finally:
+        if board:
+            board.close()
+    best = load_checkpoint(checkpoint_path(run, config["model"]), config["device"]).model
     return {
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
         "seconds": round(progress.seconds, 2),
+        "epoch_seconds": list(progress.epoch_seconds),
         **{
             split: {
                 rule: evaluate(best, data, back, hide_all=rule == "hide_all")

@@ -1,36 +1,60 @@
-"""The JSON of the teacher server: requests checked by shape, converted to rows; limits; answers."""
+"""The wire form of the server: requests checked by shape and turned into rows; answers; limits."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+import orjson
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 from teacher_model import Answer, Query
-from teacher_ranking import Catalogue, RequestError, Row, check_category, to_ints
+from teacher_ranking import Catalogue, RequestError, Row, check_category, cold_rows, to_ints
 
 MAX_ROWS = 4096
 MAX_LIST = 10_000
-
-
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
+MAX_TEXT = 256
 
 RawId = Annotated[
-    str, BeforeValidator(_as_text, json_schema_input_type=str | int), StringConstraints(max_length=256)
+    str,
+    StringConstraints(max_length=MAX_TEXT),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "integer"}]}),
 ]
 IdList = Annotated[list[RawId], Field(max_length=MAX_LIST)]
-Category = Annotated[str, StringConstraints(max_length=256)]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 
 
 class RankingRequest(BaseModel):
-    """One history a row. `users` are labels; `item_lengths`, when given, must agree with `item_lists`."""
+    """One history a row; the answer ranks each row's candidates among all items outside its history."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        coerce_numbers_to_str=True,  # ids may be integers
+        json_schema_extra={
+            "examples": [
+                {"users": ["1"], "item_lists": [["50", "181"]], "candidate_item_lists": [["172", "1"]]}
+            ]
+        },
+    )
 
-    users: Annotated[list[RawId], Field(min_length=1, max_length=MAX_ROWS)]
-    item_lists: Annotated[list[IdList], Field(min_length=1, max_length=MAX_ROWS)]
-    item_lengths: list[int] | None = None
-    candidate_item_lists: list[IdList] | None = None
-    immediately: bool = False
+    users: Annotated[
+        list[RawId],
+        Field(min_length=1, max_length=MAX_ROWS, description="A label for each row; need not be known."),
+    ]
+    item_lists: Annotated[
+        list[IdList],
+        Field(
+            min_length=1, max_length=MAX_ROWS,
+            description="The history of each row, oldest item first; an empty one is answered by popularity.",
+        ),
+    ]  # fmt: skip
+    item_lengths: Annotated[
+        list[int] | None, Field(description="When given, must be the lengths of item_lists.")
+    ] = None
+    candidate_item_lists: Annotated[
+        list[IdList] | None, Field(description="For each row, the only items that are looked at.")
+    ] = None
+    dataset: Annotated[
+        Text | None, Field(description="Which dataset; needed where the server holds several.")
+    ] = None
+    immediately: Annotated[bool, Field(description="Put this request before all that wait.")] = False
 
     @model_validator(mode="after")
     def lengths_agree(self) -> "RankingRequest":
@@ -45,11 +69,20 @@ class RankingRequest(BaseModel):
 
 
 class InferenceRequest(RankingRequest):
-    """The k best items of each row outside its history, within candidates and category."""
+    """One history a row; the answer holds its k best items outside the history."""
 
-    k: Annotated[int, Field(ge=1, strict=True)]
-    target_category: Category | list[Category | None] | None = None
-    return_scores: bool = False
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"users": ["1"], "item_lists": [["50", "181"]], "k": 10}]}
+    )
+
+    k: Annotated[
+        int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalogue.")
+    ]
+    target_category: Annotated[
+        Text | list[Text | None] | None,
+        Field(description='"+C": only items of category C; "-C": none of them. One for all rows, or a list.'),
+    ] = None
+    return_scores: Annotated[bool, Field(description="Return the probability of each item as well.")] = False
 
     @model_validator(mode="after")
     def categories_agree(self) -> "InferenceRequest":
@@ -59,7 +92,70 @@ class InferenceRequest(RankingRequest):
         return self
 
 
-def to_query(request: RankingRequest, catalogue: Catalogue) -> Query:
+class InferenceAnswer(BaseModel):
+    """A list for each row, in the order of the request."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"inference": [["172", "174"]]}]}
+    )
+
+    inference: Annotated[
+        list[list[str]],
+        Field(description="Ids, best first; fewer than k where candidates, category or catalogue end."),
+    ]
+    scores: Annotated[
+        list[list[float]],
+        Field(description="With return_scores: softmax probability of each id over all it competed with."),
+    ] = []
+    cold: Annotated[
+        list[int], Field(description="Rows with an empty history, answered by popularity; absent if none.")
+    ] = []
+
+
+class RankingAnswer(BaseModel):
+    """The ranks of each row's candidates, in the order of the request."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ranking": [[1, 214]]}]})
+
+    ranking: Annotated[
+        list[list[int]], Field(description="1 is the best of all items outside the row's history.")
+    ]
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class DatasetHealth(BaseModel):
+    """What answers for one dataset."""
+
+    items: Annotated[int, Field(description="Size of the catalogue.")]
+    checkpoint: str
+    history_length: Annotated[int, Field(description="How many of a history's last items the model reads.")]
+
+
+class Ready(BaseModel):
+    """The models are loaded."""
+
+    status: str
+    max_rows: Annotated[int, Field(description="Rows that one request may hold.")]
+    datasets: dict[str, DatasetHealth]
+
+
+def json_response(content: dict) -> Response:
+    """NumPy arrays and plain values as JSON."""
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+
+
+def to_query(request: RankingRequest, dataset: str, catalogue: Catalogue) -> Query:
     """Rows in item ints; RequestError says what the catalogue lacks."""
     histories = to_ints(catalogue, request.item_lists, "item_lists")
     rows = len(histories)
@@ -78,13 +174,13 @@ def to_query(request: RankingRequest, catalogue: Catalogue) -> Query:
     categories = category if isinstance(category, list) else [category] * rows
     for target in set(categories):
         check_category(catalogue, target)
-    return Query(tuple(map(Row, histories, candidates, categories)), k)
+    return Query(dataset, tuple(map(Row, histories, candidates, categories)), k)
 
 
 def split_query(query: Query, size: int) -> list[tuple[Query, int]]:
     """Pieces of at most `size` rows with their sizes, so that one big request does not hold the worker."""
     starts = range(0, len(query.rows), size)
-    pieces = [Query(query.rows[start : start + size], query.k) for start in starts]
+    pieces = [Query(query.dataset, query.rows[start : start + size], query.k) for start in starts]
     return [(piece, len(piece.rows)) for piece in pieces]
 
 
@@ -95,3 +191,13 @@ def join_answers(answers: list[Answer]) -> Answer:
         [row for answer in answers for row in answer.probabilities],
         [row for answer in answers for row in answer.ranks],
     )
+
+
+def inference_content(query: Query, answer: Answer, scores: bool) -> dict:
+    """The body of an `InferenceAnswer`, without what was not asked for."""
+    content: dict = {"inference": answer.items}
+    if scores:
+        content["scores"] = answer.probabilities
+    if cold := cold_rows(query.rows):
+        content["cold"] = cold
+    return content

@@ -1,12 +1,14 @@
 """The teacher as one function, rows -> lists or ranks: joins checkpoint, catalogue and decisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from sasrec_model import Checkpoint, catalogue_scores, item_vectors, load_checkpoint, newest_checkpoint
+from sasrec_inference import next_item_scores
+from sasrec_model import Checkpoint, item_vectors, load_checkpoint, newest_checkpoint
 from teacher_ranking import (
     Catalogue,
     Row,
@@ -19,24 +21,26 @@ from teacher_ranking import (
 from unirec_files import read_category, read_unirec_data
 
 # The model always runs on this many rows, the rest padding: equal shapes take equal arithmetic, so a
-# history gets the same scores, bit for bit, alone and in any batch.
-BLOCK_ROWS = 32
+# history gets the same scores, bit for bit, alone and in any batch. 8 rows are quick for one history and
+# not much slower a row than 256; on a GPU a call costs the same for either.
+CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 8, 256
 
 
 @dataclass(frozen=True)
 class Query:
     """Rows of one request: k items for each, or (k None) the ranks of each row's candidates."""
 
+    dataset: str
     rows: tuple[Row, ...]
     k: int | None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Per row: raw ids with their probabilities (lists), or ranks of the candidates."""
+    """Per row: raw ids with their probabilities (float32), or ranks of the candidates."""
 
     items: list[list[str]]
-    probabilities: list[list[float]]
+    probabilities: list[np.ndarray]
     ranks: list[list[int]]
 
 
@@ -48,34 +52,64 @@ class TeacherModel:
     vectors: torch.Tensor
     catalogue: Catalogue
 
+    @property
+    def history_length(self) -> int:
+        """How many of a history's last items the model reads."""
+        return self.checkpoint.config["max_seq_len"]
+
     def scores(self, rows: Sequence[Row]) -> torch.Tensor:
         """Score of every item int: float32 [rows, n_items]; log popularity where the history is empty."""
         model = self.checkpoint.model
-        inputs = input_block(rows, model.max_seq_len)
-        padding = np.zeros((-len(inputs) % BLOCK_ROWS, inputs.shape[1]), np.int64)
-        blocks = torch.from_numpy(np.concatenate([inputs, padding])).to(model.item_embedding.weight.device)
-        scored = torch.cat(
-            [catalogue_scores(model, self.vectors, block) for block in blocks.split(BLOCK_ROWS)]
-        )
+        inputs = input_block(rows, self.history_length)
+        device = self.vectors.device
+        block_rows = CPU_BLOCK_ROWS if device.type == "cpu" else GPU_BLOCK_ROWS
+        padding = np.zeros((-len(inputs) % block_rows, inputs.shape[1]), np.int64)
+        blocks = torch.from_numpy(np.concatenate([inputs, padding])).to(device).split(block_rows)
+        scored = torch.cat([next_item_scores(model, self.vectors, block) for block in blocks])
         return with_popularity(scored[: len(rows)], rows, self.catalogue)
 
     def answer(self, queries: Sequence[Query]) -> list[Answer]:
         """Answer several requests with one pass of the model."""
-        scores = self.scores([row for query in queries for row in query.rows])
-        parts = scores.split([len(query.rows) for query in queries])
-        return [
-            self._ranks(part, query.rows) if query.k is None else self._lists(part, query.rows, query.k)
-            for part, query in zip(parts, queries, strict=True)
-        ]
+        rows = [row for query in queries for row in query.rows]
+        # 0 stands for a ranking
+        k = np.repeat([query.k or 0 for query in queries], [len(query.rows) for query in queries])
+        scores = self.scores(rows)
+        lists, ranks = self._lists(scores, rows, k), self._ranks(scores, rows, k)
+        answers = []
+        for query in queries:
+            if query.k is None:
+                answers.append(Answer([], [], list(islice(ranks, len(query.rows)))))
+            else:
+                items, probabilities = zip(*islice(lists, len(query.rows)), strict=True)
+                answers.append(Answer(list(items), list(probabilities), []))
+        return answers
 
-    def _lists(self, scores: torch.Tensor, rows: Sequence[Row], k: int) -> Answer:
-        ints, probabilities = top_k(scores, admissible(rows, self.catalogue), k)
+    def _lists(
+        self, scores: torch.Tensor, rows: Sequence[Row], k: np.ndarray
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Items and probabilities of the rows whose k is not 0, in order."""
+        wanted = np.flatnonzero(k)
+        if not len(wanted):
+            return iter(())
+        allowed = admissible([rows[number] for number in wanted], self.catalogue)
+        ints, probabilities = top_k(scores[torch.from_numpy(wanted)], allowed, k[wanted])
         raw = self.catalogue.raw_ids
-        return Answer([[raw[item] for item in row] for row in ints], probabilities, [])
+        return zip(([raw[item] for item in row.tolist()] for row in ints), probabilities, strict=True)
 
-    def _ranks(self, scores: torch.Tensor, rows: Sequence[Row]) -> Answer:
-        allowed = admissible([Row(row.history) for row in rows], self.catalogue)
-        return Answer([], [], candidate_ranks(scores, allowed, rows))
+    def _ranks(self, scores: torch.Tensor, rows: Sequence[Row], k: np.ndarray) -> Iterator[list[int]]:
+        """Ranks of the candidates of the rows whose k is 0, in order."""
+        wanted = np.flatnonzero(k == 0)
+        asked = [rows[number] for number in wanted]
+        allowed = admissible([Row(row.history) for row in asked], self.catalogue)
+        return iter(candidate_ranks(scores[torch.from_numpy(wanted)], allowed, asked))
+
+
+def by_dataset(queries: Sequence[Query]) -> dict[str, list[int]]:
+    """Dataset -> positions of its queries."""
+    positions: dict[str, list[int]] = {}
+    for number, query in enumerate(queries):
+        positions.setdefault(query.dataset, []).append(number)
+    return positions
 
 
 def find_checkpoint(dataset: str, paths: Mapping[str, str | None], output: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import torch
@@ -59,13 +60,14 @@ class RequestError(ValueError):
 
 def to_ints(catalogue: Catalogue, lists: Sequence[Sequence[str]], what: str) -> list[tuple[int, ...]]:
     """Raw ids -> item ints. RequestError names up to 20 of the unknown ids."""
-    unknown = sorted({item for items in lists for item in items if item not in catalogue.index})
-    if unknown:
-        named = ", ".join(map(repr, unknown[:20])) + (
-            f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-        )
-        raise RequestError(f"{what} holds item ids that are not in the catalogue: {named}")
-    return [tuple(catalogue.index[item] for item in items) for items in lists]
+    index = catalogue.index
+    try:
+        return [tuple([index[item] for item in items]) for items in lists]
+    except KeyError:
+        unknown = sorted({item for items in lists for item in items if item not in index})
+    named = ", ".join(map(repr, unknown[:20]))
+    more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+    raise RequestError(f"{what} holds item ids that are not in the catalogue: {named}{more}")
 
 
 def check_category(catalogue: Catalogue, target: str | None) -> None:
@@ -101,35 +103,43 @@ def admissible(rows: Sequence[Row], catalogue: Catalogue) -> np.ndarray:
     """Which items each row may name: bool [rows, n_items]. Padding and the row's own history never are."""
     allowed = np.ones((len(rows), catalogue.n_items), bool)
     for number, row in enumerate(rows):
-        mask = allowed[number]
         if row.candidates is not None:
-            mask[:] = False
-            mask[list(row.candidates)] = True
+            allowed[number] = False
+            allowed[number, list(row.candidates)] = True
         if row.target_category is not None:
             inside = np.zeros(catalogue.n_items, bool)
             inside[catalogue.members[row.target_category[1:]]] = True
-            mask &= inside if row.target_category[0] == "+" else ~inside
-        mask[list(row.history)] = False
+            allowed[number] &= inside if row.target_category[0] == "+" else ~inside
+    seen = np.fromiter(chain.from_iterable(row.history for row in rows), np.int64)
+    allowed[np.repeat(np.arange(len(rows)), [len(row.history) for row in rows]), seen] = False
     allowed[:, 0] = False
     return allowed
 
 
-def top_k(scores: torch.Tensor, allowed: np.ndarray, k: int) -> tuple[list[list[int]], list[list[float]]]:
-    """The k best admissible items of each row and their softmax probabilities over the admissible items.
+def top_k(
+    scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The k[row] best admissible items of each row and their softmax probabilities over the admissible items.
 
-    scores float [rows, n_items], allowed bool [rows, n_items]. Best first; equal scores: lower item int
-    first. A row with fewer than k admissible items gets a shorter list.
+    scores float [rows, n_items], allowed bool [rows, n_items], k int [rows], all >= 1. Returns one int array
+    and one float32 array a row, best first; equal scores: lower item int first. A row with fewer admissible
+    items gets a shorter list.
     """
-    open_scores = scores.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
-    log_total = torch.logsumexp(open_scores, 1, keepdim=True)
-    threshold = torch.topk(open_scores, min(k, scores.size(1)), dim=1).values[:, -1:]
-    row, item = ((open_scores >= threshold) & open_scores.isfinite()).nonzero(as_tuple=True)
-    value = (open_scores - log_total)[row, item].cpu().numpy().astype(np.float64)
-    row, item = row.cpu().numpy(), item.cpu().numpy()
-    order = np.lexsort((item, -value, row))
-    bounds = np.searchsorted(row[order], np.arange(len(allowed) + 1))
-    kept = [order[start : min(start + k, stop)] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
-    return [item[chosen].tolist() for chosen in kept], [np.exp(value[chosen]).tolist() for chosen in kept]
+    open_scores = scores.masked_fill(torch.from_numpy(~allowed).to(scores.device), -torch.inf)
+    # in float64 the order of summation, which depends on the shape, is lost when rounding to float32
+    log_total = torch.logsumexp(open_scores.double(), 1).cpu().numpy()
+    width = min(int(k.max()), scores.size(1))
+    last = torch.from_numpy(np.minimum(k, width) - 1).to(scores.device)
+    threshold = torch.topk(open_scores, width, dim=1).values.gather(1, last[:, None])
+    # the k-th best score, ties included; in a short row the lowest finite score
+    row, item = (open_scores >= threshold.clamp(min=torch.finfo(scores.dtype).min)).nonzero(as_tuple=True)
+    score, row, item = open_scores[row, item].cpu().numpy(), row.cpu().numpy(), item.cpu().numpy()
+    order = np.lexsort((item, -score, row))
+    row, item, score = row[order], item[order], score[order]
+    probability = np.exp(score - log_total[row]).astype(np.float32)
+    bounds = np.searchsorted(row, np.arange(len(k) + 1))
+    parts = [slice(*pair) for pair in zip(bounds[:-1], np.minimum(bounds[:-1] + k, bounds[1:]), strict=True)]
+    return [item[part] for part in parts], [probability[part] for part in parts]
 
 
 def candidate_ranks(scores: torch.Tensor, allowed: np.ndarray, rows: Sequence[Row]) -> list[list[int]]:

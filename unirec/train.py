@@ -1,6 +1,6 @@
-"""Train the SASRec teacher: python unirec/train.py --dataset ml-100k
+"""Train the teacher: python unirec/train.py --dataset ml-100k
 
-Settings: config/base.yaml, config/dataset/NAME.yaml, config/model/SASRec.yaml; every key is also a flag.
+Settings: config/base.yaml, config/dataset/NAME.yaml, config/model/MODEL.yaml; every key is also a flag.
 """
 
 import argparse
@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 import yaml  # noqa: E402
-from sasrec_model import CHECKPOINT_NAME, CONFIG_FOLDER, DONE_NAME, default_config  # noqa: E402
+from sasrec_model import CONFIG_FOLDER, DONE_NAME, LOSSES, MODELS, checkpoint_path, default_config  # noqa: E402
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
 from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of, write_atomic  # noqa: E402
 
@@ -28,14 +28,22 @@ RUN_NAME = "run.json"
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train the SASRec teacher on UniRec files.")
+    which = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    which.add_argument("--model", choices=MODELS, default="SASRec")
+    model = which.parse_known_args(argv)[0].model
+    parser = argparse.ArgumentParser(
+        description="Train the teacher, SASRec or a sibling, on UniRec files.", allow_abbrev=False
+    )
     parser.add_argument("--dataset", required=True, help="name of the dataset, such as ml-100k")
     parser.add_argument("--data_path", type=Path, help="folder of the UniRec files (unirec/data/NAME)")
     parser.add_argument("--output_path", type=Path, help="folder of the runs (unirec/output/NAME)")
-    settings = parser.add_argument_group("settings, default from the YAML files")
-    for key, value in default_config().items():
+    settings = parser.add_argument_group(f"settings of {model}, default from the YAML files")
+    limited = {"model": MODELS, "loss_type": LOSSES}
+    for key, value in default_config(model).items():
         kind = _flag_bool if isinstance(value, bool) else type(value)
-        settings.add_argument(f"--{key}", type=kind, default=None, help=f"default {value}")
+        settings.add_argument(
+            f"--{key}", type=kind, choices=limited.get(key), default=None, help=f"default {value}"
+        )
     return parser.parse_args(argv)
 
 
@@ -46,7 +54,7 @@ def _flag_bool(text: str) -> bool:
 
 
 def resolve_config(args: argparse.Namespace, data: UniRecData) -> dict[str, Any]:
-    """YAML files, then flags, then what the data say."""
+    """Every setting in UniRec's keys: YAML files, then flags, then what the data say."""
     path = CONFIG_FOLDER / "dataset" / f"{args.dataset}.yaml"
     of_dataset = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if of_dataset.get("n_items", data.n_items) != data.n_items:
@@ -54,13 +62,15 @@ def resolve_config(args: argparse.Namespace, data: UniRecData) -> dict[str, Any]
             f"{path} says n_items {of_dataset['n_items']}, the data hold {data.n_items}; "
             "run preprocess/transform2unirec.py again"
         )
-    defaults = default_config()
+    defaults = default_config(args.model or "SASRec")
     given = {key: getattr(args, key) for key in defaults if getattr(args, key) is not None}
-    known = {"exp_name": "SASRec", "dataset": args.dataset, "n_users": data.n_users, "n_items": data.n_items}
+    known = {"exp_name": defaults["model"], "dataset": args.dataset, "n_users": data.n_users, "n_items": data.n_items}
     config = of_dataset | defaults | given | known
     for key in ("epochs", "batch_size", "early_stop", "max_seq_len"):
         if config[key] < 1:
             raise ValueError(f"{key} must be at least 1, got {config[key]}")
+    if not 0 <= config["ema_decay"] < 1:
+        raise ValueError(f"ema_decay must lie in 0..1, below 1, got {config['ema_decay']}")
     if config["device"].startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("device cuda was asked for, but this machine has no usable GPU; use --device cpu")
     return config
@@ -116,7 +126,7 @@ def main(argv: list[str]) -> int:
         description = manifest(config, data_path)
         run = choose_run(output, description)
         if (run / DONE_NAME).is_file():
-            print(f"already trained with these settings on these files: {run / CHECKPOINT_NAME}")
+            print(f"already trained with these settings on these files: {checkpoint_path(run, config['model'])}")
             return 0
         print(f"{args.dataset}: {data.n_users - 1} users, {data.n_items - 1} items; run {run}", flush=True)
         metrics = fit(data, config, run)
@@ -126,7 +136,7 @@ def main(argv: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(metrics))
-    print(f"checkpoint: {run / CHECKPOINT_NAME}")
+    print(f"checkpoint: {checkpoint_path(run, config['model'])}")
     return 0
 
 

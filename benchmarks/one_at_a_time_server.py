@@ -1,0 +1,87 @@
+"""The rival of unirec/async_server.py: the published server's `immediately` path, one request after the other.
+
+    python benchmarks/one_at_a_time_server.py --checkpoint FILE --data FOLDER
+
+Written from its described behaviour: the model runs inside the event loop on a batch of one, over the embeddings of
+the whole catalogue looked up anew; the softmax of every item not in the history is raised by 1, everything is lowered
+by 1, and torch.topk takes the list. FastAPI and uvicorn stand in for sanic, so that both servers share their HTTP.
+"""
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as unirec/async_server.py has it
+
+import torch
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from sasrec_model import SASRec, load_checkpoint
+from unirec_files import PAD, read_pickle, read_raw_ids
+
+from train_utils.param import option, parse, run_cli
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Serve a teacher as the published server does."""
+
+    checkpoint: str = option(help="file of a trained SASRec")
+    data: str = option(help="folder of its UniRec files")
+
+
+class OneAtATime:
+    """Answers one history at a time. `raw_ids` are the ids by item int, the padding first."""
+
+    def __init__(self, model: SASRec, raw_ids: tuple[str, ...]) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.raw_ids = raw_ids
+        self.item2id = {raw: number for number, raw in enumerate(raw_ids)}
+        self.all_items = torch.arange(len(raw_ids))
+
+    def top_k(self, history: list[str], k: int) -> list[str]:
+        """The k best items outside the history. Probabilities that agree to about 1e-7 lose their order."""
+        length = self.model.max_seq_len
+        window = [PAD] * (length - len(history)) + history[-length:]
+        item_seq = torch.tensor([[self.item2id[item] for item in window]])
+        _, scores, _, _ = self.model(item_seq=item_seq, item_id=self.all_items)
+        probability = scores.softmax(dim=1)[0]
+        candidates = list(set(self.item2id) - set(history) - {PAD})
+        probability[torch.tensor([self.item2id[item] for item in candidates])] += 1
+        probability -= 1
+        probability[0] = -torch.inf
+        return [self.raw_ids[item] for item in torch.topk(probability, k).indices.tolist()]
+
+
+def build_app(teacher: OneAtATime) -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/inference")
+    async def inference(request: Request) -> JSONResponse:
+        body = await request.json()
+        return JSONResponse({"inference": [teacher.top_k(body["item_lists"][0], body["k"])]})
+
+    return app
+
+
+def main() -> None:
+    options = parse(Options)
+    raw_ids = read_raw_ids(read_pickle(Path(options.data) / "map.pkl"), Path(options.data) / "map.pkl")
+    app = build_app(OneAtATime(load_checkpoint(Path(options.checkpoint)).model, raw_ids))
+    # asyncio sets TCP_NODELAY only on sockets that name their protocol
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(2048)
+        print(f"one request at a time at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    run_cli(main)

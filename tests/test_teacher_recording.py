@@ -1,0 +1,98 @@
+"""Promises of a training run towards its teacher: what it asks, when, and that a recording replaces the teacher."""
+
+import json
+import random
+
+import pytest
+import torch
+from teacher_running import ALL, trained
+from tiny import tiny_chat, tiny_model, tiny_tokenizer
+
+from train_utils.catalog import load_catalog
+from train_utils.dataset import SampleConfig
+from train_utils.param import TrainOptions
+from train_utils.teacher import TeacherError, open_teacher
+from train_utils.train import WINDOW_STEPS, SampleStream, run_sft
+
+WORDS = ["red", "blue", "green", "moon", "river", "night"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with a trained teacher, a dataset of its items, and a tiny chat model."""
+    folder = trained(tmp_path_factory.mktemp("world"))
+    rng = random.Random(0)
+    metas = {item: {"title_t": f"{WORDS[n % 6]} {WORDS[n // 6]}", "title": item} for n, item in enumerate(ALL)}
+    files = {
+        "metas": metas,
+        "sequential": {f"u{user}": rng.sample(ALL, 8) for user in range(30)},
+        "category": {"all": ALL},
+    }
+    (folder / "dataset").mkdir()
+    for name, content in files.items():
+        (folder / "dataset" / f"{name}.jsonl").write_text(json.dumps(content))
+    tokenizer = tiny_tokenizer()
+    tiny_model(len(tokenizer)).save_pretrained(folder / "base")
+    tokenizer.save_pretrained(folder / "base")
+    return folder
+
+
+def train_with(world, output, teacher, record=""):
+    """The adapter's weights as bytes."""
+    options = TrainOptions(
+        data_path=str(world / "dataset"), backbone=str(world / "base"), output=str(output), gpu="cpu",
+        dtype="float32", epoch=2, batch_size=2, gradient_accumulation_steps=2, topk=4, share_chat_gpt="",
+        soft_labels=0.7, history_weight=1.0, teacher_depth=10, SFT_actor_lora_r=2, teacher=teacher,
+        teacher_record=str(record),
+    )  # fmt: skip
+    return (run_sft(options) / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_recording_trains_the_same_model_without_the_teacher(world, tmp_path):
+    teacher = f"local:{world / 'output'}"
+    plain = train_with(world, tmp_path / "plain", teacher)
+    recorded = train_with(world, tmp_path / "recorded", teacher, tmp_path / "answers.jsonl")
+    replayed = train_with(world, tmp_path / "replayed", f"file:{tmp_path / 'answers.jsonl'}")
+    assert plain == recorded == replayed
+
+
+class Counting:
+    """The teacher of a checkpoint, out of order from question number `broken_at` on."""
+
+    def __init__(self, path, broken_at=1000):
+        self.inner = open_teacher(f"local:{path}")
+        self.broken_at = broken_at
+        self.sizes = []
+
+    def top_k(self, histories, k, scores=False):
+        if len(self.sizes) == self.broken_at:
+            raise TeacherError("out of order")
+        self.sizes.append(len(histories))
+        return self.inner.top_k(histories, k, scores)
+
+
+def stream_of(world, teacher, epochs):
+    catalog = load_catalog(world / "dataset")
+    _, chat = tiny_chat(list(catalog.titles))
+    config = SampleConfig(topk=4, teacher_depth=10)
+    return SampleStream(catalog, chat, teacher, [], config, 2, 1, 1, torch.device("cpu"), epochs)
+
+
+def test_the_teacher_is_asked_once_a_window_and_not_behind_the_last_step(world):
+    teacher = Counting(world / "output")
+    stream = stream_of(world, teacher, epochs=2)
+    steps = stream.steps(2)
+    for step in range(steps):
+        stream(step)
+    stream.close()
+    assert len(teacher.sizes) == -(-steps // WINDOW_STEPS)
+    assert max(teacher.sizes) == 2 * WINDOW_STEPS
+
+
+def test_a_failing_teacher_ends_the_run_at_the_window_it_failed_for(world):
+    stream = stream_of(world, Counting(world / "output", broken_at=1), epochs=2)
+    for step in range(WINDOW_STEPS):
+        stream(step)
+    with pytest.raises(TeacherError, match="out of order"):
+        stream(WINDOW_STEPS)
+    stream.close()
