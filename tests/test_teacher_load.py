@@ -159,9 +159,9 @@ def test_the_metrics_page_covers_all_workers(folder):
     rounds = 20
     with running([folder], "ring", "--workers", "2") as url:
         for _ in range(rounds):  # each on a connection of its own, so that either worker may take it
-            answer = httpx.post(url + "/inference", json=request_body([ALL[:3]]), trust_env=False)
+            answer = httpx.post(url + "/inference", json=request_body([ALL[:3]]), trust_env=False, timeout=60)
             assert answer.status_code == 200
-        pages = [httpx.get(url + "/metrics", trust_env=False).text for _ in range(4)]
+        pages = [httpx.get(url + "/metrics", trust_env=False, timeout=60).text for _ in range(4)]
     for page in pages:
         assert f'teacher_rows_total{{dataset="ring"}} {rounds}.0' in page
         assert "teacher_queued_rows 0.0" in page

@@ -175,14 +175,17 @@ def test_health_and_metrics_say_what_runs(client):
 def test_two_datasets_in_one_process_answer_as_each_alone(client, folder, tmp_path_factory):
     other = trained(tmp_path_factory.mktemp("other"), "--seed", "7")
     bodies = [request_body([history], 7, return_scores=True) for history in HISTORIES]
-    with running([other]) as url, httpx.Client(base_url=url, trust_env=False) as second:
+    with running([other]) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as second:
         alone = {
             name: [one.post("/inference", json=body).json() for body in bodies]
             for name, one in (("ring", client), ("knot", second))
         }
     assert alone["ring"] != alone["knot"]
     jobs = [(name, number) for name in alone for number in range(len(bodies))] * 8
-    with running([folder, other], "ring,knot") as url, httpx.Client(base_url=url, trust_env=False) as both:
+    with (
+        running([folder, other], "ring,knot") as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as both,
+    ):
 
         def answer(job):
             return both.post("/inference", json=bodies[job[1]] | {"dataset": job[0]}).json()

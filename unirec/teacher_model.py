@@ -21,9 +21,9 @@ from teacher_ranking import (
 from unirec_files import read_category, read_unirec_data
 
 # The model always runs on this many rows, the rest padding: equal shapes take equal arithmetic, so a
-# history gets the same scores, bit for bit, alone and in any batch. 8 rows are quick for one history and
+# history gets the same scores, bit for bit, alone and in any batch. 16 rows are quick for one history and
 # not much slower a row than 256; on a GPU a call costs the same for either.
-CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 8, 256
+CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 16, 256
 
 
 @dataclass(frozen=True)
