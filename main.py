@@ -1,4 +1,4 @@
-"""Trains, merges and tests RecLM models: argv -> options -> one function of train_utils."""
+"""Trains, merges and tests RecLM-cgen and RecLM-ret: argv -> options -> one function of train_utils."""
 
 from train_utils.param import TrainOptions, parse, run_cli
 
@@ -14,8 +14,14 @@ def main() -> None:
             from train_utils.merge import run_merge
 
             print(f"merged model: {run_merge(options)}")
-        case stage:
-            raise ValueError(f"--train_stage {stage} belongs to RecLM-ret and is not there yet; use SFT")
+        case "SFT_Embedding":
+            from train_utils.train_ret import run_sft_embedding
+
+            print(f"adapter: {run_sft_embedding(options)}")
+        case _:
+            from train_utils.adapter_test import run_adapter_test
+
+            print(run_adapter_test(options))
 
 
 if __name__ == "__main__":

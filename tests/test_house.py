@@ -15,9 +15,10 @@ LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
-     "drafts", "local_teacher"},
+     "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log"},
     {"dataset", "engine", "hf_engine", "title_search", "beams", "loop"},
-    {"under_test", "train", "merge", "evaluate", "report", "chat_session"},
+    {"under_test", "train", "train_ret", "adapter_test", "embedding_report", "merge", "evaluate", "report",
+     "chat_session", "validation"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {

@@ -66,7 +66,7 @@ def run(world: Path, *command: str, status: int = 0, text: str = "", **environme
         [python if part == "python" else part for part in command], cwd=world, input=text, text=True,
         capture_output=True, timeout=300,
         env=os.environ | {"PYTHON": python, "BACKBONE": "snap/base/tiny", "TOKENIZER_PATH": "snap/base/tiny",
-                          "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment,
+                          "EMBEDDING_MODEL": "snap/base/tiny", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment,
     )
     assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
@@ -107,6 +107,20 @@ def test_the_published_recipe_trains_every_layer(trained):
         "--epoch", "1", "--output", "snap/movies/published", TEACHER_PORT=port, RECIPE="published")
     adapter = json.loads((trained / "snap/movies/published/Epoch01_SFT/adapter_config.json").read_text())
     assert adapter["r"] == 16 and adapter["trainable_token_indices"]
+
+
+def test_reclm_ret_is_trained_merged_and_tested_by_the_same_scripts(trained):
+    port = free_port()
+    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, "bash", "scripts/train_RecLM_ret.sh", "movies",
+        "--epoch", "1", "--lora_layers", "1", TEACHER_PORT=port)
+    run(trained, "python", "main.py", "--train_stage", "SFT_Embedding_Test", "--SFT_test_task", "SFTTestSeqRec-MR",
+        "--data_path", MOVIES, "--output", "snap/movies/ret", "--idx")
+    run(trained, "bash", "scripts/run_SFT_merge.sh", "movies", "--output", "snap/movies/ret")
+    run(trained, "python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/movies/ret/SFT_Epoch1/",
+        "--force_items", "--idx", "--output", "ret.json")
+    result = json.loads((trained / "ret.json").read_text())
+    assert result["n_users"] == 24 and result["metrics"]["short"]["mean"] == 0
+    assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["in_history@10"]["mean"] == 0
 
 
 TEST = ("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/movies/cgen/SFT_Epoch2/",
@@ -202,9 +216,11 @@ def test_the_chat_answers_in_a_pipe(trained):
     ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--split", "valid"), "give a number"),
     ((*TEST, "SFTTestSeqRec", "--engine", "hf", "--decoding", "rank"), "--decoding greedy"),
     (("python", "task_MR_test.py", "--data_path", MOVIES), "not there yet"),
-    (("python", "main.py", "--train_stage", "SFT_Embedding_Test"), "not there yet"),
+    (("python", "main.py", "--train_stage", "SFT_Embedding_Test", "--SFT_load", "snap/movies/cgen/Epoch02_SFT"),
+     "retrieves no items"),
     (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
-    (("bash", "scripts/train_RecLM_ret.sh", "movies"), "not there yet"),
+    (("bash", "scripts/train_RecLM_ret.sh", "other", "--data_path", MOVIES, "--lora_layers", "1", "--embedding_model",
+      "snap/none", "--embedding_path", "snap/none.npy"), "no such folder"),
     (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "a run with other"),
     (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
     (("bash", "scripts/unirec_train.sh", "none"), "none"),

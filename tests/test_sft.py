@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import random
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,46 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_chat
+from tiny_samples import CONFIG, TITLES, small_catalog, stream
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from train_utils.admission import Rules
-from train_utils.catalog import Catalog, Item, make_catalog
 from train_utils.chat import Chat, ItemPart, message, numbered
 from train_utils.dataset import Choices, SampleConfig, TeacherList, collate, encode_sample, plan_sample, teacher_queries
-from train_utils.loop import LoopConfig, learning_rate, save_checkpoint, train
 from train_utils.loss import batch_loss, head_logits, scoped_loss
 from train_utils.model import add_lora, merge_adapter, save_adapter
-from train_utils.train import SampleStream, cgen_loss
 from train_utils.trie import build_tree
-
-TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",
-          "b 3", "green", "green night", "night", "moon", "river 1", "river 2", "x", "xy", "xyz"]
-
-
-def small_catalog() -> Catalog:
-    rng = random.Random(0)
-    items = [Item(str(i), title) for i, title in enumerate(TITLES)]
-    return make_catalog("small", items, {f"u{u}": [str(i) for i in rng.sample(range(20), 8)] for u in range(9)})
-
-
-class FixedTeacher:
-    """Ranks items by a fixed order behind the last item of the history."""
-
-    def top_k(self, histories, k, scores=False):
-        lists = [[str((int(h[-1]) + step) % 20) for step in range(1, 20)] for h in histories]
-        lists = [[i for i in row if i not in h][:k] for row, h in zip(lists, histories, strict=True)]
-        probabilities = [[2.0 ** -(rank + 1) for rank in range(len(row))] for row in lists]
-        return (lists, probabilities) if scores else lists
-
-
-CONFIG = SampleConfig(max_history=4, topk=4, multi_round_ratio=0.5, soft_labels=0.7, history_weight=0.5)
-EXCHANGE = (message("user", "hello <SOI>"), message("assistant", "hi there"))
-
-
-def stream(model_chat, config=CONFIG, batch_size=3, accumulation=1):
-    _, chat = model_chat
-    return SampleStream(small_catalog(), chat, FixedTeacher(), [EXCHANGE], config, batch_size, accumulation, 1,
-                        torch.device("cpu"))
 
 
 def test_a_sample_is_a_function_of_seed_epoch_and_index():
@@ -226,63 +194,6 @@ def test_head_logits_equal_the_wrapped_heads_own(tied, layers):
     torch.testing.assert_close(head_logits(head, hidden), head(hidden))
     for columns in ([3, 9, chat.soi], [3, 9], [chat.soi, chat.eoi]):
         torch.testing.assert_close(head_logits(head, hidden, torch.tensor(columns)), head(hidden)[:, columns])
-
-
-LOOP = LoopConfig(steps=6, lr=1e-2, weight_decay=0.01, warmup_ratio=0.2, lr_power=2.0, clip=1.0, save_seconds=1e9)
-
-
-def trained_weights(run, stop_after=None):
-    model, chat = tiny_chat(TITLES)
-    torch.manual_seed(0)
-    wrapped = add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.1)
-    source = stream((model, chat))
-
-    def batches(step):
-        if step == stop_after:
-            raise KeyboardInterrupt
-        return source(step)
-
-    run.mkdir(exist_ok=True)
-    config = dataclasses.replace(LOOP, save_seconds=0.0 if stop_after else 1e9)
-    train(wrapped, cgen_loss, batches, config, run)
-    return {n: p.detach().clone() for n, p in wrapped.named_parameters() if p.requires_grad}
-
-
-def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path):
-    unbroken = trained_weights(tmp_path / "a")
-    with pytest.raises(KeyboardInterrupt):
-        trained_weights(tmp_path / "b", stop_after=4)
-    with (tmp_path / "b" / "log.jsonl").open("a") as log:
-        log.write('{"step": 4, "lr": 0.01}\n{"step"')  # a step behind the checkpoint, and one that was being written
-    resumed = trained_weights(tmp_path / "b")
-    assert unbroken.keys() == resumed.keys()
-    for name, weight in unbroken.items():
-        assert torch.equal(weight, resumed[name]), name
-    # A step that was done twice is logged once.
-    assert (tmp_path / "a" / "log.jsonl").read_text() == (tmp_path / "b" / "log.jsonl").read_text()
-
-
-def test_other_settings_do_not_resume_a_run(tmp_path):
-    model, chat = tiny_chat(TITLES)
-    wrapped = add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.0)
-    optimiser = torch.optim.AdamW([p for p in wrapped.parameters() if p.requires_grad])
-    save_checkpoint(wrapped, optimiser, 2, LOOP, tmp_path)
-    with pytest.raises(ValueError, match="other settings"):
-        train(wrapped, cgen_loss, stream((model, chat)), dataclasses.replace(LOOP, lr=0.5), tmp_path)
-
-
-def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_kept(tmp_path):
-    model, chat = tiny_chat(TITLES)
-    wrapped = add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.0)
-    with pytest.raises(ValueError, match="not finite"):
-        train(wrapped, lambda m, b: (sum(p.sum() for p in m.parameters() if p.requires_grad) * torch.nan, {}),
-              stream((model, chat)), LOOP, tmp_path)
-
-
-def test_learning_rate_warms_up_and_decays_to_zero():
-    rates = [learning_rate(step, dataclasses.replace(LOOP, steps=100, warmup_ratio=0.1)) for step in range(101)]
-    assert rates[0] == pytest.approx(1e-3) and max(rates) == rates[10] == 1e-2 and rates[100] == 0
-    assert rates[55] == pytest.approx(1e-2 * 0.25)
 
 
 @pytest.mark.parametrize("layers", [0, 1])

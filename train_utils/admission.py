@@ -108,6 +108,7 @@ class Rules:
         self._additive: dict[tuple[int, int], np.ndarray] = {}
         self._masses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._leaf_scores: np.ndarray | None = None
+        self._first_admitted: np.ndarray | None = None
         # Sums over leaves: leaves [lo, hi) hold open_below[hi] - open_below[lo] admitted titles. None: all of them.
         self._open_below: np.ndarray | None = None
         self.closed = _Closed()
@@ -136,6 +137,18 @@ class Rules:
             admitted[self._allow] = True
         admitted[self._deny] = False
         return admitted
+
+    def open_items(self, closed: _Closed) -> np.ndarray:
+        """bool [items]: which items may be listed now; of items that share a title the first admitted one."""
+        if self._first_admitted is None:
+            by_leaf = self.tree.leaf_items[self.admitted[self.tree.leaf_items]]
+            _, first = np.unique(self.tree.item_leaf[by_leaf], return_index=True)
+            self._first_admitted = np.zeros(self.tree.n_items, dtype=bool)
+            self._first_admitted[by_leaf[first]] = True
+        found = self._first_admitted.copy()
+        for leaf in closed.leaves:
+            found[self.tree.items_of_leaf(leaf)] = False
+        return found
 
     def admits(self, item: int) -> bool:
         return not _holds(self._deny, item) and (self._allow is None or _holds(self._allow, item))

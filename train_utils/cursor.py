@@ -74,6 +74,12 @@ class Cursor:
         """The leaves [lo, hi) below the place in the title; some of them may be shut."""
         return self.rules.tree.below(self._target)
 
+    def open_items(self) -> np.ndarray:
+        """bool [items]: which items may be listed next; of items that share a title the first admitted one."""
+        if self._own_rules is None:
+            return np.zeros(self.rules.tree.n_items, dtype=bool)
+        return self._own_rules.open_items(self._closed)
+
     def _head_for(self, target: int) -> None:
         """Sets the next branch, or `~leaf`; until there the way is that of the first title below it."""
         tree = self.rules.tree

@@ -223,6 +223,48 @@ def encode_sample(chat: Chat, choices: Choices, plan: Plan, lists: Sequence[Teac
     )
 
 
+def encode_retrieval_sample(chat: Chat, plan: Plan, lists: Sequence[TeacherList], config: SampleConfig,
+                            exchange: Sequence[Message] = ()) -> Sample:
+    """As `encode_sample`, for RecLM-ret: the choices stand at `<SOI>` and are between items, and no title is spelled.
+
+    The whole catalogue competes at each choice. With soft labels the teacher's items that are not listed yet share the
+    teacher's part.
+    """
+    rendered = chat.render(conversation(plan, label_list(plan, lists[0]), config, exchange), prompt=False)
+    by_length = {len(query): answer for query, answer in zip(teacher_queries(plan, config), lists, strict=True)}
+    n_history = len(plan.history) if plan.marked else 0
+    unlabelled: set[int] = set()
+    choices: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    for number, (start, item) in enumerate(rendered.items):
+        in_history = number < n_history
+        if not in_history:
+            unlabelled |= set(range(start + 1, start + len(chat.title_ids[item]) + 2))
+        if weight := config.history_weight * (number > 0) if in_history else 1.0:
+            listed = {one for _, one in rendered.items[0 if in_history else n_history:number]}
+            ranked = by_length.get(number) if in_history else lists[0]
+            choices.append((start, weight, *_item_shares(item, listed, ranked, config.soft_labels)))
+    return Sample(
+        ids=rendered.ids,
+        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in unlabelled],
+        choices=choices,
+        forced=0.0,
+    )
+
+
+def _item_shares(item: int, listed: set[int], teacher: TeacherList | None, soft: float
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """Items (int32 [n]) and their wanted shares (float32 [n], sum 1): the item, and with `soft` the teacher's."""
+    ranked = zip(teacher.items, teacher.scores, strict=True) if teacher is not None and soft > 0 else ()
+    scored = {one: score for one, score in ranked if one not in listed}
+    total = sum(scored.values())
+    if total < 1e-9:
+        return np.array([item], dtype=np.int32), np.ones(1, dtype=np.float32)
+    shares = {item: 1 - soft}
+    for one, score in scored.items():
+        shares[one] = shares.get(one, 0.0) + soft * score / total
+    return np.fromiter(shares, dtype=np.int32), np.fromiter(shares.values(), dtype=np.float32)
+
+
 def _forced_weight(rendered: Rendered, inside: dict[int, float], chosen: set[int], eoi: int, scope_mask_type: int
                    ) -> float:
     """What the forced title positions add to the denominator of a sample's mean loss."""
@@ -234,8 +276,11 @@ def _forced_weight(rendered: Rendered, inside: dict[int, float], chosen: set[int
     return float(sum(forced.values()))
 
 
-def collate(samples: Sequence[Sample], pad_id: int) -> Batch:
-    """Pads and flattens samples. Raises ValueError for a sample without a labelled token."""
+def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batch:
+    """Pads and flattens samples. Raises ValueError for a sample without a labelled token.
+
+    apart: text and choices of a sample have a mean each, and their sum is the sample's loss; else they share one mean.
+    """
     width = max(len(sample.ids) for sample in samples)
     ids = torch.full((len(samples), width), pad_id, dtype=torch.int64)
     mask = torch.zeros_like(ids)
@@ -245,13 +290,14 @@ def collate(samples: Sequence[Sample], pad_id: int) -> Batch:
     for row, sample in enumerate(samples):
         ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
         mask[row, : len(sample.ids)] = 1
-        total = sum(w for _, w in sample.text) + sum(w for _, w, *_ in sample.choices) + sample.forced
-        if total <= 0:
+        of_text, of_choices = sum(w for _, w in sample.text), sum(w for _, w, *_ in sample.choices) + sample.forced
+        if of_text + of_choices <= 0:
             raise ValueError(f"sample {row} of the batch has no labelled token; its answer is empty")
-        scale = 1.0 / (total * len(samples))
-        text += [(row * width + place - 1, sample.ids[place], w * scale) for place, w in sample.text]
+        if not apart:
+            of_text = of_choices = of_text + of_choices
+        text += [(row * width + place - 1, sample.ids[place], w / (of_text * len(samples))) for place, w in sample.text]
         for place, weight, candidates, wanted in sample.choices:
-            choice.append((row * width + place - 1, weight * scale))
+            choice.append((row * width + place - 1, weight / (of_choices * len(samples))))
             tokens.append(candidates)
             shares.append(wanted)
             sizes.append(len(candidates))

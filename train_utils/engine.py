@@ -7,7 +7,7 @@ where plain decoding would have written the same. The output is that of one-toke
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -16,7 +16,8 @@ from train_utils.admission import ConstraintError
 from train_utils.chat import Chat
 from train_utils.drafts import LIKELY_ENOUGH, Drafts
 from train_utils.picking import Choice, Pick, pick
-from train_utils.ragged import RaggedCache, read, read_shared_beginning, use_ragged_attention
+from train_utils.ragged import HeadInputs, RaggedCache, read, read_shared_beginning, use_ragged_attention
+from train_utils.retrieval import Retriever
 from train_utils.title_search import search_titles
 from train_utils.writing import Completion, Request, Writing
 
@@ -83,7 +84,9 @@ class _Row:
     """Decoding state of one request: what is written, and what of it the model has not read yet."""
 
     def __init__(self, request: Request, engine: "Engine"):
-        self.request = request
+        self.retrieves = engine.retriever is not None and request.constrained
+        # Whole titles are retrieved: the nearest at each item, or the n nearest at the first of a list.
+        self.request = request = replace(request, best_titles=request.best_titles or 1) if self.retrieves else request
         self.chat = engine.chat
         self.counters = engine.counters
         self.drafts = engine.drafts
@@ -91,7 +94,8 @@ class _Row:
         self.out = Completion()
         self.pending: list[int] = list(request.prompt)
         self.length = 0  # tokens in the cache that count
-        self.opened: torch.Tensor | None = None  # logits at an item that waits for its title
+        # What finds the title of an item that waits for it: the logits at `<SOI>`, or the state that predicts `<SOI>`.
+        self.opened: torch.Tensor | None = None
         self.thoughts: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
         self._score = 0.0
         self._written(self.state.begin())
@@ -103,7 +107,8 @@ class _Row:
     def plan(self) -> Plan:
         """What to read next, with drafts."""
         ahead, block, guesses, chance = self.state.copy(), list(self.pending), [], 1.0
-        places, choices = [len(block) - 1], [ahead.choice()]
+        # Where `<SOI>` is known before anything is read, the state before it is what retrieves.
+        places, choices = [max(0, len(block) - 1 - (self.retrieves and ahead.searches))], [ahead.choice()]
         while not ahead.searches and (guess := self.drafts.best(ahead, self.thoughts)) is not None:
             chance *= guess[1]
             written = ahead.write(guess[0]) if chance >= LIKELY_ENOUGH else []
@@ -115,14 +120,19 @@ class _Row:
             choices.append(ahead.choice())
         return Plan(block, places, choices, guesses)
 
-    def take(self, picks: Sequence[Pick | None], guesses: Sequence[int], logits: torch.Tensor) -> None:
-        """Writes what a pass decided. picks: one a place, None where a title is searched for; logits: [places, V]."""
+    def take(self, picks: Sequence[Pick | None], guesses: Sequence[int], clues: torch.Tensor) -> None:
+        """Writes what a pass decided.
+
+        Args:
+            picks: one a place, None where a title is searched for. clues: what a title is found by: logits
+                [places, V], or states [places, d].
+        """
         self.length += len(self.pending)
         self.pending = []
         self.counters.count(drafted=len(guesses))
         for at, found in enumerate(picks):
             if found is None:
-                self.opened = logits[at]
+                self.opened = clues[at]
                 return
             self.drafts.judge(self.state, self.thoughts, found.token)
             if found.ranked:
@@ -130,12 +140,17 @@ class _Row:
             self._score += found.score
             written = self.state.write(found.token)
             self._written(written)
-            if self.finished or at == len(guesses) or found.token != guesses[at]:
+            drafted = not self.finished and at < len(guesses) and found.token == guesses[at]
+            if drafted:
+                # The model has read these tokens already: they are written, but not pending.
+                self.pending = []
+                self.length += len(written)
+                self.counters.count(accepted=1)
+            if self.retrieves and len(written) == 1 and self.state.searches and not self.finished:
+                self.opened = clues[at]
                 return
-            # The model has read these tokens already: they are written, but not pending.
-            self.pending = []
-            self.length += len(written)
-            self.counters.count(accepted=1)
+            if not drafted:
+                return
 
     def take_titles(self, ranked: Sequence[tuple[int, float]]) -> None:
         """Writes the first of the titles that a search found into the open item, and keeps the others for the next."""
@@ -178,7 +193,8 @@ class Running:
         rows = [row for row in new if not row.finished]
         if not rows:
             return new
-        cache, shared = read_shared_beginning(self.engine.model, [row.pending for row in rows])
+        left = 1 if self.engine.retriever is None else 2
+        cache, shared = read_shared_beginning(self.engine.model, [row.pending for row in rows], left)
         for row in rows:
             row.length, row.pending = shared, row.pending[shared:]
         self._pass(rows, cache)
@@ -206,6 +222,7 @@ class Running:
         plans = [row.plan() for row in rows]
         logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
                       [plan.places for plan in plans])
+        clues = logits if self.engine.retriever is None else self.engine.head_inputs.states[0]
         self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.block) for plan in plans))
         choices = [choice for plan in plans for choice in plan.choices]
         asked = [i for i, choice in enumerate(choices) if choice is not None]
@@ -217,7 +234,7 @@ class Running:
         begin = 0
         for row, plan in zip(rows, plans, strict=True):
             end = begin + len(plan.places)
-            row.take(picks[begin:end], plan.guesses, logits[begin:end])
+            row.take(picks[begin:end], plan.guesses, clues[begin:end])
             begin = end
         self._search(rows, cache)
 
@@ -227,11 +244,16 @@ class Running:
         if not opened:
             return
         asking = [rows[i] for i in opened]
-        found = search_titles(self.engine.model, cache, [row.length for row in rows], opened,
-                              [row.state.cursor for row in asking], torch.stack([row.opened for row in asking]),
-                              [row.request.best_titles for row in asking])
+        cursors, clues = [row.state.cursor for row in asking], torch.stack([row.opened for row in asking])
+        wanted = [row.request.best_titles for row in asking]
+        if self.engine.retriever is not None:
+            found = self.engine.retriever.nearest(clues, cursors, wanted)
+        else:
+            lengths = [row.length for row in rows]
+            searched = search_titles(self.engine.model, cache, lengths, opened, cursors, clues, wanted)
+            found = [[(title.item, title.log_probability) for title in ranked] for ranked in searched]
         for row, ranked in zip(asking, found, strict=True):
-            row.take_titles([(title.item, title.log_probability) for title in ranked])
+            row.take_titles(ranked)
 
 
 def _drop_finished(rows: list[_Row], cache: RaggedCache) -> None:
@@ -247,13 +269,16 @@ class Engine:
 
     Args:
         model: the causal model. chat: its tokenizer, with the titles of the catalogue whose rules the requests carry.
+        retriever: chooses the items of RecLM-ret by the state that predicts `<SOI>`; None lets the model spell them.
 
     Raises:
         ValueError: a model that brings its own attention.
     """
 
-    def __init__(self, model: nn.Module, chat: Chat):
+    def __init__(self, model: nn.Module, chat: Chat, retriever: Retriever | None = None):
         use_ragged_attention(model)
+        self.retriever = retriever
+        self.head_inputs = HeadInputs.of(model) if retriever is not None else None
         self.model = model
         self.chat = chat
         self.counters = Counters()

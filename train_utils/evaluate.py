@@ -13,6 +13,7 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.files import manifest, write_json
 from train_utils.metrics import aggregate, coverage, score_list
 from train_utils.param import EvalOptions
+from train_utils.retrieval import FOLDER as RETRIEVAL
 from train_utils.teacher import open_teacher
 from train_utils.under_test import Answer, EvalUser, ModelUnderTest, eval_users
 
@@ -106,7 +107,7 @@ def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: Mode
     everyone = replace(options, split="valid", users=0)
     users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
     found: dict[float, list[float]] = {weight: [] for weight in PRIOR_WEIGHTS}
-    for rows in tqdm(_batches(users, options, under_test), desc="prior weight", unit="batch", mininterval=5):
+    for rows in tqdm(batches(users, options, under_test), desc="prior weight", unit="batch", mininterval=5):
         for weight, answers in zip(PRIOR_WEIGHTS, under_test.answers(rows, PRIOR_WEIGHTS), strict=True):
             found[weight] += [score(catalog, row, answer, options)["metrics"]["ndcg@10"]
                               for row, answer in zip(rows, answers, strict=True)]
@@ -116,7 +117,7 @@ def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: Mode
             "validation_users": len(users)}
 
 
-def _batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUnderTest) -> list[list[EvalUser]]:
+def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUnderTest) -> list[list[EvalUser]]:
     """Batches of like length. They do not depend on what is done already, so that a resumed run has the same."""
     order = sorted(range(len(users)), key=lambda i: (len(under_test.prompt(users[i])), i))
     return [[users[i] for i in order[at:at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
@@ -126,7 +127,7 @@ def _resumable(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
                made_from: dict, under_test: ModelUnderTest, prior_weight: float) -> list[dict]:
     done = _read_partial(partial, made_from)
     with partial.open("a") as file:
-        for rows in tqdm(_batches(users, options, under_test), desc=options.SFT_test_task, unit="batch", mininterval=5):
+        for rows in tqdm(batches(users, options, under_test), desc=options.SFT_test_task, unit="batch", mininterval=5):
             if all(row.user in done for row in rows):
                 continue
             (answers,) = under_test.answers(rows, [prior_weight])
@@ -169,7 +170,8 @@ def _identity(options: EvalOptions) -> dict:
 def _inputs(options: EvalOptions) -> Iterator[Path]:
     yield from (Path(options.data_path) / name for name in ("metas.jsonl", "sequential.jsonl", "category.jsonl"))
     if options.model_name:
-        yield from sorted(Path(options.model_name).glob("*.safetensors"))
+        for pattern in ("*.safetensors", f"{RETRIEVAL}/*.safetensors"):
+            yield from sorted(Path(options.model_name).glob(pattern))
 
 
 def summary_row(name: str, result: dict) -> dict:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,39 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing_folder(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` to write into; made durable and renamed to `folder` when the block ends well.
+
+    What stood there is put aside before the rename and deleted behind it, so that `folder` is never half of anything.
+    """
+    final = Path(folder)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for left_by_a_killed_run in final.parent.glob(f".{final.name}.*"):
+        shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    try:
+        yield temporary
+        for path in [*temporary.rglob("*"), temporary]:
+            _sync(path)
+        if final.exists():
+            final.rename(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)) / "old")
+        temporary.rename(final)
+        _sync(final.parent)
+    finally:
+        for mine in final.parent.glob(f".{final.name}.*"):
+            shutil.rmtree(mine, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Makes a file's bytes, or the names in a folder, durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | Path, text: str) -> None:

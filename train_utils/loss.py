@@ -35,19 +35,24 @@ class Batch:
 def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
     """Logits of `hidden` ([P, d]) over the vocabulary, or over `columns` (int64 [U]) of it; float32.
 
-    `head` is a linear layer, plain or with LoRA. Only the rows of `columns` are read and get a gradient.
+    `head` is a linear layer, plain, with LoRA or with DoRA. Only the rows of `columns` are read and get a gradient.
     """
 
     def rows(table: torch.Tensor | None) -> torch.Tensor | None:
         return table if table is None or columns is None else table[columns]
 
     base = head.get_base_layer() if hasattr(head, "get_base_layer") else head
-    logits = F.linear(hidden.to(base.weight.dtype), rows(base.weight), rows(base.bias)).float()
+    weight = rows(base.weight)
+    logits = F.linear(hidden.to(weight.dtype), weight).float()
     for name in getattr(head, "active_adapters", ()):
-        down, up = head.lora_A[name].weight, head.lora_B[name].weight
+        down, up, scale = head.lora_A[name].weight, rows(head.lora_B[name].weight), head.scaling[name]
         reduced = F.linear(head.lora_dropout[name](hidden.to(down.dtype)), down)
-        logits = logits + F.linear(reduced, rows(up)).float() * head.scaling[name]
-    return logits
+        logits = logits + F.linear(reduced, up).float() * scale
+        if name in head.lora_magnitude_vector:
+            # The length of the sum is taken as a constant, as DoRA's authors advise.
+            length = (weight.detach() + scale * (up @ down).detach()).float().norm(dim=1)
+            logits = logits * (rows(head.lora_magnitude_vector[name].weight) / length)
+    return logits if base.bias is None else logits + rows(base.bias)
 
 
 def text_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

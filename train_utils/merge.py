@@ -9,7 +9,9 @@ from train_utils.param import TrainOptions
 
 
 def newest_adapter(run: Path) -> Path:
-    """The adapter of the highest epoch in a run's folder. Raises ValueError when there is none."""
+    """The best adapter of a run that validated, else that of the highest epoch. Raises ValueError without any."""
+    if (run / "best" / "manifest.json").exists():
+        return run / "best"
     found = sorted(path.parent for path in run.glob("Epoch*_SFT/manifest.json"))
     if not found:
         raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; see scripts/train_RecLM_cgen.sh")
@@ -17,10 +19,10 @@ def newest_adapter(run: Path) -> Path:
 
 
 def run_merge(options: TrainOptions) -> Path:
-    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` beside it."""
+    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` beside it, `best` `SFT_best`."""
     adapter = Path(options.SFT_load) if options.SFT_load else newest_adapter(Path(options.output))
     digits = "".join(c for c in adapter.name if c.isdigit())
-    output = Path(options.merge_output or adapter.parent / f"SFT_Epoch{int(digits or 0)}")
-    weights = [adapter / "adapter_model.safetensors", adapter / "manifest.json"]
+    output = Path(options.merge_output or adapter.parent / (f"SFT_Epoch{int(digits)}" if digits else "SFT_best"))
+    weights = [*sorted(adapter.rglob("*.safetensors")), adapter / "manifest.json"]
     merge_adapter(adapter, options.backbone, output, manifest(asdict(options), weights))
     return output

@@ -1,19 +1,21 @@
 """The backbone: device and dtype, control tokens, LoRA; save, load and merge."""
 
+import importlib.util
 import json
-import os
 import shutil
-import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig, PreTrainedModel
 
 from train_utils.chat import EOI_WORDS, SOI_WORDS, Chat, add_control_tokens
+from train_utils.files import replacing_folder
+from train_utils.retrieval import FOLDER as RETRIEVAL
+from train_utils.retrieval import has_retrieval
 
 # peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
@@ -31,12 +33,17 @@ def pick_device(gpu: str) -> torch.device:
     return device
 
 
-def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False):
+def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False,
+                  four_bit: bool = False):
     """Tokenizer and causal model from a folder or hub name, in evaluation mode, decoding greedily by default.
 
+    Args:
+        four_bit: keep the linear layers, but the head, in four bits (NF4, for QLoRA); a GPU is needed.
+
     Raises:
-        ValueError: nothing loadable under `name`.
+        ValueError: nothing loadable under `name`, or no GPU or bitsandbytes for four bits.
     """
+    packed = _four_bits(device, getattr(torch, dtype)) if four_bit else {}
     # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
     path = Path(name)
     if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
@@ -44,11 +51,20 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa"
+            name, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa", **packed
         )
     except (OSError, ImportError, json.JSONDecodeError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}") from None
-    return tokenizer, model.to(device).eval()
+    return tokenizer, (model if four_bit else model.to(device)).eval()
+
+
+def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
+    if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
+        raise ValueError("--peft qlora keeps weights in four bits, which needs a GPU and the package bitsandbytes "
+                         "(pip install bitsandbytes); use --peft lora")
+    kind = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                              bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_storage=dtype)
+    return {"quantization_config": kind, "device_map": {"": device}}
 
 
 def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) -> GenerationConfig:
@@ -84,8 +100,33 @@ def untie_head(model: PreTrainedModel) -> None:
         model.tie_weights()
 
 
+def causal_of(model: nn.Module) -> PreTrainedModel:
+    """The causal model itself, whether an adapter is wrapped around it or not."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def mixed_precision(model: nn.Module) -> torch.autocast:
+    """The context in which a model computes whose adapter or trained weights are float32 beside another format; for
+    others it does nothing."""
+    causal = causal_of(model)
+    dtype = getattr(causal, "compute_dtype", causal.dtype)
+    low = dtype != torch.float32 and any(p.dtype == torch.float32 for p in causal.parameters())
+    return torch.autocast(causal.device.type, dtype if low else None, enabled=low, cache_enabled=False)
+
+
+def train_all(model: PreTrainedModel) -> PreTrainedModel:
+    """Makes every weight trainable, kept in float32; sums are made in the format that the model had."""
+    model.compute_dtype = model.dtype
+    return model.float().requires_grad_(True)
+
+
+def save_memory(model: nn.Module) -> None:
+    """Gradient checkpointing: the backward pass makes each layer's sums anew, instead of keeping them."""
+    causal_of(model).activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+
+
 def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int, dropout: float,
-             layers: int = 0) -> PeftModel:
+             layers: int = 0, dora: bool = False) -> PeftModel:
     """LoRA on every linear layer and the head, and the control tokens' input rows, all trained in float32.
 
     A head that shares the embedding gets its own copy first: its rows change, and those of the input stay.
@@ -93,6 +134,7 @@ def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int,
     Args:
         layers: adapt this many layers at the top, so that the backward pass stops there; the control tokens' input
             rows then keep their start. 0 adapts every layer and trains those rows as well.
+        dora: train the length of each output's weights apart from their direction (arXiv 2402.09353).
     """
     total = model.config.num_hidden_layers
     if not 0 <= layers <= total:
@@ -106,7 +148,7 @@ def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int,
     rows = None if layers else {_name(model, model.get_input_embeddings()).split(".")[-1]: control_ids}
     config = LoraConfig(
         r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=pattern, task_type="CAUSAL_LM",
-        trainable_token_indices=rows,
+        trainable_token_indices=rows, use_dora=dora,
     )
     wrapped = get_peft_model(model, config)
     for parameter in wrapped.parameters():
@@ -124,56 +166,69 @@ def _name(model: nn.Module, module: nn.Module) -> str:
     return next(n for n, m in model.named_modules() if m is module)
 
 
-def save_adapter(model: PeftModel, tokenizer, folder: str | Path, manifest: Mapping[str, object]) -> None:
-    """Writes adapter, control rows, tokenizer and manifest as one folder, by one rename."""
+def save_adapter(model: nn.Module, tokenizer, folder: str | Path, manifest: Mapping[str, object],
+                 weights: Mapping[str, torch.Tensor] | None = None, more: Callable[[Path], None] | None = None) -> None:
+    """Writes what was trained (an adapter with its control rows, or a whole model), tokenizer and manifest as one
+    folder, by one rename.
 
-    def write(to: Path) -> None:
-        model.save_pretrained(to, save_embedding_layers=False)
+    Args:
+        weights: the trained weights by name, where the model's own are split over processes.
+        more: writes what else belongs into the folder.
+    """
+    how = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
+    with replacing_folder(folder) as to:
+        model.save_pretrained(to, state_dict=dict(weights) if weights else None, **how)
         tokenizer.save_pretrained(to)
+        if more:
+            more(to)
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
-
-    write_folder(folder, write)
 
 
 def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manifest: Mapping[str, object]) -> None:
-    """Merges an adapter into its backbone; the folder opens in plain transformers.
+    """Merges an adapter into its backbone; the folder opens in plain transformers, or is one of RecLM-ret as before.
 
-    The sums are made in float32 and rounded once, to the backbone's own dtype.
+    The sums are made in float32 and rounded once, to the backbone's own dtype. A folder of a whole trained model has
+    nothing to be merged with, and is rounded alone.
 
     Raises:
         ValueError: the adapter or the backbone cannot be loaded.
     """
-    if not (Path(adapter) / "adapter_config.json").exists():
-        raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
-    tokenizer = AutoTokenizer.from_pretrained(adapter)
-    _, model = load_backbone(backbone, torch.device("cpu"), "float32")
-    dtype = AutoModelForCausalLM.from_pretrained(backbone, dtype="auto").dtype
-    add_item_tokens(tokenizer, model)
-    untie_head(model)
-    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload().to(dtype)
+    tokenizer, model = _with_adapter(adapter, backbone)
+    merged = model.to(AutoModelForCausalLM.from_pretrained(backbone, dtype="auto").dtype)
     merged.generation_config = own_generation_config(merged, Chat(tokenizer).end_of_turn, tokenizer.pad_token_id)
-
-    def write(to: Path) -> None:
+    with replacing_folder(output) as to:
         merged.save_pretrained(to)
         tokenizer.save_pretrained(to)
+        if has_retrieval(adapter):
+            shutil.copytree(Path(adapter) / RETRIEVAL, to / RETRIEVAL)
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
-    write_folder(output, write)
+
+def load_trained(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False):
+    """Tokenizer and model of a merged or base model, or of an adapter's folder, which is merged in memory.
+
+    An adapter is read with the backbone that its configuration names.
+
+    Raises:
+        ValueError: nothing loadable under `name`.
+    """
+    told = Path(name) / "adapter_config.json"
+    if not told.exists():
+        return load_backbone(name, device, dtype, flash)
+    backbone = json.loads(told.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    tokenizer, model = _with_adapter(name, backbone)
+    return tokenizer, model.to(device, getattr(torch, dtype)).eval()
 
 
-def write_folder(final: str | Path, write) -> None:
-    """Calls `write(temporary folder)`, makes it durable and renames it to `final`, replacing what was there."""
-    final = Path(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
-    try:
-        write(temporary)
-        for path in temporary.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        if final.exists():
-            shutil.rmtree(final)
-        temporary.rename(final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _with_adapter(adapter: str | Path, backbone: str):
+    """Tokenizer and float32 model of an adapter's folder, or of a whole trained model's."""
+    whole = (Path(adapter) / "config.json").exists()
+    if not whole and not (Path(adapter) / "adapter_config.json").exists():
+        raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    _, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
+    if not whole:
+        add_item_tokens(tokenizer, model)
+        untie_head(model)
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return tokenizer, model

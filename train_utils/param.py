@@ -39,12 +39,15 @@ class TrainOptions(ModelOptions):
     overwrite: bool = option(False, "throw away a run of other settings in --output, instead of refusing")
     epoch: int = option(20, "passes over the users, one sample a user and pass")
     batch_size: int = option(8, "samples a forward pass")
-    gradient_accumulation_steps: int = option(8, "forward passes an optimiser step")
+    gradient_accumulation_steps: int = option(8, "forward passes an optimiser step, over all processes")
     lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights")
     weight_decay: float = option(0.01, "weight decay")
     warmup_ratio: float = option(0.0125, "share of the steps that warm up")
     lr_power: float = option(2.0, "power of the polynomial decay")
     clip: float = option(1.0, "gradient norm at which gradients are cut")
+    peft: str = option("lora", "what is trained: LoRA, DoRA, LoRA on weights in four bits (GPU), or every weight",
+                       ("lora", "dora", "qlora", "full"))
+    gradient_checkpointing: bool = option(False, "keep less for the backward pass, make it again: slower, less memory")
     SFT_actor_lora_r: int = option(16, "rank of LoRA")
     SFT_actor_lora_a: int = option(8, "alpha of LoRA")
     lora_dropout: float = option(0.1, "dropout of LoRA")
@@ -64,6 +67,11 @@ class TrainOptions(ModelOptions):
     share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none")
     max_segment: int = option(500, "tokens at which a chat turn is cut")
     save_seconds: float = option(60.0, "seconds between checkpoints")
+    tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
+    val_users: int = option(0, "validation users whose lists are scored at the end of an epoch; the best NDCG@10's "
+                            "adapter is kept in the folder best. 0 validates never")
+    val_epochs: int = option(1, "epochs between validations")
+    early_stop: int = option(0, "validations without a better NDCG@10 after which training stops; 0 goes on to the end")
     SFT_load: str = option("", "adapter to merge or to test; '' takes the newest of the run")
     merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
     # The tests of RecLM-ret (the training issue brings them); published names.
@@ -74,7 +82,15 @@ class TrainOptions(ModelOptions):
     gen_max_length: int = option(512, "new tokens at most")
     max_token_length: int = option(1024, "prompt tokens at most")
     chat_template: str = option("auto", "auto: the tokenizer's own", ("auto", "llama-3", "llama-2", "chatml"))
-    embedding_model: str = option("BAAI/bge-m3", "encoder of the item vectors of RecLM-ret")
+    # RecLM-ret
+    embedding_model: str = option("snap/base/all-MiniLM-L6-v2", "encoder of the items' texts, as sentence-transformers "
+                                  "names it: a folder or a hub name (published: BAAI/bge-m3)")
+    embedding_path: str = option("", "file of the item vectors (.npy, its recipe as .json beside it), made where it is "
+                                 "not there; '' is item_vectors.npy in the dataset folder")
+    item_emb: bool = option(True, "train the item vectors")
+    only_item_emb_proj: bool = option(False, "train the projection and the item vectors; the adapter stays as it is "
+                                      "(of --SFT_load, or untrained)")
+    emb_alpha: float = option(1.0, "weight of the loss of retrieval beside that of the text")
 
 
 @dataclass(frozen=True, kw_only=True)

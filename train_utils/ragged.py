@@ -1,6 +1,7 @@
 """Attention over rows of different lengths without padding: one forward pass of a Hugging Face model takes the new
 tokens of all rows as a single sequence, and only its attention knows which row each token belongs to."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -259,13 +260,29 @@ def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], 
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def read_shared_beginning(model: nn.Module, prompts: Sequence[Sequence[int]]) -> tuple[RaggedCache, int]:
-    """Reads once what all prompts begin with, all but their last token at most.
+class HeadInputs(threading.local):
+    """The states from which a model's head made the logits of the latest pass of this thread: [1, kept, d]."""
+
+    def __init__(self):
+        self.states = torch.empty(0)
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "HeadInputs":
+        """Watches the head of `model`, from the first call on."""
+        head = model.get_output_embeddings()
+        if not hasattr(head, "inputs_seen"):
+            head.inputs_seen = seen = cls()
+            head.register_forward_pre_hook(lambda _, given: setattr(seen, "states", given[0]))
+        return head.inputs_seen
+
+
+def read_shared_beginning(model: nn.Module, prompts: Sequence[Sequence[int]], left: int = 1) -> tuple[RaggedCache, int]:
+    """Reads once what all prompts begin with, all but their last `left` tokens at most.
 
     Returns:
         a cache with one row a prompt, and how many tokens each has read.
     """
-    shared = min(map(len, prompts)) - 1
+    shared = max(0, min(map(len, prompts)) - left)
     shared = next((i for i in range(shared) if len({prompt[i] for prompt in prompts}) > 1), shared)
     if len(prompts) == 1 or shared == 0:
         return RaggedCache(len(prompts)), 0

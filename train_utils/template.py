@@ -39,6 +39,8 @@ SEQREC_TEST = (
         True,
     ),
 )
+# Names one title and asks for it: the analysis of RecLM-ret's embeddings.
+NAME_ITEM = Template("I am looking for{history}. Please recommend it.")
 
 _SLOT = re.compile(r"\{(\w+)\}")
 

@@ -1,17 +1,18 @@
-"""The supervised fine-tuning of RecLM-cgen: samples made on the fly, the scope-mask loss, the adapter's folder."""
+"""Supervised fine-tuning: samples made on the fly, the scope-mask loss of RecLM-cgen, the adapter's folder."""
 
 import json
 import math
 import os
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
@@ -31,12 +32,24 @@ from train_utils.dataset import (
     trainable_users,
 )
 from train_utils.files import manifest, write_text
-from train_utils.loop import LoopConfig, train
+from train_utils.launch import open_accelerator
+from train_utils.loop import LoopConfig, Loss, train
 from train_utils.loss import Batch, batch_loss
-from train_utils.model import add_item_tokens, add_lora, load_backbone, pick_device, save_adapter
+from train_utils.model import (
+    add_item_tokens,
+    add_lora,
+    causal_of,
+    load_backbone,
+    mixed_precision,
+    pick_device,
+    save_adapter,
+    save_memory,
+    train_all,
+)
 from train_utils.param import TrainOptions
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import RecordingTeacher, Teacher, open_teacher
+from train_utils.validation import Validator
 
 WINDOW_STEPS = 8
 
@@ -93,10 +106,16 @@ class SampleStream:
         queries = [teacher_queries(plan, self.config) for plan in plans]
         answers = self._answers(queries)
         return [
-            encode_sample(self.chat, self.choices, plan, [answers[q] for q in group], self.config,
-                          () if plan.exchange is None else self.exchanges[plan.exchange])
+            self.encode(plan, [answers[q] for q in group],
+                        () if plan.exchange is None else self.exchanges[plan.exchange])
             for plan, group in zip(plans, queries, strict=True)
         ]
+
+    def encode(self, plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message]) -> Sample:
+        return encode_sample(self.chat, self.choices, plan, lists, self.config, exchange)
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        return collate(samples, self.pad_id)
 
     def _answers(self, queries: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], TeacherList]:
         """The teacher's answer to each history of the groups, from one bulk question."""
@@ -112,7 +131,7 @@ class SampleStream:
         samples = self.samples(self.plans(self._numbers(window)))
         samples.sort(key=lambda sample: len(sample.ids))
         starts = range(0, len(samples), self.batch_size)
-        batches = [collate(samples[at:at + self.batch_size], self.pad_id) for at in starts]
+        batches = [self.collate(samples[at:at + self.batch_size]) for at in starts]
         random.Random(f"{self.config.seed}/window/{window}").shuffle(batches)
         return [batches[at:at + self.accumulation] for at in range(0, len(batches), self.accumulation)]
 
@@ -122,10 +141,9 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-    """Scope-mask loss of RecLM-cgen for a peft-wrapped causal model."""
-    causal = model.get_base_model()
-    low = causal.dtype != torch.float32
-    with torch.autocast(batch.ids.device.type, causal.dtype if low else None, enabled=low, cache_enabled=False):
+    """Scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
+    causal = causal_of(model)
+    with mixed_precision(model):
         hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
     return batch_loss(hidden, causal.get_output_embeddings(), batch)
 
@@ -135,51 +153,102 @@ def sample_config(options: TrainOptions) -> SampleConfig:
     return SampleConfig(**{name: getattr(options, name) for name in names})
 
 
-def run_sft(options: TrainOptions) -> Path:
+@dataclass(frozen=True)
+class Method:
+    """What differs between the methods that one stage of fine-tuning trains.
+
+    Attributes:
+        stream: of the samples. loss: as the loop wants it.
+        wrap: (model with an adapter, catalogue, options) -> what is trained.
+        save: (what is trained, tokenizer, catalogue, folder, manifest, weights or None) -> writes an adapter's folder.
+    """
+
+    stream: type[SampleStream]
+    loss: Callable[[TrainOptions], Loss]
+    wrap: Callable[[nn.Module, Catalog, TrainOptions], nn.Module]
+    save: Callable[..., None]
+
+
+CGEN = Method(
+    stream=SampleStream,
+    loss=lambda options: cgen_loss,
+    wrap=lambda model, catalog, options: model,
+    save=lambda model, tokenizer, catalog, *rest: save_adapter(model, tokenizer, *rest),
+)
+
+
+def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     """Trains an adapter and returns its folder `<output>/Epoch<n>_SFT`; goes on where an interrupted run was.
 
+    Under `accelerate launch` every process calls it; the first one writes.
+
     Raises:
-        ValueError: a missing dataset, backbone or teacher, or a run of other settings in the folder.
+        ValueError: a missing dataset, backbone or teacher, a run of other settings in the folder, or a launch whose
+            configuration is not what runs.
     """
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
+    accelerator = open_accelerator(options.gpu, options.dtype, options.batch_size,
+                                   options.gradient_accumulation_steps)
     made_from = manifest(asdict(options), [Path(options.data_path) / "metas.jsonl",
                                            Path(options.data_path) / "sequential.jsonl"])
     catalog = load_catalog(options.data_path)
-    _claim(run, made_from, options.overwrite)
+    if accelerator.is_main_process:
+        _claim(run, made_from, options.overwrite)
+    accelerator.wait_for_everyone()
     if (adapter / "manifest.json").exists():
         return adapter
     with closing(open_teacher(options.teacher)) as teacher:
-        _train_adapter(options, catalog, teacher, run, adapter, made_from)
+        _train_adapter(method, options, catalog, teacher, run, adapter, made_from, accelerator)
     return adapter
 
 
-def _train_adapter(options: TrainOptions, catalog: Catalog, teacher: Teacher, run: Path, adapter: Path,
-                   made_from: dict) -> None:
+def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teacher: Teacher, run: Path, adapter: Path,
+                   made_from: dict, accelerator: Accelerator) -> None:
     """Backbone, samples, loop, and the adapter's folder."""
-    device = pick_device(options.gpu)
-    tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2)
+    device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
+    model, chat = _model(options, catalog, device)
+    model = method.wrap(model, catalog, options)
+    exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
+    pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
+    records = options.teacher_record and accelerator.is_main_process
+    recording = RecordingTeacher(teacher, options.teacher_record) if records else None
+    validator = Validator(catalog, chat, model, options, run, lambda folder: method.save(
+        model, chat.tokenizer, catalog, folder, made_from), accelerator,
+        getattr(model, "retrieval", None)) if options.val_users else None
+    with closing(method.stream(catalog, chat, recording or teacher, exchanges, sample_config(options),
+                               options.batch_size, options.gradient_accumulation_steps, pad_id, device,
+                               options.epoch)) as stream:
+        if recording:
+            stream.ask_ahead()
+            recording.save()
+        loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
+                          options.lr_power, options.clip, options.save_seconds, options.epoch, options.seed,
+                          options.tensorboard)
+        workers = 1 if accelerator.num_processes > 1 else _workers(options, device)
+        weights = train(model, method.loss(options), stream, loop, run, workers, accelerator, validator)
+    if accelerator.is_main_process:
+        method.save(model, chat.tokenizer, catalog, adapter, made_from, weights)
+    accelerator.wait_for_everyone()
+
+
+def _model(options: TrainOptions, catalog: Catalog, device: torch.device) -> tuple[nn.Module, Chat]:
+    """The backbone with what is to be trained, the same in every process, and its chat."""
+    tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2, options.peft == "qlora")
     if device.type == "cpu":
         # On short sequences the backward pass of PyTorch's fused attention costs a CPU more than the sums written out.
         model.set_attn_implementation("eager")
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles)
-    wrapped = add_lora(model, [chat.soi, chat.eoi], options.SFT_actor_lora_r, options.SFT_actor_lora_a,
-                       options.lora_dropout, options.lora_layers)
-    exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.end_of_turn
-    recording = RecordingTeacher(teacher, options.teacher_record) if options.teacher_record else None
-    with closing(SampleStream(catalog, chat, recording or teacher, exchanges, sample_config(options),
-                              options.batch_size, options.gradient_accumulation_steps, pad_id, device,
-                              options.epoch)) as stream:
-        if recording:
-            stream.ask_ahead()
-            recording.save()
-        loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
-                          options.lr_power, options.clip, options.save_seconds)
-        train(wrapped, cgen_loss, stream, loop, run, _workers(options, device))
-    save_adapter(wrapped, tokenizer, adapter, made_from)
+    if options.peft == "full":
+        model = train_all(model)
+    else:
+        model = add_lora(model, [chat.soi, chat.eoi], options.SFT_actor_lora_r, options.SFT_actor_lora_a,
+                         options.lora_dropout, options.lora_layers, options.peft == "dora")
+    if options.gradient_checkpointing:
+        save_memory(model)
+    return model, chat
 
 
 def _workers(options: TrainOptions, device: torch.device) -> int:
@@ -188,7 +257,7 @@ def _workers(options: TrainOptions, device: torch.device) -> int:
     return 1 if alone else min(options.gradient_accumulation_steps, len(os.sched_getaffinity(0)))
 
 
-_NOT_OF_THE_RUN = ("save_seconds", "overwrite", "gpu", "teacher", "teacher_record", "merge_output", "SFT_load")
+_NOT_OF_THE_RUN = ("save_seconds", "overwrite", "gpu", "teacher", "teacher_record", "merge_output", "tensorboard")
 
 
 def _claim(run: Path, made_from: dict, overwrite: bool) -> None:
@@ -203,7 +272,8 @@ def _claim(run: Path, made_from: dict, overwrite: bool) -> None:
         if before == now:
             return
         different = ", ".join(sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k)))
-        if not overwrite:
+        # A run that ended before its first step, for a wrong flag, has nothing to lose.
+        if not overwrite and any(run.glob("*/*")):
             raise ValueError(f"{run} holds a run with other {different}; give another --output, or --overwrite")
         shutil.rmtree(run)
     write_text(kept, json.dumps(made_from, indent=1))

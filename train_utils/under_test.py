@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from train_utils.admission import Prior, Rules
 from train_utils.baselines import Popularity
@@ -17,8 +18,9 @@ from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message, message, separator, split_completion
 from train_utils.engine import Engine
 from train_utils.hf_engine import generate_plainly
-from train_utils.model import add_item_tokens, load_backbone, pick_device
+from train_utils.model import add_item_tokens, load_trained, mixed_precision, pick_device
 from train_utils.param import EvalOptions
+from train_utils.retrieval import Retriever, has_retrieval, load_retrieval
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
@@ -28,6 +30,7 @@ from train_utils.writing import Completion, Request
 SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
 MR_SEGMENT = 200
 T, R = TypeVar("T"), TypeVar("R")
+Loaded = tuple[nn.Module, Chat, Retriever | None]
 _TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the others count as 0
 
 
@@ -86,16 +89,21 @@ def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], device: to
 
 
 class ModelUnderTest:
-    """A model and its catalogue: makes prompts, decodes, reads items back."""
+    """A model and its catalogue: makes prompts, decodes, reads items back.
 
-    def __init__(self, catalog: Catalog, options: EvalOptions):
+    Args:
+        loaded: a model, its chat of this catalogue, and its retriever where items are retrieved, instead of what
+            `--model_name` names.
+    """
+
+    def __init__(self, catalog: Catalog, options: EvalOptions, loaded: Loaded | None = None):
+        if has_retrieval(options.model_name):
+            # What is retrieved is of the catalogue, whether a constraint was asked for or not.
+            options = replace(options, use_CBS=True)
         self.catalog, self.options = catalog, options
         _check_task(options)
-        tokenizer, model = load_backbone(options.model_name, pick_device(options.gpu), options.dtype, options.FA2)
-        # A base model gets the control tokens that it never saw, so that it can be constrained.
-        add_item_tokens(tokenizer, model)
-        self.chat = Chat(tokenizer, catalog.titles, options.trees)
-        self.engine = Engine(model, self.chat)
+        model, self.chat, retriever = loaded or load_under_test(catalog, options)
+        self.engine = Engine(model, self.chat, retriever)
         self.by_title = {title: i for i, title in enumerate(catalog.titles)}
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
@@ -127,11 +135,12 @@ class ModelUnderTest:
     def request(self, row: EvalUser) -> Request:
         """What the model is asked for a user, without a prior."""
         options = self.options
+        forced = options.force_items or options.decoding == "rank"
         return Request(
             self.prompt(row), self.rules(row), constrained=options.use_CBS, max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
-            max_items=options.topk + (not options.force_items), force_items=options.force_items, idx=options.idx,
-            best_titles=int(options.decoding == "best"),
+            max_items=options.topk + (not forced), force_items=forced, idx=options.idx,
+            best_titles={"greedy": 0, "best": 1, "rank": options.topk}[options.decoding],
         )
 
     def _exchange(self, row: EvalUser) -> Sequence[Message]:
@@ -151,7 +160,12 @@ class ModelUnderTest:
 
     def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> list[list[Answer]]:
         """The answers to the users, once for each weight of the prior."""
-        parts = side_by_side(lambda part: list(self._answers(part, weights)), users, self.engine.model.device)
+
+        def work(part: Sequence[EvalUser]) -> list[list[Answer]]:
+            with mixed_precision(self.engine.model):
+                return list(self._answers(part, weights))
+
+        parts = side_by_side(work, users, self.engine.model.device)
         return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
 
     def _answers(self, users: Sequence[EvalUser], weights: Sequence[float]) -> Iterator[list[Answer]]:
@@ -159,7 +173,7 @@ class ModelUnderTest:
         scores = self._prior_scores(users)
         requests = [self.request(row) for row in users]
         opening = None
-        if self.options.decoding == "rank":
+        if self.options.decoding == "rank" and self.engine.retriever is None:
             prompts = [request.prompt for request in requests]
             opening = open_items(self.engine.model, self.chat, prompts, self.options.idx)
         for weight in weights:
@@ -212,6 +226,18 @@ class ModelUnderTest:
         return Completion(ids, list(items), finish="items")
 
 
+def load_under_test(catalog: Catalog, options: EvalOptions) -> Loaded:
+    """The model that `--model_name` names, and what decodes with it."""
+    device = pick_device(options.gpu)
+    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2)
+    # A base model gets the control tokens that it never saw, so that it can be constrained.
+    add_item_tokens(tokenizer, model)
+    chat = Chat(tokenizer, catalog.titles, options.trees)
+    if not has_retrieval(options.model_name):
+        return model, chat, None
+    return model, chat, Retriever(load_retrieval(options.model_name, catalog, device))
+
+
 def _check_task(options: EvalOptions) -> None:
     ready = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR")
     if options.SFT_test_task not in ready:
@@ -223,5 +249,7 @@ def _check_task(options: EvalOptions) -> None:
     if options.engine == "hf" and (options.decoding != "greedy" or options.force_items or not options.use_CBS):
         raise ValueError("--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
                          "has no --force_items")
+    if options.engine == "hf" and has_retrieval(options.model_name):
+        raise ValueError("--engine hf spells titles; a model of RecLM-ret retrieves them, take --engine own")
     if options.prior and not options.use_CBS:
         raise ValueError(f"--prior {options.prior} scores the titles of the catalogue; it needs --use_CBS")

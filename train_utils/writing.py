@@ -197,7 +197,7 @@ class Writing:
             return self._separator() if self.request.force_items and ended_item else []
         if self.cursor.at_root and self.ranking and self._keeps_listing():
             return self._ranked_title()
-        return self.cursor.forced_run()
+        return [] if self.searches else self.cursor.forced_run()
 
     def _ranked_title(self) -> list[int]:
         return self.chat.item_ids(self.ranking[0][0])[1:]

@@ -1,0 +1,51 @@
+"""A small training run that may be killed at a file operation; run in a process of its own, which imports nothing new."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from tiny import tiny_chat
+from tiny_samples import TITLES, stream
+
+from train_utils.loop import LoopConfig, Verdict, train
+from train_utils.model import add_lora
+from train_utils.train import cgen_loss
+
+torch.set_num_threads(1)
+MODEL, CHAT = tiny_chat(TITLES)
+CONFIG = LoopConfig(steps=12, lr=1e-2, weight_decay=0.01, warmup_ratio=0.2, lr_power=2.0, clip=1.0, save_seconds=0.0,
+                    epochs=3)
+
+
+def nothing() -> None:
+    """Returns when everything is imported."""
+
+
+def run_once(folder: Path, operations: int = 0) -> None:
+    """Trains with a checkpoint a step; writes `weights.pt` at the end.
+
+    operations: kill the process with SIGKILL just before its n-th operation on a file of the run; 0 lets it live.
+    """
+    if operations:
+        _die_at(folder, operations)
+    torch.manual_seed(0)
+    wrapped = add_lora(MODEL, [CHAT.soi, CHAT.eoi], 4, 4, 0.1)
+    source = stream((MODEL, CHAT), batch_size=2)
+    weights = train(wrapped, cgen_loss, source, CONFIG, folder, end_of_epoch=lambda epoch: Verdict({"epoch": epoch}))
+    source.close()
+    torch.save(weights, folder / "weights.pt")
+
+
+def _die_at(folder: Path, operations: int) -> None:
+    """Counts what Python tells its auditors: opening, renaming, deleting, listing."""
+    left = [operations]
+
+    def auditor(event: str, arguments: tuple) -> None:
+        if event.startswith(("open", "os.", "shutil.")) and arguments and str(folder) in str(arguments[0]):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(auditor)

@@ -1,0 +1,39 @@
+"""Samples of a small catalogue and of a teacher that needs no training, for tests of training."""
+
+import random
+
+import torch
+
+from train_utils.catalog import Catalog, Item, make_catalog
+from train_utils.chat import message
+from train_utils.dataset import SampleConfig
+from train_utils.train import SampleStream
+
+TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",
+          "b 3", "green", "green night", "night", "moon", "river 1", "river 2", "x", "xy", "xyz"]
+
+
+def small_catalog() -> Catalog:
+    rng = random.Random(0)
+    items = [Item(str(i), title) for i, title in enumerate(TITLES)]
+    return make_catalog("small", items, {f"u{u}": [str(i) for i in rng.sample(range(20), 8)] for u in range(9)})
+
+
+class FixedTeacher:
+    """Ranks items by a fixed order behind the last item of the history."""
+
+    def top_k(self, histories, k, scores=False):
+        lists = [[str((int(h[-1]) + step) % 20) for step in range(1, 20)] for h in histories]
+        lists = [[i for i in row if i not in h][:k] for row, h in zip(lists, histories, strict=True)]
+        probabilities = [[2.0 ** -(rank + 1) for rank in range(len(row))] for row in lists]
+        return (lists, probabilities) if scores else lists
+
+
+CONFIG = SampleConfig(max_history=4, topk=4, multi_round_ratio=0.5, soft_labels=0.7, history_weight=0.5)
+EXCHANGE = (message("user", "hello <SOI>"), message("assistant", "hi there"))
+
+
+def stream(model_chat, config=CONFIG, batch_size=3, accumulation=1):
+    _, chat = model_chat
+    return SampleStream(small_catalog(), chat, FixedTeacher(), [EXCHANGE], config, batch_size, accumulation, 1,
+                        torch.device("cpu"))

@@ -1,0 +1,108 @@
+"""Texts of the items -> vectors, made once by sentence-transformers and kept as `.npy`, their recipe beside them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from train_utils.catalog import Catalog, Item
+from train_utils.files import digest, replacing, write_json
+
+FILE_NAME = "item_vectors.npy"
+TEMPLATE = "{title}\ncategory: {categories}\n{attribute}: {value}\n{description}"
+_BATCH = 64
+_PLAIN = (str, int, float)
+
+Encoder = Callable[[Sequence[str]], np.ndarray]
+
+
+def item_text(item: Item) -> str:
+    """What is known of an item, by `TEMPLATE`: a line for each attribute that is a text or a number, none for what is
+    empty."""
+    attributes = [(name, value) for name, value in item.attributes.items()
+                  if isinstance(value, _PLAIN) and not isinstance(value, bool)]
+    named = [("category", ", ".join(item.categories)), *attributes]
+    lines = [item.title, *(f"{name}: {value}" for name, value in named if str(value).strip()), item.description]
+    return "\n".join(line for line in lines if line.strip())
+
+
+def item_vectors(catalog: Catalog, path: str | Path, model: str, device: str = "cpu", overwrite: bool = False,
+                 encoder: Encoder | None = None) -> np.ndarray:
+    """The vectors of a catalogue, of length 1, in its order: those kept at `path`, or new ones, which are kept there.
+
+    Args:
+        path: the `.npy` file. The JSON file beside it tells the model, the recipe and the digests.
+        model: encoder, as sentence-transformers names it: a hub name or a folder.
+        overwrite: make them anew where those at `path` do not fit, instead of refusing.
+        encoder: texts -> float [texts, d], instead of the one of sentence-transformers.
+
+    Returns:
+        float32 [items, d].
+
+    Raises:
+        ValueError: kept vectors that are of another catalogue, model or recipe, or damaged; no encoder.
+    """
+    path = Path(path)
+    texts = [item_text(item) for item in catalog.items]
+    recipe = {"model": model, "template": TEMPLATE, "normalised": True, "items": len(texts),
+              "texts_sha256": hashlib.sha256("\0".join(texts).encode()).hexdigest()}
+    if path.exists():
+        complaint = _misfit(path, recipe)
+        if not complaint:
+            return np.load(path, allow_pickle=False)
+        if not overwrite:
+            raise ValueError(f"{path} {complaint}; give another --embedding_path, or --overwrite to make it anew")
+    vectors = np.asarray((encoder or sentence_encoder(model, device))(texts), dtype=np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all() or not (lengths > 0).all():
+        raise ValueError(f"--embedding_model {model!r} gave an array of shape {vectors.shape}, or rows without a "
+                         f"direction, for {len(texts)} texts; take another")
+    vectors /= lengths
+    _keep(path, vectors, recipe)
+    return vectors
+
+
+def _keep(path: Path, vectors: np.ndarray, recipe: dict) -> None:
+    """The JSON file is written before the vectors: a kill in between leaves no vectors, so they are made again."""
+    path.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            np.save(file, vectors, allow_pickle=False)
+        write_json(path.with_suffix(".json"), recipe | {"vectors_sha256": digest(temporary)})
+
+
+def _misfit(path: Path, recipe: dict) -> str:
+    """What is wrong with the kept vectors, "" for nothing."""
+    told = path.with_suffix(".json")
+    try:
+        kept = json.loads(told.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"has no {told.name} beside it that tells what it was made from"
+    except ValueError:
+        return f"has a broken {told.name} beside it"
+    different = [name for name, value in recipe.items() if not isinstance(kept, dict) or kept.get(name) != value]
+    if different:
+        return f"was made from other {', '.join(different)} than this catalogue and --embedding_model"
+    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {told.name} tells of"
+
+
+def sentence_encoder(model: str, device: str) -> Encoder:
+    """The encoder of sentence-transformers under this name. Raises ValueError where it cannot be loaded."""
+    if not Path(model).is_dir() and (model.count("/") > 1 or Path(model).parent.is_dir() and "/" in model):
+        raise ValueError(f"--embedding_model {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "
+                         "the default one, a hub name has the form owner/name")
+    try:
+        from sentence_transformers import SentenceTransformer
+
+        encoder = SentenceTransformer(model, device=device, model_kwargs={"dtype": "float32"})
+    except (OSError, ImportError, json.JSONDecodeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"--embedding_model {model!r} cannot be loaded: {reason}") from None
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        return encoder.encode(list(texts), batch_size=_BATCH, convert_to_numpy=True, normalize_embeddings=True,
+                              show_progress_bar=len(texts) > _BATCH)
+
+    return encode

@@ -1,0 +1,182 @@
+"""RecLM-ret: the state that predicts `<SOI>` -> a query -> the nearest admissible item (arXiv 2505.03336)."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from train_utils.admission import PRIOR_FLOOR, ConstraintError, Prior
+from train_utils.catalog import Catalog
+from train_utils.cursor import Cursor
+from train_utils.files import write_json
+
+INNER = 2048  # width of the projection
+# A folder of its own: loaders of a merged model take every .safetensors file beside the weights for more weights.
+FOLDER = "retrieval"
+INDEX_FROM = 1_000_000  # items from which an index is searched instead of all items
+_CANDIDATES = 256  # items that an index finds; their scores are exact
+_RARE = 20  # where fewer than one item in so many is admissible, the graph of an index leads nowhere: all are compared
+
+
+class Retrieval(nn.Module):
+    """Projection of the model's states and the table of the item vectors, in float32.
+
+    Args:
+        d_model: width of the model's states. vectors: float32 [items, d], their start. trains_items: train the table.
+    """
+
+    def __init__(self, d_model: int, vectors: np.ndarray | torch.Tensor, trains_items: bool = True):
+        super().__init__()
+        self.items = nn.Parameter(torch.as_tensor(vectors, dtype=torch.float32).clone(), requires_grad=trains_items)
+        self.projection = nn.Sequential(nn.Linear(d_model, INNER), nn.GELU(), nn.Linear(INNER, self.items.shape[1]))
+
+    def queries(self, states: torch.Tensor) -> torch.Tensor:
+        """States [n, d_model] -> queries float32 [n, d]."""
+        return self.projection(states.float())
+
+
+def catalog_loss(queries: torch.Tensor, items: torch.Tensor, choice: torch.Tensor, item: torch.Tensor,
+                 share: torch.Tensor) -> torch.Tensor:
+    """Softmax cross-entropy of query . item over the whole catalogue.
+
+    Args:
+        queries: float32 [C, d]. items: float32 [N, d].
+        choice, item: int64 [E], share: float32 [E]: the wanted share of an item at a query, sum 1 a query.
+
+    Returns:
+        float32 [C].
+    """
+    scores = queries @ items.T
+    wanted = torch.zeros(len(queries)).to(scores).index_add(0, choice, share * scores[choice, item])
+    return scores.logsumexp(1) - wanted
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def save_retrieval(weights: Mapping[str, torch.Tensor], catalog: Catalog, folder: Path) -> None:
+    """Writes `retrieval/` into the folder of an adapter or a model that is being written.
+
+    weights: the state of a `Retrieval` by name.
+    """
+    (folder / FOLDER).mkdir()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    save_file({"items": tensors.pop("items")}, folder / FOLDER / "item_vectors.safetensors")
+    save_file(tensors, folder / FOLDER / "projection.safetensors")
+    write_json(folder / FOLDER / "config.json", {"items": len(catalog.items), "ids_sha256": _ids_digest(catalog)})
+
+
+def has_retrieval(folder: str | Path) -> bool:
+    """Whether the folder of an adapter or a model is one of RecLM-ret."""
+    return (Path(folder) / FOLDER / "config.json").is_file()
+
+
+def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | str = "cpu") -> Retrieval:
+    """Reads what `save_retrieval` wrote. Raises ValueError for another catalogue or a damaged folder."""
+    place = Path(folder) / FOLDER
+    try:
+        told = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        if told["ids_sha256"] != _ids_digest(catalog):
+            raise ValueError(f"{place} has vectors of the {told['items']} items of another catalogue than "
+                             f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned")
+        items = load_file(place / "item_vectors.safetensors")["items"]
+        weights = load_file(place / "projection.safetensors")
+        retrieval = Retrieval(weights["projection.0.weight"].shape[1], items)
+        retrieval.load_state_dict({"items": items, **weights})
+    except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{place} is damaged ({str(error).splitlines()[0]}); train or merge again") from None
+    return retrieval.to(device).eval().requires_grad_(False)
+
+
+def _ids_digest(catalog: Catalog) -> str:
+    return hashlib.sha256("\0".join(item.id for item in catalog.items).encode()).hexdigest()
+
+
+# -- search ------------------------------------------------------------------------------------------------------------
+
+
+class Retriever:
+    """Finds the nearest admissible items.
+
+    Args:
+        index_from: catalogues of so many items are searched by an index (approximate; the scores are exact).
+
+    Raises:
+        ValueError: the index library is needed and missing.
+    """
+
+    def __init__(self, retrieval: Retrieval, index_from: int = INDEX_FROM):
+        self.retrieval = retrieval
+        self.items = retrieval.items.detach()
+        self._index = _make_index(self.items) if len(self.items) >= index_from else None
+
+    @torch.inference_mode()
+    def nearest(self, states: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
+                ) -> list[list[tuple[int, float]]]:
+        """(item, log-probability among the admissible items) of the best items of each row, best first.
+
+        With a prior an item gets `weight * log(share of its score)` more, as a whole title does in the tree. Where an
+        index is searched, the log-probabilities are those among what it found.
+
+        Args:
+            states: [rows, d_model], each the one that predicts `<SOI>`. cursors: what rows may list. k: how many items.
+
+        Raises:
+            ConstraintError: a row that may list nothing.
+        """
+        # A validation during training decodes under autocast; scores of items keep their float32.
+        with torch.autocast(states.device.type, enabled=False):
+            return self._nearest(self.retrieval.queries(states), cursors, k)
+
+    def _nearest(self, queries: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
+                 ) -> list[list[tuple[int, float]]]:
+        of_all = queries @ self.items.T if self._index is None else None
+        found = []
+        for row, (cursor, n) in enumerate(zip(cursors, k, strict=True)):
+            open_items, prior = cursor.open_items(), cursor.rules.prior
+            if not open_items.any():
+                raise ConstraintError("no admissible item is left to be retrieved")
+            compared = torch.from_numpy(self._compared(queries[row], open_items, prior)).to(queries.device)
+            scores = self.items[compared] @ queries[row] if of_all is None else of_all[row, compared]
+            if prior is not None:
+                scores = scores + torch.from_numpy(_added(prior, open_items)).to(scores)
+            scores = scores.log_softmax(0)
+            best = scores.topk(min(n, len(scores))).indices.sort().values
+            values, order = scores[best].sort(descending=True, stable=True)
+            found.append(list(zip(compared[best[order]].tolist(), values.tolist(), strict=True)))
+        return found
+
+    def _compared(self, query: torch.Tensor, open_items: np.ndarray, prior: Prior | None) -> np.ndarray:
+        """int64 [n], ascending: the items whose scores are compared, all admissible ones or the index's choice."""
+        if self._index is None or prior is not None or _RARE * open_items.sum() < len(open_items):
+            return np.flatnonzero(open_items)
+        import faiss
+
+        selector = faiss.IDSelectorBitmap(np.packbits(open_items, bitorder="little"))
+        how = faiss.SearchParametersHNSW(sel=selector, efSearch=2 * _CANDIDATES)
+        _, items = self._index.search(query[None].cpu().numpy(), _CANDIDATES, params=how)
+        return np.sort(items[0][items[0] >= 0])
+
+
+def _added(prior: Prior, open_items: np.ndarray) -> np.ndarray:
+    """float64 [admissible items]: what the prior adds to the score of each."""
+    scores = prior.scores[open_items]
+    total = scores.sum()
+    return prior.weight * np.log(np.maximum(scores / total, PRIOR_FLOOR)) if total > 0 else np.zeros(len(scores))
+
+
+def _make_index(items: torch.Tensor):
+    """A graph index for dot products."""
+    try:
+        import faiss
+    except ImportError:
+        raise ValueError(f"a catalogue of {len(items)} items is searched by an index; pip install faiss-cpu") from None
+    index = faiss.IndexHNSWFlat(items.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.add(items.cpu().numpy())
+    return index

@@ -1,0 +1,54 @@
+"""The log of a run: a line of JSON a record, and the same numbers for TensorBoard."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class RunLog:
+    """Writes `log.jsonl` and the folder `tensorboard` of a run.
+
+    Records hold no time, so that a run that was interrupted ends with the log of one that was not.
+
+    Args:
+        first: records of this step and later ones are cut off: they are made again. tensorboard: write that as well.
+    """
+
+    def __init__(self, run: Path, first: int, tensorboard: bool):
+        self.path = run / "log.jsonl"
+        self._board = None
+        run.mkdir(parents=True, exist_ok=True)
+        _cut(self.path, first)
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
+
+    def write(self, step: int, numbers: Mapping[str, float], speed: float | None = None) -> None:
+        """speed: samples a second, for TensorBoard alone."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **numbers}) + "\n")
+        if self._board is not None:
+            for name, value in {**numbers, **({"samples_per_s": speed} if speed else {})}.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
+
+
+def _cut(path: Path, first: int) -> None:
+    """Ends the file before the first line that is of step `first` or later, or that was being written."""
+    if not path.exists():
+        return
+    kept = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                if json.loads(line)["step"] >= first:
+                    break
+            except ValueError:
+                break
+            kept += len(line)
+    os.truncate(path, kept)
