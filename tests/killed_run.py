@@ -1,4 +1,4 @@
-"""A small training run that may be killed at a file operation; run in a process of its own, which imports nothing new."""
+"""A small training run that may be killed at a file operation, in a process of its own, which imports nothing new."""
 
 import os
 import signal

@@ -66,7 +66,8 @@ def run(world: Path, *command: str, status: int = 0, text: str = "", **environme
         [python if part == "python" else part for part in command], cwd=world, input=text, text=True,
         capture_output=True, timeout=300,
         env=os.environ | {"PYTHON": python, "BACKBONE": "snap/base/tiny", "TOKENIZER_PATH": "snap/base/tiny",
-                          "EMBEDDING_MODEL": "snap/base/tiny", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment,
+                          "EMBEDDING_MODEL": "snap/base/tiny", "OMP_NUM_THREADS": "1",
+                          "HF_HUB_OFFLINE": "1"} | environment,
     )
     assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

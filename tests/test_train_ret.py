@@ -216,7 +216,8 @@ def test_the_merged_folder_decodes_like_the_adapter(world, capsys):
     run(world, "SFT_Merge")
     found = []
     for name in ("Epoch06_SFT", "SFT_Epoch6"):
-        scored(world, capsys, "--model_name", f"{world}/run/{name}", "--output", f"{world}/{name}.json", "--force_items")
+        scored(world, capsys, "--model_name", f"{world}/run/{name}", "--output", f"{world}/{name}.json",
+               "--force_items")
         found.append(json.loads((world / f"{name}.json").read_text()))
     assert [user["items"] for user in found[0]["users"]] == [user["items"] for user in found[1]["users"]]
     assert all(len(user["items"]) == 4 for user in found[0]["users"])

@@ -56,8 +56,8 @@ def differences(asked: Mapping[str, str], kind: DistributedType, processes: int,
     if precision != wanted:
         found.append(_difference(f"mixed_precision {precision}", f"--dtype {dtype}, which is mixed_precision {wanted}"))
     if accumulation % processes:
-        found.append(f"--gradient_accumulation_steps {accumulation} counts the forward passes of all processes and cannot "
-                     f"be shared by {processes}; take a multiple")
+        found.append(f"--gradient_accumulation_steps {accumulation} counts the forward passes of all processes and "
+                     f"cannot be shared by {processes}; take a multiple")
     return found
 
 
