@@ -10,8 +10,7 @@ name=$1 port=$2
 shift 2
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
-# One thread is plenty for the teacher, and the command needs the cores.
-OMP_NUM_THREADS=1 bash scripts/unirec_serve.sh "$name" "$port" 1 &
+bash scripts/unirec_serve.sh "$name" "$port" 1 &
 server=$!
 trap 'kill "$server" 2> /dev/null || true; wait "$server" 2> /dev/null || true' EXIT
 
