@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from train_utils.chat_session import ChatSession, Event, Notice, Quit, Recommendation, dataset_folders, first_domain
 from train_utils.engine import Done, TextDelta
-from train_utils.model import add_item_tokens, load_backbone, pick_device
+from train_utils.model import add_item_tokens, load_trained, pick_device
 from train_utils.param import ChatOptions, parse, run_cli
 
 # What a terminal would obey instead of showing it, line break and tab left out.
@@ -59,7 +59,7 @@ def load_session(options: ChatOptions) -> ChatSession:
     if sys.stderr.isatty():
         print(f"loading {options.model_name} ...", end="\r", file=sys.stderr, flush=True)
     begun = time.perf_counter()
-    tokenizer, model = load_backbone(options.model_name, device, options.dtype, options.FA2)
+    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2)
     own_tokens = len(tokenizer)
     add_item_tokens(tokenizer, model)
     session = ChatSession(model, tokenizer, folders, options, start_domain)

@@ -150,7 +150,10 @@ def test_numbers_of_the_analysis_by_hand():
     found = compare(queries, vectors, [0, 1, 2], [["a"], ["a", "b"], ["b"]])
     assert found["recall@1"] == pytest.approx(2 / 3) and found["recall@10"] == 1
     assert found["mrr"] == pytest.approx((1 + 1 + 1 / 4) / 3)  # equal scores count against it
-    assert found["cosine_own"] == pytest.approx(2 / 3) and found["cosine_other"] == 0
+    # Less the mean vector an axis is (3, -1, -1, -1) / 4: a query along it has cosine 3 / sqrt 12, others -1 / sqrt 12.
+    assert found["cosine_own"] == pytest.approx((3 + 3 - 1) / 3 / 12**0.5)
+    assert found["cosine_other"] == pytest.approx(-1 / 12**0.5)
+    assert found["vectors_other"] == pytest.approx(-1 / 3)
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
@@ -259,6 +262,13 @@ def test_test_stages_score_the_newest_adapter(world, capsys):
     output = world / "run/Epoch06_SFT/SFTTestEmbedding_data_top4.json"
     assert json.loads(output.read_text())["numbers"]["recall@10"] <= 1
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_validation_retrieves_and_keeps_the_best_adapter(world):
+    run(world, "SFT_Embedding", *TRAIN, "--output", f"{world}/validated", "--epoch", "2", "--val_users", "4")
+    found = json.loads((world / "validated/validation.json").read_text())
+    assert [row["epoch"] for row in found] == [1, 2] and all(row["ood@10"] == row["short"] == 0 for row in found)
+    assert has_retrieval(world / "validated/best")
 
 
 def test_an_adapter_can_be_the_start_of_another_run(world):

@@ -12,6 +12,7 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.chat import Chat, ItemPart, Message, Part, message
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.param import ChatOptions
+from train_utils.retrieval import open_retriever
 from train_utils.template import SYSTEM
 
 NO_DOMAIN = "none"
@@ -220,7 +221,8 @@ class ChatSession:
             else:
                 catalog = load_catalog(self.folders[name])
                 chat = Chat(self.tokenizer, catalog.titles, self.options.trees)
-                self._loaded[name] = Domain(name, Engine(self.model, chat), catalog)
+                retriever = open_retriever(self.options.model_name, catalog, self.model.device)
+                self._loaded[name] = Domain(name, Engine(self.model, chat, retriever), catalog)
         return self._loaded[name]
 
 

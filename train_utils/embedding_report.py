@@ -67,6 +67,8 @@ def compare(queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], cat
     """Numbers on queries (float32 [n, d]), each for the item `chosen[i]` of `vectors` (float32 [items, d]).
 
     - recall@1, recall@10, mrr: the place of the named item among all items, by dot product (ties count against it).
+    Cosines are those of vectors less the catalogue's mean vector: what all items share moves every score alike.
+
     - cosine_own, cosine_other: mean cosine of a query with the vector of its item, and with those of the others.
     - vectors_same_category, vectors_other: mean cosine of the vectors of two items that share a category, or none;
       queries_same_category, queries_other: likewise of a query and the vector of another item.
@@ -76,7 +78,7 @@ def compare(queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], cat
     scores = queries @ vectors.T
     wanted = scores[np.arange(len(own)), own]
     place = (scores >= wanted[:, None]).sum(1)
-    directions = unit(vectors[own])
+    directions = unit(vectors[own] - vectors.mean(0))
     of_vectors, of_queries = directions @ directions.T, unit(queries) @ directions.T
     sets = [set(names) for names in categories]
     same = np.array([[bool(a & b) for b in sets] for a in sets])
@@ -106,17 +108,19 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
     """Heat maps of the cosines of `SHOWN` items, sorted by their first category: vectors with vectors, queries with
-    vectors. Where the query of an item points at the item, the diagonal of the right one is bright."""
+    vectors. Where the query of an item points at the item, the right one has a red diagonal. Colours span the values
+    beside the diagonal."""
     first = {n: (catalog.items[item].categories or ("",))[0] for n, item in enumerate(chosen)}
     rows = sorted(sorted(first)[:: max(1, len(first) // SHOWN)][:SHOWN], key=lambda n: (first[n], chosen[n]))
-    directions = unit(vectors[[chosen[n] for n in rows]])
+    directions = unit(vectors[[chosen[n] for n in rows]] - vectors.mean(0))
     figure = Figure(figsize=(13, 6.4), dpi=130, layout="constrained")
     left, right = figure.subplots(1, 2)
     names = [first[n] for n in rows]
     starts = [at for at, name in enumerate(names) if at == 0 or names[at - 1] != name]
     for ax, values, title in ((left, directions @ directions.T, "item vector . item vector"),
                               (right, unit(queries[rows]) @ directions.T, "query for the item named . item vector")):
-        image = ax.imshow(values, cmap="viridis", vmin=min(0.0, float(values.min())), vmax=1.0)
+        edge = float(np.abs(values - np.eye(len(rows)) * values).max()) or 1.0
+        image = ax.imshow(values, cmap="RdBu_r", vmin=-edge, vmax=edge)
         ax.set_title(title, loc="left", fontsize=11)
         ax.set_yticks(starts, [names[at] for at in starts], fontsize=8)
         ax.set_xticks([])

@@ -72,10 +72,13 @@ class TrainOptions(ModelOptions):
                             "adapter is kept in the folder best. 0 validates never")
     val_epochs: int = option(1, "epochs between validations")
     early_stop: int = option(0, "validations without a better NDCG@10 after which training stops; 0 goes on to the end")
-    SFT_load: str = option("", "adapter to merge or to test; '' takes the newest of the run")
+    SFT_load: str = option("", "adapter to merge or to test, '' takes the newest of the run; for SFT_Embedding the "
+                           "adapter to start from")
     merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
-    # The tests of RecLM-ret (the training issue brings them); published names.
-    SFT_test_task: str = option("SFTTestSeqRec", "test task", TEST_TASKS)
+    # The test stages; published names.
+    SFT_test_task: str = option(
+        "SFTTestSeqRec", "test task. SFTTestEmbedding asks RecLM-ret for items by their titles: recall of the item "
+        "named, cosines of queries and item vectors within and between categories, and their heat maps as a PNG", TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     test_batch_size: int = option(16, "users a forward pass in tests")
     item_index: str = option("title_t", "what the model spells", ("title_t", "title"))

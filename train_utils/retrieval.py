@@ -164,6 +164,11 @@ class Retriever:
         return np.sort(items[0][items[0] >= 0])
 
 
+def open_retriever(folder: str | Path, catalog: Catalog, device: torch.device | str) -> Retriever | None:
+    """What finds items for the model in `folder`; None for a model that spells them. Raises as `load_retrieval`."""
+    return Retriever(load_retrieval(folder, catalog, device)) if has_retrieval(folder) else None
+
+
 def _added(prior: Prior, open_items: np.ndarray) -> np.ndarray:
     """float64 [admissible items]: what the prior adds to the score of each."""
     scores = prior.scores[open_items]

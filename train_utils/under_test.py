@@ -20,7 +20,7 @@ from train_utils.engine import Engine
 from train_utils.hf_engine import generate_plainly
 from train_utils.model import add_item_tokens, load_trained, mixed_precision, pick_device
 from train_utils.param import EvalOptions
-from train_utils.retrieval import Retriever, has_retrieval, load_retrieval
+from train_utils.retrieval import Retriever, has_retrieval, open_retriever
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
@@ -233,9 +233,7 @@ def load_under_test(catalog: Catalog, options: EvalOptions) -> Loaded:
     # A base model gets the control tokens that it never saw, so that it can be constrained.
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles, options.trees)
-    if not has_retrieval(options.model_name):
-        return model, chat, None
-    return model, chat, Retriever(load_retrieval(options.model_name, catalog, device))
+    return model, chat, open_retriever(options.model_name, catalog, device)
 
 
 def _check_task(options: EvalOptions) -> None:
