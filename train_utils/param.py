@@ -78,7 +78,7 @@ class TrainOptions(ModelOptions):
     # The test stages; published names.
     SFT_test_task: str = option(
         "SFTTestSeqRec", "test task. SFTTestEmbedding asks RecLM-ret for items by their titles: recall of the item "
-        "named, cosines of queries and item vectors within and between categories, and their heat maps as a PNG", TEST_TASKS)
+        "named, cosines of queries and item vectors within and between categories, heat maps as a PNG", TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     test_batch_size: int = option(16, "users a forward pass in tests")
     item_index: str = option("title_t", "what the model spells", ("title_t", "title"))
