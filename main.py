@@ -10,6 +10,10 @@ def main() -> None:
             from train_utils.train import run_sft
 
             print(f"adapter: {run_sft(options)}")
+        case "SFT_Export":
+            from train_utils.train import run_export
+
+            print(f"samples: {run_export(options)}")
         case "SFT_Merge":
             from train_utils.merge import run_merge
 

@@ -16,7 +16,7 @@ LAYERS = (
      "tree_file", "admission", "cursor", "teacher_protocol"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
      "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log"},
-    {"dataset", "engine", "hf_engine", "title_search", "beams", "loop"},
+    {"tasks", "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop"},
     {"under_test", "train", "train_ret", "adapter_test", "embedding_report", "merge", "evaluate", "report",
      "chat_session", "validation"},
 )

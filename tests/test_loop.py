@@ -36,7 +36,7 @@ def trained(run, cut, config=LOOP, dropout=0.0, workers=1, prepare=lambda model:
     source = stream((None, chat), dataclasses.replace(CONFIG, multi_round_ratio=0.9))
 
     def batches(step):
-        samples = source.samples(source.plans(range(4 * step, 4 * step + 4)))
+        samples = source.samples(range(4 * step, 4 * step + 4))
         ends = [sum(cut[:i + 1]) for i in range(len(cut))]
         return [collate(samples[end - size:end], 1) for size, end in zip(cut, ends, strict=True)]
 

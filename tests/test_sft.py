@@ -15,9 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from train_utils.admission import Rules
 from train_utils.chat import Chat, ItemPart, message, numbered
-from train_utils.dataset import Choices, SampleConfig, TeacherList, collate, encode_sample, plan_sample, teacher_queries
+from train_utils.dataset import Choices, collate
 from train_utils.loss import batch_loss, head_logits, scoped_loss
 from train_utils.model import add_lora, merge_adapter, save_adapter
+from train_utils.tasks import SampleConfig, TeacherList, plan_sample
 from train_utils.trie import build_tree
 
 
@@ -77,8 +78,8 @@ def test_threads_that_share_a_tokenizer_do_not_change_each_others_texts():
 
 def test_an_answer_reads_back_as_the_labels():
     source = stream(tiny_chat(TITLES))
-    for plan in source.plans(range(20)):
-        ranked = source.samples([plan])[0]
+    for number, plan in enumerate(source.source.plans(range(20))):
+        (ranked,) = source.samples([number])
         tree, eoi = source.choices.tree, source.chat.eoi
         items, place = [], 0
         while source.chat.soi in ranked.ids[place:]:
@@ -124,7 +125,7 @@ def test_choices_are_the_admissible_children_and_the_teachers_best_item_below_ea
 def test_loss_equals_the_dense_mask_in_value_and_gradient():
     model, chat = tiny_chat(TITLES)
     source = stream((model, chat), SampleConfig(max_history=4, topk=4, multi_round_ratio=0.5))
-    samples = source.samples(source.plans(range(6)))
+    samples = source.samples(range(6))
     batch = collate(samples, 1)
     hidden = model.model(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.detach().requires_grad_()
     loss, _ = batch_loss(hidden, model.get_output_embeddings(), batch)
@@ -151,7 +152,7 @@ def test_loss_equals_the_dense_mask_in_value_and_gradient():
 def test_loss_of_a_batch_is_the_mean_over_its_samples():
     model, chat = tiny_chat(TITLES)
     source = stream((model, chat))
-    samples = source.samples(source.plans(range(7)))
+    samples = source.samples(range(7))
 
     def loss(some):
         batch = collate(some, 1)
@@ -162,14 +163,10 @@ def test_loss_of_a_batch_is_the_mean_over_its_samples():
 
 
 def test_scope_mask_types_change_the_denominator_only():
-    source = stream(tiny_chat(TITLES))
-    (plan,) = source.plans([3])
-    others = [[i for i in range(20) if i not in query] for query in teacher_queries(plan, CONFIG)]
-    lists = [TeacherList(tuple(items), (0.05,) * len(items)) for items in others]
-    made = {
-        kind: encode_sample(source.chat, source.choices, plan, lists, dataclasses.replace(CONFIG, scope_mask_type=kind))
-        for kind in (1, 2, 3)
-    }
+    made = {}
+    for kind in (1, 2, 3):
+        source = stream(tiny_chat(TITLES), dataclasses.replace(CONFIG, scope_mask_type=kind))
+        (made[kind],) = source.samples([3])
     assert made[1].forced == 0 < made[2].forced < made[3].forced
     assert made[1].text == made[3].text and len(made[1].choices) == len(made[3].choices)
 

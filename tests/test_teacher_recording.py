@@ -9,10 +9,12 @@ from teacher_running import ALL, trained
 from tiny import tiny_chat, tiny_model, tiny_tokenizer
 
 from train_utils.catalog import load_catalog
-from train_utils.dataset import SampleConfig
+from train_utils.dataset import encode_sample
 from train_utils.param import TrainOptions
+from train_utils.stream import WINDOW_STEPS, DrawnSamples, SampleStream
+from train_utils.tasks import SampleConfig
 from train_utils.teacher import TeacherError, open_teacher
-from train_utils.train import WINDOW_STEPS, SampleStream, run_sft
+from train_utils.train import run_sft
 
 WORDS = ["red", "blue", "green", "moon", "river", "night"]
 
@@ -75,7 +77,8 @@ def stream_of(world, teacher, epochs):
     catalog = load_catalog(world / "dataset")
     _, chat = tiny_chat(list(catalog.titles))
     config = SampleConfig(topk=4, teacher_depth=10)
-    return SampleStream(catalog, chat, teacher, [], config, 2, 1, 1, torch.device("cpu"), epochs)
+    samples = DrawnSamples(catalog, chat, teacher, [], config)
+    return SampleStream(samples, chat, encode_sample, 2, 1, 1, torch.device("cpu"), epochs)
 
 
 def test_the_teacher_is_asked_once_a_window_and_not_behind_the_last_step(world):

@@ -6,16 +6,18 @@ import torch
 
 from train_utils.catalog import Catalog, Item, make_catalog
 from train_utils.chat import message
-from train_utils.dataset import SampleConfig
-from train_utils.train import SampleStream
+from train_utils.dataset import encode_sample
+from train_utils.stream import DrawnSamples, SampleStream
+from train_utils.tasks import SampleConfig
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",
           "b 3", "green", "green night", "night", "moon", "river 1", "river 2", "x", "xy", "xyz"]
+CATEGORIES = (("Comedy",), ("Drama", "War"), (), ("Comedy", "War"), ("Drama",))
 
 
 def small_catalog() -> Catalog:
     rng = random.Random(0)
-    items = [Item(str(i), title) for i, title in enumerate(TITLES)]
+    items = [Item(str(i), title, CATEGORIES[i % 5]) for i, title in enumerate(TITLES)]
     return make_catalog("small", items, {f"u{u}": [str(i) for i in rng.sample(range(20), 8)] for u in range(9)})
 
 
@@ -33,7 +35,10 @@ CONFIG = SampleConfig(max_history=4, topk=4, multi_round_ratio=0.5, soft_labels=
 EXCHANGE = (message("user", "hello <SOI>"), message("assistant", "hi there"))
 
 
-def stream(model_chat, config=CONFIG, batch_size=3, accumulation=1):
+def drawn(chat, config=CONFIG):
+    return DrawnSamples(small_catalog(), chat, FixedTeacher(), [EXCHANGE], config)
+
+
+def stream(model_chat, config=CONFIG, batch_size=3, accumulation=1, encode=encode_sample, **how):
     _, chat = model_chat
-    return SampleStream(small_catalog(), chat, FixedTeacher(), [EXCHANGE], config, batch_size, accumulation, 1,
-                        torch.device("cpu"))
+    return SampleStream(drawn(chat, config), chat, encode, batch_size, accumulation, 1, torch.device("cpu"), **how)

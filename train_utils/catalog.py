@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,6 +40,15 @@ class Catalog:
     sequences: Mapping[str, tuple[int, ...]]
     index: Mapping[str, int]
 
+    @cached_property
+    def categories(self) -> Mapping[str, frozenset[int]]:
+        """Category -> indices of its items, in the order of first mention."""
+        found: dict[str, set[int]] = {}
+        for i, item in enumerate(self.items):
+            for category in item.categories:
+                found.setdefault(category, set()).add(i)
+        return MappingProxyType({category: frozenset(members) for category, members in found.items()})
+
     @property
     def titles(self) -> list[str]:
         return [item.title for item in self.items]
@@ -55,11 +65,10 @@ class Catalog:
 
     def in_category(self, category: str) -> frozenset[int]:
         """Indices of the items of `category`. Raises ValueError for a category that no item has."""
-        found = frozenset(i for i, item in enumerate(self.items) if category in item.categories)
-        if not found:
-            known = sorted({c for item in self.items for c in item.categories})
-            raise ValueError(f"no item of {self.name!r} has category {category!r}; known: {', '.join(known[:20])}")
-        return found
+        if category not in self.categories:
+            known = ", ".join(sorted(self.categories)[:20])
+            raise ValueError(f"no item of {self.name!r} has category {category!r}; known: {known}")
+        return self.categories[category]
 
     def split(self, part: str, min_history: int = 1) -> list[tuple[str, tuple[int, ...], int]]:
         """Leave-one-out split: (user, everything before the target, target) for `part` "valid" or "test".

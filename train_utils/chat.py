@@ -81,7 +81,7 @@ class Chat:
         trees: a folder that keeps the titles' tree between runs, so that they need not be tokenised again; "" for none.
 
     Attributes:
-        title_ids: token ids of each title. tree: their prefix tree; None without titles.
+        titles, title_ids: the titles and their token ids. tree: their prefix tree; None without titles.
 
     Raises:
         ValueError: no chat template, control tokens missing, a title that holds a special token, or a template
@@ -91,7 +91,7 @@ class Chat:
     def __init__(self, tokenizer, titles: Sequence[str] = (), trees: str | Path = ""):
         if not tokenizer.chat_template:
             raise ValueError("the tokenizer has no chat template; use an instruction-tuned model")
-        self.tokenizer = tokenizer
+        self.tokenizer, self.titles = tokenizer, titles
         self.soi, self.eoi = self._control_id(SOI), self._control_id(EOI)
         # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
         # a bare title is often a single letter. SentencePiece writes that space itself.
@@ -177,18 +177,27 @@ class Chat:
 
     def _append_parts(self, entry: Message, ids: list[int], labelled: list[bool], items: list[tuple[int, int]]) -> None:
         start = len(ids)
-        for part in entry.parts:
+        for part in self._joined(entry.parts):
             match part:
                 case str():
                     ids += self.encode(part)
                 case ItemPart(item):
                     items.append((len(ids), item))
                     ids += self.item_ids(item)
-                case TitlePart(item):
-                    ids += self.title_ids[item]
                 case ControlPart(which):
                     ids.append(self.soi if which == "soi" else self.eoi)
         labelled += [entry.role == "assistant"] * (len(ids) - start)
+
+    def _joined(self, parts: Iterable[Part]) -> list[Part]:
+        """Text and the titles in it as one string: it is encoded as it would be if a user had typed it."""
+        joined: list[Part] = []
+        for part in parts:
+            text = f" {self.titles[part.item]}" if isinstance(part, TitlePart) else part
+            if isinstance(text, str) and joined and isinstance(joined[-1], str):
+                joined[-1] += text
+            else:
+                joined.append(text)
+        return joined
 
     def _without_system(self, messages: Sequence[Message]) -> list[Message]:
         """Templates that know no system role get its text at the head of the first user message."""

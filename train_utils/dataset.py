@@ -1,68 +1,15 @@
-"""Catalogue + teacher + wordings + seed -> sample -> CPU batch. A sample is a pure function of (seed, epoch, index)."""
+"""A conversation with its rankings -> tokens, labels and choices -> CPU batch."""
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from train_utils.catalog import Catalog
-from train_utils.chat import Chat, Message, Rendered, message, numbered
+from train_utils.chat import Chat, Rendered
 from train_utils.loss import Batch
-from train_utils.teacher import Teacher
-from train_utils.template import SEQREC, SYSTEM, Template, fill, history_parts
+from train_utils.tasks import SampleConfig, Talk, TeacherList
 from train_utils.trie import TitleTree
-
-
-@dataclass(frozen=True)
-class SampleConfig:
-    """How samples are drawn (DESIGN sections 5 and 6).
-
-    Attributes:
-        max_history: events shown at most. topk: items asked for at most.
-        list_ratio: share of samples that ask for 1..topk items; the others ask for one.
-        idx: number the list. multi_round_ratio: share of samples with a chat exchange before or after.
-        max_segment: tokens at which the exchange's turns are cut.
-        teacher_depth: how many of the teacher's items carry a soft label.
-        soft_labels: weight of the teacher's distribution against the item itself at a choice; 0 is the published loss.
-        history_weight: weight of the choices inside the shown history; 0 trains the answer only, as published.
-        scope_mask_type: 3 counts every title position, 1 leaves forced ones out, 2 leaves forced `<EOI>` out.
-    """
-
-    max_history: int = 10
-    topk: int = 10
-    list_ratio: float = 1.0
-    idx: bool = False
-    multi_round_ratio: float = 0.1
-    max_segment: int = 500
-    teacher_depth: int = 50
-    soft_labels: float = 0.0
-    history_weight: float = 0.0
-    scope_mask_type: int = 3
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a sample is about, before the teacher is asked."""
-
-    user: str
-    history: tuple[int, ...]
-    target: int
-    k: int
-    template: Template
-    marked: bool
-    exchange: int | None
-    exchange_first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherList:
-    """The teacher's ranking for one history: item indices, best first, and their probabilities."""
-
-    items: tuple[int, ...]
-    scores: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -75,74 +22,14 @@ class Sample:
         choices: (place, weight, tokens, shares) of each choice between children of the tree: the place is that of
             the chosen token, `shares` (float32 [n], sum 1) is the wanted distribution over `tokens` (int32 [n]).
         forced: total weight of the labelled title tokens that leave no choice; their loss is 0.
+        task: its name, for the log.
     """
 
     ids: list[int]
     text: list[tuple[int, float]]
     choices: list[tuple[int, float, np.ndarray, np.ndarray]]
     forced: float
-
-
-def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int,
-                index: int) -> Plan:
-    """Draws the sample `index` of `epoch`: the same one whatever the worker, the rank or the restart."""
-    rng = random.Random(f"{config.seed}/{epoch}/{index}")
-    user = users[index % len(users)]
-    trained = catalog.sequences[user][:-2]
-    at = rng.randrange(1, len(trained))
-    longest = min(at, config.max_history)
-    # Half of the samples show a full window, as the tests do; the others any shorter one.
-    length = longest if rng.random() < 0.5 else rng.randint(1, longest)
-    multi_round = n_exchanges > 0 and rng.random() < config.multi_round_ratio
-    return Plan(
-        user=user,
-        history=trained[at - length:at],
-        target=trained[at],
-        k=rng.randint(1, config.topk) if rng.random() < config.list_ratio else 1,
-        template=rng.choice(SEQREC),
-        # Users of a chat name titles in plain words, so some samples do; only marked ones carry choices to learn.
-        marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
-        exchange=rng.randrange(n_exchanges) if multi_round else None,
-        exchange_first=rng.random() < 0.5,
-    )
-
-
-def trainable_users(catalog: Catalog) -> list[str]:
-    """Users with at least two training events, in file order. Raises ValueError when there is none."""
-    users = [user for user, sequence in catalog.sequences.items() if len(sequence) >= 4]
-    if not users:
-        raise ValueError(f"dataset {catalog.name!r} has no user with four or more events; nothing can be trained")
-    return users
-
-
-def teacher_queries(plan: Plan, config: SampleConfig) -> list[tuple[int, ...]]:
-    """The histories to ask the teacher about: the whole one, then its beginnings where those are trained too."""
-    beginnings = range(1, len(plan.history)) if config.history_weight > 0 and config.soft_labels > 0 else ()
-    return [plan.history, *(plan.history[:end] for end in beginnings)]
-
-
-def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]],
-                config: SampleConfig) -> list[TeacherList]:
-    """One bulk question for many histories."""
-    # One more than the answer needs: the true next item may be among the teacher's.
-    depth = min(max(config.teacher_depth, config.topk + 1), len(catalog.items) - config.max_history)
-    ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
-    return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]
-
-
-def label_list(plan: Plan, ranked: TeacherList) -> tuple[int, ...]:
-    """The answer to learn: the true next item, then the teacher's top items without it, k in all."""
-    others = [item for item in ranked.items if item != plan.target and item not in plan.history]
-    if len(others) < plan.k - 1:
-        raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed")
-    return (plan.target, *others[: plan.k - 1])
-
-
-def conversation(plan: Plan, labels: Sequence[int], config: SampleConfig, exchange: Sequence[Message]) -> list[Message]:
-    asked = message("user", *fill(plan.template, history=history_parts(plan.history, plan.marked), k=plan.k))
-    answered = message("assistant", *numbered(labels, config.idx))
-    rounds = [*exchange, asked, answered] if plan.exchange_first else [asked, answered, *exchange]
-    return [message("system", SYSTEM), *rounds]
+    task: str
 
 
 class Choices:
@@ -193,62 +80,65 @@ def _range_max(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.n
     return np.where(ends > starts, found, 0.0)
 
 
-def encode_sample(chat: Chat, choices: Choices, plan: Plan, lists: Sequence[TeacherList], config: SampleConfig,
-                  exchange: Sequence[Message] = ()) -> Sample:
-    """Tokens and labels of a planned sample; `lists` answers `teacher_queries(plan, config)`."""
-    messages = conversation(plan, label_list(plan, lists[0]), config, exchange)
-    rendered = chat.render(messages, prompt=False)
-    by_length = {len(query): answer for query, answer in zip(teacher_queries(plan, config), lists, strict=True)}
-    tree = choices.tree
+def encode_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig) -> Sample:
+    """Tokens and labels of a conversation for RecLM-cgen."""
+    rendered = talk.rendered
     inside: dict[int, float] = {}
     found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
-    used: list[int] = []
-    n_history = len(plan.history) if plan.marked else 0
-    for number, (start, item) in enumerate(rendered.items):
-        in_history = number < n_history
-        if number == n_history:
-            used = []
-        weight = config.history_weight * (number > 0) if in_history else 1.0
+    for start, item, weight, ranked, listed in _item_places(talk, config):
         if weight > 0:
             inside |= dict.fromkeys(range(start + 1, start + len(chat.title_ids[item]) + 2), weight)
-            ranked = by_length.get(number) if in_history else lists[0]
+            used = choices.tree.item_leaf[listed]
             found += [(start + offset, weight, tokens, shares)
                       for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)]
-        used.append(int(tree.item_leaf[item]))
     return Sample(
         ids=rendered.ids,
         text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in inside],
         choices=found,
         forced=_forced_weight(rendered, inside, {place for place, *_ in found}, chat.eoi, config.scope_mask_type),
+        task=talk.task,
     )
 
 
-def encode_retrieval_sample(chat: Chat, plan: Plan, lists: Sequence[TeacherList], config: SampleConfig,
-                            exchange: Sequence[Message] = ()) -> Sample:
+def encode_retrieval_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig) -> Sample:
     """As `encode_sample`, for RecLM-ret: the choices stand at `<SOI>` and are between items, and no title is spelled.
 
     The whole catalogue competes at each choice. With soft labels the teacher's items that are not listed yet share the
     teacher's part.
     """
-    rendered = chat.render(conversation(plan, label_list(plan, lists[0]), config, exchange), prompt=False)
-    by_length = {len(query): answer for query, answer in zip(teacher_queries(plan, config), lists, strict=True)}
-    n_history = len(plan.history) if plan.marked else 0
-    unlabelled: set[int] = set()
-    choices: list[tuple[int, float, np.ndarray, np.ndarray]] = []
-    for number, (start, item) in enumerate(rendered.items):
-        in_history = number < n_history
-        if not in_history:
-            unlabelled |= set(range(start + 1, start + len(chat.title_ids[item]) + 2))
-        if weight := config.history_weight * (number > 0) if in_history else 1.0:
-            listed = {one for _, one in rendered.items[0 if in_history else n_history:number]}
-            ranked = by_length.get(number) if in_history else lists[0]
-            choices.append((start, weight, *_item_shares(item, listed, ranked, config.soft_labels)))
+    rendered = talk.rendered
+    spelled: set[int] = set()
+    found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    for start, item, weight, ranked, listed in _item_places(talk, config):
+        spelled |= set(range(start + 1, start + len(chat.title_ids[item]) + 2))
+        if weight > 0:
+            found.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
     return Sample(
         ids=rendered.ids,
-        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in unlabelled],
-        choices=choices,
+        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in spelled],
+        choices=found,
         forced=0.0,
+        task=talk.task,
     )
+
+
+def _item_places(talk: Talk, config: SampleConfig
+                 ) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
+    """(place of `<SOI>`, item, weight of its choices, the teacher's ranking for it, what stands before it in its list).
+
+    The history that the user shows and the answer are a list each; candidates to select from are not learned.
+    """
+    shown: list[int] = []
+    answered: list[int] = []
+    for number, (start, item) in enumerate(talk.rendered.items):
+        if talk.rendered.labelled[start]:
+            yield start, item, 1.0, talk.ranked, answered.copy()
+            answered.append(item)
+        else:
+            # Nothing stands before the first item of a history that it could follow from.
+            learned = 0 < number < talk.n_history
+            yield start, item, config.history_weight * learned, talk.beginnings.get(number), shown.copy()
+            shown.append(item)
 
 
 def _item_shares(item: int, listed: set[int], teacher: TeacherList | None, soft: float
@@ -302,6 +192,7 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batc
             shares.append(wanted)
             sizes.append(len(candidates))
     return Batch(
+        tasks=tuple(sample.task for sample in samples),
         ids=ids,
         mask=mask,
         text_at=torch.tensor([t[0] for t in text], dtype=torch.int64),

@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from train_utils import checkpoint
 from train_utils.checkpoint import Place, Training
-from train_utils.loss import Batch
+from train_utils.loss import Batch, Parts
 from train_utils.run_log import RunLog
 
-Loss = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, float]]]
+Loss = Callable[[nn.Module, Batch], tuple[torch.Tensor, Parts]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class LossOf(nn.Module):
         self.model, self.loss = model, loss
         self._no_split_modules = getattr(model, "_no_split_modules", None)
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Parts]:
         return self.loss(self.model, batch)
 
 
@@ -100,7 +100,7 @@ def train(
     """Trains `model` in place for `config.steps` optimiser steps.
 
     Args:
-        loss: (model, batch) -> (mean over the samples of the batch, parts for the log).
+        loss: (model, batch) -> (mean over the samples of the batch, sums for the log).
         batches: step -> the micro-batches of that step, a pure function, so that a resumed run sees the same data. The
             processes share them out; their number is a multiple of that of processes, and the same in every step.
         run: folder of `checkpoints` (found there, the run goes on exactly), `log.jsonl` and `tensorboard`.
@@ -176,7 +176,7 @@ def _step(training: Training, wrapped: torch.optim.Optimizer, micro: Sequence[Ba
         shown = _side_by_side(training, micro, samples, pool)
     else:
         shown = _one_by_one(training, micro, samples, f"{config.seed}/{step}")
-    total = _sums(gather_object([shown]))
+    total = _means(_sums(gather_object([shown])))
     norm = accelerator.clip_grad_norm_(
         [p for p in training.model.parameters() if p.requires_grad], config.clip)
     total["norm"] = float(norm)
@@ -188,8 +188,8 @@ def _step(training: Training, wrapped: torch.optim.Optimizer, micro: Sequence[Ba
     return {"lr": wrapped.param_groups[0]["lr"]} | total, samples
 
 
-def _one_by_one(training: Training, micro: Sequence[Batch], samples: int, seed: str) -> dict[str, float]:
-    """Gradients of this process's micro-batches, one after the other; returns its share of the means."""
+def _one_by_one(training: Training, micro: Sequence[Batch], samples: int, seed: str) -> Parts:
+    """Gradients of this process's micro-batches, one after the other; returns their sums for the log."""
     accelerator, found = training.accelerator, []
     accelerator.gradient_accumulation_steps = len(micro) // accelerator.num_processes
     for place in range(accelerator.process_index, len(micro), accelerator.num_processes):
@@ -200,11 +200,11 @@ def _one_by_one(training: Training, micro: Sequence[Batch], samples: int, seed: 
             value, parts = training.prepared(micro[place])
             # accelerate divides by the micro-batches of a process and by the processes; the mean is over samples.
             accelerator.backward(value * (share * len(micro)))
-        found.append(_share(value, parts, share))
+        found.append(_with_loss(value, parts, micro[place]))
     return _sums(found)
 
 
-def _side_by_side(training: Training, micro: Sequence[Batch], samples: int, pool: Executor) -> dict[str, float]:
+def _side_by_side(training: Training, micro: Sequence[Batch], samples: int, pool: Executor) -> Parts:
     """The same with several micro-batches at a time, each on one core.
 
     A layer of a small model is too little work to be split, and threads that wait for each other at every layer lose
@@ -213,11 +213,11 @@ def _side_by_side(training: Training, micro: Sequence[Batch], samples: int, pool
     """
     trained = [p for p in training.model.parameters() if p.requires_grad]
 
-    def gradients(batch: Batch) -> tuple[dict[str, float], Sequence[torch.Tensor]]:
+    def gradients(batch: Batch) -> tuple[Parts, Sequence[torch.Tensor]]:
         torch.set_num_threads(1)
         share = len(batch.ids) / samples
         value, parts = training.prepared(batch)
-        return _share(value, parts, share), torch.autograd.grad(value * share, trained, allow_unused=True)
+        return _with_loss(value, parts, batch), torch.autograd.grad(value * share, trained, allow_unused=True)
 
     found = []
     for shown, per_parameter in pool.map(gradients, micro):
@@ -228,14 +228,19 @@ def _side_by_side(training: Training, micro: Sequence[Batch], samples: int, pool
     return _sums(found)
 
 
-def _share(value: torch.Tensor, parts: Mapping[str, float], share: float) -> dict[str, float]:
-    return {name: part * share for name, part in {"loss": value.item(), **parts}.items()}
+def _with_loss(value: torch.Tensor, parts: Parts, batch: Batch) -> Parts:
+    return {"loss": (value.item() * len(batch.ids), float(len(batch.ids))), **parts}
 
 
-def _sums(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Sums by name, in the order given."""
-    total: dict[str, float] = {}
+def _sums(found: Sequence[Parts]) -> Parts:
+    """Sums and counts by name, in the order given."""
+    total: Parts = {}
     for one in found:
-        for name, part in one.items():
-            total[name] = total.get(name, 0.0) + part
+        for name, (part, count) in one.items():
+            before, counted = total.get(name, (0.0, 0.0))
+            total[name] = (before + part, counted + count)
     return total
+
+
+def _means(total: Parts) -> dict[str, float]:
+    return {name: part / count for name, (part, count) in total.items() if count}

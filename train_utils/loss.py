@@ -1,6 +1,6 @@
 """Hidden states, labels and allowed sets -> loss. Pure; logits are made at labelled positions only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ class Batch:
     """B samples, right-padded to T, with P labelled text tokens, C choices and E candidates (ragged over C).
 
     Attributes:
-        ids, mask: int64 [B, T].
+        tasks: B names, for the log. ids, mask: int64 [B, T].
         text_at: int64 [P], flat place (row * T + column) of the state that predicts the token; text_label: int64 [P].
         choice_at: int64 [C], likewise. candidate: int64 [E] token ids; candidate_choice: int64 [E], which choice.
         candidate_share: float32 [E], wanted share.
@@ -20,6 +20,7 @@ class Batch:
             the weighted sum of losses is the mean over samples of each sample's mean.
     """
 
+    tasks: tuple[str, ...]
     ids: torch.Tensor
     mask: torch.Tensor
     text_at: torch.Tensor
@@ -30,6 +31,14 @@ class Batch:
     candidate: torch.Tensor
     candidate_choice: torch.Tensor
     candidate_share: torch.Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **tensors)
+
+
+# Name -> (sum, over how many): what is shown of a step is the quotient of the sums over all its micro-batches.
+Parts = dict[str, tuple[float, float]]
 
 
 def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
@@ -76,11 +85,11 @@ def scoped_loss(logits: torch.Tensor, choice: torch.Tensor, share: torch.Tensor,
     return -torch.zeros(n_choices).to(logits).index_add(0, choice, share * log_share)
 
 
-def batch_loss(hidden: torch.Tensor, head: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+def batch_loss(hidden: torch.Tensor, head: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
     """Loss of a batch from the last hidden states [B, T, d]: the mean over samples of each sample's mean.
 
     Returns:
-        the loss, and its detached means over text tokens and over choices, for the log.
+        the loss, and its parts for the log: see `loss_parts`.
     """
     states = hidden.flatten(0, 1)
     text = text_loss(head_logits(head, states[batch.text_at]), batch.text_label)
@@ -88,5 +97,19 @@ def batch_loss(hidden: torch.Tensor, head: nn.Module, batch: Batch) -> tuple[tor
     logits = head_logits(head, states[batch.choice_at], columns)[batch.candidate_choice, where]
     items = scoped_loss(logits, batch.candidate_choice, batch.candidate_share, len(batch.choice_at))
     loss = (text * batch.text_weight).sum() + (items * batch.choice_weight).sum()
-    parts = {"text": text.detach().mean().item(), "item": items.detach().mean().item() if len(items) else 0.0}
-    return loss, parts
+    return loss, loss_parts(batch, text, items)
+
+
+def loss_parts(batch: Batch, text: torch.Tensor, items: torch.Tensor, item_weight: float = 1.0) -> Parts:
+    """Losses of text tokens (float32 [P]) and of choices (float32 [C]), and those of the samples by task."""
+    text, items = text.detach(), items.detach()
+    samples, width = batch.ids.shape
+    of_sample = torch.zeros(samples).to(text)
+    of_sample.index_add_(0, batch.text_at // width, text * batch.text_weight)
+    of_sample.index_add_(0, batch.choice_at // width, items * batch.choice_weight * item_weight)
+    parts = {"text": (text.sum().item(), float(len(text))), "item": (items.sum().item(), float(len(items)))}
+    # The weights have the mean over the samples in them.
+    for task, loss in zip(batch.tasks, (of_sample * samples).tolist(), strict=True):
+        before, count = parts.get(task, (0.0, 0.0))
+        parts[task] = (before + loss, count + 1)
+    return parts

@@ -33,6 +33,15 @@ def pick_device(gpu: str) -> torch.device:
     return device
 
 
+def load_tokenizer(name: str):
+    """Tokenizer alone, from a folder or hub name. Raises ValueError for nothing loadable under `name`."""
+    _check_name(name)
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ImportError, json.JSONDecodeError) as error:
+        raise ValueError(_not_loaded(name, error)) from None
+
+
 def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False,
                   four_bit: bool = False):
     """Tokenizer and causal model from a folder or hub name, in evaluation mode, decoding greedily by default.
@@ -44,18 +53,25 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
         ValueError: nothing loadable under `name`, or no GPU or bitsandbytes for four bits.
     """
     packed = _four_bits(device, getattr(torch, dtype)) if four_bit else {}
-    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
-    path = Path(name)
-    if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
-        raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
+    tokenizer = load_tokenizer(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForCausalLM.from_pretrained(
             name, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa", **packed
         )
     except (OSError, ImportError, json.JSONDecodeError) as error:
-        raise ValueError(f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}") from None
+        raise ValueError(_not_loaded(name, error)) from None
     return tokenizer, (model if four_bit else model.to(device)).eval()
+
+
+def _check_name(name: str) -> None:
+    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
+    path = Path(name)
+    if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
+        raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
+
+
+def _not_loaded(name: str, error: Exception) -> str:
+    return f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}"
 
 
 def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:

@@ -17,7 +17,7 @@ def option(default: object = MISSING, help: str = "", choices: Sequence[object] 
 TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
               "SFTTestItemCount", "SFTTestEmbedding")
 _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
-STAGES = ("SFT", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
+STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +59,21 @@ class TrainOptions(ModelOptions):
     soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
     history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published")
     scope_mask_type: int = option(3, "title positions in the mean: 1 no forced ones, 2 no forced end, 3 all", (1, 2, 3))
+    SFT_train_tasks: str = option(
+        "SFTSeqRec-MR:2,SFTSeqRec-CS-MR", "what samples ask, TASK[:WEIGHT] with commas between. SFTSeqRec: what comes "
+        "next; SFTSeqRanking: a choice of candidates; SFTCategory: one category only, or none of it; SFTItemCount: a "
+        "number of items in words; each with -CS (names the control symbols) and -MR (a chat exchange beside it) "
+        "behind it; ShareChatGPT: a chat alone")
+    train_data_file: str = option("", "JSON file of samples (a list of epochs of {input_text, output_text, task, "
+                                  "input_field_data}) to train on instead of making them; SFT_Export writes it")
+    candidate_num: int = option(10, "candidates that SFTSeqRanking shows")
     max_history: int = option(10, "events shown at most")
     topk: int = option(10, "items asked for at most")
     list_ratio: float = option(1.0, "share of samples that ask for 1..topk items; the others ask for one")
     idx: bool = option(False, "number the list")
     multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange")
     share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none")
-    max_segment: int = option(500, "tokens at which a chat turn is cut")
+    max_segment: int = option(500, "tokens that a turn of such a chat may have")
     save_seconds: float = option(60.0, "seconds between checkpoints")
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
     val_users: int = option(0, "validation users whose lists are scored at the end of an epoch; the best NDCG@10's "
@@ -81,10 +89,12 @@ class TrainOptions(ModelOptions):
         "named, cosines of queries and item vectors within and between categories, heat maps as a PNG", TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     test_batch_size: int = option(16, "users a forward pass in tests")
-    item_index: str = option("title_t", "what the model spells", ("title_t", "title"))
     gen_max_length: int = option(512, "new tokens at most")
-    max_token_length: int = option(1024, "prompt tokens at most")
-    chat_template: str = option("auto", "auto: the tokenizer's own", ("auto", "llama-3", "llama-2", "chatml"))
+    max_token_length: int = option(1024, "tokens that a sample, or the prompt of a test, may have; a sample's history "
+                                   "loses its oldest items until it fits")
+    # Accepted so that published command lines run.
+    item_index: str = option("title_t", "titles are spelled whole, as the dataset has them", ("title_t", "title"))
+    chat_template: str = option("auto", "the tokenizer's own is used", ("auto", "llama-3", "llama-2", "chatml"))
     # RecLM-ret
     embedding_model: str = option("snap/base/all-MiniLM-L6-v2", "encoder of the items' texts, as sentence-transformers "
                                   "names it: a folder or a hub name (published: BAAI/bge-m3)")

@@ -115,10 +115,10 @@ def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], i
     limits = rules.max_per_category
     if not limits:
         return []
-    groups = _categories(catalog)
     if isinstance(limits, Mapping):
-        return [(_group(catalog, groups, category), limit) for category, limit in limits.items()]
-    return [(group, limits) for group in groups.values() if len(group) > limits or not rules.distinct]
+        return [(sorted(catalog.in_category(category)), limit) for category, limit in limits.items()]
+    return [(sorted(group), limits) for group in catalog.categories.values()
+            if len(group) > limits or not rules.distinct]
 
 
 # -- conditions on the items -----------------------------------------------------------------------------------------
@@ -130,12 +130,10 @@ def _conditions(catalog: Catalog, rules: ItemRules) -> list[tuple[str, np.ndarra
     n = len(catalog.items)
     if rules.allow is not None:
         found.append(("allow", _marked(n, catalog.indices(rules.allow))))
-    if rules.categories or rules.without_categories:
-        groups = _categories(catalog)
-        for name in ("categories", "without_categories"):
-            if chosen := getattr(rules, name):
-                members = _marked(n, (i for category in chosen for i in _group(catalog, groups, category)))
-                found.append((f"{name} {_shown(chosen)}", members if name == "categories" else ~members))
+    for name in ("categories", "without_categories"):
+        if chosen := getattr(rules, name):
+            members = _marked(n, (i for category in chosen for i in catalog.in_category(category)))
+            found.append((f"{name} {_shown(chosen)}", members if name == "categories" else ~members))
     for attribute, wanted in rules.where.items():
         column = _column(catalog, attribute)
         for name, value in _operations(wanted).items():
@@ -149,21 +147,6 @@ def _marked(n: int, indices: Iterable[int]) -> np.ndarray:
     mask = np.zeros(n, dtype=bool)
     mask[np.fromiter(indices, dtype=np.int64)] = True
     return mask
-
-
-def _categories(catalog: Catalog) -> dict[str, list[int]]:
-    """Category -> indices of its items, each once."""
-    groups: dict[str, list[int]] = {}
-    for i, item in enumerate(catalog.items):
-        for category in dict.fromkeys(item.categories):
-            groups.setdefault(category, []).append(i)
-    return groups
-
-
-def _group(catalog: Catalog, groups: Mapping[str, list[int]], category: str) -> list[int]:
-    if category not in groups:
-        catalog.in_category(category)  # raises, and says which there are
-    return groups[category]
 
 
 def _column(catalog: Catalog, attribute: str) -> list[object]:

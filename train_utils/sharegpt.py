@@ -33,28 +33,38 @@ def read_records(path: str | Path) -> Iterator[dict]:
                 buffer = buffer[end:]
 
 
-def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 2000) -> list[tuple[Message, Message]]:
-    """The first question and answer of each conversation whose turns fit `max_segment` tokens, at most `limit`.
+def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 2000, rounds: int = 3
+                   ) -> list[tuple[Message, ...]]:
+    """The first rounds (a question and its answer) of each conversation, at most `rounds` of `limit` conversations.
 
-    Exchanges that do not fit are left out rather than cut: an answer that stops in mid-sentence teaches just that.
+    A conversation ends before the first round with a turn of more than `max_segment` tokens: nothing is cut, because
+    an answer that stops in mid-sentence teaches just that.
 
     Raises:
-        ValueError: the file is missing or holds no such exchange.
+        ValueError: the file is missing or holds no round that fits.
     """
-    found: list[tuple[Message, Message]] = []
-    # A token has at least one byte and on average about four; far longer texts need no counting.
-    longest = max_segment * 8
+    found: list[tuple[Message, ...]] = []
     for record in read_records(path):
-        turns = record.get("conversations") or []
-        pair = [t.get("value") for t in turns[:2] if isinstance(t, dict)]
-        roles = [_ROLES.get(t.get("from")) for t in turns[:2] if isinstance(t, dict)]
-        if roles != ["user", "assistant"] or not all(isinstance(v, str) and v.strip() for v in pair):
-            continue
-        if max(map(len, pair)) > longest or any(len(chat.encode(v)) > max_segment for v in pair):
-            continue
-        found.append((message("user", pair[0].strip()), message("assistant", pair[1].strip())))
+        if exchange := tuple(_rounds(record, chat, max_segment, rounds)):
+            found.append(exchange)
         if len(found) == limit:
             break
     if not found:
         raise ValueError(f"{str(path)!r} holds no exchange whose turns fit {max_segment} tokens; raise --max_segment")
     return found
+
+
+def _rounds(record: dict, chat: Chat, max_segment: int, rounds: int) -> Iterator[Message]:
+    """Messages of the rounds at the beginning of a conversation that fit."""
+    turns = record.get("conversations")
+    turns = [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+    for at in range(0, min(len(turns) - 1, 2 * rounds), 2):
+        pair = [turn.get("value") for turn in turns[at:at + 2]]
+        roles = [_ROLES.get(str(turn.get("from"))) for turn in turns[at:at + 2]]
+        if roles != ["user", "assistant"] or not all(isinstance(text, str) and text.strip() for text in pair):
+            return
+        # A token has at least one byte and on average about four; far longer texts need no counting.
+        if max(map(len, pair)) > max_segment * 8 or any(len(chat.encode(text)) > max_segment for text in pair):
+            return
+        yield message("user", pair[0].strip())
+        yield message("assistant", pair[1].strip())

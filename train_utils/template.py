@@ -11,8 +11,8 @@ SYSTEM = "You are an expert recommender and a helpful assistant."
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One wording. `{history}` (which brings its own space), `{k}`,
-    `{category}`, `{candidates}`, `{soi}`, `{eoi}` are filled in.
+    """One wording. `{history}` and `{candidates}` (which bring their own space), `{k}`, `{category}`, `{soi}`, `{eoi}`
+    are filled in. The history stands before the candidates.
 
     Attributes:
         text: the user's words.
@@ -39,9 +39,35 @@ SEQREC_TEST = (
         True,
     ),
 )
+RANKING = (
+    Template("My history:{history}\nPick {k} for me from these:{candidates}"),
+    Template("I liked{history}. Choose {k} out of this list, best first:{candidates}"),
+    Template("Someone had{history}, oldest first. Which {k} of the following would suit them?{candidates}"),
+    Template("After{history} select {k} of these, each between {soi} and {eoi}:{candidates}", True),
+    Template("I had{history}.\nTake {k} from the list and put every title inside {soi} and {eoi}.{candidates}", True),
+)
+ONLY_CATEGORY = (
+    Template("Lately I had{history}. Recommend {k}, only {category}."),
+    Template("My history:{history}\nI want {k} of the category {category} and nothing else."),
+    Template("I enjoyed{history}. What about {category}? Name {k}."),
+    Template("After{history} I want {k} of {category} only, each between {soi} and {eoi}.", True),
+)
+WITHOUT_CATEGORY = (
+    Template("My history:{history}\nGive me {k}, but no {category}."),
+    Template("I liked{history}. Suggest {k} that are not {category}, please."),
+    Template("Lately it was{history}. I am tired of {category}: name {k} without it."),
+    Template("After{history} I want {k}, none of {category}, each between {soi} and {eoi}.", True),
+)
+ITEM_COUNT = (
+    Template("Based on{history} I would like exactly {k} suggestions."),
+    Template("I had{history}. Make it {k} recommendations, no more and no fewer."),
+    Template("Here is what I chose:{history}\nThe list that I need has {k} entries."),
+    Template("After{history} write {k} titles, not one more, each between {soi} and {eoi}.", True),
+)
 # Names one title and asks for it: the analysis of RecLM-ret's embeddings.
 NAME_ITEM = Template("I am looking for{history}. Please recommend it.")
 
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -60,6 +86,19 @@ def fill(template: Template, **values: str | int | Sequence[Part]) -> tuple[Part
         else:
             parts += values[piece]
     return tuple(part for part in parts if part != "")
+
+
+def in_words(number: int) -> str:
+    """The English word of a small number; digits of others."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def candidate_parts(items: Sequence[int], marked: bool) -> list[Part]:
+    """Items to select from, one a line, written as `history_parts` writes them."""
+    parts: list[Part] = []
+    for item in items:
+        parts += ["\n-", ItemPart(item) if marked else TitlePart(item)]
+    return parts
 
 
 def history_parts(items: Sequence[int], marked: bool) -> list[Part]:

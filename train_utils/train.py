@@ -1,45 +1,30 @@
 """Supervised fine-tuning: samples made on the fly, the scope-mask loss of RecLM-cgen, the adapter's folder."""
 
 import json
-import math
 import os
-import random
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import nn
-from tqdm import tqdm
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.chat import Chat, Message
-from train_utils.dataset import (
-    Choices,
-    Plan,
-    Sample,
-    SampleConfig,
-    TeacherList,
-    ask_teacher,
-    collate,
-    encode_sample,
-    plan_sample,
-    teacher_queries,
-    trainable_users,
-)
+from train_utils.chat import Chat, add_control_tokens
+from train_utils.dataset import encode_sample
 from train_utils.files import manifest, write_text
 from train_utils.launch import open_accelerator
 from train_utils.loop import LoopConfig, Loss, train
-from train_utils.loss import Batch, batch_loss
+from train_utils.loss import Batch, Parts, batch_loss
 from train_utils.model import (
     add_item_tokens,
     add_lora,
     causal_of,
     load_backbone,
+    load_tokenizer,
     mixed_precision,
     pick_device,
     save_adapter,
@@ -48,99 +33,14 @@ from train_utils.model import (
 )
 from train_utils.param import TrainOptions
 from train_utils.sharegpt import load_exchanges
+from train_utils.static_data import StaticSamples, export_samples
+from train_utils.stream import DrawnSamples, Encode, SampleStream, Source
+from train_utils.tasks import SampleConfig, parse_tasks
 from train_utils.teacher import RecordingTeacher, Teacher, open_teacher
 from train_utils.validation import Validator
 
-WINDOW_STEPS = 8
 
-
-class SampleStream:
-    """step -> micro-batches. Samples are made a window of steps at a time, one window ahead, in a thread.
-
-    Within a window samples are sorted by length before they are cut into batches, so little is padding; the teacher
-    is asked once a window. With `epochs` nothing is made behind the window of the last step.
-    """
-
-    def __init__(self, catalog: Catalog, chat: Chat, teacher: Teacher, exchanges: Sequence[Sequence[Message]],
-                 config: SampleConfig, batch_size: int, accumulation: int, pad_id: int, device: torch.device,
-                 epochs: int | None = None):
-        self.catalog, self.chat, self.teacher, self.exchanges = catalog, chat, teacher, exchanges
-        self.config, self.batch_size, self.accumulation = config, batch_size, accumulation
-        self.pad_id, self.device = pad_id, device
-        self.users = trainable_users(catalog)
-        self.choices = Choices(chat.tree)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
-        self._windows: dict[int, Future[list[list[Batch]]]] = {}
-        self._n_windows = math.inf if epochs is None else math.ceil(self.steps(epochs) / WINDOW_STEPS)
-
-    def close(self) -> None:
-        """Begins no further window."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def steps(self, epochs: int) -> int:
-        return math.ceil(len(self.users) * epochs / (self.batch_size * self.accumulation))
-
-    def __call__(self, step: int) -> list[Batch]:
-        window, offset = divmod(step, WINDOW_STEPS)
-        for wanted in (window, window + 1):
-            if wanted not in self._windows and wanted < self._n_windows:
-                self._windows[wanted] = self._pool.submit(self._make_window, wanted)
-        self._windows = {w: f for w, f in self._windows.items() if w >= window}
-        return [_to(batch, self.device) for batch in self._windows[window].result()[offset]]
-
-    def plans(self, numbers: Sequence[int]) -> list[Plan]:
-        """Plans of the samples with these numbers in the stream; every epoch has its own order of users."""
-        found = []
-        for number in numbers:
-            epoch, place = divmod(number, len(self.users))
-            order = random.Random(f"{self.config.seed}/{epoch}").sample(range(len(self.users)), len(self.users))
-            found.append(plan_sample(self.catalog, self.users, self.config, len(self.exchanges), epoch, order[place]))
-        return found
-
-    def ask_ahead(self) -> None:
-        """Asks the teacher all that the `epochs` will ask it, a window at a time."""
-        for window in tqdm(range(int(self._n_windows)), desc="teacher", unit="window", mininterval=5):
-            self._answers([teacher_queries(plan, self.config) for plan in self.plans(self._numbers(window))])
-
-    def samples(self, plans: Sequence[Plan]) -> list[Sample]:
-        queries = [teacher_queries(plan, self.config) for plan in plans]
-        answers = self._answers(queries)
-        return [
-            self.encode(plan, [answers[q] for q in group],
-                        () if plan.exchange is None else self.exchanges[plan.exchange])
-            for plan, group in zip(plans, queries, strict=True)
-        ]
-
-    def encode(self, plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message]) -> Sample:
-        return encode_sample(self.chat, self.choices, plan, lists, self.config, exchange)
-
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        return collate(samples, self.pad_id)
-
-    def _answers(self, queries: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], TeacherList]:
-        """The teacher's answer to each history of the groups, from one bulk question."""
-        unique = list(dict.fromkeys(query for group in queries for query in group))
-        return dict(zip(unique, ask_teacher(self.teacher, self.catalog, unique, self.config), strict=True))
-
-    def _numbers(self, window: int) -> range:
-        """Numbers of the samples of a window."""
-        size = WINDOW_STEPS * self.batch_size * self.accumulation
-        return range(window * size, (window + 1) * size)
-
-    def _make_window(self, window: int) -> list[list[Batch]]:
-        samples = self.samples(self.plans(self._numbers(window)))
-        samples.sort(key=lambda sample: len(sample.ids))
-        starts = range(0, len(samples), self.batch_size)
-        batches = [self.collate(samples[at:at + self.batch_size]) for at in starts]
-        random.Random(f"{self.config.seed}/window/{window}").shuffle(batches)
-        return [batches[at:at + self.accumulation] for at in range(0, len(batches), self.accumulation)]
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return batch if device.type == "cpu" else Batch(**{n: v.to(device) for n, v in vars(batch).items()})
-
-
-def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
     """Scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
     causal = causal_of(model)
     with mixed_precision(model):
@@ -149,8 +49,21 @@ def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, f
 
 
 def sample_config(options: TrainOptions) -> SampleConfig:
-    names = SampleConfig.__dataclass_fields__
-    return SampleConfig(**{name: getattr(options, name) for name in names})
+    names = SampleConfig.__dataclass_fields__.keys() - {"tasks"}
+    return SampleConfig(parse_tasks(options.SFT_train_tasks), **{name: getattr(options, name) for name in names})
+
+
+def open_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher: Teacher | None) -> Source:
+    """The conversations to train on: those of `--train_data_file`, or such as are made on the fly.
+
+    Raises:
+        ValueError: a missing or broken file, a task that cannot be fed, conversations that hold nothing that fits.
+    """
+    config = sample_config(options)
+    if teacher is None:
+        return StaticSamples(options.train_data_file, catalog, chat, config)
+    exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
+    return DrawnSamples(catalog, chat, teacher, exchanges, config)
 
 
 @dataclass(frozen=True)
@@ -158,19 +71,21 @@ class Method:
     """What differs between the methods that one stage of fine-tuning trains.
 
     Attributes:
-        stream: of the samples. loss: as the loop wants it.
+        encode, apart: how conversations become samples and batches. loss: as the loop wants it.
         wrap: (model with an adapter, catalogue, options) -> what is trained.
         save: (what is trained, tokenizer, catalogue, folder, manifest, weights or None) -> writes an adapter's folder.
     """
 
-    stream: type[SampleStream]
+    encode: Encode
+    apart: bool
     loss: Callable[[TrainOptions], Loss]
     wrap: Callable[[nn.Module, Catalog, TrainOptions], nn.Module]
     save: Callable[..., None]
 
 
 CGEN = Method(
-    stream=SampleStream,
+    encode=encode_sample,
+    apart=False,
     loss=lambda options: cgen_loss,
     wrap=lambda model, catalog, options: model,
     save=lambda model, tokenizer, catalog, *rest: save_adapter(model, tokenizer, *rest),
@@ -190,35 +105,63 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
     accelerator = open_accelerator(options.gpu, options.dtype, options.batch_size,
                                    options.gradient_accumulation_steps)
-    made_from = manifest(asdict(options), [Path(options.data_path) / "metas.jsonl",
-                                           Path(options.data_path) / "sequential.jsonl"])
+    made_from = manifest(asdict(options), _inputs(options))
     catalog = load_catalog(options.data_path)
     if accelerator.is_main_process:
         _claim(run, made_from, options.overwrite)
     accelerator.wait_for_everyone()
     if (adapter / "manifest.json").exists():
         return adapter
-    with closing(open_teacher(options.teacher)) as teacher:
+    with teacher_of(options) as teacher:
         _train_adapter(method, options, catalog, teacher, run, adapter, made_from, accelerator)
     return adapter
 
 
-def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teacher: Teacher, run: Path, adapter: Path,
-                   made_from: dict, accelerator: Accelerator) -> None:
+def _inputs(options: TrainOptions) -> list[Path]:
+    """The files that a run is made of, the backbone left out."""
+    named = [Path(options.data_path) / f"{name}.jsonl" for name in ("metas", "sequential", "category")]
+    named += [Path(path) for path in (options.train_data_file or options.share_chat_gpt,) if path]
+    return [path for path in named if path.is_file()]
+
+
+def run_export(options: TrainOptions) -> Path:
+    """Writes the samples that a run with these options would train on to `--train_data_file`; returns it.
+
+    Raises:
+        ValueError: no file named, a missing dataset, backbone or teacher, a task that cannot be fed.
+    """
+    if not options.train_data_file:
+        raise ValueError("--train_data_file is missing: the file to write, such as data/dataset/ml-100k/sft.json")
+    path, catalog = Path(options.train_data_file), load_catalog(options.data_path)
+    tokenizer = load_tokenizer(options.backbone)
+    add_control_tokens(tokenizer)
+    chat = Chat(tokenizer, catalog.titles)
+    with closing(open_teacher(options.teacher)) as teacher:
+        samples = open_samples(replace(options, train_data_file=""), catalog, chat, teacher)
+        export_samples(samples, options.epoch, path)
+    return path
+
+
+def teacher_of(options: TrainOptions) -> AbstractContextManager[Teacher | None]:
+    """The teacher that completes the samples; none where they are complete."""
+    return nullcontext() if options.train_data_file else closing(open_teacher(options.teacher))
+
+
+def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teacher: Teacher | None, run: Path,
+                   adapter: Path, made_from: dict, accelerator: Accelerator) -> None:
     """Backbone, samples, loop, and the adapter's folder."""
     device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
     model, chat = _model(options, catalog, device)
     model = method.wrap(model, catalog, options)
-    exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
-    records = options.teacher_record and accelerator.is_main_process
+    records = options.teacher_record and teacher and accelerator.is_main_process
     recording = RecordingTeacher(teacher, options.teacher_record) if records else None
+    samples = open_samples(options, catalog, chat, recording or teacher)
     validator = Validator(catalog, chat, model, options, run, lambda folder: method.save(
         model, chat.tokenizer, catalog, folder, made_from), accelerator,
         getattr(model, "retrieval", None)) if options.val_users else None
-    with closing(method.stream(catalog, chat, recording or teacher, exchanges, sample_config(options),
-                               options.batch_size, options.gradient_accumulation_steps, pad_id, device,
-                               options.epoch)) as stream:
+    with closing(SampleStream(samples, chat, method.encode, options.batch_size, options.gradient_accumulation_steps,
+                              pad_id, device, options.epoch, method.apart)) as stream:
         if recording:
             stream.ask_ahead()
             recording.save()

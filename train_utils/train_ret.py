@@ -1,7 +1,7 @@
 """The supervised fine-tuning of RecLM-ret: its samples and loss, for the stage that trains RecLM-cgen as well."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,15 +10,14 @@ from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch import nn
 
 from train_utils.catalog import Catalog
-from train_utils.chat import Message
-from train_utils.dataset import Plan, Sample, TeacherList, collate, encode_retrieval_sample
+from train_utils.dataset import encode_retrieval_sample
 from train_utils.item_vectors import FILE_NAME, item_vectors
 from train_utils.loop import Loss
-from train_utils.loss import Batch, head_logits, text_loss
+from train_utils.loss import Batch, Parts, head_logits, loss_parts, text_loss
 from train_utils.model import causal_of, mixed_precision, save_adapter
 from train_utils.param import TrainOptions
 from train_utils.retrieval import Retrieval, catalog_loss, has_retrieval, load_retrieval, save_retrieval
-from train_utils.train import Method, SampleStream, run_sft
+from train_utils.train import Method, run_sft
 
 
 class RetModel(nn.Module):
@@ -36,23 +35,13 @@ class RetModel(nn.Module):
         return causal_of(self.language)
 
 
-class RetrievalStream(SampleStream):
-    """Samples whose choices are between items."""
-
-    def encode(self, plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message]) -> Sample:
-        return encode_retrieval_sample(self.chat, plan, lists, self.config, exchange)
-
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        return collate(samples, self.pad_id, apart=True)
-
-
 def ret_loss(emb_alpha: float) -> Loss:
     """The loss of RecLM-ret: that of the text, and `emb_alpha` times that of retrieval over the whole catalogue.
 
     Each is the mean over samples of a sample's mean.
     """
 
-    def loss(model: RetModel, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(model: RetModel, batch: Batch) -> tuple[torch.Tensor, Parts]:
         causal, retrieval = causal_of(model), model.retrieval
         with mixed_precision(model):
             hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
@@ -61,7 +50,7 @@ def ret_loss(emb_alpha: float) -> Loss:
         items = catalog_loss(retrieval.queries(states[batch.choice_at]), retrieval.items, batch.candidate_choice,
                              batch.candidate, batch.candidate_share)
         total = (text * batch.text_weight).sum() + emb_alpha * (items * batch.choice_weight).sum()
-        return total, {"text": text.detach().mean().item(), "item": items.detach().mean().item() if len(items) else 0.0}
+        return total, loss_parts(batch, text, items, emb_alpha)
 
     return loss
 
@@ -118,7 +107,8 @@ def save_ret(model: RetModel, tokenizer, catalog: Catalog, folder: str | Path, m
 
 
 RET = Method(
-    stream=RetrievalStream,
+    encode=encode_retrieval_sample,
+    apart=True,
     loss=lambda options: ret_loss(options.emb_alpha),
     wrap=add_retrieval,
     save=save_ret,

@@ -108,7 +108,7 @@ class ModelUnderTest:
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
         if "MR" in options.SFT_test_task:
-            self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT)
+            self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT, rounds=1)
 
     def prompt(self, row: EvalUser) -> list[int]:
         """Raises ValueError when it is longer than `--max_token_length`."""

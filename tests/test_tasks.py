@@ -1,0 +1,192 @@
+"""Samples ask what their task says, the labels obey, and what does not fit loses the oldest history first."""
+
+import dataclasses
+from collections import Counter
+
+import pytest
+from tiny import tiny_chat
+from tiny_samples import CONFIG, EXCHANGE, TITLES, FixedTeacher, drawn, small_catalog, stream
+
+from train_utils.catalog import Item, make_catalog
+from train_utils.chat import ControlPart, ItemPart, TitlePart, message
+from train_utils.stream import DrawnSamples
+from train_utils.tasks import parse_tasks
+from train_utils.template import (
+    ITEM_COUNT,
+    ONLY_CATEGORY,
+    RANKING,
+    SEQREC,
+    SEQREC_TEST,
+    WITHOUT_CATEGORY,
+    in_words,
+)
+
+CATALOG = small_catalog()
+CHAT = tiny_chat(TITLES)[1]
+
+
+def made(tasks, numbers=range(60), **settings):
+    """(plan, conversation, its request, the items of its answer) of samples of these tasks."""
+    source = drawn(CHAT, dataclasses.replace(CONFIG, tasks=parse_tasks(tasks), **settings))
+    for plan, talk in zip(source.plans(numbers), source.talks(numbers), strict=True):
+        asked, answered = next((a, b) for a, b in zip(talk.messages, talk.messages[1:], strict=False)
+                               if b.role == "assistant" and (b not in EXCHANGE))
+        yield plan, talk, asked, [part.item for part in answered.parts if isinstance(part, ItemPart)]
+
+
+def text_of(entry):
+    return "".join(part for part in entry.parts if isinstance(part, str))
+
+
+def items_of(entry):
+    return [part.item for part in entry.parts if isinstance(part, (ItemPart, TitlePart))]
+
+
+def test_tasks_are_read_with_their_suffixes_and_weights():
+    found = parse_tasks("SFTSeqRec-CS-MR:2, SFTCategory,ShareChatGPT:0.5")
+    assert [(t.name, t.kind, t.weight, t.names_symbols, t.multi_round) for t in found] == [
+        ("SFTSeqRec-CS-MR", "SFTSeqRec", 2.0, True, True), ("SFTCategory", "SFTCategory", 1.0, False, False),
+        ("ShareChatGPT", "ShareChatGPT", 0.5, False, False)]
+
+
+@pytest.mark.parametrize("text,message_part", [
+    ("SFTSeqrec", "SFTSeqrec"), ("", "wanted SFTSeqRec"), ("SFTSeqRec-MR-CS", "wanted"), ("SFTSeqRec-XX", "-XX"),
+    ("ShareChatGPT-MR", "wanted"), ("SFTSeqRec:0", "above 0"), ("SFTSeqRec:x", "above 0"), ("SFTSeqRec:nan", "above 0"),
+    ("SFTSeqRec,SFTSeqRec:2", "twice"), ("SFTSeqRec-CS-CS", "wanted"),
+])
+def test_a_wrong_task_is_refused_by_name(text, message_part):
+    with pytest.raises(ValueError, match=message_part):
+        parse_tasks(text)
+
+
+def test_every_task_has_several_wordings_of_both_kinds_and_none_of_the_tests():
+    for wordings in (SEQREC, RANKING, ONLY_CATEGORY, WITHOUT_CATEGORY, ITEM_COUNT):
+        assert sum(not t.names_symbols for t in wordings) >= 2 and any(t.names_symbols for t in wordings)
+        assert all(("{soi}" in t.text) == t.names_symbols for t in wordings)
+        assert not set(wordings) & set(SEQREC_TEST)
+
+
+def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
+    numbers = range(400)
+    counted = Counter()
+    for plan, _, asked, _ in made("SFTSeqRec:3,SFTSeqRec-CS", numbers):
+        counted[plan.task.name] += 1
+        assert any(isinstance(part, ControlPart) for part in asked.parts) == (plan.task.name == "SFTSeqRec-CS")
+        assert plan.exchange is None
+    assert 240 < counted["SFTSeqRec"] < 360
+
+
+def test_category_requests_are_obeyed():
+    seen = set()
+    for plan, talk, asked, answer in made("SFTCategory,SFTCategory-CS", range(200)):
+        assert plan.category in text_of(asked)
+        members = CATALOG.in_category(plan.category)
+        assert all((item in members) == plan.wanted for item in answer)
+        assert all((item in members) == plan.wanted for item in talk.ranked.items)
+        assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.k
+        assert str(len(answer)) in text_of(asked)
+        seen.add((plan.category, plan.wanted))
+    assert len(seen) == 6  # three categories, wanted and not
+
+
+def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_them():
+    for plan, talk, asked, answer in made("SFTSeqRanking", candidate_num=6):
+        shown = items_of(asked)
+        history, candidates = shown[: len(plan.history)], shown[len(plan.history):]
+        assert tuple(history) == plan.history
+        assert len(candidates) == len(set(candidates)) == 6
+        assert answer[0] == plan.target and set(answer) <= set(candidates) and len(answer) == plan.k
+        assert not (set(candidates) - {plan.target}) & set(plan.history)
+        ranking = [item for item in talk.ranked.items if item in candidates and item != plan.target]
+        assert answer[1:] == ranking[: len(answer) - 1]
+        assert set(talk.ranked.items) <= set(candidates)
+
+
+def test_a_list_is_no_longer_than_its_candidates():
+    for plan, _, _, answer in made("SFTSeqRanking", candidate_num=3):
+        assert len(answer) == min(plan.k, 3)
+
+
+def test_a_count_is_asked_for_in_words():
+    counts = Counter()
+    for _, _, asked, answer in made("SFTItemCount", list_ratio=0.0):
+        assert in_words(len(answer)) in text_of(asked)
+        counts[len(answer)] += 1
+    assert set(counts) == {1, 2, 3, 4}
+
+
+def test_a_pure_chat_has_no_item_and_trains_its_answers_alone():
+    source = stream((None, CHAT), dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT")))
+    for talk, sample in zip(source.source.talks(range(3)), source.samples(range(3)), strict=True):
+        assert talk.messages[1:] == EXCHANGE and not sample.choices and sample.forced == 0
+        assert [sample.ids[place] for place, _ in sample.text] == [*CHAT.encode("hi there"), CHAT.end_of_turn]
+    assert source(0)[0].tasks == ("ShareChatGPT",) * 3
+
+
+def test_candidates_carry_no_choice_to_learn_and_the_history_does():
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRanking"), history_weight=0.5)
+    source = stream((None, CHAT), config)
+    for plan, talk, sample in zip(source.source.plans(range(30)), source.source.talks(range(30)),
+                                  source.samples(range(30)), strict=True):
+        starts = [start for start, _ in talk.rendered.items]
+        learned = {max(s for s in starts if s < place) for place, *_ in sample.choices}
+        n = len(plan.history) * plan.marked
+        shown = starts[: -plan.k]
+        assert learned <= {*starts[1:n], *starts[-plan.k:]}
+        assert not learned & set(shown[n:])
+
+
+def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
+    whole = {n: t for n, (_, t, *_) in enumerate(made("SFTSeqRec", max_history=6, topk=1))}
+    limit = sorted(len(talk.rendered.ids) for talk in whole.values())[-10]
+    cut = 0
+    for number, (plan, talk, asked, _) in enumerate(made("SFTSeqRec", max_history=6, topk=1, max_token_length=limit)):
+        shown = tuple(items_of(asked))
+        assert len(talk.rendered.ids) <= limit
+        assert shown == plan.history[len(plan.history) - len(shown):] and shown
+        if len(whole[number].rendered.ids) <= limit:
+            assert talk == whole[number]
+        else:
+            cut += 1
+            gone = len(plan.history) - len(shown)
+            assert talk.beginnings == {n - gone: r for n, r in whole[number].beginnings.items() if n > gone}
+    assert 5 <= cut <= 9
+
+
+def test_a_sample_that_cannot_fit_is_refused_with_what_to_change():
+    with pytest.raises(ValueError, match="--max_token_length allows 20; raise it"):
+        list(made("SFTSeqRec", max_token_length=20))
+
+
+def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
+    asked = []
+
+    class Asked(FixedTeacher):
+        def top_k(self, histories, k, scores=False):
+            asked.extend(tuple(h) for h in histories)
+            return super().top_k(histories, k, scores)
+
+    source = DrawnSamples(CATALOG, CHAT, Asked(), [EXCHANGE],
+                          dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT")))
+    plans = source.plans(range(40))
+    source.ask_ahead(range(40))
+    wanted = {tuple(CATALOG.ids(plan.history[:end])) for plan in plans if plan.template is not None
+              for end in range(1 if plan.marked else len(plan.history), len(plan.history) + 1)}
+    assert set(asked) == wanted
+
+
+@pytest.mark.parametrize("tasks,catalog,exchanges,match", [
+    ("SFTCategory", make_catalog("bare", [Item(str(i), f"t {i}") for i in range(9)],
+                                 {"u": [str(i) for i in range(5)]}), [], "two or more categories"),
+    ("ShareChatGPT", CATALOG, [], "--share_chat_gpt"),
+])
+def test_a_task_that_cannot_be_fed_is_refused_at_the_start(tasks, catalog, exchanges, match):
+    with pytest.raises(ValueError, match=match):
+        DrawnSamples(catalog, CHAT, FixedTeacher(), exchanges, dataclasses.replace(CONFIG, tasks=parse_tasks(tasks)))
+
+
+def test_a_chat_that_does_not_fit_loses_its_last_round():
+    long = (*EXCHANGE, message("user", "and?"), message("assistant", "the end " * 30))
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT"), max_token_length=90)
+    (talk,) = DrawnSamples(CATALOG, CHAT, FixedTeacher(), [long], config).talks([0])
+    assert talk.messages[1:] == EXCHANGE

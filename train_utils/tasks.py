@@ -1,0 +1,372 @@
+"""What a sample is about: tasks, the draw of a sample, and the conversation that it becomes.
+
+A sample is a pure function of (seed, epoch, index), and of the recommender's answer to its history.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from train_utils.catalog import Catalog
+from train_utils.chat import Chat, Message, Rendered, message, numbered
+from train_utils.teacher import Teacher
+from train_utils.template import (
+    ITEM_COUNT,
+    ONLY_CATEGORY,
+    RANKING,
+    SEQREC,
+    SYSTEM,
+    WITHOUT_CATEGORY,
+    Template,
+    candidate_parts,
+    fill,
+    history_parts,
+    in_words,
+)
+
+_WORDINGS: Mapping[str, tuple[Template, ...]] = {
+    "SFTSeqRec": SEQREC,
+    "SFTSeqRanking": RANKING,
+    "SFTCategory": ONLY_CATEGORY + WITHOUT_CATEGORY,
+    "SFTItemCount": ITEM_COUNT,
+    "ShareChatGPT": (),
+}
+TASK_NAMES = tuple(_WORDINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One entry of `--SFT_train_tasks`.
+
+    Attributes:
+        name: as the flag spells it. kind: one of `TASK_NAMES`. weight: its share of the samples, before normalising.
+        names_symbols: the request names the control symbols (-CS).
+        multi_round: a chat exchange may stand before or behind (-MR).
+    """
+
+    name: str
+    kind: str
+    weight: float = 1.0
+    names_symbols: bool = False
+    multi_round: bool = False
+
+
+def parse_tasks(text: str) -> tuple[Task, ...]:
+    """Tasks from `KIND[-CS][-MR][:WEIGHT],...`.
+
+    Raises:
+        ValueError: an unknown task, one that stands twice, or a weight that is no positive number.
+    """
+    tasks = tuple(_task(entry.strip()) for entry in text.split(","))
+    names = [task.name for task in tasks]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"--SFT_train_tasks names {twice} twice; give it one weight")
+    return tasks
+
+
+def _task(entry: str) -> Task:
+    name, _, weight = entry.partition(":")
+    kind, *suffixes = name.split("-")
+    extra = ("CS", "MR") if kind != "ShareChatGPT" else ()
+    if kind not in _WORDINGS or any(s not in extra for s in suffixes) or sorted(set(suffixes)) != suffixes:
+        raise ValueError(f"--SFT_train_tasks has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
+                         "-CS-MR behind it, if wanted) or ShareChatGPT, and :WEIGHT behind any of them")
+    try:
+        number = float(weight or 1)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"--SFT_train_tasks has {entry!r}, wanted a number above 0 behind the colon")
+    return Task(name, kind, number, "CS" in suffixes, "MR" in suffixes)
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """How samples are drawn (DESIGN sections 5 and 6).
+
+    Attributes:
+        tasks: what is asked, by weight.
+        max_history: events shown at most. topk: items asked for at most. candidate_num: candidates to select from.
+        list_ratio: share of samples that ask for 1..topk items; the others ask for one.
+        idx: number the list. multi_round_ratio: share of samples of -MR tasks with a chat exchange before or after.
+        max_segment: tokens that a turn of the exchange may have.
+        max_token_length: tokens that a sample may have; its history loses its oldest items until it fits.
+        teacher_depth: how many of the teacher's items carry a soft label.
+        soft_labels: weight of the teacher's distribution against the item itself at a choice; 0 is the published loss.
+        history_weight: weight of the choices inside the shown history; 0 trains the answer only, as published.
+        scope_mask_type: 3 counts every title position, 1 leaves forced ones out, 2 leaves forced `<EOI>` out.
+    """
+
+    tasks: tuple[Task, ...] = parse_tasks("SFTSeqRec-MR:2,SFTSeqRec-CS-MR")
+    max_history: int = 10
+    topk: int = 10
+    candidate_num: int = 10
+    list_ratio: float = 1.0
+    idx: bool = False
+    multi_round_ratio: float = 0.1
+    max_segment: int = 500
+    max_token_length: int = 1024
+    teacher_depth: int = 50
+    soft_labels: float = 0.0
+    history_weight: float = 0.0
+    scope_mask_type: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sample is about, before the teacher is asked.
+
+    Attributes:
+        draw: seed of what is drawn once the teacher has answered.
+        user, history, target, k: whose it is, the items shown (oldest first), the true next one, how many are asked.
+        template: the wording. marked: whether the history stands between control tokens.
+        exchange: which chat exchange stands beside the request, or is the sample itself; None for none.
+        category: what the answer has to keep to (`wanted`) or to keep out of; "" for anything.
+    """
+
+    task: Task
+    draw: str
+    user: str
+    history: tuple[int, ...]
+    target: int
+    k: int
+    template: Template | None
+    marked: bool
+    exchange: int | None
+    exchange_first: bool
+    category: str = ""
+    wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherList:
+    """The teacher's ranking for one history: item indices, best first, and their probabilities."""
+
+    items: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    def within(self, admitted: frozenset[int]) -> "TeacherList":
+        kept = [(item, score) for item, score in zip(self.items, self.scores, strict=True) if item in admitted]
+        return TeacherList(tuple(item for item, _ in kept), tuple(score for _, score in kept))
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation to learn from.
+
+    Attributes:
+        task: its name, for the log. messages: what is said. rendered: the same as tokens.
+        n_history: how many marked items the request begins with; their choices may be learned as well.
+        ranked: the recommender's ranking for the answer, of admissible items.
+        beginnings: number of history items -> the ranking behind that many of them.
+        about: what it came from, for people who read an exported file.
+    """
+
+    task: str
+    messages: tuple[Message, ...]
+    rendered: Rendered
+    n_history: int = 0
+    ranked: TeacherList | None = None
+    beginnings: Mapping[int, TeacherList] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
+
+
+def trainable_users(catalog: Catalog) -> list[str]:
+    """Users with at least two training events, in file order. Raises ValueError when there is none."""
+    users = [user for user, sequence in catalog.sequences.items() if len(sequence) >= 4]
+    if not users:
+        raise ValueError(f"dataset {catalog.name!r} has no user with four or more events; nothing can be trained")
+    return users
+
+
+def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int,
+                index: int) -> Plan:
+    """Draws the sample `index` of `epoch`: the same one whatever the worker, the rank or the restart."""
+    draw = f"{config.seed}/{epoch}/{index}"
+    rng = random.Random(draw)
+    (task,) = rng.choices(config.tasks, [task.weight for task in config.tasks])
+    user = users[index % len(users)]
+    trained = catalog.sequences[user][:-2]
+    at = rng.randrange(1, len(trained))
+    longest = min(at, config.max_history)
+    # Half of the samples show a full window, as the tests do; the others any shorter one.
+    length = longest if rng.random() < 0.5 else rng.randint(1, longest)
+    chat_only = task.kind == "ShareChatGPT"
+    beside = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
+    lists = task.kind == "SFTItemCount" or rng.random() < config.list_ratio
+    plan = Plan(
+        task=task,
+        draw=draw,
+        user=user,
+        history=trained[at - length:at],
+        target=trained[at],
+        k=rng.randint(1, config.topk) if lists else 1,
+        template=None,
+        # Users of a chat name titles in plain words, so some samples do; only marked ones carry choices to learn.
+        marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
+        exchange=rng.randrange(n_exchanges) if beside or chat_only else None,
+        exchange_first=rng.random() < 0.5,
+    )
+    return plan if chat_only else _worded(plan, catalog, rng)
+
+
+def _worded(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
+    """The plan with a wording, and a category where the task is about one."""
+    wordings = _WORDINGS[plan.task.kind]
+    if plan.task.kind == "SFTCategory":
+        plan = _about_a_category(plan, catalog, rng)
+        wordings = ONLY_CATEGORY if plan.wanted else WITHOUT_CATEGORY
+    fitting = [wording for wording in wordings if wording.names_symbols == plan.task.names_symbols]
+    return replace(plan, template=rng.choice(fitting))
+
+
+def _about_a_category(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
+    """Asks for a category of the target, or to leave out one that the target lacks, of the history's where it can."""
+    own = sorted(set(catalog.items[plan.target].categories))
+    shown = {name for item in plan.history for name in catalog.items[item].categories}
+    others = sorted(shown - set(own)) or sorted(set(catalog.categories) - set(own))
+    wanted = bool(own) and (not others or rng.random() < 0.5)
+    return replace(plan, category=rng.choice(own if wanted else others), wanted=wanted)
+
+
+def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> None:
+    """Raises ValueError for a task that this catalogue or these conversations cannot feed."""
+    for task in config.tasks:
+        if task.kind == "SFTCategory" and len(catalog.categories) < 2:
+            raise ValueError(f"task {task.name} needs items of two or more categories, {catalog.name!r} has "
+                             f"{len(catalog.categories)}; leave it out of --SFT_train_tasks")
+        if task.kind == "ShareChatGPT" and not n_exchanges:
+            raise ValueError(f"task {task.name} needs conversations; name a file of them by --share_chat_gpt")
+        if task.kind == "SFTSeqRanking" and config.candidate_num < 2:
+            raise ValueError(f"--candidate_num is {config.candidate_num}, task {task.name} needs 2 or more")
+
+
+def teacher_queries(plan: Plan, config: SampleConfig) -> list[tuple[int, ...]]:
+    """The histories to ask the teacher about: the whole one, then its beginnings where those are trained too."""
+    if plan.task.kind == "ShareChatGPT":
+        return []
+    learned = plan.marked and config.history_weight > 0 and config.soft_labels > 0
+    return [plan.history, *(plan.history[:end] for end in range(1, len(plan.history)) if learned)]
+
+
+def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]],
+                config: SampleConfig) -> list[TeacherList]:
+    """One bulk question for many histories."""
+    if not histories:
+        return []
+    # One more than the answer needs: the true next item may be among the teacher's.
+    depth = min(max(config.teacher_depth, config.topk + 1), len(catalog.items) - config.max_history)
+    ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
+    return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]
+
+
+# -- from a plan to a conversation -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is to be learned: the items of the list, the candidates shown (none: all), the admissible ranking."""
+
+    items: tuple[int, ...]
+    candidates: tuple[int, ...]
+    ranked: TeacherList
+
+
+def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Answer:
+    """The true next item, then the teacher's best among those that the request admits, `plan.k` in all.
+
+    A list of one category is shorter where the teacher's ranking holds too few of it.
+
+    Raises:
+        ValueError: the teacher gave too few items for a request that admits all.
+    """
+    others = [item for item in ranked.items if item != plan.target and item not in plan.history]
+    if plan.task.kind == "SFTSeqRanking":
+        return _selection(plan, others, ranked, catalog, config)
+    if plan.category:
+        members = catalog.categories[plan.category]
+        admitted = members if plan.wanted else frozenset(range(len(catalog.items))) - members
+        others = [item for item in others if item in admitted]
+        return Answer((plan.target, *others[: plan.k - 1]), (), ranked.within(admitted))
+    if len(others) < plan.k - 1:
+        raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed")
+    return Answer((plan.target, *others[: plan.k - 1]), (), ranked)
+
+
+def _selection(plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
+               ) -> Answer:
+    """Candidates: the true next item, some of the teacher's, and items drawn from all that the user never had."""
+    rng = random.Random(f"{plan.draw}/candidates")
+    room = config.candidate_num - 1
+    near = min(len(others), max(min(plan.k - 1, room), room // 2))
+    taken = [others[place] for place in sorted(rng.sample(range(len(others)), near))]
+    had = {*catalog.sequences[plan.user], *taken}
+    free = len(catalog.items) - len(had)
+    drawn: list[int] = []
+    while len(drawn) < min(room - near, free):
+        item = rng.randrange(len(catalog.items))
+        if item not in had:
+            had.add(item)
+            drawn.append(item)
+    candidates = [plan.target, *taken, *drawn]
+    rng.shuffle(candidates)
+    # A drawn item may rank before those taken from the ranking: the answer follows the ranking, not the draw.
+    best = [item for item in others if item in candidates]
+    return Answer((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(frozenset(candidates)))
+
+
+def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog, chat: Chat,
+              config: SampleConfig) -> Talk:
+    """The conversation of a plan; `lists` answers `teacher_queries(plan, config)`, `exchange` is the plan's.
+
+    Raises:
+        ValueError: it is longer than `max_token_length` even with one item of history.
+    """
+    for shorter in _shortenings(plan, lists, exchange, catalog, config):
+        rendered = chat.render(shorter.messages, prompt=False)
+        if len(rendered.ids) <= config.max_token_length:
+            return replace(shorter, rendered=rendered)
+    raise ValueError(f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens with the shortest history, "
+                     f"--max_token_length allows {config.max_token_length}; raise it, or lower --topk or --max_segment")
+
+
+def not_rendered() -> Rendered:
+    return Rendered([], [], [])
+
+
+def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog,
+                 config: SampleConfig) -> Iterator[Talk]:
+    """The conversation with its whole history, then without its oldest item, ...; a chat without its last round, ..."""
+    system = message("system", SYSTEM)
+    if plan.template is None:
+        for end in range(len(exchange), 0, -2):
+            yield Talk(plan.task.name, (system, *exchange[:end]), not_rendered())
+        return
+    answer = answer_of(plan, lists[0], catalog, config)
+    beginnings = dict(enumerate(lists[1:], 1))
+    for start in range(len(plan.history)):
+        shown = plan.history[start:]
+        asked = message("user", *fill(
+            plan.template, history=history_parts(shown, plan.marked),
+            k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
+            category=plan.category, candidates=candidate_parts(answer.candidates, plan.marked)))
+        answered = message("assistant", *numbered(answer.items, config.idx))
+        rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
+        yield Talk(
+            plan.task.name, (system, *rounds), not_rendered(), len(shown) * plan.marked, answer.ranked,
+            # What the teacher ranked behind items that are no longer shown stays what it knows of this user.
+            {place - start: one for place, one in beginnings.items() if place > start},
+            _about(plan, shown, answer, catalog),
+        )
+
+
+def _about(plan: Plan, shown: Sequence[int], answer: Answer, catalog: Catalog) -> dict[str, object]:
+    """What the sample is about, in the catalogue's ids."""
+    told: dict[str, object] = {"user": plan.user, "history": catalog.ids(shown),
+                               "target": catalog.items[plan.target].id, "k": len(answer.items)}
+    if plan.category:
+        told["only" if plan.wanted else "without"] = plan.category
+    if answer.candidates:
+        told["candidates"] = catalog.ids(answer.candidates)
+    return told
