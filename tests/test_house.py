@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
-     "tree_file", "admission", "cursor", "teacher_protocol"},
+     "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
      "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log"},
     {"tasks", "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop"},

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from teacher_running import HISTORIES, address, host_port, start, trained
 
-from train_utils.teacher import FileTeacher, HttpTeacher, RecordingTeacher, TeacherError, open_teacher
+from train_utils.recorded_teacher import RecordedTeacher
+from train_utils.teacher import HttpTeacher, TeacherError, open_teacher
 
 
 @pytest.fixture
@@ -172,30 +173,49 @@ def test_a_killed_and_restarted_server_is_not_noticed_by_those_who_ask(tmp_path)
 
 
 def test_a_recording_asks_once_and_replays_without_the_teacher(teacher, peer, tmp_path):
-    recording = RecordingTeacher(teacher, tmp_path / "answers.jsonl")
+    recording = RecordedTeacher(tmp_path / "answers", teacher)
     histories = [["a"], ["b", "ü"], ["a"]]
     first = recording.top_k(histories, 3, scores=True)
     assert recording.top_k(histories, 3, scores=True) == first
     assert [body["item_lists"] for body in peer.asked] == [[["a"], ["b", "ü"]]]
     recording.top_k([["a"]], 5)
     assert len(peer.asked) == 2
-    recording.save()
-    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
 
-    replay = open_teacher(f"file:{tmp_path / 'answers.jsonl'}")
+    replay = open_teacher(f"file:{tmp_path / 'answers'}")
     assert replay.top_k(histories, 3, scores=True) == first
     assert replay.top_k([["a"]], 2) == [["x0", "x1"]]
-    with pytest.raises(TeacherError, match="no answer"):
+    with pytest.raises(TeacherError, match="no answer of 1 items"):
         replay.top_k([["c"]], 1)
-    with pytest.raises(TeacherError, match="only 3 items"):
+    with pytest.raises(TeacherError, match="no answer of 4 items"):
         replay.top_k([["b", "ü"]], 4)
 
 
-def test_a_broken_recording_names_its_line(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_text('{"history": ["a"], "k": 1, "items": ["b"], "probabilities": [1.0]}\n{"history"\n')
-    with pytest.raises(TeacherError, match="line 2"):
-        FileTeacher(path)
+def test_a_recording_holds_what_was_answered_before_the_teacher_failed(teacher, tmp_path):
+    RecordedTeacher(tmp_path / "answers", teacher).top_k([["a"]], 3)
+    teacher.close()
+    again = RecordedTeacher(tmp_path / "answers", teacher)
+    assert again.top_k([["a"]], 3) == [["x0", "x1", "x2"]]
+    with pytest.raises(TeacherError, match="closed"):
+        again.top_k([["a"], ["b"]], 3)
+
+
+def test_answers_of_several_threads_are_all_recorded(teacher, tmp_path):
+    recording = RecordedTeacher(tmp_path / "answers", teacher)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: recording.top_k([[str(n % 20)]], 2, scores=True), range(100)))
+    replay = RecordedTeacher(tmp_path / "answers")
+    assert found == [replay.top_k([[str(n % 20)]], 2, scores=True) for n in range(100)]
+
+
+def test_what_is_no_recording_is_refused(tmp_path):
+    with pytest.raises(TeacherError, match="no recording"):
+        RecordedTeacher(tmp_path / "none")
+    (tmp_path / "text").write_text('{"history": ["a"]}' * 99)
+    with pytest.raises(TeacherError, match="is not a recording"):
+        RecordedTeacher(tmp_path / "text")
+    (tmp_path / "empty").touch()
+    with pytest.raises(TeacherError, match="is not a recording"):
+        RecordedTeacher(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,16 @@ def train_with(world, output, teacher, record=""):
 def test_a_recording_trains_the_same_model_without_the_teacher(world, tmp_path):
     teacher = f"local:{world / 'output'}"
     plain = train_with(world, tmp_path / "plain", teacher)
-    recorded = train_with(world, tmp_path / "recorded", teacher, tmp_path / "answers.jsonl")
-    replayed = train_with(world, tmp_path / "replayed", f"file:{tmp_path / 'answers.jsonl'}")
+    recorded = train_with(world, tmp_path / "recorded", teacher, tmp_path / "answers")
+    replayed = train_with(world, tmp_path / "replayed", f"file:{tmp_path / 'answers'}")
     assert plain == recorded == replayed
+
+
+def test_a_run_that_goes_on_sees_the_lists_that_it_saw_before(world, tmp_path):
+    """Its recording alone trains the same model again: every answer is in it."""
+    plain = train_with(world, tmp_path / "plain", f"local:{world / 'output'}")
+    kept = tmp_path / "plain" / "teacher-0.sqlite"
+    assert train_with(world, tmp_path / "again", f"file:{kept}") == plain
 
 
 class Counting:

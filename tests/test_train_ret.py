@@ -21,9 +21,9 @@ from train_utils.loop import LoopConfig, train
 from train_utils.loss import head_logits
 from train_utils.model import add_lora
 from train_utils.param import TrainOptions, parse
+from train_utils.recorded_teacher import RecordedTeacher
 from train_utils.retrieval import has_retrieval, load_retrieval
 from train_utils.tasks import SampleConfig
-from train_utils.teacher import RecordingTeacher
 from train_utils.train_ret import add_retrieval, ret_loss
 from train_utils.under_test import ModelUnderTest, eval_users
 
@@ -173,10 +173,9 @@ def world(tmp_path_factory):
     model, chat = tiny_chat(TITLES)
     model.save_pretrained(folder / "base")
     chat.tokenizer.save_pretrained(folder / "base")
-    recording = RecordingTeacher(FixedTeacher(), folder / "teacher.jsonl")
+    recording = RecordedTeacher(folder / "teacher", FixedTeacher())
     sequences = [catalog.ids(s) for s in catalog.sequences.values()]
     recording.top_k([s[a:b] for s in sequences for b in range(1, 8) for a in range(b)], 16, scores=True)
-    recording.save()
     run(folder, "SFT_Embedding", *TRAIN)
     return folder
 
@@ -194,7 +193,7 @@ def run(folder, stage, *flags):
 
 def arguments(folder, stage):
     return ("--train_stage", stage, "--data_path", f"{folder}/data", "--backbone", f"{folder}/base", "--output",
-            f"{folder}/run", "--embedding_model", f"{folder}/base", "--teacher", f"file:{folder}/teacher.jsonl",
+            f"{folder}/run", "--embedding_model", f"{folder}/base", "--teacher", f"file:{folder}/teacher",
             "--gpu", "cpu", "--topk", "4", "--max_history", "4", "--share_chat_gpt", "", "--idx")
 
 

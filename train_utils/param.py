@@ -54,7 +54,8 @@ class TrainOptions(ModelOptions):
     lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published")
     teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
     teacher_record: str = option("", "file that gets the teacher's answers to all samples of the run, asked before the "
-                                 "first step; --teacher file:PATH then trains the same without a teacher")
+                                 "first step; --teacher file:PATH then trains the same without a teacher. Without it "
+                                 "they are asked as they are needed and kept in the run's folder")
     teacher_depth: int = option(50, "teacher items that carry a soft label")
     soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
     history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published")

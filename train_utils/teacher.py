@@ -1,34 +1,22 @@
 """The teacher behind one protocol: over HTTP, inside this process, or from a recorded file."""
 
-import json
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
-from train_utils.files import replacing
+from train_utils.recorded_teacher import RecordedTeacher
 from train_utils.teacher_protocol import History, ScoredLists, Teacher, TeacherError
 
-__all__ = ["FileTeacher", "HttpTeacher", "RecordingTeacher", "Teacher", "TeacherError", "open_teacher"]
+__all__ = ["HttpTeacher", "Teacher", "TeacherError", "open_teacher"]
 
 ROWS_A_REQUEST = 1024
 _LONGEST_WAIT_S = 5.0
 _RETRIED_STATUS = (502, 503, 504)
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """The answer to one history: at most `k` items with their probabilities."""
-
-    k: int
-    items: tuple[str, ...]
-    probabilities: tuple[float, ...]
 
 
 class HttpTeacher:
@@ -145,80 +133,6 @@ def _reason(response: httpx.Response) -> str:
         return response.text[:200]
 
 
-class FileTeacher:
-    """Recorded answers: JSON lines {"history", "k", "items", "probabilities"}, by `--teacher_record`."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._answers: dict[tuple[str, ...], Ranked] = {}
-        with self.path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    record = json.loads(line)
-                    ranked = Ranked(int(record["k"]), tuple(record["items"]), tuple(record["probabilities"]))
-                    self._answers[tuple(record["history"])] = ranked
-                except (ValueError, KeyError, TypeError) as error:
-                    raise TeacherError(
-                        f"{self.path}, line {number}, is not a recorded answer: {error!r}"
-                    ) from error
-
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: bool = False
-    ) -> list[list[str]] | ScoredLists:
-        """See `Teacher.top_k`; TeacherError for a history, or a k, that was not recorded."""
-        for history in histories:
-            recorded = self._answers.get(tuple(history))
-            if recorded is None or recorded.k < k:
-                what = "no answer" if recorded is None else f"only {recorded.k} items"
-                raise TeacherError(
-                    f"{self.path} records {what} for the history {list(history)[-10:]}, wanted are {k}; "
-                    "record again from a running teacher"
-                )
-        return _take(self._answers, histories, k, scores)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class RecordingTeacher:
-    """Asks `inner` once per history, answers repeats from memory, and saves all it knows for FileTeacher."""
-
-    def __init__(self, inner: Teacher, path: str | Path) -> None:
-        self.path = Path(path)
-        self._inner = inner
-        self._answers: dict[tuple[str, ...], Ranked] = {}
-
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: bool = False
-    ) -> list[list[str]] | ScoredLists:
-        """See `Teacher.top_k`."""
-        keys = dict.fromkeys(map(tuple, histories))
-        missing = [key for key in keys if key not in self._answers or self._answers[key].k < k]
-        if missing:
-            found = self._inner.top_k(missing, k, scores=True)
-            for key, items, probabilities in zip(missing, *found, strict=True):
-                self._answers[key] = Ranked(k, tuple(items), tuple(probabilities))
-        return _take(self._answers, histories, k, scores)
-
-    def save(self) -> None:
-        """Writes every known answer to `path`, atomically."""
-        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-            for history, ranked in self._answers.items():
-                stream.write(json.dumps({"history": history} | asdict(ranked), ensure_ascii=False) + "\n")
-
-    def close(self) -> None:
-        """Closes the teacher that is recorded."""
-        self._inner.close()
-
-
-def _take(
-    answers: Mapping[tuple[str, ...], Ranked], histories: Sequence[History], k: int, scores: bool
-) -> list[list[str]] | ScoredLists:
-    found = [answers[tuple(history)] for history in histories]
-    lists = [list(ranked.items[:k]) for ranked in found]
-    return (lists, [list(ranked.probabilities[:k]) for ranked in found]) if scores else lists
-
-
 def open_teacher(spec: str) -> Teacher:
     """A teacher from its description.
 
@@ -227,7 +141,7 @@ def open_teacher(spec: str) -> Teacher:
     """
     kind, _, path = spec.partition(":")
     if kind == "file" and path:
-        return FileTeacher(path)
+        return RecordedTeacher(path)
     if kind == "local" and path:
         from train_utils.local_teacher import LocalTeacher  # torch and UniRec; the other teachers need neither
 

@@ -32,11 +32,12 @@ from train_utils.model import (
     train_all,
 )
 from train_utils.param import TrainOptions
+from train_utils.recorded_teacher import RecordedTeacher
 from train_utils.sharegpt import load_exchanges
 from train_utils.static_data import StaticSamples, export_samples
 from train_utils.stream import DrawnSamples, Encode, SampleStream, Source
 from train_utils.tasks import SampleConfig, parse_tasks
-from train_utils.teacher import RecordingTeacher, Teacher, open_teacher
+from train_utils.teacher import Teacher, open_teacher
 from train_utils.validation import Validator
 
 
@@ -112,7 +113,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     accelerator.wait_for_everyone()
     if (adapter / "manifest.json").exists():
         return adapter
-    with teacher_of(options) as teacher:
+    with teacher_of(options, accelerator.process_index) as teacher:
         _train_adapter(method, options, catalog, teacher, run, adapter, made_from, accelerator)
     return adapter
 
@@ -142,9 +143,18 @@ def run_export(options: TrainOptions) -> Path:
     return path
 
 
-def teacher_of(options: TrainOptions) -> AbstractContextManager[Teacher | None]:
-    """The teacher that completes the samples; none where they are complete."""
-    return nullcontext() if options.train_data_file else closing(open_teacher(options.teacher))
+def teacher_of(options: TrainOptions, process: int) -> AbstractContextManager[Teacher | None]:
+    """The teacher that completes the samples, its answers kept beside the run, so that one which goes on sees the
+    lists that it saw before; none where the samples are complete."""
+    if options.train_data_file:
+        return nullcontext()
+    teacher = open_teacher(options.teacher)
+    if isinstance(teacher, RecordedTeacher):
+        return closing(teacher)
+    path = Path(options.output) / f"teacher-{process}.sqlite"
+    if options.teacher_record and process == 0:
+        path = Path(options.teacher_record)
+    return closing(RecordedTeacher(path, teacher))
 
 
 def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teacher: Teacher | None, run: Path,
@@ -154,17 +164,14 @@ def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teac
     model, chat = _model(options, catalog, device)
     model = method.wrap(model, catalog, options)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
-    records = options.teacher_record and teacher and accelerator.is_main_process
-    recording = RecordingTeacher(teacher, options.teacher_record) if records else None
-    samples = open_samples(options, catalog, chat, recording or teacher)
+    samples = open_samples(options, catalog, chat, teacher)
     validator = Validator(catalog, chat, model, options, run, lambda folder: method.save(
         model, chat.tokenizer, catalog, folder, made_from), accelerator,
         getattr(model, "retrieval", None)) if options.val_users else None
     with closing(SampleStream(samples, chat, method.encode, options.batch_size, options.gradient_accumulation_steps,
                               pad_id, device, options.epoch, method.apart)) as stream:
-        if recording:
+        if options.teacher_record:
             stream.ask_ahead()
-            recording.save()
         loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
                           options.lr_power, options.clip, options.save_seconds, options.epoch, options.seed,
                           options.tensorboard)
