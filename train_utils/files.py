@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_UMASK = os.umask(0)  # can only be read by setting it
+os.umask(_UMASK)
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 
 
@@ -23,9 +25,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_UMASK)  # a temporary file is its owner's alone
+        _sync(Path(temporary))
         os.replace(temporary, path)
+        _sync(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -46,6 +49,7 @@ def replacing_folder(folder: str | Path) -> Iterator[Path]:
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:
             _sync(path)
+        temporary.chmod(0o777 & ~_UMASK)
         if final.exists():
             final.rename(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)) / "old")
         temporary.rename(final)
