@@ -1,11 +1,21 @@
-"""The two-turn test (recommendation after and before other talk): argv -> options -> one line, for now."""
+"""Recommendation and mathematics in one conversation, scored: argv -> options -> two_turns."""
 
+from train_utils.evaluate import summary_row
 from train_utils.param import EvalOptions, parse, run_cli
+from train_utils.report import text_table
+from train_utils.two_turns import run_two_turns
 
 
 def main() -> None:
-    parse(EvalOptions)
-    raise ValueError("the two-turn test is not there yet; use task_test.py with --SFT_test_task SFTTestSeqRec-CS-MR")
+    options = parse(EvalOptions)
+    output, result = run_two_turns(options)
+    print(text_table([summary_row(options.model_name, result)]))
+    meanings = {"gsm8k": "GSM8K accuracy", "csn_items": f"recommendations of exactly {options.topk} items",
+                "csn_none": "answers to GSM8K without a control symbol"}
+    for name, meaning in meanings.items():
+        found = result["metrics"][name]
+        print(f"{meaning}: {found['mean']:.3f} [{found['ci'][0]:.3f}, {found['ci'][1]:.3f}]")
+    print(f"{result['n_users']} dialogues, hide_seen {options.hide_seen}: {output}")
 
 
 if __name__ == "__main__":

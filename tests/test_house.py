@@ -12,12 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"param", "catalog", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
+    {"param", "catalog", "gsm8k", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
-     "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log"},
-    {"tasks", "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop"},
-    {"under_test", "train", "train_ret", "adapter_test", "embedding_report", "merge", "evaluate", "report",
+     "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable"},
+    {"tasks", "asking", "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop"},
+    {"under_test", "two_turns", "train", "train_ret", "adapter_test", "embedding_report", "merge", "evaluate", "report",
      "chat_session", "validation"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

@@ -14,10 +14,13 @@ from train_utils.tasks import parse_tasks
 from train_utils.template import (
     ITEM_COUNT,
     ONLY_CATEGORY,
+    ONLY_CATEGORY_TEST,
     RANKING,
+    RANKING_TEST,
     SEQREC,
     SEQREC_TEST,
     WITHOUT_CATEGORY,
+    WITHOUT_CATEGORY_TEST,
     in_words,
 )
 
@@ -63,7 +66,8 @@ def test_every_task_has_several_wordings_of_both_kinds_and_none_of_the_tests():
     for wordings in (SEQREC, RANKING, ONLY_CATEGORY, WITHOUT_CATEGORY, ITEM_COUNT):
         assert sum(not t.names_symbols for t in wordings) >= 2 and any(t.names_symbols for t in wordings)
         assert all(("{soi}" in t.text) == t.names_symbols for t in wordings)
-        assert not set(wordings) & set(SEQREC_TEST)
+        tested = {*SEQREC_TEST, *RANKING_TEST, *ONLY_CATEGORY_TEST, *WITHOUT_CATEGORY_TEST}
+        assert not {t.text for t in wordings} & {t.text for t in tested}
 
 
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():

@@ -14,6 +14,7 @@ from tiny_samples import CONFIG, TITLES, FixedTeacher, small_catalog
 import main as entry
 import task_test
 from train_utils.adapter_test import eval_options
+from train_utils.asking import eval_users
 from train_utils.dataset import collate, encode_retrieval_sample
 from train_utils.embedding_report import compare
 from train_utils.item_vectors import item_vectors
@@ -25,7 +26,7 @@ from train_utils.recorded_teacher import RecordedTeacher
 from train_utils.retrieval import has_retrieval, load_retrieval
 from train_utils.tasks import SampleConfig
 from train_utils.train_ret import add_retrieval, ret_loss
-from train_utils.under_test import ModelUnderTest, eval_users
+from train_utils.under_test import ModelUnderTest
 
 PLAIN = SampleConfig(max_history=4, topk=4, multi_round_ratio=0.5)
 

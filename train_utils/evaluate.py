@@ -1,21 +1,26 @@
 """Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
 
-import json
-import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from train_utils.asking import EvalUser, eval_users
 from train_utils.baselines import ItemKNN, Popularity, Ranker, RecentPopularity
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.files import manifest, write_json
+from train_utils.launch import open_processes, own_device
 from train_utils.metrics import aggregate, coverage, score_list
 from train_utils.param import EvalOptions
+from train_utils.resumable import collect, forget
 from train_utils.retrieval import FOLDER as RETRIEVAL
-from train_utils.teacher import open_teacher
-from train_utils.under_test import Answer, EvalUser, ModelUnderTest, eval_users
+from train_utils.teacher import Teacher, open_teacher
+from train_utils.under_test import Answer, ModelUnderTest
 
 PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
@@ -25,37 +30,70 @@ PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> list[Answer]:
     """Answers of `--ranker`, over the same candidates as a model's."""
-    hidden = [row.hidden(options.hide_seen) for row in users]
+    hidden = [_closed(row, catalog, options) for row in users]
     if options.ranker == "teacher":
         teacher = open_teacher(options.teacher)
         if options.hide_seen == "none":
             raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
-        return [Answer(list(ids)) for ids in teacher.top_k([catalog.ids(h) for h in hidden], options.topk)]
+        return [Answer(ids) for ids in _asked_of_teacher(teacher, catalog, users, options)]
     rankers: dict[str, Ranker] = {
         "popularity": Popularity(), "recent-popularity": RecentPopularity(), "item-knn": ItemKNN()
     }
-    ranker = rankers[options.ranker].fit([list(s) for s in catalog.training_sequences()], len(catalog.items))
-    lists = ranker.rank([list(row.shown) for row in users], [set(h) for h in hidden], options.topk)
-    return [Answer(catalog.ids(int(i) for i in row if i >= 0)) for row in lists]
+    fitted = rankers[options.ranker].fit([list(s) for s in catalog.training_sequences()], len(catalog.items))
+    lists = fitted.rank([list(row.shown) for row in users], hidden, options.topk)
+    return [Answer(catalog.ids(int(i) for i in found[:row.wish.k] if i >= 0))
+            for row, found in zip(users, lists, strict=True)]
+
+
+def _closed(row: EvalUser, catalog: Catalog, options: EvalOptions) -> set[int]:
+    """Items that a baseline may not list: hidden ones, and with `--enforce_request` those that nobody asked for."""
+    closed = set(row.hidden(options.hide_seen))
+    admitted = row.wish.admitted(catalog) if options.enforce_request else None
+    return closed if admitted is None else closed | (set(range(len(catalog.items))) - admitted)
+
+
+def _asked_of_teacher(teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
+                      ) -> Iterator[list[str]]:
+    """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
+    histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
+    depth = options.topk
+    if options.enforce_request:
+        depth = len(catalog.items) - max(len(set(history)) for history in histories)
+    for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
+        admitted = row.wish.admitted(catalog) if options.enforce_request else None
+        kept = ranked if admitted is None else [i for i in ranked if catalog.index[i] in admitted]
+        yield list(kept[: row.wish.k])
 
 
 # -- scoring and the result file -------------------------------------------------------------------------------------
 
 
-def score(catalog: Catalog, row: EvalUser, answer: Answer, options: EvalOptions) -> dict:
-    """The record of one user in a result file."""
-    metrics = score_list(
-        answer.items, catalog.items[row.target].id, history=set(catalog.ids(row.shown)), k_asked=options.topk
-    )
-    record = {"user": row.user, "target": catalog.items[row.target].id, "items": answer.items, "metrics": metrics}
-    return record if answer.completion is None else record | {"completion": answer.completion}
+class Scorer:
+    """Answers -> the records of a result file."""
+
+    def __init__(self, catalog: Catalog):
+        self.catalog = catalog
+
+    def record(self, row: EvalUser, answer: Answer) -> dict:
+        """The record of one user."""
+        ids, target = self.catalog.ids, self.catalog.items[row.target].id
+        admitted = row.wish.admitted(self.catalog)
+        kept_to = None if admitted is None else set(ids(sorted(admitted)))
+        metrics = score_list(
+            answer.items, target, history=set(ids(row.shown)), k_asked=row.wish.k,
+            category=kept_to if row.wish.category else None, candidates=kept_to if row.wish.candidates else None,
+        )
+        written = {} if answer.completion is None else {"prompt": answer.prompt, "completion": answer.completion}
+        return {"user": row.user, "target": target, "history": ids(row.shown), "asked": row.wish.told(self.catalog),
+                "items": answer.items, "metrics": metrics, **written}
 
 
 def run_test(options: EvalOptions) -> tuple[Path, dict]:
     """Scores one model or baseline on a split; returns the result file and what it holds.
 
-    Answers are kept batch by batch in `<result>.partial`, so an interrupted run goes on where it was and ends with
-    the same file. The result holds no time and no path but those asked for: two runs give the identical file.
+    Answers are kept batch by batch beside the result, so an interrupted run goes on where it was and ends with the
+    same file; under `accelerate launch` the processes share the users. The result holds no time and no path but those
+    asked for: two runs give the identical file. The time is told beside it, in `<result>.timing.json`.
 
     Raises:
         ValueError: a missing model or dataset, a task that is not there, a prompt that does not fit.
@@ -63,32 +101,56 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     output = Path(options.output) if options.output else default_output(options)
     catalog = load_catalog(options.data_path)
     users = eval_users(catalog, options)
-    made_from = manifest(_identity(options), _inputs(options))
-    prior: dict[str, object] = {}
+    made_from = manifest(result_identity(options), model_inputs(options))
+    scorer = Scorer(catalog)
+    more: dict[str, object] = {}
+    processes = open_processes(options.gpu)
+    started = time.perf_counter()
     if options.ranker:
-        records = [score(catalog, row, answer, options)
-                   for row, answer in zip(users, rank_users(catalog, users, options), strict=True)]
+        answers = rank_users(catalog, users, options)
+        records = {row.user: scorer.record(row, answer) for row, answer in zip(users, answers, strict=True)}
+        seconds = time.perf_counter() - started
     else:
-        under_test = ModelUnderTest(catalog, options)
+        under_test = ModelUnderTest(catalog, own_device(options, processes))
         if options.prior:
-            prior = choose_prior_weight(catalog, options, under_test)
-        partial = output.with_name(output.name + ".partial")
-        records = _resumable(catalog, users, options, partial, made_from, under_test, prior.get("weight", 0.0))
-    lists = [[i for i in record["items"] if i is not None][:10] for record in records]
-    result = {
-        "manifest": made_from,
-        "n_users": len(records),
-        "metrics": aggregate([record["metrics"] for record in records], seed=options.seed),
-        "coverage@10": coverage(lists, len(catalog.items)),
-        **({"prior": prior} if prior else {}),
-        "users": records,
-    }
-    write_json(output, result)
-    output.with_name(output.name + ".partial").unlink(missing_ok=True)
+            more["prior"] = choose_prior_weight(catalog, options, under_test, processes)
+        weight = float(more["prior"]["weight"]) if options.prior else 0.0
+
+        def work(rows: Sequence[EvalUser]) -> list[dict]:
+            (answers,) = under_test.answers(rows, [weight])
+            return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
+        records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes,
+                                   options.SFT_test_task)
+    result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
+    if processes.is_main_process:
+        write_result(output, result, seconds)
+    forget(output, processes)
     return output, result
 
 
-def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest) -> dict[str, object]:
+def write_result(output: Path, result: dict, seconds: float) -> None:
+    """The result file; the time that it took lies beside it."""
+    write_json(output, result)
+    write_json(output.with_suffix(".timing.json"), {"seconds": seconds, "lists": result["n_users"]})
+
+
+def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: int,
+              more: Mapping[str, object] = MappingProxyType({})) -> dict:
+    """What a result file holds."""
+    lists = [[i for i in record["items"] if i is not None][:10] for record in records]
+    return {
+        "manifest": made_from,
+        "n_users": len(records),
+        "metrics": aggregate([record["metrics"] for record in records], seed=seed),
+        "coverage@10": coverage(lists, len(catalog.items)),
+        **more,
+        "users": list(records),
+    }
+
+
+def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest,
+                        processes: PartialState) -> dict[str, object]:
     """The weight that is asked for, or the one with the best NDCG@10 for users of the validation split.
 
     Returns:
@@ -106,12 +168,16 @@ def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: Mode
         raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
     everyone = replace(options, split="valid", users=0)
     users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
-    found: dict[float, list[float]] = {weight: [] for weight in PRIOR_WEIGHTS}
-    for rows in tqdm(batches(users, options, under_test), desc="prior weight", unit="batch", mininterval=5):
+    scorer, found = Scorer(catalog), []
+    shared = batches(users, options, under_test)[processes.process_index::processes.num_processes]
+    for rows in tqdm(shared, desc="prior weight", unit="batch", mininterval=5,
+                     disable=not processes.is_local_main_process):
         for weight, answers in zip(PRIOR_WEIGHTS, under_test.answers(rows, PRIOR_WEIGHTS), strict=True):
-            found[weight] += [score(catalog, row, answer, options)["metrics"]["ndcg@10"]
-                              for row, answer in zip(rows, answers, strict=True)]
-    means = {weight: sum(values) / len(values) for weight, values in found.items()}
+            found += [(weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
+                      for row, answer in zip(rows, answers, strict=True)]
+    # Sorted: a sum depends on its order, which the number of processes shall not change.
+    found = sorted(gather_object(found))
+    means = {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in PRIOR_WEIGHTS}
     best = max(means, key=lambda weight: (means[weight], -weight))
     return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
             "validation_users": len(users)}
@@ -123,38 +189,6 @@ def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUn
     return [[users[i] for i in order[at:at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
 
 
-def _resumable(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, partial: Path,
-               made_from: dict, under_test: ModelUnderTest, prior_weight: float) -> list[dict]:
-    done = _read_partial(partial, made_from)
-    with partial.open("a") as file:
-        for rows in tqdm(batches(users, options, under_test), desc=options.SFT_test_task, unit="batch", mininterval=5):
-            if all(row.user in done for row in rows):
-                continue
-            (answers,) = under_test.answers(rows, [prior_weight])
-            records = [score(catalog, row, answer, options) for row, answer in zip(rows, answers, strict=True)]
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-            file.flush()
-            os.fsync(file.fileno())
-            done |= {record["user"]: record for record in records}
-    return [done[row.user] for row in users]
-
-
-def _read_partial(partial: Path, made_from: dict) -> dict[str, dict]:
-    """Records of an interrupted run of the same manifest; starts the file anew otherwise."""
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    lines = partial.read_text(encoding="utf-8").splitlines() if partial.exists() else []
-    records = []
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # the line that was being written when the run was killed
-    if not records or records[0] != made_from:
-        records = [made_from]
-    partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
-    return {record["user"]: record for record in records[1:]}
-
-
 def default_output(options: EvalOptions) -> Path:
     name = f"{options.SFT_test_task}_{Path(options.data_path).resolve().name}_top{options.topk}.json"
     folder = Path("snap/results") / options.ranker if options.ranker else Path(options.model_name)
@@ -163,11 +197,13 @@ def default_output(options: EvalOptions) -> Path:
     return folder / name
 
 
-def _identity(options: EvalOptions) -> dict:
+def result_identity(options: EvalOptions) -> dict:
+    """The options that a result depends on."""
     return {k: v for k, v in asdict(options).items() if k not in ("output", "gpu", "trees")}
 
 
-def _inputs(options: EvalOptions) -> Iterator[Path]:
+def model_inputs(options: EvalOptions) -> Iterator[Path]:
+    """The files that a result depends on."""
     yield from (Path(options.data_path) / name for name in ("metas.jsonl", "sequential.jsonl", "category.jsonl"))
     if options.model_name:
         for pattern in ("*.safetensors", f"{RETRIEVAL}/*.safetensors"):

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
-from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType, PartialState
 
 from train_utils.model import pick_device
+from train_utils.param import EvalOptions
 
 _SPLITTING = {"ACCELERATE_USE_FSDP": DistributedType.FSDP, "ACCELERATE_USE_DEEPSPEED": DistributedType.DEEPSPEED}
 
@@ -37,6 +39,17 @@ def open_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -
         accelerator.gradient_accumulation_steps = accumulation // accelerator.num_processes
         accelerator.state.deepspeed_plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = batch_size
     return accelerator
+
+
+def open_processes(gpu: str) -> PartialState:
+    """The processes that share a test: those of `accelerate launch`, or this one alone."""
+    return PartialState(cpu=pick_device(gpu).type == "cpu")
+
+
+def own_device(options: EvalOptions, processes: PartialState) -> EvalOptions:
+    """The options of one of several processes: each has its GPU."""
+    shared = processes.num_processes > 1 and processes.device.type == "cuda"
+    return replace(options, gpu=f"cuda:{processes.local_process_index}") if shared else options
 
 
 def differences(asked: Mapping[str, str], kind: DistributedType, processes: int, dtype: str,

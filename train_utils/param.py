@@ -15,7 +15,12 @@ def option(default: object = MISSING, help: str = "", choices: Sequence[object] 
 
 
 TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
-              "SFTTestItemCount", "SFTTestEmbedding")
+              "SFTTestCategory", "SFTTestItemCount", "SFTTestEmbedding")
+_TEST_TASK_HELP = ("test task. SFTTestSeqRec: what comes next; -MR: behind a chat exchange, -same: one for all users; "
+                   "-CS: names the control symbols; SFTTestSeqRanking: a choice of candidates; SFTTestCategory: one "
+                   "category only, or none of it; SFTTestItemCount: 1..topk items, in words; SFTTestEmbedding asks "
+                   "RecLM-ret for items by their titles: recall of the item named, cosines of queries and item vectors "
+                   "within and between categories, heat maps as a PNG")
 _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
@@ -85,9 +90,7 @@ class TrainOptions(ModelOptions):
                            "adapter to start from")
     merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
     # The test stages; published names.
-    SFT_test_task: str = option(
-        "SFTTestSeqRec", "test task. SFTTestEmbedding asks RecLM-ret for items by their titles: recall of the item "
-        "named, cosines of queries and item vectors within and between categories, heat maps as a PNG", TEST_TASKS)
+    SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     test_batch_size: int = option(16, "users a forward pass in tests")
     gen_max_length: int = option(512, "new tokens at most")
@@ -113,12 +116,15 @@ class EvalOptions(ModelOptions):
 
     data_path: str = option(help="dataset folder")
     model_name: str = option("", "model folder (merged or base), or a hub name")
-    SFT_test_task: str = option("SFTTestSeqRec", "test task", TEST_TASKS)
+    SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     output: str = option("", "result file; '' puts it beside the model")
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     use_CBS: bool = option(False, "constrain titles to the catalogue")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
     topk: int = option(10, "items asked for")
+    candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows")
+    enforce_request: bool = option(False, "what a request asks for (a category, candidates) becomes a rule: nothing "
+                                   "else can be listed")
     idx: bool = option(False, "the list is numbered")
     batch_size: int = option(16, "users a forward pass")
     max_history: int = option(10, "events shown at most")
@@ -130,6 +136,7 @@ class EvalOptions(ModelOptions):
     hide_seen: str = option(
         "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
     )
+    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks")
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
     decoding: str = option(
         "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable "

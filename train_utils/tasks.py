@@ -4,7 +4,7 @@ A sample is a pure function of (seed, epoch, index), and of the recommender's an
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from train_utils.catalog import Catalog
@@ -222,24 +222,49 @@ def _worded(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
 
 
 def _about_a_category(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
-    """Asks for a category of the target, or to leave out one that the target lacks, of the history's where it can."""
-    own = sorted(set(catalog.items[plan.target].categories))
-    shown = {name for item in plan.history for name in catalog.items[item].categories}
+    category, wanted = draw_category(catalog, plan.target, plan.history, rng)
+    return replace(plan, category=category, wanted=wanted)
+
+
+def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: random.Random) -> tuple[str, bool]:
+    """(category, whether it is wanted): one of the target, or one to leave out that the target lacks, of the history's
+    where it can."""
+    own = sorted(set(catalog.items[target].categories))
+    shown = {name for item in history for name in catalog.items[item].categories}
     others = sorted(shown - set(own)) or sorted(set(catalog.categories) - set(own))
     wanted = bool(own) and (not others or rng.random() < 0.5)
-    return replace(plan, category=rng.choice(own if wanted else others), wanted=wanted)
+    return rng.choice(own if wanted else others), wanted
+
+
+def draw_others(n_items: int, n: int, taken: Iterable[int], rng: random.Random) -> list[int]:
+    """`n` different items outside `taken`; fewer where there are no more."""
+    had = set(taken)
+    n = min(n, n_items - len(had))
+    drawn: list[int] = []
+    while len(drawn) < n:
+        item = rng.randrange(n_items)
+        if item not in had:
+            had.add(item)
+            drawn.append(item)
+    return drawn
 
 
 def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> None:
     """Raises ValueError for a task that this catalogue or these conversations cannot feed."""
     for task in config.tasks:
-        if task.kind == "SFTCategory" and len(catalog.categories) < 2:
-            raise ValueError(f"task {task.name} needs items of two or more categories, {catalog.name!r} has "
-                             f"{len(catalog.categories)}; leave it out of --SFT_train_tasks")
+        if task.kind == "SFTCategory":
+            check_categories(task.name, catalog)
         if task.kind == "ShareChatGPT" and not n_exchanges:
             raise ValueError(f"task {task.name} needs conversations; name a file of them by --share_chat_gpt")
         if task.kind == "SFTSeqRanking" and config.candidate_num < 2:
             raise ValueError(f"--candidate_num is {config.candidate_num}, task {task.name} needs 2 or more")
+
+
+def check_categories(task: str, catalog: Catalog) -> None:
+    """Raises ValueError where nothing could be asked for or left out."""
+    if len(catalog.categories) < 2:
+        raise ValueError(f"task {task} needs items of two or more categories, {catalog.name!r} has "
+                         f"{len(catalog.categories)}; leave it out")
 
 
 def teacher_queries(plan: Plan, config: SampleConfig) -> list[tuple[int, ...]]:
@@ -301,14 +326,7 @@ def _selection(plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: 
     room = config.candidate_num - 1
     near = min(len(others), max(min(plan.k - 1, room), room // 2))
     taken = [others[place] for place in sorted(rng.sample(range(len(others)), near))]
-    had = {*catalog.sequences[plan.user], *taken}
-    free = len(catalog.items) - len(had)
-    drawn: list[int] = []
-    while len(drawn) < min(room - near, free):
-        item = rng.randrange(len(catalog.items))
-        if item not in had:
-            had.add(item)
-            drawn.append(item)
+    drawn = draw_others(len(catalog.items), room - near, {*catalog.sequences[plan.user], *taken}, rng)
     candidates = [plan.target, *taken, *drawn]
     rng.shuffle(candidates)
     # A drawn item may rank before those taken from the ranking: the answer follows the ranking, not the draw.

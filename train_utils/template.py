@@ -64,6 +64,32 @@ ITEM_COUNT = (
     Template("Here is what I chose:{history}\nThe list that I need has {k} entries."),
     Template("After{history} write {k} titles, not one more, each between {soi} and {eoi}.", True),
 )
+RANKING_TEST = (
+    Template("These are what I chose lately, in order:{history}\nPlease recommend {k} of the following:{candidates}"),
+    Template(
+        "These are what I chose lately, in order:{history}\n"
+        "Please recommend {k} of the following, each in {soi} and {eoi}:{candidates}",
+        True,
+    ),
+)
+ONLY_CATEGORY_TEST = (
+    Template("These are what I chose lately, in order:{history}\nPlease recommend {k} titles, all of them {category}."),
+    Template(
+        "These are what I chose lately, in order:{history}\n"
+        "Please recommend {k} titles, all of them {category}, each in {soi} and {eoi}.",
+        True,
+    ),
+)
+WITHOUT_CATEGORY_TEST = (
+    Template(
+        "These are what I chose lately, in order:{history}\nPlease recommend {k} titles, anything but {category}."
+    ),
+    Template(
+        "These are what I chose lately, in order:{history}\n"
+        "Please recommend {k} titles, anything but {category}, each in {soi} and {eoi}.",
+        True,
+    ),
+)
 # Names one title and asks for it: the analysis of RecLM-ret's embeddings.
 NAME_ITEM = Template("I am looking for{history}. Please recommend it.")
 

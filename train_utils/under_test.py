@@ -1,5 +1,6 @@
 """A language model under test: users -> prompts and rules -> lists of items."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,10 @@ import torch
 from torch import nn
 
 from train_utils.admission import Prior, Rules
+from train_utils.asking import EvalUser, messages_of
 from train_utils.baselines import Popularity
 from train_utils.catalog import Catalog
-from train_utils.chat import Chat, Message, message, separator, split_completion
+from train_utils.chat import Chat, Message, separator, split_completion
 from train_utils.engine import Engine
 from train_utils.hf_engine import generate_plainly
 from train_utils.model import add_item_tokens, load_trained, mixed_precision, pick_device
@@ -23,11 +25,9 @@ from train_utils.param import EvalOptions
 from train_utils.retrieval import Retriever, has_retrieval, open_retriever
 from train_utils.sharegpt import load_exchanges
 from train_utils.teacher import Teacher, open_teacher
-from train_utils.template import SEQREC_TEST, SYSTEM, fill, history_parts
 from train_utils.title_search import open_items
 from train_utils.writing import Completion, Request
 
-SHARE_CHAT_GPT = "data/raw/sharegpt/sharegpt.json"
 MR_SEGMENT = 200
 T, R = TypeVar("T"), TypeVar("R")
 Loaded = tuple[nn.Module, Chat, Retriever | None]
@@ -35,44 +35,13 @@ _TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the
 
 
 @dataclass(frozen=True)
-class EvalUser:
-    """One user of a split: everything consumed before the target, what of it is shown, and the target."""
-
-    user: str
-    consumed: tuple[int, ...]
-    shown: tuple[int, ...]
-    target: int
-
-    def hidden(self, hide_seen: str) -> tuple[int, ...]:
-        return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
-
-
-@dataclass(frozen=True)
 class Answer:
-    """A list of item ids (None for a title that is not in the catalogue) and the text that it came from."""
+    """A list of item ids (None for a title that is not in the catalogue); of a model, the text that it came from, and
+    the digest of the prompt's tokens."""
 
     items: list[str | None]
     completion: str | None = None
-
-
-def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
-    """The users of the split, or `options.users` of them drawn by seed, in file order.
-
-    Raises:
-        ValueError: more users than the split has, or a history that shows nothing.
-    """
-    if options.max_history < 1:
-        raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
-    rows = [
-        EvalUser(user, consumed, consumed[-options.max_history:], target)
-        for user, consumed, target in catalog.split(options.split)
-    ]
-    if options.users > len(rows):
-        raise ValueError(f"--users {options.users}: the split has {len(rows)} users")
-    if options.users:
-        chosen = set(random.Random(options.seed).sample(range(len(rows)), options.users))
-        rows = [row for i, row in enumerate(rows) if i in chosen]
-    return rows
+    prompt: str = ""
 
 
 def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], device: torch.device) -> list[R]:
@@ -108,15 +77,12 @@ class ModelUnderTest:
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
         if "MR" in options.SFT_test_task:
-            self.exchanges = load_exchanges(SHARE_CHAT_GPT, self.chat, MR_SEGMENT, rounds=1)
+            self.exchanges = load_exchanges(options.share_chat_gpt, self.chat, MR_SEGMENT, rounds=1)
 
     def prompt(self, row: EvalUser) -> list[int]:
         """Raises ValueError when it is longer than `--max_token_length`."""
         options = self.options
-        names_symbols = options.use_control_symbol or "CS" in options.SFT_test_task
-        wording = next(template for template in SEQREC_TEST if template.names_symbols == names_symbols)
-        asked = fill(wording, history=history_parts(row.shown, options.marked_history), k=options.topk)
-        messages = [message("system", SYSTEM), *self._exchange(row), message("user", *asked)]
+        messages = messages_of(row, self._exchange(row), options)
         prompt = self.chat.render(messages, prompt=True).ids
         if len(prompt) > options.max_token_length:
             raise ValueError(
@@ -130,7 +96,8 @@ class ModelUnderTest:
         if not self.options.use_CBS:
             return None
         hidden = row.hidden(self.options.hide_seen)
-        return Rules(self.chat.tree, deny=hidden, distinct=self.options.CBS_type == 2, prior=prior)
+        allow = row.wish.admitted(self.catalog) if self.options.enforce_request else None
+        return Rules(self.chat.tree, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
 
     def request(self, row: EvalUser) -> Request:
         """What the model is asked for a user, without a prior."""
@@ -139,8 +106,8 @@ class ModelUnderTest:
         return Request(
             self.prompt(row), self.rules(row), constrained=options.use_CBS, max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
-            max_items=options.topk + (not forced), force_items=forced, idx=options.idx,
-            best_titles={"greedy": 0, "best": 1, "rank": options.topk}[options.decoding],
+            max_items=row.wish.k + (not forced), force_items=forced, idx=options.idx,
+            best_titles={"greedy": 0, "best": 1, "rank": row.wish.k}[options.decoding],
         )
 
     def _exchange(self, row: EvalUser) -> Sequence[Message]:
@@ -156,7 +123,8 @@ class ModelUnderTest:
         else:
             items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
             found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
-        return Answer([None if i is None else self.catalog.items[i].id for i in found], text)
+        digest = hashlib.sha256(" ".join(map(str, request.prompt)).encode()).hexdigest()[:16]
+        return Answer([None if i is None else self.catalog.items[i].id for i in found], text, digest)
 
     def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> list[list[Answer]]:
         """The answers to the users, once for each weight of the prior."""
@@ -167,6 +135,15 @@ class ModelUnderTest:
 
         parts = side_by_side(work, users, self.engine.model.device)
         return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
+
+    def complete(self, requests: Sequence[Request]) -> list[Completion]:
+        """What the engine writes for requests of any kind."""
+
+        def work(part: Sequence[Request]) -> list[Completion]:
+            with mixed_precision(self.engine.model):
+                return self.engine.generate(part)
+
+        return list(chain.from_iterable(side_by_side(work, requests, self.engine.model.device)))
 
     def _answers(self, users: Sequence[EvalUser], weights: Sequence[float]) -> Iterator[list[Answer]]:
         """Prompts are read only once where lists are ranked."""
@@ -183,7 +160,8 @@ class ModelUnderTest:
                 requests = [replace(request, rules=one) for request, one in zip(requests, rules, strict=True)]
             if opening is not None:
                 ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
-                completions = [self._listed([title.item for title in titles]) for titles in ranked]
+                completions = [self._listed([title.item for title in titles[:row.wish.k]])
+                               for row, titles in zip(users, ranked, strict=True)]
             elif self.options.engine == "hf":
                 completions = generate_plainly(self.engine.model, self.chat, requests)
             else:
@@ -237,9 +215,14 @@ def load_under_test(catalog: Catalog, options: EvalOptions) -> Loaded:
 
 
 def _check_task(options: EvalOptions) -> None:
-    ready = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR")
-    if options.SFT_test_task not in ready:
-        raise ValueError(f"--SFT_test_task {options.SFT_test_task} is not there yet; use one of {', '.join(ready)}")
+    if options.SFT_test_task == "SFTTestEmbedding":
+        raise ValueError("--SFT_test_task SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage "
+                         "SFT_Embedding_Test")
+    if options.SFT_test_task == "SFTTestItemCount" and (options.decoding == "rank" or options.force_items):
+        raise ValueError("--SFT_test_task SFTTestItemCount asks whether the model counts; --decoding rank and "
+                         "--force_items count for it, take --decoding greedy or best")
+    if options.enforce_request and not options.use_CBS:
+        raise ValueError("--enforce_request makes rules of requests; it needs --use_CBS")
     if not options.model_name:
         raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
     if options.decoding != "greedy" and not options.use_CBS:

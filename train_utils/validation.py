@@ -8,16 +8,17 @@ import torch
 from accelerate import Accelerator, DistributedType
 from accelerate.utils import broadcast_object_list, gather_object
 
+from train_utils.asking import eval_users
 from train_utils.catalog import Catalog
 from train_utils.chat import Chat
-from train_utils.evaluate import batches, score
+from train_utils.evaluate import Scorer, batches
 from train_utils.files import write_json
 from train_utils.loop import Verdict
 from train_utils.metrics import aggregate
 from train_utils.model import causal_of
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.retrieval import Retrieval, Retriever
-from train_utils.under_test import ModelUnderTest, eval_users
+from train_utils.under_test import ModelUnderTest
 
 METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
 
@@ -71,11 +72,10 @@ class Validator:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
             under_test = ModelUnderTest(self.catalog, self.asked, (causal, self.chat, retriever))
             mine = self.users[self.accelerator.process_index::self.accelerator.num_processes]
-            records = []
+            records, scorer = [], Scorer(self.catalog)
             for rows in batches(mine, self.asked, under_test):
                 (answers,) = under_test.answers(rows)
-                records += [score(self.catalog, row, answer, self.asked)["metrics"]
-                            for row, answer in zip(rows, answers, strict=True)]
+                records += [scorer.record(row, answer)["metrics"] for row, answer in zip(rows, answers, strict=True)]
         finally:
             causal.set_attn_implementation(attention)
             self.model.train()

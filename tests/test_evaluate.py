@@ -1,0 +1,240 @@
+"""Promises of the tests of a model: what is asked, how a wish is judged, that nothing is lost or counted twice."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from accelerate import PartialState
+from tiny import tiny_chat
+from tiny_samples import EXCHANGE, TITLES, small_catalog
+
+from train_utils.asking import eval_users, messages_of
+from train_utils.chat import ControlPart, ItemPart
+from train_utils.evaluate import Scorer, run_test
+from train_utils.param import EvalOptions
+from train_utils.resumable import collect, forget
+from train_utils.template import in_words
+from train_utils.two_turns import run_two_turns, said
+from train_utils.under_test import Answer
+
+CATALOG = small_catalog()
+ROOT = Path(__file__).parents[1]
+TASKS = ("SFTTestSeqRec", "SFTTestSeqRanking", "SFTTestCategory", "SFTTestItemCount")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A dataset folder, an untrained chat model, conversations and questions."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "data").mkdir()
+    files = {"metas": {i.id: {"title": i.title, "title_t": i.title} for i in CATALOG.items},
+             "category": {name: CATALOG.ids(sorted(items)) for name, items in CATALOG.categories.items()},
+             "sequential": {u: CATALOG.ids(s) for u, s in CATALOG.sequences.items()}}
+    for name, content in files.items():
+        (folder / f"data/{name}.jsonl").write_text(json.dumps(content))
+    model, chat = tiny_chat(TITLES)
+    model.save_pretrained(folder / "model")
+    chat.tokenizer.save_pretrained(folder / "model")
+    (folder / "chat.json").write_text(json.dumps(
+        [{"conversations": [{"from": "human", "value": "the end?"}, {"from": "gpt", "value": "a night."}]}]))
+    (folder / "gsm8k.jsonl").write_text("".join(
+        json.dumps({"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"}) + "\n" for n in range(5)))
+    return folder
+
+
+def options_of(world, **more):
+    common = {"data_path": str(world / "data"), "model_name": str(world / "model"), "gpu": "cpu", "dtype": "float32",
+              "share_chat_gpt": str(world / "chat.json"), "topk": 3, "candidate_num": 5, "max_history": 3,
+              "batch_size": 4, "use_CBS": True, "idx": True, "gen_max_length": 40}
+    return EvalOptions(**common | more)
+
+
+def asked_of(options):
+    for row in eval_users(CATALOG, options):
+        (system, *before, request) = messages_of(row, EXCHANGE, options)
+        assert system.role == "system" and tuple(before) == EXCHANGE
+        yield row, "".join(part for part in request.parts if isinstance(part, str)), request.parts
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_requests_show_the_history_and_the_wish_and_no_target(world, task):
+    for row, text, parts in asked_of(options_of(world, SFT_test_task=task)):
+        shown = [part.item for part in parts if isinstance(part, ItemPart)]
+        assert tuple(shown[:len(row.shown)]) == row.shown == row.consumed[-3:]
+        assert tuple(shown[len(row.shown):]) == row.wish.candidates
+        assert (row.target in shown) == (task == "SFTTestSeqRanking")
+        assert row.wish.category in text
+        assert (in_words(row.wish.k) if task == "SFTTestItemCount" else str(row.wish.k)) in text
+        assert not any(isinstance(part, ControlPart) for part in parts)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_control_symbols_are_named_where_asked_for(world, task):
+    for *_, parts in asked_of(options_of(world, SFT_test_task=task, use_control_symbol=True)):
+        assert [part.which for part in parts if isinstance(part, ControlPart)] == ["soi", "eoi"]
+
+
+def test_wishes_are_of_the_user_whatever_others_are_tested(world):
+    for task in TASKS:
+        everyone = {row.user: row for row in eval_users(CATALOG, options_of(world, SFT_test_task=task))}
+        some = eval_users(CATALOG, options_of(world, SFT_test_task=task, users=4))
+        assert len(some) == 4 and all(everyone[row.user] == row for row in some)
+        other = eval_users(CATALOG, options_of(world, SFT_test_task=task, seed=1))
+        assert task == "SFTTestSeqRec" or [row.wish for row in other] != [row.wish for row in everyone.values()]
+
+
+def test_wishes_can_be_met_by_the_target(world):
+    wishes = [row.wish for row in eval_users(CATALOG, options_of(world, SFT_test_task="SFTTestCategory"))]
+    assert {wish.wanted for wish in wishes} == {True, False}
+    for task in ("SFTTestCategory", "SFTTestSeqRanking"):
+        for row in eval_users(CATALOG, options_of(world, SFT_test_task=task)):
+            assert row.target in row.wish.admitted(CATALOG)
+            if task == "SFTTestSeqRanking":
+                assert len(set(row.wish.candidates)) == 5
+                assert not set(row.wish.candidates) - {row.target} & set(row.consumed)
+
+
+def test_the_wish_is_judged_by_catalogue_ids(world):
+    scorer = Scorer(CATALOG)
+    for row in eval_users(CATALOG, options_of(world, SFT_test_task="SFTTestCategory")):
+        good = sorted(row.wish.admitted(CATALOG))[:2]
+        bad = next(i for i in range(20) if i not in row.wish.admitted(CATALOG))
+        record = scorer.record(row, Answer([*CATALOG.ids(good), CATALOG.items[bad].id, None]))
+        assert record["metrics"]["target_category"] == 0.5
+        assert record["asked"].get("only", record["asked"].get("without")) == row.wish.category
+        assert record["history"] == CATALOG.ids(row.shown)
+    for row in eval_users(CATALOG, options_of(world, SFT_test_task="SFTTestSeqRanking")):
+        outside = next(i for i in range(20) if i not in row.wish.candidates)
+        record = scorer.record(row, Answer(CATALOG.ids([row.target, outside])))
+        assert record["metrics"]["not_in_candidate"] == 0.5 and record["metrics"]["hr@1"] == 1
+
+
+@pytest.mark.parametrize("task", ["SFTTestSeqRanking", "SFTTestCategory"])
+@pytest.mark.parametrize("how", [{"decoding": "rank"}, {"force_items": True}, {"ranker": "popularity"},
+                                 {"ranker": "item-knn"}])
+def test_an_enforced_request_is_obeyed_by_models_and_baselines(world, tmp_path, task, how):
+    options = options_of(world, SFT_test_task=task, enforce_request=True, output=str(tmp_path / "r.json"), **how)
+    result = run_test(options)[1]
+    metric, wanted = ("target_category", 1) if task == "SFTTestCategory" else ("not_in_candidate", 0)
+    assert all(record["metrics"][metric] == wanted for record in result["users"] if record["items"])
+    assert all(record["items"] for record in result["users"]) and result["metrics"]["in_history@10"]["mean"] == 0
+
+
+def test_a_counting_test_asks_for_and_scores_each_number(world, tmp_path):
+    result = run_test(options_of(world, SFT_test_task="SFTTestItemCount", output=str(tmp_path / "r.json")))[1]
+    assert {record["asked"]["k"] for record in result["users"]} == {1, 2, 3}
+    for record in result["users"]:
+        assert record["metrics"]["correct_count"] == (len(record["items"]) == record["asked"]["k"])
+
+
+@pytest.mark.parametrize("more,match", [
+    ({"SFT_test_task": "SFTTestItemCount", "decoding": "rank"}, "asks whether the model counts"),
+    ({"SFT_test_task": "SFTTestEmbedding"}, "SFT_Embedding_Test"),
+    ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted --topk"),
+    ({"enforce_request": True, "use_CBS": False}, "needs --use_CBS"), ({"users": 10}, "the split has 9 users"),
+])
+def test_a_test_that_would_say_nothing_is_refused(world, tmp_path, more, match):
+    with pytest.raises(ValueError, match=match):
+        run_test(options_of(world, output=str(tmp_path / "r.json"), **more))
+
+
+# -- nothing lost ------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    user: str
+
+
+BATCHES = [[Row(f"u{batch}{place}") for place in range(3)] for batch in range(4)]
+
+
+def work_until(stop):
+    """Work that is interrupted in batch number `stop`, and what it has seen."""
+    seen = []
+
+    def work(rows):
+        if len(seen) == stop:
+            raise KeyboardInterrupt
+        seen.append([row.user for row in rows])
+        return [{"user": row.user, "value": row.user.upper()} for row in rows]
+
+    return work, seen
+
+
+def test_an_interrupted_test_goes_on_with_the_batch_it_was_in(tmp_path):
+    output, processes = tmp_path / "r.json", PartialState(cpu=True)
+    for stop, wanted in ((1, 1), (2, 2)):
+        work, seen = work_until(stop)
+        with pytest.raises(KeyboardInterrupt):
+            collect(BATCHES, work, output, {"a": 1}, processes, "test")
+        assert len(seen) == wanted
+        with (tmp_path / "r.json.partial.0").open("a") as file:
+            file.write('{"user": "u3')  # killed in the middle of a line
+    work, seen = work_until(None)
+    records, seconds = collect(BATCHES, work, output, {"a": 1}, processes, "test")
+    assert [users[0] for users in seen] == ["u30"] and seconds > 0
+    assert records == {row.user: {"user": row.user, "value": row.user.upper()} for batch in BATCHES for row in batch}
+    forget(output, processes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_records_of_another_origin_are_not_gone_on_with(tmp_path):
+    output, processes = tmp_path / "r.json", PartialState(cpu=True)
+    collect(BATCHES, work_until(None)[0], output, {"a": 1}, processes, "test")
+    work, seen = work_until(None)
+    collect(BATCHES, work, output, {"a": 2}, processes, "test")
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("task", ["SFTTestSeqRec-MR", "SFTTestSeqRanking"])
+def test_two_processes_write_the_file_of_one(world, tmp_path, task):
+    shared = ["--data_path", f"{world}/data", "--model_name", f"{world}/model", "--gpu", "cpu", "--dtype", "float32",
+              "--topk", "3", "--batch_size", "2", "--use_CBS", "--SFT_test_task", task, "--gen_max_length", "30",
+              "--share_chat_gpt", f"{world}/chat.json", "--prior", "popularity", "--prior_users", "5"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file",
+              "scripts/accelerate/cpu_two_processes.yaml"]
+    for start, name in (([sys.executable], "one"), (launch, "two")):
+        subprocess.run([*start, "task_test.py", *shared, "--output", f"{tmp_path}/{name}.json"], cwd=ROOT, check=True,
+                       env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}, timeout=240)
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    names = {"one.json", "two.json", "one.timing.json", "two.timing.json"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == names
+
+
+# -- two turns ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_turns_score_both_answers_on_token_ids(world, tmp_path):
+    options = options_of(world, GSM8K_data_path=str(world / "gsm8k.jsonl"), output=str(tmp_path / "mr.json"))
+    output, result = run_two_turns(options)
+    assert result["n_users"] == 9 and len({record["question"] for record in result["users"]}) == 5
+    for record in result["users"]:
+        assert record["metrics"]["gsm8k"] == (record["told"] == record["gold"])
+        assert record["metrics"]["csn_none"] == (record["control_symbols"] == 0)
+        written = record["completion"].count("<SOI>")
+        assert record["metrics"]["csn_items"] == (written == record["completion"].count("<EOI>") == 3)
+    again = run_two_turns(dataclasses.replace(options, output=str(tmp_path / "again.json")))[0]
+    assert again.read_bytes() == output.read_bytes()
+
+
+def test_what_was_said_is_the_same_tokens_in_the_next_turn():
+    _, chat = tiny_chat(TITLES)
+    by_title = {title: i for i, title in enumerate(TITLES)}
+    ids = [*chat.encode("1. "), *chat.item_ids(2), *chat.encode("\n2. "), *chat.item_ids(5), *chat.encode(" the end")]
+    assert chat.render([said(ids, chat, by_title.get)], prompt=False).ids[-len(ids) - 2:-2] == ids
+    unknown = [*chat.encode("the "), chat.soi, *chat.encode(" nothing like it"), chat.eoi]
+    assert [part for part in said(unknown, chat, by_title.get).parts] == ["the ", " nothing like it"]
+
+
+@pytest.mark.parametrize("more,match", [
+    ({}, "--GSM8K_data_path is missing"), ({"GSM8K_data_path": "x", "decoding": "rank"}, "when a model opens"),
+    ({"GSM8K_data_path": "x", "ranker": "popularity"}, "a model alone"),
+    ({"GSM8K_data_path": "/none"}, "does not exist"),
+])
+def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
+    with pytest.raises(ValueError, match=match):
+        run_two_turns(options_of(world, **more))

@@ -1,0 +1,104 @@
+"""Records of test users, written batch by batch beside the result file: an interrupted test goes on where it was."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from accelerate import PartialState
+from tqdm import tqdm
+
+from train_utils.files import write_text
+
+
+class HasUser(Protocol):
+    user: str
+
+
+Row = TypeVar("Row", bound=HasUser)
+Record = dict[str, object]
+
+
+def collect(batches: Sequence[Sequence[Row]], work: Callable[[Sequence[Row]], Sequence[Record]], output: Path,
+            made_from: Mapping[str, object], processes: PartialState, name: str) -> tuple[dict[str, Record], float]:
+    """What `work` makes of each batch; every process takes its share, and sees all records in the end.
+
+    Args:
+        batches: the same ones in every process and at every start, whatever is done already; users are unique.
+        work: a batch -> a record for each of its rows, with its user under "user".
+        output: the result file; `<output>.partial.<process>` are kept beside it until `forget`.
+        made_from: what the records depend on; others of another origin are not gone on with.
+
+    Returns:
+        user -> record, and the seconds that were worked, over all processes and starts.
+    """
+    done, seconds = _read(output, made_from)
+    own = _partial(output, processes.process_index)
+    if processes.process_index == 0:
+        for path in _partials(output):
+            if next(_lines(path), None) != made_from:
+                path.unlink()
+    processes.wait_for_everyone()
+    # Written anew: a line that a killed run left half is gone.
+    mine = list(_lines(own)) if own.exists() else []
+    write_text(own, "".join(map(_line, mine or [made_from])))
+    shared = batches[processes.process_index::processes.num_processes]
+    with own.open("a", encoding="utf-8") as file:
+        for rows in tqdm(shared, desc=name, unit="batch", mininterval=5, disable=not processes.is_local_main_process):
+            if all(row.user in done for row in rows):
+                continue
+            started = time.perf_counter()
+            records = work(rows)
+            spent = {"seconds": time.perf_counter() - started, "users": len(rows)}
+            file.writelines(map(_line, [*records, spent]))
+            file.flush()
+            os.fsync(file.fileno())
+    processes.wait_for_everyone()
+    return _read(output, made_from)
+
+
+def forget(output: Path, processes: PartialState) -> None:
+    """Deletes what `collect` kept, once the result file is written."""
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        for path in _partials(output):
+            path.unlink()
+
+
+def _partial(output: Path, process: int) -> Path:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return output.with_name(f"{output.name}.partial.{process}")
+
+
+def _partials(output: Path) -> list[Path]:
+    return sorted(output.parent.glob(f"{output.name.replace('[', '[[]')}.partial.*"))
+
+
+def _line(value: Mapping[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _lines(path: Path) -> Iterator[Record]:
+    """Up to one that was being written when the run was killed."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not line.endswith("\n"):
+                return
+            yield json.loads(line)
+
+
+def _read(output: Path, made_from: Mapping[str, object]) -> tuple[dict[str, Record], float]:
+    done: dict[str, Record] = {}
+    seconds = 0.0
+    for path in _partials(output):
+        lines = _lines(path)
+        if next(lines, None) != made_from:
+            continue
+        for record in lines:
+            if "user" in record:
+                done[str(record["user"])] = record
+            else:
+                seconds += float(record["seconds"])
+    return done, seconds
