@@ -60,10 +60,9 @@ def load_session(options: ChatOptions) -> ChatSession:
         print(f"loading {options.model_name} ...", end="\r", file=sys.stderr, flush=True)
     begun = time.perf_counter()
     tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2)
-    own_tokens = len(tokenizer)
-    add_item_tokens(tokenizer, model)
+    untrained = add_item_tokens(tokenizer, model)
     session = ChatSession(model, tokenizer, folders, options, start_domain)
-    trained = "" if len(tokenizer) == own_tokens else ", not trained to recommend"
+    trained = ", not trained to recommend" if untrained else ""
     print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
           f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)
     return session

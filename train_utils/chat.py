@@ -4,6 +4,8 @@ A message's content is a list of parts. Text parts are encoded with special toke
 control token or an end of turn; items and control symbols are inserted here by id.
 """
 
+import itertools
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,10 @@ from train_utils.trie import build_tree
 
 SOI, EOI = "<SOI>", "<EOI>"
 SOI_WORDS, EOI_WORDS = "start of an item", "end of an item"
+# Stands for the content of message {}. The wide spaces show whether the template trims what it is given.
+_WIDE = "\u2003"
 _SENTINEL = "\x02{}\x03"
+_RESERVED = re.compile(r"<\|reserved_special_token_\d+\|>")
 _TOKENIZING = threading.Lock()
 
 
@@ -68,8 +73,37 @@ class Rendered:
 
 
 def add_control_tokens(tokenizer) -> int:
-    """Adds `<SOI>` and `<EOI>` as special tokens where they are missing; returns how many were added."""
-    return tokenizer.add_special_tokens({"extra_special_tokens": [SOI, EOI]}, replace_extra_special_tokens=False)
+    """Gives the tokenizer its two control tokens where they are missing; returns how many it did not have before.
+
+    Where the vocabulary holds reserved special tokens (Llama 3), the first two that nothing else uses become the
+    control tokens, so that the embedding keeps its size; they are kept in the tokenizer's configuration as
+    `soi_token` and `eoi_token`. Elsewhere `<SOI>` and `<EOI>` are added as special tokens.
+    """
+    if set(control_tokens(tokenizer)) <= tokenizer.get_vocab().keys():
+        return 0
+    reserved = _reserved_tokens(tokenizer)
+    if len(reserved) < 2:
+        return tokenizer.add_special_tokens(
+            {"extra_special_tokens": [SOI, EOI]}, replace_extra_special_tokens=False
+        )
+    named = dict(zip(("soi_token", "eoi_token"), reserved, strict=False))
+    tokenizer.SPECIAL_TOKENS_ATTRIBUTES = [*tokenizer.SPECIAL_TOKENS_ATTRIBUTES, *named]
+    tokenizer.add_special_tokens(named)
+    return len(named)
+
+
+def control_tokens(tokenizer) -> tuple[str, str]:
+    """The tokens around an item: those that the tokenizer names `soi_token` and `eoi_token`, else `<SOI>`, `<EOI>`."""
+    return getattr(tokenizer, "soi_token", None) or SOI, getattr(tokenizer, "eoi_token", None) or EOI
+
+
+def _reserved_tokens(tokenizer) -> list[str]:
+    """Special tokens that the vocabulary keeps in reserve, by id, without those that have got a meaning."""
+    used = {str(token) for token in tokenizer.special_tokens_map.values()}
+    template = str(tokenizer.chat_template)
+    added = sorted(tokenizer.added_tokens_decoder.items())
+    return [token.content for _, token in added if token.special and _RESERVED.fullmatch(token.content)
+            and token.content not in used and token.content not in template]
 
 
 class Chat:
@@ -92,11 +126,16 @@ class Chat:
         if not tokenizer.chat_template:
             raise ValueError("the tokenizer has no chat template; use an instruction-tuned model")
         self.tokenizer, self.titles = tokenizer, titles
-        self.soi, self.eoi = self._control_id(SOI), self._control_id(EOI)
+        self.soi, self.eoi = map(self._control_id, control_tokens(tokenizer))
+        self._markers: list[str] = []
         # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
         # a bare title is often a single letter. SentencePiece writes that space itself.
-        space = " " if self.decode(self.encode(" a")) == " a" else ""
-        spelled = [space + title for title in titles]
+        self._space = "" if self.decode([*self.encode("a"), *self.encode("a")]) == "a a" else " "
+        self.system_allowed = True
+        self.system_allowed = self._renders(("system", "user", "assistant", "user", "assistant"))
+        self.end_of_turn = self._end_of_turn()
+        self._markers = self._markers_of_template()
+        spelled = [self._space + title for title in titles]
         key = tree_key(tokenizer, spelled, self.soi, self.eoi) if trees and spelled else ""
         self.tree = find_tree(trees, key) if key else None
         self.title_ids: Sequence[list[int]]
@@ -108,8 +147,6 @@ class Chat:
                 save_tree(self.tree, trees, key)
         else:
             self.title_ids = TitlesOfTree(self.tree)
-        self.system_allowed = self._renders([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
-        self.end_of_turn = self._end_of_turn()
 
     def _control_id(self, token: str) -> int:
         token_id = self.tokenizer.convert_tokens_to_ids(token)
@@ -118,7 +155,8 @@ class Chat:
         return token_id
 
     def _check_titles(self, titles: Sequence[str]) -> None:
-        special = [SOI, EOI, *self.tokenizer.all_special_tokens]
+        special = [SOI, EOI, *self.tokenizer.all_special_tokens, *self._markers]
+        special += [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
         for title in titles:
             if found := next((s for s in special if s in title), None):
                 raise ValueError(f"title {title!r} holds the special token {found}; preprocess the dataset again")
@@ -126,8 +164,14 @@ class Chat:
     # -- text ----------------------------------------------------------------------------------------------------
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of plain text; special tokens in it stay ordinary characters."""
-        return self._tokenised(text, split_special_tokens=True)
+        """Token ids of plain text; special tokens and the template's markers in it stay ordinary characters."""
+        if not self._markers:
+            return self._tokenised(text, split_special_tokens=True)
+        # A tokenizer splits only special tokens; other markers are cut behind their first character.
+        found = re.finditer("|".join(map(re.escape, self._markers)), text)
+        cuts = [0, *(marker.start() + 1 for marker in found), len(text)]
+        pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
+        return [token for piece in pieces for token in self._tokenised(piece, split_special_tokens=True)]
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         if not len(texts):
@@ -156,28 +200,27 @@ class Chat:
         is what is served.
         """
         messages = self._without_system(messages)
-        contents = [{"role": m.role, "content": _SENTINEL.format(i)} for i, m in enumerate(messages)]
-        text = self._template(contents, add_generation_prompt=prompt)
+        markup = self._markup([m.role for m in messages], prompt)
         ids, labelled, items = [], [], []
         for i, entry in enumerate(messages):
-            before, found, text = text.partition(_SENTINEL.format(i))
-            if not found:
-                raise ValueError(f"the chat template drops the {entry.role} message {i}; it cannot be used")
-            self._append_markup(before, messages[i - 1].role if i else "", ids, labelled)
-            self._append_parts(entry, ids, labelled, items)
-        self._append_markup(text, messages[-1].role, ids, labelled)
+            self._append_markup(markup[i], messages[i - 1].role if i else "", ids, labelled)
+            self._append_parts(entry, self._placed(entry.parts, markup[i], markup[i + 1]), ids, labelled, items)
+        self._append_markup(markup[-1], messages[-1].role, ids, labelled)
         return Rendered(ids, labelled, items)
 
     def _append_markup(self, text: str, previous_role: str, ids: list[int], labelled: list[bool]) -> None:
+        # A space before a content belongs to its first word.
+        text = text.removeprefix(_WIDE).removesuffix(_WIDE).removesuffix(" ")
         tokens = self._tokenised(text, split_special_tokens=False) if text else []
         closes = previous_role == "assistant" and self.end_of_turn in tokens
         written = tokens.index(self.end_of_turn) + 1 if closes else 0
         ids += tokens
         labelled += [position < written for position in range(len(tokens))]
 
-    def _append_parts(self, entry: Message, ids: list[int], labelled: list[bool], items: list[tuple[int, int]]) -> None:
+    def _append_parts(self, entry: Message, parts: Iterable[Part], ids: list[int], labelled: list[bool],
+                      items: list[tuple[int, int]]) -> None:
         start = len(ids)
-        for part in self._joined(entry.parts):
+        for part in parts:
             match part:
                 case str():
                     ids += self.encode(part)
@@ -187,6 +230,17 @@ class Chat:
                 case ControlPart(which):
                     ids.append(self.soi if which == "soi" else self.eoi)
         labelled += [entry.role == "assistant"] * (len(ids) - start)
+
+    def _placed(self, parts: Iterable[Part], before: str, behind: str) -> list[Part]:
+        """A message's parts as the template puts them between its markup: trimmed or not, behind a space or not."""
+        joined = self._joined(parts)
+        if joined and isinstance(joined[0], str) and not before.endswith(_WIDE):
+            joined[0] = joined[0].lstrip()
+        if joined and isinstance(joined[-1], str) and not behind.startswith(_WIDE):
+            joined[-1] = joined[-1].rstrip()
+        if joined and isinstance(joined[0], str) and joined[0] and before.removesuffix(_WIDE).endswith(" "):
+            joined[0] = self._space + joined[0]
+        return joined
 
     def _joined(self, parts: Iterable[Part]) -> list[Part]:
         """Text and the titles in it as one string: it is encoded as it would be if a user had typed it."""
@@ -209,32 +263,73 @@ class Chat:
         head, first, *rest = messages
         return [Message(first.role, (*head.parts, "\n\n", *first.parts)), *rest]
 
-    def _template(self, contents: list[dict], **options) -> str:
-        return self.tokenizer.apply_chat_template(contents, tokenize=False, **options)
+    # -- the tokenizer's template --------------------------------------------------------------------------------
 
-    def _renders(self, contents: list[dict]) -> bool:
+    def _markup(self, roles: Sequence[str], prompt: bool) -> list[str]:
+        """What the template writes before each message, and behind the last one: up to the answer with `prompt`.
+
+        Up to an answer's content it is what the template writes for a conversation that ends with this answer:
+        templates that think (Qwen 3) write older answers without the empty thought that newer ones open with.
+        """
+        roles = [*roles, "assistant"] if prompt else list(roles)
+        markup: list[str] = []
+        for i, role in enumerate(roles):
+            if role == "assistant":
+                markup += self._pieces(roles[:i + 1])[len(markup):i + 1]
+        return markup if prompt else markup + self._pieces(roles)[len(markup):]
+
+    def _pieces(self, roles: Sequence[str]) -> list[str]:
+        """The template's text around the contents of messages with these roles, `_WIDE` where it does not trim."""
+        text = self._template(roles)
+        pieces = []
+        for i, role in enumerate(roles):
+            before, found, text = text.partition(_SENTINEL.format(i))
+            if not found:
+                raise ValueError(f"the chat template drops or moves the {role} message {i}; it cannot be used")
+            pieces.append(before)
+        return [*pieces, text]
+
+    def _template(self, roles: Sequence[str], prompt: bool = False) -> str:
         from jinja2.exceptions import TemplateError
 
+        contents = [{"role": r, "content": _WIDE + _SENTINEL.format(i) + _WIDE} for i, r in enumerate(roles)]
         try:
-            return contents[0]["content"] in self._template(contents, add_generation_prompt=True)
-        except TemplateError:
+            # An answer is not thought over aloud; templates that do not think ignore the option.
+            return self.tokenizer.apply_chat_template(
+                contents, tokenize=False, add_generation_prompt=prompt, enable_thinking=False
+            )
+        except TemplateError as error:
+            told = ", ".join(roles)
+            raise ValueError(f"the chat template refuses messages of the roles {told}: {error}") from None
+
+    def _renders(self, roles: Sequence[str]) -> bool:
+        try:
+            self._markup(roles, prompt=False)
+        except ValueError:
             return False
+        return True
 
     def _end_of_turn(self) -> int:
-        """The first special token behind an assistant's content in the model's own template."""
-        contents = [{"role": "user", "content": "u"}, {"role": "assistant", "content": _SENTINEL.format(0)}]
-        prompt = self._template(contents[:1], add_generation_prompt=True)
-        whole = self._template(contents)
-        if not whole.startswith(prompt):
+        """The first added or special token behind an assistant's content in the model's own template."""
+        *_, before, tail = self._pieces(["user", "assistant"])
+        prompt = self._template(["user"], prompt=True)
+        if not before.startswith(prompt.rpartition(_SENTINEL.format(0))[2]):
             raise ValueError("the chat template writes an answer otherwise than it prompts for one; it cannot be used")
-        special = set(self.tokenizer.all_special_ids)
-        tail = self._tokenised(whole.partition(_SENTINEL.format(0))[2], split_special_tokens=False)
-        for token in tail:
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        for token in self._tokenised(tail, split_special_tokens=False):
             if token in special:
                 return token
         if self.tokenizer.eos_token_id is None:
             raise ValueError("the chat template closes no turn and the tokenizer has no eos token")
         return self.tokenizer.eos_token_id
+
+    def _markers_of_template(self) -> list[str]:
+        """Added tokens that the template writes although they are not special: a text must not be read as them."""
+        roles = ["system"] * self.system_allowed + ["user", "assistant"]
+        written = set(self._tokenised("".join(self._markup(roles, prompt=False)), split_special_tokens=False))
+        added = self.tokenizer.added_tokens_decoder.items()
+        markers = {token.content for i, token in added if i in written and not token.special and len(token.content) > 1}
+        return sorted(markers, key=len, reverse=True)
 
 
 def split_completion(ids: Sequence[int], soi: int, eoi: int) -> tuple[list[list[int]], list[list[int]]]:

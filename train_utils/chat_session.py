@@ -170,7 +170,7 @@ class ChatSession:
         parts: list[Part] = []
         finish = ""
         try:
-            request = Request(prompt, rules, max_new_tokens=self.options.max_new_tokens,
+            request = Request(prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens,
                               best_titles=_SEARCHED[self.options.decoding])
             for event in self.domain.engine.stream(request, stop):
                 match event:

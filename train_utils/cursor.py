@@ -37,14 +37,17 @@ class Cursor:
             self._list(item)
 
     @classmethod
-    def behind(cls, rules: Rules, ids: Sequence[int], end_of_turn: int) -> "Cursor":
+    def behind(cls, rules: Rules, ids: Sequence[int], end_of_turn: int, answer_at: int | None = None) -> "Cursor":
         """The state behind the token ids of a whole conversation: that of its last turn.
+
+        answer_at: where that turn begins; None: behind the last end of turn, which not every template writes behind a
+        user's words (Llama 2 and Mistral do not).
 
         Raises:
             ConstraintError: the turn holds a span that is no admissible item.
         """
         cursor = cls(rules)
-        for token in ids[last_turn(ids, end_of_turn):]:
+        for token in ids[last_turn(ids, end_of_turn) if answer_at is None else answer_at:]:
             cursor.advance(token)
         return cursor
 

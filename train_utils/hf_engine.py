@@ -45,7 +45,8 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
     ids = torch.tensor([[chat.end_of_turn] * n + list(r.prompt) for n, r in zip(padding, requests, strict=True)],
                        device=device)
     mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
-    own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn)]
+    starts = [r.answer_at and n + r.answer_at for n, r in zip(padding, requests, strict=True)]
+    own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
     output = model.generate(
         ids, attention_mask=mask, logits_processor=[*(own if processors is None else processors), *watchers],
@@ -59,7 +60,8 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
 
 def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
     """Cuts a row where its request ends, and walks the tree once more for its items."""
-    cursor, found = Cursor.behind(request.rules, request.prompt, chat.end_of_turn), Completion()
+    cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, request.answer_at)
+    found = Completion()
     for token in ids:
         if token == chat.end_of_turn and cursor.free:
             found.finish = "end"

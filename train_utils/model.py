@@ -3,14 +3,24 @@
 import importlib.util
 import json
 import shutil
+import struct
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    GgufConfig,
+    PreTrainedModel,
+)
 
 from train_utils.chat import EOI_WORDS, SOI_WORDS, Chat, add_control_tokens
 from train_utils.files import replacing_folder
@@ -19,6 +29,9 @@ from train_utils.retrieval import has_retrieval
 
 # peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+
+# What transformers lets out of a folder or file that is not what it seems; a cut-off GGUF ends inside a field.
+_UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)
 
 
 def pick_device(gpu: str) -> torch.device:
@@ -34,17 +47,19 @@ def pick_device(gpu: str) -> torch.device:
 
 
 def load_tokenizer(name: str):
-    """Tokenizer alone, from a folder or hub name. Raises ValueError for nothing loadable under `name`."""
-    _check_name(name)
+    """Tokenizer alone, from a folder, GGUF file or hub name. Raises ValueError for nothing loadable under `name`."""
+    folder, file = _source(name)
     try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ImportError, json.JSONDecodeError) as error:
+        return AutoTokenizer.from_pretrained(folder, **file)
+    except _UNREADABLE as error:
         raise ValueError(_not_loaded(name, error)) from None
 
 
 def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False,
                   four_bit: bool = False):
-    """Tokenizer and causal model from a folder or hub name, in evaluation mode, decoding greedily by default.
+    """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
+
+    The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`.
 
     Args:
         four_bit: keep the linear layers, but the head, in four bits (NF4, for QLoRA); a GPU is needed.
@@ -52,26 +67,52 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
     Raises:
         ValueError: nothing loadable under `name`, or no GPU or bitsandbytes for four bits.
     """
+    folder, file = _source(name)
     packed = _four_bits(device, getattr(torch, dtype)) if four_bit else {}
+    if file and packed:
+        raise ValueError(f"--peft qlora packs weights that are whole, and {name!r} is packed; use --peft lora")
     tokenizer = load_tokenizer(name)
+    how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa", **packed
+            folder, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa",
+            **file, **how,
         )
-    except (OSError, ImportError, json.JSONDecodeError) as error:
+    except _UNREADABLE as error:
         raise ValueError(_not_loaded(name, error)) from None
+    if file:
+        # Saved, the entry would make every later load look for blocks; adapters note the name to find the file again.
+        vars(model.config).pop("quantization_config", None)
+        model.name_or_path = name
     return tokenizer, (model if four_bit else model.to(device)).eval()
 
 
-def _check_name(name: str) -> None:
-    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
+def _source(name: str) -> tuple[str, dict[str, str]]:
+    """What `from_pretrained` wants for a folder, a hub name or a GGUF file: a folder or name, and the file in it.
+
+    Raises:
+        ValueError: no such folder or file, and no hub name.
+    """
     path = Path(name)
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ValueError(f"model {name!r} cannot be loaded: no such file")
+        return str(path.parent), {"gguf_file": path.name}
+    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
     if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
         raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
+    return name, {}
+
+
+def _own_dtype(name: str) -> torch.dtype:
+    """Number format in which a model is kept; bfloat16 for a GGUF, which has one format a tensor."""
+    folder, file = _source(name)
+    return torch.bfloat16 if file else AutoConfig.from_pretrained(folder).dtype or torch.float32
 
 
 def _not_loaded(name: str, error: Exception) -> str:
-    return f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}"
+    told = str(error).strip().splitlines() or [type(error).__name__]
+    return f"model {name!r} cannot be loaded: {told[0]}"
 
 
 def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
@@ -90,19 +131,31 @@ def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) ->
     )
 
 
-def add_item_tokens(tokenizer, model: PreTrainedModel) -> None:
-    """Adds the control tokens to both; a new row starts as the mean of the words that it stands for.
+def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
+    """Gives both the control tokens; returns whether they are new. The rows of a merged model, which are trained, stay.
 
-    The output rows start likewise (the published system leaves them random; see DESIGN section 5).
+    Nothing is resized where the vocabulary holds reserved tokens (Llama 3) or the embedding spare rows (Qwen).
     """
-    if add_control_tokens(tokenizer) == 0 and len(tokenizer) <= model.get_input_embeddings().num_embeddings:
-        return  # a merged model: its rows are trained
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    new = add_control_tokens(tokenizer) > 0 or len(tokenizer) > model.get_input_embeddings().num_embeddings
+    if new:
+        _start_rows(tokenizer, model)
+    return new
+
+
+def _start_rows(tokenizer, model: PreTrainedModel) -> None:
+    """Starts the control tokens' rows as the mean of the words that they stand for.
+
+    The output rows start likewise (the published system leaves them random; see DESIGN section 5). Rows of other
+    tokens that the embedding lacked start as its mean, so that merging finds the numbers that training had.
+    """
+    old = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > old:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     chat = Chat(tokenizer)
     tables = {id(t.weight): t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings())}
     with torch.no_grad():
         for weight in tables.values():
+            weight[old:] = weight[:old].mean(0, dtype=torch.float32).to(weight.dtype)
             for token, words in ((chat.soi, SOI_WORDS), (chat.eoi, EOI_WORDS)):
                 weight[token] = weight[chat.encode(words)].float().mean(0).to(weight.dtype)
 
@@ -210,7 +263,7 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         ValueError: the adapter or the backbone cannot be loaded.
     """
     tokenizer, model = _with_adapter(adapter, backbone)
-    merged = model.to(AutoModelForCausalLM.from_pretrained(backbone, dtype="auto").dtype)
+    merged = model.to(_own_dtype(backbone))
     merged.generation_config = own_generation_config(merged, Chat(tokenizer).end_of_turn, tokenizer.pad_token_id)
     with replacing_folder(output) as to:
         merged.save_pretrained(to)
@@ -241,10 +294,16 @@ def _with_adapter(adapter: str | Path, backbone: str):
     whole = (Path(adapter) / "config.json").exists()
     if not whole and not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
-    tokenizer = AutoTokenizer.from_pretrained(adapter)
-    _, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
-    if not whole:
-        add_item_tokens(tokenizer, model)
-        untie_head(model)
-        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    return tokenizer, model
+    tokenizer = load_tokenizer(str(adapter))
+    own, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
+    if whole:
+        return tokenizer, model
+    # The rows start as they did for training, also those that the adapter does not hold.
+    if add_control_tokens(own):
+        _start_rows(tokenizer, model)
+    untie_head(model)
+    try:
+        return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise ValueError(f"adapter {str(adapter)!r} was trained on another model than {backbone!r}: {told}") from None

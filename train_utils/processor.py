@@ -30,14 +30,17 @@ class CatalogLogitsProcessor(LogitsProcessor):
         rules: the admissible items, for all rows or one entry a prompt.
         end_of_turn: token behind which a new turn starts.
         num_beams: rows of one prompt.
+        answer_at: for each prompt where in its row, padding included, the answer begins; None, or nothing at all:
+            behind the last end of turn, which not every template writes behind a user's words.
     """
 
-    def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int, num_beams: int = 1):
+    def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int, num_beams: int = 1,
+                 answer_at: Sequence[int | None] = ()):
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}, wanted 1 or more")
         self.rules = rules
         self.end_of_turn = end_of_turn
-        self.num_beams = num_beams
+        self.num_beams, self.answer_at = num_beams, answer_at
         self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
         self._cursors: list[Cursor] = []
         self._all_plain = False  # every row is in free text, and may open an item
@@ -98,7 +101,9 @@ class CatalogLogitsProcessor(LogitsProcessor):
             for row, token in enumerate(last):
                 parent = row if parents is None else parents[row]
                 if parent < 0 or token == self.end_of_turn:
-                    cursor = Cursor.behind(self._rules_of(row // self.num_beams), ids[row].tolist(), self.end_of_turn)
+                    prompt = row // self.num_beams
+                    start = self.answer_at[prompt] if len(self.answer_at) else None
+                    cursor = Cursor.behind(self._rules_of(prompt), ids[row].tolist(), self.end_of_turn, start)
                 else:
                     cursor = before[parent] if parents is None else before[parent].copy()
                     cursor.advance(token)

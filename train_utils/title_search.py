@@ -132,6 +132,7 @@ class Opening:
     model: nn.Module
     end_of_turn: int
     texts: list[list[int]]
+    answer_at: Sequence[int | None]
     cache: RaggedCache
     logits: torch.Tensor
 
@@ -150,17 +151,20 @@ class Opening:
         """
         if k < 1:
             raise ValueError(f"k is {k}, wanted 1 or more")
-        cursors = [Cursor.behind(rule, text, self.end_of_turn) for rule, text in zip(rules, self.texts, strict=True)]
+        cursors = [Cursor.behind(rule, text, self.end_of_turn, start)
+                   for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)]
         lengths = list(map(len, self.texts))
         return search_titles(self.model, self.cache, lengths, range(len(lengths)), cursors, self.logits,
                              [k] * len(lengths))
 
 
 @torch.inference_mode()
-def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool = False) -> Opening:
+def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool = False,
+               answer_at: Sequence[int | None] | None = None) -> Opening:
     """Reads prompts (token ids up to where the assistant goes on; at least one) and opens an item behind each.
 
-    idx: the item follows the number of a list. Raises ValueError for a model that brings its own attention.
+    idx: the item follows the number of a list. answer_at: of each prompt, see `Request`. Raises ValueError for a model
+    that brings its own attention.
     """
     use_ragged_attention(model)
     opening = [*chat.encode(separator(1, idx)), chat.soi]
@@ -168,4 +172,4 @@ def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], i
     cache, shared = read_shared_beginning(model, texts)
     logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
                   [[len(text) - shared - 1] for text in texts])
-    return Opening(model, chat.end_of_turn, texts, cache, logits)
+    return Opening(model, chat.end_of_turn, texts, answer_at or [None] * len(texts), cache, logits)

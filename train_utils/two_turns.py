@@ -67,12 +67,15 @@ def _dialogues(rows: Sequence[EvalUser], asked: dict[str, Question], under_test:
     chat, options = under_test.chat, under_test.options
     requests = [under_test.request(row) for row in rows]
     lists = under_test.complete(requests)
+    prompts = [
+        chat.render([*messages_of(row, DEMONSTRATION, options), said(one.ids, chat, under_test.by_title.get),
+                     message("user", asked[row.user].text)], prompt=True).ids
+        for row, one in zip(rows, lists, strict=True)
+    ]
     sums = under_test.complete([
-        Request(
-            chat.render([*messages_of(row, DEMONSTRATION, options), said(one.ids, chat, under_test.by_title.get),
-                         message("user", asked[row.user].text)], prompt=True).ids,
-            request.rules, constrained=options.use_CBS, max_new_tokens=options.gen_max_length)
-        for row, request, one in zip(rows, requests, lists, strict=True)
+        Request(prompt, request.rules, answer_at=len(prompt), constrained=options.use_CBS,
+                max_new_tokens=options.gen_max_length)
+        for prompt, request in zip(prompts, requests, strict=True)
     ])
     return [
         _record(scorer.record(row, under_test.answer(request, one)), row, one, asked[row.user], two, chat)

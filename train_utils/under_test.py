@@ -103,8 +103,10 @@ class ModelUnderTest:
         """What the model is asked for a user, without a prior."""
         options = self.options
         forced = options.force_items or options.decoding == "rank"
+        prompt = self.prompt(row)
         return Request(
-            self.prompt(row), self.rules(row), constrained=options.use_CBS, max_new_tokens=options.gen_max_length,
+            prompt, self.rules(row), answer_at=len(prompt), constrained=options.use_CBS,
+            max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
             max_items=row.wish.k + (not forced), force_items=forced, idx=options.idx,
             best_titles={"greedy": 0, "best": 1, "rank": row.wish.k}[options.decoding],
@@ -152,7 +154,7 @@ class ModelUnderTest:
         opening = None
         if self.options.decoding == "rank" and self.engine.retriever is None:
             prompts = [request.prompt for request in requests]
-            opening = open_items(self.engine.model, self.chat, prompts, self.options.idx)
+            opening = open_items(self.engine.model, self.chat, prompts, self.options.idx, list(map(len, prompts)))
         for weight in weights:
             if self.options.prior:
                 priors = [Prior(one, weight, self._reduce()) for one in scores]

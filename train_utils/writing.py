@@ -21,6 +21,8 @@ class Request:
 
     Attributes:
         prompt: token ids up to where the assistant goes on; its last turn may already hold items.
+        answer_at: where in the prompt the answer begins: its length where the assistant has said nothing yet; None:
+            behind the last end of turn, which not every template writes behind a user's words.
         rules: which items may be emitted; None means that no catalogue is in force, and no item can be opened.
         constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
@@ -41,6 +43,7 @@ class Request:
     prompt: Sequence[int]
     rules: Rules | None = None
     _: KW_ONLY
+    answer_at: int | None = None
     constrained: bool = True
     max_new_tokens: int = 512
     max_items: int = 0
@@ -95,7 +98,7 @@ class Writing:
         self.chat = chat
         self.cursor = None
         if request.constrained and request.rules:
-            self.cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn)
+            self.cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, request.answer_at)
         self.finish = ""
         self.ranking: tuple[tuple[int, float], ...] = ()
         self._items = self._count = self._decisions = 0

@@ -1,0 +1,111 @@
+"""Where the time of a test goes: the model's passes, the constraint with all else of decoding, prompts, metrics.
+
+CPU seconds, so that other programs on the machine do not count; the last line is JSON.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from benchmarks.machine import machine_name
+from train_utils.asking import eval_users
+from train_utils.catalog import load_catalog
+from train_utils.evaluate import Scorer, batches, result_of, write_result
+from train_utils.param import EvalOptions, option, parse, run_cli
+from train_utils.under_test import ModelUnderTest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a test of a model costs, part by part."""
+
+    model: str = option("snap/ml-100k/cgen/SFT_Epoch3", "model folder")
+    data: str = option("data/dataset/ml-100k", "dataset folder")
+    users: int = option(0, "users drawn by seed; 0 takes all")
+    decoding: str = option("rank", "how titles are found", ("greedy", "best", "rank"))
+    batch_size: int = option(16, "users a forward pass")
+    gpu: str = option("cpu", "device")
+
+
+class PassTime:
+    """CPU seconds inside the model's forward passes, summed over threads."""
+
+    def __init__(self, model: nn.Module):
+        self.seconds, self._lock, self._thread = 0.0, threading.Lock(), threading.local()
+        model.register_forward_pre_hook(self._begin)
+        model.register_forward_hook(self._end)
+
+    def _begin(self, *_: object) -> None:
+        self._thread.began = time.thread_time()
+
+    def _end(self, *_: object) -> None:
+        with self._lock:
+            self.seconds += time.thread_time() - self._thread.began
+
+
+class Parts:
+    """Name -> CPU seconds of the whole process."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - began
+
+
+def measure(options: Options) -> dict[str, object]:
+    """Runs the test of `task_test.py` on the quickstart's flags, without its result file of record."""
+    asked = EvalOptions(data_path=options.data, model_name=options.model, users=options.users, gpu=options.gpu,
+                        use_CBS=True, idx=True, decoding=options.decoding, batch_size=options.batch_size)
+    catalog = load_catalog(options.data)
+    under_test, scorer, parts = ModelUnderTest(catalog, asked), Scorer(catalog), Parts()
+    passes = PassTime(under_test.engine.model)
+    records, began = [], time.perf_counter()
+    with parts.part("prompts"):
+        users = eval_users(catalog, asked)
+        cut = batches(users, asked, under_test)
+    for rows in tqdm(cut, desc="test", unit="batch", mininterval=5):
+        with parts.part("decoding"):
+            (answers,) = under_test.answers(rows)
+        with parts.part("metrics"):
+            records += [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
+    with parts.part("metrics"), TemporaryDirectory() as folder:
+        write_result(Path(folder) / "result.json", result_of({}, records, catalog, asked.seed), 0.0)
+    wall, seconds = time.perf_counter() - began, parts.seconds
+    return {"users": len(users), "users_per_s": len(users) / wall, "model_s": passes.seconds,
+            "constraint_s": seconds["decoding"] - passes.seconds, "prompts_s": seconds["prompts"],
+            "metrics_s": seconds["metrics"], "wall_s": wall}
+
+
+def main() -> None:
+    options = parse(Options)
+    torch.manual_seed(0)
+    found = measure(options)
+    names = ("model_s", "constraint_s", "prompts_s", "metrics_s")
+    total = sum(found[name] for name in names)
+    print(f"{machine_name()}; {found['users']} users, --decoding {options.decoding}")
+    print(f"{'part':>12} {'CPU seconds':>12} {'share':>7}")
+    for name in names:
+        print(f"{name.removesuffix('_s'):>12} {found[name]:>12.2f} {found[name] / total:>7.1%}")
+    print(f"{found['users_per_s']:.2f} users/s, {found['wall_s']:.1f} s; all but the model: "
+          f"{1 - found['model_s'] / total:.1%}")
+    print(json.dumps({"machine": machine_name(), **{k: round(v, 3) for k, v in found.items()}}))
+
+
+if __name__ == "__main__":
+    run_cli(main)
