@@ -8,7 +8,8 @@ from train_utils.report import text_table
 def main() -> None:
     options = parse(EvalOptions)
     output, result = run_test(options)
-    print(text_table([summary_row(options.ranker or options.model_name, result)]))
+    name = options.ranker or options.run_file or options.model_name
+    print(text_table([summary_row(name, result)]))
     print(f"{result['n_users']} users, hide_seen {options.hide_seen}: {output}")
 
 

@@ -1,6 +1,7 @@
 """One set of promises for every baseline, on data whose answer is obvious by eye."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,19 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train_utils import baselines
-from train_utils.baselines import ItemKNN, Popularity, RecentPopularity
+from train_utils.baselines import BASELINES, EASE, ItemKNN, Popularity, Random, RecentPopularity, baseline
 
-ALL = [Popularity(), RecentPopularity(window=3), ItemKNN(neighbours=5), ItemKNN(neighbours=50, recency=1.0)]
-every_baseline = pytest.mark.parametrize("make", ALL, ids=repr)
+LEARNED = [
+    Popularity(), RecentPopularity(window=3), ItemKNN(neighbours=5), ItemKNN(neighbours=50, recency=1.0),
+    EASE(l2=3.0), EASE(l2=100.0, recency=1.0),
+]
+every_baseline = pytest.mark.parametrize("make", [*LEARNED, Random(seed=3)], ids=repr)
+every_learned = pytest.mark.parametrize("make", LEARNED, ids=repr)
 SEQUENCES = st.lists(st.lists(st.integers(0, 7), max_size=9), min_size=1, max_size=9)
 
 
 def fresh(model):
     """An unfitted baseline with the same settings."""
-    settings_of = {
-        name: getattr(model, name) for name in ("window", "neighbours", "recency") if hasattr(model, name)
-    }
-    return type(model)(**settings_of)
+    return replace(model)
 
 
 def checkerboard(n=10):
@@ -45,7 +47,7 @@ def test_hidden_items_never_come_back(make):
         assert len(set(row.tolist())) == 20
 
 
-@every_baseline
+@every_learned
 def test_batch_answers_equal_single_answers(make):
     sequences, n_items = random_data()
     model = fresh(make).fit(sequences, n_items)
@@ -105,6 +107,31 @@ def test_settings_out_of_range_are_refused():
         RecentPopularity(window=0)
     with pytest.raises(ValueError, match="recency 1.5"):
         ItemKNN(recency=1.5)
+    for wrong in ({"l2": 0.0}, {"l2": float("nan")}, {"recency": 0.0}):
+        with pytest.raises(ValueError, match="wanted a number > 0"):
+            EASE(**wrong)
+    with pytest.raises(ValueError, match="seed is -1"):
+        Random(-1)
+
+
+def test_baselines_are_made_by_name():
+    assert [type(baseline(name)) for name in BASELINES] == list(BASELINES.values())
+    assert baseline("random", seed=7) == Random(7)
+    with pytest.raises(ValueError, match="no baseline is called 'svd'; known: random, popularity"):
+        baseline("svd")
+
+
+def test_random_rankings_are_the_same_for_a_seed_and_differ_between_users_and_seeds():
+    def drawn(seed):
+        return Random(seed).fit([], 50).rank([[]] * 3, [[]] * 3, 50).tolist()
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert len({tuple(row) for row in drawn(1)}) == 3
+
+
+def test_random_rankings_are_uniform():
+    first = Random().fit([], 4).rank([[]] * 4000, [[]] * 4000, 1)
+    assert np.bincount(first[:, 0]) == pytest.approx(1000, abs=150)  # five standard deviations
 
 
 def test_popularity_counts_events_and_breaks_ties_by_index():
@@ -160,3 +187,35 @@ def test_knn_equals_the_dense_definition(sequences, neighbours, recency):
 def test_top_k_is_exact_with_ties_by_index(rows, k):
     expected = [sorted(range(6), key=lambda item, row=row: (-row[item], item))[:k] for row in rows]
     assert baselines._top_k(np.array(rows, dtype=float), k).tolist() == expected
+
+
+def test_ease_completes_the_checkerboard():
+    sequences = checkerboard()
+    ranked = EASE(l2=1.0).fit(sequences, 10).rank(sequences, [set(s) for s in sequences], 1)
+    assert ranked[:, 0].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("l2", [0.5, 30.0])
+def test_ease_weights_are_the_ridge_regression_of_each_item_on_the_others(l2):
+    sequences, n_items = random_data()
+    seen = np.array([[item in sequence for item in range(n_items)] for sequence in sequences], dtype=float)
+    model = EASE(l2).fit(sequences, n_items)
+    for item in range(n_items):
+        others = np.delete(np.arange(n_items), item)
+        x = seen[:, others]
+        expected = np.linalg.solve(x.T @ x + l2 * np.eye(n_items - 1), x.T @ seen[:, item])
+        np.testing.assert_allclose(model.weights[others, item], expected, atol=1e-10)
+        assert model.weights[item, item] == 0
+
+
+def test_ease_scores_are_the_weighted_history_counted_by_hand():
+    model = EASE(recency=0.5).fit([[0, 1, 2]], 4)
+    model.weights = np.arange(16.0).reshape(4, 4)
+    # Item 1 twice: its newest event, two from the end, counts.
+    expected = 0.25 * model.weights[1] + 0.5 * model.weights[2] + model.weights[0]
+    np.testing.assert_allclose(model._scores([[1, 1, 2, 0]])[0], expected)
+
+
+def test_ease_refuses_a_catalogue_that_needs_too_much_memory():
+    with pytest.raises(ValueError, match="EASE for 100000 items needs 240 GB.*at most 20000 items; use item-kNN"):
+        EASE().fit([[0]], 100_000)

@@ -11,14 +11,13 @@ from accelerate import PartialState
 from tiny import tiny_chat
 from tiny_samples import EXCHANGE, TITLES, small_catalog
 
-from train_utils.asking import eval_users, messages_of
+from train_utils.asking import Answer, eval_users, messages_of
 from train_utils.chat import ControlPart, ItemPart
 from train_utils.evaluate import Scorer, run_test
 from train_utils.param import EvalOptions
 from train_utils.resumable import collect, forget
 from train_utils.template import in_words
 from train_utils.two_turns import run_two_turns, said
-from train_utils.under_test import Answer
 
 CATALOG = small_catalog()
 ROOT = Path(__file__).parents[1]
@@ -114,9 +113,10 @@ def test_the_wish_is_judged_by_catalogue_ids(world):
 
 @pytest.mark.parametrize("task", ["SFTTestSeqRanking", "SFTTestCategory"])
 @pytest.mark.parametrize("how", [{"decoding": "rank"}, {"force_items": True}, {"ranker": "popularity"},
-                                 {"ranker": "item-knn"}])
+                                 {"ranker": "ease"}])
 def test_an_enforced_request_is_obeyed_by_models_and_baselines(world, tmp_path, task, how):
-    options = options_of(world, SFT_test_task=task, enforce_request=True, output=str(tmp_path / "r.json"), **how)
+    who = {} if "decoding" in how or "force_items" in how else {"model_name": ""}
+    options = options_of(world, SFT_test_task=task, enforce_request=True, output=str(tmp_path / "r.json"), **how, **who)
     result = run_test(options)[1]
     metric, wanted = ("target_category", 1) if task == "SFTTestCategory" else ("not_in_candidate", 0)
     assert all(record["metrics"][metric] == wanted for record in result["users"] if record["items"])
@@ -128,6 +128,30 @@ def test_a_counting_test_asks_for_and_scores_each_number(world, tmp_path):
     assert {record["asked"]["k"] for record in result["users"]} == {1, 2, 3}
     for record in result["users"]:
         assert record["metrics"]["correct_count"] == (len(record["items"]) == record["asked"]["k"])
+
+
+def scored_as(world, tmp_path, **more):
+    return run_test(options_of(world, model_name="", output=str(tmp_path / "r.json"), **more))[1]
+
+
+def test_a_tuned_baseline_tells_what_was_tried_and_takes_the_best_for_validation_users(world, tmp_path):
+    result = scored_as(world, tmp_path, ranker="item-knn")
+    tried = {tuple(one["settings"].values()): one["ndcg@10"] for one in result["tuning"]}
+    assert len(tried) == len(result["tuning"]) > 20
+    assert "tuning" not in scored_as(world, tmp_path, ranker="item-knn", tune=False)
+    assert "tuning" not in scored_as(world, tmp_path, ranker="item-knn", split="valid")
+
+
+def test_the_lists_of_another_system_are_scored_as_they_are(world, tmp_path):
+    users = list(CATALOG.sequences)
+    target = CATALOG.items[CATALOG.sequences[users[0]][-1]].id
+    lines = [f"{users[0]} Q0 {target} 1 0.9 peer", f"{users[0]} Q0 unknown 2 0.8 peer", f"{users[1]} Q0 3 1 0.9 peer"]
+    (tmp_path / "peer.run").write_text("\n".join([*lines, "stranger Q0 3 1 0.5 peer"]))
+    result = scored_as(world, tmp_path, run_file=str(tmp_path / "peer.run"))
+    first, *_, last = result["users"]
+    assert first["items"] == [target, None] and first["metrics"]["hr@1"] == 1 and first["metrics"]["ood@10"] == 0.5
+    assert last["items"] == [] and last["metrics"]["short"] == 1 and result["n_users"] == 9
+    assert result["run"] == {"users_without_a_list": 7, "lists_not_asked_for": 1}
 
 
 @pytest.mark.parametrize("more,match", [

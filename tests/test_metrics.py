@@ -4,10 +4,19 @@ import math
 
 import numpy as np
 import pytest
+import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_utils.metrics import aggregate, coverage, paired_permutation, score_list
+from train_utils.metrics import (
+    aggregate,
+    coverage,
+    diversity,
+    novelty,
+    paired_permutation,
+    score_list,
+    self_information,
+)
 
 ITEMS = st.sampled_from(["a", "b", "c", "d", "e", None])
 
@@ -112,6 +121,51 @@ def slow_score(items, target, history, k_asked):
 def test_equals_the_slow_definition(items, target, history, k_asked):
     fast = score_list(items, target, history=history, k_asked=k_asked)
     assert fast == pytest.approx(slow_score(items, target, history, k_asked))
+
+
+def test_equals_trec_eval_on_random_lists():
+    """Against trec_eval itself. It ranks by score, without repeats, so unknown titles get names of their own."""
+    rng = np.random.default_rng(5)
+    theirs_of = {"hr@1": "success_1", "hr@5": "success_5", "hr@10": "success_10", "ndcg@5": "ndcg_cut_5",
+                 "ndcg@10": "ndcg_cut_10", "mrr@10": "recip_rank"}
+    lists, targets = {}, {}
+    for user in map(str, range(300)):
+        drawn = rng.permutation(20)[: rng.integers(1, 15)]
+        lists[user] = [None if item >= 18 else f"i{item}" for item in drawn]
+        targets[user] = f"i{rng.integers(0, 18)}"
+    runs = {
+        user: {item or f"unknown{place}": -float(place) for place, item in enumerate(items[:10])}
+        for user, items in lists.items()
+    }
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        {user: {target: 1} for user, target in targets.items()}, {"success.1,5,10", "ndcg_cut.5,10", "recip_rank"}
+    )
+    theirs = evaluator.evaluate(runs)
+    for user, items in lists.items():
+        ours = score(items, targets[user])
+        assert {name: ours[name] for name in theirs_of} == pytest.approx(
+            {name: theirs[user][their_name] for name, their_name in theirs_of.items()}
+        )
+    assert 0 < sum(row["success_10"] for row in theirs.values()) < 300
+
+
+def test_novelty_is_the_mean_information_counted_by_hand():
+    information = self_information({"a": 5, "b": 0, "c": 0})  # p = 6/8, 1/8, 1/8
+    assert information == {"a": pytest.approx(math.log2(8 / 6)), "b": 3, "c": 3}
+    assert novelty(["b", None, "c"], information) == 3
+    assert novelty(["a", "b"], information) == pytest.approx((math.log2(8 / 6) + 3) / 2)
+    assert novelty(["b"] * 10 + ["a"], information) == 3  # the first ten only
+    assert novelty([], information) == novelty([None], information) == 0
+
+
+def test_diversity_is_the_mean_distance_of_pairs_counted_by_hand():
+    categories = {"a": frozenset("xy"), "b": frozenset("yz"), "c": frozenset("w"), "d": frozenset(), "e": frozenset()}
+    assert diversity(["a", "b"], categories) == pytest.approx(2 / 3)
+    assert diversity(["a", "b", None, "c"], categories) == pytest.approx((2 / 3 + 1 + 1) / 3)
+    assert diversity(["a", "d"], categories) == 1
+    assert diversity(["d", "e"], categories) == diversity(["a", "a"], categories) == 0
+    assert diversity(["a"], categories) == diversity([], categories) == diversity(["a", None], categories) == 0
+    assert diversity(["a"] * 10 + ["c"], categories) == 0  # the first ten only
 
 
 def test_empty_lists_stay_in_the_denominator():

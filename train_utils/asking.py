@@ -70,6 +70,16 @@ class EvalUser:
         return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A list of item ids (None for a title that is not in the catalogue); of a model, the text that it came from, and
+    the digest of the prompt's tokens."""
+
+    items: list[str | None]
+    completion: str | None = None
+    prompt: str = ""
+
+
 def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
     """The users of the split, or `options.users` of them drawn by seed, in file order.
 

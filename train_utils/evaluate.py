@@ -1,6 +1,7 @@
 """Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,59 +11,18 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from train_utils.asking import EvalUser, eval_users
-from train_utils.baselines import ItemKNN, Popularity, Ranker, RecentPopularity
+from train_utils.asking import Answer, EvalUser, eval_users
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.files import manifest, write_json
 from train_utils.launch import open_processes, own_device
-from train_utils.metrics import aggregate, coverage, score_list
+from train_utils.metrics import aggregate, coverage, diversity, novelty, score_list, self_information
 from train_utils.param import EvalOptions
+from train_utils.rankers import rank_users
 from train_utils.resumable import collect, forget
 from train_utils.retrieval import FOLDER as RETRIEVAL
-from train_utils.teacher import Teacher, open_teacher
-from train_utils.under_test import Answer, ModelUnderTest
+from train_utils.under_test import ModelUnderTest
 
 PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-
-
-# -- rankers that are no language model ------------------------------------------------------------------------------
-
-
-def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> list[Answer]:
-    """Answers of `--ranker`, over the same candidates as a model's."""
-    hidden = [_closed(row, catalog, options) for row in users]
-    if options.ranker == "teacher":
-        teacher = open_teacher(options.teacher)
-        if options.hide_seen == "none":
-            raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
-        return [Answer(ids) for ids in _asked_of_teacher(teacher, catalog, users, options)]
-    rankers: dict[str, Ranker] = {
-        "popularity": Popularity(), "recent-popularity": RecentPopularity(), "item-knn": ItemKNN()
-    }
-    fitted = rankers[options.ranker].fit([list(s) for s in catalog.training_sequences()], len(catalog.items))
-    lists = fitted.rank([list(row.shown) for row in users], hidden, options.topk)
-    return [Answer(catalog.ids(int(i) for i in found[:row.wish.k] if i >= 0))
-            for row, found in zip(users, lists, strict=True)]
-
-
-def _closed(row: EvalUser, catalog: Catalog, options: EvalOptions) -> set[int]:
-    """Items that a baseline may not list: hidden ones, and with `--enforce_request` those that nobody asked for."""
-    closed = set(row.hidden(options.hide_seen))
-    admitted = row.wish.admitted(catalog) if options.enforce_request else None
-    return closed if admitted is None else closed | (set(range(len(catalog.items))) - admitted)
-
-
-def _asked_of_teacher(teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
-                      ) -> Iterator[list[str]]:
-    """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
-    histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
-    depth = options.topk
-    if options.enforce_request:
-        depth = len(catalog.items) - max(len(set(history)) for history in histories)
-    for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
-        admitted = row.wish.admitted(catalog) if options.enforce_request else None
-        kept = ranked if admitted is None else [i for i in ranked if catalog.index[i] in admitted]
-        yield list(kept[: row.wish.k])
 
 
 # -- scoring and the result file -------------------------------------------------------------------------------------
@@ -73,6 +33,9 @@ class Scorer:
 
     def __init__(self, catalog: Catalog):
         self.catalog = catalog
+        events = Counter(item for sequence in catalog.training_sequences() for item in sequence)
+        self.information = self_information({item.id: events[i] for i, item in enumerate(catalog.items)})
+        self.categories = {item.id: frozenset(item.categories) for item in catalog.items}
 
     def record(self, row: EvalUser, answer: Answer) -> dict:
         """The record of one user."""
@@ -83,6 +46,8 @@ class Scorer:
             answer.items, target, history=set(ids(row.shown)), k_asked=row.wish.k,
             category=kept_to if row.wish.category else None, candidates=kept_to if row.wish.candidates else None,
         )
+        metrics |= {"novelty@10": novelty(answer.items, self.information),
+                    "diversity@10": diversity(answer.items, self.categories)}
         written = {} if answer.completion is None else {"prompt": answer.prompt, "completion": answer.completion}
         return {"user": row.user, "target": target, "history": ids(row.shown), "asked": row.wish.told(self.catalog),
                 "items": answer.items, "metrics": metrics, **written}
@@ -98,6 +63,9 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     Raises:
         ValueError: a missing model or dataset, a task that is not there, a prompt that does not fit.
     """
+    named = [name for name in ("model_name", "ranker", "run_file") if getattr(options, name)]
+    if len(named) != 1:
+        raise ValueError(f"what is to be scored? give one of --model_name, --ranker and --run_file, got {len(named)}")
     output = Path(options.output) if options.output else default_output(options)
     catalog = load_catalog(options.data_path)
     users = eval_users(catalog, options)
@@ -106,8 +74,8 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     more: dict[str, object] = {}
     processes = open_processes(options.gpu)
     started = time.perf_counter()
-    if options.ranker:
-        answers = rank_users(catalog, users, options)
+    if options.ranker or options.run_file:
+        answers, more = rank_users(catalog, users, options)
         records = {row.user: scorer.record(row, answer) for row, answer in zip(users, answers, strict=True)}
         seconds = time.perf_counter() - started
     else:
@@ -191,8 +159,10 @@ def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUn
 
 def default_output(options: EvalOptions) -> Path:
     name = f"{options.SFT_test_task}_{Path(options.data_path).resolve().name}_top{options.topk}.json"
-    folder = Path("snap/results") / options.ranker if options.ranker else Path(options.model_name)
-    if not options.ranker and not folder.is_dir():
+    if other := options.ranker or Path(options.run_file).stem:
+        return Path("snap/results") / other / name
+    folder = Path(options.model_name)
+    if not folder.is_dir():
         folder = Path("snap/results") / options.model_name.replace("/", "_")
     return folder / name
 
@@ -204,6 +174,8 @@ def result_identity(options: EvalOptions) -> dict:
 
 def model_inputs(options: EvalOptions) -> Iterator[Path]:
     """The files that a result depends on."""
+    if options.run_file:
+        yield Path(options.run_file)
     yield from (Path(options.data_path) / name for name in ("metas.jsonl", "sequential.jsonl", "category.jsonl"))
     if options.model_name:
         for pattern in ("*.safetensors", f"{RETRIEVAL}/*.safetensors"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -88,6 +89,34 @@ def coverage(lists: Iterable[Sequence[str | None]], n_items: int) -> float:
     if n_items < 1:
         raise ValueError(f"n_items is {n_items}: a catalogue holds at least 1 item")
     return len({item for items in lists for item in items if item is not None}) / n_items
+
+
+def self_information(events: Mapping[str, int]) -> dict[str, float]:
+    """-log2 p of every item in bits, with p = (its training events + 1) / (all events + number of items).
+
+    events: training events of every item of the catalogue, 0 for an item without any.
+    """
+    total = sum(events.values()) + len(events)
+    return {item: math.log2(total / (n + 1)) for item, n in events.items()}
+
+
+def novelty(items: Sequence[str | None], information: Mapping[str, float]) -> float:
+    """Mean self-information, in bits, of the first ten items; unknown titles do not count, 0 for a list without others.
+
+    Vargas and Castells 2011. information: of every catalogue item, from `self_information`.
+    """
+    bits = [information[item] for item in items[:WINDOW] if item is not None]
+    return sum(bits) / len(bits) if bits else 0.0
+
+
+def diversity(items: Sequence[str | None], categories: Mapping[str, frozenset[str]]) -> float:
+    """Mean over the pairs of the first ten items of 1 - Jaccard index of their categories; 0 for fewer than two items.
+
+    Ziegler et al. 2005, intra-list. Unknown titles do not count; two items without categories do not differ.
+    categories: of every catalogue item.
+    """
+    pairs = list(combinations((categories[item] for item in items[:WINDOW] if item is not None), 2))
+    return sum(len(a ^ b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
 def paired_permutation(

@@ -152,9 +152,12 @@ class EvalOptions(ModelOptions):
         ("auto", "sum", "max"),
     )
     prior_users: int = option(128, "validation users that choose the weight")
-    ranker: str = option(
-        "", "score a baseline instead of a model", ("", "popularity", "recent-popularity", "item-knn", "teacher")
-    )
+    ranker: str = option("", "score a baseline instead of a model",
+                         ("", "random", "popularity", "recent-popularity", "item-knn", "ease", "teacher"))
+    tune: bool = option(True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells "
+                        "what was tried")
+    run_file: str = option("", "score the lists of an outside system: a TREC run, TSV or CSV of user, item and score, "
+                           "or JSON lines {user, items}")
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")

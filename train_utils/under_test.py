@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import TypeVar
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from train_utils.admission import Prior, Rules
-from train_utils.asking import EvalUser, messages_of
+from train_utils.asking import Answer, EvalUser, messages_of
 from train_utils.baselines import Popularity
 from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message, separator, split_completion
@@ -32,16 +32,6 @@ MR_SEGMENT = 200
 T, R = TypeVar("T"), TypeVar("R")
 Loaded = tuple[nn.Module, Chat, Retriever | None]
 _TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the others count as 0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A list of item ids (None for a title that is not in the catalogue); of a model, the text that it came from, and
-    the digest of the prompt's tokens."""
-
-    items: list[str | None]
-    completion: str | None = None
-    prompt: str = ""
 
 
 def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], device: torch.device) -> list[R]:
@@ -226,7 +216,7 @@ def _check_task(options: EvalOptions) -> None:
     if options.enforce_request and not options.use_CBS:
         raise ValueError("--enforce_request makes rules of requests; it needs --use_CBS")
     if not options.model_name:
-        raise ValueError("--model_name is missing: a merged model folder, or --ranker for a baseline")
+        raise ValueError("--model_name is missing: a merged model folder")
     if options.decoding != "greedy" and not options.use_CBS:
         raise ValueError(f"--decoding {options.decoding} compares the titles of the catalogue; it needs --use_CBS")
     if options.engine == "hf" and (options.decoding != "greedy" or options.force_items or not options.use_CBS):

@@ -1,0 +1,154 @@
+"""Rankings of an outside system: a TREC run, a table of user and item, or JSON lines -> a list of ids a user."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+USER_NAMES = ("user", "user_id", "userid", "uid")
+ITEM_NAMES = ("item", "item_id", "itemid", "iid")
+SCORE_NAMES = ("score", "rating", "prediction")
+_FORMS = ("lines of: user Q0 item rank score tag (TREC); or user and item, with or without a score, between tabs or "
+          'commas; or {"user": ..., "items": [...]}')
+
+
+class Place(NamedTuple):
+    """One item of a user. The higher score comes first; of equal ones the smaller rank, then the earlier line."""
+
+    item: str
+    score: float = 0.0
+    rank: int = 0
+
+
+Line = tuple[str, list[Place]]  # a user, and items of that user
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What an outside system ranked.
+
+    Attributes:
+        lists: ids for every user that was asked for, best first; empty for one that the file lacks.
+        missing: users that the file lacks. unknown_users: users of the file that nobody asked for.
+    """
+
+    lists: dict[str, list[str]]
+    missing: tuple[str, ...]
+    unknown_users: tuple[str, ...]
+
+
+def read_run(path: str | Path, users: Collection[str]) -> RunFile:
+    """Reads the lists of `users`; the first line tells the form of the file.
+
+    TREC runs and tables with scores are put in descending order of score, as trec_eval does; a table without scores
+    and JSON lines keep their order. Ids are taken as they stand: the file may name an item twice, or one that a
+    catalogue lacks.
+
+    Raises:
+        ValueError: a file that is empty, of no known form, broken (the line is named), or without any of the users.
+        OSError: it cannot be read.
+    """
+    found = _read(Path(path))
+    if found.keys().isdisjoint(users):
+        raise ValueError(f"{path} has none of the {len(users)} users asked for (as {next(iter(users), None)!r}), but "
+                         f"others (as {next(iter(found))!r}); write the user ids of the dataset")
+    # Sorting is stable: what is equal stays in the order of the file.
+    lists = {user: [place.item for place in sorted(found.get(user, ()), key=lambda place: (-place.score, place.rank))]
+             for user in users}
+    return RunFile(lists, tuple(user for user in users if user not in found),
+                   tuple(user for user in found if user not in lists))
+
+
+def _read(path: Path) -> dict[str, list[Place]]:
+    """Every user's items in the order of the file."""
+    found: dict[str, list[Place]] = {}
+    parse: Callable[[str], Line] | None = None
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    if parse is None:
+                        parse, is_header = _form(line)
+                        if is_header:
+                            continue
+                    user, places = parse(line)
+                    if parse is _json_line and user in found:
+                        raise ValueError(f"a second list for user {user!r}; write one a user")
+                except ValueError as error:
+                    raise ValueError(f"{path}, line {number}: {error}") from None
+                found.setdefault(user, []).extend(places)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); wanted {_FORMS}") from None
+    if not found:
+        raise ValueError(f"{path} names no user; wanted {_FORMS}")
+    return found
+
+
+def _form(line: str) -> tuple[Callable[[str], Line], bool]:
+    """The parser of a file with this first line, and whether the line is a header."""
+    if line.lstrip().startswith("{"):
+        return _json_line, False
+    words = line.split()
+    if len(words) == 6 and words[1].upper() == "Q0":
+        return _trec_line, False
+    delimiter = "\t" if "\t" in line else ","
+    fields = _fields(line, delimiter)
+    if len(fields) not in (2, 3):
+        raise ValueError(f"{line.strip()[:60]!r} is of no known form; wanted {_FORMS}")
+    names = [field.split(":")[0].lower() for field in fields]  # RecBole writes user_id:token
+    known = (USER_NAMES, ITEM_NAMES, SCORE_NAMES)
+    is_header = names[0] in USER_NAMES and names[1] in ITEM_NAMES
+    if is_header and any(name not in of for name, of in zip(names, known, strict=False)):
+        raise ValueError(f"the third column is {fields[2]!r}, wanted {', '.join(SCORE_NAMES)} or no third column")
+    return partial(_table_line, delimiter=delimiter, width=len(fields)), is_header
+
+
+def _trec_line(line: str) -> Line:
+    words = line.split()
+    if len(words) != 6:
+        raise ValueError(f"{len(words)} fields, wanted six: user Q0 item rank score tag")
+    user, _, item, rank, score, _ = words
+    if not rank.isdecimal():
+        raise ValueError(f"the rank is {rank!r}, wanted a whole number of 0 or more")
+    return user, [Place(item, _number(score), int(rank))]
+
+
+def _table_line(line: str, delimiter: str, width: int) -> Line:
+    fields = _fields(line, delimiter)
+    if len(fields) != width or not all(fields):
+        raise ValueError(f"{sum(map(bool, fields))} filled fields, wanted {width} as in the first line")
+    user, item, *score = fields
+    return user, [Place(item, _number(score[0]) if score else 0.0)]
+
+
+def _json_line(line: str) -> Line:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON object ({error.msg}); wanted one a line") from None
+    if not isinstance(record, dict) or not {"user", "items"} <= record.keys() or not isinstance(record["items"], list):
+        raise ValueError('wanted an object with "user" and a list "items"')
+    for value in (record["user"], *record["items"]):
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"an id is {value!r}, wanted text or a whole number")
+    return str(record["user"]), [Place(str(item)) for item in record["items"]]
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=delimiter))]
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise ValueError(f"the score is {text!r}, wanted a number")
+    return value
