@@ -30,7 +30,8 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     local before=()
     if [[ $* == *"--teacher "* ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
     stage "$name" --input $DATA task_test.py \
-        train_utils/{evaluate,under_test,metrics,baselines,title_search,picking,ragged,template,chat,trie,admission,cursor}.py \
+        train_utils/{evaluate,asking,under_test,rankers,tuning,metrics,baselines,title_search,picking,ragged}.py \
+        train_utils/{template,chat,trie,admission,cursor}.py \
         ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
         --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
 }
@@ -41,8 +42,8 @@ stage preprocess --input preprocess data/raw/ml-100k $BASE/tokenizer.json --outp
     bash scripts/data_preprocess_movielens.sh
 stage teacher --input unirec/data/$NAME unirec/config unirec/*.py --output unirec/output/$NAME -- \
     bash scripts/unirec_train.sh $NAME
-stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/train_RecLM_cgen.sh \
-    train_utils/{chat,dataset,loss,model,template,train,trie}.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/{train_RecLM_cgen,recipe}.sh \
+    train_utils/{chat,dataset,loop,loss,model,sharegpt,stream,tasks,template,train,trie}.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
     bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
 stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE train_utils/{merge,model}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
@@ -56,6 +57,7 @@ score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ 
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
 score test_item_knn $OUT/item-knn.json -- --ranker item-knn
+score test_ease $OUT/ease.json -- --ranker ease
 score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
 
 stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt \

@@ -1,4 +1,4 @@
-"""The end of quickstart.sh: one table, one picture, the chat, and the result as one JSON line."""
+"""The end of quickstart.sh: the report of all rows, the chat, and the result as one JSON line."""
 
 import argparse
 import json
@@ -12,16 +12,11 @@ from stage import read_seconds  # noqa: E402 - a sibling script, found by its ow
 from train_utils.evaluate import summary_row  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
 from train_utils.param import run_cli  # noqa: E402
-from train_utils.report import plot_rows, text_table  # noqa: E402
+from train_utils.report import text_table, write_report  # noqa: E402
+from train_utils.study import open_study  # noqa: E402
 
-MODELS = ("RecLM-cgen", "RecLM-cgen+prior", "base-constrained", "popularity", "recent-popularity", "item-knn", "sasrec")
-
-
-def read_result(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"result {path} cannot be read ({error}); run scripts/quickstart.sh") from None
+MODELS = ("RecLM-cgen", "RecLM-cgen+prior", "base-constrained", "popularity", "recent-popularity", "item-knn", "ease",
+          "sasrec")
 
 
 def main() -> None:
@@ -31,18 +26,14 @@ def main() -> None:
     parser.add_argument("--environment_seconds", type=float, required=True)
     options = parser.parse_args()
 
-    results = {name: read_result(options.folder / f"{name}.json") for name in MODELS}
-    counts = {result["n_users"] for result in results.values()}
-    if len(counts) != 1:
-        raise ValueError(f"the results cover {sorted(counts)} users; all rows must have the same")
-    rows = [summary_row(name, result) for name, result in results.items()]
+    study = open_study([options.folder / f"{name}.json" for name in MODELS])
+    page = write_report(study, options.folder)
+    rows = [summary_row(name, result) for name, result in study.results.items()]
     seconds = {"environment": options.environment_seconds} | read_seconds(options.folder / "stages")
-    summary = {"stages": {name: round(s, 1) for name, s in seconds.items()}, "users": counts.pop(), "rows": rows}
+    summary = {"stages": {name: round(s, 1) for name, s in seconds.items()}, "users": study.n_users, "rows": rows}
     write_json(options.folder / "result.json", summary)
-    plot_rows(rows, options.folder / "result.png",
-              f"MovieLens-100K, {summary['users']} users, whole catalogue, visible history hidden")
 
-    print(f"\n{text_table(rows)}\n\npicture: {options.folder / 'result.png'}\n")
+    print(f"\n{text_table(rows)}\n\nreport: {page}\n")
     print((options.folder / "chat.txt").read_text(encoding="utf-8"))
     print(f"go on chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
     print(json.dumps(summary))

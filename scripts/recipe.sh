@@ -13,7 +13,7 @@ case ${RECIPE:=cpu} in
     cpu)
         flags=(--epoch 3 --batch_size 2 --gradient_accumulation_steps 2 --lr "$2" --lr_power 1 --warmup_ratio 0.03
             --SFT_actor_lora_a 16 --lora_dropout 0 --lora_layers 15 --soft_labels 0.7 --teacher_depth 100
-            --history_weight 1 --max_history 25 --list_ratio 0.5 --idx --multi_round_ratio 0.1 --max_segment 128)
+            --history_weight 1 --max_history 25 --list_ratio 0.5 --idx --multi_round_ratio 0.2 --max_segment 128)
         ;;
     published)
         flags=(--epoch 20 --batch_size 1 --gradient_accumulation_steps 64 --lr 1e-4 --max_segment 500 --idx)

@@ -13,12 +13,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"param", "catalog", "gsm8k", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
-     "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher"},
+     "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
+     "split_checks"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
-     "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable"},
-    {"tasks", "asking", "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop"},
-    {"under_test", "two_turns", "train", "train_ret", "adapter_test", "embedding_report", "merge", "evaluate", "report",
-     "chat_session", "validation"},
+     "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable", "memorisation"},
+    {"tasks", "asking", "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop",
+     "tuning"},
+    {"under_test", "two_turns", "rankers", "train", "train_ret", "adapter_test", "embedding_report", "merge",
+     "evaluate", "chat_session", "validation", "leakage", "tables", "charts", "study", "html_report", "report"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {
