@@ -2,7 +2,7 @@
 
     python preprocess/data_preprocess_amazon.py --tokenizer_path snap/base/SmolLM2-135M-Instruct
 
-Reads `<dataset_full_name>_5.json.gz` and `meta_<dataset_full_name>.json.gz` in `--data_path`. The recipe
+Reads `<dataset_full_name>_5.json.gz` and `meta_<dataset_full_name>.json.gz` in `--raw_path`. The recipe
 (arXiv 2505.03336): items with title and category, users with 17 events or more, the first 17 of each, 10,000
 users; here they are drawn without replacement, so that 10,000 means 10,000.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from dataset_files import build_dataset, summary_of, write_dataset
 from raw_formats import read_amazon
 from select_events import Filters
+from split_options import add_split, share_of
 from titles import load_rules
 from transform2unirec import transform
 
@@ -26,6 +27,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset_full_name", default="Movies_and_TV", help="name in the dump's file names")
     parser.add_argument("--dataset_name", default="movies", help="short name, used in the paths not given")
     parser.add_argument("--data_path", type=Path, help="default data/dataset/<dataset_name>/")
+    parser.add_argument("--raw_path", type=Path, help="folder of the dump, default the --data_path")
     parser.add_argument("--unirec_data_path", type=Path, help="default unirec/data/<dataset_name>/")
     parser.add_argument(
         "--unirec_config_path", type=Path, help="default unirec/config/dataset/<dataset_name>.yaml"
@@ -42,9 +44,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=True,
         help="drop items without category",
     )
+    add_split(parser)
     arguments = parser.parse_args(argv)
     name = arguments.dataset_name
     arguments.data_path = arguments.data_path or Path("data/dataset") / name
+    arguments.raw_path = arguments.raw_path or arguments.data_path
     arguments.unirec_data_path = arguments.unirec_data_path or Path("unirec/data") / name
     config_path = Path("unirec/config/dataset") / f"{name}.yaml"
     arguments.unirec_config_path = arguments.unirec_config_path or config_path
@@ -63,8 +67,8 @@ def main(argv: list[str] | None = None) -> int:
             seed=arguments.seed,
         )
         rules = load_rules(arguments.tokenizer_path)
-        raw = read_amazon(arguments.data_path, arguments.dataset_full_name)
-        dataset = build_dataset(raw, rules, filters, arguments.need_category)
+        raw = read_amazon(arguments.raw_path, arguments.dataset_full_name)
+        dataset = build_dataset(raw, rules, filters, arguments.need_category, share_of(arguments))
         write_dataset(dataset, arguments.data_path)
         print(summary_of(dataset.audit))
         print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))

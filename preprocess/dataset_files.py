@@ -6,28 +6,34 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from atomic_files import write_json, write_pickle
 from raw_formats import Events, Item, RawDataset
-from select_events import DUPLICATE, Filters, Selection, rank_in_user, select_events
+from select_events import DUPLICATE, Filters, Selection, TimeCut, rank_in_user, select_events
 from titles import TitleRules, clean_text, title_or_reason, unique_titles
 from tqdm import tqdm
 
 VISIBLE_HISTORY = 10
 AUDIT_FILE = "audit.json"
+TEST_USERS_FILE = "test_users.json"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalogue order."""
+    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalogue order.
+
+    `test_users` of a temporal split are the only ones whose last event is a target; None: everybody's is.
+    """
 
     sequences: dict[str, list[str]]
     meta: dict[str, dict[str, Any]]
     categories: dict[str, list[str]]
     audit: dict[str, Any]
+    test_users: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,20 @@ class Naming:
 
 
 def build_dataset(
-    raw: RawDataset, rules: TitleRules, filters: Filters, need_category: bool = False
+    raw: RawDataset,
+    rules: TitleRules,
+    filters: Filters,
+    need_category: bool = False,
+    test_share: float | None = None,
 ) -> Dataset:
-    """Filter, order and name everything; ValueError when nothing is left. The catalogue: items consumed."""
+    """Filter, order and name everything; ValueError when nothing is left. The catalogue: items consumed.
+
+    `test_share`: of the events, for a temporal split; None for leave-one-out.
+    """
+    if test_share is not None and not 0 < test_share < 1:
+        raise ValueError(f"test_share is {test_share}, wanted a share between 0 and 1, such as 0.1")
     settled, unusable = settle_items(raw.items, rules, need_category)
-    selection, naming, failed = select_and_name(raw.events, settled, rules, filters)
+    selection, naming, failed = select_and_name(raw.events, settled, rules, filters, test_share)
     if not naming.titles:
         raise ValueError(f"{raw.source}: no event is left ({selection.dropped}); use weaker filters")
     if failed:
@@ -56,10 +71,14 @@ def build_dataset(
         for item_id, title in naming.titles.items()
     }
     sequences = sequences_of(raw.events, selection.rows)
+    test_users = test_users_of(raw.events, selection.cut, sequences)
+    tested = list(sequences.values()) if test_users is None else [sequences[user] for user in test_users]
     audit = audit_of(raw, filters, selection, naming, unusable) | {
-        "targets_in_visible_history": targets_in_history(sequences.values(), VISIBLE_HISTORY)
+        "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY)
     }
-    return Dataset(sequences, meta, categories_of(meta), audit)
+    if selection.cut is not None:
+        audit["split"] = {"by": "time", "test_share": test_share} | split_audit(raw.events, selection)
+    return Dataset(sequences, meta, categories_of(meta), audit, test_users)
 
 
 def settle_items(
@@ -80,7 +99,11 @@ def settle_items(
 
 
 def select_and_name(
-    events: Events, settled: Mapping[str, str], rules: TitleRules, filters: Filters
+    events: Events,
+    settled: Mapping[str, str],
+    rules: TitleRules,
+    filters: Filters,
+    test_share: float | None = None,
 ) -> tuple[Selection, Naming, int]:
     """Kept events, unique titles of the items in them, and how many items got no title of their own.
 
@@ -91,7 +114,7 @@ def select_and_name(
     while True:
         usable = np.zeros(len(place), dtype=bool)
         usable[[place[item_id] for item_id in settled if item_id not in failed]] = True
-        selection = select_events(events, usable, filters)
+        selection = select_events(events, usable, filters, test_share)
         consumed = np.bincount(events.item[selection.rows], minlength=len(place)) > 0
         catalogue = {item_id: title for item_id, title in settled.items() if consumed[place[item_id]]}
         unique = unique_titles(catalogue, rules)
@@ -138,6 +161,26 @@ def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
     for user, item in zip(events.user[rows].tolist(), events.item[rows].tolist(), strict=True):
         sequences.setdefault(events.user_ids[user], []).append(events.item_ids[item])
     return sequences
+
+
+def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> list[str] | None:
+    """Those of `users` who have a target after the cut, in their order; None without a cut."""
+    if cut is None:
+        return None
+    tested = {events.user_ids[number] for number in np.flatnonzero(cut.is_test)}
+    return [user for user in users if user in tested]
+
+
+def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
+    """Where the temporal split lies, and how many users and events are on which side of it."""
+    cut, n_test = selection.cut, int(selection.cut.is_test.sum())
+    n_users = len(np.unique(events.user[selection.rows]))
+    return {
+        "last_training_second": cut.time,
+        "last_training_time": datetime.fromtimestamp(cut.time, UTC).isoformat(),
+        "users": {"test": n_test, "training only": n_users - n_test},
+        "events": {"training": len(selection.rows) - 2 * n_test, "validation": n_test, "test": n_test},
+    }
 
 
 def time_ties(events: Events, rows: np.ndarray) -> dict[str, int | str]:
@@ -205,6 +248,11 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     write_json(folder / "metas.jsonl", dataset.meta)
     write_json(folder / "category.jsonl", dataset.categories)
     write_json(folder / "sequential.jsonl", dataset.sequences)
+    if dataset.test_users is None:
+        (folder / TEST_USERS_FILE).unlink(missing_ok=True)
+    else:
+        until = dataset.audit["split"]["last_training_second"]
+        write_json(folder / TEST_USERS_FILE, {"last_training_second": until, "users": dataset.test_users})
     write_json(folder / AUDIT_FILE, dataset.audit, indent=2)
 
 
@@ -220,6 +268,12 @@ def summary_of(audit: Mapping[str, Any]) -> str:
         f"ties in time, broken by file order: last two events of {ties['users_whose_last_two_events_tie']} "
         f"of {ties['users_with_two_events']} users"
     )
+    if split := audit.get("split"):
+        users, events = split["users"], split["events"]
+        lines.append(
+            f"split in time: {events['training']} training events up to {split['last_training_time']}; "
+            f"{users['test']} test users with a target after it, {users['training only']} users for training only"
+        )
     lines.append(
         f"titles with several holders: {clashes['titles']}; {clashes['items_suffixed']} items suffixed"
     )

@@ -38,15 +38,25 @@ class Filters:
 
 
 @dataclass(frozen=True)
+class TimeCut:
+    """The temporal split. `time`: seconds, the latest that is trained on; `is_test`: bool [n_user_ids]."""
+
+    time: int
+    is_test: np.ndarray
+
+
+@dataclass(frozen=True)
 class Selection:
     """`rows`: int64 [n_kept] event rows, grouped by user in order of first appearance, oldest first.
 
-    `dropped` counts events by reason; `dropped_users` the users that each reason left without any event.
+    `dropped` counts events by reason; `dropped_users` the users that each reason left without any event. `cut` is
+    None for leave-one-out.
     """
 
     rows: np.ndarray
     dropped: dict[str, int]
     dropped_users: dict[str, int]
+    cut: TimeCut | None = None
 
 
 def oldest_first(events: Events, rows: np.ndarray) -> np.ndarray:
@@ -97,8 +107,32 @@ def draw_users(events: Events, rows: np.ndarray, count: int, seed: int) -> np.nd
     return rows[np.isin(events.user[rows], drawn)]
 
 
-def select_events(events: Events, usable_item: np.ndarray, filters: Filters) -> Selection:
-    """Filtered rows in order. `usable_item`: bool [n_item_ids], False drops all events of the item."""
+def time_cut(events: Events, rows: np.ndarray, test_share: float) -> TimeCut:
+    """The time that at most `test_share` of `rows` lie after, and the users whom it leaves a target.
+
+    A test user has an event after it, the target, and two up to it, so that validation lies before it as well.
+    ValueError when there is no such user.
+    """
+    time = int(np.sort(events.time[rows])[len(rows) - 1 - int(test_share * len(rows))])
+    late = events.time[rows] > time
+    before, after = (np.bincount(events.user[rows[part]], minlength=len(events.user_ids)) for part in (~late, late))
+    is_test = (before >= 2) & (after > 0)
+    if not is_test.any():
+        raise ValueError(
+            f"test_share {test_share} puts the split at second {time}, and no user has two events up to it and one "
+            "after it; take another share, or leave-one-out"
+        )
+    return TimeCut(time, is_test)
+
+
+def select_events(
+    events: Events, usable_item: np.ndarray, filters: Filters, test_share: float | None = None
+) -> Selection:
+    """Filtered rows in order. `usable_item`: bool [n_item_ids], False drops all events of the item.
+
+    With `test_share` the split is temporal: after the filters, which see all events, a test user's rows end with the
+    first one after the cut, and other users' rows before it.
+    """
     dropped: dict[str, int] = {}
     dropped_users: dict[str, int] = {}
 
@@ -122,4 +156,13 @@ def select_events(events: Events, usable_item: np.ndarray, filters: Filters) -> 
         rows = note(f"not among the {filters.keep} {filters.max_events_per_user} of the user", rows, cut)
     if filters.users:
         rows = note("user not drawn", rows, draw_users(events, rows, filters.users, filters.seed))
-    return Selection(rows, dropped, dropped_users)
+    if test_share is None or not len(rows):
+        return Selection(rows, dropped, dropped_users)
+    cut = time_cut(events, rows, test_share)
+    trained = events.time[rows] <= cut.time
+    kept = rows[trained | cut.is_test[events.user[rows]]]
+    rows = note("after the split, user with fewer than 2 events before it", rows, kept)
+    late = events.time[rows] > cut.time
+    second_late = late & np.r_[False, late[:-1]] & (rank_in_user(events.user[rows]) > 0)
+    rows = note("after the split, behind the user's target", rows, rows[~second_late])
+    return Selection(rows, dropped, dropped_users, cut)

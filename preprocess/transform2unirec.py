@@ -1,4 +1,4 @@
-"""Dataset folder -> UniRec folder (leave-one-out split, integer ids) and its YAML.
+"""Dataset folder -> UniRec folder (the same split, integer ids) and its YAML.
 
     python preprocess/transform2unirec.py --data_path data/dataset/ml-100k/ \\
         --unirec_data_path unirec/data/ml-100k/ --unirec_config_path unirec/config/dataset/ml-100k.yaml
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +20,16 @@ import yaml
 from atomic_files import atomic_file, read_json_object, write_json, write_pickle
 
 PAD = "[PAD]"
+TEST_USERS_FILE = "test_users.json"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Leave-one-out in UniRec ids (from 1). `train[u]`: int64 [n]; `valid`, `test`: (user, item) pairs."""
+    """The split in UniRec ids (from 1). `train[u]`: int64 [n]; `valid`, `test`: (user, item) pairs."""
 
     train: dict[int, np.ndarray]
     valid: list[tuple[int, int]]
     test: list[tuple[int, int]]
-    short_users: int
 
 
 def number_from_one(names: Sequence[str]) -> dict[str, int]:
@@ -39,14 +39,17 @@ def number_from_one(names: Sequence[str]) -> dict[str, int]:
     return {PAD: 0} | {name: number for number, name in enumerate(names, start=1)}
 
 
-def leave_one_out(
-    sequences: Mapping[str, Sequence[str]], user2id: Mapping[str, int], item2id: Mapping[str, int]
+def split_sequences(
+    sequences: Mapping[str, Sequence[str]],
+    user2id: Mapping[str, int],
+    item2id: Mapping[str, int],
+    test_users: Collection[str] | None = None,
 ) -> Split:
-    """Last item test, second last validation, the rest train; fewer than 3 events are all train."""
+    """Last item test, second last validation, the rest train; all is train of users with fewer than 3 events, and of
+    those who are not among the `test_users` of a temporal split."""
     train: dict[int, np.ndarray] = {}
     valid: list[tuple[int, int]] = []
     test: list[tuple[int, int]] = []
-    short = 0
     for name, sequence in sequences.items():
         user = user2id[name]
         try:
@@ -55,14 +58,23 @@ def leave_one_out(
             raise ValueError(
                 f"user {name!r} has the item {error}, which metas.jsonl does not; run preprocessing again"
             ) from error
-        if len(items) < 3:
-            short += 1
+        if len(items) < 3 or (test_users is not None and name not in test_users):
             train[user] = items
         else:
             train[user] = items[:-2]
             valid.append((user, int(items[-2])))
             test.append((user, int(items[-1])))
-    return Split(train, valid, test, short)
+    return Split(train, valid, test)
+
+
+def read_test_users(path: Path) -> frozenset[str] | None:
+    """The test users of a temporal split; None where no file tells of one. ValueError for a broken file."""
+    if not path.is_file():
+        return None
+    users = read_json_object(path).get("users")
+    if not isinstance(users, list):
+        raise ValueError(f"{path} has no list under 'users'; run preprocessing again")
+    return frozenset(map(str, users))
 
 
 def _pairs_frame(pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
@@ -115,7 +127,8 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
     items = list(read_json_object(data_path / "metas.jsonl"))
     categories = read_json_object(data_path / "category.jsonl")
     user2id, item2id = number_from_one(list(sequences)), number_from_one(items)
-    split = leave_one_out(sequences, user2id, item2id)
+    test_users = read_test_users(data_path / TEST_USERS_FILE)
+    split = split_sequences(sequences, user2id, item2id, test_users)
 
     unirec_config_path.unlink(missing_ok=True)
     for stem, frame in _frames(split).items():
@@ -130,9 +143,10 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
     write_json(unirec_data_path / "category.jsonl", categories)
     with atomic_file(unirec_config_path) as stream:
         stream.write(yaml.safe_dump(unirec_settings(len(user2id), len(item2id))).encode())
+    why = "with fewer than 3 events" if test_users is None else "without a target after the split"
     return (
         f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {len(split.test)} test events; "
-        f"{split.short_users} users with fewer than 3 events are in train only"
+        f"{len(sequences) - len(split.test)} users {why} are in train only"
     )
 
 

@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -122,6 +125,43 @@ def test_broken_movielens_lines_are_counted_and_a_wrong_header_is_named(tmp_path
     (tmp_path / "ml-100k.inter").write_text("a:token\tb:token\n1\t2\n")
     with pytest.raises(ValueError, match="lacks"):
         read_movielens(tmp_path)
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_script_splits_in_time_when_it_is_told_to(tmp_path, tokenizer_folder):
+    write_atomic_layout(tmp_path)
+    ratings = [("7", "3", "4", "881250950"), ("8", "1", "4", "881250001"), ("8", "2", "4", "881260000")]
+    with (tmp_path / "ml-100k.inter").open("a") as stream:
+        stream.write("".join("\t".join(rating) + "\n" for rating in ratings))
+    out = tmp_path / "out"
+    told = {
+        "SPLIT": "temporal",
+        "PYTHON": sys.executable,
+        "TOKENIZER_PATH": tokenizer_folder,
+        "RAW_PATH": str(tmp_path),
+        "DATA_PATH": str(out),
+        "UNIREC_DATA_PATH": str(out / "unirec"),
+        "UNIREC_CONFIG_PATH": str(out / "x.yaml"),
+    }
+    command = ["bash", str(ROOT / "scripts/data_preprocess_movielens.sh"), "--test_share", "0.2"]
+    done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "test_users.json").read_text()) == {
+        "last_training_second": 881250950,
+        "users": ["8"],
+    }
+    assert json.loads((out / "audit.json").read_text())["split"]["test_share"] == 0.2
+    assert "1 test events; 1 users without a target after the split are in train only" in done.stdout
+
+
+def test_a_share_that_leaves_nobody_to_test_is_one_line(tmp_path, tokenizer_folder, capsys):
+    write_atomic_layout(tmp_path)
+    argv = ["--raw_path", str(tmp_path), "--tokenizer_path", tokenizer_folder, "--data_path", str(tmp_path / "out")]
+    assert data_preprocess_movielens.main([*argv, "--split", "temporal"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: test_share 0.1 puts the split at second 881250949, and no user has two events")
 
 
 # ---------------------------------------------------------------- Amazon 2018
@@ -253,6 +293,15 @@ def test_amazon_end_to_end_with_every_known_oddity(tmp_path, tokenizer_folder, c
     assert audit["title_clashes"] == {"titles": 1, "items_suffixed": 1}
     assert yaml.safe_load((tmp_path / "toy.yaml").read_text())["n_items"] == 4
     assert "1 users with fewer than 3 events are in train only" in capsys.readouterr().out
+
+
+def test_amazon_s_dump_and_a_temporal_data_set_lie_in_different_folders(tmp_path, tokenizer_folder):
+    write_amazon(tmp_path)
+    argv = [*amazon_argv(tmp_path / "out", tokenizer_folder), "--raw_path", str(tmp_path)]
+    temporal = ["--min_events_per_user", "2", "--split", "temporal", "--test_share", "0.25"]
+    assert data_preprocess_amazon.main([*argv, *temporal]) == 0
+    assert json.loads((tmp_path / "out/test_users.json").read_text())["users"] == ["U1"]
+    assert json.loads((tmp_path / "out/sequential.jsonl").read_text())["U2"] == ["A", "B"]
 
 
 def test_amazon_reads_plain_files_whatever_their_name(tmp_path):

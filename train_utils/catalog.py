@@ -3,11 +3,12 @@
 import io
 import json
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 MAX_FILE_BYTES = 8 << 30
 _PICKLE_GLOBALS = {
@@ -33,12 +34,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The items of one dataset, in file order, and its users' sequences (item indices, oldest first)."""
+    """The items of one dataset, in file order, and its users' sequences (item indices, oldest first).
+
+    `test_users` are the test users of a temporal split; None for leave-one-out, which tests whom it can.
+    """
 
     name: str
     items: tuple[Item, ...]
     sequences: Mapping[str, tuple[int, ...]]
     index: Mapping[str, int]
+    test_users: frozenset[str] | None = None
 
     @cached_property
     def categories(self) -> Mapping[str, frozenset[int]]:
@@ -70,28 +75,34 @@ class Catalog:
             raise ValueError(f"no item of {self.name!r} has category {category!r}; known: {known}")
         return self.categories[category]
 
-    def split(self, part: str, min_history: int = 1) -> list[tuple[str, tuple[int, ...], int]]:
-        """Leave-one-out split: (user, everything before the target, target) for `part` "valid" or "test".
+    def is_tested(self, user: str) -> bool:
+        """Whether the last two events of a user are held out; with fewer than three events nothing is."""
+        return len(self.sequences[user]) >= 3 and (self.test_users is None or user in self.test_users)
 
-        The last event of a user is the test target and the second last the validation target (DESIGN: samples).
+    def split(self, part: str) -> list[tuple[str, tuple[int, ...], int]]:
+        """(user, everything before the target, target) for `part` "valid" or "test".
+
+        The last event of a tested user is the test target and the second last the validation target (DESIGN: samples).
         """
         cut = {"valid": -2, "test": -1}[part]
         return [
             (user, sequence[:cut], sequence[cut])
             for user, sequence in self.sequences.items()
-            if len(sequence) >= min_history - cut
+            if self.is_tested(user)
         ]
 
     def training_sequences(self) -> list[tuple[int, ...]]:
         """Every user's sequence without the validation and test events."""
-        return [sequence[:-2] for sequence in self.sequences.values()]
+        return [sequence[:-2] if self.is_tested(user) else sequence for user, sequence in self.sequences.items()]
 
 
-def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Iterable[str]] | None = None) -> Catalog:
+def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Iterable[str]] | None = None,
+                 test_users: Iterable[str] | None = None) -> Catalog:
     """A catalogue from plain items, for callers who bring their own.
 
     Raises:
-        ValueError: no items, an empty title, two items with one id or one title, or a sequence with an unknown id.
+        ValueError: no items, an empty title, two items with one id or one title, a sequence with an unknown id, or a
+            test user without three events.
     """
     items = tuple(items)
     if not items:
@@ -112,11 +123,15 @@ def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Itera
         seen_titles[item.title] = item.id
     catalog = Catalog(name, items, {}, MappingProxyType(index))
     resolved = {user: tuple(catalog.indices(ids)) for user, ids in (sequences or {}).items()}
-    return Catalog(name, items, MappingProxyType(resolved), catalog.index)
+    tested = None if test_users is None else frozenset(test_users)
+    if short := [user for user in tested or () if len(resolved.get(user, ())) < 3]:
+        raise ValueError(f"test user {min(short)!r} of {name!r} has fewer than three events; preprocess it again")
+    return Catalog(name, items, MappingProxyType(resolved), catalog.index, tested)
 
 
 def load_catalog(data_path: str | Path) -> Catalog:
-    """Reads a dataset folder (`metas.jsonl` or `meta.pickle`, `category.jsonl`, `sequential.jsonl`).
+    """Reads a dataset folder (`metas.jsonl` or `meta.pickle`, `category.jsonl`, `sequential.jsonl`, and
+    `test_users.json` of a temporal split).
 
     Raises:
         ValueError: a missing folder or file, a broken file, or items that cannot be told apart.
@@ -132,7 +147,8 @@ def load_catalog(data_path: str | Path) -> Catalog:
     items = [_item(str(item_id), meta, categories.get(str(item_id), [])) for item_id, meta in metas.items()]
     sequences = _read_json(folder / "sequential.jsonl")
     return make_catalog(
-        folder.resolve().name, items, {str(user): [str(i) for i in ids] for user, ids in sequences.items()}
+        folder.resolve().name, items, {str(user): [str(i) for i in ids] for user, ids in sequences.items()},
+        _read_test_users(folder / "test_users.json"),
     )
 
 
@@ -160,6 +176,16 @@ def _read_metas(folder: Path) -> dict[str, dict]:
     raise ValueError(f"neither metas.jsonl nor meta.pickle is in {folder}; preprocess the dataset first")
 
 
+def _read_test_users(path: Path) -> list[str] | None:
+    """None where there is no such file."""
+    if not path.exists():
+        return None
+    users = _read_json(path).get("users")
+    if not isinstance(users, list):
+        raise ValueError(f"{path} has no list under 'users'; preprocess the dataset again")
+    return [str(user) for user in users]
+
+
 def _read_json(path: Path) -> dict:
     if not path.exists():
         raise ValueError(f"{path} does not exist; preprocess the dataset first")
@@ -173,14 +199,22 @@ def _read_json(path: Path) -> dict:
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
+    def __init__(self, stream: BinaryIO, also: Mapping[str, Collection[str]]):
+        super().__init__(stream)
+        self._also = also
+
     def find_class(self, module: str, name: str):
-        if name in _PICKLE_GLOBALS.get(module, ()):
+        if name in _PICKLE_GLOBALS.get(module, ()) or name in self._also.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
 
 
-def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> object:
+def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES,
+                    also: Mapping[str, Collection[str]] = MappingProxyType({})) -> object:
     """Unpickles plain containers, text, numbers and NumPy arrays; refuses everything else.
+
+    Args:
+        also: module -> further names that a file may ask for.
 
     Raises:
         ValueError: the file is too large, broken, or asks for a class outside the list above.
@@ -189,7 +223,7 @@ def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> object
     if path.stat().st_size > max_bytes:
         raise ValueError(f"{path} has {path.stat().st_size} bytes; more than {max_bytes} are refused")
     try:
-        return _RestrictedUnpickler(io.BytesIO(path.read_bytes())).load()
+        return _RestrictedUnpickler(io.BytesIO(path.read_bytes()), also).load()
     # A damaged stream fails in many ways; each of them means the same to the caller.
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError,
             ValueError, MemoryError, OverflowError) as error:

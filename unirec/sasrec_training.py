@@ -66,7 +66,7 @@ def ranking_metrics(
 
 
 def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool) -> dict[str, float]:
-    """HR@10 and NDCG@10 of the event `back` events before each user's end (1 = test, 2 = validation).
+    """HR@10 and NDCG@10 of the event `back` events before each test user's end (1 = test, 2 = validation).
 
     The whole catalogue is ranked. hide_all: everything consumed before the target is hidden; otherwise only
     the window the model sees.
@@ -74,11 +74,11 @@ def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool
     model.eval()
     device = model.item_embedding.weight.device
     vectors = item_vectors(model)
-    inputs = last_items(data.offsets, data.items, back, model.max_seq_len)
-    shown = (
-        last_items(data.offsets, data.items, back, int(np.diff(data.offsets).max())) if hide_all else inputs
-    )
-    targets = data.items[data.offsets[1:] - back]
+    tested = data.held_out > 0
+    inputs = last_items(data.offsets, data.items, back, model.max_seq_len)[tested]
+    longest = int(np.diff(data.offsets)[tested].max())
+    shown = last_items(data.offsets, data.items, back, longest)[tested] if hide_all else inputs
+    targets = data.items[data.offsets[1:][tested] - back]
     hits, gains = [], []
     for start in range(0, len(inputs), _EVAL_ROWS):
         rows = slice(start, start + _EVAL_ROWS)
@@ -119,7 +119,9 @@ def batches(
     data: UniRecData, config: dict[str, Any], targets: int, rng: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """An epoch's windows in batches of about `batch_size` targets: int64 [windows, length] inputs and labels."""
-    inputs, labels = training_windows(data.offsets, data.items, config["max_seq_len"], targets, rng)
+    inputs, labels = training_windows(
+        data.offsets, data.items, config["max_seq_len"], targets, rng, data.held_out
+    )
     size = max(1, config["batch_size"] // targets)
     for start in range(0, len(inputs), size):
         yield tuple(torch.from_numpy(array[start : start + size]) for array in (inputs, labels))
@@ -174,7 +176,7 @@ class Trainer:
         loss_of = make_loss(self.model, config, data.popularity(), rng)
         self.model.train()
         total, count = torch.zeros((), device=device), 0
-        n_targets = len(data.items) - 3 * (len(data.offsets) - 1)
+        n_targets = int(np.maximum(np.diff(data.offsets) - data.held_out - 1, 0).sum())
         bf16 = torch.autocast(device.type, torch.bfloat16, enabled=reduced_precision(config))
         with tqdm(
             total=n_targets, desc=f"epoch {epoch}", unit="event", unit_scale=True, disable=None, leave=False

@@ -92,14 +92,16 @@ class UniRecData:
 
     raw_ids: raw string id of each item int, length n_items, raw_ids[0] = "[PAD]".
     n_users: users, padding included.
-    offsets, items: all events of user row u, oldest first, are items[offsets[u]:offsets[u+1]]; the last
-        is the test item, the one before the validation item, the rest the training sequence.
+    offsets, items: all events of user row u, oldest first, are items[offsets[u]:offsets[u+1]].
+    held_out: int64 [user rows], events at a user's end that are not trained on: 2 where the last is the test item and
+        the one before the validation item, 0 for users who only train.
     """
 
     raw_ids: tuple[str, ...]
     n_users: int
     offsets: np.ndarray
     items: np.ndarray
+    held_out: np.ndarray
 
     @property
     def n_items(self) -> int:
@@ -107,8 +109,9 @@ class UniRecData:
 
     def popularity(self) -> np.ndarray:
         """Training events of each item, int64 [n_items]."""
+        ends = self.offsets[1:][self.held_out > 0]
         is_train = np.ones(len(self.items), bool)
-        is_train[self.offsets[1:] - 1] = is_train[self.offsets[1:] - 2] = False
+        is_train[ends - 1] = is_train[ends - 2] = False
         return np.bincount(self.items[is_train], minlength=self.n_items)
 
 
@@ -126,13 +129,17 @@ def read_unirec_data(folder: Path) -> UniRecData:
     )
     users = np.concatenate([train[0], valid[0], test[0]])
     items = np.concatenate([train[1], valid[1], test[1]])
-    for split, (row_users, _) in (("valid", valid), ("test", test)):
-        if not np.array_equal(np.sort(row_users), np.unique(train[0])):
-            raise ValueError(f"{folder / f'{split}.pkl'} must hold one event of each training user")
+    tested = np.unique(test[0])
+    fits = all(np.array_equal(np.sort(row_users), tested) for row_users, _ in (valid, test))
+    if not fits or not len(tested) or not np.isin(tested, train[0]).all():
+        raise ValueError(
+            f"valid.pkl and test.pkl of {folder} must hold one event of each test user, and train.pkl some of theirs"
+        )
     order = np.argsort(users, kind="stable")
-    counts = np.unique(users, return_counts=True)[1]
+    row_users, counts = np.unique(users, return_counts=True)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return UniRecData(raw_ids, len(maps["user2id"]), offsets, items[order])
+    held_out = np.where(np.isin(row_users, tested), 2, 0)
+    return UniRecData(raw_ids, len(maps["user2id"]), offsets, items[order], held_out)
 
 
 def read_raw_ids(maps: Any, path: Path) -> tuple[str, ...]:

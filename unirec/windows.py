@@ -4,9 +4,15 @@ import numpy as np
 
 
 def training_windows(
-    offsets: np.ndarray, items: np.ndarray, length: int, targets: int, rng: np.random.Generator
+    offsets: np.ndarray,
+    items: np.ndarray,
+    length: int,
+    targets: int,
+    rng: np.random.Generator,
+    held_out: np.ndarray | int = 2,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut training sequences (all events but the last two) into windows that predict each event once.
+    """Cut training sequences (all events but the last `held_out` of each user) into windows that predict each event
+    once.
 
     A window ends at a random phase per user, drawn anew each epoch, so that an event is predicted from
     different amounts of context. `targets` <= `length` is how many positions at a window's end are predicted;
@@ -15,7 +21,7 @@ def training_windows(
     Returns inputs and labels, both int64 [windows, length]; label 0 = not predicted here. Shuffled.
     """
     starts = offsets[:-1]
-    n_targets = np.maximum(offsets[1:] - 2 - starts - 1, 0)
+    n_targets = np.maximum(offsets[1:] - held_out - starts - 1, 0)
     phase = rng.integers(0, targets, len(starts))
     n_windows = np.where(n_targets > 0, -(-(n_targets + phase) // targets), 0)
     user = np.repeat(np.arange(len(starts)), n_windows)

@@ -1,0 +1,114 @@
+"""Whether held-out events got into training: counts on a catalogue and on the files that its teacher is trained on."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from train_utils.catalog import Catalog, restricted_load
+
+PARTS = ("valid", "test")
+TRAINED_ON = ("train", "user_history")
+TEACHER_FILES = (*TRAINED_ON, "valid", "test", "map")
+
+# What pandas needs to rebuild a table of numbers or strings; none of it runs code that the file chooses.
+_TABLES = {
+    "builtins": {"slice"},
+    "pandas": {"DataFrame", "Index", "RangeIndex", "StringDtype"},
+    "pandas.arrays": {"StringArray"},
+    "pandas.core.arrays.string_": {"StringDtype"},
+    "pandas.core.frame": {"DataFrame"},
+    "pandas.core.indexes.base": {"Index", "_new_Index"},
+    "pandas.core.indexes.range": {"RangeIndex"},
+    "pandas.core.internals.managers": {"BlockManager"},
+    "pandas.core.internals.blocks": {"new_block"},
+    "pandas._libs.internals": {"_unpickle_block"},
+    "pandas._libs.arrays": {"__pyx_unpickle_NDArrayBacked"},
+}
+
+Events = Mapping[str, Counter[str]]  # user id -> item id -> how often
+
+
+def read_teacher_data(folder: str | Path) -> dict[str, Events]:
+    """The events of `unirec/data/<name>` by file: "train", "user_history", "valid".
+
+    Raises:
+        ValueError: a file that is missing, is no table, or names a user or item that `map.pkl` does not.
+    """
+    folder = Path(folder)
+    missing = [name for name in TEACHER_FILES if not (folder / f"{name}.pkl").is_file()]
+    if missing:
+        raise ValueError(f"--teacher_data {folder} lacks {', '.join(f'{name}.pkl' for name in missing)}; "
+                         "scripts/unirec_train.sh makes them from the dataset folder")
+    maps = restricted_load(folder / "map.pkl")
+    if not isinstance(maps, dict) or not {"id2user", "id2item"} <= maps.keys():
+        raise ValueError(f"{folder / 'map.pkl'} has no dictionaries id2user and id2item; preprocess the dataset again")
+    return {name: _events(folder / f"{name}.pkl", maps) for name in (*TRAINED_ON, "valid")}
+
+
+def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
+    frame = restricted_load(path, also=_TABLES)
+    events: dict[str, Counter[str]] = {}
+    try:
+        if "item_seq" in frame:
+            frame = frame.explode("item_seq").rename(columns={"item_seq": "item_id"}).dropna()
+        for user, item in zip(frame["user_id"].tolist(), frame["item_id"].tolist(), strict=True):
+            events.setdefault(str(maps["id2user"][int(user)]), Counter())[str(maps["id2item"][int(item)])] += 1
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no table of user_id and item_id of map.pkl ({type(error).__name__}: {error}); "
+                         "preprocess the dataset again") from None
+    return events
+
+
+def count_split(catalog: Catalog, visible: int) -> dict[str, dict[str, int]]:
+    """Counts on the dataset itself.
+
+    Returns:
+        users: tested ones, and those for training only. repeats: events of an item that the user had before.
+        target_in_history: targets among the `visible` items before them, and anywhere before them.
+        held_out_in_training: targets that `training_sequences()` holds; each is a leak.
+    """
+    trained = dict(zip(catalog.sequences, catalog.training_sequences(), strict=True))
+    rows = {part: catalog.split(part) for part in PARTS}
+    tested = len(rows["test"])
+    return {
+        "users": {"tested": tested, "training_only": len(catalog.sequences) - tested},
+        "repeats": {"events": sum(len(items) - len(set(items)) for items in catalog.sequences.values())},
+        "target_in_history": {
+            name: count for part in PARTS for name, count in (
+                (f"{part}_visible", sum(target in history[-visible:] for _, history, target in rows[part])),
+                (f"{part}_all", sum(target in history for _, history, target in rows[part])),
+            )
+        },
+        "held_out_in_training": {
+            part: sum(len(history) < len(trained[user]) for user, history, _ in rows[part]) for part in PARTS
+        },
+    }
+
+
+def count_teacher(catalog: Catalog, files: Mapping[str, Events]) -> dict[str, dict[str, int]]:
+    """Events in the teacher's files that the split of the dataset holds back; each of them is a leak.
+
+    Returns:
+        file -> {"test", "valid": targets that it trains on, "other": further events that are no training events of the
+        dataset}; for the file "valid", by which its best epoch is chosen, test targets alone.
+    """
+    trained = {user: Counter(catalog.ids(items))
+               for user, items in zip(catalog.sequences, catalog.training_sequences(), strict=True)}
+    targets = {part: {user: catalog.items[target].id for user, _, target in catalog.split(part)} for part in PARTS}
+    counts = {name: _surplus(files[name], trained, targets) for name in TRAINED_ON}
+    validated = {user: trained[user] + Counter([target]) for user, target in targets["valid"].items()}
+    counts["valid"] = {"test": _surplus(files["valid"], validated, targets)["test"]}
+    return counts
+
+
+def _surplus(events: Events, trained: Events, targets: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """Of the events beyond a user's training events (an item met twice counts twice): targets, and others."""
+    found = Counter(dict.fromkeys((*PARTS, "other"), 0))
+    for user, items in events.items():
+        surplus = items - trained.get(user, Counter())
+        for part in PARTS:
+            if (target := targets[part].get(user)) is not None and surplus[target] > 0:
+                found[part] += 1
+                surplus[target] -= 1
+        found["other"] += surplus.total()
+    return dict(found)
