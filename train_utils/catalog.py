@@ -96,6 +96,12 @@ class Catalog:
         return [sequence[:-2] if self.is_tested(user) else sequence for user, sequence in self.sequences.items()]
 
 
+def dataset_files(folder: str | Path) -> list[Path]:
+    """The files of a dataset folder that a run on it depends on."""
+    names = ("metas.jsonl", "sequential.jsonl", "category.jsonl", "test_users.json")
+    return [path for path in (Path(folder) / name for name in names) if path.is_file()]
+
+
 def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Iterable[str]] | None = None,
                  test_users: Iterable[str] | None = None) -> Catalog:
     """A catalogue from plain items, for callers who bring their own.

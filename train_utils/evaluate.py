@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from train_utils.asking import Answer, EvalUser, eval_users
-from train_utils.catalog import Catalog, load_catalog
+from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.files import manifest, write_json
 from train_utils.launch import open_processes, own_device
 from train_utils.metrics import aggregate, coverage, diversity, novelty, score_list, self_information
@@ -176,7 +176,7 @@ def model_inputs(options: EvalOptions) -> Iterator[Path]:
     """The files that a result depends on."""
     if options.run_file:
         yield Path(options.run_file)
-    yield from (Path(options.data_path) / name for name in ("metas.jsonl", "sequential.jsonl", "category.jsonl"))
+    yield from dataset_files(options.data_path)
     if options.model_name:
         for pattern in ("*.safetensors", f"{RETRIEVAL}/*.safetensors"):
             yield from sorted(Path(options.model_name).glob(pattern))

@@ -174,10 +174,15 @@ class Talk:
 
 def trainable_users(catalog: Catalog) -> list[str]:
     """Users with at least two training events, in file order. Raises ValueError when there is none."""
-    users = [user for user, sequence in catalog.sequences.items() if len(sequence) >= 4]
+    users = [user for user in catalog.sequences if len(_trained(catalog, user)) >= 2]
     if not users:
-        raise ValueError(f"dataset {catalog.name!r} has no user with four or more events; nothing can be trained")
+        raise ValueError(f"dataset {catalog.name!r} has no user with two training events; nothing can be trained")
     return users
+
+
+def _trained(catalog: Catalog, user: str) -> Sequence[int]:
+    """A user's training events: without the two that are held out, where they are."""
+    return catalog.sequences[user][: -2 if catalog.is_tested(user) else None]
 
 
 def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int,
@@ -187,7 +192,7 @@ def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_
     rng = random.Random(draw)
     (task,) = rng.choices(config.tasks, [task.weight for task in config.tasks])
     user = users[index % len(users)]
-    trained = catalog.sequences[user][:-2]
+    trained = _trained(catalog, user)
     at = rng.randrange(1, len(trained))
     longest = min(at, config.max_history)
     # Half of the samples show a full window, as the tests do; the others any shorter one.

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from train_utils.catalog import Catalog, load_catalog
+from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.chat import Chat, add_control_tokens
 from train_utils.dataset import encode_sample
 from train_utils.files import manifest, write_text
@@ -120,7 +120,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
 
 def _inputs(options: TrainOptions) -> list[Path]:
     """The files that a run is made of, the backbone left out."""
-    named = [Path(options.data_path) / f"{name}.jsonl" for name in ("metas", "sequential", "category")]
+    named = dataset_files(options.data_path)
     named += [Path(path) for path in (options.train_data_file or options.share_chat_gpt,) if path]
     return [path for path in named if path.is_file()]
 
