@@ -43,7 +43,7 @@ stage preprocess --input preprocess data/raw/ml-100k $BASE/tokenizer.json --outp
 stage teacher --input unirec/data/$NAME unirec/config unirec/*.py --output unirec/output/$NAME -- \
     bash scripts/unirec_train.sh $NAME
 stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/{train_RecLM_cgen,recipe}.sh \
-    train_utils/{chat,dataset,loop,loss,model,sharegpt,stream,tasks,template,train,trie}.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+    train_utils/{chat,dataset,loop,loss,model,sharegpt,stream,talks,tasks,template,train,trie}.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
     bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
 stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE train_utils/{merge,model}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME

@@ -8,7 +8,8 @@ import torch
 
 from train_utils.chat import Chat, Rendered
 from train_utils.loss import Batch
-from train_utils.tasks import SampleConfig, Talk, TeacherList
+from train_utils.talks import Talk
+from train_utils.tasks import SampleConfig, TeacherList
 from train_utils.trie import TitleTree
 
 

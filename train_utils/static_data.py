@@ -20,7 +20,8 @@ from train_utils.catalog import Catalog
 from train_utils.chat import EOI, SOI, Chat, ControlPart, ItemPart, Message, Part, TitlePart, message
 from train_utils.files import replacing
 from train_utils.stream import DrawnSamples, shuffled
-from train_utils.tasks import SampleConfig, Talk, TeacherList, not_rendered
+from train_utils.talks import Talk, not_rendered
+from train_utils.tasks import SampleConfig, TeacherList
 from train_utils.template import SYSTEM
 
 _MARK = re.compile(f"({re.escape(SOI)}|{re.escape(EOI)})")

@@ -14,14 +14,13 @@ from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message
 from train_utils.dataset import Choices, Sample, collate
 from train_utils.loss import Batch
+from train_utils.talks import Talk, make_talk
 from train_utils.tasks import (
     Plan,
     SampleConfig,
-    Talk,
     TeacherList,
     ask_teacher,
     check_tasks,
-    make_talk,
     plan_sample,
     teacher_queries,
     trainable_users,

@@ -1,27 +1,21 @@
-"""What a sample is about: tasks, the draw of a sample, and the conversation that it becomes.
+"""What a sample is about: tasks, the draw of a sample, and what the recommender says of it.
 
 A sample is a pure function of (seed, epoch, index), and of the recommender's answer to its history.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from train_utils.catalog import Catalog
-from train_utils.chat import Chat, Message, Rendered, message, numbered
 from train_utils.teacher import Teacher
 from train_utils.template import (
     ITEM_COUNT,
     ONLY_CATEGORY,
     RANKING,
     SEQREC,
-    SYSTEM,
     WITHOUT_CATEGORY,
     Template,
-    candidate_parts,
-    fill,
-    history_parts,
-    in_words,
 )
 
 _WORDINGS: Mapping[str, tuple[Template, ...]] = {
@@ -151,27 +145,6 @@ class TeacherList:
         return TeacherList(tuple(item for item, _ in kept), tuple(score for _, score in kept))
 
 
-@dataclass(frozen=True)
-class Talk:
-    """A conversation to learn from.
-
-    Attributes:
-        task: its name, for the log. messages: what is said. rendered: the same as tokens.
-        n_history: how many marked items the request begins with; their choices may be learned as well.
-        ranked: the recommender's ranking for the answer, of admissible items.
-        beginnings: number of history items -> the ranking behind that many of them.
-        about: what it came from, for people who read an exported file.
-    """
-
-    task: str
-    messages: tuple[Message, ...]
-    rendered: Rendered
-    n_history: int = 0
-    ranked: TeacherList | None = None
-    beginnings: Mapping[int, TeacherList] = field(default_factory=dict)
-    about: Mapping[str, object] = field(default_factory=dict)
-
-
 def trainable_users(catalog: Catalog) -> list[str]:
     """Users with at least two training events, in file order. Raises ValueError when there is none."""
     users = [user for user in catalog.sequences if len(_trained(catalog, user)) >= 2]
@@ -289,107 +262,3 @@ def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[in
     depth = min(max(config.teacher_depth, config.topk + 1), len(catalog.items) - config.max_history)
     ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
     return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]
-
-
-# -- from a plan to a conversation -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is to be learned: the items of the list, the candidates shown (none: all), the admissible ranking."""
-
-    items: tuple[int, ...]
-    candidates: tuple[int, ...]
-    ranked: TeacherList
-
-
-def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Answer:
-    """The true next item, then the teacher's best among those that the request admits, `plan.k` in all.
-
-    A list of one category is shorter where the teacher's ranking holds too few of it.
-
-    Raises:
-        ValueError: the teacher gave too few items for a request that admits all.
-    """
-    others = [item for item in ranked.items if item != plan.target and item not in plan.history]
-    if plan.task.kind == "SFTSeqRanking":
-        return _selection(plan, others, ranked, catalog, config)
-    if plan.category:
-        members = catalog.categories[plan.category]
-        admitted = members if plan.wanted else frozenset(range(len(catalog.items))) - members
-        others = [item for item in others if item in admitted]
-        return Answer((plan.target, *others[: plan.k - 1]), (), ranked.within(admitted))
-    if len(others) < plan.k - 1:
-        raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed")
-    return Answer((plan.target, *others[: plan.k - 1]), (), ranked)
-
-
-def _selection(plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
-               ) -> Answer:
-    """Candidates: the true next item, some of the teacher's, and items drawn from all that the user never had."""
-    rng = random.Random(f"{plan.draw}/candidates")
-    room = config.candidate_num - 1
-    near = min(len(others), max(min(plan.k - 1, room), room // 2))
-    taken = [others[place] for place in sorted(rng.sample(range(len(others)), near))]
-    drawn = draw_others(len(catalog.items), room - near, {*catalog.sequences[plan.user], *taken}, rng)
-    candidates = [plan.target, *taken, *drawn]
-    rng.shuffle(candidates)
-    # A drawn item may rank before those taken from the ranking: the answer follows the ranking, not the draw.
-    best = [item for item in others if item in candidates]
-    return Answer((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(frozenset(candidates)))
-
-
-def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog, chat: Chat,
-              config: SampleConfig) -> Talk:
-    """The conversation of a plan; `lists` answers `teacher_queries(plan, config)`, `exchange` is the plan's.
-
-    Raises:
-        ValueError: it is longer than `max_token_length` even with one item of history.
-    """
-    for shorter in _shortenings(plan, lists, exchange, catalog, config):
-        rendered = chat.render(shorter.messages, prompt=False)
-        if len(rendered.ids) <= config.max_token_length:
-            return replace(shorter, rendered=rendered)
-    raise ValueError(f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens with the shortest history, "
-                     f"--max_token_length allows {config.max_token_length}; raise it, or lower --topk or --max_segment")
-
-
-def not_rendered() -> Rendered:
-    return Rendered([], [], [])
-
-
-def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog,
-                 config: SampleConfig) -> Iterator[Talk]:
-    """The conversation with its whole history, then without its oldest item, ...; a chat without its last round, ..."""
-    system = message("system", SYSTEM)
-    if plan.template is None:
-        for end in range(len(exchange), 0, -2):
-            yield Talk(plan.task.name, (system, *exchange[:end]), not_rendered())
-        return
-    answer = answer_of(plan, lists[0], catalog, config)
-    beginnings = dict(enumerate(lists[1:], 1))
-    for start in range(len(plan.history)):
-        shown = plan.history[start:]
-        asked = message("user", *fill(
-            plan.template, history=history_parts(shown, plan.marked),
-            k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
-            category=plan.category, candidates=candidate_parts(answer.candidates, plan.marked)))
-        answered = message("assistant", *numbered(answer.items, config.idx))
-        rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
-        yield Talk(
-            plan.task.name, (system, *rounds), not_rendered(), len(shown) * plan.marked, answer.ranked,
-            # What the teacher ranked behind items that are no longer shown stays what it knows of this user.
-            {place - start: one for place, one in beginnings.items() if place > start},
-            _about(plan, shown, answer, catalog),
-        )
-
-
-def _about(plan: Plan, shown: Sequence[int], answer: Answer, catalog: Catalog) -> dict[str, object]:
-    """What the sample is about, in the catalogue's ids."""
-    told: dict[str, object] = {"user": plan.user, "history": catalog.ids(shown),
-                               "target": catalog.items[plan.target].id, "k": len(answer.items)}
-    if plan.category:
-        told["only" if plan.wanted else "without"] = plan.category
-    if answer.candidates:
-        told["candidates"] = catalog.ids(answer.candidates)
-    return told

@@ -1,0 +1,104 @@
+"""The scope mask as published: a Python walk fills a mask of [batch, time, vocabulary], and all logits are made.
+
+Written from its description (microsoft/RecAI, RecLM-cgen), for timing and for tests. Repaired where the original is
+known to fail, so that its loss is that of `train_utils.loss`: `<EOI>` is masked like a title token, an item of a list
+is closed behind it, a label always stays allowed, padding has no label, and batches may hold several samples.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks.baselines import PublishedNode
+from train_utils.chat import Chat
+from train_utils.loss import Parts
+from train_utils.model import causal_of, mixed_precision
+from train_utils.talks import Talk
+
+UNLABELLED = -100
+
+
+@dataclass(frozen=True)
+class DenseBatch:
+    """B samples, right-padded to T, in the order given. Labels and mask stand at the place that predicts the token.
+
+    Attributes:
+        ids, mask: int64 [B, T]. labels: int64 [B, T], -100 where nothing is learned.
+        forbidden: bool [B, T, V], true for tokens that the tree does not allow there.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor
+    forbidden: torch.Tensor
+
+
+class DenseScope:
+    """Prefix tree of Python objects over the distinct titles, and the allowed tokens along a list of items.
+
+    titles: token ids of each title, without control tokens. eoi: id of the token that closes an item.
+    """
+
+    def __init__(self, titles: Iterable[Sequence[int]], eoi: int):
+        self.root, self.eoi = PublishedNode(), eoi
+        for title in {tuple(title) for title in titles}:
+            for node in self._path(title):
+                node.count += 1
+
+    def of_list(self, titles: Iterable[Sequence[int]]) -> Iterator[list[list[int]]]:
+        """For each item of a list: the allowed tokens at each place of its title and at its `<EOI>`."""
+        visits: dict[int, int] = {}
+        closed: set[tuple[int, ...]] = set()
+        for title in titles:
+            path = self._path(title)
+            yield [
+                [token for token, child in node.children.items()
+                 if child is after or visits.get(id(child), 0) < child.count]
+                for node, after in zip([self.root, *path], path, strict=False)
+            ]
+            if tuple(title) not in closed:
+                closed.add(tuple(title))
+                visits |= {id(node): visits.get(id(node), 0) + 1 for node in path}
+
+    def _path(self, title: Sequence[int]) -> list[PublishedNode]:
+        """Nodes behind each token of a title and behind its end."""
+        found, node = [], self.root
+        for token in (*title, self.eoi):
+            node = node.child(token)
+            found.append(node)
+        return found
+
+
+def dense_batch(talks: Sequence[Talk], chat: Chat, scope: DenseScope, pad_id: int, vocabulary: int) -> DenseBatch:
+    """Pads conversations in their own order and walks the tree for every answered item. vocabulary: V, of the head."""
+    width = max(len(talk.rendered.ids) for talk in talks)
+    ids = torch.full((len(talks), width), pad_id)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, UNLABELLED)
+    forbidden = torch.zeros(len(talks), width, vocabulary, dtype=torch.bool)
+    for row, talk in enumerate(talks):
+        rendered = talk.rendered
+        ids[row, : len(rendered.ids)] = torch.tensor(rendered.ids)
+        mask[row, : len(rendered.ids)] = 1
+        for place, (token, on) in enumerate(zip(rendered.ids, rendered.labelled, strict=True)):
+            if on:
+                labels[row, place - 1] = token
+        answered = [(start, chat.title_ids[item]) for start, item in rendered.items if rendered.labelled[start]]
+        for (start, _), scopes in zip(answered, scope.of_list(title for _, title in answered), strict=True):
+            for offset, allowed in enumerate(scopes):
+                forbidden[row, start + offset] = True
+                forbidden[row, start + offset, allowed] = False
+    return DenseBatch(ids, mask, labels, forbidden)
+
+
+def dense_mask_loss(model: nn.Module, batch: DenseBatch) -> tuple[torch.Tensor, Parts]:
+    """Mean over samples of each sample's mean cross-entropy, from all logits in float32; no parts for the log."""
+    with mixed_precision(model):
+        logits = causal_of(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
+    logits = logits.float().masked_fill(batch.forbidden, -torch.inf)
+    losses = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=UNLABELLED, reduction="none")
+    labelled = (batch.labels != UNLABELLED).sum(1)
+    return (losses.view_as(batch.labels).sum(1) / labelled).mean(), {}

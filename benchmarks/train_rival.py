@@ -1,0 +1,245 @@
+"""One rival of the training benchmark, in a process of its own so that its peak memory is its own.
+
+The parent, bench_train.py, writes {"kind", "warm_up", "steps", "attention", "train"} to standard input, `train` being
+fields of TrainOptions; the last line of the output is JSON.
+"""
+
+import json
+import math
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.dense_mask import UNLABELLED, DenseBatch, DenseScope, dense_batch, dense_mask_loss
+from train_utils.catalog import load_catalog
+from train_utils.chat import Chat
+from train_utils.dataset import collate, encode_sample
+from train_utils.loop import LoopConfig, Loss, Verdict, train
+from train_utils.loss import Batch
+from train_utils.model import add_item_tokens, add_lora, load_backbone, untie_head
+from train_utils.param import TrainOptions, run_cli
+from train_utils.stream import WINDOW_STEPS, SampleStream, Source
+from train_utils.talks import Talk
+from train_utils.teacher import open_teacher
+from train_utils.train import cgen_loss, open_samples
+
+CPU = torch.device("cpu")
+GAP_BATCHES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the parent asks for.
+
+    kind: ours, trl, dense_mask, or gap. warm_up, steps: optimiser steps before the clock and under it.
+    attention: implementation of the model. train: fields of TrainOptions.
+    """
+
+    kind: str
+    warm_up: int
+    steps: int
+    attention: str
+    train: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Seconds of the measured steps, on the wall and of all threads, what they trained on without padding, and the
+    process's peak memory in MB."""
+
+    seconds: float
+    cpu_seconds: float
+    samples: int
+    tokens: int
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class World:
+    """A backbone that has the control tokens and its own head, the conversations, and the first step of the clock."""
+
+    job: Job
+    options: TrainOptions
+    model: nn.Module
+    chat: Chat
+    source: Source
+    first: int
+
+    @property
+    def pad_id(self) -> int:
+        return self.chat.tokenizer.pad_token_id
+
+    @property
+    def vocabulary(self) -> int:
+        return self.model.get_output_embeddings().out_features
+
+    def steps(self) -> range:
+        """Those of the stream that are trained, the warm-up's first."""
+        return range(self.first - self.job.warm_up, self.first + self.job.steps)
+
+    def scope(self) -> DenseScope:
+        return DenseScope(self.chat.title_ids, self.chat.eoi)
+
+    def adapted(self) -> nn.Module:
+        options = self.options
+        return add_lora(self.model, [self.chat.soi, self.chat.eoi], options.SFT_actor_lora_r,
+                        options.SFT_actor_lora_a, options.lora_dropout)
+
+    def stream(self, micro: int = 1) -> SampleStream:
+        """Steps of `batch_size` samples in `micro` micro-batches."""
+        return SampleStream(self.source, self.chat, encode_sample, self.options.batch_size // micro, micro,
+                            self.pad_id, CPU)
+
+    def talks(self, step: int) -> list[Talk]:
+        """Conversations of a step in the drawn order."""
+        size = self.options.batch_size
+        return self.source.talks(range(step * size, (step + 1) * size))
+
+
+def make_world(job: Job) -> World:
+    """Raises ValueError for a missing dataset, backbone or teacher."""
+    options = TrainOptions(**job.train)
+    catalog = load_catalog(options.data_path)
+    tokenizer, model = load_backbone(options.backbone, CPU, options.dtype)
+    model.set_attn_implementation(job.attention)
+    torch.manual_seed(options.seed)
+    add_item_tokens(tokenizer, model)
+    untie_head(model)
+    chat = Chat(tokenizer, catalog.titles)
+    source = open_samples(options, catalog, chat, open_teacher(options.teacher))
+    return World(job, options, model, chat, source, math.ceil(job.warm_up / WINDOW_STEPS) * WINDOW_STEPS)
+
+
+class Clock:
+    """Notes when steps end: seconds on the wall and of the process, all its threads together."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[float, float]] = []
+
+    def __call__(self, *_: object) -> Verdict:
+        self.ends.append((time.perf_counter(), time.process_time()))
+        return Verdict()
+
+    def seconds(self, steps: int) -> tuple[float, float]:
+        """Of the last so many steps: (wall, CPU)."""
+        (wall, cpu), (wall_before, cpu_before) = self.ends[-1], self.ends[-1 - steps]
+        return wall - wall_before, cpu - cpu_before
+
+
+def train_by_loop(world: World, loss: Loss, batches: Callable[[int], Sequence[Batch | DenseBatch]],
+                  workers: int = 1) -> tuple[float, float]:
+    """Wall and CPU seconds of the measured steps of the project's own loop; batches: step -> micro-batches, of which
+    `workers` are computed side by side."""
+    job, options, clock = world.job, world.options, Clock()
+    steps = world.steps()
+    loop = LoopConfig(len(steps), options.lr, options.weight_decay, options.warmup_ratio, options.lr_power,
+                      options.clip, save_seconds=math.inf, epochs=len(steps))
+    with tempfile.TemporaryDirectory(prefix="bench-train-") as run:
+        train(world.adapted(), loss, lambda step: batches(steps[step]), loop, Path(run), workers, end_of_epoch=clock)
+    return clock.seconds(job.steps)
+
+
+def ours(world: World) -> tuple[float, float]:
+    """Samples are made while the clock runs, as in training; without dropout, micro-batches go side by side."""
+    micro = 2 if world.options.lora_dropout == 0 and world.options.batch_size % 2 == 0 else 1
+    with closing(world.stream(micro)) as stream:
+        return train_by_loop(world, cgen_loss, stream, micro)
+
+
+def dense_mask(world: World) -> tuple[float, float]:
+    """Conversations are there before the clock runs; their masks are made under it."""
+    talks = {step: world.talks(step) for step in world.steps()}
+    scope, vocabulary = world.scope(), world.vocabulary
+    return train_by_loop(world, dense_mask_loss, lambda step: [
+        dense_batch(talks[step], world.chat, scope, world.pad_id, vocabulary)])
+
+
+def rows_of(world: World) -> list[dict[str, list[int]]]:
+    """TRL's samples: those of our batches, in our order, which is sorted by length within windows of steps."""
+    numbers = range((world.first + world.job.steps) * world.options.batch_size)
+    rendered = [talk.rendered for talk in world.source.talks(numbers)]
+    labelled = {tuple(one.ids): one.labelled for one in rendered}
+    rows = []
+    with closing(world.stream()) as stream:
+        for step in world.steps():
+            (batch,) = stream(step)
+            for padded, real in zip(batch.ids, batch.mask.bool(), strict=True):
+                ids = padded[real].tolist()
+                labels = [token if on else UNLABELLED for token, on in zip(ids, labelled[tuple(ids)], strict=True)]
+                rows.append({"input_ids": ids, "labels": labels})
+    return rows
+
+
+def trl(world: World) -> tuple[float, float]:
+    from benchmarks.trl_feed import train_with_trl  # the tests of the other rivals do without TRL
+
+    clock = Clock()
+    control_ids = [world.chat.soi, world.chat.eoi]
+    with tempfile.TemporaryDirectory(prefix="bench-train-") as run:
+        train_with_trl(world.model, world.chat.tokenizer, rows_of(world), world.options, control_ids,
+                       len(world.steps()), Path(run), clock)
+    return clock.seconds(world.job.steps)
+
+
+def gradient(model: nn.Module, loss: torch.Tensor) -> torch.Tensor:
+    """All gradients of the trained weights as one vector."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, trained)])
+
+
+def gap(world: World) -> dict[str, float]:
+    """Largest |difference| of the losses, and of the gradients relative to their length, on the same batches.
+
+    The adapter is random, as it would be after some steps.
+    """
+    model, scope, vocabulary = world.adapted().train(), world.scope(), world.vocabulary
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.02)
+    loss_gap = grad_gap = 0.0
+    with closing(world.stream()) as stream:
+        for step in range(GAP_BATCHES):
+            talks = world.talks(step)
+            samples = [encode_sample(world.chat, stream.choices, talk, world.source.config) for talk in talks]
+            sparse, _ = cgen_loss(model, collate(samples, world.pad_id))
+            own = gradient(model, sparse)
+            dense, _ = dense_mask_loss(model, dense_batch(talks, world.chat, scope, world.pad_id, vocabulary))
+            theirs = gradient(model, dense)
+            loss_gap = max(loss_gap, abs(sparse.item() - dense.item()))
+            grad_gap = max(grad_gap, ((own - theirs).norm() / theirs.norm()).item())
+    return {"loss_gap": loss_gap, "grad_gap": grad_gap}
+
+
+RIVALS = {"ours": ours, "trl": trl, "dense_mask": dense_mask}
+
+
+def figures(world: World) -> Figures:
+    """Trains and times."""
+    seconds, cpu_seconds = RIVALS[world.job.kind](world)
+    numbers = range(world.first * world.options.batch_size, (world.first + world.job.steps) * world.options.batch_size)
+    tokens = sum(len(talk.rendered.ids) for talk in world.source.talks(numbers))
+    # In kB on Linux. The parent stays small: what it has used at most would count as this process's own.
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Figures(seconds, cpu_seconds, len(numbers), tokens, peak_mb)
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore")  # of libraries; the parent shows standard error to the user
+    world = make_world(Job(**json.loads(sys.stdin.read())))
+    print(json.dumps(gap(world) if world.job.kind == "gap" else asdict(figures(world))))
+
+
+if __name__ == "__main__":
+    run_cli(main)
