@@ -180,7 +180,7 @@ def test_a_test_that_is_killed_twice_goes_on_and_ends_with_the_same_file(trained
             [sys.executable, *TEST[1:], "SFTTestSeqRec", "--batch_size", "2", "--output", "part.json"],
             cwd=trained, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL,
         )
-        while process.poll() is None and not (partial.exists() and partial.read_text().count("\n") >= lines):
+        while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") >= lines):
             os.sched_yield()
         process.kill()
         process.wait()
