@@ -11,7 +11,7 @@ import pytest
 
 from train_utils.html_report import example
 from train_utils.metrics import aggregate, score_list
-from train_utils.report import write_report
+from train_utils.report import main, write_report
 from train_utils.study import Timing, choose_base, open_study, quarters, report_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -242,3 +242,15 @@ def test_a_default_result_file_is_named_after_its_folder(files, tmp_path):
     path.parent.mkdir()
     files[1].rename(path)
     assert list(open_study([files[0], path]).results) == ["RecLM-cgen", "bert4rec"]
+
+
+def test_runs_of_several_seeds_are_told_by_mean_and_deviation(tmp_path, dataset, capsys, monkeypatch):
+    paths = []
+    for seed, hit in enumerate((1, 2, None)):
+        (tmp_path / str(seed)).mkdir()
+        paths.append(tmp_path / str(seed) / "same_name.json")
+        paths[-1].write_text(json.dumps(result(dataset, lambda u, hit=hit: hit, seed=seed)))
+    monkeypatch.setattr("sys.argv", ["report", *map(str, paths), "--seeds"])
+    main()
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert lines["HR@10"] == [".667", ".577", "3"] and lines["HR@1"] == [".333", ".577", "3"]

@@ -1,6 +1,7 @@
 """Result files of task_test.py -> tables, pictures and a page that compare them.
 
     python -m train_utils.report RESULT.json [RESULT.json ...] [--output snap/report] [--base NAME] [--data_path DIR]
+    python -m train_utils.report RESULT.json RESULT.json [...] --seeds
 
 A row is named after its file. RESULT.timing.json beside a result tells its time.
 """
@@ -12,8 +13,9 @@ from train_utils.charts import plot_rows, save_png
 from train_utils.files import write_text
 from train_utils.html_report import conditions_of, draw_pictures, note_of, render_page, title_of
 from train_utils.param import run_cli
-from train_utils.study import Study, open_study, report_rows
-from train_utils.tables import comparison_table, headings, markdown_table, text_table
+from train_utils.statistics import over_seeds
+from train_utils.study import COMPARED, Study, open_study, read_results, report_rows
+from train_utils.tables import comparison_table, headings, markdown_table, spread_table, text_table
 
 __all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "write_report"]
 
@@ -38,7 +40,13 @@ def main() -> None:
     parser.add_argument("--base", default="", help="row that the others are tested against (default: the baseline of "
                         "the best NDCG@10)")
     parser.add_argument("--data_path", default="", help="dataset folder (default: that of the results)")
+    parser.add_argument("--seeds", action="store_true", help="the results are runs of one system that differ in their "
+                        "seed: print mean and deviation over them, and write nothing")
     options = parser.parse_args()
+    if options.seeds:
+        runs = [result for path in options.results for result in read_results([path]).values()]
+        print(spread_table(over_seeds(runs, COMPARED)))
+        return
     study = open_study(options.results, options.base, options.data_path)
     page = write_report(study, options.output)
     rows = report_rows(study)

@@ -8,7 +8,7 @@ dash; an interval or a mark that it lacks is left out.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from train_utils.statistics import Comparison
+from train_utils.statistics import Comparison, Spread
 
 Row = Mapping[str, Any]
 
@@ -98,6 +98,13 @@ def p_value(p: float) -> str:
 def mark(comparison: Comparison) -> str:
     """Two daggers for an adjusted p below .01, one below .05."""
     return "‡" if comparison.p_holm < 0.01 else "†" if comparison.p_holm < 0.05 else ""
+
+
+def spread_table(spreads: Mapping[str, Spread]) -> str:
+    """Mean and standard deviation of each metric over runs, for a terminal."""
+    lines = [("", "mean", "deviation", "runs")]
+    return aligned([*lines, *((ALL_HEADINGS.get(metric, metric), number(one.mean), number(one.std), str(one.n))
+                              for metric, one in spreads.items())])
 
 
 def comparison_table(comparisons: Mapping[str, Sequence[Comparison]]) -> str:
