@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from train_utils.catalog import load_catalog
+from train_utils.catalog import dataset_files, load_catalog
 from train_utils.files import manifest, write_json
 from train_utils.memorisation import probe_next_items, probe_titles
 from train_utils.model import load_trained, pick_device
 from train_utils.param import ModelOptions, option, parse, run_cli
 from train_utils.split_checks import TEACHER_FILES, count_split, count_teacher, read_teacher_data
 
-_DATASET_FILES = ("metas.jsonl", "sequential.jsonl", "category.jsonl", "test_users.json")
 _TITLES = {
     "users": "users", "repeats": "events of an item that the user had before",
     "target_in_history": "targets in the history", "held_out_in_training": "held-out events in training sequences",
@@ -44,7 +43,7 @@ def report_of(options: LeakageOptions) -> dict:
         raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
     catalog = load_catalog(options.data_path)
     report: dict[str, dict] = {"split": count_split(catalog, options.max_history)}
-    inputs = [Path(options.data_path) / name for name in _DATASET_FILES]
+    inputs = dataset_files(options.data_path)
     if options.teacher_data:
         report["teacher"] = count_teacher(catalog, read_teacher_data(options.teacher_data))
         inputs += [Path(options.teacher_data) / f"{name}.pkl" for name in TEACHER_FILES]
