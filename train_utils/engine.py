@@ -83,13 +83,13 @@ class Plan:
 class _Row:
     """Decoding state of one request: what is written, and what of it the model has not read yet."""
 
-    def __init__(self, request: Request, engine: "Engine"):
+    def __init__(self, request: Request, engine: "Engine", drafts: Drafts):
         self.retrieves = engine.retriever is not None and request.constrained
         # Whole titles are retrieved: the nearest at each item, or the n nearest at the first of a list.
         self.request = request = replace(request, best_titles=request.best_titles or 1) if self.retrieves else request
         self.chat = engine.chat
         self.counters = engine.counters
-        self.drafts = engine.drafts
+        self.drafts = drafts
         self.state = Writing(request, engine.chat)
         self.out = Completion()
         self.pending: list[int] = list(request.prompt)
@@ -178,10 +178,15 @@ class _Row:
 
 
 class Running:
-    """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone."""
+    """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone.
+
+    What its drafts have learned is its own. They decide what is read in one pass, and in bf16 passes of other shapes
+    round otherwise: an answer may depend on the requests beside it, but not on batches before it or in other threads.
+    """
 
     def __init__(self, engine: "Engine"):
         self.engine = engine
+        self.drafts = Drafts()
         self.rows: list[_Row] = []
         self.cache = RaggedCache(0)
 
@@ -189,7 +194,7 @@ class Running:
     def join(self, requests: Sequence[Request]) -> list[_Row]:
         """Reads the prompts of new requests, and their first choices. Raises ConstraintError before it reads anything
         when a prompt's last turn is off the tree."""
-        new = [_Row(request, self.engine) for request in requests]
+        new = [_Row(request, self.engine, self.drafts) for request in requests]
         rows = [row for row in new if not row.finished]
         if not rows:
             return new
@@ -282,7 +287,6 @@ class Engine:
         self.model = model
         self.chat = chat
         self.counters = Counters()
-        self.drafts = Drafts()
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Answers a batch. Raises ConstraintError before decoding for rules that admit nothing."""
