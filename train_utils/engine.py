@@ -180,13 +180,13 @@ class _Row:
 class Running:
     """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone.
 
-    What its drafts have learned is its own. They decide what is read in one pass, and in bf16 passes of other shapes
-    round otherwise: an answer may depend on the requests beside it, but not on batches before it or in other threads.
+    Args:
+        drafts: what has been learned of drafts; None shares the engine's.
     """
 
-    def __init__(self, engine: "Engine"):
+    def __init__(self, engine: "Engine", drafts: Drafts | None = None):
         self.engine = engine
-        self.drafts = Drafts()
+        self.drafts = engine.drafts if drafts is None else drafts
         self.rows: list[_Row] = []
         self.cache = RaggedCache(0)
 
@@ -287,10 +287,15 @@ class Engine:
         self.model = model
         self.chat = chat
         self.counters = Counters()
+        self.drafts = Drafts()
 
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Answers a batch. Raises ConstraintError before decoding for rules that admit nothing."""
-        running = Running(self)
+    def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
+        """Answers a batch. Raises ConstraintError before decoding for rules that admit nothing.
+
+        reproducible: learn of drafts in this batch alone. They decide what is read in one pass, and in bf16 passes of
+            other shapes round otherwise: slower, but the answers do not depend on batches before or in other threads.
+        """
+        running = Running(self, Drafts() if reproducible else None)
         rows = running.join(requests)
         while running.rows:
             running.step()

@@ -133,7 +133,7 @@ class ModelUnderTest:
 
         def work(part: Sequence[Request]) -> list[Completion]:
             with mixed_precision(self.engine.model):
-                return self.engine.generate(part)
+                return self.engine.generate(part, reproducible=True)
 
         return list(chain.from_iterable(side_by_side(work, requests, self.engine.model.device)))
 
@@ -157,7 +157,7 @@ class ModelUnderTest:
             elif self.options.engine == "hf":
                 completions = generate_plainly(self.engine.model, self.chat, requests)
             else:
-                completions = self.engine.generate(requests)
+                completions = self.engine.generate(requests, reproducible=True)
             yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]
 
     def _reduce(self) -> str:
