@@ -257,3 +257,13 @@ def test_what_a_user_shows_is_not_what_the_answer_has_listed(name):
     assert len(beam_search(model, chat, [ask], num_beams=2, num_return=2)[0]) == 2
     (ranked,) = open_items(model, chat, [prompt], answer_at=[len(prompt)]).most_probable([ask.rules], 10)
     assert sorted(one.item for one in ranked) == list(range(10))
+
+
+@families
+def test_a_conversation_reads_the_same_whatever_was_rendered_before(name):
+    """What a template writes is kept by the roles; contents and the end of a prompt do not mix with it."""
+    used = chat_of(name, "bytes")
+    for conversation in conversations():
+        for prompt in (False, True):
+            asked = conversation[:-1] if prompt else conversation
+            assert used.render(asked, prompt=prompt) == chat_of(name, "bytes").render(asked, prompt=prompt)

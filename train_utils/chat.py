@@ -128,6 +128,7 @@ class Chat:
         self.tokenizer, self.titles = tokenizer, titles
         self.soi, self.eoi = map(self._control_id, control_tokens(tokenizer))
         self._markers: list[str] = []
+        self._markups: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # it depends on the roles alone
         # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
         # a bare title is often a single letter. SentencePiece writes that space itself.
         self._space = "" if self.decode([*self.encode("a"), *self.encode("a")]) == "a a" else " "
@@ -271,12 +272,14 @@ class Chat:
         Up to an answer's content it is what the template writes for a conversation that ends with this answer:
         templates that think (Qwen 3) write older answers without the empty thought that newer ones open with.
         """
-        roles = [*roles, "assistant"] if prompt else list(roles)
-        markup: list[str] = []
-        for i, role in enumerate(roles):
-            if role == "assistant":
-                markup += self._pieces(roles[:i + 1])[len(markup):i + 1]
-        return markup if prompt else markup + self._pieces(roles)[len(markup):]
+        key = (*roles, "assistant") if prompt else tuple(roles)
+        if (key, prompt) not in self._markups:
+            markup: list[str] = []
+            for i, role in enumerate(key):
+                if role == "assistant":
+                    markup += self._pieces(key[:i + 1])[len(markup):i + 1]
+            self._markups[key, prompt] = markup if prompt else markup + self._pieces(key)[len(markup):]
+        return self._markups[key, prompt]
 
     def _pieces(self, roles: Sequence[str]) -> list[str]:
         """The template's text around the contents of messages with these roles, `_WIDE` where it does not trim."""
