@@ -37,14 +37,17 @@ class Wish:
     wanted: bool = True
     candidates: tuple[int, ...] = ()
 
-    def admitted(self, catalog: Catalog) -> frozenset[int] | None:
-        """Items that keep to it; None for all."""
+    def admits(self, item: int, catalog: Catalog) -> bool:
+        """Whether an item keeps to it."""
         if self.candidates:
-            return frozenset(self.candidates)
-        if not self.category:
+            return item in self.candidates
+        return not self.category or (item in catalog.categories[self.category]) == self.wanted
+
+    def admitted(self, catalog: Catalog) -> frozenset[int] | None:
+        """All items that keep to it, to make a rule of; None for the whole catalogue."""
+        if not self.candidates and not self.category:
             return None
-        members = catalog.categories[self.category]
-        return members if self.wanted else frozenset(range(len(catalog.items))) - members
+        return frozenset(item for item in range(len(catalog.items)) if self.admits(item, catalog))
 
     def told(self, catalog: Catalog) -> dict[str, object]:
         """The wish in the catalogue's ids, for a result file."""

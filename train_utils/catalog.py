@@ -54,6 +54,15 @@ class Catalog:
                 found.setdefault(category, set()).add(i)
         return MappingProxyType({category: frozenset(members) for category, members in found.items()})
 
+    @cached_property
+    def popularity(self) -> tuple[int, ...]:
+        """Training events of each item."""
+        counts = [0] * len(self.items)
+        for sequence in self.training_sequences():
+            for item in sequence:
+                counts[item] += 1
+        return tuple(counts)
+
     @property
     def titles(self) -> list[str]:
         return [item.title for item in self.items]

@@ -1,7 +1,6 @@
 """Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,15 +32,14 @@ class Scorer:
 
     def __init__(self, catalog: Catalog):
         self.catalog = catalog
-        events = Counter(item for sequence in catalog.training_sequences() for item in sequence)
-        self.information = self_information({item.id: events[i] for i, item in enumerate(catalog.items)})
+        ids = (item.id for item in catalog.items)
+        self.information = self_information(dict(zip(ids, catalog.popularity, strict=True)))
         self.categories = {item.id: frozenset(item.categories) for item in catalog.items}
 
     def record(self, row: EvalUser, answer: Answer) -> dict:
         """The record of one user."""
         ids, target = self.catalog.ids, self.catalog.items[row.target].id
-        admitted = row.wish.admitted(self.catalog)
-        kept_to = None if admitted is None else set(ids(sorted(admitted)))
+        kept_to = {i for i in answer.items if i is not None and row.wish.admits(self.catalog.index[i], self.catalog)}
         metrics = score_list(
             answer.items, target, history=set(ids(row.shown)), k_asked=row.wish.k,
             category=kept_to if row.wish.category else None, candidates=kept_to if row.wish.candidates else None,
@@ -187,5 +185,5 @@ def summary_row(name: str, result: dict) -> dict:
     metrics = result["metrics"]
     shown = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ood@10", "repeat@10", "in_history@10",
              "correct_count", "short")
-    row = {"model": name, **{key: round(metrics[key]["mean"], 4) for key in shown}}
-    return row | {f"{key}_ci": [round(edge, 4) for edge in metrics[key]["ci"]] for key in ("hr@10", "ndcg@10")}
+    row = {"model": name, **{key: metrics[key]["mean"] for key in shown}}
+    return row | {f"{key}_ci": metrics[key]["ci"] for key in ("hr@10", "ndcg@10")}

@@ -45,7 +45,7 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
     ids = torch.tensor([[chat.end_of_turn] * n + list(r.prompt) for n, r in zip(padding, requests, strict=True)],
                        device=device)
     mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
-    starts = [r.answer_at and n + r.answer_at for n, r in zip(padding, requests, strict=True)]
+    starts = [None if r.answer_at is None else n + r.answer_at for n, r in zip(padding, requests, strict=True)]
     own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
     output = model.generate(

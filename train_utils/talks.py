@@ -53,9 +53,11 @@ def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleC
         return _selection(plan, others, ranked, catalog, config)
     if plan.category:
         members = catalog.categories[plan.category]
-        admitted = members if plan.wanted else frozenset(range(len(catalog.items))) - members
-        others = [item for item in others if item in admitted]
-        return Answer((plan.target, *others[: plan.k - 1]), (), ranked.within(admitted))
+
+        def admits(item: int) -> bool:
+            return (item in members) == plan.wanted
+
+        return Answer((plan.target, *list(filter(admits, others))[: plan.k - 1]), (), ranked.within(admits))
     if len(others) < plan.k - 1:
         raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed")
     return Answer((plan.target, *others[: plan.k - 1]), (), ranked)
@@ -73,7 +75,7 @@ def _selection(plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: 
     rng.shuffle(candidates)
     # A drawn item may rank before those taken from the ranking: the answer follows the ranking, not the draw.
     best = [item for item in others if item in candidates]
-    return Answer((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(frozenset(candidates)))
+    return Answer((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(candidates.__contains__))
 
 
 def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog, chat: Chat,

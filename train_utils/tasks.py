@@ -4,7 +4,7 @@ A sample is a pure function of (seed, epoch, index), and of the recommender's an
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from train_utils.catalog import Catalog
@@ -140,8 +140,8 @@ class TeacherList:
     items: tuple[int, ...]
     scores: tuple[float, ...]
 
-    def within(self, admitted: frozenset[int]) -> "TeacherList":
-        kept = [(item, score) for item, score in zip(self.items, self.scores, strict=True) if item in admitted]
+    def within(self, admits: Callable[[int], bool]) -> "TeacherList":
+        kept = [(item, score) for item, score in zip(self.items, self.scores, strict=True) if admits(item)]
         return TeacherList(tuple(item for item, _ in kept), tuple(score for _, score in kept))
 
 

@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
 from itertools import chain
 from typing import TypeVar
 
@@ -15,7 +14,6 @@ from torch import nn
 
 from train_utils.admission import Prior, Rules
 from train_utils.asking import Answer, EvalUser, messages_of
-from train_utils.baselines import Popularity
 from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message, separator, split_completion
 from train_utils.engine import Engine
@@ -164,12 +162,6 @@ class ModelUnderTest:
         by_decoding = "max" if self.options.decoding == "greedy" else "sum"
         return by_decoding if self.options.prior_reduce == "auto" else self.options.prior_reduce
 
-    @cached_property
-    def _popularity(self) -> np.ndarray:
-        """float64 [items]: training events of each."""
-        sequences = [list(sequence) for sequence in self.catalog.training_sequences()]
-        return Popularity().fit(sequences, len(self.catalog.items)).counts.astype(np.float64)
-
     def _prior_scores(self, users: Sequence[EvalUser]) -> list[np.ndarray]:
         """Scores of all items for each user (float64 [items]); nothing without a prior."""
         n_items = len(self.catalog.items)
@@ -184,7 +176,7 @@ class ModelUnderTest:
                     row[self.catalog.indices(ids)] = found
                 return list(scores)
             case "popularity":
-                return [self._popularity] * len(users)
+                return [np.array(self.catalog.popularity, dtype=np.float64)] * len(users)
             case _:
                 return []
 
