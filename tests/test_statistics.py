@@ -177,3 +177,14 @@ def test_the_curve_agrees_with_the_hit_rates_of_the_file():
     assert curve == sorted(curve) and len(curve) == 10
     with pytest.raises(ValueError, match="k_max is 0"):
         list_curve(whole, 0)
+
+
+def test_results_of_other_requests_are_refused():
+    """A choice of ten candidates is easier than the whole catalogue."""
+    one, other = random_result(0), random_result(1)
+    for row, choice in zip(one["users"], other["users"], strict=True):
+        row["asked"], choice["asked"] = {"k": 10}, {"k": 10, "candidates": ["a", "t"]}
+    with pytest.raises(ValueError, match="other requests cannot be compared: user 'u0'"):
+        compare(one, other, METRICS)
+    with pytest.raises(ValueError, match="other enforce_request"):
+        compare(random_result(0), random_result(1, enforce_request=True), METRICS)

@@ -4,7 +4,6 @@ Pure functions on what `task_test.py` writes: {"manifest", "n_users", "metrics",
 "metrics": {name: value}, ...}]}.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -155,10 +154,9 @@ def history_lengths(catalog: Catalog, split: str = "test") -> dict[str, int]:
 
 def target_popularity(catalog: Catalog, result: Mapping) -> dict[str, int]:
     """Training events of every user's target; 0 is a cold item. Raises ValueError for a target without an item."""
-    events = Counter(item for sequence in catalog.training_sequences() for item in sequence)
     rows = result["users"]
     targets = catalog.indices(row["target"] for row in rows)
-    return {row["user"]: events[target] for row, target in zip(rows, targets, strict=True)}
+    return {row["user"]: catalog.popularity[target] for row, target in zip(rows, targets, strict=True)}
 
 
 def list_curve(result: Mapping, k_max: int = 10) -> list[float]:
@@ -192,6 +190,10 @@ def _check_comparable(a: Mapping, b: Mapping) -> None:
     if other := [user for user in targets_a if targets_a[user] != targets_b[user]]:
         raise ValueError(f"two results of other targets cannot be compared: user {other[0]!r} has "
                          f"{targets_a[other[0]]!r} and {targets_b[other[0]]!r}; test both on the same split")
+    wishes_a, wishes_b = ({row["user"]: row.get("asked") for row in result["users"]} for result in (a, b))
+    if other := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
+        raise ValueError(f"two results of other requests cannot be compared: user {other[0]!r} was asked for "
+                         f"{wishes_a[other[0]]} and {wishes_b[other[0]]}; test both by one --SFT_test_task and --topk")
     _check_conditions(a, b)
 
 
@@ -210,7 +212,8 @@ def _conditions(result: Mapping) -> dict[str, object]:
     names = ("metas.jsonl", "sequential.jsonl")
     found = {PurePath(path).name: digest[:12] for path, digest in inputs.items() if PurePath(path).name in names}
     conditions = {"dataset": found or config.get("data_path"), "split": config.get("split"),
-                  "hide_seen": config.get("hide_seen")}
+                  "hide_seen": config.get("hide_seen"),
+                  "enforce_request": config.get("enforce_request", False)}
     if config.get("hide_seen") == "visible":  # how much is shown is how much is hidden
         conditions["max_history"] = config.get("max_history")
     return conditions

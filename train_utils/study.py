@@ -152,7 +152,8 @@ def read_timings(paths: Sequence[str | Path]) -> dict[str, Timing]:
 
 
 def _is_baseline(result: dict) -> bool:
-    return bool(result["manifest"]["config"].get("ranker"))
+    config = result["manifest"]["config"]
+    return bool(config.get("ranker") or config.get("run_file"))
 
 
 def choose_base(results: Mapping[str, dict], asked: str = "") -> str:
