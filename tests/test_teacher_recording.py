@@ -65,6 +65,11 @@ def test_a_run_that_goes_on_sees_the_lists_that_it_saw_before(world, tmp_path):
     assert train_with(world, tmp_path / "again", f"file:{kept}") == plain
 
 
+def test_a_recording_of_a_recording_is_refused(world, tmp_path):
+    with pytest.raises(ValueError, match="--teacher_record .* leave it out"):
+        train_with(world, tmp_path / "run", "file:answers", tmp_path / "copy")
+
+
 class Counting:
     """The teacher of a checkpoint, out of order from question number `broken_at` on."""
 

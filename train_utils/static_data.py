@@ -99,11 +99,9 @@ class StaticSamples:
     def __init__(self, path: str | Path, catalog: Catalog, chat: Chat, config: SampleConfig):
         self.path, self.catalog, self.chat, self.config = Path(path), catalog, chat, config
         self.by_title = {item.title: i for i, item in enumerate(catalog.items)}
-        self.epochs = self._read()
+        self.epochs = [[self._parsed(epoch, place, record) for place, record in enumerate(records)]
+                       for epoch, records in enumerate(self._read())]
         self._ends = list(accumulate(map(len, self.epochs)))
-        for epoch, records in enumerate(self.epochs):
-            for place in range(len(records)):
-                self._parsed(epoch, place)
 
     def samples(self, epochs: int) -> int:
         return sum(len(self.epochs[epoch % len(self.epochs)]) for epoch in range(epochs))
@@ -114,10 +112,11 @@ class StaticSamples:
             cycle, rest = divmod(number, self._ends[-1])
             part = bisect_right(self._ends, rest)
             order = shuffled(self.config.seed, cycle * len(self.epochs) + part, len(self.epochs[part]))
-            talk = self._parsed(part, order[rest - self._ends[part]])
+            place = order[rest - self._ends[part]]  # a negative index: counted from the end of the epoch
+            talk = self.epochs[part][place]
             rendered = self.chat.render(talk.messages, prompt=False)
             if len(rendered.ids) > self.config.max_token_length:
-                raise ValueError(f"sample {order[rest - self._ends[part]]} of epoch {part} in {self.path} has "
+                raise ValueError(f"sample {place} of epoch {part} in {self.path} has "
                                  f"{len(rendered.ids)} tokens, --max_token_length allows "
                                  f"{self.config.max_token_length}; raise it, or shorten the sample")
             found.append(replace(talk, rendered=rendered))
@@ -137,9 +136,9 @@ class StaticSamples:
             raise ValueError(f"{self.path} has to be a list of epochs, each a list of samples")
         return epochs
 
-    def _parsed(self, epoch: int, place: int) -> Talk:
+    def _parsed(self, epoch: int, place: int, record: Mapping) -> Talk:
         try:
-            return self._talk(self.epochs[epoch][place])
+            return self._talk(record)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"sample {place} of epoch {epoch} in {self.path} cannot be used: {error}") from None
 

@@ -146,6 +146,8 @@ def run_export(options: TrainOptions) -> Path:
 def teacher_of(options: TrainOptions, process: int) -> AbstractContextManager[Teacher | None]:
     """The teacher that completes the samples, its answers kept beside the run, so that one which goes on sees the
     lists that it saw before; none where the samples are complete."""
+    if options.teacher_record and (options.train_data_file or options.teacher.startswith("file:")):
+        raise ValueError("--teacher_record records what a teacher is asked, and this run asks none; leave it out")
     if options.train_data_file:
         return nullcontext()
     teacher = open_teacher(options.teacher)
@@ -170,7 +172,7 @@ def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teac
         getattr(model, "retrieval", None)) if options.val_users else None
     with closing(SampleStream(samples, chat, method.encode, options.batch_size, options.gradient_accumulation_steps,
                               pad_id, device, options.epoch, method.apart)) as stream:
-        if options.teacher_record:
+        if options.teacher_record and accelerator.is_main_process:
             stream.ask_ahead()
         loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
                           options.lr_power, options.clip, options.save_seconds, options.epoch, options.seed,
