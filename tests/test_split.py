@@ -163,13 +163,8 @@ def test_the_teacher_trains_on_all_events_of_some_users_and_is_judged_by_the_oth
 
 def test_the_teachers_files_ask_for_nothing_that_only_some_installations_have(tmp_path):
     """With pyarrow beside it pandas keeps text as Arrow arrays, which no reader of ours admits."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/audit.json").write_text("{}")
-    for name, content in (("sequential", {"u": ["a", "b", "c"], "v": ["c", "b", "a"]}),
-                          ("metas", {item: {"title": item} for item in "abc"})):
-        (tmp_path / f"data/{name}.jsonl").write_text(json.dumps(content))
-    transform(tmp_path / "data", tmp_path / "unirec", tmp_path / "x.yaml")
+    write_temporal(tmp_path)
     for name in ("train", "valid", "test", "user_history"):
         told = {str(told) for _, told, _ in pickletools.genops((tmp_path / f"unirec/{name}.pkl").read_bytes())}
-        assert "user_id" in told and not any("StringArray" in text or "StringDtype" in text for text in told)
-    assert len(read_unirec_data(tmp_path / "unirec").items) == 6
+        assert not any("StringArray" in text or "StringDtype" in text for text in told)
+    assert len(read_unirec_data(tmp_path / "unirec").raw_ids) == 5
