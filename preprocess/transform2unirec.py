@@ -77,7 +77,8 @@ def read_test_users(path: Path) -> frozenset[str] | None:
     return frozenset(map(str, users))
 
 
-def _frame(**columns: np.ndarray) -> pd.DataFrame:
+def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
+    """A table as UniRec pickles it, its columns in the order given."""
     frame = pd.DataFrame(columns)
     # pandas would keep the names as Arrow text wherever pyarrow is installed, and the file would then ask for it.
     frame.columns = pd.Index(list(columns), dtype=object)
@@ -86,7 +87,7 @@ def _frame(**columns: np.ndarray) -> pd.DataFrame:
 
 def _pairs_frame(pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
     array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return _frame(user_id=array[:, 0], item_id=array[:, 1])
+    return unirec_table(user_id=array[:, 0], item_id=array[:, 1])
 
 
 def _frames(split: Split) -> dict[str, pd.DataFrame]:
@@ -96,10 +97,10 @@ def _frames(split: Split) -> dict[str, pd.DataFrame]:
     history = np.empty(len(users), dtype=object)
     history[:] = list(split.train.values())
     return {
-        "train": _frame(user_id=np.repeat(users, lengths), item_id=np.concatenate([*split.train.values()])),
+        "train": unirec_table(user_id=np.repeat(users, lengths), item_id=np.concatenate([*split.train.values()])),
         "valid": _pairs_frame(split.valid),
         "test": _pairs_frame(split.test),
-        "user_history": _frame(user_id=users, item_seq=history),
+        "user_history": unirec_table(user_id=users, item_seq=history),
     }
 
 

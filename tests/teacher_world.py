@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from transform2unirec import unirec_table
 
 torch.set_num_threads(1)  # toy tensors: a second thread only waits, and spins where cores are shared
 
@@ -31,13 +32,13 @@ def write_ring(folder: Path) -> Path:
         for _ in range(5 + user % 17):
             rows.append((user, item))
             item = next_on_ring(item)
-    frame = pd.DataFrame(np.array(rows), columns=["user_id", "item_id"])
+    users, items = np.array(rows).T
+    frame = unirec_table(user_id=users, item_id=items)
     back = frame.groupby("user_id").cumcount(ascending=False)
     for name, wanted in (("train", back >= 2), ("valid", back == 1), ("test", back == 0)):
         frame[wanted].reset_index(drop=True).to_pickle(folder / f"{name}.pkl")
-    history = frame[back >= 2].groupby("user_id")["item_id"].agg(np.array).reset_index()
-    history.columns = ["user_id", "item_seq"]
-    history.to_pickle(folder / "user_history.pkl")
+    history = frame[back >= 2].groupby("user_id")["item_id"].agg(np.array)
+    unirec_table(user_id=history.index.to_numpy(), item_seq=history.to_numpy()).to_pickle(folder / "user_history.pkl")
     maps = {
         "user2id": {"[PAD]": 0} | {f"u{user}": user for user in range(1, N_USERS + 1)},
         "item2id": {"[PAD]": 0} | {raw_id(item): item for item in range(1, N_ITEMS + 1)},
