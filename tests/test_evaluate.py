@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from accelerate import PartialState
 from tiny import tiny_chat
-from tiny_samples import EXCHANGE, TITLES, small_catalog
+from tiny_samples import EXCHANGE, TITLES, small_catalog, write_small_catalog
 
 from train_utils.asking import Answer, eval_users, messages_of
 from train_utils.chat import ControlPart, ItemPart
@@ -28,12 +28,7 @@ TASKS = ("SFTTestSeqRec", "SFTTestSeqRanking", "SFTTestCategory", "SFTTestItemCo
 def world(tmp_path_factory):
     """A dataset folder, an untrained chat model, conversations and questions."""
     folder = tmp_path_factory.mktemp("world")
-    (folder / "data").mkdir()
-    files = {"metas": {i.id: {"title": i.title, "title_t": i.title} for i in CATALOG.items},
-             "category": {name: CATALOG.ids(sorted(items)) for name, items in CATALOG.categories.items()},
-             "sequential": {u: CATALOG.ids(s) for u, s in CATALOG.sequences.items()}}
-    for name, content in files.items():
-        (folder / f"data/{name}.jsonl").write_text(json.dumps(content))
+    write_small_catalog(folder / "data")
     model, chat = tiny_chat(TITLES)
     model.save_pretrained(folder / "model")
     chat.tokenizer.save_pretrained(folder / "model")

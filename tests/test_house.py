@@ -20,7 +20,7 @@ LAYERS = (
     {"tasks", "talks", "asking",
      "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop",
      "tuning"},
-    {"under_test", "two_turns", "rankers", "train", "train_ret", "adapter_test", "embedding_report", "merge",
+    {"under_test", "harness", "two_turns", "rankers", "train", "train_ret", "adapter_test", "embedding_report", "merge",
      "evaluate", "chat_session", "validation", "leakage", "tables", "charts", "study", "html_report", "report"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

@@ -1,6 +1,8 @@
 """Samples of a small catalogue and of a teacher that needs no training, for tests of training."""
 
+import json
 import random
+from pathlib import Path
 
 import torch
 
@@ -19,6 +21,17 @@ def small_catalog() -> Catalog:
     rng = random.Random(0)
     items = [Item(str(i), title, CATEGORIES[i % 5]) for i, title in enumerate(TITLES)]
     return make_catalog("small", items, {f"u{u}": [str(i) for i in rng.sample(range(20), 8)] for u in range(9)})
+
+
+def write_small_catalog(folder: Path) -> None:
+    """The small catalogue as a dataset folder."""
+    folder.mkdir()
+    catalog = small_catalog()
+    files = {"metas": {i.id: {"title": i.title, "title_t": i.title} for i in catalog.items},
+             "category": {name: catalog.ids(sorted(items)) for name, items in catalog.categories.items()},
+             "sequential": {user: catalog.ids(items) for user, items in catalog.sequences.items()}}
+    for name, content in files.items():
+        (folder / f"{name}.jsonl").write_text(json.dumps(content))
 
 
 class FixedTeacher:

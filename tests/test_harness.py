@@ -1,0 +1,74 @@
+"""Promises of the model class for lm-evaluation-harness; run where the harness is installed."""
+
+import pytest
+import torch
+from tiny import tiny_chat
+from tiny_samples import TITLES, write_small_catalog
+
+pytest.importorskip("lm_eval", reason="lm_eval is optional: pip install lm_eval==0.4.13")
+
+from lm_eval.api.instance import Instance
+
+from train_utils.admission import Rules
+from train_utils.harness import RecLM
+from train_utils.hf_engine import generate_plainly
+from train_utils.writing import Request
+
+PROMPTS = ["the moon", "a list of titles:", "recommend an item", "1 2 3", "night"]
+
+
+@pytest.fixture(scope="module")
+def eager(tmp_path_factory):
+    """A folder with a small dataset and an untrained model that is eager to open items."""
+    folder = tmp_path_factory.mktemp("harness")
+    write_small_catalog(folder / "data")
+    model, chat = tiny_chat(TITLES, tied=False)
+    with torch.no_grad():
+        model.lm_head.weight[chat.soi] *= 3
+    model.save_pretrained(folder / "model")
+    chat.tokenizer.save_pretrained(folder / "model")
+    return folder
+
+
+def opened(eager, **more) -> RecLM:
+    return RecLM(str(eager / "model"), device="cpu", dtype="float32", batch_size=2, **more)
+
+
+def written(model: RecLM, **how) -> list[str]:
+    asked = {"until": ["never"], "max_gen_toks": 30, "do_sample": False} | how
+    requests = [Instance("generate_until", {}, (prompt, asked), n) for n, prompt in enumerate(PROMPTS)]
+    return model.generate_until(requests)
+
+
+def test_what_is_written_is_what_plain_constrained_decoding_writes(eager):
+    model = opened(eager, data_path=str(eager / "data"))
+    prompts = [model.tok_encode(prompt) for prompt in PROMPTS]
+    rules = Rules(model.chat.tree)
+    plain = generate_plainly(model.model, model.chat, [
+        Request(ids, rules, answer_at=len(ids), max_new_tokens=30) for ids in prompts])
+    assert written(model) == [model.tok_decode(completion.ids) for completion in plain]
+    assert any(completion.items for completion in plain)
+    counted = model.get_model_info()
+    with_items = sum(model.chat.soi in completion.ids for completion in plain)
+    assert (counted["reclm_texts"], counted["reclm_texts_with_items"]) == (len(PROMPTS), with_items)
+
+
+def test_without_a_catalogue_the_model_is_free(eager):
+    free, held = opened(eager), opened(eager, data_path=str(eager / "data"))
+    assert written(free) != written(held) and free.with_items
+
+
+def test_likelihoods_are_those_of_the_model_alone(eager):
+    pairs = [Instance("loglikelihood", {}, (prompt, " the end"), n) for n, prompt in enumerate(PROMPTS)]
+    scored = opened(eager, data_path=str(eager / "data")).loglikelihood(pairs)
+    model, chat = opened(eager).model, opened(eager).chat
+    for prompt, (logprob, _) in zip(PROMPTS, scored, strict=True):
+        before, behind = chat.encode(prompt), chat.encode(" the end")
+        logits = model(torch.tensor([before + behind])).logits[0].log_softmax(-1)
+        told = sum(logits[len(before) + n - 1, token].item() for n, token in enumerate(behind))
+        assert logprob == pytest.approx(told, abs=1e-4)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="nothing"):
+        RecLM(str(tmp_path / "nothing"), device="cpu")

@@ -1,0 +1,74 @@
+"""RecLM in lm-evaluation-harness, so that standard suites score the model as it is served: under its constraint.
+
+`python -m train_utils.harness` is the command `lm_eval` with the model `reclm` beside the harness's own.
+"""
+
+import sys
+
+import torch
+
+try:
+    from lm_eval._cli import HarnessCLI
+    from lm_eval.api.registry import register_model
+    from lm_eval.models.huggingface import HFLM
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    sys.exit("error: lm-evaluation-harness is missing; pip install lm_eval==0.4.13")
+
+from train_utils.admission import Rules
+from train_utils.catalog import load_catalog
+from train_utils.chat import Chat
+from train_utils.model import add_item_tokens, load_trained, pick_device
+from train_utils.param import run_cli
+from train_utils.processor import CatalogLogitsProcessor
+
+
+@register_model("reclm")
+class RecLM(HFLM):
+    """A merged folder, a base model or an adapter's folder, by the loader of the tests.
+
+    Log-likelihoods are the model's own; the constraint acts where text is written. The results tell how many texts were
+    written, and how many of them open an item, which no standard suite asks for.
+
+    Args:
+        pretrained: the model. data_path: folder of the catalogue that constrains; none leaves the model free.
+        device: cpu, cuda:0 or auto. dtype: as for `task_test.py`. more: what the harness passes on, like batch_size.
+
+    Raises:
+        ValueError: nothing loadable under `pretrained`, no such device, a catalogue that is missing or broken.
+    """
+
+    def __init__(self, pretrained: str, data_path: str = "", device: str | None = None, dtype: str = "bfloat16",
+                 **more):
+        titles = load_catalog(data_path).titles if data_path else ()
+        tokenizer, model = load_trained(pretrained, pick_device(device or "auto"), dtype)
+        add_item_tokens(tokenizer, model)  # a base model gets the tokens that it never saw
+        super().__init__(model, tokenizer=tokenizer, backend="causal", **more)
+        self.chat = Chat(tokenizer, titles)
+        self.written, self.with_items = 0, 0
+
+    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **generation_kwargs
+                        ) -> torch.Tensor:
+        rows, width = context.shape
+        if self.chat.tree:
+            generation_kwargs["logits_processor"] = [CatalogLogitsProcessor(
+                Rules(self.chat.tree), self.chat.end_of_turn, generation_kwargs.get("num_beams", 1), [width] * rows)]
+        texts = super()._model_generate(context, max_length, stop, **generation_kwargs)
+        self.written += rows
+        self.with_items += int((texts[:, width:] == self.chat.soi).any(1).sum())
+        return texts
+
+    def get_model_info(self) -> dict:
+        """What the harness writes beside the results."""
+        counted = {"reclm_texts": self.written, "reclm_texts_with_items": self.with_items}
+        return super().get_model_info() | counted
+
+
+def main() -> None:
+    cli = HarnessCLI()
+    cli.execute(cli.parse_args())
+
+
+if __name__ == "__main__":
+    run_cli(main)
