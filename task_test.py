@@ -1,6 +1,7 @@
 """Scores a model or a baseline on the test users of a dataset: argv -> options -> evaluate."""
 
 from train_utils.evaluate import run_test, summary_row
+from train_utils.free_lists import NEAR
 from train_utils.param import EvalOptions, parse, run_cli
 from train_utils.report import text_table
 
@@ -10,6 +11,11 @@ def main() -> None:
     output, result = run_test(options)
     name = options.ranker or options.run_file or options.model_name
     print(text_table([summary_row(name, result)]))
+    if "plain_list" in result["metrics"]:
+        names = ("near_hr@10", "near_ood@10", "plain_list")
+        near, ood, plain = (f"{result['metrics'][metric]['mean']:.3f}" for metric in names)
+        print(f"not constrained; with titles of up to {NEAR} edits counted HR@10 {near}, OOD@10 {ood}; lists in plain "
+              f"text {plain}")
     print(f"{result['n_users']} users, hide_seen {options.hide_seen}: {output}")
 
 

@@ -18,6 +18,8 @@ from train_utils.param import EvalOptions
 from train_utils.resumable import collect, forget
 from train_utils.template import in_words
 from train_utils.two_turns import run_two_turns, said
+from train_utils.under_test import ModelUnderTest
+from train_utils.writing import Completion
 
 CATALOG = small_catalog()
 ROOT = Path(__file__).parents[1]
@@ -147,6 +149,31 @@ def test_the_lists_of_another_system_are_scored_as_they_are(world, tmp_path):
     assert first["items"] == [target, None] and first["metrics"]["hr@1"] == 1 and first["metrics"]["ood@10"] == 0.5
     assert last["items"] == [] and last["metrics"]["short"] == 1 and result["n_users"] == 9
     assert result["run"] == {"users_without_a_list": 7, "lists_not_asked_for": 1}
+
+
+def test_a_free_model_is_scored_to_the_letter_and_near_titles_are_told_beside(world):
+    under_test = ModelUnderTest(CATALOG, options_of(world, use_CBS=False))
+    chat, scorer = under_test.chat, Scorer(CATALOG)
+    row = next(row for row in eval_users(CATALOG, under_test.options) if len(CATALOG.titles[row.target]) > 6)
+    request, target = under_test.request(row), CATALOG.titles[row.target]
+    in_symbols = [chat.soi, *chat.encode(target + "x"), chat.eoi, chat.soi, *chat.encode("no such thing"), chat.eoi]
+    for ids, plain in ((chat.encode(f"Surely:\n1. {target}x\n2. no such thing\n"), 1.0), (in_symbols, 0.0)):
+        record = scorer.record(row, under_test.answer(request, Completion(ids)))
+        assert record["items"] == [None, None]
+        expected = {"hr@10": 0.0, "ood@10": 1.0, "near_hr@10": 1.0, "near_ood@10": 0.5, "plain_list": plain}
+        assert {name: record["metrics"][name] for name in expected} == expected
+        assert record["titles"] == [{"text": f"{target}x", "edits": 1, "near": record["target"]},
+                                    {"text": "no such thing", "edits": None, "near": None}]
+    exact = scorer.record(row, under_test.answer(request, Completion(chat.encode(f"1. {target}"))))
+    assert exact["metrics"]["hr@1"] == exact["metrics"]["near_hr@10"] == 1
+    assert scorer.record(row, under_test.answer(request, Completion(chat.encode("Hello."))))["metrics"]["short"] == 1
+
+
+def test_a_free_model_s_result_has_the_near_rates_and_a_constrained_one_s_has_not(world, tmp_path):
+    free = run_test(options_of(world, use_CBS=False, output=str(tmp_path / "free.json")))[1]
+    held = run_test(options_of(world, output=str(tmp_path / "held.json")))[1]
+    near = {"near_hr@10", "near_ndcg@10", "near_ood@10", "plain_list"}
+    assert free["metrics"].keys() - held["metrics"].keys() == near
 
 
 @pytest.mark.parametrize("more,match", [

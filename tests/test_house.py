@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"param", "catalog", "gsm8k", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
+    {"param", "catalog", "gsm8k", "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
 from train_utils.chat import Message, message
+from train_utils.free_lists import Named
 from train_utils.param import EvalOptions
 from train_utils.tasks import check_categories, draw_category, draw_others
 from train_utils.template import (
@@ -75,12 +76,19 @@ class EvalUser:
 
 @dataclass(frozen=True)
 class Answer:
-    """A list of item ids (None for a title that is not in the catalogue); of a model, the text that it came from, and
-    the digest of the prompt's tokens."""
+    """A list of item ids, None for a title that is not in the catalogue.
+
+    Attributes:
+        completion, prompt: of a model, the text that the list came from, and the digest of the prompt's tokens.
+        named: of a model that nothing constrained, each title as written. plain: they stood in plain text, with no
+            control symbol.
+    """
 
     items: list[str | None]
     completion: str | None = None
     prompt: str = ""
+    named: Sequence[Named] | None = None
+    plain: bool = False
 
 
 def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:

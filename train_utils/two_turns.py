@@ -68,7 +68,7 @@ def _dialogues(rows: Sequence[EvalUser], asked: dict[str, Question], under_test:
     requests = [under_test.request(row) for row in rows]
     lists = under_test.complete(requests)
     prompts = [
-        chat.render([*messages_of(row, DEMONSTRATION, options), said(one.ids, chat, under_test.by_title.get),
+        chat.render([*messages_of(row, DEMONSTRATION, options), said(one.ids, chat, under_test.titles.by_title.get),
                      message("user", asked[row.user].text)], prompt=True).ids
         for row, one in zip(rows, lists, strict=True)
     ]

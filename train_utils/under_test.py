@@ -17,6 +17,7 @@ from train_utils.asking import Answer, EvalUser, messages_of
 from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message, separator, split_completion
 from train_utils.engine import Engine
+from train_utils.free_lists import TitleReader
 from train_utils.hf_engine import generate_plainly
 from train_utils.model import add_item_tokens, load_trained, mixed_precision, pick_device
 from train_utils.param import EvalOptions
@@ -61,7 +62,7 @@ class ModelUnderTest:
         _check_task(options)
         model, self.chat, retriever = loaded or load_under_test(catalog, options)
         self.engine = Engine(model, self.chat, retriever)
-        self.by_title = {title: i for i, title in enumerate(catalog.titles)}
+        self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
         if "MR" in options.SFT_test_task:
@@ -108,13 +109,13 @@ class ModelUnderTest:
 
     def answer(self, request: Request, completion: Completion) -> Answer:
         text = self.chat.tokenizer.decode(completion.ids)
-        if request.rules is not None:
-            found: list[int | None] = list(completion.items)
-        else:
-            items, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
-            found = [self.by_title.get(self.chat.decode(ids).strip()) for ids in items]
         digest = hashlib.sha256(" ".join(map(str, request.prompt)).encode()).hexdigest()[:16]
-        return Answer([None if i is None else self.catalog.items[i].id for i in found], text, digest)
+        if request.rules is not None:
+            return Answer(self.catalog.ids(completion.items), text, digest)
+        spans, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
+        named = [self.titles.read(self.chat.decode(ids)) for ids in spans] or self.titles.read_list(text)
+        items = [None if one.item is None else self.catalog.items[one.item].id for one in named]
+        return Answer(items, text, digest, named, plain=not spans and bool(named))
 
     def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> list[list[Answer]]:
         """The answers to the users, once for each weight of the prior."""
