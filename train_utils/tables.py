@@ -29,6 +29,8 @@ ALL_HEADINGS = {
     "ndcg@10": "NDCG@10",
     "mrr@10": "MRR@10",
     "ood@10": "OOD",
+    "near_hr@10": "HR@10, near titles",
+    "near_ood@10": "OOD, near titles",
     "repeat@10": "Repeat",
     "short": "Short",
     "coverage@10": "Coverage",
