@@ -51,6 +51,10 @@ def test_near_titles_are_told_apart_from_those_to_the_letter():
     assert READER.read("toy story (1995)") == Named("toy story (1995)", None, 1, 0)
     assert READER.read("Toy Story (1996)") == Named("Toy Story (1996)", None, 1, 1)
     assert READER.read("Toy Story 2 (1999)") == Named("Toy Story 2 (1999)", None, 1, 3)
+    assert READER.read("Bag") == Named("Bag", None, 3, 1)
+    assert [READER.read(short) for short in ("", "N", "B.g", "4.")] == [Named(""), Named("N"), Named("B.g", None, 3, 1),
+                                                                      Named("4.")]
+    assert READER.read(" Big\n2.") == Named("Big", 3, 3, 0)
     assert READER.read("Toy Story 22 (1999)") == Named("Toy Story 22 (1999)")
 
 
@@ -71,7 +75,7 @@ def test_the_nearest_title_is_that_of_comparing_with_all(titles, text):
     assert found.item == (titles.index(text) if text in titles else None)
     if found.item is not None:
         assert (found.near, found.edits) == (found.item, 0)
-    elif min(distances) <= NEAR:
+    elif min(distances) <= NEAR and (2 * min(distances) < len(text) or not min(distances)):
         assert (found.near, found.edits) == (distances.index(min(distances)), min(distances))
     else:
         assert (found.near, found.edits) == (None, None)

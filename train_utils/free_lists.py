@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extractOne
 
-NEAR = 3  # edits, as the published evaluation allows
+NEAR = 3  # edits that the published evaluation allows
 _NUMBER = re.compile(r"(?:(?<=\s)|^)[*_]*(\d{1,3})[.)]\s")
 _BULLET = re.compile(r"^\s*[-*\u2022]\s+(\S.*)$", re.MULTILINE)
 _MARKED = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__)|^[\"\u201c](.+?)[\"\u201d]")
@@ -25,7 +25,8 @@ class Named:
 
     Attributes:
         text: what was written. item: the item whose title it is to the letter, None for no item.
-        near: the item with the nearest title within `NEAR` edits, capital letters aside; `item` where there is one.
+        near: the item with the nearest title within `NEAR` edits that change fewer than half of the text's letters,
+            capital letters aside; `item` where there is one.
         edits: how many edits away `near` is; None where nothing is near.
     """
 
@@ -45,11 +46,13 @@ class TitleReader:
         self._folded = [title.casefold() for title in titles]
 
     def read(self, text: str) -> Named:
-        """One title that stands alone."""
-        text = text.strip()
+        """One title that stands alone; what stands behind its line, of one that was never closed, is no part of it."""
+        text = text.strip().partition("\n")[0].rstrip()
         if (item := self.by_title.get(text)) is not None:
             return Named(text, item, item, 0)
-        found = extractOne(text.casefold(), self._folded, scorer=Levenshtein.distance, score_cutoff=NEAR)
+        # Fewer than half of the letters: three edits make any short title of any other.
+        allowed = max(0, min(NEAR, (len(text) - 1) // 2))
+        found = extractOne(text.casefold(), self._folded, scorer=Levenshtein.distance, score_cutoff=allowed)
         return Named(text) if found is None else Named(text, None, found[2], int(found[1]))
 
     def read_list(self, text: str) -> list[Named]:
