@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from train_utils.charts import draw_bars, draw_buckets, draw_curves, inline_svg
+from train_utils.free_lists import NEAR
 from train_utils.study import COMPARED, Study, example_users, report_rows
 from train_utils.tables import headings, interval, mark, number, p_value, signed
 
@@ -84,6 +85,8 @@ def note_of(study: Study) -> str:
         told.append(f"Against {study.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
     told.append("Of the first ten items: OOD, share that the catalogue does not hold; repeat, share listed before; "
                 "coverage, share of the catalogue that some list holds. Short: lists with fewer items than asked for.")
+    if any("near_ood@10" in result["metrics"] for result in study.results.values()):
+        told.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalogue's.")
     if "novelty@10" in study.results[study.base]["metrics"]:
         told.append("Novelty: mean self-information of the items in bits; diversity: mean over pairs of items of one "
                     "minus the Jaccard index of their categories.")
