@@ -75,7 +75,7 @@ def assert_equal(beams, expected):
     assert [beam.score for beam in beams] == pytest.approx([one[2] for one in expected], rel=1e-5, abs=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.data())
 def test_beams_equal_those_of_generate(seed, num_beams, data):
     model, chat, tree = make(seed, ends=data.draw(st.sampled_from([0.0, 3.0, 5.0])))
@@ -117,7 +117,7 @@ def test_requests_with_and_without_a_catalogue_share_a_batch():
         assert not {chat.soi, chat.eoi} & set(beam.completion.ids) and beam.completion.items == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_a_batch_gives_what_each_request_gives_alone(seed):
     model, chat, tree = make(seed)
@@ -128,7 +128,7 @@ def test_a_batch_gives_what_each_request_gives_alone(seed):
         assert_equal(beams, [(b.completion.ids, b.completion.finish, b.score) for b in alone])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_one_beam_is_greedy_decoding(seed):
     model, chat, tree = make(seed)

@@ -72,7 +72,7 @@ def finite(processor, ids):
     return [set(torch.nonzero(torch.isfinite(row)).flatten().tolist()) for row in scores]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(catalogues, st.data())
 def test_published_ours_and_a_set_of_titles_allow_the_same(catalogue, data):
     ids = data.draw(contexts(catalogue)) or [10]
@@ -86,7 +86,7 @@ def test_published_ours_and_a_set_of_titles_allow_the_same(catalogue, data):
         assert len(published) == len(ours) == len(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(catalogues, st.data())
 def test_processors_leave_the_same_scores_at_every_step(catalogue, data):
     rows = data.draw(st.lists(contexts(catalogue), min_size=1, max_size=3))

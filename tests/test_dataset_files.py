@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from dataset_files import build_dataset, targets_in_history, write_dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from raw_formats import (
     EventCollector,
@@ -59,7 +59,6 @@ TRIPLES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(TRIPLES, st.integers(0, 3), st.integers(1, 3), st.integers(0, 4), st.sampled_from(["first", "last"]))
 def test_filters_agree_with_a_plain_loop_and_every_dropped_event_has_a_reason(triples, k, least, cut, keep):
     events = events_of(triples)

@@ -65,7 +65,7 @@ def drawn_rules(tree, chat, rng, distinct=True):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.booleans())
 def test_engine_equals_plain_constrained_decoding(seed, distinct):
     model, chat, tree = make(seed, bias_soi=0.7)
@@ -127,7 +127,7 @@ def sample_slowly(model, chat, request):
     return ids
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.sampled_from([(1.0, 0, 1.0), (0.7, 5, 1.0), (1.5, 0, 0.8), (1.0, 40, 0.5)]))
 def test_sampling_equals_sampling_every_token_by_itself(seed, how):
     model, chat, tree = make(seed, bias_soi=0.7)
@@ -159,7 +159,7 @@ def test_sampled_items_have_the_distribution_of_generate():
         assert abs(ours[item] - theirs[item]) / n <= 4 * (2 * share * (1 - share) / n) ** 0.5 + 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.data())
 def test_rows_may_join_and_leave_in_any_order(seed, data):
     model, chat, tree = make(seed, bias_soi=0.7)

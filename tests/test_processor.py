@@ -39,7 +39,7 @@ def step(rules, ids, rng):
     return int(rng.choice(list(allowed)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(titles, st.integers(0, 9999), st.sampled_from([1, 2, 3]), st.sampled_from([torch.float32, torch.bfloat16]))
 def test_scores_are_those_of_a_walk_through_the_ids(catalogue, seed, num_beams, dtype):
     rng = random.Random(seed)

@@ -98,7 +98,7 @@ def drawn_rules(tree, rng, distinct):
                  prior=rng.choice([None, prior])) if tree.n_items > 4 else Rules(tree, distinct=distinct)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 9999), st.sampled_from([TITLES, TITLES[:1], BEGIN_ALIKE]), st.sampled_from([0, 1, 3]),
        st.booleans(), st.booleans())
 def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titles, best, force, distinct):

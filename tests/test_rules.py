@@ -107,7 +107,7 @@ conditions = st.one_of(plain, st.fixed_dictionaries({}, optional={
 }).filter(bool))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_rules_admit_exactly_the_items_that_pass_one_by_one(data):
     n = data.draw(st.integers(1, 6))
@@ -284,7 +284,7 @@ wheres = st.dictionaries(st.sampled_from(["year", "price", "tags"]),
                          st.dictionaries(st.sampled_from([*OPERATORS, "~"]), json_values, max_size=2) | json_values)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(json_values | st.dictionaries(names, json_values | st.lists(st.sampled_from("abcd")), max_size=3)
        | st.fixed_dictionaries({"where": wheres}))
 def test_whatever_the_body_it_is_compiled_or_refused_in_one_line(body):

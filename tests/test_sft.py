@@ -90,7 +90,7 @@ def test_an_answer_reads_back_as_the_labels():
         assert plan.target in items and tree.n_items == len(TITLES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_choices_are_the_admissible_children_and_the_teachers_best_item_below_each(data):
     chat = tiny_chat(TITLES)[1]

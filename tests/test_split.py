@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import train
 from dataset_files import build_dataset, write_dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from raw_formats import Item, RawDataset
 from select_events import Filters
@@ -63,7 +63,6 @@ def test_a_hand_made_split():
 EVENTS = st.tuples(st.sampled_from("uvwx"), st.sampled_from("abcdefg"), st.integers(0, 9))
 
 
-@settings(deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=40), st.floats(0.05, 0.9))
 def test_no_trained_event_is_later_than_the_split_and_every_target_is(triples, share):
     first: dict[tuple[str, str], int] = {}

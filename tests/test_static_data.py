@@ -27,7 +27,7 @@ def samples_of(source, encode, n):
     return stream.samples(range(n))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from([encode_sample, encode_retrieval_sample]), st.sampled_from([0.0, 0.7]),
        st.sampled_from([0.0, 0.5]), st.integers(0, 99))
 def test_an_exported_file_gives_the_samples_that_it_was_made_of(tmp_path_factory, encode, soft, history, seed):

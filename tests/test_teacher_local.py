@@ -219,7 +219,7 @@ def test_a_checkpoint_that_makes_no_sense_is_one_line(changed, change):
     assert str(path) in str(refused.value) and "\n" not in str(refused.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_read(checkpoint, tmp_path_factory, data):
     whole = bytearray(checkpoint.read_bytes())
@@ -234,7 +234,7 @@ def test_a_damaged_file_is_refused_or_read(checkpoint, tmp_path_factory, data):
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_damaged_pickle_is_refused_or_read(checkpoint, tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "SASRec.pth"

@@ -44,7 +44,7 @@ def score_titles_behind(model, chat, tree, opening, rules, listed=()):
     return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(titles_strategy, st.integers(0, 9999), st.data())
 def test_the_search_equals_scoring_every_title(titles, seed, data):
     model, chat = tiny_chat([title.strip() or "a" for title in titles], seed)
@@ -91,7 +91,7 @@ def write_slowly(model, chat, tree, request):
     return ids[: request.max_new_tokens]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 9999), st.sets(st.integers(0, 6), max_size=5), st.sampled_from([1, 2, 9]))
 def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed, deny, best_titles):
     titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]

@@ -53,7 +53,7 @@ RAW_TITLES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(RAW_TITLES)
 def test_whatever_the_raw_titles_the_results_are_unique_spellable_and_clean(raw):
     settled = {}

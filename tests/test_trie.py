@@ -68,7 +68,7 @@ def expected_prior(prior, children, catalogue):
     return [prior.weight * math.log(max(m / total, PRIOR_FLOOR)) if total > 0 else 0.0 for m in masses]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(titles, controls, st.data())
 def test_walk_offers_exactly_what_a_list_of_titles_offers(catalogue, control, data):
     soi, eoi = control
@@ -114,7 +114,7 @@ def test_walk_offers_exactly_what_a_list_of_titles_offers(catalogue, control, da
         assert cursor.items == tuple(oracle.listed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(titles, st.data())
 def test_forced_run_is_the_run_of_single_choices(catalogue, data):
     deny = data.draw(st.sets(st.integers(0, len(catalogue) - 1), max_size=len(catalogue) - 1))
@@ -132,7 +132,7 @@ def test_forced_run_is_the_run_of_single_choices(catalogue, data):
             cursor.advance(data.draw(st.sampled_from(cursor.allowed().tolist())))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(titles, st.data())
 def test_a_summed_prior_gives_a_title_its_share_of_all_scores(catalogue, data):
     scores = data.draw(st.lists(st.floats(0.01, 1), min_size=len(catalogue), max_size=len(catalogue)))
