@@ -207,7 +207,10 @@ def test_another_state_of_the_dataset_is_refused(files, dataset):
 
 def test_a_title_that_the_catalogue_lacks_is_told(files, tmp_path):
     rewrite(files[0], lambda value: [row["items"].__setitem__(9, None) for row in value["users"]])
-    assert "not in the catalogue" in write_report(open_study(files), tmp_path / "out").read_text()
+    assert "(not in the catalogue)" in write_report(open_study(files), tmp_path / "out").read_text()
+    titles = [*[{"text": "Film"}] * 9, {"text": "<b>Nothing"}]
+    rewrite(files[0], lambda value: [row.update(titles=titles) for row in value["users"]])
+    assert "&lt;b&gt;Nothing (not in the catalogue)" in write_report(open_study(files), tmp_path / "out").read_text()
 
 
 def test_the_time_beside_a_result_is_told(files):

@@ -111,8 +111,10 @@ def example(study: Study, user: str) -> dict[str, object]:
 
 
 def _shown(study: Study, row: Mapping) -> list[dict[str, object]]:
-    return [{"title": None if item is None else _title(study, item), "hit": item == row["target"]}
-            for item in row["items"]]
+    """A title that the catalogue lacks is None, with what was written where the record has it."""
+    written = [one["text"] for one in row.get("titles", ())] or [""] * len(row["items"])
+    return [{"title": None if item is None else _title(study, item), "hit": item == row["target"], "written": text}
+            for item, text in zip(row["items"], written, strict=False)]
 
 
 def _title(study: Study, item: str) -> str:
