@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tiny_chat
+from tiny import closed_by_caps, tiny_chat
 
 from train_utils.admission import PRIOR_FLOOR, ConstraintError, Prior, Rules
 from train_utils.catalog import Item, make_catalog
@@ -42,8 +42,7 @@ def score_every_item(model, retrieval, ids, rules, listed):
     """(log-probability, item), best first, for an item that opens behind `ids`; one pass of the whole prefix."""
     state = model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]
     query = retrieval.projection(state.float())
-    full = {item for items, limit in rules._caps if sum(one in items for one in listed) >= limit for item in items}
-    left = [i for i in range(rules.tree.n_items) if rules.admits(i) and i not in full]
+    left = [i for i in range(rules.tree.n_items) if rules.admits(i) and i not in closed_by_caps(rules, listed)]
     if rules.distinct:
         left = [i for i in left if i not in listed]
     scores = {i: float(query @ retrieval.items[i]) for i in left}
@@ -75,6 +74,7 @@ def write_slowly(model, chat, retrieval, request):
         if token != chat.soi:
             between.append(token)
             continue
+        ranking = [one for one in ranking if one[1] not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
             ranking = score_every_item(model, retrieval, behind, request.rules, listed)[: request.best_titles or 1]
         score, item = ranking.pop(0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tiny_chat
+from tiny import closed_by_caps, tiny_chat
 
 from train_utils.admission import Prior, Rules
 from train_utils.chat import message, separator
@@ -28,7 +28,7 @@ def score_every_title(model, chat, tree, prompt, rules, idx):
 def score_titles_behind(model, chat, tree, opening, rules, listed=()):
     scored = []
     for leaf in range(tree.n_leaves):
-        items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i]]
+        items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i] and i not in closed_by_caps(rules, listed)]
         if not items or items[0] in listed:
             continue
         title = chat.title_ids[items[0]]
@@ -82,6 +82,7 @@ def write_slowly(model, chat, tree, request):
         if token != chat.soi:
             between.append(token)
             continue
+        ranking = [item for item in ranking if item not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
             scored = score_titles_behind(model, chat, tree, [*request.prompt, *ids], request.rules, listed)
             ranking = [item for _, item in scored[: request.best_titles]]
@@ -92,8 +93,9 @@ def write_slowly(model, chat, tree, request):
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 9999), st.sets(st.integers(0, 6), max_size=5), st.sampled_from([1, 2, 9]))
-def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed, deny, best_titles):
+@given(st.integers(0, 9999), st.sets(st.integers(0, 6), max_size=5), st.sampled_from([1, 2, 9]),
+       st.sampled_from([[], [([0, 1, 2], 1)], [([0, 3, 4], 2), ([1, 3], 1)]]))
+def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed, deny, best_titles, caps):
     titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
     model, chat = tiny_chat(titles, seed)
     model = model.double()
@@ -104,11 +106,27 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
     rng = random.Random(seed)
     requests = [
         Request(chat.render([message("user", "list " + "3" * rng.randint(0, 5))], prompt=True).ids,
-                Rules(tree, deny=deny), max_new_tokens=40, best_titles=best_titles, idx=rng.random() < 0.5)
+                Rules(tree, deny=deny, caps=caps), max_new_tokens=40, best_titles=best_titles, idx=rng.random() < 0.5)
         for _ in range(3)
     ]
     found = Engine(model, chat).generate(requests)
     assert [c.ids for c in found] == [write_slowly(model, chat, tree, request) for request in requests]
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, distinct):
+    titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
+    model, chat = tiny_chat(titles, seed)
+    model, group = model.double(), {0, 1, 2, 3}
+    rules = Rules(chat.tree, caps=[(sorted(group), 1)], distinct=distinct)
+    (ranked,) = open_items(model, chat, [[5, 6]]).most_probable([rules], len(titles))
+    kept = [one.item for one in ranked]
+    first = next(item for item in kept if item in group)
+    kept = [item for item in kept if item == first or item not in group]
+    (found,) = Engine(model, chat).generate(
+        [Request([5, 6], rules, answer_at=2, max_items=len(kept), force_items=True, best_titles=len(titles))])
+    assert found.items == kept and found.finish == "items"
 
 
 def test_the_probabilities_of_the_whole_catalogue_sum_to_one():

@@ -4,6 +4,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from train_utils.admission import Rules
 from train_utils.chat import Chat
 from train_utils.model import add_item_tokens
 
@@ -46,3 +47,8 @@ def tiny_chat(titles: list[str], seed: int = 0, tied: bool = True) -> tuple[Llam
     model = tiny_model(len(tokenizer), seed, tied)
     add_item_tokens(tokenizer, model)
     return model, Chat(tokenizer, titles)
+
+
+def closed_by_caps(rules: Rules, listed: list[int]) -> set[int]:
+    """The items of every group of which as many are listed as it allows, counted anew."""
+    return {item for items, limit in rules._caps if sum(one in items for one in listed) >= limit for item in items}

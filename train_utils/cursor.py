@@ -138,6 +138,10 @@ class Cursor:
         leaf, (lo, hi) = int(self.rules.tree.item_leaf[item]), self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
+    def same_title(self, item: int, other: int) -> bool:
+        leaves = self.rules.tree.item_leaf
+        return bool(leaves[item] == leaves[other])
+
     @property
     def branch(self) -> int | None:
         """The branch of the tree that the row stands at; None in free text and inside a forced run."""

@@ -31,7 +31,8 @@ class Request:
         force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
         idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
         best_titles: 0 spells titles token by token. Otherwise titles are found whole, by search: 1 takes the most
-            probable one at each item; n takes the n most probable at the first item of a list, one by one.
+            probable one at each item; n takes the n most probable at the first item of a list, one by one, but for those
+            that the rules have closed meanwhile.
         sampling: how tokens are taken; seed: what a sampled answer depends on, beside the prompt.
         expected: item indices that the list will probably hold, best first (a teacher's): they make it faster, never
             different.
@@ -199,7 +200,10 @@ class Writing:
             ended_item = not self._between and self._items > 0
             return self._separator() if self.request.force_items and ended_item else []
         if self.cursor.at_root and self.ranking and self._keeps_listing():
-            return self._ranked_title()
+            # An item listed since the ranking was made may have closed others: it fills a group of the rules.
+            self.ranking = tuple(one for one in self.ranking if self.cursor.offers(one[0]))
+            if self.ranking:
+                return self._ranked_title()
         return [] if self.searches else self.cursor.forced_run()
 
     def _ranked_title(self) -> list[int]:
@@ -220,7 +224,7 @@ class Writing:
             self._note(token)
             if item is not None:
                 score = None
-                if self.ranking and self.ranking[0][0] == item:
+                if self.ranking and self.cursor.same_title(self.ranking[0][0], item):
                     score, self.ranking = self.ranking[0][1], self.ranking[1:]
                 self._done.append((item, score, self._title))
             if token == self.chat.eoi:
