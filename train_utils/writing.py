@@ -31,8 +31,8 @@ class Request:
         force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
         idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
         best_titles: 0 spells titles token by token. Otherwise titles are found whole, by search: 1 takes the most
-            probable one at each item; n takes the n most probable at the first item of a list, one by one, but for those
-            that the rules have closed meanwhile.
+            probable one at each item; n takes the n most probable at the first item of a list, one by one, without
+            those that the rules have closed meanwhile.
         sampling: how tokens are taken; seed: what a sampled answer depends on, beside the prompt.
         expected: item indices that the list will probably hold, best first (a teacher's): they make it faster, never
             different.
