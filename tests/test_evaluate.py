@@ -88,6 +88,7 @@ def test_wishes_can_be_met_by_the_target(world):
     for task in ("SFTTestCategory", "SFTTestSeqRanking"):
         for row in eval_users(CATALOG, options_of(world, SFT_test_task=task)):
             assert row.target in row.wish.admitted(CATALOG)
+            assert row.wish.admitted(CATALOG) == {i for i in range(20) if row.wish.admits(i, CATALOG)}
             if task == "SFTTestSeqRanking":
                 assert len(set(row.wish.candidates)) == 5
                 assert not set(row.wish.candidates) - {row.target} & set(row.consumed)

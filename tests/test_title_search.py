@@ -129,6 +129,20 @@ def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, 
     assert found.items == kept and found.finish == "items"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_ranked_title_whose_first_item_a_cap_has_closed_is_listed_once_for_the_other_item(seed):
+    titles = ["red", "moon", "red", "the end", "moon", "夜"]
+    model, chat = tiny_chat(titles, seed)
+    model, twin = model.double(), {0: 2, 1: 4}
+    (ranked,) = open_items(model, chat, [[5, 6]]).most_probable([Rules(chat.tree, distinct=False)], 4)
+    order = [one.item for one in ranked]
+    closed = next(item for item in order[1:] if item in twin)
+    rules = Rules(chat.tree, caps=[([order[0], closed], 1)], distinct=False)
+    (found,) = Engine(model, chat).generate(
+        [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)])
+    assert found.items == [twin[item] if item == closed else item for item in order]
+
+
 def test_the_probabilities_of_the_whole_catalogue_sum_to_one():
     model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 3)
     tree = build_tree(chat.title_ids, chat.soi, chat.eoi)

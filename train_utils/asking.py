@@ -46,9 +46,10 @@ class Wish:
 
     def admitted(self, catalog: Catalog) -> frozenset[int] | None:
         """All items that keep to it, to make a rule of; None for the whole catalogue."""
-        if not self.candidates and not self.category:
-            return None
-        return frozenset(item for item in range(len(catalog.items)) if self.admits(item, catalog))
+        if self.candidates or not self.category:
+            return frozenset(self.candidates) or None
+        members = catalog.categories[self.category]
+        return members if self.wanted else frozenset(range(len(catalog.items))) - members
 
     def told(self, catalog: Catalog) -> dict[str, object]:
         """The wish in the catalogue's ids, for a result file."""

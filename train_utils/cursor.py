@@ -139,6 +139,7 @@ class Cursor:
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
     def same_title(self, item: int, other: int) -> bool:
+        """Whether two items share a title; which of them is listed is the first that the rules admit."""
         leaves = self.rules.tree.item_leaf
         return bool(leaves[item] == leaves[other])
 

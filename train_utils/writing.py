@@ -6,6 +6,7 @@ No tensor and no model: copies of the state run ahead of the model to draft what
 import random
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import dropwhile
 
 from train_utils.admission import Rules
 from train_utils.chat import Chat, separator
@@ -201,7 +202,7 @@ class Writing:
             return self._separator() if self.request.force_items and ended_item else []
         if self.cursor.at_root and self.ranking and self._keeps_listing():
             # An item listed since the ranking was made may have closed others: it fills a group of the rules.
-            self.ranking = tuple(one for one in self.ranking if self.cursor.offers(one[0]))
+            self.ranking = tuple(dropwhile(lambda one: not self.cursor.offers(one[0]), self.ranking))
             if self.ranking:
                 return self._ranked_title()
         return [] if self.searches else self.cursor.forced_run()
