@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole pipeline on real data and two CPU cores, in some 35 minutes: raw ratings -> SASRec teacher -> LoRA SFT ->
+# The whole pipeline on real data and two CPU cores, in some 36 minutes: raw ratings -> SASRec teacher -> LoRA SFT ->
 # merge -> test against baselines -> table, picture, chat. What is done is skipped; a killed run goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."

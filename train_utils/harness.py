@@ -8,7 +8,7 @@ import sys
 import torch
 
 try:
-    from lm_eval._cli import HarnessCLI
+    from lm_eval.__main__ import cli_evaluate
     from lm_eval.api.registry import register_model
     from lm_eval.models.huggingface import HFLM
 except ImportError:
@@ -65,10 +65,5 @@ class RecLM(HFLM):
         return super().get_model_info() | counted
 
 
-def main() -> None:
-    cli = HarnessCLI()
-    cli.execute(cli.parse_args())
-
-
 if __name__ == "__main__":
-    run_cli(main)
+    run_cli(cli_evaluate)
