@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from atomic_files import write_json, write_pickle
 from raw_formats import Events, Item, RawDataset
 from select_events import DUPLICATE, Filters, Selection, TimeCut, rank_in_user, select_events
 from titles import TitleRules, clean_text, title_or_reason, unique_titles
 from tqdm import tqdm
 
+from train_utils.dataset_folder import TEST_USERS, UNFINISHED
+from train_utils.files import digest, write_json, write_text
+from train_utils.plain_pickle import write_pickle
+
 VISIBLE_HISTORY = 10
 AUDIT_FILE = "audit.json"
-TEST_USERS_FILE = "test_users.json"
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def audit_of(
     unconsumed = len(raw.items) - sum(unusable.values()) - len(naming.titles)
     return {
         "source": raw.source,
-        "inputs": {path.name: sha256_of(path) for path in raw.files},
+        "inputs": {path.name: digest(path) for path in raw.files},
         "filters": asdict(filters),
         "events": {
             "read": len(events.time) + sum(rejected[0].values()),
@@ -236,24 +237,21 @@ def audit_of(
     }
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def write_dataset(dataset: Dataset, folder: Path) -> None:
-    """Write the folder's files. `audit.json` goes first and comes last: without it a folder is incomplete."""
+    """Write the folder's files. A marker stands there meanwhile: a folder that a killed run left is refused."""
+    write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
     (folder / AUDIT_FILE).unlink(missing_ok=True)
     write_pickle(folder / "meta.pickle", dataset.meta)
-    write_json(folder / "metas.jsonl", dataset.meta)
-    write_json(folder / "category.jsonl", dataset.categories)
-    write_json(folder / "sequential.jsonl", dataset.sequences)
+    write_json(folder / "metas.jsonl", dataset.meta, indent=None)
+    write_json(folder / "category.jsonl", dataset.categories, indent=None)
+    write_json(folder / "sequential.jsonl", dataset.sequences, indent=None)
     if dataset.test_users is None:
-        (folder / TEST_USERS_FILE).unlink(missing_ok=True)
+        (folder / TEST_USERS).unlink(missing_ok=True)
     else:
         until = dataset.audit["split"]["last_training_second"]
-        write_json(folder / TEST_USERS_FILE, {"last_training_second": until, "users": dataset.test_users})
+        write_json(folder / TEST_USERS, {"last_training_second": until, "users": dataset.test_users}, indent=None)
     write_json(folder / AUDIT_FILE, dataset.audit, indent=2)
+    (folder / UNFINISHED).unlink()
 
 
 def summary_of(audit: Mapping[str, Any]) -> str:

@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from atomic_files import atomic_file, read_json_object, write_json, write_pickle
+
+from train_utils.dataset_folder import read_dataset
+from train_utils.files import write_json, write_text
+from train_utils.plain_pickle import write_pickle
 
 PAD = "[PAD]"
-TEST_USERS_FILE = "test_users.json"
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,7 @@ def split_sequences(
     test: list[tuple[int, int]] = []
     for name, sequence in sequences.items():
         user = user2id[name]
-        try:
-            items = np.array([item2id[item] for item in sequence], dtype=np.int64)
-        except KeyError as error:
-            raise ValueError(
-                f"user {name!r} has the item {error}, which metas.jsonl does not; run preprocessing again"
-            ) from error
+        items = np.array([item2id[item] for item in sequence], dtype=np.int64)
         if len(items) < 3 or (test_users is not None and name not in test_users):
             train[user] = items
         else:
@@ -65,16 +62,6 @@ def split_sequences(
             valid.append((user, int(items[-2])))
             test.append((user, int(items[-1])))
     return Split(train, valid, test)
-
-
-def read_test_users(path: Path) -> frozenset[str] | None:
-    """The test users of a temporal split; None where no file tells of one. ValueError for a broken file."""
-    if not path.is_file():
-        return None
-    users = read_json_object(path).get("users")
-    if not isinstance(users, list):
-        raise ValueError(f"{path} has no list under 'users'; run preprocessing again")
-    return frozenset(map(str, users))
 
 
 def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
@@ -124,17 +111,17 @@ def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
 def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path) -> str:
     """Write the UniRec files of a dataset folder and return one line about them.
 
-    The YAML goes first and comes last: without it the rest is incomplete. ValueError for a folder that
-    preprocessing did not finish, OSError when a file cannot be read or written.
+    The YAML goes first and comes last: without it the rest is incomplete. ValueError for a folder that is no dataset
+    or that preprocessing did not finish, OSError when a file cannot be read or written.
     """
-    if not (data_path / "audit.json").is_file():
-        raise ValueError(f"{data_path} has no audit.json, so preprocessing did not finish; run it again")
-    sequences = read_json_object(data_path / "sequential.jsonl")
-    items = list(read_json_object(data_path / "metas.jsonl"))
-    categories = read_json_object(data_path / "category.jsonl")
+    files = read_dataset(data_path)
+    sequences, items, test_users = files.sequences, list(files.metas), files.test_users
+    for sentence in files.left_out:
+        print(f"note: {sentence}", file=sys.stderr)
     user2id, item2id = number_from_one(list(sequences)), number_from_one(items)
-    test_users = read_test_users(data_path / TEST_USERS_FILE)
-    split = split_sequences(sequences, user2id, item2id, test_users)
+    split = split_sequences(sequences, user2id, item2id, None if test_users is None else frozenset(test_users))
+    if not any(map(len, split.train.values())):
+        raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
 
     unirec_config_path.unlink(missing_ok=True)
     for stem, frame in _frames(split).items():
@@ -146,9 +133,8 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
         "id2item": {number: name for name, number in item2id.items()},
     }
     write_pickle(unirec_data_path / "map.pkl", maps)
-    write_json(unirec_data_path / "category.jsonl", categories)
-    with atomic_file(unirec_config_path) as stream:
-        stream.write(yaml.safe_dump(unirec_settings(len(user2id), len(item2id))).encode())
+    write_json(unirec_data_path / "category.jsonl", files.categories, indent=None)
+    write_text(unirec_config_path, yaml.safe_dump(unirec_settings(len(user2id), len(item2id))))
     why = "with fewer than 3 events" if test_users is None else "without a target after the split"
     return (
         f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {len(split.test)} test events; "

@@ -8,7 +8,8 @@ if ! command -v "$BASE_PYTHON" > /dev/null || ! "$BASE_PYTHON" -c 'import sys; s
     echo "error: Python 3.11 is needed, $BASE_PYTHON is not it; install it or set BASE_PYTHON=/path/to/python3.11" >&2
     exit 2
 fi
-wanted=$(cat requirements.txt requirements-unirec.txt | sha256sum | cut -d' ' -f1)
+# The checkout is installed in place, so the environment belongs to this folder.
+wanted=$( (cat requirements.txt requirements-unirec.txt pyproject.toml; pwd) | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/made_from 2> /dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
@@ -18,5 +19,6 @@ rm -rf .venv
 # UniRec pins a torch of 2022, so it comes without its dependencies; requirements.txt has those that it needs.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-unirec.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 # Written last: an interrupted installation is made anew.
 echo "$wanted" > .venv/made_from

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"param", "catalog", "gsm8k", "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
+    {"text_files", "plain_pickle", "dataset_folder",
+     "param", "catalog", "gsm8k", "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
@@ -23,6 +24,7 @@ LAYERS = (
     {"under_test", "harness", "two_turns", "rankers", "train", "train_ret", "adapter_test", "embedding_report", "merge",
      "evaluate", "chat_session", "validation", "leakage", "tables", "charts", "study", "html_report", "report"},
 )
+PLAIN = {"files", "text_files", "plain_pickle", "dataset_folder"}
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {
     "torch",
@@ -170,8 +172,16 @@ def test_the_package_itself_imports_nothing_heavy():
 
 
 @stage_files
-def test_stage_folders_do_not_import_the_library(path):
-    assert not roots(path) & {"train_utils", "preprocess", "main", "task_test", "task_MR_test", "cli_serve"}
+def test_stage_folders_import_what_is_plain_of_the_library_alone(path):
+    assert siblings(path) <= PLAIN
+    assert not roots(path) & {"preprocess", "main", "task_test", "task_MR_test", "cli_serve"}
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_what_stage_folders_share_needs_the_standard_library_alone(name):
+    path = ROOT / "train_utils" / f"{name}.py"
+    assert siblings(path) <= PLAIN
+    assert roots(path) <= {"train_utils", *sys.stdlib_module_names}
 
 
 @library

@@ -1,24 +1,17 @@
 """The item set: reads a dataset folder once, and refuses items that cannot be told apart."""
 
-import io
-import json
-import pickle
-from collections.abc import Collection, Iterable, Mapping
+import logging
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
 
-MAX_FILE_BYTES = 8 << 30
-_PICKLE_GLOBALS = {
-    "numpy": {"dtype", "ndarray"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "numpy.core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.numeric": {"_frombuffer"},
-    "numpy.core.numeric": {"_frombuffer"},
-    "_codecs": {"encode"},
-}
+from train_utils.dataset_folder import common_marker, dataset_paths, read_dataset
+from train_utils.text_files import whole_characters
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +100,12 @@ class Catalog:
 
 def dataset_files(folder: str | Path) -> list[Path]:
     """The files of a dataset folder that a run on it depends on."""
-    names = ("metas.jsonl", "sequential.jsonl", "category.jsonl", "test_users.json")
-    return [path for path in (Path(folder) / name for name in names) if path.is_file()]
+    return list(dataset_paths(folder).values())
+
+
+def has_text(title: str) -> bool:
+    """Whether a title shows anything: white space and characters of no width alone do not."""
+    return any(unicodedata.category(character)[0] not in "ZC" for character in title)
 
 
 def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Iterable[str]] | None = None,
@@ -127,7 +124,7 @@ def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Itera
     for position, item in enumerate(items):
         if item.id in index:
             raise ValueError(f"item id {item.id!r} stands twice in catalogue {name!r}; ids must be unique")
-        if not item.title.strip():
+        if not has_text(item.title):
             raise ValueError(f"item {item.id!r} of catalogue {name!r} has an empty title; preprocess it again")
         if item.title in seen_titles:
             raise ValueError(
@@ -145,101 +142,36 @@ def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Itera
 
 
 def load_catalog(data_path: str | Path) -> Catalog:
-    """Reads a dataset folder (`metas.jsonl` or `meta.pickle`, `category.jsonl`, `sequential.jsonl`, and
-    `test_users.json` of a temporal split).
+    """Reads a dataset folder: `metas`, `category` and `sequential`, each JSON or pickle, and `test_users.json` of a
+    temporal split. What is left out is counted, in a warning.
 
     Raises:
-        ValueError: a missing folder or file, a broken file, or items that cannot be told apart.
+        ValueError: a missing folder or file, an entry of the wrong shape, or items that cannot be told apart.
     """
-    folder = Path(data_path)
-    if not folder.is_dir():
-        raise ValueError(f"dataset folder {str(data_path)!r} does not exist; preprocess it first (see scripts/)")
-    metas = _read_metas(folder)
+    files = read_dataset(data_path)
     categories: dict[str, list[str]] = {}
-    for category, ids in _read_json(folder / "category.jsonl").items():
+    for category, ids in files.categories.items():
         for item_id in ids:
-            categories.setdefault(str(item_id), []).append(category)
-    items = [_item(str(item_id), meta, categories.get(str(item_id), [])) for item_id, meta in metas.items()]
-    sequences = _read_json(folder / "sequential.jsonl")
-    return make_catalog(
-        folder.resolve().name, items, {str(user): [str(i) for i in ids] for user, ids in sequences.items()},
-        _read_test_users(folder / "test_users.json"),
-    )
+            categories.setdefault(item_id, []).append(whole_characters(category))
+    titles = {item_id: str(meta.get("title_t", meta.get("title"))) for item_id, meta in files.metas.items()}
+    marker = common_marker(titles.values()) if titles else ""
+    if marker and not any(str(meta.get("title", marker)).startswith(marker) for meta in files.metas.values()):
+        logger.warning("the titles of %s all begin with %s, which a tokenizer left there: it is taken off", data_path,
+                       marker)
+        titles = {item_id: title.removeprefix(marker).strip() for item_id, title in titles.items()}
+    for sentence in files.left_out:
+        logger.warning("%s", sentence)
+    items = [_item(item_id, titles[item_id], meta, categories.get(item_id, []))
+             for item_id, meta in files.metas.items()]
+    return make_catalog(Path(data_path).resolve().name, items, files.sequences, files.test_users)
 
 
-def _item(item_id: str, meta: Mapping[str, object], categories: list[str]) -> Item:
-    if not isinstance(meta, Mapping) or not isinstance(meta.get("title_t", meta.get("title")), str):
-        raise ValueError(f"item {item_id!r} has no text under 'title_t' or 'title'; preprocess the dataset again")
+def _item(item_id: str, title: str, meta: Mapping[str, object], categories: list[str]) -> Item:
     known = {"title", "title_t", "description", "category"}
     return Item(
         id=item_id,
-        title=str(meta.get("title_t", meta.get("title"))),
+        title=whole_characters(title),
         categories=tuple(categories),
-        description=str(meta.get("description", "")),
+        description=whole_characters(str(meta.get("description", ""))),
         attributes=MappingProxyType({k: v for k, v in meta.items() if k not in known}),
     )
-
-
-def _read_metas(folder: Path) -> dict[str, dict]:
-    if (folder / "metas.jsonl").exists():
-        return _read_json(folder / "metas.jsonl")
-    if (folder / "meta.pickle").exists():
-        metas = restricted_load(folder / "meta.pickle")
-        if not isinstance(metas, dict):
-            raise ValueError(f"{folder / 'meta.pickle'} holds a {type(metas).__name__}, not a dict of items")
-        return metas
-    raise ValueError(f"neither metas.jsonl nor meta.pickle is in {folder}; preprocess the dataset first")
-
-
-def _read_test_users(path: Path) -> list[str] | None:
-    """None where there is no such file."""
-    if not path.exists():
-        return None
-    users = _read_json(path).get("users")
-    if not isinstance(users, list):
-        raise ValueError(f"{path} has no list under 'users'; preprocess the dataset again")
-    return [str(user) for user in users]
-
-
-def _read_json(path: Path) -> dict:
-    if not path.exists():
-        raise ValueError(f"{path} does not exist; preprocess the dataset first")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not one JSON object ({error}); preprocess the dataset again") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} holds a JSON {type(value).__name__}, not an object")
-    return value
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, stream: BinaryIO, also: Mapping[str, Collection[str]]):
-        super().__init__(stream)
-        self._also = also
-
-    def find_class(self, module: str, name: str):
-        if name in _PICKLE_GLOBALS.get(module, ()) or name in self._also.get(module, ()):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
-
-
-def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES,
-                    also: Mapping[str, Collection[str]] = MappingProxyType({})) -> object:
-    """Unpickles plain containers, text, numbers and NumPy arrays; refuses everything else.
-
-    Args:
-        also: module -> further names that a file may ask for.
-
-    Raises:
-        ValueError: the file is too large, broken, or asks for a class outside the list above.
-    """
-    path = Path(path)
-    if path.stat().st_size > max_bytes:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; more than {max_bytes} are refused")
-    try:
-        return _RestrictedUnpickler(io.BytesIO(path.read_bytes()), also).load()
-    # A damaged stream fails in many ways; each of them means the same to the caller.
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError,
-            ValueError, MemoryError, OverflowError) as error:
-        raise ValueError(f"{path} is not a pickle of plain data: {error}") from None

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from train_utils.admission import Rules
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.chat import Chat, ItemPart, Message, Part, message
+from train_utils.dataset_folder import is_dataset
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.param import ChatOptions
 from train_utils.retrieval import open_retriever
@@ -82,13 +83,8 @@ class Domain:
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
     """The dataset folders below `data_root`, by name; empty when it does not exist."""
     root = Path(data_root)
-    found = [path for path in root.iterdir() if _is_dataset(path)] if root.is_dir() else []
+    found = [path for path in root.iterdir() if is_dataset(path)] if root.is_dir() else []
     return {path.name: path for path in sorted(found)}
-
-
-def _is_dataset(folder: Path) -> bool:
-    has_items = (folder / "metas.jsonl").exists() or (folder / "meta.pickle").exists()
-    return has_items and (folder / "category.jsonl").exists() and (folder / "sequential.jsonl").exists()
 
 
 def first_domain(folders: Mapping[str, Path], wanted: str) -> str:

@@ -1,4 +1,4 @@
-"""Atomic writes and run manifests."""
+"""Atomic writes and run manifests. Standard library only."""
 
 import hashlib
 import json
@@ -68,14 +68,20 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes `content` to `path`, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes `text` to `path`, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: str | Path, value: object) -> None:
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+def write_json(path: str | Path, value: object, indent: int | None = 1) -> None:
+    """Writes a JSON value and a final newline to `path`, atomically; without `indent` on one line."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
 def digest(path: str | Path) -> str:

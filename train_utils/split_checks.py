@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from train_utils.catalog import Catalog, restricted_load
+from train_utils.catalog import Catalog
+from train_utils.plain_pickle import restricted_load
 
 PARTS = ("valid", "test")
 TRAINED_ON = ("train", "user_history")

@@ -6,13 +6,15 @@ Pure functions on what `task_test.py` writes: {"manifest", "n_users", "metrics",
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
 
 from train_utils.catalog import Catalog
+from train_utils.dataset_folder import part_of
 from train_utils.metrics import aggregate, paired_permutation
+
+DECIDING = ("metas", "sequential")  # the parts of a dataset that decide what can be recommended to whom
 
 
 @dataclass(frozen=True)
@@ -209,8 +211,7 @@ def _check_conditions(a: Mapping, b: Mapping) -> None:
 def _conditions(result: Mapping) -> dict[str, object]:
     """What decides the candidates; a dataset is told by the contents of its files, wherever its folder is."""
     config, inputs = result["manifest"]["config"], result["manifest"]["inputs"]
-    names = ("metas.jsonl", "sequential.jsonl")
-    found = {PurePath(path).name: digest[:12] for path, digest in inputs.items() if PurePath(path).name in names}
+    found = {part: digest[:12] for path, digest in inputs.items() if (part := part_of(path)) in DECIDING}
     conditions = {"dataset": found or config.get("data_path"), "split": config.get("split"),
                   "hide_seen": config.get("hide_seen"),
                   "enforce_request": config.get("enforce_request", False)}

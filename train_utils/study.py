@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from train_utils.catalog import Catalog, load_catalog
+from train_utils.dataset_folder import dataset_paths, part_of
 from train_utils.files import digest
 from train_utils.statistics import (
+    DECIDING,
     Bucket,
     Comparison,
     buckets,
@@ -172,10 +174,10 @@ def _catalog(result: dict, data_path: str) -> Catalog | None:
     if not data_path and not folder.is_dir():
         return None
     catalog = load_catalog(folder)
-    made_from = {Path(path).name: sha256 for path, sha256 in result["manifest"]["inputs"].items()}
-    for name in ("metas.jsonl", "sequential.jsonl"):
-        if name in made_from and digest(folder / name) != made_from[name]:
-            raise ValueError(f"{folder / name} is not the file that the results were made from; give the folder of "
+    made_from = {part_of(path): sha256 for path, sha256 in result["manifest"]["inputs"].items()}
+    for part, path in dataset_paths(folder).items():
+        if part in DECIDING and made_from.get(part, sha := digest(path)) != sha:
+            raise ValueError(f"{path} is not the file that the results were made from; give the folder of "
                              "that dataset as --data_path")
     return catalog
 

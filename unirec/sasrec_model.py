@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from unirec_files import write_atomic
+
+from train_utils.files import write_bytes
 
 try:
     from unirec.model.sequential.gru4rec import GRU4Rec
@@ -127,9 +128,10 @@ def catalogue_scores(model: SequentialModel, vectors: torch.Tensor, inputs: torc
 
 def save_torch(path: Path, content: dict[str, Any]) -> None:
     """torch.save, atomically."""
+    # Through memory: into a file torch writes the file's name, and equal runs would give unequal files.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_atomic(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def load_torch(path: Path, device: str) -> dict[str, Any]:

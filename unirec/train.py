@@ -21,7 +21,9 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 from sasrec_model import CONFIG_FOLDER, DONE_NAME, LOSSES, MODELS, checkpoint_path, default_config  # noqa: E402
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
-from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of, write_atomic  # noqa: E402
+from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of  # noqa: E402
+
+from train_utils.files import write_json  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RUN_NAME = "run.json"
@@ -106,12 +108,8 @@ def choose_run(output: Path, wanted: dict[str, Any]) -> Path:
         if all(found.get(key) == wanted[key] for key in same):
             return path.parent
     run = output / datetime.now(UTC).strftime("run_%Y%m%d-%H%M%S-%f")
-    write_atomic(run / RUN_NAME, _json(wanted))
+    write_json(run / RUN_NAME, wanted)
     return run
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def main(argv: list[str]) -> int:
@@ -130,7 +128,7 @@ def main(argv: list[str]) -> int:
             return 0
         print(f"{args.dataset}: {data.n_users - 1} users, {data.n_items - 1} items; run {run}", flush=True)
         metrics = fit(data, config, run)
-        write_atomic(run / DONE_NAME, _json({"metrics": metrics, "manifest": description}))
+        write_json(run / DONE_NAME, {"metrics": metrics, "manifest": description})
         (run / RESUME_NAME).unlink(missing_ok=True)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,11 +1,8 @@
-"""UniRec's data files as integer arrays; atomic writes; pickles read by an allow-list."""
+"""UniRec's data files as integer arrays; pickles read by an allow-list."""
 
 import hashlib
 import io
-import json
-import os
 import pickle
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from train_utils.dataset_folder import read_categories
 
 PAD = "[PAD]"
 DATA_FILES = ("train.pkl", "valid.pkl", "test.pkl", "user_history.pkl", "map.pkl")
@@ -69,21 +68,6 @@ def read_pickle(path: Path) -> Any:
         raise ValueError(
             f"{path} is not a table written by preprocess/transform2unirec.py: {error}"
         ) from error
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` under `path` all at once: temporary file in the same folder, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)
@@ -168,12 +152,7 @@ def _events(path: Path, n_items: int) -> tuple[np.ndarray, np.ndarray]:
 
 def read_category(path: Path) -> dict[str, list[str]]:
     """category.jsonl: one JSON object, category -> raw item ids; empty when there is no such file."""
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must be one JSON object, category -> [item ids]")
-    return {str(name): [str(item) for item in members] for name, members in content.items()}
+    return read_categories(path) if path.is_file() else {}
 
 
 def sha256_of(paths: Iterable[Path]) -> dict[str, str]:

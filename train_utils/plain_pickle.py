@@ -1,0 +1,58 @@
+"""Pickles of plain data, read without running anything that they name. Standard library only."""
+
+import io
+import pickle
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
+
+from train_utils.files import replacing
+
+MAX_FILE_BYTES = 8 << 30
+_PICKLE_GLOBALS = {
+    "numpy": {"dtype", "ndarray"},
+    "numpy._core.multiarray": {"_reconstruct", "scalar"},
+    "numpy.core.multiarray": {"_reconstruct", "scalar"},
+    "numpy._core.numeric": {"_frombuffer"},
+    "numpy.core.numeric": {"_frombuffer"},
+    "_codecs": {"encode"},
+}
+
+
+def write_pickle(path: str | Path, value: object) -> None:
+    """Write one pickle, atomically."""
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        pickle.dump(value, stream)
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def __init__(self, stream: BinaryIO, also: Mapping[str, Collection[str]]):
+        super().__init__(stream)
+        self._also = also
+
+    def find_class(self, module: str, name: str):
+        if name in _PICKLE_GLOBALS.get(module, ()) or name in self._also.get(module, ()):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
+
+
+def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES,
+                    also: Mapping[str, Collection[str]] = MappingProxyType({})) -> object:
+    """Unpickles plain containers, text, numbers and NumPy arrays; refuses everything else.
+
+    Args:
+        also: module -> further names that a file may ask for.
+
+    Raises:
+        ValueError: the file is too large, broken, or asks for a class outside the list above.
+    """
+    path = Path(path)
+    if path.stat().st_size > max_bytes:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; more than {max_bytes} are refused")
+    try:
+        return _RestrictedUnpickler(io.BytesIO(path.read_bytes()), also).load()
+    # A damaged stream fails in many ways; each of them means the same to the caller.
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError,
+            ValueError, MemoryError, OverflowError) as error:
+        raise ValueError(f"{path} is not a pickle of plain data: {error}") from None
