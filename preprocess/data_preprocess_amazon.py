@@ -16,7 +16,7 @@ from pathlib import Path
 from dataset_files import build_dataset, summary_of, write_dataset
 from raw_formats import read_amazon
 from select_events import Filters
-from split_options import add_split, share_of
+from shared_options import add_max_title_tokens, add_split, share_of
 from titles import load_rules
 from transform2unirec import transform
 
@@ -44,6 +44,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=True,
         help="drop items without category",
     )
+    add_max_title_tokens(parser)
     add_split(parser)
     arguments = parser.parse_args(argv)
     name = arguments.dataset_name
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             users=arguments.users,
             seed=arguments.seed,
         )
-        rules = load_rules(arguments.tokenizer_path)
+        rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens)
         raw = read_amazon(arguments.raw_path, arguments.dataset_full_name)
         dataset = build_dataset(raw, rules, filters, arguments.need_category, share_of(arguments))
         write_dataset(dataset, arguments.data_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from dataset_files import build_dataset, summary_of, write_dataset
 from raw_formats import read_movielens
 from select_events import Filters
-from split_options import add_split, share_of
+from shared_options import add_max_title_tokens, add_split, share_of
 from titles import load_rules
 
 
@@ -21,6 +21,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--raw_path", type=Path, default=Path("data/raw/ml-100k/"))
     parser.add_argument("--data_path", type=Path, default=Path("data/dataset/ml-100k/"))
     parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
+    add_max_title_tokens(parser)
     add_split(parser)
     return parser.parse_args(argv)
 
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     try:
         raw = read_movielens(arguments.raw_path)
-        rules = load_rules(arguments.tokenizer_path)
+        rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens)
         dataset = build_dataset(raw, rules, Filters(), test_share=share_of(arguments))
         write_dataset(dataset, arguments.data_path)
     except (ValueError, OSError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from raw_formats import Events, Item, RawDataset
 from select_events import DUPLICATE, Filters, Selection, TimeCut, rank_in_user, select_events
-from titles import TitleRules, clean_text, title_or_reason, unique_titles
+from titles import TitleRules, clean_text, is_cut, title_or_reason, unique_titles
 from tqdm import tqdm
 
 from train_utils.dataset_folder import TEST_USERS, UNFINISHED
@@ -68,13 +68,14 @@ def build_dataset(
         unusable["no suffixed title survives the tokenizer"] = failed
     by_id = {item.id: item for item in raw.items}
     meta = {
-        item_id: meta_entry(by_id[item_id], settled[item_id], title, rules)
+        item_id: meta_entry(by_id[item_id], title, rules)
         for item_id, title in naming.titles.items()
     }
     sequences = sequences_of(raw.events, selection.rows)
     test_users = test_users_of(raw.events, selection.cut, sequences)
     tested = list(sequences.values()) if test_users is None else [sequences[user] for user in test_users]
     audit = audit_of(raw, filters, selection, naming, unusable) | {
+        "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
         "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY)
     }
     if selection.cut is not None:
@@ -133,14 +134,15 @@ def clean_categories(item: Item, rules: TitleRules) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def meta_entry(item: Item, title: str, title_t: str, rules: TitleRules) -> dict[str, Any]:
-    """One item's metadata: clean title, the title the model spells, description, categories, attributes."""
+def meta_entry(item: Item, title_t: str, rules: TitleRules) -> dict[str, Any]:
+    """One item's metadata: clean title, the title the model spells (unique, and cut where it is too long), description,
+    categories, attributes."""
     attributes = {
         name: clean_text(value, rules.special_tokens) if isinstance(value, str) else value
         for name, value in item.attributes.items()
     }
     return {
-        "title": title,
+        "title": clean_text(item.title, rules.special_tokens),
         "title_t": title_t,
         "description": clean_text(item.description, rules.special_tokens),
         "category": clean_categories(item, rules),
@@ -175,10 +177,15 @@ def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> 
 def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
     """Where the temporal split lies, and how many users and events are on which side of it."""
     cut, n_test = selection.cut, int(selection.cut.is_test.sum())
+    second = cut.time // events.ticks
+    try:
+        moment = datetime.fromtimestamp(second, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        moment = f"second {second}, which no calendar has"
     n_users = len(np.unique(events.user[selection.rows]))
     return {
-        "last_training_second": cut.time,
-        "last_training_time": datetime.fromtimestamp(cut.time, UTC).isoformat(),
+        "last_training_second": second,
+        "last_training_time": moment,
         "users": {"test": n_test, "training only": n_users - n_test},
         "events": {"training": len(selection.rows) - 2 * n_test, "validation": n_test, "test": n_test},
     }
@@ -214,6 +221,8 @@ def audit_of(
     unconsumed = len(raw.items) - sum(unusable.values()) - len(naming.titles)
     return {
         "source": raw.source,
+        "encodings": dict(raw.encodings),
+        "time_unit": raw.events.time_unit,
         "inputs": {path.name: digest(path) for path in raw.files},
         "filters": asdict(filters),
         "events": {
@@ -273,6 +282,7 @@ def summary_of(audit: Mapping[str, Any]) -> str:
             f"{users['test']} test users with a target after it, {users['training only']} users for training only"
         )
     lines.append(
-        f"titles with several holders: {clashes['titles']}; {clashes['items_suffixed']} items suffixed"
+        f"titles with several holders: {clashes['titles']}; {clashes['items_suffixed']} items suffixed; "
+        f"{audit['titles_cut']} titles cut"
     )
     return "\n".join(lines)

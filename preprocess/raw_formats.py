@@ -6,10 +6,7 @@ https://nijianmo.github.io/amazon/ (2018 reviews and metadata, one strict JSON o
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +16,12 @@ from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+
+from train_utils.text_files import read_json_lines, sniff_encoding, text_lines
+
+# Name, ticks a second, and the magnitude from which on a time is taken for it (in seconds that is the year 5138).
+TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds", 10**6, 10**14),
+              ("nanoseconds", 10**9, 10**17))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Item:
 class Events:
     """Interactions in file order: row n is the n-th accepted line.
 
-    `user`, `item`: int32 [n_events], places in `user_ids` and `item_ids`; `time`: int64 [n_events], seconds.
+    `user`, `item`: int32 [n_events], places in `user_ids` and `item_ids`; `time`: int64 [n_events], in the dump's own
+    `time_unit`, of which `ticks` make a second, so that no order is lost.
     """
 
     user_ids: list[str]
@@ -44,17 +48,20 @@ class Events:
     user: np.ndarray
     item: np.ndarray
     time: np.ndarray
+    time_unit: str = "seconds"
+    ticks: int = 1
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A dump: `rejected` counts, by file name and reason, the lines that were not used."""
+    """A dump: `rejected` counts, by file name and reason, the lines that were not used; `encodings`, by file name."""
 
     source: str
     files: tuple[Path, ...]
     events: Events
     items: list[Item]
     rejected: Mapping[str, Mapping[str, int]]
+    encodings: Mapping[str, str] = field(default_factory=dict)
 
 
 class EventCollector:
@@ -65,19 +72,27 @@ class EventCollector:
         self._items: dict[str, int] = {}
         self._user, self._item, self._time = array("i"), array("i"), array("q")
 
-    def add(self, user_id: str, item_id: str, seconds: int) -> None:
+    def add(self, user_id: str, item_id: str, time: int) -> None:
         self._user.append(self._users.setdefault(user_id, len(self._users)))
         self._item.append(self._items.setdefault(item_id, len(self._items)))
-        self._time.append(seconds)
+        self._time.append(time)
 
     def events(self) -> Events:
+        time = np.array(self._time, dtype=np.int64)
         return Events(
             list(self._users),
             list(self._items),
             np.array(self._user, dtype=np.int32),
             np.array(self._item, dtype=np.int32),
-            np.array(self._time, dtype=np.int64),
+            time,
+            *time_unit(time),
         )
+
+
+def time_unit(time: np.ndarray) -> tuple[str, int]:
+    """(unit, ticks a second) of times since 1970, by the magnitude of their median: dumps have one unit a file."""
+    typical = float(np.median(np.abs(time.astype(np.float64)))) if len(time) else 0.0
+    return next((name, ticks) for name, ticks, least in reversed(TIME_UNITS) if typical >= least)
 
 
 def parse_id(value: object) -> str:
@@ -88,15 +103,15 @@ def parse_id(value: object) -> str:
     return text
 
 
-def parse_seconds(value: object) -> int:
-    """Whole seconds since 1970 of a number or its text; ValueError when it is not one, or out of int64."""
+def parse_time(value: object) -> int:
+    """A whole time since 1970, in any unit, of a number or its text; ValueError when it is not one, or out of int64."""
     try:
-        seconds = int(float(value)) if isinstance(value, (int, float, str)) else None
-    except (ValueError, OverflowError):
-        seconds = None
-    if seconds is None or not -(2**62) < seconds < 2**62:
+        time = int(value) if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() else int(float(value))
+    except (ValueError, OverflowError, TypeError):
+        time = None
+    if time is None or not -(2**62) < time < 2**62:
         raise ValueError("time missing or not a number")
-    return seconds
+    return time
 
 
 class ItemCollector:
@@ -134,9 +149,9 @@ def read_movielens(folder: Path) -> RawDataset:
     atomic = (folder / "ml-100k.inter", folder / "ml-100k.item")
     grouplens = (folder / "u.data", folder / "u.item")
     if all(path.is_file() for path in atomic):
-        return _read_dump("movielens-100k, RecBole atomic files", atomic, _atomic_events, _atomic_items)
+        return _read_dump("movielens-100k, RecBole atomic files", atomic, _atomic_events, _atomic_items, "latin-1")
     if all(path.is_file() for path in grouplens):
-        return _read_dump("movielens-100k, GroupLens", grouplens, _grouplens_events, _grouplens_items)
+        return _read_dump("movielens-100k, GroupLens", grouplens, _grouplens_events, _grouplens_items, "latin-1")
     raise FileNotFoundError(
         f"{folder} holds neither ml-100k.inter and ml-100k.item nor u.data and u.item; "
         "run scripts/fetch_defaults.py or unpack ml-100k.zip there"
@@ -148,8 +163,9 @@ def _read_dump(
     files: tuple[Path, Path],
     read_events: Callable[[Path, Counter[str]], Events],
     read_items: Callable[[Path, Counter[str]], Iterator[Item]],
+    fallback: str = "",
 ) -> RawDataset:
-    """Events of the first file, items of the second, rejected lines of both."""
+    """Events of the first file, items of the second, rejected lines of both. `fallback`: see `sniff_encoding`."""
     rejected: dict[str, Counter[str]] = {path.name: Counter() for path in files}
     events = read_events(files[0], rejected[files[0].name])
     # Rows of items without an event are not held: a metadata file may be larger than the reviews.
@@ -160,22 +176,13 @@ def _read_dump(
         if not usable:
             reasons = dict(rejected[path.name])
             raise ValueError(f"{path} has no usable line ({reasons}); is it the right file?")
-    return RawDataset(source, files, events, list(rows.items.values()), rejected)
-
-
-def _text_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Lines without their newline; ValueError names the file when the bytes are not in `encoding`."""
-    try:
-        with path.open(encoding=encoding, newline="\n") as stream:
-            for line in stream:
-                yield line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not {encoding} text ({error}); is the file damaged?") from error
+    encodings = {path.name: sniff_encoding(path, fallback) for path in files}
+    return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings)
 
 
 def _atomic_rows(path: Path, wanted: tuple[str, ...], rejected: Counter[str]) -> Iterator[list[str]]:
     """Values of the `wanted` columns, by the typed header `name:type<TAB>...` of a RecBole atomic file."""
-    lines = _text_lines(path, "utf-8")
+    lines = text_lines(path, fallback="latin-1")
     names = [column.split(":")[0] for column in next(lines, "").split("\t")]
     missing = [name for name in wanted if name not in names]
     if missing:
@@ -194,7 +201,7 @@ def _collect(rows: Iterable[list[str]], rejected: Counter[str]) -> Events:
     collector = EventCollector()
     for user_id, item_id, time in rows:
         try:
-            collector.add(parse_id(user_id), parse_id(item_id), parse_seconds(time))
+            collector.add(parse_id(user_id), parse_id(item_id), parse_time(time))
         except ValueError as reason:
             rejected[str(reason)] += 1
     return collector.events()
@@ -206,7 +213,7 @@ def _atomic_events(path: Path, rejected: Counter[str]) -> Events:
 
 def _grouplens_events(path: Path, rejected: Counter[str]) -> Events:
     def rows() -> Iterator[list[str]]:
-        for line in _text_lines(path, "latin-1"):
+        for line in text_lines(path, fallback="latin-1"):
             values = line.split("\t")
             if len(values) == 4:
                 yield [values[0], values[1], values[3]]
@@ -231,7 +238,7 @@ def _atomic_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
 
 
 def _grouplens_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
-    for line in _text_lines(path, "latin-1"):
+    for line in text_lines(path, fallback="latin-1"):
         values = line.split("|")
         if len(values) != 5 + len(GENRES):
             rejected["wrong number of columns"] += 1
@@ -269,27 +276,13 @@ def _either_suffix(folder: Path, name: str) -> Path:
     )
 
 
-def json_lines(path: Path, rejected: Counter[str]) -> Iterator[dict[str, Any]]:
-    """JSON objects of a file, gzip or plain by its first two bytes; ValueError when the gzip is damaged."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        stream = gzip.GzipFile(fileobj=raw) if packed else raw
-        try:
-            for line in tqdm(stream, desc=path.name, unit=" lines", disable=None):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    rejected["not strict JSON"] += 1
-                    continue
-                if isinstance(record, dict):
-                    yield record
-                else:
-                    rejected["not a JSON object"] += 1
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path} is a damaged gzip file ({error}); download it again") from error
+def json_lines(path: Path, rejected: Counter[str]) -> Iterator[Mapping[str, Any]]:
+    """The JSON objects of a file with one a line, gzip or plain; other lines are counted."""
+    for _, record in tqdm(read_json_lines(path, rejected), desc=path.name, unit=" lines", disable=None):
+        if isinstance(record, dict):
+            yield record
+        else:
+            rejected["not a JSON object"] += 1
 
 
 def _amazon_events(path: Path, rejected: Counter[str]) -> Events:
@@ -301,9 +294,11 @@ def _amazon_events(path: Path, rejected: Counter[str]) -> Events:
 
 
 def _strings(value: object) -> list[str]:
-    """The non-blank strings of a list; a lone string counts as a list of one (old rows hold `""`)."""
+    """The non-blank strings of a list, and of the lists in it (the dump of 2014 nests categories); a lone string counts
+    as a list of one (old rows hold `""`)."""
     values = value if isinstance(value, list) else [value]
-    return [text.strip() for text in values if isinstance(text, str) and text.strip()]
+    flat = [text for one in values for text in (one if isinstance(one, list) else [one])]
+    return [text.strip() for text in flat if isinstance(text, str) and text.strip()]
 
 
 def _amazon_attributes(record: Mapping[str, Any]) -> dict[str, str | float]:

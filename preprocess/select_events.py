@@ -39,7 +39,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class TimeCut:
-    """The temporal split. `time`: seconds, the latest that is trained on; `is_test`: bool [n_user_ids]."""
+    """The temporal split. `time`: the latest that is trained on, in the dump's unit; `is_test`: bool [n_user_ids]."""
 
     time: int
     is_test: np.ndarray
@@ -119,8 +119,8 @@ def time_cut(events: Events, rows: np.ndarray, test_share: float) -> TimeCut:
     is_test = (before >= 2) & (after > 0)
     if not is_test.any():
         raise ValueError(
-            f"test_share {test_share} puts the split at second {time}, and no user has two events up to it and one "
-            "after it; take another share, or leave-one-out"
+            f"test_share {test_share} puts the split at second {time // events.ticks}, and no user has two events up "
+            "to it and one after it; take another share, or leave-one-out"
         )
     return TimeCut(time, is_test)
 

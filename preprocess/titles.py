@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 CONTROL_TOKENS = ("<SOI>", "<EOI>")
+ELLIPSIS = "\u2026"
+LEAST_TOKENS = 16
 _MAX_ROUNDS = 8
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 # "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket.
@@ -25,13 +28,18 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True)
 class TitleRules:
-    """What the tokenizer asks of a title: texts it must not hold, and the encode -> decode function."""
+    """What the tokenizer asks of a title: texts it must not hold, the encode -> decode function, and a length.
+
+    `max_tokens`: a longer title is cut behind a word; 0 cuts none. `count_tokens`: tokens of a title.
+    """
 
     special_tokens: tuple[str, ...]
     round_trip: Callable[[str], str]
+    max_tokens: int = 0
+    count_tokens: Callable[[str], int] = len
 
 
-def rules_of(tokenizer: Any) -> TitleRules:
+def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
     """Rules of a transformers tokenizer; `<SOI>` and `<EOI>` count as its special tokens in any case."""
     added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     specials = {text for text in (*CONTROL_TOKENS, *tokenizer.all_special_tokens, *added) if text.strip()}
@@ -40,16 +48,24 @@ def rules_of(tokenizer: Any) -> TitleRules:
         ids = tokenizer.encode(text, add_special_tokens=False)
         return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
+    def count_tokens(text: str) -> int:
+        # Behind a space, as titles are spelled.
+        return len(tokenizer.encode(f" {text}", add_special_tokens=False))
+
     # Longest first: where one token's text holds another's, the longer must go as a whole.
-    return TitleRules(tuple(sorted(specials, key=lambda text: (-len(text), text))), round_trip)
+    ordered = tuple(sorted(specials, key=lambda text: (-len(text), text)))
+    return TitleRules(ordered, round_trip, max_tokens, count_tokens)
 
 
-def load_rules(tokenizer_path: str) -> TitleRules:
-    """Rules of the tokenizer in a local folder or on the hub; ValueError when there is none."""
+def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
+    """Rules of the tokenizer in a local folder or on the hub; ValueError when there is none, or for a bound that leaves
+    no room for a word and a number."""
     from transformers import AutoTokenizer  # here, so that cleaning text needs no transformers
 
+    if max_tokens and max_tokens < LEAST_TOKENS:
+        raise ValueError(f"--max_title_tokens is {max_tokens}, wanted {LEAST_TOKENS} or more, or 0 for no bound")
     try:
-        return rules_of(AutoTokenizer.from_pretrained(tokenizer_path))
+        return rules_of(AutoTokenizer.from_pretrained(tokenizer_path), max_tokens)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
@@ -93,6 +109,32 @@ def settle(text: str, rules: TitleRules) -> str | None:
     return None
 
 
+def settle_within(text: str, suffix: str, rules: TitleRules) -> str | None:
+    """The settled form of a text with a suffix; where that is too long, the text is cut at a word, with an ellipsis."""
+    whole = settle(text + suffix, rules)
+    if whole is None or not rules.max_tokens or rules.count_tokens(whole) <= rules.max_tokens:
+        return whole
+    ends = [at for at, character in enumerate(text) if character == " "] or list(range(1, len(text)))
+
+    def cut(n: int) -> str | None:
+        return settle(text[: ends[n]].rstrip(" ,;:-([") + ELLIPSIS + suffix, rules)
+
+    def fits(n: int) -> bool:
+        found = cut(n)
+        return found is not None and rules.count_tokens(found) <= rules.max_tokens
+
+    # More words are more tokens, so that the last cut that fits is found by halving.
+    low = bisect_left(range(len(ends)), True, key=lambda n: not fits(n)) - 1
+    if low < 0 and " " in text:
+        return settle_within(text.split(" ", 1)[0], suffix, rules)  # a first word too long for any cut behind a word
+    return cut(low) if low >= 0 else None
+
+
+def is_cut(title: str, whole: str) -> bool:
+    """Whether a settled title is the whole one cut."""
+    return ELLIPSIS in title and not title.startswith(whole)
+
+
 def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
     """(title, "") or (None, why the item cannot be named)."""
     if _SCRAPED.search(raw):
@@ -100,7 +142,7 @@ def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
     cleaned = clean_text(raw, rules.special_tokens)
     if not any(unicodedata.category(character)[0] in "LNPS" for character in cleaned):
         return None, "title empty"
-    title = settle(cleaned, rules)
+    title = settle_within(cleaned, "", rules)
     if title is None:
         return None, "title does not survive the tokenizer"
     return (title, "") if title else (None, "title empty")
@@ -126,7 +168,7 @@ def _suffixed(title: str, taken: set[str], numbers: dict[str, int], rules: Title
     """First free ` (n)` form of `title`; adds it to `taken` and remembers n in `numbers`."""
     # Of this many different forms one is free, unless the tokenizer folds them together.
     for number in range(numbers.get(title, 0) + 1, numbers.get(title, 0) + len(taken) + 2):
-        candidate = settle(f"{title} ({number})", rules)
+        candidate = settle_within(title, f" ({number})", rules)
         if candidate is None or candidate == title:
             return None
         if candidate not in taken:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"text_files", "plain_pickle", "dataset_folder",
-     "param", "catalog", "gsm8k", "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
+     "param", "catalog", "chat_template", "gsm8k", "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",

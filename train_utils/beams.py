@@ -77,7 +77,8 @@ class _Search:
     def __post_init__(self):
         rules, chat = self.request.rules, self.chat
         cursor = _NoCatalogue((chat.soi, chat.eoi)) if rules is None else (
-            Cursor.behind(rules, self.request.prompt, chat.end_of_turn, self.request.answer_at))
+            Cursor.behind(rules, self.request.prompt, chat.end_of_turn, chat.answer_start(self.request.prompt)
+                          if self.request.answer_at is None else self.request.answer_at))
         self._listed_before = len(cursor.items)
         self.open.append(_Open((), 0.0, cursor))
 

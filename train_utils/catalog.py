@@ -1,7 +1,6 @@
 """The item set: reads a dataset folder once, and refuses items that cannot be told apart."""
 
 import logging
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from train_utils.dataset_folder import common_marker, dataset_paths, read_dataset
-from train_utils.text_files import whole_characters
+from train_utils.text_files import has_text, whole_characters
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +100,6 @@ class Catalog:
 def dataset_files(folder: str | Path) -> list[Path]:
     """The files of a dataset folder that a run on it depends on."""
     return list(dataset_paths(folder).values())
-
-
-def has_text(title: str) -> bool:
-    """Whether a title shows anything: white space and characters of no width alone do not."""
-    return any(unicodedata.category(character)[0] not in "ZC" for character in title)
 
 
 def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Iterable[str]] | None = None,

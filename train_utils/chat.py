@@ -5,22 +5,22 @@ control token or an end of turn; items and control symbols are inserted here by 
 """
 
 import itertools
+import os
 import re
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from train_utils.chat_template import WIDE, ChatTemplate, answer_start, tokenize
+from train_utils.text_files import has_text
 from train_utils.tree_file import TitlesOfTree, find_tree, save_tree, tree_key
-from train_utils.trie import build_tree
+from train_utils.trie import build_tree, special_tokens_in
 
 SOI, EOI = "<SOI>", "<EOI>"
 SOI_WORDS, EOI_WORDS = "start of an item", "end of an item"
-# Stands for the content of message {}. The wide spaces show whether the template trims what it is given.
-_WIDE = "\u2003"
-_SENTINEL = "\x02{}\x03"
 _RESERVED = re.compile(r"<\|reserved_special_token_\d+\|>")
-_TOKENIZING = threading.Lock()
+# Texts before which another is tokenised as it is in the middle of a text: the first that no token reaches over.
+_ANCHORS = ("\u241f", "\n", ".", "a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +116,25 @@ class Chat:
 
     Attributes:
         titles, title_ids: the titles and their token ids. tree: their prefix tree; None without titles.
+        template: the tokenizer's chat template. end_of_turn: the token that ends an answer.
 
     Raises:
-        ValueError: no chat template, control tokens missing, a title that holds a special token, or a template
-            whose rendering of a conversation is not an extension of its prompt.
+        ValueError: no chat template, control tokens missing, a title that holds a special token or no text, or a
+            template whose rendering of a conversation is not an extension of its prompt.
     """
 
     def __init__(self, tokenizer, titles: Sequence[str] = (), trees: str | Path = ""):
-        if not tokenizer.chat_template:
-            raise ValueError("the tokenizer has no chat template; use an instruction-tuned model")
         self.tokenizer, self.titles = tokenizer, titles
+        self.template = ChatTemplate(tokenizer)
+        self.end_of_turn, self.system_allowed = self.template.end_of_turn, self.template.system_allowed
         self.soi, self.eoi = map(self._control_id, control_tokens(tokenizer))
         self._markers: list[str] = []
-        self._markups: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # it depends on the roles alone
         # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
-        # a bare title is often a single letter. SentencePiece writes that space itself.
+        # a bare title is often a single letter. SentencePiece writes that space itself, before every text.
         self._space = "" if self.decode([*self.encode("a"), *self.encode("a")]) == "a a" else " "
-        self.system_allowed = True
-        self.system_allowed = self._renders(("system", "user", "assistant", "user", "assistant"))
-        self.end_of_turn = self._end_of_turn()
         self._markers = self._markers_of_template()
+        self._before = self.encode("a")  # stands for what precedes a text that is decoded in the middle of an answer
+        self._continuations = self._unlike_continuations()
         spelled = [self._space + title for title in titles]
         key = tree_key(tokenizer, spelled, self.soi, self.eoi) if trees and spelled else ""
         self.tree = find_tree(trees, key) if key else None
@@ -143,6 +142,7 @@ class Chat:
         if self.tree is None:
             self._check_titles(titles)
             self.title_ids = self.encode_many(spelled)
+            self._check_title_ids()
             self.tree = build_tree(self.title_ids, self.soi, self.eoi) if spelled else None
             if key:
                 save_tree(self.tree, trees, key)
@@ -158,32 +158,52 @@ class Chat:
     def _check_titles(self, titles: Sequence[str]) -> None:
         special = [SOI, EOI, *self.tokenizer.all_special_tokens, *self._markers]
         special += [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
-        for title in titles:
+        for place, title in enumerate(titles):
+            if not has_text(title):
+                raise ValueError(f"title {place}, {title!r}, shows no text; give the item a title")
             if found := next((s for s in special if s in title), None):
                 raise ValueError(f"title {title!r} holds the special token {found}; preprocess the dataset again")
 
+    def _check_title_ids(self) -> None:
+        """Not every tokenizer reads a special token's text as plain text when it is asked to."""
+        special = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        special |= {*self.tokenizer.all_special_ids, self.soi, self.eoi, self.end_of_turn}
+        special.discard(self.tokenizer.unk_token_id)
+        if found := special_tokens_in(self.title_ids, special):
+            place, token = found
+            raise ValueError(f"title {self.titles[place]!r} holds the special token "
+                             f"{self.tokenizer.convert_ids_to_tokens(token)}; preprocess the dataset again")
+
     # -- text ----------------------------------------------------------------------------------------------------
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of plain text; special tokens and the template's markers in it stay ordinary characters."""
-        if not self._markers:
-            return self._tokenised(text, split_special_tokens=True)
-        # A tokenizer splits only special tokens; other markers are cut behind their first character.
-        found = re.finditer("|".join(map(re.escape, self._markers)), text)
-        cuts = [0, *(marker.start() + 1 for marker in found), len(text)]
-        pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
-        return [token for piece in pieces for token in self._tokenised(piece, split_special_tokens=True)]
+    def encode(self, text: str, behind: bool = False) -> list[int]:
+        """Token ids of plain text; special tokens and the template's markers in it stay ordinary characters.
+
+        behind: other content of the message stands before it, so that SentencePiece writes no space of its own.
+        """
+        pieces = [text]
+        if self._markers:
+            # A tokenizer splits only special tokens; other markers are cut behind their first character.
+            found = re.finditer("|".join(map(re.escape, self._markers)), text)
+            cuts = [0, *(marker.start() + 1 for marker in found), len(text)]
+            pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
+        return [token for i, piece in enumerate(pieces)
+                for token in (self._encode_behind(piece) if behind or i else self._tokenized(piece))]
+
+    def _encode_behind(self, text: str) -> list[int]:
+        if not text or self._space:
+            return self._tokenized(text)
+        for anchor in _ANCHORS:
+            head, ids = self._tokenized(anchor), self._tokenized(anchor + text)
+            if ids[:len(head)] == head:
+                return ids[len(head):]
+        return self._tokenized(text)
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        if not len(texts):
-            return []
-        return self._tokenised(list(texts), split_special_tokens=True)
+        return self._tokenized(list(texts)) if len(texts) else []
 
-    def _tokenised(self, text: str | list[str], split_special_tokens: bool) -> list:
-        # How special tokens are read is a state of the tokenizer, not of the call: two threads would take each other's.
-        with _TOKENIZING:
-            encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
-        return encoded["input_ids"]
+    def _tokenized(self, text: str | list[str]) -> list:
+        return tokenize(self.tokenizer, text, split_special_tokens=True)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids` without special tokens."""
@@ -191,6 +211,42 @@ class Chat:
 
     def item_ids(self, item: int) -> list[int]:
         return [self.soi, *self.title_ids[item], self.eoi]
+
+    def decode_part(self, ids: Sequence[int], first: bool) -> str:
+        """Text of a run of an answer's tokens between two items, as it reads there: SentencePiece's space before a
+        word counts, but at the beginning of the answer."""
+        if first:
+            return self.decode(ids)
+        return self.decode([*self._before, *ids]).removeprefix(self.decode(self._before))
+
+    def settled_part(self, ids: Sequence[int], first: bool) -> str:
+        """The beginning of `decode_part` that no further token can change: half of a character is left out."""
+        readings = [self.decode_part([*ids, *more], first) for more in ((), *self._continuations)]
+        return os.path.commonprefix(readings).rstrip("\ufffd")
+
+    def _unlike_continuations(self) -> list[list[int]]:
+        """Tokens that show what is settled: a letter, and a byte of no character, which spoils the bytes before it."""
+        vocabulary = self.tokenizer.get_vocab()
+        spoiling = [[vocabulary[token]] for token in ("<0xFF>",) if token in vocabulary]
+        return [self._before, *spoiling]
+
+    def parts_of(self, ids: Sequence[int], item_of: Callable[[list[int]], int | None]) -> tuple["Part", ...]:
+        """The parts of an answer from its tokens.
+
+        item_of: the item of the token ids between control tokens; None keeps these as text.
+        """
+        parts: list[Part] = []
+        titles, texts = split_completion(ids, self.soi, self.eoi)
+        for i, (text, title) in enumerate(itertools.zip_longest(texts, titles)):
+            parts.append(self.decode_part(text or (), first=i == 0))
+            if title is not None:
+                item = item_of(title)
+                parts.append(self.decode_part(title, first=False) if item is None else ItemPart(item))
+        return tuple(part for part in parts if part != "")
+
+    def answer_start(self, prompt: Sequence[int]) -> int:
+        """Where in a prompt the answer that it opens or has begun starts."""
+        return answer_start(prompt, self.end_of_turn, self.template.openers)
 
     # -- conversations -------------------------------------------------------------------------------------------
 
@@ -201,7 +257,7 @@ class Chat:
         is what is served.
         """
         messages = self._without_system(messages)
-        markup = self._markup([m.role for m in messages], prompt)
+        markup = self.template.markup([m.role for m in messages], prompt)
         ids, labelled, items = [], [], []
         for i, entry in enumerate(messages):
             self._append_markup(markup[i], messages[i - 1].role if i else "", ids, labelled)
@@ -211,10 +267,12 @@ class Chat:
 
     def _append_markup(self, text: str, previous_role: str, ids: list[int], labelled: list[bool]) -> None:
         # A space before a content belongs to its first word.
-        text = text.removeprefix(_WIDE).removesuffix(_WIDE).removesuffix(" ")
-        tokens = self._tokenised(text, split_special_tokens=False) if text else []
-        closes = previous_role == "assistant" and self.end_of_turn in tokens
-        written = tokens.index(self.end_of_turn) + 1 if closes else 0
+        tokens = self.template.tokenized(text.removeprefix(WIDE).removesuffix(WIDE).removesuffix(" "))
+        written = 0
+        if previous_role == "assistant":
+            if self.end_of_turn not in tokens:
+                tokens.insert(0, self.end_of_turn)  # the template closes no turn: no answer would ever learn to stop
+            written = tokens.index(self.end_of_turn) + 1
         ids += tokens
         labelled += [position < written for position in range(len(tokens))]
 
@@ -224,7 +282,7 @@ class Chat:
         for part in parts:
             match part:
                 case str():
-                    ids += self.encode(part)
+                    ids += self.encode(part, behind=len(ids) > start)
                 case ItemPart(item):
                     items.append((len(ids), item))
                     ids += self.item_ids(item)
@@ -235,11 +293,11 @@ class Chat:
     def _placed(self, parts: Iterable[Part], before: str, behind: str) -> list[Part]:
         """A message's parts as the template puts them between its markup: trimmed or not, behind a space or not."""
         joined = self._joined(parts)
-        if joined and isinstance(joined[0], str) and not before.endswith(_WIDE):
+        if joined and isinstance(joined[0], str) and not before.endswith(WIDE):
             joined[0] = joined[0].lstrip()
-        if joined and isinstance(joined[-1], str) and not behind.startswith(_WIDE):
+        if joined and isinstance(joined[-1], str) and not behind.startswith(WIDE):
             joined[-1] = joined[-1].rstrip()
-        if joined and isinstance(joined[0], str) and joined[0] and before.removesuffix(_WIDE).endswith(" "):
+        if joined and isinstance(joined[0], str) and joined[0] and before.removesuffix(WIDE).endswith(" "):
             joined[0] = self._space + joined[0]
         return joined
 
@@ -264,72 +322,10 @@ class Chat:
         head, first, *rest = messages
         return [Message(first.role, (*head.parts, "\n\n", *first.parts)), *rest]
 
-    # -- the tokenizer's template --------------------------------------------------------------------------------
-
-    def _markup(self, roles: Sequence[str], prompt: bool) -> list[str]:
-        """What the template writes before each message, and behind the last one: up to the answer with `prompt`.
-
-        Up to an answer's content it is what the template writes for a conversation that ends with this answer:
-        templates that think (Qwen 3) write older answers without the empty thought that newer ones open with.
-        """
-        key = (*roles, "assistant") if prompt else tuple(roles)
-        if (key, prompt) not in self._markups:
-            markup: list[str] = []
-            for i, role in enumerate(key):
-                if role == "assistant":
-                    markup += self._pieces(key[:i + 1])[len(markup):i + 1]
-            self._markups[key, prompt] = markup if prompt else markup + self._pieces(key)[len(markup):]
-        return self._markups[key, prompt]
-
-    def _pieces(self, roles: Sequence[str]) -> list[str]:
-        """The template's text around the contents of messages with these roles, `_WIDE` where it does not trim."""
-        text = self._template(roles)
-        pieces = []
-        for i, role in enumerate(roles):
-            before, found, text = text.partition(_SENTINEL.format(i))
-            if not found:
-                raise ValueError(f"the chat template drops or moves the {role} message {i}; it cannot be used")
-            pieces.append(before)
-        return [*pieces, text]
-
-    def _template(self, roles: Sequence[str], prompt: bool = False) -> str:
-        from jinja2.exceptions import TemplateError
-
-        contents = [{"role": r, "content": _WIDE + _SENTINEL.format(i) + _WIDE} for i, r in enumerate(roles)]
-        try:
-            # An answer is not thought over aloud; templates that do not think ignore the option.
-            return self.tokenizer.apply_chat_template(
-                contents, tokenize=False, add_generation_prompt=prompt, enable_thinking=False
-            )
-        except TemplateError as error:
-            told = ", ".join(roles)
-            raise ValueError(f"the chat template refuses messages of the roles {told}: {error}") from None
-
-    def _renders(self, roles: Sequence[str]) -> bool:
-        try:
-            self._markup(roles, prompt=False)
-        except ValueError:
-            return False
-        return True
-
-    def _end_of_turn(self) -> int:
-        """The first added or special token behind an assistant's content in the model's own template."""
-        *_, before, tail = self._pieces(["user", "assistant"])
-        prompt = self._template(["user"], prompt=True)
-        if not before.startswith(prompt.rpartition(_SENTINEL.format(0))[2]):
-            raise ValueError("the chat template writes an answer otherwise than it prompts for one; it cannot be used")
-        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
-        for token in self._tokenised(tail, split_special_tokens=False):
-            if token in special:
-                return token
-        if self.tokenizer.eos_token_id is None:
-            raise ValueError("the chat template closes no turn and the tokenizer has no eos token")
-        return self.tokenizer.eos_token_id
-
     def _markers_of_template(self) -> list[str]:
         """Added tokens that the template writes although they are not special: a text must not be read as them."""
         roles = ["system"] * self.system_allowed + ["user", "assistant"]
-        written = set(self._tokenised("".join(self._markup(roles, prompt=False)), split_special_tokens=False))
+        written = set(self.template.tokenized("".join(self.template.markup(roles, prompt=False))))
         added = self.tokenizer.added_tokens_decoder.items()
         markers = {token.content for i, token in added if i in written and not token.special and len(token.content) > 1}
         return sorted(markers, key=len, reverse=True)

@@ -11,10 +11,7 @@ FREE = -1
 
 def last_turn(ids: Sequence[int], end_of_turn: int) -> int:
     """Where the current turn starts: behind the last end-of-turn token."""
-    for place in range(len(ids) - 1, -1, -1):
-        if ids[place] == end_of_turn:
-            return place + 1
-    return 0
+    return next((place + 1 for place in range(len(ids) - 1, -1, -1) if ids[place] == end_of_turn), 0)
 
 
 class Cursor:
@@ -41,7 +38,7 @@ class Cursor:
         """The state behind the token ids of a whole conversation: that of its last turn.
 
         answer_at: where that turn begins; None: behind the last end of turn, which not every template writes behind a
-        user's words (Llama 2 and Mistral do not).
+        user's words (Llama 2 and Mistral do not): `ChatTemplate.openers` tell it there.
 
         Raises:
             ConstraintError: the turn holds a span that is no admissible item.

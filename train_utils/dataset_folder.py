@@ -149,7 +149,8 @@ def _test_users(path: Path | None) -> list[str] | None:
 def _object(path: Path) -> Mapping[object, object]:
     """Return the one object that a JSON file or a pickle holds."""
     is_json = path.suffix in (".jsonl", ".json")
-    value = read_json(path, "preprocess the dataset again, or correct the file") if is_json else restricted_load(path)
+    remedy = "preprocess the dataset again, or correct the file"
+    value = read_json(path, remedy, "one JSON object") if is_json else restricted_load(path)
     if not isinstance(value, Mapping):
         kind = f"{'JSON ' if is_json else ''}{type(value).__name__}"
         raise ValueError(f"{path} holds a {kind}, {reprlib.repr(value)[:80]}, wanted one object with a key an entry")

@@ -7,6 +7,7 @@ where plain decoding would have written the same. The output is that of one-toke
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -90,7 +91,6 @@ class _Row:
         self.chat = engine.chat
         self.counters = engine.counters
         self.drafts = drafts
-        self.state = Writing(request, engine.chat)
         self.out = Completion()
         self.pending: list[int] = list(request.prompt)
         self.length = 0  # tokens in the cache that count
@@ -98,11 +98,22 @@ class _Row:
         self.opened: torch.Tensor | None = None
         self.thoughts: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
         self._score = 0.0
-        self._written(self.state.begin())
+        with self.guarded():
+            self.state = Writing(request, engine.chat)
+            self._written(self.state.begin())
 
     @property
     def finished(self) -> bool:
         return bool(self.out.finish)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What goes wrong with a row ends that row, and no other one of its batch."""
+        try:
+            yield
+        except ConstraintError as error:
+            self.out.finish, self.out.error = "error", error
+            self.opened = None
 
     def plan(self) -> Plan:
         """What to read next, with drafts."""
@@ -192,8 +203,8 @@ class Running:
 
     @torch.inference_mode()
     def join(self, requests: Sequence[Request]) -> list[_Row]:
-        """Reads the prompts of new requests, and their first choices. Raises ConstraintError before it reads anything
-        when a prompt's last turn is off the tree."""
+        """Reads the prompts of new requests, and their first choices. A request whose prompt's last turn is off the
+        tree is not read; its row is finished, with an error."""
         new = [_Row(request, self.engine, self.drafts) for request in requests]
         rows = [row for row in new if not row.finished]
         if not rows:
@@ -224,7 +235,9 @@ class Running:
 
     def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
         """Reads what every row has pending and drafted, and lets each take what the model decided."""
-        plans = [row.plan() for row in rows]
+        plans = [self._plan(row) for row in rows]
+        if not any(plan.block for plan in plans):
+            return
         logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
                       [plan.places for plan in plans])
         clues = logits if self.engine.retriever is None else self.engine.head_inputs.states[0]
@@ -239,9 +252,18 @@ class Running:
         begin = 0
         for row, plan in zip(rows, plans, strict=True):
             end = begin + len(plan.places)
-            row.take(picks[begin:end], plan.guesses, clues[begin:end])
+            if plan.block:
+                with row.guarded():
+                    row.take(picks[begin:end], plan.guesses, clues[begin:end])
             begin = end
         self._search(rows, cache)
+
+    @staticmethod
+    def _plan(row: _Row) -> Plan:
+        """The row's plan; an empty one where it cannot go on."""
+        with row.guarded():
+            return row.plan()
+        return Plan([], [], [], [])
 
     def _search(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
         """Writes a whole title into each row that has opened an item and wants one."""
@@ -258,7 +280,8 @@ class Running:
             searched = search_titles(self.engine.model, cache, lengths, opened, cursors, clues, wanted)
             found = [[(title.item, title.log_probability) for title in ranked] for ranked in searched]
         for row, ranked in zip(asking, found, strict=True):
-            row.take_titles(ranked)
+            with row.guarded():
+                row.take_titles(ranked)
 
 
 def _drop_finished(rows: list[_Row], cache: RaggedCache) -> None:
@@ -290,7 +313,8 @@ class Engine:
         self.drafts = Drafts()
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
-        """Answers a batch. Raises ConstraintError before decoding for rules that admit nothing.
+        """Answers a batch. A request that cannot be gone on with finishes as "error", with the error; the others of
+        its batch are answered. Raises that ConstraintError where no request of the batch could be answered.
 
         reproducible: learn of drafts in this batch alone. They decide what is read in one pass, and in bf16 passes of
             other shapes round otherwise: slower, but the answers do not depend on batches before or in other threads.
@@ -299,38 +323,65 @@ class Engine:
         rows = running.join(requests)
         while running.rows:
             running.step()
-        return [row.out for row in rows]
+        completions = [row.out for row in rows]
+        errors = [one.error for one in completions if one.error is not None]
+        if errors and len(errors) == len(completions):
+            raise errors[0]
+        return completions
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
         """Answers one request as events. Half of a character or of an item is never shown; `stop` ends it early."""
         running = Running(self)
         (row,) = running.join([request])
-        shown, text, rank, inside = 0, [], 0, False
+        text, read, rank = _StreamedText(self.chat, row.out.error is None and row.state.begins_answer), 0, 0
+        inside = row.out.error is None and row.state.begins_inside
         while True:
-            ids = row.out.ids
-            for token in ids[shown:]:
-                if inside := (token == self.chat.soi) or (inside and token != self.chat.eoi):
-                    continue
-                if token == self.chat.eoi and row.state.cursor is not None:
-                    yield from self._flush(text, last=True)
+            for token in row.out.ids[read:]:
+                if row.state.cursor is None:
+                    text.add(token)
+                elif token == self.chat.soi:
+                    inside = True
+                elif token == self.chat.eoi:
+                    yield from text.rest()
                     yield ItemEvent(row.out.items[rank], rank + 1, row.out.scores[rank])
-                    rank += 1
-                elif token != self.chat.eoi:
-                    text.append(token)
-            shown = len(ids)
-            yield from self._flush(text, last=False)
+                    text, rank, inside = _StreamedText(self.chat, first=False), rank + 1, False
+                elif not inside:
+                    text.add(token)
+            read = len(row.out.ids)
+            yield from text.settled()
             if row.finished:
                 break
             if stop is not None and stop.is_set():
                 running.drop(row)
                 break
             running.step()
-        yield from self._flush(text, last=True)
+        yield from text.rest()
+        if row.out.error is not None:
+            raise row.out.error
         yield Done(row.out.finish)
 
-    def _flush(self, text: list[int], last: bool) -> Iterator[TextDelta]:
-        words = self.chat.decode(text)
-        # A character has at most four bytes, and so four tokens; a longer run of bytes will not become one.
-        if words and (last or len(text) > 8 or not words.endswith("\ufffd")):
-            text.clear()
-            yield TextDelta(words)
+
+class _StreamedText:
+    """A run of an answer's text that grows; it gives each character once, as soon as no further token can change it.
+
+    first: whether the run begins the answer, rather than follows an item.
+    """
+
+    def __init__(self, chat: Chat, first: bool = True):
+        self.chat, self.first = chat, first
+        self._ids: list[int] = []
+        self._shown = 0  # characters given so far
+
+    def add(self, token: int) -> None:
+        self._ids.append(token)
+
+    def settled(self) -> Iterator[TextDelta]:
+        yield from self._more(self.chat.settled_part(self._ids, self.first))
+
+    def rest(self) -> Iterator[TextDelta]:
+        yield from self._more(self.chat.decode_part(self._ids, self.first))
+
+    def _more(self, text: str) -> Iterator[TextDelta]:
+        if len(text) > self._shown:
+            begin, self._shown = self._shown, len(text)
+            yield TextDelta(text[begin:])

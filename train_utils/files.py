@@ -8,11 +8,15 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _UMASK = os.umask(0)  # can only be read by setting it
 os.umask(_UMASK)
+# The date that chat templates which write today's date are given, in training, tests and the chat alike: the one that
+# Llama's own templates fall back on. Manifests name it.
+PROMPT_DATE = date(2024, 7, 26)
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 
 
@@ -94,6 +98,7 @@ def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict
     """What a checkpoint or a result came from: configuration, commit, package versions, SHA-256 of the inputs."""
     return {
         "config": dict(config),
+        "prompt_date": PROMPT_DATE.isoformat(),
         "commit": _commit(),
         "packages": {name: v for name in _PACKAGES if (v := _version(name))},
         "inputs": {str(path): digest(path) for path in inputs if Path(path).is_file()},

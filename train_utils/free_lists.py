@@ -78,9 +78,8 @@ def _entries(text: str) -> Iterator[str]:
         return
     ends = [found.start() for found in starts[1:]] + [len(text)]
     for found, end in zip(starts, ends, strict=True):
-        first = text[found.end():end].strip().splitlines()
-        if first:
-            yield first[0]
+        if first := text[found.end():end].strip().partition("\n")[0].rstrip():
+            yield first
 
 
 def _readings(entry: str) -> list[str]:

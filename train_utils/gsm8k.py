@@ -1,11 +1,12 @@
 """GSM8K (arXiv 2110.14168): questions from a file, and the number that an answer gives."""
 
 import importlib.util
-import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+
+from train_utils.text_files import read_json_lines, whole_characters
 
 # A number: an optional sign, digits with or without thousands separators, decimals. What stands around it, a currency,
 # a unit, the full stop of its sentence, is no part of it.
@@ -51,7 +52,7 @@ def load_questions(path: str | Path) -> list[Question]:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"--GSM8K_data_path {str(path)!r} does not exist; give GSM8K's test.jsonl, or a saved dataset")
-    records = _saved(path) if path.is_dir() else _lines(path)
+    records = _saved(path) if path.is_dir() else [record for _, record in read_json_lines(path)]
     found = []
     for number, record in enumerate(records, 1):
         try:
@@ -60,21 +61,10 @@ def load_questions(path: str | Path) -> list[Question]:
             raise ValueError(f"{path}, record {number}, has no question and answer") from None
         if gold is None:
             raise ValueError(f"{path}, record {number}: the reference answer has no number")
-        found.append(Question(str(text).strip(), gold))
+        found.append(Question(whole_characters(str(text)).strip(), gold))
     if not found:
         raise ValueError(f"{path} holds no question")
     return found
-
-
-def _lines(path: Path) -> list[dict]:
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if line.strip():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}, is not JSON ({error})") from None
-    return records
 
 
 def _saved(folder: Path) -> list[dict]:

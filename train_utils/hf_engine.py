@@ -1,5 +1,6 @@
 """The same answers by `model.generate` and the processor, one token a pass: what the engine is compared with."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -45,13 +46,17 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
     ids = torch.tensor([[chat.end_of_turn] * n + list(r.prompt) for n, r in zip(padding, requests, strict=True)],
                        device=device)
     mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
-    starts = [None if r.answer_at is None else n + r.answer_at for n, r in zip(padding, requests, strict=True)]
+    starts = [n + (chat.answer_start(r.prompt) if r.answer_at is None else r.answer_at)
+              for n, r in zip(padding, requests, strict=True)]
     own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
+    # What `generate` is not told it takes from the model's own configuration, such as repetition_penalty. A copy of the
+    # outermost object gets an empty one: the model itself may be in use by another thread.
+    model = copy.copy(model)
+    model.generation_config = GenerationConfig()
     output = model.generate(
         ids, attention_mask=mask, logits_processor=[*(own if processors is None else processors), *watchers],
         stopping_criteria=[_EnoughItems(width, chat.eoi, [request.max_items for request in requests])],
-        # Everything that another configuration could bring along is said here.
         generation_config=GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=longest,
                                            eos_token_id=chat.end_of_turn, pad_token_id=chat.end_of_turn),
     )
@@ -60,7 +65,8 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
 
 def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
     """Cuts a row where its request ends, and walks the tree once more for its items."""
-    cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, request.answer_at)
+    answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
+    cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, answer_at)
     found = Completion()
     for token in ids:
         if token == chat.end_of_turn and cursor.free:

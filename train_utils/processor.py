@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from transformers import LogitsProcessor
 
 from train_utils.admission import ConstraintError, Rules
 from train_utils.chat import EOI, SOI
+from train_utils.chat_template import ChatTemplate, answer_start
 from train_utils.cursor import Cursor
-from train_utils.trie import build_tree
+from train_utils.text_files import has_text
+from train_utils.trie import TitleTree, build_tree, special_tokens_in
 
 _WIDE = 4096  # tokens from which a branch is masked by adding to all scores
 
@@ -31,22 +34,25 @@ class CatalogLogitsProcessor(LogitsProcessor):
         end_of_turn: token behind which a new turn starts.
         num_beams: rows of one prompt.
         answer_at: for each prompt where in its row, padding included, the answer begins; None, or nothing at all:
-            behind the last end of turn, which not every template writes behind a user's words.
+            behind the last end of turn or the last of `openers`.
+        openers: token ids that stand before an answer where no end of turn does; see `ChatTemplate`.
     """
 
     def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int, num_beams: int = 1,
-                 answer_at: Sequence[int | None] = ()):
+                 answer_at: Sequence[int | None] = (), openers: Sequence[Sequence[int]] = ()):
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}, wanted 1 or more")
         self.rules = rules
         self.end_of_turn = end_of_turn
-        self.num_beams, self.answer_at = num_beams, answer_at
+        self.num_beams, self.answer_at, self.openers = num_beams, answer_at, openers
+        self._turn_ends = {end_of_turn, *(opener[-1] for opener in openers)}
         self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
         self._cursors: list[Cursor] = []
         self._all_plain = False  # every row is in free text, and may open an item
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """input_ids: int64 [rows, T]; scores: float [rows, V], masked in place and returned.
+        """input_ids: int64 [rows, T], T = 0 at the first step of a prompt that is given as embeddings; scores: float
+        [rows, V], masked in place and returned.
 
         Raises:
             ConstraintError: a row left the tree, or no admissible item is left inside an open item.
@@ -67,11 +73,13 @@ class CatalogLogitsProcessor(LogitsProcessor):
         return scores
 
     def _moves(self, ids: np.ndarray | torch.Tensor) -> tuple[list[int], list[int] | None]:
-        """The newest token of each row and the row that it continues (-1: none; None in all: each its own).
+        """The newest token of each row (-1: none) and the row that it continues (-1: none; None in all: each its own).
 
         One read from the device.
         """
         rows, length = ids.shape
+        if not length:
+            return [-1] * rows, [-1] * rows
         seen = self._seen
         if type(seen) is not type(ids) or seen.shape != (rows, length - 1):
             return ids[:, -1].tolist(), [-1] * rows
@@ -100,10 +108,12 @@ class CatalogLogitsProcessor(LogitsProcessor):
         try:
             for row, token in enumerate(last):
                 parent = row if parents is None else parents[row]
-                if parent < 0 or token == self.end_of_turn:
-                    prompt = row // self.num_beams
+                if parent < 0 or token in self._turn_ends:
+                    prompt, whole = row // self.num_beams, ids[row].tolist()
                     start = self.answer_at[prompt] if len(self.answer_at) else None
-                    cursor = Cursor.behind(self._rules_of(prompt), ids[row].tolist(), self.end_of_turn, start)
+                    if start is None:
+                        start = answer_start(whole, self.end_of_turn, self.openers)
+                    cursor = Cursor.behind(self._rules_of(prompt), whole, self.end_of_turn, start)
                 else:
                     cursor = before[parent] if parents is None else before[parent].copy()
                     cursor.advance(token)
@@ -112,7 +122,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
             self._seen = None  # nothing is carried on from a broken step
             raise
         tree = self._cursors[0].rules.tree
-        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, self.end_of_turn}
+        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, *self._turn_ends}
         self._all_plain = all(
             cursor.free and not cursor.exhausted and cursor.rules.tree.eoi == self._eoi for cursor in self._cursors
         )
@@ -196,70 +206,202 @@ class Trie_link:  # noqa: N801 - the published name
     """The published prefix tree over titles.
 
     Args:
-        item_ids: token ids of each title; a begin-of-text token and control tokens around it are dropped.
-        tokenizer: its control tokens are `soi_token_id` / `eoi_token_id` where set, else found by name.
+        item_ids: token ids of each title; the begin-of-text and end-of-text tokens that a tokenizer puts around every
+            text are taken off.
+        tokenizer: its control tokens are `soi_token_id` / `eoi_token_id` where set, else found by name; its chat
+            template tells where a turn ends and an answer begins, without one its eos token.
 
     Raises:
-        ValueError: no titles, or a tokenizer without control tokens.
+        ValueError: no titles, a title that holds a special token or shows no text, or a tokenizer without control
+            tokens.
     """
 
     def __init__(self, item_ids: Sequence[Sequence[int]], tokenizer):
-        soi = self._control(tokenizer, "soi_token_id", SOI)
-        eoi = self._control(tokenizer, "eoi_token_id", EOI)
-        around = {soi, eoi, tokenizer.bos_token_id}
-        self.tree = build_tree([_stripped(ids, around) for ids in item_ids], soi, eoi)
+        self.tokenizer = tokenizer
+        soi = self._control("soi_token_id", SOI)
+        eoi = self._control("eoi_token_id", EOI)
+        titles = _without_surroundings(item_ids, tokenizer)
+        self.end_of_turn, self.openers = _turn_marks(tokenizer)
+        self._check(titles, {soi, eoi, self.end_of_turn})
+        self.tree = build_tree(titles, soi, eoi)
         self.rules = Rules(self.tree)
-        self.end_of_turn = tokenizer.eos_token_id
 
-    @staticmethod
-    def _control(tokenizer, attribute: str, name: str) -> int:
-        token_id = getattr(tokenizer, attribute, None)
-        if token_id is None and name in tokenizer.get_vocab():
-            token_id = tokenizer.convert_tokens_to_ids(name)
+    def _control(self, attribute: str, name: str) -> int:
+        token_id = getattr(self.tokenizer, attribute, None)
+        if token_id is None and name in self.tokenizer.get_vocab():
+            token_id = self.tokenizer.convert_tokens_to_ids(name)
         if token_id is None:
             raise ValueError(f"the tokenizer has no {name}: add it as a special token, or set tokenizer.{attribute}")
         return token_id
 
+    def _check(self, titles: Sequence[Sequence[int]], marks: set[int]) -> None:
+        tokenizer = self.tokenizer
+        special = {*tokenizer.all_special_ids, *marks} - {tokenizer.unk_token_id, None}
+        special |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        if found := special_tokens_in(titles, special):
+            place, token = found
+            raise ValueError(
+                f"title {place}, {tokenizer.decode(titles[place])!r}, holds the special token "
+                f"{tokenizer.convert_ids_to_tokens(token)}, which no text may; tokenize titles with "
+                "add_special_tokens=False, split_special_tokens=True")
+        wordless = {token for token in {token for ids in titles for token in ids}
+                    if not any(map(str.isalnum, tokenizer.decode([token])))}
+        for place, ids in enumerate(titles):
+            if wordless.issuperset(ids) and not has_text(tokenizer.decode(ids)):
+                raise ValueError(f"title {place}, {tokenizer.decode(ids)!r}, shows no text; give the item a title")
+
+    # What callers of the published class read of it.
+
+    @property
+    def soi_token_id(self) -> int:
+        return self.tree.soi
+
+    @property
+    def eoi_token_id(self) -> int:
+        return self.tree.eoi
+
+    @property
+    def all_token_ids(self) -> list[int]:
+        return list(range(len(self.tokenizer)))
+
+    @property
+    def max_height(self) -> int:
+        """Tokens of the longest title."""
+        return int(np.diff(self.tree.title_start).max()) - 1
+
+    @property
+    def trie(self) -> "TrieNode":
+        """The tree's root, whose one child is the opening token."""
+        return TrieNode(self.tree, -1)
+
+    def next_tokens(self, current_seq: Sequence[int]) -> list[int] | None:
+        """The tokens that follow a path from `<SOI>` down; None for no path, or an empty one."""
+        node: TrieNode | None = self.trie if len(current_seq) else None
+        for token in current_seq:
+            node = None if node is None else node[int(token)]
+        return None if node is None else list(node.children)
+
     def constrain_search_list(self, batch_id: int, input_ids: torch.Tensor) -> list[int] | None:
         """Allowed next tokens of one row (int64 [T]); None in free text, where only the closing token is barred."""
-        allowed = Cursor.behind(self.rules, input_ids.tolist(), self.end_of_turn).allowed()
+        ids = input_ids.tolist()
+        start = answer_start(ids, self.end_of_turn, self.openers)
+        allowed = Cursor.behind(self.rules, ids, self.end_of_turn, start).allowed()
         return None if allowed is None else allowed.tolist()
 
 
-def _stripped(ids: Sequence[int], around: set[int]) -> list[int]:
-    start, end = 0, len(ids)
-    while start < end and ids[start] in around:
-        start += 1
-    while end > start and ids[end - 1] in around:
-        end -= 1
-    return list(ids[start:end])
+@dataclass(frozen=True)
+class TrieNode:
+    """A place of the tree as the published class has it: made when it is looked at, and never changed.
+
+    Attributes:
+        token_id: the token that leads here, -1 at the root.
+    """
+
+    tree: TitleTree
+    token_id: int
+    target: int = 0
+    depth: int = -1
+
+    @property
+    def count(self) -> int:
+        """Titles below, each as often as items have it."""
+        if self.depth < 0:
+            return 0
+        lo, hi = self.tree.below(self.target)
+        return int(self.tree.leaf_item_start[hi] - self.tree.leaf_item_start[lo])
+
+    @property
+    def children(self) -> dict[int, "TrieNode"]:
+        tree, target = self.tree, self.target
+        if self.depth < 0:
+            return {tree.soi: TrieNode(tree, tree.soi, tree.top, 0)}
+        lo, _ = tree.below(target)
+        start = int(tree.title_start[lo])
+        if target >= 0 and self.depth == tree.branch_depth[target]:
+            edges = tree.edges(target)
+            return {int(tree.edge_token[edge]): TrieNode(tree, int(tree.edge_token[edge]), int(tree.edge_target[edge]),
+                                                         self.depth + 1) for edge in range(edges.start, edges.stop)}
+        if start + self.depth == tree.title_start[lo + 1]:
+            return {}
+        token = int(tree.tokens[start + self.depth])
+        return {token: TrieNode(tree, token, target, self.depth + 1)}
+
+    def __getitem__(self, child_token_id: int) -> "TrieNode | None":
+        return self.children.get(child_token_id)
+
+
+def _turn_marks(tokenizer) -> tuple[int | None, Sequence[Sequence[int]]]:
+    """The token that ends an answer, and the token ids that open one."""
+    if getattr(tokenizer, "chat_template", None):
+        try:
+            template = ChatTemplate(tokenizer)
+        except ValueError:  # a template that this project could not train with may still prompt a model
+            return tokenizer.eos_token_id, ()
+        return template.end_of_turn, template.openers
+    return tokenizer.eos_token_id, ()
+
+
+def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer) -> list[list[int]]:
+    """Titles without a begin-of-text token in front of all of them, and without the end-of-text token that the
+    tokenizer writes behind every text. What stands around some titles alone is part of those."""
+    titles = [list(ids) for ids in item_ids]
+    if titles and tokenizer.bos_token_id is not None and all(ids[:1] == [tokenizer.bos_token_id] for ids in titles):
+        titles = [ids[1:] for ids in titles]
+    eos = tokenizer.eos_token_id
+    if eos is not None and tokenizer("a")["input_ids"][-1] == eos and all(ids[-1:] == [eos] for ids in titles):
+        titles = [ids[:-1] for ids in titles]
+    return titles
 
 
 class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
     """The published processor: masks every row by `prefix_allowed_tokens_fn(batch_id, input_ids)`.
 
     Given `Trie_link(...).constrain_search_list`, the fast path of `CatalogLogitsProcessor` is used, at the same output.
+
+    Args:
+        prefix_allowed_tokens_fn: allowed tokens of a row, None for all.
+        num_beams: rows of one prompt.
+        answer_at: where the answer begins, padding included, for all prompts or one entry a prompt; without it the
+            chat template tells. For `Trie_link` alone.
     """
 
-    def __init__(self, prefix_allowed_tokens_fn: Callable[[int, torch.Tensor], list[int] | None], num_beams: int):
+    def __init__(self, prefix_allowed_tokens_fn: Callable[[int, torch.Tensor], list[int] | None], num_beams: int,
+                 answer_at: int | Sequence[int | None] | None = None):
         owner = getattr(prefix_allowed_tokens_fn, "__self__", None)
-        self.num_beams = num_beams
-        self.allowed_tokens = prefix_allowed_tokens_fn
-        self.fast = (
-            CatalogLogitsProcessor(owner.rules, owner.end_of_turn, num_beams) if isinstance(owner, Trie_link) else None
-        )
+        self._num_beams = num_beams
+        self._prefix_allowed_tokens_fn = prefix_allowed_tokens_fn
+        self._fast = None
+        if isinstance(owner, Trie_link):
+            starts = _Same(answer_at) if isinstance(answer_at, int) else answer_at or ()
+            self._fast = CatalogLogitsProcessor(owner.rules, owner.end_of_turn, num_beams, starts, owner.openers)
+        elif answer_at is not None:
+            raise ValueError("answer_at is for Trie_link(...).constrain_search_list; another function is given the ids")
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """As `CatalogLogitsProcessor`. Raises ConstraintError when the function allows nothing for a row."""
-        if self.fast is not None:
-            return self.fast(input_ids, scores)
+        """As `CatalogLogitsProcessor`, on a copy of the scores. Raises ConstraintError when the function allows nothing
+        for a row."""
+        if self._fast is not None:
+            return self._fast(input_ids, scores.clone())
+        masked = torch.full_like(scores, -torch.inf)
         for i, ids in enumerate(input_ids):
-            allowed = self.allowed_tokens(i // self.num_beams, ids)
+            allowed = self._prefix_allowed_tokens_fn(i // self._num_beams, ids)
             if allowed is None:
+                masked[i] = scores[i]
                 continue
             if not len(allowed):
                 raise ConstraintError(f"the prefix function allows no token for row {i}; a catalogue may not be empty")
-            kept = scores[i, allowed]
-            scores[i] = -torch.inf
-            scores[i, allowed] = kept
-        return scores
+            masked[i, allowed] = scores[i, allowed]
+        return masked
+
+
+class _Same(Sequence):
+    """One value for every prompt."""
+
+    def __init__(self, value: int):
+        self.value = value
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, prompt: int) -> int:
+        return self.value

@@ -3,15 +3,19 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-USER_NAMES = ("user", "user_id", "userid", "uid")
-ITEM_NAMES = ("item", "item_id", "itemid", "iid")
-SCORE_NAMES = ("score", "rating", "prediction")
+from train_utils.text_files import text_lines
+
+# Names of columns, without their case, underscores and dashes.
+USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")
+ITEM_NAMES = ("item", "itemid", "iid", "movieid", "productid", "bookid", "asin", "parentasin", "docid", "docno")
+SCORE_NAMES = ("score", "rating", "prediction", "relevance")
 _FORMS = ("lines of: user Q0 item rank score tag (TREC); or user and item, with or without a score, between tabs or "
           'commas; or {"user": ..., "items": [...]}')
 
@@ -67,24 +71,20 @@ def _read(path: Path) -> dict[str, list[Place]]:
     """Every user's items in the order of the file."""
     found: dict[str, list[Place]] = {}
     parse: Callable[[str], Line] | None = None
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
+    for number, line in enumerate(text_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            if parse is None:
+                parse, is_header = _form(line)
+                if is_header:
                     continue
-                try:
-                    if parse is None:
-                        parse, is_header = _form(line)
-                        if is_header:
-                            continue
-                    user, places = parse(line)
-                    if parse is _json_line and user in found:
-                        raise ValueError(f"a second list for user {user!r}; write one a user")
-                except ValueError as error:
-                    raise ValueError(f"{path}, line {number}: {error}") from None
-                found.setdefault(user, []).extend(places)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); wanted {_FORMS}") from None
+            user, places = parse(line)
+            if parse is _json_line and user in found:
+                raise ValueError(f"a second list for user {user!r}; write one a user")
+        except (ValueError, csv.Error, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        found.setdefault(user, []).extend(places)
     if not found:
         raise ValueError(f"{path} names no user; wanted {_FORMS}")
     return found
@@ -101,10 +101,11 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
     fields = _fields(line, delimiter)
     if len(fields) not in (2, 3):
         raise ValueError(f"{line.strip()[:60]!r} is of no known form; wanted {_FORMS}")
-    names = [field.split(":")[0].lower() for field in fields]  # RecBole writes user_id:token
-    known = (USER_NAMES, ITEM_NAMES, SCORE_NAMES)
-    is_header = names[0] in USER_NAMES and names[1] in ITEM_NAMES
-    if is_header and any(name not in of for name, of in zip(names, known, strict=False)):
+    # RecBole writes user_id:token.
+    names = [re.sub("[-_ ]", "", field.split(":")[0].lower()) for field in fields]
+    # Only a header calls its first column a user's; names of items are too many to list.
+    is_header = names[0] in USER_NAMES and (names[1] in ITEM_NAMES or names[1].endswith("id"))
+    if is_header and len(names) == 3 and names[2] not in SCORE_NAMES:
         raise ValueError(f"the third column is {fields[2]!r}, wanted {', '.join(SCORE_NAMES)} or no third column")
     return partial(_table_line, delimiter=delimiter, width=len(fields)), is_header
 

@@ -23,6 +23,7 @@ from train_utils.stream import DrawnSamples, shuffled
 from train_utils.talks import Talk, not_rendered
 from train_utils.tasks import SampleConfig, TeacherList
 from train_utils.template import SYSTEM
+from train_utils.text_files import read_json
 
 _MARK = re.compile(f"({re.escape(SOI)}|{re.escape(EOI)})")
 _ROLES = ("user", "assistant")
@@ -128,10 +129,7 @@ class StaticSamples:
     def _read(self) -> list[list[dict]]:
         if not self.path.is_file():
             raise ValueError(f"--train_data_file {str(self.path)!r} does not exist; --train_stage SFT_Export makes one")
-        try:
-            epochs = json.loads(self.path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{self.path} is not JSON ({error}); make it again by --train_stage SFT_Export") from None
+        epochs = read_json(self.path, "make it again by --train_stage SFT_Export")
         if not isinstance(epochs, list) or not epochs or not all(isinstance(one, list) and one for one in epochs):
             raise ValueError(f"{self.path} has to be a list of epochs, each a list of samples")
         return epochs

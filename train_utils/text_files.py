@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 1 << 20
+_UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs")
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -78,12 +81,13 @@ def text_lines(path: str | Path, fallback: str = "") -> Iterator[str]:
             yield line.rstrip("\n").removesuffix("\r")
 
 
-def read_json(path: str | Path, remedy: str = "") -> object:
+def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:
     """Return the one JSON value that a file holds.
 
     Args:
         path: the file.
         remedy: what the user can do about a broken file, for the error.
+        wanted: what the file should be, for the error.
 
     Raises:
         ValueError: the file is not text, or not one JSON value, or an object in it names a key twice.
@@ -93,10 +97,10 @@ def read_json(path: str | Path, remedy: str = "") -> object:
         return json.loads(read_text(path), object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ValueError(f"{path} is not one JSON object or array ({reason}){remedy and f'; {remedy}'}") from None
+        raise ValueError(f"{path} is not {wanted} ({reason}){remedy and f'; {remedy}'}") from None
 
 
-def json_lines(path: str | Path, rejected: Counter[str] | None = None) -> Iterator[tuple[int, object]]:
+def read_json_lines(path: str | Path, rejected: Counter[str] | None = None) -> Iterator[tuple[int, object]]:
     """Yield (line number from 1, value) of a file with one JSON value a line, plain or gzip; blank lines are skipped.
 
     Args:
@@ -134,6 +138,11 @@ def whole_characters(text: str) -> str:
     return _LONE_SURROGATE.sub("\ufffd", text)
 
 
+def has_text(text: str) -> bool:
+    """Whether a text shows anything: white space and characters of no width alone do not."""
+    return any(unicodedata.category(character) not in _UNSEEN and character not in _BLANKS for character in text)
+
+
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -156,5 +165,5 @@ def _damage_told(path: str | Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is a damaged gzip file ({error}); download it again") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not {error.encoding} text ({error.reason} at byte {error.start}); save it as "
-                         "UTF-8") from None
+        reason = f"{error.reason} at byte {error.start}"
+        raise ValueError(f"{path} is no {error.encoding.upper()} text ({reason}); save it as UTF-8") from None

@@ -132,7 +132,7 @@ class Opening:
     model: nn.Module
     end_of_turn: int
     texts: list[list[int]]
-    answer_at: Sequence[int | None]
+    answer_at: Sequence[int]
     cache: RaggedCache
     logits: torch.Tensor
 
@@ -144,18 +144,25 @@ class Opening:
             rules: which items count, one entry a prompt.
 
         Returns:
-            a list for each prompt, shorter than k only if fewer titles are admissible.
+            a list for each prompt, shorter than k only if fewer titles are admissible; empty where the prompt's own
+            turn has listed all that are.
 
         Raises:
             ValueError: k below 1.
         """
         if k < 1:
             raise ValueError(f"k is {k}, wanted 1 or more")
-        cursors = [Cursor.behind(rule, text, self.end_of_turn, start)
-                   for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)]
-        lengths = list(map(len, self.texts))
-        return search_titles(self.model, self.cache, lengths, range(len(lengths)), cursors, self.logits,
-                             [k] * len(lengths))
+        # Where no item may be opened, none is searched for.
+        before = [Cursor.behind(rule, text[:-1], self.end_of_turn, start)
+                  for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)]
+        asking = [row for row, cursor in enumerate(before) if not cursor.exhausted]
+        cursors = [before[row] for row in asking]
+        for row, cursor in zip(asking, cursors, strict=True):
+            cursor.advance(self.texts[row][-1])
+        found = search_titles(self.model, self.cache, list(map(len, self.texts)), asking, cursors,
+                              self.logits[asking], [k] * len(asking)) if asking else []
+        by_row = dict(zip(asking, found, strict=True))
+        return [by_row.get(row, []) for row in range(len(self.texts))]
 
 
 @torch.inference_mode()
@@ -172,4 +179,6 @@ def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], i
     cache, shared = read_shared_beginning(model, texts)
     logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
                   [[len(text) - shared - 1] for text in texts])
-    return Opening(model, chat.end_of_turn, texts, answer_at or [None] * len(texts), cache, logits)
+    starts = [chat.answer_start(prompt) if start is None else start
+              for prompt, start in zip(prompts, answer_at or [None] * len(texts), strict=True)]
+    return Opening(model, chat.end_of_turn, texts, starts, cache, logits)

@@ -4,7 +4,7 @@ Only nodes with two children or more are stored: what stands between two of them
 the titles themselves. On real catalogues two thirds and more of all title tokens are such.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -132,6 +132,16 @@ def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree
         np.where(edge_branch >= 0, edge_branch, ~edge_lo).astype(np.int32),
         _narrow(np.append(first, len(titles))), order.astype(np.int32), item_leaf,
     )
+
+
+def special_tokens_in(titles: Sequence[Sequence[int]], special: Collection[int]) -> tuple[int, int] | None:
+    """The first title that holds one of these token ids, and the token; None where no title does."""
+    lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
+    flat = np.fromiter(chain.from_iterable(titles), dtype=np.int64, count=int(lengths.sum()))
+    found = np.flatnonzero(np.isin(flat, np.fromiter(special, dtype=np.int64, count=len(special))))
+    if not len(found):
+        return None
+    return int(np.searchsorted(np.cumsum(lengths), found[0], side="right")), int(flat[found[0]])
 
 
 def _narrow(offsets: np.ndarray) -> np.ndarray:

@@ -5,12 +5,11 @@ Whether a model that learned to recommend still does sums, and writes control sy
 
 import random
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from train_utils.asking import EvalUser, eval_users, messages_of
 from train_utils.catalog import load_catalog
-from train_utils.chat import Chat, ItemPart, Message, Part, message, split_completion
+from train_utils.chat import Chat, Message, message
 from train_utils.evaluate import Scorer, batches, model_inputs, result_identity, result_of, write_result
 from train_utils.files import manifest
 from train_utils.gsm8k import Question, load_questions, read_answer
@@ -85,14 +84,7 @@ def _dialogues(rows: Sequence[EvalUser], asked: dict[str, Question], under_test:
 
 def said(ids: Sequence[int], chat: Chat, item_of: Callable[[str], int | None]) -> Message:
     """A model's answer as a message of a conversation that goes on; a title that is none is plain text."""
-    titles, texts = split_completion(ids, chat.soi, chat.eoi)
-    parts: list[Part] = []
-    for text, title in zip_longest(texts, titles, fillvalue=()):
-        parts.append(chat.decode(text))
-        if title:
-            item = item_of(chat.decode(title).strip())
-            parts.append(chat.decode(title) if item is None else ItemPart(item))
-    return message("assistant", *(part for part in parts if part != ""))
+    return message("assistant", *chat.parts_of(ids, lambda title: item_of(chat.decode(title).strip())))
 
 
 def _record(record: dict, row: EvalUser, recommended: Completion, question: Question, answered: Completion,

@@ -132,9 +132,17 @@ class ModelUnderTest:
 
         def work(part: Sequence[Request]) -> list[Completion]:
             with mixed_precision(self.engine.model):
-                return self.engine.generate(part, reproducible=True)
+                return self._generated(part)
 
         return list(chain.from_iterable(side_by_side(work, requests, self.engine.model.device)))
+
+    def _generated(self, requests: Sequence[Request]) -> list[Completion]:
+        """What the engine writes. Raises ConstraintError where one answer cannot be gone on with: it is no miss."""
+        completions = self.engine.generate(requests, reproducible=True)
+        for completion in completions:
+            if completion.error is not None:
+                raise completion.error
+        return completions
 
     def _answers(self, users: Sequence[EvalUser], weights: Sequence[float]) -> Iterator[list[Answer]]:
         """Prompts are read only once where lists are ranked."""
@@ -156,7 +164,7 @@ class ModelUnderTest:
             elif self.options.engine == "hf":
                 completions = generate_plainly(self.engine.model, self.chat, requests)
             else:
-                completions = self.engine.generate(requests, reproducible=True)
+                completions = self._generated(requests)
             yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]
 
     def _reduce(self) -> str:

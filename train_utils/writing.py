@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import dropwhile
 
-from train_utils.admission import Rules
+from train_utils.admission import ConstraintError, Rules
 from train_utils.chat import Chat, separator
 from train_utils.cursor import Cursor
 from train_utils.picking import GREEDY, Choice, Sampling
@@ -23,7 +23,7 @@ class Request:
     Attributes:
         prompt: token ids up to where the assistant goes on; its last turn may already hold items.
         answer_at: where in the prompt the answer begins: its length where the assistant has said nothing yet; None:
-            behind the last end of turn, which not every template writes behind a user's words.
+            behind the last end of turn, or what the chat template opens an answer with.
         rules: which items may be emitted; None means that no catalogue is in force, and no item can be opened.
         constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
@@ -75,13 +75,16 @@ class Completion:
         ids: its tokens, end of turn left out.
         items: item indices, in order. scores: their log-probabilities among the admissible items.
         finish: why it ended. "end": the model ended its turn; "items": it has `max_items`; "exhausted": fewer items
-            than asked for are admissible, and all are listed; "length": the limit; "stopped": somebody stopped it.
+            than asked for are admissible, and all are listed; "length": the limit; "stopped": somebody stopped it;
+            "error": it could not be gone on with.
+        error: what was wrong, for the finish "error".
     """
 
     ids: list[int] = field(default_factory=list)
     items: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     finish: str = ""
+    error: ConstraintError | None = None
 
 
 class Writing:
@@ -89,18 +92,23 @@ class Writing:
 
     Attributes:
         cursor: place in the tree; None without a catalogue. finish: why the answer ended, "" while it goes on.
+        begins_answer, begins_inside: whether the prompt ends where an answer begins, or inside an open item.
         ranking: (item, log-probability) of titles found for the next items of a list, best first.
     """
 
-    __slots__ = ("request", "chat", "cursor", "finish", "ranking", "_items", "_count", "_decisions", "_numbered",
+    __slots__ = ("request", "chat", "cursor", "finish", "ranking", "begins_answer", "begins_inside",
+                 "_items", "_count", "_decisions", "_numbered",
                  "_between", "_expected", "_title", "_done", "_likely")
 
     def __init__(self, request: Request, chat: Chat):
         self.request = request
         self.chat = chat
         self.cursor = None
+        answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
+        self.begins_answer = answer_at == len(request.prompt)
         if request.constrained and request.rules:
-            self.cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, request.answer_at)
+            self.cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, answer_at)
+        self.begins_inside = not self.free
         self.finish = ""
         self.ranking: tuple[tuple[int, float], ...] = ()
         self._items = self._count = self._decisions = 0
@@ -111,7 +119,8 @@ class Writing:
             prompt = list(request.prompt)
             self._title = prompt[len(prompt) - 1 - prompt[::-1].index(chat.soi):]
         self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
-        self._expected = self._separator()  # what will probably stand before the next item
+        # What will probably stand before the next item; the prompt's own turn may have listed all that there are.
+        self._expected = [] if self.exhausted else self._separator()
         self._likely = _likely_items(request) if self.cursor is not None else []
 
     def copy(self) -> "Writing":
@@ -129,6 +138,11 @@ class Writing:
         """True outside an item."""
         return self.cursor is None or self.cursor.free
 
+    @property
+    def exhausted(self) -> bool:
+        """True where a catalogue is in force and no item of it may be listed any more."""
+        return self.cursor is not None and self.cursor.exhausted
+
     def take_items(self) -> list[tuple[int, float | None, list[int]]]:
         """Items written since the last call: index, log-probability where a search found it, and the ids as written."""
         done, self._done = self._done, []
@@ -136,7 +150,12 @@ class Writing:
 
     def begin(self) -> list[int]:
         """What is known of the answer before anything is decided."""
-        known = self._separator() if self.request.force_items and self.free else self._known()
+        if self.request.force_items and self.free:
+            if self.exhausted:
+                self.finish = "exhausted"
+                return []
+            return self._write(self._separator()) + self._follow()
+        known = self._known()
         return self._write(known) + self._follow() if known else []
 
     def choice(self) -> Choice | None:
@@ -179,9 +198,12 @@ class Writing:
         """
         self._decisions += 1
         if token == self.chat.end_of_turn and self.free:
-            if self._items < self.request.min_items and self.cursor is not None and not self.cursor.exhausted:
+            if self.cursor is None or self._items >= self.request.min_items:
+                self.finish = "end"
+            elif self.exhausted:
+                self.finish = "exhausted"
+            else:
                 return self._write(self._separator()) + self._follow()
-            self.finish = "end"
             return []
         return self._write([token]) + self._follow()
 
@@ -252,12 +274,11 @@ class Writing:
     def _after_item(self) -> None:
         self._items += 1
         self._between = []
-        nothing_left = self.cursor is not None and self.cursor.exhausted
         if self._items == self.request.max_items:
             self.finish = "items"
-        elif nothing_left and (self.request.force_items or self._items < self.request.min_items):
+        elif self.exhausted and (self.request.force_items or self._items < self.request.min_items):
             self.finish = "exhausted"
-        self._expected = [] if nothing_left else self._separator()
+        self._expected = [] if self.exhausted else self._separator()
 
 
 def _likely_items(request: Request) -> list[int]:

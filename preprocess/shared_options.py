@@ -1,4 +1,4 @@
-"""The flags of the split, the same for every dump."""
+"""The flags that are the same for every dump."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ def add_split(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--test_share", type=float, default=0.1, help="share of all events that lie after the time of --split temporal"
+    )
+
+
+def add_max_title_tokens(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max_title_tokens", type=int, default=64, help="a longer title is spelled up to a word before this many "
+        "tokens, and an ellipsis; the whole one stays in the metadata as title; 0 cuts none"
     )
 
 
