@@ -11,10 +11,20 @@ from contextlib import contextmanager
 
 from transformers.utils import logging
 
-from train_utils.chat_session import ChatSession, Event, Notice, Quit, Recommendation, dataset_folders, first_domain
+from train_utils.chat_session import (
+    NO_DOMAIN,
+    ChatSession,
+    Event,
+    Notice,
+    Quit,
+    Recommendation,
+    dataset_folders,
+    first_domain,
+)
 from train_utils.engine import Done, TextDelta
 from train_utils.model import add_item_tokens, load_trained, pick_device
 from train_utils.param import ChatOptions, parse, run_cli
+from train_utils.support import decoding_support
 
 # What a terminal would obey instead of showing it, line break and tab left out.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -59,12 +69,20 @@ def load_session(options: ChatOptions) -> ChatSession:
     if sys.stderr.isatty():
         print(f"loading {options.model_name} ...", end="\r", file=sys.stderr, flush=True)
     begun = time.perf_counter()
-    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2)
+    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2, options.backbone)
     untrained = add_item_tokens(tokenizer, model)
     session = ChatSession(model, tokenizer, folders, options, start_domain)
     trained = ", not trained to recommend" if untrained else ""
     print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
           f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)
+    if start_domain == NO_DOMAIN and not untrained:
+        there = f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain" if folders else (
+            f"no dataset folder is in {options.data_root}; name their folder by --data_root")
+        print(f"note: the model was trained to recommend, and no catalogue is in force: it can recommend nothing. "
+              f"{there}", file=sys.stderr, flush=True)
+    if options.decoding != "greedy" and not session.domain.engine.searches:
+        print(f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a pass, "
+              f"and titles are spelled greedily", file=sys.stderr, flush=True)
     return session
 
 

@@ -33,7 +33,7 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
         train_utils/{evaluate,asking,under_test,rankers,tuning,metrics,baselines,title_search,picking,ragged}.py \
         train_utils/{template,chat,trie,admission,cursor}.py \
         ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
-        --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
+        --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" --overwrite "$@"
 }
 
 stage fetch --input scripts/fetch_defaults.py \

@@ -12,12 +12,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"text_files", "plain_pickle", "dataset_folder",
-     "param", "catalog", "chat_template", "gsm8k", "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
+    {"text_files", "plain_pickle", "dataset_folder", "param", "catalog", "chat_template", "named_titles", "gsm8k",
+     "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
-     "drafts", "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable", "memorisation"},
+     "drafts", "events", "support",
+     "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable", "memorisation"},
     {"tasks", "talks", "asking",
      "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop",
      "tuning"},

@@ -4,20 +4,21 @@ from dataclasses import fields
 from pathlib import Path
 
 from train_utils.embedding_report import report_embeddings
-from train_utils.evaluate import run_test, summary_row
-from train_utils.merge import newest_adapter
+from train_utils.evaluate import run_test
+from train_utils.merge import named_backbone, newest_adapter
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.report import text_table
+from train_utils.results import summary_row
 from train_utils.retrieval import has_retrieval
 
-_OWN = {"output", "batch_size", "teacher"}  # options of both whose meaning is another
+_OWN = {"output", "batch_size", "teacher", "backbone"}  # options of both whose meaning is another
 
 
 def eval_options(options: TrainOptions, adapter: Path) -> EvalOptions:
     """How task_test.py would be asked to score the adapter; the result goes into the adapter's folder."""
     shared = {f.name for f in fields(EvalOptions)} & {f.name for f in fields(TrainOptions)} - _OWN
     return EvalOptions(**{name: getattr(options, name) for name in shared}, model_name=str(adapter), use_CBS=True,
-                       batch_size=options.test_batch_size)
+                       batch_size=options.test_batch_size, backbone=named_backbone(options))
 
 
 def run_adapter_test(options: TrainOptions) -> str:

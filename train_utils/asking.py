@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from train_utils.catalog import Catalog
 from train_utils.chat import Message, message
@@ -99,8 +99,6 @@ def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
         ValueError: more users than the split has, a history that shows nothing, or a task that the catalogue lacks
             something for.
     """
-    if options.max_history < 1:
-        raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
     if options.SFT_test_task == "SFTTestCategory":
         check_categories(options.SFT_test_task, catalog)
     if options.SFT_test_task == "SFTTestSeqRanking" and not options.topk <= options.candidate_num:
@@ -114,7 +112,10 @@ def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
     found = []
     for user, consumed, target in users:
         shown = consumed[-options.max_history:]
-        found.append(EvalUser(user, consumed, shown, target, _wish(user, shown, target, catalog, options)))
+        row = EvalUser(user, consumed, shown, target, _wish(user, shown, target, catalog, options))
+        # No list can hold more than the catalogue has left.
+        left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
+        found.append(replace(row, wish=replace(row.wish, k=min(row.wish.k, left))))
     return found
 
 

@@ -2,16 +2,17 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from train_utils.admission import Rules
+from train_utils.admission import ConstraintError, Rules
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.chat import Chat, ItemPart, Message, Part, message
 from train_utils.dataset_folder import is_dataset
-from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
+from train_utils.engine import Done, Engine, ItemEvent, PlainEngine, Request, TextDelta, open_engine
+from train_utils.named_titles import NamedTitles
 from train_utils.param import ChatOptions
 from train_utils.retrieval import open_retriever
 from train_utils.template import SYSTEM
@@ -76,13 +77,20 @@ class Domain:
     """
 
     name: str
-    engine: Engine
+    engine: Engine | PlainEngine
     catalog: Catalog | None = None
+    titles: NamedTitles = field(default_factory=lambda: NamedTitles(()))
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
-    """The dataset folders below `data_root`, by name; empty when it does not exist."""
+    """The dataset folders below `data_root`, by name; none where the default one is not there.
+
+    Raises:
+        ValueError: a folder that is not there and not the default one.
+    """
     root = Path(data_root)
+    if not root.is_dir() and str(data_root) != ChatOptions.data_root:
+        raise ValueError(f"--data_root {str(data_root)!r} does not exist; it is the folder of the dataset folders")
     found = [path for path in root.iterdir() if is_dataset(path)] if root.is_dir() else []
     return {path.name: path for path in sorted(found)}
 
@@ -161,13 +169,14 @@ class ChatSession:
             del self.history[:dropped]
             yield Notice(f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
                          f"{self.context} tokens and were forgotten")
-        tree = self.domain.engine.chat.tree
-        rules = Rules(tree, distinct=self.options.CBS_type == 2) if tree else None
+        rules = self._rules(user)
+        if rules is None and self.domain.catalog:
+            yield Notice("every title of the catalogue was named: nothing is left to recommend")
         parts: list[Part] = []
         finish = ""
         try:
             request = Request(prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens,
-                              best_titles=_SEARCHED[self.options.decoding])
+                              best_titles=_SEARCHED[self.options.decoding] if self.domain.engine.searches else 0)
             for event in self.domain.engine.stream(request, stop):
                 match event:
                     case TextDelta(words):
@@ -181,6 +190,18 @@ class ChatSession:
             self.history.append((user, Message("assistant", _joined(parts))))
         if finish in _CUT_SHORT:
             yield Notice(_CUT_SHORT[finish])
+
+    def _rules(self, user: Message) -> Rules | None:
+        """What may be listed: nothing that the user has named in the conversation. None where nothing is left."""
+        tree, titles = self.domain.engine.chat.tree, self.domain.titles
+        if tree is None:
+            return None
+        said = [part for m in self.messages(user) if m.role == "user" for part in m.parts if isinstance(part, str)]
+        try:
+            return Rules(tree, deny=[item for text in said for item in titles.find(text)],
+                         distinct=self.options.CBS_type == 2)
+        except ConstraintError:
+            return None
 
     def _shown(self, event: TextDelta | ItemEvent | Done) -> Event:
         if not isinstance(event, ItemEvent):
@@ -213,12 +234,13 @@ class ChatSession:
     def _load(self, name: str) -> Domain:
         if _known(self.folders, name) not in self._loaded:
             if name == NO_DOMAIN:
-                self._loaded[name] = Domain(name, Engine(self.model, Chat(self.tokenizer)))
+                self._loaded[name] = Domain(name, open_engine(self.model, Chat(self.tokenizer)))
             else:
                 catalog = load_catalog(self.folders[name])
                 chat = Chat(self.tokenizer, catalog.titles, self.options.trees)
                 retriever = open_retriever(self.options.model_name, catalog, self.model.device)
-                self._loaded[name] = Domain(name, Engine(self.model, chat, retriever), catalog)
+                engine = open_engine(self.model, chat, retriever)
+                self._loaded[name] = Domain(name, engine, catalog, NamedTitles(catalog.titles))
         return self._loaded[name]
 
 

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from torch import nn
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.chat import Chat, message, separator
-from train_utils.evaluate import default_output
 from train_utils.files import manifest, replacing, write_json
 from train_utils.param import EvalOptions
 from train_utils.ragged import HeadInputs, read, read_shared_beginning, use_ragged_attention
-from train_utils.retrieval import FOLDER
+from train_utils.results import default_output, result_file, result_identity, result_inputs
 from train_utils.template import NAME_ITEM, SYSTEM, fill, history_parts
 from train_utils.under_test import load_under_test
 
@@ -30,6 +28,12 @@ def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
     Returns:
         the JSON file, and the numbers of `compare`.
     """
+    output = Path(options.output) if options.output else default_output(options)
+    with result_file(output, options):
+        return output, _report(output, options)
+
+
+def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     catalog = load_catalog(options.data_path)
     model, chat, retriever = load_under_test(catalog, options)
     chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
@@ -39,11 +43,10 @@ def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
     queries = retriever.retrieval.queries(states).cpu().numpy()
     vectors = retriever.items.cpu().numpy()
     numbers = compare(queries, vectors, chosen, [catalog.items[i].categories for i in chosen])
-    output = Path(options.output) if options.output else default_output(options)
     draw(catalog, queries, vectors, chosen, output.with_suffix(".png"))
-    files = sorted((Path(options.model_name) / FOLDER).glob("*.safetensors"))
-    write_json(output, {"manifest": manifest(asdict(options), files), "items": catalog.ids(chosen), "numbers": numbers})
-    return output, numbers
+    made_from = manifest(result_identity(options), result_inputs(options))
+    write_json(output, {"manifest": made_from, "items": catalog.ids(chosen), "numbers": numbers})
+    return numbers
 
 
 @torch.inference_mode()

@@ -16,33 +16,16 @@ from torch import nn
 from train_utils.admission import ConstraintError
 from train_utils.chat import Chat
 from train_utils.drafts import LIKELY_ENOUGH, Drafts
+from train_utils.events import Done, ItemEvent, TextDelta, answer_events
+from train_utils.hf_engine import PlainEngine, answered
 from train_utils.picking import Choice, Pick, pick
 from train_utils.ragged import HeadInputs, RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.retrieval import Retriever
+from train_utils.support import decoding_support
 from train_utils.title_search import search_titles
 from train_utils.writing import Completion, Request, Writing
 
 _DRAFTED = 24  # drafted tokens that a row reads a pass at most
-
-
-@dataclass(frozen=True)
-class TextDelta:
-    text: str
-
-
-@dataclass(frozen=True)
-class ItemEvent:
-    """An item of the catalogue, as it stands in the answer: `item` is its index, `rank` counts from 1, `score` is its
-    log-probability among the admissible items."""
-
-    item: int
-    rank: int
-    score: float
-
-
-@dataclass(frozen=True)
-class Done:
-    finish: str
 
 
 @dataclass
@@ -299,12 +282,21 @@ class Engine:
         model: the causal model. chat: its tokenizer, with the titles of the catalogue whose rules the requests carry.
         retriever: chooses the items of RecLM-ret by the state that predicts `<SOI>`; None lets the model spell them.
 
+    Attributes:
+        searches: whether titles can be found whole (`Request.best_titles`).
+        plain: decodes what gets longer than the engine's passes read the model alike; see `Support`.
+
     Raises:
-        ValueError: a model that brings its own attention.
+        ValueError: a model that the engine cannot read; `open_engine` falls back to transformers' `generate`.
     """
 
+    searches = True
+
     def __init__(self, model: nn.Module, chat: Chat, retriever: Retriever | None = None):
+        if problem := decoding_support(model).problem:
+            raise ValueError(f"{problem}; --engine hf decodes it, greedily")
         use_ragged_attention(model)
+        self.plain = PlainEngine(model, chat)
         self.retriever = retriever
         self.head_inputs = HeadInputs.of(model) if retriever is not None else None
         self.model = model
@@ -319,69 +311,47 @@ class Engine:
         reproducible: learn of drafts in this batch alone. They decide what is read in one pass, and in bf16 passes of
             other shapes round otherwise: slower, but the answers do not depend on batches before or in other threads.
         """
+        long = [self._is_long(request) for request in requests]
         running = Running(self, Drafts() if reproducible else None)
-        rows = running.join(requests)
+        rows = iter(running.join([request for request, is_long in zip(requests, long, strict=True) if not is_long]))
         while running.rows:
             running.step()
-        completions = [row.out for row in rows]
-        errors = [one.error for one in completions if one.error is not None]
-        if errors and len(errors) == len(completions):
-            raise errors[0]
-        return completions
+        return answered([self.plain.complete(request) if is_long else next(rows).out
+                         for request, is_long in zip(requests, long, strict=True)])
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
         """Answers one request as events. Half of a character or of an item is never shown; `stop` ends it early."""
+        if self._is_long(request):
+            yield from self.plain.stream(request, stop)
+            return
         running = Running(self)
         (row,) = running.join([request])
-        text, read, rank = _StreamedText(self.chat, row.out.error is None and row.state.begins_answer), 0, 0
-        inside = row.out.error is None and row.state.begins_inside
-        while True:
-            for token in row.out.ids[read:]:
-                if row.state.cursor is None:
-                    text.add(token)
-                elif token == self.chat.soi:
-                    inside = True
-                elif token == self.chat.eoi:
-                    yield from text.rest()
-                    yield ItemEvent(row.out.items[rank], rank + 1, row.out.scores[rank])
-                    text, rank, inside = _StreamedText(self.chat, first=False), rank + 1, False
-                elif not inside:
-                    text.add(token)
-            read = len(row.out.ids)
-            yield from text.settled()
-            if row.finished:
-                break
+
+        def go_on() -> None:
             if stop is not None and stop.is_set():
                 running.drop(row)
-                break
-            running.step()
-        yield from text.rest()
-        if row.out.error is not None:
-            raise row.out.error
-        yield Done(row.out.finish)
+            else:
+                running.step()
+
+        yield from answer_events(self.chat, row.state, row.out, go_on)
+
+    def _is_long(self, request: Request) -> bool:
+        """Whether an answer may get longer than the engine's passes read the model alike."""
+        longest = decoding_support(self.model).max_length
+        return longest is not None and len(request.prompt) + request.max_new_tokens > longest
 
 
-class _StreamedText:
-    """A run of an answer's text that grows; it gives each character once, as soon as no further token can change it.
+def open_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
+    """What decodes a model: the engine, or transformers' `generate` where the engine cannot.
 
-    first: whether the run begins the answer, rather than follows an item.
+    Raises:
+        ValueError: the engine cannot, and items are to be retrieved.
     """
+    support = decoding_support(model)
+    if not support.problem:
+        return Engine(model, chat, retriever)
+    if retriever is not None:
+        raise ValueError(f"{support.problem}; RecLM-ret needs the engine: take another backbone")
+    return PlainEngine(model, chat)
 
-    def __init__(self, chat: Chat, first: bool = True):
-        self.chat, self.first = chat, first
-        self._ids: list[int] = []
-        self._shown = 0  # characters given so far
 
-    def add(self, token: int) -> None:
-        self._ids.append(token)
-
-    def settled(self) -> Iterator[TextDelta]:
-        yield from self._more(self.chat.settled_part(self._ids, self.first))
-
-    def rest(self) -> Iterator[TextDelta]:
-        yield from self._more(self.chat.decode_part(self._ids, self.first))
-
-    def _more(self, text: str) -> Iterator[TextDelta]:
-        if len(text) > self._shown:
-            begin, self._shown = self._shown, len(text)
-            yield TextDelta(text[begin:])

@@ -1,30 +1,30 @@
 """Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
 
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from train_utils.asking import Answer, EvalUser, eval_users
-from train_utils.catalog import Catalog, dataset_files, load_catalog
-from train_utils.files import manifest, write_json
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.files import manifest
 from train_utils.launch import open_processes, own_device
-from train_utils.metrics import aggregate, coverage, diversity, novelty, score_list, self_information
+from train_utils.metrics import diversity, novelty, score_list, self_information
 from train_utils.param import EvalOptions
 from train_utils.rankers import rank_users
-from train_utils.resumable import collect, forget
-from train_utils.retrieval import FOLDER as RETRIEVAL
+from train_utils.results import default_output, result_file, result_identity, result_inputs, result_of, write_result
+from train_utils.resumable import collect, earlier_commits, forget
 from train_utils.under_test import ModelUnderTest
+
+logger = logging.getLogger(__name__)
 
 PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
-
-# -- scoring and the result file -------------------------------------------------------------------------------------
 
 _NEAR = ("hr@10", "ndcg@10", "ood@10")
 
@@ -79,54 +79,60 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     if len(named) != 1:
         raise ValueError(f"what is to be scored? give one of --model_name, --ranker and --run_file, got {len(named)}")
     output = Path(options.output) if options.output else default_output(options)
-    catalog = load_catalog(options.data_path)
-    users = eval_users(catalog, options)
-    made_from = manifest(result_identity(options), model_inputs(options))
-    scorer = Scorer(catalog)
-    more: dict[str, object] = {}
     processes = open_processes(options.gpu)
-    started = time.perf_counter()
-    if options.ranker or options.run_file:
-        answers, more = rank_users(catalog, users, options)
-        records = {row.user: scorer.record(row, answer) for row, answer in zip(users, answers, strict=True)}
-        seconds = time.perf_counter() - started
-    else:
-        under_test = ModelUnderTest(catalog, own_device(options, processes))
-        if options.prior:
-            more["prior"] = choose_prior_weight(catalog, options, under_test, processes)
-        weight = float(more["prior"]["weight"]) if options.prior else 0.0
-
-        def work(rows: Sequence[EvalUser]) -> list[dict]:
-            (answers,) = under_test.answers(rows, [weight])
-            return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
-
-        records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes,
-                                   options.SFT_test_task)
-    result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
-    if processes.is_main_process:
-        write_result(output, result, seconds)
-    forget(output, processes)
+    with result_file(output, options, processes.is_main_process):
+        catalog = load_catalog(options.data_path)
+        users = eval_users(catalog, options)
+        _tell_impossible(users, options, processes)
+        rank = _score_lists if options.ranker or options.run_file else _score_model
+        made_from, records, seconds, more = rank(catalog, users, options, output, processes)
+        result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
+        if processes.is_main_process:
+            write_result(output, result, seconds)
+        forget(output, processes)
     return output, result
 
 
-def write_result(output: Path, result: dict, seconds: float) -> None:
-    """The result file; the time that it took lies beside it."""
-    write_json(output, result)
-    write_json(output.with_suffix(".timing.json"), {"seconds": seconds, "lists": result["n_users"]})
+Scored = tuple[dict, Mapping[str, dict], float, Mapping[str, object]]  # manifest, records by user, seconds, what else
 
 
-def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: int,
-              more: Mapping[str, object] = MappingProxyType({})) -> dict:
-    """What a result file holds."""
-    lists = [[i for i in record["items"] if i is not None][:10] for record in records]
-    return {
-        "manifest": made_from,
-        "n_users": len(records),
-        "metrics": aggregate([record["metrics"] for record in records], seed=seed),
-        "coverage@10": coverage(lists, len(catalog.items)),
-        **more,
-        "users": list(records),
-    }
+def _score_lists(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path,
+                 processes: PartialState) -> Scored:
+    """Baselines, the teacher, and lists of a file."""
+    made_from, scorer = manifest(result_identity(options), result_inputs(options)), Scorer(catalog)
+    started = time.perf_counter()
+    answers, more = rank_users(catalog, users, options)
+    records = {row.user: scorer.record(row, answer) for row, answer in zip(users, answers, strict=True)}
+    return made_from, records, time.perf_counter() - started, more
+
+
+def _score_model(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path,
+                 processes: PartialState) -> Scored:
+    """A language model."""
+    more: dict[str, object] = {}
+    under_test, scorer = ModelUnderTest(catalog, own_device(options, processes)), Scorer(catalog)
+    made_from = manifest(result_identity(options), result_inputs(options))  # a hub's files are there only now
+    if options.prior:
+        more["prior"] = choose_prior_weight(catalog, options, under_test, processes)
+    weight = float(more["prior"]["weight"]) if options.prior else 0.0
+
+    def work(rows: Sequence[EvalUser]) -> list[dict]:
+        (answers,) = under_test.answers(rows, [weight])
+        return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
+    records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes,
+                               options.SFT_test_task)
+    if others := earlier_commits(output, made_from):
+        made_from["begun_at_commits"] = others
+    return made_from, records, seconds, more
+
+
+def _tell_impossible(users: Sequence[EvalUser], options: EvalOptions, processes: PartialState) -> None:
+    """Users who consume the target again: where what they saw is hidden, nothing can hit it."""
+    hidden = sum(row.target in row.hidden(options.hide_seen) for row in users)
+    if hidden and processes.is_main_process:
+        logger.warning("%d of %d targets are among the items that --hide_seen %s bars: users consume them again, and "
+                       "they can only be missed; --hide_seen none counts them", hidden, len(users), options.hide_seen)
 
 
 def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest,
@@ -167,37 +173,3 @@ def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUn
     """Batches of like length. They do not depend on what is done already, so that a resumed run has the same."""
     order = sorted(range(len(users)), key=lambda i: (len(under_test.prompt(users[i])), i))
     return [[users[i] for i in order[at:at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
-
-
-def default_output(options: EvalOptions) -> Path:
-    name = f"{options.SFT_test_task}_{Path(options.data_path).resolve().name}_top{options.topk}.json"
-    if other := options.ranker or Path(options.run_file).stem:
-        return Path("snap/results") / other / name
-    folder = Path(options.model_name)
-    if not folder.is_dir():
-        folder = Path("snap/results") / options.model_name.replace("/", "_")
-    return folder / name
-
-
-def result_identity(options: EvalOptions) -> dict:
-    """The options that a result depends on."""
-    return {k: v for k, v in asdict(options).items() if k not in ("output", "gpu", "trees")}
-
-
-def model_inputs(options: EvalOptions) -> Iterator[Path]:
-    """The files that a result depends on."""
-    if options.run_file:
-        yield Path(options.run_file)
-    yield from dataset_files(options.data_path)
-    if options.model_name:
-        for pattern in ("*.safetensors", f"{RETRIEVAL}/*.safetensors"):
-            yield from sorted(Path(options.model_name).glob(pattern))
-
-
-def summary_row(name: str, result: dict) -> dict:
-    """The row of a result in a table."""
-    metrics = result["metrics"]
-    shown = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ood@10", "repeat@10", "in_history@10",
-             "correct_count", "short")
-    row = {"model": name, **{key: metrics[key]["mean"] for key in shown}}
-    return row | {f"{key}_ci": metrics[key]["ci"] for key in ("hr@10", "ndcg@10")}

@@ -1,5 +1,6 @@
 """Atomic writes and run manifests. Standard library only."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import IO
 
 _UMASK = os.umask(0)  # can only be read by setting it
 os.umask(_UMASK)
@@ -61,6 +63,45 @@ def replacing_folder(folder: str | Path) -> Iterator[Path]:
     finally:
         for mine in final.parent.glob(f".{final.name}.*"):
             shutil.rmtree(mine, ignore_errors=True)
+
+
+@contextmanager
+def exclusively(path: str | Path) -> Iterator[None]:
+    """Holds `path`, a file or folder that is about to be written, against every other process that asks for it.
+
+    The folder above is made. The lock is a hidden file beside `path`; the system lets go of it when its process dies.
+
+    Raises:
+        ValueError: another process holds it, or nothing can be written there.
+    """
+    path = Path(path)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _locked(lock)
+    except BlockingIOError:
+        raise ValueError(f"{path} is being written by another process; wait for it, or give another --output") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}); give another --output") from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+def _locked(lock: Path) -> IO[str]:
+    """The lock's open file. Whoever held it deletes the file, so that the one that was opened may be gone by then."""
+    while True:
+        handle = lock.open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.fstat(handle.fileno()).st_ino == lock.stat().st_ino:
+                return handle
+        except OSError:
+            handle.close()
+            raise
+        handle.close()
 
 
 def _sync(path: Path) -> None:

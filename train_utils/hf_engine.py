@@ -1,16 +1,22 @@
-"""The same answers by `model.generate` and the processor, one token a pass: what the engine is compared with."""
+"""The same answers by `model.generate`, one token a pass: what the engine is compared with, and what decodes where the
+engine cannot."""
 
 import copy
-from collections.abc import Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
+from train_utils.admission import ConstraintError
 from train_utils.chat import Chat
 from train_utils.cursor import Cursor
+from train_utils.events import Done, ItemEvent, TextDelta, answer_events
+from train_utils.picking import pick
 from train_utils.processor import CatalogLogitsProcessor
-from train_utils.writing import Completion, Request
+from train_utils.writing import Completion, Request, Writing
 
 
 class _EnoughItems(StoppingCriteria):
@@ -50,17 +56,25 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
               for n, r in zip(padding, requests, strict=True)]
     own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
-    # What `generate` is not told it takes from the model's own configuration, such as repetition_penalty. A copy of the
+    output = _generate(
+        model, ids, mask, longest, chat.end_of_turn, [*(own if processors is None else processors), *watchers],
+        _EnoughItems(width, chat.eoi, [request.max_items for request in requests]),
+    )
+    return [_completion(chat, request, row) for request, row in zip(requests, output[:, width:].tolist(), strict=True)]
+
+
+def _generate(model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int, end_of_turn: int,
+              processors: Sequence[LogitsProcessor], criterion: StoppingCriteria) -> torch.Tensor:
+    """Greedy `generate` that obeys its arguments alone."""
+    # What it is not told it takes from the model's own configuration, such as repetition_penalty. A copy of the
     # outermost object gets an empty one: the model itself may be in use by another thread.
     model = copy.copy(model)
     model.generation_config = GenerationConfig()
-    output = model.generate(
-        ids, attention_mask=mask, logits_processor=[*(own if processors is None else processors), *watchers],
-        stopping_criteria=[_EnoughItems(width, chat.eoi, [request.max_items for request in requests])],
-        generation_config=GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=longest,
-                                           eos_token_id=chat.end_of_turn, pad_token_id=chat.end_of_turn),
+    return model.generate(
+        ids, attention_mask=mask, logits_processor=list(processors), stopping_criteria=[criterion],
+        generation_config=GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens,
+                                           eos_token_id=end_of_turn, pad_token_id=end_of_turn),
     )
-    return [_completion(chat, request, row) for request, row in zip(requests, output[:, width:].tolist(), strict=True)]
 
 
 def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
@@ -82,3 +96,141 @@ def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
         if found.finish:
             break
     return found
+
+
+def answered(completions: list[Completion]) -> list[Completion]:
+    """The completions; raises the error of the first where every one of them has one."""
+    errors = [one.error for one in completions if one.error is not None]
+    if errors and len(errors) == len(completions):
+        raise errors[0]
+    return completions
+
+
+class PlainEngine:
+    """Decodes as `Engine` does, by `generate`, one request after the other and one token a pass.
+
+    For models that the engine's passes cannot read. It writes what the engine would, but finds no whole titles.
+    """
+
+    searches = False
+    retriever = None
+
+    def __init__(self, model: nn.Module, chat: Chat):
+        self.model, self.chat = model, chat
+
+    def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
+        """See `Engine.generate`; every answer is reproducible."""
+        return answered([self.complete(request) for request in requests])
+
+    def complete(self, request: Request, stop: threading.Event | None = None,
+                 told: Callable[[Writing | None, Completion], None] = lambda state, answer: None) -> Completion:
+        """One answer. `stop` ends it early; `told` is called before the first token, and behind each."""
+        answer = Completion()
+        try:
+            if request.best_titles:
+                raise ConstraintError("whole titles are found by the engine alone, which cannot read this model or a "
+                                      "text of this length; decode greedily")
+            driver = _Driver(Writing(request, self.chat), answer, stop, told)
+        except ConstraintError as error:
+            answer.finish, answer.error = "error", error
+            told(None, answer)
+            return answer
+        if not answer.finish:
+            device = next(self.model.parameters()).device
+            ids = torch.tensor([list(request.prompt)], device=device)
+            try:
+                with torch.inference_mode():
+                    _generate(self.model, ids, torch.ones_like(ids), request.max_new_tokens, self.chat.end_of_turn,
+                              [driver], driver.ended)
+            except ConstraintError as error:
+                answer.finish, answer.error = "error", error
+            told(driver.state, answer)
+        return answer
+
+    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
+        """See `Engine.stream`."""
+        snapshots: queue.Queue[tuple[Writing | None, Completion] | BaseException] = queue.Queue()
+        stop = threading.Event() if stop is None else stop
+
+        def told(state: Writing | None, answer: Completion) -> None:
+            snapshots.put((state, copy.deepcopy(answer)))
+
+        def work() -> None:
+            try:
+                self.complete(request, stop, told)
+            except Exception as error:  # it belongs to the thread that reads the events
+                snapshots.put(error)
+
+        thread = threading.Thread(target=work, name="plain engine", daemon=True)
+        thread.start()
+        answer = Completion()
+
+        def go_on() -> Writing | None:
+            found = snapshots.get()
+            if isinstance(found, BaseException):
+                raise found
+            vars(answer).update(vars(found[1]))
+            return found[0]
+
+        try:
+            state = go_on()
+            yield from answer_events(self.chat, state, answer, go_on)
+        finally:
+            if not answer.finish:
+                stop.set()  # nobody reads on
+            thread.join()
+
+
+class _Driver(LogitsProcessor):
+    """Writes an answer by its state: what must follow is forced, a choice is taken as the engine takes it."""
+
+    def __init__(self, state: Writing, answer: Completion, stop: threading.Event | None,
+                 told: Callable[[Writing, Completion], None]):
+        self.state, self.answer, self.stop, self.told = state, answer, stop, told
+        self.chat = state.chat
+        self._steps, self._score = 0, 0.0
+        self._ended = False
+        self._write(state.begin())
+        self.told(state, answer)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if self._steps == len(self.answer.ids):
+            (found,) = pick(scores.to(torch.promote_types(scores.dtype, torch.float32)), [self.state.choice()])
+            self._score += found.score
+            self._write(self.state.write(found.token))
+            self.told(self.state, self.answer)
+        ended = self._steps == len(self.answer.ids)
+        token = self.chat.end_of_turn if ended else self.answer.ids[self._steps]
+        self._steps += 1
+        forced = torch.full_like(scores, -torch.inf)
+        forced[:, token] = 0
+        return forced
+
+    def _write(self, tokens: Sequence[int]) -> None:
+        self.answer.ids += tokens
+        self.answer.finish = self.state.finish
+        for item, score, ids in self.state.take_items():
+            if list(ids) != self.chat.item_ids(item):
+                raise ConstraintError(f"item {item} was written as {list(ids)}, not as the catalogue spells it")
+            self.answer.items.append(item)
+            self.answer.scores.append(self._score if score is None else score)
+            self._score = 0.0
+
+    @property
+    def ended(self) -> StoppingCriteria:
+        return _Ended(self)
+
+
+class _Ended(StoppingCriteria):
+    """Ends a row when its answer is finished and written, or somebody stops it."""
+
+    def __init__(self, driver: _Driver):
+        self.driver = driver
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
+        driver = self.driver
+        if driver.stop is not None and driver.stop.is_set() and not driver.answer.finish:
+            driver.answer.finish = "stopped"
+        over = bool(driver.answer.finish) and (
+            driver.answer.finish == "stopped" or driver._steps >= len(driver.answer.ids))
+        return torch.full((len(input_ids),), over, device=input_ids.device)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import nn
@@ -23,12 +24,19 @@ from transformers import (
 )
 
 from train_utils.chat import EOI_WORDS, SOI_WORDS, Chat, add_control_tokens
+from train_utils.chat_template import ChatTemplate
 from train_utils.files import replacing_folder
 from train_utils.retrieval import FOLDER as RETRIEVAL
 from train_utils.retrieval import has_retrieval
+from train_utils.text_files import read_json
 
 # peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+
+# Result files, which lie beside a model, are none of it.
+_MODEL_FILES = ("*.safetensors", "*.bin", "*.gguf", "*.model", "*.jinja", "merges.txt", "vocab.*", "config.json",
+                "adapter_config.json", "*.index.json", "tokenizer*.json", "special_tokens_map.json",
+                "added_tokens.json", "chat_template*", f"{RETRIEVAL}/*.safetensors")
 
 # What transformers lets out of a folder or file that is not what it seems; a cut-off GGUF ends inside a field.
 _UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)
@@ -104,6 +112,23 @@ def _source(name: str) -> tuple[str, dict[str, str]]:
     return name, {}
 
 
+def model_files(name: str) -> list[Path]:
+    """The files that decide what a model writes: weights, configuration, tokenizer and chat template, sorted.
+
+    Of a hub name those of the snapshot that is there; none where nothing is.
+    """
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        config = try_to_load_from_cache(name, "config.json") if name.count("/") == 1 else None
+        if not isinstance(config, str):
+            return []
+        path = Path(config).parent
+    found = {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
+    return sorted(found)
+
+
 def _own_dtype(name: str) -> torch.dtype:
     """Number format in which a model is kept; bfloat16 for a GGUF, which has one format a tensor."""
     folder, file = _source(name)
@@ -129,6 +154,23 @@ def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) ->
     return GenerationConfig(
         do_sample=False, eos_token_id=end_of_turn, pad_token_id=pad, bos_token_id=model.config.bos_token_id
     )
+
+
+def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
+    """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn.
+
+    A base model's tokenizer may call another one its eos (Gemma), and who serves a folder believes one or the other.
+    The tokenizer keeps its eos where the chat template writes that.
+    """
+    template = ChatTemplate(tokenizer)
+    end, roles = template.end_of_turn, ("user", "assistant", "user")
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
+    before = tokenizer.eos_token
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    if ChatTemplate(tokenizer).markup(roles, prompt=True) != template.markup(roles, prompt=True):
+        tokenizer.eos_token = before
+    model.config.get_text_config().eos_token_id = end
+    model.generation_config = own_generation_config(model, end, pad)
 
 
 def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
@@ -264,7 +306,7 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
     """
     tokenizer, model = _with_adapter(adapter, backbone)
     merged = model.to(_own_dtype(backbone))
-    merged.generation_config = own_generation_config(merged, Chat(tokenizer).end_of_turn, tokenizer.pad_token_id)
+    end_turns_alike(tokenizer, merged)
     with replacing_folder(output) as to:
         merged.save_pretrained(to)
         tokenizer.save_pretrained(to)
@@ -273,20 +315,53 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
-def load_trained(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False):
+def load_trained(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False, backbone: str = ""):
     """Tokenizer and model of a merged or base model, or of an adapter's folder, which is merged in memory.
 
-    An adapter is read with the backbone that its configuration names.
+    Args:
+        backbone: the base model of an adapter, instead of the one that its configuration names.
 
     Raises:
-        ValueError: nothing loadable under `name`.
+        ValueError: nothing loadable under `name`, an adapter whose base model is not there, or a base model named for
+            what is no adapter.
     """
-    told = Path(name) / "adapter_config.json"
-    if not told.exists():
+    base = backbone_of(name, backbone)
+    if base is None:
+        if backbone:
+            raise ValueError(f"--backbone is {backbone!r}, and {name!r} is no adapter: it needs no base model")
         return load_backbone(name, device, dtype, flash)
-    backbone = json.loads(told.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    tokenizer, model = _with_adapter(name, backbone)
+    tokenizer, model = _with_adapter(name, base)
     return tokenizer, model.to(device, getattr(torch, dtype)).eval()
+
+
+def backbone_of(name: str | Path, instead: str = "") -> str | None:
+    """The base model of an adapter's folder; None for a folder or name that is no adapter.
+
+    The path that the adapter's configuration names is looked for from the adapter's own folder upward, so that the
+    working directory does not matter, then from the working directory.
+
+    instead: the base model to take, whatever is named.
+
+    Raises:
+        ValueError: the configuration is broken, or names a path that is nowhere.
+    """
+    path = Path(name) / "adapter_config.json"
+    if not path.is_file():
+        return None
+    if instead:
+        return instead
+    config = read_json(path)
+    named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(named, str) or not named:
+        raise ValueError(f"{path} names no base model; give it by --backbone")
+    places = [parent / named for parent in path.resolve().parents] + [Path(named)]
+    if there := next((place for place in places if place.exists()), None):
+        return str(there)
+    try:
+        return _source(named)[0]
+    except ValueError:
+        raise ValueError(f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
+                         "nor in the working directory; give it by --backbone") from None
 
 
 def _with_adapter(adapter: str | Path, backbone: str):

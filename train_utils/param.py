@@ -2,16 +2,41 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
 C = TypeVar("C")
 
 
-def option(default: object = MISSING, help: str = "", choices: Sequence[object] | None = None):
-    """A field that is a flag of the same name; without a default the flag is required."""
-    return field(default=default, metadata={"help": help, "choices": choices})
+def option(default: object = MISSING, help: str = "", choices: Sequence[object] | None = None, *,
+           least: float | None = None, above: float | None = None, most: float | None = None):
+    """A field that is a flag of the same name; without a default the flag is required.
+
+    least, most: bounds of a number; above: a lower bound that is not itself allowed.
+    """
+    return field(default=default, metadata={"help": help, "choices": choices, "least": least, "above": above,
+                                            "most": most})
+
+
+class _Checked:
+    """Options whose values are checked when they are made, by a command or by code."""
+
+    def __post_init__(self):
+        for f in fields(self):
+            _check(f.name, getattr(self, f.name), f.metadata)
+
+
+def _check(name: str, value: object, rule: Mapping[str, object]) -> None:
+    choices, least, above, most = (rule[key] for key in ("choices", "least", "above", "most"))
+    if choices and value not in choices:
+        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
+    bounds = [(f"{least} or more", least is None or value >= least),
+              (f"more than {above}", above is None or value > above),
+              (f"at most {most}", most is None or value <= most)]
+    if not all(holds for _, holds in bounds):  # no comparison with a NaN holds
+        wanted = [text for (text, _), bound in zip(bounds, (least, above, most), strict=True) if bound is not None]
+        raise ValueError(f"{name} is {value}, wanted {' and '.join(wanted)}")
 
 
 TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
@@ -26,7 +51,7 @@ STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Em
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
+class ModelOptions(_Checked):
     gpu: str = option("auto", "device: cpu, cuda:0, ... or auto")
     dtype: str = option("bfloat16", "number format of the model", ("bfloat16", "float32"))
     FA2: bool = option(False, "FlashAttention 2 (a GPU and its package are needed)")
@@ -40,30 +65,32 @@ class TrainOptions(ModelOptions):
     data_path: str = option("data/dataset/ml-100k/", "dataset folder")
     backbone: str = option("snap/base/SmolLM2-135M-Instruct", "chat model: a folder or a hub name")
     output: str = option("snap/ml-100k/cgen", "folder of the run: checkpoints, log, adapters")
-    seed: int = option(0, "seed of samples and initialisation")
+    seed: int = option(0, "seed of samples and initialisation", least=0)
     overwrite: bool = option(False, "throw away a run of other settings in --output, instead of refusing")
-    epoch: int = option(20, "passes over the users, one sample a user and pass")
-    batch_size: int = option(8, "samples a forward pass")
-    gradient_accumulation_steps: int = option(8, "forward passes an optimiser step, over all processes")
-    lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights")
-    weight_decay: float = option(0.01, "weight decay")
-    warmup_ratio: float = option(0.0125, "share of the steps that warm up")
-    lr_power: float = option(2.0, "power of the polynomial decay")
-    clip: float = option(1.0, "gradient norm at which gradients are cut")
+    epoch: int = option(20, "passes over the users, one sample a user and pass", least=1)
+    batch_size: int = option(8, "samples a forward pass", least=1)
+    gradient_accumulation_steps: int = option(8, "forward passes an optimiser step, over all processes", least=1)
+    lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights", above=0)
+    weight_decay: float = option(0.01, "weight decay", least=0)
+    warmup_ratio: float = option(0.0125, "share of the steps that warm up", least=0, most=1)
+    lr_power: float = option(2.0, "power of the polynomial decay", least=0)
+    clip: float = option(1.0, "gradient norm at which gradients are cut", above=0)
     peft: str = option("lora", "what is trained: LoRA, DoRA, LoRA on weights in four bits (GPU), or every weight",
                        ("lora", "dora", "qlora", "full"))
     gradient_checkpointing: bool = option(False, "keep less for the backward pass, make it again: slower, less memory")
-    SFT_actor_lora_r: int = option(16, "rank of LoRA")
-    SFT_actor_lora_a: int = option(8, "alpha of LoRA")
-    lora_dropout: float = option(0.1, "dropout of LoRA")
-    lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published")
+    SFT_actor_lora_r: int = option(16, "rank of LoRA", least=1)
+    SFT_actor_lora_a: int = option(8, "alpha of LoRA", least=1)
+    lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=1)
+    lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published",
+                              least=0)
     teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
     teacher_record: str = option("", "file that gets the teacher's answers to all samples of the run, asked before the "
                                  "first step; --teacher file:PATH then trains the same without a teacher. Without it "
                                  "they are asked as they are needed and kept in the run's folder")
-    teacher_depth: int = option(50, "teacher items that carry a soft label")
-    soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published")
-    history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published")
+    teacher_depth: int = option(50, "teacher items that carry a soft label", least=1)
+    soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published",
+                                least=0, most=1)
+    history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published", least=0)
     scope_mask_type: int = option(3, "title positions in the mean: 1 no forced ones, 2 no forced end, 3 all", (1, 2, 3))
     SFT_train_tasks: str = option(
         "SFTSeqRec-MR:2,SFTSeqRec-CS-MR", "what samples ask, TASK[:WEIGHT] with commas between. SFTSeqRec: what comes "
@@ -72,30 +99,32 @@ class TrainOptions(ModelOptions):
         "behind it; ShareChatGPT: a chat alone")
     train_data_file: str = option("", "JSON file of samples (a list of epochs of {input_text, output_text, task, "
                                   "input_field_data}) to train on instead of making them; SFT_Export writes it")
-    candidate_num: int = option(10, "candidates that SFTSeqRanking shows")
-    max_history: int = option(10, "events shown at most")
-    topk: int = option(10, "items asked for at most")
-    list_ratio: float = option(1.0, "share of samples that ask for 1..topk items; the others ask for one")
+    candidate_num: int = option(10, "candidates that SFTSeqRanking shows", least=1)
+    max_history: int = option(10, "events shown at most", least=1)
+    topk: int = option(10, "items asked for at most", least=1)
+    list_ratio: float = option(1.0, "share of samples that ask for 1..topk items; the others ask for one",
+                               least=0, most=1)
     idx: bool = option(False, "number the list")
-    multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange")
+    multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange", least=0, most=1)
     share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none")
-    max_segment: int = option(500, "tokens that a turn of such a chat may have")
-    save_seconds: float = option(60.0, "seconds between checkpoints")
+    max_segment: int = option(500, "tokens that a turn of such a chat may have", least=1)
+    save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
     val_users: int = option(0, "validation users whose lists are scored at the end of an epoch; the best NDCG@10's "
-                            "adapter is kept in the folder best. 0 validates never")
-    val_epochs: int = option(1, "epochs between validations")
-    early_stop: int = option(0, "validations without a better NDCG@10 after which training stops; 0 goes on to the end")
+                            "adapter is kept in the folder best. 0 validates never", least=0)
+    val_epochs: int = option(1, "epochs between validations", least=1)
+    early_stop: int = option(0, "validations without a better NDCG@10 after which training stops; 0 goes on to the end",
+                             least=0)
     SFT_load: str = option("", "adapter to merge or to test, '' takes the newest of the run; for SFT_Embedding the "
                            "adapter to start from")
     merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
     # The test stages; published names.
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
-    test_batch_size: int = option(16, "users a forward pass in tests")
-    gen_max_length: int = option(512, "new tokens at most")
+    test_batch_size: int = option(16, "users a forward pass in tests", least=1)
+    gen_max_length: int = option(512, "new tokens at most", least=1)
     max_token_length: int = option(1024, "tokens that a sample, or the prompt of a test, may have; a sample's history "
-                                   "loses its oldest items until it fits")
+                                   "loses its oldest items until it fits", least=1)
     # Accepted so that published command lines run.
     item_index: str = option("title_t", "titles are spelled whole, as the dataset has them", ("title_t", "title"))
     chat_template: str = option("auto", "the tokenizer's own is used", ("auto", "llama-3", "llama-2", "chatml"))
@@ -107,7 +136,7 @@ class TrainOptions(ModelOptions):
     item_emb: bool = option(True, "train the item vectors")
     only_item_emb_proj: bool = option(False, "train the projection and the item vectors; the adapter stays as it is "
                                       "(of --SFT_load, or untrained)")
-    emb_alpha: float = option(1.0, "weight of the loss of retrieval beside that of the text")
+    emb_alpha: float = option(1.0, "weight of the loss of retrieval beside that of the text", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,23 +144,25 @@ class EvalOptions(ModelOptions):
     """task_test.py and task_MR_test.py."""
 
     data_path: str = option(help="dataset folder")
-    model_name: str = option("", "model folder (merged or base), or a hub name")
+    model_name: str = option("", "model folder (merged, base or adapter), or a hub name")
+    backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
-    output: str = option("", "result file; '' puts it beside the model")
+    output: str = option("", "result file; '' puts it beside the model, under a name that tells the settings")
+    overwrite: bool = option(False, "write over a result of other settings in --output, instead of refusing")
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     use_CBS: bool = option(False, "constrain titles to the catalogue")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
-    topk: int = option(10, "items asked for")
-    candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows")
+    topk: int = option(10, "items asked for", least=1)
+    candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows", least=1)
     enforce_request: bool = option(False, "what a request asks for (a category, candidates) becomes a rule: nothing "
                                    "else can be listed")
     idx: bool = option(False, "the list is numbered")
-    batch_size: int = option(16, "users a forward pass")
-    max_history: int = option(10, "events shown at most")
-    gen_max_length: int = option(512, "new tokens at most")
-    max_token_length: int = option(1024, "prompt tokens at most")
-    users: int = option(0, "users drawn by seed; 0 takes all")
-    seed: int = option(0, "seed of the draw, of wordings and of the bootstrap")
+    batch_size: int = option(16, "users a forward pass", least=1)
+    max_history: int = option(10, "events shown at most", least=1)
+    gen_max_length: int = option(512, "new tokens at most", least=1)
+    max_token_length: int = option(1024, "prompt tokens at most", least=1)
+    users: int = option(0, "users drawn by seed; 0 takes all", least=0)
+    seed: int = option(0, "seed of the draw, of wordings and of the bootstrap", least=0)
     split: str = option("test", "which event is the target", ("valid", "test"))
     hide_seen: str = option(
         "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
@@ -151,7 +182,7 @@ class EvalOptions(ModelOptions):
         "auto", "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
         ("auto", "sum", "max"),
     )
-    prior_users: int = option(128, "validation users that choose the weight")
+    prior_users: int = option(128, "validation users that choose the weight", least=1)
     ranker: str = option("", "score a baseline instead of a model",
                          ("", "random", "popularity", "recent-popularity", "item-knn", "ease", "teacher"))
     tune: bool = option(True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells "
@@ -167,10 +198,11 @@ class EvalOptions(ModelOptions):
 class ChatOptions(ModelOptions):
     """cli_serve.py."""
 
-    model_name: str = option(help="merged model folder, or a hub name")
+    model_name: str = option(help="model folder (merged, base or adapter), or a hub name")
+    backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
     domain: str = option("", "catalogue to start with; '' takes the only one, or none")
-    max_new_tokens: int = option(512, "tokens of an answer at most")
+    max_new_tokens: int = option(512, "tokens of an answer at most", least=1)
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
     decoding: str = option(
         "rank", "how titles are found. greedy: token by token; best: at each item the most probable title; rank: a "
@@ -200,7 +232,10 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
         else:
             parser.add_argument(f"--{f.name}", type=kind, choices=f.metadata["choices"], required=f.default is MISSING,
                                 default=None if f.default is MISSING else f.default, **shared)
-    return options(**vars(parser.parse_args(argv)))
+    try:
+        return options(**vars(parser.parse_args(argv)))
+    except ValueError as error:
+        parser.error(f"--{error}")
 
 
 def _shown(default: object) -> object:

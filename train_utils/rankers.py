@@ -58,9 +58,9 @@ def _of_teacher(teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], o
                 ) -> Iterator[list[str]]:
     """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
     histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
-    depth = options.topk
+    depth = min(options.topk, max(1, len(catalog.items) - 1))
     if options.enforce_request:
-        depth = len(catalog.items) - max(len(set(history)) for history in histories)
+        depth = max(1, len(catalog.items) - max(len(set(history)) for history in histories))
     for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
         admitted = row.wish.admitted(catalog) if options.enforce_request else None
         kept = ranked if admitted is None else [i for i in ranked if catalog.index[i] in admitted]

@@ -29,7 +29,8 @@ def collect(batches: Sequence[Sequence[Row]], work: Callable[[Sequence[Row]], Se
         batches: the same ones in every process and at every start, whatever is done already; users are unique.
         work: a batch -> a record for each of its rows, with its user under "user".
         output: the result file; `<output>.partial.<process>` are kept beside it until `forget`.
-        made_from: what the records depend on; others of another origin are not gone on with.
+        made_from: a manifest; records of other settings, inputs or packages are not gone on with. Those of another
+            commit are: most commits change nothing of a result, and the manifests tell which one each part is of.
 
     Returns:
         user -> record, and the seconds that were worked, over all processes and starts.
@@ -38,7 +39,7 @@ def collect(batches: Sequence[Sequence[Row]], work: Callable[[Sequence[Row]], Se
     own = _partial(output, processes.process_index)
     if processes.process_index == 0:
         for path in _partials(output):
-            if next(_lines(path), None) != made_from:
+            if not _same(next(_lines(path), None), made_from):
                 path.unlink()
     processes.wait_for_everyone()
     # Written anew: a line that a killed run left half is gone.
@@ -89,12 +90,26 @@ def _lines(path: Path) -> Iterator[Record]:
             yield json.loads(line)
 
 
+def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[object]:
+    """The other commits at which records that `collect` kept were begun."""
+    begun = {str((next(_lines(path), None) or {}).get("commit")) for path in _partials(output)}
+    return sorted(begun - {str(made_from.get("commit"))})
+
+
+def _same(kept: Record | None, made_from: Mapping[str, object]) -> bool:
+    """Whether records belong to this test, by what their file begins with."""
+    def identity(made: Mapping[str, object]) -> dict[str, object]:
+        return {k: v for k, v in made.items() if k != "commit"}
+
+    return kept is not None and identity(kept) == identity(json.loads(json.dumps(made_from)))
+
+
 def _read(output: Path, made_from: Mapping[str, object]) -> tuple[dict[str, Record], float]:
     done: dict[str, Record] = {}
     seconds = 0.0
     for path in _partials(output):
         lines = _lines(path)
-        if next(lines, None) != made_from:
+        if not _same(next(lines, None), made_from):
             continue
         for record in lines:
             if "user" in record:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,9 +93,12 @@ def open_study(paths: Sequence[str | Path], base: str = "", data_path: str = "")
 
 
 def name_of(path: str | Path) -> str:
-    """A system's name: that of its file, or of the folder of a file with a test's default name."""
+    """A system's name: that of its file, or of the folder of a file with a test's default name, and its settings."""
     path = Path(path)
-    return path.resolve().parent.name if path.stem.startswith("SFTTest") else path.stem
+    if not path.stem.startswith("SFTTest"):
+        return path.stem
+    _, _, settings = re.sub(r"_top\d+(_|$)", "\0", path.stem).partition("\0")
+    return f"{path.resolve().parent.name} {settings}".strip()
 
 
 def read_results(paths: Sequence[str | Path]) -> dict[str, dict]:

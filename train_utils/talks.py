@@ -43,7 +43,7 @@ class Answer:
 def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Answer:
     """The true next item, then the teacher's best among those that the request admits, `plan.k` in all.
 
-    A list of one category is shorter where the teacher's ranking holds too few of it.
+    A list is shorter where the catalogue holds no more outside the history, or the teacher's ranking of a category.
 
     Raises:
         ValueError: the teacher gave too few items for a request that admits all.
@@ -58,8 +58,10 @@ def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleC
             return (item in members) == plan.wanted
 
         return Answer((plan.target, *list(filter(admits, others))[: plan.k - 1]), (), ranked.within(admits))
-    if len(others) < plan.k - 1:
-        raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed")
+    there_are = len(catalog.items) - len({plan.target, *plan.history})
+    if len(others) < min(plan.k - 1, there_are):
+        raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed and "
+                         f"{there_are} outside the history shown are in the catalogue")
     return Answer((plan.target, *others[: plan.k - 1]), (), ranked)
 
 

@@ -258,7 +258,8 @@ def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[in
     """One bulk question for many histories."""
     if not histories:
         return []
-    # One more than the answer needs: the true next item may be among the teacher's.
-    depth = min(max(config.teacher_depth, config.topk + 1), len(catalog.items) - config.max_history)
+    # One more than the answer needs: the true next item may be among the teacher's. What a history shows is hidden from
+    # its list, which is shorter where the catalogue holds no more.
+    depth = max(1, min(max(config.teacher_depth, config.topk + 1), len(catalog.items) - 1))
     ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
     return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]

@@ -18,6 +18,7 @@ from train_utils.chat import Chat, separator
 from train_utils.cursor import Cursor
 from train_utils.picking import Choice, log_probabilities
 from train_utils.ragged import RaggedCache, TokenTree, read, read_shared_beginning, use_ragged_attention
+from train_utils.support import check_length
 
 WIDTH = 16  # beginnings of titles that are read a pass and request
 
@@ -171,11 +172,12 @@ def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], i
     """Reads prompts (token ids up to where the assistant goes on; at least one) and opens an item behind each.
 
     idx: the item follows the number of a list. answer_at: of each prompt, see `Request`. Raises ValueError for a model
-    that brings its own attention.
+    that the engine cannot read, or not in texts as long as these.
     """
     use_ragged_attention(model)
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
+    check_length(model, max(map(len, texts)) + int(np.diff(chat.tree.title_start).max()))
     cache, shared = read_shared_beginning(model, texts)
     logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
                   [[len(text) - shared - 1] for text in texts])

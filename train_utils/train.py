@@ -1,6 +1,7 @@
 """Supervised fine-tuning: samples made on the fly, the scope-mask loss of RecLM-cgen, the adapter's folder."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from torch import nn
 from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.chat import Chat, add_control_tokens
 from train_utils.dataset import encode_sample
-from train_utils.files import manifest, write_text
+from train_utils.files import PROMPT_DATE, exclusively, manifest, write_text
 from train_utils.launch import open_accelerator
 from train_utils.loop import LoopConfig, Loss, train
 from train_utils.loss import Batch, Parts, batch_loss
@@ -26,6 +27,7 @@ from train_utils.model import (
     load_backbone,
     load_tokenizer,
     mixed_precision,
+    model_files,
     pick_device,
     save_adapter,
     save_memory,
@@ -36,9 +38,12 @@ from train_utils.recorded_teacher import RecordedTeacher
 from train_utils.sharegpt import load_exchanges
 from train_utils.static_data import StaticSamples, export_samples
 from train_utils.stream import DrawnSamples, Encode, SampleStream, Source
+from train_utils.support import decoding_support
 from train_utils.tasks import SampleConfig, parse_tasks
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.validation import Validator
+
+logger = logging.getLogger(__name__)
 
 
 def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
@@ -73,12 +78,14 @@ class Method:
 
     Attributes:
         encode, apart: how conversations become samples and batches. loss: as the loop wants it.
+        needs_engine: whether nothing but the engine decodes what is trained.
         wrap: (model with an adapter, catalogue, options) -> what is trained.
         save: (what is trained, tokenizer, catalogue, folder, manifest, weights or None) -> writes an adapter's folder.
     """
 
     encode: Encode
     apart: bool
+    needs_engine: bool
     loss: Callable[[TrainOptions], Loss]
     wrap: Callable[[nn.Module, Catalog, TrainOptions], nn.Module]
     save: Callable[..., None]
@@ -87,6 +94,7 @@ class Method:
 CGEN = Method(
     encode=encode_sample,
     apart=False,
+    needs_engine=False,
     loss=lambda options: cgen_loss,
     wrap=lambda model, catalog, options: model,
     save=lambda model, tokenizer, catalog, *rest: save_adapter(model, tokenizer, *rest),
@@ -108,20 +116,23 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
                                    options.gradient_accumulation_steps)
     made_from = manifest(asdict(options), _inputs(options))
     catalog = load_catalog(options.data_path)
-    if accelerator.is_main_process:
-        _claim(run, made_from, options.overwrite)
-    accelerator.wait_for_everyone()
-    if (adapter / "manifest.json").exists():
-        return adapter
-    with teacher_of(options, accelerator.process_index) as teacher:
-        _train_adapter(method, options, catalog, teacher, run, adapter, made_from, accelerator)
+    with exclusively(run) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            _claim(run, made_from, options.overwrite)
+        accelerator.wait_for_everyone()
+        if (adapter / "manifest.json").exists():
+            return adapter
+        with teacher_of(options, accelerator.process_index) as teacher:
+            _train_adapter(method, options, catalog, teacher, run, adapter, made_from, accelerator)
     return adapter
 
 
 def _inputs(options: TrainOptions) -> list[Path]:
-    """The files that a run is made of, the backbone left out."""
-    named = dataset_files(options.data_path)
+    """The files that a run is made of: of the dataset, the backbone, what is mixed in, and what it starts from."""
+    named = dataset_files(options.data_path) + model_files(options.backbone)
     named += [Path(path) for path in (options.train_data_file or options.share_chat_gpt,) if path]
+    if options.SFT_load:
+        named += model_files(options.SFT_load)
     return [path for path in named if path.is_file()]
 
 
@@ -137,7 +148,7 @@ def run_export(options: TrainOptions) -> Path:
     tokenizer = load_tokenizer(options.backbone)
     add_control_tokens(tokenizer)
     chat = Chat(tokenizer, catalog.titles)
-    with closing(open_teacher(options.teacher)) as teacher:
+    with exclusively(path), closing(open_teacher(options.teacher)) as teacher:
         samples = open_samples(replace(options, train_data_file=""), catalog, chat, teacher)
         export_samples(samples, options.epoch, path)
     return path
@@ -163,7 +174,7 @@ def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teac
                    adapter: Path, made_from: dict, accelerator: Accelerator) -> None:
     """Backbone, samples, loop, and the adapter's folder."""
     device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
-    model, chat = _model(options, catalog, device)
+    model, chat = _model(options, catalog, device, method)
     model = method.wrap(model, catalog, options)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
     samples = open_samples(options, catalog, chat, teacher)
@@ -184,9 +195,10 @@ def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teac
     accelerator.wait_for_everyone()
 
 
-def _model(options: TrainOptions, catalog: Catalog, device: torch.device) -> tuple[nn.Module, Chat]:
+def _model(options: TrainOptions, catalog: Catalog, device: torch.device, method: Method) -> tuple[nn.Module, Chat]:
     """The backbone with what is to be trained, the same in every process, and its chat."""
     tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2, options.peft == "qlora")
+    _check_decodable(model, options, method)
     if device.type == "cpu":
         # On short sequences the backward pass of PyTorch's fused attention costs a CPU more than the sums written out.
         model.set_attn_implementation("eager")
@@ -203,12 +215,29 @@ def _model(options: TrainOptions, catalog: Catalog, device: torch.device) -> tup
     return model, chat
 
 
+def _check_decodable(model: nn.Module, options: TrainOptions, method: Method) -> None:
+    """Tells before the first step what would be in the way of testing and serving the model.
+
+    Raises:
+        ValueError: what is trained, or the validation, needs the engine, and the engine cannot read the model.
+    """
+    problem = decoding_support(model).problem
+    if problem and method.needs_engine:
+        raise ValueError(f"{problem}; RecLM-ret needs the engine: take another --backbone")
+    if problem and options.val_users:
+        raise ValueError(f"{problem}; validation during training needs the engine: give --val_users 0")
+    if problem:
+        logger.warning("%s: it will be decoded by transformers' generate (task_test.py --engine hf), one token a pass, "
+                       "without --decoding best and rank", problem)
+
+
 def _workers(options: TrainOptions, device: torch.device) -> int:
     """Micro-batches side by side: as many as there are cores, but one where the order of random draws matters."""
     alone = device.type != "cpu" or options.lora_dropout > 0
     return 1 if alone else min(options.gradient_accumulation_steps, len(os.sched_getaffinity(0)))
 
 
+_MAY_GROW = ("max_token_length",)  # limits: a run that goes on may loosen them
 _NOT_OF_THE_RUN = ("save_seconds", "overwrite", "gpu", "teacher", "teacher_record", "merge_output", "tensorboard")
 
 
@@ -216,14 +245,20 @@ def _claim(run: Path, made_from: dict, overwrite: bool) -> None:
     """Makes `run` the folder of this configuration, so that a checkpoint found there is one to go on with."""
 
     def identity(made: dict) -> dict:
-        return {k: v for k, v in made["config"].items() if k not in _NOT_OF_THE_RUN} | made["inputs"]
+        config = {k: v for k, v in made["config"].items() if k not in _NOT_OF_THE_RUN}
+        return config | made["inputs"] | {"prompt_date": made.get("prompt_date", PROMPT_DATE.isoformat())}
 
+    if run.exists() and not run.is_dir():
+        raise ValueError(f"--output is the file {run}, wanted a folder for the run")
     kept = run / "config.json"
     if kept.exists():
         before, now = identity(json.loads(kept.read_text())), identity(made_from)
-        if before == now:
+        different = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
+        if not [k for k in different if k not in _MAY_GROW or not now[k] > before[k]]:
+            if different:
+                write_text(kept, json.dumps(made_from, indent=1))
             return
-        different = ", ".join(sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k)))
+        different = ", ".join(different)
         # A run that ended before its first step, for a wrong flag, has nothing to lose.
         if not overwrite and any(run.glob("*/*")):
             raise ValueError(f"{run} holds a run with other {different}; give another --output, or --overwrite")

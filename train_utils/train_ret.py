@@ -109,6 +109,7 @@ def save_ret(model: RetModel, tokenizer, catalog: Catalog, folder: str | Path, m
 RET = Method(
     encode=encode_retrieval_sample,
     apart=True,
+    needs_engine=True,
     loss=lambda options: ret_loss(options.emb_alpha),
     wrap=add_retrieval,
     save=save_ret,

@@ -7,15 +7,18 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from accelerate import PartialState
+
 from train_utils.asking import EvalUser, eval_users, messages_of
 from train_utils.catalog import load_catalog
 from train_utils.chat import Chat, Message, message
-from train_utils.evaluate import Scorer, batches, model_inputs, result_identity, result_of, write_result
+from train_utils.evaluate import Scorer, batches
 from train_utils.files import manifest
 from train_utils.gsm8k import Question, load_questions, read_answer
 from train_utils.launch import open_processes, own_device
 from train_utils.param import EvalOptions
-from train_utils.resumable import collect, forget
+from train_utils.results import default_output, result_file, result_identity, result_inputs, result_of, write_result
+from train_utils.resumable import collect, earlier_commits, forget
 from train_utils.under_test import ModelUnderTest
 from train_utils.writing import Completion, Request
 
@@ -37,15 +40,19 @@ def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
             the recommendation for the model.
     """
     _check(options)
+    output = Path(options.output) if options.output else default_output(options, "two_turns")
+    processes = open_processes(options.gpu)
+    with result_file(output, options, processes.is_main_process):
+        return output, _run(output, options, processes)
+
+
+def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
     catalog, questions = load_catalog(options.data_path), load_questions(options.GSM8K_data_path)
-    name = f"two_turns_{Path(options.data_path).resolve().name}.json"
-    output = Path(options.output or Path(options.model_name) / name)
     users = eval_users(catalog, options)
     order = random.Random(options.seed).sample(range(len(questions)), len(questions))
     asked = {row.user: questions[order[place % len(order)]] for place, row in enumerate(users)}
-    made_from = manifest(result_identity(options), [*model_inputs(options), Path(options.GSM8K_data_path)])
-    processes = open_processes(options.gpu)
     under_test = ModelUnderTest(catalog, own_device(options, processes))
+    made_from = manifest(result_identity(options), result_inputs(options))
     under_test.exchanges = [DEMONSTRATION]
     scorer = Scorer(catalog)
 
@@ -53,11 +60,13 @@ def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
         return _dialogues(rows, asked, under_test, scorer)
 
     records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes, "two turns")
+    if others := earlier_commits(output, made_from):
+        made_from["begun_at_commits"] = others
     result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed)
     if processes.is_main_process:
         write_result(output, result, seconds)
     forget(output, processes)
-    return output, result
+    return result
 
 
 def _dialogues(rows: Sequence[EvalUser], asked: dict[str, Question], under_test: ModelUnderTest, scorer: Scorer

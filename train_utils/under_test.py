@@ -16,13 +16,14 @@ from train_utils.admission import Prior, Rules
 from train_utils.asking import Answer, EvalUser, messages_of
 from train_utils.catalog import Catalog
 from train_utils.chat import Chat, Message, separator, split_completion
-from train_utils.engine import Engine
+from train_utils.engine import open_engine
 from train_utils.free_lists import TitleReader
 from train_utils.hf_engine import generate_plainly
 from train_utils.model import add_item_tokens, load_trained, mixed_precision, pick_device
 from train_utils.param import EvalOptions
 from train_utils.retrieval import Retriever, has_retrieval, open_retriever
 from train_utils.sharegpt import load_exchanges
+from train_utils.support import decoding_support
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.title_search import open_items
 from train_utils.writing import Completion, Request
@@ -61,7 +62,10 @@ class ModelUnderTest:
         self.catalog, self.options = catalog, options
         _check_task(options)
         model, self.chat, retriever = loaded or load_under_test(catalog, options)
-        self.engine = Engine(model, self.chat, retriever)
+        self.engine = open_engine(model, self.chat, retriever)
+        if options.decoding != "greedy" and not self.engine.searches:
+            raise ValueError(f"--decoding {options.decoding} finds titles by the engine; "
+                             f"{decoding_support(model).problem}: take --decoding greedy")
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
@@ -177,7 +181,7 @@ class ModelUnderTest:
         match self.options.prior:
             case "teacher":
                 histories = [row.hidden(self.options.hide_seen) or row.shown for row in users]
-                depth = min(_TEACHER_DEPTH, n_items - max(map(len, map(set, histories))))
+                depth = max(1, min(_TEACHER_DEPTH, n_items - max(map(len, map(set, histories)))))
                 self.teacher = self.teacher or open_teacher(self.options.teacher)
                 lists, probabilities = self.teacher.top_k([self.catalog.ids(h) for h in histories], depth, scores=True)
                 scores = np.zeros((len(users), n_items))
@@ -200,7 +204,7 @@ class ModelUnderTest:
 def load_under_test(catalog: Catalog, options: EvalOptions) -> Loaded:
     """The model that `--model_name` names, and what decodes with it."""
     device = pick_device(options.gpu)
-    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2)
+    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2, options.backbone)
     # A base model gets the control tokens that it never saw, so that it can be constrained.
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles, options.trees)

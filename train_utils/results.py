@@ -1,0 +1,138 @@
+"""Result files: what one holds and depends on, where it lies, and that nothing is lost by writing it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from types import MappingProxyType
+
+from train_utils.catalog import Catalog, dataset_files
+from train_utils.files import exclusively, write_json
+from train_utils.metrics import aggregate, coverage
+from train_utils.model import backbone_of, model_files
+from train_utils.param import EvalOptions
+
+# Options that a result does not depend on.
+_NOT_OF_THE_RESULT = ("output", "overwrite", "gpu", "trees")
+# Options that the path tells otherwise than by name and value, or not.
+_IN_THE_PATH = ("SFT_test_task", "data_path", "topk", "model_name", "ranker", "run_file")
+_LONGEST_NAME = 160  # characters of a file's name
+
+
+def result_identity(options: EvalOptions) -> dict[str, object]:
+    """The options that a result depends on."""
+    return {k: v for k, v in asdict(options).items() if k not in _NOT_OF_THE_RESULT}
+
+
+def result_inputs(options: EvalOptions) -> Iterator[Path]:
+    """The files that a result depends on: of the dataset, of the model and its base, of what is asked beside it."""
+    yield from dataset_files(options.data_path)
+    named = [options.run_file, options.GSM8K_data_path]
+    if "MR" in options.SFT_test_task:
+        named.append(options.share_chat_gpt)
+    if "teacher" in (options.ranker, options.prior):
+        kind, _, path = options.teacher.partition(":")
+        named.append(path if kind in ("file", "local") else "")
+    for path in map(Path, filter(None, named)):
+        yield from sorted(path.rglob("*.pth")) if path.is_dir() else [path]
+    if options.model_name:
+        yield from model_files(options.model_name)
+        if base := backbone_of(options.model_name, options.backbone):
+            yield from model_files(base)
+
+
+def default_output(options: EvalOptions, test: str = "") -> Path:
+    """Where a result goes that no `--output` was named for: beside the model, under a name that tells the settings.
+
+    test: what is tested, by default the task.
+    """
+    dataset = Path(options.data_path).resolve().name
+    stem = "_".join([test or options.SFT_test_task, dataset, f"top{options.topk}", *_settings(options)])
+    if len(stem) > _LONGEST_NAME:
+        stem = f"{stem[:_LONGEST_NAME - 9]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
+    if other := options.ranker or Path(options.run_file).stem:
+        return Path("snap/results") / other / f"{stem}.json"
+    folder = Path(options.model_name)
+    if not folder.is_dir():
+        folder = Path("snap/results") / options.model_name.replace("/", "_")
+    return folder / f"{stem}.json"
+
+
+def _settings(options: EvalOptions) -> Iterator[str]:
+    """The settings that are not at their default, each as a piece of a file's name."""
+    for f in fields(options):
+        value = getattr(options, f.name)
+        if f.name in (*_NOT_OF_THE_RESULT, *_IN_THE_PATH) or f.default is MISSING or value == f.default:
+            continue
+        text = f.name if value is True else f"no_{f.name}" if value is False else f"{f.name}-{value}"
+        yield re.sub(r"[^\w.+-]+", "-", text)
+
+
+@contextmanager
+def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> Iterator[None]:
+    """Holds the place of a result while it is made: one process, or the processes of one launch, write it.
+
+    Args:
+        is_writer: whether this process writes it; the others only check.
+
+    Raises:
+        ValueError: a folder stands there, another process writes there, nothing can be written there, or the file there
+            is no result, or one of other settings, and `overwrite` is not set.
+    """
+    if output.is_dir():
+        raise ValueError(f"--output is the folder {output}, wanted a file, such as {output / 'result.json'}")
+    if not is_writer:
+        yield
+        return
+    with exclusively(output):
+        _check_replaced(output, options)
+        yield
+
+
+def _check_replaced(output: Path, options: EvalOptions) -> None:
+    if options.overwrite or not output.exists():
+        return
+    try:
+        found = json.loads(output.read_text(encoding="utf-8"))
+        before = {k: v for k, v in found["manifest"]["config"].items() if k not in _NOT_OF_THE_RESULT}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{output} is there and no result file; give another --output, or --overwrite") from None
+    now = json.loads(json.dumps(result_identity(options)))
+    # An option that the version before did not have was at its default.
+    defaults = {f.name: f.default for f in fields(options)}
+    different = sorted(k for k in now if before.get(k, defaults[k]) != now[k])
+    if different:
+        raise ValueError(f"{output} holds a result of other settings ({', '.join(different)}); give another --output, "
+                         "or --overwrite")
+
+
+def write_result(output: Path, result: dict, seconds: float) -> None:
+    """The result file; the time that it took lies beside it."""
+    write_json(output, result)
+    write_json(output.with_suffix(".timing.json"), {"seconds": seconds, "lists": result["n_users"]})
+
+
+def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: int,
+              more: Mapping[str, object] = MappingProxyType({})) -> dict:
+    """What a result file holds."""
+    lists = [[i for i in record["items"] if i is not None][:10] for record in records]
+    return {
+        "manifest": made_from,
+        "n_users": len(records),
+        "metrics": aggregate([record["metrics"] for record in records], seed=seed),
+        "coverage@10": coverage(lists, len(catalog.items)),
+        **more,
+        "users": list(records),
+    }
+
+
+def summary_row(name: str, result: dict) -> dict:
+    """The row of a result in a table."""
+    metrics = result["metrics"]
+    shown = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ood@10", "repeat@10", "in_history@10",
+             "correct_count", "short")
+    row = {"model": name, **{key: metrics[key]["mean"] for key in shown}}
+    return row | {f"{key}_ci": metrics[key]["ci"] for key in ("hr@10", "ndcg@10")}
