@@ -1,6 +1,5 @@
 """Chats in the terminal or in a pipe: argv -> model and catalogues -> typed lines in, answers out."""
 
-import os
 import re
 import signal
 import sys
@@ -8,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from transformers.utils import logging
 
@@ -21,9 +21,10 @@ from train_utils.chat_session import (
     dataset_folders,
     first_domain,
 )
+from train_utils.command import run_cli
 from train_utils.engine import Done, TextDelta
 from train_utils.model import add_item_tokens, load_trained, pick_device
-from train_utils.param import ChatOptions, parse, run_cli
+from train_utils.param import ChatOptions, parse
 from train_utils.support import decoding_support
 
 # What a terminal would obey instead of showing it, line break and tab left out.
@@ -62,6 +63,8 @@ class Screen:
 
 
 def load_session(options: ChatOptions) -> ChatSession:
+    if options.data_root != ChatOptions.data_root and not Path(options.data_root).is_dir():
+        raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
     folders = dataset_folders(options.data_root)
     start_domain = first_domain(folders, options.domain)
     logging.disable_progress_bar()
@@ -72,9 +75,6 @@ def load_session(options: ChatOptions) -> ChatSession:
     tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2, options.backbone)
     untrained = add_item_tokens(tokenizer, model)
     session = ChatSession(model, tokenizer, folders, options, start_domain)
-    trained = ", not trained to recommend" if untrained else ""
-    print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
-          f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)
     if start_domain == NO_DOMAIN and not untrained:
         there = f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain" if folders else (
             f"no dataset folder is in {options.data_root}; name their folder by --data_root")
@@ -83,6 +83,9 @@ def load_session(options: ChatOptions) -> ChatSession:
     if options.decoding != "greedy" and not session.domain.engine.searches:
         print(f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a pass, "
               f"and titles are spelled greedily", file=sys.stderr, flush=True)
+    trained = ", not trained to recommend" if untrained else ""
+    print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
+          f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)
     return session
 
 
@@ -133,11 +136,7 @@ def talk(session: ChatSession) -> None:
 
 def main() -> None:
     options = parse(ChatOptions)
-    try:
-        talk(load_session(options))
-    except BrokenPipeError:
-        # The reader has what it wanted. Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    talk(load_session(options))
 
 
 if __name__ == "__main__":

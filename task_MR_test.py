@@ -1,8 +1,9 @@
 """Recommendation and mathematics in one conversation, scored: argv -> options -> two_turns."""
 
-from train_utils.param import EvalOptions, parse, run_cli
-from train_utils.report import text_table
+from train_utils.command import run_cli
+from train_utils.param import EvalOptions, parse
 from train_utils.results import summary_row
+from train_utils.tables import text_table
 from train_utils.two_turns import run_two_turns
 
 

@@ -1,10 +1,11 @@
 """Scores a model or a baseline on the test users of a dataset: argv -> options -> evaluate."""
 
+from train_utils.command import run_cli
 from train_utils.evaluate import run_test
 from train_utils.free_lists import NEAR
-from train_utils.param import EvalOptions, parse, run_cli
-from train_utils.report import text_table
+from train_utils.param import EvalOptions, parse
 from train_utils.results import summary_row
+from train_utils.tables import text_table
 
 
 def main() -> None:

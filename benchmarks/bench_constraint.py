@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
 from benchmarks.machine import machine_name
 from train_utils.admission import Rules
-from train_utils.param import run_cli
+from train_utils.command import run_cli
 from train_utils.processor import CatalogLogitsProcessor
 from train_utils.trie import TitleTree, build_tree
 

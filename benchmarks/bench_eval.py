@@ -22,8 +22,9 @@ from tqdm import tqdm
 from benchmarks.machine import machine_name
 from train_utils.asking import eval_users
 from train_utils.catalog import load_catalog
+from train_utils.command import run_cli
 from train_utils.evaluate import Scorer, batches
-from train_utils.param import EvalOptions, option, parse, run_cli
+from train_utils.param import EvalOptions, option, parse
 from train_utils.results import result_of, write_result
 from train_utils.under_test import ModelUnderTest
 

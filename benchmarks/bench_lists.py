@@ -24,9 +24,10 @@ from benchmarks.baselines import PublishedProcessor, PublishedTrie
 from benchmarks.machine import machine_name
 from train_utils.asking import EvalUser, eval_users
 from train_utils.catalog import Catalog, load_catalog
+from train_utils.command import run_cli
 from train_utils.engine import Counters, Engine
 from train_utils.hf_engine import generate_plainly
-from train_utils.param import EvalOptions, option, parse, run_cli
+from train_utils.param import EvalOptions, option, parse
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.under_test import ModelUnderTest, side_by_side
 from train_utils.writing import Completion, Request

@@ -40,7 +40,8 @@ from unirec_files import UniRecData, read_unirec_data
 from benchmarks.http_load import Job
 from benchmarks.machine import machine_name
 from benchmarks.unirec_feed import WORKERS, UniRecFeeding, make_loader, read_events
-from train_utils.param import option, parse, run_cli
+from train_utils.command import run_cli
+from train_utils.param import option, parse
 from train_utils.teacher import HttpTeacher
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,7 +24,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import machine_name
-from train_utils.param import option, parse, run_cli
+from train_utils.command import run_cli
+from train_utils.param import option, parse
 from train_utils.stream import WINDOW_STEPS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from train_utils.param import run_cli
+from train_utils.command import run_cli
 
 
 @dataclass(frozen=True)

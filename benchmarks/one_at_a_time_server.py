@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from sasrec_model import SASRec, load_checkpoint
 from unirec_files import PAD, read_pickle, read_raw_ids
 
-from train_utils.param import option, parse, run_cli
+from train_utils.command import run_cli
+from train_utils.param import option, parse
 
 
 @dataclass(frozen=True, kw_only=True)

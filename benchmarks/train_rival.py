@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.dense_mask import UNLABELLED, DenseBatch, DenseScope, dense_batch, dense_mask_loss
 from train_utils.catalog import load_catalog
 from train_utils.chat import Chat
+from train_utils.command import run_cli
 from train_utils.dataset import collate, encode_sample
 from train_utils.loop import LoopConfig, Loss, Verdict, train
 from train_utils.loss import Batch
 from train_utils.model import add_item_tokens, add_lora, load_backbone, untie_head
-from train_utils.param import TrainOptions, run_cli
+from train_utils.param import TrainOptions
 from train_utils.stream import WINDOW_STEPS, SampleStream, Source
 from train_utils.talks import Talk
 from train_utils.teacher import open_teacher

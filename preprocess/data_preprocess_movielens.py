@@ -15,6 +15,8 @@ from select_events import Filters
 from shared_options import add_max_title_tokens, add_split, share_of
 from titles import load_rules
 
+from train_utils.command import run_cli
+
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -41,4 +43,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_cli(main)

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from train_utils.command import run_cli
 from train_utils.dataset_folder import read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
@@ -161,4 +162,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_cli(main)

@@ -28,24 +28,26 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     while [ "$1" != -- ]; do flags+=("$1"); shift; done
     shift
     local before=()
-    if [[ $* == *"--teacher "* ]]; then before=(bash scripts/with_teacher.sh $NAME "$PORT"); fi
-    stage "$name" --input $DATA task_test.py \
-        train_utils/{evaluate,asking,under_test,rankers,tuning,metrics,baselines,title_search,picking,ragged}.py \
-        train_utils/{template,chat,trie,admission,cursor}.py \
+    if [[ $* == *"--teacher "* ]]; then
+        before=(bash scripts/with_teacher.sh $NAME "$PORT")
+        flags+=(--code unirec/async_server.py)
+    fi
+    stage "$name" --input $DATA --code task_test.py \
         ${flags[@]+"${flags[@]}"} --output "$result" -- ${before[@]+"${before[@]}"} "$PYTHON" task_test.py \
-        --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" --overwrite "$@"
+        --data_path $DATA/ --SFT_test_task SFTTestSeqRec --topk 10 --hide_seen visible --output "$result" "$@"
 }
 
-stage fetch --input scripts/fetch_defaults.py \
+stage fetch --code scripts/fetch_defaults.py \
     --output $BASE data/raw/ml-100k data/raw/sharegpt -- "$PYTHON" scripts/fetch_defaults.py
-stage preprocess --input preprocess data/raw/ml-100k $BASE/tokenizer.json --output $DATA unirec/data/$NAME -- \
+stage preprocess --input data/raw/ml-100k $BASE/tokenizer.json scripts/data_preprocess_movielens.sh \
+    --code preprocess/{data_preprocess_movielens,transform2unirec}.py --output $DATA unirec/data/$NAME -- \
     bash scripts/data_preprocess_movielens.sh
-stage teacher --input unirec/data/$NAME unirec/config unirec/*.py --output unirec/output/$NAME -- \
+stage teacher --input unirec/data/$NAME unirec/config scripts/unirec_train.sh --code unirec/train.py --output unirec/output/$NAME -- \
     bash scripts/unirec_train.sh $NAME
 stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/{train_RecLM_cgen,recipe}.sh \
-    train_utils/{chat,dataset,loop,loss,model,sharegpt,stream,talks,tasks,template,train,trie}.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+    main.py --code train_utils/train.py unirec/async_server.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
     bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
-stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE train_utils/{merge,model}.py --output $TUNED -- \
+stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py scripts/run_SFT_merge.sh --code train_utils/merge.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
 
 # The ten most probable titles of each model: the base model never learned to open an item or to write a list.
@@ -57,11 +59,11 @@ score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ 
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
 score test_item_knn $OUT/item-knn.json -- --ranker item-knn
+score test_markov $OUT/markov.json -- --ranker markov
 score test_ease $OUT/ease.json -- --ranker ease
 score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
 
-stage chat --input $TUNED $DATA cli_serve.py scripts/chat_example.txt \
-    train_utils/{chat_session,drafts,engine,picking,ragged,title_search,trie,admission,cursor,writing}.py \
+stage chat --input $TUNED $DATA scripts/chat_example.txt --code cli_serve.py \
     --output $OUT/chat.txt -- bash -c "set -o pipefail; $PYTHON cli_serve.py --model_name $TUNED/ --domain $NAME --echo \
     --max_new_tokens 200 < scripts/chat_example.txt > $OUT/chat.tmp && mv $OUT/chat.tmp $OUT/chat.txt"
 

@@ -1,16 +1,18 @@
 """Run one stage of a pipeline, or say that its outputs are up to date.
 
-    python scripts/stage.py NAME --state DIR --input PATH ... --value KEY=VALUE --output PATH ... -- COMMAND
+    python scripts/stage.py NAME --state DIR --input PATH ... --code FILE ... --value KEY=VALUE --output PATH ... \\
+        -- COMMAND
 
-A stage is up to date when DIR/NAME.json holds the fingerprint of the same command, values and input contents,
-and every output is as that run left it. Otherwise the command runs, and only its success writes the record: a
-stage that is killed leaves none, so the same line goes on. Exit status: the command's own (128 + signal if a
-signal ended it), 2 for a wrong call. Standard library only: it runs before anything is installed.
+`--code` names Python files that count with every file of this project that they can import. A stage is up to date when
+DIR/NAME.json holds the fingerprint of the same command, values and input contents, and every output is as that run left
+it. Otherwise the command runs, and only its success writes the record: a stage that is killed leaves none, so the same
+line goes on. Exit status: the command's own (128 + signal if a signal ended it), 2 for a wrong call. Standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import glob
 import hashlib
 import json
@@ -80,6 +82,7 @@ def parse(argv: Sequence[str]) -> Stage:
     parser.add_argument("name", metavar="NAME", help="letters, digits, '.', '_', '-'")
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="folder of the records")
     parser.add_argument("--input", nargs="+", action="extend", default=[], metavar="PATH_OR_GLOB")
+    parser.add_argument("--code", nargs="+", action="extend", default=[], type=Path, metavar="FILE")
     parser.add_argument("--value", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--output", nargs="+", action="extend", default=[], type=Path, metavar="PATH")
     split = list(argv).index("--") if "--" in argv else len(argv)
@@ -95,7 +98,7 @@ def parse(argv: Sequence[str]) -> Stage:
     return Stage(
         name=options.name,
         state=options.state,
-        inputs=tuple(options.input),
+        inputs=(*options.input, *sorted(path.as_posix() for path in code_files(options.code))),
         values=tuple(sorted(options.value)),
         outputs=tuple(options.output),
         command=command,
@@ -129,6 +132,42 @@ def input_files(patterns: Sequence[str]) -> list[Path]:
         for match in map(Path, matches):
             found.update(_files_below(match) if match.is_dir() else [match])
     return sorted(found)
+
+
+def code_files(entries: Sequence[Path]) -> set[Path]:
+    """The Python files of `entries`, and those of the working directory that they can import, directly or not."""
+    found: set[Path] = set()
+    waiting = list(entries)
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            if path.is_file():
+                waiting += imported_files(path)
+    return found
+
+
+def imported_files(path: Path) -> list[Path]:
+    """The project's files that a file imports, inside its functions too: by their name from the working directory, or
+    from the file's own folder, as a script finds its siblings."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = path.parent.parts[: len(path.parent.parts) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *filter(None, [node.module])])
+            names.add(base)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    found = []
+    for name in sorted(names):
+        parts = name.split(".")
+        # Importing a module runs the packages that it lies in.
+        packages = [Path(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+        for place in (*packages, Path(*parts).with_suffix(".py"), path.parent / Path(*parts).with_suffix(".py")):
+            if place.is_file():
+                found.append(place)
+    return found
 
 
 def up_to_date(stage: Stage, mark: str, digest: Digest) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Serves the teacher while a command runs: scripts/with_teacher.sh NAME PORT COMMAND [ARGUMENT ...]
+# Its start is waited for, TEACHER_WAIT seconds at most.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -lt 3 ]; then
@@ -8,20 +9,32 @@ if [ $# -lt 3 ]; then
 fi
 name=$1 port=$2
 shift 2
+TEACHER_WAIT=${TEACHER_WAIT:-180} # seconds that it may take to load
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
 bash scripts/unirec_serve.sh "$name" "$port" 1 &
 server=$!
 trap 'kill "$server" 2> /dev/null || true; wait "$server" 2> /dev/null || true' EXIT
 
+# A proxy of the environment must not stand between two processes of one machine.
 healthy() {
-    "$PYTHON" -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=2)' \
+    "$PYTHON" -c 'import sys, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=2)' \
         "http://127.0.0.1:$port/health/ready" 2> /dev/null
 }
+SECONDS=0
+told=10
 until healthy; do
     if ! kill -0 "$server" 2> /dev/null; then
         echo "error: the teacher of $name did not start on port $port" >&2
         exit 2
+    fi
+    if [ "$SECONDS" -ge "$TEACHER_WAIT" ]; then
+        echo "error: the teacher of $name is not ready on port $port after $SECONDS s; a longer wait: TEACHER_WAIT=600" >&2
+        exit 2
+    fi
+    if [ "$SECONDS" -ge "$told" ]; then
+        echo "waiting for the teacher of $name on port $port ($SECONDS of at most $TEACHER_WAIT s)" >&2
+        told=$((told + 10))
     fi
     read -rt 0.3 <> <(:) || true
 done

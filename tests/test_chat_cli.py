@@ -29,9 +29,10 @@ from train_utils.chat_session import (
     first_domain,
     parse_line,
 )
+from train_utils.command import run_cli
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.model import load_backbone
-from train_utils.param import ChatOptions, run_cli
+from train_utils.param import ChatOptions
 from train_utils.template import SYSTEM
 from train_utils.trie import build_tree
 

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"text_files", "plain_pickle", "dataset_folder", "param", "catalog", "chat_template", "named_titles", "gsm8k",
+    {"command",
+     "text_files", "plain_pickle", "dataset_folder", "param", "catalog", "chat_template", "named_titles", "gsm8k",
      "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},
@@ -23,9 +24,10 @@ LAYERS = (
      "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop",
      "tuning"},
     {"under_test", "harness", "two_turns", "rankers", "train", "train_ret", "adapter_test", "embedding_report", "merge",
-     "evaluate", "chat_session", "validation", "leakage", "tables", "charts", "study", "html_report", "report"},
+     "evaluate", "results",
+     "chat_session", "validation", "leakage", "tables", "charts", "study", "html_report", "report"},
 )
-PLAIN = {"files", "text_files", "plain_pickle", "dataset_folder"}
+PLAIN = {"command", "files", "text_files", "plain_pickle", "dataset_folder"}
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 NOT_IN_LAYER_0 = {
     "torch",

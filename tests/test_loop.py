@@ -175,7 +175,7 @@ import resource, sys
 sys.path[:0] = {[str(ROOT), str(ROOT / 'tests')]!r}
 from pathlib import Path
 from test_loop import *
-from train_utils.param import run_cli
+from train_utils.command import run_cli
 wrapped, chat = lora()
 source = stream((None, chat))
 def batches(step):

@@ -7,9 +7,9 @@ from train_utils.embedding_report import report_embeddings
 from train_utils.evaluate import run_test
 from train_utils.merge import named_backbone, newest_adapter
 from train_utils.param import EvalOptions, TrainOptions
-from train_utils.report import text_table
 from train_utils.results import summary_row
 from train_utils.retrieval import has_retrieval
+from train_utils.tables import text_table
 
 _OWN = {"output", "batch_size", "teacher", "backbone"}  # options of both whose meaning is another
 

@@ -1,4 +1,4 @@
-"""Non-neural rankers behind one protocol: random, popularity, recent popularity, item-kNN, EASE.
+"""Non-neural rankers behind one protocol: random, popularity, recent popularity, item-kNN, Markov chain, EASE.
 
 Items are indices 0..n_items-1. `fit` sees only the sequences it is given: the caller passes training events,
 never the validation or test event. `rank` is exact, breaks ties by the smaller index, and works in blocks of
@@ -13,6 +13,7 @@ from itertools import count
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
+from scipy.sparse import csr_array
 
 EASE_MAX_ITEMS = 20_000
 
@@ -162,12 +163,57 @@ class ItemKNN:
         """Scores [users, n_items]."""
         n_items = len(self.nearest)
         items, users = _flatten(histories, n_items)
-        lengths = np.bincount(users, minlength=len(histories))
-        age = np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(len(items))  # 0 = the newest event
-        weights = self.similarity[items] * (self.recency**age)[:, None]  # [events, neighbours]
+        ages = _ages(users, len(histories))
+        weights = self.similarity[items] * (self.recency**ages)[:, None]  # [events, neighbours]
         cells = users[:, None] * n_items + self.nearest[items]
         scores = np.bincount(cells.ravel(), weights.ravel(), minlength=len(histories) * n_items)
         return scores.astype(np.float64).reshape(len(histories), n_items)  # bincount of nothing is integer
+
+
+@dataclass
+class MarkovChain:
+    """First-order Markov chain: which items follow an item of the visible history in the training sequences.
+
+    A transition from an item to the d-th one after it counts 1/d, up to `window` places apart. The share of an item's
+    transitions that lead to another one is its score, with `shrinkage` more transitions to nowhere, so that shares of
+    rare items say little; an item's score for a user sums over the history, the j-th event from the end counting
+    `recency ** j`. Choose all three on validation events; the defaults are near the best NDCG@10 on those of
+    MovieLens-100K, shown history hidden.
+    """
+
+    window: int = 10
+    shrinkage: float = 100.0
+    recency: float = 0.6
+    counts: csr_array | None = field(default=None, init=False, repr=False)  # transitions, float64 [n_items, n_items]
+    totals: np.ndarray | None = field(default=None, init=False, repr=False)  # of each item, float64 [n_items]
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or not 0 <= self.shrinkage < np.inf or not 0 < self.recency <= 1:
+            raise ValueError(f"window is {self.window}, shrinkage {self.shrinkage} and recency {self.recency}: wanted "
+                             ">= 1, >= 0 and within (0, 1]")
+
+    def fit(self, sequences: Sequence[Sequence[int]], n_items: int) -> Self:
+        items, users = _flatten(sequences, n_items)
+        counted = csr_array((n_items, n_items), dtype=np.float64)
+        for distance in range(1, min(self.window, max(map(len, sequences), default=1) - 1) + 1):
+            same = users[:-distance] == users[distance:]
+            pairs = (items[:-distance][same], items[distance:][same])
+            counted += csr_array((np.full(same.sum(), 1 / distance), pairs), shape=counted.shape)
+        self.counts, self.totals = counted, counted.sum(axis=1)
+        return self
+
+    def rank(
+        self, histories: Sequence[Sequence[int]], hidden: Sequence[Collection[int] | np.ndarray], k: int
+    ) -> np.ndarray:
+        return _rank_in_blocks(self._scores, histories, hidden, k, len(_fitted(self.totals)))
+
+    def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """Scores [users, n_items]."""
+        n_items = len(self.totals)
+        items, users = _flatten(histories, n_items)
+        totals = self.totals[items] + self.shrinkage
+        weights = self.recency ** _ages(users, len(histories)) / np.where(totals > 0, totals, 1.0)
+        return (csr_array((weights, (users, items)), shape=(len(histories), n_items)) @ self.counts).toarray()
 
 
 @dataclass
@@ -226,7 +272,8 @@ class EASE:
 
 
 BASELINES: dict[str, type[Ranker]] = {
-    "random": Random, "popularity": Popularity, "recent-popularity": RecentPopularity, "item-knn": ItemKNN, "ease": EASE
+    "random": Random, "popularity": Popularity, "recent-popularity": RecentPopularity, "item-knn": ItemKNN,
+    "markov": MarkovChain, "ease": EASE,
 }
 
 
@@ -353,6 +400,12 @@ def _flatten(sequences: Sequence[Sequence[int]], n_items: int) -> tuple[np.ndarr
     if items.size and (items.min() < 0 or items.max() >= n_items):
         raise ValueError(f"items run from {items.min()} to {items.max()}: wanted indices 0..{n_items - 1}")
     return items, np.repeat(np.arange(len(sequences)), lengths)
+
+
+def _ages(users: np.ndarray, n_users: int) -> np.ndarray:
+    """How many events of its user come after each event, from the users of events in order: [1, 1, 2] -> [1, 0, 0]."""
+    lengths = np.bincount(users, minlength=n_users)
+    return np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(len(users))
 
 
 def _fitted(state: State | None) -> State:

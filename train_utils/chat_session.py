@@ -83,14 +83,8 @@ class Domain:
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
-    """The dataset folders below `data_root`, by name; none where the default one is not there.
-
-    Raises:
-        ValueError: a folder that is not there and not the default one.
-    """
+    """The dataset folders below `data_root`, by name; empty when it does not exist."""
     root = Path(data_root)
-    if not root.is_dir() and str(data_root) != ChatOptions.data_root:
-        raise ValueError(f"--data_root {str(data_root)!r} does not exist; it is the folder of the dataset folders")
     found = [path for path in root.iterdir() if is_dataset(path)] if root.is_dir() else []
     return {path.name: path for path in sorted(found)}
 

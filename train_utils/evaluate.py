@@ -23,7 +23,8 @@ from train_utils.under_test import ModelUnderTest
 
 logger = logging.getLogger(__name__)
 
-PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_LARGEST_WEIGHT = 2.0**20
 
 
 _NEAR = ("hr@10", "ndcg@10", "ood@10")
@@ -154,17 +155,27 @@ def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: Mode
         raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
     everyone = replace(options, split="valid", users=0)
     users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
-    scorer, found = Scorer(catalog), []
+    scorer = Scorer(catalog)
     shared = batches(users, options, under_test)[processes.process_index::processes.num_processes]
-    for rows in tqdm(shared, desc="prior weight", unit="batch", mininterval=5,
-                     disable=not processes.is_local_main_process):
-        for weight, answers in zip(PRIOR_WEIGHTS, under_test.answers(rows, PRIOR_WEIGHTS), strict=True):
-            found += [(weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
-                      for row, answer in zip(rows, answers, strict=True)]
-    # Sorted: a sum depends on its order, which the number of processes shall not change.
-    found = sorted(gather_object(found))
-    means = {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in PRIOR_WEIGHTS}
-    best = max(means, key=lambda weight: (means[weight], -weight))
+
+    def measured(weights: Sequence[float]) -> dict[float, float]:
+        """Mean NDCG@10 of each weight."""
+        found = []
+        for rows in tqdm(shared, desc=f"prior weight to {weights[-1]:.0f}", unit="batch", mininterval=5,
+                         disable=not processes.is_local_main_process):
+            for weight, answers in zip(weights, under_test.answers(rows, weights), strict=True):
+                found += [(weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
+                          for row, answer in zip(rows, answers, strict=True)]
+        # Sorted: a sum depends on its order, which the number of processes shall not change.
+        found = sorted(gather_object(found))
+        return {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in weights}
+
+    means = measured(PRIOR_WEIGHTS)
+    while True:
+        best, largest = max(means, key=lambda weight: (means[weight], -weight)), max(means)
+        if best < largest or largest >= _LARGEST_WEIGHT:
+            break
+        means |= measured((2 * largest, 4 * largest))  # the best is the last one tried
     return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
             "validation_users": len(users)}
 

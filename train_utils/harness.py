@@ -19,8 +19,8 @@ except ImportError:
 from train_utils.admission import Rules
 from train_utils.catalog import load_catalog
 from train_utils.chat import Chat
+from train_utils.command import run_cli
 from train_utils.model import add_item_tokens, load_trained, pick_device
-from train_utils.param import run_cli
 from train_utils.processor import CatalogLogitsProcessor
 
 

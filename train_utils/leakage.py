@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from train_utils.catalog import dataset_files, load_catalog
+from train_utils.command import run_cli
 from train_utils.files import manifest, write_json
 from train_utils.memorisation import probe_next_items, probe_titles
 from train_utils.model import load_trained, pick_device
-from train_utils.param import ModelOptions, option, parse, run_cli
+from train_utils.param import ModelOptions, option, parse
 from train_utils.split_checks import TEACHER_FILES, count_split, count_teacher, read_teacher_data
 
 _TITLES = {

@@ -1,8 +1,7 @@
 """Every default: one frozen dataclass per entry script, and the one function from argv to it."""
 
 import argparse
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
@@ -30,13 +29,13 @@ class _Checked:
 def _check(name: str, value: object, rule: Mapping[str, object]) -> None:
     choices, least, above, most = (rule[key] for key in ("choices", "least", "above", "most"))
     if choices and value not in choices:
-        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
+        raise ValueError(f"--{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
     bounds = [(f"{least} or more", least is None or value >= least),
               (f"more than {above}", above is None or value > above),
               (f"at most {most}", most is None or value <= most)]
     if not all(holds for _, holds in bounds):  # no comparison with a NaN holds
         wanted = [text for (text, _), bound in zip(bounds, (least, above, most), strict=True) if bound is not None]
-        raise ValueError(f"{name} is {value}, wanted {' and '.join(wanted)}")
+        raise ValueError(f"--{name} is {value}, wanted {' and '.join(wanted)}")
 
 
 TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
@@ -148,7 +147,6 @@ class EvalOptions(ModelOptions):
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     output: str = option("", "result file; '' puts it beside the model, under a name that tells the settings")
-    overwrite: bool = option(False, "write over a result of other settings in --output, instead of refusing")
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     use_CBS: bool = option(False, "constrain titles to the catalogue")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
@@ -184,7 +182,8 @@ class EvalOptions(ModelOptions):
     )
     prior_users: int = option(128, "validation users that choose the weight", least=1)
     ranker: str = option("", "score a baseline instead of a model",
-                         ("", "random", "popularity", "recent-popularity", "item-knn", "ease", "teacher"))
+                         ("", "random", "popularity", "recent-popularity", "item-knn", "markov", "ease",
+                          "teacher"))
     tune: bool = option(True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells "
                         "what was tried")
     run_file: str = option("", "score the lists of an outside system: a TREC run, TSV or CSV of user, item and score, "
@@ -235,20 +234,8 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
     try:
         return options(**vars(parser.parse_args(argv)))
     except ValueError as error:
-        parser.error(f"--{error}")
+        parser.error(str(error))
 
 
 def _shown(default: object) -> object:
     return "required" if default is MISSING else repr(default)
-
-
-def run_cli(main: Callable[[], None]) -> None:
-    """Runs an entry script: a user's error is one line and status 2, an interrupt is status 130."""
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from train_utils.charts import plot_rows, save_png
+from train_utils.command import run_cli
 from train_utils.files import write_text
 from train_utils.html_report import conditions_of, draw_pictures, note_of, render_page, title_of
-from train_utils.param import run_cli
 from train_utils.statistics import over_seeds
 from train_utils.study import COMPARED, Study, open_study, read_results, report_rows
 from train_utils.tables import comparison_table, headings, markdown_table, spread_table, text_table

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +17,10 @@ from train_utils.metrics import aggregate, coverage
 from train_utils.model import backbone_of, model_files
 from train_utils.param import EvalOptions
 
+logger = logging.getLogger(__name__)
+
 # Options that a result does not depend on.
-_NOT_OF_THE_RESULT = ("output", "overwrite", "gpu", "trees")
+_NOT_OF_THE_RESULT = ("output", "gpu", "trees")
 # Options that the path tells otherwise than by name and value, or not.
 _IN_THE_PATH = ("SFT_test_task", "data_path", "topk", "model_name", "ranker", "run_file")
 _LONGEST_NAME = 160  # characters of a file's name
@@ -80,7 +84,7 @@ def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> I
 
     Raises:
         ValueError: a folder stands there, another process writes there, nothing can be written there, or the file there
-            is no result, or one of other settings, and `overwrite` is not set.
+            is no result.
     """
     if output.is_dir():
         raise ValueError(f"--output is the folder {output}, wanted a file, such as {output / 'result.json'}")
@@ -88,25 +92,24 @@ def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> I
         yield
         return
     with exclusively(output):
-        _check_replaced(output, options)
+        _keep_other(output, options)
         yield
 
 
-def _check_replaced(output: Path, options: EvalOptions) -> None:
-    if options.overwrite or not output.exists():
+def _keep_other(output: Path, options: EvalOptions) -> None:
+    """Puts a result of other settings aside, as `<output>.old.json`, before another one takes its place."""
+    if not output.exists():
         return
     try:
-        found = json.loads(output.read_text(encoding="utf-8"))
-        before = {k: v for k, v in found["manifest"]["config"].items() if k not in _NOT_OF_THE_RESULT}
+        before = json.loads(output.read_text(encoding="utf-8"))["manifest"]["config"]
+        config = {f.name: before.get(f.name, f.default) for f in fields(options)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"{output} is there and no result file; give another --output, or --overwrite") from None
+        raise ValueError(f"{output} is there and no result file; give another --output, or delete it") from None
     now = json.loads(json.dumps(result_identity(options)))
-    # An option that the version before did not have was at its default.
-    defaults = {f.name: f.default for f in fields(options)}
-    different = sorted(k for k in now if before.get(k, defaults[k]) != now[k])
-    if different:
-        raise ValueError(f"{output} holds a result of other settings ({', '.join(different)}); give another --output, "
-                         "or --overwrite")
+    if different := sorted(name for name in now if config[name] != now[name]):
+        aside = output.with_suffix(".old.json")
+        os.replace(output, aside)
+        logger.warning("%s held a result of other settings (%s): it is kept as %s", output, ", ".join(different), aside)
 
 
 def write_result(output: Path, result: dict, seconds: float) -> None:

@@ -114,14 +114,23 @@ class StaticSamples:
             part = bisect_right(self._ends, rest)
             order = shuffled(self.config.seed, cycle * len(self.epochs) + part, len(self.epochs[part]))
             place = order[rest - self._ends[part]]  # a negative index: counted from the end of the epoch
-            talk = self.epochs[part][place]
-            rendered = self.chat.render(talk.messages, prompt=False)
-            if len(rendered.ids) > self.config.max_token_length:
-                raise ValueError(f"sample {place} of epoch {part} in {self.path} has "
-                                 f"{len(rendered.ids)} tokens, --max_token_length allows "
-                                 f"{self.config.max_token_length}; raise it, or shorten the sample")
-            found.append(replace(talk, rendered=rendered))
+            found.append(self._rendered(self.epochs[part][place], part, place))
         return found
+
+    def check(self, epochs: int) -> None:
+        """See `Source.check`. Raises ValueError naming the first sample that is too long."""
+        for epoch, talks in enumerate(self.epochs[:epochs]):
+            bar = tqdm(talks, desc=f"lengths of epoch {epoch}", unit="sample", mininterval=5, leave=False)
+            for place, talk in enumerate(bar):
+                self._rendered(talk, epoch, place)
+
+    def _rendered(self, talk: Talk, epoch: int, place: int) -> Talk:
+        rendered = self.chat.render(talk.messages, prompt=False)
+        if len(rendered.ids) > self.config.max_token_length:
+            raise ValueError(f"sample {place} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
+                             f"--max_token_length allows {self.config.max_token_length}; raise it, or shorten the "
+                             "sample")
+        return replace(talk, rendered=rendered)
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
         """Nothing is left to ask."""

@@ -67,9 +67,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permutations: int = 10_000,
+def permutations_for(comparisons: int) -> int:
+    """So many that Holm's adjustment over all comparisons leaves a p-value of .001 within reach."""
+    return max(10_000, 1000 * comparisons)
+
+
+def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permutations: int = 0,
             bootstrap: int = 1000) -> list[Comparison]:
     """Each metric of result a against result b, user by user; p_holm is adjusted over these metrics.
+
+    permutations: of each test; 0 takes `permutations_for` the comparisons.
 
     Raises:
         ValueError: the results are of other users, targets, datasets or candidates, or a metric is not in both.
@@ -80,7 +87,8 @@ def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permu
     intervals = aggregate(differences, bootstrap, seed)
     compared = []
     for column, metric in enumerate(metrics):
-        p = paired_permutation(values_a[:, column], values_b[:, column], permutations, seed)
+        p = paired_permutation(values_a[:, column], values_b[:, column],
+                               permutations or permutations_for(len(metrics)), seed)
         mean_a, mean_b = float(values_a[:, column].mean()), float(values_b[:, column].mean())
         low, high = intervals[metric]["ci"]
         compared.append(Comparison(metric, mean_a, mean_b, mean_a - mean_b, (low, high), p, p))
@@ -88,8 +96,8 @@ def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permu
 
 
 def compare_all(results: Mapping[str, Mapping], base: str, metrics: Sequence[str], seed: int = 0,
-                permutations: int = 10_000, bootstrap: int = 1000) -> dict[str, list[Comparison]]:
-    """Every other result (a) against `base` (b); p_holm is adjusted over the whole table.
+                permutations: int = 0, bootstrap: int = 1000) -> dict[str, list[Comparison]]:
+    """Every other result (a) against `base` (b); p_holm is adjusted over the whole table. Arguments as `compare`.
 
     Raises:
         ValueError: `base` is not among the results, or as `compare`, with the name of the result.
@@ -97,6 +105,7 @@ def compare_all(results: Mapping[str, Mapping], base: str, metrics: Sequence[str
     if base not in results:
         raise ValueError(f"no result is called {base!r} to compare with; known: {', '.join(results)}")
     table: dict[str, list[Comparison]] = {}
+    permutations = permutations or permutations_for(len(metrics) * (len(results) - 1))
     for name, result in results.items():
         if name != base:
             try:

@@ -11,10 +11,10 @@ import torch
 from tqdm import tqdm
 
 from train_utils.catalog import Catalog
-from train_utils.chat import Chat, Message
+from train_utils.chat import Chat, Message, message
 from train_utils.dataset import Choices, Sample, collate
 from train_utils.loss import Batch
-from train_utils.talks import Talk, make_talk
+from train_utils.talks import ShortestSamples, Talk, make_talk
 from train_utils.tasks import (
     Plan,
     SampleConfig,
@@ -26,6 +26,7 @@ from train_utils.tasks import (
     trainable_users,
 )
 from train_utils.teacher import Teacher
+from train_utils.template import SYSTEM
 
 WINDOW_STEPS = 8
 Encode = Callable[[Chat, Choices, Talk, SampleConfig], Sample]
@@ -45,6 +46,9 @@ class Source(Protocol):
     def samples(self, epochs: int) -> int:
         """How many there are in so many epochs."""
 
+    def check(self, epochs: int) -> None:
+        """Raises ValueError where a sample of so many epochs cannot fit `max_token_length`, before any is made."""
+
     def talks(self, numbers: Sequence[int]) -> list[Talk]:
         """Those with these numbers, the same ones at every call."""
 
@@ -63,10 +67,30 @@ class DrawnSamples:
                  config: SampleConfig):
         self.catalog, self.chat, self.teacher, self.exchanges = catalog, chat, teacher, exchanges
         self.config, self.users = config, trainable_users(catalog)
+        self.cut = 0  # samples made so far whose list, candidates or chat exchange were shortened
         check_tasks(config, catalog, len(exchanges))
+        if any(task.kind == "ShareChatGPT" for task in config.tasks):
+            self.exchanges = self._fitting(exchanges)
 
     def samples(self, epochs: int) -> int:
         return len(self.users) * epochs
+
+    def check(self, epochs: int) -> None:
+        """Draws every sample and measures its shortest form; see `Source.check`."""
+        shortest, limit = ShortestSamples(self.catalog, self.chat, self.config), self.config.max_token_length
+        found: dict[int, int] = {}
+        numbers = tqdm(range(self.samples(epochs)), desc="lengths", unit="sample", mininterval=5, leave=False)
+        for plan in (plan for number in numbers for plan in self.plans([number])):
+            if (tokens := shortest.too_long(plan)) is not None:
+                for item in (plan.history[-1], plan.target):
+                    found[item] = max(tokens, found.get(item, 0))
+        if found:
+            longest = sorted(found, key=lambda item: -shortest.titles[item])[:5]
+            named = ", ".join(f"{self.catalog.items[item].id!r} ({shortest.titles[item]} tokens)" for item in longest)
+            raise ValueError(
+                f"--max_token_length {limit} is too short for samples of {len(found)} items: the titles of {named} are "
+                f"the longest, and a sample has up to {max(found.values())} tokens at the shortest; raise it, or "
+                "shorten titles (preprocessing does by --max_title_tokens)")
 
     def plans_of(self, epoch: int, users: Sequence[int]) -> list[Plan]:
         """Plans of the samples of an epoch, for users by their place in `users`."""
@@ -84,13 +108,24 @@ class DrawnSamples:
     def talks_of(self, plans: Sequence[Plan]) -> list[Talk]:
         queries = [teacher_queries(plan, self.config) for plan in plans]
         answers = self._answers(queries)
-        return [
+        talks = [
             # The published exchange beside a request is one question and its answer; a pure chat goes on.
             make_talk(plan, [answers[query] for query in group],
                       () if plan.exchange is None else self.exchanges[plan.exchange][: 2 if plan.template else None],
                       self.catalog, self.chat, self.config)
             for plan, group in zip(plans, queries, strict=True)
         ]
+        self.cut += sum(talk.cut for talk in talks)
+        return talks
+
+    def _fitting(self, exchanges: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
+        """Those whose first round is a sample that fits."""
+        limit, system = self.config.max_token_length, message("system", SYSTEM)
+        fitting = [one for one in exchanges if len(self.chat.render([system, *one[:2]], prompt=False).ids) <= limit]
+        if not fitting:
+            raise ValueError(f"--max_token_length {limit} is too short for every conversation; raise it, or lower "
+                             "--max_segment")
+        return fitting
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
         self._answers([teacher_queries(plan, self.config) for plan in self.plans(numbers)])
@@ -105,7 +140,8 @@ class SampleStream:
     """step -> micro-batches on `device`, made in a thread.
 
     Within a window samples are sorted by length before they are cut into batches, so little is padding; the
-    recommender is asked once a window. With `epochs` nothing is made behind the window of the last step.
+    recommender is asked once a window. With `epochs` nothing is made behind the window of the last step, and that every
+    sample can fit is checked first.
 
     Args:
         encode, apart: how a method makes samples and batches of conversations; see `train_utils.dataset`.
@@ -119,6 +155,8 @@ class SampleStream:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._windows: dict[int, Future[list[list[Batch]]]] = {}
         self._n_windows = math.inf if epochs is None else math.ceil(self.steps(epochs) / WINDOW_STEPS)
+        if epochs is not None:
+            source.check(epochs)
 
     def close(self) -> None:
         """Begins no further window."""

@@ -9,6 +9,8 @@ from train_utils.chat import Chat, Message, Rendered, message, numbered
 from train_utils.tasks import Plan, SampleConfig, TeacherList, draw_others
 from train_utils.template import SYSTEM, candidate_parts, fill, history_parts, in_words
 
+_NEAR = 16  # tokens by which a sample may be longer than its parts
+
 
 @dataclass(frozen=True)
 class Talk:
@@ -20,6 +22,7 @@ class Talk:
         ranked: the recommender's ranking for the answer, of admissible items.
         beginnings: number of history items -> the ranking behind that many of them.
         about: what it came from, for people who read an exported file.
+        cut: whether the list, the candidates or the chat exchange were shortened, so that it fits.
     """
 
     task: str
@@ -29,6 +32,7 @@ class Talk:
     ranked: TeacherList | None = None
     beginnings: Mapping[int, TeacherList] = field(default_factory=dict)
     about: Mapping[str, object] = field(default_factory=dict)
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +88,18 @@ def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Messa
               config: SampleConfig) -> Talk:
     """The conversation of a plan; `lists` answers `teacher_queries(plan, config)`, `exchange` is the plan's.
 
+    Where it is longer than `max_token_length`, the history loses its oldest items, then the list its last ones, then
+    candidates go, then the chat exchange; a chat alone loses its last rounds.
+
     Raises:
-        ValueError: it is longer than `max_token_length` even with one item of history.
+        ValueError: it is too long even so.
     """
     for shorter in _shortenings(plan, lists, exchange, catalog, config):
         rendered = chat.render(shorter.messages, prompt=False)
         if len(rendered.ids) <= config.max_token_length:
             return replace(shorter, rendered=rendered)
-    raise ValueError(f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens with the shortest history, "
-                     f"--max_token_length allows {config.max_token_length}; raise it, or lower --topk or --max_segment")
+    raise ValueError(f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens at the shortest, "
+                     f"--max_token_length allows {config.max_token_length}; raise it")
 
 
 def not_rendered() -> Rendered:
@@ -101,28 +108,83 @@ def not_rendered() -> Rendered:
 
 def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog,
                  config: SampleConfig) -> Iterator[Talk]:
-    """The conversation with its whole history, then without its oldest item, ...; a chat without its last round, ..."""
-    system = message("system", SYSTEM)
+    """The whole conversation, then ever shorter ones."""
     if plan.template is None:
         for end in range(len(exchange), 0, -2):
-            yield Talk(plan.task.name, (system, *exchange[:end]), not_rendered())
+            yield Talk(plan.task.name, (message("system", SYSTEM), *exchange[:end]), not_rendered())
         return
     answer = answer_of(plan, lists[0], catalog, config)
     beginnings = dict(enumerate(lists[1:], 1))
     for start in range(len(plan.history)):
-        shown = plan.history[start:]
-        asked = message("user", *fill(
-            plan.template, history=history_parts(shown, plan.marked),
-            k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
-            category=plan.category, candidates=candidate_parts(answer.candidates, plan.marked)))
-        answered = message("assistant", *numbered(answer.items, config.idx))
-        rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
-        yield Talk(
-            plan.task.name, (system, *rounds), not_rendered(), len(shown) * plan.marked, answer.ranked,
-            # What the teacher ranked behind items that are no longer shown stays what it knows of this user.
-            {place - start: one for place, one in beginnings.items() if place > start},
-            _about(plan, shown, answer, catalog),
-        )
+        yield _talk(plan, start, answer, beginnings, exchange, catalog, config)
+    shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]
+    shorter += [_with_candidates(answer, n) for n in range(len(answer.candidates) - 1, 1, -1)]
+    for one in shorter:
+        yield replace(_talk(plan, start, one, beginnings, exchange, catalog, config), cut=True)
+    if exchange:
+        yield replace(_talk(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
+
+
+def _with_candidates(answer: Answer, n: int) -> Answer:
+    """The answer's first item, chosen among itself and the first of the other candidates, `n` in all."""
+    first = answer.items[0]
+    others = [item for item in answer.candidates if item != first][: n - 1]
+    kept = tuple(item for item in answer.candidates if item == first or item in others)
+    return Answer((first,), kept, answer.ranked.within(kept.__contains__))
+
+
+def _talk(plan: Plan, start: int, answer: Answer, beginnings: Mapping[int, TeacherList], exchange: Sequence[Message],
+          catalog: Catalog, config: SampleConfig) -> Talk:
+    """The conversation with the history from `start` on."""
+    shown = plan.history[start:]
+    asked = message("user", *fill(
+        plan.template, history=history_parts(shown, plan.marked),
+        k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
+        category=plan.category, candidates=candidate_parts(answer.candidates, plan.marked)))
+    answered = message("assistant", *numbered(answer.items, config.idx))
+    rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
+    return Talk(
+        plan.task.name, (message("system", SYSTEM), *rounds), not_rendered(), len(shown) * plan.marked, answer.ranked,
+        # What the teacher ranked behind items that are no longer shown stays what it knows of this user.
+        {place - start: one for place, one in beginnings.items() if place > start},
+        _about(plan, shown, answer, catalog),
+    )
+
+
+class ShortestSamples:
+    """How many tokens the shortest form of a sample has, before the teacher is asked: an item of history, one answered.
+
+    A wording is rendered once; items between control tokens add exactly their titles to it, and those in running text
+    nearly so, where the sample itself is rendered once the limit is near.
+    """
+
+    def __init__(self, catalog: Catalog, chat: Chat, config: SampleConfig):
+        self.catalog, self.chat, self.config = catalog, chat, config
+        self.titles = [len(ids) for ids in chat.title_ids]
+        self._longest = max(range(len(self.titles)), key=self.titles.__getitem__)
+        self._around: dict[tuple, int] = {}
+
+    def too_long(self, plan: Plan) -> int | None:
+        """The tokens of the shortest form of a plan, where they are more than `max_token_length`."""
+        if plan.template is None:
+            return None  # conversations that do not fit were left out
+        items = (plan.history[-1], plan.target, *self._candidates(plan))
+        key = (plan.template, plan.marked, plan.category)
+        if key not in self._around:
+            self._around[key] = self._rendered(plan) - sum(self.titles[item] for item in items)
+        found = self._around[key] + sum(self.titles[item] for item in items)
+        if found + _NEAR > self.config.max_token_length:
+            found = self._rendered(plan)
+        return found if found > self.config.max_token_length else None
+
+    def _candidates(self, plan: Plan) -> tuple[int, ...]:
+        """Of a choice the target and, for which other item there will be, the one of the longest title."""
+        return tuple(dict.fromkeys((plan.target, self._longest))) if plan.task.kind == "SFTSeqRanking" else ()
+
+    def _rendered(self, plan: Plan) -> int:
+        answer = Answer((plan.target,), self._candidates(plan), TeacherList((), ()))
+        talk = _talk(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
+        return len(self.chat.render(talk.messages, prompt=False).ids)
 
 
 def _about(plan: Plan, shown: Sequence[int], answer: Answer, catalog: Catalog) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The teacher behind one protocol: over HTTP, inside this process, or from a recorded file."""
 
+import logging
 import random
 import threading
 import time
@@ -14,7 +15,10 @@ from train_utils.teacher_protocol import History, ScoredLists, Teacher, TeacherE
 
 __all__ = ["HttpTeacher", "Teacher", "TeacherError", "open_teacher"]
 
+logger = logging.getLogger(__name__)
+
 ROWS_A_REQUEST = 1024
+_SILENT_S = 5.0  # of waiting, before it is said what is waited for
 _LONGEST_WAIT_S = 5.0
 _RETRIED_STATUS = (502, 503, 504)
 
@@ -99,7 +103,7 @@ class HttpTeacher:
 
     def _post(self, body: dict) -> httpx.Response:
         """POST /inference, repeated while the server is away or busy and the patience lasts."""
-        started, wait = time.monotonic(), self._backoff
+        started, wait, told = time.monotonic(), self._backoff, False
         while not self._closed.is_set():
             pause = wait
             try:
@@ -111,7 +115,12 @@ class HttpTeacher:
                 pause = max(wait, _retry_after(response))
             except httpx.RequestError as error:
                 reason = str(error) or type(error).__name__
-            if time.monotonic() - started + pause > self._patience:
+            waited = time.monotonic() - started
+            if waited > _SILENT_S and not told:
+                told = True
+                logger.warning("the teacher at %s does not answer (%s): it is asked again for up to %.0f s", self.url,
+                               reason, self._patience)
+            if waited + pause > self._patience:
                 raise TeacherError(
                     f"teacher at {self.url} does not answer ({reason}); "
                     f"start it with scripts/unirec_serve.sh {self.dataset or 'NAME'} {self._port}"

@@ -190,6 +190,9 @@ def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teac
                           options.tensorboard)
         workers = 1 if accelerator.num_processes > 1 else _workers(options, device)
         weights = train(model, method.loss(options), stream, loop, run, workers, accelerator, validator)
+    if cut := getattr(samples, "cut", 0):
+        logger.warning("in %d samples the list, the candidates or the chat exchange were shortened to fit "
+                       "--max_token_length %d", cut, options.max_token_length)
     if accelerator.is_main_process:
         method.save(model, chat.tokenizer, catalog, adapter, made_from, weights)
     accelerator.wait_for_everyone()

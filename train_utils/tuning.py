@@ -1,6 +1,7 @@
 """Settings of the baselines, chosen by the users of the validation split."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -19,16 +20,52 @@ _RECENCY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """Values to try: all combinations. `fit` settings change what is learned; `rank` settings only how it is used."""
+    """Values to try: all combinations. `fit` settings change what is learned; `rank` settings only how it is used.
+
+    Attributes:
+        fit, rank: setting -> values, ascending.
+        bounds: setting -> the least and the most that it can be. As long as the best value of such a setting is the
+            first or last one tried, further values are tried beyond it, at the ratio of the two before.
+    """
 
     fit: Mapping[str, Sequence[float]]
     rank: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def beyond(self, best: Mapping[str, float]) -> "Grid | None":
+        """The grid of one value more beyond the best settings, None where these lie inside."""
+        for name, bounds in self.bounds.items():
+            part = "fit" if name in self.fit else "rank"
+            values = getattr(self, part)[name]
+            if (value := next_value(values, best[name], bounds)) is not None:
+                return replace(self, **{part: {**getattr(self, part), name: sorted([*values, value])}})
+        return None
 
 
+def next_value(values: Sequence[float], best: float, bounds: tuple[float, float]) -> float | None:
+    """The value to try beyond the ascending `values` where the best of them is the first or last; None where it is
+    neither, or a bound."""
+    for end, neighbour in ((values[0], values[1]), (values[-1], values[-2])):
+        if best == end:
+            value = float(f"{end * end / neighbour:.3g}")
+            if isinstance(end, int):
+                value = min(math.floor(value), end - 1) if end < neighbour else max(math.ceil(value), end + 1)
+            value = type(end)(min(max(value, bounds[0]), bounds[1]))
+            if value != end:
+                return value
+    return None
+
+
+_UP_TO_ONE = (0.05, 1.0)
+_MANY = 10_000
 GRIDS: Mapping[str, Grid] = MappingProxyType({
-    "recent-popularity": Grid({"window": (1, 2, 3, 5, 10, 20, 50, 100)}),
-    "item-knn": Grid({"neighbours": (10, 20, 50, 100, 200, 500)}, {"recency": _RECENCY}),
-    "ease": Grid({"l2": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)}, {"recency": _RECENCY}),
+    "recent-popularity": Grid({"window": (1, 2, 3, 5, 10, 20, 50, 100)}, bounds={"window": (1, _MANY)}),
+    "item-knn": Grid({"neighbours": (10, 20, 50, 100, 200, 500)}, {"recency": _RECENCY},
+                     {"neighbours": (1, _MANY), "recency": _UP_TO_ONE}),
+    "markov": Grid({"window": (2, 5, 10, 20)}, {"shrinkage": (10.0, 30.0, 100.0, 300.0), "recency": _RECENCY},
+                   {"window": (1, 200), "shrinkage": (0.1, 1e5), "recency": _UP_TO_ONE}),
+    "ease": Grid({"l2": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)}, {"recency": _RECENCY},
+                 {"l2": (1e-3, 1e7), "recency": _UP_TO_ONE}),
 })
 
 
@@ -39,7 +76,8 @@ def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, li
     (`max_history`, `hide_seen`); what a request asks for plays no part. A baseline without settings has an empty log.
 
     Returns:
-        The fitted ranker, and {"settings": {name: value}, "ndcg@10": float} of every combination in the grid's order.
+        The fitted ranker, and {"settings": {name: value}, "ndcg@10": float} of every combination in the order in which
+        they were tried: the grid's, then what lies beyond it.
 
     Raises:
         ValueError: an unknown name, or no user with a validation event.
@@ -60,17 +98,25 @@ def tune(ranker: Ranker, grid: Grid, training: Sequence[Sequence[int]], n_items:
     histories = [list(user.shown) for user in users]
     hidden = [user.hidden(hide_seen) for user in users]
     targets = np.array([user.target for user in users])
-    best, log = ranker, []
-    for learned in _combinations(grid.fit):
-        # Deep, so that no two fits share what they learned; the fitted one is copied flat, to share it.
-        fitted = _with(copy.deepcopy(ranker), learned).fit(training, n_items)
-        for used in _combinations(grid.rank):
-            candidate = _with(copy.copy(fitted), used)
-            value = ndcg(candidate.rank(histories, hidden, CUTOFF), targets)
-            if not log or value > max(row["ndcg@10"] for row in log):
-                best = candidate
-            log.append({"settings": learned | used, "ndcg@10": value})
-    return best, log
+    best, best_settings, log = ranker, {}, []
+    while True:
+        tried = [row["settings"] for row in log]
+        for learned in _combinations(grid.fit):
+            left = [used for used in _combinations(grid.rank) if learned | used not in tried]
+            if not left:
+                continue
+            # Deep, so that no two fits share what they learned; the fitted one is copied flat, to share it.
+            fitted = _with(copy.deepcopy(ranker), learned).fit(training, n_items)
+            for used in left:
+                candidate = _with(copy.copy(fitted), used)
+                value = ndcg(candidate.rank(histories, hidden, CUTOFF), targets)
+                if not log or value > max(row["ndcg@10"] for row in log):
+                    best, best_settings = candidate, learned | used
+                log.append({"settings": learned | used, "ndcg@10": value})
+        further = grid.beyond(best_settings)
+        if further is None:
+            return best, log
+        grid = further
 
 
 def ndcg(lists: np.ndarray, targets: np.ndarray) -> float:

@@ -27,6 +27,8 @@ from server_metrics import MULTIPROCESS_FOLDER, forget_dead_workers  # noqa: E40
 from teacher_model import TeacherModel, find_checkpoint, load_teacher  # noqa: E402
 from uvicorn.supervisors import Multiprocess  # noqa: E402
 
+from train_utils.command import run_cli  # noqa: E402
+
 # Dataset -> checkpoint to serve. None, or not named here: the newest finished run in unirec/output/NAME.
 model_path: dict[str, str | None] = {"ml-100k": None, "movies": None, "toys": None, "steam": None}
 
@@ -118,7 +120,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(2048)  # clients that come while uvicorn starts wait instead of being refused
     except (OSError, OverflowError) as error:
         listener.close()
-        raise ValueError(f"cannot listen on {host}:{port}: {error}; choose another port") from error
+        raise ValueError(f"cannot listen on {_in_brackets(host)}:{port}: {error}; choose another port") from error
     listener.set_inheritable(True)
     return listener
 
@@ -153,7 +155,17 @@ def serve(argv: Sequence[str]) -> None:
 
 def _announce(teachers: dict[str, TeacherModel], host: str, listener: socket.socket) -> None:
     what = ", ".join(f"{name} ({teacher.checkpoint.path})" for name, teacher in teachers.items())
-    print(f"teacher of {what} at http://{host}:{listener.getsockname()[1]}", flush=True)
+    print(f"teacher of {what} at {address_of(host, listener.getsockname()[1])}", flush=True)
+
+
+def address_of(host: str, port: int) -> str:
+    """The address of a server as a client takes it: an IPv6 host in brackets, any interface as the loopback one."""
+    client = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://{_in_brackets(client)}:{port}"
+
+
+def _in_brackets(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def main(argv: Sequence[str]) -> int:
@@ -166,4 +178,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_cli(lambda: main(sys.argv[1:]))

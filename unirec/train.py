@@ -23,6 +23,7 @@ from sasrec_model import CONFIG_FOLDER, DONE_NAME, LOSSES, MODELS, checkpoint_pa
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
 from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of  # noqa: E402
 
+from train_utils.command import run_cli  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -139,4 +140,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_cli(lambda: main(sys.argv[1:]))
