@@ -2,13 +2,15 @@
 
 from train_utils.command import run_cli
 from train_utils.param import EvalOptions, parse
-from train_utils.results import summary_row
-from train_utils.tables import text_table
-from train_utils.two_turns import run_two_turns
 
 
 def main() -> None:
     options = parse(EvalOptions)
+    # Behind the flags: a wrong one is told before torch is loaded.
+    from train_utils.results import summary_row
+    from train_utils.tables import text_table
+    from train_utils.two_turns import run_two_turns
+
     output, result = run_two_turns(options)
     print(text_table([summary_row(options.model_name, result)]))
     meanings = {"gsm8k": "GSM8K accuracy", "csn_items": f"recommendations of exactly {options.topk} items",

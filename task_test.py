@@ -1,15 +1,17 @@
 """Scores a model or a baseline on the test users of a dataset: argv -> options -> evaluate."""
 
 from train_utils.command import run_cli
-from train_utils.evaluate import run_test
-from train_utils.free_lists import NEAR
 from train_utils.param import EvalOptions, parse
-from train_utils.results import summary_row
-from train_utils.tables import text_table
 
 
 def main() -> None:
     options = parse(EvalOptions)
+    # Behind the flags: a wrong one is told before torch is loaded.
+    from train_utils.evaluate import run_test
+    from train_utils.free_lists import NEAR
+    from train_utils.results import summary_row
+    from train_utils.tables import text_table
+
     output, result = run_test(options)
     name = options.ranker or options.run_file or options.model_name
     print(text_table([summary_row(name, result)]))

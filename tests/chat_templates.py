@@ -65,6 +65,20 @@ PHI = (
     "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
     + _PROMPT + "{{ '<|assistant|>\n' }}{% else %}{{ '<|endoftext|>' }}{% endif %}"
 )  # fmt: skip
+# Three that close no turn: an answer ends where the next question opens, or the text.
+GLM = (
+    "[gMASK]<sop>{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content }}{% endfor %}"
+    + _PROMPT + "{{ '<|assistant|>\n' }}{% endif %}"
+)  # fmt: skip
+SOLAR = (
+    "{% for m in messages %}{{ '### ' + m.role | capitalize + ':\n' + m.content + '\n\n' }}{% endfor %}"
+    + _PROMPT + "{{ '### Assistant:\n' }}{% endif %}"
+)  # fmt: skip
+FALCON = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% else %}"
+    "{{ '\n\n' + m.role | capitalize + ': ' + m.content }}{% endif %}{% endfor %}"
+    + _PROMPT + "{{ '\n\nAssistant:' }}{% endif %}"
+)  # fmt: skip
 # One that reads on from R1: the prompt opens a thought, and no answer in a conversation has one.
 R1 = (
     "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}"
@@ -80,6 +94,7 @@ class Family:
     Attributes:
         special: control tokens. markers: added tokens that the vocabulary does not call special.
         system: whether the template has a place for a system message that stays where it is.
+        closes: whether the template writes `end_of_turn` behind an answer.
     """
 
     template: str
@@ -87,6 +102,7 @@ class Family:
     end_of_turn: str
     markers: tuple[str, ...] = ()
     system: bool = True
+    closes: bool = True
 
 
 _RESERVED = tuple(f"<|reserved_special_token_{i}|>" for i in range(4))
@@ -102,6 +118,12 @@ FAMILIES = {
     "Mistral-system": Family(MISTRAL_SYSTEM, ("<s>", "</s>", "[INST]", "[/INST]"), "</s>", system=False),
     "Phi": Family(PHI, ("<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"), "<|end|>"),
     "Phi-unmarked": Family(PHI, ("<|endoftext|>",), "<|end|>", ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>")),
+}
+FAMILIES |= {
+    "GLM": Family(GLM, ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"),
+                  "<|endoftext|>", closes=False),
+    "Solar": Family(SOLAR, ("</s>",), "</s>", closes=False),
+    "Falcon": Family(FALCON, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
 # How text becomes tokens: by bytes (Llama 3, Qwen), or as SentencePiece does it, which puts a space before a text
 # (first, always: Llama 2, Mistral, Phi; legacy: the same as a normaliser) or does not (never: Gemma).

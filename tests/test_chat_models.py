@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from datetime import date
 
 import pytest
 from chat_templates import FAMILIES, KINDS, R1, Family, family_chat, family_tokenizer
@@ -22,6 +23,7 @@ from train_utils.chat import (
 )
 from train_utils.cursor import Cursor
 from train_utils.engine import Engine
+from train_utils.files import PROMPT_DATE, manifest
 from train_utils.hf_engine import generate_plainly
 from train_utils.processor import Trie_link
 from train_utils.title_search import open_items
@@ -94,6 +96,8 @@ def test_a_rendering_reads_as_the_templates_own_text(name, kind):
         read = chat.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         if name == "always-thinks" and length == 1:
             own += "\n</think>\n\n"
+        if not FAMILIES[name].closes:
+            read = read.replace(FAMILIES[name].end_of_turn, "")
         if kind in ("bytes", "never"):
             assert read == (own.removesuffix(" ") if length == 1 else own)
         assert "".join(read.split()) == "".join(own.split())
@@ -181,6 +185,42 @@ def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(templat
 def test_roles_that_a_template_refuses_are_named(name):
     with pytest.raises(ValueError, match="refuses messages of the roles user, user"):
         chat_of(name, "bytes").render([message("user", "a"), message("user", "b")], prompt=False)
+
+
+@pairs
+@pytest.mark.parametrize("name", ["GLM", "Solar", "Falcon"])
+def test_an_answer_that_the_template_leaves_open_is_closed_and_its_end_is_learned(name, kind):
+    chat = chat_of(name, kind)
+    assert not chat.template.closes_turn
+    for talk in (ROUNDS[:2], ROUNDS[2:4], ROUNDS):
+        rendered = chat.render(talk, prompt=False)
+        ends = [place for place, token in enumerate(rendered.ids) if token == chat.end_of_turn]
+        assert len(ends) == len(talk) // 2 and all(rendered.labelled[place] for place in ends)
+        assert all(rendered.labelled[place - 1] for place in ends)
+
+
+DATES = {
+    "Llama-3.2": "{% if not date_string is defined %}{% if strftime_now is defined %}{% set date_string = "
+                 "strftime_now('%d %b %Y') %}{% else %}{% set date_string = '26 Jul 2024' %}{% endif %}{% endif %}"
+                 "{{ '<|im_start|>system\nToday Date: ' + date_string + '<|im_end|>\n' }}",
+    "gpt-oss": "{{ '<|im_start|>system\nCurrent date: ' + strftime_now('%Y-%m-%d') + '<|im_end|>\n' }}",
+    "SmolLM3": "{%- set today = strftime_now('%d %B %Y') -%}{{ '<|im_start|>system\n' + today + '<|im_end|>\n' }}",
+    "date_string": "{{ '<|im_start|>system\n' + date_string + '<|im_end|>\n' }}",
+}
+
+
+@pytest.mark.parametrize("head", DATES.values(), ids=DATES)
+def test_a_template_that_writes_the_date_writes_the_same_one_every_day(head):
+    tokenizer = family_tokenizer(FAMILIES["Qwen2.5"])
+    tokenizer.chat_template = head + FAMILIES["Qwen2.5"].template
+    add_control_tokens(tokenizer)
+    chat = Chat(tokenizer)
+    ids = chat.render([SYSTEM, message("user", "hi")], prompt=True).ids
+    text = tokenizer.decode(ids)
+    written = [PROMPT_DATE.strftime(form) for form in ("%d %b %Y", "%Y-%m-%d", "%d %B %Y")]
+    assert sum(date in text for date in written) >= 1
+    assert str(date.today().year) not in text or date.today().year == PROMPT_DATE.year
+    assert manifest({}, [])["prompt_date"] == PROMPT_DATE.isoformat()
 
 
 # -- control tokens --------------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from chat_templates import FAMILIES, family_chat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tiny_chat
+from tiny import scripted, tiny_chat, tiny_model
 from transformers import GenerationConfig
 
 from train_utils.admission import ConstraintError, Prior, Rules
@@ -20,6 +21,7 @@ from train_utils.engine import Done, Engine, ItemEvent, Running, TextDelta
 from train_utils.hf_engine import generate_plainly
 from train_utils.picking import Sampling
 from train_utils.processor import CatalogLogitsProcessor, FastPrefixConstrainedLogitsProcessor, Trie_link
+from train_utils.title_search import open_items
 from train_utils.trie import build_tree
 from train_utils.writing import Request
 
@@ -239,6 +241,87 @@ def test_a_broken_span_in_the_open_turn_raises_and_one_before_it_does_not_matter
         Engine(model, chat).generate([Request([*user, *broken], rules)])
     request = Request([*broken, *user], rules, max_new_tokens=20)
     assert Engine(model, chat).generate([request])[0].ids == plain(model, chat, request).ids
+
+
+def test_an_error_of_one_row_leaves_the_others_of_its_batch_alone():
+    model, chat, tree = make(3)
+    good = [Request(prompt, Rules(tree), max_new_tokens=25) for prompt in prompts(chat, 3)]
+    broken = replace(good[0], prompt=[*good[0].prompt, chat.soi, *chat.encode("nowhere")])
+    alone = [Engine(model, chat).generate([request])[0].ids for request in good]
+    found = Engine(model, chat).generate([good[0], broken, good[1], broken, good[2]])
+    assert [one.ids for one in found if one.finish != "error"] == alone
+    assert [one.finish == "error" and isinstance(one.error, ConstraintError) for one in found] == [
+        False, True, False, True, False]
+    running = Running(Engine(model, chat))
+    rows = running.join([good[0]])
+    assert [row.finished for row in running.join([broken, good[1]])] == [True, False]
+    while running.rows:
+        running.step()
+    assert rows[0].out.ids == alone[0]
+    with pytest.raises(ConstraintError):
+        list(Engine(model, chat).stream(broken))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 9999))
+def test_a_turn_that_lists_all_there_is_goes_on_as_text_or_ends_exhausted(seed):
+    """The prompt's own turn holds the items already: nothing is left to be opened, and nothing raises."""
+    rng = random.Random(seed)
+    model, chat, tree = make(seed % 4, bias_soi=rng.choice([0.0, 0.8]))
+    admitted = rng.sample(range(len(TITLES)), rng.randint(1, 3))
+    turn = [token for item in admitted for token in (*chat.item_ids(item), *chat.encode(rng.choice(["\n", " ", "a"])))]
+    prompt = [*prompts(chat, 1, seed)[0], *turn]
+    rules = Rules(tree, allow=admitted, prior=rng.choice([None, Prior(np.ones(len(TITLES)))]))
+    how = rng.choice([{}, {"force_items": True, "max_items": 3}, {"min_items": 2}, {"idx": True}, {"best_titles": 2},
+                      {"expected": (1, 2, 3)}])
+    request = Request(prompt, rules, max_new_tokens=12, **how)
+    (found,) = Engine(model, chat).generate([request])
+    assert not found.items and chat.soi not in found.ids
+    if "force_items" in how:
+        assert (found.ids, found.finish) == ([], "exhausted")
+    elif "min_items" not in how and "best_titles" not in how:
+        assert found.ids == plain(model, chat, request).ids
+    # Beside others, and where it comes late.
+    other = Request(prompts(chat, 1, seed)[0], Rules(tree), max_new_tokens=12)
+    assert [one.ids for one in Engine(model, chat).generate([other, request])] == [
+        Engine(model, chat).generate([other])[0].ids, found.ids]
+    running = Running(Engine(model, chat))
+    running.join([other])
+    (late,) = running.join([request])
+    while running.rows:
+        running.step()
+    assert late.out.ids == found.ids
+
+
+def test_a_model_that_ends_its_turn_where_nothing_is_left_ends_exhausted():
+    model, chat, tree = make(1)
+    prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
+    scripted(model, {len(prompt): chat.end_of_turn})
+    for least, finish in ((0, "end"), (1, "exhausted")):
+        (found,) = Engine(model, chat).generate([Request(prompt, Rules(tree, allow=[0]), min_items=least)])
+        assert (found.ids, found.finish) == ([], finish)
+
+
+def test_a_search_for_titles_finds_none_where_the_prompt_has_listed_them_all():
+    model, chat, tree = make(1)
+    listed = [*prompts(chat, 1)[0], *chat.item_ids(0)]
+    opening = open_items(model, chat, [listed, prompts(chat, 1)[0]])
+    first, second = opening.most_probable([Rules(tree, allow=[0])] * 2, 3)
+    assert first == [] and [one.item for one in second] == [0]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_without_a_word_on_where_the_answer_begins_the_template_tells(name):
+    chat = family_chat(name, "bytes", tuple(TITLES))
+    model = tiny_model(len(chat.tokenizer)).double()
+    prompt = chat.render([message("user", *map(ItemPart, range(len(TITLES))), " again")], prompt=True).ids
+    for how in ({}, {"force_items": True, "max_items": 3}):
+        told, default = (Request(prompt, Rules(chat.tree), answer_at=at, max_new_tokens=30, **how)
+                         for at in (len(prompt), None))
+        (one,), (other,) = (Engine(model, chat).generate([request]) for request in (told, default))
+        assert (one.ids, one.items) == (other.ids, other.items)
+        if not how:
+            assert generate_plainly(model, chat, [default])[0].ids == one.ids
 
 
 def test_a_title_that_is_spelled_otherwise_than_the_catalogue_does_is_counted_and_raises():

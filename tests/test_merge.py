@@ -1,5 +1,6 @@
 """A merged folder is the trained model in plain transformers, whatever was trained, wherever its tokens come from."""
 
+import dataclasses
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from train_utils.chat import Chat, ItemPart, add_control_tokens, message
 from train_utils.model import (
     add_item_tokens,
     add_lora,
+    end_turns_alike,
     load_backbone,
     load_tokenizer,
     load_trained,
@@ -191,3 +193,34 @@ def test_a_tokenizer_alone_knows_the_same_control_tokens(tmp_path):
     with_model, model = load_backbone(backbone, CPU, "float32")
     add_item_tokens(with_model, model)
     assert Chat(tokenizer).soi == Chat(with_model).soi
+
+
+@pytest.mark.parametrize("family", ["Gemma-it", "Llama-2", "GLM"])
+def test_a_merged_folder_agrees_with_itself_on_the_end_of_a_turn(tmp_path, family):
+    """Gemma's tokenizer calls another token its eos than its template ends a turn with."""
+    gemma = dataclasses.replace(FAMILIES["Gemma"], special=("<eos>", *FAMILIES["Gemma"].special))
+    tokenizer = family_tokenizer(gemma if family == "Gemma-it" else FAMILIES[family])
+    tokenizer.save_pretrained(tmp_path / "base")
+    tiny_model(len(tokenizer)).save_pretrained(tmp_path / "base")
+    model, chat = trained(str(tmp_path / "base"), "lora")
+    save_adapter(model, chat.tokenizer, tmp_path / "adapter", {})
+    merge_adapter(tmp_path / "adapter", str(tmp_path / "base"), tmp_path / "merged", {})
+    merged, again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged"), load_tokenizer(str(tmp_path / "merged"))
+    assert again.eos_token_id == merged.generation_config.eos_token_id == merged.config.eos_token_id == chat.end_of_turn
+    asked = [message("user", "the red"), message("assistant", "moon"), message("user", "more")]
+    assert Chat(again, TITLES).render(asked, prompt=True) == chat.render(asked, prompt=True)
+    own = [{"role": m.role, "content": m.parts[0]} for m in asked]
+    before = load_tokenizer(str(tmp_path / "base")).apply_chat_template(own, tokenize=False, add_generation_prompt=True)
+    assert again.apply_chat_template(own, tokenize=False, add_generation_prompt=True) == before
+
+
+def test_a_tokenizer_whose_template_writes_its_eos_elsewhere_keeps_it(tmp_path):
+    family = dataclasses.replace(
+        FAMILIES["Gemma"], special=("<eos>", *FAMILIES["Gemma"].special),
+        template="{{ eos_token }}" + FAMILIES["Gemma"].template)
+    tokenizer = family_tokenizer(family)
+    model = tiny_model(len(tokenizer) + 2)
+    add_control_tokens(tokenizer)
+    end_turns_alike(tokenizer, model)
+    assert tokenizer.eos_token == "<eos>"
+    assert tokenizer.convert_ids_to_tokens(model.generation_config.eos_token_id) == "<end_of_turn>"

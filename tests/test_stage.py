@@ -214,3 +214,51 @@ def test_a_command_that_ends_well_after_a_signal_is_not_recorded(folder):
         process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGINT
     assert not Path("state/demo.json").exists()
+
+
+# -- code ----------------------------------------------------------------------------------------------------------
+
+
+def test_code_is_what_a_file_can_import_of_the_project(folder):
+    Path("lib/sub").mkdir(parents=True)
+    for name, text in {
+        "run.py": "import json\nfrom lib import one\ndef f():\n    import lib.sub.three as t\n",
+        "lib/__init__.py": "", "lib/one.py": "from .two import x\nimport numpy\n", "lib/two.py": "import beside\n",
+        "lib/beside.py": "", "lib/sub/__init__.py": "from lib import four\n", "lib/sub/three.py": "", "lib/four.py": "",
+        "lib/other.py": "",
+    }.items():
+        Path(name).write_text(text)
+    found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
+    assert found == {"run.py", "lib/__init__.py", "lib/one.py", "lib/two.py", "lib/beside.py", "lib/sub/__init__.py",
+                     "lib/sub/three.py", "lib/four.py"}
+    argv = ["demo", "--state", "state", "--code", "run.py", "--output", "out", "--", "bash", "-c", "echo x >> out"]
+    for change, runs in ((None, 1), (None, 1), ("lib/four.py", 2), ("lib/other.py", 2), ("lib/two.py", 3)):
+        if change:
+            Path(change).write_text(Path(change).read_text() + "# changed\n")
+        assert stage.main(argv) == 0 and Path("out").read_text().count("x") == runs
+
+
+ROOT = SCRIPT.parent.parent
+
+
+@pytest.mark.parametrize(("name", "modules"), [
+    ("sft", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/checkpoint.py", "train_utils/teacher.py",
+             "train_utils/chat_template.py", "unirec/server_app.py")),
+    ("merge", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/chat.py")),
+    ("test_cgen", ("train_utils/catalog.py", "train_utils/engine.py", "train_utils/metrics.py",
+                   "train_utils/tasks.py")),
+    ("chat", ("train_utils/catalog.py", "train_utils/model.py", "train_utils/ragged.py")),
+    ("preprocess", ("preprocess/titles.py", "train_utils/dataset_folder.py")),
+    ("teacher", ("unirec/sasrec_training.py", "unirec/unirec_files.py", "train_utils/dataset_folder.py")),
+])
+def test_a_stage_of_the_quickstart_depends_on_what_it_imports(monkeypatch, name, modules):
+    """The lines of quickstart.sh itself, its stages echoed instead of run."""
+    script = (ROOT / "scripts/quickstart.sh").read_text()
+    script = script.replace('"$PYTHON" scripts/stage.py', "printf '%s\\n' STAGE").replace("bash scripts/env.sh", ":")
+    script = script.partition("exec ")[0].replace('cd "$(dirname "$0")/.."', f"cd {ROOT}")
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    stages = {lines[0]: lines for lines in (part.strip("\n").split("\n") for part in told.split("STAGE\n")[1:])}
+    monkeypatch.chdir(ROOT)
+    files = {path for path in stage.parse(stages[name]).inputs}
+    assert set(modules) <= files
+    assert not [path for path in files if path.endswith("report.py")]

@@ -4,12 +4,14 @@ import dataclasses
 from collections import Counter
 
 import pytest
+import torch
 from tiny import tiny_chat
 from tiny_samples import CONFIG, EXCHANGE, TITLES, FixedTeacher, drawn, small_catalog, stream
 
 from train_utils.catalog import Item, make_catalog
 from train_utils.chat import ControlPart, ItemPart, TitlePart, message
-from train_utils.stream import DrawnSamples
+from train_utils.dataset import encode_sample
+from train_utils.stream import DrawnSamples, SampleStream
 from train_utils.tasks import parse_tasks
 from train_utils.template import (
     ITEM_COUNT,
@@ -160,6 +162,113 @@ def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
 def test_a_sample_that_cannot_fit_is_refused_with_what_to_change():
     with pytest.raises(ValueError, match="--max_token_length allows 20; raise it"):
         list(made("SFTSeqRec", max_token_length=20))
+
+
+LONG = make_catalog("long", [Item(str(n), f"{n} " + ("z" * 500 if n < 10 else "red moon")) for n in range(60)],
+                    {f"u{u}": [str((7 * u + 3 * n) % 60) for n in range(12)] for u in range(20)})
+
+
+class WholeTeacher:
+    """Ranks all that the history does not hold, whatever the size of the catalogue."""
+
+    def __init__(self, n_items):
+        self.n_items = n_items
+
+    def top_k(self, histories, k, scores=False):
+        assert 1 <= k <= self.n_items - 1
+        lists = [[str(i) for i in range(self.n_items) if str(i) not in history][:k] for history in histories]
+        return (lists, [[1 / (len(row) or 1)] * len(row) for row in lists]) if scores else lists
+
+
+def long_source(limit, tasks="SFTSeqRec-MR,SFTSeqRanking,SFTItemCount"):
+    chat = tiny_chat(LONG.titles)[1]
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks(tasks), max_token_length=limit, topk=10, max_history=10,
+                                 candidate_num=6)
+    return DrawnSamples(LONG, chat, WholeTeacher(60), [EXCHANGE], config)
+
+
+def test_samples_of_long_titles_fit_by_shorter_lists_that_are_counted():
+    """Ten titles of some 500 tokens, and room for two of them."""
+    limit = 1500
+    source = long_source(limit, "SFTSeqRec-MR,SFTItemCount")
+    source.check(3)
+    talks = source.talks(range(60))
+    assert all(len(talk.rendered.ids) <= limit for talk in talks)
+    assert 0 < sum(talk.cut for talk in talks) == source.cut < 60
+    whole = long_source(10**6, "SFTSeqRec-MR,SFTItemCount").talks(range(60))
+    for talk, before in zip(talks, whole, strict=True):
+        asked, listed = talk.messages[-2:]
+        if not talk.cut and len(before.rendered.ids) <= limit:
+            assert talk == before
+        assert talk.about["target"] == before.about["target"] and talk.about["k"] <= before.about["k"]
+        items = [part.item for m in talk.messages for part in m.parts if m.role == "assistant" and not isinstance(
+            part, str)]
+        assert len(items) == talk.about["k"] and LONG.items[items[0]].id == talk.about["target"]
+
+
+def test_a_choice_of_long_candidates_fits_by_fewer_of_them():
+    source = long_source(2300, "SFTSeqRanking")
+    source.check(3)
+    for talk in source.talks(range(60)):
+        assert len(talk.rendered.ids) <= 2300 and 2 <= len(talk.about["candidates"]) <= 6
+        assert talk.about["target"] in talk.about["candidates"]
+
+
+@pytest.mark.parametrize("tasks", ["SFTSeqRec-MR", "SFTSeqRanking", "SFTItemCount-CS"])
+def test_titles_that_no_sample_can_hold_are_named_before_the_first_step(tasks):
+    source = long_source(900, tasks)
+    with pytest.raises(ValueError, match="--max_token_length 900 is too short for samples of .* items: the titles of "
+                                         "'[0-9]' \\(5[0-9][0-9] tokens\\).*raise it, or shorten titles") as error:
+        source.check(3)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="too short for samples"):
+        SampleStream(source, source.chat, encode_sample, 2, 1, 1, torch.device("cpu"), epochs=3)
+
+
+def test_the_shortest_form_is_measured_exactly_where_the_limit_is_near():
+    """No run is refused whose samples all fit, and none that is accepted stops at a sample."""
+    for limit in (135, 140, 150, 170):
+        source = drawn(CHAT, dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec"), max_token_length=limit))
+        try:
+            source.check(2)
+        except ValueError:
+            with pytest.raises(ValueError, match="--max_token_length"):
+                source.talks(range(source.samples(2)))
+        else:
+            assert all(len(talk.rendered.ids) <= limit for talk in source.talks(range(source.samples(2))))
+
+
+def test_a_chat_whose_first_round_does_not_fit_is_left_out():
+    exchange = (message("user", "red moon " * 200), message("assistant", "no"))
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT"), max_token_length=200)
+    source = DrawnSamples(CATALOG, CHAT, FixedTeacher(), [exchange, EXCHANGE], config)
+    source.check(2)
+    assert {talk.messages[1] for talk in source.talks(range(18))} == {EXCHANGE[0]}
+    with pytest.raises(ValueError, match="too short for every conversation"):
+        DrawnSamples(CATALOG, CHAT, FixedTeacher(), [exchange], config)
+
+
+@pytest.mark.parametrize("n_items", [4, 20, 26, 30])
+def test_a_catalogue_hardly_larger_than_a_history_is_trained_on(n_items):
+    """The recipe shows 25 events; what the history shows is hidden, not what it might."""
+    catalog = make_catalog("few", [Item(str(n), f"title {n}") for n in range(n_items)], {
+        f"u{u}": [str((u + step) % n_items) for step in range(n_items)] for u in range(6)})
+    config = dataclasses.replace(CONFIG, max_history=25, topk=10, teacher_depth=100)
+    source = DrawnSamples(catalog, tiny_chat(catalog.titles)[1], WholeTeacher(n_items), [EXCHANGE], config)
+    for plan, talk in zip(source.plans(range(40)), source.talks(range(40)), strict=True):
+        left = n_items - len({*plan.history, plan.target})
+        assert talk.about["k"] == min(plan.k, left + 1)
+
+
+def test_a_teacher_that_gives_too_few_is_still_told():
+    class Stingy(WholeTeacher):
+        def top_k(self, histories, k, scores=False):
+            lists, p = super().top_k(histories, k, scores=True)
+            return [row[:1] for row in lists], [row[:1] for row in p]
+
+    source = DrawnSamples(CATALOG, CHAT, Stingy(20), [EXCHANGE], dataclasses.replace(CONFIG, topk=4))
+    with pytest.raises(ValueError, match="the teacher gave [01] items .* are needed and"):
+        source.talks(range(40))
 
 
 def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():

@@ -52,3 +52,19 @@ def tiny_chat(titles: list[str], seed: int = 0, tied: bool = True) -> tuple[Llam
 def closed_by_caps(rules: Rules, listed: list[int]) -> set[int]:
     """The items of every group of which as many are listed as it allows, counted anew."""
     return {item for items, limit in rules._caps if sum(one in items for one in listed) >= limit for item in items}
+
+
+def scripted(model, script: dict[int, int]) -> None:
+    """Makes a model continue a text as `script` says: place of a token in the text -> the token that it foretells."""
+    def speak(module, arguments, given, output):
+        places = given["position_ids"][0]
+        kept = given.get("logits_to_keep", 0)
+        if isinstance(kept, int):
+            kept = torch.arange(len(places))[-kept:] if kept else torch.arange(len(places))
+        for row, place in enumerate(places[kept].tolist()):
+            if place + 1 in script:
+                output.logits[0, row] = -10.0
+                output.logits[0, row, script[place + 1]] = 10.0
+        return output
+
+    model.register_forward_hook(speak, with_kwargs=True)

@@ -15,7 +15,6 @@ from train_utils.chat import Chat
 from train_utils.cursor import Cursor
 from train_utils.processor import mask_scores
 from train_utils.ragged import read, read_shared_beginning, use_ragged_attention
-from train_utils.support import check_length
 from train_utils.writing import Completion, Request
 
 
@@ -150,7 +149,6 @@ def beam_search(model: nn.Module, chat: Chat, requests: Sequence[Request], num_b
         _check(request)
     if not requests:
         return []
-    check_length(model, max((len(r.prompt) + r.max_new_tokens for r in requests), default=0))
     use_ragged_attention(model)
     searches = [_Search(request, chat, num_beams, length_penalty) for request in requests]
     cache, shared = read_shared_beginning(model, [request.prompt for request in requests])

@@ -10,6 +10,7 @@ from train_utils.files import PROMPT_DATE
 WIDE = "\u2003"
 _SENTINEL = "\x02{}\x03"
 _CONTENTS = ("a", "I saw 2 of them", "夜", "why?")  # of unlike last tokens
+_DIRECTIVES = "aAbBdejHIklmMpSuwyYFTDGgVUWc"  # of strftime
 _TOKENIZING = threading.Lock()
 
 
@@ -38,6 +39,7 @@ class ChatTemplate:
         if not tokenizer.chat_template:
             raise ValueError("the tokenizer has no chat template; use an instruction-tuned model")
         self.tokenizer = tokenizer
+        self._dated = with_fixed_date(tokenizer.get_chat_template())
         self._markups: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # it depends on the roles alone
         self.system_allowed = self._renders(("system", "user", "assistant", "user", "assistant"))
         self.end_of_turn, self.closes_turn = self._end_of_turn()
@@ -77,13 +79,11 @@ class ChatTemplate:
         from jinja2.exceptions import TemplateError
 
         messages = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
-        # Some templates write today's date: prompts, and runs that go on, would be others tomorrow.
-        fixed = datetime.combine(PROMPT_DATE, datetime.min.time())
         try:
             # An answer is not thought over aloud; templates that do not think ignore the option.
             return self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=prompt, enable_thinking=False,
-                strftime_now=fixed.strftime, date_string=fixed.strftime("%d %b %Y"),
+                messages, chat_template=self._dated, tokenize=False, add_generation_prompt=prompt,
+                enable_thinking=False, date_string=PROMPT_DATE.strftime("%d %b %Y"),
             )
         except TemplateError as error:
             raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {error}") from None
@@ -122,6 +122,23 @@ class ChatTemplate:
 
     def _reads(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False).strip()
+
+
+def with_fixed_date(template: str) -> str:
+    """A chat template that writes `PROMPT_DATE` for today: prompts, and runs that go on, would be others tomorrow.
+
+    transformers gives templates a function `strftime_now`; a macro of that name at the head takes its place.
+    """
+    if "strftime_now" not in template:
+        return template
+    moment = datetime.combine(PROMPT_DATE, datetime.min.time())
+    text = "format"
+    for letter in _DIRECTIVES:
+        for directive in (f"%-{letter}", f"%{letter}"):
+            text += f" | replace({directive!r}, {moment.strftime(directive)!r})"
+    # The environment drops the first line break behind a tag.
+    broken = "\n" if template.startswith("\n") else ""
+    return f"{{% macro strftime_now(format) %}}{{{{ {text} }}}}{{% endmacro %}}{broken}{template}"
 
 
 def _content(i: int) -> str:

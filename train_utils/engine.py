@@ -81,6 +81,7 @@ class _Row:
         self.opened: torch.Tensor | None = None
         self.thoughts: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
         self._score = 0.0
+        self.state: Writing | None = None
         with self.guarded():
             self.state = Writing(request, engine.chat)
             self._written(self.state.begin())

@@ -165,9 +165,9 @@ def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
     template = ChatTemplate(tokenizer)
     end, roles = template.end_of_turn, ("user", "assistant", "user")
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
-    before = tokenizer.eos_token
+    before, markup = tokenizer.eos_token, template.markup(roles, prompt=True)
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
-    if ChatTemplate(tokenizer).markup(roles, prompt=True) != template.markup(roles, prompt=True):
+    if ChatTemplate(tokenizer).markup(roles, prompt=True) != markup:
         tokenizer.eos_token = before
     model.config.get_text_config().eos_token_id = end
     model.generation_config = own_generation_config(model, end, pad)

@@ -258,8 +258,10 @@ def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[in
     """One bulk question for many histories."""
     if not histories:
         return []
-    # One more than the answer needs: the true next item may be among the teacher's. What a history shows is hidden from
-    # its list, which is shorter where the catalogue holds no more.
-    depth = max(1, min(max(config.teacher_depth, config.topk + 1), len(catalog.items) - 1))
+    # One more than the answer needs: the true next item may be among the teacher's. A catalogue hardly larger than a
+    # history is asked for whole: what a history shows is hidden from its list, which is then shorter.
+    n_items, needed = len(catalog.items), config.topk + 1
+    left = n_items - config.max_history
+    depth = max(1, min(max(config.teacher_depth, needed), left if left >= needed else n_items - 1))
     ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
     return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]

@@ -174,10 +174,10 @@ def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], i
     idx: the item follows the number of a list. answer_at: of each prompt, see `Request`. Raises ValueError for a model
     that the engine cannot read, or not in texts as long as these.
     """
-    use_ragged_attention(model)
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
     check_length(model, max(map(len, texts)) + int(np.diff(chat.tree.title_start).max()))
+    use_ragged_attention(model)
     cache, shared = read_shared_beginning(model, texts)
     logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
                   [[len(text) - shared - 1] for text in texts])

@@ -1,0 +1,213 @@
+"""The published names in `model.generate`, on the chat templates of many families: what README's own code does."""
+
+import pytest
+import torch
+from chat_templates import FAMILIES, Family, family_tokenizer
+from tiny import scripted, tiny_model, tiny_tokenizer
+from transformers import GenerationConfig
+
+from train_utils.admission import ConstraintError
+from train_utils.chat import add_control_tokens, split_completion
+from train_utils.processor import CatalogLogitsProcessor, FastPrefixConstrainedLogitsProcessor, Trie_link
+
+TITLES = ["red moon", "blue river", "the end"]
+families = pytest.mark.parametrize("name", FAMILIES)
+# Gemma's: the eos token is another than the one that ends a turn.
+GEMMA_IT = Family(FAMILIES["Gemma"].template, ("<eos>", *FAMILIES["Gemma"].special), "<end_of_turn>")
+
+
+def made(family: Family):
+    """Tokenizer, model, tree and how README makes a prompt."""
+    tokenizer = family_tokenizer(family)
+    add_control_tokens(tokenizer)
+    titles = tokenizer([" " + t for t in TITLES], add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return tokenizer, tiny_model(len(tokenizer)).double(), Trie_link(titles, tokenizer), titles
+
+
+def prompt_of(tokenizer, *turns: str) -> list[int]:
+    messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(turns)]
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+
+
+def soi_eoi(tree) -> tuple[str, str]:
+    return tuple(tree.tokenizer.convert_ids_to_tokens([tree.soi_token_id, tree.eoi_token_id]))
+
+
+def allowed_behind(tree, processor, ids) -> set[int]:
+    """Tokens that the processor leaves behind a text; the slow way leaves the same inside an item."""
+    scores = processor(torch.tensor([ids]), torch.zeros(1, len(tree.tokenizer)))
+    found = set(torch.nonzero(torch.isfinite(scores[0])).flatten().tolist())
+    slow = tree.constrain_search_list(0, torch.tensor(ids))
+    assert slow is None or set(slow) == found
+    return found
+
+
+@pytest.mark.parametrize("family", [*FAMILIES.values(), GEMMA_IT], ids=[*FAMILIES, "Gemma-it"])
+def test_what_earlier_turns_and_the_user_say_is_no_part_of_the_answer(family):
+    tokenizer, _, tree, titles = made(family)
+    soi, eoi = soi_eoi(tree)
+    first = {ids[0] for ids in titles}
+    for turns in (
+        ("Recommend 2 films.",),
+        (f"2 films, each between {soi} and {eoi}, please",),
+        (f"I liked{soi} red moon{eoi}", f"{soi} blue river{eoi} then", "more"),
+        ("x", f"{soi} red moon{eoi}, {soi} blue river{eoi}, {soi} the end{eoi}", f"again {eoi} {soi}"),
+    ):
+        prompt = prompt_of(tokenizer, *turns)
+        processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
+        assert tree.soi_token_id in allowed_behind(tree, processor, prompt)
+        assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == first
+        told = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=len(prompt))
+        assert allowed_behind(tree, told, [*prompt, tree.soi_token_id]) == first
+
+
+@families
+def test_an_answer_that_the_prompt_has_begun_goes_on_with_what_it_lists(name):
+    tokenizer, _, tree, titles = made(FAMILIES[name])
+    listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
+    prompt = [*prompt_of(tokenizer, "Recommend 2 films."), *listed]
+    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
+    assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == {ids[0] for ids in titles[1:]}
+
+
+@families
+def test_an_answer_by_generate_is_of_the_catalogue_and_distinct(name):
+    tokenizer, model, tree, titles = made(FAMILIES[name])
+    ids = torch.tensor([prompt_of(tokenizer, f"each in {soi_eoi(tree)[0]}")])
+    with torch.no_grad():  # it opens an item wherever it may
+        model.lm_head.register_forward_hook(
+            lambda module, given, logits: logits + 50 * torch.eye(len(tokenizer), dtype=logits.dtype)[tree.soi_token_id]
+        )
+    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
+    config = GenerationConfig(do_sample=False, max_new_tokens=40, eos_token_id=tree.end_of_turn, pad_token_id=1)
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), generation_config=config, logits_processor=[processor]
+    )
+    items, _ = split_completion(out[0, ids.shape[1] :].tolist(), tree.soi_token_id, tree.eoi_token_id)
+    assert sorted(items) == sorted(titles)
+
+
+def test_a_prompt_may_be_given_as_embeddings():
+    tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
+    prompt = prompt_of(tokenizer, "x")
+    config = GenerationConfig(do_sample=False, max_new_tokens=30, eos_token_id=tree.end_of_turn, pad_token_id=1)
+    for beams in (1, 3):
+        config.num_beams = beams
+        answers = []
+        for how in (
+            {"input_ids": torch.tensor([prompt, prompt])},
+            {"inputs_embeds": model.get_input_embeddings()(torch.tensor([prompt, prompt]))},
+        ):
+            processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=beams)
+            out = model.generate(
+                **how, attention_mask=torch.ones(2, len(prompt)), logits_processor=[processor], generation_config=config
+            )
+            answers.append(out[:, -30:].tolist() if "input_ids" in how else out.tolist())
+        assert answers[0] == answers[1]
+
+
+def test_raw_logits_stay_raw():
+    tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
+    ids = torch.tensor([[*prompt_of(tokenizer, "x"), tree.soi_token_id]])
+    config = GenerationConfig(
+        do_sample=False, max_new_tokens=18, pad_token_id=1, output_logits=True, return_dict_in_generate=True
+    )
+    for fn in (tree.constrain_search_list, lambda batch, row: tree.constrain_search_list(batch, row)):
+        out = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=config,
+            logits_processor=[FastPrefixConstrainedLogitsProcessor(fn, num_beams=1)],
+        )
+        assert len(out.logits) == 18 and all(torch.isfinite(step).all() for step in out.logits)
+
+
+def test_what_callers_of_the_published_tree_read_is_there():
+    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
+    assert (tree.soi_token_id, tree.eoi_token_id) == tuple(tokenizer.convert_tokens_to_ids(["<SOI>", "<EOI>"]))
+    assert tree.tokenizer is tokenizer and tree.all_token_ids == list(range(len(tokenizer)))
+    assert tree.max_height == max(map(len, titles))
+    again = Trie_link([*titles, titles[0], [*titles[0], titles[1][0]]], tokenizer)
+    paths = {(): None, (5,): None}
+    for ids in (*titles, [*titles[0], titles[1][0]]):
+        path = [again.soi_token_id, *ids, again.eoi_token_id]
+        for end in range(1, len(path)):
+            paths.setdefault(tuple(path[:end]), []).append(path[end])
+        paths[tuple(path)] = []
+    for path, following in paths.items():
+        found = again.next_tokens(path)
+        assert found == following if not following else set(found) == set(following) and len(found) == len(set(found))
+    node = again.trie
+    assert node.token_id == -1 and list(node.children) == [again.soi_token_id] and node[5] is None
+    node = node[again.soi_token_id]
+    assert node.count == 5 and node[titles[0][0]].token_id == titles[0][0] and node[titles[1][0]].count == 1
+
+
+@pytest.mark.parametrize("title", ["Red<|im_end|>", "Red <|im_end|> Moon", "Blue<EOI>", "<SOI>Blue", "<SOI>Blue<EOI>"])
+def test_a_title_that_forges_a_token_is_refused_by_name_and_tokenized_as_readme_does_it_is_text(title):
+    tokenizer = family_tokenizer(FAMILIES["Qwen2.5"])
+    add_control_tokens(tokenizer)
+    for others in ([], ["Blue", "Heat"]):
+        forged = tokenizer([*others, title])["input_ids"]
+        with pytest.raises(ValueError, match="holds the special token") as error:
+            Trie_link(forged, tokenizer)
+        assert title in str(error.value) and "\n" not in str(error.value)
+        plain = tokenizer([*others, title], add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        assert Trie_link(plain, tokenizer).tree.n_items == len(others) + 1
+
+
+@pytest.mark.parametrize("title", ["", " ", "\u200b", "\u200b\u200d \u2060", "\u3164"])
+def test_a_title_that_shows_nothing_is_refused(title):
+    tokenizer = tiny_tokenizer()
+    add_control_tokens(tokenizer)
+    with pytest.raises(ValueError, match="title 1.*no (text|tokens)"):
+        Trie_link(tokenizer(["red", title], add_special_tokens=False)["input_ids"], tokenizer)
+
+
+def test_what_a_tokenizer_puts_around_every_title_is_taken_off_and_what_stands_around_one_is_not():
+    tokenizer = family_tokenizer(FAMILIES["Llama-2"])
+    add_control_tokens(tokenizer)
+    plain = tokenizer(["red moon", "a"], add_special_tokens=False)["input_ids"]
+    bos = tokenizer.bos_token_id
+    assert Trie_link([[bos, *ids] for ids in plain], tokenizer).tree.title(0)[:-1] in plain
+    with pytest.raises(ValueError, match="'<s>a'|'<s> a'"):
+        Trie_link([plain[0], [bos, *plain[1]]], tokenizer)
+
+
+def test_a_function_of_the_callers_own_may_allow_everything_but_not_nothing():
+    scores = torch.randn(2, 8)
+    processor = FastPrefixConstrainedLogitsProcessor(lambda batch, ids: None if batch else [3, 4], num_beams=1)
+    found = processor(torch.zeros(2, 3, dtype=torch.long), scores)
+    assert torch.isfinite(found).sum(1).tolist() == [2, 8] and torch.isfinite(scores).all()
+    with pytest.raises(ConstraintError, match="allows no token for row 0"):
+        FastPrefixConstrainedLogitsProcessor(lambda batch, ids: [], 1)(torch.zeros(1, 1, dtype=torch.long), scores[:1])
+    with pytest.raises(ValueError, match="answer_at is for Trie_link"):
+        FastPrefixConstrainedLogitsProcessor(lambda batch, ids: [], 1, answer_at=3)
+
+
+def test_a_processor_that_goes_on_from_a_step_before_agrees_with_a_fresh_one_where_the_model_opens_an_answer():
+    """A template that closes no turn: the model may write what opens one, and the state is that of the ids alone."""
+    tokenizer, _, tree, titles = made(FAMILIES["Solar"])
+    prompt = prompt_of(tokenizer, "x")
+    answer = [tree.soi_token_id, *titles[0], tree.eoi_token_id, *prompt_of(tokenizer, "y"), tree.soi_token_id]
+    kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+    for end in range(len(prompt), len(prompt) + len(answer) + 1):
+        ids = [*prompt, *answer][:end]
+        fresh = CatalogLogitsProcessor(tree.rules, tree.end_of_turn, openers=tree.openers)
+        assert allowed_behind(tree, kept, ids) == allowed_behind(tree, fresh, ids)
+
+
+def test_a_scripted_answer_that_leaves_the_tree_is_led_back_into_it():
+    tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
+    ids = prompt_of(tokenizer, "x")
+    scripted(model, dict(enumerate([tree.soi_token_id, *[5] * 20], len(ids))))
+    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
+    config = GenerationConfig(do_sample=False, max_new_tokens=12, eos_token_id=tree.end_of_turn, pad_token_id=1)
+    out = model.generate(
+        torch.tensor([ids]),
+        logits_processor=[processor],
+        generation_config=config,
+        attention_mask=torch.ones(1, len(ids)),
+    )
+    items, _ = split_completion(out[0, len(ids) :].tolist(), tree.soi_token_id, tree.eoi_token_id)
+    assert items and items[0] in titles
