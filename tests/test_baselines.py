@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train_utils import baselines
-from train_utils.baselines import BASELINES, EASE, ItemKNN, Popularity, Random, RecentPopularity, baseline
+from train_utils.baselines import BASELINES, EASE, ItemKNN, MarkovChain, Popularity, Random, RecentPopularity, baseline
 
 LEARNED = [
     Popularity(), RecentPopularity(window=3), ItemKNN(neighbours=5), ItemKNN(neighbours=50, recency=1.0),
-    EASE(l2=3.0), EASE(l2=100.0, recency=1.0),
+    MarkovChain(), MarkovChain(window=1, shrinkage=0.0, recency=1.0), EASE(l2=3.0), EASE(l2=100.0, recency=1.0),
 ]
 every_baseline = pytest.mark.parametrize("make", [*LEARNED, Random(seed=3)], ids=repr)
 every_learned = pytest.mark.parametrize("make", LEARNED, ids=repr)
@@ -219,3 +219,24 @@ def test_ease_scores_are_the_weighted_history_counted_by_hand():
 def test_ease_refuses_a_catalogue_that_needs_too_much_memory():
     with pytest.raises(ValueError, match="EASE for 100000 items needs 240 GB.*at most 20000 items; use item-kNN"):
         EASE().fit([[0]], 100_000)
+
+
+@given(SEQUENCES, st.integers(1, 6), st.sampled_from([0.0, 1.0, 7.5]), st.sampled_from([0.3, 1.0]))
+def test_the_chain_equals_its_definition(sequences, window, shrinkage, recency):
+    counts = np.zeros((8, 8))
+    for sequence in sequences:
+        for i, seen in enumerate(sequence):
+            for distance, later in enumerate(sequence[i + 1:i + 1 + window], 1):
+                counts[seen, later] += 1 / distance
+    history = sequences[0]
+    expected = np.zeros(8)
+    for age, seen in enumerate(reversed(history)):
+        total = counts[seen].sum() + shrinkage
+        expected += recency**age * counts[seen] / (total or 1.0)
+    model = MarkovChain(window, shrinkage, recency).fit(sequences, 8)
+    np.testing.assert_allclose(model._scores([history])[0], expected, atol=1e-9)
+
+
+def test_the_chain_follows_what_came_next():
+    model = MarkovChain(window=1, shrinkage=0.0).fit([[0, 1, 2], [3, 1, 2], [3, 0]], 4)
+    assert model.rank([[1], [3]], [{1}, {3}], 1).tolist() == [[2], [0]]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import tiny_chat
 
 import cli_serve
@@ -32,6 +34,7 @@ from train_utils.chat_session import (
 from train_utils.command import run_cli
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.model import load_backbone
+from train_utils.named_titles import NamedTitles
 from train_utils.param import ChatOptions
 from train_utils.template import SYSTEM
 from train_utils.trie import build_tree
@@ -179,6 +182,43 @@ def spoken(events) -> tuple:
         elif isinstance(event, TextDelta):
             parts[-1] += event.text
     return tuple(part for part in parts if part != "")
+
+
+@pytest.mark.parametrize("said", ["I liked red moon and the end", "<SOI> red moon <EOI><SOI>the end<EOI>",
+                                  "red moon -> the end, what next?", '"red moon", the end.'])
+def test_what_the_user_names_is_not_recommended_back_in_the_whole_conversation(session, said):
+    named = {"10", "13"}
+    for text in (said, "more", "and more"):
+        found = {event.id for event in session.reply(text) if isinstance(event, Recommendation)}
+        assert not found & named
+    session.handle("/new")
+    list(session.handle("/new"))
+    assert {event.id for text in ("Hi", "more", "and") for event in session.reply(text)
+            if isinstance(event, Recommendation)} & named
+
+
+def test_where_every_title_was_named_nothing_is_recommended_and_the_talk_goes_on(session):
+    events = list(session.reply("I know " + ", ".join(TITLES.values())))
+    assert events[0] == Notice("every title of the catalogue was named: nothing is left to recommend")
+    assert not any(isinstance(event, Recommendation) for event in events) and any(
+        isinstance(event, TextDelta) for event in events)
+
+
+NAMES = ["red", "red moon", "red moon 2", "the end", "é", "夜の", "Up", "M", "12 Monkeys", "a <b>", "Up"]
+
+
+@given(st.lists(st.sampled_from([*NAMES, " ", ", ", "x", "s", "->", "reddish", "\n", "up", "2"]), max_size=12))
+def test_titles_named_in_a_text_are_the_longest_whole_words(pieces):
+    text = "".join(pieces)
+    expected, at = {}, 0
+    while at < len(text):
+        fitting = [title for title in set(NAMES) if len(title) > 1 and text.startswith(title, at)
+                   and not text[at - 1:at].isalnum() and not text[at + len(title):at + len(title) + 1].isalnum()]
+        if fitting:
+            best = max(fitting, key=len)
+            expected |= {item: None for item, name in enumerate(NAMES) if name == best}
+        at += len(max(fitting, key=len)) if fitting else 1
+    assert NamedTitles(NAMES).find(text) == list(expected)
 
 
 @pytest.mark.parametrize("shown", range(1, 9))
@@ -367,3 +407,19 @@ def test_a_bad_option_is_one_line_and_status_2(world, monkeypatch, capfd, argume
     output = capfd.readouterr()
     assert ended.value.code == 2 and output.out == ""
     assert output.err.startswith("error: ") and reason in output.err and output.err.count("\n") == 1
+
+
+def test_a_folder_that_is_named_has_to_exist_and_a_tuned_model_without_a_catalogue_says_so(world, tmp_path, capsys):
+    def load(root, domain=""):
+        return cli_serve.load_session(ChatOptions(model_name=str(world / "model"), data_root=str(root), gpu="cpu",
+                                                  dtype="float32", domain=domain))
+
+    with pytest.raises(ValueError, match="--data_root '.*/dataa' does not exist"):
+        load(world / "dataa")
+    load(tmp_path)
+    errors = capsys.readouterr().err
+    assert "can recommend nothing. no dataset folder is in" in errors and "domain none" in errors
+    load(world / "data")
+    assert "can recommend nothing. domains: books, broken, tiny; pick one by /domain NAME" in capsys.readouterr().err
+    load(world / "data", "tiny")
+    assert "recommend nothing" not in capsys.readouterr().err

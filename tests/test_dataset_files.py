@@ -16,9 +16,11 @@ from raw_formats import (
     Events,
     Item,
     RawDataset,
+    parse_time,
 )
 from select_events import Filters, select_events
 from test_titles import plain_rules
+from titles import TitleRules
 from transform2unirec import transform
 
 
@@ -191,3 +193,50 @@ def test_a_user_named_like_the_padding_is_refused(tmp_path):
     write_dataset(dataset_of([("[PAD]", "a", 1)]), tmp_path)
     with pytest.raises(ValueError, match="padding"):
         transform(tmp_path, tmp_path / "unirec", tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize(("unit", "ticks"), [("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6),
+                                             ("nanoseconds", 10**9)])
+def test_times_in_any_unit_give_the_same_split_and_keep_their_order(unit, ticks):
+    start = 881_250_949
+    triples = [(f"u{n}", f"i{(n + step) % 7}", (start + 1000 * step + n) * ticks + (ticks > 1) * (6 - step))
+               for n in range(8) for step in range(6)]
+    events = events_of(triples)
+    assert (events.time_unit, events.ticks) == (unit, ticks)
+    raw = RawDataset("test", (Path("/dev/null"), Path("/dev/null")), events,
+                     [Item(i, f"Title {i}", ("C",)) for i in events.item_ids], {"null": {}})
+    dataset = build_dataset(raw, plain_rules(), Filters(), test_share=0.2)
+    assert dataset.audit["time_unit"] == unit
+    assert dataset.audit["split"]["last_training_time"].startswith("1997-12-04T")
+    assert start <= dataset.audit["split"]["last_training_second"] <= start + 6000
+    assert dataset.sequences["u0"][:4] == ["i0", "i1", "i2", "i3"]
+
+
+def test_events_a_fraction_of_a_second_apart_are_no_tie():
+    base = 1_500_000_000_000
+    dataset = dataset_of([("u", "b", base + 2), ("u", "a", base + 1), ("v", "a", base), ("v", "b", base + 5)])
+    assert dataset.sequences["u"] == ["a", "b"]
+    assert dataset.audit["time_ties"]["users_whose_last_two_events_tie"] == 0
+
+
+@pytest.mark.parametrize(("value", "time"), [
+    ("881250949", 881250949), (881250949.7, 881250949), ("1.5e9", 1_500_000_000), ("-5", -5),
+    ("1577836800123456789", 1577836800123456789),
+])
+def test_times_are_read_to_the_last_digit(value, time):
+    assert parse_time(value) == time
+
+
+@pytest.mark.parametrize("value", [None, "soon", "nan", "inf", "", [], 10**30])
+def test_what_is_no_time_is_refused(value):
+    with pytest.raises(ValueError, match="time missing"):
+        parse_time(value)
+
+
+def test_a_title_that_is_too_long_is_cut_counted_and_kept_whole_beside():
+    long = "the red moon " * 20
+    rules = TitleRules(("<SOI>",), lambda text: text, 16, lambda text: len(text.split()))
+    dataset = dataset_of([("u", "a", 1), ("u", "b", 2)], [Item("a", long), Item("b", "Heat")], title_rules=rules)
+    assert dataset.meta["a"]["title"] == long.strip() and len(dataset.meta["a"]["title_t"].split()) <= 16
+    assert dataset.meta["a"]["title_t"].endswith("\u2026") and dataset.meta["b"]["title_t"] == "Heat"
+    assert dataset.audit["titles_cut"] == 1

@@ -6,7 +6,9 @@ A tiny random Llama and a small Amazon-form dump, in a copy of the repository's 
 import gzip
 import json
 import os
+import pickle
 import random
+import re
 import shutil
 import signal
 import socket
@@ -207,6 +209,52 @@ def test_the_chat_answers_in_a_pipe(trained):
     done = run(trained, "python", "cli_serve.py", "--model_name", "snap/movies/cgen/SFT_Epoch2/", "--gpu", "cpu",
                "--max_new_tokens", "30", text="red moon\n/new\n")
     assert done.stdout.strip()
+
+
+def section(title: str) -> str:
+    """A section of the README."""
+    return (ROOT / "README.md").read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_readmes_section_on_an_own_catalogue_runs_line_by_line(world, tmp_path):
+    """Three files and nothing else, behind a proxy that nobody answers at: commands and code as they stand there."""
+    folder, rng = world / "data/dataset/mine", random.Random(1)
+    folder.mkdir()
+    titles = [f"{first} {second}" for first in WORDS for second in WORDS][:30]
+    write = {"metas.pickle": {f"i{n}": {"title": title, "year": 1980 + n} for n, title in enumerate(titles)},
+             "category.json": {"Comedy": [f"i{n}" for n in range(20)], "Drama": [f"i{n}" for n in range(10, 30)]},
+             "sequential.jsonl": {f"u{u}": [f"i{n}" for n in rng.sample(range(30), 12)] for u in range(16)}}
+    for name, value in write.items():
+        data = pickle.dumps(value) if name.endswith("pickle") else json.dumps(value).encode()
+        (folder / name).write_bytes(data)
+    port, own = free_port(), section("Your own catalogue")
+    commands, *code = re.findall(r"```\w*\n(.*?)```", own, re.DOTALL)
+    lines = commands.replace("2068", port).strip().splitlines()
+    assert len(lines) == 5 and len(code) == 2
+    proxied = {"TEACHER_PORT": port, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    for line in lines:
+        more = " --lora_layers 1" if "train_RecLM" in line else " --epochs 2" if "unirec_train" in line else ""
+        line = f"bash {line}" if line.startswith("scripts/") else line
+        done = run(world, *(line + more).split(), text="i5?\n/quit\n", **proxied)
+    assert "domain mine" in done.stderr
+    result = json.loads(next((world / "snap/mine/cgen/SFT_Epoch3").glob("SFTTest*[!g].json")).read_text())
+    assert result["n_users"] == 16 and result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
+    # Numbers of the catalogue that the README has in mind are those of this one.
+    program = "\n".join(code).replace("ml-100k", "mine").replace('["1", "4"]', '["i1", "i4"]')
+    done = run(world, "python", "-c", program, PYTHONPATH=str(world))
+    assert done.stdout.count("[") >= 1
+
+
+def test_a_teacher_that_does_not_start_is_waited_for_with_a_word_and_an_end(world):
+    slow = "import http.server as h; h.HTTPServer(('127.0.0.1', int(__import__('sys').argv[4])), h.BaseHTTPRequestHandler).serve_forever()"
+    fake = world / "slow_teacher.sh"
+    fake.write_text(f'#!/bin/bash\nexec "{sys.executable}" -c "{slow}" "$@"\n')
+    fake.chmod(0o755)
+    port = free_port()
+    done = run(world, "bash", "scripts/with_teacher.sh", "mine", port, "echo", "RAN", status=2, PYTHON=str(fake),
+               TEACHER_WAIT="1")
+    assert "RAN" not in done.stdout and done.stderr.count("error: ") == 1
+    assert f"not ready on port {port}" in done.stderr and "TEACHER_WAIT" in done.stderr
 
 
 @pytest.mark.parametrize("command,complaint", [

@@ -1,9 +1,12 @@
 """Comparisons of result files: aligned by user, refused for other conditions, adjusted as Holm has it."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from train_utils.catalog import Item, make_catalog
 from train_utils.metrics import aggregate, paired_permutation, score_list
@@ -15,6 +18,7 @@ from train_utils.statistics import (
     holm,
     list_curve,
     over_seeds,
+    permutations_for,
     target_popularity,
 )
 
@@ -188,3 +192,36 @@ def test_results_of_other_requests_are_refused():
         compare(one, other, METRICS)
     with pytest.raises(ValueError, match="other enforce_request"):
         compare(random_result(0), random_result(1, enforce_request=True), METRICS)
+
+
+def paired(wins, losses, ties):
+    """Two results whose first item hits or not for so many users each."""
+    hit, miss = ["t"], ["x"]
+    a = [hit] * wins + [miss] * losses + [hit] * ties
+    b = [miss] * wins + [hit] * losses + [hit] * ties
+    return result(a), result(b)
+
+
+@given(st.integers(0, 12), st.integers(0, 12))
+def test_hits_are_compared_exactly(wins, losses):
+    a, b = paired(wins, losses, 3)
+    n = wins + losses
+    as_far = sum(math.comb(n, k) for k in range(n + 1) if abs(2 * k - n) >= abs(wins - losses))
+    (one,) = compare(a, b, ["hr@10"])
+    assert one.p == pytest.approx(max(as_far / 2**n, 1 / 10_001))
+
+
+def test_a_mark_does_not_depend_on_the_draw_of_permutations():
+    """46 wins against 75 losses: the exact value lies above .01, and no seed marks it below."""
+    a, b = paired(46, 75, 20)
+    exact = binomtest(46, 121, 0.5).pvalue
+    assert 0.01 < exact < 0.011
+    assert {compare(a, b, ["hr@5"], seed=seed)[0].p for seed in range(5)} == {exact}
+
+
+def test_differences_stay_visible_however_many_comparisons_are_made():
+    base = result([["x"]] * 60)
+    results = {"base": base} | {f"r{n}": result([["t"] if n == 0 else ["x"]] * 60) for n in range(120)}
+    table = compare_all(results, "base", METRICS, bootstrap=10)
+    assert all(one.p_holm < 0.01 for one in table["r0"])
+    assert permutations_for(240) == 240_000 and permutations_for(3) == 10_000

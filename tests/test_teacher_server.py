@@ -10,13 +10,14 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from async_server import address_of
 from sasrec_model import load_checkpoint
 from server_app import ServerLimits, build_app
 from teacher_model import find_checkpoint, load_teacher
 from teacher_running import ALL, HISTORIES, ask, host_port, request_body, running, start, trained
 from teacher_world import N_ITEMS
 
-from train_utils.teacher import HttpTeacher
+from train_utils.teacher import HttpTeacher, open_teacher
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +259,19 @@ def test_overload_deadline_and_body_limit_have_their_status(folder, limits, stat
         response = asyncio.run(post(content))
         assert response.status_code == status and response.json()["detail"]
         assert ("Retry-After" in response.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(("host", "wanted"), [
+    ("127.0.0.1", "http://127.0.0.1:2068"), ("::1", "http://[::1]:2068"), ("localhost", "http://localhost:2068"),
+    ("0.0.0.0", "http://127.0.0.1:2068"), ("::", "http://[::1]:2068"), ("fe80::1%eth0", "http://[fe80::1%eth0]:2068"),
+])
+def test_an_address_is_announced_as_a_client_takes_it(host, wanted):
+    assert address_of(host, 2068) == wanted
+    if "%" not in host:
+        assert open_teacher(wanted).url == wanted
+
+
+def test_a_server_on_ipv6_is_asked_by_the_address_that_it_announces(folder):
+    with running([folder], "ring", "--host", "::1") as url:
+        assert url.startswith("http://[::1]:")
+        assert len(open_teacher(url).top_k([ALL[:3]], 4)[0]) == 4

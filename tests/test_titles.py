@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from titles import TitleRules, clean_text, rules_of, title_or_reason, unique_titles
+from titles import TitleRules, clean_text, is_cut, load_rules, rules_of, settle, title_or_reason, unique_titles
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -152,3 +152,36 @@ def test_a_title_without_fixed_point_is_refused_and_so_is_a_lost_suffix():
     )
     without_suffix = plain_rules(lambda text: text.split(" (")[0])
     assert unique_titles({"a": "x", "b": "x"}, without_suffix) == {"a": "x", "b": None}
+
+
+WORDS = st.lists(st.sampled_from(["the", "red", "moon", "Éternel", "夜", "a-very-long-word" * 4, "(1995)", "–"]),
+                 min_size=1, max_size=40)
+
+
+@given(WORDS, st.integers(16, 40))
+def test_a_title_of_too_many_tokens_is_cut_at_a_word_and_stays_settled(words, most):
+    tokenizer = byte_tokenizer()
+    rules = rules_of(tokenizer, most)
+    title, _ = title_or_reason(" ".join(words), rules)
+    whole, _ = title_or_reason(" ".join(words), rules_of(tokenizer))
+    assert title is not None and rules.count_tokens(title) <= most
+    assert settle(title, rules) == title
+    assert (title == whole) == (rules.count_tokens(whole) <= most)
+    if title != whole:
+        kept = title.removesuffix("\u2026")
+        assert title.endswith("\u2026") and whole.startswith(kept) and is_cut(title, whole)
+        if " " in kept:
+            assert whole[len(kept)] in " ,;:-(["
+
+
+def test_titles_that_are_cut_alike_get_numbers_within_the_bound():
+    rules = rules_of(byte_tokenizer(), 20)
+    long = "red " * 30
+    settled = {str(n): title_or_reason(f"{long}{n}", rules)[0] for n in range(12)}
+    unique = unique_titles(settled, rules)
+    assert len(set(unique.values())) == 12 and all(rules.count_tokens(title) <= 20 for title in unique.values())
+
+
+def test_a_bound_too_small_for_a_word_and_a_number_is_refused():
+    with pytest.raises(ValueError, match="--max_title_tokens is 5, wanted 16 or more, or 0"):
+        load_rules("nowhere", 5)

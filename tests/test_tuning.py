@@ -1,6 +1,7 @@
 """Settings are chosen by validation events alone, in the way the test will be made."""
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from train_utils.baselines import BASELINES, ItemKNN, RecentPopularity
 from train_utils.catalog import Item, make_catalog
 from train_utils.metrics import score_list
 from train_utils.param import EvalOptions
-from train_utils.tuning import CUTOFF, GRIDS, Grid, ndcg, tune, tuned
+from train_utils.tuning import CUTOFF, GRIDS, Grid, ndcg, next_value, tune, tuned
 
 OPTIONS = EvalOptions(data_path="", max_history=3)
 N_ITEMS = 30
@@ -101,3 +102,39 @@ def test_what_cannot_be_tuned_is_refused():
 
 def test_ndcg_by_hand():
     assert ndcg(np.array([[3, 1, 2], [1, 2, 3], [4, 5, -1]]), np.array([2, 1, 0])) == pytest.approx((0.5 + 1 + 0) / 3)
+
+
+@pytest.mark.parametrize(("values", "best", "bounds", "wanted"), [
+    ((10, 20, 50), 20, (1, 99), None), ((10, 20, 50), 10, (1, 99), 5), ((1, 2, 3), 1, (1, 99), None),
+    ((10, 20, 50), 50, (1, 99), 99), ((10, 20, 50), 50, (1, 1000), 125), ((2, 3), 2, (1, 9), 1),
+    ((0.2, 0.3), 0.2, (0.05, 1.0), 0.133), ((0.9, 1.0), 1.0, (0.05, 1.0), None), ((10.0, 30.0), 30.0, (0, 1e9), 90.0),
+])
+def test_the_value_beyond_the_best_one_tried(values, best, bounds, wanted):
+    assert next_value(values, best, bounds) == wanted
+
+
+@dataclass
+class Peak:
+    """Ranks the target first the more often, the nearer its setting is to the peak."""
+
+    peak: float
+    setting: float = 0.0
+
+    def fit(self, sequences, n_items):
+        self.n_items = n_items
+        return self
+
+    def rank(self, histories, hidden, k):
+        place = min(int(abs(math.log2(self.setting / self.peak))), k - 1)
+        return np.tile(np.roll(np.arange(k), place), (len(histories), 1))
+
+
+@pytest.mark.parametrize(("peak", "best"), [(5.0, 10.0), (20.0, 20.0), (640.0, 640.0), (20_000.0, 2560.0)])
+def test_a_grid_goes_on_until_the_best_is_inside_or_at_a_bound(peak, best):
+    users = [replace(user, target=0) for user in eval_users(world(), replace(OPTIONS, split="valid"))]
+    grid = Grid({"setting": (10.0, 20.0, 40.0)}, bounds={"setting": (10.0, 2560.0)})
+    ranker, log = tune(Peak(peak), grid, [], N_ITEMS, users, "none")
+    tried = [row["settings"]["setting"] for row in log]
+    assert tried[:3] == [10.0, 20.0, 40.0] and len(set(tried)) == len(tried)
+    assert ranker.setting == best
+    assert best in grid.bounds["setting"] or min(tried) < best < max(tried)
