@@ -6,7 +6,9 @@
 `--code` names Python files that count with every file of this project that they can import. A stage is up to date when
 DIR/NAME.json holds the fingerprint of the same command, values and input contents, and every output is as that run left
 it. Otherwise the command runs, and only its success writes the record: a stage that is killed leaves none, so the same
-line goes on. Exit status: the command's own (128 + signal if a signal ended it), 2 for a wrong call. Standard library only: it runs before anything is installed.
+line goes on. Exit status: the command's own (128 + signal if a signal ended it), 2 for a wrong call.
+
+Standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations

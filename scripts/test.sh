@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The tests, in the environment that quickstart.sh uses. Arguments go to pytest.
+# The tests, in the environment that quickstart.sh uses: a process for each core. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/env.sh
-export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 .venv/bin/python -m ruff check .
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile "$@"

@@ -13,7 +13,7 @@ from tiny_samples import EXCHANGE, TITLES, small_catalog, write_small_catalog
 
 from train_utils.asking import Answer, eval_users, messages_of
 from train_utils.chat import ControlPart, ItemPart
-from train_utils.evaluate import Scorer, run_test
+from train_utils.evaluate import PRIOR_WEIGHTS, Scorer, best_weight, run_test
 from train_utils.param import EvalOptions
 from train_utils.resumable import collect, forget
 from train_utils.template import in_words
@@ -285,3 +285,23 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
 def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
     with pytest.raises(ValueError, match=match):
         run_two_turns(options_of(world, **more))
+
+
+@pytest.mark.parametrize("peak,tried", [(0, 64), (16, 64), (64, 256), (500, 1024), (1e9, 2**20)])
+def test_larger_prior_weights_are_tried_until_the_best_is_not_the_last(peak, tried):
+    best, means = best_weight(lambda weights: {weight: -abs(weight - peak) for weight in weights})
+    assert set(PRIOR_WEIGHTS) <= set(means) and max(means) == tried
+    assert abs(best - peak) == min(abs(weight - peak) for weight in means)
+    assert best < max(means) or max(means) == 2**20
+
+
+def test_of_prior_weights_that_are_equally_good_the_smallest_is_taken():
+    best, means = best_weight(lambda weights: {weight: min(weight, 4.0) for weight in weights})
+    assert best == 4 and max(means) == 64
+
+
+def test_the_prior_weight_of_a_result_lies_inside_what_was_tried(world):
+    prior = run_test(options_of(world, prior="popularity", decoding="rank", prior_users=4,
+                                output=str(world / "prior.json")))[1]["prior"]
+    means = {float(weight): mean for weight, mean in prior["ndcg@10"].items()}
+    assert means[prior["weight"]] == max(means.values()) and prior["weight"] < max(means)

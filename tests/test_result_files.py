@@ -61,11 +61,13 @@ def test_a_result_of_other_settings_is_kept_and_no_other_file_is_written_over(wo
     options = options_of(world, ranker="popularity", model_name="", output=str(output))
     first = run_test(options)[1]
     run_test(options)
-    assert not (tmp_path / "r.old.json").exists()
+    assert not (tmp_path / "r.old1.json").exists()
     with caplog.at_level(logging.WARNING):
         second = run_test(dataclasses.replace(options, topk=2))[1]
-    assert json.loads((tmp_path / "r.old.json").read_text()) == json.loads(json.dumps(first))
+    assert json.loads((tmp_path / "r.old1.json").read_text()) == json.loads(json.dumps(first))
     assert json.loads(output.read_text()) == json.loads(json.dumps(second))
+    run_test(options)
+    assert json.loads((tmp_path / "r.old2.json").read_text()) == json.loads(json.dumps(second))
     assert "held a result of other settings (topk)" in caplog.text
     output.write_text("notes")
     with pytest.raises(ValueError, match="r.json is there and no result file"):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,14 +170,23 @@ def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: Mode
         found = sorted(gather_object(found))
         return {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in weights}
 
+    best, means = best_weight(measured)
+    return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
+            "validation_users": len(users)}
+
+
+def best_weight(measured: Callable[[Sequence[float]], dict[float, float]]) -> tuple[float, dict[float, float]]:
+    """The smallest of the best weights, and what all that were tried give: larger ones until the best is not the last.
+
+    Args:
+        measured: weights, ascending -> the mean of each.
+    """
     means = measured(PRIOR_WEIGHTS)
     while True:
         best, largest = max(means, key=lambda weight: (means[weight], -weight)), max(means)
         if best < largest or largest >= _LARGEST_WEIGHT:
-            break
-        means |= measured((2 * largest, 4 * largest))  # the best is the last one tried
-    return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
-            "validation_users": len(users)}
+            return best, means
+        means |= measured((2 * largest, 4 * largest))
 
 
 def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUnderTest) -> list[list[EvalUser]]:

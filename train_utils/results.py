@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -97,7 +98,7 @@ def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> I
 
 
 def _keep_other(output: Path, options: EvalOptions) -> None:
-    """Puts a result of other settings aside, as `<output>.old.json`, before another one takes its place."""
+    """Puts a result of other settings aside, as `<output>.old1.json` and so on, before another one takes its place."""
     if not output.exists():
         return
     try:
@@ -107,7 +108,7 @@ def _keep_other(output: Path, options: EvalOptions) -> None:
         raise ValueError(f"{output} is there and no result file; give another --output, or delete it") from None
     now = json.loads(json.dumps(result_identity(options)))
     if different := sorted(name for name in now if config[name] != now[name]):
-        aside = output.with_suffix(".old.json")
+        aside = next(path for n in count(1) if not (path := output.with_suffix(f".old{n}.json")).exists())
         os.replace(output, aside)
         logger.warning("%s held a result of other settings (%s): it is kept as %s", output, ", ".join(different), aside)
 
