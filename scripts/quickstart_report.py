@@ -16,8 +16,7 @@ from train_utils.results import summary_row  # noqa: E402
 from train_utils.study import open_study  # noqa: E402
 
 MODELS = ("RecLM-cgen", "RecLM-cgen+prior", "base-constrained", "popularity", "recent-popularity", "item-knn", "markov",
-          "ease",
-          "sasrec")
+          "ease", "sasrec")
 
 
 def main() -> None:
