@@ -12,6 +12,11 @@ shift 2
 TEACHER_WAIT=${TEACHER_WAIT:-180} # seconds that it may take to load
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
+# Somebody else's server on this port would look ready before ours has found that it cannot have it.
+if (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
+    echo "error: port $port is taken by another server; stop it or choose another port" >&2
+    exit 2
+fi
 bash scripts/unirec_serve.sh "$name" "$port" 1 &
 server=$!
 trap 'kill "$server" 2> /dev/null || true; wait "$server" 2> /dev/null || true' EXIT
@@ -38,9 +43,8 @@ until healthy; do
     fi
     read -rt 0.3 <> <(:) || true
 done
-# Somebody else's server on this port would be healthy too: ours must be the one that lives.
 if ! kill -0 "$server" 2> /dev/null; then
-    echo "error: port $port is taken by another server; stop it or choose another port" >&2
+    echo "error: port $port was taken by another server meanwhile; stop it or choose another port" >&2
     exit 2
 fi
 "$@"

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,12 @@ exec "{sys.executable}" "$@"
                PYTHON=str(python), TEACHER_WAIT="1")
     assert "RAN" not in done.stdout and done.stderr.count("error: ") == 1
     assert f"not ready on port {port}" in done.stderr and "TEACHER_WAIT" in done.stderr
+
+
+def test_another_server_on_the_teachers_port_is_not_taken_for_it(world):
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as other:  # listens, and answers late
+        done = run(world, "bash", "scripts/with_teacher.sh", "mine", str(other.server_port), "echo", "RAN", status=2)
+    assert "RAN" not in done.stdout and "is taken by another server" in done.stderr
 
 
 @pytest.mark.parametrize("command,complaint", [
