@@ -27,6 +27,7 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.engine import Counters, Engine
 from train_utils.hf_engine import generate_plainly
+from train_utils.model import with_dtype
 from train_utils.param import EvalOptions, option, parse
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.under_test import ModelUnderTest, side_by_side
@@ -42,7 +43,7 @@ class Options:
     users: int = option(64, "users of the test split, drawn by seed")
     batch: int = option(8, "users a batch")
     topk: int = option(10, "items a list")
-    dtype: str = option("bfloat16", "number format of the model", ("bfloat16", "float32"))
+    dtype: str = option("auto", "number format of the model", ("auto", "bfloat16", "float32"))
     gpu: str = option("auto", "device")
     teacher: str = option("", "a teacher whose lists are drafted in one more row: http://HOST:PORT or file:PATH")
     rival_users: int = option(0, "users that the rivals decode; 0 for all")
@@ -77,6 +78,7 @@ def decoder(engine: Engine) -> Callable[[Sequence[Request]], list[Completion]]:
 
 def run(options: Options) -> dict:
     logging.disable_progress_bar()
+    options = with_dtype(options)
     catalog = load_catalog(options.data)
     test = EvalOptions(data_path=options.data, model_name=options.model, use_CBS=True, hide_seen="none", idx=True,
                        topk=options.topk, users=options.users, seed=options.seed, dtype=options.dtype, gpu=options.gpu)

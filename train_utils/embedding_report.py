@@ -12,6 +12,7 @@ from torch import nn
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.chat import Chat, message, separator
 from train_utils.files import manifest, replacing, write_json
+from train_utils.model import with_dtype
 from train_utils.param import EvalOptions
 from train_utils.ragged import HeadInputs, read, read_shared_beginning, use_ragged_attention
 from train_utils.results import default_output, result_file, result_identity, result_inputs
@@ -29,6 +30,7 @@ def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
         the JSON file, and the numbers of `compare`.
     """
     output = Path(options.output) if options.output else default_output(options)
+    options = with_dtype(options)
     with result_file(output, options):
         return output, _report(output, options)
 

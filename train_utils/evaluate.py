@@ -15,6 +15,7 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.files import manifest
 from train_utils.launch import open_processes, own_device
 from train_utils.metrics import diversity, novelty, score_list, self_information
+from train_utils.model import with_dtype
 from train_utils.param import EvalOptions
 from train_utils.rankers import rank_users
 from train_utils.results import default_output, result_file, result_identity, result_inputs, result_of, write_result
@@ -80,6 +81,8 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     if len(named) != 1:
         raise ValueError(f"what is to be scored? give one of --model_name, --ranker and --run_file, got {len(named)}")
     output = Path(options.output) if options.output else default_output(options)
+    if options.model_name:
+        options = with_dtype(options)
     processes = open_processes(options.gpu)
     with result_file(output, options, processes.is_main_process):
         catalog = load_catalog(options.data_path)

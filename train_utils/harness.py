@@ -39,7 +39,7 @@ class RecLM(HFLM):
         ValueError: nothing loadable under `pretrained`, no such device, a catalogue that is missing or broken.
     """
 
-    def __init__(self, pretrained: str, data_path: str = "", device: str | None = None, dtype: str = "bfloat16",
+    def __init__(self, pretrained: str, data_path: str = "", device: str | None = None, dtype: str = "auto",
                  **more):
         titles = load_catalog(data_path).titles if data_path else ()
         tokenizer, model = load_trained(pretrained, pick_device(device or "auto"), dtype)

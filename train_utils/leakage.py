@@ -13,7 +13,7 @@ from train_utils.catalog import dataset_files, load_catalog
 from train_utils.command import run_cli
 from train_utils.files import manifest, write_json
 from train_utils.memorisation import probe_next_items, probe_titles
-from train_utils.model import load_trained, pick_device
+from train_utils.model import load_trained, pick_device, with_dtype
 from train_utils.param import ModelOptions, option, parse
 from train_utils.split_checks import TEACHER_FILES, count_split, count_teacher, read_teacher_data
 
@@ -42,6 +42,7 @@ def report_of(options: LeakageOptions) -> dict:
         raise ValueError(f"--probes is {options.probes}, wanted 2 or more")
     if options.max_history < 1:
         raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
+    options = with_dtype(options)
     catalog = load_catalog(options.data_path)
     report: dict[str, dict] = {"split": count_split(catalog, options.max_history)}
     inputs = dataset_files(options.data_path)

@@ -6,7 +6,9 @@ import shutil
 import struct
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from huggingface_hub import try_to_load_from_cache
@@ -26,9 +28,12 @@ from transformers import (
 from train_utils.chat import EOI_WORDS, SOI_WORDS, Chat, add_control_tokens
 from train_utils.chat_template import ChatTemplate
 from train_utils.files import replacing_folder
+from train_utils.param import ModelOptions
 from train_utils.retrieval import FOLDER as RETRIEVAL
 from train_utils.retrieval import has_retrieval
 from train_utils.text_files import read_json
+
+Options = TypeVar("Options", bound=ModelOptions)
 
 # peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
@@ -54,6 +59,26 @@ def pick_device(gpu: str) -> torch.device:
     return device
 
 
+def pick_dtype(dtype: str, device: torch.device) -> str:
+    """The number format named by `--dtype`. "auto" is bfloat16 where the device computes in it, else float32.
+
+    A CPU without bfloat16 instructions emulates them, at a tenth of the speed of float32 or less.
+    """
+    if dtype != "auto":
+        return dtype
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        native = device.type != "cpu" or bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return "bfloat16" if native else "float32"
+
+
+def with_dtype(options: Options) -> Options:
+    """The options with the number format that `--dtype auto` means on their device: results and runs depend on it."""
+    return replace(options, dtype=pick_dtype(options.dtype, pick_device(options.gpu)))
+
+
 def load_tokenizer(name: str):
     """Tokenizer alone, from a folder, GGUF file or hub name. Raises ValueError for nothing loadable under `name`."""
     folder, file = _source(name)
@@ -63,11 +88,11 @@ def load_tokenizer(name: str):
         raise ValueError(_not_loaded(name, error)) from None
 
 
-def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False,
+def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: bool = False,
                   four_bit: bool = False):
     """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
 
-    The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`.
+    The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`, which `pick_dtype` explains.
 
     Args:
         four_bit: keep the linear layers, but the head, in four bits (NF4, for QLoRA); a GPU is needed.
@@ -76,14 +101,15 @@ def load_backbone(name: str, device: torch.device, dtype: str = "bfloat16", flas
         ValueError: nothing loadable under `name`, or no GPU or bitsandbytes for four bits.
     """
     folder, file = _source(name)
-    packed = _four_bits(device, getattr(torch, dtype)) if four_bit else {}
+    number_format = getattr(torch, pick_dtype(dtype, device))
+    packed = _four_bits(device, number_format) if four_bit else {}
     if file and packed:
         raise ValueError(f"--peft qlora packs weights that are whole, and {name!r} is packed; use --peft lora")
     tokenizer = load_tokenizer(name)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), attn_implementation="flash_attention_2" if flash else "sdpa",
+            folder, dtype=number_format, attn_implementation="flash_attention_2" if flash else "sdpa",
             **file, **how,
         )
     except _UNREADABLE as error:
@@ -315,7 +341,7 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
-def load_trained(name: str, device: torch.device, dtype: str = "bfloat16", flash: bool = False, backbone: str = ""):
+def load_trained(name: str, device: torch.device, dtype: str = "auto", flash: bool = False, backbone: str = ""):
     """Tokenizer and model of a merged or base model, or of an adapter's folder, which is merged in memory.
 
     Args:
@@ -331,7 +357,7 @@ def load_trained(name: str, device: torch.device, dtype: str = "bfloat16", flash
             raise ValueError(f"--backbone is {backbone!r}, and {name!r} is no adapter: it needs no base model")
         return load_backbone(name, device, dtype, flash)
     tokenizer, model = _with_adapter(name, base)
-    return tokenizer, model.to(device, getattr(torch, dtype)).eval()
+    return tokenizer, model.to(device, getattr(torch, pick_dtype(dtype, device))).eval()
 
 
 def backbone_of(name: str | Path, instead: str = "") -> str | None:

@@ -52,7 +52,8 @@ STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Em
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(_Checked):
     gpu: str = option("auto", "device: cpu, cuda:0, ... or auto")
-    dtype: str = option("bfloat16", "number format of the model", ("bfloat16", "float32"))
+    dtype: str = option("auto", "number format of the model; auto: bfloat16 where the device computes in it, else "
+                        "float32", ("auto", "bfloat16", "float32"))
     FA2: bool = option(False, "FlashAttention 2 (a GPU and its package are needed)")
 
 

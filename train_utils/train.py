@@ -32,6 +32,7 @@ from train_utils.model import (
     save_adapter,
     save_memory,
     train_all,
+    with_dtype,
 )
 from train_utils.param import TrainOptions
 from train_utils.recorded_teacher import RecordedTeacher
@@ -110,6 +111,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
         ValueError: a missing dataset, backbone or teacher, a run of other settings in the folder, or a launch whose
             configuration is not what runs.
     """
+    options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
     accelerator = open_accelerator(options.gpu, options.dtype, options.batch_size,

@@ -16,6 +16,7 @@ from train_utils.evaluate import Scorer, batches
 from train_utils.files import manifest
 from train_utils.gsm8k import Question, load_questions, read_answer
 from train_utils.launch import open_processes, own_device
+from train_utils.model import with_dtype
 from train_utils.param import EvalOptions
 from train_utils.results import default_output, result_file, result_identity, result_inputs, result_of, write_result
 from train_utils.resumable import collect, earlier_commits, forget
@@ -41,6 +42,7 @@ def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
     """
     _check(options)
     output = Path(options.output) if options.output else default_output(options, "two_turns")
+    options = with_dtype(options)
     processes = open_processes(options.gpu)
     with result_file(output, options, processes.is_main_process):
         return output, _run(output, options, processes)
