@@ -8,7 +8,7 @@ from transformers import GenerationConfig
 
 from train_utils.admission import ConstraintError
 from train_utils.chat import add_control_tokens, split_completion
-from train_utils.processor import CatalogLogitsProcessor, FastPrefixConstrainedLogitsProcessor, Trie_link
+from train_utils.processor import FastPrefixConstrainedLogitsProcessor, Trie_link
 
 TITLES = ["red moon", "blue river", "the end"]
 families = pytest.mark.parametrize("name", FAMILIES)
@@ -185,16 +185,26 @@ def test_a_function_of_the_callers_own_may_allow_everything_but_not_nothing():
         FastPrefixConstrainedLogitsProcessor(lambda batch, ids: [], 1, answer_at=3)
 
 
-def test_a_processor_that_goes_on_from_a_step_before_agrees_with_a_fresh_one_where_the_model_opens_an_answer():
-    """A template that closes no turn: the model may write what opens one, and the state is that of the ids alone."""
-    tokenizer, _, tree, titles = made(FAMILIES["Solar"])
-    prompt = prompt_of(tokenizer, "x")
-    answer = [tree.soi_token_id, *titles[0], tree.eoi_token_id, *prompt_of(tokenizer, "y"), tree.soi_token_id]
-    kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
-    for end in range(len(prompt), len(prompt) + len(answer) + 1):
-        ids = [*prompt, *answer][:end]
-        fresh = CatalogLogitsProcessor(tree.rules, tree.end_of_turn, openers=tree.openers)
-        assert allowed_behind(tree, kept, ids) == allowed_behind(tree, fresh, ids)
+@pytest.mark.parametrize("name", ["Solar", "Falcon", "Llama-2"])
+def test_what_the_model_itself_writes_opens_no_other_answer(name):
+    """It may write what opens one, alone or with a question before it; the list stays one list."""
+    tokenizer, _, tree, titles = made(FAMILIES[name])
+    for question in ("x", f"I liked{soi_eoi(tree)[0]} red moon{soi_eoi(tree)[1]}"):
+        prompt = prompt_of(tokenizer, question)
+        opener = tokenizer.encode(tokenizer.decode(prompt).rpartition("x")[2], add_special_tokens=False)
+        listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
+        answer = [*listed, *(opener if question == "x" else prompt_of(tokenizer, "y")), tree.soi_token_id]
+        if tree.end_of_turn in answer:
+            continue
+        kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+        for end in range(len(prompt), len(prompt) + len(answer) + 1):
+            found = allowed_behind(tree, kept, [*prompt, *answer][:end])
+        assert found == {ids[0] for ids in titles[1:]}
+        # An end of turn is one, whoever writes it.
+        again = [*prompt, *listed, tree.end_of_turn, tree.soi_token_id]
+        for end in range(len(prompt), len(again) + 1):
+            found = allowed_behind(tree, kept, again[:end])
+        assert found == {ids[0] for ids in titles}
 
 
 def test_a_scripted_answer_that_leaves_the_tree_is_led_back_into_it():

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from train_utils.chat_template import WIDE, ChatTemplate, answer_start, tokenize
+from train_utils.answer_place import answer_start
+from train_utils.chat_template import WIDE, ChatTemplate, tokenize
 from train_utils.text_files import has_text
 from train_utils.tree_file import TitlesOfTree, find_tree, save_tree, tree_key
 from train_utils.trie import build_tree, special_tokens_in
@@ -246,7 +247,7 @@ class Chat:
 
     def answer_start(self, prompt: Sequence[int]) -> int:
         """Where in a prompt the answer that it opens or has begun starts."""
-        return answer_start(prompt, self.end_of_turn, self.template.openers)
+        return answer_start(prompt, self.end_of_turn, self.template.openers, self.tree)
 
     # -- conversations -------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from transformers import LogitsProcessor
 
 from train_utils.admission import ConstraintError, Rules
 from train_utils.chat import EOI, SOI
-from train_utils.chat_template import ChatTemplate, answer_start
+from train_utils.answer_place import AnswerPlaces, Openers, answer_start
+from train_utils.chat_template import turn_marks
 from train_utils.cursor import Cursor
 from train_utils.text_files import has_text
 from train_utils.trie import TitleTree, build_tree, special_tokens_in
@@ -25,7 +26,8 @@ class CatalogLogitsProcessor(LogitsProcessor):
 
     The state of a row is a function of its token ids alone. Every step compares the ids with those of the step before:
     a row goes on from the row that it continues (beams may reorder them), and one that continues none, because the
-    object is used again or was never called, is read anew from its last end of turn.
+    object is used again or was never called, is read from where its answer begins. That is found in the prompt and kept
+    while the prompt is continued: what the model itself writes opens no answer.
 
     With a prior in the rules its log-shares are added to the scores of the allowed tokens.
 
@@ -35,19 +37,19 @@ class CatalogLogitsProcessor(LogitsProcessor):
         num_beams: rows of one prompt.
         answer_at: for each prompt where in its row, padding included, the answer begins; None, or nothing at all:
             behind the last end of turn or the last of `openers`.
-        openers: token ids that stand before an answer where no end of turn does; see `ChatTemplate`.
+        openers: what a chat template writes before an answer; see `ChatTemplate`.
     """
 
-    def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int, num_beams: int = 1,
-                 answer_at: Sequence[int | None] = (), openers: Sequence[Sequence[int]] = ()):
+    def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int | None, num_beams: int = 1,
+                 answer_at: Sequence[int | None] = (), openers: Openers | None = None):
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}, wanted 1 or more")
         self.rules = rules
         self.end_of_turn = end_of_turn
         self.num_beams, self.answer_at, self.openers = num_beams, answer_at, openers
-        self._turn_ends = {end_of_turn, *(opener[-1] for opener in openers)}
         self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
         self._cursors: list[Cursor] = []
+        self._starts: list[int] = []  # of each row, where its answer begins
         self._all_plain = False  # every row is in free text, and may open an item
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -57,13 +59,16 @@ class CatalogLogitsProcessor(LogitsProcessor):
         Raises:
             ConstraintError: a row left the tree, or no admissible item is left inside an open item.
         """
+        if len(input_ids) % self.num_beams:
+            raise ConstraintError(f"{len(input_ids)} rows are no whole number of prompts of num_beams={self.num_beams}")
         # On the CPU views, so that nothing is copied; elsewhere the comparison stays on the device.
         on_cpu = input_ids.device.type == "cpu"
-        ids = input_ids.numpy() if on_cpu else input_ids
+        ids = input_ids.detach().numpy() if on_cpu else input_ids
+        next_step = self._seen is not None and self._seen.shape[1] == ids.shape[1] - 1
         last, parents = self._moves(ids)
         self._seen = ids.copy() if on_cpu else ids.clone()
-        if parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
-            self._advance(ids, last, parents)
+        if not next_step or parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
+            self._advance(ids, last, parents, next_step)
         if not self._all_plain:
             mask_scores(scores, self._cursors)
         elif scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
@@ -75,14 +80,16 @@ class CatalogLogitsProcessor(LogitsProcessor):
     def _moves(self, ids: np.ndarray | torch.Tensor) -> tuple[list[int], list[int] | None]:
         """The newest token of each row (-1: none) and the row that it continues (-1: none; None in all: each its own).
 
-        One read from the device.
+        Drafts that were refused are seen again from a place before: then the beginnings of rows are continued. One read
+        from the device.
         """
         rows, length = ids.shape
         if not length:
             return [-1] * rows, [-1] * rows
         seen = self._seen
-        if type(seen) is not type(ids) or seen.shape != (rows, length - 1):
+        if type(seen) is not type(ids) or len(seen) != rows or seen.shape[1] < length - 1:
             return ids[:, -1].tolist(), [-1] * rows
+        seen = seen[:, :length - 1]
         if isinstance(ids, np.ndarray):
             if (ids[:, :-1] == seen).all():
                 return ids[:, -1].tolist(), None
@@ -103,29 +110,47 @@ class CatalogLogitsProcessor(LogitsProcessor):
         best = (found * 1).argmax(1)
         return where(found.any(1), own + best, best * 0 - 1)
 
-    def _advance(self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None) -> None:
+    def _advance(self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None,
+                 next_step: bool) -> None:
         before, self._cursors = self._cursors, []
+        starts, self._starts = self._starts, []
         try:
             for row, token in enumerate(last):
                 parent = row if parents is None else parents[row]
-                if parent < 0 or token in self._turn_ends:
-                    prompt, whole = row // self.num_beams, ids[row].tolist()
-                    start = self.answer_at[prompt] if len(self.answer_at) else None
-                    if start is None:
-                        start = answer_start(whole, self.end_of_turn, self.openers)
-                    cursor = Cursor.behind(self._rules_of(prompt), whole, self.end_of_turn, start)
+                kept = None if parent < 0 or starts[parent] >= ids.shape[1] else starts[parent]
+                if kept is None or token == self.end_of_turn or not next_step:
+                    whole = ids[row].tolist()
+                    kept = self._start(row, len(last), whole, kept)
+                    cursor = Cursor.behind(self._rules_of(row // self.num_beams), whole, self.end_of_turn, kept)
                 else:
                     cursor = before[parent] if parents is None else before[parent].copy()
                     cursor.advance(token)
                 self._cursors.append(cursor)
+                self._starts.append(kept)
         except ConstraintError:
             self._seen = None  # nothing is carried on from a broken step
             raise
         tree = self._cursors[0].rules.tree
-        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, *self._turn_ends}
+        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, self.end_of_turn}
         self._all_plain = all(
             cursor.free and not cursor.exhausted and cursor.rules.tree.eoi == self._eoi for cursor in self._cursors
         )
+
+    def _start(self, row: int, rows: int, ids: list[int], kept: int | None) -> int:
+        """Where a row's answer begins; `kept`: where it did in the row that this one continues, None for none."""
+        if n := len(self.answer_at):
+            if rows % n:
+                raise ConstraintError(f"answer_at has {n} entries, one a prompt, and the batch has {rows} rows")
+            if (given := self.answer_at[row * n // rows]) is not None:
+                if given > len(ids) > 0 and kept is None:
+                    raise ConstraintError(f"answer_at is {given} for row {row}, which has {len(ids)} tokens; "
+                                          "wanted the length of the prompt, padding included")
+                # A prompt that was given as embeddings has no ids: all that come are the answer's.
+                return kept if kept is not None else given if ids else 0
+        tree = self._rules_of(row // self.num_beams).tree
+        if kept is None:
+            return answer_start(ids, self.end_of_turn, self.openers, tree)
+        return max(kept, answer_start(ids, self.end_of_turn))
 
     def _rules_of(self, prompt: int) -> Rules:
         if isinstance(self.rules, Rules):
@@ -221,10 +246,12 @@ class Trie_link:  # noqa: N801 - the published name
         soi = self._control("soi_token_id", SOI)
         eoi = self._control("eoi_token_id", EOI)
         titles = _without_surroundings(item_ids, tokenizer)
-        self.end_of_turn, self.openers = _turn_marks(tokenizer)
-        self._check(titles, {soi, eoi, self.end_of_turn})
+        marks = turn_marks(tokenizer)
+        self.end_of_turn, self.openers = marks.end_of_turn, marks.openers
+        self._check(titles, {soi, eoi, self.end_of_turn, *marks.written})
         self.tree = build_tree(titles, soi, eoi)
         self.rules = Rules(self.tree)
+        self._places = AnswerPlaces(self.end_of_turn, self.openers, self.tree)
 
     def _control(self, attribute: str, name: str) -> int:
         token_id = getattr(self.tokenizer, attribute, None)
@@ -283,8 +310,8 @@ class Trie_link:  # noqa: N801 - the published name
 
     def constrain_search_list(self, batch_id: int, input_ids: torch.Tensor) -> list[int] | None:
         """Allowed next tokens of one row (int64 [T]); None in free text, where only the closing token is barred."""
-        ids = input_ids.tolist()
-        start = answer_start(ids, self.end_of_turn, self.openers)
+        ids = list(map(int, input_ids))
+        start = self._places.of(batch_id, ids)
         allowed = Cursor.behind(self.rules, ids, self.end_of_turn, start).allowed()
         return None if allowed is None else allowed.tolist()
 
@@ -330,17 +357,6 @@ class TrieNode:
         return self.children.get(child_token_id)
 
 
-def _turn_marks(tokenizer) -> tuple[int | None, Sequence[Sequence[int]]]:
-    """The token that ends an answer, and the token ids that open one."""
-    if getattr(tokenizer, "chat_template", None):
-        try:
-            template = ChatTemplate(tokenizer)
-        except ValueError:  # a template that this project could not train with may still prompt a model
-            return tokenizer.eos_token_id, ()
-        return template.end_of_turn, template.openers
-    return tokenizer.eos_token_id, ()
-
-
 def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer) -> list[list[int]]:
     """Titles without a begin-of-text token in front of all of them, and without the end-of-text token that the
     tokenizer writes behind every text. What stands around some titles alone is part of those."""
@@ -366,15 +382,15 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
     """
 
     def __init__(self, prefix_allowed_tokens_fn: Callable[[int, torch.Tensor], list[int] | None], num_beams: int,
-                 answer_at: int | Sequence[int | None] | None = None):
+                 answer_at: int | Sequence[int | None] | np.ndarray | torch.Tensor | None = None):
         owner = getattr(prefix_allowed_tokens_fn, "__self__", None)
         self._num_beams = num_beams
         self._prefix_allowed_tokens_fn = prefix_allowed_tokens_fn
         self._fast = None
+        places = _places(answer_at)
         if isinstance(owner, Trie_link):
-            starts = _Same(answer_at) if isinstance(answer_at, int) else answer_at or ()
-            self._fast = CatalogLogitsProcessor(owner.rules, owner.end_of_turn, num_beams, starts, owner.openers)
-        elif answer_at is not None:
+            self._fast = CatalogLogitsProcessor(owner.rules, owner.end_of_turn, num_beams, places, owner.openers)
+        elif places:
             raise ValueError("answer_at is for Trie_link(...).constrain_search_list; another function is given the ids")
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -394,14 +410,18 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
         return masked
 
 
-class _Same(Sequence):
-    """One value for every prompt."""
-
-    def __init__(self, value: int):
-        self.value = value
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, prompt: int) -> int:
-        return self.value
+def _places(answer_at) -> list[int | None]:
+    """Places as plain numbers, one for all prompts or one a prompt; none for None."""
+    if answer_at is None:
+        return []
+    value = answer_at.tolist() if isinstance(answer_at, (np.ndarray, np.generic, torch.Tensor)) else answer_at
+    entries = list(value) if isinstance(value, (list, tuple, range)) else [value]
+    places = []
+    for entry in entries:
+        if isinstance(entry, (np.generic, torch.Tensor)):
+            entry = entry.tolist()
+        if entry is not None and (type(entry) is not int or entry < 0):
+            raise ValueError(f"answer_at holds {entry!r}, wanted the place of the row's ids where the answer begins, 0 "
+                             "or more, for all prompts, or a list of one a prompt")
+        places.append(entry)
+    return places

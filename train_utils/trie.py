@@ -81,6 +81,24 @@ class TitleTree:
         lo = self.edge_lo[self.edges(branch)]
         return lo, np.append(lo[1:], self.branch_hi[branch])
 
+    def begins_title(self, tokens: Sequence[int]) -> bool:
+        """Whether a title, closed by `eoi`, begins with these token ids."""
+        target, depth = self.top, 0
+        for token in tokens:
+            if target >= 0 and depth == self.branch_depth[target]:
+                edges = self.edges(target)
+                edge = edges.start + int(np.searchsorted(self.edge_token[edges], np.int32(token)))
+                if edge == edges.stop or self.edge_token[edge] != token:
+                    return False
+                target = int(self.edge_target[edge])
+            else:
+                leaf, _ = self.below(target)
+                place = int(self.title_start[leaf]) + depth
+                if place == self.title_start[leaf + 1] or self.tokens[place] != token:
+                    return False
+            depth += 1
+        return True
+
     def path(self, leaf: int) -> tuple[tuple[int, int], ...]:
         """The choices that lead to a leaf: (branch, edge) from the top down."""
         found, target = [], self.top
