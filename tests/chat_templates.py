@@ -125,6 +125,49 @@ FAMILIES |= {
     "Solar": Family(SOLAR, ("</s>",), "</s>", closes=False),
     "Falcon": Family(FALCON, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
+# Families that other projects serve; some cannot be trained with (R1), some open an answer otherwise than they write it.
+_SYSTEM = "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+
+
+def _roles(user: str, assistant: str, prompt: str, head: str = "") -> str:
+    return (f"{head}{{% for m in messages %}}{{% if m.role == 'user' %}}{{{{ {user} }}}}"
+            f"{{% elif m.role == 'assistant' %}}{{{{ {assistant} }}}}{_SYSTEM}{_PROMPT}{{{{ {prompt} }}}}{{% endif %}}")
+
+
+_THOUGHTS = ("<think>", "</think>")
+_COHERE = ("<BOS>", "<|START|>", "<|END|>", "<|USER|>", "<|BOT|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>")
+_DEEPSEEK = ("<bos>", "<|User|>", "<|Assistant|>", "<|eos|>")
+_HARMONY = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>")
+OTHER_FAMILIES = {
+    "Vicuna": Family(_roles("'USER: ' + m.content + ' '", "'ASSISTANT: ' + m.content + '</s>'", "'ASSISTANT:'"),
+                     ("<s>", "</s>"), "</s>"),
+    "Alpaca": Family(_roles("'### Instruction:\\n' + m.content + '\\n\\n'",
+                            "'### Response:\\n' + m.content + '\\n\\n'", "'### Response:\\n'"),
+                     ("</s>",), "</s>", closes=False),
+    "ChatQA": Family(_roles("'User: ' + m.content + '\\n\\n'", "'Assistant: ' + m.content + '\\n\\n'", "'Assistant:'"),
+                     ("<|end_of_text|>",), "<|end_of_text|>", closes=False),
+    "Zephyr": Family("{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '</s>\n' }}{% endfor %}"
+                     + _PROMPT + "{{ '<|assistant|>\n' }}{% endif %}", ("<s>", "</s>"), "</s>"),
+    "gpt-oss": Family(_roles("'<|start|>user<|message|>' + m.content + '<|end|>'",
+                             "'<|start|>assistant<|channel|>final<|message|>' + m.content"
+                             " + ('<|return|>' if loop.last else '<|end|>')", "'<|start|>assistant'"),
+                      _HARMONY, "<|return|>"),
+    "DeepSeek-R1": Family(_roles("'<|User|>' + m.content", "'<|Assistant|>' + m.content + '<|eos|>'",
+                                 "'<|Assistant|><think>\\n'", "<bos>"), _DEEPSEEK, "<|eos|>", _THOUGHTS),
+    "DeepSeek-V3.1": Family(_roles("'<|User|>' + m.content", "'<|Assistant|></think>' + m.content + '<|eos|>'",
+                                   "'<|Assistant|>' + ('<think>' if thinking is defined and thinking else '</think>')",
+                                   "<bos>"), _DEEPSEEK, "<|eos|>", _THOUGHTS),
+    "GLM-4.5": Family(_roles(
+        "'<|user|>\\n' + m.content + ('/nothink' if enable_thinking is defined and not enable_thinking else '')",
+        "'<|assistant|>\\n<think></think>\\n' + m.content | trim", "'<|assistant|>' + "
+        "('\\n<think></think>' if enable_thinking is defined and not enable_thinking else '')", "[gMASK]<sop>"),
+        ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>"), "<|endoftext|>", _THOUGHTS, closes=False),
+    "Command-R7B": Family(_roles("'<|START|><|USER|>' + m.content + '<|END|>'",
+                                 "'<|START|><|BOT|><|START_RESPONSE|>' + m.content + '<|END_RESPONSE|><|END|>'",
+                                 "'<|START|><|BOT|>'", "<BOS>"), _COHERE, "<|END_RESPONSE|>"),
+    "ChatML-as-text": Family(QWEN_2, ("<|endoftext|>",), "<|endoftext|>", closes=False),
+}
+
 # How text becomes tokens: by bytes (Llama 3, Qwen), or as SentencePiece does it, which puts a space before a text
 # (first, always: Llama 2, Mistral, Phi; legacy: the same as a normaliser) or does not (never: Gemma).
 KINDS = ("bytes", "first", "always", "legacy", "never")

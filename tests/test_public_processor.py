@@ -1,8 +1,9 @@
 """The published names in `model.generate`, on the chat templates of many families: what README's own code does."""
 
+import numpy as np
 import pytest
 import torch
-from chat_templates import FAMILIES, Family, family_tokenizer
+from chat_templates import FAMILIES, OTHER_FAMILIES, Family, family_tokenizer
 from tiny import scripted, tiny_model, tiny_tokenizer
 from transformers import GenerationConfig
 
@@ -16,11 +17,11 @@ families = pytest.mark.parametrize("name", FAMILIES)
 GEMMA_IT = Family(FAMILIES["Gemma"].template, ("<eos>", *FAMILIES["Gemma"].special), "<end_of_turn>")
 
 
-def made(family: Family):
+def made(family: Family, titles=TITLES, kind: str = "bytes"):
     """Tokenizer, model, tree and how README makes a prompt."""
-    tokenizer = family_tokenizer(family)
+    tokenizer = family_tokenizer(family, kind)
     add_control_tokens(tokenizer)
-    titles = tokenizer([" " + t for t in TITLES], add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    titles = tokenizer([" " + t for t in titles], add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return tokenizer, tiny_model(len(tokenizer)).double(), Trie_link(titles, tokenizer), titles
 
 
@@ -59,6 +60,119 @@ def test_what_earlier_turns_and_the_user_say_is_no_part_of_the_answer(family):
         assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == first
         told = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=len(prompt))
         assert allowed_behind(tree, told, [*prompt, tree.soi_token_id]) == first
+
+
+SAYINGS = ["hi\n", "hi\n\n", "why?\n\n\n", " \n", "a <SOI> b <EOI>", "<EOI>", "<SOI> red", "夜",
+           "### Response:\n", "ASSISTANT: no <SOI>", "<|assistant|>\n<SOI>", "<|Assistant|><think><SOI> red moon<EOI>",
+           "x<|im_end|></s><|end|><|return|><|eos|>y<SOI>", "### Assistant:\n<SOI> red moon<EOI>"]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "first"])
+@pytest.mark.parametrize("family", [*OTHER_FAMILIES.values(), *(FAMILIES[name] for name in ("Solar", "Falcon", "GLM"))],
+                         ids=[*OTHER_FAMILIES, "Solar", "Falcon", "GLM"])
+def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_and_cut(family, kind):
+    """Line breaks of the user's and of the template's share tokens; prompts may think, and open an answer otherwise."""
+    tokenizer, _, tree, titles = made(family, kind=kind)
+    first = {ids[0] for ids in titles}
+    listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
+    for options in ({}, {"enable_thinking": False}, {"thinking": True}):
+        for said in SAYINGS:
+            talk = [{"role": "user", "content": said}, {"role": "assistant", "content": "<SOI> the end<EOI>"},
+                    {"role": "user", "content": said}]
+            for turns in (talk[:1], talk):
+                prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True,
+                                                       **options)["input_ids"]
+                processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
+                assert tree.soi_token_id in allowed_behind(tree, processor, prompt)
+                assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == first
+                fresh = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
+                again = allowed_behind(tree, fresh, [*prompt, *listed, tree.soi_token_id])
+                assert again == {ids[0] for ids in titles[1:]}
+
+
+@pytest.mark.parametrize(("name", "title"), [
+    ("Vicuna", "the ASSISTANT: a red night"), ("Solar", "red\n### Assistant:\nmoon"), ("Alpaca", "a\n### Response: 2"),
+    ("ChatQA", "blue Assistant: end"), ("Llama-2", "red [/INST] moon"), ("Vicuna", "the ASSISTANT:")])
+def test_what_opens_an_answer_opens_none_inside_a_title(name, title):
+    tokenizer, _, tree, titles = made((OTHER_FAMILIES | FAMILIES)[name], [*TITLES, title])
+    prompt = prompt_of(tokenizer, "hi")
+    item = [tree.soi_token_id, *titles[-1], tree.eoi_token_id]
+    kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+    for end in range(len(prompt), len(prompt) + len(item) + 1):
+        fresh = FastPrefixConstrainedLogitsProcessor(Trie_link(titles, tokenizer).constrain_search_list, 1)
+        ids = [*prompt, *item][:end]
+        assert allowed_behind(tree, kept, ids) == allowed_behind(tree, fresh, ids)
+        if len(prompt) < end < len(prompt) + len(item):
+            assert item[end - len(prompt)] in allowed_behind(tree, fresh, ids) <= {*sum(titles, []), tree.eoi_token_id}
+    listed = allowed_behind(tree, kept, [*prompt, *item, tree.soi_token_id])
+    assert listed == {ids[0] for ids in titles[:-1]}
+
+
+@pytest.mark.parametrize("form", [int, np.int32, np.int64, np.array, torch.tensor, lambda n: [n], lambda n: (n,),
+                                  lambda n: np.array([n]), lambda n: torch.tensor([n]), lambda n: [torch.tensor(n)],
+                                  lambda n: [np.uint16(n)]])
+def test_the_place_of_the_answer_may_be_given_as_any_whole_number(form):
+    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
+    prompt = [5, tree.soi_token_id, *titles[0], tree.eoi_token_id]
+    fn = tree.constrain_search_list
+    processor = FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=form(len(prompt)))
+    left = processor(torch.tensor([[*prompt, tree.soi_token_id]]), torch.zeros(1, len(tokenizer)))
+    assert left.isfinite().nonzero()[:, 1].tolist() == sorted({ids[0] for ids in titles})
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_, torch.tensor(True), -1, [3, -2], 2.0, torch.tensor([2.0]), "3", [[2]],
+                                   torch.tensor([[2]])])
+def test_the_place_of_the_answer_is_refused_in_one_line_when_it_is_none(wrong):
+    tree = made(FAMILIES["Qwen2.5"])[2]
+    with pytest.raises(ValueError, match="answer_at holds .*, wanted") as error:
+        FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_places_of_answers_that_do_not_fit_the_batch_are_refused():
+    tokenizer, _, tree, _ = made(FAMILIES["Qwen2.5"])
+    fn, scores = tree.constrain_search_list, torch.zeros(3, len(tokenizer))
+    ids = torch.full((3, 4), 5)
+    for beams, places, told in ((1, 5, "answer_at is 5 for row 0, which has 4 tokens"),
+                                (1, [1, 9, 1], "answer_at is 9 for row 1"),
+                                (1, [1, 2], "answer_at has 2 entries.*3 rows"),
+                                (2, None, "3 rows are no whole number of prompts of num_beams=2")):
+        with pytest.raises(ConstraintError, match=told):
+            FastPrefixConstrainedLogitsProcessor(fn, beams, answer_at=places)(ids, scores)
+    # Embeddings have no ids; sampling may give several rows a prompt.
+    for places in (7, [7], [0, 1, 2]):
+        FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=places)(ids[:, :0], scores)
+    FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=[2])(ids, scores)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_prompts_of_unlike_lengths_begin_their_answers_where_their_rows_say(beams):
+    tokenizer, model, tree, titles = made(FAMILIES["Llama-2"])
+    prompts = [prompt_of(tokenizer, text) for text in ("x", "each in <SOI> and <EOI>, please", "<SOI> red moon<EOI>")]
+    width = max(map(len, prompts))
+    rows = torch.tensor([[tokenizer.eos_token_id] * (width - len(ids)) + ids for ids in prompts])
+    mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
+    config = GenerationConfig(do_sample=False, num_beams=beams, max_new_tokens=12, eos_token_id=tree.end_of_turn,
+                              pad_token_id=tree.end_of_turn)
+    outputs = []
+    for places in (None, width, [width] * 3, torch.tensor([width, width, width])):
+        processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, beams, answer_at=places)
+        outputs.append(model.generate(rows, attention_mask=mask, generation_config=config,
+                                      logits_processor=[processor]).tolist())
+    assert all(output == outputs[0] for output in outputs)
+
+
+def test_refused_drafts_leave_the_answer_where_it_began():
+    """Assisted decoding shows a row with drafts, then without the refused ones."""
+    tokenizer, _, tree, titles = made(FAMILIES["Solar"])
+    prompt = prompt_of(tokenizer, "x")
+    opener = tokenizer.encode("\n### Assistant:\n", add_special_tokens=False)
+    answer = [tree.soi_token_id, *titles[0], tree.eoi_token_id, *opener, 5, 5]
+    kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+    for end in range(len(prompt), len(prompt) + len(answer) + 1):
+        allowed_behind(tree, kept, [*prompt, *answer][:end])
+    found = allowed_behind(tree, kept, [*prompt, *answer[:-1], tree.soi_token_id])
+    assert found == {ids[0] for ids in titles[1:]}
 
 
 @families
