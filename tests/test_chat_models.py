@@ -2,10 +2,14 @@
 
 import dataclasses
 import itertools
-from datetime import date
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from string import ascii_letters
 
 import pytest
-from chat_templates import FAMILIES, KINDS, R1, Family, family_chat, family_tokenizer
+from chat_templates import FAMILIES, KINDS, OTHER_FAMILIES, R1, Family, family_chat, family_tokenizer
 from tiny import tiny_model
 from transformers import AutoTokenizer
 
@@ -21,6 +25,7 @@ from train_utils.chat import (
     numbered,
     split_completion,
 )
+from train_utils.chat_template import with_fixed_date
 from train_utils.cursor import Cursor
 from train_utils.engine import Engine
 from train_utils.files import PROMPT_DATE, manifest
@@ -199,13 +204,38 @@ def test_an_answer_that_the_template_leaves_open_is_closed_and_its_end_is_learne
         assert all(rendered.labelled[place - 1] for place in ends)
 
 
+@pytest.mark.parametrize("kind", ["bytes", "first", "never"])
+@pytest.mark.parametrize("name", [name for name in OTHER_FAMILIES if name != "DeepSeek-R1"])
+def test_families_that_others_serve_are_trained_as_they_are_served(name, kind):
+    family = OTHER_FAMILIES[name]
+    tokenizer = family_tokenizer(family, kind)
+    add_control_tokens(tokenizer)
+    chat = Chat(tokenizer, TITLES)
+    assert tokenizer.convert_ids_to_tokens(chat.end_of_turn) == family.end_of_turn
+    assert chat.template.closes_turn == family.closes
+    for talk in (ROUNDS[:2], ROUNDS[:4], ROUNDS):
+        whole = chat.render(talk, prompt=False)
+        for i in range(1, len(talk), 2):
+            prompt = chat.render(talk[:i], prompt=True)
+            assert whole.ids[:len(prompt.ids)] == prompt.ids
+            end = whole.ids.index(chat.end_of_turn, len(prompt.ids))
+            assert whole.labelled[len(prompt.ids) - 1:end + 1] == [False] + [True] * (end + 1 - len(prompt.ids))
+            assert chat.answer_start(whole.ids[:end]) <= len(prompt.ids)
+            assert not chat.tokenizer.decode(whole.ids[chat.answer_start(prompt.ids):len(prompt.ids)]).count("more")
+
+
+_BOX = "{{ '<|im_start|>system\n' + %s + '<|im_end|>\n' }}"
 DATES = {
     "Llama-3.2": "{% if not date_string is defined %}{% if strftime_now is defined %}{% set date_string = "
                  "strftime_now('%d %b %Y') %}{% else %}{% set date_string = '26 Jul 2024' %}{% endif %}{% endif %}"
-                 "{{ '<|im_start|>system\nToday Date: ' + date_string + '<|im_end|>\n' }}",
-    "gpt-oss": "{{ '<|im_start|>system\nCurrent date: ' + strftime_now('%Y-%m-%d') + '<|im_end|>\n' }}",
-    "SmolLM3": "{%- set today = strftime_now('%d %B %Y') -%}{{ '<|im_start|>system\n' + today + '<|im_end|>\n' }}",
-    "date_string": "{{ '<|im_start|>system\n' + date_string + '<|im_end|>\n' }}",
+                 + _BOX % "date_string",
+    "gpt-oss": "{% macro head() %}" + _BOX % "strftime_now('%Y-%m-%d')" + "{% endmacro %}{{ head() }}",
+    "SmolLM3": "{%- set today = strftime_now('%d %B %Y') -%}" + _BOX % "today",
+    "Granite": "\n{%- set day = strftime_now('%B %d, %Y') %}" + _BOX % "day",
+    "date_string": _BOX % "date_string",
+    "by an alias": "{% set now = strftime_now %}" + _BOX % "now(format='%Y-%m-%d')",
+    "in a loop": "{% for form in ['%A', '%d %b %Y', '%X %x %c'] %}" + _BOX % "strftime_now(form)" + "{% endfor %}",
+    "in a filter": _BOX % "(strftime_now('%-d %B %Y') | upper).title()",
 }
 
 
@@ -217,10 +247,49 @@ def test_a_template_that_writes_the_date_writes_the_same_one_every_day(head):
     chat = Chat(tokenizer)
     ids = chat.render([SYSTEM, message("user", "hi")], prompt=True).ids
     text = tokenizer.decode(ids)
-    written = [PROMPT_DATE.strftime(form) for form in ("%d %b %Y", "%Y-%m-%d", "%d %B %Y")]
+    written = [PROMPT_DATE.strftime(form) for form in ("%d %b %Y", "%Y-%m-%d", "%d %B %Y", "%B %d, %Y")]
     assert sum(date in text for date in written) >= 1
     assert str(date.today().year) not in text or date.today().year == PROMPT_DATE.year
     assert manifest({}, [])["prompt_date"] == PROMPT_DATE.isoformat()
+
+
+def test_every_directive_of_a_date_is_written_as_python_writes_it():
+    moment = datetime.combine(PROMPT_DATE, datetime.min.time())
+    forms = [f"<%{flag}{letter}>" for flag in ("", "-", "_", "0") for letter in ascii_letters if letter != "s"]
+    forms += ["%^a", "%^b", "%^B", "%#Z", "%%", "%%d", "%%%d", "100%", "%", "%d%m", "%-d.%-m.%y", "", "no date",
+              "%Y年%m月%d日", "'%d' \"%m\""]
+    template = with_fixed_date("{{ strftime_now(form) }}{# strftime_now #}")
+    render = family_tokenizer(FAMILIES["Qwen2.5"]).apply_chat_template
+    for form in forms:
+        written = render([{"role": "user", "content": "x"}], chat_template=template, tokenize=False, form=form)
+        assert written == moment.strftime(form)
+    assert with_fixed_date(template) == template
+
+
+TWO_DAYS = """
+import datetime, sys
+class Later(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(int(sys.argv[1]), 3, 4, 5, 6, 7)
+datetime.datetime = Later
+sys.path.insert(0, sys.argv[2])
+from chat_templates import FAMILIES, family_tokenizer
+from test_chat_models import DATES
+from train_utils.chat import Chat, add_control_tokens, message
+assert datetime.datetime.now().year == int(sys.argv[1])
+for name, head in DATES.items():
+    tokenizer = family_tokenizer(FAMILIES["Qwen2.5"])
+    tokenizer.chat_template = head + FAMILIES["Qwen2.5"].template
+    add_control_tokens(tokenizer)
+    print(name, Chat(tokenizer).render([message("user", "hi")], prompt=True).ids)
+"""
+
+
+def test_prompts_are_the_same_on_two_days():
+    told = [subprocess.run([sys.executable, "-c", TWO_DAYS, year, str(Path(__file__).parent)], text=True, check=True,
+                           capture_output=True, cwd=Path(__file__).parents[1]).stdout for year in ("2031", "2037")]
+    assert told[0] == told[1] and told[0].count("\n") == len(DATES)
 
 
 # -- control tokens --------------------------------------------------------------------------------------------------

@@ -224,3 +224,25 @@ def test_a_tokenizer_whose_template_writes_its_eos_elsewhere_keeps_it(tmp_path):
     end_turns_alike(tokenizer, model)
     assert tokenizer.eos_token == "<eos>"
     assert tokenizer.convert_ids_to_tokens(model.generation_config.eos_token_id) == "<end_of_turn>"
+
+
+def test_a_merged_folder_pads_by_a_token_and_writes_the_date_of_training(tmp_path):
+    """Whoever serves it runs its template, on any day; a base may list several ends and know no padding."""
+    tokenizer = family_tokenizer(FAMILIES["Llama-3"])
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') + date_string }}" + FAMILIES["Llama-3"].template
+    assert tokenizer.pad_token is None
+    tokenizer.save_pretrained(tmp_path / "base")
+    base = tiny_model(len(tokenizer))
+    base.generation_config.eos_token_id, base.generation_config.pad_token_id = [0, 1, 3], None
+    base.save_pretrained(tmp_path / "base")
+    model, chat = trained(str(tmp_path / "base"), "lora")
+    save_adapter(model, chat.tokenizer, tmp_path / "adapter", {})
+    merge_adapter(tmp_path / "adapter", str(tmp_path / "base"), tmp_path / "merged", {})
+    merged, again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged"), load_tokenizer(str(tmp_path / "merged"))
+    assert again.eos_token_id == merged.generation_config.eos_token_id == merged.config.eos_token_id == chat.end_of_turn
+    assert again.pad_token_id == merged.generation_config.pad_token_id is not None
+    own = again.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True)
+    assert own.startswith("26 Jul 202426 Jul 2024")
+    asked = chat.render([message("user", "x")], prompt=True)
+    assert Chat(again, TITLES).render([message("user", "x")], prompt=True) == asked
+    assert again.encode(own, add_special_tokens=False) == asked.ids

@@ -120,8 +120,8 @@ def test_the_place_of_the_answer_may_be_given_as_any_whole_number(form):
     assert left.isfinite().nonzero()[:, 1].tolist() == sorted({ids[0] for ids in titles})
 
 
-@pytest.mark.parametrize("wrong", [True, np.True_, torch.tensor(True), -1, [3, -2], 2.0, torch.tensor([2.0]), "3", [[2]],
-                                   torch.tensor([[2]])])
+@pytest.mark.parametrize("wrong", [True, np.True_, torch.tensor(True), -1, [3, -2], 2.0, torch.tensor([2.0]), "3",
+                                   [[2]], torch.tensor([[2]])])
 def test_the_place_of_the_answer_is_refused_in_one_line_when_it_is_none(wrong):
     tree = made(FAMILIES["Qwen2.5"])[2]
     with pytest.raises(ValueError, match="answer_at holds .*, wanted") as error:

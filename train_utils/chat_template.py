@@ -219,6 +219,13 @@ def with_fixed_date(template: str) -> str:
     return head + ("\n" if template.startswith("\n") else "") + template
 
 
+def dated_templates(templates: str | dict[str, str]) -> str | dict[str, str]:
+    """A tokenizer's template, or its templates by name, with the fixed date."""
+    if isinstance(templates, dict):
+        return {name: with_fixed_date(template) for name, template in templates.items()}
+    return with_fixed_date(templates)
+
+
 @cache
 def _date_macro() -> str:
     """A macro with the name of transformers' function, for every directive of strftime."""

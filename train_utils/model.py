@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from train_utils.chat import EOI_WORDS, SOI_WORDS, Chat, add_control_tokens
-from train_utils.chat_template import ChatTemplate
+from train_utils.chat_template import ChatTemplate, dated_templates
 from train_utils.files import replacing_folder
 from train_utils.param import ModelOptions
 from train_utils.retrieval import FOLDER as RETRIEVAL
@@ -183,19 +183,23 @@ def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) ->
 
 
 def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
-    """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn.
+    """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn, and on padding;
+    the chat template writes the date that training had.
 
     A base model's tokenizer may call another one its eos (Gemma), and who serves a folder believes one or the other.
     The tokenizer keeps its eos where the chat template writes that.
     """
+    tokenizer.chat_template = dated_templates(tokenizer.chat_template)
     template = ChatTemplate(tokenizer)
     end, roles = template.end_of_turn, ("user", "assistant", "user")
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(end)
+    pad = tokenizer.pad_token_id
     before, markup = tokenizer.eos_token, template.markup(roles, prompt=True)
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     if ChatTemplate(tokenizer).markup(roles, prompt=True) != markup:
         tokenizer.eos_token = before
-    model.config.get_text_config().eos_token_id = end
+    model.config.eos_token_id = model.config.get_text_config().eos_token_id = end
     model.generation_config = own_generation_config(model, end, pad)
 
 

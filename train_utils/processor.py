@@ -11,8 +11,8 @@ import torch
 from transformers import LogitsProcessor
 
 from train_utils.admission import ConstraintError, Rules
-from train_utils.chat import EOI, SOI
 from train_utils.answer_place import AnswerPlaces, Openers, answer_start
+from train_utils.chat import EOI, SOI
 from train_utils.chat_template import turn_marks
 from train_utils.cursor import Cursor
 from train_utils.text_files import has_text

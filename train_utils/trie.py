@@ -83,8 +83,8 @@ class TitleTree:
 
     def begins_title(self, tokens: Sequence[int]) -> bool:
         """Whether a title, closed by `eoi`, begins with these token ids."""
-        target, depth = self.top, 0
-        for token in tokens:
+        target = self.top
+        for depth, token in enumerate(tokens):
             if target >= 0 and depth == self.branch_depth[target]:
                 edges = self.edges(target)
                 edge = edges.start + int(np.searchsorted(self.edge_token[edges], np.int32(token)))
@@ -96,7 +96,6 @@ class TitleTree:
                 place = int(self.title_start[leaf]) + depth
                 if place == self.title_start[leaf + 1] or self.tokens[place] != token:
                     return False
-            depth += 1
         return True
 
     def path(self, leaf: int) -> tuple[tuple[int, int], ...]:
