@@ -125,7 +125,7 @@ FAMILIES |= {
     "Solar": Family(SOLAR, ("</s>",), "</s>", closes=False),
     "Falcon": Family(FALCON, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
-# Families that other projects serve; some cannot be trained with (R1), some open an answer otherwise than they write it.
+# Families that others serve; some cannot be trained with (R1), some open an answer otherwise than they write it.
 _SYSTEM = "{% else %}{{ m.content }}{% endif %}{% endfor %}"
 
 

@@ -11,6 +11,7 @@ from string import ascii_letters
 import pytest
 from chat_templates import FAMILIES, KINDS, OTHER_FAMILIES, R1, Family, family_chat, family_tokenizer
 from tiny import tiny_model
+from tokenizers import normalizers
 from transformers import AutoTokenizer
 
 from train_utils.admission import Rules
@@ -128,6 +129,29 @@ def test_a_title_that_spells_a_token_of_the_template_is_refused(name, kind):
     for token in (*family.special, "<EOI>", *family.markers):
         with pytest.raises(ValueError, match="holds the special token"):
             Chat(chat.tokenizer, [f"red {token}"])
+
+
+def test_titles_that_the_tokenizer_makes_one_of_are_refused_by_both_names():
+    tokenizer = family_tokenizer(FAMILIES["Qwen2.5"])
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    add_control_tokens(tokenizer)
+    with pytest.raises(ValueError, match="titles 0 and 2, 'été' and .*, are the same tokens"):
+        Chat(tokenizer, ["\u00e9t\u00e9", "red", "e\u0301te\u0301"])
+    assert Chat(tokenizer, ["red", "red"]).tree.n_leaves == 1
+
+
+def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
+    """The chat template decides which tokens no title may hold, and it is no part of the tokenizer's own file."""
+    def tokenizer(template):
+        made = family_tokenizer(dataclasses.replace(FAMILIES["Qwen3"], template=template))
+        add_control_tokens(made)
+        return made
+
+    titles = ["red", "red <think>"]
+    kept = Chat(tokenizer(FAMILIES["Qwen2.5"].template), titles, tmp_path)
+    assert kept.tree.n_items == 2 and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError, match="title 1, 'red <think>', holds the special token"):
+        Chat(tokenizer(FAMILIES["Qwen3"].template), titles, tmp_path)
 
 
 @pairs

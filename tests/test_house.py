@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"command",
-     "text_files", "plain_pickle", "dataset_folder", "param", "catalog", "chat_template", "answer_place", "named_titles",
-     "gsm8k",
+     "text_files", "plain_pickle", "dataset_folder", "param", "catalog", "chat_template", "answer_place",
+     "named_titles", "title_check", "gsm8k",
      "free_lists", "template", "chat", "trie", "metrics", "baselines", "files", "sharegpt",
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},

@@ -5,10 +5,11 @@ import pytest
 import torch
 from chat_templates import FAMILIES, OTHER_FAMILIES, Family, family_tokenizer
 from tiny import scripted, tiny_model, tiny_tokenizer
-from transformers import GenerationConfig
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from train_utils.admission import ConstraintError
-from train_utils.chat import add_control_tokens, split_completion
+from train_utils.chat import Chat, add_control_tokens, split_completion
 from train_utils.processor import FastPrefixConstrainedLogitsProcessor, Trie_link
 
 TITLES = ["red moon", "blue river", "the end"]
@@ -270,12 +271,116 @@ def test_a_title_that_forges_a_token_is_refused_by_name_and_tokenized_as_readme_
         assert Trie_link(plain, tokenizer).tree.n_items == len(others) + 1
 
 
-@pytest.mark.parametrize("title", ["", " ", "\u200b", "\u200b\u200d \u2060", "\u3164"])
+@pytest.mark.parametrize("title", ["", " ", "\u200b", "\u200b\u200d \u2060", "\u3164", "\x07\x1b", "\n\t", "\u0301",
+                                   " \u0300\u20dd", "\ufe0f"])
 def test_a_title_that_shows_nothing_is_refused(title):
     tokenizer = tiny_tokenizer()
     add_control_tokens(tokenizer)
-    with pytest.raises(ValueError, match="title 1.*no (text|tokens)"):
+    with pytest.raises(ValueError, match="title 1, .*shows no text") as error:
         Trie_link(tokenizer(["red", title], add_special_tokens=False)["input_ids"], tokenizer)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="title 1, .*shows no text") as error:
+        Chat(tokenizer, ["red", title])
+    assert "\n" not in str(error.value)
+
+
+def test_titles_of_unknown_characters_are_refused_where_nothing_else_is_known():
+    words = {word: n for n, word in enumerate(["<unk>", "<s>", "</s>", "red", "moon"])}
+    backend = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<SOI>", "<EOI>"]})
+    assert Trie_link([[3], [3, 0], [0, 4]], tokenizer).tree.n_leaves == 3
+    with pytest.raises(ValueError, match="title 1, .*no character that the tokenizer knows"):
+        Trie_link([[3], [0, 0]], tokenizer)
+    tokenizer.unk_token = "</s>"  # as GPT-2's, whose one special token is everything
+    with pytest.raises(ValueError, match="title 1, .*holds the special token </s>"):
+        Trie_link([[3], [3, 2, 4]], tokenizer)
+
+
+@pytest.mark.parametrize("name", ["Phi-unmarked", "Qwen3"])
+def test_what_the_template_writes_is_in_no_title_though_the_vocabulary_calls_it_plain(name):
+    tokenizer = family_tokenizer(FAMILIES[name])
+    add_control_tokens(tokenizer)
+    for marker in FAMILIES[name].markers:
+        ids = tokenizer(["red", f"red{marker}"], add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        with pytest.raises(ValueError, match="title 1, .*holds the special token") as error:
+            Trie_link(ids, tokenizer)
+        assert marker in str(error.value)
+
+
+def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_begin_of_text():
+    tokenizer = family_tokenizer(FAMILIES["GLM"])
+    add_control_tokens(tokenizer)
+    around = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("[gMASK]", "<sop>", "<|endoftext|>")]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[gMASK] <sop> $A <|endoftext|>", special_tokens=around)
+    plain = tokenizer(["red moon", "a"], add_special_tokens=False)["input_ids"]
+    tree = Trie_link(tokenizer(["red moon", "a"])["input_ids"], tokenizer).tree
+    assert sorted(tree.title(leaf)[:-1] for leaf in range(2)) == sorted(plain)
+
+
+@pytest.mark.parametrize(("titles", "told"), [(["Red"], "title 0 is 'Red', wanted token ids"),
+                                              ([[3], [-1]], r"title 1 is '\[-1\]'"), ([["a"]], "title 0 is"),
+                                              ([[3], []], "title 1, .*shows no text"), ([], "at least one title")])
+def test_titles_that_are_no_token_ids_are_refused_in_one_line(titles, told):
+    tokenizer = tiny_tokenizer()
+    add_control_tokens(tokenizer)
+    with pytest.raises(ValueError, match=told) as error:
+        Trie_link(titles, tokenizer)
+    assert "\n" not in str(error.value)
+
+
+def test_titles_may_be_tensors_and_arrays():
+    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
+    for form in (torch.tensor, np.array, tuple):
+        again = Trie_link([form(ids) for ids in titles], tokenizer)
+        assert all((a == b).all() for a, b in zip(again.tree.arrays().values(), tree.tree.arrays().values(),
+                                                  strict=True))
+
+
+def scores_in_every_layout():
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        plain = torch.randn(4, 400).to(dtype)
+        yield plain
+        yield torch.randn(400, 4).to(dtype).T
+        yield torch.randn(4, 2, 400).to(dtype)[:, -1]
+        yield torch.randn(1, 400).to(dtype).expand(4, 400)
+        yield torch.randn(8, 400).to(dtype)[::2]
+        yield plain.clone().requires_grad_()
+
+
+@pytest.mark.parametrize("how", ["fast", "custom", "beams"])
+def test_scores_are_never_written_into_whatever_their_layout(how):
+    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
+    fn = tree.constrain_search_list if how != "custom" else lambda batch, ids: tree.constrain_search_list(batch, ids)
+    inside, free = [5, tree.soi_token_id], [5, 5]
+    for rows in ([free] * 4, [inside] * 4, [free, inside, inside, free]):
+        expected = None
+        for scores in scores_in_every_layout():
+            before, ids = scores.detach().clone(), torch.tensor(rows)
+            processor = FastPrefixConstrainedLogitsProcessor(fn, num_beams=2 if how == "beams" else 1)
+            found = processor(ids, scores)
+            assert torch.equal(scores.detach(), before) and ids.tolist() == rows
+            assert found.dtype == scores.dtype and found.data_ptr() != scores.data_ptr()
+            kept = found.detach().isfinite()
+            assert torch.equal(found.detach()[kept], before[kept])
+            expected = kept if expected is None else expected
+            assert torch.equal(kept, expected)
+
+
+@pytest.mark.parametrize("mode", [{"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}])
+def test_raw_logits_stay_raw_in_beams_and_samples(mode):
+    tokenizer, model, tree, _ = made(FAMILIES["Qwen2.5"])
+    ids = torch.tensor([[*prompt_of(tokenizer, "x"), tree.soi_token_id]])
+    config = GenerationConfig(max_new_tokens=8, pad_token_id=1, output_logits=True, output_scores=True,
+                              return_dict_in_generate=True, **mode)
+    torch.manual_seed(0)
+    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=mode.get("num_beams", 1))
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config,
+                         logits_processor=[processor])
+    assert all(torch.isfinite(step).all() for step in out.logits)
+    assert not any(torch.isfinite(step).all() for step in out.scores)
 
 
 def test_what_a_tokenizer_puts_around_every_title_is_taken_off_and_what_stands_around_one_is_not():

@@ -14,8 +14,9 @@ from pathlib import Path
 from train_utils.answer_place import answer_start
 from train_utils.chat_template import WIDE, ChatTemplate, tokenize
 from train_utils.text_files import has_text
+from train_utils.title_check import check_title_ids, check_told_apart, special_ids
 from train_utils.tree_file import TitlesOfTree, find_tree, save_tree, tree_key
-from train_utils.trie import build_tree, special_tokens_in
+from train_utils.trie import TitleTree, build_tree
 
 SOI, EOI = "<SOI>", "<EOI>"
 SOI_WORDS, EOI_WORDS = "start of an item", "end of an item"
@@ -137,14 +138,16 @@ class Chat:
         self._before = self.encode("a")  # stands for what precedes a text that is decoded in the middle of an answer
         self._continuations = self._unlike_continuations()
         spelled = [self._space + title for title in titles]
-        key = tree_key(tokenizer, spelled, self.soi, self.eoi) if trees and spelled else ""
+        # Texts that no title may hold; a kept tree was checked for these.
+        special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+        self._unspoken = sorted({SOI, EOI, *tokenizer.all_special_tokens, *self._markers, *special})
+        key = tree_key(tokenizer, spelled, self.soi, self.eoi, self._unspoken) if trees and spelled else ""
         self.tree = find_tree(trees, key) if key else None
         self.title_ids: Sequence[list[int]]
         if self.tree is None:
             self._check_titles(titles)
             self.title_ids = self.encode_many(spelled)
-            self._check_title_ids()
-            self.tree = build_tree(self.title_ids, self.soi, self.eoi) if spelled else None
+            self.tree = self._build_tree(spelled)
             if key:
                 save_tree(self.tree, trees, key)
         else:
@@ -157,23 +160,22 @@ class Chat:
         return token_id
 
     def _check_titles(self, titles: Sequence[str]) -> None:
-        special = [SOI, EOI, *self.tokenizer.all_special_tokens, *self._markers]
-        special += [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
         for place, title in enumerate(titles):
             if not has_text(title):
                 raise ValueError(f"title {place}, {title!r}, shows no text; give the item a title")
-            if found := next((s for s in special if s in title), None):
-                raise ValueError(f"title {title!r} holds the special token {found}; preprocess the dataset again")
+            if found := next((text for text in self._unspoken if text in title), None):
+                raise ValueError(f"title {place}, {title!r}, holds the special token {found}; preprocess the dataset "
+                                 "again")
 
-    def _check_title_ids(self) -> None:
-        """Not every tokenizer reads a special token's text as plain text when it is asked to."""
-        special = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
-        special |= {*self.tokenizer.all_special_ids, self.soi, self.eoi, self.end_of_turn}
-        special.discard(self.tokenizer.unk_token_id)
-        if found := special_tokens_in(self.title_ids, special):
-            place, token = found
-            raise ValueError(f"title {self.titles[place]!r} holds the special token "
-                             f"{self.tokenizer.convert_ids_to_tokens(token)}; preprocess the dataset again")
+    def _build_tree(self, spelled: Sequence[str]) -> TitleTree | None:
+        if not spelled:
+            return None
+        # Not every tokenizer reads a special token's text as plain text when it is asked to.
+        check_title_ids(self.tokenizer, self.title_ids, special_ids(self.tokenizer, (self.soi, self.eoi,
+                        self.end_of_turn)), "preprocess the dataset again", self.titles)
+        tree = build_tree(self.title_ids, self.soi, self.eoi)
+        check_told_apart(self.titles, tree)
+        return tree
 
     # -- text ----------------------------------------------------------------------------------------------------
 

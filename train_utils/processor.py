@@ -13,10 +13,10 @@ from transformers import LogitsProcessor
 from train_utils.admission import ConstraintError, Rules
 from train_utils.answer_place import AnswerPlaces, Openers, answer_start
 from train_utils.chat import EOI, SOI
-from train_utils.chat_template import turn_marks
+from train_utils.chat_template import tokenize, turn_marks
 from train_utils.cursor import Cursor
-from train_utils.text_files import has_text
-from train_utils.trie import TitleTree, build_tree, special_tokens_in
+from train_utils.title_check import check_title_ids, special_ids
+from train_utils.trie import TitleTree, build_tree
 
 _WIDE = 4096  # tokens from which a branch is masked by adding to all scores
 
@@ -71,7 +71,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
             self._advance(ids, last, parents, next_step)
         if not self._all_plain:
             mask_scores(scores, self._cursors)
-        elif scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
+        elif _is_array(scores):
             scores.numpy()[:, self._eoi] = -np.inf
         else:
             scores[:, self._eoi] = -torch.inf
@@ -162,9 +162,14 @@ class CatalogLogitsProcessor(LogitsProcessor):
         return self.rules[prompt]
 
 
+def _is_array(scores: torch.Tensor) -> bool:
+    """Whether NumPy can write into the scores."""
+    return scores.device.type == "cpu" and scores.dtype != torch.bfloat16 and not scores.requires_grad
+
+
 def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
     """Masks each row of `scores` ([rows, V]) by its state, in place."""
-    if scores.device.type == "cpu" and scores.dtype != torch.bfloat16:
+    if _is_array(scores):
         _write_on_cpu(scores, cursors)
         return
     free = [(row, token) for row, cursor in enumerate(cursors) if cursor.free for token in cursor.barred()]
@@ -248,7 +253,8 @@ class Trie_link:  # noqa: N801 - the published name
         titles = _without_surroundings(item_ids, tokenizer)
         marks = turn_marks(tokenizer)
         self.end_of_turn, self.openers = marks.end_of_turn, marks.openers
-        self._check(titles, {soi, eoi, self.end_of_turn, *marks.written})
+        check_title_ids(tokenizer, titles, special_ids(tokenizer, {soi, eoi, self.end_of_turn, *marks.written}),
+                        "tokenize titles with add_special_tokens=False, split_special_tokens=True, or rename the item")
         self.tree = build_tree(titles, soi, eoi)
         self.rules = Rules(self.tree)
         self._places = AnswerPlaces(self.end_of_turn, self.openers, self.tree)
@@ -260,22 +266,6 @@ class Trie_link:  # noqa: N801 - the published name
         if token_id is None:
             raise ValueError(f"the tokenizer has no {name}: add it as a special token, or set tokenizer.{attribute}")
         return token_id
-
-    def _check(self, titles: Sequence[Sequence[int]], marks: set[int]) -> None:
-        tokenizer = self.tokenizer
-        special = {*tokenizer.all_special_ids, *marks} - {tokenizer.unk_token_id, None}
-        special |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-        if found := special_tokens_in(titles, special):
-            place, token = found
-            raise ValueError(
-                f"title {place}, {tokenizer.decode(titles[place])!r}, holds the special token "
-                f"{tokenizer.convert_ids_to_tokens(token)}, which no text may; tokenize titles with "
-                "add_special_tokens=False, split_special_tokens=True")
-        wordless = {token for token in {token for ids in titles for token in ids}
-                    if not any(map(str.isalnum, tokenizer.decode([token])))}
-        for place, ids in enumerate(titles):
-            if wordless.issuperset(ids) and not has_text(tokenizer.decode(ids)):
-                raise ValueError(f"title {place}, {tokenizer.decode(ids)!r}, shows no text; give the item a title")
 
     # What callers of the published class read of it.
 
@@ -358,15 +348,26 @@ class TrieNode:
 
 
 def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer) -> list[list[int]]:
-    """Titles without a begin-of-text token in front of all of them, and without the end-of-text token that the
-    tokenizer writes behind every text. What stands around some titles alone is part of those."""
-    titles = [list(ids) for ids in item_ids]
-    if titles and tokenizer.bos_token_id is not None and all(ids[:1] == [tokenizer.bos_token_id] for ids in titles):
-        titles = [ids[1:] for ids in titles]
-    eos = tokenizer.eos_token_id
-    if eos is not None and tokenizer("a")["input_ids"][-1] == eos and all(ids[-1:] == [eos] for ids in titles):
-        titles = [ids[:-1] for ids in titles]
+    """Titles without what the tokenizer puts before and behind every text, and without a begin-of-text token, where all
+    of them have it. What stands around some titles alone is part of those."""
+    titles = [_plain_ids(place, ids) for place, ids in enumerate(item_ids)]
+    around, plain = tokenizer("a")["input_ids"], tokenize(tokenizer, "a", split_special_tokens=False)
+    at = next((at for at in range(len(around)) if plain and around[at:at + len(plain)] == plain), 0)
+    before, behind = around[:at], around[at + len(plain):]
+    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    for head in (before, bos):
+        if head and titles and all(ids[:len(head)] == head for ids in titles):
+            titles = [ids[len(head):] for ids in titles]
+    if behind and all(ids[-len(behind):] == behind for ids in titles):
+        titles = [ids[:-len(behind)] for ids in titles]
     return titles
+
+
+def _plain_ids(place: int, ids: Sequence[int]) -> list[int]:
+    found = [] if isinstance(ids, str) else list(ids)
+    if isinstance(ids, str) or not all(hasattr(token, "__index__") and int(token) >= 0 for token in found):
+        raise ValueError(f"title {place} is {str(ids)[:60]!r}, wanted token ids; tokenize titles first")
+    return list(map(int, found))
 
 
 class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):

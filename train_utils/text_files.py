@@ -21,7 +21,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 1 << 20
-_UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs")
+_UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
 _BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -139,7 +139,7 @@ def whole_characters(text: str) -> str:
 
 
 def has_text(text: str) -> bool:
-    """Whether a text shows anything: white space and characters of no width alone do not."""
+    """Whether a text shows anything: white space, characters of no width and marks on no letter do not."""
     return any(unicodedata.category(character) not in _UNSEEN and character not in _BLANKS for character in text)
 
 

@@ -11,13 +11,16 @@ from safetensors.numpy import save_file
 from train_utils.files import replacing
 from train_utils.trie import TitleTree
 
-_FORM = "title tree 1"
+_FORM = "title tree 2"
 
 
-def tree_key(tokenizer, titles: Iterable[str], soi: int, eoi: int) -> str:
-    """What a tree is made from: the tokenizer, the titles in their order, the control tokens. Hex digits."""
+def tree_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Sequence[str] = ()) -> str:
+    """What a tree is made from: the tokenizer, the titles in their order, the control tokens. Hex digits.
+
+    unspoken: texts that its titles were refused for, which the chat template and the special tokens decide.
+    """
     made_by = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(sorted(tokenizer.get_vocab().items()))
-    digest = sha256(f"{_FORM}\0{soi}\0{eoi}\0{made_by}".encode())
+    digest = sha256(f"{_FORM}\0{soi}\0{eoi}\0{json.dumps(unspoken)}\0{made_by}".encode())
     for title in titles:
         encoded = title.encode()
         digest.update(len(encoded).to_bytes(8, "little") + encoded)

@@ -121,8 +121,8 @@ def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree
     if not lengths.all():
         raise ValueError(f"title {int(np.argmin(lengths))} has no tokens; every title needs at least one")
     flat = np.fromiter(chain.from_iterable(titles), dtype=np.int32, count=int(lengths.sum()))
-    if ((flat == soi) | (flat == eoi)).any():
-        raise ValueError(f"a title holds a control token (ids {soi}, {eoi}); catalogue text may not")
+    if found := special_tokens_in(titles, (soi, eoi)):
+        raise ValueError(f"title {found[0]} holds a control token (id {found[1]}); catalogue text may not")
     starts = np.cumsum(lengths) - lengths
     order, is_leaf, branches, edges = _sort(flat, starts, lengths, eoi)
 
