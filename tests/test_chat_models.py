@@ -26,7 +26,7 @@ from train_utils.chat import (
     numbered,
     split_completion,
 )
-from train_utils.chat_template import with_fixed_date
+from train_utils.chat_template import turn_marks, with_fixed_date
 from train_utils.cursor import Cursor
 from train_utils.engine import Engine
 from train_utils.files import PROMPT_DATE, manifest
@@ -201,6 +201,9 @@ def test_a_template_that_thinks_is_prompted_for_an_answer_without_a_thought():
     (R1, "otherwise than it prompts"),
     ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "drops or moves"),
     ("{{ raise_exception('no talk') }}", "refuses messages of the roles user, assistant: no talk"),
+    ("{{ 1 / 0 }}", "refuses messages"), ("{{ messages[0].content + 1 }}", "refuses messages"),
+    ("{{ now().year }}", "'now' is undefined"), ("{{ datetime.now() }}", "'datetime' is undefined"),
+    ({"a": "x", "b": "y"}, "multiple chat templates"),
 ])
 def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(template, told):
     tokenizer = family_tokenizer(dataclasses.replace(FAMILIES["Phi"], template=template, markers=("<think>",)))
@@ -208,6 +211,7 @@ def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(templat
     with pytest.raises(ValueError, match=told) as error:
         Chat(tokenizer)
     assert "\n" not in str(error.value)
+    assert turn_marks(tokenizer).end_of_turn is not None, "it may prompt a model all the same"
 
 
 @pytest.mark.parametrize("name", ["Gemma", "Mistral"])

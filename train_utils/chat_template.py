@@ -60,7 +60,8 @@ class TemplateText:
         try:
             return self.tokenizer.apply_chat_template(
                 messages, chat_template=self._template, tokenize=False, add_generation_prompt=prompt, **options)
-        except TemplateError as error:
+        # A template is a program of somebody else's, which may fail in every way.
+        except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             told = " ".join(str(error).split())
             raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {told}") from None
 
@@ -127,11 +128,12 @@ class TurnMarks:
 def turn_marks(tokenizer) -> TurnMarks:
     """The marks of a tokenizer's chat template, also of one that `ChatTemplate` refuses: it may still prompt a model.
 
-    Without a template, or with one that takes no answer, the eos token ends a turn.
+    Without a template, with several and no default one, or with one that takes no answer, the eos token ends a turn.
     """
-    if not getattr(tokenizer, "chat_template", None):
+    try:
+        text = TemplateText(tokenizer)
+    except ValueError:
         return TurnMarks(tokenizer.eos_token_id, Openers(tokenizer, []))
-    text = TemplateText(tokenizer)
     try:
         end_of_turn, _ = text.end_of_turn()
     except ValueError:
