@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny import tiny_chat
 
 import cli_serve
@@ -34,7 +32,6 @@ from train_utils.chat_session import (
 from train_utils.command import run_cli
 from train_utils.engine import Done, Engine, ItemEvent, Request, TextDelta
 from train_utils.model import load_backbone
-from train_utils.named_titles import NamedTitles
 from train_utils.param import ChatOptions
 from train_utils.template import SYSTEM
 from train_utils.trie import build_tree
@@ -204,23 +201,6 @@ def test_where_every_title_was_named_nothing_is_recommended_and_the_talk_goes_on
         isinstance(event, TextDelta) for event in events)
 
 
-NAMES = ["red", "red moon", "red moon 2", "the end", "é", "夜の", "Up", "M", "12 Monkeys", "a <b>", "Up"]
-
-
-@given(st.lists(st.sampled_from([*NAMES, " ", ", ", "x", "s", "->", "reddish", "\n", "up", "2"]), max_size=12))
-def test_titles_named_in_a_text_are_the_longest_whole_words(pieces):
-    text = "".join(pieces)
-    expected, at = {}, 0
-    while at < len(text):
-        fitting = [title for title in set(NAMES) if len(title) > 1 and text.startswith(title, at)
-                   and not text[at - 1:at].isalnum() and not text[at + len(title):at + len(title) + 1].isalnum()]
-        if fitting:
-            best = max(fitting, key=len)
-            expected |= {item: None for item, name in enumerate(NAMES) if name == best}
-        at += len(max(fitting, key=len)) if fitting else 1
-    assert NamedTitles(NAMES).find(text) == list(expected)
-
-
 @pytest.mark.parametrize("shown", range(1, 9))
 def test_a_stopped_answer_is_kept_as_far_as_it_was_shown(session, shown):
     stop, events = threading.Event(), []
@@ -286,6 +266,19 @@ def test_the_oldest_exchanges_leave_a_full_context(world, monkeypatch):
     kept = list(session.history)
     (notice,) = session.reply("moon " * 300)
     assert "too long and was not sent" in notice.text and session.history == kept
+
+
+def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, monkeypatch):
+    tokenizer, model = load_backbone(str(world / "model"), torch.device("cpu"), "float32")
+    monkeypatch.setattr(model.config, "max_position_embeddings", 300)
+    session = ChatSession(model, tokenizer, dataset_folders(world / "data"), options(), "tiny")
+    list(session.reply("I know Red Moon and the end"))
+    found = {event.id for turn in range(6) for event in session.reply(f"more {turn}")
+             if isinstance(event, Recommendation)}
+    assert not any("Red Moon" in str(asked.parts) for asked, _ in session.history), "it was forgotten"
+    assert found and not found & {"10", "13"}
+    list(session.handle("/domain books"))
+    assert not session.named, "another catalogue has other items"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 16384])

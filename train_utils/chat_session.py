@@ -127,6 +127,7 @@ class ChatSession:
         self.options = options
         self._loaded: dict[str, Domain] = {}
         self.history: list[tuple[Message, Message]] = []
+        self.named: set[int] = set()  # items that the user has named, also in exchanges that were forgotten since
         self.domain = self._load(start)
 
     def handle(self, line: str, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -141,7 +142,7 @@ class ChatSession:
             case Command("domain", name):
                 yield self._switch(name)
             case Command("new"):
-                self.history = []
+                self._begin()
                 yield Notice("a new conversation starts")
             case Command("help"):
                 yield Notice(HELP)
@@ -163,7 +164,8 @@ class ChatSession:
             del self.history[:dropped]
             yield Notice(f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
                          f"{self.context} tokens and were forgotten")
-        rules = self._rules(user)
+        self.named.update(self.domain.titles.find(text))
+        rules = self._rules()
         if rules is None and self.domain.catalog:
             yield Notice("every title of the catalogue was named: nothing is left to recommend")
         parts: list[Part] = []
@@ -185,15 +187,17 @@ class ChatSession:
         if finish in _CUT_SHORT:
             yield Notice(_CUT_SHORT[finish])
 
-    def _rules(self, user: Message) -> Rules | None:
+    def _begin(self) -> None:
+        """Forgets the conversation."""
+        self.history, self.named = [], set()
+
+    def _rules(self) -> Rules | None:
         """What may be listed: nothing that the user has named in the conversation. None where nothing is left."""
-        tree, titles = self.domain.engine.chat.tree, self.domain.titles
+        tree = self.domain.engine.chat.tree
         if tree is None:
             return None
-        said = [part for m in self.messages(user) if m.role == "user" for part in m.parts if isinstance(part, str)]
         try:
-            return Rules(tree, deny=[item for text in said for item in titles.find(text)],
-                         distinct=self.options.CBS_type == 2)
+            return Rules(tree, deny=sorted(self.named), distinct=self.options.CBS_type == 2)
         except ConstraintError:
             return None
 
@@ -220,7 +224,7 @@ class ChatSession:
             self.domain = self._load(name)
         except (ValueError, OSError) as error:
             return Notice(f"still in domain {self.domain.name}: {error}")
-        self.history = []
+        self._begin()
         catalog = self.domain.catalog
         offered = f"{_count(len(catalog.items), 'title')} can be recommended" if catalog else "plain talk"
         return Notice(f"domain {name}: {offered}; a new conversation starts")
