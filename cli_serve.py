@@ -63,7 +63,7 @@ class Screen:
 
 
 def load_session(options: ChatOptions) -> ChatSession:
-    if options.data_root != ChatOptions.data_root and not Path(options.data_root).is_dir():
+    if options.names("data_root") and not Path(options.data_root).is_dir():
         raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
     folders = dataset_folders(options.data_root)
     start_domain = first_domain(folders, options.domain)

@@ -20,26 +20,28 @@ from shared_options import add_max_title_tokens, add_split, share_of
 from titles import load_rules
 from transform2unirec import transform
 
-from train_utils.command import run_cli
+from train_utils.command import LineParser, number, path_of, run_cli
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = LineParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
     parser.add_argument("--dataset_full_name", default="Movies_and_TV", help="name in the dump's file names")
     parser.add_argument("--dataset_name", default="movies", help="short name, used in the paths not given")
-    parser.add_argument("--data_path", type=Path, help="default data/dataset/<dataset_name>/")
-    parser.add_argument("--raw_path", type=Path, help="folder of the dump, default the --data_path")
-    parser.add_argument("--unirec_data_path", type=Path, help="default unirec/data/<dataset_name>/")
+    parser.add_argument("--data_path", type=path_of, help="default data/dataset/<dataset_name>/")
+    parser.add_argument("--raw_path", type=path_of, help="folder of the dump, default the --data_path")
+    parser.add_argument("--unirec_data_path", type=path_of, help="default unirec/data/<dataset_name>/")
     parser.add_argument(
-        "--unirec_config_path", type=Path, help="default unirec/config/dataset/<dataset_name>.yaml"
+        "--unirec_config_path", type=path_of, help="default unirec/config/dataset/<dataset_name>.yaml"
     )
-    parser.add_argument("--k_core", type=int, default=0, help="least events of a user and of an item; 0: any")
-    parser.add_argument("--min_events_per_user", type=int, default=17)
-    parser.add_argument("--max_events_per_user", type=int, default=17, help="0 keeps all")
+    parser.add_argument(
+        "--k_core", type=number(least=0), default=0, help="least events of a user and of an item; 0: any"
+    )
+    parser.add_argument("--min_events_per_user", type=number(least=1), default=17)
+    parser.add_argument("--max_events_per_user", type=number(least=0), default=17, help="0 keeps all")
     parser.add_argument("--keep", choices=("first", "last"), default="first", help="which events, when cut")
-    parser.add_argument("--users", type=int, default=10_000, help="drawn without replacement; 0 keeps all")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--users", type=number(least=0), default=10_000, help="drawn without replacement; 0 keeps all")
+    parser.add_argument("--seed", type=number(least=0), default=0)
     parser.add_argument(
         "--need_category",
         action=argparse.BooleanOptionalAction,

@@ -15,13 +15,13 @@ from select_events import Filters
 from shared_options import add_max_title_tokens, add_split, share_of
 from titles import load_rules
 
-from train_utils.command import run_cli
+from train_utils.command import LineParser, path_of, run_cli
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw_path", type=Path, default=Path("data/raw/ml-100k/"))
-    parser.add_argument("--data_path", type=Path, default=Path("data/dataset/ml-100k/"))
+    parser = LineParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--raw_path", type=path_of, default=Path("data/raw/ml-100k/"))
+    parser.add_argument("--data_path", type=path_of, default=Path("data/dataset/ml-100k/"))
     parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
     add_max_title_tokens(parser)
     add_split(parser)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from train_utils.command import run_cli
+from train_utils.command import LineParser, path_of, run_cli
 from train_utils.dataset_folder import read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
@@ -144,10 +144,10 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data_path", type=Path, default=Path("data/dataset/ml-100k/"))
-    parser.add_argument("--unirec_data_path", type=Path, default=Path("unirec/data/ml-100k/"))
-    parser.add_argument("--unirec_config_path", type=Path, default=Path("unirec/config/dataset/ml-100k.yaml"))
+    parser = LineParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_path", type=path_of, default=Path("data/dataset/ml-100k/"))
+    parser.add_argument("--unirec_data_path", type=path_of, default=Path("unirec/data/ml-100k/"))
+    parser.add_argument("--unirec_config_path", type=path_of, default=Path("unirec/config/dataset/ml-100k.yaml"))
     return parser.parse_args(argv)
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Merges the newest adapter of a run into its backbone: scripts/run_SFT_merge.sh [NAME] [flags of main.py]
 # snap/NAME/cgen/Epoch<n>_SFT becomes snap/NAME/cgen/SFT_Epoch<n>/; for RecLM-ret add --output snap/NAME/ret.
+# BACKBONE, where it is set, is taken instead of the base model that the adapter names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
-BACKBONE=${BACKBONE:-snap/base/SmolLM2-135M-Instruct}
 NAME=${1:-ml-100k}
 exec "$PYTHON" main.py --train_stage SFT_Merge --data_path "data/dataset/$NAME/" --output "snap/$NAME/cgen" \
-    --backbone "$BACKBONE" "${@:2}"
+    ${BACKBONE:+--backbone "$BACKBONE"} "${@:2}"

@@ -46,3 +46,34 @@ def test_a_bad_flag_is_one_line_and_status_2(capsys, line, complaint):
 def test_options_cannot_be_changed():
     with pytest.raises(AttributeError):
         parse(ChatOptions, ["--model_name", "m"]).gpu = "cpu"
+
+
+@pytest.mark.parametrize(("options", "line", "told"), [
+    (EvalOptions, "--data_path x --topk 10000000000000000000000", "at most 2147483647"),
+    (EvalOptions, "--data_path x --users -3", "--users is -3, wanted 0 or more"),
+    (EvalOptions, "--data_path x --batch_size 0", "--batch_size is 0, wanted 1 or more"),
+    (EvalOptions, "--data_path=", "--data_path is '', wanted a text that is not empty"),
+    (EvalOptions, "--data_path x --prior popularity --prior_weight nan", "wanted a number from 0 on, or auto"),
+    (EvalOptions, "--data_path x --prior popularity --prior_weight=-1", "wanted a number from 0 on, or auto"),
+    (EvalOptions, "--data_path x --prior_weight 2", "no effect without --prior;"),
+    (EvalOptions, "--data_path x --prior_users 4", "no effect without --prior;"),
+    (TrainOptions, "--lr inf", "--lr is inf, wanted a finite number"), (TrainOptions, "--lr nan", "more than 0"),
+    (TrainOptions, "--save_seconds 1e999", "finite number"), (TrainOptions, "--lora_dropout 1", "at most 0.99"),
+    (TrainOptions, "--output=", "--output is ''"), (TrainOptions, "--teacher=", "--teacher is ''"),
+    (TrainOptions, "--early_stop 3", "no effect without --val_users"),
+    (TrainOptions, "--val_epochs 2", "no effect without --val_users"),
+    (ChatOptions, "--model_name=", "--model_name is ''"), (ChatOptions, "--model_name x --domain \t", "--domain is"),
+])
+def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line(capsys, options, line, told):
+    with pytest.raises(SystemExit) as stopped:
+        parse(options, line.split(" "))
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1 and told in error, error
+
+
+def test_a_flag_that_is_given_its_default_is_given():
+    plain = parse(TrainOptions, ["--val_epochs", "1", "--share_chat_gpt", "", "--seed", "0"])
+    assert plain.names("seed") and plain.names("share_chat_gpt") and not plain.names("backbone")
+    named = parse(TrainOptions, ["--backbone", TrainOptions.backbone])
+    assert named.names("backbone") and named == TrainOptions()
+    assert TrainOptions(lr=0.5).names("lr") and not TrainOptions().names("backbone")

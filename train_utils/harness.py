@@ -32,7 +32,8 @@ class RecLM(HFLM):
     written, and how many of them open an item, which no standard suite asks for.
 
     Args:
-        pretrained: the model. data_path: folder of the catalogue that constrains; none leaves the model free.
+        pretrained: the model. backbone: an adapter's base model, instead of the one that it names.
+        data_path: folder of the catalogue that constrains; none leaves the model free.
         device: cpu, cuda:0 or auto. dtype: as for `task_test.py`. more: what the harness passes on, like batch_size.
 
     Raises:
@@ -40,9 +41,9 @@ class RecLM(HFLM):
     """
 
     def __init__(self, pretrained: str, data_path: str = "", device: str | None = None, dtype: str = "auto",
-                 **more):
+                 backbone: str = "", **more):
         titles = load_catalog(data_path).titles if data_path else ()
-        tokenizer, model = load_trained(pretrained, pick_device(device or "auto"), dtype)
+        tokenizer, model = load_trained(pretrained, pick_device(device or "auto"), dtype, backbone=backbone)
         add_item_tokens(tokenizer, model)  # a base model gets the tokens that it never saw
         super().__init__(model, tokenizer=tokenizer, backend="causal", **more)
         self.chat = Chat(tokenizer, titles)

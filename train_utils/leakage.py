@@ -29,19 +29,17 @@ class LeakageOptions(ModelOptions):
 
     data_path: str = option(help="dataset folder")
     model_name: str = option("", "base model that is probed for the dataset: a folder or a hub name; '' for none")
+    backbone: str = option("", "base model of an adapter, instead of the one that its configuration names",
+                           needs="model_name")
     teacher_data: str = option("", "UniRec folder that the teacher is trained on (unirec/data/NAME); '' for none")
-    probes: int = option(200, "titles, and users, that the base model is probed with")
-    max_history: int = option(10, "events of a history that a test shows")
-    seed: int = option(0, "seed of the draws, of the bootstrap and of the permutations")
+    probes: int = option(200, "titles, and users, that the base model is probed with", least=2)
+    max_history: int = option(10, "events of a history that a test shows", least=1)
+    seed: int = option(0, "seed of the draws, of the bootstrap and of the permutations", least=0)
     output: str = option("", "JSON file of the report; '' for none")
 
 
 def report_of(options: LeakageOptions) -> dict:
     """The whole report: "manifest", "split", and what was asked for of "teacher" and "memorisation"."""
-    if options.probes < 2:
-        raise ValueError(f"--probes is {options.probes}, wanted 2 or more")
-    if options.max_history < 1:
-        raise ValueError(f"--max_history is {options.max_history}, wanted 1 or more")
     options = with_dtype(options)
     catalog = load_catalog(options.data_path)
     report: dict[str, dict] = {"split": count_split(catalog, options.max_history)}
@@ -50,7 +48,8 @@ def report_of(options: LeakageOptions) -> dict:
         report["teacher"] = count_teacher(catalog, read_teacher_data(options.teacher_data))
         inputs += [Path(options.teacher_data) / f"{name}.pkl" for name in TEACHER_FILES]
     if options.model_name:
-        tokenizer, model = load_trained(options.model_name, pick_device(options.gpu), options.dtype, options.FA2)
+        tokenizer, model = load_trained(options.model_name, pick_device(options.gpu), options.dtype, options.FA2,
+                                        options.backbone)
         report["memorisation"] = {
             "titles": probe_titles(model, tokenizer, catalog, options.probes, options.seed),
             "next_items": probe_next_items(model, tokenizer, catalog, options.probes, options.seed),

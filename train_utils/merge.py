@@ -22,7 +22,7 @@ def newest_adapter(run: Path) -> Path:
 
 def named_backbone(options: TrainOptions) -> str:
     """The base model that a command names for an adapter; "" where it leaves it to the adapter's configuration."""
-    return "" if options.backbone == TrainOptions.backbone else options.backbone
+    return options.backbone if options.names("backbone") else ""
 
 
 def run_merge(options: TrainOptions) -> Path:

@@ -1,41 +1,56 @@
 """Every default: one frozen dataclass per entry script, and the one function from argv to it."""
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeVar, get_args, get_origin, get_type_hints
+
+from train_utils.command import LineParser, bounds_of
 
 C = TypeVar("C")
 
 
 def option(default: object = MISSING, help: str = "", choices: Sequence[object] | None = None, *,
-           least: float | None = None, above: float | None = None, most: float | None = None):
+           least: float | None = None, above: float | None = None, most: float | None = None,
+           empty: bool = False, needs: str = ""):
     """A field that is a flag of the same name; without a default the flag is required.
 
-    least, most: bounds of a number; above: a lower bound that is not itself allowed.
+    Args:
+        least, most: bounds of a number; above: a lower bound that is not itself allowed.
+        empty: an empty text is a value on the command line, as it is where it is the default.
+        needs: another flag without which this one, given another value than its default, has no effect.
     """
     return field(default=default, metadata={"help": help, "choices": choices, "least": least, "above": above,
-                                            "most": most})
+                                            "most": most, "empty": empty or default == "", "needs": needs})
 
 
 class _Checked:
     """Options whose values are checked when they are made, by a command or by code."""
 
+    _given: frozenset[str] = frozenset()
+
     def __post_init__(self):
         for f in fields(self):
-            _check(f.name, getattr(self, f.name), f.metadata)
+            value = getattr(self, f.name)
+            _check(f.name, value, f.metadata)
+            needed = f.metadata["needs"]
+            if needed and value != f.default and not getattr(self, needed):
+                raise ValueError(f"--{f.name} is {value}, which has no effect without --{needed}; give that too, or "
+                                 f"leave --{f.name} out")
+
+    def names(self, flag: str) -> bool:
+        """Whether a flag was given on the command line, or has another value than its default."""
+        default = next(f.default for f in fields(self) if f.name == flag)
+        return flag in self._given or getattr(self, flag) != default
 
 
 def _check(name: str, value: object, rule: Mapping[str, object]) -> None:
     choices, least, above, most = (rule[key] for key in ("choices", "least", "above", "most"))
     if choices and value not in choices:
         raise ValueError(f"--{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
-    bounds = [(f"{least} or more", least is None or value >= least),
-              (f"more than {above}", above is None or value > above),
-              (f"at most {most}", most is None or value <= most)]
-    if not all(holds for _, holds in bounds):  # no comparison with a NaN holds
-        wanted = [text for (text, _), bound in zip(bounds, (least, above, most), strict=True) if bound is not None]
-        raise ValueError(f"--{name} is {value}, wanted {' and '.join(wanted)}")
+    if isinstance(value, (int, float)) and (wanted := bounds_of(value, least, above, most)):
+        raise ValueError(f"--{name} is {value}, wanted {wanted}")
 
 
 TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
@@ -80,7 +95,7 @@ class TrainOptions(ModelOptions):
     gradient_checkpointing: bool = option(False, "keep less for the backward pass, make it again: slower, less memory")
     SFT_actor_lora_r: int = option(16, "rank of LoRA", least=1)
     SFT_actor_lora_a: int = option(8, "alpha of LoRA", least=1)
-    lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=1)
+    lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=0.99)
     lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published",
                               least=0)
     teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
@@ -106,15 +121,16 @@ class TrainOptions(ModelOptions):
                                least=0, most=1)
     idx: bool = option(False, "number the list")
     multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange", least=0, most=1)
-    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none")
+    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none",
+                                 empty=True)
     max_segment: int = option(500, "tokens that a turn of such a chat may have", least=1)
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
     val_users: int = option(0, "validation users whose lists are scored at the end of an epoch; the best NDCG@10's "
                             "adapter is kept in the folder best. 0 validates never", least=0)
-    val_epochs: int = option(1, "epochs between validations", least=1)
+    val_epochs: int = option(1, "epochs between validations", least=1, needs="val_users")
     early_stop: int = option(0, "validations without a better NDCG@10 after which training stops; 0 goes on to the end",
-                             least=0)
+                             least=0, needs="val_users")
     SFT_load: str = option("", "adapter to merge or to test, '' takes the newest of the run; for SFT_Embedding the "
                            "adapter to start from")
     merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
@@ -166,7 +182,8 @@ class EvalOptions(ModelOptions):
     hide_seen: str = option(
         "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
     )
-    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks")
+    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks",
+                                 empty=True)
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
     decoding: str = option(
         "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable "
@@ -176,12 +193,13 @@ class EvalOptions(ModelOptions):
     engine: str = option("own", "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists",
                          ("own", "hf"))
     prior: str = option("", "scores of the items that enter decoding", ("", "teacher", "popularity"))
-    prior_weight: str = option("auto", "weight of the prior; auto: that of the best NDCG@10 for validation users")
+    prior_weight: str = option("auto", "weight of the prior; auto: that of the best NDCG@10 for validation users",
+                               needs="prior")
     prior_reduce: str = option(
         "auto", "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
-        ("auto", "sum", "max"),
+        ("auto", "sum", "max"), needs="prior",
     )
-    prior_users: int = option(128, "validation users that choose the weight", least=1)
+    prior_users: int = option(128, "validation users that choose the weight", least=1, needs="prior")
     ranker: str = option("", "score a baseline instead of a model",
                          ("", "random", "popularity", "recent-popularity", "item-knn", "markov", "ease",
                           "teacher"))
@@ -192,6 +210,19 @@ class EvalOptions(ModelOptions):
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.prior_weight != "auto" and not _is_finite(self.prior_weight):
+            raise ValueError(f"--prior_weight is {self.prior_weight!r}, wanted a number from 0 on, or auto")
+
+
+def _is_finite(text: str) -> bool:
+    """Whether a text is a number from 0 on."""
+    try:
+        return 0 <= float(text) < math.inf
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,30 +243,35 @@ class ChatOptions(ModelOptions):
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
-
-    def error(self, message: str):
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
-
-
 def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
     """argv -> options. Flags carry the names of the fields; a bad flag ends the program with one line, status 2."""
-    parser = _Parser(description=(options.__doc__ or "").strip(), allow_abbrev=False)
+    parser = LineParser(description=(options.__doc__ or "").strip(), argument_default=argparse.SUPPRESS)
     kinds = get_type_hints(options)
     for f in fields(options):
         kind = kinds[f.name]
         kind = get_args(kind)[0] if get_origin(kind) else kind
         shared = {"dest": f.name, "help": f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")}
         if kind is bool:
-            parser.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, default=f.default, **shared)
+            parser.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, **shared)
         else:
-            parser.add_argument(f"--{f.name}", type=kind, choices=f.metadata["choices"], required=f.default is MISSING,
-                                default=None if f.default is MISSING else f.default, **shared)
+            parser.add_argument(f"--{f.name}", type=kind, choices=f.metadata["choices"],
+                                required=f.default is MISSING, **shared)
     try:
-        return options(**vars(parser.parse_args(argv)))
+        given = vars(parser.parse_args(argv))
+        _check_texts(options, given)
+        made = options(**given)
     except ValueError as error:
         parser.error(str(error))
+    object.__setattr__(made, "_given", frozenset(given))  # the only place that may: nobody has seen it yet
+    return made
+
+
+def _check_texts(options: type, given: Mapping[str, object]) -> None:
+    """Refuses an empty text where it would be a path, such as that of the working directory."""
+    for f in fields(options):
+        text = given.get(f.name)
+        if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):
+            raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
 
 
 def _shown(default: object) -> object:

@@ -6,11 +6,10 @@
 A row is named after its file. RESULT.timing.json beside a result tells its time.
 """
 
-import argparse
 from pathlib import Path
 
 from train_utils.charts import plot_rows, save_png
-from train_utils.command import run_cli
+from train_utils.command import LineParser, path_of, run_cli
 from train_utils.files import write_text
 from train_utils.html_report import conditions_of, draw_pictures, note_of, render_page, title_of
 from train_utils.statistics import over_seeds
@@ -34,9 +33,10 @@ def write_report(study: Study, folder: str | Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train_utils.report", description=__doc__.splitlines()[0])
+    parser = LineParser(prog="python -m train_utils.report", description=__doc__.splitlines()[0])
     parser.add_argument("results", nargs="+", metavar="RESULT.json", help="result files of task_test.py")
-    parser.add_argument("--output", default="snap/report", help="folder of the report (default: %(default)s)")
+    parser.add_argument("--output", type=path_of, default="snap/report",
+                        help="folder of the report (default: %(default)s)")
     parser.add_argument("--base", default="", help="row that the others are tested against (default: the baseline of "
                         "the best NDCG@10)")
     parser.add_argument("--data_path", default="", help="dataset folder (default: that of the results)")

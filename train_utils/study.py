@@ -114,6 +114,8 @@ def read_results(paths: Sequence[str | Path]) -> dict[str, dict]:
 
 
 def _read_result(path: Path) -> dict:
+    if path.is_dir():
+        raise ValueError(f"result {str(path)!r} is a folder; give the result files in it, such as {path}/*.json")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

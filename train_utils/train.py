@@ -111,6 +111,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
         ValueError: a missing dataset, backbone or teacher, a run of other settings in the folder, or a launch whose
             configuration is not what runs.
     """
+    sample_config(options)  # a wrong task is found before anything is loaded
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
@@ -146,6 +147,7 @@ def run_export(options: TrainOptions) -> Path:
     """
     if not options.train_data_file:
         raise ValueError("--train_data_file is missing: the file to write, such as data/dataset/ml-100k/sft.json")
+    sample_config(options)
     path, catalog = Path(options.train_data_file), load_catalog(options.data_path)
     tokenizer = load_tokenizer(options.backbone)
     add_control_tokens(tokenizer)

@@ -27,7 +27,7 @@ from server_metrics import MULTIPROCESS_FOLDER, forget_dead_workers  # noqa: E40
 from teacher_model import TeacherModel, find_checkpoint, load_teacher  # noqa: E402
 from uvicorn.supervisors import Multiprocess  # noqa: E402
 
-from train_utils.command import run_cli  # noqa: E402
+from train_utils.command import LineParser, number, path_of, run_cli  # noqa: E402
 
 # Dataset -> checkpoint to serve. None, or not named here: the newest finished run in unirec/output/NAME.
 model_path: dict[str, str | None] = {"ml-100k": None, "movies": None, "toys": None, "steam": None}
@@ -38,21 +38,21 @@ _ARGUMENTS = "UNIREC_SERVER_ARGUMENTS"  # how worker processes learn the command
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Serve teachers over HTTP.")
+    parser = LineParser(description="Serve teachers over HTTP.")
     parser.add_argument(
         "--dataset", required=True,
         help="a name such as ml-100k; several: movies,toys; all: every name of model_path with a checkpoint",
     )  # fmt: skip
-    parser.add_argument("--port", type=int, default=2068)
+    parser.add_argument("--port", type=number(least=0, most=65535), default=2068)
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1: this machine only)")
-    parser.add_argument("--workers", type=int, default=1, help="processes, each with a copy of the models")
+    parser.add_argument("--workers", type=number(least=1), default=1, help="processes, each with a copy of the models")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--data_path", type=Path, nargs="+",
+        "--data_path", type=path_of, nargs="+",
         help="folder of the UniRec files, one a dataset in the order of --dataset (unirec/data/NAME)",
     )  # fmt: skip
     parser.add_argument(
-        "--output_path", type=Path, nargs="+",
+        "--output_path", type=path_of, nargs="+",
         help="folder of the runs, one a dataset in the order of --dataset (unirec/output/NAME)",
     )  # fmt: skip
     return parser.parse_args(argv)
@@ -127,8 +127,6 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(argv: Sequence[str]) -> None:
     args = parse_args(argv)
-    if args.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {args.workers}")
     teachers = load_teachers(args)
     listener = bind(args.host, args.port)
     settings = {

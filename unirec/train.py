@@ -23,7 +23,7 @@ from sasrec_model import CONFIG_FOLDER, DONE_NAME, LOSSES, MODELS, checkpoint_pa
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
 from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of  # noqa: E402
 
-from train_utils.command import run_cli  # noqa: E402
+from train_utils.command import LineParser, bounds_of, path_of, run_cli  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -31,15 +31,13 @@ RUN_NAME = "run.json"
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    which = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    which = LineParser(add_help=False)
     which.add_argument("--model", choices=MODELS, default="SASRec")
     model = which.parse_known_args(argv)[0].model
-    parser = argparse.ArgumentParser(
-        description="Train the teacher, SASRec or a sibling, on UniRec files.", allow_abbrev=False
-    )
+    parser = LineParser(description="Train the teacher, SASRec or a sibling, on UniRec files.")
     parser.add_argument("--dataset", required=True, help="name of the dataset, such as ml-100k")
-    parser.add_argument("--data_path", type=Path, help="folder of the UniRec files (unirec/data/NAME)")
-    parser.add_argument("--output_path", type=Path, help="folder of the runs (unirec/output/NAME)")
+    parser.add_argument("--data_path", type=path_of, help="folder of the UniRec files (unirec/data/NAME)")
+    parser.add_argument("--output_path", type=path_of, help="folder of the runs (unirec/output/NAME)")
     settings = parser.add_argument_group(f"settings of {model}, default from the YAML files")
     limited = {"model": MODELS, "loss_type": LOSSES}
     for key, value in default_config(model).items():
@@ -69,14 +67,34 @@ def resolve_config(args: argparse.Namespace, data: UniRecData) -> dict[str, Any]
     given = {key: getattr(args, key) for key in defaults if getattr(args, key) is not None}
     known = {"exp_name": defaults["model"], "dataset": args.dataset, "n_users": data.n_users, "n_items": data.n_items}
     config = of_dataset | defaults | given | known
-    for key in ("epochs", "batch_size", "early_stop", "max_seq_len"):
-        if config[key] < 1:
-            raise ValueError(f"{key} must be at least 1, got {config[key]}")
-    if not 0 <= config["ema_decay"] < 1:
-        raise ValueError(f"ema_decay must lie in 0..1, below 1, got {config['ema_decay']}")
+    _check_numbers(config)
+    try:
+        torch.device(config["device"])
+    except RuntimeError:
+        raise ValueError(f"device is {config['device']!r}, wanted cpu, cuda or cuda:0") from None
     if config["device"].startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("device cuda was asked for, but this machine has no usable GPU; use --device cpu")
     return config
+
+
+_AT_LEAST = dict.fromkeys(("epochs", "batch_size", "early_stop", "max_seq_len", "embedding_size", "hidden_size",
+                           "inner_size", "n_layers", "n_heads"), 1) | dict.fromkeys(
+    ("seed", "targets_per_window", "n_sample_neg_train", "neg_by_pop_alpha", "weight_decay", "init_std"), 0)
+_ABOVE = dict.fromkeys(("learning_rate", "tau", "layer_norm_eps"), 0)
+
+
+def _check_numbers(config: dict[str, Any]) -> None:
+    """Raises ValueError for a number that no training can use."""
+    for key, value in config.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        least, most = _AT_LEAST.get(key), None
+        if "dropout" in key or key == "ema_decay":
+            least, most = 0, 0.9999
+        if wanted := bounds_of(value, least, _ABOVE.get(key), most):
+            raise ValueError(f"{key} is {value}, wanted {wanted}")
+    if config.get("hidden_size", 1) % config.get("n_heads", 1):
+        raise ValueError(f"hidden_size is {config['hidden_size']}, wanted a multiple of n_heads {config['n_heads']}")
 
 
 def git_commit() -> str | None:
