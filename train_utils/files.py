@@ -1,13 +1,15 @@
 """Atomic writes and run manifests. Standard library only."""
 
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -41,28 +43,67 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` to write into; made durable and renamed to `folder` when the block ends well.
+def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
+    """A temporary folder next to `folder` to write into; made durable and put in its place when the block ends well.
 
-    What stood there is put aside before the rename and deleted behind it, so that `folder` is never half of anything.
+    Old and new change places in one step where the file system can do that, so that a killed run leaves one of them.
+    Where it cannot, the old one is put aside first, and the next writer puts it back.
+
+    Args:
+        keep: name of an entry of the old folder -> whether the new one gets a copy, where it has no such entry.
+
+    Raises:
+        ValueError: `folder` is a file.
     """
-    final = Path(folder)
+    final = Path(os.path.realpath(folder))  # behind a link, which stays
+    if final.exists() and not final.is_dir():
+        raise ValueError(f"{folder} is a file, wanted a folder; give another path")
     final.parent.mkdir(parents=True, exist_ok=True)
-    for left_by_a_killed_run in final.parent.glob(f".{final.name}.*"):
-        shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+    _tidy(final)
     temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
     try:
         yield temporary
+        _keep(final, temporary, keep)
         for path in [*temporary.rglob("*"), temporary]:
             _sync(path)
         temporary.chmod(0o777 & ~_UMASK)
-        if final.exists():
-            final.rename(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)) / "old")
-        temporary.rename(final)
+        if not final.exists():
+            temporary.rename(final)
+        elif not _exchange(temporary, final):
+            final.rename(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)) / _OLD)
+            temporary.rename(final)
         _sync(final.parent)
     finally:
-        for mine in final.parent.glob(f".{final.name}.*"):
-            shutil.rmtree(mine, ignore_errors=True)
+        _tidy(final)
+
+
+_OLD = ".replaced"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _tidy(final: Path) -> None:
+    """Puts back what a killed run had put aside, and deletes the temporary folders of `final`."""
+    name = re.compile(rf"\.{re.escape(final.name)}\.[a-z0-9_]{{8}}")  # not those of a folder with a longer name
+    for left in [path for path in final.parent.iterdir() if name.fullmatch(path.name) and path.is_dir()]:
+        if (left / _OLD).is_dir() and not final.exists():
+            (left / _OLD).rename(final)
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _keep(old: Path, new: Path, keep: Callable[[str], bool]) -> None:
+    for path in sorted(old.iterdir()) if old.is_dir() else ():
+        if keep(path.name) and not (new / path.name).exists():
+            if path.is_dir():
+                shutil.copytree(path, new / path.name, symlinks=True)
+            else:
+                shutil.copy2(path, new / path.name, follow_symlinks=False)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Lets two paths change places in one step; False where the system or the file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return rename is not None and rename(
+        _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 @contextmanager
@@ -105,7 +146,9 @@ def _locked(lock: Path) -> IO[str]:
 
 
 def _sync(path: Path) -> None:
-    """Makes a file's bytes, or the names in a folder, durable."""
+    """Makes a file's bytes, or the names in a folder, durable; a link is one of those names."""
+    if path.is_symlink():
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from train_utils.files import exclusively, manifest
-from train_utils.model import backbone_of, merge_adapter
+from train_utils.model import backbone_of, merge_adapter, model_files, trained_from
 from train_utils.param import TrainOptions
 
 
@@ -26,12 +26,36 @@ def named_backbone(options: TrainOptions) -> str:
 
 
 def run_merge(options: TrainOptions) -> Path:
-    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` beside it, `best` `SFT_best`."""
+    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` next to it, `best` `SFT_best`.
+
+    Raises:
+        ValueError: no adapter or backbone, or a folder to write that holds something else.
+    """
     adapter = Path(options.SFT_load) if options.SFT_load else newest_adapter(Path(options.output))
-    digits = "".join(c for c in adapter.name if c.isdigit())
-    output = Path(options.merge_output or adapter.parent / (f"SFT_Epoch{int(digits)}" if digits else "SFT_best"))
+    output = Path(options.merge_output) if options.merge_output else _next_to(adapter)
     weights = [*sorted(adapter.rglob("*.safetensors")), adapter / "manifest.json"]
-    backbone = backbone_of(adapter, named_backbone(options)) or options.backbone
+    named = named_backbone(options)
+    backbone = backbone_of(adapter, named) or named or trained_from(adapter) or options.backbone
     with exclusively(output):
+        _check_output(output, adapter, backbone)
         merge_adapter(adapter, backbone, output, manifest(asdict(options), weights))
     return output
+
+
+def _next_to(adapter: Path) -> Path:
+    adapter = adapter.resolve() if adapter.name in ("", "..") else adapter
+    epoch = re.search("Epoch([0-9]+)", adapter.name) or re.search("([0-9]+)", adapter.name)
+    return adapter.parent / (f"SFT_Epoch{int(epoch[1])}" if epoch else "SFT_best")
+
+
+def _check_output(output: Path, adapter: Path, backbone: str) -> None:
+    """Raises ValueError where a merged folder would take the place of what it is made of, or of somebody's model."""
+    place = output.resolve()
+    for what, path in (("adapter", adapter), ("backbone", Path(backbone))):
+        if path.exists() and (place == path.resolve() or place in path.resolve().parents):
+            raise ValueError(f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
+                             "give another folder")
+    is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
+    if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
+        raise ValueError(f"--merge_output {str(output)!r} holds {foreign[0]}, which no merge wrote; give another "
+                         "folder")

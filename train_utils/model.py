@@ -7,6 +7,7 @@ import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TypeVar
 
@@ -153,6 +154,12 @@ def model_files(name: str) -> list[Path]:
         path = Path(config).parent
     found = {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
     return sorted(found)
+
+
+def is_of_a_model(name: str) -> bool:
+    """Whether an entry of a folder is written with a model, by its name."""
+    own = ("manifest.json", "generation_config.json", "additional_chat_templates", RETRIEVAL)
+    return name in own or any(fnmatch(name, pattern) for pattern in _MODEL_FILES)
 
 
 def _own_dtype(name: str) -> torch.dtype:
@@ -328,7 +335,8 @@ def save_adapter(model: nn.Module, tokenizer, folder: str | Path, manifest: Mapp
 def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manifest: Mapping[str, object]) -> None:
     """Merges an adapter into its backbone; the folder opens in plain transformers, or is one of RecLM-ret as before.
 
-    The sums are made in float32 and rounded once, to the backbone's own dtype. A folder of a whole trained model has
+    The sums are made in float32 and rounded once, to the backbone's own dtype. Of what stands in `output` the files of
+    a model are replaced, and others, such as results, stay. A folder of a whole trained model has
     nothing to be merged with, and is rounded alone.
 
     Raises:
@@ -337,7 +345,7 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
     tokenizer, model = _with_adapter(adapter, backbone)
     merged = model.to(_own_dtype(backbone))
     end_turns_alike(tokenizer, merged)
-    with replacing_folder(output) as to:
+    with replacing_folder(output, lambda name: not is_of_a_model(name)) as to:
         merged.save_pretrained(to)
         tokenizer.save_pretrained(to)
         if has_retrieval(adapter):
@@ -368,7 +376,8 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     """The base model of an adapter's folder; None for a folder or name that is no adapter.
 
     The path that the adapter's configuration names is looked for from the adapter's own folder upward, so that the
-    working directory does not matter, then from the working directory.
+    working directory does not matter, then from the working directory. An absolute path that is not there any more is
+    looked for by its end (at least two names), as the whole tree may have been moved.
 
     instead: the base model to take, whatever is named.
 
@@ -384,14 +393,37 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(named, str) or not named:
         raise ValueError(f"{path} names no base model; give it by --backbone")
-    places = [parent / named for parent in path.resolve().parents] + [Path(named)]
-    if there := next((place for place in places if place.exists()), None):
+    places = _places_of(named, path)
+    if there := next(filter(_holds_model, places), None) or next((place for place in places if place.exists()), None):
         return str(there)
     try:
-        return _source(named)[0]
+        _source(named)
+        return named
     except ValueError:
         raise ValueError(f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
                          "nor in the working directory; give it by --backbone") from None
+
+
+def trained_from(folder: str | Path) -> str:
+    """The base model of a whole trained model by its manifest, looked for as that of an adapter; "" for none."""
+    path = Path(folder) / "manifest.json"
+    made = read_json(path) if path.is_file() else None
+    named = made.get("config", {}).get("backbone") if isinstance(made, dict) else None
+    return next((str(place) for place in _places_of(named, path) if _holds_model(place)), named) if named else ""
+
+
+def _places_of(named: str, configuration: Path) -> list[Path]:
+    """Where the base model that an adapter's configuration names may be, the likely places first."""
+    path = Path(named).expanduser()
+    above = list(dict.fromkeys([*configuration.resolve().parents, *configuration.absolute().parents]))
+    if not path.is_absolute():
+        return [*(parent / path for parent in above), path]
+    tails = [Path(*path.parts[start:]) for start in range(1, len(path.parts) - 1)]
+    return [path, *(parent / tail for tail in tails for parent in above)]
+
+
+def _holds_model(place: Path) -> bool:
+    return place.is_file() or (place / "config.json").is_file()
 
 
 def _with_adapter(adapter: str | Path, backbone: str):
@@ -400,7 +432,12 @@ def _with_adapter(adapter: str | Path, backbone: str):
     if not whole and not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
     tokenizer = load_tokenizer(str(adapter))
-    own, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
+    try:
+        own, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
+    except ValueError as error:
+        if whole:
+            raise
+        raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by --backbone") from None
     if whole:
         return tokenizer, model
     # The rows start as they did for training, also those that the adapter does not hold.
