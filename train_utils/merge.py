@@ -55,6 +55,8 @@ def _check_output(output: Path, adapter: Path, backbone: str) -> None:
         if path.exists() and (place == path.resolve() or place in path.resolve().parents):
             raise ValueError(f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
                              "give another folder")
+    if output.is_file():
+        raise ValueError(f"--merge_output {str(output)!r} is a file, wanted a folder; give another path")
     is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
     if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
         raise ValueError(f"--merge_output {str(output)!r} holds {foreign[0]}, which no merge wrote; give another "

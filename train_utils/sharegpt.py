@@ -11,23 +11,31 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from train_utils.chat import Chat, Message, message
-from train_utils.text_files import sniff_encoding, whole_characters
+from train_utils.text_files import text_chunks, whole_characters
 
 logger = logging.getLogger(__name__)
 
-# Keys under which a record may hold its turns, and names of who speaks.
-_TURNS = ("conversations", "messages", "conversation")
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
-_OPENS_LIST = re.compile(r'\s*\{\s*"(\w+)"\s*:\s*\[')
-_CHUNK = 1 << 20
+# Keys under which a record may hold its turns, a turn its speaker and its text, and names of who speaks.
+_TURNS = ("conversations", "messages", "conversation", "turns", "dialog", "dialogue", "items")
+_SPEAKER, _TEXT = ("from", "role"), ("value", "content", "text")
+_ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
+    ("gpt", "assistant", "chatgpt", "bing", "bard", "claude", "model", "ai", "bot", "chatbot"), "assistant")
+_SYSTEM = ("system", "developer")
+_SEPARATORS = "]},: \n\r\t\ufeff"
+_NESTED = re.compile(r'(?:[\[{]\s*(?:"[^"\\]*"\s*:\s*)?)*')  # what opens objects and lists in each other
+_DEEPEST = 4  # objects and lists around records
 CUT_OFF = "the file ends inside a record"
+BROKEN = "a record that is not JSON, left out"
 NO_TURNS = f"no list of turns under {', '.join(map(repr, _TURNS))}, left out"
 NO_TEXT = "a first turn without a text, or of another role than user and assistant, left out"
+_WHOLE_FILE = (CUT_OFF, "a damaged end of the gzip file")
 HALF_CHARACTER = "half a character (a lone surrogate), read as U+FFFD"
 
 
 def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> Iterator[dict]:
-    """Yield the objects of a JSON array, of JSON lines, or of the array in an object such as {"data": [...]}.
+    """Yield the records of a JSON array, of JSON lines, or of lists in objects such as {"data": [...]}.
+
+    Behind a record that is broken reading goes on with the next one.
 
     Args:
         path: the file.
@@ -40,44 +48,104 @@ def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> It
     if not path.is_file():
         raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass --share_chat_gpt ''")
     unreadable = Counter() if unreadable is None else unreadable
-    decoder, buffer, tried, opened = json.JSONDecoder(), "", 0, False
-    with path.open(encoding=sniff_encoding(path), errors="replace") as file:
-        while chunk := file.read(_CHUNK):
-            buffer += chunk
-            if not opened:
-                opened, wrapped = True, _OPENS_LIST.match(buffer)
-                if wrapped and wrapped[1] not in _TURNS:
-                    buffer = buffer[wrapped.end():]
-            # A record that is longer than what is there is tried again when there is twice as much.
-            while len(buffer) >= 2 * tried and (buffer := buffer.lstrip("[], \n\r\t")):
-                try:
-                    record, end = decoder.raw_decode(buffer)
-                except (json.JSONDecodeError, RecursionError):
-                    tried = len(buffer)
-                    break
-                buffer, tried = buffer[end:], 0
-                yield from _records_of(record, unreadable)
-        while buffer := buffer.lstrip("[]}, \n\r\t"):
-            try:
-                record, end = decoder.raw_decode(buffer)
-            except (json.JSONDecodeError, RecursionError):
-                unreadable[CUT_OFF] += 1
+    inside = False  # a broken record, or an object around records: what is no record there is not counted again
+    for value in _values(path, unreadable):
+        if value is _BROKEN:
+            inside = True
+            continue
+        records = list(_records_in(value))
+        yield from records
+        if records:
+            continue
+        if isinstance(value, dict) and not inside:
+            yield value
+        elif not inside:
+            unreadable["a value that is no object"] += 1
+
+
+_BROKEN = object()
+
+
+def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
+    """Yield the JSON values of a file, one after the other, and `_BROKEN` where one begins that is none."""
+    decoder = json.JSONDecoder(strict=False, parse_int=_whole_number)
+    buffer, tried, chunks, ended, begun, broken = "", 0, _chunks(path, unreadable), False, False, False
+    while True:
+        while not ended and len(buffer) < max(2 * tried, 1):
+            ended = (chunk := next(chunks, None)) is None
+            buffer += chunk or ""
+        # Only the outermost list is opened: those in it are values, such as a conversation that is a list of turns.
+        buffer = buffer.lstrip(_SEPARATORS)
+        if not begun or broken:
+            buffer = buffer[buffer.startswith("["):].lstrip(_SEPARATORS)
+        if not buffer:
+            if ended:
                 return
-            buffer = buffer[end:]
-            yield from _records_of(record, unreadable)
+            tried = 0
+            continue
+        begun = True
+        try:
+            value, end = decoder.raw_decode(buffer)
+        except json.JSONDecodeError as error:
+            at_end = error.msg.startswith("Unterminated string") or error.pos >= len(buffer) - 16
+            if at_end and not ended:
+                tried = len(buffer)
+                continue
+            reason = CUT_OFF if at_end else BROKEN
+        except RecursionError:
+            reason = BROKEN
+            buffer = " " + buffer[_NESTED.match(buffer).end():]
+        else:
+            broken = broken and not any(_records_in(value))
+            buffer, tried = buffer[end:], 0
+            yield value
+            continue
+        if not broken:
+            unreadable[reason] += 1
+            yield _BROKEN
+        broken, tried = True, 0
+        buffer = buffer[_next_object(buffer):]
 
 
-def _records_of(record: object, unreadable: Counter[str]) -> Iterator[dict]:
-    """Yield a record, or the records that an object without turns of its own holds in a list."""
-    if not isinstance(record, dict):
-        unreadable["a value that is no object"] += 1
-    elif any(key in record for key in _TURNS):
-        yield record
-    elif inner := next((value for value in record.values() if isinstance(value, list) and value
-                        and all(isinstance(one, dict) for one in value)), None):
-        yield from inner
-    else:
-        yield record
+def _chunks(path: Path, unreadable: Counter[str]) -> Iterator[str]:
+    try:
+        yield from text_chunks(path)
+    except ValueError:  # a gzip file that is cut off
+        unreadable[_WHOLE_FILE[1]] += 1
+
+
+def _next_object(buffer: str) -> int:
+    """The place of the next object behind the first character; the end where there is none."""
+    place = buffer.find("{", 1)
+    return len(buffer) if place < 0 else place
+
+
+def _whole_number(digits: str) -> int | str:
+    """A number; one that is too long for Python stays text."""
+    return int(digits) if len(digits) < 4000 else digits
+
+
+def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
+    """Yield a record, a list of turns as one, or the records in an object or a list around them."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        if any(isinstance(value.get(key), list) and value[key] for key in _TURNS):
+            yield value
+        else:
+            for inner in value.values():
+                yield from _records_in(inner, depth + 1)
+    elif isinstance(value, list):
+        if value and all(isinstance(one, dict) and _first(one, _SPEAKER) is not None for one in value):
+            yield {_TURNS[0]: value}
+        else:
+            for inner in value:
+                yield from _records_in(inner, depth + 1)
+
+
+def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
+    """The first value under one of several keys that is not null."""
+    return next((found[key] for key in keys if found.get(key) is not None), None)
 
 
 def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 2000, rounds: int = 3
@@ -101,7 +169,7 @@ def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 
                 found.append(exchange)
         if len(found) == limit:
             break
-    summary = "; ".join(f"{n} with {reason}" if reason != CUT_OFF else reason for reason, n in unreadable.items())
+    summary = "; ".join(reason if reason in _WHOLE_FILE else f"{n} with {reason}" for reason, n in unreadable.items())
     if not readable:
         raise ValueError(f"{str(path)!r} holds no conversation that can be read, in {records} records"
                          f"{summary and f' ({summary})'}; wanted a list of {{'conversations': [{{'from', 'value'}}]}} "
@@ -115,16 +183,17 @@ def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 
 
 def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str | None, str]]:
     """(role or None, text) of each turn of a record up to the first that cannot be read; [] for a record of none."""
-    listed = next((record[key] for key in _TURNS if isinstance(record.get(key), list)), None)
-    if not listed or not all(isinstance(turn, Mapping) for turn in listed):
+    listed = next((record[key] for key in _TURNS if isinstance(record.get(key), list) and record[key]), [])
+    listed = [turn for turn in listed if isinstance(turn, Mapping)]
+    # A file of OpenAI's form opens with a system message as a rule; the samples bring their own.
+    while listed and str(_first(listed[0], _SPEAKER)).lower() in _SYSTEM:
+        listed = listed[1:]
+    if not listed:
         unreadable[NO_TURNS] += 1
         return []
-    # OpenAI's files open with a system message as a rule; the samples bring their own.
-    if listed[0].get("role") == "system":
-        listed = listed[1:]
     found = []
     for turn in listed:
-        role, text = _ROLES.get(str(turn.get("from", turn.get("role")))), _text(turn)
+        role, text = _ROLES.get(str(_first(turn, _SPEAKER)).lower()), _text_of(_first(turn, _TEXT))
         if role is None or text is None:
             if not found:  # else a conversation is used up to the turn that cannot be read
                 unreadable[NO_TEXT] += 1
@@ -136,12 +205,14 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
     return found
 
 
-def _text(turn: Mapping[str, object]) -> str | None:
-    """The text of a turn: under "value" or "content", there also as a list of parts of the type text."""
-    content = turn.get("value", turn.get("content"))
+def _text_of(content: object) -> str | None:
+    """A text, or that of a list of parts: texts, and objects with a text; parts of other kinds say nothing."""
+    if isinstance(content, Mapping):
+        content = _first(content, ("text", "parts", "content"))
     if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
-        content = "".join(parts) if parts and all(isinstance(part, str) for part in parts) else None
+        parts = [part if isinstance(part, str) else part.get("text") for part in content
+                 if isinstance(part, str) or isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+        content = "".join(parts) if parts else None
     return content if isinstance(content, str) else None
 
 

@@ -22,6 +22,7 @@ _BYTE_ORDER_MARKS = (
 )
 _CHUNK = 1 << 20
 _UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
+_PIECE = 1 << 17
 _BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -65,6 +66,26 @@ def read_text(path: str | Path, fallback: str = "") -> str:
     encoding = sniff_encoding(path, fallback)
     with _open_bytes(path) as file, _damage_told(path):
         return file.read().decode(encoding)
+
+
+def text_chunks(path: str | Path) -> Iterator[str]:
+    """Yield the text of a file, plain or gzip, piece by piece; bytes that are no text as U+FFFD.
+
+    The encoding is that of the byte-order mark, else UTF-16 where the first character has a zero byte, else UTF-8.
+
+    Raises:
+        ValueError: a gzip file is damaged; what it holds before the damage has been given.
+        OSError: the file cannot be read.
+    """
+    with _open_bytes(path) as file, _damage_told(path):
+        piece = file.read1(_PIECE)
+        marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if piece.startswith(mark)), "")
+        unmarked = {b"\0": "utf-16-be"}.get(piece[:1]) or {b"\0": "utf-16-le"}.get(piece[1:2], "utf-8")
+        decoder = codecs.getincrementaldecoder(marked or unmarked)("replace")
+        while piece:
+            yield decoder.decode(piece)
+            piece = file.read1(_PIECE)
+        yield decoder.decode(b"", final=True)
 
 
 def text_lines(path: str | Path, fallback: str = "") -> Iterator[str]:
