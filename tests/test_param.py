@@ -2,6 +2,7 @@
 
 import pytest
 
+from train_utils.leakage import LeakageOptions
 from train_utils.param import ChatOptions, EvalOptions, TrainOptions, parse
 
 PUBLISHED = {
@@ -77,3 +78,24 @@ def test_a_flag_that_is_given_its_default_is_given():
     named = parse(TrainOptions, ["--backbone", TrainOptions.backbone])
     assert named.names("backbone") and named == TrainOptions()
     assert TrainOptions(lr=0.5).names("lr") and not TrainOptions().names("backbone")
+
+
+@pytest.mark.parametrize(("options", "line"), [
+    (EvalOptions, "--data_path x --run_file no/such"), (EvalOptions, "--data_path x --share_chat_gpt no/such"),
+    (EvalOptions, "--data_path x --GSM8K_data_path no/such"), (EvalOptions, "--data_path x --teacher local:no/such"),
+    (EvalOptions, "--data_path x --teacher file:no/such"),
+    (TrainOptions, "--share_chat_gpt no/such"), (TrainOptions, "--teacher local:no/such"),
+    (LeakageOptions, "--data_path x --teacher_data no/such"),
+])
+def test_a_path_to_read_that_is_named_has_to_exist(capsys, options, line):
+    with pytest.raises(SystemExit) as stopped:
+        parse(options, line.split(" "))
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1
+    assert f"{line.split()[-2]} '{line.split()[-1]}' does not exist" in error
+
+
+def test_paths_that_are_there_or_not_read_are_taken(tmp_path):
+    found = parse(TrainOptions, ["--share_chat_gpt", "", "--output", "no/such",
+                                 "--teacher", f"local:{tmp_path}", "--train_data_file", "no/such"])
+    assert found.teacher == f"local:{tmp_path}"

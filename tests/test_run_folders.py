@@ -108,6 +108,11 @@ def test_the_newest_adapter_has_the_highest_epoch(tmp_path, names, newest):
     assert newest_adapter(tmp_path).name == newest
 
 
+def test_an_adapter_that_is_named_has_to_exist(tmp_path):
+    with pytest.raises(ValueError, match="--SFT_load 'no/such' does not exist"):
+        run_merge(TrainOptions(SFT_load="no/such", output=str(tmp_path)))
+
+
 @pytest.mark.parametrize(("name", "merged"), [("Epoch03_SFT", "SFT_Epoch3"), ("v2-Epoch12_SFT", "SFT_Epoch12"),
                                               ("mine", "SFT_best"), ("7", "SFT_Epoch7")])
 def test_a_merged_folder_is_named_after_its_epoch(tree, monkeypatch, name, merged):

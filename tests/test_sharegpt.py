@@ -127,3 +127,10 @@ def test_a_file_without_a_conversation_is_one_line_that_says_what_is_wanted(tmp_
     with pytest.raises(ValueError, match=wanted) as raised:
         pairs(tmp_path / "x", content)
     assert "\n" not in str(raised.value)
+
+
+def test_conversations_of_unusual_speakers_come_last(tmp_path):
+    opening = {"conversations": [{"from": "system", "value": "s"}, *THREE["conversations"]]}
+    records = [chat_of("human", "bing"), opening, ONE, TWO]
+    assert pairs(tmp_path / "x", json.dumps(records)) == [("a", "b"), ("c", "d"), ("a", "b"), ("e", "f")]
+    assert [exchange[0].parts[0] for exchange in load_exchanges(tmp_path / "x", CHAT, 60, limit=2)] == ["a", "c"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from train_utils.embedding_report import report_embeddings
 from train_utils.evaluate import run_test
-from train_utils.merge import named_backbone, newest_adapter
+from train_utils.merge import adapter_of, named_backbone
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.results import summary_row
 from train_utils.retrieval import has_retrieval
@@ -27,7 +27,7 @@ def run_adapter_test(options: TrainOptions) -> str:
     Raises:
         ValueError: no adapter, one of RecLM-cgen where one of RecLM-ret is wanted, or what `run_test` raises.
     """
-    adapter = Path(options.SFT_load) if options.SFT_load else newest_adapter(Path(options.output))
+    adapter = adapter_of(options)
     analysis = options.SFT_test_task == "SFTTestEmbedding"
     if (analysis or options.train_stage == "SFT_Embedding_Test") and not has_retrieval(adapter):
         raise ValueError(f"{adapter} retrieves no items; train RecLM-ret by --train_stage SFT_Embedding, or take "

@@ -31,7 +31,8 @@ class LeakageOptions(ModelOptions):
     model_name: str = option("", "base model that is probed for the dataset: a folder or a hub name; '' for none")
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names",
                            needs="model_name")
-    teacher_data: str = option("", "UniRec folder that the teacher is trained on (unirec/data/NAME); '' for none")
+    teacher_data: str = option("", "UniRec folder that the teacher is trained on (unirec/data/NAME); '' for none",
+                               exists=True)
     probes: int = option(200, "titles, and users, that the base model is probed with", least=2)
     max_history: int = option(10, "events of a history that a test shows", least=1)
     seed: int = option(0, "seed of the draws, of the bootstrap and of the permutations", least=0)

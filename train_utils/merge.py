@@ -20,6 +20,15 @@ def newest_adapter(run: Path) -> Path:
     return found[-1]
 
 
+def adapter_of(options: TrainOptions) -> Path:
+    """The adapter of `--SFT_load`, or the newest of the run. Raises ValueError where there is none."""
+    if not options.SFT_load:
+        return newest_adapter(Path(options.output))
+    if not Path(options.SFT_load).is_dir():
+        raise ValueError(f"--SFT_load {options.SFT_load!r} does not exist; it is the folder of an adapter")
+    return Path(options.SFT_load)
+
+
 def named_backbone(options: TrainOptions) -> str:
     """The base model that a command names for an adapter; "" where it leaves it to the adapter's configuration."""
     return options.backbone if options.names("backbone") else ""
@@ -31,7 +40,7 @@ def run_merge(options: TrainOptions) -> Path:
     Raises:
         ValueError: no adapter or backbone, or a folder to write that holds something else.
     """
-    adapter = Path(options.SFT_load) if options.SFT_load else newest_adapter(Path(options.output))
+    adapter = adapter_of(options)
     output = Path(options.merge_output) if options.merge_output else _next_to(adapter)
     weights = [*sorted(adapter.rglob("*.safetensors")), adapter / "manifest.json"]
     named = named_backbone(options)

@@ -4,6 +4,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
 from train_utils.command import LineParser, bounds_of
@@ -13,16 +14,18 @@ C = TypeVar("C")
 
 def option(default: object = MISSING, help: str = "", choices: Sequence[object] | None = None, *,
            least: float | None = None, above: float | None = None, most: float | None = None,
-           empty: bool = False, needs: str = ""):
+           empty: bool = False, needs: str = "", exists: bool = False):
     """A field that is a flag of the same name; without a default the flag is required.
 
     Args:
         least, most: bounds of a number; above: a lower bound that is not itself allowed.
         empty: an empty text is a value on the command line, as it is where it is the default.
+        exists: on the command line it names a file or folder, which has to be there.
         needs: another flag without which this one, given another value than its default, has no effect.
     """
     return field(default=default, metadata={"help": help, "choices": choices, "least": least, "above": above,
-                                            "most": most, "empty": empty or default == "", "needs": needs})
+                                            "most": most, "empty": empty or default == "", "needs": needs,
+                                            "exists": exists})
 
 
 class _Checked:
@@ -122,7 +125,7 @@ class TrainOptions(ModelOptions):
     idx: bool = option(False, "number the list")
     multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange", least=0, most=1)
     share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none",
-                                 empty=True)
+                                 empty=True, exists=True)
     max_segment: int = option(500, "tokens that a turn of such a chat may have", least=1)
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
@@ -183,7 +186,7 @@ class EvalOptions(ModelOptions):
         "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
     )
     share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks",
-                                 empty=True)
+                                 empty=True, exists=True)
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
     decoding: str = option(
         "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable "
@@ -206,10 +209,10 @@ class EvalOptions(ModelOptions):
     tune: bool = option(True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells "
                         "what was tried")
     run_file: str = option("", "score the lists of an outside system: a TREC run, TSV or CSV of user, item and score, "
-                           "or JSON lines {user, items}")
+                           "or JSON lines {user, items}", exists=True)
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
-    GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test")
+    GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -267,11 +270,16 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
 
 
 def _check_texts(options: type, given: Mapping[str, object]) -> None:
-    """Refuses an empty text where it would be a path, such as that of the working directory."""
+    """Refuses an empty text where it would be a path, such as that of the working directory, and a path to read that is
+    not there."""
     for f in fields(options):
         text = given.get(f.name)
         if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):
             raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
+        kind, _, place = text.partition(":") if isinstance(text, str) else ("", "", "")
+        path = text if f.metadata["exists"] else place if f.name == "teacher" and kind in ("local", "file") else ""
+        if path and not Path(path).exists():
+            raise ValueError(f"--{f.name} {text!r} does not exist; correct the path, or leave the flag out")
 
 
 def _shown(default: object) -> object:

@@ -20,6 +20,7 @@ _TURNS = ("conversations", "messages", "conversation", "turns", "dialog", "dialo
 _SPEAKER, _TEXT = ("from", "role"), ("value", "content", "text")
 _ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
     ("gpt", "assistant", "chatgpt", "bing", "bard", "claude", "model", "ai", "bot", "chatbot"), "assistant")
+_USUAL = ("human", "user", "gpt", "assistant")
 _SYSTEM = ("system", "developer")
 _SEPARATORS = "]},: \n\r\t\ufeff"
 _NESTED = re.compile(r'(?:[\[{]\s*(?:"[^"\\]*"\s*:\s*)?)*')  # what opens objects and lists in each other
@@ -153,12 +154,15 @@ def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 
     """The first rounds (a question and its answer) of each conversation, at most `rounds` of `limit` conversations.
 
     A conversation ends before the first round with a turn of more than `max_segment` tokens: nothing is cut, because
-    an answer that stops in mid-sentence teaches just that.
+    an answer that stops in mid-sentence teaches just that. Conversations that name their speakers otherwise than most
+    files do, or open with an instruction of ShareGPT's form, come last: what is drawn from files without them, or with
+    enough others, does not depend on them.
 
     Raises:
         ValueError: the file is missing, holds no conversation, or none with a round that fits.
     """
     found: list[tuple[Message, ...]] = []
+    last: list[tuple[Message, ...]] = []
     unreadable: Counter[str] = Counter()
     records = readable = 0
     for record in read_records(path, unreadable):
@@ -166,9 +170,10 @@ def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 
         if turns := _turns(record, unreadable):
             readable += 1
             if exchange := tuple(_rounds(turns, chat, max_segment, rounds)):
-                found.append(exchange)
+                (found if _is_usual(record) else last).append(exchange)
         if len(found) == limit:
             break
+    found += last[:limit - len(found)]
     summary = "; ".join(reason if reason in _WHOLE_FILE else f"{n} with {reason}" for reason, n in unreadable.items())
     if not readable:
         raise ValueError(f"{str(path)!r} holds no conversation that can be read, in {records} records"
@@ -183,8 +188,7 @@ def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 
 
 def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str | None, str]]:
     """(role or None, text) of each turn of a record up to the first that cannot be read; [] for a record of none."""
-    listed = next((record[key] for key in _TURNS if isinstance(record.get(key), list) and record[key]), [])
-    listed = [turn for turn in listed if isinstance(turn, Mapping)]
+    listed = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
     # A file of OpenAI's form opens with a system message as a rule; the samples bring their own.
     while listed and str(_first(listed[0], _SPEAKER)).lower() in _SYSTEM:
         listed = listed[1:]
@@ -193,6 +197,8 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
         return []
     found = []
     for turn in listed:
+        if len(found) > 1 and str(_first(turn, _SPEAKER)) not in _USUAL:
+            break
         role, text = _ROLES.get(str(_first(turn, _SPEAKER)).lower()), _text_of(_first(turn, _TEXT))
         if role is None or text is None:
             if not found:  # else a conversation is used up to the turn that cannot be read
@@ -203,6 +209,17 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
             unreadable[HALF_CHARACTER] += 1
         found.append((role, whole))
     return found
+
+
+def _is_usual(record: Mapping[str, object]) -> bool:
+    """Whether the first two turns are of a user and an assistant by their usual names, behind OpenAI's instruction."""
+    turns = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
+    turns = turns[bool(turns and turns[0].get("role") == "system"):]
+    return all(str(_first(turn, _SPEAKER)) in _USUAL for turn in turns[:2])
+
+
+def _listed(record: Mapping[str, object]) -> list[object]:
+    return next((record[key] for key in _TURNS if isinstance(record.get(key), list) and record[key]), [])
 
 
 def _text_of(content: object) -> str | None:
