@@ -217,7 +217,7 @@ class EvalOptions(ModelOptions):
     def __post_init__(self):
         super().__post_init__()
         if self.prior_weight != "auto" and not _is_finite(self.prior_weight):
-            raise ValueError(f"--prior_weight is {self.prior_weight!r}, wanted a number from 0 on, or auto")
+            raise ValueError(f"--prior_weight is {self.prior_weight!r}, wanted a number or auto, 0 or more")
 
 
 def _is_finite(text: str) -> bool:
