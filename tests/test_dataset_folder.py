@@ -5,6 +5,7 @@ import logging
 import pickle
 import subprocess
 import sys
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,11 @@ def write(
     sequential=SEQUENCES,
     names=("metas", "category", "sequential"),
     suffix=".jsonl",
+    protocol=None,
 ):
     folder.mkdir(exist_ok=True, parents=True)
     for name, value in zip(names, (metas, category, sequential), strict=True):
-        data = pickle.dumps(value) if suffix in (".pickle", ".pkl") else json.dumps(value).encode()
+        data = pickle.dumps(value, protocol) if suffix in (".pickle", ".pkl") else json.dumps(value).encode()
         (folder / f"{name}{suffix}").write_bytes(data)
     return folder
 
@@ -76,7 +78,53 @@ def test_json_is_preferred_and_numbers_are_ids(tmp_path):
     assert load_catalog(folder).titles == ["Heat", "Big (1)", "Up"]
 
 
+def test_pickles_of_ordered_and_default_dicts_are_plain_data(tmp_path):
+    categories, sequences = defaultdict(set), OrderedDict(SEQUENCES)
+    for item, category in (("1", "Drama"), ("2", "Drama"), ("3", "War")):
+        categories[category].add(item)
+    for protocol in (0, 2, 4):
+        write(tmp_path, metas=OrderedDict(METAS), category=categories, sequential=sequences, suffix=".pickle",
+              protocol=protocol)  # fmt: skip
+        catalog = load_catalog(tmp_path)
+        assert catalog.titles == ["Heat", "Big (1)", "Up"] and catalog.sequences == {"u": (0, 1, 2), "v": (2, 0, 1)}
+        assert [item.categories for item in catalog.items] == [("Drama",), ("Drama",), ("War",)]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_null_title_or_description_is_a_missing_one(tmp_path, missing):
+    metas = {"1": {"title": "Heat", "title_t": missing, "description": missing}, "2": {"title": "Big"},
+             "3": {"title": "Up", "description": ["a", missing, "b"]}}  # fmt: skip
+    catalog = load_catalog(write(tmp_path, metas=metas))
+    assert catalog.titles == ["Heat", "Big", "Up"]
+    assert [item.description for item in catalog.items] == ["", "", "a b"]
+
+
+def test_of_two_files_of_one_part_the_first_is_read_and_the_other_named(tmp_path, caplog):
+    write(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        (tmp_path / "meta.pickle").write_bytes(pickle.dumps({int(key): value for key, value in METAS.items()}))
+        assert load_catalog(tmp_path).titles == ["Heat", "Big (1)", "Up"] and not caplog.messages
+        (tmp_path / "metas.pickle").write_bytes(pickle.dumps({"1": {"title": "Other"}}))
+        (tmp_path / "category.json").write_text("no JSON")
+        assert load_catalog(tmp_path).titles == ["Heat", "Big (1)", "Up"]
+    assert [line.split(", which")[0] for line in caplog.messages] == [
+        "metas.jsonl is read, and metas.pickle", "category.jsonl is read, and category.json"]  # fmt: skip
+
+
+def test_a_folder_has_the_name_by_which_it_is_called(tmp_path):
+    write(tmp_path / "v 2.0")
+    (tmp_path / "mine").symlink_to("v 2.0")
+    assert load_catalog(f"{tmp_path}/mine/").name == "mine"
+    assert load_catalog(f"{tmp_path}/mine/../v 2.0/.").name == "v 2.0"
+
+
 BROKEN = [
+    ({"sequential": {"1": ["1"], 1: ["2"]}}, r"sequential.pickle: user '1' is there twice"),
+    ({"category": {"1": ["1"], 1: ["2"]}}, r"category.pickle: category '1' is there twice"),
+    ({"metas": {"1": {"title": "a"}, 1: {"title": "b"}}}, r"metas.pickle: item '1' is there twice"),
+    ({"sequential": {"u": {"1", "2"}}}, r"sequential.pickle: user 'u' holds the set .*, wanted a list of item ids"),
+    ({"category": {"Drama": [10**5000]}}, r"category.pickle: category 'Drama' has the id the number of very many"),
+    ({"sequential": {" ": ["1"]}}, r"a user has the id the text ' '"),
     (
         {"category": {"Drama": "012"}},
         r"category.jsonl: category 'Drama' holds the text '012', wanted a list of item ids",
@@ -93,7 +141,7 @@ BROKEN = [
     ({"category": ["1"]}, r"category.jsonl holds a JSON list"),
     ({"sequential": {"u": "0123"}}, r"sequential.jsonl: user 'u' holds the text '0123', wanted a list of item ids"),
     ({"sequential": {"u": 5}}, r"sequential.jsonl: user 'u' holds the number 5"),
-    ({"sequential": {"u": {"1": 2}}}, r"sequential.jsonl: user 'u' holds the dict"),
+    ({"sequential": {"u": {"1": 2}}}, r"sequential.jsonl: user 'u' holds the object"),
     ({"sequential": {"u": ["1", None]}}, r"user 'u' has the id the value None"),
     ({"sequential": {"u": ["1", ""]}}, r"user 'u' has the id the text ''"),
     ({"sequential": {"u": ["1", "99"]}}, r"sequential.jsonl: user 'u': item '99' is not in the catalogue"),
@@ -106,7 +154,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("files", "message"), BROKEN)
 def test_what_has_another_shape_is_one_line_in_the_library_and_in_the_teachers_stage(tmp_path, capsys, files, message):
-    write(tmp_path, **files)
+    write(tmp_path, **files, suffix=".pickle" if "pickle" in message else ".jsonl")
     with pytest.raises(ValueError, match=message) as error:
         load_catalog(tmp_path)
     assert "\n" not in str(error.value)
@@ -133,6 +181,7 @@ def test_what_has_another_shape_is_one_line_in_the_library_and_in_the_teachers_s
         ('{"1": {"title": "A"}, "1": {"title": "B"}}', "the key '1' stands twice"),
         ('{"1": {"title": "A"', "is not one JSON object"),
         ("", "is not one JSON object"),
+        ('{"1": {"title": "A"}}\n{"2": {"title": "B"}}', "is not one JSON object .after one value there is more"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

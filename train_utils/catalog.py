@@ -1,13 +1,14 @@
 """The item set: reads a dataset folder once, and refuses items that cannot be told apart."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from train_utils.dataset_folder import common_marker, dataset_paths, read_dataset
+from train_utils.dataset_folder import common_marker, dataset_paths, described, read_dataset, spelled_title
 from train_utils.text_files import has_text, whole_characters
 
 logger = logging.getLogger(__name__)
@@ -146,8 +147,8 @@ def load_catalog(data_path: str | Path) -> Catalog:
     categories: dict[str, list[str]] = {}
     for category, ids in files.categories.items():
         for item_id in ids:
-            categories.setdefault(item_id, []).append(whole_characters(category))
-    titles = {item_id: str(meta.get("title_t", meta.get("title"))) for item_id, meta in files.metas.items()}
+            categories.setdefault(item_id, []).append(category)
+    titles = {item_id: str(spelled_title(meta)) for item_id, meta in files.metas.items()}
     marker = common_marker(titles.values()) if titles else ""
     if marker and not any(str(meta.get("title", marker)).startswith(marker) for meta in files.metas.values()):
         logger.warning("the titles of %s all begin with %s, which a tokenizer left there: it is taken off", data_path,
@@ -157,7 +158,8 @@ def load_catalog(data_path: str | Path) -> Catalog:
         logger.warning("%s", sentence)
     items = [_item(item_id, titles[item_id], meta, categories.get(item_id, []))
              for item_id, meta in files.metas.items()]
-    return make_catalog(Path(data_path).resolve().name, items, files.sequences, files.test_users)
+    # The name by which the user calls the folder, where it is a link as well.
+    return make_catalog(Path(os.path.abspath(data_path)).name, items, files.sequences, files.test_users)
 
 
 def _item(item_id: str, title: str, meta: Mapping[str, object], categories: list[str]) -> Item:
@@ -166,6 +168,6 @@ def _item(item_id: str, title: str, meta: Mapping[str, object], categories: list
         id=item_id,
         title=whole_characters(title),
         categories=tuple(categories),
-        description=whole_characters(str(meta.get("description", ""))),
+        description=whole_characters(described(meta)),
         attributes=MappingProxyType({k: v for k, v in meta.items() if k not in known}),
     )

@@ -5,17 +5,18 @@ user id -> [item ids], oldest first; `test_users.json` is there for a temporal s
 """
 
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from train_utils.plain_pickle import restricted_load
-from train_utils.text_files import read_json
+from train_utils.text_files import read_json, whole_characters
 
 TEST_USERS = "test_users.json"
 # Stands in a folder while preprocessing writes its files: a killed run leaves it behind.
 UNFINISHED = "preprocessing.unfinished"
 _STEMS = {"metas": ("metas", "meta"), "category": ("category",), "sequential": ("sequential",)}
+_ID_LIMIT = 10**100  # Python writes whole numbers of up to 4300 digits as text
 # JSON is preferred: anybody can read it, and nothing in it can be more than data.
 _SUFFIXES = (".jsonl", ".json", ".pickle", ".pkl")
 
@@ -44,14 +45,17 @@ def dataset_paths(folder: str | Path) -> dict[str, Path]:
 
     Parts that are not there are left out.
     """
-    found: dict[str, Path] = {}
-    for part, stems in _STEMS.items():
-        names = [stem + suffix for suffix in _SUFFIXES for stem in stems]
-        if path := next((Path(folder) / name for name in names if (Path(folder) / name).is_file()), None):
-            found[part] = path
+    found = {part: paths[0] for part in _STEMS if (paths := _files_of(folder, part))}
     if (Path(folder) / TEST_USERS).is_file():
         found["test_users"] = Path(folder) / TEST_USERS
     return found
+
+
+def _files_of(folder: str | Path, part: str) -> list[Path]:
+    """Return the files that hold a part of a dataset, the one that is read first: JSON before pickles, then `metas`
+    before `meta`."""
+    names = [stem + suffix for suffix in _SUFFIXES for stem in _STEMS[part]]
+    return [path for name in names if (path := Path(folder) / name).is_file()]
 
 
 def part_of(path: str | Path) -> str:
@@ -84,7 +88,24 @@ def read_dataset(folder: str | Path) -> DatasetFiles:
     metas = _metas(paths["metas"])
     categories, left_out = _known_only(read_categories(paths["category"]), metas, paths)
     return DatasetFiles(metas, categories, _sequences(paths["sequential"], metas, paths["metas"].name),
-                        _test_users(paths.get("test_users")), left_out)
+                        _test_users(paths.get("test_users")), (*_not_read(folder), *left_out))
+
+
+def _not_read(folder: Path) -> Iterator[str]:
+    """Yield a sentence for each file of a part that another file of the same part keeps from being read.
+
+    Nothing is said of a copy in another form, which is what preprocessing writes of the metadata.
+    """
+    for part in _STEMS:
+        read, *others = _files_of(folder, part)
+        for other in others:
+            try:
+                held, kept = ({str(key): value for key, value in _object(path).items()} for path in (other, read))
+                is_copy = held == kept
+            except (ValueError, RecursionError):  # a file that is broken, or too deep to compare
+                is_copy = False
+            if not is_copy:
+                yield f"{read.name} is read, and {other.name}, which holds something else, is not; keep one of the two"
 
 
 def _metas(path: Path) -> dict[str, dict[str, object]]:
@@ -93,13 +114,35 @@ def _metas(path: Path) -> dict[str, dict[str, object]]:
         item = _id(key, path, "an item")
         if not isinstance(fields, Mapping):
             raise ValueError(f"{path.name}: item {item!r} holds {_shown(fields)}, wanted an object with a 'title'")
-        if not isinstance(fields.get("title_t", fields.get("title")), str):
+        if not isinstance(spelled_title(fields), str):
             raise ValueError(f"{path.name}: item {item!r} has no text under 'title_t' or 'title', but "
                              f"{_shown(dict(fields))}")
-        if item in found:
-            raise ValueError(f"{path.name}: item {item!r} stands there twice, as a text and as a number")
-        found[item] = dict(fields)
+        _put(found, item, dict(fields), path, "item")
     return found
+
+
+def spelled_title(fields: Mapping[str, object]) -> object:
+    """Return the title that the model spells: `title_t`, or `title` where that is missing or null."""
+    title = fields.get("title_t")
+    return fields.get("title") if _is_missing(title) else title
+
+
+def described(fields: Mapping[str, object]) -> str:
+    """Return an item's description as one text, "" where it is missing or null; the dumps have lists of texts too."""
+    told = fields.get("description")
+    parts = told if isinstance(told, (list, tuple)) else [told]
+    return " ".join(str(part) for part in parts if not _is_missing(part))
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a value is null, in JSON's way or as pandas writes it into JSON."""
+    return value is None or value != value
+
+
+def _put(found: dict[str, object], key: str, value: object, path: Path, kind: str) -> None:
+    if key in found:
+        raise ValueError(f"{path.name}: {kind} {key!r} is there twice (ids are compared as text, 1 as '1'); keep one")
+    found[key] = value
 
 
 def read_categories(path: Path) -> dict[str, list[str]]:
@@ -108,9 +151,12 @@ def read_categories(path: Path) -> dict[str, list[str]]:
     for key, members in _object(path).items():
         category = _id(key, path, "a category")
         if isinstance(members, Mapping):
-            raise ValueError(f"{path.name}: category {category!r} holds the object {_shown(dict(members))}, wanted a "
+            raise ValueError(f"{path.name}: category {category!r} holds {_shown(dict(members))}, wanted a "
                              "list of item ids; categories inside categories have to be written side by side")
-        found[category] = list(dict.fromkeys(_ids(members, path, f"category {category!r}")))
+        if isinstance(members, (set, frozenset)):
+            members = sorted(members, key=str)  # of a pickle; the order of a category's items says nothing
+        members = list(dict.fromkeys(_ids(members, path, f"category {category!r}")))
+        _put(found, category, members, path, "category")
     return found
 
 
@@ -130,7 +176,7 @@ def _sequences(path: Path, metas: Mapping[str, object], of: str) -> dict[str, li
     found: dict[str, list[str]] = {}
     for key, events in _object(path).items():
         user = _id(key, path, "a user")
-        found[user] = _ids(events, path, f"user {user!r}")
+        _put(found, user, _ids(events, path, f"user {user!r}"), path, "user")
         if unknown := next((item for item in found[user] if item not in metas), None):
             raise ValueError(f"{path.name}: user {user!r}: item {unknown!r} is not in the catalogue; add it to {of}, "
                              "or take it out of the sequence")
@@ -166,16 +212,18 @@ def _ids(value: object, path: Path, whose: str) -> list[str]:
 
 def _id(value: object, path: Path, whose: str) -> str:
     value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+    is_id = value.strip() if isinstance(value, str) else isinstance(value, int) and abs(value) < _ID_LIMIT
+    if isinstance(value, bool) or not is_id:
         raise ValueError(f"{path.name}: {whose} has the id {_shown(value)}, wanted a text or a whole number")
-    return str(value)
+    return whole_characters(str(value))
 
 
 def _shown(value: object) -> str:
     """Return a value on one line, shortened, with its kind."""
-    kinds = {str: "text", int: "number", float: "number", bool: "value", type(None): "value", list: "list"}
+    kinds = {str: "text", int: "number", float: "number", bool: "value", type(None): "value", list: "list",
+             dict: "object"}
     kind = kinds.get(type(value), type(value).__name__)
-    text = reprlib.repr(value)
+    text = reprlib.repr(value) if not isinstance(value, int) or abs(value) < _ID_LIMIT else "of very many digits"
     return f"the {kind} {text if len(text) <= 80 else text[:77] + '...'}"
 
 

@@ -10,7 +10,12 @@ from typing import BinaryIO
 from train_utils.files import replacing
 
 MAX_FILE_BYTES = 8 << 30
+# Plain containers that pickle by their name: a defaultdict is what grouping code leaves, and names its factory.
+_CONTAINERS = {"list", "dict", "set", "frozenset", "tuple", "int", "str", "float"}
 _PICKLE_GLOBALS = {
+    "collections": {"OrderedDict", "defaultdict", "Counter"},
+    "builtins": _CONTAINERS,
+    "__builtin__": _CONTAINERS,
     "numpy": {"dtype", "ndarray"},
     "numpy._core.multiarray": {"_reconstruct", "scalar"},
     "numpy.core.multiarray": {"_reconstruct", "scalar"},
@@ -39,7 +44,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES,
                     also: Mapping[str, Collection[str]] = MappingProxyType({})) -> object:
-    """Unpickles plain containers, text, numbers and NumPy arrays; refuses everything else.
+    """Unpickles plain containers (those of `collections` too), text, numbers and NumPy arrays; refuses everything else.
 
     Args:
         also: module -> further names that a file may ask for.

@@ -54,7 +54,7 @@ def default_output(options: EvalOptions, test: str = "") -> Path:
 
     test: what is tested, by default the task.
     """
-    dataset = Path(options.data_path).resolve().name
+    dataset = Path(os.path.abspath(options.data_path)).name
     stem = "_".join([test or options.SFT_test_task, dataset, f"top{options.topk}", *_settings(options)])
     if len(stem) > _LONGEST_NAME:
         stem = f"{stem[:_LONGEST_NAME - 9]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"

@@ -118,6 +118,8 @@ def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> objec
         return json.loads(read_text(path), object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if reason.startswith("Extra data"):
+            reason = f"after one value there is more: {reason}"
         raise ValueError(f"{path} is not {wanted} ({reason}){remedy and f'; {remedy}'}") from None
 
 
