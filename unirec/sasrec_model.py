@@ -175,9 +175,12 @@ def checkpoint_content(
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """raw_ids: raw id of each item int that was trained on; None in a file that lacks them, as UniRec's do."""
+
     model: SequentialModel
     config: dict[str, Any]
     path: Path
+    raw_ids: tuple[str, ...] | None = None
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
@@ -193,7 +196,8 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: weights and config do not fit together: {str(error)[:300]}") from error
-    return Checkpoint(model.eval(), config, path)
+    raw_ids = content.get("raw_ids")
+    return Checkpoint(model.eval(), config, path, tuple(raw_ids) if isinstance(raw_ids, list) else None)
 
 
 def checkpoint_path(run: Path, model: str) -> Path:

@@ -1,5 +1,6 @@
 """The teacher as one function, rows -> lists or ranks: joins checkpoint, catalogue and decisions."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +20,8 @@ from teacher_ranking import (
     with_popularity,
 )
 from unirec_files import read_category, read_unirec_data
+
+logger = logging.getLogger(__name__)
 
 # The model always runs on this many rows, the rest padding: equal shapes take equal arithmetic, so a
 # history gets the same scores, bit for bit, alone and in any batch. 16 rows are quick for one history and
@@ -133,7 +136,19 @@ def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel
             f"{checkpoint} knows {loaded.model.n_items - 1} items, {data_path} holds {data.n_items - 1}; "
             "train again"
         )
+    if loaded.raw_ids not in (None, data.raw_ids):
+        raise ValueError(
+            f"{checkpoint} was trained on other item ids than {data_path} holds; "
+            "train again with scripts/unirec_train.sh"
+        )
     category = read_category(data_path / "category.jsonl")
+    known = frozenset(data.raw_ids)
+    if unknown := {item: name for name, items in category.items() for item in items if item not in known}:
+        item, name = next(iter(unknown.items()))
+        logger.warning(
+            "category.jsonl of %s: %d items are not in map.pkl and are left out, such as %r of category %r",
+            data_path, len(unknown), item, name
+        )  # fmt: skip
     return TeacherModel(
         loaded, item_vectors(loaded.model), Catalogue.build(data.raw_ids, category, data.popularity())
     )

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,14 @@ def read_unirec_data(folder: Path) -> UniRecData:
     train, valid, test = (
         _events(folder / f"{split}.pkl", len(raw_ids)) for split in ("train", "valid", "test")
     )
+    n_users = len(_numbers(maps["user2id"], folder / "map.pkl", "user2id"))
+    _check_histories(folder / "user_history.pkl", len(raw_ids))
     users = np.concatenate([train[0], valid[0], test[0]])
+    if len(users) and not 1 <= users.min() <= users.max() < n_users:
+        raise ValueError(
+            f"{folder}: the user ints of train.pkl, valid.pkl and test.pkl must be 1..{n_users - 1}, as user2id of "
+            f"map.pkl has them, got {users.min()}..{users.max()}"
+        )
     items = np.concatenate([train[1], valid[1], test[1]])
     tested = np.unique(test[0])
     fits = all(np.array_equal(np.sort(row_users), tested) for row_users, _ in (valid, test))
@@ -123,25 +131,66 @@ def read_unirec_data(folder: Path) -> UniRecData:
     row_users, counts = np.unique(users, return_counts=True)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     held_out = np.where(np.isin(row_users, tested), 2, 0)
-    return UniRecData(raw_ids, len(maps["user2id"]), offsets, items[order], held_out)
+    return UniRecData(raw_ids, n_users, offsets, items[order], held_out)
 
 
 def read_raw_ids(maps: Any, path: Path) -> tuple[str, ...]:
     """Raw id of every item int, from the dictionaries of map.pkl."""
     if not isinstance(maps, dict) or not {"item2id", "user2id"} <= maps.keys():
         raise ValueError(f"{path} must hold the dictionaries user2id and item2id")
-    raw_of = {int(number): str(raw) for raw, number in maps["item2id"].items()}
-    if sorted(raw_of) != list(range(len(raw_of))) or raw_of.get(0) != PAD:
+    number_of = _numbers(maps["item2id"], path, "item2id")
+    if number_of.get(PAD) != 0:
         raise ValueError(
             f"{path}: item ints must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again"
         )
-    return tuple(raw_of[number] for number in range(len(raw_of)))
+    return tuple(sorted(number_of, key=number_of.__getitem__))
+
+
+def _numbers(value: Any, path: Path, name: str) -> dict[str, int]:
+    """A dictionary of map.pkl, raw id -> int, its raw ids as text; ValueError unless the ints are 0..n-1."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: {name} is {_short(value)}, wanted a dictionary from raw ids to ints")
+    found: dict[str, int] = {}
+    for raw, number in value.items():
+        if isinstance(raw, bool) or not isinstance(raw, (str, int, np.integer)):
+            raise ValueError(f"{path}: {name} has the raw id {_short(raw)}, wanted a text or a whole number")
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+            raise ValueError(f"{path}: {name} gives {_short(raw)} the value {_short(number)}, wanted an int")
+        if str(raw) in found:
+            raise ValueError(f"{path}: {name} has the raw id {str(raw)!r} twice (ids are compared as text)")
+        found[str(raw)] = int(number)
+    if sorted(found.values()) != list(range(len(found))):
+        ints = f"{name.removesuffix('2id')} ints"
+        raise ValueError(
+            f"{path}: {ints} must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again"
+        )
+    return found
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(value)[:80]
+
+
+def _check_histories(path: Path, n_items: int) -> None:
+    """ValueError unless a file holds users' histories; UniRec's own trainer reads it."""
+    frame = read_pickle(path)
+    if not isinstance(frame, pd.DataFrame) or not {"user_id", "item_seq"} <= set(frame.columns):
+        raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_seq")
+    for user, items in zip(frame["user_id"], frame["item_seq"], strict=True):
+        row = np.asarray(items) if isinstance(items, (np.ndarray, list, tuple)) else None
+        if row is None or row.ndim != 1 or (len(row) and not np.issubdtype(row.dtype, np.integer)):
+            raise ValueError(f"{path}: item_seq of user {user!r} is {_short(items)}, wanted an array of item ints")
+        if len(row) and not 1 <= row.min() <= row.max() < n_items:
+            raise ValueError(
+                f"{path}: item_seq of user {user!r} has the items {row.min()}..{row.max()}, wanted 1..{n_items - 1}"
+            )
 
 
 def _events(path: Path, n_items: int) -> tuple[np.ndarray, np.ndarray]:
     frame = read_pickle(path)
-    if not isinstance(frame, pd.DataFrame) or not {"user_id", "item_id"} <= set(frame.columns):
-        raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_id")
+    wanted = {"user_id", "item_id"}
+    if not isinstance(frame, pd.DataFrame) or not wanted <= set(frame.columns) or not frame.columns.is_unique:
+        raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_id, each once")
     users, items = (frame[column].to_numpy() for column in ("user_id", "item_id"))
     if not (np.issubdtype(users.dtype, np.integer) and np.issubdtype(items.dtype, np.integer)):
         raise ValueError(f"{path}: user_id and item_id must be integers, got {users.dtype} and {items.dtype}")
