@@ -1,11 +1,13 @@
-# Sourced by the fine-tuning scripts: recipe.sh NAME LEARNING-RATE sets PYTHON, BACKBONE, TEACHER_PORT and the flags of
-# RECIPE, cpu (23 minutes of two cores on MovieLens-100K) or published (arXiv 2505.03336, for a GPU).
+# Sourced by the fine-tuning scripts: recipe.sh NAME LEARNING-RATE sets name, PYTHON, BACKBONE, TEACHER_PORT and the
+# flags of RECIPE, cpu (23 minutes of two cores on MovieLens-100K) or published (arXiv 2505.03336, for a GPU).
 set -euo pipefail
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 BACKBONE=${BACKBONE:-snap/base/SmolLM2-135M-Instruct}
 TEACHER_PORT=${TEACHER_PORT:-2068}
 
-if [[ ! ${1:-} =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*$ ]]; then
+source scripts/dataset_name.sh
+
+if ! name=$(dataset_name "${1:-}"); then
     echo "error: usage: $0 NAME [flags of main.py], such as: $0 movies" >&2
     exit 2
 fi
@@ -23,4 +25,4 @@ case ${RECIPE:=cpu} in
         exit 2
         ;;
 esac
-flags+=(--data_path "data/dataset/$1/" --backbone "$BACKBONE" --teacher "http://127.0.0.1:$TEACHER_PORT")
+flags+=(--data_path "data/dataset/$name/" --backbone "$BACKBONE" --teacher "http://127.0.0.1:$TEACHER_PORT")

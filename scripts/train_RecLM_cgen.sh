@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/recipe.sh "${1:-}" 3e-3
-exec "$PYTHON" main.py --train_stage SFT --output "snap/$1/cgen" "${flags[@]}" "${@:2}"
+exec "$PYTHON" main.py --train_stage SFT --output "snap/$name/cgen" "${flags[@]}" "${@:2}"

@@ -8,5 +8,5 @@ EMBEDDING_MODEL=${EMBEDDING_MODEL:-snap/base/all-MiniLM-L6-v2}
 if [[ $EMBEDDING_MODEL == snap/base/all-MiniLM-L6-v2 && ! -f $EMBEDDING_MODEL/model.safetensors ]]; then
     "$PYTHON" scripts/fetch_defaults.py --with_minilm
 fi
-exec "$PYTHON" main.py --train_stage SFT_Embedding --output "snap/$1/ret" --embedding_model "$EMBEDDING_MODEL" \
+exec "$PYTHON" main.py --train_stage SFT_Embedding --output "snap/$name/ret" --embedding_model "$EMBEDDING_MODEL" \
     "${flags[@]}" "${@:2}"

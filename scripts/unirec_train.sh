@@ -6,16 +6,26 @@ PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo pyth
 # Waiting threads sleep instead of spinning: on cores shared with other jobs spinning costs up to 20 times the time.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 
-name=${1:-}
-if [[ ! $name =~ ^[A-Za-z0-9_.-]+$ || $name == .* ]]; then
+source scripts/dataset_name.sh
+
+if ! name=$(dataset_name "${1:-}"); then
     echo "error: usage: scripts/unirec_train.sh NAME [flags], NAME being a folder of data/dataset/" >&2
     exit 2
 fi
 shift
 
+# The teacher's files are made where one is missing, and made again where the dataset has changed since.
+made=unirec/data/$name
 complete=1
 for file in train valid test user_history map; do
-    [[ -f unirec/data/$name/$file.pkl ]] || complete=0
+    [[ -f $made/$file.pkl ]] || complete=0
+done
+[[ -f $made/category.jsonl || -f unirec/config/dataset/$name.yaml ]] || complete=0
+for file in "data/dataset/$name"/{meta,metas,category,sequential}.{json,jsonl,pickle,pkl} "data/dataset/$name/test_users.json"; do
+    if [[ $complete == 1 && $file -nt $made/map.pkl ]]; then
+        echo "note: $file is newer than $made, which is made again" >&2
+        complete=0
+    fi
 done
 if [[ $complete == 0 ]]; then
     if [[ ! -d data/dataset/$name ]]; then
@@ -23,6 +33,6 @@ if [[ $complete == 0 ]]; then
         exit 2
     fi
     "$PYTHON" preprocess/transform2unirec.py --data_path "data/dataset/$name/" \
-        --unirec_data_path "unirec/data/$name" --unirec_config_path "unirec/config/dataset/$name.yaml"
+        --unirec_data_path "$made" --unirec_config_path "unirec/config/dataset/$name.yaml"
 fi
 exec "$PYTHON" unirec/train.py --dataset "$name" "$@"

@@ -64,7 +64,7 @@ def named_datasets(text: str) -> list[str]:
         return _with_checkpoint()
     names = text.split(",")
     for name in names:
-        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+        if not re.fullmatch(r"[^/,.\x00-\x1f-][^/,\x00-\x1f]*", name):
             raise ValueError(f"--dataset must be a name, names with commas between, or all; got {text!r}")
     if len(set(names)) < len(names):
         raise ValueError(f"--dataset names a dataset twice: {text!r}")
