@@ -149,9 +149,9 @@ def read_movielens(folder: Path) -> RawDataset:
     atomic = (folder / "ml-100k.inter", folder / "ml-100k.item")
     grouplens = (folder / "u.data", folder / "u.item")
     if all(path.is_file() for path in atomic):
-        return _read_dump("movielens-100k, RecBole atomic files", atomic, _atomic_events, _atomic_items, "latin-1")
+        return _read_dump("movielens-100k, RecBole atomic files", atomic, _atomic_events, _atomic_items)
     if all(path.is_file() for path in grouplens):
-        return _read_dump("movielens-100k, GroupLens", grouplens, _grouplens_events, _grouplens_items, "latin-1")
+        return _read_dump("movielens-100k, GroupLens", grouplens, _grouplens_events, _grouplens_items)
     raise FileNotFoundError(
         f"{folder} holds neither ml-100k.inter and ml-100k.item nor u.data and u.item; "
         "run scripts/fetch_defaults.py or unpack ml-100k.zip there"
@@ -163,9 +163,8 @@ def _read_dump(
     files: tuple[Path, Path],
     read_events: Callable[[Path, Counter[str]], Events],
     read_items: Callable[[Path, Counter[str]], Iterator[Item]],
-    fallback: str = "",
 ) -> RawDataset:
-    """Events of the first file, items of the second, rejected lines of both. `fallback`: see `sniff_encoding`."""
+    """Events of the first file, items of the second, rejected lines of both."""
     rejected: dict[str, Counter[str]] = {path.name: Counter() for path in files}
     events = read_events(files[0], rejected[files[0].name])
     # Rows of items without an event are not held: a metadata file may be larger than the reviews.
@@ -176,13 +175,13 @@ def _read_dump(
         if not usable:
             reasons = dict(rejected[path.name])
             raise ValueError(f"{path} has no usable line ({reasons}); is it the right file?")
-    encodings = {path.name: sniff_encoding(path, fallback) for path in files}
+    encodings = {path.name: sniff_encoding(path, "latin-1") for path in files}
     return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings)
 
 
 def _atomic_rows(path: Path, wanted: tuple[str, ...], rejected: Counter[str]) -> Iterator[list[str]]:
     """Values of the `wanted` columns, by the typed header `name:type<TAB>...` of a RecBole atomic file."""
-    lines = text_lines(path, fallback="latin-1")
+    lines = text_lines(path, "latin-1", rejected)
     names = [column.split(":")[0] for column in next(lines, "").split("\t")]
     missing = [name for name in wanted if name not in names]
     if missing:
@@ -213,7 +212,7 @@ def _atomic_events(path: Path, rejected: Counter[str]) -> Events:
 
 def _grouplens_events(path: Path, rejected: Counter[str]) -> Events:
     def rows() -> Iterator[list[str]]:
-        for line in text_lines(path, fallback="latin-1"):
+        for line in text_lines(path, "latin-1", rejected):
             values = line.split("\t")
             if len(values) == 4:
                 yield [values[0], values[1], values[3]]
@@ -238,7 +237,7 @@ def _atomic_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
 
 
 def _grouplens_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
-    for line in text_lines(path, fallback="latin-1"):
+    for line in text_lines(path, "latin-1", rejected):
         values = line.split("|")
         if len(values) != 5 + len(GENRES):
             rejected["wrong number of columns"] += 1

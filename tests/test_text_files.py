@@ -100,7 +100,7 @@ def write_grouplens(folder, encoding):
     (folder / "u.data").write_text("7\t1\t5\t881250949\n7\t2\t5\t881250950\n", encoding=encoding)
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_movielens_is_read_in_the_encoding_that_it_has(tmp_path, encoding):
     write_grouplens(tmp_path, encoding)
     raw = read_movielens(tmp_path)
@@ -109,7 +109,23 @@ def test_movielens_is_read_in_the_encoding_that_it_has(tmp_path, encoding):
     assert raw.encodings["u.item"] == encoding
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_windows_quotation_marks_are_kept_and_one_broken_line_spoils_no_other(tmp_path):
+    write_grouplens(tmp_path, "latin-1")
+    path = tmp_path / "u.item"
+    windows = path.read_bytes().replace("Misérables".encode("latin-1"), b"Mis\xe9rables\x92 \x93x\x94")
+    path.write_bytes(windows)
+    raw = read_movielens(tmp_path)
+    assert raw.items[0].title == "Misérables’ “x”, Les" and raw.encodings["u.item"] == "cp1252"
+    path.write_bytes(windows.replace(b"\x93", b"\x81"))  # no character of cp1252
+    assert read_movielens(tmp_path).encodings["u.item"] == "latin-1"
+    write_grouplens(tmp_path, "utf-8")
+    path.write_bytes(path.read_bytes().replace("Amélie".encode(), b"Am\xc3lie"))
+    raw = read_movielens(tmp_path)
+    assert [item.title for item in raw.items] == ["Misérables, Les"] and raw.encodings["u.item"] == "utf-8"
+    assert raw.rejected["u.item"] == {"not UTF-8 text": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
 def test_atomic_files_are_read_in_the_encoding_that_they_have(tmp_path, encoding):
     (tmp_path / "ml-100k.inter").write_text(
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t1\t3\t881250949\n", encoding=encoding
@@ -130,6 +146,29 @@ def test_amazon_files_may_have_a_mark_odd_characters_and_nested_categories(tmp_p
     raw = read_amazon(tmp_path, "X")
     assert raw.items[0].title == meta["title"] and raw.items[0].categories == ("Movies", "Comedy", "Film")
     assert not any(raw.rejected.values())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_amazon_files_of_any_encoding_give_the_same_items(tmp_path, encoding, end):
+    rows = [{"asin": "B1", "title": "Amélie", "category": []}, {"asin": "B2", "title": "Misérables"}]
+    reviews = [{"reviewerID": "A", "asin": asin, "unixReviewTime": 5} for asin in ("B1", "B2")]
+    for name, values in (("X_5", reviews), ("meta_X", rows)):
+        text = f"{end}{end}".join(json.dumps(value, ensure_ascii=False) for value in values)  # the last line has no end
+        (tmp_path / f"{name}.json.gz").write_bytes(gzip.compress(text.encode(encoding)))
+    raw = read_amazon(tmp_path, "X")
+    assert [item.title for item in raw.items] == ["Amélie", "Misérables"]
+    assert not any(raw.rejected.values()) and raw.encodings["meta_X.json.gz"] in (encoding, "latin-1")
+
+
+def test_files_that_were_put_together_and_broken_lines_are_read_up_to_the_broken_ones(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes('\ufeff{"a": "é"}\n\ufeff{"a": "ü"}\n'.encode() + b'{"a": "\xc3"}\n \x0b\x0c\x1c\n{"a": 2}')
+    rejected = Counter()
+    assert [value["a"] for _, value in read_json_lines(path, rejected)] == ["é", "ü", 2]
+    assert rejected == {"not UTF-8 text": 1}
+    with pytest.raises(ValueError, match="x.jsonl, line 3, is not JSON .not UTF-8 text"):
+        list(read_json_lines(path))
 
 
 # -- conversations -----------------------------------------------------------------------------------------------------
@@ -160,6 +199,25 @@ def test_conversations_are_read_in_every_form(tmp_path, caplog, form, encoding):
     path.write_text("\n".join(map(json.dumps, OPENAI + SHAREGPT)), encoding=encoding)
     assert load_exchanges(path, CHAT, 20) == WANTED * 2
     assert not caplog.messages
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le"])
+def test_conversations_of_any_encoding_or_packed_are_read(tmp_path, encoding):
+    path = tmp_path / "talks.json"
+    text = json.dumps(SHAREGPT, ensure_ascii=False).replace("hi", "héé")
+    path.write_bytes(gzip.compress(text.encode(encoding)))
+    ((question, _),) = load_exchanges(path, CHAT, 20)
+    assert question == message("user", "héé")
+
+
+def test_a_broken_byte_in_a_conversation_is_counted(tmp_path, caplog):
+    path = tmp_path / "talks.json"
+    path.write_bytes(json.dumps([*SHAREGPT, *OPENAI]).encode().replace(b"hi", "hé\n".encode()[:-1] + b"\xc3", 1))
+    path.write_bytes(path.read_bytes().replace(b"}, {", b"},\n{").replace(b"the end", "the énd".encode()))
+    with caplog.at_level(logging.WARNING):
+        (first, second) = load_exchanges(path, CHAT, 20)
+    assert first[0] == message("user", "hé\ufffd") and second[0] == message("user", "hi")
+    assert "1 with half a character" in caplog.text
 
 
 def test_what_cannot_be_read_of_conversations_is_counted_and_named(tmp_path, caplog):

@@ -1,7 +1,6 @@
 """Rankings of an outside system: a TREC run, a table of user and item, or JSON lines -> a list of ids a user."""
 
 import csv
-import json
 import math
 import re
 from collections.abc import Callable, Collection
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from train_utils.text_files import text_lines
+from train_utils.text_files import json_value, text_lines
 
 # Names of columns, without their case, underscores and dashes.
 USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")
@@ -130,9 +129,9 @@ def _table_line(line: str, delimiter: str, width: int) -> Line:
 
 def _json_line(line: str) -> Line:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON object ({error.msg}); wanted one a line") from None
+        record = json_value(line)
+    except ValueError as error:
+        raise ValueError(f"no JSON object ({getattr(error, 'msg', error)}); wanted one a line") from None
     if not isinstance(record, dict) or not {"user", "items"} <= record.keys() or not isinstance(record["items"], list):
         raise ValueError('wanted an object with "user" and a list "items"')
     for value in (record["user"], *record["items"]):
