@@ -223,6 +223,7 @@ def audit_of(
         "source": raw.source,
         "encodings": dict(raw.encodings),
         "time_unit": raw.events.time_unit,
+        "times_by_unit": dict(raw.events.times_by_unit),
         "inputs": {path.name: digest(path) for path in raw.files},
         "filters": asdict(filters),
         "events": {
@@ -275,6 +276,9 @@ def summary_of(audit: Mapping[str, Any]) -> str:
         f"ties in time, broken by file order: last two events of {ties['users_whose_last_two_events_tie']} "
         f"of {ties['users_with_two_events']} users"
     )
+    if len(audit["times_by_unit"]) > 1:
+        counts = ", ".join(f"{n} in {unit}" for unit, n in audit["times_by_unit"].items())
+        lines.append(f"times in several units: {counts}")
     if split := audit.get("split"):
         users, events = split["users"], split["events"]
         lines.append(

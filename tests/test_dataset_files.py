@@ -2,13 +2,14 @@
 
 import pickle
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from dataset_files import build_dataset, targets_in_history, write_dataset
+from dataset_files import build_dataset, summary_of, targets_in_history, write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_formats import (
@@ -212,6 +213,30 @@ def test_times_in_any_unit_give_the_same_split_and_keep_their_order(unit, ticks)
     assert dataset.sequences["u0"][:4] == ["i0", "i1", "i2", "i3"]
 
 
+def test_times_of_several_units_in_one_file_are_put_in_order_and_counted():
+    second = 1_500_000_000
+    dataset = dataset_of([("u", "a", second * 1000), ("u", "b", second + 1), ("u", "c", (second + 2) * 10**9),
+                          ("u", "d", (second + 3) * 10**6), ("v", "a", second * 1000 + 5), ("v", "b", second)])
+    assert dataset.sequences == {"u": ["a", "b", "c", "d"], "v": ["b", "a"]}
+    counts = {"seconds": 2, "milliseconds": 2, "microseconds": 1, "nanoseconds": 1}
+    assert dataset.audit["times_by_unit"] == counts
+    assert dataset.audit["time_ties"]["events_tied_with_the_one_before"] == 0
+    assert "times in several units: 2 in seconds, 2 in milliseconds" in summary_of(dataset.audit)
+
+
+@pytest.mark.parametrize("times", [
+    [0, 1, 2, 5], [-5, -1, 0, 3], [0, 10**9, 1_500_000_000, 2_000_000_000], [0, 86_400_000, 10**12, 1_500_000_000_000],
+    ["1.4e12", "1.5e12", "15e11", 1.6e12], [0.25, 0.5, 0.75, 1], ["1500000000.1", 1500000000.5, "1500000000.75", 2e9],
+    [-3.5, -3.25, 0, 1], [10**18, 10**18 + 1, 10**18 + 2, 10**18 + 3],
+])  # fmt: skip
+def test_the_order_of_times_is_that_of_their_numbers_in_a_file_of_one_unit(times):
+    parsed = list(map(parse_time, times))
+    events = events_of([("u", f"i{n}", time) for n, time in reversed(list(enumerate(parsed)))])
+    in_order = [events.item_ids[row] for row in np.argsort(events.time, kind="stable")]
+    assert [parsed[int(item[1:])] for item in in_order] == sorted(parsed)
+    assert len(set(events.time.tolist())) == len(set(parsed)) and len(events.times_by_unit) == 1
+
+
 def test_events_a_fraction_of_a_second_apart_are_no_tie():
     base = 1_500_000_000_000
     dataset = dataset_of([("u", "b", base + 2), ("u", "a", base + 1), ("v", "a", base), ("v", "b", base + 5)])
@@ -220,14 +245,14 @@ def test_events_a_fraction_of_a_second_apart_are_no_tie():
 
 
 @pytest.mark.parametrize(("value", "time"), [
-    ("881250949", 881250949), (881250949.7, 881250949), ("1.5e9", 1_500_000_000), ("-5", -5),
-    ("1577836800123456789", 1577836800123456789),
+    ("881250949", 881250949), (881250949.5, Decimal("881250949.5")), ("1.5e9", 1_500_000_000), ("-5", -5),
+    (" 0 ", 0), ("1577836800123456789", 1577836800123456789), ("1.577836800123456789E+18", 1577836800123456789),
 ])
 def test_times_are_read_to_the_last_digit(value, time):
     assert parse_time(value) == time
 
 
-@pytest.mark.parametrize("value", [None, "soon", "nan", "inf", "", [], 10**30])
+@pytest.mark.parametrize("value", [None, "soon", "nan", "inf", "", [], 10**30, True, {}, "1e99999999999", float("nan")])
 def test_what_is_no_time_is_refused(value):
     with pytest.raises(ValueError, match="time missing"):
         parse_time(value)

@@ -201,25 +201,6 @@ def test_conversations_are_read_in_every_form(tmp_path, caplog, form, encoding):
     assert not caplog.messages
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le"])
-def test_conversations_of_any_encoding_or_packed_are_read(tmp_path, encoding):
-    path = tmp_path / "talks.json"
-    text = json.dumps(SHAREGPT, ensure_ascii=False).replace("hi", "héé")
-    path.write_bytes(gzip.compress(text.encode(encoding)))
-    ((question, _),) = load_exchanges(path, CHAT, 20)
-    assert question == message("user", "héé")
-
-
-def test_a_broken_byte_in_a_conversation_is_counted(tmp_path, caplog):
-    path = tmp_path / "talks.json"
-    path.write_bytes(json.dumps([*SHAREGPT, *OPENAI]).encode().replace(b"hi", "hé\n".encode()[:-1] + b"\xc3", 1))
-    path.write_bytes(path.read_bytes().replace(b"}, {", b"},\n{").replace(b"the end", "the énd".encode()))
-    with caplog.at_level(logging.WARNING):
-        (first, second) = load_exchanges(path, CHAT, 20)
-    assert first[0] == message("user", "hé\ufffd") and second[0] == message("user", "hi")
-    assert "1 with half a character" in caplog.text
-
-
 def test_what_cannot_be_read_of_conversations_is_counted_and_named(tmp_path, caplog):
     path = tmp_path / "talks.json"
     odd = [{"id": 1}, 5, {"messages": [{"role": "tool", "content": "x"}]}, {"conversations": "hi"},

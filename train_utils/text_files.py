@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -176,21 +176,6 @@ def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str 
             data = data.removesuffix(b"\n").removesuffix(b"\r")
             line = _decoded(data)
             yield number, _decoded(data, one_byte) if line is None else line
-
-
-@contextmanager
-def text_stream(path: str | Path) -> Iterator[TextIO]:
-    """The characters of a text file, plain or gzip, in the encoding that it has; a byte that is no text becomes a lone
-    surrogate, in UTF-16 and UTF-32 U+FFFD.
-
-    Raises:
-        ValueError: a gzip file is damaged.
-        OSError: the file cannot be read.
-    """
-    encoding = sniff_encoding(path, "latin-1")
-    errors = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
-    with _open_bytes(path) as file, io.TextIOWrapper(file, encoding, errors) as stream, _damage_told(path):
-        yield stream
 
 
 def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:
