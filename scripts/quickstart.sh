@@ -20,7 +20,7 @@ environment_seconds=$(($(date +%s) - started))
 PYTHON=.venv/bin/python
 
 stage() { # NAME, then what scripts/stage.py takes
-    "$PYTHON" scripts/stage.py "$1" --state $OUT/stages "${@:2}"
+    "$PYTHON" scripts/stage.py "$1" --state $OUT/stages --input requirements.txt requirements-unirec.txt "${@:2}"
 }
 score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     local name=$1 result=$2 flags=()
@@ -39,15 +39,17 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
 
 stage fetch --code scripts/fetch_defaults.py \
     --output $BASE data/raw/ml-100k data/raw/sharegpt -- "$PYTHON" scripts/fetch_defaults.py
-stage preprocess --input data/raw/ml-100k $BASE/tokenizer.json scripts/data_preprocess_movielens.sh \
-    --code preprocess/{data_preprocess_movielens,transform2unirec}.py --output $DATA unirec/data/$NAME -- \
+stage preprocess --input data/raw/ml-100k $BASE/tokenizer.json \
+    --code preprocess/{data_preprocess_movielens,transform2unirec}.py \
+    --output $DATA unirec/data/$NAME unirec/config/dataset/$NAME.yaml -- \
     bash scripts/data_preprocess_movielens.sh
-stage teacher --input unirec/data/$NAME unirec/config scripts/unirec_train.sh --code unirec/train.py --output unirec/output/$NAME -- \
+stage teacher --input unirec/data/$NAME unirec/config/{base.yaml,model,dataset/$NAME.yaml} --code unirec/train.py \
+    --output unirec/output/$NAME -- \
     bash scripts/unirec_train.sh $NAME
-stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt scripts/{train_RecLM_cgen,recipe}.sh \
-    main.py --code train_utils/train.py unirec/async_server.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt main.py \
+    --code train_utils/{train,command}.py unirec/async_server.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
     bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
-stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py scripts/run_SFT_merge.sh --code train_utils/merge.py --output $TUNED -- \
+stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{merge,command}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
 
 # The ten most probable titles of each model: the base model never learned to open an item or to write a list.

@@ -3,7 +3,8 @@
     python scripts/stage.py NAME --state DIR --input PATH ... --code FILE ... --value KEY=VALUE --output PATH ... \\
         -- COMMAND
 
-`--code` names Python files that count with every file of this project that they can import. A stage is up to date when
+`--code` names Python files and shell scripts that count with every file of this project that they can import or call;
+scripts that COMMAND names count as well. A stage is up to date when
 DIR/NAME.json holds the fingerprint of the same command, values and input contents, and every output is as that run left
 it. Otherwise the command runs, and only its success writes the record: a stage that is killed leaves none, so the same
 line goes on. Exit status: the command's own (128 + signal if a signal ended it), 2 for a wrong call.
@@ -57,8 +58,8 @@ class Stage:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    stage = parse(sys.argv[1:] if argv is None else argv)
     try:
+        stage = parse(sys.argv[1:] if argv is None else argv)
         stage.state.mkdir(parents=True, exist_ok=True)
         with digest_cache(stage.state / _CACHE_NAME) as digest:
             mark = fingerprint(stage, digest)
@@ -97,10 +98,11 @@ def parse(argv: Sequence[str]) -> Stage:
     for value in options.value:
         if "=" not in value:
             parser.error(f"--value {value!r} must read KEY=VALUE")
+    scripts = [Path(word) for word in command if word.endswith(".sh") and os.path.isfile(word)]
     return Stage(
         name=options.name,
         state=options.state,
-        inputs=(*options.input, *sorted(path.as_posix() for path in code_files(options.code))),
+        inputs=(*options.input, *sorted(path.as_posix() for path in code_files([*options.code, *scripts]))),
         values=tuple(sorted(options.value)),
         outputs=tuple(options.output),
         command=command,
@@ -137,39 +139,79 @@ def input_files(patterns: Sequence[str]) -> list[Path]:
 
 
 def code_files(entries: Sequence[Path]) -> set[Path]:
-    """The Python files of `entries`, and those of the working directory that they can import, directly or not."""
+    """The files of `entries`, and those of the working directory that they use, directly or not: what Python files
+    import and read, and the shell scripts that shell scripts call."""
     found: set[Path] = set()
     waiting = list(entries)
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            if path.is_file():
-                waiting += imported_files(path)
+            if path.is_file() and path.suffix in (".py", ".sh"):
+                waiting += imported_files(path) if path.suffix == ".py" else called_scripts(path)
     return found
+
+
+def called_scripts(path: Path) -> list[Path]:
+    """The shell scripts that a shell script names by their path from the working directory, comments left out."""
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if not line.lstrip().startswith("#")]
+    named = re.findall(r"[\w./-]+\.sh\b", "\n".join(lines))
+    return [place for place in map(Path, sorted(set(named))) if place.is_file() and place != path]
 
 
 def imported_files(path: Path) -> list[Path]:
-    """The project's files that a file imports, inside its functions too: by their name from the working directory, or
-    from the file's own folder, as a script finds its siblings."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+    """The project's files that a Python file imports, inside its functions too, and files of data beside it that it
+    names: modules by their name from the working directory, or from the file's own folder, as a script finds its
+    siblings.
+
+    Raises ValueError for a file that is not Python.
+    """
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{path} is not Python ({' '.join(str(error).split())}); correct it") from None
+    places: list[Path] = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+            for alias in node.names:
+                places += _places(alias.name.split("."), path)
         elif isinstance(node, ast.ImportFrom):
-            above = path.parent.parts[: len(path.parent.parts) - node.level + 1] if node.level else ()
-            base = ".".join([*above, *filter(None, [node.module])])
-            names.add(base)
-            names.update(f"{base}.{alias.name}" for alias in node.names)
-    found = []
-    for name in sorted(names):
-        parts = name.split(".")
-        # Importing a module runs the packages that it lies in.
-        packages = [Path(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
-        for place in (*packages, Path(*parts).with_suffix(".py"), path.parent / Path(*parts).with_suffix(".py")):
-            if place.is_file():
-                found.append(place)
-    return found
+            base = node.module.split(".") if node.module else []
+            for name in ([], *([alias.name] for alias in node.names)):
+                if node.level:
+                    # One dot is the file's folder, each further one the folder above.
+                    above = path.parent.joinpath(*[".."] * (node.level - 1))
+                    places += _module_places(Path(os.path.normpath(above)), [*base, *name])
+                else:
+                    places += _places([*base, *name], path)
+        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__", "run_module"):
+            places += [place for text in _texts(node) for place in _places(text.split("."), path)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _FILE_NAME.fullmatch(node.value):
+            places.append(path.parent / node.value)
+    return sorted({place for place in places if place.is_file()})
+
+
+_FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
+
+
+def _places(parts: list[str], path: Path) -> list[Path]:
+    return [place for root in (Path(), path.parent) for place in _module_places(root, parts)]
+
+
+def _module_places(root: Path, parts: list[str]) -> list[Path]:
+    """Where a module may be: importing it runs the packages that it is in."""
+    if not all(part.isidentifier() for part in parts):
+        return []
+    packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(len(parts) + 1)]
+    return [*packages[root == Path():], *([root.joinpath(*parts).with_suffix(".py")] if parts else [])]
+
+
+def _called(call: ast.Call) -> str:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _texts(call: ast.Call) -> list[str]:
+    return [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
 
 
 def up_to_date(stage: Stage, mark: str, digest: Digest) -> dict[str, Any] | None:

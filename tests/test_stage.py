@@ -238,18 +238,56 @@ def test_code_is_what_a_file_can_import_of_the_project(folder):
         assert stage.main(argv) == 0 and Path("out").read_text().count("x") == runs
 
 
+def test_code_is_also_what_is_imported_by_dots_by_a_text_or_read_beside(folder):
+    for name, text in {
+        "run.py": "import lib.deep.one\nimport importlib\nimportlib.import_module('lib.named')\nopen('table.json')\n",
+        "table.json": "{}", "lib/__init__.py": "from . import listed\n", "lib/listed.py": "", "lib/named.py": "",
+        "lib/deep/one.py": "from .. import up\nfrom ..side.two import x\nfrom . import near\nPAGE = 'page.jinja'\n",
+        "lib/up.py": "", "lib/side/__init__.py": "", "lib/side/two.py": "import kit.tool\n", "lib/deep/near.py": "",
+        "lib/side/kit/__init__.py": "", "lib/side/kit/tool.py": "", "lib/deep/page.jinja": "x",
+        "lib/deep/other.txt": "x",
+    }.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
+    every = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
+    assert found == every - {"in.txt", "lib/deep/other.txt"}
+
+
+def test_a_stage_depends_on_the_scripts_that_its_command_calls_and_on_those_that_they_call(folder):
+    Path("sub").mkdir()
+    for name, text in {"a.sh": "# see c.sh\nbash sub/b.sh\n", "sub/b.sh": "source ./a.sh\n", "c.sh": ""}.items():
+        Path(name).write_text(text)
+    argv = ["demo", "--state", "state", "--output", "out", "--", "bash", "-c", "echo x >> out", "a.sh"]
+    for change, runs in ((None, 1), (None, 1), ("sub/b.sh", 2), ("c.sh", 2), ("a.sh", 3)):
+        if change:
+            Path(change).write_text(Path(change).read_text() + "# changed\n")
+        assert stage.main(argv) == 0 and Path("out").read_text().count("x") == runs
+
+
+def test_code_that_is_no_python_is_one_line(folder, capfd):
+    Path("broken.py").write_text("def (:\n")
+    assert stage.main(["demo", "--state", "state", "--code", "broken.py", "--", "true"]) == 2
+    assert capfd.readouterr().err.startswith("error: broken.py is not Python (")
+
+
 ROOT = SCRIPT.parent.parent
 
 
 @pytest.mark.parametrize(("name", "modules"), [
     ("sft", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/checkpoint.py", "train_utils/teacher.py",
-             "train_utils/chat_template.py", "unirec/server_app.py")),
-    ("merge", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/chat.py")),
+             "train_utils/chat_template.py", "unirec/server_app.py", "train_utils/command.py", "requirements.txt",
+             "scripts/with_teacher.sh", "scripts/unirec_serve.sh", "scripts/train_RecLM_cgen.sh", "scripts/recipe.sh",
+             "scripts/dataset_name.sh")),
+    ("test_sasrec", ("scripts/with_teacher.sh", "scripts/unirec_serve.sh", "unirec/server_app.py")),
+    ("merge", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/chat.py",
+               "scripts/run_SFT_merge.sh", "requirements-unirec.txt")),
     ("test_cgen", ("train_utils/catalog.py", "train_utils/engine.py", "train_utils/metrics.py",
                    "train_utils/tasks.py")),
     ("chat", ("train_utils/catalog.py", "train_utils/model.py", "train_utils/ragged.py")),
-    ("preprocess", ("preprocess/titles.py", "train_utils/dataset_folder.py")),
-    ("teacher", ("unirec/sasrec_training.py", "unirec/unirec_files.py", "train_utils/dataset_folder.py")),
+    ("preprocess", ("preprocess/titles.py", "train_utils/dataset_folder.py", "scripts/data_preprocess_movielens.sh")),
+    ("teacher", ("unirec/sasrec_training.py", "unirec/unirec_files.py", "train_utils/dataset_folder.py",
+                 "scripts/unirec_train.sh", "unirec/config/base.yaml")),
 ])
 def test_a_stage_of_the_quickstart_depends_on_what_it_imports(monkeypatch, name, modules):
     """The lines of quickstart.sh itself, its stages echoed instead of run."""
