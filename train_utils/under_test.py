@@ -92,6 +92,14 @@ class ModelUnderTest:
         allow = row.wish.admitted(self.catalog) if self.options.enforce_request else None
         return Rules(self.chat.tree, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
 
+    def _has_choice(self, row: EvalUser) -> bool:
+        """Whether the rules of a user admit any item."""
+        if not self.options.use_CBS:
+            return True
+        admitted = row.wish.admitted(self.catalog) if self.options.enforce_request else None
+        items = range(len(self.catalog.items)) if admitted is None else admitted
+        return not set(items) <= set(row.hidden(self.options.hide_seen))
+
     def request(self, row: EvalUser) -> Request:
         """What the model is asked for a user, without a prior."""
         options = self.options
@@ -122,11 +130,19 @@ class ModelUnderTest:
         return Answer(items, text, digest, named, plain=not spans and bool(named))
 
     def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> list[list[Answer]]:
-        """The answers to the users, once for each weight of the prior."""
+        """The answers to the users, once for each weight of the prior.
+
+        A user for whom every item is hidden or unasked for has nothing to be given: an empty list, which is a miss.
+        """
 
         def work(part: Sequence[EvalUser]) -> list[list[Answer]]:
+            asked = [row for row in part if self._has_choice(row)]
+            if not asked:
+                return [[Answer([]) for _ in part] for _ in weights]
             with mixed_precision(self.engine.model):
-                return list(self._answers(part, weights))
+                found = [dict(zip((row.user for row in asked), one, strict=True))
+                         for one in self._answers(asked, weights)]
+            return [[answers.get(row.user) or Answer([]) for row in part] for answers in found]
 
         parts = side_by_side(work, users, self.engine.model.device)
         return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
