@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train_utils.command import run_cli
+from train_utils.files import share
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -195,6 +196,8 @@ def convert_gguf(gguf: Path, target: Path) -> None:
     except SafetensorError as error:
         raise OSError(f"{target}: the weights could not be written ({error}); is the disk full?") from error
     tokenizer.save_pretrained(target)
+    for path in target.iterdir():
+        share(path)
 
 
 def fetch_model(root: Path, cache: Path) -> bool:

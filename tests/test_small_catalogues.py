@@ -1,4 +1,4 @@
-"""Catalogues hardly larger than a history: a user who has had every item gets an empty list, the others what is left."""
+"""Catalogues hardly larger than a history: a user who has had every item gets an empty list, others what is left."""
 
 import pytest
 from tiny import tiny_chat

@@ -66,7 +66,7 @@ def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda na
         _keep(final, temporary, keep)
         for path in [*temporary.rglob("*"), temporary]:
             _sync(path)
-        temporary.chmod(0o777 & ~_UMASK)
+            share(path)
         if not final.exists():
             temporary.rename(final)
         elif not _exchange(temporary, final):
@@ -104,6 +104,12 @@ def _exchange(one: Path, other: Path) -> bool:
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     return rename is not None and rename(
         _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+
+
+def share(path: Path) -> None:
+    """Gives a file or folder the rights of the umask: temporary ones are their owner's alone, and so are the weights
+    that safetensors writes."""
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~_UMASK)
 
 
 @contextmanager
