@@ -80,9 +80,10 @@ def load_session(options: ChatOptions) -> ChatSession:
             f"no dataset folder is in {options.data_root}; name their folder by --data_root")
         print(f"note: the model was trained to recommend, and no catalogue is in force: it can recommend nothing. "
               f"{there}", file=sys.stderr, flush=True)
-    if options.decoding != "greedy" and not session.domain.engine.searches:
-        print(f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a pass, "
-              f"and titles are spelled greedily", file=sys.stderr, flush=True)
+    if not session.domain.engine.searches:
+        spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
+        print(f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a "
+              f"pass{spelled}", file=sys.stderr, flush=True)
     trained = ", not trained to recommend" if untrained else ""
     print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
           f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)

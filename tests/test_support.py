@@ -6,6 +6,8 @@ import pytest
 import torch
 from tiny import tiny_model, tiny_tokenizer
 from transformers import (
+    BartConfig,
+    BartForCausalLM,
     BloomConfig,
     BloomForCausalLM,
     Gemma2Config,
@@ -15,17 +17,28 @@ from transformers import (
     GraniteMoeHybridForCausalLM,
     Lfm2Config,
     Lfm2ForCausalLM,
+    Lfm3Config,
+    Lfm3ForCausalLM,
+    Llama4ForCausalLM,
+    Llama4TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
+    PhimoeConfig,
+    PhimoeForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     RecurrentGemmaConfig,
     RecurrentGemmaForCausalLM,
 )
 
 from train_utils.admission import ConstraintError, Prior, Rules
+from train_utils.beams import beam_search
 from train_utils.chat import Chat, ItemPart, message
 from train_utils.engine import Engine, PlainEngine, open_engine
 from train_utils.events import Done, ItemEvent, TextDelta
@@ -34,6 +47,7 @@ from train_utils.model import add_item_tokens
 from train_utils.picking import Sampling
 from train_utils.support import Support, decoding_support
 from train_utils.title_search import open_items
+from train_utils.under_test import side_by_side
 from train_utils.writing import Request
 
 TITLES = ["red moon", "the end", "a", "blue river of the red moon", "red moon 2"]
@@ -96,6 +110,23 @@ LENGTH_DEPENDENT = {
             **SIZES,
             max_position_embeddings=32,
             rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+        )
+    ),
+}
+_MOE = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "max_position_embeddings": 256}
+WINDOWED = {  # read alike up to 40 tokens, and otherwise from there on
+    "chunks": lambda: Llama4ForCausalLM(
+        Llama4TextConfig(**SIZES | _MOE, head_dim=8, intermediate_size_mlp=64, attention_chunk_size=40)
+    ),
+    "window of PhiMoE": lambda: PhimoeForCausalLM(PhimoeConfig(**SIZES | _MOE, sliding_window=40)),
+    "window of some layers": lambda: Qwen2MoeForCausalLM(
+        Qwen2MoeConfig(
+            **SIZES | _MOE,
+            use_sliding_window=True,
+            sliding_window=40,
+            max_window_layers=1,
+            moe_intermediate_size=32,
+            shared_expert_intermediate_size=32,
         )
     ),
 }
@@ -189,6 +220,77 @@ def test_texts_beyond_the_length_that_the_engine_reads_alike_are_decoded_as_gene
         ]
     with pytest.raises(ValueError, match=f"from {longest} on the positions .* depend"):
         open_items(model, chat, [requests[2].prompt])
+
+
+@pytest.mark.parametrize("build", WINDOWED.values(), ids=WINDOWED)
+def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(build):
+    model, chat = made(build)
+    engine, requests = Engine(model, chat), asked(chat, lengths=(1, 6, 8, 2))
+    short = dataclasses.replace(requests[0], max_new_tokens=40 - len(requests[0].prompt))
+    engine.generate([short])
+    assert decoding_support(model) == Support()
+    expected = [generate_plainly(model, chat, [request])[0].ids for request in requests]
+    assert [one.ids for one in engine.generate(requests)] == expected
+    assert decoding_support(model) == Support(max_length=40)
+    prompt = requests[2].prompt
+    for search in (lambda: open_items(model, chat, [prompt]), lambda: beam_search(model, chat, requests, 2)):
+        with pytest.raises(ValueError, match="from 40 on the positions or the attention of .* depend"):
+            search()
+    _, row = engine.generate([short, dataclasses.replace(requests[2], best_titles=2)])
+    assert row.finish == "error" and "whole titles" in str(row.error)
+
+
+def test_a_window_that_the_engine_reads_is_no_limit():
+    model, chat = made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=24)))
+    requests = asked(chat)
+    expected = [generate_plainly(model, chat, [request])[0].ids for request in requests]
+    assert [one.ids for one in Engine(model, chat).generate(requests)] == expected
+    assert decoding_support(model) == Support()
+
+
+@pytest.mark.parametrize("build", LENGTH_DEPENDENT.values(), ids=LENGTH_DEPENDENT)
+def test_an_answer_does_not_depend_on_longer_texts_read_before(build):
+    """Dynamic RoPE keeps the frequencies of the longest text so far."""
+    used, chat = made(build)
+    requests = asked(chat, lengths=(6, 12))
+    alone = [generate_plainly(made(build)[0], chat, [request])[0].ids for request in requests]
+    assert [one.ids for one in Engine(used, chat).generate(requests[::-1])] == alone[::-1]
+    assert [one.ids for one in generate_plainly(made(build)[0], chat, requests[::-1])] == alone[::-1]
+
+
+LEARNED_PLACES = BartConfig(
+    vocab_size=330,
+    d_model=32,
+    decoder_layers=2,
+    decoder_attention_heads=4,
+    decoder_ffn_dim=64,
+    max_position_embeddings=256,
+)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [UNREADABLE["ALiBi"], UNREADABLE["recurrence"], lambda: BartForCausalLM(LEARNED_PLACES)],
+    ids=["ALiBi", "recurrence", "learned places"],
+)
+def test_the_oracle_writes_for_a_batch_what_it_writes_for_each_request_alone(build):
+    model, chat = made(build)
+    requests = asked(chat)
+    alone = [generate_plainly(model, chat, [request])[0].ids for request in requests]
+    assert [one.ids for one in generate_plainly(model, chat, requests)] == alone
+
+
+def test_a_model_that_nothing_decodes_is_refused_in_one_line():
+    """transformers counts the tokens of a text in a layer of attention, and this model has none."""
+    model, chat = made(lambda: Lfm3ForCausalLM(Lfm3Config(**SIZES)))
+    with pytest.raises(ValueError, match="neither by the engine .* nor by transformers' generate .*take an") as error:
+        open_engine(model, chat)
+    assert "\n" not in str(error.value)
+
+
+def test_rows_of_a_model_that_keeps_a_state_in_its_layers_are_not_read_at_the_same_time():
+    for build, parts in ((READABLE["plain"], 2), (UNREADABLE["recurrence"], 1), (LENGTH_DEPENDENT["longrope"], 1)):
+        assert len(side_by_side(list, [1, 2, 3], made(build)[0])) == parts
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from train_utils.chat import Chat
 from train_utils.cursor import Cursor
 from train_utils.processor import mask_scores
 from train_utils.ragged import read, read_shared_beginning, use_ragged_attention
+from train_utils.support import check_length
 from train_utils.writing import Completion, Request
 
 
@@ -138,7 +139,7 @@ def beam_search(model: nn.Module, chat: Chat, requests: Sequence[Request], num_b
 
     Raises:
         ValueError: wrong numbers, a request for something that is not searched (sampling, forced lists, titles by
-            search, a number of items, no constraint), or a model that brings its own attention.
+            search, a number of items, no constraint), or a model that the engine cannot read, or not in texts as long.
         ConstraintError: a prompt's last turn is off the tree.
     """
     if num_beams < 1:
@@ -149,6 +150,7 @@ def beam_search(model: nn.Module, chat: Chat, requests: Sequence[Request], num_b
         _check(request)
     if not requests:
         return []
+    check_length(model, max(len(request.prompt) + request.max_new_tokens for request in requests))
     use_ragged_attention(model)
     searches = [_Search(request, chat, num_beams, length_penalty) for request in requests]
     cache, shared = read_shared_beginning(model, [request.prompt for request in requests])

@@ -21,7 +21,7 @@ from train_utils.hf_engine import PlainEngine, answered
 from train_utils.picking import Choice, Pick, pick
 from train_utils.ragged import HeadInputs, RaggedCache, read, read_shared_beginning, use_ragged_attention
 from train_utils.retrieval import Retriever
-from train_utils.support import decoding_support
+from train_utils.support import decoding_support, readable_length
 from train_utils.title_search import search_titles
 from train_utils.writing import Completion, Request, Writing
 
@@ -338,19 +338,20 @@ class Engine:
 
     def _is_long(self, request: Request) -> bool:
         """Whether an answer may get longer than the engine's passes read the model alike."""
-        longest = decoding_support(self.model).max_length
-        return longest is not None and len(request.prompt) + request.max_new_tokens > longest
+        return readable_length(self.model, len(request.prompt) + request.max_new_tokens) is not None
 
 
 def open_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
     """What decodes a model: the engine, or transformers' `generate` where the engine cannot.
 
     Raises:
-        ValueError: the engine cannot, and items are to be retrieved.
+        ValueError: neither can, or the engine cannot and items are to be retrieved.
     """
     support = decoding_support(model)
     if not support.problem:
         return Engine(model, chat, retriever)
+    if support.undecodable:
+        raise ValueError(f"{support.undecodable}; take another backbone")
     if retriever is not None:
         raise ValueError(f"{support.problem}; RecLM-ret needs the engine: take another backbone")
     return PlainEngine(model, chat)

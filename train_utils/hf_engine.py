@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
-from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
+from transformers import LogitsProcessor, StoppingCriteria
 
 from train_utils.admission import ConstraintError
 from train_utils.chat import Chat
 from train_utils.cursor import Cursor
 from train_utils.events import Done, ItemEvent, TextDelta, answer_events
 from train_utils.picking import pick
+from train_utils.plain_generate import generate_greedily
 from train_utils.processor import CatalogLogitsProcessor
+from train_utils.support import Support, decoding_support, read_plainly
 from train_utils.writing import Completion, Request, Writing
 
 
@@ -46,6 +48,9 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
         others = (request.sampling.temperature, request.force_items, request.best_titles, request.min_items)
         if any(others) or request.rules is None:
             raise ValueError("the oracle decodes greedily under a catalogue; use the engine for anything else")
+    if len(requests) > 1 and processors is None and not watchers and decoding_support(model) != Support():
+        # Rows and padding beside a row may change how such a model reads it: learned places, a length that counts.
+        return [generate_plainly(model, chat, [request])[0] for request in requests]
     width = max(len(request.prompt) for request in requests)
     padding = [width - len(request.prompt) for request in requests]
     device = next(model.parameters()).device
@@ -57,24 +62,19 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
     own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
     output = _generate(
-        model, ids, mask, longest, chat.end_of_turn, [*(own if processors is None else processors), *watchers],
+        model, chat, ids, mask, longest, [*(own if processors is None else processors), *watchers],
         _EnoughItems(width, chat.eoi, [request.max_items for request in requests]),
     )
     return [_completion(chat, request, row) for request, row in zip(requests, output[:, width:].tolist(), strict=True)]
 
 
-def _generate(model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int, end_of_turn: int,
+def _generate(model: nn.Module, chat: Chat, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int,
               processors: Sequence[LogitsProcessor], criterion: StoppingCriteria) -> torch.Tensor:
-    """Greedy `generate` that obeys its arguments alone."""
-    # What it is not told it takes from the model's own configuration, such as repetition_penalty. A copy of the
-    # outermost object gets an empty one: the model itself may be in use by another thread.
-    model = copy.copy(model)
-    model.generation_config = GenerationConfig()
-    return model.generate(
-        ids, attention_mask=mask, logits_processor=list(processors), stopping_criteria=[criterion],
-        generation_config=GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens,
-                                           eos_token_id=end_of_turn, pad_token_id=end_of_turn),
-    )
+    """`generate_greedily`, whatever the model has read before."""
+    if decoding_support(model).max_length is not None:
+        # Dynamic RoPE keeps the frequencies of the longest text so far until it reads a short one.
+        read_plainly(model, [chat.end_of_turn], [0])
+    return generate_greedily(model, ids, mask, max_new_tokens, chat.end_of_turn, processors, [criterion])
 
 
 def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
@@ -140,8 +140,8 @@ class PlainEngine:
             ids = torch.tensor([list(request.prompt)], device=device)
             try:
                 with torch.inference_mode():
-                    _generate(self.model, ids, torch.ones_like(ids), request.max_new_tokens, self.chat.end_of_turn,
-                              [driver], driver.ended)
+                    _generate(self.model, self.chat, ids, torch.ones_like(ids), request.max_new_tokens, [driver],
+                              driver.ended)
             except ConstraintError as error:
                 answer.finish, answer.error = "error", error
             told(driver.state, answer)

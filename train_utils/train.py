@@ -228,9 +228,13 @@ def _check_decodable(model: nn.Module, options: TrainOptions, method: Method) ->
     """Tells before the first step what would be in the way of testing and serving the model.
 
     Raises:
-        ValueError: what is trained, or the validation, needs the engine, and the engine cannot read the model.
+        ValueError: nothing decodes the model, or what is trained, or the validation, needs the engine, and that cannot
+            read it.
     """
-    problem = decoding_support(model).problem
+    support = decoding_support(model)
+    problem = support.problem
+    if support.undecodable:
+        raise ValueError(f"{support.undecodable}; take another --backbone")
     if problem and method.needs_engine:
         raise ValueError(f"{problem}; RecLM-ret needs the engine: take another --backbone")
     if problem and options.val_users:

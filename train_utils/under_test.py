@@ -1,6 +1,7 @@
 """A language model under test: users -> prompts and rules -> lists of items."""
 
 import hashlib
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,25 +24,27 @@ from train_utils.model import add_item_tokens, load_trained, mixed_precision, pi
 from train_utils.param import EvalOptions
 from train_utils.retrieval import Retriever, has_retrieval, open_retriever
 from train_utils.sharegpt import load_exchanges
-from train_utils.support import decoding_support
+from train_utils.support import Support, decoding_support
 from train_utils.teacher import Teacher, open_teacher
 from train_utils.title_search import open_items
 from train_utils.writing import Completion, Request
 
+logger = logging.getLogger(__name__)
 MR_SEGMENT = 200
 T, R = TypeVar("T"), TypeVar("R")
 Loaded = tuple[nn.Module, Chat, Retriever | None]
 _TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the others count as 0
 
 
-def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], device: torch.device) -> list[R]:
+def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: nn.Module) -> list[R]:
     """What `work` makes of `rows`; on the CPU of their halves, at the same time, each on one core.
 
     Threads that share one pass of a model wait for each other, and for long where another program runs. How the rows
-    are cut does not depend on the machine, so neither does an answer.
+    are cut does not depend on the machine, so neither does an answer. A model that the engine reads only partly or not
+    at all may keep a state in its layers (a recurrence, the frequencies of dynamic RoPE): one thread reads with it.
     """
     half = (len(rows) + 1) // 2
-    if device.type != "cpu" or half == len(rows):
+    if model.device.type != "cpu" or half == len(rows) or decoding_support(model) != Support():
         return [work(rows)]
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(work, (rows[:half], rows[half:])))
@@ -66,6 +69,9 @@ class ModelUnderTest:
         if options.decoding != "greedy" and not self.engine.searches:
             raise ValueError(f"--decoding {options.decoding} finds titles by the engine; "
                              f"{decoding_support(model).problem}: take --decoding greedy")
+        if not self.engine.searches and options.engine != "hf":
+            logger.warning("%s: it is decoded by transformers' generate, one token a pass",
+                           decoding_support(model).problem)
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
@@ -144,7 +150,7 @@ class ModelUnderTest:
                          for one in self._answers(asked, weights)]
             return [[answers.get(row.user) or Answer([]) for row in part] for answers in found]
 
-        parts = side_by_side(work, users, self.engine.model.device)
+        parts = side_by_side(work, users, self.engine.model)
         return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
@@ -154,7 +160,7 @@ class ModelUnderTest:
             with mixed_precision(self.engine.model):
                 return self._generated(part)
 
-        return list(chain.from_iterable(side_by_side(work, requests, self.engine.model.device)))
+        return list(chain.from_iterable(side_by_side(work, requests, self.engine.model)))
 
     def _generated(self, requests: Sequence[Request]) -> list[Completion]:
         """What the engine writes. Raises ConstraintError where one answer cannot be gone on with: it is no miss."""
