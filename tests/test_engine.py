@@ -4,6 +4,7 @@ import itertools
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -340,8 +341,20 @@ def test_the_oracle_refuses_what_generate_does_not_do():
             generate_plainly(model, chat, [replace(Request([5], Rules(tree)), **wrong)])
 
 
+@pytest.mark.parametrize("kind", [tuple, np.array, torch.tensor])
+@pytest.mark.parametrize("place", [np.int64, np.uint8, torch.tensor])
+def test_prompts_and_places_may_be_arrays(kind, place):
+    model, chat, tree = make(2)
+    prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
+    at = len(prompt) - len(chat.item_ids(0))
+    asked = Request(prompt, Rules(tree), answer_at=at, max_new_tokens=12)
+    same = Request(kind(prompt), Rules(tree), answer_at=place(at), max_new_tokens=12)
+    for answer in (Engine(model, chat).generate, partial(generate_plainly, model, chat)):
+        assert answer([asked]) == answer([same])
+
+
 @pytest.mark.parametrize("wrong", [{"prompt": []}, {"max_new_tokens": 0}, {"max_items": -1}, {"best_titles": -1},
-                                   {"min_items": 3, "max_items": 2}])
+                                   {"answer_at": 2}, {"answer_at": -1}, {"min_items": 3, "max_items": 2}])
 def test_wrong_requests_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Request(**({"prompt": [5]} | wrong))

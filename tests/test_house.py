@@ -19,7 +19,7 @@ LAYERS = (
      "tree_file", "admission", "cursor", "teacher_protocol", "recorded_teacher", "statistics", "run_file",
      "split_checks"},
     {"loss", "processor", "model", "ragged", "retrieval", "rules", "teacher", "picking", "writing",
-     "drafts", "events", "support",
+     "drafts", "events", "plain_generate", "support",
      "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable", "memorisation"},
     {"tasks", "talks", "asking",
      "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop",

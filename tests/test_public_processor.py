@@ -221,6 +221,65 @@ def test_a_prompt_may_be_given_as_embeddings():
         assert answers[0] == answers[1]
 
 
+PLACES = {
+    "int": lambda n: n,
+    "int64": np.int64,
+    "uint16": np.uint16,
+    "array of none": np.array,
+    "tensor of none": torch.tensor,
+    "list": lambda n: [n, n],
+    "tuple": lambda n: (np.int32(n), torch.tensor(n)),
+    "array": lambda n: np.array([n, n]),
+    "tensor": lambda n: torch.tensor([n, n], dtype=torch.int32),
+    "one for all": lambda n: [n],
+    "half": lambda n: [n, None],
+    "none": lambda n: None,
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("beams,samples", [(1, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize("name", ["Qwen2.5", "Solar"])
+def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids_or_embeddings(
+    name, place, beams, samples
+):
+    tokenizer, model, tree, _ = made(FAMILIES[name])
+    prompt, answers = prompt_of(tokenizer, "x"), []
+    model.lm_head.register_forward_hook(  # items, and what a template that closes no turn opens an answer with
+        lambda module, given, logits: logits + 4 * torch.eye(len(tokenizer), dtype=logits.dtype)[
+            [tree.soi_token_id, *(prompt[-2:] if name == "Solar" else [])]].sum(0)
+    )
+    config = GenerationConfig(
+        do_sample=samples > 1, num_beams=beams, num_return_sequences=samples, max_new_tokens=30, pad_token_id=1,
+        eos_token_id=tree.end_of_turn,
+    )
+    rows = torch.tensor([prompt, prompt])
+    for at in (len(prompt), place(len(prompt))):
+        for how in ({"input_ids": rows}, {"inputs_embeds": model.get_input_embeddings()(rows)}):
+            processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, beams, answer_at=at)
+            torch.manual_seed(0)
+            out = model.generate(
+                **how, attention_mask=torch.ones_like(rows), logits_processor=[processor], generation_config=config
+            )
+            answers.append(out[:, len(prompt) * ("input_ids" in how):].tolist())
+    assert answers[0] == answers[1] == answers[2] == answers[3]
+    for row in answers[0]:
+        items, _ = split_completion(row, tree.soi_token_id, tree.eoi_token_id)
+        assert len(set(map(tuple, items))) == len(items)
+
+
+@pytest.mark.parametrize(
+    "place,error,reason",
+    [(1.5, ValueError, "holds 1.5"), ([3, "4"], ValueError, "holds '4'"), (-1, ValueError, "holds -1, wanted the place"),
+     (99, ConstraintError, "99 for row 0, which has 3 tokens"), ([1, 2, 3], ConstraintError, "3 entries.* the batch has 2 rows")],
+)
+def test_a_place_that_is_none_is_told_in_one_line(place, error, reason):
+    tokenizer, _, tree, _ = made(FAMILIES["Qwen2.5"])
+    with pytest.raises(error, match=reason):
+        FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=place)(
+            torch.full((2, 3), 5), torch.zeros(2, len(tokenizer)))
+
+
 def test_raw_logits_stay_raw():
     tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
     ids = torch.tensor([[*prompt_of(tokenizer, "x"), tree.soi_token_id]])

@@ -50,6 +50,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
         self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
         self._cursors: list[Cursor] = []
         self._starts: list[int] = []  # of each row, where its answer begins
+        self._embedded = False  # the prompts were given as embeddings: no row holds their tokens
         self._all_plain = False  # every row is in free text, and may open an item
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -66,6 +67,8 @@ class CatalogLogitsProcessor(LogitsProcessor):
         ids = input_ids.detach().numpy() if on_cpu else input_ids
         next_step = self._seen is not None and self._seen.shape[1] == ids.shape[1] - 1
         last, parents = self._moves(ids)
+        if parents is not None and max(parents) < 0:
+            self._embedded = not ids.shape[1]
         self._seen = ids.copy() if on_cpu else ids.clone()
         if not next_step or parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
             self._advance(ids, last, parents, next_step)
@@ -142,11 +145,11 @@ class CatalogLogitsProcessor(LogitsProcessor):
             if rows % n:
                 raise ConstraintError(f"answer_at has {n} entries, one a prompt, and the batch has {rows} rows")
             if (given := self.answer_at[row * n // rows]) is not None:
-                if given > len(ids) > 0 and kept is None:
+                if given > len(ids) and kept is None and not self._embedded:
                     raise ConstraintError(f"answer_at is {given} for row {row}, which has {len(ids)} tokens; "
                                           "wanted the length of the prompt, padding included")
                 # A prompt that was given as embeddings has no ids: all that come are the answer's.
-                return kept if kept is not None else given if ids else 0
+                return kept if kept is not None else 0 if self._embedded else given
         tree = self._rules_of(row // self.num_beams).tree
         if kept is None:
             return answer_start(ids, self.end_of_turn, self.openers, tree)

@@ -3,6 +3,7 @@
 No tensor and no model: copies of the state run ahead of the model to draft what it will probably write.
 """
 
+import operator
 import random
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -58,8 +59,15 @@ class Request:
     expected: Sequence[int] = ()
 
     def __post_init__(self):
+        if hasattr(self.prompt, "tolist"):  # an array
+            object.__setattr__(self, "prompt", self.prompt.tolist())
         if not len(self.prompt):
             raise ValueError("a request's prompt is empty; render the conversation first")
+        if self.answer_at is not None:
+            object.__setattr__(self, "answer_at", operator.index(self.answer_at))
+            if not 0 <= self.answer_at <= len(self.prompt):
+                raise ValueError(f"a request's answer_at is {self.answer_at}, wanted 0 to {len(self.prompt)}, the "
+                                 "length of its prompt")
         for name, least in (("max_new_tokens", 1), ("max_items", 0), ("min_items", 0), ("best_titles", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"a request's {name} is {getattr(self, name)}, wanted {least} or more")
