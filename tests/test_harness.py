@@ -1,15 +1,19 @@
 """Promises of the model class for lm-evaluation-harness; run where the harness is installed."""
 
+import shutil
+
 import pytest
 import torch
 from tiny import tiny_chat
 from tiny_samples import TITLES, write_small_catalog
+from transformers import AutoTokenizer, GenerationConfig
 
 pytest.importorskip("lm_eval", reason="lm_eval is optional: pip install lm_eval==0.4.13")
 
 from lm_eval.api.instance import Instance
 
 from train_utils.admission import Rules
+from train_utils.chat import Chat
 from train_utils.harness import RecLM
 from train_utils.hf_engine import generate_plainly
 from train_utils.writing import Request
@@ -51,6 +55,18 @@ def test_what_is_written_is_what_plain_constrained_decoding_writes(eager):
     counted = model.get_model_info()
     with_items = sum(model.chat.soi in completion.ids for completion in plain)
     assert (counted["reclm_texts"], counted["reclm_texts_with_items"]) == (len(PROMPTS), with_items)
+
+
+def test_what_is_written_does_not_depend_on_an_inherited_generation_configuration(eager, tmp_path):
+    plain = written(opened(eager, data_path=str(eager / "data")))
+    shutil.copytree(eager / "model", tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    GenerationConfig(
+        repetition_penalty=1.7, no_repeat_ngram_size=2, suppress_tokens=[5, 6, Chat(tokenizer).soi], min_new_tokens=25,
+        do_sample=True, top_k=3, eos_token_id=[5, 6],
+    ).save_pretrained(tmp_path / "model")
+    held = RecLM(str(tmp_path / "model"), data_path=str(eager / "data"), device="cpu", dtype="float32", batch_size=2)
+    assert written(held) == plain
 
 
 def test_without_a_catalogue_the_model_is_free(eager):

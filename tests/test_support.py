@@ -35,6 +35,7 @@ from transformers import (
     Qwen2MoeForCausalLM,
     RecurrentGemmaConfig,
     RecurrentGemmaForCausalLM,
+    WatermarkingConfig,
 )
 
 from train_utils.admission import ConstraintError, Prior, Rules
@@ -43,7 +44,7 @@ from train_utils.chat import Chat, ItemPart, message
 from train_utils.engine import Engine, PlainEngine, open_engine
 from train_utils.events import Done, ItemEvent, TextDelta
 from train_utils.hf_engine import generate_plainly
-from train_utils.model import add_item_tokens
+from train_utils.model import add_item_tokens, add_lora
 from train_utils.picking import Sampling
 from train_utils.support import Support, decoding_support
 from train_utils.title_search import open_items
@@ -357,3 +358,40 @@ def test_the_oracle_obeys_no_configuration_of_the_base_model():
     kept = model.generation_config.to_dict()
     assert [generate_plainly(model, chat, [request])[0].ids for request in requests] == expected
     assert model.generation_config.to_dict() == kept
+
+
+SETTINGS = {
+    "begin_suppress_tokens": list(range(300)),
+    "forced_bos_token_id": 7,
+    "min_length": 100,
+    "max_length": 20,
+    "num_beams": 3,
+    "num_return_sequences": 2,
+    "pad_token_id": 9,
+    "watermarking_config": WatermarkingConfig(),
+    "guidance_scale": 3.0,
+    "sequence_bias": [[[5], 10.0]],
+    "exponential_decay_length_penalty": (1, 5.0),
+    "stop_strings": ["a", "e"],
+    "prompt_lookup_num_tokens": 3,
+    "cache_implementation": "static",
+    "max_time": 1e-9,
+    "encoder_repetition_penalty": 2.0,
+    "penalty_alpha": 0.6,
+    "return_dict_in_generate": True,
+    "a_setting_of_somebody": 3,
+}
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["model", "adapter"])
+def test_no_single_setting_of_the_base_model_changes_what_generate_writes(wrapped):
+    model, chat = made(READABLE["plain"])
+    requests = asked(chat, lengths=(1, 3))
+    outer = add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0).eval() if wrapped else model
+    expected = [one.ids for one in generate_plainly(outer, chat, requests)]
+    for name, value in SETTINGS.items():
+        model.generation_config = inherited = GenerationConfig()
+        setattr(inherited, name, value)
+        assert [one.ids for one in generate_plainly(outer, chat, requests)] == expected, name
+        assert PlainEngine(outer, chat).generate(requests[:1])[0].ids == expected[0], name
+        assert model.generation_config is inherited and getattr(inherited, name) == value

@@ -20,7 +20,7 @@ from train_utils.admission import Rules
 from train_utils.catalog import load_catalog
 from train_utils.chat import Chat
 from train_utils.command import run_cli
-from train_utils.model import add_item_tokens, load_trained, pick_device
+from train_utils.model import add_item_tokens, load_trained, own_generation_config, pick_device
 from train_utils.processor import CatalogLogitsProcessor
 
 
@@ -47,6 +47,10 @@ class RecLM(HFLM):
         add_item_tokens(tokenizer, model)  # a base model gets the tokens that it never saw
         super().__init__(model, tokenizer=tokenizer, backend="causal", **more)
         self.chat = Chat(tokenizer, titles)
+        # What a suite does not ask for is as where the model is served. An inherited configuration may penalize
+        # repetition, or suppress the control tokens.
+        pad = self.chat.end_of_turn if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        model.generation_config = own_generation_config(model, self.chat.end_of_turn, pad)
         self.written, self.with_items = 0, 0
 
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **generation_kwargs
