@@ -41,11 +41,14 @@ from transformers import (
 from train_utils.admission import ConstraintError, Prior, Rules
 from train_utils.beams import beam_search
 from train_utils.chat import Chat, ItemPart, message
+from train_utils.chat_session import ChatSession, Domain
 from train_utils.engine import Engine, PlainEngine, open_engine
 from train_utils.events import Done, ItemEvent, TextDelta
 from train_utils.hf_engine import generate_plainly
 from train_utils.model import add_item_tokens, add_lora
+from train_utils.param import ChatOptions
 from train_utils.picking import Sampling
+from train_utils.retrieval import Retrieval, Retriever
 from train_utils.support import Support, decoding_support
 from train_utils.title_search import open_items
 from train_utils.under_test import side_by_side
@@ -239,6 +242,25 @@ def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(buil
             search()
     _, row = engine.generate([short, dataclasses.replace(requests[2], best_titles=2)])
     assert row.finish == "error" and "whole titles" in str(row.error)
+
+
+def test_items_of_a_long_text_are_not_spelled_where_they_are_retrieved():
+    model, chat = made(LENGTH_DEPENDENT["longrope"])
+    engine = Engine(model, chat, Retriever(Retrieval(32, torch.randn(len(TITLES), 8)).eval()))
+    short, long = asked(chat, lengths=(1, 12))
+    short = dataclasses.replace(short, max_new_tokens=4)
+    assert engine.finds_titles(len(short.prompt) + 4) and not engine.finds_titles(len(long.prompt))
+    one, other = engine.generate([short, long])
+    assert one.error is None and (other.ids, other.finish) == ([], "error")
+
+
+def test_a_chat_that_ranks_titles_spells_them_once_the_conversation_is_long():
+    model, chat = made(LENGTH_DEPENDENT["longrope"])
+    session = ChatSession(model, chat.tokenizer, {}, ChatOptions(model_name="", max_new_tokens=4, decoding="rank"))
+    session.domain = Domain("films", Engine(model, chat))
+    for text in ("hi", "the red moon " * 9):
+        *_, done, notice = session.reply(text)
+        assert done == Done("length") and "--max_new_tokens" in notice.text
 
 
 def test_a_window_that_the_engine_reads_is_no_limit():

@@ -171,8 +171,10 @@ class ChatSession:
         parts: list[Part] = []
         finish = ""
         try:
+            longest = len(prompt) + self.options.max_new_tokens
+            searched = _SEARCHED[self.options.decoding] if self.domain.engine.finds_titles(longest) else 0
             request = Request(prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens,
-                              best_titles=_SEARCHED[self.options.decoding] if self.domain.engine.searches else 0)
+                              best_titles=searched)
             for event in self.domain.engine.stream(request, stop):
                 match event:
                     case TextDelta(words):

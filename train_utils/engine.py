@@ -297,7 +297,7 @@ class Engine:
         if problem := decoding_support(model).problem:
             raise ValueError(f"{problem}; --engine hf decodes it, greedily")
         use_ragged_attention(model)
-        self.plain = PlainEngine(model, chat)
+        self.plain = PlainEngine(model, chat, retrieves=retriever is not None)
         self.retriever = retriever
         self.head_inputs = HeadInputs.of(model) if retriever is not None else None
         self.model = model
@@ -336,9 +336,13 @@ class Engine:
 
         yield from answer_events(self.chat, row.state, row.out, go_on)
 
+    def finds_titles(self, tokens: int) -> bool:
+        """Whether titles can be found whole (`Request.best_titles`) in a text of so many tokens, with its answer."""
+        return readable_length(self.model, tokens) is None
+
     def _is_long(self, request: Request) -> bool:
         """Whether an answer may get longer than the engine's passes read the model alike."""
-        return readable_length(self.model, len(request.prompt) + request.max_new_tokens) is not None
+        return not self.finds_titles(len(request.prompt) + request.max_new_tokens)
 
 
 def open_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":

@@ -115,8 +115,13 @@ class PlainEngine:
     searches = False
     retriever = None
 
-    def __init__(self, model: nn.Module, chat: Chat):
-        self.model, self.chat = model, chat
+    def __init__(self, model: nn.Module, chat: Chat, retrieves: bool = False):
+        """retrieves: the model's items are retrieved, which only the engine does."""
+        self.model, self.chat, self.retrieves = model, chat, retrieves
+
+    def finds_titles(self, tokens: int) -> bool:
+        """See `Engine.finds_titles`."""
+        return False
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
         """See `Engine.generate`; every answer is reproducible."""
@@ -127,7 +132,7 @@ class PlainEngine:
         """One answer. `stop` ends it early; `told` is called before the first token, and behind each."""
         answer = Completion()
         try:
-            if request.best_titles:
+            if request.best_titles or (self.retrieves and request.constrained):
                 raise ConstraintError("whole titles are found by the engine alone, which cannot read this model or a "
                                       "text of this length; decode greedily")
             driver = _Driver(Writing(request, self.chat), answer, stop, told)
