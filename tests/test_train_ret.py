@@ -285,7 +285,7 @@ def test_an_adapter_can_be_the_start_of_another_run(world):
 
 
 @pytest.mark.parametrize("stage,flags,complaint", [
-    ("SFT_Embedding", (*TRAIN, "--lr", "0.7"), "a run with other lr"),
+    ("SFT_Embedding", (*TRAIN, "--lr", "0.7"), "run with other lr"),
     ("SFT_Embedding", (*TRAIN, "--output", "{world}/new", "--embedding_model", "{world}/run"), "made from other model"),
     ("SFT_Embedding", (*TRAIN, "--output", "{world}/newer", "--SFT_load", "{world}/base"), "is no adapter"),
     ("SFT_Embedding", (*TRAIN, "--output", "{world}/newest", "--SFT_load", "{world}/run/Epoch06_SFT",
