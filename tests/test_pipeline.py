@@ -286,7 +286,7 @@ def test_another_server_on_the_teachers_port_is_not_taken_for_it(world):
     (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
     (("bash", "scripts/train_RecLM_ret.sh", "other", "--data_path", MOVIES, "--lora_layers", "1", "--embedding_model",
       "snap/none", "--embedding_path", "snap/none.npy"), "no such folder"),
-    (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "a run with other"),
+    (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "run with other"),
     (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
     (("bash", "scripts/unirec_train.sh", "none"), "none"),
 ])
