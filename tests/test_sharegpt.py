@@ -60,7 +60,7 @@ LINES = "\n".join(map(json.dumps, [ONE, TWO]))
 
 @pytest.mark.parametrize("content", [
     GOOD, b"\xef\xbb\xbf" + GOOD.encode(), GOOD.encode("utf-16"), GOOD.encode("utf-16-le"), GOOD.encode("utf-16-be"),
-    GOOD.encode("utf-32"), gzip.compress(GOOD.encode()), LINES, gzip.compress(LINES.encode()),
+    GOOD.encode("utf-32"), gzip.compress(GOOD.encode(), mtime=0), LINES, gzip.compress(LINES.encode(), mtime=0),
     LINES.replace("\n", "\r\n"), LINES.replace("\n", ",\n"), LINES.replace("\n", ""), json.dumps({"data": [ONE, TWO]}),
     json.dumps({"version": 1, "data": [ONE, TWO]}), json.dumps({"tags": ["x", "y"], "data": [ONE, TWO]}),
     json.dumps({"train": [ONE], "test": [TWO]}), json.dumps({"data": {"train": [ONE, TWO]}}),
@@ -102,7 +102,7 @@ DEEP_OBJECTS = '{"a":' * 100_000 + "1" + "}" * 100_000
     (f"[{json.dumps(ONE)}, {DEEP_OBJECTS}, {json.dumps(TWO)}]", "1 with a record that is not"),
     (json.dumps([ONE, TWO, THREE])[:-12], "ends inside a record"),
     (json.dumps({"data": [ONE, TWO, THREE]})[:-12], "ends inside a record"),
-    (gzip.compress(GOOD.encode(), 0)[:-6], "damaged end of the gzip file"),
+    (gzip.compress(GOOD.encode(), 0, mtime=0)[:-6], "damaged end of the gzip file"),
     (json.dumps([ONE, None, 3, "x", TWO]), "3 with"),
     (json.dumps([ONE, {}, {"conversations": None}, TWO]), "2 with no list of turns"),
     (json.dumps([ONE, talk(3, 4), talk(None, "x"), TWO]), "2 with a first turn without a text"),
