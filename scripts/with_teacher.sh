@@ -10,6 +10,14 @@ fi
 name=$1 port=$2
 shift 2
 TEACHER_WAIT=${TEACHER_WAIT:-180} # seconds that it may take to load
+if ! [[ $TEACHER_WAIT =~ ^[1-9][0-9]{0,5}$ ]]; then
+    echo "error: TEACHER_WAIT is '$TEACHER_WAIT', wanted whole seconds from 1 to 999999" >&2
+    exit 2
+fi
+if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
+    echo "error: the port is '$port', wanted a number from 1 to 65535" >&2
+    exit 2
+fi
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
 # Somebody else's server on this port would look ready before ours has found that it cannot have it.

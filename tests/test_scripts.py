@@ -71,3 +71,17 @@ def test_the_teachers_files_of_a_killed_stage_are_made_again_and_ones_without_a_
     made(world, "mine")
     shutil.rmtree(world / "data")
     assert "transform2unirec" not in run(world, "scripts/unirec_train.sh", "mine").stdout
+
+
+@pytest.mark.parametrize("wait", ["abc", "0", "-5", "1e3", "1.5", "inf", "x[$(touch made)]"])
+def test_a_wait_for_the_teacher_that_would_not_end_is_refused(world, wait, monkeypatch):
+    monkeypatch.setenv("TEACHER_WAIT", wait)
+    error = run(world, "scripts/with_teacher.sh", "mine", "2068", "echo", "RAN", status=2).stderr
+    assert error == f"error: TEACHER_WAIT is '{wait}', wanted whole seconds from 1 to 999999\n"
+    assert not (world / "made").exists()
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "-1", "65536", "99999999999999999999", ""])
+def test_a_port_that_is_none_is_refused_before_the_teacher_starts(world, port):
+    done = run(world, "scripts/with_teacher.sh", "mine", port, "echo", "RAN", status=2)
+    assert done.stderr == f"error: the port is '{port}', wanted a number from 1 to 65535\n" and not done.stdout
