@@ -1,5 +1,6 @@
 """A result file belongs to its settings and inputs: nothing is mixed up, overwritten unseen, or made for nothing."""
 
+import copy
 import dataclasses
 import json
 import logging
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import PartialState
 from test_evaluate import CATALOG, ROOT, options_of, world  # noqa: F401 - a fixture
 from tiny_samples import TITLES
 
@@ -18,7 +20,7 @@ from train_utils.merge import newest_adapter, run_merge
 from train_utils.model import add_item_tokens, add_lora, backbone_of, load_backbone, load_trained, save_adapter
 from train_utils.param import EvalOptions, TrainOptions, parse
 from train_utils.results import default_output, result_identity, result_inputs
-from train_utils.resumable import collect
+from train_utils.resumable import collect, forget
 from train_utils.study import name_of
 
 CPU = torch.device("cpu")
@@ -73,6 +75,68 @@ def test_a_result_of_other_settings_is_kept_and_no_other_file_is_written_over(wo
     with pytest.raises(ValueError, match="r.json is there and no result file"):
         run_test(options)
     assert output.read_text() == "notes"
+
+
+def test_settings_that_read_alike_as_a_name_have_paths_of_their_own(world):  # noqa: F811
+    for name, texts in {"teacher": ("file:a/b", "file:a-b"), "backbone": ("x/y", "x-y", "x_y"),
+                        "share_chat_gpt": ("", "a/b.json", "a-b.json")}.items():
+        paths = {default_output(options_of(world) if value is None else _with(options_of(world), name, value))
+                 for value in (None, *texts)}
+        assert len(paths) == len(texts) + 1
+    listed = [_with(options_of(world, model_name=""), "run_file", path) for path in ("a/x.tsv", "b/x.tsv", "b/x.csv")]
+    assert len({default_output(options) for options in listed}) == 3
+
+
+def _with(options: EvalOptions, name: str, value: object) -> EvalOptions:
+    """Options with a path that need not be there."""
+    object.__setattr__(changed := copy.copy(options), name, value)
+    return changed
+
+
+def test_a_result_of_other_inputs_is_kept_with_its_time(world, tmp_path):  # noqa: F811
+    data, output = tmp_path / "films", tmp_path / "r.json"
+    shutil.copytree(options_of(world).data_path, data)
+    options = options_of(world, ranker="popularity", model_name="", data_path=str(data), output=str(output))
+    first = run_test(options)[1]
+    (tmp_path / "r.timing.json").write_text("1")
+    with (data / "sequential.jsonl").open("a") as file:
+        file.write("\n")
+    run_test(options)
+    assert json.loads((tmp_path / "r.old1.json").read_text()) == json.loads(json.dumps(first))
+    assert (tmp_path / "r.old1.timing.json").read_text() == "1"
+    run_test(options)
+    assert not (tmp_path / "r.old2.json").exists()
+
+
+def test_a_test_that_fails_leaves_the_result_of_other_settings_where_it_is(world, tmp_path):  # noqa: F811
+    output = tmp_path / "r.json"
+    options = options_of(world, ranker="popularity", model_name="", output=str(output))
+    run_test(options)
+    kept = output.read_bytes()
+    with pytest.raises(ValueError):
+        run_test(dataclasses.replace(options, topk=2, data_path="nowhere"))
+    assert output.read_bytes() == kept and not (tmp_path / "r.old1.json").exists()
+
+
+def test_a_link_and_the_result_behind_it_are_one_output(world, tmp_path):  # noqa: F811
+    output, link = tmp_path / "r.json", tmp_path / "other" / "link.json"
+    link.parent.mkdir()
+    link.symlink_to(output)
+    with exclusively(output), pytest.raises(ValueError, match="is being written by another process"):
+        run_test(options_of(world, ranker="popularity", model_name="", output=str(link)))
+    run_test(options_of(world, ranker="popularity", model_name="", output=str(link)))
+    assert link.is_symlink() and json.loads(output.read_text())["n_users"]
+
+
+@pytest.mark.parametrize("name", ["r?.json", "r*.json", "r[1].json", "[!x].json"])
+def test_what_is_kept_of_a_result_is_that_of_its_own_name_alone(tmp_path, name):
+    others = [tmp_path / f"{other}.partial.0" for other in ("r1.json", "rr.json", "1.json")]
+    for path in others:
+        path.write_text("{}\n")
+    collect([], list, tmp_path / name, {"config": {}}, PartialState(), "x")
+    assert (tmp_path / f"{name}.partial.0").exists()
+    forget(tmp_path / name, PartialState())
+    assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
 def test_a_bad_output_is_told_before_the_work(world, tmp_path):  # noqa: F811

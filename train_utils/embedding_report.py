@@ -15,7 +15,7 @@ from train_utils.files import manifest, replacing, write_json
 from train_utils.model import with_dtype
 from train_utils.param import EvalOptions
 from train_utils.ragged import HeadInputs, read, read_shared_beginning, use_ragged_attention
-from train_utils.results import default_output, result_file, result_identity, result_inputs
+from train_utils.results import default_output, keep_other, result_file, result_identity, result_inputs
 from train_utils.template import NAME_ITEM, SYSTEM, fill, history_parts
 from train_utils.under_test import load_under_test
 
@@ -47,6 +47,7 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     numbers = compare(queries, vectors, chosen, [catalog.items[i].categories for i in chosen])
     draw(catalog, queries, vectors, chosen, output.with_suffix(".png"))
     made_from = manifest(result_identity(options), result_inputs(options))
+    keep_other(output, made_from)
     write_json(output, {"manifest": made_from, "items": catalog.ids(chosen), "numbers": numbers})
     return numbers
 

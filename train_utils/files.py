@@ -27,7 +27,7 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` to write into; made durable and renamed to `path` when the block ends well."""
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -113,18 +113,45 @@ def share(path: Path) -> None:
 
 
 @contextmanager
+def writing_file(path: str | Path, flag: str, is_ours: Callable[[object], bool]) -> Iterator[None]:
+    """Holds a JSON file that is about to be written; see `exclusively`.
+
+    Args:
+        flag: the command's flag that names it. is_ours: what an earlier file holds -> whether the command wrote it.
+
+    Raises:
+        ValueError: `path` is a folder, something the command did not write, held by another process, or cannot be
+            written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{flag} is the folder {path}, wanted a file, such as {path / 'result.json'}")
+    with exclusively(path):
+        if path.exists():
+            try:
+                ours = is_ours(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, RecursionError):
+                ours = False
+            if not ours:
+                raise ValueError(f"{flag} is {path}, which another command wrote; give another {flag}, or delete it")
+        yield
+
+
+@contextmanager
 def exclusively(path: str | Path) -> Iterator[None]:
     """Holds `path`, a file or folder that is about to be written, against every other process that asks for it.
 
-    The folder above is made. The lock is a hidden file beside `path`; the system lets go of it when its process dies.
+    The folder above is made. The lock is a hidden file next to what `path` leads to, so that a link and its target are
+    one output; the system lets go of it when its process dies.
 
     Raises:
         ValueError: another process holds it, or nothing can be written there.
     """
     path = Path(path)
-    lock = path.with_name(f".{path.name}.lock")
+    real = Path(os.path.realpath(path))
+    lock = real.with_name(f".{real.name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        real.parent.mkdir(parents=True, exist_ok=True)
         handle = _locked(lock)
     except BlockingIOError:
         raise ValueError(f"{path} is being written by another process; wait for it, or give another --output") from None

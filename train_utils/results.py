@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
@@ -57,8 +58,8 @@ def default_output(options: EvalOptions, test: str = "") -> Path:
     dataset = Path(os.path.abspath(options.data_path)).name
     stem = "_".join([test or options.SFT_test_task, dataset, f"top{options.topk}", *_settings(options)])
     if len(stem) > _LONGEST_NAME:
-        stem = f"{stem[:_LONGEST_NAME - 9]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
-    if other := options.ranker or Path(options.run_file).stem:
+        stem = f"{stem[:_LONGEST_NAME - 9]}-{_short(stem)}"
+    if other := options.ranker or options.run_file and f"{Path(options.run_file).stem}-{_short(options.run_file)}":
         return Path("snap/results") / other / f"{stem}.json"
     folder = Path(options.model_name)
     if not folder.is_dir():
@@ -73,7 +74,12 @@ def _settings(options: EvalOptions) -> Iterator[str]:
         if f.name in (*_NOT_OF_THE_RESULT, *_IN_THE_PATH) or f.default is MISSING or value == f.default:
             continue
         text = f.name if value is True else f"no_{f.name}" if value is False else f"{f.name}-{value}"
-        yield re.sub(r"[^\w.+-]+", "-", text)
+        name = re.sub(r"[^\w.+-]+", "-", text)
+        yield name if name == text else f"{name}-{_short(text)}"  # two paths can read alike
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 @contextmanager
@@ -93,30 +99,55 @@ def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> I
         yield
         return
     with exclusively(output):
-        _keep_other(output, options)
+        if output.exists():
+            _read_result(output)
         yield
 
 
-def _keep_other(output: Path, options: EvalOptions) -> None:
-    """Puts a result of other settings aside, as `<output>.old1.json` and so on, before another one takes its place."""
+def _read_result(output: Path) -> dict:
+    """The manifest of a result file; ValueError where the file is none."""
+    try:
+        made_from = json.loads(output.read_text(encoding="utf-8"))["manifest"]
+        made_from["config"].keys(), made_from["inputs"].keys()  # both are objects
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{output} is there and no result file; give another --output, or delete it") from None
+    return made_from
+
+
+def keep_other(output: Path, made_from: dict) -> None:
+    """Keeps a result of other settings or inputs as `<output>.old1.json` and so on, with its time.
+
+    To be called right before `output` is replaced: a run that ends before has changed nothing, and since the
+    kept result is a copy, a kill leaves `output` as it was.
+    """
     if not output.exists():
         return
-    try:
-        before = json.loads(output.read_text(encoding="utf-8"))["manifest"]["config"]
-        config = {f.name: before.get(f.name, f.default) for f in fields(options)}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"{output} is there and no result file; give another --output, or delete it") from None
-    now = json.loads(json.dumps(result_identity(options)))
-    if different := sorted(name for name in now if config[name] != now[name]):
-        aside = next(path for n in count(1) if not (path := output.with_suffix(f".old{n}.json")).exists())
-        os.replace(output, aside)
+    output = Path(os.path.realpath(output))
+    before, now = _read_result(output), json.loads(json.dumps(made_from))
+    defaults = {f.name: f.default for f in fields(EvalOptions)}
+    different = sorted(name for name, value in now["config"].items()
+                       if before["config"].get(name, defaults.get(name)) != value)
+    if before["inputs"] != now["inputs"]:
+        paths = before["inputs"].keys() | now["inputs"].keys()
+        different += sorted(path for path in paths if before["inputs"].get(path) != now["inputs"].get(path))
+    if different:
+        aside = next(path for n in count(1) if not os.path.lexists(path := output.with_suffix(f".old{n}.json")))
+        if timing_of(output).exists():
+            shutil.copy2(timing_of(output), timing_of(aside))
+        shutil.copy2(output, aside)
         logger.warning("%s held a result of other settings (%s): it is kept as %s", output, ", ".join(different), aside)
 
 
+def timing_of(output: Path) -> Path:
+    """The file that has the time of a result."""
+    return output.with_suffix(".timing.json")
+
+
 def write_result(output: Path, result: dict, seconds: float) -> None:
-    """The result file; the time that it took lies beside it."""
+    """The result file; the time that it took is in a file next to it."""
+    keep_other(output, result["manifest"])
+    write_json(timing_of(output), {"seconds": seconds, "lists": result["n_users"]})
     write_json(output, result)
-    write_json(output.with_suffix(".timing.json"), {"seconds": seconds, "lists": result["n_users"]})
 
 
 def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: int,

@@ -1,5 +1,6 @@
 """Records of test users, written batch by batch beside the result file: an interrupted test goes on where it was."""
 
+import glob
 import json
 import os
 import time
@@ -74,7 +75,7 @@ def _partial(output: Path, process: int) -> Path:
 
 
 def _partials(output: Path) -> list[Path]:
-    return sorted(output.parent.glob(f"{output.name.replace('[', '[[]')}.partial.*"))
+    return sorted(output.parent.glob(f"{glob.escape(output.name)}.partial.*"))
 
 
 def _line(value: Mapping[str, object]) -> str:

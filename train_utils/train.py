@@ -17,7 +17,7 @@ from torch import nn
 from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.chat import Chat, add_control_tokens
 from train_utils.dataset import encode_sample
-from train_utils.files import PROMPT_DATE, exclusively, manifest, write_text
+from train_utils.files import PROMPT_DATE, exclusively, manifest, write_text, writing_file
 from train_utils.launch import open_accelerator
 from train_utils.loop import LoopConfig, Loss, train
 from train_utils.loss import Batch, Parts, batch_loss
@@ -154,7 +154,8 @@ def run_export(options: TrainOptions) -> Path:
     tokenizer = load_tokenizer(options.backbone)
     add_control_tokens(tokenizer)
     chat = Chat(tokenizer, catalog.titles)
-    with exclusively(path), closing(open_teacher(options.teacher)) as teacher:
+    with (writing_file(path, "--train_data_file", lambda found: isinstance(found, list)),
+          closing(open_teacher(options.teacher)) as teacher):
         samples = open_samples(replace(options, train_data_file=""), catalog, chat, teacher)
         export_samples(samples, options.epoch, path)
     return path
