@@ -186,5 +186,15 @@ def test_the_command_probes_a_model_s_folder_and_repeats_itself(tmp_path, model_
     assert set(json.loads((tmp_path / "one.json").read_text())) == {"manifest", "split", "memorisation"}
     assert "title halves completed by greedy decoding" in capsys.readouterr().out
     for flags, complaint in ((["--probes", "1"], "wanted 2 or more"), (["--max_history", "0"], "wanted 1 or more")):
-        with pytest.raises(ValueError, match=complaint):
+        with pytest.raises(SystemExit):
             leakage.main([*argv, *flags])
+        assert complaint in capsys.readouterr().err
+
+
+def test_a_bad_output_of_the_search_is_one_line_before_the_work_and_stays(tmp_path):
+    (tmp_path / "metas.jsonl").write_text("{}")
+    for output, complaint in ((tmp_path, "is the folder"), (tmp_path / "metas.jsonl", "which another command wrote"),
+                              (tmp_path / "metas.jsonl" / "r.json", "cannot be written")):
+        with pytest.raises(ValueError, match=complaint):
+            leakage.main(["--data_path", "nowhere", "--output", str(output)])
+    assert (tmp_path / "metas.jsonl").read_text() == "{}"

@@ -6,14 +6,15 @@ whether it knows the dataset by heart. Exit status 1 where a held-out event is t
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from train_utils.catalog import dataset_files, load_catalog
 from train_utils.command import run_cli
-from train_utils.files import manifest, write_json
+from train_utils.files import manifest, write_json, writing_file
 from train_utils.memorisation import probe_next_items, probe_titles
-from train_utils.model import load_trained, pick_device, with_dtype
+from train_utils.model import backbone_of, load_trained, model_files, pick_device, with_dtype
 from train_utils.param import ModelOptions, option, parse
 from train_utils.split_checks import TEACHER_FILES, count_split, count_teacher, read_teacher_data
 
@@ -55,7 +56,9 @@ def report_of(options: LeakageOptions) -> dict:
             "titles": probe_titles(model, tokenizer, catalog, options.probes, options.seed),
             "next_items": probe_next_items(model, tokenizer, catalog, options.probes, options.seed),
         }
-        inputs += sorted(Path(options.model_name).glob("*.safetensors"))
+        inputs += model_files(options.model_name)
+        if base := backbone_of(options.model_name, options.backbone):
+            inputs += model_files(base)
     config = {name: value for name, value in asdict(options).items() if name not in ("gpu", "output")}
     return {"manifest": manifest(config, inputs), **report}
 
@@ -90,12 +93,18 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in counts.items())
 
 
+def _is_report(found: object) -> bool:
+    return isinstance(found, dict) and {"manifest", "split"} <= found.keys()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     options = parse(LeakageOptions, argv)
-    report = report_of(options)
-    print("\n".join(lines_of(report)))
+    with writing_file(options.output, "--output", _is_report) if options.output else nullcontext():
+        report = report_of(options)
+        print("\n".join(lines_of(report)))
+        if options.output:
+            write_json(options.output, report)
     if options.output:
-        write_json(options.output, report)
         print(f"report: {options.output}")
     if leaks := leaks_of(report):
         print(f"leak: {'; '.join(leaks)}; preprocess again, and train again what was trained on it", file=sys.stderr)
