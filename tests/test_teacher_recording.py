@@ -2,6 +2,8 @@
 
 import json
 import random
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,11 +12,12 @@ from tiny import tiny_chat, tiny_model, tiny_tokenizer
 
 from train_utils.catalog import load_catalog
 from train_utils.dataset import encode_sample
+from train_utils.files import digest
 from train_utils.param import TrainOptions
 from train_utils.stream import WINDOW_STEPS, DrawnSamples, SampleStream
 from train_utils.tasks import SampleConfig
 from train_utils.teacher import TeacherError, open_teacher
-from train_utils.train import run_sft
+from train_utils.train import run_sft, teacher_of
 
 WORDS = ["red", "blue", "green", "moon", "river", "night"]
 
@@ -63,6 +66,21 @@ def test_a_run_that_goes_on_sees_the_lists_that_it_saw_before(world, tmp_path):
     plain = train_with(world, tmp_path / "plain", f"local:{world / 'output'}")
     kept = tmp_path / "plain" / "teacher-0.sqlite"
     assert train_with(world, tmp_path / "again", f"file:{kept}") == plain
+
+
+def test_answers_of_another_checkpoint_are_not_mixed_with_those_that_are_kept(world, tmp_path):
+    options = TrainOptions(data_path=str(world / "dataset"), backbone=str(world / "base"), teacher="file:x",
+                           output=str(tmp_path / "run"))
+    first, *_ = sorted((world / "output").rglob("SASRec.pth"))
+    other = shutil.copytree(first.parent, tmp_path / "other") / first.name
+    torch.save(torch.load(other, weights_only=False), other)  # other bytes
+    assert digest(first) != digest(other)
+    for more in ({}, {"teacher_record": str(tmp_path / "answers")}):
+        for _ in range(2):
+            with teacher_of(replace(options, teacher=f"local:{first}", **more), 0) as teacher:
+                teacher.top_k([ALL[:3]], 2)
+        with pytest.raises(TeacherError, match="records the answers of another teacher"):
+            teacher_of(replace(options, teacher=f"local:{other}", **more), 0)
 
 
 def test_a_recording_of_a_recording_is_refused(world, tmp_path):

@@ -16,14 +16,16 @@ Answer = tuple[int, list[str], list[float]]  # for how many it was asked, items,
 class RecordedTeacher:
     """Answers what `path` records, and asks `inner` for the rest, which is then recorded in one transaction.
 
-    Without `inner` the file is only read, and what it lacks is an error. Usable from several threads of one process.
+    whose: what tells the teacher from others, such as the digest of its checkpoint; "" where that is not known. Answers
+    of another teacher are not mixed with its own. Without `inner` the file is only read, and what it lacks is an error.
+    Usable from several threads of one process.
 
     Raises:
-        TeacherError: no file and no `inner`; a file that is no recording; without `inner`, a history or a `k` that
-            was not recorded.
+        TeacherError: a recording of another teacher; no file and no `inner`; a file that is no recording; without
+            `inner`, a history or a `k` that was not recorded.
     """
 
-    def __init__(self, path: str | Path, inner: Teacher | None = None) -> None:
+    def __init__(self, path: str | Path, inner: Teacher | None = None, whose: str = "") -> None:
         self.path, self._inner = Path(path), inner
         self._lock = threading.Lock()
         if inner is None and not self.path.is_file():
@@ -40,6 +42,23 @@ class RecordedTeacher:
             self._file.execute("SELECT history, k, items, probabilities FROM answers LIMIT 1")
         except sqlite3.Error as error:
             raise TeacherError(f"{self.path} is not a recording of a teacher's answers ({error})") from None
+        if inner is not None and whose:
+            self._claim(whose)
+
+    def _claim(self, whose: str) -> None:
+        """Notes the teacher in the file, or refuses one that holds the answers of another."""
+        try:
+            with self._file:
+                self._file.execute("CREATE TABLE IF NOT EXISTS teacher (whose TEXT)")
+                noted = self._file.execute("SELECT whose FROM teacher").fetchone()
+                if noted is None:
+                    self._file.execute("INSERT INTO teacher VALUES (?)", (whose,))
+        except sqlite3.Error as error:
+            raise TeacherError(f"the recording {self.path} cannot be written ({error})") from None
+        if noted is not None and noted[0] != whose:
+            self._file.close()
+            raise TeacherError(f"{self.path} records the answers of another teacher ({noted[0]}, now {whose}); delete "
+                               "it, or give another path")
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`."""

@@ -10,10 +10,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
+from train_utils.files import digest
 from train_utils.recorded_teacher import RecordedTeacher
 from train_utils.teacher_protocol import History, ScoredLists, Teacher, TeacherError
 
-__all__ = ["HttpTeacher", "Teacher", "TeacherError", "open_teacher"]
+__all__ = ["HttpTeacher", "Teacher", "TeacherError", "checkpoint_of", "open_teacher"]
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +164,13 @@ def open_teacher(spec: str) -> Teacher:
         'a teacher is "http://host:port", "http://host:port/DATASET", "host:port", "local:PATH" or "file:PATH", '
         f"got {spec!r}"
     )
+
+
+def checkpoint_of(teacher: Teacher) -> str:
+    """The digest of the checkpoint of a teacher inside this process; "" where the teacher is elsewhere."""
+    from train_utils.local_teacher import LocalTeacher
+
+    return f"sha256 {digest(teacher.path)[:16]}" if isinstance(teacher, LocalTeacher) else ""
 
 
 def _is_plain(parts: SplitResult) -> bool:

@@ -42,7 +42,7 @@ from train_utils.static_data import StaticSamples, export_samples
 from train_utils.stream import DrawnSamples, Encode, SampleStream, Source
 from train_utils.support import decoding_support
 from train_utils.tasks import SampleConfig, parse_tasks
-from train_utils.teacher import Teacher, open_teacher
+from train_utils.teacher import Teacher, checkpoint_of, open_teacher
 from train_utils.text_files import read_json
 from train_utils.validation import Validator
 
@@ -174,7 +174,11 @@ def teacher_of(options: TrainOptions, process: int) -> AbstractContextManager[Te
     path = Path(options.output) / f"teacher-{process}.sqlite"
     if options.teacher_record and process == 0:
         path = Path(options.teacher_record)
-    return closing(RecordedTeacher(path, teacher))
+    try:
+        return closing(RecordedTeacher(path, teacher, whose=checkpoint_of(teacher)))
+    except BaseException:
+        teacher.close()
+        raise
 
 
 def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teacher: Teacher | None, run: Path,
