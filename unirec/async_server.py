@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 # Waiting threads must sleep, not spin: on cores shared with the trainer that asks, spinning starves both.
@@ -158,7 +159,11 @@ def _announce(teachers: dict[str, TeacherModel], host: str, listener: socket.soc
 
 def address_of(host: str, port: int) -> str:
     """The address of a server as a client takes it: an IPv6 host in brackets, any interface as the loopback one."""
-    client = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    client = host or "127.0.0.1"
+    for family, loopback in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with suppress(OSError):
+            if not any(socket.inet_pton(family, "0.0.0.0" if client == "0" else client)):
+                client = loopback
     return f"http://{_in_brackets(client)}:{port}"
 
 
