@@ -63,7 +63,7 @@ def test_an_empty_list_of_a_user_is_not_missing(tmp_path):
     ("u1 Q0 a first 1 t\n", "run, line 1: the rank is 'first'"),
     ("u1\ta\t1\nu1\tb\n", "run, line 2: 2 filled fields, wanted 3"),
     ("u1\ta\nu1\t\n", "run, line 2: 1 filled fields, wanted 2"),
-    ("user\titem\trank\nu1\ta\t1\n", "run, line 1: the third column is 'rank', wanted score"),
+    ("user\titem\tnote\nu1\ta\t1\n", "run, line 1: the column 'note' is of no known kind; wanted user, item, and score"),
     ("u1 a\n", "run, line 1: 'u1 a' is of no known form"),
     ('{"user": "u1", "items": ["a"]}\n{"user": \n', "run, line 2: no JSON object"),
     ('{"user": "u1"}\n', "run, line 1: wanted an object with"),
@@ -82,3 +82,11 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "run").write_bytes(b"u1,a\nu1,\xff\xfe\n")
     with pytest.raises(ValueError, match="run is no UTF-8 text"):
         read_run(tmp_path / "run", USERS)
+
+
+def test_a_header_says_which_column_is_which_in_any_order(tmp_path):
+    path = tmp_path / "run.csv"
+    for text in ("movieId,rating,userId\n2,.1,1\n3,.9,1\n", "rank,item,user\n2,2,1\n1,3,1\n",
+                 "user,item,score,rank\n1,2,.5,2\n1,3,.5,1\n"):
+        path.write_text(text)
+        assert read_run(path, ["1"]).lists == {"1": ["3", "2"]}

@@ -98,15 +98,33 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
         return _trec_line, False
     delimiter = "\t" if "\t" in line else ","
     fields = _fields(line, delimiter)
-    if len(fields) not in (2, 3):
+    columns = _columns(fields)
+    if len(fields) not in (2, 3) and not columns:
         raise ValueError(f"{line.strip()[:60]!r} is of no known form; wanted {_FORMS}")
+    order = columns or ("user", "item", "score")[:len(fields)]
+    return partial(_table_line, delimiter=delimiter, order=order), bool(columns)
+
+
+def _columns(fields: list[str]) -> tuple[str, ...]:
+    """What each column holds (user, item, score or rank) by a header's names, in any order; empty for no header.
+
+    Raises ValueError for a header with a column of another kind, or two of one kind.
+    """
     # RecBole writes user_id:token.
     names = [re.sub("[-_ ]", "", field.split(":")[0].lower()) for field in fields]
-    # Only a header calls its first column a user's; names of items are too many to list.
-    is_header = names[0] in USER_NAMES and (names[1] in ITEM_NAMES or names[1].endswith("id"))
-    if is_header and len(names) == 3 and names[2] not in SCORE_NAMES:
-        raise ValueError(f"the third column is {fields[2]!r}, wanted {', '.join(SCORE_NAMES)} or no third column")
-    return partial(_table_line, delimiter=delimiter, width=len(fields)), is_header
+    # Only a header names a user's column; names of items are too many to list.
+    if len(names) < 2 or not any(name in USER_NAMES for name in names):
+        return ()
+    kinds = {**dict.fromkeys(USER_NAMES, "user"), **dict.fromkeys(ITEM_NAMES, "item"),
+             **dict.fromkeys(SCORE_NAMES, "score"), "rank": "rank"}
+    found = tuple(kinds.get(name, "item" if name.endswith("id") else "") for name in names)
+    if "item" not in found:
+        return ()
+    for field, kind in zip(fields, found, strict=True):
+        if not kind or found.count(kind) > 1:
+            raise ValueError(f"the column {field!r} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
+                             f"user, item, and {', '.join(SCORE_NAMES)} or rank")
+    return found
 
 
 def _trec_line(line: str) -> Line:
@@ -119,12 +137,15 @@ def _trec_line(line: str) -> Line:
     return user, [Place(item, _number(score), int(rank))]
 
 
-def _table_line(line: str, delimiter: str, width: int) -> Line:
+def _table_line(line: str, delimiter: str, order: tuple[str, ...]) -> Line:
     fields = _fields(line, delimiter)
-    if len(fields) != width or not all(fields):
-        raise ValueError(f"{sum(map(bool, fields))} filled fields, wanted {width} as in the first line")
-    user, item, *score = fields
-    return user, [Place(item, _number(score[0]) if score else 0.0)]
+    if len(fields) != len(order) or not all(fields):
+        raise ValueError(f"{sum(map(bool, fields))} filled fields, wanted {len(order)} as in the first line")
+    cell = dict(zip(order, fields, strict=True))
+    rank = cell.get("rank", "0")
+    if not rank.isdecimal():
+        raise ValueError(f"the rank is {rank!r}, wanted a whole number of 0 or more")
+    return cell["user"], [Place(cell["item"], _number(cell["score"]) if "score" in cell else 0.0, int(rank))]
 
 
 def _json_line(line: str) -> Line:
