@@ -162,7 +162,7 @@ def _json_line(line: str) -> Line:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=delimiter))]
+    return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=delimiter, strict=True))]
 
 
 def _number(text: str) -> float:
