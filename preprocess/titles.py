@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -24,6 +24,10 @@ _SCRAPED = re.compile(
     r"\bgetTime\(|\bvar\s+\w+\s*=|\bfunction\b[\s\w]*\([^)]*\)\s*\{|\{[^{}:;]*:[^{};]*;[^{}]*\}"
 )
 _JOINERS = "\u200c\u200d"
+_SKIN_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
+_FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
+_JAMO_ENDS = "".join(map(chr, range(0x1160, 0x1200)))  # vowels and ends of a Korean syllable
+_VIRAMA = 9  # the combining class of the sign that joins two consonants of an Indic script
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,36 @@ def settle_within(text: str, suffix: str, rules: TitleRules) -> str | None:
     whole = settle(text + suffix, rules)
     if whole is None or not rules.max_tokens or rules.count_tokens(whole) <= rules.max_tokens:
         return whole
-    ends = [at for at, character in enumerate(text) if character == " "] or list(range(1, len(text)))
+    if " " in text:
+        # A first word too long for any cut behind a word is cut itself.
+        return (_longest_cut(text, [at for at, character in enumerate(text) if character == " "], suffix, rules)
+                or settle_within(text.split(" ", 1)[0], suffix, rules))
+    return (_longest_cut(text, character_ends(text), suffix, rules)
+            or _longest_cut(text, range(1, len(text)), suffix, rules))  # one character of very many marks
+
+
+def character_ends(text: str) -> list[int]:
+    """Places inside `text` where a reader sees one character end: not before a mark, nor inside an emoji or a flag."""
+    ends, flag_open = [], False
+    for at in range(1, len(text)):
+        before, behind = text[at - 1], text[at]
+        flag_open = before in _FLAG_LETTERS and not flag_open
+        inside = (unicodedata.category(behind)[0] == "M" or behind in _JOINERS or behind in _SKIN_TONES
+                  or before == _JOINERS[1] or unicodedata.combining(before) == _VIRAMA
+                  or (flag_open and behind in _FLAG_LETTERS) or behind in _JAMO_ENDS)
+        if not inside:
+            ends.append(at)
+    return ends
+
+
+def _longest_cut(text: str, ends: Sequence[int], suffix: str, rules: TitleRules) -> str | None:
+    """The settled text, cut at the last of `ends` where it fits with an ellipsis and the suffix; None where none does.
+    """
 
     def cut(n: int) -> str | None:
-        return settle(text[: ends[n]].rstrip(" ,;:-([") + ELLIPSIS + suffix, rules)
+        head = text[: ends[n]]
+        # A text of nothing but such signs keeps them: an ellipsis alone names nothing.
+        return settle((head.rstrip(" ,;:-([") or head) + ELLIPSIS + suffix, rules)
 
     def fits(n: int) -> bool:
         found = cut(n)
@@ -125,8 +155,6 @@ def settle_within(text: str, suffix: str, rules: TitleRules) -> str | None:
 
     # More words are more tokens, so that the last cut that fits is found by halving.
     low = bisect_left(range(len(ends)), True, key=lambda n: not fits(n)) - 1
-    if low < 0 and " " in text:
-        return settle_within(text.split(" ", 1)[0], suffix, rules)  # a first word too long for any cut behind a word
     return cut(low) if low >= 0 else None
 
 

@@ -174,6 +174,32 @@ def test_a_title_of_too_many_tokens_is_cut_at_a_word_and_stays_settled(words, mo
             assert whole[len(kept)] in " ,;:-(["
 
 
+FAMILY, FLAG = "\U0001f468\u200d\U0001f469\u200d\U0001f466", "\U0001f1e9\U0001f1ea"
+CONSONANTS = "\u0915\u094d\u0937\u093f"
+
+
+@pytest.mark.parametrize("seen", [FAMILY, FLAG, "\U0001f44d\U0001f3fd", "\u2764\ufe0f", "q\u0301\u0323", CONSONANTS,
+                                  "\u1112\u119e", "\u591c", "x", "-"], ids=ascii)
+@pytest.mark.parametrize("most", [32, 41, 64])
+def test_a_title_without_spaces_is_cut_between_the_characters_that_a_reader_sees(seen, most):
+    rules = rules_of(byte_tokenizer(), most)
+    title, _ = title_or_reason(seen * 1700, rules)
+    one = settle(seen, rules)
+    kept = title.removesuffix("\u2026")
+    assert kept and kept == one * (len(kept) // len(one)) and rules.count_tokens(title) <= most
+    numbered = unique_titles(dict.fromkeys(map(str, range(12)), title), rules)
+    assert len(set(numbered.values())) == 12
+    for number, other in list(numbered.items())[1:]:
+        head = other.removesuffix(f"\u2026 ({number})")
+        assert head and head == one * (len(head) // len(one)) and rules.count_tokens(other) <= most
+
+
+def test_a_character_of_more_marks_than_fit_is_cut_inside():
+    rules = rules_of(byte_tokenizer(), 20)
+    title, _ = title_or_reason("a" + "\u0323\u0336" * 900, rules)
+    assert title is not None and title.endswith("\u2026") and rules.count_tokens(title) <= 20
+
+
 def test_titles_that_are_cut_alike_get_numbers_within_the_bound():
     rules = rules_of(byte_tokenizer(), 20)
     long = "red " * 30
