@@ -7,18 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 from tiny import tiny_chat
 from tiny_samples import EXCHANGE, TITLES, small_catalog, write_small_catalog
 
 from train_utils.asking import Answer, eval_users, messages_of
 from train_utils.chat import ControlPart, ItemPart
 from train_utils.evaluate import PRIOR_WEIGHTS, Scorer, best_weight, run_test
-from train_utils.param import EvalOptions
+from train_utils.param import EvalOptions, TrainOptions
 from train_utils.resumable import collect, forget
 from train_utils.template import in_words
 from train_utils.two_turns import run_two_turns, said
 from train_utils.under_test import ModelUnderTest
+from train_utils.validation import Validator
 from train_utils.writing import Completion
 
 CATALOG = small_catalog()
@@ -305,3 +306,27 @@ def test_the_prior_weight_of_a_result_lies_inside_what_was_tried(world):
                                 output=str(world / "prior.json")))[1]["prior"]
     means = {float(weight): mean for weight, mean in prior["ndcg@10"].items()}
     assert means[prior["weight"]] == max(means.values()) and prior["weight"] < max(means)
+
+
+def test_a_validation_prompt_that_does_not_fit_is_found_before_the_first_step(tmp_path):
+    """Not at the end of the first epoch, where the run could only be thrown away."""
+    model, chat = tiny_chat(TITLES)
+    options = TrainOptions(val_users=4, max_history=3, topk=3, max_token_length=120, share_chat_gpt="")
+    with pytest.raises(ValueError, match="--val_users: the prompt of user .* has 1.. tokens, --max_token_length allows "
+                                         "120; raise it or lower --max_history, or give --val_users 0"):
+        Validator(CATALOG, chat, model, options, tmp_path, None, Accelerator(cpu=True))
+    fitting = dataclasses.replace(options, max_token_length=400)
+    assert len(Validator(CATALOG, chat, model, fitting, tmp_path, None, Accelerator(cpu=True)).users) == 4
+
+
+def test_a_prompt_that_does_not_fit_is_found_before_a_prior_is_tuned(world, tmp_path):
+    """A test user shows a title that validation does not: the teacher, which is not there, is never asked."""
+    ids = [str(n) for n in range(8)]
+    titles = [f"{n} moon" if n != 3 else "red moon " * 90 for n in range(8)]
+    for name, content in (("metas", {i: {"title": t, "title_t": t} for i, t in zip(ids, titles, strict=True)}),
+                          ("category", {"all": ids}), ("sequential", {"u": ["1", "2", "3", "5"]})):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(content))
+    options = options_of(world, data_path=str(tmp_path), prior="teacher", prior_weight="auto", prior_users=1,
+                         teacher="http://127.0.0.1:9", max_token_length=230, output=str(tmp_path / "late.json"))
+    with pytest.raises(ValueError, match="the prompt of user 'u' has .* tokens, --max_token_length allows 230"):
+        run_test(options)

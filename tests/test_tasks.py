@@ -238,6 +238,30 @@ def test_the_shortest_form_is_measured_exactly_where_the_limit_is_near():
             assert all(len(talk.rendered.ids) <= limit for talk in source.talks(range(source.samples(2))))
 
 
+def test_one_long_title_that_nobody_had_refuses_no_choice_among_candidates():
+    """A choice keeps its shortest candidates; what has to be shown decides, not the longest title of the catalogue."""
+    items = [Item(str(n), f"{n} " + ("z" * 900 if n == 0 else "red moon")) for n in range(30)]
+    catalog = make_catalog("one", items, {f"u{u}": [str(1 + (7 * u + 3 * n) % 29) for n in range(8)] for u in range(9)})
+    chat = tiny_chat(catalog.titles)[1]
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRanking"), max_token_length=700, candidate_num=8)
+    source = DrawnSamples(catalog, chat, WholeTeacher(30), [], config)
+    source.check(9)
+    talks = source.talks(range(81))
+    assert all(len(talk.rendered.ids) <= 700 for talk in talks) and source.cut
+    assert {len(talk.about["candidates"]) for talk in talks} >= {7, 8}
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_the_title_that_makes_a_choice_too_long_is_among_those_named(target):
+    """With two candidates the other one has to be shown: the target's own title does not stand for it."""
+    items = [Item(str(n), f"{n} " + ("z" * 300 if n < 2 else "red moon")) for n in range(6)]
+    catalog = make_catalog("two", items, {"u": ["5", str(target), "4", "3"]})
+    chat = tiny_chat(catalog.titles)[1]
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRanking"), max_token_length=900, candidate_num=2)
+    with pytest.raises(ValueError, match="titles of '[01]' \\(3.. tokens\\), '[01]' "):
+        DrawnSamples(catalog, chat, WholeTeacher(6), [], config).check(1)
+
+
 def test_a_chat_whose_first_round_does_not_fit_is_left_out():
     exchange = (message("user", "red moon " * 200), message("assistant", "no"))
     config = dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT"), max_token_length=200)

@@ -116,6 +116,7 @@ def _score_model(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptio
     more: dict[str, object] = {}
     under_test, scorer = ModelUnderTest(catalog, own_device(options, processes)), Scorer(catalog)
     made_from = manifest(result_identity(options), result_inputs(options))  # a hub's files are there only now
+    shared = batches(users, options, under_test)  # a prompt that does not fit is found before the weight is chosen
     if options.prior:
         more["prior"] = choose_prior_weight(catalog, options, under_test, processes)
     weight = float(more["prior"]["weight"]) if options.prior else 0.0
@@ -124,8 +125,7 @@ def _score_model(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptio
         (answers,) = under_test.answers(rows, [weight])
         return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
 
-    records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes,
-                               options.SFT_test_task)
+    records, seconds = collect(shared, work, output, made_from, processes, options.SFT_test_task)
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     return made_from, records, seconds, more

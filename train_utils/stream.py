@@ -82,7 +82,7 @@ class DrawnSamples:
         numbers = tqdm(range(self.samples(epochs)), desc="lengths", unit="sample", mininterval=5, leave=False)
         for plan in (plan for number in numbers for plan in self.plans([number])):
             if (tokens := shortest.too_long(plan)) is not None:
-                for item in (plan.history[-1], plan.target):
+                for item in shortest.items(plan):
                     found[item] = max(tokens, found.get(item, 0))
         if found:
             longest = sorted(found, key=lambda item: -shortest.titles[item])[:5]

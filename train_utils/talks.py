@@ -94,7 +94,7 @@ def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Messa
     Raises:
         ValueError: it is too long even so.
     """
-    for shorter in _shortenings(plan, lists, exchange, catalog, config):
+    for shorter in _shortenings(plan, lists, exchange, catalog, chat, config):
         rendered = chat.render(shorter.messages, prompt=False)
         if len(rendered.ids) <= config.max_token_length:
             return replace(shorter, rendered=rendered)
@@ -106,7 +106,7 @@ def not_rendered() -> Rendered:
     return Rendered([], [], [])
 
 
-def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog,
+def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog, chat: Chat,
                  config: SampleConfig) -> Iterator[Talk]:
     """The whole conversation, then ever shorter ones."""
     if plan.template is None:
@@ -118,17 +118,18 @@ def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Me
     for start in range(len(plan.history)):
         yield _talk(plan, start, answer, beginnings, exchange, catalog, config)
     shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]
-    shorter += [_with_candidates(answer, n) for n in range(len(answer.candidates) - 1, 1, -1)]
+    shorter += [_with_candidates(answer, n, chat) for n in range(len(answer.candidates) - 1, 1, -1)]
     for one in shorter:
         yield replace(_talk(plan, start, one, beginnings, exchange, catalog, config), cut=True)
     if exchange:
         yield replace(_talk(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
 
 
-def _with_candidates(answer: Answer, n: int) -> Answer:
-    """The answer's first item, chosen among itself and the first of the other candidates, `n` in all."""
+def _with_candidates(answer: Answer, n: int, chat: Chat) -> Answer:
+    """The answer's first item, chosen among itself and the shortest titles of the other candidates, `n` in all."""
     first = answer.items[0]
-    others = [item for item in answer.candidates if item != first][: n - 1]
+    others = [item for item in answer.candidates if item != first]
+    others = sorted(others, key=lambda item: len(chat.title_ids[item]))[: n - 1]
     kept = tuple(item for item in answer.candidates if item == first or item in others)
     return Answer((first,), kept, answer.ranked.within(kept.__contains__))
 
@@ -161,14 +162,14 @@ class ShortestSamples:
     def __init__(self, catalog: Catalog, chat: Chat, config: SampleConfig):
         self.catalog, self.chat, self.config = catalog, chat, config
         self.titles = [len(ids) for ids in chat.title_ids]
-        self._longest = max(range(len(self.titles)), key=self.titles.__getitem__)
+        self._by_length = sorted(range(len(self.titles)), key=lambda item: -self.titles[item])
         self._around: dict[tuple, int] = {}
 
     def too_long(self, plan: Plan) -> int | None:
         """The tokens of the shortest form of a plan, where they are more than `max_token_length`."""
         if plan.template is None:
             return None  # conversations that do not fit were left out
-        items = (plan.history[-1], plan.target, *self._candidates(plan))
+        items = self.items(plan)
         key = (plan.template, plan.marked, plan.category)
         if key not in self._around:
             self._around[key] = self._rendered(plan) - sum(self.titles[item] for item in items)
@@ -177,9 +178,22 @@ class ShortestSamples:
             found = self._rendered(plan)
         return found if found > self.config.max_token_length else None
 
+    def items(self, plan: Plan) -> tuple[int, ...]:
+        """The items of the shortest form, as often as it writes them."""
+        return (plan.history[-1], plan.target, *self._candidates(plan))
+
     def _candidates(self, plan: Plan) -> tuple[int, ...]:
-        """Of a choice the target and, for which other item there will be, the one of the longest title."""
-        return tuple(dict.fromkeys((plan.target, self._longest))) if plan.task.kind == "SFTSeqRanking" else ()
+        """Of a choice the target and the other item of the longest title that may be left as the shortest.
+
+        Of `m` other candidates, whichever they are, the shortest is no longer than the `m`-th longest title.
+        """
+        if plan.task.kind != "SFTSeqRanking":
+            return ()
+        config = self.config
+        # As many as the teacher's ranking is sure to give; those drawn from the catalogue may be none.
+        m = max(1, min((config.candidate_num - 1) // 2, config.topk, len(self.titles) - config.max_history - 1))
+        others = [item for item in self._by_length[: m + 1] if item != plan.target]
+        return (plan.target, *others[: m][-1:])
 
     def _rendered(self, plan: Plan) -> int:
         answer = Answer((plan.target,), self._candidates(plan), TeacherList((), ()))

@@ -50,6 +50,17 @@ def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: nn.
         return list(pool.map(work, (rows[:half], rows[half:])))
 
 
+def prompt_of(row: EvalUser, exchange: Sequence[Message], chat: Chat, options: EvalOptions) -> list[int]:
+    """What a user's list is asked by. Raises ValueError when it is longer than `--max_token_length`."""
+    prompt = chat.render(messages_of(row, exchange, options), prompt=True).ids
+    if len(prompt) > options.max_token_length:
+        raise ValueError(
+            f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
+            f"{options.max_token_length}; raise it or lower --max_history"
+        )
+    return prompt
+
+
 class ModelUnderTest:
     """A model and its catalogue: makes prompts, decodes, reads items back.
 
@@ -80,15 +91,7 @@ class ModelUnderTest:
 
     def prompt(self, row: EvalUser) -> list[int]:
         """Raises ValueError when it is longer than `--max_token_length`."""
-        options = self.options
-        messages = messages_of(row, self._exchange(row), options)
-        prompt = self.chat.render(messages, prompt=True).ids
-        if len(prompt) > options.max_token_length:
-            raise ValueError(
-                f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
-                f"{options.max_token_length}; raise it or lower --max_history"
-            )
-        return prompt
+        return prompt_of(row, self._exchange(row), self.chat, self.options)
 
     def rules(self, row: EvalUser, prior: Prior | None = None) -> Rules | None:
         """What a user's list may hold; None where nothing constrains it."""

@@ -18,7 +18,7 @@ from train_utils.metrics import aggregate
 from train_utils.model import causal_of
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.retrieval import Retrieval, Retriever
-from train_utils.under_test import ModelUnderTest
+from train_utils.under_test import ModelUnderTest, prompt_of
 
 METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
 
@@ -42,7 +42,7 @@ class Validator:
         retrieval: what RecLM-ret trains beside it.
 
     Raises:
-        ValueError: the model is split over processes, or the split has fewer users.
+        ValueError: the model is split over processes, the split has fewer users, or a prompt does not fit.
     """
 
     def __init__(self, catalog: Catalog, chat: Chat, model: torch.nn.Module, options: TrainOptions, run: Path,
@@ -55,6 +55,11 @@ class Validator:
         self.asked = validation_options(options)
         self.users = eval_users(catalog, self.asked)
         self.chat, self.retrieval = chat, retrieval
+        for row in self.users:  # before the first step: a prompt that does not fit would end the run after an epoch
+            try:
+                prompt_of(row, (), chat, self.asked)
+            except ValueError as error:
+                raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
 
     def __call__(self, epoch: int) -> Verdict:
         if epoch % self.options.val_epochs and epoch != self.options.epoch:
