@@ -28,3 +28,22 @@ def test_a_user_who_has_had_everything_is_a_miss_and_takes_no_other_user_along(d
     records = [Scorer(CATALOG).record(row, answer) for row, answer in zip(users, answers, strict=True)]
     assert [record["metrics"]["hr@10"] for record in records] == [0, 1, 0]
     assert under_test.answers([users[0]])[0][0].items == []
+
+
+class WholeTeacher:
+    """Ranks all that the history does not hold, as those of the project do: a list may be shorter than asked."""
+
+    def top_k(self, histories, k, scores=False):
+        assert 1 <= k <= len(TITLES) - 1
+        lists = [[one for one in ("i0", "i1", "i2") if one not in history][:k] for history in histories]
+        return (lists, [[0.5, 0.25][: len(row)] for row in lists]) if scores else lists
+
+
+def test_a_user_who_has_had_everything_takes_no_teachers_score_from_the_others():
+    catalog = make_catalog("small", CATALOG.items, {"all": ["i0", "i1", "i2", "i0"], "some": ["i2", "i2", "i2", "i1"]})
+    options = EvalOptions(data_path="x", model_name="x", use_CBS=True, topk=10, hide_seen="visible", prior="teacher")
+    under_test = ModelUnderTest(catalog, options, (MODEL, CHAT, None))
+    under_test.teacher = WholeTeacher()
+    users = eval_users(catalog, options)
+    together, alone = under_test._prior_scores(users)[1], under_test._prior_scores(users[1:])[0]
+    assert together.tolist() == alone.tolist() == [0.5, 0.25, 0]

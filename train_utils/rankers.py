@@ -60,7 +60,9 @@ def _of_teacher(teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], o
     histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
     depth = min(options.topk, max(1, len(catalog.items) - 1))
     if options.enforce_request:
-        depth = max(1, len(catalog.items) - max(len(set(history)) for history in histories))
+        left = len(catalog.items) - max(len(set(history)) for history in histories)
+        # As a prior: one user who has had nearly everything shortens no other's ranking.
+        depth = max(1, left if left > options.topk else len(catalog.items) - 1)
     for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
         admitted = row.wish.admitted(catalog) if options.enforce_request else None
         kept = ranked if admitted is None else [i for i in ranked if catalog.index[i] in admitted]

@@ -206,7 +206,10 @@ class ModelUnderTest:
         match self.options.prior:
             case "teacher":
                 histories = [row.hidden(self.options.hide_seen) or row.shown for row in users]
-                depth = max(1, min(_TEACHER_DEPTH, n_items - max(map(len, map(set, histories)))))
+                left = n_items - max(map(len, map(set, histories)))
+                # One user who has had nearly everything takes no score from the others: then all is asked for, and
+                # what a history holds is missing from its list.
+                depth = max(1, min(_TEACHER_DEPTH, left if left > self.options.topk else n_items - 1))
                 self.teacher = self.teacher or open_teacher(self.options.teacher)
                 lists, probabilities = self.teacher.top_k([self.catalog.ids(h) for h in histories], depth, scores=True)
                 scores = np.zeros((len(users), n_items))
