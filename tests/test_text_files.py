@@ -89,7 +89,7 @@ def test_a_header_in_the_words_of_a_data_set_is_a_header(tmp_path, header):
     path.write_text(f"{header}\n{row}")
     assert read_run(path, ["u1"]).lists == {"u1": ["b", "a"]}
     path.write_text("userId,movieId,timestamp\nu1,a,2\n")
-    with pytest.raises(ValueError, match="line 1: the third column is 'timestamp', wanted score, rating"):
+    with pytest.raises(ValueError, match="line 1: .*'timestamp'"):
         read_run(path, ["u1"])
 
 

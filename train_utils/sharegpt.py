@@ -131,7 +131,7 @@ def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
     if depth > _DEEPEST:
         return
     if isinstance(value, dict):
-        if any(isinstance(value.get(key), list) and value[key] for key in _TURNS):
+        if any(_may_be_turns(value.get(key)) for key in _TURNS):
             yield value
         else:
             for inner in value.values():
@@ -142,6 +142,12 @@ def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
         else:
             for inner in value:
                 yield from _records_in(inner, depth + 1)
+
+
+def _may_be_turns(value: object) -> bool:
+    """Whether a value is a list that is not one of whole records: a file may keep these under "items" too."""
+    return isinstance(value, list) and bool(value) and not any(
+        isinstance(one, dict) and any(isinstance(one.get(key), list) for key in _TURNS) for one in value)
 
 
 def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
