@@ -221,8 +221,14 @@ def test_equal_systems_are_not_different():
     assert paired_permutation([1, 0], [0, 1]) == 1.0
 
 
-def test_clear_difference_reaches_the_smallest_p_value():
-    assert paired_permutation([1.0] * 60, [0.0] * 60, permutations=999) == 1 / 1000
+def test_an_exact_p_value_is_not_raised_to_what_permutations_can_show():
+    assert paired_permutation([1.0] * 60, [0.0] * 60, permutations=999) == pytest.approx(2 / 2**60)
+    # One amount, but for the rounding of 0.3 - 0.2.
+    assert paired_permutation([0.3] * 30 + [0.1] * 30, [0.2] * 30 + [0.0] * 30) == pytest.approx(2 / 2**60)
+
+
+def test_an_estimated_p_value_counts_the_observed_assignment():
+    assert paired_permutation([1.0, 0.5] * 30, [0.0] * 60, permutations=999) == 1 / 1000
 
 
 def test_permutation_needs_the_same_users():

@@ -123,11 +123,11 @@ def diversity(items: Sequence[str | None], categories: Mapping[str, frozenset[st
 def paired_permutation(
     a: Sequence[float], b: Sequence[float], permutations: int = 10_000, seed: int = 0
 ) -> float:
-    """Two-sided p-value of the paired sign-flip test of mean(a) = mean(b), at the least 1 / (permutations + 1).
+    """Two-sided p-value of the paired sign-flip test of mean(a) = mean(b).
 
     a, b: one metric of the same users in the same order, for two systems. Where all users who differ do so by the same
-    amount, as in hits, the value is exact: that of the sign test. Else it is estimated from so many permutations, the
-    observed assignment counting as one of them.
+    amount, as in hits, the value is exact, however small: that of the sign test. Else it is estimated from so many
+    permutations, the observed assignment counting as one of them, so that it is 1 / (permutations + 1) or more.
     Raises ValueError for different lengths or no users.
     """
     if len(a) != len(b) or not len(a):
@@ -136,9 +136,8 @@ def paired_permutation(
     difference = difference[difference != 0]  # a tie contributes nothing whichever way it is flipped
     if not difference.size:
         return 1.0
-    if np.ptp(np.abs(difference)) == 0:
-        wins = int((difference > 0).sum())
-        return max(float(binomtest(wins, difference.size, 0.5).pvalue), 1 / (1 + permutations))
+    if np.ptp(np.abs(difference)) < 1e-12:  # 0.3 - 0.2 and 0.1 - 0 are one amount
+        return float(binomtest(int((difference > 0).sum()), difference.size, 0.5).pvalue)
     rng = np.random.default_rng(seed)
     observed = abs(difference.sum()) - 1e-9  # equal sums in another order may differ by rounding
     as_large = 0
