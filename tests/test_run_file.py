@@ -15,7 +15,7 @@ FORMS = {
     "tsv-scores": "u1\tb\t1\nu1\ta\t2\nu2\tc\t0\nx\ta\t1",
     "recbole-header": "user_id:token\titem_id:token\tscore:float\nu1\tb\t1\nu1\ta\t2\nu2\tc\t0\nx\ta\t1\n",
     "csv": "u1,a\r\nu1,b\r\nu2,c\r\nx,a\r\n",
-    "csv-quoted": '\ufeffuser,item,score\n"u1","b",1\nu1,a,1.5\nu2,c,-inf\nx,a,0\n',
+    "csv-quoted": '\ufeffuser,item,score\n"u1","b",1\nu1,a,1.5\nu2,c,-1e30\nx,a,0\n',
     "json": '{"user": "u1", "items": ["a", "b"]}\n{"user": "u2", "items": ["c"]}\n{"user": "x", "items": ["a"]}\n',
 }
 
@@ -60,6 +60,11 @@ def test_an_empty_list_of_a_user_is_not_missing(tmp_path):
     ("u1 Q0 a 1 0.9 t\nu1 Q0 b 2 t\n", "run, line 2: 5 fields, wanted six"),
     ("u1 Q0 a 1 high t\n", "run, line 1: the score is 'high'"),
     ("u1 Q0 a 1 nan t\n", "run, line 1: the score is 'nan'"),
+    ("u1,a,1\nu1,b,inf\n", "run, line 2: the score is 'inf', wanted a finite number"),
+    ("u1,a,-inf\n", "run, line 1: the score is '-inf', wanted a finite number"),
+    ("u1 Q0 a 1 1e999 t\n", "run, line 1: the score is '1e999', wanted a finite number"),
+    ('[{"user": "u1", "items": ["a"]}]\n', "run, line 1: a JSON array; wanted JSON lines"),
+    ('[\n  {"user": "u1", "items": ["a"]}\n]\n', "run, line 1: a JSON array; wanted JSON lines"),
     ("u1 Q0 a first 1 t\n", "run, line 1: the rank is 'first'"),
     ("u1\ta\t1\nu1\tb\n", "run, line 2: 2 filled fields, wanted 3"),
     ("u1\ta\nu1\t\n", "run, line 2: 1 filled fields, wanted 2"),
@@ -92,3 +97,15 @@ def test_a_header_says_which_column_is_which_in_any_order(tmp_path):
                  "user,item,score,rank\n1,2,.5,2\n1,3,.5,1\n"):
         path.write_text(text)
         assert read_run(path, ["1"]).lists == {"1": ["3", "2"]}
+
+
+@pytest.mark.parametrize("text", [
+    "userId,movieId,rating,timestamp\n1,2,3.5,1112486027\n1,3,4.0,1112484676\n",
+    "timestamp:float\titem_id:token\tuser_id:token\n1\t3\t1\n2\t2\t1\n",
+])
+def test_a_column_of_times_is_passed_over(tmp_path, text):
+    assert read(tmp_path, text, ["1"]).lists == {"1": ["3", "2"]}
+
+
+def test_an_id_may_begin_as_an_array_does(tmp_path):
+    assert read(tmp_path, "[u1]\ta\n", ["[u1]"]).lists == {"[u1]": ["a"]}

@@ -15,6 +15,7 @@ from train_utils.text_files import json_value, text_lines
 USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")
 ITEM_NAMES = ("item", "itemid", "iid", "movieid", "productid", "bookid", "asin", "parentasin", "docid", "docno")
 SCORE_NAMES = ("score", "rating", "prediction", "relevance")
+TIME_NAMES = ("timestamp", "time", "datetime", "date")  # MovieLens' own ratings.csv has one; a list does not need it
 _FORMS = ("lines of: user Q0 item rank score tag (TREC); or user and item, with or without a score, between tabs or "
           'commas; or {"user": ..., "items": [...]}')
 
@@ -93,6 +94,9 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
     """The parser of a file with this first line, and whether the line is a header."""
     if line.lstrip().startswith("{"):
         return _json_line, False
+    if re.match(r"\s*\[\s*([\[{\"]|\]?\s*$)", line):  # an id may begin with a bracket too
+        raise ValueError('a JSON array; wanted JSON lines: one {"user": ..., "items": [...]} a line, without the array '
+                         "around them")
     words = line.split()
     if len(words) == 6 and words[1].upper() == "Q0":
         return _trec_line, False
@@ -106,7 +110,7 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
 
 
 def _columns(fields: list[str]) -> tuple[str, ...]:
-    """What each column holds (user, item, score or rank) by a header's names, in any order; empty for no header.
+    """What each column holds (user, item, score, rank or time) by a header's names, in any order; empty for no header.
 
     Raises ValueError for a header with a column of another kind, or two of one kind.
     """
@@ -116,14 +120,14 @@ def _columns(fields: list[str]) -> tuple[str, ...]:
     if len(names) < 2 or not any(name in USER_NAMES for name in names):
         return ()
     kinds = {**dict.fromkeys(USER_NAMES, "user"), **dict.fromkeys(ITEM_NAMES, "item"),
-             **dict.fromkeys(SCORE_NAMES, "score"), "rank": "rank"}
+             **dict.fromkeys(SCORE_NAMES, "score"), **dict.fromkeys(TIME_NAMES, "time"), "rank": "rank"}
     found = tuple(kinds.get(name, "item" if name.endswith("id") else "") for name in names)
     if "item" not in found:
         return ()
     for field, kind in zip(fields, found, strict=True):
         if not kind or found.count(kind) > 1:
             raise ValueError(f"the column {field!r} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
-                             f"user, item, and {', '.join(SCORE_NAMES)} or rank")
+                             f"user, item, and {', '.join(SCORE_NAMES)}, rank or timestamp")
     return found
 
 
@@ -170,6 +174,7 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if math.isnan(value):
-        raise ValueError(f"the score is {text!r}, wanted a number")
+    if not math.isfinite(value):
+        # An infinite one marks what is not to be listed, and several of them have no order.
+        raise ValueError(f"the score is {text!r}, wanted a finite number; leave out what is not to be listed")
     return value
