@@ -130,7 +130,7 @@ class Peak:
 
 
 @pytest.mark.parametrize(("peak", "best"), [(5.0, 10.0), (20.0, 20.0), (640.0, 640.0), (20_000.0, 2560.0)])
-def test_a_grid_goes_on_until_the_best_is_inside_or_at_a_bound(peak, best):
+def test_a_grid_goes_on_until_the_best_is_inside_or_at_a_bound_which_is_said(peak, best, caplog):
     users = [replace(user, target=0) for user in eval_users(world(), replace(OPTIONS, split="valid"))]
     grid = Grid({"setting": (10.0, 20.0, 40.0)}, bounds={"setting": (10.0, 2560.0)})
     ranker, log = tune(Peak(peak), grid, [], N_ITEMS, users, "none")
@@ -138,3 +138,10 @@ def test_a_grid_goes_on_until_the_best_is_inside_or_at_a_bound(peak, best):
     assert tried[:3] == [10.0, 20.0, 40.0] and len(set(tried)) == len(tried)
     assert ranker.setting == best
     assert best in grid.bounds["setting"] or min(tried) < best < max(tried)
+    said = [f"the best setting of Peak is {best}, the last value that is tried: values beyond it may be better"]
+    assert caplog.messages == (said if best in grid.bounds["setting"] else [])
+
+
+def test_a_share_of_one_is_no_bound_to_speak_of():
+    assert GRIDS["ease"].at_bounds({"l2": 30.0, "recency": 1.0}) == []
+    assert GRIDS["ease"].at_bounds({"l2": 1e7, "recency": 0.05}) == ["l2", "recency"]

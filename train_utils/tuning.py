@@ -1,6 +1,7 @@
 """Settings of the baselines, chosen by the users of the validation split."""
 
 import copy
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from train_utils.baselines import Ranker, baseline
 from train_utils.catalog import Catalog
 from train_utils.param import EvalOptions
 
+logger = logging.getLogger(__name__)
+
 CUTOFF = 10
 _RECENCY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -25,12 +28,17 @@ class Grid:
     Attributes:
         fit, rank: setting -> values, ascending.
         bounds: setting -> the least and the most that it can be. As long as the best value of such a setting is the
-            first or last one tried, further values are tried beyond it, at the ratio of the two before.
+            first or last one tried, further values are tried beyond it, at the ratio of the two before. A bound of 1
+            is in the nature of a setting (a share, a count); any other one only ends the search.
     """
 
     fit: Mapping[str, Sequence[float]]
     rank: Mapping[str, Sequence[float]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def at_bounds(self, best: Mapping[str, float]) -> list[str]:
+        """The settings whose best value ended the search by a bound, though values beyond it could be better."""
+        return [name for name, bounds in self.bounds.items() if best.get(name) in bounds and best[name] != 1]
 
     def beyond(self, best: Mapping[str, float]) -> "Grid | None":
         """The grid of one value more beyond the best settings, None where these lie inside."""
@@ -115,6 +123,9 @@ def tune(ranker: Ranker, grid: Grid, training: Sequence[Sequence[int]], n_items:
                 log.append({"settings": learned | used, "ndcg@10": value})
         further = grid.beyond(best_settings)
         if further is None:
+            for setting in grid.at_bounds(best_settings):
+                logger.warning("the best %s of %s is %s, the last value that is tried: values beyond it may be better",
+                               setting, type(ranker).__name__, best_settings[setting])
             return best, log
         grid = further
 
