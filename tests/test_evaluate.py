@@ -289,11 +289,12 @@ def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
 
 
 @pytest.mark.parametrize("peak,tried", [(0, 64), (16, 64), (64, 256), (500, 1024), (1e9, 2**20)])
-def test_larger_prior_weights_are_tried_until_the_best_is_not_the_last(peak, tried):
+def test_larger_prior_weights_are_tried_until_the_best_is_not_the_last(peak, tried, caplog):
     best, means = best_weight(lambda weights: {weight: -abs(weight - peak) for weight in weights})
     assert set(PRIOR_WEIGHTS) <= set(means) and max(means) == tried
     assert abs(best - peak) == min(abs(weight - peak) for weight in means)
     assert best < max(means) or max(means) == 2**20
+    assert any("the last one that is tried" in said for said in caplog.messages) == (best == 2**20)
 
 
 def test_of_prior_weights_that_are_equally_good_the_smallest_is_taken():

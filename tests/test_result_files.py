@@ -22,6 +22,7 @@ from train_utils.param import EvalOptions, TrainOptions, parse
 from train_utils.results import default_output, result_identity, result_inputs
 from train_utils.resumable import collect, forget
 from train_utils.study import name_of
+from train_utils.two_turns import run_two_turns
 
 CPU = torch.device("cpu")
 SETTINGS = [
@@ -357,26 +358,49 @@ def test_a_list_longer_than_the_catalogue_gives_what_there_is(world, tmp_path, h
     assert result["metrics"]["short"]["mean"] == 0
 
 
-def test_targets_that_are_hidden_because_they_come_again_are_told(world, tmp_path, caplog):  # noqa: F811
-    again = tmp_path / "again"
-    shutil.copytree(world / "data", again)
-    (again / "sequential.jsonl").write_text(
-        json.dumps(
-            {
-                user: [*(i for i in ids[:-1]), ids[-3]]
-                for user, ids in json.loads((again / "sequential.jsonl").read_text()).items()
-            }
-        )
+@pytest.fixture(scope="module")
+def again(world, tmp_path_factory):  # noqa: F811
+    """Options of a test whose every target is an item that its user has just been shown, and GSM8K's file."""
+    folder = tmp_path_factory.mktemp("again")
+    shutil.copytree(world / "data", folder / "data")
+    sequences = json.loads((world / "data/sequential.jsonl").read_text())
+    (folder / "data/sequential.jsonl").write_text(
+        json.dumps({user: [*ids[:-1], ids[-3]] for user, ids in sequences.items()})
     )
-    options = options_of(
-        world, data_path=str(again), ranker="popularity", model_name="", output=str(tmp_path / "r.json")
+    (folder / "sums.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": "#### 2"}) + "\n")
+    (folder / "run.csv").write_text("".join(f"{user},{ids[-3]}\n" for user, ids in sequences.items()))
+    return options_of(
+        world, data_path=str(folder / "data"), GSM8K_data_path=str(folder / "sums.jsonl"), gen_max_length=8
     )
-    with caplog.at_level(logging.WARNING):
-        run_test(options)
-    assert (
-        f"{len(CATALOG.sequences)} of {len(CATALOG.sequences)} targets are among the items that --hide_seen visible"
-        in (caplog.text)
-    )
+
+
+def said_of_hidden(caplog):
+    return [said for said in caplog.messages if "users consume them again" in said]
+
+
+@pytest.mark.parametrize("tested", ["ranker", "model", "two turns"])
+def test_targets_that_are_hidden_because_they_come_again_are_told(again, tmp_path, caplog, tested):
+    test = run_two_turns if tested == "two turns" else run_test
+    options = dataclasses.replace(again, output=str(tmp_path / "r.json"), users=3)
+    if tested == "ranker":
+        options = dataclasses.replace(options, model_name="", ranker="popularity")
+    test(options)
+    (said,) = said_of_hidden(caplog)
+    assert said.startswith("3 of 3 targets are among the items that --hide_seen visible bars")
+    assert said.endswith("--hide_seen none counts them")
     caplog.clear()
-    run_test(dataclasses.replace(options, hide_seen="none", output=str(tmp_path / "s.json")))
-    assert not caplog.messages
+    test(dataclasses.replace(options, hide_seen="none", output=str(tmp_path / "s.json")))
+    assert not said_of_hidden(caplog)
+
+
+@pytest.mark.parametrize("tested", ["file", "model"])
+def test_where_nothing_is_hidden_no_target_is_told_to_be(again, tmp_path, caplog, tested):
+    """A file's lists are taken as they are, and so is what a model writes that nothing constrains."""
+    options = dataclasses.replace(again, output=str(tmp_path / "r.json"), users=3)
+    if tested == "file":
+        run_file = str(Path(again.data_path).parent / "run.csv")
+        result = run_test(dataclasses.replace(options, model_name="", run_file=run_file))[1]
+        assert result["metrics"]["hr@1"]["mean"] == 1
+    else:
+        run_test(dataclasses.replace(options, use_CBS=False))
+    assert not said_of_hidden(caplog)

@@ -20,6 +20,7 @@ from train_utils.param import EvalOptions
 from train_utils.rankers import rank_users
 from train_utils.results import default_output, result_file, result_identity, result_inputs, result_of, write_result
 from train_utils.resumable import collect, earlier_commits, forget
+from train_utils.retrieval import has_retrieval
 from train_utils.under_test import ModelUnderTest
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     with result_file(output, options, processes.is_main_process):
         catalog = load_catalog(options.data_path)
         users = eval_users(catalog, options)
-        _tell_impossible(users, options, processes)
+        tell_impossible(users, options, processes)
         rank = _score_lists if options.ranker or options.run_file else _score_model
         made_from, records, seconds, more = rank(catalog, users, options, output, processes)
         result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
@@ -131,8 +132,13 @@ def _score_model(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptio
     return made_from, records, seconds, more
 
 
-def _tell_impossible(users: Sequence[EvalUser], options: EvalOptions, processes: PartialState) -> None:
-    """Users who consume the target again: where what they saw is hidden, nothing can hit it."""
+def tell_impossible(users: Sequence[EvalUser], options: EvalOptions, processes: PartialState) -> None:
+    """Users who consume the target again: where what they saw is hidden, nothing can hit it.
+
+    Of a file's lists and of a model that nothing constrains nothing is hidden.
+    """
+    if options.run_file or options.model_name and not (options.use_CBS or has_retrieval(options.model_name)):
+        return
     hidden = sum(row.target in row.hidden(options.hide_seen) for row in users)
     if hidden and processes.is_main_process:
         logger.warning("%d of %d targets are among the items that --hide_seen %s bars: users consume them again, and "
@@ -187,7 +193,10 @@ def best_weight(measured: Callable[[Sequence[float]], dict[float, float]]) -> tu
     means = measured(PRIOR_WEIGHTS)
     while True:
         best, largest = max(means, key=lambda weight: (means[weight], -weight)), max(means)
-        if best < largest or largest >= _LARGEST_WEIGHT:
+        if best < largest:
+            return best, means
+        if largest >= _LARGEST_WEIGHT:
+            logger.warning("the best prior weight is %.0f, the last one that is tried: larger ones may be better", best)
             return best, means
         means |= measured((2 * largest, 4 * largest))
 

@@ -12,7 +12,7 @@ from accelerate import PartialState
 from train_utils.asking import EvalUser, eval_users, messages_of
 from train_utils.catalog import load_catalog
 from train_utils.chat import Chat, Message, message
-from train_utils.evaluate import Scorer, batches
+from train_utils.evaluate import Scorer, batches, tell_impossible
 from train_utils.files import manifest
 from train_utils.gsm8k import Question, load_questions, read_answer
 from train_utils.launch import open_processes, own_device
@@ -51,6 +51,7 @@ def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
 def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
     catalog, questions = load_catalog(options.data_path), load_questions(options.GSM8K_data_path)
     users = eval_users(catalog, options)
+    tell_impossible(users, options, processes)
     order = random.Random(options.seed).sample(range(len(questions)), len(questions))
     asked = {row.user: questions[order[place % len(order)]] for place, row in enumerate(users)}
     under_test = ModelUnderTest(catalog, own_device(options, processes))
