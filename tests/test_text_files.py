@@ -88,8 +88,8 @@ def test_a_header_in_the_words_of_a_data_set_is_a_header(tmp_path, header):
     row = "u1,a,2\nu1,b,3\n" if header.count(",") == 2 else "u1,b\nu1,a\n"
     path.write_text(f"{header}\n{row}")
     assert read_run(path, ["u1"]).lists == {"u1": ["b", "a"]}
-    path.write_text("userId,movieId,timestamp\nu1,a,2\n")
-    with pytest.raises(ValueError, match="line 1: .*'timestamp'"):
+    path.write_text("userId,movieId,genre\nu1,a,2\n")
+    with pytest.raises(ValueError, match="line 1: .*'genre'"):
         read_run(path, ["u1"])
 
 
