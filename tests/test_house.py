@@ -22,7 +22,7 @@ LAYERS = (
      "drafts", "events", "plain_generate", "support",
      "local_teacher", "item_vectors", "checkpoint", "launch", "run_log", "resumable", "memorisation"},
     {"tasks", "talks", "asking",
-     "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "beams", "loop",
+     "dataset", "stream", "static_data", "engine", "hf_engine", "title_search", "loop",
      "tuning"},
     {"under_test", "harness", "two_turns", "rankers", "train", "train_ret", "adapter_test", "embedding_report", "merge",
      "evaluate", "results",

@@ -39,7 +39,6 @@ from transformers import (
 )
 
 from train_utils.admission import ConstraintError, Prior, Rules
-from train_utils.beams import beam_search
 from train_utils.chat import Chat, ItemPart, message
 from train_utils.chat_session import ChatSession, Domain
 from train_utils.engine import Engine, PlainEngine, open_engine
@@ -237,9 +236,8 @@ def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(buil
     assert [one.ids for one in engine.generate(requests)] == expected
     assert decoding_support(model) == Support(max_length=40)
     prompt = requests[2].prompt
-    for search in (lambda: open_items(model, chat, [prompt]), lambda: beam_search(model, chat, requests, 2)):
-        with pytest.raises(ValueError, match="from 40 on the positions or the attention of .* depend"):
-            search()
+    with pytest.raises(ValueError, match="from 40 on the positions or the attention of .* depend"):
+        open_items(model, chat, [prompt])
     _, row = engine.generate([short, dataclasses.replace(requests[2], best_titles=2)])
     assert row.finish == "error" and "whole titles" in str(row.error)
 
