@@ -11,7 +11,14 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from train_utils.chat_session import (
+from train_utils.command import run_cli
+from train_utils.decoding.events import Done, TextDelta
+from train_utils.decoding.support import decoding_support
+from train_utils.models.control_rows import add_item_tokens
+from train_utils.models.trained import load_trained
+from train_utils.param import ChatOptions, parse
+from train_utils.processes import pick_device
+from train_utils.serving.chat_session import (
     NO_DOMAIN,
     ChatSession,
     Event,
@@ -21,11 +28,6 @@ from train_utils.chat_session import (
     dataset_folders,
     first_domain,
 )
-from train_utils.command import run_cli
-from train_utils.engine import Done, TextDelta
-from train_utils.model import add_item_tokens, load_trained, pick_device
-from train_utils.param import ChatOptions, parse
-from train_utils.support import decoding_support
 
 # What a terminal would obey instead of showing it, line break and tab left out.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -8,25 +8,30 @@ def main() -> None:
     options = parse(TrainOptions)
     match options.train_stage:
         case "SFT":
-            from train_utils.train import run_sft
+            from train_utils.training.sft import run_sft
 
             print(f"adapter: {run_sft(options)}")
         case "SFT_Export":
-            from train_utils.train import run_export
+            from train_utils.training.sft import run_export
 
             print(f"samples: {run_export(options)}")
         case "SFT_Merge":
-            from train_utils.merge import run_merge
+            from train_utils.models.merge import run_merge
 
             print(f"merged model: {run_merge(options)}")
         case "SFT_Embedding":
-            from train_utils.train_ret import run_sft_embedding
+            from train_utils.training.ret import run_sft_embedding
 
             print(f"adapter: {run_sft_embedding(options)}")
         case _:
-            from train_utils.adapter_test import run_adapter_test
+            from train_utils.evaluation.adapter import run_adapter_test
+            from train_utils.report.tables import text_table
 
-            print(run_adapter_test(options))
+            tested = run_adapter_test(options)
+            print(text_table([tested.row]) if tested.row else "", end="\n" if tested.row else "")
+            for name, value in tested.numbers.items():
+                print(f"{name:>24}  {value:.4f}")
+            print(tested.note)
 
 
 if __name__ == "__main__":

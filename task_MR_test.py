@@ -7,9 +7,9 @@ from train_utils.param import EvalOptions, parse
 def main() -> None:
     options = parse(EvalOptions)
     # Behind the flags: a wrong one is told before torch is loaded.
-    from train_utils.results import summary_row
-    from train_utils.tables import text_table
-    from train_utils.two_turns import run_two_turns
+    from train_utils.evaluation.multi_round import run_two_turns
+    from train_utils.evaluation.results import summary_row
+    from train_utils.report.tables import text_table
 
     output, result = run_two_turns(options)
     print(text_table([summary_row(options.model_name, result)]))

@@ -7,10 +7,10 @@ from train_utils.param import EvalOptions, parse
 def main() -> None:
     options = parse(EvalOptions)
     # Behind the flags: a wrong one is told before torch is loaded.
-    from train_utils.evaluate import run_test
-    from train_utils.free_lists import NEAR
-    from train_utils.results import summary_row
-    from train_utils.tables import text_table
+    from train_utils.evaluation.results import summary_row
+    from train_utils.evaluation.run import run_test
+    from train_utils.evaluation.title_matching import NEAR
+    from train_utils.report.tables import text_table
 
     output, result = run_test(options)
     name = options.ranker or options.run_file or options.model_name

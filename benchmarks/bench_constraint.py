@@ -13,25 +13,21 @@ import ctypes
 import gc
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PrefixConstrainedLogitsProcessor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
 from benchmarks.machine import machine_name
-from train_utils.admission import Rules
 from train_utils.command import run_cli
-from train_utils.processor import CatalogLogitsProcessor
-from train_utils.trie import TitleTree, build_tree
+from train_utils.constraint.constraint import Rules
+from train_utils.constraint.logits_processor import CatalogLogitsProcessor
+from train_utils.constraint.trie import TitleTree, build_tree
 
 WHERE = ("title", "root", "free")
 SHORTEST, LONGEST, MEAN = 3, 20, 8.1

@@ -4,7 +4,6 @@ CPU seconds, so that other programs on the machine do not count; the last line i
 """
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,20 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from benchmarks.machine import machine_name
-from train_utils.asking import eval_users
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
-from train_utils.evaluate import Scorer, batches
+from train_utils.evaluation.cases import eval_users
+from train_utils.evaluation.llm import ModelUnderTest, batches
+from train_utils.evaluation.results import result_of, write_result
+from train_utils.evaluation.scoring import Scorer
 from train_utils.param import EvalOptions, option, parse
-from train_utils.results import result_of, write_result
-from train_utils.under_test import ModelUnderTest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,10 @@ likeliest tokens at the first difference tells whether rounding can be the reaso
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from tqdm import tqdm
@@ -22,16 +18,17 @@ from transformers.utils import logging
 
 from benchmarks.baselines import PublishedProcessor, PublishedTrie
 from benchmarks.machine import machine_name
-from train_utils.asking import EvalUser, eval_users
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
-from train_utils.engine import Counters, Engine
-from train_utils.hf_engine import generate_plainly
-from train_utils.model import with_dtype
+from train_utils.decoding.engine import Counters, Engine
+from train_utils.decoding.reference import generate_plainly
+from train_utils.decoding.request import Completion, Request
+from train_utils.evaluation.cases import EvalUser, eval_users
+from train_utils.evaluation.llm import ModelUnderTest, side_by_side
+from train_utils.models.backbone import with_dtype
 from train_utils.param import EvalOptions, option, parse
-from train_utils.teacher import Teacher, open_teacher
-from train_utils.under_test import ModelUnderTest, side_by_side
-from train_utils.writing import Completion, Request
+from train_utils.teacher.open import open_teacher
+from train_utils.teacher.protocol import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)

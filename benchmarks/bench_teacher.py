@@ -31,7 +31,6 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sasrec_model import DONE_NAME, Checkpoint, catalogue_scores, item_vectors, load_checkpoint, newest_checkpoint
 from tqdm import tqdm
@@ -42,7 +41,7 @@ from benchmarks.machine import machine_name
 from benchmarks.unirec_feed import WORKERS, UniRecFeeding, make_loader, read_events
 from train_utils.command import run_cli
 from train_utils.param import option, parse
-from train_utils.teacher import HttpTeacher
+from train_utils.teacher.http_client import HttpTeacher
 
 ROOT = Path(__file__).resolve().parent.parent
 HISTORY, K, BULK_K = 10, 10, 50

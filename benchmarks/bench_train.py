@@ -21,17 +21,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.machine import machine_name
 from train_utils.command import run_cli
 from train_utils.param import option, parse
-from train_utils.stream import WINDOW_STEPS
+from train_utils.samples.prefetch import WINDOW_STEPS
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = {"ours": "ours", "trl": "TRL, plain cross-entropy", "dense_mask": "published dense mask"}
 PREFIX = {"ours": "", "trl": "trl_", "dense_mask": "dense_mask_"}
-# As train_utils/train.py chooses on a CPU; TRL has what SFTTrainer takes unless told otherwise.
+# As train_utils/training/sft.py chooses on a CPU; TRL has what SFTTrainer takes unless told otherwise.
 ATTENTION = {"ours": "eager", "dense_mask": "eager", "trl": "sdpa"}
 
 

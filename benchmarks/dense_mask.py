@@ -1,7 +1,7 @@
 """The scope mask as published: a Python walk fills a mask of [batch, time, vocabulary], and all logits are made.
 
 Written from its description (microsoft/RecAI, RecLM-cgen), for timing and for tests. Repaired where the original is
-known to fail, so that its loss is that of `train_utils.loss`: `<EOI>` is masked like a title token, an item of a list
+known to fail, so that its loss is that of `train_utils.training.loss`: `<EOI>` is masked like a title token, an item of a list
 is closed behind it, a label always stays allowed, padding has no label, and batches may hold several samples.
 """
 
@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.baselines import PublishedNode
-from train_utils.chat import Chat
-from train_utils.loss import Parts
-from train_utils.model import causal_of, mixed_precision
-from train_utils.talks import Talk
+from train_utils.models.backbone import causal_of, mixed_precision
+from train_utils.prompts.renderer import Chat
+from train_utils.samples.conversation import Talk
+from train_utils.training.loss import Parts
 
 UNLABELLED = -100
 

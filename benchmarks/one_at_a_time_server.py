@@ -21,7 +21,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sasrec_model import SASRec, load_checkpoint
 from unirec_files import PAD, read_pickle, read_raw_ids

@@ -19,21 +19,23 @@ from pathlib import Path
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.dense_mask import UNLABELLED, DenseBatch, DenseScope, dense_batch, dense_mask_loss
 from train_utils.catalog import load_catalog
-from train_utils.chat import Chat
 from train_utils.command import run_cli
-from train_utils.dataset import collate, encode_sample
-from train_utils.loop import LoopConfig, Loss, Verdict, train
-from train_utils.loss import Batch
-from train_utils.model import add_item_tokens, add_lora, load_backbone, untie_head
+from train_utils.models.adapters import add_lora, untie_head
+from train_utils.models.backbone import load_backbone
+from train_utils.models.control_rows import add_item_tokens
 from train_utils.param import TrainOptions
-from train_utils.stream import WINDOW_STEPS, SampleStream, Source
-from train_utils.talks import Talk
-from train_utils.teacher import open_teacher
-from train_utils.train import cgen_loss, open_samples
+from train_utils.prompts.renderer import Chat
+from train_utils.samples.batch import Batch, collate
+from train_utils.samples.conversation import Talk
+from train_utils.samples.encode import encode_sample
+from train_utils.samples.prefetch import WINDOW_STEPS, SampleStream
+from train_utils.samples.sources import Source
+from train_utils.teacher.open import open_teacher
+from train_utils.training.loop import LoopConfig, Loss, Verdict, train
+from train_utils.training.method import cgen_loss
+from train_utils.training.sft import open_samples
 
 CPU = torch.device("cpu")
 GAP_BATCHES = 2

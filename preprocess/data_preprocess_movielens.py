@@ -9,8 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from dataset_files import build_dataset, summary_of, write_dataset
-from raw_formats import read_movielens
+from audit import summary_of
+from build_dataset import build_dataset, write_dataset
+from readers.movielens import read_movielens
 from select_events import Filters
 from shared_options import add_max_title_tokens, add_split, share_of
 from titles import load_rules

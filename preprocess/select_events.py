@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from raw_formats import Events
+from readers.records import Events
 
 DUPLICATE = "same user and item again"
 

@@ -47,9 +47,9 @@ stage teacher --input unirec/data/$NAME unirec/config/{base.yaml,model,dataset/$
     --output unirec/output/$NAME -- \
     bash scripts/unirec_train.sh $NAME
 stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt main.py \
-    --code train_utils/{train,command}.py unirec/async_server.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+    --code train_utils/{training/sft,command}.py unirec/async_server.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
     bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
-stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{merge,command}.py --output $TUNED -- \
+stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{models/merge,command}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
 
 # The ten most probable titles of each model: the base model never learned to open an item or to write a list.

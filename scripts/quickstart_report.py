@@ -2,18 +2,16 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stage import read_seconds  # noqa: E402 - a sibling script, found by its own folder
 
 from train_utils.command import run_cli  # noqa: E402
+from train_utils.evaluation.results import summary_row  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
-from train_utils.report import text_table, write_report  # noqa: E402
-from train_utils.results import summary_row  # noqa: E402
-from train_utils.study import open_study  # noqa: E402
+from train_utils.report.__main__ import write_report
+from train_utils.report.comparison import open_study  # noqa: E402
+from train_utils.report.tables import text_table  # noqa: E402
 
 MODELS = ("RecLM-cgen", "RecLM-cgen+prior", "base-constrained", "popularity", "recent-popularity", "item-knn", "markov",
           "ease", "sasrec")

@@ -8,7 +8,8 @@ from tiny import WORDS
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from train_utils.chat import Chat, add_control_tokens
+from train_utils.prompts.control_tokens import add_control_tokens
+from train_utils.prompts.renderer import Chat
 
 _PROMPT = "{% if add_generation_prompt %}"
 _ALTERNATE = (

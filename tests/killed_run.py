@@ -9,9 +9,9 @@ import torch
 from tiny import tiny_chat
 from tiny_samples import TITLES, stream
 
-from train_utils.loop import LoopConfig, Verdict, train
-from train_utils.model import add_lora
-from train_utils.train import cgen_loss
+from train_utils.models.adapters import add_lora
+from train_utils.training.loop import LoopConfig, Verdict, train
+from train_utils.training.method import cgen_loss
 
 torch.set_num_threads(1)
 MODEL, CHAT = tiny_chat(TITLES)

@@ -12,8 +12,9 @@ import pytest
 import train
 import transform2unirec
 
-from train_utils import leakage, report
 from train_utils.command import MOST, number, run_cli
+from train_utils.leakage import __main__ as leakage
+from train_utils.report import __main__ as report
 
 ROOT = Path(__file__).resolve().parent.parent
 PRINTING = "from train_utils.command import run_cli; run_cli(lambda: [print('line', n) for n in range(10**5)] and None)"
@@ -38,7 +39,7 @@ def test_a_command_ends_with_a_status_and_at_most_one_line(body, status, errors)
 @pytest.mark.parametrize("script", ["main.py", "task_test.py", "task_MR_test.py", "cli_serve.py", "unirec/train.py",
                                     "unirec/async_server.py", "preprocess/data_preprocess_movielens.py",
                                     "preprocess/data_preprocess_amazon.py", "preprocess/transform2unirec.py",
-                                    "train_utils/report.py", "train_utils/leakage.py", "scripts/fetch_defaults.py",
+                                    "train_utils/report/__main__.py", "train_utils/leakage/__main__.py", "scripts/fetch_defaults.py",
                                     "scripts/quickstart_report.py"])
 def test_every_command_ends_in_this_way(script):
     assert "    run_cli(" in (ROOT / script).read_text(encoding="utf-8")

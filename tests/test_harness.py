@@ -12,11 +12,11 @@ pytest.importorskip("lm_eval", reason="lm_eval is optional: pip install lm_eval=
 
 from lm_eval.api.instance import Instance
 
-from train_utils.admission import Rules
-from train_utils.chat import Chat
+from train_utils.constraint.constraint import Rules
+from train_utils.decoding.reference import generate_plainly
+from train_utils.decoding.request import Request
 from train_utils.harness import RecLM
-from train_utils.hf_engine import generate_plainly
-from train_utils.writing import Request
+from train_utils.prompts.renderer import Chat
 
 PROMPTS = ["the moon", "a list of titles:", "recommend an item", "1 2 3", "night"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from train_utils.leakage import LeakageOptions
+from train_utils.leakage.__main__ import LeakageOptions
 from train_utils.param import ChatOptions, EvalOptions, TrainOptions, parse
 
 PUBLISHED = {

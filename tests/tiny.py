@@ -4,9 +4,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from train_utils.admission import Rules
-from train_utils.chat import Chat
-from train_utils.model import add_item_tokens
+from train_utils.constraint.constraint import Rules
+from train_utils.models.control_rows import add_item_tokens
+from train_utils.prompts.renderer import Chat
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from train_utils.catalog import Catalog, Item, make_catalog
-from train_utils.chat import message
-from train_utils.dataset import encode_sample
-from train_utils.stream import DrawnSamples, SampleStream
-from train_utils.tasks import SampleConfig
+from train_utils.prompts.messages import message
+from train_utils.samples.encode import encode_sample
+from train_utils.samples.plan import SampleConfig
+from train_utils.samples.prefetch import SampleStream
+from train_utils.samples.sources import DrawnSamples
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",
           "b 3", "green", "green night", "night", "moon", "river 1", "river 2", "x", "xy", "xyz"]

@@ -7,12 +7,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +19,6 @@ os.umask(_UMASK)
 # The date that chat templates which write today's date are given, in training, tests and the chat alike: the one that
 # Llama's own templates fall back on. Manifests name it.
 PROMPT_DATE = date(2024, 7, 26)
-_PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 
 
 @contextmanager
@@ -209,30 +206,3 @@ def digest(path: str | Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict[str, object]:
-    """What a checkpoint or a result came from: configuration, commit, package versions, SHA-256 of the inputs."""
-    return {
-        "config": dict(config),
-        "prompt_date": PROMPT_DATE.isoformat(),
-        "commit": _commit(),
-        "packages": {name: v for name in _PACKAGES if (v := _version(name))},
-        "inputs": {str(path): digest(path) for path in inputs if Path(path).is_file()},
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    root = Path(__file__).resolve().parent.parent
-    try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return answer.stdout.strip() or None

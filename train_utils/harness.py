@@ -16,12 +16,15 @@ except ImportError:
         raise
     sys.exit("error: lm-evaluation-harness is missing; pip install lm_eval==0.4.13")
 
-from train_utils.admission import Rules
 from train_utils.catalog import load_catalog
-from train_utils.chat import Chat
 from train_utils.command import run_cli
-from train_utils.model import add_item_tokens, load_trained, own_generation_config, pick_device
-from train_utils.processor import CatalogLogitsProcessor
+from train_utils.constraint.constraint import Rules
+from train_utils.constraint.logits_processor import CatalogLogitsProcessor
+from train_utils.models.backbone import own_generation_config
+from train_utils.models.control_rows import add_item_tokens
+from train_utils.models.trained import load_trained
+from train_utils.processes import pick_device
+from train_utils.prompts.renderer import Chat
 
 
 @register_model("reclm")

@@ -1,0 +1,178 @@
+"""Raw records -> dataset folder: sequences, metadata, categories, and an audit of every decision."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from audit import VISIBLE_HISTORY, Naming, audit_of, split_audit, targets_in_history
+from readers.records import Events, Item, RawDataset
+from select_events import Filters, Selection, TimeCut, select_events
+from titles import TitleRules, clean_text, is_cut, title_or_reason, unique_titles
+from tqdm import tqdm
+
+from train_utils.dataset_folder import TEST_USERS, UNFINISHED
+from train_utils.files import write_json, write_text
+from train_utils.plain_pickle import write_pickle
+
+AUDIT_FILE = "audit.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalogue order.
+
+    `test_users` of a temporal split are the only ones whose last event is a target; None: everybody's is.
+    """
+
+    sequences: dict[str, list[str]]
+    meta: dict[str, dict[str, Any]]
+    categories: dict[str, list[str]]
+    audit: dict[str, Any]
+    test_users: list[str] | None = None
+
+
+def build_dataset(
+    raw: RawDataset,
+    rules: TitleRules,
+    filters: Filters,
+    need_category: bool = False,
+    test_share: float | None = None,
+) -> Dataset:
+    """Filter, order and name everything; ValueError when nothing is left. The catalogue: items consumed.
+
+    `test_share`: of the events, for a temporal split; None for leave-one-out.
+    """
+    if test_share is not None and not 0 < test_share < 1:
+        raise ValueError(f"test_share is {test_share}, wanted a share between 0 and 1, such as 0.1")
+    settled, unusable = settle_items(raw.items, rules, need_category)
+    selection, naming, failed = select_and_name(raw.events, settled, rules, filters, test_share)
+    if not naming.titles:
+        raise ValueError(f"{raw.source}: no event is left ({selection.dropped}); use weaker filters")
+    if failed:
+        unusable["no suffixed title survives the tokenizer"] = failed
+    by_id = {item.id: item for item in raw.items}
+    meta = {
+        item_id: meta_entry(by_id[item_id], title, rules)
+        for item_id, title in naming.titles.items()
+    }
+    sequences = sequences_of(raw.events, selection.rows)
+    test_users = test_users_of(raw.events, selection.cut, sequences)
+    tested = list(sequences.values()) if test_users is None else [sequences[user] for user in test_users]
+    audit = audit_of(raw, filters, selection, naming, unusable) | {
+        "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
+        "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY)
+    }
+    if selection.cut is not None:
+        audit["split"] = {"by": "time", "test_share": test_share} | split_audit(raw.events, selection)
+    return Dataset(sequences, meta, categories_of(meta), audit, test_users)
+
+
+def settle_items(
+    items: Sequence[Item], rules: TitleRules, need_category: bool
+) -> tuple[dict[str, str], dict[str, int]]:
+    """(item id -> clean title, not yet unique; reason -> items refused)."""
+    settled: dict[str, str] = {}
+    unusable: Counter[str] = Counter()
+    for item in tqdm(items, desc="titles", disable=None):
+        title, reason = title_or_reason(item.title, rules)
+        if title is not None and need_category and not clean_categories(item, rules):
+            title, reason = None, "no category"
+        if title is None:
+            unusable[reason] += 1
+        else:
+            settled[item.id] = title
+    return settled, dict(unusable)
+
+
+def select_and_name(
+    events: Events,
+    settled: Mapping[str, str],
+    rules: TitleRules,
+    filters: Filters,
+    test_share: float | None = None,
+) -> tuple[Selection, Naming, int]:
+    """Kept events, unique titles of the items in them, and how many items got no title of their own.
+
+    Those items go, and the filters are applied again without them.
+    """
+    place = {item_id: number for number, item_id in enumerate(events.item_ids)}
+    failed: set[str] = set()
+    while True:
+        usable = np.zeros(len(place), dtype=bool)
+        usable[[place[item_id] for item_id in settled if item_id not in failed]] = True
+        selection = select_events(events, usable, filters, test_share)
+        consumed = np.bincount(events.item[selection.rows], minlength=len(place)) > 0
+        catalogue = {item_id: title for item_id, title in settled.items() if consumed[place[item_id]]}
+        unique = unique_titles(catalogue, rules)
+        titles = {item_id: title for item_id, title in unique.items() if title is not None}
+        if len(titles) == len(unique):
+            holders = Counter(catalogue.values())
+            clashes = sum(count > 1 for count in holders.values())
+            return selection, Naming(titles, clashes, len(catalogue) - len(holders)), len(failed)
+        failed |= unique.keys() - titles.keys()
+
+
+def clean_categories(item: Item, rules: TitleRules) -> list[str]:
+    """Distinct non-empty category names, cleaned like titles, in the dump's order."""
+    names = (clean_text(name, rules.special_tokens) for name in item.categories)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def meta_entry(item: Item, title_t: str, rules: TitleRules) -> dict[str, Any]:
+    """One item's metadata: clean title, the title the model spells (unique, and cut where it is too long), description,
+    categories, attributes."""
+    attributes = {
+        name: clean_text(value, rules.special_tokens) if isinstance(value, str) else value
+        for name, value in item.attributes.items()
+    }
+    return {
+        "title": clean_text(item.title, rules.special_tokens),
+        "title_t": title_t,
+        "description": clean_text(item.description, rules.special_tokens),
+        "category": clean_categories(item, rules),
+    } | {name: value for name, value in attributes.items() if value != ""}
+
+
+def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Category -> item ids in catalogue order."""
+    categories: dict[str, list[str]] = {}
+    for item_id, entry in meta.items():
+        for name in entry["category"]:
+            categories.setdefault(name, []).append(item_id)
+    return categories
+
+
+def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
+    """User id -> item ids, of rows already grouped by user and ordered in time."""
+    sequences: dict[str, list[str]] = {}
+    for user, item in zip(events.user[rows].tolist(), events.item[rows].tolist(), strict=True):
+        sequences.setdefault(events.user_ids[user], []).append(events.item_ids[item])
+    return sequences
+
+
+def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> list[str] | None:
+    """Those of `users` who have a target after the cut, in their order; None without a cut."""
+    if cut is None:
+        return None
+    tested = {events.user_ids[number] for number in np.flatnonzero(cut.is_test)}
+    return [user for user in users if user in tested]
+
+
+def write_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write the folder's files. A marker stands there meanwhile: a folder that a killed run left is refused."""
+    write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
+    (folder / AUDIT_FILE).unlink(missing_ok=True)
+    write_pickle(folder / "meta.pickle", dataset.meta)
+    write_json(folder / "metas.jsonl", dataset.meta, indent=None)
+    write_json(folder / "category.jsonl", dataset.categories, indent=None)
+    write_json(folder / "sequential.jsonl", dataset.sequences, indent=None)
+    if dataset.test_users is None:
+        (folder / TEST_USERS).unlink(missing_ok=True)
+    else:
+        until = dataset.audit["split"]["last_training_second"]
+        write_json(folder / TEST_USERS, {"last_training_second": until, "users": dataset.test_users}, indent=None)
+    write_json(folder / AUDIT_FILE, dataset.audit, indent=2)
+    (folder / UNFINISHED).unlink()

@@ -1,0 +1,78 @@
+"""The processor leaves the tokens that the state behind a row's ids allows, whatever came in the step before."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from train_utils.constraint.constraint import ConstraintError, Prior, Rules
+from train_utils.constraint.logits_processor import CatalogLogitsProcessor
+from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.trie import build_tree
+
+SOI, EOI, EOT, VOCABULARY = 10, 11, 12, 40
+titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=4), min_size=1, max_size=20)
+
+
+def expected(rules, ids, scores):
+    """The scores of one row, by a walk from its last end of turn."""
+    cursor = Cursor.behind(rules, ids, EOT)
+    allowed = cursor.allowed()
+    if allowed is None:
+        allowed = np.setdiff1d(np.arange(len(scores)), cursor.barred())
+    masked = torch.full_like(scores, -torch.inf)
+    masked[allowed] = scores[allowed]
+    if (prior := cursor.prior()) is not None:
+        masked[allowed] += torch.from_numpy(prior[0]).to(scores)
+    return masked
+
+
+def step(rules, ids, rng):
+    """A token that may follow."""
+    cursor = Cursor.behind(rules, ids, EOT)
+    allowed = cursor.allowed()
+    if allowed is None:
+        allowed = [token for token in (7, 8, 9, EOT, SOI, SOI, SOI) if token not in cursor.barred()]
+    return int(rng.choice(list(allowed)))
+
+
+@settings(max_examples=80)
+@given(titles, st.integers(0, 9999), st.sampled_from([1, 2, 3]), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_scores_are_those_of_a_walk_through_the_ids(catalogue, seed, num_beams, dtype):
+    rng = random.Random(seed)
+    tree = build_tree(catalogue, SOI, EOI)
+    prior = Prior(np.array([rng.random() for _ in catalogue]), 1.0)
+    rules = [Rules(tree, distinct=rng.random() < 0.8, prior=rng.choice([None, prior])) for _ in range(2)]
+    processor = CatalogLogitsProcessor(rules, EOT, num_beams)
+    for _ in range(2):  # the object is used again for other prompts
+        rows = [[rng.choice([3, 7, EOT]) for _ in range(3)] + [EOT] for _ in rules for _ in range(num_beams)]
+        for _ in range(12):
+            scores = torch.randn(len(rows), VOCABULARY).to(dtype)
+            wanted = torch.stack([expected(rules[i // num_beams], row, scores[i]) for i, row in enumerate(rows)])
+            found = processor(torch.tensor(rows), scores)
+            assert found is scores
+            torch.testing.assert_close(found, wanted)
+            # Beams go on from any row of their prompt.
+            kept = [rows[i // num_beams * num_beams + rng.randrange(num_beams)] for i in range(len(rows))]
+            rows = [[*row, step(rules[i // num_beams], row, rng)] for i, row in enumerate(kept)]
+
+
+def test_a_wide_branch_is_masked_like_a_narrow_one():
+    tree = build_tree([[token, 2] for token in range(20, 6000)] + [[6001]], SOI, EOI)
+    rules = Rules(tree, deny=[5, 70])
+    rows = torch.tensor([[EOT, SOI, 30, 2, EOI, 7, SOI], [EOT, 7, 7, 7, 7, 7, SOI], [EOT, 7, 7, 7, 7, SOI, 40]])
+    scores = torch.randn(3, 7000)
+    wanted = torch.stack([expected(rules, row.tolist(), scores[i]) for i, row in enumerate(rows)])
+    torch.testing.assert_close(CatalogLogitsProcessor(rules, EOT)(rows, scores), wanted)
+    assert wanted[0].isfinite().sum() == 5981 - 3
+
+
+def test_a_row_that_leaves_the_tree_raises_at_once_and_at_the_next_step_again():
+    processor = CatalogLogitsProcessor(Rules(build_tree([[2, 3], [4]], SOI, EOI)), EOT)
+    processor(torch.tensor([[EOT, SOI, 2]]), torch.zeros(1, VOCABULARY))
+    for ids in ([[EOT, SOI, 2, 5]], [[EOT, SOI, 2, 5, 6]]):
+        with pytest.raises(ConstraintError):
+            processor(torch.tensor(ids), torch.zeros(1, VOCABULARY))

@@ -1,0 +1,171 @@
+"""The search gives the titles that scoring every title of the catalogue would give, in the same order."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import closed_by_caps, tiny_chat
+
+from train_utils.constraint.constraint import Prior, Rules
+from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.trie import build_tree
+from train_utils.decoding.engine import Engine
+from train_utils.decoding.request import Request
+from train_utils.decoding.title_search import open_items
+from train_utils.prompts.messages import message, separator
+
+titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9), min_size=1, max_size=14)
+
+
+@torch.inference_mode()
+def score_every_title(model, chat, tree, prompt, rules, idx):
+    """(log-probability, item) of each admissible title, best first: one plain forward pass a title."""
+    return score_titles_behind(model, chat, tree, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
+
+
+def score_titles_behind(model, chat, tree, opening, rules, listed=()):
+    scored = []
+    for leaf in range(tree.n_leaves):
+        items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i] and i not in closed_by_caps(rules, listed)]
+        if not items or items[0] in listed:
+            continue
+        title = chat.title_ids[items[0]]
+        logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1:]
+        cursor, total = Cursor(rules, listed), 0.0
+        cursor.advance(chat.soi)
+        for token, row in zip([*title, chat.eoi], logits, strict=True):
+            allowed, prior = cursor.allowed().tolist(), cursor.prior()
+            total += float(row[allowed].log_softmax(0)[allowed.index(token)])
+            total += 0.0 if prior is None else float(prior[0][allowed.index(token)])
+            cursor.advance(token)
+        scored.append((total, items[0]))
+    return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
+
+
+@settings(max_examples=60)
+@given(titles_strategy, st.integers(0, 9999), st.data())
+def test_the_search_equals_scoring_every_title(titles, seed, data):
+    model, chat = tiny_chat([title.strip() or "a" for title in titles], seed)
+    model = model.double()
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    prompts = data.draw(st.lists(st.lists(st.integers(2, 300), min_size=1, max_size=6), min_size=1, max_size=3))
+    denied = [data.draw(st.sets(st.integers(0, len(titles) - 1), max_size=len(titles) - 1)) for _ in prompts]
+    k, idx = data.draw(st.integers(1, 15)), data.draw(st.booleans())
+    scores = np.array([data.draw(st.sampled_from([0.0, 1e-3, 1.0, 2.0])) for _ in titles])
+    prior = data.draw(st.sampled_from([None, Prior(scores, 0.5, "sum"), Prior(scores, 3.0, "sum"), Prior(scores, 2.0)]))
+    rules = [Rules(tree, deny=deny, prior=prior) for deny in denied]
+    found = open_items(model, chat, prompts, idx).most_probable(rules, k)
+    for prompt, rule, ranked in zip(prompts, rules, found, strict=True):
+        expected = score_every_title(model, chat, tree, prompt, rule, idx)
+        assert len(ranked) == min(k, len(expected))
+        torch.testing.assert_close([r.log_probability for r in ranked], [p for p, _ in expected[:k]])
+        scores = dict((item, p) for p, item in expected)
+        for place, one in enumerate(ranked):
+            # The same title, or one that is equally likely.
+            assert one.item == expected[place][1] or scores[one.item] == pytest.approx(expected[place][0], abs=1e-9)
+        assert len({r.item for r in ranked}) == len(ranked)
+
+
+@torch.inference_mode()
+def write_slowly(model, chat, tree, request):
+    """One token at a time in free text; where an item opens all titles are scored."""
+    ids, listed, ranking, between = [], [], [], []
+    while len(ids) < request.max_new_tokens:
+        logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1]
+        logits[list(Cursor(request.rules, listed).barred())] = -torch.inf
+        token = int(logits.argmax())
+        if token == chat.end_of_turn:
+            break
+        ids.append(token)
+        if token != chat.soi:
+            between.append(token)
+            continue
+        ranking = [item for item in ranking if item not in closed_by_caps(request.rules, listed)]
+        if not ranking or any(character.isalpha() for character in chat.decode(between)):
+            scored = score_titles_behind(model, chat, tree, [*request.prompt, *ids], request.rules, listed)
+            ranking = [item for _, item in scored[: request.best_titles]]
+        listed.append(ranking.pop(0))
+        ids += [*chat.title_ids[listed[-1]], chat.eoi]
+        between = []
+    return ids[: request.max_new_tokens]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 9999), st.sets(st.integers(0, 6), max_size=5), st.sampled_from([1, 2, 9]),
+       st.sampled_from([[], [([0, 1, 2], 1)], [([0, 3, 4], 2), ([1, 3], 1)]]))
+def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed, deny, best_titles, caps):
+    titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
+    model, chat = tiny_chat(titles, seed)
+    model = model.double()
+    with torch.no_grad():
+        weight = model.get_output_embeddings().weight
+        weight[chat.soi] += 0.7 * weight[chat.encode(" ")[0]]
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    rng = random.Random(seed)
+    requests = [
+        Request(chat.render([message("user", "list " + "3" * rng.randint(0, 5))], prompt=True).ids,
+                Rules(tree, deny=deny, caps=caps), max_new_tokens=40, best_titles=best_titles, idx=rng.random() < 0.5)
+        for _ in range(3)
+    ]
+    found = Engine(model, chat).generate(requests)
+    assert [c.ids for c in found] == [write_slowly(model, chat, tree, request) for request in requests]
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, distinct):
+    titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
+    model, chat = tiny_chat(titles, seed)
+    model, group = model.double(), {0, 1, 2, 3}
+    rules = Rules(chat.tree, caps=[(sorted(group), 1)], distinct=distinct)
+    (ranked,) = open_items(model, chat, [[5, 6]]).most_probable([rules], len(titles))
+    kept = [one.item for one in ranked]
+    first = next(item for item in kept if item in group)
+    kept = [item for item in kept if item == first or item not in group]
+    (found,) = Engine(model, chat).generate(
+        [Request([5, 6], rules, answer_at=2, max_items=len(kept), force_items=True, best_titles=len(titles))])
+    assert found.items == kept and found.finish == "items"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_ranked_title_whose_first_item_a_cap_has_closed_is_listed_once_for_the_other_item(seed):
+    titles = ["red", "moon", "red", "the end", "moon", "夜"]
+    model, chat = tiny_chat(titles, seed)
+    model, twin = model.double(), {0: 2, 1: 4}
+    (ranked,) = open_items(model, chat, [[5, 6]]).most_probable([Rules(chat.tree, distinct=False)], 4)
+    order = [one.item for one in ranked]
+    closed = next(item for item in order[1:] if item in twin)
+    rules = Rules(chat.tree, caps=[([order[0], closed], 1)], distinct=False)
+    (found,) = Engine(model, chat).generate(
+        [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)])
+    assert found.items == [twin[item] if item == closed else item for item in order]
+
+
+def test_the_probabilities_of_the_whole_catalogue_sum_to_one():
+    model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 3)
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    (ranked,) = open_items(model.double(), chat, [[5, 6]]).most_probable([Rules(tree)], 100)
+    assert len(ranked) == 7
+    assert torch.tensor([r.log_probability for r in ranked]).exp().sum().item() == pytest.approx(1)
+
+
+def test_a_request_does_not_depend_on_the_others():
+    model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 4)
+    model = model.double()
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    prompts = [[5, 6], [5, 6, 7, 8, 9, 10], [5]]
+    rules = [Rules(tree), Rules(tree, deny=[0, 1]), Rules(tree, allow=[2])]
+    together = open_items(model, chat, prompts).most_probable(rules, 3)
+    alone = [open_items(model, chat, [p]).most_probable([r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
+    assert [[r.item for r in row] for row in together] == [[r.item for r in row] for row in alone]
+    assert [len(row) for row in together] == [3, 3, 1]
+
+
+def test_wrong_calls_are_refused():
+    model, chat = tiny_chat(["red"])
+    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    with pytest.raises(ValueError, match="k is 0"):
+        open_items(model, chat, [[5]]).most_probable([Rules(tree)], 0)

@@ -1,0 +1,153 @@
+"""A GGUF file is a backbone as its folder is: the same tokens, logits, adapter and merged model."""
+
+import json
+
+import gguf
+import pytest
+import torch
+from tiny import CHATML, tiny_model, tiny_tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from train_utils.models.adapters import add_lora, save_adapter
+from train_utils.models.backbone import load_backbone, load_tokenizer
+from train_utils.models.control_rows import add_item_tokens
+from train_utils.models.trained import load_trained, merge_adapter
+from train_utils.prompts.messages import ItemPart, message
+from train_utils.prompts.renderer import Chat
+
+CPU = torch.device("cpu")
+TITLES = ["red moon", "the end", "夜"]
+_LAYER_NAMES = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+}  # fmt: skip
+
+
+def write_gguf(path, model, tokenizer, chat_template=CHATML) -> str:
+    """Writes a Llama and its byte-level tokenizer in float32, as the converter of llama.cpp names and orders things."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    _add_tokenizer(writer, tokenizer, chat_template)
+    for name, weight in model.state_dict().items():
+        _add_weight(writer, name, weight, config)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return str(path)
+
+
+def _add_tokenizer(writer, tokenizer, chat_template) -> None:
+    kept = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    special = set(tokenizer.all_special_tokens)
+    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL if t in special else gguf.TokenType.NORMAL for t in tokens])
+    writer.add_token_merges([" ".join(pair) for pair in kept["merges"]])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_chat_template(chat_template)
+
+
+def _add_weight(writer, name, weight, config) -> None:
+    parts = name.split(".")
+    if parts[1] == "layers":
+        inner = _LAYER_NAMES[".".join(parts[3:-1])]
+        heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(inner)
+        if heads:  # llama.cpp turns pairs of neighbours, transformers pairs half a head apart
+            weight = weight.reshape(heads, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
+        writer.add_tensor(f"blk.{parts[2]}.{inner}.weight", weight.contiguous().numpy())
+    elif name != "lm_head.weight" or not config.tie_word_embeddings:
+        outer = {"model.embed_tokens.weight": "token_embd", "model.norm.weight": "output_norm"}.get(name, "output")
+        writer.add_tensor(f"{outer}.weight", weight.numpy())
+
+
+@pytest.fixture(params=[True, False], ids=["tied", "untied"])
+def backbone(request, tmp_path):
+    """(GGUF file, the model that it was written from, its tokenizer)."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(len(tokenizer), tied=request.param)
+    return write_gguf(tmp_path / "tiny.gguf", model, tokenizer), model, tokenizer
+
+
+def ids_of(chat) -> torch.Tensor:
+    talk = [message("user", "the red ", ItemPart(0)), message("assistant", ItemPart(1))]
+    return torch.tensor([chat.render(talk, prompt=False).ids])
+
+
+def test_a_gguf_file_gives_the_model_and_the_tokens_that_it_was_written_from(backbone):
+    file, model, tokenizer = backbone
+    loaded, read = load_backbone(file, CPU, "float32")
+    text = "the red moon, Éternel été 夜 12"
+    assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"] == load_tokenizer(file)(text)["input_ids"]
+    assert loaded.chat_template == CHATML
+    ids = torch.tensor([tokenizer(text)["input_ids"]])
+    with torch.no_grad():
+        torch.testing.assert_close(read(ids).logits, model(ids).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_an_adapter_on_a_gguf_is_merged_into_an_ordinary_folder_and_finds_its_file_again(backbone, tmp_path):
+    file, _, _ = backbone
+    tokenizer, model = load_backbone(file, CPU, "float32")
+    add_item_tokens(tokenizer, model)
+    chat = Chat(tokenizer, TITLES)
+    model = add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
+        wanted = model(ids_of(chat)).logits
+    save_adapter(model, tokenizer, tmp_path / "adapter", {})
+    _, in_memory = load_trained(str(tmp_path / "adapter"), CPU, "float32")
+    merge_adapter(tmp_path / "adapter", file, tmp_path / "merged", {})
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert merged.dtype == torch.bfloat16 and not hasattr(merged.config, "quantization_config")
+    again = Chat(AutoTokenizer.from_pretrained(tmp_path / "merged"), TITLES)
+    assert again.title_ids == chat.title_ids and again.end_of_turn == chat.end_of_turn
+    with torch.no_grad():
+        torch.testing.assert_close(in_memory(ids_of(chat)).logits, wanted, atol=1e-4, rtol=1e-4)
+        for name, weight in in_memory.state_dict().items():
+            assert torch.equal(merged.state_dict()[name], weight.to(torch.bfloat16)), name
+
+
+@pytest.mark.parametrize("kept", [0, 3, 30, 1000, -5000, -10])
+def test_a_gguf_that_is_cut_off_is_refused_in_one_line(tmp_path, kept):
+    tokenizer = tiny_tokenizer()
+    file = tmp_path / "tiny.gguf"
+    write_gguf(file, tiny_model(len(tokenizer)), tokenizer)
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"tiny\.gguf' cannot be loaded") as error:
+        load_backbone(str(file), CPU)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_gguf_is_refused_in_one_line(tmp_path):
+    (tmp_path / "text.gguf").write_text("not a model")
+    (tmp_path / "folder.gguf").mkdir()
+    for name, told in (("text", "cannot be loaded"), ("folder", "no such file"), ("nothing", "no such file")):
+        for load in (load_tokenizer, lambda file: load_backbone(file, CPU)):
+            with pytest.raises(ValueError, match=told) as error:
+                load(str(tmp_path / f"{name}.gguf"))
+            assert "\n" not in str(error.value)
+
+
+def test_merging_into_a_gguf_that_is_not_there_is_refused_and_leaves_nothing(backbone, tmp_path):
+    file, _, _ = backbone
+    tokenizer, model = load_backbone(file, CPU, "float32")
+    add_item_tokens(tokenizer, model)
+    chat = Chat(tokenizer)
+    save_adapter(add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0), tokenizer, tmp_path / "adapter", {})
+    with pytest.raises(ValueError, match="no such file"):
+        merge_adapter(tmp_path / "adapter", str(tmp_path / "other.gguf"), tmp_path / "merged", {})
+    assert not (tmp_path / "merged").exists()

@@ -1,0 +1,1 @@
+"""What a title may go on with: tries, rules, matchers."""

@@ -1,0 +1,277 @@
+"""What a request may hold, in the words of a catalogue: ids, categories and attributes, turned into `Rules`."""
+
+import math
+import operator
+import reprlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+
+import numpy as np
+
+from train_utils.catalog import Catalog
+from train_utils.constraint.constraint import ConstraintError, Prior, Rules
+from train_utils.constraint.trie import TitleTree
+
+_ORDER: dict[str, Callable[[object, object], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
+}
+OPERATORS = ("==", "!=", *_ORDER, "in", "not in", "contains")
+_LISTS = ("allow", "deny", "seen", "categories", "without_categories")
+
+
+@dataclass(frozen=True)
+class ItemRules:
+    """Which items a request admits: those that meet every condition given.
+
+    Attributes:
+        allow: item ids that may be listed; None admits all.
+        deny: item ids that may not be listed.
+        seen: item ids that the user consumed; ids that the catalogue does not know are ignored.
+        categories: an item must be in one of these; empty admits all.
+        without_categories: an item may be in none of these.
+        where: attribute -> value that it must equal, or attribute -> {operator: value}, all of which must hold.
+            An item without the attribute does not match. `<` and its like compare numbers with numbers and texts
+            with texts; `contains` finds a text in a text or an element in a list. A number written as text in the
+            catalogue counts as a number where the wanted value is one.
+        max_per_category: how many items of one category a turn may list: one limit for every category (0: none),
+            or category -> limit.
+        distinct: a title may be listed once a turn.
+
+    Raises:
+        ValueError: a field of the wrong type, an unknown operator, a value that the operator cannot compare.
+    """
+
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    without_categories: tuple[str, ...] = ()
+    where: Mapping[str, object] = field(default_factory=dict)
+    max_per_category: int | Mapping[str, int] = 0
+    distinct: bool = True
+
+    def __post_init__(self):
+        for name in _LISTS:
+            texts = getattr(self, name)
+            _require(isinstance(texts, (tuple, list)) or name == "allow" and texts is None, name, texts,
+                     "a list of texts")
+            for text in texts or ():
+                _require(isinstance(text, str), f"an entry of {name}", text, "a text")
+        _require(isinstance(self.where, Mapping), "where", self.where, "an object: attribute -> value")
+        for attribute, wanted in self.where.items():
+            _check_condition(attribute, wanted)
+        _check_limits(self.max_per_category)
+        _require(isinstance(self.distinct, bool), "distinct", self.distinct, "true or false")
+
+
+def item_rules(raw: Mapping[str, object]) -> ItemRules:
+    """The rules of a decoded JSON body, whose keys are the attributes of `ItemRules`; nothing in it is trusted.
+
+    Raises:
+        ValueError: the body is no object, has an unknown key, or a value that `ItemRules` refuses.
+    """
+    known = [f.name for f in fields(ItemRules)]
+    _require(isinstance(raw, Mapping), "the body", raw, f"an object with keys among {', '.join(known)}")
+    for key in raw:
+        _require(key in known, "a key", key, f"one of {', '.join(known)}")
+    return ItemRules(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+
+
+def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules, prior: Prior | None = None) -> Rules:
+    """`rules` as sets of items of `catalog`, whose titles `tree` holds in the same order.
+
+    Raises:
+        ValueError: a tree of another catalogue; an id in `allow` or `deny`, a category or an attribute that no
+            item has.
+        ConstraintError: no item meets all conditions; the text tells how many items each of them leaves.
+    """
+    if len(catalog.items) != tree.n_items:
+        raise ValueError(f"the tree holds {tree.n_items} titles and the catalogue {catalog.name!r} "
+                         f"{len(catalog.items)} items; build it from this catalogue's titles")
+    met = _conditions(catalog, rules)
+    allow = np.flatnonzero(np.logical_and.reduce([mask for _, mask in met])) if met else None
+    deny = set(catalog.indices(rules.deny))
+    seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
+    try:
+        # Denied items are not made a part of `allow`: a tree takes a few of them off faster than it counts the rest.
+        return Rules(tree, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules), prior)
+    except ConstraintError:
+        left = [(label, mask.sum()) for label, mask in met]
+        left += [(label, tree.n_items - len(items)) for label, items in (("deny", deny), ("seen", seen)) if items]
+        counts = ", ".join(f"{label} leaves {count}" for label, count in left)
+        raise ConstraintError(f"the rules admit none of the {tree.n_items} items of {catalog.name!r}; "
+                              f"by itself {counts}; loosen one of them") from None
+
+
+def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], int]]:
+    """(item indices of a category, how many of them one turn may list) for each limited category.
+
+    A category that cannot exceed the limit for every category is left out.
+
+    Raises:
+        ValueError: a limit for a category that no item has.
+    """
+    limits = rules.max_per_category
+    if not limits:
+        return []
+    if isinstance(limits, Mapping):
+        return [(sorted(catalog.in_category(category)), limit) for category, limit in limits.items()]
+    return [(sorted(group), limits) for group in catalog.categories.values()
+            if len(group) > limits or not rules.distinct]
+
+
+# -- conditions on the items -----------------------------------------------------------------------------------------
+
+
+def _conditions(catalog: Catalog, rules: ItemRules) -> list[tuple[str, np.ndarray]]:
+    """What items must be or have: its wording in an error, and bool [items], True where an item meets it."""
+    found: list[tuple[str, np.ndarray]] = []
+    n = len(catalog.items)
+    if rules.allow is not None:
+        found.append(("allow", _marked(n, catalog.indices(rules.allow))))
+    for name in ("categories", "without_categories"):
+        if chosen := getattr(rules, name):
+            members = _marked(n, (i for category in chosen for i in catalog.in_category(category)))
+            found.append((f"{name} {_shown(chosen)}", members if name == "categories" else ~members))
+    for attribute, wanted in rules.where.items():
+        column = _column(catalog, attribute)
+        for name, value in _operations(wanted).items():
+            holds = _predicate(name, value)
+            meets = np.fromiter((held is not None and holds(held) for held in column), dtype=bool, count=n)
+            found.append((f"where {_shown(attribute)} {name} {_shown(value)}", meets))
+    return found
+
+
+def _marked(n: int, indices: Iterable[int]) -> np.ndarray:
+    mask = np.zeros(n, dtype=bool)
+    mask[np.fromiter(indices, dtype=np.int64)] = True
+    return mask
+
+
+def _column(catalog: Catalog, attribute: str) -> list[object]:
+    """The attribute's value of every item, None where it has none."""
+    column = [item.attributes.get(attribute) for item in catalog.items]
+    column = [None if _is_number(value) and value != value else value for value in column]
+    if all(value is None for value in column):
+        known = sorted({str(name) for item in catalog.items for name in item.attributes})
+        raise ValueError(f"no item of {catalog.name!r} has attribute {_shown(attribute)}; "
+                         f"known: {', '.join(known[:20]) or 'none'}")
+    return column
+
+
+# -- comparing an attribute with a wanted value ----------------------------------------------------------------------
+
+
+def _operations(wanted: object) -> Mapping[str, object]:
+    return wanted if isinstance(wanted, Mapping) else {"==": wanted}
+
+
+def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
+    """Whether a catalogue value stands in the relation `name` to `wanted`. Values of unlike kinds are unequal."""
+    if name in _ORDER:
+        compare = _ORDER[name]
+        if isinstance(wanted, str):
+            return lambda held: isinstance(held, str) and compare(held, wanted)
+        return lambda held: (number := _number(held)) is not None and compare(number, wanted)
+    is_one_of = _membership(wanted if name in ("in", "not in") else (wanted,))
+    if name in ("!=", "not in"):
+        return lambda held: not is_one_of(held)
+    if name == "contains":
+        return lambda held: (
+            isinstance(wanted, str) and wanted in held if isinstance(held, str)
+            else isinstance(held, (list, tuple, set, frozenset)) and any(map(is_one_of, held))
+        )
+    return is_one_of
+
+
+def _membership(wanted: Collection[object]) -> Callable[[object], bool]:
+    # Python holds True and 1 for equal; a request does not.
+    texts = frozenset(value for value in wanted if isinstance(value, str))
+    flags = frozenset(value for value in wanted if isinstance(value, bool))
+    numbers = frozenset(value for value in wanted if _is_number(value))
+
+    def is_one_of(held: object) -> bool:
+        if isinstance(held, bool):
+            return held in flags
+        return isinstance(held, str) and held in texts or bool(numbers) and _number(held) in numbers
+
+    return is_one_of
+
+
+def _number(held: object) -> int | float | None:
+    """A catalogue value as a finite number, also when it is written as text; None when it is not one."""
+    if isinstance(held, str):
+        try:
+            number = float(held)
+        except ValueError:
+            return None
+    elif _is_number(held):
+        number = int(held) if isinstance(held, Integral) else float(held)
+    else:
+        return None
+    return number if _is_finite(number) else None
+
+
+def _is_finite(number: Real) -> bool:
+    """Whether a float can hold the number, infinity not counted."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+# -- checks of what a request says -----------------------------------------------------------------------------------
+
+
+def _check_condition(attribute: object, wanted: object) -> None:
+    _require(isinstance(attribute, str), "an attribute in where", attribute, "a text")
+    place = f"where {_shown(attribute)}"
+    _require(isinstance(wanted, Mapping) or _is_plain(wanted), place, wanted,
+             "a text, a finite number, true or false, or {operator: value}")
+    operations = _operations(wanted)
+    _require(bool(operations), place, operations, f"one of the operators {', '.join(OPERATORS)}")
+    for name, value in operations.items():
+        _require(name in OPERATORS, f"an operator of {place}", name, f"one of {', '.join(OPERATORS)}")
+        if name in ("in", "not in"):
+            _require(isinstance(value, (tuple, list)) and all(map(_is_plain, value)), f"{place} {name}", value,
+                     "a list of texts, finite numbers, true or false")
+        elif name in _ORDER:
+            _require(_is_plain(value) and not isinstance(value, bool), f"{place} {name}", value,
+                     "a text or a finite number")
+        else:
+            _require(_is_plain(value), f"{place} {name}", value, "a text, a finite number, true or false")
+
+
+def _check_limits(limits: object) -> None:
+    if not isinstance(limits, Mapping):
+        _require(_is_whole(limits) and limits >= 0, "max_per_category", limits,
+                 "0 (no limit), a whole number above it, or an object: category -> limit")
+        return
+    for category, limit in limits.items():
+        _require(isinstance(category, str), "a category of max_per_category", category, "a text")
+        _require(_is_whole(limit) and limit >= 1, f"max_per_category {_shown(category)}", limit,
+                 "a whole number from 1 on (without_categories leaves a category out)")
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (str, bool)) or _is_number(value) and _is_finite(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _require(holds: bool, what: str, got: object, wanted: str) -> None:
+    if not holds:
+        raise ValueError(f"rules: {what} is {_shown(got)}, wanted {wanted}")
+
+
+def _shown(value: object) -> str:
+    """The value on one line, shortened: a request may hold anything."""
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 120 else shown[:117] + "..."

@@ -1,0 +1,227 @@
+"""The catalog constraint as a logits processor of transformers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import LogitsProcessor
+
+from train_utils.constraint.answer_start import Openers, answer_start
+from train_utils.constraint.constraint import ConstraintError, Rules
+from train_utils.constraint.matcher import Cursor
+
+_WIDE = 4096  # tokens from which a branch is masked by adding to all scores
+
+
+class CatalogLogitsProcessor(LogitsProcessor):
+    """Constrains items to a catalogue in greedy search, sampling and beam search.
+
+    The state of a row is a function of its token ids alone. Every step compares the ids with those of the step before:
+    a row goes on from the row that it continues (beams may reorder them), and one that continues none, because the
+    object is used again or was never called, is read from where its answer begins. That is found in the prompt and kept
+    while the prompt is continued: what the model itself writes opens no answer.
+
+    With a prior in the rules its log-shares are added to the scores of the allowed tokens.
+
+    Args:
+        rules: the admissible items, for all rows or one entry a prompt.
+        end_of_turn: token behind which a new turn starts.
+        num_beams: rows of one prompt.
+        answer_at: for each prompt where in its row, padding included, the answer begins; None, or nothing at all:
+            behind the last end of turn or the last of `openers`.
+        openers: what a chat template writes before an answer; see `ChatTemplate`.
+    """
+
+    def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int | None, num_beams: int = 1,
+                 answer_at: Sequence[int | None] = (), openers: Openers | None = None):
+        if num_beams < 1:
+            raise ValueError(f"num_beams is {num_beams}, wanted 1 or more")
+        self.rules = rules
+        self.end_of_turn = end_of_turn
+        self.num_beams, self.answer_at, self.openers = num_beams, answer_at, openers
+        self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
+        self._cursors: list[Cursor] = []
+        self._starts: list[int] = []  # of each row, where its answer begins
+        self._embedded = False  # the prompts were given as embeddings: no row holds their tokens
+        self._all_plain = False  # every row is in free text, and may open an item
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """input_ids: int64 [rows, T], T = 0 at the first step of a prompt that is given as embeddings; scores: float
+        [rows, V], masked in place and returned.
+
+        Raises:
+            ConstraintError: a row left the tree, or no admissible item is left inside an open item.
+        """
+        if len(input_ids) % self.num_beams:
+            raise ConstraintError(f"{len(input_ids)} rows are no whole number of prompts of num_beams={self.num_beams}")
+        # On the CPU views, so that nothing is copied; elsewhere the comparison stays on the device.
+        on_cpu = input_ids.device.type == "cpu"
+        ids = input_ids.detach().numpy() if on_cpu else input_ids
+        next_step = self._seen is not None and self._seen.shape[1] == ids.shape[1] - 1
+        last, parents = self._moves(ids)
+        if parents is not None and max(parents) < 0:
+            self._embedded = not ids.shape[1]
+        self._seen = ids.copy() if on_cpu else ids.clone()
+        if not next_step or parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
+            self._advance(ids, last, parents, next_step)
+        if not self._all_plain:
+            mask_scores(scores, self._cursors)
+        elif _is_array(scores):
+            scores.numpy()[:, self._eoi] = -np.inf
+        else:
+            scores[:, self._eoi] = -torch.inf
+        return scores
+
+    def _moves(self, ids: np.ndarray | torch.Tensor) -> tuple[list[int], list[int] | None]:
+        """The newest token of each row (-1: none) and the row that it continues (-1: none; None in all: each its own).
+
+        Drafts that were refused are seen again from a place before: then the beginnings of rows are continued. One read
+        from the device.
+        """
+        rows, length = ids.shape
+        if not length:
+            return [-1] * rows, [-1] * rows
+        seen = self._seen
+        if type(seen) is not type(ids) or len(seen) != rows or seen.shape[1] < length - 1:
+            return ids[:, -1].tolist(), [-1] * rows
+        seen = seen[:, :length - 1]
+        if isinstance(ids, np.ndarray):
+            if (ids[:, :-1] == seen).all():
+                return ids[:, -1].tolist(), None
+            return ids[:, -1].tolist(), self._parents(ids, seen).tolist()
+        last, parents = torch.stack([ids[:, -1], self._parents(ids, seen)]).tolist()
+        return last, parents if parents != list(range(rows)) else None
+
+    def _parents(self, ids: np.ndarray | torch.Tensor, seen: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+        """int64 [rows]: for each row the one among its prompt's rows of the step before that it continues, or -1."""
+        rows, length = ids.shape
+        shape = (rows // self.num_beams, self.num_beams)
+        equal = (ids[:, :-1].reshape(*shape, 1, length - 1) == seen.reshape(shape[0], 1, shape[1], length - 1)).all(-1)
+        found = equal.reshape(rows, self.num_beams)
+        where, arange = (np.where, np.arange) if isinstance(ids, np.ndarray) else (
+            torch.where, lambda n: torch.arange(n, device=ids.device))
+        own = arange(rows) // self.num_beams * self.num_beams
+        # A boolean array has no argmax in PyTorch.
+        best = (found * 1).argmax(1)
+        return where(found.any(1), own + best, best * 0 - 1)
+
+    def _advance(self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None,
+                 next_step: bool) -> None:
+        before, self._cursors = self._cursors, []
+        starts, self._starts = self._starts, []
+        try:
+            for row, token in enumerate(last):
+                parent = row if parents is None else parents[row]
+                kept = None if parent < 0 or starts[parent] >= ids.shape[1] else starts[parent]
+                if kept is None or token == self.end_of_turn or not next_step:
+                    whole = ids[row].tolist()
+                    kept = self._start(row, len(last), whole, kept)
+                    cursor = Cursor.behind(self._rules_of(row // self.num_beams), whole, self.end_of_turn, kept)
+                else:
+                    cursor = before[parent] if parents is None else before[parent].copy()
+                    cursor.advance(token)
+                self._cursors.append(cursor)
+                self._starts.append(kept)
+        except ConstraintError:
+            self._seen = None  # nothing is carried on from a broken step
+            raise
+        tree = self._cursors[0].rules.tree
+        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, self.end_of_turn}
+        self._all_plain = all(
+            cursor.free and not cursor.exhausted and cursor.rules.tree.eoi == self._eoi for cursor in self._cursors
+        )
+
+    def _start(self, row: int, rows: int, ids: list[int], kept: int | None) -> int:
+        """Where a row's answer begins; `kept`: where it did in the row that this one continues, None for none."""
+        if n := len(self.answer_at):
+            if rows % n:
+                raise ConstraintError(f"answer_at has {n} entries, one a prompt, and the batch has {rows} rows")
+            if (given := self.answer_at[row * n // rows]) is not None:
+                if given > len(ids) and kept is None and not self._embedded:
+                    raise ConstraintError(f"answer_at is {given} for row {row}, which has {len(ids)} tokens; "
+                                          "wanted the length of the prompt, padding included")
+                # A prompt that was given as embeddings has no ids: all that come are the answer's.
+                return kept if kept is not None else 0 if self._embedded else given
+        tree = self._rules_of(row // self.num_beams).tree
+        if kept is None:
+            return answer_start(ids, self.end_of_turn, self.openers, tree)
+        return max(kept, answer_start(ids, self.end_of_turn))
+
+    def _rules_of(self, prompt: int) -> Rules:
+        if isinstance(self.rules, Rules):
+            return self.rules
+        if prompt >= len(self.rules):
+            raise ConstraintError(
+                f"row of prompt {prompt} has no rules, {len(self.rules)} are given; is num_beams={self.num_beams}?"
+            )
+        return self.rules[prompt]
+
+
+def _is_array(scores: torch.Tensor) -> bool:
+    """Whether NumPy can write into the scores."""
+    return scores.device.type == "cpu" and scores.dtype != torch.bfloat16 and not scores.requires_grad
+
+
+def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+    """Masks each row of `scores` ([rows, V]) by its state, in place."""
+    if _is_array(scores):
+        _write_on_cpu(scores, cursors)
+        return
+    free = [(row, token) for row, cursor in enumerate(cursors) if cursor.free for token in cursor.barred()]
+    if free:
+        rows, tokens = torch.tensor(free, device=scores.device).T
+        scores[rows, tokens] = -torch.inf
+    inside = [row for row, cursor in enumerate(cursors) if not cursor.free]
+    if not inside:
+        return
+    allowed = [cursors[row].allowed() for row in inside]
+    sizes = [len(tokens) for tokens in allowed]
+    places = np.stack([np.repeat(inside, sizes), np.concatenate(allowed)])
+    rows, tokens = torch.from_numpy(places).to(scores.device)
+    kept = scores[rows, tokens]
+    added = [cursors[row].prior() for row in inside]
+    if any(one is not None for one in added):
+        bonus = [np.zeros(n) if one is None else one[0] for one, n in zip(added, sizes, strict=True)]
+        kept += torch.from_numpy(np.concatenate(bonus)).to(kept)
+    scores[torch.tensor(inside, device=scores.device)] = -torch.inf
+    scores[rows, tokens] = kept
+
+
+def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+    """As `mask_scores`: without a kernel's start for every row, and without a long index for wide branches."""
+    rows = scores.numpy()
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # a row, tokens of it and the scores to put back
+    forced: list[tuple[int, int]] = []
+    shut: list[tuple[int, list[int]]] = []
+    filled: list[int] = []
+    for row, cursor in enumerate(cursors):
+        if cursor.free:
+            rows[row, list(cursor.barred())] = -np.inf
+        elif (token := cursor.forced_token()) is not None:
+            forced.append((row, token))
+        elif (prior := cursor.prior()) is not None:
+            allowed = cursor.allowed()
+            kept.append((rows[row], allowed, rows[row].take(allowed) + prior[0]))
+            filled.append(row)
+        else:
+            allowed, taken_off = cursor.mask()
+            if taken_off:
+                shut.append((row, taken_off))
+            if len(allowed) > _WIDE:
+                rows[row] += cursor.additive_mask(rows.shape[1])
+            else:
+                kept.append((rows[row], allowed, rows[row].take(allowed)))
+                filled.append(row)
+    at, tokens = [row for row, _ in forced], [token for _, token in forced]
+    values = rows[at, tokens]
+    filled += at
+    if len(filled) == len(rows):
+        scores.fill_(-torch.inf)
+    else:
+        for row in filled:
+            rows[row].fill(-np.inf)
+    rows[at, tokens] = values
+    for scores_of_row, allowed, left in kept:
+        scores_of_row[allowed] = left
+    for row, taken_off in shut:
+        rows[row, taken_off] = -np.inf

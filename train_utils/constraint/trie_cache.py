@@ -1,0 +1,88 @@
+"""A catalogue's tree as a file that is memory-mapped: a million titles are there at once, and shared by processes."""
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from train_utils.constraint.trie import TitleTree
+from train_utils.files import replacing
+
+_FORM = "title tree 2"
+
+
+def tree_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Sequence[str] = ()) -> str:
+    """What a tree is made from: the tokenizer, the titles in their order, the control tokens. Hex digits.
+
+    unspoken: texts that its titles were refused for, which the chat template and the special tokens decide.
+    """
+    made_by = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(sorted(tokenizer.get_vocab().items()))
+    digest = sha256(f"{_FORM}\0{soi}\0{eoi}\0{json.dumps(unspoken)}\0{made_by}".encode())
+    for title in titles:
+        encoded = title.encode()
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    return digest.hexdigest()
+
+
+class TitlesOfTree(Sequence):
+    """Token ids of each item's title, read from the tree when they are asked for."""
+
+    def __init__(self, tree: TitleTree):
+        self.tree = tree
+
+    def __len__(self) -> int:
+        return self.tree.n_items
+
+    def __getitem__(self, item: int) -> list[int]:
+        return self.tree.title(int(self.tree.item_leaf[item]))[:-1]
+
+
+def _path(folder: str | Path, key: str) -> Path:
+    return Path(folder) / f"{key}.safetensors"
+
+
+def save_tree(tree: TitleTree, folder: str | Path, key: str) -> None:
+    """Writes a tree into `folder` in the safetensors format, atomically."""
+    about = {"form": _FORM, "key": key, "soi": str(tree.soi), "eoi": str(tree.eoi)}
+    with replacing(_path(folder, key)) as temporary:
+        save_file({name: np.ascontiguousarray(a) for name, a in tree.arrays().items()}, temporary, metadata=about)
+
+
+def find_tree(folder: str | Path, key: str) -> TitleTree | None:
+    """Maps the tree of this key into memory, None where it was not saved; nothing of it is read before it is used.
+
+    Raises:
+        ValueError: the file is not a whole tree.
+    """
+    path = _path(folder, key)
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            if not 0 < size < path.stat().st_size:
+                raise ValueError("its header is cut off")
+            header = json.loads(stream.read(size))
+        about = header.pop("__metadata__")
+        if about["form"] != _FORM or about["key"] != key:
+            raise ValueError("it was made from something else")
+        tree = TitleTree(int(about["soi"]), int(about["eoi"]),
+                         **{name: _mapped(path, 8 + size, entry) for name, entry in header.items()})
+        if tree.title_start[-1] != len(tree.tokens) or tree.leaf_item_start[-1] != tree.n_items:
+            raise ValueError("its arrays do not fit together")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path} is no tree file ({error}); delete it, and it is made again") from None
+    return tree
+
+
+def _mapped(path: Path, offset: int, entry: dict) -> np.ndarray:
+    dtype = {"I32": np.int32, "I64": np.int64}[entry["dtype"]]
+    begin, end = entry["data_offsets"]
+    (count,) = entry["shape"]
+    if end - begin != count * np.dtype(dtype).itemsize:
+        raise ValueError("an array has not the size that the header tells")
+    mapped = np.memmap(path, dtype, "r", offset + begin, (count,)) if count else np.empty(0, dtype)
+    return mapped.view(np.ndarray)

@@ -1,0 +1,1 @@
+"""The engine: constrained decoding of batches."""

@@ -1,0 +1,365 @@
+"""Prompts -> completions with items: the only place that drives a model's decoding.
+
+One pass of the model takes every token that is already known. Tokens that the tree forces ride along with the choice
+before them; what usually stands between two items, and the titles that a ranking expects, are drafted, and kept only
+where plain decoding would have written the same. The output is that of one-token-at-a-time constrained decoding.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import nn
+
+from train_utils.constraint.constraint import ConstraintError
+from train_utils.decoding.answer_state import Writing
+from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafts
+from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
+from train_utils.decoding.forward import HeadInputs, read, read_shared_beginning
+from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
+from train_utils.decoding.reference import PlainEngine, answered
+from train_utils.decoding.request import Completion, Request
+from train_utils.decoding.retriever import Retriever
+from train_utils.decoding.sampler import Choice, Pick, pick
+from train_utils.decoding.support import decoding_support, readable_length
+from train_utils.decoding.title_search import search_titles
+from train_utils.prompts.renderer import Chat
+
+_DRAFTED = 24  # drafted tokens that a row reads a pass at most
+
+
+@dataclass
+class Counters:
+    """What an engine has done: passes of the model and rows in them, tokens read, tokens and items written, choices
+    drafted and accepted.
+
+    `off_catalogue` counts items that are not spelled as the catalogue spells them. It stays 0: one raises.
+    """
+
+    passes: int = 0
+    row_passes: int = 0
+    tokens_read: int = 0
+    tokens: int = 0
+    items: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    off_catalogue: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(self, **more: int) -> None:
+        """Adds to counters by name; several threads may decode with one engine."""
+        with self._lock:
+            for name, n in more.items():
+                setattr(self, name, getattr(self, name) + n)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a row reads in a pass: the tokens; the places among them behind which something is picked, and what may be
+    picked there; and what the drafts took for picked, at all places but the last."""
+
+    block: list[int]
+    places: list[int]
+    choices: list[Choice | None]
+    guesses: list[int]
+
+
+class _Row:
+    """Decoding state of one request: what is written, and what of it the model has not read yet."""
+
+    def __init__(self, request: Request, engine: "Engine", drafts: Drafts):
+        self.retrieves = engine.retriever is not None and request.constrained
+        # Whole titles are retrieved: the nearest at each item, or the n nearest at the first of a list.
+        self.request = request = replace(request, best_titles=request.best_titles or 1) if self.retrieves else request
+        self.chat = engine.chat
+        self.counters = engine.counters
+        self.drafts = drafts
+        self.out = Completion()
+        self.pending: list[int] = list(request.prompt)
+        self.length = 0  # tokens in the cache that count
+        # What finds the title of an item that waits for it: the logits at `<SOI>`, or the state that predicts `<SOI>`.
+        self.opened: torch.Tensor | None = None
+        self.thoughts: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
+        self._score = 0.0
+        self.state: Writing | None = None
+        with self.guarded():
+            self.state = Writing(request, engine.chat)
+            self._written(self.state.begin())
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.out.finish)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What goes wrong with a row ends that row, and no other one of its batch."""
+        try:
+            yield
+        except ConstraintError as error:
+            self.out.finish, self.out.error = "error", error
+            self.opened = None
+
+    def plan(self) -> Plan:
+        """What to read next, with drafts."""
+        ahead, block, guesses, chance = self.state.copy(), list(self.pending), [], 1.0
+        # Where `<SOI>` is known before anything is read, the state before it is what retrieves.
+        places, choices = [max(0, len(block) - 1 - (self.retrieves and ahead.searches))], [ahead.choice()]
+        while not ahead.searches and (guess := self.drafts.best(ahead, self.thoughts)) is not None:
+            chance *= guess[1]
+            written = ahead.write(guess[0]) if chance >= LIKELY_ENOUGH else []
+            if not written or ahead.finish or len(block) + len(written) > len(self.pending) + _DRAFTED:
+                break
+            block += written
+            guesses.append(guess[0])
+            places.append(len(block) - 1)
+            choices.append(ahead.choice())
+        return Plan(block, places, choices, guesses)
+
+    def take(self, picks: Sequence[Pick | None], guesses: Sequence[int], clues: torch.Tensor) -> None:
+        """Writes what a pass decided.
+
+        Args:
+            picks: one a place, None where a title is searched for. clues: what a title is found by: logits
+                [places, V], or states [places, d].
+        """
+        self.length += len(self.pending)
+        self.pending = []
+        self.counters.count(drafted=len(guesses))
+        for at, found in enumerate(picks):
+            if found is None:
+                self.opened = clues[at]
+                return
+            self.drafts.judge(self.state, self.thoughts, found.token)
+            if found.ranked:
+                self.drafts.remember(self.state.cursor.branch, found.ranked, self.thoughts)
+            self._score += found.score
+            written = self.state.write(found.token)
+            self._written(written)
+            drafted = not self.finished and at < len(guesses) and found.token == guesses[at]
+            if drafted:
+                # The model has read these tokens already: they are written, but not pending.
+                self.pending = []
+                self.length += len(written)
+                self.counters.count(accepted=1)
+            if self.retrieves and len(written) == 1 and self.state.searches and not self.finished:
+                self.opened = clues[at]
+                return
+            if not drafted:
+                return
+
+    def take_titles(self, ranked: Sequence[tuple[int, float]]) -> None:
+        """Writes the first of the titles that a search found into the open item, and keeps the others for the next."""
+        self.opened = None
+        self.state.ranking = tuple(ranked)
+        self._written(self.state.write_title())
+
+    def _written(self, tokens: Sequence[int]) -> None:
+        self.out.ids += tokens
+        self.pending += tokens
+        self.out.finish = self.state.finish
+        self.counters.count(tokens=len(tokens))
+        for item, score, ids in self.state.take_items():
+            self._check(item, ids)
+            self.out.items.append(item)
+            self.out.scores.append(self._score if score is None else score)
+            self._score = 0.0
+
+    def _check(self, item: int, ids: Sequence[int]) -> None:
+        """Compares what was written with the catalogue itself, not with the tree that led to it."""
+        self.counters.count(items=1)
+        if list(ids) != self.chat.item_ids(item):
+            self.counters.count(off_catalogue=1)
+            raise ConstraintError(f"item {item} was written as {list(ids)}, which is not how the catalogue spells it")
+
+
+class Running:
+    """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone.
+
+    Args:
+        drafts: what has been learned of drafts; None shares the engine's.
+    """
+
+    def __init__(self, engine: "Engine", drafts: Drafts | None = None):
+        self.engine = engine
+        self.drafts = engine.drafts if drafts is None else drafts
+        self.rows: list[_Row] = []
+        self.cache = RaggedCache(0)
+
+    @torch.inference_mode()
+    def join(self, requests: Sequence[Request]) -> list[_Row]:
+        """Reads the prompts of new requests, and their first choices. A request whose prompt's last turn is off the
+        tree is not read; its row is finished, with an error."""
+        new = [_Row(request, self.engine, self.drafts) for request in requests]
+        rows = [row for row in new if not row.finished]
+        if not rows:
+            return new
+        left = 1 if self.engine.retriever is None else 2
+        cache, shared = read_shared_beginning(self.engine.model, [row.pending for row in rows], left)
+        for row in rows:
+            row.length, row.pending = shared, row.pending[shared:]
+        self._pass(rows, cache)
+        _drop_finished(rows, cache)
+        if rows:
+            self.cache.append(cache)
+            self.rows += rows
+        return new
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One pass over all rows."""
+        self._pass(self.rows, self.cache)
+        _drop_finished(self.rows, self.cache)
+
+    @torch.inference_mode()
+    def drop(self, row: _Row) -> None:
+        """Takes a row out before it has finished."""
+        if row in self.rows:
+            row.out.finish = "stopped"
+            _drop_finished(self.rows, self.cache)
+
+    def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Reads what every row has pending and drafted, and lets each take what the model decided."""
+        plans = [self._plan(row) for row in rows]
+        if not any(plan.block for plan in plans):
+            return
+        logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
+                      [plan.places for plan in plans])
+        clues = logits if self.engine.retriever is None else self.engine.head_inputs.states[0]
+        self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.block) for plan in plans))
+        choices = [choice for plan in plans for choice in plan.choices]
+        asked = [i for i, choice in enumerate(choices) if choice is not None]
+        picks: list[Pick | None] = [None] * len(choices)
+        if asked:
+            rows_asked = logits if len(asked) == len(choices) else logits[torch.tensor(asked, device=logits.device)]
+            for i, found in zip(asked, pick(rows_asked, [choices[i] for i in asked]), strict=True):
+                picks[i] = found
+        begin = 0
+        for row, plan in zip(rows, plans, strict=True):
+            end = begin + len(plan.places)
+            if plan.block:
+                with row.guarded():
+                    row.take(picks[begin:end], plan.guesses, clues[begin:end])
+            begin = end
+        self._search(rows, cache)
+
+    @staticmethod
+    def _plan(row: _Row) -> Plan:
+        """The row's plan; an empty one where it cannot go on."""
+        with row.guarded():
+            return row.plan()
+        return Plan([], [], [], [])
+
+    def _search(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+        """Writes a whole title into each row that has opened an item and wants one."""
+        opened = [i for i, row in enumerate(rows) if row.opened is not None]
+        if not opened:
+            return
+        asking = [rows[i] for i in opened]
+        cursors, clues = [row.state.cursor for row in asking], torch.stack([row.opened for row in asking])
+        wanted = [row.request.best_titles for row in asking]
+        if self.engine.retriever is not None:
+            found = self.engine.retriever.nearest(clues, cursors, wanted)
+        else:
+            lengths = [row.length for row in rows]
+            searched = search_titles(self.engine.model, cache, lengths, opened, cursors, clues, wanted)
+            found = [[(title.item, title.log_probability) for title in ranked] for ranked in searched]
+        for row, ranked in zip(asking, found, strict=True):
+            with row.guarded():
+                row.take_titles(ranked)
+
+
+def _drop_finished(rows: list[_Row], cache: RaggedCache) -> None:
+    for i in reversed(range(len(rows))):
+        if rows[i].finished:
+            cache.drop(i)
+            rows[i] = rows[-1]
+            rows.pop()
+
+
+class Engine:
+    """Decodes over any Hugging Face causal model: greedily, or sampling.
+
+    Args:
+        model: the causal model. chat: its tokenizer, with the titles of the catalogue whose rules the requests carry.
+        retriever: chooses the items of RecLM-ret by the state that predicts `<SOI>`; None lets the model spell them.
+
+    Attributes:
+        searches: whether titles can be found whole (`Request.best_titles`).
+        plain: decodes what gets longer than the engine's passes read the model alike; see `Support`.
+
+    Raises:
+        ValueError: a model that the engine cannot read; `open_engine` falls back to transformers' `generate`.
+    """
+
+    searches = True
+
+    def __init__(self, model: nn.Module, chat: Chat, retriever: Retriever | None = None):
+        if problem := decoding_support(model).problem:
+            raise ValueError(f"{problem}; --engine hf decodes it, greedily")
+        use_ragged_attention(model)
+        self.plain = PlainEngine(model, chat, retrieves=retriever is not None)
+        self.retriever = retriever
+        self.head_inputs = HeadInputs.of(model) if retriever is not None else None
+        self.model = model
+        self.chat = chat
+        self.counters = Counters()
+        self.drafts = Drafts()
+
+    def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
+        """Answers a batch. A request that cannot be gone on with finishes as "error", with the error; the others of
+        its batch are answered. Raises that ConstraintError where no request of the batch could be answered.
+
+        reproducible: learn of drafts in this batch alone. They decide what is read in one pass, and in bf16 passes of
+            other shapes round otherwise: slower, but the answers do not depend on batches before or in other threads.
+        """
+        long = [self._is_long(request) for request in requests]
+        running = Running(self, Drafts() if reproducible else None)
+        rows = iter(running.join([request for request, is_long in zip(requests, long, strict=True) if not is_long]))
+        while running.rows:
+            running.step()
+        return answered([self.plain.complete(request) if is_long else next(rows).out
+                         for request, is_long in zip(requests, long, strict=True)])
+
+    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
+        """Answers one request as events. Half of a character or of an item is never shown; `stop` ends it early."""
+        if self._is_long(request):
+            yield from self.plain.stream(request, stop)
+            return
+        running = Running(self)
+        (row,) = running.join([request])
+
+        def go_on() -> None:
+            if stop is not None and stop.is_set():
+                running.drop(row)
+            else:
+                running.step()
+
+        yield from answer_events(self.chat, row.state, row.out, go_on)
+
+    def finds_titles(self, tokens: int) -> bool:
+        """Whether titles can be found whole (`Request.best_titles`) in a text of so many tokens, with its answer."""
+        return readable_length(self.model, tokens) is None
+
+    def _is_long(self, request: Request) -> bool:
+        """Whether an answer may get longer than the engine's passes read the model alike."""
+        return not self.finds_titles(len(request.prompt) + request.max_new_tokens)
+
+
+def open_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
+    """What decodes a model: the engine, or transformers' `generate` where the engine cannot.
+
+    Raises:
+        ValueError: neither can, or the engine cannot and items are to be retrieved.
+    """
+    support = decoding_support(model)
+    if not support.problem:
+        return Engine(model, chat, retriever)
+    if support.undecodable:
+        raise ValueError(f"{support.undecodable}; take another backbone")
+    if retriever is not None:
+        raise ValueError(f"{support.problem}; RecLM-ret needs the engine: take another backbone")
+    return PlainEngine(model, chat)
+
+

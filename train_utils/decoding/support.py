@@ -1,0 +1,211 @@
+"""Whether the engine can decode a model, found by trying: a few tokens, read in its way and plainly, are compared."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+
+from train_utils.decoding.forward import read
+from train_utils.decoding.plain_generate import generate_greedily
+from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
+from train_utils.models.backbone import mixed_precision
+
+_TEXTS = ([5, 7, 11, 6], [9, 5])  # of unlike lengths
+_BEYOND = 8  # tokens by which a text that is tried passes a length
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the range of the logits; other formats round more
+_COARSE = 0.1
+# Whole numbers of a configuration that count anything but tokens of a text; the largest position is tried by itself.
+_NO_LENGTH = re.compile(
+    "vocab|hidden|intermediate|dim|embd|inner|rank|head|layer|expert|ffn|feature|token|_id|max_position")
+# A cache or a signature of another kind fails in many ways inside the model's own code; each means the same.
+_FAILURES = (ValueError, TypeError, IndexError, AttributeError, KeyError, RuntimeError, NotImplementedError,
+             AssertionError)
+
+
+@dataclass(frozen=True)
+class Support:
+    """What the engine can do with a model.
+
+    Attributes:
+        problem: why it cannot decode the model, "" where it can.
+        max_length: tokens up to which it can; None for any number, as far as tried. Models whose positions or whose
+            attention change with the length of the text (dynamic RoPE, longrope, chunks) read longer ones otherwise.
+        undecodable: why transformers' `generate` cannot decode the model either, "" where it can or is not needed.
+    """
+
+    problem: str = ""
+    max_length: int | None = None
+    undecodable: str = ""
+
+
+def decoding_support(model: nn.Module) -> Support:
+    """Tries the engine's passes on a model; the answer is kept with the model."""
+    if "decoding_support" not in vars(model):
+        vars(model)["decoding_support"] = _probe(model)
+    return vars(model)["decoding_support"]
+
+
+def readable_length(model: nn.Module, tokens: int) -> int | None:
+    """Tokens up to which the engine reads a text as a plain pass does; None where `tokens` are not too many.
+
+    A length that the model's configuration names, of a window or a chunk, is tried when a text first passes it.
+    """
+    support = decoding_support(model)
+    if support.problem:
+        return None
+    lengths = vars(model).setdefault("lengths_to_try", sorted(set(_lengths(model.config.get_text_config().to_dict()))))
+    while lengths and lengths[0] < tokens and (support.max_length is None or lengths[0] < support.max_length):
+        if not _reads_beyond(model, lengths[0]):
+            support = vars(model)["decoding_support"] = replace(support, max_length=lengths[0])
+        del lengths[0]
+    return support.max_length if support.max_length is not None and tokens > support.max_length else None
+
+
+def check_length(model: nn.Module, tokens: int) -> None:
+    """Raises ValueError for a model that the engine cannot read, or not in a text of so many tokens."""
+    support = decoding_support(model)
+    if support.problem:
+        raise ValueError(support.problem)
+    if (longest := readable_length(model, tokens)) is not None:
+        raise ValueError(f"a text of {tokens} tokens cannot be searched: from {longest} on the positions or the "
+                         f"attention of {type(model).__name__} depend on the length of the text; shorten the prompt "
+                         "(--max_history), or decode greedily")
+
+
+@torch.inference_mode()
+def _probe(model: nn.Module) -> Support:
+    before = model.config._attn_implementation
+    try:
+        use_ragged_attention(model)
+        with mixed_precision(model):
+            problem = _difference(model)
+            longest = None if problem else _max_length(model)
+    except _FAILURES as error:
+        problem, longest = _in_one_line(error), None
+    if model.config._attn_implementation != before:
+        model.set_attn_implementation(before)
+    if not problem:
+        return Support(max_length=longest)
+    name = type(model).__name__
+    failure = _failure_of_generate(model)
+    return Support(f"{name} cannot be read as the engine reads ({problem})", undecodable=failure and (
+        f"{name} can be decoded neither by the engine ({problem}) nor by transformers' generate ({failure})"))
+
+
+def _failure_of_generate(model: nn.Module) -> str:
+    """Why `generate` cannot decode a model; "" where it can."""
+    ids = torch.tensor([_TEXTS[0]], device=next(model.parameters()).device)
+    try:
+        with mixed_precision(model):
+            generate_greedily(model, ids, torch.ones_like(ids), 2, _TEXTS[0][0])
+    except _FAILURES as error:
+        return _in_one_line(error)
+    return ""
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _difference(model: nn.Module) -> str:
+    """What differs between two rows read side by side, in two passes, and each read by itself at once."""
+    cache, halves = RaggedCache(len(_TEXTS)), [len(text) // 2 for text in _TEXTS]
+    found = []
+    for begins, ends in (([0] * len(_TEXTS), halves), (halves, list(map(len, _TEXTS)))):
+        blocks = [text[begin:end] for text, begin, end in zip(_TEXTS, begins, ends, strict=True)]
+        found.append(read(model, cache, blocks, begins, [list(range(len(block))) for block in blocks]).split(
+            list(map(len, blocks))))
+    for row, text in enumerate(_TEXTS):
+        plain = read_plainly(model, text, range(len(text)))
+        if not _alike(torch.cat([part[row] for part in found]), plain, model):
+            return "its logits are others than those of a plain pass"
+    return ""
+
+
+def _lengths(config: object, key: str = "") -> Iterator[int]:
+    """Whole numbers of a configuration that may be lengths of texts."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            yield from _lengths(value, str(name))
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _lengths(value, key)
+    elif type(config) is int and config > len(_TEXTS[0]) and not _NO_LENGTH.search(key):
+        yield config
+
+
+@torch.inference_mode()
+def _reads_beyond(model: nn.Module, length: int) -> bool:
+    """Whether the engine reads the end of a text that is a little longer than `length` as `generate` does."""
+    size, words = length + _BEYOND, model.get_input_embeddings().num_embeddings
+    text = [(place * place + 7 * place + 5) % words for place in range(size)]
+    before = model.config._attn_implementation
+    with mixed_precision(model):
+        try:
+            plain = _read_on(model, text, length - 2)
+        except _FAILURES:
+            return True  # nothing reads such a text, so the engine is no worse
+        try:
+            use_ragged_attention(model)
+            cache = RaggedCache(1)
+            read(model, cache, [text[:length - 2]], [0], [[length - 3]])
+            found = read(model, cache, [text[length - 2:]], [length - 2], [list(range(size - length + 2))])
+        except _FAILURES:
+            return False
+        finally:
+            if model.config._attn_implementation != before:
+                model.set_attn_implementation(before)
+    return _alike(found, plain, model)
+
+
+def _max_length(model: nn.Module) -> int | None:
+    """Tokens that a text may have before its length changes how its first tokens are read; None if it never does."""
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    # Dynamic RoPE goes on beyond what the configuration calls the longest text.
+    longest = 4 * context if context and "rope_type" in str(rope) else context
+    if longest is None or longest <= len(_TEXTS[0]):
+        return None
+    text = _TEXTS[0]
+    alone = read_plainly(model, text, range(len(text)))[:-1]
+
+    def steady(last: int) -> bool:
+        places = [*range(len(text) - 1), last]
+        return _alike(read_plainly(model, text, places)[:-1], alone, model)
+
+    if steady(longest - 1):
+        return None
+    low, high = len(text) - 1, longest - 1  # the last place that is steady lies between
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if steady(middle) else (low, middle)
+    return low + 1
+
+
+@torch.inference_mode()
+def read_plainly(model: nn.Module, text: Sequence[int], places: Sequence[int]) -> torch.Tensor:
+    """Logits [tokens, V] of a text by one pass without a cache, its tokens at `places`."""
+    device = next(model.parameters()).device
+    ids, at = torch.tensor([list(text)], device=device), torch.tensor([list(places)], device=device)
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=at, use_cache=False).logits[0].float()
+
+
+def _read_on(model: nn.Module, text: Sequence[int], begun: int) -> torch.Tensor:
+    """Logits [tokens behind the first `begun`, V] of a text, those tokens read one by one on the model's own cache."""
+    ids = torch.tensor([list(text)], device=next(model.parameters()).device)
+    cache, found = DynamicCache(config=model.config), []
+    for begin, end in pairwise([0, *range(begun, len(text) + 1)]):
+        logits = model(input_ids=ids[:, begin:end], attention_mask=torch.ones_like(ids[:, :end]),
+                       past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        found.append(logits[0, -1].float())
+    return torch.stack(found[1:])
+
+
+def _alike(found: torch.Tensor, wanted: torch.Tensor, model: nn.Module) -> bool:
+    dtype = getattr(model, "compute_dtype", model.dtype)
+    scale = float(wanted.max() - wanted.min())
+    return bool(((found.float() - wanted).abs().max() <= _TOLERANCE.get(dtype, _COARSE) * max(scale, 1e-6)).item())

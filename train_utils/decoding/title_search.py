@@ -1,0 +1,188 @@
+"""An opened item -> the k most probable titles there. Exact: a best-first search of the tree, not a beam.
+
+A title's probability is the product of the model's choices on its way, each among the admissible children, and of what
+a prior adds to them. A beginning is never less probable than a title behind it, so the search ends when no beginning
+can beat the k-th title found. Beginnings are read as a tree behind the row's text: each token once, no key copied.
+"""
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from train_utils.constraint.constraint import Rules
+from train_utils.constraint.matcher import Cursor
+from train_utils.decoding.forward import read, read_shared_beginning
+from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, use_ragged_attention
+from train_utils.decoding.sampler import Choice, log_probabilities
+from train_utils.decoding.support import check_length
+from train_utils.prompts.messages import separator
+from train_utils.prompts.renderer import Chat
+
+WIDTH = 16  # beginnings of titles that are read a pass and request
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An item and the log-probability of its title among the admissible ones, what a prior adds included."""
+
+    item: int
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """The beginning of a title up to a choice.
+
+    Attributes:
+        score: its log-probability so far. bound: the most that a title behind it can have.
+        tokens: what is to be read behind `parent`, a token of the row's tree (-1: `<SOI>`).
+    """
+
+    score: float
+    bound: float
+    tokens: tuple[int, ...]
+    parent: int
+    cursor: Cursor
+
+
+@dataclass
+class _Search:
+    """One request: its best finished titles, best first, and the beginnings that may still become one of them."""
+
+    k: int
+    finished: list[tuple[float, int]] = field(default_factory=list)  # (-log-probability, item), ascending
+    open: list[_Beginning] = field(default_factory=list)
+    tree: TokenTree = field(default_factory=TokenTree)
+
+    def may_count(self, bound: float) -> bool:
+        """Whether a title of this log-probability can be among the best k."""
+        return len(self.finished) < self.k or -bound <= self.finished[-1][0]
+
+    def expand(self, behind: _Beginning, place: int, added: np.ndarray) -> None:
+        """Follows the children of a beginning, read up to `place`, the likeliest first: each to its next choice or end.
+
+        added: float64 [allowed tokens], their log-probabilities and what the prior adds to those.
+        """
+        tokens, prior = behind.cursor.allowed(), behind.cursor.prior()
+        scores = behind.score + added
+        bounds = scores if prior is None else scores + prior[1]
+        for at in np.argsort(-bounds, kind="stable").tolist():
+            if not self.may_count(bounds[at]):
+                break
+            cursor = behind.cursor.copy()
+            item, run = cursor.advance(int(tokens[at])), []
+            if item is None:
+                run = cursor.forced_run()
+                for token in run:
+                    item = cursor.advance(token)
+            score = float(scores[at])
+            if item is None:
+                self.open.append(_Beginning(score, float(bounds[at]), (int(tokens[at]), *run), place, cursor))
+            elif self.may_count(score):
+                insort(self.finished, (-score, item))
+                del self.finished[self.k:]
+
+    def next_beginnings(self) -> list[tuple[_Beginning, int]]:
+        """Takes out the likeliest beginnings that still matter, each with its place in the tree of tokens; none when
+        the search is over."""
+        likeliest = sorted((one for one in self.open if self.may_count(one.bound)),
+                           key=lambda one: (-one.bound, one.parent, one.tokens))
+        self.open = likeliest[WIDTH:]
+        return [(one, self.tree.add(one.parent, len(one.tokens))) for one in likeliest[:WIDTH]]
+
+
+def search_titles(model: nn.Module, cache: RaggedCache, lengths: Sequence[int], rows: Sequence[int],
+                  cursors: Sequence[Cursor], logits: torch.Tensor, k: Sequence[int]) -> list[list[Ranked]]:
+    """The most probable titles for rows that have just read `<SOI>`.
+
+    Args:
+        cache: `lengths[i]` tokens of its row i count; what these saw is left as it is.
+        rows: the rows that ask. cursors: their states, at the root of the tree. k: how many titles each wants.
+        logits: float [asking rows, V], the model's at `<SOI>`.
+    """
+    searches = dict(zip(rows, map(_Search, k), strict=True))
+    for search, cursor, found in zip(searches.values(), cursors, _added(logits, cursors), strict=True):
+        search.expand(_Beginning(0.0, 0.0, (), -1, cursor), -1, found)
+    while chosen := {row: found for row, search in searches.items() if (found := search.next_beginnings())}:
+        blocks: list[list[int]] = [[] for _ in lengths]
+        kept: list[list[int]] = [[] for _ in lengths]
+        for row, beginnings in chosen.items():
+            for beginning, _ in beginnings:
+                blocks[row] += beginning.tokens
+                kept[row].append(len(blocks[row]) - 1)
+        trees = [searches[row].tree if row in searches else None for row in range(len(lengths))]
+        expanded = [(row, *one) for row in sorted(chosen) for one in chosen[row]]
+        found = _added(read(model, cache, blocks, lengths, kept, trees), [one.cursor for _, one, _ in expanded])
+        for (row, beginning, place), added in zip(expanded, found, strict=True):
+            searches[row].expand(beginning, place, added)
+    return [[Ranked(item, -cost) for cost, item in search.finished] for search in searches.values()]
+
+
+def _added(logits: torch.Tensor, cursors: Sequence[Cursor]) -> list[np.ndarray]:
+    priors = [cursor.prior() for cursor in cursors]
+    return log_probabilities(logits, [Choice(cursor.allowed(), added=None if prior is None else prior[0])
+                                      for cursor, prior in zip(cursors, priors, strict=True)])
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Prompts that have been read up to the `<SOI>` of an item: any number of searches may start there."""
+
+    model: nn.Module
+    end_of_turn: int
+    texts: list[list[int]]
+    answer_at: Sequence[int]
+    cache: RaggedCache
+    logits: torch.Tensor
+
+    @torch.inference_mode()
+    def most_probable(self, rules: Sequence[Rules], k: int) -> list[list[Ranked]]:
+        """The k most probable titles for each prompt, best first; equal ones in the order of the catalogue.
+
+        Args:
+            rules: which items count, one entry a prompt.
+
+        Returns:
+            a list for each prompt, shorter than k only if fewer titles are admissible; empty where the prompt's own
+            turn has listed all that are.
+
+        Raises:
+            ValueError: k below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}, wanted 1 or more")
+        # Where no item may be opened, none is searched for.
+        before = [Cursor.behind(rule, text[:-1], self.end_of_turn, start)
+                  for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)]
+        asking = [row for row, cursor in enumerate(before) if not cursor.exhausted]
+        cursors = [before[row] for row in asking]
+        for row, cursor in zip(asking, cursors, strict=True):
+            cursor.advance(self.texts[row][-1])
+        found = search_titles(self.model, self.cache, list(map(len, self.texts)), asking, cursors,
+                              self.logits[asking], [k] * len(asking)) if asking else []
+        by_row = dict(zip(asking, found, strict=True))
+        return [by_row.get(row, []) for row in range(len(self.texts))]
+
+
+@torch.inference_mode()
+def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool = False,
+               answer_at: Sequence[int | None] | None = None) -> Opening:
+    """Reads prompts (token ids up to where the assistant goes on; at least one) and opens an item behind each.
+
+    idx: the item follows the number of a list. answer_at: of each prompt, see `Request`. Raises ValueError for a model
+    that the engine cannot read, or not in texts as long as these.
+    """
+    opening = [*chat.encode(separator(1, idx)), chat.soi]
+    texts = [[*prompt, *opening] for prompt in prompts]
+    check_length(model, max(map(len, texts)) + int(np.diff(chat.tree.title_start).max()))
+    use_ragged_attention(model)
+    cache, shared = read_shared_beginning(model, texts)
+    logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
+                  [[len(text) - shared - 1] for text in texts])
+    starts = [chat.answer_start(prompt) if start is None else start
+              for prompt, start in zip(prompts, answer_at or [None] * len(texts), strict=True)]
+    return Opening(model, chat.end_of_turn, texts, starts, cache, logits)

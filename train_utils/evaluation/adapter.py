@@ -1,0 +1,56 @@
+"""The test stages of main.py: an adapter, not merged yet, scored as task_test.py scores a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from train_utils.evaluation.embeddings import report_embeddings
+from train_utils.evaluation.results import summary_row
+from train_utils.evaluation.run import run_test
+from train_utils.models.merge import adapter_of, named_backbone
+from train_utils.models.retrieval_head import has_retrieval
+from train_utils.param import EvalOptions, TrainOptions
+
+_OWN = {"output", "batch_size", "teacher", "backbone"}  # options of both whose meaning is another
+
+
+def eval_options(options: TrainOptions, adapter: Path) -> EvalOptions:
+    """How task_test.py would be asked to score the adapter; the result goes into the adapter's folder."""
+    shared = {f.name for f in fields(EvalOptions)} & {f.name for f in fields(TrainOptions)} - _OWN
+    return EvalOptions(**{name: getattr(options, name) for name in shared}, model_name=str(adapter), use_CBS=True,
+                       batch_size=options.test_batch_size, backbone=named_backbone(options))
+
+
+@dataclass(frozen=True)
+class AdapterResult:
+    """The result of testing an adapter.
+
+    Attributes:
+        row: its row of the result table; None for the analysis of embeddings.
+        numbers: name -> value of the analysis of embeddings; empty otherwise.
+        note: the line below: what was tested, and the written file.
+    """
+
+    row: dict[str, object] | None
+    numbers: Mapping[str, float]
+    note: str
+
+
+def run_adapter_test(options: TrainOptions) -> AdapterResult:
+    """Scores the adapter of `--SFT_load`, or the newest of the run.
+
+    Raises:
+        ValueError: no adapter, one of RecLM-cgen where one of RecLM-ret is wanted, or what `run_test` raises.
+    """
+    adapter = adapter_of(options)
+    analysis = options.SFT_test_task == "SFTTestEmbedding"
+    if (analysis or options.train_stage == "SFT_Embedding_Test") and not has_retrieval(adapter):
+        raise ValueError(f"{adapter} retrieves no items; train RecLM-ret by --train_stage SFT_Embedding, or take "
+                         "--train_stage SFT_Test with another --SFT_test_task")
+    asked = eval_options(options, adapter)
+    if analysis:
+        output, numbers = report_embeddings(asked)
+        return AdapterResult(None, numbers, f"{output}, and its .png")
+    output, result = run_test(asked)
+    note = f"{result['n_users']} users, hide_seen {asked.hide_seen}: {output}"
+    return AdapterResult(summary_row(str(adapter), result), {}, note)

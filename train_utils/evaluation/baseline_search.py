@@ -1,0 +1,147 @@
+"""Settings of the baselines, chosen by the users of the validation split."""
+
+import copy
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from types import MappingProxyType
+
+import numpy as np
+
+from train_utils.catalog import Catalog
+from train_utils.evaluation.baselines import Ranker, baseline
+from train_utils.evaluation.cases import EvalUser, eval_users
+from train_utils.param import EvalOptions
+
+logger = logging.getLogger(__name__)
+
+CUTOFF = 10
+_RECENCY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values to try: all combinations. `fit` settings change what is learned; `rank` settings only how it is used.
+
+    Attributes:
+        fit, rank: setting -> values, ascending.
+        bounds: setting -> the least and the most that it can be. As long as the best value of such a setting is the
+            first or last one tried, further values are tried beyond it, at the ratio of the two before. A bound of 1
+            is in the nature of a setting (a share, a count); any other one only ends the search.
+    """
+
+    fit: Mapping[str, Sequence[float]]
+    rank: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def at_bounds(self, best: Mapping[str, float]) -> list[str]:
+        """The settings whose best value ended the search by a bound, though values beyond it could be better."""
+        return [name for name, bounds in self.bounds.items() if best.get(name) in bounds and best[name] != 1]
+
+    def beyond(self, best: Mapping[str, float]) -> "Grid | None":
+        """The grid of one value more beyond the best settings, None where these lie inside."""
+        for name, bounds in self.bounds.items():
+            part = "fit" if name in self.fit else "rank"
+            values = getattr(self, part)[name]
+            if (value := next_value(values, best[name], bounds)) is not None:
+                return replace(self, **{part: {**getattr(self, part), name: sorted([*values, value])}})
+        return None
+
+
+def next_value(values: Sequence[float], best: float, bounds: tuple[float, float]) -> float | None:
+    """The value to try beyond the ascending `values` where the best of them is the first or last; None where it is
+    neither, or a bound."""
+    for end, neighbour in ((values[0], values[1]), (values[-1], values[-2])):
+        if best == end:
+            value = float(f"{end * end / neighbour:.3g}")
+            if isinstance(end, int):
+                value = min(math.floor(value), end - 1) if end < neighbour else max(math.ceil(value), end + 1)
+            value = type(end)(min(max(value, bounds[0]), bounds[1]))
+            if value != end:
+                return value
+    return None
+
+
+_UP_TO_ONE = (0.05, 1.0)
+_MANY = 10_000
+GRIDS: Mapping[str, Grid] = MappingProxyType({
+    "recent-popularity": Grid({"window": (1, 2, 3, 5, 10, 20, 50, 100)}, bounds={"window": (1, _MANY)}),
+    "item-knn": Grid({"neighbours": (10, 20, 50, 100, 200, 500)}, {"recency": _RECENCY},
+                     {"neighbours": (1, _MANY), "recency": _UP_TO_ONE}),
+    "markov": Grid({"window": (2, 5, 10, 20)}, {"shrinkage": (10.0, 30.0, 100.0, 300.0), "recency": _RECENCY},
+                   {"window": (1, 200), "shrinkage": (0.1, 1e5), "recency": _UP_TO_ONE}),
+    "ease": Grid({"l2": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)}, {"recency": _RECENCY},
+                 {"l2": (1e-3, 1e7), "recency": _UP_TO_ONE}),
+})
+
+
+def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, list[dict]]:
+    """The baseline of that name, fitted on the training events with the best settings of its grid, and what was tried.
+
+    Settings are compared on all users of the validation split, who see and hide what `options` says
+    (`max_history`, `hide_seen`); what a request asks for plays no part. A baseline without settings has an empty log.
+
+    Returns:
+        The fitted ranker, and {"settings": {name: value}, "ndcg@10": float} of every combination in the order in which
+        they were tried: the grid's, then what lies beyond it.
+
+    Raises:
+        ValueError: an unknown name, or no user with a validation event.
+    """
+    training = [list(sequence) for sequence in catalog.training_sequences()]
+    ranker = baseline(name, options.seed)
+    if name not in GRIDS:
+        return ranker.fit(training, len(catalog.items)), []
+    users = eval_users(catalog, replace(options, SFT_test_task="SFTTestSeqRec", split="valid", users=0))
+    if not users:
+        raise ValueError(f"no user of {catalog.name!r} has a validation event to choose the settings of {name} by")
+    return tune(ranker, GRIDS[name], training, len(catalog.items), users, options.hide_seen)
+
+
+def tune(ranker: Ranker, grid: Grid, training: Sequence[Sequence[int]], n_items: int, users: Sequence[EvalUser],
+         hide_seen: str) -> tuple[Ranker, list[dict]]:
+    """The fitted ranker with the best mean NDCG@10 for `users`, the first of equal ones, and the log of `tuned`."""
+    histories = [list(user.shown) for user in users]
+    hidden = [user.hidden(hide_seen) for user in users]
+    targets = np.array([user.target for user in users])
+    best, best_settings, log = ranker, {}, []
+    while True:
+        tried = [row["settings"] for row in log]
+        for learned in _combinations(grid.fit):
+            left = [used for used in _combinations(grid.rank) if learned | used not in tried]
+            if not left:
+                continue
+            # Deep, so that no two fits share what they learned; the fitted one is copied flat, to share it.
+            fitted = _with(copy.deepcopy(ranker), learned).fit(training, n_items)
+            for used in left:
+                candidate = _with(copy.copy(fitted), used)
+                value = ndcg(candidate.rank(histories, hidden, CUTOFF), targets)
+                if not log or value > max(row["ndcg@10"] for row in log):
+                    best, best_settings = candidate, learned | used
+                log.append({"settings": learned | used, "ndcg@10": value})
+        further = grid.beyond(best_settings)
+        if further is None:
+            for setting in grid.at_bounds(best_settings):
+                logger.warning("the best %s of %s is %s, the last value that is tried: values beyond it may be better",
+                               setting, type(ranker).__name__, best_settings[setting])
+            return best, log
+        grid = further
+
+
+def ndcg(lists: np.ndarray, targets: np.ndarray) -> float:
+    """Mean NDCG of lists [users, k] of distinct items with one target each [users]."""
+    discounts = 1 / np.log2(np.arange(lists.shape[1]) + 2)
+    return float(((lists == targets[:, None]) @ discounts).mean())
+
+
+def _combinations(values: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+
+
+def _with(ranker: Ranker, settings: Mapping[str, float]) -> Ranker:
+    """The same ranker, now with these settings."""
+    for name, value in settings.items():
+        setattr(ranker, name, value)
+    return ranker

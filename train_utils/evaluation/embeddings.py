@@ -1,0 +1,139 @@
+"""What RecLM-ret's embeddings are like: does the query find an item that is named, and do categories stay together?"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.decoding.forward import HeadInputs, read, read_shared_beginning
+from train_utils.decoding.ragged_attention import use_ragged_attention
+from train_utils.evaluation.llm import load_under_test
+from train_utils.evaluation.results import default_output, keep_other, result_file, result_identity, result_inputs
+from train_utils.files import replacing, write_json
+from train_utils.manifest import manifest
+from train_utils.models.backbone import with_dtype
+from train_utils.param import EvalOptions
+from train_utils.prompts.messages import message, separator
+from train_utils.prompts.renderer import Chat
+from train_utils.prompts.templates import NAME_ITEM, SYSTEM, fill, history_parts
+
+ITEMS = 512  # items whose queries are made
+SHOWN = 60  # of them in the picture
+
+
+def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
+    """Asks a model of RecLM-ret for items by their titles; writes numbers (.json) and heat maps (.png) of the queries.
+
+    Returns:
+        the JSON file, and the numbers of `compare`.
+    """
+    output = Path(options.output) if options.output else default_output(options)
+    options = with_dtype(options)
+    with result_file(output, options):
+        return output, _report(output, options)
+
+
+def _report(output: Path, options: EvalOptions) -> dict[str, float]:
+    catalog = load_catalog(options.data_path)
+    model, chat, retriever = load_under_test(catalog, options)
+    chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
+    prompts = [chat.render([message("system", SYSTEM), message("user", *fill(
+        NAME_ITEM, history=history_parts([item], marked=False)))], prompt=True).ids for item in chosen]
+    states = opening_states(model, chat, prompts, options.idx, options.batch_size)
+    queries = retriever.retrieval.queries(states).cpu().numpy()
+    vectors = retriever.items.cpu().numpy()
+    numbers = compare(queries, vectors, chosen, [catalog.items[i].categories for i in chosen])
+    draw(catalog, queries, vectors, chosen, output.with_suffix(".png"))
+    made_from = manifest(result_identity(options), result_inputs(options))
+    keep_other(output, made_from)
+    write_json(output, {"manifest": made_from, "items": catalog.ids(chosen), "numbers": numbers})
+    return numbers
+
+
+@torch.inference_mode()
+def opening_states(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool, batch: int
+                   ) -> torch.Tensor:
+    """[prompts, d]: the states that would predict the `<SOI>` of an answer's first item."""
+    use_ragged_attention(model)
+    seen, found = HeadInputs.of(model), []
+    texts = [[*prompt, *chat.encode(separator(1, idx))] for prompt in prompts]
+    for at in range(0, len(texts), batch):
+        some = texts[at:at + batch]
+        cache, shared = read_shared_beginning(model, some)
+        blocks = [text[shared:] for text in some]
+        read(model, cache, blocks, [shared] * len(some), [[len(block) - 1] for block in blocks])
+        found.append(seen.states[0])
+    return torch.cat(found)
+
+
+def compare(queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], categories: Sequence[Sequence[str]]
+            ) -> dict[str, float]:
+    """Numbers on queries (float32 [n, d]), each for the item `chosen[i]` of `vectors` (float32 [items, d]).
+
+    - recall@1, recall@10, mrr: the place of the named item among all items, by dot product (ties count against it).
+    Cosines are those of vectors less the catalogue's mean vector: what all items share moves every score alike.
+
+    - cosine_own, cosine_other: mean cosine of a query with the vector of its item, and with those of the others.
+    - vectors_same_category, vectors_other: mean cosine of the vectors of two items that share a category, or none;
+      queries_same_category, queries_other: likewise of a query and the vector of another item.
+    - rank_correlation: Spearman's, between the cosines of vectors and those of queries, over all pairs of items.
+    """
+    own = np.array(chosen)
+    scores = queries @ vectors.T
+    wanted = scores[np.arange(len(own)), own]
+    place = (scores >= wanted[:, None]).sum(1)
+    directions = unit(vectors[own] - vectors.mean(0))
+    of_vectors, of_queries = directions @ directions.T, unit(queries) @ directions.T
+    sets = [set(names) for names in categories]
+    same = np.array([[bool(a & b) for b in sets] for a in sets])
+    apart = ~np.eye(len(own), dtype=bool)
+    return {
+        "recall@1": float((place <= 1).mean()), "recall@10": float((place <= 10).mean()),
+        "mrr": float((1 / place).mean()),
+        "cosine_own": float(of_queries.diagonal().mean()), "cosine_other": _mean(of_queries, apart),
+        "vectors_same_category": _mean(of_vectors, same & apart), "vectors_other": _mean(of_vectors, ~same & apart),
+        "queries_same_category": _mean(of_queries, same & apart), "queries_other": _mean(of_queries, ~same & apart),
+        "rank_correlation": _spearman(of_vectors[apart], of_queries[apart]),
+    }
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _mean(values: np.ndarray, where: np.ndarray) -> float:
+    return float(values[where].mean()) if where.any() else 0.0
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1]) if len(a) > 1 else 0.0
+
+
+def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
+    """Heat maps of the cosines of `SHOWN` items, sorted by their first category: vectors with vectors, queries with
+    vectors. Where the query of an item points at the item, the right one has a red diagonal. Colours span the values
+    beside the diagonal."""
+    first = {n: (catalog.items[item].categories or ("",))[0] for n, item in enumerate(chosen)}
+    rows = sorted(sorted(first)[:: max(1, len(first) // SHOWN)][:SHOWN], key=lambda n: (first[n], chosen[n]))
+    directions = unit(vectors[[chosen[n] for n in rows]] - vectors.mean(0))
+    figure = Figure(figsize=(13, 6.4), dpi=130, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    names = [first[n] for n in rows]
+    starts = [at for at, name in enumerate(names) if at == 0 or names[at - 1] != name]
+    for ax, values, title in ((left, directions @ directions.T, "item vector . item vector"),
+                              (right, unit(queries[rows]) @ directions.T, "query for the item named . item vector")):
+        edge = float(np.abs(values - np.eye(len(rows)) * values).max()) or 1.0
+        image = ax.imshow(values, cmap="RdBu_r", vmin=-edge, vmax=edge)
+        ax.set_title(title, loc="left", fontsize=11)
+        ax.set_yticks(starts, [names[at] for at in starts], fontsize=8)
+        ax.set_xticks([])
+        figure.colorbar(image, ax=ax, shrink=0.8)
+    figure.suptitle(f"Cosines of {len(rows)} items of {catalog.name}, by category", x=0.01, ha="left")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

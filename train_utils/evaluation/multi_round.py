@@ -1,0 +1,130 @@
+"""The two-turn test: a mathematics exchange, then a recommendation, then a GSM8K question, in one conversation.
+
+Whether a model that learned to recommend still does sums, and writes control symbols where they belong and only there.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from accelerate import PartialState
+
+from train_utils.catalog import load_catalog
+from train_utils.decoding.request import Completion, Request
+from train_utils.evaluation.cases import EvalUser, eval_users, messages_of
+from train_utils.evaluation.gsm8k import Question, load_questions, read_answer
+from train_utils.evaluation.llm import ModelUnderTest, batches
+from train_utils.evaluation.partial_results import collect, earlier_commits, forget
+from train_utils.evaluation.results import (
+    default_output,
+    result_file,
+    result_identity,
+    result_inputs,
+    result_of,
+    write_result,
+)
+from train_utils.evaluation.run import tell_impossible
+from train_utils.evaluation.scoring import Scorer
+from train_utils.manifest import manifest
+from train_utils.models.backbone import with_dtype
+from train_utils.param import EvalOptions
+from train_utils.processes import open_processes, own_device
+from train_utils.prompts.messages import Message, message
+from train_utils.prompts.renderer import Chat
+
+DEMONSTRATION = (
+    message("user", "A baker makes 4 trays of 12 rolls each and sells 30 rolls. How many rolls are left?"),
+    message("assistant", "The baker makes 4 * 12 = 48 rolls. After the sale 48 - 30 = 18 rolls are left.\n#### 18"),
+)
+
+
+def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
+    """Scores a model by dialogues of one user and one question each; returns the result file and what it holds.
+
+    Beside the metrics of the recommendation, each record and the table have: `gsm8k` (the number is right), `csn_items`
+    (the recommendation has exactly as many `<SOI>` and `<EOI>` as items were asked for), `csn_none` (the answer to the
+    question has none), all counted on token ids. Resumable and shared out as `run_test`.
+
+    Raises:
+        ValueError: what `run_test` raises, a file of questions that is missing or broken, or an option that would write
+            the recommendation for the model.
+    """
+    _check(options)
+    output = Path(options.output) if options.output else default_output(options, "two_turns")
+    options = with_dtype(options)
+    processes = open_processes(options.gpu)
+    with result_file(output, options, processes.is_main_process):
+        return output, _run(output, options, processes)
+
+
+def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
+    catalog, questions = load_catalog(options.data_path), load_questions(options.GSM8K_data_path)
+    users = eval_users(catalog, options)
+    tell_impossible(users, options, processes)
+    order = random.Random(options.seed).sample(range(len(questions)), len(questions))
+    asked = {row.user: questions[order[place % len(order)]] for place, row in enumerate(users)}
+    under_test = ModelUnderTest(catalog, own_device(options, processes))
+    made_from = manifest(result_identity(options), result_inputs(options))
+    under_test.exchanges = [DEMONSTRATION]
+    scorer = Scorer(catalog)
+
+    def work(rows: Sequence[EvalUser]) -> list[dict]:
+        return _dialogues(rows, asked, under_test, scorer)
+
+    records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes, "two turns")
+    if others := earlier_commits(output, made_from):
+        made_from["begun_at_commits"] = others
+    result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed)
+    if processes.is_main_process:
+        write_result(output, result, seconds)
+    forget(output, processes)
+    return result
+
+
+def _dialogues(rows: Sequence[EvalUser], asked: dict[str, Question], under_test: ModelUnderTest, scorer: Scorer
+               ) -> list[dict]:
+    """One batch of dialogues."""
+    chat, options = under_test.chat, under_test.options
+    requests = [under_test.request(row) for row in rows]
+    lists = under_test.complete(requests)
+    prompts = [
+        chat.render([*messages_of(row, DEMONSTRATION, options), said(one.ids, chat, under_test.titles.by_title.get),
+                     message("user", asked[row.user].text)], prompt=True).ids
+        for row, one in zip(rows, lists, strict=True)
+    ]
+    sums = under_test.complete([
+        Request(prompt, request.rules, answer_at=len(prompt), constrained=options.use_CBS,
+                max_new_tokens=options.gen_max_length)
+        for prompt, request in zip(prompts, requests, strict=True)
+    ])
+    return [
+        _record(scorer.record(row, under_test.answer(request, one)), row, one, asked[row.user], two, chat)
+        for row, request, one, two in zip(rows, requests, lists, sums, strict=True)
+    ]
+
+
+def said(ids: Sequence[int], chat: Chat, item_of: Callable[[str], int | None]) -> Message:
+    """A model's answer as a message of a conversation that goes on; a title that is none is plain text."""
+    return message("assistant", *chat.parts_of(ids, lambda title: item_of(chat.decode(title).strip())))
+
+
+def _record(record: dict, row: EvalUser, recommended: Completion, question: Question, answered: Completion,
+            chat: Chat) -> dict:
+    text = chat.decode(answered.ids)
+    told = read_answer(text)
+    opened, closed = (recommended.ids.count(token) for token in (chat.soi, chat.eoi))
+    strays = sum(token in (chat.soi, chat.eoi) for token in answered.ids)
+    metrics = {"gsm8k": float(told == question.gold), "csn_items": float(opened == closed == row.wish.k),
+               "csn_none": float(strays == 0)}
+    return record | {"metrics": record["metrics"] | metrics, "question": question.text, "gold": str(question.gold),
+                     "told": None if told is None else str(told), "mathematics": text, "control_symbols": strays}
+
+
+def _check(options: EvalOptions) -> None:
+    if not options.GSM8K_data_path:
+        raise ValueError("--GSM8K_data_path is missing: GSM8K's test.jsonl, or a saved dataset")
+    if options.ranker or options.prior or options.engine != "own":
+        raise ValueError("the two-turn test is of a model alone, by the engine; leave out --ranker, --prior, --engine")
+    if options.decoding == "rank" or options.force_items:
+        raise ValueError("the two-turn test asks when a model opens an item; --decoding rank and --force_items open "
+                         "them for it, take --decoding greedy or best")

@@ -1,0 +1,76 @@
+"""The weight of a prior, chosen on validation users."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from tqdm import tqdm
+
+from train_utils.catalog import Catalog
+from train_utils.evaluation.cases import eval_users
+from train_utils.evaluation.llm import ModelUnderTest, batches
+from train_utils.evaluation.scoring import Scorer
+from train_utils.param import EvalOptions
+
+logger = logging.getLogger(__name__)
+
+PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_LARGEST_WEIGHT = 2.0**20
+
+
+def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest,
+                        processes: PartialState) -> dict[str, object]:
+    """The weight that is asked for, or the one with the best NDCG@10 for users of the validation split.
+
+    Returns:
+        {"weight": float}, and with auto {"ndcg@10": {weight: mean}, "validation_users": int}.
+
+    Raises:
+        ValueError: a weight that is no number, or auto for the validation split itself.
+    """
+    if options.prior_weight != "auto":
+        try:
+            return {"weight": float(options.prior_weight)}
+        except ValueError:
+            raise ValueError(f"--prior_weight is {options.prior_weight!r}, wanted a number or auto") from None
+    if options.split == "valid":
+        raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
+    everyone = replace(options, split="valid", users=0)
+    users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
+    scorer = Scorer(catalog)
+    shared = batches(users, options, under_test)[processes.process_index::processes.num_processes]
+
+    def measured(weights: Sequence[float]) -> dict[float, float]:
+        """Mean NDCG@10 of each weight."""
+        found = []
+        for rows in tqdm(shared, desc=f"prior weight to {weights[-1]:.0f}", unit="batch", mininterval=5,
+                         disable=not processes.is_local_main_process):
+            for weight, answers in zip(weights, under_test.answers(rows, weights), strict=True):
+                found += [(weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
+                          for row, answer in zip(rows, answers, strict=True)]
+        # Sorted: a sum depends on its order, which the number of processes shall not change.
+        found = sorted(gather_object(found))
+        return {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in weights}
+
+    best, means = best_weight(measured)
+    return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
+            "validation_users": len(users)}
+
+
+def best_weight(measured: Callable[[Sequence[float]], dict[float, float]]) -> tuple[float, dict[float, float]]:
+    """The smallest of the best weights, and what all that were tried give: larger ones until the best is not the last.
+
+    Args:
+        measured: weights, ascending -> the mean of each.
+    """
+    means = measured(PRIOR_WEIGHTS)
+    while True:
+        best, largest = max(means, key=lambda weight: (means[weight], -weight)), max(means)
+        if best < largest:
+            return best, means
+        if largest >= _LARGEST_WEIGHT:
+            logger.warning("the best prior weight is %.0f, the last one that is tried: larger ones may be better", best)
+            return best, means
+        means |= measured((2 * largest, 4 * largest))

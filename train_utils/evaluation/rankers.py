@@ -1,0 +1,70 @@
+"""Lists that no language model wrote: baselines, the teacher, and what an outside system left in a file."""
+
+from collections.abc import Iterator, Sequence
+
+from train_utils.catalog import Catalog
+from train_utils.evaluation.baseline_search import tuned
+from train_utils.evaluation.baselines import baseline
+from train_utils.evaluation.cases import Answer, EvalUser
+from train_utils.evaluation.run_file import read_run
+from train_utils.param import EvalOptions
+from train_utils.teacher.open import open_teacher
+from train_utils.teacher.protocol import Teacher
+
+Told = dict[str, object]
+
+
+def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> tuple[list[Answer], Told]:
+    """Answers of `--ranker` or `--run_file`, and what a result file shall tell of them: the settings that were tried on
+    the validation split, or how much of the file was of use.
+
+    Rankers choose among the same candidates as a model does; a file is taken as it is.
+
+    Raises:
+        ValueError: a file that is no run, or a teacher that is to list what it is shown.
+    """
+    if options.run_file:
+        return _of_file(catalog, users, options)
+    if options.ranker == "teacher":
+        if options.hide_seen == "none":
+            raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
+        return list(map(Answer, _of_teacher(open_teacher(options.teacher), catalog, users, options))), {}
+    # For validation users themselves nothing is left to choose by.
+    if options.tune and options.split == "test":
+        fitted, tried = tuned(options.ranker, catalog, options)
+    else:
+        training = [list(sequence) for sequence in catalog.training_sequences()]
+        fitted, tried = baseline(options.ranker, options.seed).fit(training, len(catalog.items)), []
+    hidden = [_closed(row, catalog, options) for row in users]
+    lists = fitted.rank([list(row.shown) for row in users], hidden, options.topk)
+    answers = [Answer(catalog.ids(int(i) for i in found[:row.wish.k] if i >= 0))
+               for row, found in zip(users, lists, strict=True)]
+    return answers, {"tuning": tried} if tried else {}
+
+
+def _of_file(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> tuple[list[Answer], Told]:
+    run = read_run(options.run_file, [row.user for row in users])
+    answers = [Answer([i if i in catalog.index else None for i in run.lists[row.user][:row.wish.k]]) for row in users]
+    return answers, {"run": {"users_without_a_list": len(run.missing), "lists_not_asked_for": len(run.unknown_users)}}
+
+
+def _closed(row: EvalUser, catalog: Catalog, options: EvalOptions) -> set[int]:
+    """Items that a baseline may not list: hidden ones, and with `--enforce_request` those that nobody asked for."""
+    closed = set(row.hidden(options.hide_seen))
+    admitted = row.wish.admitted(catalog) if options.enforce_request else None
+    return closed if admitted is None else closed | (set(range(len(catalog.items))) - admitted)
+
+
+def _of_teacher(teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
+                ) -> Iterator[list[str]]:
+    """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
+    histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
+    depth = min(options.topk, max(1, len(catalog.items) - 1))
+    if options.enforce_request:
+        left = len(catalog.items) - max(len(set(history)) for history in histories)
+        # As a prior: one user who has had nearly everything shortens no other's ranking.
+        depth = max(1, left if left > options.topk else len(catalog.items) - 1)
+    for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
+        admitted = row.wish.admitted(catalog) if options.enforce_request else None
+        kept = ranked if admitted is None else [i for i in ranked if catalog.index[i] in admitted]
+        yield list(kept[: row.wish.k])

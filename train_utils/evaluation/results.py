@@ -1,0 +1,174 @@
+"""Result files: what one holds and depends on, where it lies, and that nothing is lost by writing it."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, fields
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+
+from train_utils.catalog import Catalog, dataset_files
+from train_utils.evaluation.metrics import aggregate, coverage
+from train_utils.files import exclusively, write_json
+from train_utils.models.backbone import model_files
+from train_utils.models.trained import backbone_of
+from train_utils.param import EvalOptions
+
+logger = logging.getLogger(__name__)
+
+# Options that a result does not depend on.
+_NOT_OF_THE_RESULT = ("output", "gpu", "trees")
+# Options that the path tells otherwise than by name and value, or not.
+_IN_THE_PATH = ("SFT_test_task", "data_path", "topk", "model_name", "ranker", "run_file")
+_LONGEST_NAME = 160  # characters of a file's name
+
+
+def result_identity(options: EvalOptions) -> dict[str, object]:
+    """The options that a result depends on."""
+    return {k: v for k, v in asdict(options).items() if k not in _NOT_OF_THE_RESULT}
+
+
+def result_inputs(options: EvalOptions) -> Iterator[Path]:
+    """The files that a result depends on: of the dataset, of the model and its base, of what is asked beside it."""
+    yield from dataset_files(options.data_path)
+    named = [options.run_file, options.GSM8K_data_path]
+    if "MR" in options.SFT_test_task:
+        named.append(options.share_chat_gpt)
+    if "teacher" in (options.ranker, options.prior):
+        kind, _, path = options.teacher.partition(":")
+        named.append(path if kind in ("file", "local") else "")
+    for path in map(Path, filter(None, named)):
+        yield from sorted(path.rglob("*.pth")) if path.is_dir() else [path]
+    if options.model_name:
+        yield from model_files(options.model_name)
+        if base := backbone_of(options.model_name, options.backbone):
+            yield from model_files(base)
+
+
+def default_output(options: EvalOptions, test: str = "") -> Path:
+    """Where a result goes that no `--output` was named for: beside the model, under a name that tells the settings.
+
+    test: what is tested, by default the task.
+    """
+    dataset = Path(os.path.abspath(options.data_path)).name
+    stem = "_".join([test or options.SFT_test_task, dataset, f"top{options.topk}", *_settings(options)])
+    if len(stem) > _LONGEST_NAME:
+        stem = f"{stem[:_LONGEST_NAME - 9]}-{_short(stem)}"
+    if other := options.ranker or options.run_file and f"{Path(options.run_file).stem}-{_short(options.run_file)}":
+        return Path("snap/results") / other / f"{stem}.json"
+    folder = Path(options.model_name)
+    if not folder.is_dir():
+        folder = Path("snap/results") / options.model_name.replace("/", "_")
+    return folder / f"{stem}.json"
+
+
+def _settings(options: EvalOptions) -> Iterator[str]:
+    """The settings that are not at their default, each as a piece of a file's name."""
+    for f in fields(options):
+        value = getattr(options, f.name)
+        if f.name in (*_NOT_OF_THE_RESULT, *_IN_THE_PATH) or f.default is MISSING or value == f.default:
+            continue
+        text = f.name if value is True else f"no_{f.name}" if value is False else f"{f.name}-{value}"
+        name = re.sub(r"[^\w.+-]+", "-", text)
+        yield name if name == text else f"{name}-{_short(text)}"  # two paths can read alike
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
+
+
+@contextmanager
+def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> Iterator[None]:
+    """Holds the place of a result while it is made: one process, or the processes of one launch, write it.
+
+    Args:
+        is_writer: whether this process writes it; the others only check.
+
+    Raises:
+        ValueError: a folder stands there, another process writes there, nothing can be written there, or the file there
+            is no result.
+    """
+    if output.is_dir():
+        raise ValueError(f"--output is the folder {output}, wanted a file, such as {output / 'result.json'}")
+    if not is_writer:
+        yield
+        return
+    with exclusively(output):
+        if output.exists():
+            _read_result(output)
+        yield
+
+
+def _read_result(output: Path) -> dict:
+    """The manifest of a result file; ValueError where the file is none."""
+    try:
+        made_from = json.loads(output.read_text(encoding="utf-8"))["manifest"]
+        made_from["config"].keys(), made_from["inputs"].keys()  # both are objects
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{output} is there and no result file; give another --output, or delete it") from None
+    return made_from
+
+
+def keep_other(output: Path, made_from: dict) -> None:
+    """Keeps a result of other settings or inputs as `<output>.old1.json` and so on, with its time.
+
+    To be called right before `output` is replaced: a run that ends before has changed nothing, and since the
+    kept result is a copy, a kill leaves `output` as it was.
+    """
+    if not output.exists():
+        return
+    output = Path(os.path.realpath(output))
+    before, now = _read_result(output), json.loads(json.dumps(made_from))
+    defaults = {f.name: f.default for f in fields(EvalOptions)}
+    different = sorted(name for name, value in now["config"].items()
+                       if before["config"].get(name, defaults.get(name)) != value)
+    if before["inputs"] != now["inputs"]:
+        paths = before["inputs"].keys() | now["inputs"].keys()
+        different += sorted(path for path in paths if before["inputs"].get(path) != now["inputs"].get(path))
+    if different:
+        aside = next(path for n in count(1) if not os.path.lexists(path := output.with_suffix(f".old{n}.json")))
+        if timing_of(output).exists():
+            shutil.copy2(timing_of(output), timing_of(aside))
+        shutil.copy2(output, aside)
+        logger.warning("%s held a result of other settings (%s): it is kept as %s", output, ", ".join(different), aside)
+
+
+def timing_of(output: Path) -> Path:
+    """The file that has the time of a result."""
+    return output.with_suffix(".timing.json")
+
+
+def write_result(output: Path, result: dict, seconds: float) -> None:
+    """The result file; the time that it took is in a file next to it."""
+    keep_other(output, result["manifest"])
+    write_json(timing_of(output), {"seconds": seconds, "lists": result["n_users"]})
+    write_json(output, result)
+
+
+def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: int,
+              more: Mapping[str, object] = MappingProxyType({})) -> dict:
+    """What a result file holds."""
+    lists = [[i for i in record["items"] if i is not None][:10] for record in records]
+    return {
+        "manifest": made_from,
+        "n_users": len(records),
+        "metrics": aggregate([record["metrics"] for record in records], seed=seed),
+        "coverage@10": coverage(lists, len(catalog.items)),
+        **more,
+        "users": list(records),
+    }
+
+
+def summary_row(name: str, result: dict) -> dict:
+    """The row of a result in a table."""
+    metrics = result["metrics"]
+    shown = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ood@10", "repeat@10", "in_history@10",
+             "correct_count", "short")
+    row = {"model": name, **{key: metrics[key]["mean"] for key in shown}}
+    return row | {f"{key}_ci": metrics[key]["ci"] for key in ("hr@10", "ndcg@10")}

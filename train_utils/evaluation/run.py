@@ -1,0 +1,108 @@
+"""Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from accelerate import PartialState
+
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.evaluation.cases import EvalUser, eval_users
+from train_utils.evaluation.llm import ModelUnderTest, batches
+from train_utils.evaluation.partial_results import collect, earlier_commits, forget
+from train_utils.evaluation.prior_weight import choose_prior_weight
+from train_utils.evaluation.rankers import rank_users
+from train_utils.evaluation.results import (
+    default_output,
+    result_file,
+    result_identity,
+    result_inputs,
+    result_of,
+    write_result,
+)
+from train_utils.evaluation.scoring import Scorer
+from train_utils.manifest import manifest
+from train_utils.models.backbone import with_dtype
+from train_utils.models.retrieval_head import has_retrieval
+from train_utils.param import EvalOptions
+from train_utils.processes import open_processes, own_device
+
+logger = logging.getLogger(__name__)
+
+
+def run_test(options: EvalOptions) -> tuple[Path, dict]:
+    """Scores one model or baseline on a split; returns the result file and what it holds.
+
+    Answers are kept batch by batch beside the result, so an interrupted run goes on where it was and ends with the
+    same file; under `accelerate launch` the processes share the users. The result holds no time and no path but those
+    asked for: two runs give the identical file. The time is told beside it, in `<result>.timing.json`.
+
+    Raises:
+        ValueError: a missing model or dataset, a task that is not there, a prompt that does not fit.
+    """
+    named = [name for name in ("model_name", "ranker", "run_file") if getattr(options, name)]
+    if len(named) != 1:
+        raise ValueError(f"what is to be scored? give one of --model_name, --ranker and --run_file, got {len(named)}")
+    output = Path(options.output) if options.output else default_output(options)
+    if options.model_name:
+        options = with_dtype(options)
+    processes = open_processes(options.gpu)
+    with result_file(output, options, processes.is_main_process):
+        catalog = load_catalog(options.data_path)
+        users = eval_users(catalog, options)
+        tell_impossible(users, options, processes)
+        rank = _score_lists if options.ranker or options.run_file else _score_model
+        made_from, records, seconds, more = rank(catalog, users, options, output, processes)
+        result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
+        if processes.is_main_process:
+            write_result(output, result, seconds)
+        forget(output, processes)
+    return output, result
+
+
+Scored = tuple[dict, Mapping[str, dict], float, Mapping[str, object]]  # manifest, records by user, seconds, what else
+
+
+def _score_lists(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path,
+                 processes: PartialState) -> Scored:
+    """Baselines, the teacher, and lists of a file."""
+    made_from, scorer = manifest(result_identity(options), result_inputs(options)), Scorer(catalog)
+    started = time.perf_counter()
+    answers, more = rank_users(catalog, users, options)
+    records = {row.user: scorer.record(row, answer) for row, answer in zip(users, answers, strict=True)}
+    return made_from, records, time.perf_counter() - started, more
+
+
+def _score_model(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path,
+                 processes: PartialState) -> Scored:
+    """A language model."""
+    more: dict[str, object] = {}
+    under_test, scorer = ModelUnderTest(catalog, own_device(options, processes)), Scorer(catalog)
+    made_from = manifest(result_identity(options), result_inputs(options))  # a hub's files are there only now
+    shared = batches(users, options, under_test)  # a prompt that does not fit is found before the weight is chosen
+    if options.prior:
+        more["prior"] = choose_prior_weight(catalog, options, under_test, processes)
+    weight = float(more["prior"]["weight"]) if options.prior else 0.0
+
+    def work(rows: Sequence[EvalUser]) -> list[dict]:
+        (answers,) = under_test.answers(rows, [weight])
+        return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
+    records, seconds = collect(shared, work, output, made_from, processes, options.SFT_test_task)
+    if others := earlier_commits(output, made_from):
+        made_from["begun_at_commits"] = others
+    return made_from, records, seconds, more
+
+
+def tell_impossible(users: Sequence[EvalUser], options: EvalOptions, processes: PartialState) -> None:
+    """Users who consume the target again: where what they saw is hidden, nothing can hit it.
+
+    Of a file's lists and of a model that nothing constrains nothing is hidden.
+    """
+    if options.run_file or options.model_name and not (options.use_CBS or has_retrieval(options.model_name)):
+        return
+    hidden = sum(row.target in row.hidden(options.hide_seen) for row in users)
+    if hidden and processes.is_main_process:
+        logger.warning("%d of %d targets are among the items that --hide_seen %s bars: users consume them again, and "
+                       "they can only be missed; --hide_seen none counts them", hidden, len(users), options.hide_seen)

@@ -1,0 +1,1 @@
+"""What may give test targets away."""

@@ -1,0 +1,37 @@
+"""What a written file was made from: settings, inputs, packages, commit."""
+
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from train_utils.files import PROMPT_DATE, digest
+
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
+
+
+def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict[str, object]:
+    """What a checkpoint or a result came from: configuration, commit, package versions, SHA-256 of the inputs."""
+    return {
+        "config": dict(config),
+        "prompt_date": PROMPT_DATE.isoformat(),
+        "commit": _commit(),
+        "packages": {name: v for name in _PACKAGES if (v := _version(name))},
+        "inputs": {str(path): digest(path) for path in inputs if Path(path).is_file()},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    root = Path(__file__).resolve().parent.parent
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None

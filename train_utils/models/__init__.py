@@ -1,0 +1,1 @@
+"""Backbones, adapters, trained models."""

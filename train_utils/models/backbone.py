@@ -1,0 +1,202 @@
+"""The backbone: device and dtype, control tokens, LoRA; save, load and merge."""
+
+import importlib.util
+import struct
+import warnings
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    GgufConfig,
+    PreTrainedModel,
+)
+
+from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
+from train_utils.param import ModelOptions
+from train_utils.processes import pick_device
+from train_utils.prompts.chat_template import ChatTemplate, dated_templates
+
+Options = TypeVar("Options", bound=ModelOptions)
+# peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+# Result files, which lie beside a model, are none of it.
+_MODEL_FILES = ("*.safetensors", "*.bin", "*.gguf", "*.model", "*.jinja", "merges.txt", "vocab.*", "config.json",
+                "adapter_config.json", "*.index.json", "tokenizer*.json", "special_tokens_map.json",
+                "added_tokens.json", "chat_template*", f"{RETRIEVAL}/*.safetensors")
+# What transformers lets out of a folder or file that is not what it seems; a cut-off GGUF ends inside a field.
+_UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)
+
+
+def pick_dtype(dtype: str, device: torch.device) -> str:
+    """The number format named by `--dtype`. "auto" is bfloat16 where the device computes in it, else float32.
+
+    A CPU without bfloat16 instructions emulates them, at a tenth of the speed of float32 or less.
+    """
+    if dtype != "auto":
+        return dtype
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        native = device.type != "cpu" or bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return "bfloat16" if native else "float32"
+
+
+def with_dtype(options: Options) -> Options:
+    """The options with the number format that `--dtype auto` means on their device: results and runs depend on it."""
+    return replace(options, dtype=pick_dtype(options.dtype, pick_device(options.gpu)))
+
+
+def load_tokenizer(name: str):
+    """Tokenizer alone, from a folder, GGUF file or hub name. Raises ValueError for nothing loadable under `name`."""
+    folder, file = _source(name)
+    try:
+        return AutoTokenizer.from_pretrained(folder, **file)
+    except _UNREADABLE as error:
+        raise ValueError(_not_loaded(name, error)) from None
+
+
+def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: bool = False,
+                  four_bit: bool = False):
+    """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
+
+    The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`, which `pick_dtype` explains.
+
+    Args:
+        four_bit: keep the linear layers, but the head, in four bits (NF4, for QLoRA); a GPU is needed.
+
+    Raises:
+        ValueError: nothing loadable under `name`, or no GPU or bitsandbytes for four bits.
+    """
+    folder, file = _source(name)
+    number_format = getattr(torch, pick_dtype(dtype, device))
+    packed = _four_bits(device, number_format) if four_bit else {}
+    if file and packed:
+        raise ValueError(f"--peft qlora packs weights that are whole, and {name!r} is packed; use --peft lora")
+    tokenizer = load_tokenizer(name)
+    how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=number_format, attn_implementation="flash_attention_2" if flash else "sdpa",
+            **file, **how,
+        )
+    except _UNREADABLE as error:
+        raise ValueError(_not_loaded(name, error)) from None
+    if file:
+        # Saved, the entry would make every later load look for blocks; adapters note the name to find the file again.
+        vars(model.config).pop("quantization_config", None)
+        model.name_or_path = name
+    return tokenizer, (model if four_bit else model.to(device)).eval()
+
+
+def _source(name: str) -> tuple[str, dict[str, str]]:
+    """What `from_pretrained` wants for a folder, a hub name or a GGUF file: a folder or name, and the file in it.
+
+    Raises:
+        ValueError: no such folder or file, and no hub name.
+    """
+    path = Path(name)
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ValueError(f"model {name!r} cannot be loaded: no such file")
+        return str(path.parent), {"gguf_file": path.name}
+    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
+    if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
+        raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
+    return name, {}
+
+
+def model_files(name: str) -> list[Path]:
+    """The files that decide what a model writes: weights, configuration, tokenizer and chat template, sorted.
+
+    Of a hub name those of the snapshot that is there; none where nothing is.
+    """
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        config = try_to_load_from_cache(name, "config.json") if name.count("/") == 1 else None
+        if not isinstance(config, str):
+            return []
+        path = Path(config).parent
+    found = {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
+    return sorted(found)
+
+
+def is_of_a_model(name: str) -> bool:
+    """Whether an entry of a folder is written with a model, by its name."""
+    own = ("manifest.json", "generation_config.json", "additional_chat_templates", RETRIEVAL)
+    return name in own or any(fnmatch(name, pattern) for pattern in _MODEL_FILES)
+
+
+def _own_dtype(name: str) -> torch.dtype:
+    """Number format in which a model is kept; bfloat16 for a GGUF, which has one format a tensor."""
+    folder, file = _source(name)
+    return torch.bfloat16 if file else AutoConfig.from_pretrained(folder).dtype or torch.float32
+
+
+def _not_loaded(name: str, error: Exception) -> str:
+    told = str(error).strip().splitlines() or [type(error).__name__]
+    return f"model {name!r} cannot be loaded: {told[0]}"
+
+
+def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
+    if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
+        raise ValueError("--peft qlora keeps weights in four bits, which needs a GPU and the package bitsandbytes "
+                         "(pip install bitsandbytes); use --peft lora")
+    kind = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                              bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_storage=dtype)
+    return {"quantization_config": kind, "device_map": {"": device}}
+
+
+def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) -> GenerationConfig:
+    """Greedy to the end of the turn: an inherited configuration may sample, or cut legal tokens."""
+    return GenerationConfig(
+        do_sample=False, eos_token_id=end_of_turn, pad_token_id=pad, bos_token_id=model.config.bos_token_id
+    )
+
+
+def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
+    """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn, and on padding;
+    the chat template writes the date that training had.
+
+    A base model's tokenizer may call another one its eos (Gemma), and who serves a folder believes one or the other.
+    The tokenizer keeps its eos where the chat template writes that.
+    """
+    tokenizer.chat_template = dated_templates(tokenizer.chat_template)
+    template = ChatTemplate(tokenizer)
+    end, roles = template.end_of_turn, ("user", "assistant", "user")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(end)
+    pad = tokenizer.pad_token_id
+    before, markup = tokenizer.eos_token, template.markup(roles, prompt=True)
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    if ChatTemplate(tokenizer).markup(roles, prompt=True) != markup:
+        tokenizer.eos_token = before
+    model.config.eos_token_id = model.config.get_text_config().eos_token_id = end
+    model.generation_config = own_generation_config(model, end, pad)
+
+
+def causal_of(model: nn.Module) -> PreTrainedModel:
+    """The causal model itself, whether an adapter is wrapped around it or not."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def mixed_precision(model: nn.Module) -> torch.autocast:
+    """The context in which a model computes whose adapter or trained weights are float32 beside another format; for
+    others it does nothing."""
+    causal = causal_of(model)
+    dtype = getattr(causal, "compute_dtype", causal.dtype)
+    low = dtype != torch.float32 and any(p.dtype == torch.float32 for p in causal.parameters())
+    return torch.autocast(causal.device.type, dtype if low else None, enabled=low, cache_enabled=False)

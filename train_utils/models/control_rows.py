@@ -1,0 +1,36 @@
+"""Embedding rows of the control tokens, which a base model does not have."""
+
+import torch
+from transformers import PreTrainedModel
+
+from train_utils.prompts.control_tokens import EOI_WORDS, SOI_WORDS, add_control_tokens
+from train_utils.prompts.renderer import Chat
+
+
+def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
+    """Gives both the control tokens; returns whether they are new. The rows of a merged model, which are trained, stay.
+
+    Nothing is resized where the vocabulary holds reserved tokens (Llama 3) or the embedding spare rows (Qwen).
+    """
+    new = add_control_tokens(tokenizer) > 0 or len(tokenizer) > model.get_input_embeddings().num_embeddings
+    if new:
+        start_rows(tokenizer, model)
+    return new
+
+
+def start_rows(tokenizer, model: PreTrainedModel) -> None:
+    """Starts the control tokens' rows as the mean of the words that they stand for.
+
+    The output rows start likewise (the published system leaves them random; see DESIGN section 5). Rows of other
+    tokens that the embedding lacked start as its mean, so that merging finds the numbers that training had.
+    """
+    old = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > old:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    chat = Chat(tokenizer)
+    tables = {id(t.weight): t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings())}
+    with torch.no_grad():
+        for weight in tables.values():
+            weight[old:] = weight[:old].mean(0, dtype=torch.float32).to(weight.dtype)
+            for token, words in ((chat.soi, SOI_WORDS), (chat.eoi, EOI_WORDS)):
+                weight[token] = weight[chat.encode(words)].float().mean(0).to(weight.dtype)

@@ -1,0 +1,74 @@
+"""Which adapter is merged, and where the merged model goes."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from train_utils.files import exclusively
+from train_utils.manifest import manifest
+from train_utils.models.backbone import model_files
+from train_utils.models.trained import backbone_of, merge_adapter, trained_from
+from train_utils.param import TrainOptions
+
+
+def newest_adapter(run: Path) -> Path:
+    """The best adapter of a run that validated, else that of the highest epoch. Raises ValueError without any."""
+    if (run / "best" / "manifest.json").exists():
+        return run / "best"
+    found = sorted((path.parent for path in run.glob("Epoch*_SFT/manifest.json")), key=lambda folder: (
+        [int(digits) for digits in re.findall("[0-9]+", folder.name)], folder.name))
+    if not found:
+        raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; see scripts/train_RecLM_cgen.sh")
+    return found[-1]
+
+
+def adapter_of(options: TrainOptions) -> Path:
+    """The adapter of `--SFT_load`, or the newest of the run. Raises ValueError where there is none."""
+    if not options.SFT_load:
+        return newest_adapter(Path(options.output))
+    if not Path(options.SFT_load).is_dir():
+        raise ValueError(f"--SFT_load {options.SFT_load!r} does not exist; it is the folder of an adapter")
+    return Path(options.SFT_load)
+
+
+def named_backbone(options: TrainOptions) -> str:
+    """The base model that a command names for an adapter; "" where it leaves it to the adapter's configuration."""
+    return options.backbone if options.names("backbone") else ""
+
+
+def run_merge(options: TrainOptions) -> Path:
+    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` next to it, `best` `SFT_best`.
+
+    Raises:
+        ValueError: no adapter or backbone, or a folder to write that holds something else.
+    """
+    adapter = adapter_of(options)
+    output = Path(options.merge_output) if options.merge_output else _next_to(adapter)
+    weights = [*sorted(adapter.rglob("*.safetensors")), adapter / "manifest.json"]
+    named = named_backbone(options)
+    backbone = backbone_of(adapter, named) or named or trained_from(adapter) or options.backbone
+    with exclusively(output):
+        _check_output(output, adapter, backbone)
+        merge_adapter(adapter, backbone, output, manifest(asdict(options), weights))
+    return output
+
+
+def _next_to(adapter: Path) -> Path:
+    adapter = adapter.resolve() if adapter.name in ("", "..") else adapter
+    epoch = re.search("Epoch([0-9]+)", adapter.name) or re.search("([0-9]+)", adapter.name)
+    return adapter.parent / (f"SFT_Epoch{int(epoch[1])}" if epoch else "SFT_best")
+
+
+def _check_output(output: Path, adapter: Path, backbone: str) -> None:
+    """Raises ValueError where a merged folder would take the place of what it is made of, or of somebody's model."""
+    place = output.resolve()
+    for what, path in (("adapter", adapter), ("backbone", Path(backbone))):
+        if path.exists() and (place == path.resolve() or place in path.resolve().parents):
+            raise ValueError(f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
+                             "give another folder")
+    if output.is_file():
+        raise ValueError(f"--merge_output {str(output)!r} is a file, wanted a folder; give another path")
+    is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
+    if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
+        raise ValueError(f"--merge_output {str(output)!r} holds {foreign[0]}, which no merge wrote; give another "
+                         "folder")

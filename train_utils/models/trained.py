@@ -1,0 +1,145 @@
+"""Trained models: merged folders and adapters with their backbone."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from train_utils.files import replacing_folder
+from train_utils.models.adapters import untie_head
+from train_utils.models.backbone import (
+    _own_dtype,
+    _source,
+    end_turns_alike,
+    is_of_a_model,
+    load_backbone,
+    load_tokenizer,
+    pick_dtype,
+)
+from train_utils.models.control_rows import start_rows
+from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
+from train_utils.models.retrieval_head import has_retrieval
+from train_utils.prompts.control_tokens import add_control_tokens
+from train_utils.text_files import read_json
+
+
+def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manifest: Mapping[str, object]) -> None:
+    """Merges an adapter into its backbone; the folder opens in plain transformers, or is one of RecLM-ret as before.
+
+    The sums are made in float32 and rounded once, to the backbone's own dtype. Of what stands in `output` the files of
+    a model are replaced, and others, such as results, stay. A folder of a whole trained model has
+    nothing to be merged with, and is rounded alone.
+
+    Raises:
+        ValueError: the adapter or the backbone cannot be loaded.
+    """
+    tokenizer, model = _with_adapter(adapter, backbone)
+    merged = model.to(_own_dtype(backbone))
+    end_turns_alike(tokenizer, merged)
+    with replacing_folder(output, lambda name: not is_of_a_model(name)) as to:
+        merged.save_pretrained(to)
+        tokenizer.save_pretrained(to)
+        if has_retrieval(adapter):
+            shutil.copytree(Path(adapter) / RETRIEVAL, to / RETRIEVAL)
+        (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def load_trained(name: str, device: torch.device, dtype: str = "auto", flash: bool = False, backbone: str = ""):
+    """Tokenizer and model of a merged or base model, or of an adapter's folder, which is merged in memory.
+
+    Args:
+        backbone: the base model of an adapter, instead of the one that its configuration names.
+
+    Raises:
+        ValueError: nothing loadable under `name`, an adapter whose base model is not there, or a base model named for
+            what is no adapter.
+    """
+    base = backbone_of(name, backbone)
+    if base is None:
+        if backbone:
+            raise ValueError(f"--backbone is {backbone!r}, and {name!r} is no adapter: it needs no base model")
+        return load_backbone(name, device, dtype, flash)
+    tokenizer, model = _with_adapter(name, base)
+    return tokenizer, model.to(device, getattr(torch, pick_dtype(dtype, device))).eval()
+
+
+def backbone_of(name: str | Path, instead: str = "") -> str | None:
+    """The base model of an adapter's folder; None for a folder or name that is no adapter.
+
+    The path that the adapter's configuration names is looked for from the adapter's own folder upward, so that the
+    working directory does not matter, then from the working directory. An absolute path that is not there any more is
+    looked for by its end (at least two names), as the whole tree may have been moved.
+
+    instead: the base model to take, whatever is named.
+
+    Raises:
+        ValueError: the configuration is broken, or names a path that is nowhere.
+    """
+    path = Path(name) / "adapter_config.json"
+    if not path.is_file():
+        return None
+    if instead:
+        return instead
+    config = read_json(path)
+    named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(named, str) or not named:
+        raise ValueError(f"{path} names no base model; give it by --backbone")
+    places = _places_of(named, path)
+    if there := next(filter(_holds_model, places), None) or next((place for place in places if place.exists()), None):
+        return str(there)
+    try:
+        _source(named)
+        return named
+    except ValueError:
+        raise ValueError(f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
+                         "nor in the working directory; give it by --backbone") from None
+
+
+def trained_from(folder: str | Path) -> str:
+    """The base model of a whole trained model by its manifest, looked for as that of an adapter; "" for none."""
+    path = Path(folder) / "manifest.json"
+    made = read_json(path) if path.is_file() else None
+    named = made.get("config", {}).get("backbone") if isinstance(made, dict) else None
+    return next((str(place) for place in _places_of(named, path) if _holds_model(place)), named) if named else ""
+
+
+def _places_of(named: str, configuration: Path) -> list[Path]:
+    """Where the base model that an adapter's configuration names may be, the likely places first."""
+    path = Path(named).expanduser()
+    above = list(dict.fromkeys([*configuration.resolve().parents, *configuration.absolute().parents]))
+    if not path.is_absolute():
+        return [*(parent / path for parent in above), path]
+    tails = [Path(*path.parts[start:]) for start in range(1, len(path.parts) - 1)]
+    return [path, *(parent / tail for tail in tails for parent in above)]
+
+
+def _holds_model(place: Path) -> bool:
+    return place.is_file() or (place / "config.json").is_file()
+
+
+def _with_adapter(adapter: str | Path, backbone: str):
+    """Tokenizer and float32 model of an adapter's folder, or of a whole trained model's."""
+    whole = (Path(adapter) / "config.json").exists()
+    if not whole and not (Path(adapter) / "adapter_config.json").exists():
+        raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
+    tokenizer = load_tokenizer(str(adapter))
+    try:
+        own, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
+    except ValueError as error:
+        if whole:
+            raise
+        raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by --backbone") from None
+    if whole:
+        return tokenizer, model
+    # The rows start as they did for training, also those that the adapter does not hold.
+    if add_control_tokens(own):
+        start_rows(tokenizer, model)
+    untie_head(model)
+    try:
+        return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise ValueError(f"adapter {str(adapter)!r} was trained on another model than {backbone!r}: {told}") from None

@@ -1,0 +1,1 @@
+"""Messages rendered by a chat template."""

@@ -1,0 +1,76 @@
+"""What a request for a list asks: its length, category, candidates, and how they are drawn."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from train_utils.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request asks for.
+
+    Attributes:
+        k: how many items. in_words: the number is spelled out.
+        category: the answer keeps to it (`wanted`) or keeps out of it; "" for anything.
+        candidates: items to select from, as they are shown; () for the whole catalogue.
+    """
+
+    k: int
+    in_words: bool = False
+    category: str = ""
+    wanted: bool = True
+    candidates: tuple[int, ...] = ()
+
+    def admits(self, item: int, catalog: Catalog) -> bool:
+        """Whether an item keeps to it."""
+        if self.candidates:
+            return item in self.candidates
+        return not self.category or (item in catalog.categories[self.category]) == self.wanted
+
+    def admitted(self, catalog: Catalog) -> frozenset[int] | None:
+        """All items that keep to it, to make a rule of; None for the whole catalogue."""
+        if self.candidates or not self.category:
+            return frozenset(self.candidates) or None
+        members = catalog.categories[self.category]
+        return members if self.wanted else frozenset(range(len(catalog.items))) - members
+
+    def told(self, catalog: Catalog) -> dict[str, object]:
+        """The wish in the catalogue's ids, for a result file."""
+        told: dict[str, object] = {"k": self.k}
+        if self.category:
+            told["only" if self.wanted else "without"] = self.category
+        if self.candidates:
+            told["candidates"] = catalog.ids(self.candidates)
+        return told
+
+
+def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: random.Random) -> tuple[str, bool]:
+    """(category, whether it is wanted): one of the target, or one to leave out that the target lacks, of the history's
+    where it can."""
+    own = sorted(set(catalog.items[target].categories))
+    shown = {name for item in history for name in catalog.items[item].categories}
+    others = sorted(shown - set(own)) or sorted(set(catalog.categories) - set(own))
+    wanted = bool(own) and (not others or rng.random() < 0.5)
+    return rng.choice(own if wanted else others), wanted
+
+
+def draw_others(n_items: int, n: int, taken: Iterable[int], rng: random.Random) -> list[int]:
+    """`n` different items outside `taken`; fewer where there are no more."""
+    had = set(taken)
+    n = min(n, n_items - len(had))
+    drawn: list[int] = []
+    while len(drawn) < n:
+        item = rng.randrange(n_items)
+        if item not in had:
+            had.add(item)
+            drawn.append(item)
+    return drawn
+
+
+def check_categories(task: str, catalog: Catalog) -> None:
+    """Raises ValueError where nothing could be asked for or left out."""
+    if len(catalog.categories) < 2:
+        raise ValueError(f"task {task} needs items of two or more categories, {catalog.name!r} has "
+                         f"{len(catalog.categories)}; leave it out")

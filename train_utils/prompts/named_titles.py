@@ -1,0 +1,115 @@
+"""Titles of a catalogue that a text names."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from train_utils.prompts.control_tokens import EOI, SOI
+
+_FIRST = 4  # characters by which titles are looked up
+_YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
+_ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
+_ALIKE = str.maketrans({**dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4`\u2032", "'"),
+                        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'),
+                        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")})
+# What may stand on either side of a title in a list, a quotation or markup; letters and digits may not.
+_BEFORE = "\"'*_,;:>|([{-+/=\u2022\u300c\u300e\u3001\u3002\uff0c"
+_AFTER = "\"'*_,;:<|)]}-+/=.?!\u2022\u300d\u300f\u3001\u3002\uff0c"
+_KATAKANA = ("\u30a0", "\u30ff")
+# Scripts that write no blanks between words, or hang particles on them (Hangul).
+_UNSPACED = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"), ("\u3040", "\u30ff"),
+             ("\u3400", "\u9fff"), ("\uac00", "\ud7af"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
+
+
+class NamedTitles:
+    """Finds the items whose titles a text names, as whole words, the longest title at each place.
+
+    Capitals, blanks, and the kinds of quotation marks and dashes make no difference, with one exception. A title of a
+    single word is often a common word ("It", "Heat"): in running text it has to begin with a capital where the
+    catalogue writes one, and one of a single character has to stand apart: between control tokens, quotation marks,
+    commas, arrows or line ends. A year in parentheses at the end of a title may be missing in the text, and
+    "Matrix, The" is also "The Matrix", unless another item has just that title.
+    """
+
+    def __init__(self, titles: Sequence[str]):
+        self.titles = titles
+
+    @cached_property
+    def _by_beginning(self) -> dict[str, dict[str, tuple[str, list[int]]]]:
+        """First characters -> lower-case form -> (the form as it is written, its items)."""
+        whole = [_plain(title).strip() for title in self.titles]
+        taken = {_lower(title) for title in whole}
+        found: dict[str, dict[str, tuple[str, list[int]]]] = {}
+        for item, title in enumerate(whole):
+            for form in (title, *(form for form in _other_forms(title) if _lower(form) not in taken)):
+                if form:
+                    key = _lower(form)
+                    found.setdefault(key[:_FIRST], {}).setdefault(key, (form, []))[1].append(item)
+        return found
+
+    def find(self, text: str) -> list[int]:
+        """Item indices in the order of the text, each once; of items that share a title all."""
+        found: dict[int, None] = {}
+        for line in text.splitlines():
+            # Control tokens are cut out, and leave marks that no word holds.
+            line = _plain(line.replace(SOI, "\n").replace(EOI, "\n"))
+            at, lower = 0, _lower(line)
+            while at < len(line):
+                length, items = self._at(line, lower, at)
+                found |= dict.fromkeys(items)
+                at += length
+        return list(found)
+
+    def _at(self, text: str, lower: str, at: int) -> tuple[int, list[int]]:
+        """(characters, items) of the longest title that stands at a place of a line; (1, []) for none."""
+        if text[at] == " " or at and _one_word(text[at - 1], text[at]):
+            return 1, []
+        best = (1, [])
+        for n in range(1, _FIRST + 1):
+            forms = self._by_beginning.get(lower[at:at + n], {})
+            for key in forms if n == _FIRST else forms.keys() & {lower[at:at + n]}:
+                end, (form, items) = at + len(key), forms[key]
+                if items and end - at >= best[0] and lower.startswith(key, at) and not (
+                        end < len(text) and _one_word(text[end - 1], text[end])) and _is_meant(text, at, end, form):
+                    best = (end - at, items)
+        return best
+
+
+def _is_meant(text: str, at: int, end: int, form: str) -> bool:
+    """Whether words that read like a title are one."""
+    said = text[at:end]
+    if len(form) > 1 and (said == form or not form.isalnum() or said[0] == form[0] != said[0].lower()):
+        return True
+    before, after = text[:at].rstrip(" "), text[end:].lstrip(" ")
+    return (not before or before[-1] in _BEFORE + "\n") and (not after or after[0] in _AFTER + "\n")
+
+
+def _other_forms(title: str) -> Iterator[str]:
+    """How else a title is named: without its year, with its article in front."""
+    short = _YEAR.sub("", title)
+    if short != title:
+        yield short
+    if moved := _ARTICLE_LAST.match(short):
+        yield f"{moved[2]}{'' if moved[2].endswith(chr(39)) else ' '}{moved[1]}"
+
+
+def _plain(text: str) -> str:
+    """The text with one kind of quotation marks, dashes and blanks, composed, without characters of no width."""
+    text = unicodedata.normalize("NFKC", text.translate(_ALIKE)).translate(_ALIKE)
+    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return re.sub(r"[^\S\n]+", " ", text)
+
+
+def _lower(text: str) -> str:
+    """Lower case, of the same length: places in it are those of the text."""
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _one_word(left: str, right: str) -> bool:
+    """Whether two neighboring characters belong to one word."""
+    if not (left.isalnum() and right.isalnum()):
+        return False
+    if all(_KATAKANA[0] <= character <= _KATAKANA[1] for character in (left, right)):
+        return True
+    return not any(low <= character <= high for character in (left, right) for low, high in _UNSPACED)

@@ -1,0 +1,254 @@
+"""Conversations to mix in, from a file: ShareGPT's form or OpenAI's, read record by record.
+
+What cannot be read is counted and named, in a warning; a file that is cut off gives the records before its end.
+"""
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from train_utils.prompts.messages import Message, message
+from train_utils.prompts.renderer import Chat
+from train_utils.text_files import text_chunks, whole_characters
+
+logger = logging.getLogger(__name__)
+
+# Keys under which a record may hold its turns, a turn its speaker and its text, and names of who speaks.
+_TURNS = ("conversations", "messages", "conversation", "turns", "dialog", "dialogue", "items")
+_SPEAKER, _TEXT = ("from", "role"), ("value", "content", "text")
+_ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
+    ("gpt", "assistant", "chatgpt", "bing", "bard", "claude", "model", "ai", "bot", "chatbot"), "assistant")
+_USUAL = ("human", "user", "gpt", "assistant")
+_SYSTEM = ("system", "developer")
+_SEPARATORS = "]},: \n\r\t\ufeff"
+_NESTED = re.compile(r'(?:[\[{]\s*(?:"[^"\\]*"\s*:\s*)?)*')  # what opens objects and lists in each other
+_DEEPEST = 4  # objects and lists around records
+CUT_OFF = "the file ends inside a record"
+BROKEN = "a record that is not JSON, left out"
+NO_TURNS = f"no list of turns under {', '.join(map(repr, _TURNS))}, left out"
+NO_TEXT = "a first turn without a text, or of another role than user and assistant, left out"
+_WHOLE_FILE = (CUT_OFF, "a damaged end of the gzip file")
+HALF_CHARACTER = "half a character (a lone surrogate), read as U+FFFD"
+
+
+def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> Iterator[dict]:
+    """Yield the records of a JSON array, of JSON lines, or of lists in objects such as {"data": [...]}.
+
+    Behind a record that is broken reading goes on with the next one.
+
+    Args:
+        path: the file.
+        unreadable: counts what is not read, by reason.
+
+    Raises:
+        ValueError: the file does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass --share_chat_gpt ''")
+    unreadable = Counter() if unreadable is None else unreadable
+    inside = False  # a broken record, or an object around records: what is no record there is not counted again
+    for value in _values(path, unreadable):
+        if value is _BROKEN:
+            inside = True
+            continue
+        records = list(_records_in(value))
+        yield from records
+        if records:
+            continue
+        if isinstance(value, dict) and not inside:
+            yield value
+        elif not inside:
+            unreadable["a value that is no object"] += 1
+
+
+_BROKEN = object()
+
+
+def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
+    """Yield the JSON values of a file, one after the other, and `_BROKEN` where one begins that is none."""
+    decoder = json.JSONDecoder(strict=False, parse_int=_whole_number)
+    buffer, tried, chunks, ended, begun, broken = "", 0, _chunks(path, unreadable), False, False, False
+    while True:
+        while not ended and len(buffer) < max(2 * tried, 1):
+            ended = (chunk := next(chunks, None)) is None
+            buffer += chunk or ""
+        # Only the outermost list is opened: those in it are values, such as a conversation that is a list of turns.
+        buffer = buffer.lstrip(_SEPARATORS)
+        if not begun or broken:
+            buffer = buffer[buffer.startswith("["):].lstrip(_SEPARATORS)
+        if not buffer:
+            if ended:
+                return
+            tried = 0
+            continue
+        begun = True
+        try:
+            value, end = decoder.raw_decode(buffer)
+        except json.JSONDecodeError as error:
+            at_end = error.msg.startswith("Unterminated string") or error.pos >= len(buffer) - 16
+            if at_end and not ended:
+                tried = len(buffer)
+                continue
+            reason = CUT_OFF if at_end else BROKEN
+        except RecursionError:
+            reason = BROKEN
+            buffer = " " + buffer[_NESTED.match(buffer).end():]
+        else:
+            broken = broken and not any(_records_in(value))
+            buffer, tried = buffer[end:], 0
+            yield value
+            continue
+        if not broken:
+            unreadable[reason] += 1
+            yield _BROKEN
+        broken, tried = True, 0
+        buffer = buffer[_next_object(buffer):]
+
+
+def _chunks(path: Path, unreadable: Counter[str]) -> Iterator[str]:
+    try:
+        yield from text_chunks(path)
+    except ValueError:  # a gzip file that is cut off
+        unreadable[_WHOLE_FILE[1]] += 1
+
+
+def _next_object(buffer: str) -> int:
+    """The place of the next object behind the first character; the end where there is none."""
+    place = buffer.find("{", 1)
+    return len(buffer) if place < 0 else place
+
+
+def _whole_number(digits: str) -> int | str:
+    """A number; one that is too long for Python stays text."""
+    return int(digits) if len(digits) < 4000 else digits
+
+
+def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
+    """Yield a record, a list of turns as one, or the records in an object or a list around them."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        if any(_may_be_turns(value.get(key)) for key in _TURNS):
+            yield value
+        else:
+            for inner in value.values():
+                yield from _records_in(inner, depth + 1)
+    elif isinstance(value, list):
+        if value and all(isinstance(one, dict) and _first(one, _SPEAKER) is not None for one in value):
+            yield {_TURNS[0]: value}
+        else:
+            for inner in value:
+                yield from _records_in(inner, depth + 1)
+
+
+def _may_be_turns(value: object) -> bool:
+    """Whether a value is a list that is not one of whole records: a file may keep these under "items" too."""
+    return isinstance(value, list) and bool(value) and not any(
+        isinstance(one, dict) and any(isinstance(one.get(key), list) for key in _TURNS) for one in value)
+
+
+def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
+    """The first value under one of several keys that is not null."""
+    return next((found[key] for key in keys if found.get(key) is not None), None)
+
+
+def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 2000, rounds: int = 3
+                   ) -> list[tuple[Message, ...]]:
+    """The first rounds (a question and its answer) of each conversation, at most `rounds` of `limit` conversations.
+
+    A conversation ends before the first round with a turn of more than `max_segment` tokens: nothing is cut, because
+    an answer that stops in mid-sentence teaches just that. Conversations that name their speakers otherwise than most
+    files do, or open with an instruction of ShareGPT's form, come last: what is drawn from files without them, or with
+    enough others, does not depend on them.
+
+    Raises:
+        ValueError: the file is missing, holds no conversation, or none with a round that fits.
+    """
+    found: list[tuple[Message, ...]] = []
+    last: list[tuple[Message, ...]] = []
+    unreadable: Counter[str] = Counter()
+    records = readable = 0
+    for record in read_records(path, unreadable):
+        records += 1
+        if turns := _turns(record, unreadable):
+            readable += 1
+            if exchange := tuple(_rounds(turns, chat, max_segment, rounds)):
+                (found if _is_usual(record) else last).append(exchange)
+        if len(found) == limit:
+            break
+    found += last[:limit - len(found)]
+    summary = "; ".join(reason if reason in _WHOLE_FILE else f"{n} with {reason}" for reason, n in unreadable.items())
+    if not readable:
+        raise ValueError(f"{str(path)!r} holds no conversation that can be read, in {records} records"
+                         f"{summary and f' ({summary})'}; wanted a list of {{'conversations': [{{'from', 'value'}}]}} "
+                         "(ShareGPT) or {'messages': [{'role', 'content'}]} (OpenAI)")
+    if summary:
+        logger.warning("conversations of %s: %d records read; %s", path, records, summary)
+    if not found:
+        raise ValueError(f"{str(path)!r} holds no exchange whose turns fit {max_segment} tokens; raise --max_segment")
+    return found
+
+
+def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str | None, str]]:
+    """(role or None, text) of each turn of a record up to the first that cannot be read; [] for a record of none."""
+    listed = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
+    # A file of OpenAI's form opens with a system message as a rule; the samples bring their own.
+    while listed and str(_first(listed[0], _SPEAKER)).lower() in _SYSTEM:
+        listed = listed[1:]
+    if not listed:
+        unreadable[NO_TURNS] += 1
+        return []
+    found = []
+    for turn in listed:
+        if len(found) > 1 and str(_first(turn, _SPEAKER)) not in _USUAL:
+            break
+        role, text = _ROLES.get(str(_first(turn, _SPEAKER)).lower()), _text_of(_first(turn, _TEXT))
+        if role is None or text is None:
+            if not found:  # else a conversation is used up to the turn that cannot be read
+                unreadable[NO_TEXT] += 1
+            break
+        whole = whole_characters(text)
+        if whole != text:
+            unreadable[HALF_CHARACTER] += 1
+        found.append((role, whole))
+    return found
+
+
+def _is_usual(record: Mapping[str, object]) -> bool:
+    """Whether the first two turns are of a user and an assistant by their usual names, behind OpenAI's instruction."""
+    turns = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
+    turns = turns[bool(turns and turns[0].get("role") == "system"):]
+    return all(str(_first(turn, _SPEAKER)) in _USUAL for turn in turns[:2])
+
+
+def _listed(record: Mapping[str, object]) -> list[object]:
+    return next((record[key] for key in _TURNS if isinstance(record.get(key), list) and record[key]), [])
+
+
+def _text_of(content: object) -> str | None:
+    """A text, or that of a list of parts: texts, and objects with a text; parts of other kinds say nothing."""
+    if isinstance(content, Mapping):
+        content = _first(content, ("text", "parts", "content"))
+    if isinstance(content, list):
+        parts = [part if isinstance(part, str) else part.get("text") for part in content
+                 if isinstance(part, str) or isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+        content = "".join(parts) if parts else None
+    return content if isinstance(content, str) else None
+
+
+def _rounds(turns: list[tuple[str | None, str]], chat: Chat, max_segment: int, rounds: int) -> Iterator[Message]:
+    """Messages of the rounds at the beginning of a conversation that fit."""
+    for at in range(0, min(len(turns) - 1, 2 * rounds), 2):
+        (asker, question), (answerer, answer) = turns[at:at + 2]
+        if (asker, answerer) != ("user", "assistant") or not question.strip() or not answer.strip():
+            return
+        # A token has at least one byte and on average about four; far longer texts need no counting.
+        if max(len(question), len(answer)) > max_segment * 8 or any(
+                len(chat.encode(text)) > max_segment for text in (question, answer)):
+            return
+        yield message("user", question.strip())
+        yield message("assistant", answer.strip())

@@ -1,0 +1,60 @@
+"""Result files of task_test.py -> tables, pictures and a page that compare them.
+
+    python -m train_utils.report RESULT.json [RESULT.json ...] [--output snap/report] [--base NAME] [--data_path DIR]
+    python -m train_utils.report RESULT.json RESULT.json [...] --seeds
+
+A row is named after its file. RESULT.timing.json beside a result tells its time.
+"""
+
+from pathlib import Path
+
+from train_utils.command import LineParser, path_of, run_cli
+from train_utils.files import write_text
+from train_utils.report.charts import plot_rows, save_png
+from train_utils.report.comparison import COMPARED, Study, open_study, read_results, report_rows
+from train_utils.report.page import conditions_of, draw_pictures, note_of, render_page, title_of
+from train_utils.report.significance import over_seeds
+from train_utils.report.tables import comparison_table, headings, markdown_table, spread_table, text_table
+
+__all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "write_report"]
+
+
+def write_report(study: Study, folder: str | Path) -> Path:
+    """Writes index.html, table.md and the pictures (.png) into the folder; returns the page."""
+    folder = Path(folder)
+    rows, pictures = report_rows(study), draw_pictures(study)
+    for picture in pictures:
+        save_png(picture.figure, folder / f"{picture.name}.png")
+    plot_rows(rows, folder / "result.png", title_of(study), study.ours)
+    table = markdown_table(rows, study.ours, headings(rows))
+    write_text(folder / "table.md", f"{table}\n\n{conditions_of(study)} {note_of(study)}\n")
+    write_text(folder / "index.html", render_page(study, pictures))
+    return folder / "index.html"
+
+
+def main() -> None:
+    parser = LineParser(prog="python -m train_utils.report", description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="+", metavar="RESULT.json", help="result files of task_test.py")
+    parser.add_argument("--output", type=path_of, default="snap/report",
+                        help="folder of the report (default: %(default)s)")
+    parser.add_argument("--base", default="", help="row that the others are tested against (default: the baseline of "
+                        "the best NDCG@10)")
+    parser.add_argument("--data_path", default="", help="dataset folder (default: that of the results)")
+    parser.add_argument("--seeds", action="store_true", help="the results are runs of one system that differ in their "
+                        "seed: print mean and deviation over them, and write nothing")
+    options = parser.parse_args()
+    if options.seeds:
+        runs = [result for path in options.results for result in read_results([path]).values()]
+        print(spread_table(over_seeds(runs, COMPARED)))
+        return
+    study = open_study(options.results, options.base, options.data_path)
+    page = write_report(study, options.output)
+    rows = report_rows(study)
+    print(text_table(rows, headings(rows)))
+    if study.comparisons:
+        print(f"\nagainst {study.base}:\n{comparison_table(study.comparisons)}")
+    print(f"\n{conditions_of(study)}\n{note_of(study)}\n{page}")
+
+
+if __name__ == "__main__":
+    run_cli(main)

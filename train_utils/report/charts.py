@@ -1,0 +1,208 @@
+"""Numbers -> pictures: PNG files on white, and SVG that takes its colours from the page around it.
+
+Few colours: our systems in the accent, the base of the comparison in ink, all others grey; every mark has its label.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from train_utils.files import replacing
+from train_utils.report.significance import Bucket
+from train_utils.report.tables import ALL_HEADINGS, HIGHLIGHT, Row, number
+
+ACCENT, INK, GREY, QUIET = "#1b7fb3", "#1f2933", "#66727f", "#c3cad1"
+THEME = {ACCENT: "var(--accent)", INK: "var(--ink)", GREY: "var(--grey)", QUIET: "var(--quiet)"}
+# Names are shown as they are ("$" starts no formula), and SVG text stays text with ids that do not change.
+_STYLE = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 10.5}
+_WIDTH = 5.2  # inches: two charts beside each other on a desk, one below the other on a phone
+
+Highlight = str | tuple[str, ...]
+
+
+# -- figures -> files and pages --------------------------------------------------------------------------------------
+
+
+@rc_context(_STYLE)
+def save_png(figure: Figure, path: str | Path) -> None:
+    """Writes the figure as a PNG that appears whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor="white", dpi=160, metadata={"Software": None})
+
+
+@rc_context(_STYLE)
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an SVG element for a page that defines the THEME's variables; `name` keeps ids apart on it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue().decode("utf-8")
+    text = re.sub(r"^.*?<svg.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in THEME.items():
+        text = text.replace(colour, variable)
+    text = re.sub(r"font(: [^;\"]*?) '?DejaVu Sans'?[^;\"]*", r"font\1 system-ui, sans-serif", text)
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(description)}">{text}'
+
+
+# -- bars: one metric of every system --------------------------------------------------------------------------------
+
+
+def plot_rows(rows: Sequence[Row], path_png: str | Path, title: str, highlight: Highlight = HIGHLIGHT) -> None:
+    """Writes horizontal bars of HR@10 and NDCG@10 with 95 % intervals, best HR@10 on top, as a PNG.
+
+    Raises ValueError for no rows, OSError if the file cannot be written.
+    """
+    save_png(draw_bars(rows, ("hr@10", "ndcg@10"), highlight, title), path_png)
+
+
+@rc_context(_STYLE)
+def draw_bars(rows: Sequence[Row], metrics: Sequence[str], highlight: Highlight = HIGHLIGHT, title: str = "") -> Figure:
+    """A panel of horizontal bars for each metric, the best of the first metric on top."""
+    if not rows:
+        raise ValueError("nothing to plot: got 0 rows, wanted at least 1")
+    ordered = sorted(rows, key=lambda row: row[metrics[0]])  # the last bar is drawn on top
+    width = 9.6 if len(metrics) > 1 else _WIDTH
+    figure = _figure(width, 0.5 + 0.7 * bool(title) + 0.4 * len(ordered))
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for ax, metric in zip(axes, metrics, strict=True):
+        _bars(ax, ordered, metric, highlight)
+    axes[0].set_yticks(range(len(ordered)), [row["model"] for row in ordered])
+    axes[0].tick_params(labelleft=True)
+    for label, row in zip(axes[0].get_yticklabels(), ordered, strict=True):
+        label.set(**_ink(row["model"], highlight))
+    if title:
+        figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
+        figure.supxlabel("Lines: 95 % bootstrap interval over users", x=0.988, ha="right", fontsize=8.5, color=GREY)
+    return figure
+
+
+def _bars(ax: Axes, rows: Sequence[Row], metric: str, highlight: Highlight) -> None:
+    """One panel: a bar, its interval and its number for every row, from the bottom up."""
+    tops = [row.get(f"{metric}_ci", [row[metric]] * 2)[1] for row in rows]
+    limit = max(*tops, 1e-3) * 1.22  # room for the numbers on the right
+    for place, row in enumerate(rows):
+        ax.barh(place, row[metric], height=0.62, color=_fill(row["model"], highlight), zorder=2)
+        if f"{metric}_ci" in row:
+            ax.plot(row[f"{metric}_ci"], [place, place], color=INK, linewidth=1.1, zorder=3)
+        beside = tops[place] + limit * 0.018
+        ax.text(beside, place, number(row[metric]), va="center", **_ink(row["model"], highlight))
+    ax.set_title(ALL_HEADINGS[metric], loc="left", fontsize=10.5, color=GREY)
+    ax.set_xlim(0, limit)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.spines["left"].set_color(GREY)
+    ax.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
+
+
+# -- lines: a metric by place in the list, or by bucket --------------------------------------------------------------
+
+
+@rc_context(_STYLE)
+def draw_curves(curves: Mapping[str, Sequence[float]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
+    """Hit rate of the first k items, k = 1, 2, ..., for every system."""
+    figure = _figure(_WIDTH, 3.6)
+    ax = figure.subplots()
+    places = range(1, 1 + len(next(iter(curves.values()))))
+    for name, values in curves.items():
+        ax.plot(places, values, **_line(name, base, highlight))
+    ax.set_xticks(places)
+    _dress(ax, "HR@k", "k, items of the list looked at", max(map(max, curves.values())))
+    _label_ends(ax, {name: values[-1] for name, values in curves.items()}, places[-1], base, highlight)
+    return figure
+
+
+@rc_context(_STYLE)
+def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
+    """A group of horizontal bars for each bucket; all groups have the systems in one order, the best of all on top."""
+    order = sorted(systems, key=lambda name: -sum(bucket.mean * bucket.n for bucket in systems[name]))
+    groups = list(zip(*(systems[name] for name in order), strict=True))
+    figure = _figure(_WIDTH, 0.2 + 0.2 * len(groups) * (len(order) + 1.9))
+    ax = figure.subplots()
+    limit = max(bucket.ci[1] for group in groups for bucket in group) or 1e-3
+    ticks = []
+    for place, group in enumerate(groups):
+        top = place * (len(order) + 1.9)
+        ax.annotate(f"{group[0].label}  ({group[0].n} users)", (0, top - 1.05), xytext=(2, 0),
+                    textcoords="offset points", va="center", fontsize=10.5, color=GREY)
+        for row, (name, bucket) in enumerate(zip(order, group, strict=True)):
+            ticks.append(top + row)
+            ax.barh(top + row, bucket.mean, height=0.7, color=_fill(name, highlight, base), zorder=2)
+            ax.plot(bucket.ci, [top + row] * 2, color=INK, linewidth=0.9, zorder=3)
+            ax.text(bucket.ci[1] + limit * 0.015, top + row, number(bucket.mean), va="center", fontsize=9.5,
+                    **_ink(name, highlight, base))
+    ax.set_yticks(ticks, order * len(groups), fontsize=9.5)
+    for label in ax.get_yticklabels():
+        label.set(**_ink(label.get_text(), highlight, base))
+    ax.set_ylim(ticks[-1] + 0.7, -1.8)
+    ax.set_xlim(0, limit * 1.14)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(left=False, bottom=False, labelbottom=False)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.05)
+    return figure
+
+
+def _fill(name: str, highlight: Highlight, base: str = "") -> str:
+    """Colour of a system's bar."""
+    return ACCENT if name.startswith(highlight) else GREY if name == base else QUIET
+
+
+def _ink(name: str, highlight: Highlight, base: str = "") -> dict[str, str]:
+    """Colour and weight of a system's text."""
+    if name.startswith(highlight):
+        return {"color": ACCENT, "fontweight": "bold"}
+    return {"color": INK if not base or name == base else GREY, "fontweight": "normal"}
+
+
+def _line(name: str, base: str, highlight: Highlight) -> dict[str, object]:
+    """Colour, width and depth of a system's line; ours lies on top."""
+    if name.startswith(highlight):
+        return {"color": ACCENT, "linewidth": 2.0, "zorder": 6}
+    colour, depth = (INK, 4) if name == base else (QUIET, 2)
+    return {"color": colour, "linewidth": 1.5, "zorder": depth}
+
+
+def _dress(ax: Axes, metric: str, key: str, top: float) -> None:
+    """Axes from zero, three or four faint lines, the metric's name above instead of along the side."""
+    ax.set_ylim(0, max(top, 1e-3) * 1.06)
+    ax.locator_params(axis="y", nbins=4)
+    ax.yaxis.set_major_formatter(lambda value, _: number(value).rstrip("0") if value else "0")
+    ax.grid(axis="y", color=QUIET, linewidth=0.6, alpha=0.6, zorder=0)
+    ax.set_title(metric, loc="left", fontsize=10.5, color=GREY)
+    ax.set_xlabel(key, color=GREY)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(GREY)
+    ax.tick_params(left=False, bottom=False, colors=GREY)
+
+
+def _label_ends(ax: Axes, ends: Mapping[str, float], x: float, base: str, highlight: Highlight) -> None:
+    """Each system's name right of its last value, moved up or down where names would overlap."""
+    top = ax.get_ylim()[1]
+    gap = 0.066 * top  # the height of a name
+    order = sorted(ends, key=lambda name: ends[name])
+    heights = spread([ends[name] for name in order], gap, gap / 3, top)
+    for name, height in zip(order, heights, strict=True):
+        ax.annotate(name, (x, height), xytext=(8, 0), textcoords="offset points", va="center",
+                    annotation_clip=False, **_ink(name, highlight, base))
+
+
+def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Sorted values moved so that neighbours are at least `gap` apart within low..high, as far as that has room."""
+    gap = min(gap, (high - low) / max(1, len(values) - 1))
+    moved: list[float] = []
+    for place, value in enumerate(values):
+        moved.append(max(value, moved[-1] + gap if moved else low))
+        room = high - gap * (len(values) - 1 - place)
+        moved[-1] = min(moved[-1], room)
+    return moved

@@ -1,0 +1,229 @@
+"""Result files -> comparisons, spreads over seeds, and results by groups of users.
+
+Pure functions on what `task_test.py` writes: {"manifest", "n_users", "metrics", "users": [{"user", "target", "items",
+"metrics": {name: value}, ...}]}.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from train_utils.catalog import Catalog
+from train_utils.dataset_folder import part_of
+from train_utils.evaluation.metrics import aggregate, paired_permutation
+
+DECIDING = ("metas", "sequential")  # the parts of a dataset that decide what can be recommended to whom
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of system a against system b for the same users.
+
+    Attributes:
+        difference: mean_a - mean_b. ci: its 95 % percentile bootstrap interval over the users.
+        p: two-sided, of the paired permutation test. p_holm: adjusted for all comparisons made with this one.
+    """
+
+    metric: str
+    mean_a: float
+    mean_b: float
+    difference: float
+    ci: tuple[float, float]
+    p: float
+    p_holm: float
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation (n - 1) over n runs."""
+
+    mean: float
+    std: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A group of users, its mean of a metric and the 95 % percentile bootstrap interval."""
+
+    label: str
+    n: int
+    mean: float
+    ci: tuple[float, float]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the same order; those <= alpha are rejected with a family-wise error of alpha (Holm 1979).
+
+    Raises ValueError for a value outside 0..1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values are {list(p_values)}: wanted numbers within 0..1")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted.tolist()
+
+
+def permutations_for(comparisons: int) -> int:
+    """So many that Holm's adjustment over all comparisons leaves a p-value of .001 within reach."""
+    return max(10_000, 1000 * comparisons)
+
+
+def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permutations: int = 0,
+            bootstrap: int = 1000) -> list[Comparison]:
+    """Each metric of result a against result b, user by user; p_holm is adjusted over these metrics.
+
+    permutations: of each test; 0 takes `permutations_for` the comparisons.
+
+    Raises:
+        ValueError: the results are of other users, targets, datasets or candidates, or a metric is not in both.
+    """
+    _check_comparable(a, b)
+    values_a, values_b = (_values(result, metrics, [row["user"] for row in a["users"]]) for result in (a, b))
+    differences = [dict(zip(metrics, row, strict=True)) for row in (values_a - values_b).tolist()]
+    intervals = aggregate(differences, bootstrap, seed)
+    compared = []
+    for column, metric in enumerate(metrics):
+        p = paired_permutation(values_a[:, column], values_b[:, column],
+                               permutations or permutations_for(len(metrics)), seed)
+        mean_a, mean_b = float(values_a[:, column].mean()), float(values_b[:, column].mean())
+        low, high = intervals[metric]["ci"]
+        compared.append(Comparison(metric, mean_a, mean_b, mean_a - mean_b, (low, high), p, p))
+    return _adjusted(compared)
+
+
+def compare_all(results: Mapping[str, Mapping], base: str, metrics: Sequence[str], seed: int = 0,
+                permutations: int = 0, bootstrap: int = 1000) -> dict[str, list[Comparison]]:
+    """Every other result (a) against `base` (b); p_holm is adjusted over the whole table. Arguments as `compare`.
+
+    Raises:
+        ValueError: `base` is not among the results, or as `compare`, with the name of the result.
+    """
+    if base not in results:
+        raise ValueError(f"no result is called {base!r} to compare with; known: {', '.join(results)}")
+    table: dict[str, list[Comparison]] = {}
+    permutations = permutations or permutations_for(len(metrics) * (len(results) - 1))
+    for name, result in results.items():
+        if name != base:
+            try:
+                table[name] = compare(result, results[base], metrics, seed, permutations, bootstrap)
+            except ValueError as error:
+                raise ValueError(f"{name} against {base}: {error}") from None
+    adjusted = iter(_adjusted([one for row in table.values() for one in row]))
+    return {name: [next(adjusted) for _ in row] for name, row in table.items()}
+
+
+def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, Spread]:
+    """Spread of every metric's mean over runs that differ in their seed.
+
+    Raises:
+        ValueError: fewer than two runs, of other datasets or candidates, or a metric that one of them lacks.
+    """
+    if len(results) < 2:
+        raise ValueError(f"{len(results)} runs have no spread: wanted results of at least 2 seeds")
+    for result in results[1:]:
+        _check_conditions(results[0], result)
+    means = np.array([_values(result, metrics, [row["user"] for row in result["users"]]).mean(axis=0)
+                      for result in results])  # [runs, metrics]
+    return {metric: Spread(float(column.mean()), float(column.std(ddof=1)), len(results))
+            for metric, column in zip(metrics, means.T, strict=True)}
+
+
+def buckets(result: Mapping, key: Mapping[str, float], edges: Sequence[float], metric: str, seed: int = 0,
+            bootstrap: int = 1000) -> list[Bucket]:
+    """A metric by groups of users: below the first edge, from each edge to below the next, from the last edge on.
+
+    key: a number for every user of the result. Groups without users are left out.
+
+    Raises:
+        ValueError: edges that do not ascend, or a user without a key.
+    """
+    if not edges or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+        raise ValueError(f"edges are {list(edges)}: wanted at least one, each above the one before")
+    users = [row["user"] for row in result["users"]]
+    if lost := [user for user in users if user not in key]:
+        raise ValueError(f"{len(lost)} users, the first {lost[0]!r}, have no number to be grouped by")
+    place = np.searchsorted(np.asarray(edges), [key[user] for user in users], side="right")
+    values = _values(result, [metric], users)[:, 0]
+    labels = [f"< {edges[0]:g}", *(f"{low:g} to < {high:g}" for low, high in zip(edges, edges[1:], strict=False)),
+              f">= {edges[-1]:g}"]
+    found = []
+    for number, label in enumerate(labels):
+        if (members := values[place == number]).size:
+            mean = aggregate([{metric: value} for value in members], bootstrap, seed)[metric]
+            found.append(Bucket(label, members.size, mean["mean"], tuple(mean["ci"])))
+    return found
+
+
+def history_lengths(catalog: Catalog, split: str = "test") -> dict[str, int]:
+    """Every user's number of events before the target of the split ("valid" or "test")."""
+    return {user: len(consumed) for user, consumed, _ in catalog.split(split)}
+
+
+def target_popularity(catalog: Catalog, result: Mapping) -> dict[str, int]:
+    """Training events of every user's target; 0 is a cold item. Raises ValueError for a target without an item."""
+    rows = result["users"]
+    targets = catalog.indices(row["target"] for row in rows)
+    return {row["user"]: catalog.popularity[target] for row, target in zip(rows, targets, strict=True)}
+
+
+def list_curve(result: Mapping, k_max: int = 10) -> list[float]:
+    """HR@k for k = 1..k_max. Raises ValueError for k_max < 1 or a result without users."""
+    rows = result["users"]
+    if k_max < 1 or not rows:
+        raise ValueError(f"k_max is {k_max}, for {len(rows)} users: wanted at least 1 of each")
+    return [sum(row["target"] in row["items"][:k] for row in rows) / len(rows) for k in range(1, k_max + 1)]
+
+
+def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    adjusted = holm([one.p for one in comparisons])
+    return [replace(one, p_holm=p) for one, p in zip(comparisons, adjusted, strict=True)]
+
+
+def _values(result: Mapping, metrics: Sequence[str], users: Sequence[str]) -> np.ndarray:
+    """Values [users, metrics] in the order of `users`."""
+    of = {row["user"]: row["metrics"] for row in result["users"]}
+    for metric in metrics:
+        if lacking := [user for user in users if metric not in of[user]]:
+            known = ", ".join(of[lacking[0]])
+            raise ValueError(f"user {lacking[0]!r} has no metric {metric!r}; known: {known}")
+    return np.array([[of[user][metric] for metric in metrics] for user in users], dtype=np.float64)
+
+
+def _check_comparable(a: Mapping, b: Mapping) -> None:
+    targets_a, targets_b = ({row["user"]: row["target"] for row in result["users"]} for result in (a, b))
+    if other := targets_a.keys() ^ targets_b.keys():
+        raise ValueError(f"two results of other users cannot be compared: {len(targets_a)} and {len(targets_b)} users, "
+                         f"{len(other)} of them (as {min(other)!r}) in one only; test both on the same users")
+    if other := [user for user in targets_a if targets_a[user] != targets_b[user]]:
+        raise ValueError(f"two results of other targets cannot be compared: user {other[0]!r} has "
+                         f"{targets_a[other[0]]!r} and {targets_b[other[0]]!r}; test both on the same split")
+    wishes_a, wishes_b = ({row["user"]: row.get("asked") for row in result["users"]} for result in (a, b))
+    if other := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
+        raise ValueError(f"two results of other requests cannot be compared: user {other[0]!r} was asked for "
+                         f"{wishes_a[other[0]]} and {wishes_b[other[0]]}; test both by one --SFT_test_task and --topk")
+    _check_conditions(a, b)
+
+
+def _check_conditions(a: Mapping, b: Mapping) -> None:
+    """Raises ValueError unless both results rank the same candidates of the same dataset."""
+    first, second = _conditions(a), _conditions(b)
+    for name in first:
+        if first[name] != second[name]:
+            raise ValueError(f"two results with other {name} cannot be compared: {first[name]!r} and {second[name]!r}; "
+                             "test both under the same conditions")
+
+
+def _conditions(result: Mapping) -> dict[str, object]:
+    """What decides the candidates; a dataset is told by the contents of its files, wherever its folder is."""
+    config, inputs = result["manifest"]["config"], result["manifest"]["inputs"]
+    found = {part: digest[:12] for path, digest in inputs.items() if (part := part_of(path)) in DECIDING}
+    conditions = {"dataset": found or config.get("data_path"), "split": config.get("split"),
+                  "hide_seen": config.get("hide_seen"),
+                  "enforce_request": config.get("enforce_request", False)}
+    if config.get("hide_seen") == "visible":  # how much is shown is how much is hidden
+        conditions["max_history"] = config.get("max_history")
+    return conditions

@@ -1,0 +1,97 @@
+"""One micro-batch of samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples, right-padded to T, with P labelled text tokens, C choices and E candidates (ragged over C).
+
+    Attributes:
+        tasks: B names, for the log. ids, mask: int64 [B, T].
+        text_at: int64 [P], flat place (row * T + column) of the state that predicts the token; text_label: int64 [P].
+        choice_at: int64 [C], likewise. candidate: int64 [E] token ids; candidate_choice: int64 [E], which choice.
+        candidate_share: float32 [E], wanted share.
+        text_weight: float32 [P] and choice_weight: float32 [C]: weight over (B x the sample's total weight), so that
+            the weighted sum of losses is the mean over samples of each sample's mean.
+    """
+
+    tasks: tuple[str, ...]
+    ids: torch.Tensor
+    mask: torch.Tensor
+    text_at: torch.Tensor
+    text_label: torch.Tensor
+    text_weight: torch.Tensor
+    choice_at: torch.Tensor
+    choice_weight: torch.Tensor
+    candidate: torch.Tensor
+    candidate_choice: torch.Tensor
+    candidate_share: torch.Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **tensors)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tokenised sample.
+
+    Attributes:
+        ids: tokens of the conversation.
+        text: (place, weight) of each labelled token outside items; its label is the token itself.
+        choices: (place, weight, tokens, shares) of each choice between children of the tree: the place is that of
+            the chosen token, `shares` (float32 [n], sum 1) is the wanted distribution over `tokens` (int32 [n]).
+        forced: total weight of the labelled title tokens that leave no choice; their loss is 0.
+        task: its name, for the log.
+    """
+
+    ids: list[int]
+    text: list[tuple[int, float]]
+    choices: list[tuple[int, float, np.ndarray, np.ndarray]]
+    forced: float
+    task: str
+
+
+def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batch:
+    """Pads and flattens samples. Raises ValueError for a sample without a labelled token.
+
+    apart: text and choices of a sample have a mean each, and their sum is the sample's loss; else they share one mean.
+    """
+    width = max(len(sample.ids) for sample in samples)
+    ids = torch.full((len(samples), width), pad_id, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    text: list[tuple[int, int, float]] = []
+    choice: list[tuple[int, float]] = []
+    tokens, shares, sizes = [], [], []
+    for row, sample in enumerate(samples):
+        ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
+        mask[row, : len(sample.ids)] = 1
+        of_text, of_choices = sum(w for _, w in sample.text), sum(w for _, w, *_ in sample.choices) + sample.forced
+        if of_text + of_choices <= 0:
+            raise ValueError(f"sample {row} of the batch has no labelled token; its answer is empty")
+        if not apart:
+            of_text = of_choices = of_text + of_choices
+        text += [(row * width + place - 1, sample.ids[place], w / (of_text * len(samples))) for place, w in sample.text]
+        for place, weight, candidates, wanted in sample.choices:
+            choice.append((row * width + place - 1, weight / (of_choices * len(samples))))
+            tokens.append(candidates)
+            shares.append(wanted)
+            sizes.append(len(candidates))
+    return Batch(
+        tasks=tuple(sample.task for sample in samples),
+        ids=ids,
+        mask=mask,
+        text_at=torch.tensor([t[0] for t in text], dtype=torch.int64),
+        text_label=torch.tensor([t[1] for t in text], dtype=torch.int64),
+        text_weight=torch.tensor([t[2] for t in text], dtype=torch.float32),
+        choice_at=torch.tensor([c[0] for c in choice], dtype=torch.int64),
+        choice_weight=torch.tensor([c[1] for c in choice], dtype=torch.float32),
+        candidate=torch.from_numpy(np.concatenate(tokens or [np.empty(0)]).astype(np.int64)),
+        candidate_choice=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)),
+        candidate_share=torch.from_numpy(np.concatenate(shares or [np.empty(0)]).astype(np.float32)),
+    )

@@ -1,0 +1,146 @@
+"""A conversation with its rankings -> tokens, labels and choices -> CPU batch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from train_utils.constraint.trie import TitleTree
+from train_utils.prompts.renderer import Chat, Rendered
+from train_utils.samples.batch import Sample
+from train_utils.samples.conversation import Talk
+from train_utils.samples.plan import SampleConfig
+from train_utils.teacher.protocol import TeacherList
+
+
+class Choices:
+    """Wanted distributions over the children of the tree, for items one after the other (DESIGN section 5)."""
+
+    def __init__(self, tree: TitleTree):
+        self.tree = tree
+
+    def of_item(self, item: int, used: Sequence[int], teacher: TeacherList | None,
+                soft: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """(offset behind `<SOI>`, tokens, shares) at each position of an item that leaves a choice.
+
+        Args:
+            item: the item that is spelled. used: leaves that distinctness has closed.
+            teacher: `soft` of the share goes to the children in proportion to the teacher's best item below each. The
+                best, not the sum: greedy decoding then walks to the teacher's first item, not to the fullest letter.
+        """
+        tree = self.tree
+        closed = np.unique(np.asarray(used, dtype=np.int64))
+        leaves, scores = self._ranked(teacher, used)
+        for branch, edge in tree.path(int(tree.item_leaf[item])):
+            lo, hi = tree.intervals(branch)
+            tokens, token = tree.edge_token[tree.edges(branch)], tree.edge_token[edge]
+            is_open = (hi - lo) > np.searchsorted(closed, hi) - np.searchsorted(closed, lo)
+            is_open |= tokens == token
+            if is_open.sum() > 1:
+                tokens, lo, hi = tokens[is_open], lo[is_open], hi[is_open]
+                shares = (tokens == token).astype(np.float32)
+                best = _range_max(scores, np.searchsorted(leaves, lo), np.searchsorted(leaves, hi))
+                if soft > 0 and best.sum() > 1e-9:
+                    shares = (1 - soft) * shares + soft * (best / best.sum()).astype(np.float32)
+                yield int(tree.branch_depth[branch]) + 1, tokens, shares
+
+    def _ranked(self, teacher: TeacherList | None, used: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Leaves that the teacher names and that are not used, ascending, and their probabilities."""
+        if teacher is None:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        leaves = self.tree.item_leaf[list(teacher.items)]
+        keep = ~np.isin(leaves, used)
+        order = np.argsort(leaves[keep], kind="stable")
+        return leaves[keep][order], np.asarray(teacher.scores, dtype=np.float64)[keep][order]
+
+
+def _range_max(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Maximum of each `values[start:end]`, 0 where that is empty."""
+    padded = np.append(values, 0.0)
+    found = np.maximum.reduceat(padded, np.column_stack([starts, ends]).ravel())[::2]
+    return np.where(ends > starts, found, 0.0)
+
+
+def encode_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig) -> Sample:
+    """Tokens and labels of a conversation for RecLM-cgen."""
+    rendered = talk.rendered
+    inside: dict[int, float] = {}
+    found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    for start, item, weight, ranked, listed in _item_places(talk, config):
+        if weight > 0:
+            inside |= dict.fromkeys(range(start + 1, start + len(chat.title_ids[item]) + 2), weight)
+            used = choices.tree.item_leaf[listed]
+            found += [(start + offset, weight, tokens, shares)
+                      for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)]
+    return Sample(
+        ids=rendered.ids,
+        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in inside],
+        choices=found,
+        forced=_forced_weight(rendered, inside, {place for place, *_ in found}, chat.eoi, config.scope_mask_type),
+        task=talk.task,
+    )
+
+
+def encode_retrieval_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig) -> Sample:
+    """As `encode_sample`, for RecLM-ret: the choices stand at `<SOI>` and are between items, and no title is spelled.
+
+    The whole catalogue competes at each choice. With soft labels the teacher's items that are not listed yet share the
+    teacher's part.
+    """
+    rendered = talk.rendered
+    spelled: set[int] = set()
+    found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    for start, item, weight, ranked, listed in _item_places(talk, config):
+        spelled |= set(range(start + 1, start + len(chat.title_ids[item]) + 2))
+        if weight > 0:
+            found.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
+    return Sample(
+        ids=rendered.ids,
+        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in spelled],
+        choices=found,
+        forced=0.0,
+        task=talk.task,
+    )
+
+
+def _item_places(talk: Talk, config: SampleConfig
+                 ) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
+    """(place of `<SOI>`, item, weight of its choices, the teacher's ranking for it, what stands before it in its list).
+
+    The history that the user shows and the answer are a list each; candidates to select from are not learned.
+    """
+    shown: list[int] = []
+    answered: list[int] = []
+    for number, (start, item) in enumerate(talk.rendered.items):
+        if talk.rendered.labelled[start]:
+            yield start, item, 1.0, talk.ranked, answered.copy()
+            answered.append(item)
+        else:
+            # Nothing stands before the first item of a history that it could follow from.
+            learned = 0 < number < talk.n_history
+            yield start, item, config.history_weight * learned, talk.beginnings.get(number), shown.copy()
+            shown.append(item)
+
+
+def _item_shares(item: int, listed: set[int], teacher: TeacherList | None, soft: float
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """Items (int32 [n]) and their wanted shares (float32 [n], sum 1): the item, and with `soft` the teacher's."""
+    ranked = zip(teacher.items, teacher.scores, strict=True) if teacher is not None and soft > 0 else ()
+    scored = {one: score for one, score in ranked if one not in listed}
+    total = sum(scored.values())
+    if total < 1e-9:
+        return np.array([item], dtype=np.int32), np.ones(1, dtype=np.float32)
+    shares = {item: 1 - soft}
+    for one, score in scored.items():
+        shares[one] = shares.get(one, 0.0) + soft * score / total
+    return np.fromiter(shares, dtype=np.int32), np.fromiter(shares.values(), dtype=np.float32)
+
+
+def _forced_weight(rendered: Rendered, inside: dict[int, float], chosen: set[int], eoi: int, scope_mask_type: int
+                   ) -> float:
+    """What the forced title positions add to the denominator of a sample's mean loss."""
+    forced = {place: weight for place, weight in inside.items() if place not in chosen}
+    if scope_mask_type == 1:
+        return 0.0
+    if scope_mask_type == 2:
+        forced = {place: weight for place, weight in forced.items() if rendered.ids[place] != eoi}
+    return float(sum(forced.values()))

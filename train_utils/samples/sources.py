@@ -1,0 +1,147 @@
+"""Where samples come from: drawn from the catalog, answered by the teacher."""
+
+import random
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+from tqdm import tqdm
+
+from train_utils.catalog import Catalog
+from train_utils.prompts.messages import Message, message
+from train_utils.prompts.renderer import Chat
+from train_utils.prompts.templates import SYSTEM
+from train_utils.samples.batch import Sample
+from train_utils.samples.conversation import ShortestSamples, Talk, make_talk
+from train_utils.samples.encode import Choices
+from train_utils.samples.plan import Plan, SampleConfig, check_tasks, plan_sample, trainable_users
+from train_utils.teacher.protocol import Teacher, TeacherList
+
+
+def teacher_queries(plan: Plan, config: SampleConfig) -> list[tuple[int, ...]]:
+    """The histories to ask the teacher about: the whole one, then its beginnings where those are trained too."""
+    if plan.task.kind == "ShareChatGPT":
+        return []
+    learned = plan.marked and config.history_weight > 0 and config.soft_labels > 0
+    return [plan.history, *(plan.history[:end] for end in range(1, len(plan.history)) if learned)]
+
+
+def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]],
+                config: SampleConfig) -> list[TeacherList]:
+    """One bulk question for many histories."""
+    if not histories:
+        return []
+    # One more than the answer needs: the true next item may be among the teacher's. A catalogue hardly larger than a
+    # history is asked for whole: what a history shows is hidden from its list, which is then shorter.
+    n_items, needed = len(catalog.items), config.topk + 1
+    left = n_items - config.max_history
+    depth = max(1, min(max(config.teacher_depth, needed), left if left >= needed else n_items - 1))
+    ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
+    return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]
+
+
+Encode = Callable[[Chat, Choices, Talk, SampleConfig], Sample]
+
+
+@lru_cache(maxsize=4)
+def shuffled(seed: int, epoch: int, n: int) -> Sequence[int]:
+    """The order of the `n` samples of an epoch."""
+    return random.Random(f"{seed}/{epoch}").sample(range(n), n)
+
+
+class Source(Protocol):
+    """Where conversations come from, by their number in the stream."""
+
+    config: SampleConfig
+
+    def samples(self, epochs: int) -> int:
+        """How many there are in so many epochs."""
+
+    def check(self, epochs: int) -> None:
+        """Raises ValueError where a sample of so many epochs cannot fit `max_token_length`, before any is made."""
+
+    def talks(self, numbers: Sequence[int]) -> list[Talk]:
+        """Those with these numbers, the same ones at every call."""
+
+    def ask_ahead(self, numbers: Sequence[int]) -> None:
+        """Asks the recommender, where there is one, all that `talks` of these numbers will ask it."""
+
+
+class DrawnSamples:
+    """Conversations made on the fly: one a user and epoch, completed by the recommender.
+
+    Raises:
+        ValueError: a task that the catalogue or the conversations cannot feed; no user with enough events.
+    """
+
+    def __init__(self, catalog: Catalog, chat: Chat, teacher: Teacher, exchanges: Sequence[Sequence[Message]],
+                 config: SampleConfig):
+        self.catalog, self.chat, self.teacher, self.exchanges = catalog, chat, teacher, exchanges
+        self.config, self.users = config, trainable_users(catalog)
+        self.cut = 0  # samples made so far whose list, candidates or chat exchange were shortened
+        check_tasks(config, catalog, len(exchanges))
+        if any(task.kind == "ShareChatGPT" for task in config.tasks):
+            self.exchanges = self._fitting(exchanges)
+
+    def samples(self, epochs: int) -> int:
+        return len(self.users) * epochs
+
+    def check(self, epochs: int) -> None:
+        """Draws every sample and measures its shortest form; see `Source.check`."""
+        shortest, limit = ShortestSamples(self.catalog, self.chat, self.config), self.config.max_token_length
+        found: dict[int, int] = {}
+        numbers = tqdm(range(self.samples(epochs)), desc="lengths", unit="sample", mininterval=5, leave=False)
+        for plan in (plan for number in numbers for plan in self.plans([number])):
+            if (tokens := shortest.too_long(plan)) is not None:
+                for item in shortest.items(plan):
+                    found[item] = max(tokens, found.get(item, 0))
+        if found:
+            longest = sorted(found, key=lambda item: -shortest.titles[item])[:5]
+            named = ", ".join(f"{self.catalog.items[item].id!r} ({shortest.titles[item]} tokens)" for item in longest)
+            raise ValueError(
+                f"--max_token_length {limit} is too short for samples of {len(found)} items: the titles of {named} are "
+                f"the longest, and a sample has up to {max(found.values())} tokens at the shortest; raise it, or "
+                "shorten titles (preprocessing does by --max_title_tokens)")
+
+    def plans_of(self, epoch: int, users: Sequence[int]) -> list[Plan]:
+        """Plans of the samples of an epoch, for users by their place in `users`."""
+        return [plan_sample(self.catalog, self.users, self.config, len(self.exchanges), epoch, user) for user in users]
+
+    def plans(self, numbers: Sequence[int]) -> list[Plan]:
+        """Every epoch has its own order of users."""
+        n = len(self.users)
+        return [plan for number in numbers for plan in self.plans_of(
+            number // n, [shuffled(self.config.seed, number // n, n)[number % n]])]
+
+    def talks(self, numbers: Sequence[int]) -> list[Talk]:
+        return self.talks_of(self.plans(numbers))
+
+    def talks_of(self, plans: Sequence[Plan]) -> list[Talk]:
+        queries = [teacher_queries(plan, self.config) for plan in plans]
+        answers = self._answers(queries)
+        talks = [
+            # The published exchange beside a request is one question and its answer; a pure chat goes on.
+            make_talk(plan, [answers[query] for query in group],
+                      () if plan.exchange is None else self.exchanges[plan.exchange][: 2 if plan.template else None],
+                      self.catalog, self.chat, self.config)
+            for plan, group in zip(plans, queries, strict=True)
+        ]
+        self.cut += sum(talk.cut for talk in talks)
+        return talks
+
+    def _fitting(self, exchanges: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
+        """Those whose first round is a sample that fits."""
+        limit, system = self.config.max_token_length, message("system", SYSTEM)
+        fitting = [one for one in exchanges if len(self.chat.render([system, *one[:2]], prompt=False).ids) <= limit]
+        if not fitting:
+            raise ValueError(f"--max_token_length {limit} is too short for every conversation; raise it, or lower "
+                             "--max_segment")
+        return fitting
+
+    def ask_ahead(self, numbers: Sequence[int]) -> None:
+        self._answers([teacher_queries(plan, self.config) for plan in self.plans(numbers)])
+
+    def _answers(self, queries: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], TeacherList]:
+        """The recommender's answer to each history of the groups, from one bulk question."""
+        unique = list(dict.fromkeys(query for group in queries for query in group))
+        return dict(zip(unique, ask_teacher(self.teacher, self.catalog, unique, self.config), strict=True))

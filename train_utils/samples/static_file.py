@@ -1,0 +1,214 @@
+"""Samples in a file: a JSON list of epochs, each a list of {input_text, output_text, task, input_field_data}.
+
+An item is written `<SOI>title<EOI>`. What dynamic samples know beyond the two texts stands in `input_field_data`, so an
+exported file trains exactly as the samples that it was made of: `history` (item ids), `teacher` and `beginnings` (the
+recommender's rankings, for soft labels), `before` and `after` (chat messages beside the request, as [role, text]),
+`plain` (a chat about anything: control symbols in its texts are ordinary characters).
+"""
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+
+from tqdm import tqdm
+
+from train_utils.catalog import Catalog
+from train_utils.files import replacing
+from train_utils.prompts.control_tokens import EOI, SOI
+from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart, message
+from train_utils.prompts.renderer import Chat
+from train_utils.prompts.templates import SYSTEM
+from train_utils.samples.conversation import Talk, not_rendered
+from train_utils.samples.plan import SampleConfig
+from train_utils.samples.sources import DrawnSamples, shuffled
+from train_utils.teacher.protocol import TeacherList
+from train_utils.text_files import read_json
+
+_MARK = re.compile(f"({re.escape(SOI)}|{re.escape(EOI)})")
+_ROLES = ("user", "assistant")
+
+
+def export_samples(source: DrawnSamples, epochs: int, path: str | Path) -> int:
+    """Writes the dynamic samples of `epochs` epochs to `path`, atomically; returns how many they are."""
+    n = len(source.users)
+    with (replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file,
+          tqdm(total=n * epochs, desc="export", unit="sample", mininterval=5) as bar):
+        file.write("[")
+        for epoch in range(epochs):
+            file.write(",\n[" if epoch else "[")
+            for start in range(0, n, _CHUNK):
+                places = range(start, min(n, start + _CHUNK))
+                talks = source.talks_of(source.plans_of(epoch, places))
+                file.write(",\n" * (start > 0) + ",\n".join(
+                    json.dumps(record_of(talk, source.catalog), ensure_ascii=False) for talk in talks))
+                bar.update(len(places))
+            file.write("]")
+        file.write("]\n")
+    return n * epochs
+
+
+_CHUNK = 256
+
+
+def record_of(talk: Talk, catalog: Catalog) -> dict[str, object]:
+    """A conversation in the form of the file."""
+    spoken = [m for m in talk.messages if m.role != "system"]
+    rounds = [(m.role, _to_text(m.parts, catalog)) for m in spoken]
+    asked = next((i for i in range(0, len(spoken), 2) if any(isinstance(p, ItemPart) for p in spoken[i + 1].parts)), 0)
+    known: dict[str, object] = dict(talk.about)
+    if asked:
+        known["before"] = rounds[:asked]
+    if rounds[asked + 2:]:
+        known["after"] = rounds[asked + 2:]
+    if not any(isinstance(part, (ItemPart, ControlPart)) for m in talk.messages for part in m.parts):
+        known["plain"] = True
+    if talk.ranked is not None:
+        known["teacher"] = _told(talk.ranked, catalog)
+    if talk.beginnings:
+        known["beginnings"] = {str(n): _told(one, catalog) for n, one in talk.beginnings.items()}
+    return {"input_text": rounds[asked][1], "output_text": rounds[asked + 1][1], "task": talk.task,
+            "input_field_data": known}
+
+
+def _told(ranked: TeacherList, catalog: Catalog) -> dict[str, object]:
+    return {"items": catalog.ids(ranked.items), "scores": ranked.scores}
+
+
+def _to_text(parts: Sequence[Part], catalog: Catalog) -> str:
+    def one(part: Part) -> str:
+        match part:
+            case ItemPart(item):
+                return f"{SOI}{catalog.items[item].title}{EOI}"
+            case TitlePart(item):
+                return f" {catalog.items[item].title}"
+            case ControlPart(which):
+                return SOI if which == "soi" else EOI
+        return part
+
+    return "".join(map(one, parts))
+
+
+class StaticSamples:
+    """Conversations of a file; where it holds fewer epochs than are trained, they come again.
+
+    Raises:
+        ValueError: the file is missing or not of the form above, or names an item that the catalogue lacks; the text
+            says which sample.
+    """
+
+    def __init__(self, path: str | Path, catalog: Catalog, chat: Chat, config: SampleConfig):
+        self.path, self.catalog, self.chat, self.config = Path(path), catalog, chat, config
+        self.by_title = {item.title: i for i, item in enumerate(catalog.items)}
+        self.epochs = [[self._parsed(epoch, place, record) for place, record in enumerate(records)]
+                       for epoch, records in enumerate(self._read())]
+        self._ends = list(accumulate(map(len, self.epochs)))
+
+    def samples(self, epochs: int) -> int:
+        return sum(len(self.epochs[epoch % len(self.epochs)]) for epoch in range(epochs))
+
+    def talks(self, numbers: Sequence[int]) -> list[Talk]:
+        found = []
+        for number in numbers:
+            cycle, rest = divmod(number, self._ends[-1])
+            part = bisect_right(self._ends, rest)
+            order = shuffled(self.config.seed, cycle * len(self.epochs) + part, len(self.epochs[part]))
+            place = order[rest - self._ends[part]]  # a negative index: counted from the end of the epoch
+            found.append(self._rendered(self.epochs[part][place], part, place))
+        return found
+
+    def check(self, epochs: int) -> None:
+        """See `Source.check`. Raises ValueError naming the first sample that is too long."""
+        for epoch, talks in enumerate(self.epochs[:epochs]):
+            bar = tqdm(talks, desc=f"lengths of epoch {epoch}", unit="sample", mininterval=5, leave=False)
+            for place, talk in enumerate(bar):
+                self._rendered(talk, epoch, place)
+
+    def _rendered(self, talk: Talk, epoch: int, place: int) -> Talk:
+        rendered = self.chat.render(talk.messages, prompt=False)
+        if len(rendered.ids) > self.config.max_token_length:
+            raise ValueError(f"sample {place} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
+                             f"--max_token_length allows {self.config.max_token_length}; raise it, or shorten the "
+                             "sample")
+        return replace(talk, rendered=rendered)
+
+    def ask_ahead(self, numbers: Sequence[int]) -> None:
+        """Nothing is left to ask."""
+
+    def _read(self) -> list[list[dict]]:
+        if not self.path.is_file():
+            raise ValueError(f"--train_data_file {str(self.path)!r} does not exist; --train_stage SFT_Export makes one")
+        epochs = read_json(self.path, "make it again by --train_stage SFT_Export")
+        if not isinstance(epochs, list) or not epochs or not all(isinstance(one, list) and one for one in epochs):
+            raise ValueError(f"{self.path} has to be a list of epochs, each a list of samples")
+        return epochs
+
+    def _parsed(self, epoch: int, place: int, record: Mapping) -> Talk:
+        try:
+            return self._talk(record)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"sample {place} of epoch {epoch} in {self.path} cannot be used: {error}") from None
+
+    def _talk(self, record: Mapping) -> Talk:
+        for name in ("input_text", "output_text"):
+            if not isinstance(record, dict) or not isinstance(record.get(name), str):
+                raise ValueError(f"it has no text under {name!r}")
+        known = record.get("input_field_data") or {}
+        if not record["output_text"]:
+            raise ValueError("its output_text is empty")
+        plain = known.get("plain") is True
+        asked, answered = (message(role, *([text] if plain else self._to_parts(text, strict=role == "assistant")))
+                           for role, text in (("user", record["input_text"]), ("assistant", record["output_text"])))
+        history = self.catalog.indices(known.get("history", ()))
+        shown = [part.item for part in asked.parts if isinstance(part, ItemPart)]
+        return Talk(
+            str(record.get("task") or "static"),
+            (message("system", SYSTEM), *_turns(known.get("before", ())), asked, answered,
+             *_turns(known.get("after", ()))),
+            not_rendered(),
+            len(history) if shown[: len(history)] == history else 0,
+            self._ranking(known["teacher"]) if "teacher" in known else None,
+            {int(n): self._ranking(one) for n, one in known.get("beginnings", {}).items()},
+            known,
+        )
+
+    def _ranking(self, told: Mapping) -> TeacherList:
+        items, scores = tuple(self.catalog.indices(told["items"])), tuple(map(float, told["scores"]))
+        if len(items) != len(scores):
+            raise ValueError(f"a ranking has {len(items)} items and {len(scores)} scores")
+        return TeacherList(items, scores)
+
+    def _to_parts(self, text: str, strict: bool) -> list[Part]:
+        """Parts of a text; in a request (not `strict`) a control symbol may stand for itself."""
+        pieces = _MARK.split(text)
+        parts: list[Part] = []
+        at = 0
+        while at < len(pieces):
+            piece = pieces[at]
+            closed = pieces[at:at + 3:2] == [SOI, EOI]
+            if closed and (item := self.by_title.get(pieces[at + 1].strip())) is not None:
+                parts.append(ItemPart(item))
+                at += 3
+                continue
+            if piece in (SOI, EOI):
+                if strict:
+                    raise ValueError(f"its output_text has {piece} without a title of the catalogue "
+                                     f"{self.catalog.name!r} in {SOI}title{EOI}")
+                parts.append(ControlPart("soi" if piece == SOI else "eoi"))
+            elif piece:
+                parts.append(piece)
+            at += 1
+        return parts
+
+
+def _turns(told: Sequence) -> tuple[Message, ...]:
+    """Chat messages from [role, text] pairs."""
+    found = []
+    for role, text in told:
+        if role not in _ROLES or not isinstance(text, str):
+            raise ValueError(f"a chat message is [{role!r}, ...], wanted the role user or assistant, and a text")
+        found.append(message(role, text))
+    return tuple(found)

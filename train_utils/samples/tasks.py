@@ -1,0 +1,61 @@
+"""Tasks of training, and their wordings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from train_utils.prompts.templates import ITEM_COUNT, ONLY_CATEGORY, RANKING, SEQREC, WITHOUT_CATEGORY, Template
+
+WORDINGS: Mapping[str, tuple[Template, ...]] = {
+    "SFTSeqRec": SEQREC,
+    "SFTSeqRanking": RANKING,
+    "SFTCategory": ONLY_CATEGORY + WITHOUT_CATEGORY,
+    "SFTItemCount": ITEM_COUNT,
+    "ShareChatGPT": (),
+}
+TASK_NAMES = tuple(WORDINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One entry of `--SFT_train_tasks`.
+
+    Attributes:
+        name: as the flag spells it. kind: one of `TASK_NAMES`. weight: its share of the samples, before normalising.
+        names_symbols: the request names the control symbols (-CS).
+        multi_round: a chat exchange may stand before or behind (-MR).
+    """
+
+    name: str
+    kind: str
+    weight: float = 1.0
+    names_symbols: bool = False
+    multi_round: bool = False
+
+
+def parse_tasks(text: str) -> tuple[Task, ...]:
+    """Tasks from `KIND[-CS][-MR][:WEIGHT],...`.
+
+    Raises:
+        ValueError: an unknown task, one that stands twice, or a weight that is no positive number.
+    """
+    tasks = tuple(_task(entry.strip()) for entry in text.split(","))
+    names = [task.name for task in tasks]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"--SFT_train_tasks names {twice} twice; give it one weight")
+    return tasks
+
+
+def _task(entry: str) -> Task:
+    name, _, weight = entry.partition(":")
+    kind, *suffixes = name.split("-")
+    extra = ("CS", "MR") if kind != "ShareChatGPT" else ()
+    if kind not in WORDINGS or any(s not in extra for s in suffixes) or sorted(set(suffixes)) != suffixes:
+        raise ValueError(f"--SFT_train_tasks has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
+                         "-CS-MR behind it, if wanted) or ShareChatGPT, and :WEIGHT behind any of them")
+    try:
+        number = float(weight or 1)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"--SFT_train_tasks has {entry!r}, wanted a number above 0 behind the colon")
+    return Task(name, kind, number, "CS" in suffixes, "MR" in suffixes)

@@ -1,0 +1,1 @@
+"""The chat, without its screen."""

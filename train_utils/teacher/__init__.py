@@ -1,0 +1,1 @@
+"""The sequential recommender that answers samples and serves as a prior."""

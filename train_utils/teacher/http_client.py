@@ -1,0 +1,136 @@
+"""The teacher behind one protocol: over HTTP, inside this process, or from a recorded file."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from train_utils.teacher.protocol import History, ScoredLists, TeacherError
+
+logger = logging.getLogger(__name__)
+ROWS_A_REQUEST = 1024
+_SILENT_S = 5.0  # of waiting, before it is said what is waited for
+_LONGEST_WAIT_S = 5.0
+_RETRIED_STATUS = (502, 503, 504)
+
+
+class HttpTeacher:
+    """Client of unirec/async_server.py. Connections stay open; usable from several threads.
+
+    dataset: which one to ask for, where the server holds several. timeout: seconds an answer may take.
+    After a broken connection or a busy server a request is sent again, `backoff` seconds apart at first, doubling
+    up to 5 s, with jitter: for up to `first_patience` seconds while the server has never answered, so that a wrong
+    address is told soon, and up to `patience` seconds once it has, so that a restart of it ends no training run.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        dataset: str | None = None,
+        timeout: float = 60.0,
+        first_patience: float = 15.0,
+        patience: float = 600.0,
+        backoff: float = 0.25,
+    ) -> None:
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.dataset = dataset
+        self._port = port
+        self._patience = first_patience
+        self._later_patience = patience
+        self._backoff = backoff
+        self._closed = threading.Event()
+        # trust_env off: a proxy of the environment must not stand between two processes of one machine
+        self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+
+    def close(self) -> None:
+        """See `Teacher.close`."""
+        self._closed.set()
+        self._client.close()
+
+    def top_k(
+        self, histories: Sequence[History], k: int, scores: bool = False
+    ) -> list[list[str]] | ScoredLists:
+        """See `Teacher.top_k`; long lists of histories go in requests of 1024.
+
+        One request after the other: the server scores on one thread, and two in flight gained nothing measurable.
+        """
+        lists: list[list[str]] = []
+        probabilities: list[list[float]] = []
+        for start in range(0, len(histories), ROWS_A_REQUEST):
+            chunk = histories[start : start + ROWS_A_REQUEST]
+            answer = self._ask([list(history) for history in chunk], k, scores)
+            lists += answer["inference"]
+            probabilities += answer.get("scores", [])
+        return (lists, probabilities) if scores else lists
+
+    def _ask(self, histories: list[list[str]], k: int, scores: bool) -> dict:
+        """One request and a checked answer."""
+        body = {
+            "users": list(range(len(histories))),
+            "item_lengths": [len(history) for history in histories],
+            "item_lists": histories,
+            "k": k,
+            "immediately": False,
+            "return_scores": scores,
+        }
+        if self.dataset is not None:
+            body["dataset"] = self.dataset
+        response = self._post(body)
+        if response.status_code != 200:
+            raise TeacherError(f"teacher at {self.url} refused ({response.status_code}): {_reason(response)}")
+        try:
+            answer = response.json()
+            sizes = [len(answer[name]) for name in (("inference", "scores") if scores else ("inference",))]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TeacherError(
+                f"{self.url} answers, but not like unirec/async_server.py: {error!r}"
+            ) from error
+        if set(sizes) != {len(histories)}:
+            raise TeacherError(
+                f"teacher at {self.url} answered {sizes[0]} lists for {len(histories)} histories"
+            )
+        return answer
+
+    def _post(self, body: dict) -> httpx.Response:
+        """POST /inference, repeated while the server is away or busy and the patience lasts."""
+        started, wait, told = time.monotonic(), self._backoff, False
+        while not self._closed.is_set():
+            pause = wait
+            try:
+                response = self._client.post("/inference", json=body)
+                if response.status_code not in _RETRIED_STATUS:
+                    self._patience = self._later_patience
+                    return response
+                reason = f"status {response.status_code}"
+                pause = max(wait, _retry_after(response))
+            except httpx.RequestError as error:
+                reason = str(error) or type(error).__name__
+            waited = time.monotonic() - started
+            if waited > _SILENT_S and not told:
+                told = True
+                logger.warning("the teacher at %s does not answer (%s): it is asked again for up to %.0f s", self.url,
+                               reason, self._patience)
+            if waited + pause > self._patience:
+                raise TeacherError(
+                    f"teacher at {self.url} does not answer ({reason}); "
+                    f"start it with scripts/unirec_serve.sh {self.dataset or 'NAME'} {self._port}"
+                )
+            self._closed.wait(pause * random.uniform(0.5, 1.0))
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+        raise TeacherError(f"the client of the teacher at {self.url} is closed")
+
+
+def _retry_after(response: httpx.Response) -> float:
+    seconds = response.headers.get("Retry-After", "")
+    return min(float(seconds), _LONGEST_WAIT_S) if seconds.isdigit() else 0.0
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:200]

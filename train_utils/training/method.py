@@ -1,0 +1,54 @@
+"""What a training run trains: the model, its loss and what is saved."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from train_utils.catalog import Catalog
+from train_utils.models.adapters import save_adapter
+from train_utils.models.backbone import causal_of, mixed_precision
+from train_utils.param import TrainOptions
+from train_utils.samples.batch import Batch
+from train_utils.samples.encode import encode_sample
+from train_utils.samples.sources import Encode
+from train_utils.training.loop import Loss
+from train_utils.training.loss import Parts, batch_loss
+
+
+def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
+    """Scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
+    causal = causal_of(model)
+    with mixed_precision(model):
+        hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    return batch_loss(hidden, causal.get_output_embeddings(), batch)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What differs between the methods that one stage of fine-tuning trains.
+
+    Attributes:
+        encode, apart: how conversations become samples and batches. loss: as the loop wants it.
+        needs_engine: whether nothing but the engine decodes what is trained.
+        wrap: (model with an adapter, catalogue, options) -> what is trained.
+        save: (what is trained, tokenizer, catalogue, folder, manifest, weights or None) -> writes an adapter's folder.
+    """
+
+    encode: Encode
+    apart: bool
+    needs_engine: bool
+    loss: Callable[[TrainOptions], Loss]
+    wrap: Callable[[nn.Module, Catalog, TrainOptions], nn.Module]
+    save: Callable[..., None]
+
+
+CGEN = Method(
+    encode=encode_sample,
+    apart=False,
+    needs_engine=False,
+    loss=lambda options: cgen_loss,
+    wrap=lambda model, catalog, options: model,
+    save=lambda model, tokenizer, catalog, *rest: save_adapter(model, tokenizer, *rest),
+)

@@ -1,0 +1,106 @@
+"""The end-of-epoch hook: lists for validation users by constrained generation, the best adapter, early stopping."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedType
+from accelerate.utils import broadcast_object_list, gather_object
+
+from train_utils.catalog import Catalog
+from train_utils.decoding.retriever import Retriever
+from train_utils.evaluation.cases import eval_users
+from train_utils.evaluation.llm import ModelUnderTest, batches, prompt_of
+from train_utils.evaluation.metrics import aggregate
+from train_utils.evaluation.scoring import Scorer
+from train_utils.files import write_json
+from train_utils.models.backbone import causal_of
+from train_utils.models.retrieval_head import Retrieval
+from train_utils.param import EvalOptions, TrainOptions
+from train_utils.prompts.renderer import Chat
+from train_utils.training.loop import Verdict
+
+METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
+
+
+def validation_options(options: TrainOptions) -> EvalOptions:
+    """How validation users are asked: for as many items as training asks at most, the most probable titles."""
+    return EvalOptions(
+        data_path=options.data_path, model_name=options.backbone, split="valid", users=options.val_users, use_CBS=True,
+        decoding="rank", topk=options.topk, idx=options.idx, max_history=options.max_history, seed=options.seed,
+        batch_size=options.test_batch_size, max_token_length=options.max_token_length,
+    )
+
+
+class Validator:
+    """Called with the number of an epoch that has ended; every process scores its share of the users.
+
+    What was found stands in `<run>/validation.json`, by epoch; an epoch that a resumed run does again is found again.
+
+    Args:
+        model: the model that is trained. save: (folder) -> writes what was trained, atomically.
+        retrieval: what RecLM-ret trains beside it.
+
+    Raises:
+        ValueError: the model is split over processes, the split has fewer users, or a prompt does not fit.
+    """
+
+    def __init__(self, catalog: Catalog, chat: Chat, model: torch.nn.Module, options: TrainOptions, run: Path,
+                 save: Callable[[Path], None], accelerator: Accelerator, retrieval: Retrieval | None = None):
+        if accelerator.distributed_type == DistributedType.FSDP:
+            raise ValueError("--val_users needs a whole model in each process; validate a run of FSDP afterwards, with "
+                             "task_test.py --split valid, and give --val_users 0")
+        self.catalog, self.options, self.run, self.save = catalog, options, run, save
+        self.accelerator, self.model = accelerator, model
+        self.asked = validation_options(options)
+        self.users = eval_users(catalog, self.asked)
+        self.chat, self.retrieval = chat, retrieval
+        for row in self.users:  # before the first step: a prompt that does not fit would end the run after an epoch
+            try:
+                prompt_of(row, (), chat, self.asked)
+            except ValueError as error:
+                raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
+
+    def __call__(self, epoch: int) -> Verdict:
+        if epoch % self.options.val_epochs and epoch != self.options.epoch:
+            return Verdict()
+        found = self._score()
+        decided = [self._decide(epoch, found) if self.accelerator.is_main_process else None]
+        return broadcast_object_list(decided)[0]
+
+    def _score(self) -> dict[str, float]:
+        """Means over the users of all processes."""
+        causal = causal_of(self.model)
+        attention = causal.config._attn_implementation
+        self.model.eval()
+        try:
+            retriever = None if self.retrieval is None else Retriever(self.retrieval)
+            under_test = ModelUnderTest(self.catalog, self.asked, (causal, self.chat, retriever))
+            mine = self.users[self.accelerator.process_index::self.accelerator.num_processes]
+            records, scorer = [], Scorer(self.catalog)
+            for rows in batches(mine, self.asked, under_test):
+                (answers,) = under_test.answers(rows)
+                records += [scorer.record(row, answer)["metrics"] for row, answer in zip(rows, answers, strict=True)]
+        finally:
+            causal.set_attn_implementation(attention)
+            self.model.train()
+        means = aggregate(gather_object(records), bootstrap=1)
+        return {name: means[name]["mean"] for name in METRICS}
+
+    def _decide(self, epoch: int, found: dict[str, float]) -> Verdict:
+        """Keeps the adapter if it is the best one; says whether to go on."""
+        path = self.run / "validation.json"
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        before = [record for record in before if record["epoch"] < epoch]
+        best = max((record["ndcg@10"] for record in before), default=-1.0)
+        if found["ndcg@10"] > best:
+            self.save(self.run / "best")
+        records = [*before, {"epoch": epoch, "users": len(self.users), **found}]
+        write_json(path, records)
+        return Verdict(found, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
+
+
+def without_gain(scores: list[float]) -> int:
+    """How many scores at the end are not better than the best one before them."""
+    return len(scores) - 1 - scores.index(max(scores))
