@@ -78,17 +78,32 @@ def load_session(options: ChatOptions) -> ChatSession:
     untrained = add_item_tokens(tokenizer, model)
     session = ChatSession(model, tokenizer, folders, options, start_domain)
     if start_domain == NO_DOMAIN and not untrained:
-        there = f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain" if folders else (
-            f"no dataset folder is in {options.data_root}; name their folder by --data_root")
-        print(f"note: the model was trained to recommend, and no catalogue is in force: it can recommend nothing. "
-              f"{there}", file=sys.stderr, flush=True)
+        there = (
+            f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
+            if folders
+            else (f"no dataset folder is in {options.data_root}; name their folder by --data_root")
+        )
+        print(
+            f"note: the model was trained to recommend, and no catalogue is in force: it can recommend nothing. "
+            f"{there}",
+            file=sys.stderr,
+            flush=True,
+        )
     if not session.domain.engine.searches:
         spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
-        print(f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a "
-              f"pass{spelled}", file=sys.stderr, flush=True)
+        print(
+            f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a "
+            f"pass{spelled}",
+            file=sys.stderr,
+            flush=True,
+        )
     trained = ", not trained to recommend" if untrained else ""
-    print(f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
-          f"({device}, domain {start_domain}{trained}); /help for commands", file=sys.stderr, flush=True)
+    print(
+        f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
+        f"({device}, domain {start_domain}{trained}); /help for commands",
+        file=sys.stderr,
+        flush=True,
+    )
     return session
 
 

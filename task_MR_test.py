@@ -13,8 +13,11 @@ def main() -> None:
 
     output, result = run_two_turns(options)
     print(text_table([summary_row(options.model_name, result)]))
-    meanings = {"gsm8k": "GSM8K accuracy", "csn_items": f"recommendations of exactly {options.topk} items",
-                "csn_none": "answers to GSM8K without a control symbol"}
+    meanings = {
+        "gsm8k": "GSM8K accuracy",
+        "csn_items": f"recommendations of exactly {options.topk} items",
+        "csn_none": "answers to GSM8K without a control symbol",
+    }
     for name, meaning in meanings.items():
         found = result["metrics"][name]
         print(f"{meaning}: {found['mean']:.3f} [{found['ci'][0]:.3f}, {found['ci'][1]:.3f}]")

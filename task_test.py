@@ -18,8 +18,10 @@ def main() -> None:
     if "plain_list" in result["metrics"]:
         names = ("near_hr@10", "near_ood@10", "plain_list")
         near, ood, plain = (f"{result['metrics'][metric]['mean']:.3f}" for metric in names)
-        print(f"not constrained; with titles of up to {NEAR} edits counted HR@10 {near}, OOD@10 {ood}; lists in plain "
-              f"text {plain}")
+        print(
+            f"not constrained; with titles of up to {NEAR} edits counted HR@10 {near}, OOD@10 {ood}; lists in plain "
+            f"text {plain}"
+        )
     print(f"{result['n_users']} users, hide_seen {options.hide_seen}: {output}")
 
 

@@ -52,7 +52,7 @@ class PublishedTrie:
     def allowed(self, input_ids: torch.Tensor) -> list[int] | None:
         """Allowed next tokens of one row (int64 [T]); None leaves the row free. Empty when every title was used."""
         ends = torch.nonzero(input_ids == self.end_of_turn).flatten()
-        window = input_ids[ends[-1].item() + 1:] if len(ends) else input_ids
+        window = input_ids[ends[-1].item() + 1 :] if len(ends) else input_ids
         openings = torch.nonzero(window == self.soi).flatten()
         closings = torch.nonzero(window == self.eoi).flatten()
         if not len(openings) or (len(closings) and closings[-1].item() > openings[-1].item()):
@@ -129,7 +129,7 @@ def nested_dict_fn(
                 break
             if ids[place] == soi:
                 node = root
-                for token in ids[place + 1:]:
+                for token in ids[place + 1 :]:
                     node = node[token]
                 return list(node)
         return everything

@@ -95,7 +95,7 @@ def context(world: World, where: str, listed: int, length: int, rng: np.random.G
     if where != "free":
         answer.append(world.soi)
     if where == "title":
-        answer += world.titles[last][:rng.integers(1, len(world.titles[last]) + 1)]
+        answer += world.titles[last][: rng.integers(1, len(world.titles[last]) + 1)]
     if len(answer) >= length:
         raise ValueError(f"{listed} items take {len(answer)} tokens, --context is {length}; raise it or lower --listed")
     prompt = rng.integers(0, world.end_of_turn, length - 1 - len(answer)).tolist()
@@ -142,8 +142,9 @@ def finite_scores(step: Step, world: World, where: str, options: argparse.Namesp
     return found
 
 
-def measure(name: str, step: Step, expected: dict[str, list[torch.Tensor]], world: World,
-            options: argparse.Namespace) -> dict[str, float]:
+def measure(
+    name: str, step: Step, expected: dict[str, list[torch.Tensor]], world: World, options: argparse.Namespace
+) -> dict[str, float]:
     """where -> milliseconds of one rival, after its allowed tokens were compared with ours.
 
     Raises:
@@ -212,15 +213,21 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
     ours = CatalogLogitsProcessor(Rules(tree), world.end_of_turn)
     expected = {where: finite_scores(ours, world, where, options) for where in options.where}
     times = {"ours": measure("ours", ours, expected, world, options)}
-    times["public"] = measure("public", on_a_copy(CatalogLogitsProcessor(Rules(tree), world.end_of_turn)), expected,
-                              world, options)
+    times["public"] = measure(
+        "public", on_a_copy(CatalogLogitsProcessor(Rules(tree), world.end_of_turn)), expected, world, options
+    )
     times |= {name: measure(name, step, expected, world, options) for name, step in rival_steps(world, options)}
     times["floor"] = {where: floor_ms(world, where, options) for where in options.where}
     return [
         {"items": options.items, "rows": options.rows, "where": where}
         | {f"{name}_ms": times.get(name, {}).get(where) for name in COLUMNS}
-        | {"build_s": build_s, "bytes_per_title": size, "listed": options.listed, "keep_memory": options.keep_memory,
-           "machine": machine_name()}
+        | {
+            "build_s": build_s,
+            "bytes_per_title": size,
+            "listed": options.listed,
+            "keep_memory": options.keep_memory,
+            "machine": machine_name(),
+        }
         for where in options.where
     ]
 

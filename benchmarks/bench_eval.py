@@ -69,8 +69,16 @@ class Parts:
 
 def measure(options: Options) -> dict[str, object]:
     """Runs the test of `task_test.py` on the quickstart's flags, without its result file of record."""
-    asked = EvalOptions(data_path=options.data, model_name=options.model, users=options.users, gpu=options.gpu,
-                        use_CBS=True, idx=True, decoding=options.decoding, batch_size=options.batch_size)
+    asked = EvalOptions(
+        data_path=options.data,
+        model_name=options.model,
+        users=options.users,
+        gpu=options.gpu,
+        use_CBS=True,
+        idx=True,
+        decoding=options.decoding,
+        batch_size=options.batch_size,
+    )
     catalog = load_catalog(options.data)
     under_test, scorer, parts = ModelUnderTest(catalog, asked), Scorer(catalog), Parts()
     passes = PassTime(under_test.engine.model)
@@ -86,9 +94,15 @@ def measure(options: Options) -> dict[str, object]:
     with parts.part("metrics"), TemporaryDirectory() as folder:
         write_result(Path(folder) / "result.json", result_of({}, records, catalog, asked.seed), 0.0)
     wall, seconds = time.perf_counter() - began, parts.seconds
-    return {"users": len(users), "users_per_s": len(users) / wall, "model_s": passes.seconds,
-            "constraint_s": seconds["decoding"] - passes.seconds, "prompts_s": seconds["prompts"],
-            "metrics_s": seconds["metrics"], "wall_s": wall}
+    return {
+        "users": len(users),
+        "users_per_s": len(users) / wall,
+        "model_s": passes.seconds,
+        "constraint_s": seconds["decoding"] - passes.seconds,
+        "prompts_s": seconds["prompts"],
+        "metrics_s": seconds["metrics"],
+        "wall_s": wall,
+    }
 
 
 def main() -> None:
@@ -101,8 +115,10 @@ def main() -> None:
     print(f"{'part':>12} {'CPU seconds':>12} {'share':>7}")
     for name in names:
         print(f"{name.removesuffix('_s'):>12} {found[name]:>12.2f} {found[name] / total:>7.1%}")
-    print(f"{found['users_per_s']:.2f} users/s, {found['wall_s']:.1f} s; all but the model: "
-          f"{1 - found['model_s'] / total:.1%}")
+    print(
+        f"{found['users_per_s']:.2f} users/s, {found['wall_s']:.1f} s; all but the model: "
+        f"{1 - found['model_s'] / total:.1%}"
+    )
     print(json.dumps({"machine": machine_name(), **{k: round(v, 3) for k, v in found.items()}}))
 
 

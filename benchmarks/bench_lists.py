@@ -59,8 +59,9 @@ class Gaps(LogitsProcessor):
         return scores
 
 
-def timed(decode: Callable[[Sequence[Request]], list[Completion]], batches: Sequence[Sequence[Request]],
-          what: str) -> tuple[list[Completion], float]:
+def timed(
+    decode: Callable[[Sequence[Request]], list[Completion]], batches: Sequence[Sequence[Request]], what: str
+) -> tuple[list[Completion], float]:
     """Completions of all batches, and lists a second. One request is decoded before the clock runs."""
     decode(batches[0][:1])
     begun = time.perf_counter()
@@ -77,15 +78,27 @@ def run(options: Options) -> dict:
     logging.disable_progress_bar()
     options = with_dtype(options)
     catalog = load_catalog(options.data)
-    test = EvalOptions(data_path=options.data, model_name=options.model, use_CBS=True, hide_seen="none", idx=True,
-                       topk=options.topk, users=options.users, seed=options.seed, dtype=options.dtype, gpu=options.gpu)
+    test = EvalOptions(
+        data_path=options.data,
+        model_name=options.model,
+        use_CBS=True,
+        hide_seen="none",
+        idx=True,
+        topk=options.topk,
+        users=options.users,
+        seed=options.seed,
+        dtype=options.dtype,
+        gpu=options.gpu,
+    )
     users = eval_users(catalog, test)
     under_test = ModelUnderTest(catalog, test)
     chat, model = under_test.chat, under_test.engine.model
-    requests = sorted((replace(under_test.request(user), max_items=options.topk) for user in users),
-                      key=lambda request: len(request.prompt))
-    batches = [requests[at:at + options.batch] for at in range(0, len(requests), options.batch)]
-    few = batches[:-(-options.rival_users // options.batch)] if options.rival_users else batches
+    requests = sorted(
+        (replace(under_test.request(user), max_items=options.topk) for user in users),
+        key=lambda request: len(request.prompt),
+    )
+    batches = [requests[at : at + options.batch] for at in range(0, len(requests), options.batch)]
+    few = batches[: -(-options.rival_users // options.batch)] if options.rival_users else batches
 
     found, per_second, counters = {}, {}, {}
     asked = {"ours": batches}
@@ -107,47 +120,68 @@ def run(options: Options) -> dict:
     del gaps[:1]  # of the batch before the clock ran
     trie = PublishedTrie(chat.title_ids, chat.soi, chat.eoi, chat.end_of_turn)
     found["published"], per_second["published"] = timed(
-        lambda batch: generate_plainly(model, chat, batch, [PublishedProcessor(trie)]), few, "published")
+        lambda batch: generate_plainly(model, chat, batch, [PublishedProcessor(trie)]), few, "published"
+    )
     return summary(options, found, per_second, counters, gaps)
 
 
-def drafted(batches: Sequence[Sequence[Request]], catalog: Catalog, users: Sequence[EvalUser], teacher: Teacher,
-            under_test: ModelUnderTest) -> list[list[Request]]:
+def drafted(
+    batches: Sequence[Sequence[Request]],
+    catalog: Catalog,
+    users: Sequence[EvalUser],
+    teacher: Teacher,
+    under_test: ModelUnderTest,
+) -> list[list[Request]]:
     """The same requests, each with the teacher's list for its user."""
     lists = teacher.top_k([catalog.ids(user.shown) for user in users], 50)
-    by_prompt = {tuple(under_test.request(user).prompt): catalog.indices(ids)
-                 for user, ids in zip(users, lists, strict=True)}
+    by_prompt = {
+        tuple(under_test.request(user).prompt): catalog.indices(ids) for user, ids in zip(users, lists, strict=True)
+    }
     return [[replace(request, expected=by_prompt[tuple(request.prompt)]) for request in batch] for batch in batches]
 
 
 def first_gap(plain: Completion, ours: Completion, gaps: Sequence[float]) -> float | None:
     """The plain decoder's gap where the engine first wrote something else; None for the same answer."""
     for at, gap in enumerate(gaps):
-        if plain.ids[at:at + 1] != ours.ids[at:at + 1]:
+        if plain.ids[at : at + 1] != ours.ids[at : at + 1]:
             return gap
     return None
 
 
-def summary(options: Options, found: dict[str, list[Completion]], per_second: dict[str, float],
-            counters: dict[str, Counters], gaps: Sequence[Sequence[float]]) -> dict:
+def summary(
+    options: Options,
+    found: dict[str, list[Completion]],
+    per_second: dict[str, float],
+    counters: dict[str, Counters],
+    gaps: Sequence[Sequence[float]],
+) -> dict:
     record = {
-        "users": options.users, "batch": options.batch, "dtype": options.dtype, "model": options.model,
+        "users": options.users,
+        "batch": options.batch,
+        "dtype": options.dtype,
+        "model": options.model,
         "machine": machine_name(),
-        "ours_lists_per_s": per_second["ours"], "published_lists_per_s": per_second["published"],
-        "plain_lists_per_s": per_second["plain"], "compared": len(found["plain"]),
+        "ours_lists_per_s": per_second["ours"],
+        "published_lists_per_s": per_second["published"],
+        "plain_lists_per_s": per_second["plain"],
+        "compared": len(found["plain"]),
         "tokens_per_list": sum(len(one.ids) for one in found["ours"]) / len(found["ours"]),
         "published_is_plain": sum(a.ids == b.ids for a, b in zip(found["published"], found["plain"], strict=True)),
     }
     for name, key in (("ours", ""), ("ours, teacher's drafts", "teacher_")):
         if name in found:
-            differing = [gap for one, other, row in zip(found["plain"], found[name], gaps, strict=False)
-                         if (gap := first_gap(one, other, row)) is not None]
+            differing = [
+                gap
+                for one, other, row in zip(found["plain"], found[name], gaps, strict=False)
+                if (gap := first_gap(one, other, row)) is not None
+            ]
             work = counters[name]
             record |= {
                 f"{key}passes_per_item": work.row_passes / max(1, work.items),
                 f"{key}tokens_read_per_token": work.tokens_read / max(1, work.tokens),
                 f"{key}identical": len(found["plain"]) - len(differing),
-                f"{key}min_gap": min(differing, default=None), f"{key}max_gap": max(differing, default=None),
+                f"{key}min_gap": min(differing, default=None),
+                f"{key}max_gap": max(differing, default=None),
                 f"{key}off_catalogue": work.off_catalogue,
             }
             record[f"{key}lists_per_s" if key else "ours_lists_per_s"] = per_second[name]
@@ -159,9 +193,12 @@ def main() -> None:
     record = run(options)
     print(f"{record['machine']}: {options.users} users, batches of {options.batch}, {options.dtype}")
     print(f"{'':32}{'lists/s':>10}{'published = 1':>16}")
-    for name, key in (("engine", "ours_lists_per_s"), ("engine, teacher's drafts", "teacher_lists_per_s"),
-                      ("generate, our processor", "plain_lists_per_s"),
-                      ("generate, published processor", "published_lists_per_s")):
+    for name, key in (
+        ("engine", "ours_lists_per_s"),
+        ("engine, teacher's drafts", "teacher_lists_per_s"),
+        ("generate, our processor", "plain_lists_per_s"),
+        ("generate, published processor", "published_lists_per_s"),
+    ):
         if key in record:
             print(f"{name:32}{record[key]:10.3f}{record[key] / record['published_lists_per_s']:16.2f}")
     print(json.dumps(record))

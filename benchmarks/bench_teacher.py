@@ -220,8 +220,10 @@ def time_serving(world: World, options: Options) -> dict[str, float]:
             for prefix, immediately in (("", False), ("immediate_", True)):
                 found |= named(put_load(world, options, address, immediately), prefix)
                 steps.update()
-            for name, k, scores in (("histories_per_s_bulk", K, False),
-                                    (f"histories_per_s_bulk_k{BULK_K}_scores", BULK_K, True)):
+            for name, k, scores in (
+                ("histories_per_s_bulk", K, False),
+                (f"histories_per_s_bulk_k{BULK_K}_scores", BULK_K, True),
+            ):
                 found[name] = bulk_rate(world, address, k, scores)
                 steps.update()
         with serving(rival) as address:
@@ -235,15 +237,20 @@ def ranking(metrics: dict[str, Any]) -> dict[str, float]:
     columns = (("", "test", "hide_all"), ("hide_visible_", "test", "hide_visible"), ("valid_", "valid", "hide_all"))
     return {
         f"{prefix}{name}": metrics[split][rule][name]
-        for prefix, split, rule in columns for name in ("ndcg@10", "hr@10")
+        for prefix, split, rule in columns
+        for name in ("ndcg@10", "hr@10")
     }
 
 
 def measure(options: Options, world: World) -> dict[str, Any]:
     record = {
-        "dataset": options.dataset, "clients": options.clients, "seconds": options.seconds,
-        "train_seconds": world.metrics["seconds"], "epochs": world.metrics["epochs"],
-        "best_epoch": world.metrics["best_epoch"], **ranking(world.metrics),
+        "dataset": options.dataset,
+        "clients": options.clients,
+        "seconds": options.seconds,
+        "train_seconds": world.metrics["seconds"],
+        "epochs": world.metrics["epochs"],
+        "best_epoch": world.metrics["best_epoch"],
+        **ranking(world.metrics),
         "our_epoch_seconds": statistics.median(world.metrics["epoch_seconds"]),
     }
     record |= time_feeding(world)
@@ -257,8 +264,9 @@ def measure(options: Options, world: World) -> dict[str, Any]:
 
 def run(options: Options) -> dict[str, Any]:
     if options.clients < 1 or options.seconds <= 0:
-        raise ValueError(f"--clients must be 1 or more and --seconds above 0, "
-                         f"got {options.clients} and {options.seconds:g}")
+        raise ValueError(
+            f"--clients must be 1 or more and --seconds above 0, got {options.clients} and {options.seconds:g}"
+        )
     data_path = ROOT / "unirec" / "data" / options.dataset
     data = read_unirec_data(data_path)
     with tempfile.TemporaryDirectory(prefix="bench-teacher-") as temporary:
@@ -274,8 +282,11 @@ def show(record: dict[str, Any]) -> None:
     print(f"\n{record['machine']}: {record['dataset']}, {record['clients']} clients")
     print(f"trained in {record['train_seconds']:.1f} s, {record['epochs']} epochs, best {record['best_epoch']}")
     print(f"\n{'':34}{'NDCG@10':>10}{'HR@10':>10}")
-    for prefix, what in (("", "test, all consumed hidden"), ("hide_visible_", "test, window hidden"),
-                         ("valid_", "validation, all consumed hidden")):
+    for prefix, what in (
+        ("", "test, all consumed hidden"),
+        ("hide_visible_", "test, window hidden"),
+        ("valid_", "validation, all consumed hidden"),
+    ):
         print(f"{what:34}{record[f'{prefix}ndcg@10']:10.4f}{record[f'{prefix}hr@10']:10.4f}")
     print(f"\n{'an epoch':34}{'seconds':>10}{'steps':>10}")
     print(f"{'ours':34}{record['our_epoch_seconds']:10.2f}")
@@ -283,12 +294,17 @@ def show(record: dict[str, Any]) -> None:
         seconds, steps = (record[f"unirec_feed_{prefix}{name}_seconds"] for name in ("epoch", "step"))
         print(f"{f'feeding as UniRec{what}':34}{seconds:10.2f}{steps:10.2f}")
     print(f"\n{'one history a request':34}{'requests/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'client CPU':>12}")
-    for prefix, what in (("", "ours, queued"), ("immediate_", "ours, immediately"),
-                         ("one_at_a_time_", "published manner, one at a time")):
+    for prefix, what in (
+        ("", "ours, queued"),
+        ("immediate_", "ours, immediately"),
+        ("one_at_a_time_", "published manner, one at a time"),
+    ):
         cells = (record[f"{prefix}{name}"] for name in ("requests_per_s", "p50_ms", "p99_ms"))
         print(f"{what:34}" + "".join(f"{cell:10.1f}" for cell in cells) + f"{record[f'{prefix}client_cpu']:12.2f}")
-    print(f"\nbulk, histories/s: {record['histories_per_s_bulk']:.0f} (k {K}), "
-          f"{record[f'histories_per_s_bulk_k{BULK_K}_scores']:.0f} (k {BULK_K} with scores)")
+    print(
+        f"\nbulk, histories/s: {record['histories_per_s_bulk']:.0f} (k {K}), "
+        f"{record[f'histories_per_s_bulk_k{BULK_K}_scores']:.0f} (k {BULK_K} with scores)"
+    )
     print(json.dumps(record))
 
 

@@ -57,21 +57,34 @@ def check(options: Options) -> None:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} is {getattr(options, name)}, wanted 1 or more")
     if options.steps < 1 or options.steps % WINDOW_STEPS:
-        raise ValueError(f"--steps is {options.steps}, wanted a multiple of {WINDOW_STEPS}: all rivals then train the "
-                         "same samples, though ours sorts them by length")
+        raise ValueError(
+            f"--steps is {options.steps}, wanted a multiple of {WINDOW_STEPS}: all rivals then train the "
+            "same samples, though ours sorts them by length"
+        )
 
 
 def run_rival(kind: str, options: Options, **train: object) -> dict[str, float]:
     """Figures of one run; ValueError when it fails."""
     fields = {
-        "data_path": options.data_path, "backbone": options.backbone, "teacher": options.teacher, "gpu": "cpu",
-        "batch_size": options.batch, "gradient_accumulation_steps": 1, "lora_dropout": options.lora_dropout,
+        "data_path": options.data_path,
+        "backbone": options.backbone,
+        "teacher": options.teacher,
+        "gpu": "cpu",
+        "batch_size": options.batch,
+        "gradient_accumulation_steps": 1,
+        "lora_dropout": options.lora_dropout,
         "max_segment": options.max_segment,
     }
-    job = {"kind": kind, "warm_up": options.warm_up, "steps": options.steps,
-           "attention": ATTENTION.get(kind, "eager"), "train": fields | train}
-    ended = subprocess.run([sys.executable, "benchmarks/train_rival.py"], cwd=ROOT, input=json.dumps(job),
-                           capture_output=True, text=True)
+    job = {
+        "kind": kind,
+        "warm_up": options.warm_up,
+        "steps": options.steps,
+        "attention": ATTENTION.get(kind, "eager"),
+        "train": fields | train,
+    }
+    ended = subprocess.run(
+        [sys.executable, "benchmarks/train_rival.py"], cwd=ROOT, input=json.dumps(job), capture_output=True, text=True
+    )
     if ended.returncode < 0:
         raise ValueError(f"{kind} was stopped by signal {-ended.returncode}; out of memory, probably: lower --batch")
     if ended.returncode:
@@ -99,20 +112,24 @@ def measure(options: Options) -> dict[str, object]:
             record[f"{PREFIX[kind]}{name}"] = statistics.median(other[column] / own[column] for own, other in pairs)
     record |= run_rival("gap", options, dtype="float32", lora_dropout=0.0)
     record["samples_per_s_of_runs"] = {
-        kind: [round(run["samples"] / run["seconds"], 3) for run in found] for kind, found in runs.items()}
+        kind: [round(run["samples"] / run["seconds"], 3) for run in found] for kind, found in runs.items()
+    }
     return record | {"rounds": options.rounds, "batch": options.batch, "machine": machine_name()}
 
 
 def show(record: dict[str, object]) -> None:
     print(f"{record['machine']}: batches of {record['batch']}, {record['rounds']} round(s)\n")
-    print(f"{'':28}{'samples/s':>11}{'tokens/s':>11}{'CPU s/sample':>14}{'peak MB':>11}"
-          f"{'ours is':>11}{'by CPU s':>11}")
+    print(f"{'':28}{'samples/s':>11}{'tokens/s':>11}{'CPU s/sample':>14}{'peak MB':>11}{'ours is':>11}{'by CPU s':>11}")
     for kind, name in NAMES.items():
-        cells = [record[f"{PREFIX[kind]}{column}"]
-                 for column in ("samples_per_s", "tokens_per_s", "cpu_s_per_sample", "peak_mb")]
+        cells = [
+            record[f"{PREFIX[kind]}{column}"]
+            for column in ("samples_per_s", "tokens_per_s", "cpu_s_per_sample", "peak_mb")
+        ]
         ratios = [] if kind == "ours" else [record[f"{PREFIX[kind]}{column}"] for column in ("ratio", "cpu_ratio")]
-        print(f"{name:28}{cells[0]:11.3f}{cells[1]:11.1f}{cells[2]:14.2f}{cells[3]:11.0f}"
-              + "".join(f"{ratio:10.2f}x" for ratio in ratios))
+        print(
+            f"{name:28}{cells[0]:11.3f}{cells[1]:11.1f}{cells[2]:14.2f}{cells[3]:11.0f}"
+            + "".join(f"{ratio:10.2f}x" for ratio in ratios)
+        )
     print(f"\nours against the dense mask in float32: loss {record['loss_gap']:.1e}, gradient {record['grad_gap']:.1e}")
     print(json.dumps(record))
 

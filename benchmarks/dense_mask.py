@@ -55,8 +55,11 @@ class DenseScope:
         for title in titles:
             path = self._path(title)
             yield [
-                [token for token, child in node.children.items()
-                 if child is after or visits.get(id(child), 0) < child.count]
+                [
+                    token
+                    for token, child in node.children.items()
+                    if child is after or visits.get(id(child), 0) < child.count
+                ]
                 for node, after in zip([self.root, *path], path, strict=False)
             ]
             if tuple(title) not in closed:

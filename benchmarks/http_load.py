@@ -132,8 +132,7 @@ async def put_load(job: Job) -> dict[str, Any]:
     load = Load(job)
     loop = asyncio.get_running_loop()
     begun, busy = time.perf_counter(), time.process_time()
-    made = [await loop.create_connection(lambda: Connection(load), job.host, job.port)
-            for _ in range(job.connections)]
+    made = [await loop.create_connection(lambda: Connection(load), job.host, job.port) for _ in range(job.connections)]
     await asyncio.gather(*(connection.finished for _, connection in made))
     return {
         "requests_per_s": len(load.latencies) / job.seconds,

@@ -96,13 +96,19 @@ class World:
 
     def adapted(self) -> nn.Module:
         options = self.options
-        return add_lora(self.model, [self.chat.soi, self.chat.eoi], options.SFT_actor_lora_r,
-                        options.SFT_actor_lora_a, options.lora_dropout)
+        return add_lora(
+            self.model,
+            [self.chat.soi, self.chat.eoi],
+            options.SFT_actor_lora_r,
+            options.SFT_actor_lora_a,
+            options.lora_dropout,
+        )
 
     def stream(self, micro: int = 1) -> SampleStream:
         """Steps of `batch_size` samples in `micro` micro-batches."""
-        return SampleStream(self.source, self.chat, encode_sample, self.options.batch_size // micro, micro,
-                            self.pad_id, CPU)
+        return SampleStream(
+            self.source, self.chat, encode_sample, self.options.batch_size // micro, micro, self.pad_id, CPU
+        )
 
     def talks(self, step: int) -> list[Talk]:
         """Conversations of a step in the drawn order."""
@@ -140,14 +146,23 @@ class Clock:
         return wall - wall_before, cpu - cpu_before
 
 
-def train_by_loop(world: World, loss: Loss, batches: Callable[[int], Sequence[Batch | DenseBatch]],
-                  workers: int = 1) -> tuple[float, float]:
+def train_by_loop(
+    world: World, loss: Loss, batches: Callable[[int], Sequence[Batch | DenseBatch]], workers: int = 1
+) -> tuple[float, float]:
     """Wall and CPU seconds of the measured steps of the project's own loop; batches: step -> micro-batches, of which
     `workers` are computed side by side."""
     job, options, clock = world.job, world.options, Clock()
     steps = world.steps()
-    loop = LoopConfig(len(steps), options.lr, options.weight_decay, options.warmup_ratio, options.lr_power,
-                      options.clip, save_seconds=math.inf, epochs=len(steps))
+    loop = LoopConfig(
+        len(steps),
+        options.lr,
+        options.weight_decay,
+        options.warmup_ratio,
+        options.lr_power,
+        options.clip,
+        save_seconds=math.inf,
+        epochs=len(steps),
+    )
     with tempfile.TemporaryDirectory(prefix="bench-train-") as run:
         train(world.adapted(), loss, lambda step: batches(steps[step]), loop, Path(run), workers, end_of_epoch=clock)
     return clock.seconds(job.steps)
@@ -164,8 +179,9 @@ def dense_mask(world: World) -> tuple[float, float]:
     """Conversations are there before the clock runs; their masks are made under it."""
     talks = {step: world.talks(step) for step in world.steps()}
     scope, vocabulary = world.scope(), world.vocabulary
-    return train_by_loop(world, dense_mask_loss, lambda step: [
-        dense_batch(talks[step], world.chat, scope, world.pad_id, vocabulary)])
+    return train_by_loop(
+        world, dense_mask_loss, lambda step: [dense_batch(talks[step], world.chat, scope, world.pad_id, vocabulary)]
+    )
 
 
 def rows_of(world: World) -> list[dict[str, list[int]]]:
@@ -190,8 +206,16 @@ def trl(world: World) -> tuple[float, float]:
     clock = Clock()
     control_ids = [world.chat.soi, world.chat.eoi]
     with tempfile.TemporaryDirectory(prefix="bench-train-") as run:
-        train_with_trl(world.model, world.chat.tokenizer, rows_of(world), world.options, control_ids,
-                       len(world.steps()), Path(run), clock)
+        train_with_trl(
+            world.model,
+            world.chat.tokenizer,
+            rows_of(world),
+            world.options,
+            control_ids,
+            len(world.steps()),
+            Path(run),
+            clock,
+        )
     return clock.seconds(world.job.steps)
 
 

@@ -22,8 +22,16 @@ class _AfterStep(TrainerCallback):
         self._call()
 
 
-def train_with_trl(model: PreTrainedModel, tokenizer, rows: Sequence[Row], options: TrainOptions,
-                   control_ids: Sequence[int], steps: int, run: Path, after_step: Callable[[], None]) -> None:
+def train_with_trl(
+    model: PreTrainedModel,
+    tokenizer,
+    rows: Sequence[Row],
+    options: TrainOptions,
+    control_ids: Sequence[int],
+    steps: int,
+    run: Path,
+    after_step: Callable[[], None],
+) -> None:
     """Trains LoRA on every linear layer, and the control tokens' input rows; the head stays, TRL refuses to adapt it.
 
     Args:
@@ -32,8 +40,12 @@ def train_with_trl(model: PreTrainedModel, tokenizer, rows: Sequence[Row], optio
     """
     disable_progress_bar()
     lora = LoraConfig(
-        r=options.SFT_actor_lora_r, lora_alpha=options.SFT_actor_lora_a, lora_dropout=options.lora_dropout,
-        target_modules="all-linear", trainable_token_indices={"embed_tokens": list(control_ids)}, task_type="CAUSAL_LM",
+        r=options.SFT_actor_lora_r,
+        lora_alpha=options.SFT_actor_lora_a,
+        lora_dropout=options.lora_dropout,
+        target_modules="all-linear",
+        trainable_token_indices={"embed_tokens": list(control_ids)},
+        task_type="CAUSAL_LM",
     )
     config = SFTConfig(
         output_dir=str(run), max_steps=steps, per_device_train_batch_size=options.batch_size,
@@ -43,6 +55,12 @@ def train_with_trl(model: PreTrainedModel, tokenizer, rows: Sequence[Row], optio
         max_grad_norm=options.clip, lr_scheduler_type="polynomial", lr_scheduler_kwargs={"power": options.lr_power},
         save_strategy="no", report_to="none", disable_tqdm=True, seed=options.seed,
     )  # fmt: skip
-    trainer = SFTTrainer(model, config, train_dataset=Dataset.from_list(list(rows)), processing_class=tokenizer,
-                         peft_config=lora, callbacks=[_AfterStep(after_step)])
+    trainer = SFTTrainer(
+        model,
+        config,
+        train_dataset=Dataset.from_list(list(rows)),
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[_AfterStep(after_step)],
+    )
     trainer.train()

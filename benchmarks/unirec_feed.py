@@ -38,9 +38,7 @@ class OneWindowDataset(Dataset):
         length: items of a window.
     """
 
-    def __init__(
-        self, users: np.ndarray, items: np.ndarray, histories: Mapping[int, np.ndarray], length: int
-    ) -> None:
+    def __init__(self, users: np.ndarray, items: np.ndarray, histories: Mapping[int, np.ndarray], length: int) -> None:
         self.rows = np.column_stack([users, items]).astype(object)
         self.histories = histories
         self.length = length

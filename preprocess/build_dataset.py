@@ -54,16 +54,13 @@ def build_dataset(
     if failed:
         unusable["no suffixed title survives the tokenizer"] = failed
     by_id = {item.id: item for item in raw.items}
-    meta = {
-        item_id: meta_entry(by_id[item_id], title, rules)
-        for item_id, title in naming.titles.items()
-    }
+    meta = {item_id: meta_entry(by_id[item_id], title, rules) for item_id, title in naming.titles.items()}
     sequences = sequences_of(raw.events, selection.rows)
     test_users = test_users_of(raw.events, selection.cut, sequences)
     tested = list(sequences.values()) if test_users is None else [sequences[user] for user in test_users]
     audit = audit_of(raw, filters, selection, naming, unusable) | {
         "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
-        "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY)
+        "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY),
     }
     if selection.cut is not None:
         audit["split"] = {"by": "time", "test_share": test_share} | split_audit(raw.events, selection)

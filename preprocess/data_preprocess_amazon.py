@@ -32,9 +32,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data_path", type=path_of, help="default data/dataset/<dataset_name>/")
     parser.add_argument("--raw_path", type=path_of, help="folder of the dump, default the --data_path")
     parser.add_argument("--unirec_data_path", type=path_of, help="default unirec/data/<dataset_name>/")
-    parser.add_argument(
-        "--unirec_config_path", type=path_of, help="default unirec/config/dataset/<dataset_name>.yaml"
-    )
+    parser.add_argument("--unirec_config_path", type=path_of, help="default unirec/config/dataset/<dataset_name>.yaml")
     parser.add_argument(
         "--k_core", type=number(least=0), default=0, help="least events of a user and of an item; 0: any"
     )

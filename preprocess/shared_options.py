@@ -16,16 +16,20 @@ def add_split(parser: argparse.ArgumentParser) -> None:
         "same for all; nothing later than that time is trained on",
     )
     parser.add_argument(
-        "--test_share", type=number(float, above=0, most=1), default=0.1,
-        help="share of all events that lie after the time of --split temporal"
+        "--test_share",
+        type=number(float, above=0, most=1),
+        default=0.1,
+        help="share of all events that lie after the time of --split temporal",
     )
 
 
 def add_max_title_tokens(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--max_title_tokens", type=number(least=0), default=64,
+        "--max_title_tokens",
+        type=number(least=0),
+        default=64,
         help="a longer title is spelled up to a word before this many tokens, and an ellipsis; the whole one stays in "
-        "the metadata as title; 0 cuts none"
+        "the metadata as title; 0 cuts none",
     )
 
 

@@ -16,13 +16,9 @@ LEAST_TOKENS = 16
 _MAX_ROUNDS = 8
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 # "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket.
-_MARKUP = re.compile(
-    r"<!--.*?-->|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE
-)
+_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE)
 # Page code that Amazon's 2018 crawl took for a title: JavaScript or a style-sheet rule.
-_SCRAPED = re.compile(
-    r"\bgetTime\(|\bvar\s+\w+\s*=|\bfunction\b[\s\w]*\([^)]*\)\s*\{|\{[^{}:;]*:[^{};]*;[^{}]*\}"
-)
+_SCRAPED = re.compile(r"\bgetTime\(|\bvar\s+\w+\s*=|\bfunction\b[\s\w]*\([^)]*\)\s*\{|\{[^{}:;]*:[^{};]*;[^{}]*\}")
 _JOINERS = "\u200c\u200d"
 _SKIN_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
@@ -72,9 +68,7 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
         return rules_of(AutoTokenizer.from_pretrained(tokenizer_path), max_tokens)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"no tokenizer at {tokenizer_path!r} ({reason}); fetch the base model first"
-        ) from error
+        raise ValueError(f"no tokenizer at {tokenizer_path!r} ({reason}); fetch the base model first") from error
 
 
 def _visible(character: str) -> str:
@@ -120,10 +114,12 @@ def settle_within(text: str, suffix: str, rules: TitleRules) -> str | None:
         return whole
     if " " in text:
         # A first word too long for any cut behind a word is cut itself.
-        return (_longest_cut(text, [at for at, character in enumerate(text) if character == " "], suffix, rules)
-                or settle_within(text.split(" ", 1)[0], suffix, rules))
-    return (_longest_cut(text, character_ends(text), suffix, rules)
-            or _longest_cut(text, range(1, len(text)), suffix, rules))  # one character of very many marks
+        return _longest_cut(
+            text, [at for at, character in enumerate(text) if character == " "], suffix, rules
+        ) or settle_within(text.split(" ", 1)[0], suffix, rules)
+    return _longest_cut(text, character_ends(text), suffix, rules) or _longest_cut(
+        text, range(1, len(text)), suffix, rules
+    )  # one character of very many marks
 
 
 def character_ends(text: str) -> list[int]:
@@ -132,17 +128,22 @@ def character_ends(text: str) -> list[int]:
     for at in range(1, len(text)):
         before, behind = text[at - 1], text[at]
         flag_open = before in _FLAG_LETTERS and not flag_open
-        inside = (unicodedata.category(behind)[0] == "M" or behind in _JOINERS or behind in _SKIN_TONES
-                  or before == _JOINERS[1] or unicodedata.combining(before) == _VIRAMA
-                  or (flag_open and behind in _FLAG_LETTERS) or behind in _JAMO_ENDS)
+        inside = (
+            unicodedata.category(behind)[0] == "M"
+            or behind in _JOINERS
+            or behind in _SKIN_TONES
+            or before == _JOINERS[1]
+            or unicodedata.combining(before) == _VIRAMA
+            or (flag_open and behind in _FLAG_LETTERS)
+            or behind in _JAMO_ENDS
+        )
         if not inside:
             ends.append(at)
     return ends
 
 
 def _longest_cut(text: str, ends: Sequence[int], suffix: str, rules: TitleRules) -> str | None:
-    """The settled text, cut at the last of `ends` where it fits with an ellipsis and the suffix; None where none does.
-    """
+    """The settled text, cut at the last of `ends` where it fits with an ellipsis and the suffix; None where none does."""
 
     def cut(n: int) -> str | None:
         head = text[: ends[n]]

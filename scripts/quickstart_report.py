@@ -13,8 +13,17 @@ from train_utils.report.__main__ import write_report
 from train_utils.report.comparison import open_study  # noqa: E402
 from train_utils.report.tables import text_table  # noqa: E402
 
-MODELS = ("RecLM-cgen", "RecLM-cgen+prior", "base-constrained", "popularity", "recent-popularity", "item-knn", "markov",
-          "ease", "sasrec")
+MODELS = (
+    "RecLM-cgen",
+    "RecLM-cgen+prior",
+    "base-constrained",
+    "popularity",
+    "recent-popularity",
+    "item-knn",
+    "markov",
+    "ease",
+    "sasrec",
+)
 
 
 def main() -> None:

@@ -203,7 +203,7 @@ def _module_places(root: Path, parts: list[str]) -> list[Path]:
     if not all(part.isidentifier() for part in parts):
         return []
     packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(len(parts) + 1)]
-    return [*packages[root == Path():], *([root.joinpath(*parts).with_suffix(".py")] if parts else [])]
+    return [*packages[root == Path() :], *([root.joinpath(*parts).with_suffix(".py")] if parts else [])]
 
 
 def _called(call: ast.Call) -> str:

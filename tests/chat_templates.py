@@ -108,8 +108,11 @@ class Family:
 
 _RESERVED = tuple(f"<|reserved_special_token_{i}|>" for i in range(4))
 FAMILIES = {
-    "Llama-3": Family(LLAMA_3, ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
-                                *_RESERVED), "<|eot_id|>"),
+    "Llama-3": Family(
+        LLAMA_3,
+        ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", *_RESERVED),
+        "<|eot_id|>",
+    ),
     "Llama-2": Family(LLAMA_2, ("<s>", "</s>"), "</s>"),
     "Qwen2.5": Family(QWEN_2, ("<|im_start|>", "<|im_end|>"), "<|im_end|>"),
     "Qwen3": Family(QWEN_3, ("<|im_start|>", "<|im_end|>"), "<|im_end|>", ("<think>", "</think>")),
@@ -121,8 +124,12 @@ FAMILIES = {
     "Phi-unmarked": Family(PHI, ("<|endoftext|>",), "<|end|>", ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>")),
 }
 FAMILIES |= {
-    "GLM": Family(GLM, ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"),
-                  "<|endoftext|>", closes=False),
+    "GLM": Family(
+        GLM,
+        ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"),
+        "<|endoftext|>",
+        closes=False,
+    ),
     "Solar": Family(SOLAR, ("</s>",), "</s>", closes=False),
     "Falcon": Family(FALCON, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
@@ -131,8 +138,10 @@ _SYSTEM = "{% else %}{{ m.content }}{% endif %}{% endfor %}"
 
 
 def _roles(user: str, assistant: str, prompt: str, head: str = "") -> str:
-    return (f"{head}{{% for m in messages %}}{{% if m.role == 'user' %}}{{{{ {user} }}}}"
-            f"{{% elif m.role == 'assistant' %}}{{{{ {assistant} }}}}{_SYSTEM}{_PROMPT}{{{{ {prompt} }}}}{{% endif %}}")
+    return (
+        f"{head}{{% for m in messages %}}{{% if m.role == 'user' %}}{{{{ {user} }}}}"
+        f"{{% elif m.role == 'assistant' %}}{{{{ {assistant} }}}}{_SYSTEM}{_PROMPT}{{{{ {prompt} }}}}{{% endif %}}"
+    )
 
 
 _THOUGHTS = ("<think>", "</think>")
@@ -140,32 +149,84 @@ _COHERE = ("<BOS>", "<|START|>", "<|END|>", "<|USER|>", "<|BOT|>", "<|START_RESP
 _DEEPSEEK = ("<bos>", "<|User|>", "<|Assistant|>", "<|eos|>")
 _HARMONY = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>")
 OTHER_FAMILIES = {
-    "Vicuna": Family(_roles("'USER: ' + m.content + ' '", "'ASSISTANT: ' + m.content + '</s>'", "'ASSISTANT:'"),
-                     ("<s>", "</s>"), "</s>"),
-    "Alpaca": Family(_roles("'### Instruction:\\n' + m.content + '\\n\\n'",
-                            "'### Response:\\n' + m.content + '\\n\\n'", "'### Response:\\n'"),
-                     ("</s>",), "</s>", closes=False),
-    "ChatQA": Family(_roles("'User: ' + m.content + '\\n\\n'", "'Assistant: ' + m.content + '\\n\\n'", "'Assistant:'"),
-                     ("<|end_of_text|>",), "<|end_of_text|>", closes=False),
-    "Zephyr": Family("{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '</s>\n' }}{% endfor %}"
-                     + _PROMPT + "{{ '<|assistant|>\n' }}{% endif %}", ("<s>", "</s>"), "</s>"),
-    "gpt-oss": Family(_roles("'<|start|>user<|message|>' + m.content + '<|end|>'",
-                             "'<|start|>assistant<|channel|>final<|message|>' + m.content"
-                             " + ('<|return|>' if loop.last else '<|end|>')", "'<|start|>assistant'"),
-                      _HARMONY, "<|return|>"),
-    "DeepSeek-R1": Family(_roles("'<|User|>' + m.content", "'<|Assistant|>' + m.content + '<|eos|>'",
-                                 "'<|Assistant|><think>\\n'", "<bos>"), _DEEPSEEK, "<|eos|>", _THOUGHTS),
-    "DeepSeek-V3.1": Family(_roles("'<|User|>' + m.content", "'<|Assistant|></think>' + m.content + '<|eos|>'",
-                                   "'<|Assistant|>' + ('<think>' if thinking is defined and thinking else '</think>')",
-                                   "<bos>"), _DEEPSEEK, "<|eos|>", _THOUGHTS),
-    "GLM-4.5": Family(_roles(
-        "'<|user|>\\n' + m.content + ('/nothink' if enable_thinking is defined and not enable_thinking else '')",
-        "'<|assistant|>\\n<think></think>\\n' + m.content | trim", "'<|assistant|>' + "
-        "('\\n<think></think>' if enable_thinking is defined and not enable_thinking else '')", "[gMASK]<sop>"),
-        ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>"), "<|endoftext|>", _THOUGHTS, closes=False),
-    "Command-R7B": Family(_roles("'<|START|><|USER|>' + m.content + '<|END|>'",
-                                 "'<|START|><|BOT|><|START_RESPONSE|>' + m.content + '<|END_RESPONSE|><|END|>'",
-                                 "'<|START|><|BOT|>'", "<BOS>"), _COHERE, "<|END_RESPONSE|>"),
+    "Vicuna": Family(
+        _roles("'USER: ' + m.content + ' '", "'ASSISTANT: ' + m.content + '</s>'", "'ASSISTANT:'"),
+        ("<s>", "</s>"),
+        "</s>",
+    ),
+    "Alpaca": Family(
+        _roles(
+            "'### Instruction:\\n' + m.content + '\\n\\n'",
+            "'### Response:\\n' + m.content + '\\n\\n'",
+            "'### Response:\\n'",
+        ),
+        ("</s>",),
+        "</s>",
+        closes=False,
+    ),
+    "ChatQA": Family(
+        _roles("'User: ' + m.content + '\\n\\n'", "'Assistant: ' + m.content + '\\n\\n'", "'Assistant:'"),
+        ("<|end_of_text|>",),
+        "<|end_of_text|>",
+        closes=False,
+    ),
+    "Zephyr": Family(
+        "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '</s>\n' }}{% endfor %}"
+        + _PROMPT
+        + "{{ '<|assistant|>\n' }}{% endif %}",
+        ("<s>", "</s>"),
+        "</s>",
+    ),
+    "gpt-oss": Family(
+        _roles(
+            "'<|start|>user<|message|>' + m.content + '<|end|>'",
+            "'<|start|>assistant<|channel|>final<|message|>' + m.content + ('<|return|>' if loop.last else '<|end|>')",
+            "'<|start|>assistant'",
+        ),
+        _HARMONY,
+        "<|return|>",
+    ),
+    "DeepSeek-R1": Family(
+        _roles(
+            "'<|User|>' + m.content", "'<|Assistant|>' + m.content + '<|eos|>'", "'<|Assistant|><think>\\n'", "<bos>"
+        ),
+        _DEEPSEEK,
+        "<|eos|>",
+        _THOUGHTS,
+    ),
+    "DeepSeek-V3.1": Family(
+        _roles(
+            "'<|User|>' + m.content",
+            "'<|Assistant|></think>' + m.content + '<|eos|>'",
+            "'<|Assistant|>' + ('<think>' if thinking is defined and thinking else '</think>')",
+            "<bos>",
+        ),
+        _DEEPSEEK,
+        "<|eos|>",
+        _THOUGHTS,
+    ),
+    "GLM-4.5": Family(
+        _roles(
+            "'<|user|>\\n' + m.content + ('/nothink' if enable_thinking is defined and not enable_thinking else '')",
+            "'<|assistant|>\\n<think></think>\\n' + m.content | trim",
+            "'<|assistant|>' + ('\\n<think></think>' if enable_thinking is defined and not enable_thinking else '')",
+            "[gMASK]<sop>",
+        ),
+        ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>"),
+        "<|endoftext|>",
+        _THOUGHTS,
+        closes=False,
+    ),
+    "Command-R7B": Family(
+        _roles(
+            "'<|START|><|USER|>' + m.content + '<|END|>'",
+            "'<|START|><|BOT|><|START_RESPONSE|>' + m.content + '<|END_RESPONSE|><|END|>'",
+            "'<|START|><|BOT|>'",
+            "<BOS>",
+        ),
+        _COHERE,
+        "<|END_RESPONSE|>",
+    ),
     "ChatML-as-text": Family(QWEN_2, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
 
@@ -191,9 +252,12 @@ def _sentencepiece(kind: str) -> Tokenizer:
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
     trained.train_from_iterator([WORDS] * 3, trainers.BpeTrainer(vocab_size=200, show_progress=False))
     learned = json.loads(trained.to_str())["model"]
-    vocabulary = {name: i for i, name in enumerate(
-        dict.fromkeys(["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *learned["vocab"]])
-    )}
+    vocabulary = {
+        name: i
+        for i, name in enumerate(
+            dict.fromkeys(["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *learned["vocab"]])
+        )
+    }
     merges = [tuple(pair) for pair in learned["merges"]]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     if kind == "legacy":

@@ -15,8 +15,9 @@ from train_utils.training.method import cgen_loss
 
 torch.set_num_threads(1)
 MODEL, CHAT = tiny_chat(TITLES)
-CONFIG = LoopConfig(steps=12, lr=1e-2, weight_decay=0.01, warmup_ratio=0.2, lr_power=2.0, clip=1.0, save_seconds=0.0,
-                    epochs=3)
+CONFIG = LoopConfig(
+    steps=12, lr=1e-2, weight_decay=0.01, warmup_ratio=0.2, lr_power=2.0, clip=1.0, save_seconds=0.0, epochs=3
+)
 
 
 def nothing() -> None:

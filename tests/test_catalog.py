@@ -33,12 +33,15 @@ def test_both_forms_give_the_same_catalogue(tmp_path, form):
     assert catalog.in_category("War") == {1}
 
 
-@pytest.mark.parametrize("metas,complaint", [
-    ({"1": {"title_t": "A"}, "2": {"title_t": "A"}}, "cannot be told apart"),
-    ({"1": {"title_t": " "}, "2": {"title_t": "B"}}, "empty title"),
-    ({"1": {"name": "A"}, "2": {"title_t": "B"}}, "has no text"),
-    ({"1": {"title_t": "A"}}, "'2' is not in the catalogue"),
-])
+@pytest.mark.parametrize(
+    "metas,complaint",
+    [
+        ({"1": {"title_t": "A"}, "2": {"title_t": "A"}}, "cannot be told apart"),
+        ({"1": {"title_t": " "}, "2": {"title_t": "B"}}, "empty title"),
+        ({"1": {"name": "A"}, "2": {"title_t": "B"}}, "has no text"),
+        ({"1": {"title_t": "A"}}, "'2' is not in the catalogue"),
+    ],
+)
 def test_items_that_cannot_be_told_apart_are_refused(tmp_path, metas, complaint):
     with pytest.raises(ValueError, match=complaint):
         load_catalog(write_dataset(tmp_path, metas))
@@ -59,8 +62,13 @@ def test_pickles_of_plain_data_are_read_and_others_refused(tmp_path):
     for value in ({"a": [1, 2.5, None, True, b"x"], "b": np.arange(3)}, {"s": np.float32(2)}):
         path.write_bytes(pickle.dumps(value))
         assert repr(restricted_load(path)) == repr(value)
-    for payload in (b"cposix\nsystem\n(S'true'\ntR.",
-                    pickle.dumps(pytest.raises), pickle.dumps(Item), b"\x80\x04]", b""):
+    for payload in (
+        b"cposix\nsystem\n(S'true'\ntR.",
+        pickle.dumps(pytest.raises),
+        pickle.dumps(Item),
+        b"\x80\x04]",
+        b"",
+    ):
         path.write_bytes(payload)
         with pytest.raises(ValueError, match="plain data"):
             restricted_load(path)

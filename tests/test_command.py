@@ -26,43 +26,68 @@ def test_a_reader_that_leaves_early_hears_no_complaint():
     assert (done.stdout, done.stderr) == ("line 0\n0\n", "")
 
 
-@pytest.mark.parametrize(("body", "status", "errors"), [
-    ("raise ValueError('two\\nlines')", 2, "error: two lines\n"), ("raise OSError(28, 'full', 'x')", 2, "error: "),
-    ("raise KeyboardInterrupt", 130, "interrupted\n"), ("return 3", 3, ""), ("pass", 0, ""),
-])
+@pytest.mark.parametrize(
+    ("body", "status", "errors"),
+    [
+        ("raise ValueError('two\\nlines')", 2, "error: two lines\n"),
+        ("raise OSError(28, 'full', 'x')", 2, "error: "),
+        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        ("return 3", 3, ""),
+        ("pass", 0, ""),
+    ],
+)
 def test_a_command_ends_with_a_status_and_at_most_one_line(body, status, errors):
     code = f"def main():\n {body}\nfrom train_utils.command import run_cli\nrun_cli(main)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == status and done.stderr.startswith(errors) and done.stderr.count("\n") <= 1
 
 
-@pytest.mark.parametrize("script", ["main.py", "task_test.py", "task_MR_test.py", "cli_serve.py", "unirec/train.py",
-                                    "unirec/async_server.py", "preprocess/data_preprocess_movielens.py",
-                                    "preprocess/data_preprocess_amazon.py", "preprocess/transform2unirec.py",
-                                    "train_utils/report/__main__.py", "train_utils/leakage/__main__.py", "scripts/fetch_defaults.py",
-                                    "scripts/quickstart_report.py"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "main.py",
+        "task_test.py",
+        "task_MR_test.py",
+        "cli_serve.py",
+        "unirec/train.py",
+        "unirec/async_server.py",
+        "preprocess/data_preprocess_movielens.py",
+        "preprocess/data_preprocess_amazon.py",
+        "preprocess/transform2unirec.py",
+        "train_utils/report/__main__.py",
+        "train_utils/leakage/__main__.py",
+        "scripts/fetch_defaults.py",
+        "scripts/quickstart_report.py",
+    ],
+)
 def test_every_command_ends_in_this_way(script):
     assert "    run_cli(" in (ROOT / script).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("command", "line", "told"), [
-    (report.main, "TMP", "is a folder"), (report.main, "x.json --output=", "the path is empty"),
-    (report.main, "x.json --outp x", "--outp"), (leakage.main, "--data_path x --probes -1", "2 or more"),
-    (leakage.main, "--data_path x --seed 10000000000000000000000", "at most 2147483647"),
-    (leakage.main, "--data_path x --backbone y", "no effect without --model_name"),
-    (async_server.main, "--dataset x --port -1", "0 or more"),
-    (async_server.main, "--dataset x --workers 0", "1 or more"),
-    (async_server.main, "--dataset x --port 99999", "at most 65535"),
-    (async_server.main, "--dataset x --data_path=", "the path is empty"),
-    (train.main, "--dataset x --seed 1.5", "--seed"), (train.main, "--dataset x --output_path=", "the path is empty"),
-    (data_preprocess_amazon.main, "--users -3", "0 or more"),
-    (data_preprocess_amazon.main, "--min_events_per_user 0", "1 or more"),
-    (data_preprocess_amazon.main, "--data_path=", "the path is empty"),
-    (data_preprocess_amazon.main, "--test_share nan", "more than 0"),
-    (data_preprocess_movielens.main, "--test_share inf", "at most 1"),
-    (data_preprocess_movielens.main, "--max_title_tokens 6.5", "no whole number"),
-    (transform2unirec.main, "--unirec_data_path=", "the path is empty"),
-])
+@pytest.mark.parametrize(
+    ("command", "line", "told"),
+    [
+        (report.main, "TMP", "is a folder"),
+        (report.main, "x.json --output=", "the path is empty"),
+        (report.main, "x.json --outp x", "--outp"),
+        (leakage.main, "--data_path x --probes -1", "2 or more"),
+        (leakage.main, "--data_path x --seed 10000000000000000000000", "at most 2147483647"),
+        (leakage.main, "--data_path x --backbone y", "no effect without --model_name"),
+        (async_server.main, "--dataset x --port -1", "0 or more"),
+        (async_server.main, "--dataset x --workers 0", "1 or more"),
+        (async_server.main, "--dataset x --port 99999", "at most 65535"),
+        (async_server.main, "--dataset x --data_path=", "the path is empty"),
+        (train.main, "--dataset x --seed 1.5", "--seed"),
+        (train.main, "--dataset x --output_path=", "the path is empty"),
+        (data_preprocess_amazon.main, "--users -3", "0 or more"),
+        (data_preprocess_amazon.main, "--min_events_per_user 0", "1 or more"),
+        (data_preprocess_amazon.main, "--data_path=", "the path is empty"),
+        (data_preprocess_amazon.main, "--test_share nan", "more than 0"),
+        (data_preprocess_movielens.main, "--test_share inf", "at most 1"),
+        (data_preprocess_movielens.main, "--max_title_tokens 6.5", "no whole number"),
+        (transform2unirec.main, "--unirec_data_path=", "the path is empty"),
+    ],
+)
 def test_a_bad_flag_of_any_command_is_one_line(command, line, told, tmp_path, monkeypatch, capsys):
     arguments = [str(tmp_path) if part == "TMP" else part for part in line.split()]
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
@@ -72,12 +97,25 @@ def test_a_bad_flag_of_any_command_is_one_line(command, line, told, tmp_path, mo
     assert ended.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1 and told in error, error
 
 
-@pytest.mark.parametrize(("text", "kind", "bounds", "value"), [
-    ("3", int, {"least": 0}, 3), ("0.1", float, {"above": 0, "most": 1}, 0.1), ("-1e3", float, {}, -1000.0),
-    (str(MOST), int, {}, MOST), ("-3", int, {"least": 0}, None), ("1e3", int, {}, None), ("nan", float, {}, None),
-    ("inf", float, {}, None), ("-inf", float, {"most": 1}, None), ("1e999", float, {"least": 0}, None),
-    (str(MOST + 1), int, {}, None), ("9" * 5000, int, {}, None), ("", int, {}, None), ("0", float, {"above": 0}, None),
-])
+@pytest.mark.parametrize(
+    ("text", "kind", "bounds", "value"),
+    [
+        ("3", int, {"least": 0}, 3),
+        ("0.1", float, {"above": 0, "most": 1}, 0.1),
+        ("-1e3", float, {}, -1000.0),
+        (str(MOST), int, {}, MOST),
+        ("-3", int, {"least": 0}, None),
+        ("1e3", int, {}, None),
+        ("nan", float, {}, None),
+        ("inf", float, {}, None),
+        ("-inf", float, {"most": 1}, None),
+        ("1e999", float, {"least": 0}, None),
+        (str(MOST + 1), int, {}, None),
+        ("9" * 5000, int, {}, None),
+        ("", int, {}, None),
+        ("0", float, {"above": 0}, None),
+    ],
+)
 def test_a_number_is_whole_or_finite_and_within_its_bounds(text, kind, bounds, value):
     if value is None:
         with pytest.raises(argparse.ArgumentTypeError):
@@ -86,8 +124,14 @@ def test_a_number_is_whole_or_finite_and_within_its_bounds(text, kind, bounds, v
         assert number(kind, **bounds)(text) == value
 
 
-@pytest.mark.parametrize("error", ["MemoryError()", "RuntimeError('DefaultCPUAllocator: can not allocate memory')",
-                                   "type('OutOfMemoryError', (RuntimeError,), {})('of a GPU')"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError()",
+        "RuntimeError('DefaultCPUAllocator: can not allocate memory')",
+        "type('OutOfMemoryError', (RuntimeError,), {})('of a GPU')",
+    ],
+)
 def test_memory_that_is_not_there_is_one_line(error):
     code = f"def main():\n raise {error}\nfrom train_utils.command import run_cli\nrun_cli(main)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

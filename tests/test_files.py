@@ -29,10 +29,12 @@ def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("umask,file,folder", [("022", 0o644, 0o755), ("077", 0o600, 0o700), ("002", 0o664, 0o775)])
 def test_files_and_folders_have_the_rights_that_the_user_gives_his_own(tmp_path, umask, file, folder):
-    code = ("from train_utils.files import *\n"
-            f"write_text({str(tmp_path / 'a')!r}, 'x')\nwith replacing_folder({str(tmp_path / 'f')!r}) as to:\n"
-            " (to / 'g').mkdir(mode=0o700)\n"
-            " from safetensors.numpy import save_file\n import numpy\n save_file({'x': numpy.ones(2)}, to / 'g' / 'w')")
+    code = (
+        "from train_utils.files import *\n"
+        f"write_text({str(tmp_path / 'a')!r}, 'x')\nwith replacing_folder({str(tmp_path / 'f')!r}) as to:\n"
+        " (to / 'g').mkdir(mode=0o700)\n"
+        " from safetensors.numpy import save_file\n import numpy\n save_file({'x': numpy.ones(2)}, to / 'g' / 'w')"
+    )
     subprocess.run(["bash", "-c", f'umask {umask}; "$0" -c "$1"', sys.executable, code], cwd=ROOT, check=True)
     assert (tmp_path / "a").stat().st_mode & 0o777 == file
     for path in ("f", "f/g"):

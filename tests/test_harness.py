@@ -48,8 +48,9 @@ def test_what_is_written_is_what_plain_constrained_decoding_writes(eager):
     model = opened(eager, data_path=str(eager / "data"))
     prompts = [model.tok_encode(prompt) for prompt in PROMPTS]
     rules = Rules(model.chat.tree)
-    plain = generate_plainly(model.model, model.chat, [
-        Request(ids, rules, answer_at=len(ids), max_new_tokens=30) for ids in prompts])
+    plain = generate_plainly(
+        model.model, model.chat, [Request(ids, rules, answer_at=len(ids), max_new_tokens=30) for ids in prompts]
+    )
     assert written(model) == [model.tok_decode(completion.ids) for completion in plain]
     assert any(completion.items for completion in plain)
     counted = model.get_model_info()
@@ -62,8 +63,13 @@ def test_what_is_written_does_not_depend_on_an_inherited_generation_configuratio
     shutil.copytree(eager / "model", tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     GenerationConfig(
-        repetition_penalty=1.7, no_repeat_ngram_size=2, suppress_tokens=[5, 6, Chat(tokenizer).soi], min_new_tokens=25,
-        do_sample=True, top_k=3, eos_token_id=[5, 6],
+        repetition_penalty=1.7,
+        no_repeat_ngram_size=2,
+        suppress_tokens=[5, 6, Chat(tokenizer).soi],
+        min_new_tokens=25,
+        do_sample=True,
+        top_k=3,
+        eos_token_id=[5, 6],
     ).save_pretrained(tmp_path / "model")
     held = RecLM(str(tmp_path / "model"), data_path=str(eager / "data"), device="cpu", dtype="float32", batch_size=2)
     assert written(held) == plain

@@ -42,9 +42,7 @@ def shell_scripts() -> list[Path]:
 
 def type_checking_only(tree: ast.Module) -> set[ast.AST]:
     """Nodes below `if TYPE_CHECKING:`; they never run."""
-    guards = (
-        n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test).endswith("TYPE_CHECKING")
-    )
+    guards = (n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test).endswith("TYPE_CHECKING"))
     return {inner for guard in guards for statement in guard.body for inner in ast.walk(statement)}
 
 
@@ -85,9 +83,7 @@ def spelled(source: str) -> Iterator[str]:
             yield node.value
 
 
-library = pytest.mark.parametrize(
-    "path", library_modules(), ids=lambda path: path.relative_to(ROOT).as_posix()
-)
+library = pytest.mark.parametrize("path", library_modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
 stage_files = pytest.mark.parametrize(
     "path", modules("preprocess") + modules("unirec"), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
@@ -172,9 +168,7 @@ def test_no_file_names_a_folder_of_one_machine():
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:  # not a text file
             continue
-        found += [
-            f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line)
-        ]
+        found += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
     assert not found
 
 

@@ -30,12 +30,15 @@ def test_published_command_lines_parse(options, line):
         assert parsed.use_CBS and parsed.CBS_type == 2 and parsed.idx and parsed.topk == 10
 
 
-@pytest.mark.parametrize("line,complaint", [
-    ("--data_path x --CBS_type 3", "invalid choice"),
-    ("--data_path x --topk ten", "invalid int value"),
-    ("--data_path x --top 10", "unrecognized arguments"),
-    ("", "--data_path"),
-])
+@pytest.mark.parametrize(
+    "line,complaint",
+    [
+        ("--data_path x --CBS_type 3", "invalid choice"),
+        ("--data_path x --topk ten", "invalid int value"),
+        ("--data_path x --top 10", "unrecognized arguments"),
+        ("", "--data_path"),
+    ],
+)
 def test_a_bad_flag_is_one_line_and_status_2(capsys, line, complaint):
     with pytest.raises(SystemExit) as stopped:
         parse(EvalOptions, line.split())
@@ -49,22 +52,29 @@ def test_options_cannot_be_changed():
         parse(ChatOptions, ["--model_name", "m"]).gpu = "cpu"
 
 
-@pytest.mark.parametrize(("options", "line", "told"), [
-    (EvalOptions, "--data_path x --topk 10000000000000000000000", "at most 2147483647"),
-    (EvalOptions, "--data_path x --users -3", "--users is -3, wanted 0 or more"),
-    (EvalOptions, "--data_path x --batch_size 0", "--batch_size is 0, wanted 1 or more"),
-    (EvalOptions, "--data_path=", "--data_path is '', wanted a text that is not empty"),
-    (EvalOptions, "--data_path x --prior popularity --prior_weight nan", "wanted a number or auto"),
-    (EvalOptions, "--data_path x --prior popularity --prior_weight=-1", "wanted a number or auto"),
-    (EvalOptions, "--data_path x --prior_weight 2", "no effect without --prior;"),
-    (EvalOptions, "--data_path x --prior_users 4", "no effect without --prior;"),
-    (TrainOptions, "--lr inf", "--lr is inf, wanted a finite number"), (TrainOptions, "--lr nan", "more than 0"),
-    (TrainOptions, "--save_seconds 1e999", "finite number"), (TrainOptions, "--lora_dropout 1", "at most 0.99"),
-    (TrainOptions, "--output=", "--output is ''"), (TrainOptions, "--teacher=", "--teacher is ''"),
-    (TrainOptions, "--early_stop 3", "no effect without --val_users"),
-    (TrainOptions, "--val_epochs 2", "no effect without --val_users"),
-    (ChatOptions, "--model_name=", "--model_name is ''"), (ChatOptions, "--model_name x --domain \t", "--domain is"),
-])
+@pytest.mark.parametrize(
+    ("options", "line", "told"),
+    [
+        (EvalOptions, "--data_path x --topk 10000000000000000000000", "at most 2147483647"),
+        (EvalOptions, "--data_path x --users -3", "--users is -3, wanted 0 or more"),
+        (EvalOptions, "--data_path x --batch_size 0", "--batch_size is 0, wanted 1 or more"),
+        (EvalOptions, "--data_path=", "--data_path is '', wanted a text that is not empty"),
+        (EvalOptions, "--data_path x --prior popularity --prior_weight nan", "wanted a number or auto"),
+        (EvalOptions, "--data_path x --prior popularity --prior_weight=-1", "wanted a number or auto"),
+        (EvalOptions, "--data_path x --prior_weight 2", "no effect without --prior;"),
+        (EvalOptions, "--data_path x --prior_users 4", "no effect without --prior;"),
+        (TrainOptions, "--lr inf", "--lr is inf, wanted a finite number"),
+        (TrainOptions, "--lr nan", "more than 0"),
+        (TrainOptions, "--save_seconds 1e999", "finite number"),
+        (TrainOptions, "--lora_dropout 1", "at most 0.99"),
+        (TrainOptions, "--output=", "--output is ''"),
+        (TrainOptions, "--teacher=", "--teacher is ''"),
+        (TrainOptions, "--early_stop 3", "no effect without --val_users"),
+        (TrainOptions, "--val_epochs 2", "no effect without --val_users"),
+        (ChatOptions, "--model_name=", "--model_name is ''"),
+        (ChatOptions, "--model_name x --domain \t", "--domain is"),
+    ],
+)
 def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line(capsys, options, line, told):
     with pytest.raises(SystemExit) as stopped:
         parse(options, line.split(" "))
@@ -80,13 +90,19 @@ def test_a_flag_that_is_given_its_default_is_given():
     assert TrainOptions(lr=0.5).names("lr") and not TrainOptions().names("backbone")
 
 
-@pytest.mark.parametrize(("options", "line"), [
-    (EvalOptions, "--data_path x --run_file no/such"), (EvalOptions, "--data_path x --share_chat_gpt no/such"),
-    (EvalOptions, "--data_path x --GSM8K_data_path no/such"), (EvalOptions, "--data_path x --teacher local:no/such"),
-    (EvalOptions, "--data_path x --teacher file:no/such"),
-    (TrainOptions, "--share_chat_gpt no/such"), (TrainOptions, "--teacher local:no/such"),
-    (LeakageOptions, "--data_path x --teacher_data no/such"),
-])
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (EvalOptions, "--data_path x --run_file no/such"),
+        (EvalOptions, "--data_path x --share_chat_gpt no/such"),
+        (EvalOptions, "--data_path x --GSM8K_data_path no/such"),
+        (EvalOptions, "--data_path x --teacher local:no/such"),
+        (EvalOptions, "--data_path x --teacher file:no/such"),
+        (TrainOptions, "--share_chat_gpt no/such"),
+        (TrainOptions, "--teacher local:no/such"),
+        (LeakageOptions, "--data_path x --teacher_data no/such"),
+    ],
+)
 def test_a_path_to_read_that_is_named_has_to_exist(capsys, options, line):
     with pytest.raises(SystemExit) as stopped:
         parse(options, line.split(" "))
@@ -96,6 +112,17 @@ def test_a_path_to_read_that_is_named_has_to_exist(capsys, options, line):
 
 
 def test_paths_that_are_there_or_not_read_are_taken(tmp_path):
-    found = parse(TrainOptions, ["--share_chat_gpt", "", "--output", "no/such",
-                                 "--teacher", f"local:{tmp_path}", "--train_data_file", "no/such"])
+    found = parse(
+        TrainOptions,
+        [
+            "--share_chat_gpt",
+            "",
+            "--output",
+            "no/such",
+            "--teacher",
+            f"local:{tmp_path}",
+            "--train_data_file",
+            "no/such",
+        ],
+    )
     assert found.teacher == f"local:{tmp_path}"

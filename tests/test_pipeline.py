@@ -31,8 +31,9 @@ def world(tmp_path_factory) -> Path:
     """A copy of the code with a base model, raw Amazon files and conversations."""
     folder = tmp_path_factory.mktemp("repo")
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(
-            "__pycache__", "data", "output", "dataset"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "data", "output", "dataset")
+        )
     for script in ROOT.glob("*.py"):
         shutil.copy(script, folder)
     base = folder / "snap/base/tiny"
@@ -66,11 +67,22 @@ def write_amazon_dump(folder: Path) -> None:
 def run(world: Path, *command: str, status: int = 0, text: str = "", **environment: str) -> subprocess.CompletedProcess:
     python = sys.executable
     done = subprocess.run(
-        [python if part == "python" else part for part in command], cwd=world, input=text, text=True,
-        capture_output=True, timeout=300,
-        env=os.environ | {"PYTHON": python, "BACKBONE": "snap/base/tiny", "TOKENIZER_PATH": "snap/base/tiny",
-                          "EMBEDDING_MODEL": "snap/base/tiny", "OMP_NUM_THREADS": "1",
-                          "HF_HUB_OFFLINE": "1"} | environment,
+        [python if part == "python" else part for part in command],
+        cwd=world,
+        input=text,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env=os.environ
+        | {
+            "PYTHON": python,
+            "BACKBONE": "snap/base/tiny",
+            "TOKENIZER_PATH": "snap/base/tiny",
+            "EMBEDDING_MODEL": "snap/base/tiny",
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        | environment,
     )
     assert done.returncode == status, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
@@ -92,8 +104,14 @@ def trained(world) -> Path:
     run(world, "bash", "scripts/unirec_train.sh", "movies", "--epochs", "2")
     port = free_port()
     command = ["bash", "scripts/with_teacher.sh", "movies", port, "bash", *SFT]
-    killed = subprocess.Popen(command, cwd=world, start_new_session=True, stderr=subprocess.DEVNULL, env=os.environ | {
-        "PYTHON": sys.executable, "BACKBONE": "snap/base/tiny", "OMP_NUM_THREADS": "1", "TEACHER_PORT": port})
+    killed = subprocess.Popen(
+        command,
+        cwd=world,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        env=os.environ
+        | {"PYTHON": sys.executable, "BACKBONE": "snap/base/tiny", "OMP_NUM_THREADS": "1", "TEACHER_PORT": port},
+    )
     log = world / "snap/movies/cgen/log.jsonl"
     while killed.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
         os.sched_yield()
@@ -107,29 +125,96 @@ def trained(world) -> Path:
 
 def test_the_published_recipe_trains_every_layer(trained):
     port = free_port()
-    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, "bash", "scripts/train_RecLM_cgen.sh", "movies",
-        "--epoch", "1", "--output", "snap/movies/published", TEACHER_PORT=port, RECIPE="published")
+    run(
+        trained,
+        "bash",
+        "scripts/with_teacher.sh",
+        "movies",
+        port,
+        "bash",
+        "scripts/train_RecLM_cgen.sh",
+        "movies",
+        "--epoch",
+        "1",
+        "--output",
+        "snap/movies/published",
+        TEACHER_PORT=port,
+        RECIPE="published",
+    )
     adapter = json.loads((trained / "snap/movies/published/Epoch01_SFT/adapter_config.json").read_text())
     assert adapter["r"] == 16 and adapter["trainable_token_indices"]
 
 
 def test_reclm_ret_is_trained_merged_and_tested_by_the_same_scripts(trained):
     port = free_port()
-    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, "bash", "scripts/train_RecLM_ret.sh", "movies",
-        "--epoch", "1", "--lora_layers", "1", TEACHER_PORT=port)
-    run(trained, "python", "main.py", "--train_stage", "SFT_Embedding_Test", "--SFT_test_task", "SFTTestSeqRec-MR",
-        "--data_path", MOVIES, "--output", "snap/movies/ret", "--idx")
+    run(
+        trained,
+        "bash",
+        "scripts/with_teacher.sh",
+        "movies",
+        port,
+        "bash",
+        "scripts/train_RecLM_ret.sh",
+        "movies",
+        "--epoch",
+        "1",
+        "--lora_layers",
+        "1",
+        TEACHER_PORT=port,
+    )
+    run(
+        trained,
+        "python",
+        "main.py",
+        "--train_stage",
+        "SFT_Embedding_Test",
+        "--SFT_test_task",
+        "SFTTestSeqRec-MR",
+        "--data_path",
+        MOVIES,
+        "--output",
+        "snap/movies/ret",
+        "--idx",
+    )
     run(trained, "bash", "scripts/run_SFT_merge.sh", "movies", "--output", "snap/movies/ret")
-    run(trained, "python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/movies/ret/SFT_Epoch1/",
-        "--force_items", "--idx", "--output", "ret.json")
+    run(
+        trained,
+        "python",
+        "task_test.py",
+        "--data_path",
+        MOVIES,
+        "--model_name",
+        "snap/movies/ret/SFT_Epoch1/",
+        "--force_items",
+        "--idx",
+        "--output",
+        "ret.json",
+    )
     result = json.loads((trained / "ret.json").read_text())
     assert result["n_users"] == 24 and result["metrics"]["short"]["mean"] == 0
     assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["in_history@10"]["mean"] == 0
 
 
-TEST = ("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/movies/cgen/SFT_Epoch2/",
-        "--gpu", "cpu", "--use_control_symbol", "--batch_size", "16", "--use_CBS", "--CBS_type", "2", "--topk", "10",
-        "--idx", "--SFT_test_task")
+TEST = (
+    "python",
+    "task_test.py",
+    "--data_path",
+    MOVIES,
+    "--model_name",
+    "snap/movies/cgen/SFT_Epoch2/",
+    "--gpu",
+    "cpu",
+    "--use_control_symbol",
+    "--batch_size",
+    "16",
+    "--use_CBS",
+    "--CBS_type",
+    "2",
+    "--topk",
+    "10",
+    "--idx",
+    "--SFT_test_task",
+)
 
 
 def test_the_published_test_command_gives_the_identical_file_twice(trained):
@@ -165,8 +250,25 @@ def test_the_engine_writes_what_generate_writes(trained):
 
 def test_the_teacher_is_a_prior_whose_weight_validation_users_choose(trained):
     port = free_port()
-    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, *TEST, "SFTTestSeqRec", "--decoding", "rank",
-        "--prior", "teacher", "--prior_users", "8", "--teacher", f"http://127.0.0.1:{port}", "--output", "prior.json")
+    run(
+        trained,
+        "bash",
+        "scripts/with_teacher.sh",
+        "movies",
+        port,
+        *TEST,
+        "SFTTestSeqRec",
+        "--decoding",
+        "rank",
+        "--prior",
+        "teacher",
+        "--prior_users",
+        "8",
+        "--teacher",
+        f"http://127.0.0.1:{port}",
+        "--output",
+        "prior.json",
+    )
     result = json.loads((trained / "prior.json").read_text())
     means = {float(weight): mean for weight, mean in result["prior"]["ndcg@10"].items()}
     assert result["prior"]["validation_users"] == 8 and means[result["prior"]["weight"]] == max(means.values())
@@ -181,7 +283,9 @@ def test_a_test_that_is_killed_twice_goes_on_and_ends_with_the_same_file(trained
     for lines in (4, 10):  # one of the run itself, then three a batch
         process = subprocess.Popen(
             [sys.executable, *TEST[1:], "SFTTestSeqRec", "--batch_size", "6", "--output", "part.json"],
-            cwd=trained, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL,
+            cwd=trained,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stderr=subprocess.DEVNULL,
         )
         while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") >= lines):
             os.sched_yield()
@@ -198,17 +302,55 @@ def test_baselines_and_the_untuned_model_are_scored_by_the_same_command(trained)
         result = json.loads((trained / "r.json").read_text())
         assert result["metrics"]["short"]["mean"] == 0 and result["n_users"] == 24
     port = free_port()
-    run(trained, "bash", "scripts/with_teacher.sh", "movies", port, "python", "task_test.py", "--data_path",
-        MOVIES, "--ranker", "teacher", "--teacher", f"http://127.0.0.1:{port}", "--output", "r.json")
-    run(trained, "python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/base/tiny",
-        "--gpu", "cpu", "--use_CBS", "--force_items", "--output", "r.json")
+    run(
+        trained,
+        "bash",
+        "scripts/with_teacher.sh",
+        "movies",
+        port,
+        "python",
+        "task_test.py",
+        "--data_path",
+        MOVIES,
+        "--ranker",
+        "teacher",
+        "--teacher",
+        f"http://127.0.0.1:{port}",
+        "--output",
+        "r.json",
+    )
+    run(
+        trained,
+        "python",
+        "task_test.py",
+        "--data_path",
+        MOVIES,
+        "--model_name",
+        "snap/base/tiny",
+        "--gpu",
+        "cpu",
+        "--use_CBS",
+        "--force_items",
+        "--output",
+        "r.json",
+    )
     result = json.loads((trained / "r.json").read_text())
     assert result["metrics"]["short"]["mean"] == result["metrics"]["in_history@10"]["mean"] == 0
 
 
 def test_the_chat_answers_in_a_pipe(trained):
-    done = run(trained, "python", "cli_serve.py", "--model_name", "snap/movies/cgen/SFT_Epoch2/", "--gpu", "cpu",
-               "--max_new_tokens", "30", text="red moon\n/new\n")
+    done = run(
+        trained,
+        "python",
+        "cli_serve.py",
+        "--model_name",
+        "snap/movies/cgen/SFT_Epoch2/",
+        "--gpu",
+        "cpu",
+        "--max_new_tokens",
+        "30",
+        text="red moon\n/new\n",
+    )
     assert done.stdout.strip()
 
 
@@ -222,9 +364,11 @@ def test_readmes_section_on_an_own_catalogue_runs_line_by_line(world, tmp_path):
     folder, rng = world / "data/dataset/mine", random.Random(1)
     folder.mkdir()
     titles = [f"{first} {second}" for first in WORDS for second in WORDS][:30]
-    write = {"metas.pickle": {f"i{n}": {"title": title, "year": 1980 + n} for n, title in enumerate(titles)},
-             "category.json": {"Comedy": [f"i{n}" for n in range(20)], "Drama": [f"i{n}" for n in range(10, 30)]},
-             "sequential.jsonl": {f"u{u}": [f"i{n}" for n in rng.sample(range(30), 12)] for u in range(16)}}
+    write = {
+        "metas.pickle": {f"i{n}": {"title": title, "year": 1980 + n} for n, title in enumerate(titles)},
+        "category.json": {"Comedy": [f"i{n}" for n in range(20)], "Drama": [f"i{n}" for n in range(10, 30)]},
+        "sequential.jsonl": {f"u{u}": [f"i{n}" for n in rng.sample(range(30), 12)] for u in range(16)},
+    }
     for name, value in write.items():
         data = pickle.dumps(value) if name.endswith("pickle") else json.dumps(value).encode()
         (folder / name).write_bytes(data)
@@ -260,8 +404,18 @@ def test_a_teacher_that_does_not_start_is_waited_for_with_a_word_and_an_end(worl
 exec "{sys.executable}" "$@"
 """)
     python.chmod(0o755)
-    done = run(world, "bash", "scripts/with_teacher.sh", "mine", port, "echo", "RAN", status=2,
-               PYTHON=str(python), TEACHER_WAIT="1")
+    done = run(
+        world,
+        "bash",
+        "scripts/with_teacher.sh",
+        "mine",
+        port,
+        "echo",
+        "RAN",
+        status=2,
+        PYTHON=str(python),
+        TEACHER_WAIT="1",
+    )
     assert "RAN" not in done.stdout and done.stderr.count("error: ") == 1
     assert f"not ready on port {port}" in done.stderr and "TEACHER_WAIT" in done.stderr
 
@@ -272,24 +426,43 @@ def test_another_server_on_the_teachers_port_is_not_taken_for_it(world):
     assert "RAN" not in done.stdout and "is taken by another server" in done.stderr
 
 
-@pytest.mark.parametrize("command,complaint", [
-    (("python", "task_test.py", "--data_path", "data/dataset/none/", "--ranker", "popularity"), "does not exist"),
-    (("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/none"), "cannot be loaded"),
-    (("python", "task_test.py", "--data_path", MOVIES, "--CBS_type", "7"), "--CBS_type"),
-    (("python", "task_test.py", "--data_path", MOVIES, "--nonsense"), "--nonsense"),
-    ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--prior_weight", "much"), "wanted a number or auto"),
-    ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--split", "valid"), "give a number"),
-    ((*TEST, "SFTTestSeqRec", "--engine", "hf", "--decoding", "rank"), "--decoding greedy"),
-    (("python", "task_MR_test.py", "--data_path", MOVIES), "--GSM8K_data_path is missing"),
-    (("python", "main.py", "--train_stage", "SFT_Embedding_Test", "--SFT_load", "snap/movies/cgen/Epoch02_SFT"),
-     "retrieves no items"),
-    (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
-    (("bash", "scripts/train_RecLM_ret.sh", "other", "--data_path", MOVIES, "--lora_layers", "1", "--embedding_model",
-      "snap/none", "--embedding_path", "snap/none.npy"), "no such folder"),
-    (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "run with other"),
-    (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
-    (("bash", "scripts/unirec_train.sh", "none"), "none"),
-])
+@pytest.mark.parametrize(
+    "command,complaint",
+    [
+        (("python", "task_test.py", "--data_path", "data/dataset/none/", "--ranker", "popularity"), "does not exist"),
+        (("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/none"), "cannot be loaded"),
+        (("python", "task_test.py", "--data_path", MOVIES, "--CBS_type", "7"), "--CBS_type"),
+        (("python", "task_test.py", "--data_path", MOVIES, "--nonsense"), "--nonsense"),
+        ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--prior_weight", "much"), "wanted a number or auto"),
+        ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--split", "valid"), "give a number"),
+        ((*TEST, "SFTTestSeqRec", "--engine", "hf", "--decoding", "rank"), "--decoding greedy"),
+        (("python", "task_MR_test.py", "--data_path", MOVIES), "--GSM8K_data_path is missing"),
+        (
+            ("python", "main.py", "--train_stage", "SFT_Embedding_Test", "--SFT_load", "snap/movies/cgen/Epoch02_SFT"),
+            "retrieves no items",
+        ),
+        (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
+        (
+            (
+                "bash",
+                "scripts/train_RecLM_ret.sh",
+                "other",
+                "--data_path",
+                MOVIES,
+                "--lora_layers",
+                "1",
+                "--embedding_model",
+                "snap/none",
+                "--embedding_path",
+                "snap/none.npy",
+            ),
+            "no such folder",
+        ),
+        (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "run with other"),
+        (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
+        (("bash", "scripts/unirec_train.sh", "none"), "none"),
+    ],
+)
 def test_a_users_error_is_one_line_and_a_status(trained, command, complaint):
     done = run(trained, *command, status=2)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -302,8 +475,9 @@ def test_a_catalogue_with_a_control_token_in_a_title_is_refused(trained):
     metas = json.loads((folder / "metas.jsonl").read_text())
     next(iter(metas.values()))["title_t"] = "<SOI> the moon"
     (folder / "metas.jsonl").write_text(json.dumps(metas))
-    done = run(trained, "python", "task_test.py", "--data_path", str(folder), "--model_name", "snap/base/tiny",
-               status=2)
+    done = run(
+        trained, "python", "task_test.py", "--data_path", str(folder), "--model_name", "snap/base/tiny", status=2
+    )
     assert "special token" in done.stderr
     (folder / "metas.jsonl").unlink()
     (folder / "meta.pickle").write_bytes(b"cposix\nsystem\n(S'echo'\ntR.")

@@ -21,7 +21,9 @@ def tiny_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False,
+        vocab_size=320,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator([WORDS] * 3, trainer)
@@ -35,9 +37,18 @@ def tiny_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
 def tiny_model(vocabulary: int, seed: int = 0, tied: bool = True) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=tied, bos_token_id=0, eos_token_id=1,
-        pad_token_id=1, initializer_range=0.3,
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=tied,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+        initializer_range=0.3,
     )
     return LlamaForCausalLM(config).eval()
 
@@ -56,6 +67,7 @@ def closed_by_caps(rules: Rules, listed: list[int]) -> set[int]:
 
 def scripted(model, script: dict[int, int]) -> None:
     """Makes a model continue a text as `script` says: place of a token in the text -> the token that it foretells."""
+
     def speak(module, arguments, given, output):
         places = given["position_ids"][0]
         kept = given.get("logits_to_keep", 0)

@@ -13,8 +13,28 @@ from train_utils.samples.plan import SampleConfig
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.sources import DrawnSamples
 
-TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river of the red moon", "b 1", "b 2",
-          "b 3", "green", "green night", "night", "moon", "river 1", "river 2", "x", "xy", "xyz"]
+TITLES = [
+    "red",
+    "red moon",
+    "red moon 2",
+    "the end",
+    "é",
+    "夜",
+    "a",
+    "blue river of the red moon",
+    "b 1",
+    "b 2",
+    "b 3",
+    "green",
+    "green night",
+    "night",
+    "moon",
+    "river 1",
+    "river 2",
+    "x",
+    "xy",
+    "xyz",
+]
 CATEGORIES = (("Comedy",), ("Drama", "War"), (), ("Comedy", "War"), ("Drama",))
 
 
@@ -28,9 +48,11 @@ def write_small_catalog(folder: Path) -> None:
     """The small catalogue as a dataset folder."""
     folder.mkdir()
     catalog = small_catalog()
-    files = {"metas": {i.id: {"title": i.title, "title_t": i.title} for i in catalog.items},
-             "category": {name: catalog.ids(sorted(items)) for name, items in catalog.categories.items()},
-             "sequential": {user: catalog.ids(items) for user, items in catalog.sequences.items()}}
+    files = {
+        "metas": {i.id: {"title": i.title, "title_t": i.title} for i in catalog.items},
+        "category": {name: catalog.ids(sorted(items)) for name, items in catalog.categories.items()},
+        "sequential": {user: catalog.ids(items) for user, items in catalog.sequences.items()},
+    }
     for name, content in files.items():
         (folder / f"{name}.jsonl").write_text(json.dumps(content))
 

@@ -88,9 +88,7 @@ class Catalog:
         """
         cut = {"valid": -2, "test": -1}[part]
         return [
-            (user, sequence[:cut], sequence[cut])
-            for user, sequence in self.sequences.items()
-            if self.is_tested(user)
+            (user, sequence[:cut], sequence[cut]) for user, sequence in self.sequences.items() if self.is_tested(user)
         ]
 
     def training_sequences(self) -> list[tuple[int, ...]]:
@@ -103,8 +101,12 @@ def dataset_files(folder: str | Path) -> list[Path]:
     return list(dataset_paths(folder).values())
 
 
-def make_catalog(name: str, items: Iterable[Item], sequences: Mapping[str, Iterable[str]] | None = None,
-                 test_users: Iterable[str] | None = None) -> Catalog:
+def make_catalog(
+    name: str,
+    items: Iterable[Item],
+    sequences: Mapping[str, Iterable[str]] | None = None,
+    test_users: Iterable[str] | None = None,
+) -> Catalog:
     """A catalogue from plain items, for callers who bring their own.
 
     Raises:
@@ -151,13 +153,15 @@ def load_catalog(data_path: str | Path) -> Catalog:
     titles = {item_id: str(spelled_title(meta)) for item_id, meta in files.metas.items()}
     marker = common_marker(titles.values()) if titles else ""
     if marker and not any(str(meta.get("title", marker)).startswith(marker) for meta in files.metas.values()):
-        logger.warning("the titles of %s all begin with %s, which a tokenizer left there: it is taken off", data_path,
-                       marker)
+        logger.warning(
+            "the titles of %s all begin with %s, which a tokenizer left there: it is taken off", data_path, marker
+        )
         titles = {item_id: title.removeprefix(marker).strip() for item_id, title in titles.items()}
     for sentence in files.left_out:
         logger.warning("%s", sentence)
-    items = [_item(item_id, titles[item_id], meta, categories.get(item_id, []))
-             for item_id, meta in files.metas.items()]
+    items = [
+        _item(item_id, titles[item_id], meta, categories.get(item_id, [])) for item_id, meta in files.metas.items()
+    ]
     # The name by which the user calls the folder, where it is a link as well.
     return make_catalog(Path(os.path.abspath(data_path)).name, items, files.sequences, files.test_users)
 

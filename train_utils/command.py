@@ -30,16 +30,19 @@ def bounds_of(value: float, least: float | None = None, above: float | None = No
         least, most: bounds. above: a lower bound that is not itself allowed.
     """
     whole = isinstance(value, int)
-    bounds = [(f"{least} or more", least, least is None or value >= least),
-              (f"more than {above}", above, above is None or value > above),
-              (f"at most {most if most is not None else MOST}", most, value <= (MOST if most is None else most))]
+    bounds = [
+        (f"{least} or more", least, least is None or value >= least),
+        (f"more than {above}", above, above is None or value > above),
+        (f"at most {most if most is not None else MOST}", most, value <= (MOST if most is None else most)),
+    ]
     if not all(holds for *_, holds in bounds[:2]) or (most is not None or whole) and not bounds[2][2]:
         return " and ".join(text for text, bound, holds in bounds if bound is not None or not holds)
     return "" if math.isfinite(value) else "a finite number"
 
 
-def number(kind: type = int, least: float | None = None, above: float | None = None, most: float | None = None
-           ) -> Callable[[str], float]:
+def number(
+    kind: type = int, least: float | None = None, above: float | None = None, most: float | None = None
+) -> Callable[[str], float]:
     """The `type` of a flag that takes a number within bounds; see `bounds_of`."""
 
     def read(text: str) -> float:
@@ -47,7 +50,7 @@ def number(kind: type = int, least: float | None = None, above: float | None = N
             value = kind(text)
         except ValueError:
             if kind is int and len(text) > 4000:  # Python reads no longer ones
-                value = -2**63 if text.startswith("-") else 2**63
+                value = -(2**63) if text.startswith("-") else 2**63
             else:
                 what = "whole number" if kind is int else "number"
                 raise argparse.ArgumentTypeError(f"{text[:80]!r} is no {what}") from None
@@ -84,8 +87,11 @@ def run_cli(main: Callable[[], int | None]) -> None:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        print(f"error: out of memory ({' '.join(str(error).split())[:200]}); take smaller sizes, such as --batch_size, "
-              "or another machine", file=sys.stderr)
+        print(
+            f"error: out of memory ({' '.join(str(error).split())[:200]}); take smaller sizes, such as --batch_size, "
+            "or another machine",
+            file=sys.stderr,
+        )
         status = 2
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -95,5 +101,8 @@ def run_cli(main: Callable[[], int | None]) -> None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was asked for that is not there, in the words of Python, of PyTorch on a CPU, or on a GPU."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or (
-        "allocate memory" in str(error))
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or ("allocate memory" in str(error))
+    )

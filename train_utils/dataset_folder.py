@@ -83,12 +83,19 @@ def read_dataset(folder: str | Path) -> DatasetFiles:
         raise ValueError(f"preprocessing of {folder} did not finish (it writes audit.json last); run it again")
     paths = dataset_paths(folder)
     if missing := [part for part in _STEMS if part not in paths]:
-        raise ValueError(f"{folder} has no {missing[0]}.jsonl (nor .json, .pickle, .pkl); a dataset folder holds "
-                         "metas, category and sequential; preprocess it first")
+        raise ValueError(
+            f"{folder} has no {missing[0]}.jsonl (nor .json, .pickle, .pkl); a dataset folder holds "
+            "metas, category and sequential; preprocess it first"
+        )
     metas = _metas(paths["metas"])
     categories, left_out = _known_only(read_categories(paths["category"]), metas, paths)
-    return DatasetFiles(metas, categories, _sequences(paths["sequential"], metas, paths["metas"].name),
-                        _test_users(paths.get("test_users")), (*_not_read(folder), *left_out))
+    return DatasetFiles(
+        metas,
+        categories,
+        _sequences(paths["sequential"], metas, paths["metas"].name),
+        _test_users(paths.get("test_users")),
+        (*_not_read(folder), *left_out),
+    )
 
 
 def _not_read(folder: Path) -> Iterator[str]:
@@ -115,8 +122,9 @@ def _metas(path: Path) -> dict[str, dict[str, object]]:
         if not isinstance(fields, Mapping):
             raise ValueError(f"{path.name}: item {item!r} holds {_shown(fields)}, wanted an object with a 'title'")
         if not isinstance(spelled_title(fields), str):
-            raise ValueError(f"{path.name}: item {item!r} has no text under 'title_t' or 'title', but "
-                             f"{_shown(dict(fields))}")
+            raise ValueError(
+                f"{path.name}: item {item!r} has no text under 'title_t' or 'title', but {_shown(dict(fields))}"
+            )
         _put(found, item, dict(fields), path, "item")
     return found
 
@@ -151,8 +159,10 @@ def read_categories(path: Path) -> dict[str, list[str]]:
     for key, members in _object(path).items():
         category = _id(key, path, "a category")
         if isinstance(members, Mapping):
-            raise ValueError(f"{path.name}: category {category!r} holds {_shown(dict(members))}, wanted a "
-                             "list of item ids; categories inside categories have to be written side by side")
+            raise ValueError(
+                f"{path.name}: category {category!r} holds {_shown(dict(members))}, wanted a "
+                "list of item ids; categories inside categories have to be written side by side"
+            )
         if isinstance(members, (set, frozenset)):
             members = sorted(members, key=str)  # of a pickle; the order of a category's items says nothing
         members = list(dict.fromkeys(_ids(members, path, f"category {category!r}")))
@@ -160,15 +170,18 @@ def read_categories(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _known_only(categories: Mapping[str, list[str]], metas: Mapping[str, object], paths: Mapping[str, Path]
-                ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+def _known_only(
+    categories: Mapping[str, list[str]], metas: Mapping[str, object], paths: Mapping[str, Path]
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """Return the categories without items that `metas` lacks, and a sentence on those."""
     unknown = [(category, item) for category, ids in categories.items() for item in ids if item not in metas]
     if not unknown:
         return dict(categories), ()
     category, item = unknown[0]
-    sentence = (f"{paths['category'].name}: {len({item for _, item in unknown})} items are not in "
-                f"{paths['metas'].name} and are left out, such as {item!r} of category {category!r}")
+    sentence = (
+        f"{paths['category'].name}: {len({item for _, item in unknown})} items are not in "
+        f"{paths['metas'].name} and are left out, such as {item!r} of category {category!r}"
+    )
     return {category: [item for item in ids if item in metas] for category, ids in categories.items()}, (sentence,)
 
 
@@ -178,8 +191,10 @@ def _sequences(path: Path, metas: Mapping[str, object], of: str) -> dict[str, li
         user = _id(key, path, "a user")
         _put(found, user, _ids(events, path, f"user {user!r}"), path, "user")
         if unknown := next((item for item in found[user] if item not in metas), None):
-            raise ValueError(f"{path.name}: user {user!r}: item {unknown!r} is not in the catalogue; add it to {of}, "
-                             "or take it out of the sequence")
+            raise ValueError(
+                f"{path.name}: user {user!r}: item {unknown!r} is not in the catalogue; add it to {of}, "
+                "or take it out of the sequence"
+            )
     return found
 
 
@@ -220,8 +235,15 @@ def _id(value: object, path: Path, whose: str) -> str:
 
 def _shown(value: object) -> str:
     """Return a value on one line, shortened, with its kind."""
-    kinds = {str: "text", int: "number", float: "number", bool: "value", type(None): "value", list: "list",
-             dict: "object"}
+    kinds = {
+        str: "text",
+        int: "number",
+        float: "number",
+        bool: "value",
+        type(None): "value",
+        list: "list",
+        dict: "object",
+    }
     kind = kinds.get(type(value), type(value).__name__)
     text = reprlib.repr(value) if not isinstance(value, int) or abs(value) < _ID_LIMIT else "of very many digits"
     return f"the {kind} {text if len(text) <= 80 else text[:77] + '...'}"
@@ -234,6 +256,9 @@ def common_marker(titles: Iterable[str]) -> str:
     """
     first, *rest = titles
     end = {"<": ">", "[": "]"}.get(first[:1], "")
-    marker = first[:first.find(end) + 1] if end and 1 < first.find(end) < 40 else ""
-    return marker if marker and rest and not any(c.isspace() for c in marker) and all(
-        title.startswith(marker) for title in rest) else ""
+    marker = first[: first.find(end) + 1] if end and 1 < first.find(end) < 40 else ""
+    return (
+        marker
+        if marker and rest and not any(c.isspace() for c in marker) and all(title.startswith(marker) for title in rest)
+        else ""
+    )

@@ -99,8 +99,9 @@ def _keep(old: Path, new: Path, keep: Callable[[str], bool]) -> None:
 def _exchange(one: Path, other: Path) -> bool:
     """Lets two paths change places in one step; False where the system or the file system cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    return rename is not None and rename(
-        _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    return (
+        rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    )
 
 
 def share(path: Path) -> None:

@@ -43,8 +43,15 @@ class RecLM(HFLM):
         ValueError: nothing loadable under `pretrained`, no such device, a catalogue that is missing or broken.
     """
 
-    def __init__(self, pretrained: str, data_path: str = "", device: str | None = None, dtype: str = "auto",
-                 backbone: str = "", **more):
+    def __init__(
+        self,
+        pretrained: str,
+        data_path: str = "",
+        device: str | None = None,
+        dtype: str = "auto",
+        backbone: str = "",
+        **more,
+    ):
         titles = load_catalog(data_path).titles if data_path else ()
         tokenizer, model = load_trained(pretrained, pick_device(device or "auto"), dtype, backbone=backbone)
         add_item_tokens(tokenizer, model)  # a base model gets the tokens that it never saw
@@ -56,12 +63,16 @@ class RecLM(HFLM):
         model.generation_config = own_generation_config(model, self.chat.end_of_turn, pad)
         self.written, self.with_items = 0, 0
 
-    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **generation_kwargs
-                        ) -> torch.Tensor:
+    def _model_generate(
+        self, context: torch.Tensor, max_length: int, stop: list[str], **generation_kwargs
+    ) -> torch.Tensor:
         rows, width = context.shape
         if self.chat.tree:
-            generation_kwargs["logits_processor"] = [CatalogLogitsProcessor(
-                Rules(self.chat.tree), self.chat.end_of_turn, generation_kwargs.get("num_beams", 1), [width] * rows)]
+            generation_kwargs["logits_processor"] = [
+                CatalogLogitsProcessor(
+                    Rules(self.chat.tree), self.chat.end_of_turn, generation_kwargs.get("num_beams", 1), [width] * rows
+                )
+            ]
         texts = super()._model_generate(context, max_length, stop, **generation_kwargs)
         self.written += rows
         self.with_items += int((texts[:, width:] == self.chat.soi).any(1).sum())

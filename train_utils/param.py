@@ -12,9 +12,18 @@ from train_utils.command import LineParser, bounds_of
 C = TypeVar("C")
 
 
-def option(default: object = MISSING, help: str = "", choices: Sequence[object] | None = None, *,
-           least: float | None = None, above: float | None = None, most: float | None = None,
-           empty: bool = False, needs: str = "", exists: bool = False):
+def option(
+    default: object = MISSING,
+    help: str = "",
+    choices: Sequence[object] | None = None,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    empty: bool = False,
+    needs: str = "",
+    exists: bool = False,
+):
     """A field that is a flag of the same name; without a default the flag is required.
 
     Args:
@@ -23,9 +32,19 @@ def option(default: object = MISSING, help: str = "", choices: Sequence[object] 
         exists: on the command line it names a file or folder, which has to be there.
         needs: another flag without which this one, given another value than its default, has no effect.
     """
-    return field(default=default, metadata={"help": help, "choices": choices, "least": least, "above": above,
-                                            "most": most, "empty": empty or default == "", "needs": needs,
-                                            "exists": exists})
+    return field(
+        default=default,
+        metadata={
+            "help": help,
+            "choices": choices,
+            "least": least,
+            "above": above,
+            "most": most,
+            "empty": empty or default == "",
+            "needs": needs,
+            "exists": exists,
+        },
+    )
 
 
 class _Checked:
@@ -39,8 +58,10 @@ class _Checked:
             _check(f.name, value, f.metadata)
             needed = f.metadata["needs"]
             if needed and value != f.default and not getattr(self, needed):
-                raise ValueError(f"--{f.name} is {value}, which has no effect without --{needed}; give that too, or "
-                                 f"leave --{f.name} out")
+                raise ValueError(
+                    f"--{f.name} is {value}, which has no effect without --{needed}; give that too, or "
+                    f"leave --{f.name} out"
+                )
 
     def names(self, flag: str) -> bool:
         """Whether a flag was given on the command line, or has another value than its default."""
@@ -56,13 +77,23 @@ def _check(name: str, value: object, rule: Mapping[str, object]) -> None:
         raise ValueError(f"--{name} is {value}, wanted {wanted}")
 
 
-TEST_TASKS = ("SFTTestSeqRec", "SFTTestSeqRec-MR", "SFTTestSeqRec-MR-same", "SFTTestSeqRec-CS-MR", "SFTTestSeqRanking",
-              "SFTTestCategory", "SFTTestItemCount", "SFTTestEmbedding")
-_TEST_TASK_HELP = ("test task. SFTTestSeqRec: what comes next; -MR: behind a chat exchange, -same: one for all users; "
-                   "-CS: names the control symbols; SFTTestSeqRanking: a choice of candidates; SFTTestCategory: one "
-                   "category only, or none of it; SFTTestItemCount: 1..topk items, in words; SFTTestEmbedding asks "
-                   "RecLM-ret for items by their titles: recall of the item named, cosines of queries and item vectors "
-                   "within and between categories, heat maps as a PNG")
+TEST_TASKS = (
+    "SFTTestSeqRec",
+    "SFTTestSeqRec-MR",
+    "SFTTestSeqRec-MR-same",
+    "SFTTestSeqRec-CS-MR",
+    "SFTTestSeqRanking",
+    "SFTTestCategory",
+    "SFTTestItemCount",
+    "SFTTestEmbedding",
+)
+_TEST_TASK_HELP = (
+    "test task. SFTTestSeqRec: what comes next; -MR: behind a chat exchange, -same: one for all users; "
+    "-CS: names the control symbols; SFTTestSeqRanking: a choice of candidates; SFTTestCategory: one "
+    "category only, or none of it; SFTTestItemCount: 1..topk items, in words; SFTTestEmbedding asks "
+    "RecLM-ret for items by their titles: recall of the item named, cosines of queries and item vectors "
+    "within and between categories, heat maps as a PNG"
+)
 _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
@@ -70,8 +101,11 @@ STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Em
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(_Checked):
     gpu: str = option("auto", "device: cpu, cuda:0, ... or auto")
-    dtype: str = option("auto", "number format of the model; auto: bfloat16 where the device computes in it, else "
-                        "float32", ("auto", "bfloat16", "float32"))
+    dtype: str = option(
+        "auto",
+        "number format of the model; auto: bfloat16 where the device computes in it, else float32",
+        ("auto", "bfloat16", "float32"),
+    )
     FA2: bool = option(False, "FlashAttention 2 (a GPU and its package are needed)")
 
 
@@ -93,68 +127,103 @@ class TrainOptions(ModelOptions):
     warmup_ratio: float = option(0.0125, "share of the steps that warm up", least=0, most=1)
     lr_power: float = option(2.0, "power of the polynomial decay", least=0)
     clip: float = option(1.0, "gradient norm at which gradients are cut", above=0)
-    peft: str = option("lora", "what is trained: LoRA, DoRA, LoRA on weights in four bits (GPU), or every weight",
-                       ("lora", "dora", "qlora", "full"))
+    peft: str = option(
+        "lora",
+        "what is trained: LoRA, DoRA, LoRA on weights in four bits (GPU), or every weight",
+        ("lora", "dora", "qlora", "full"),
+    )
     gradient_checkpointing: bool = option(False, "keep less for the backward pass, make it again: slower, less memory")
     SFT_actor_lora_r: int = option(16, "rank of LoRA", least=1)
     SFT_actor_lora_a: int = option(8, "alpha of LoRA", least=1)
     lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=0.99)
-    lora_layers: int = option(0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published",
-                              least=0)
+    lora_layers: int = option(
+        0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published", least=0
+    )
     teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
-    teacher_record: str = option("", "file that gets the teacher's answers to all samples of the run, asked before the "
-                                 "first step; --teacher file:PATH then trains the same without a teacher. Without it "
-                                 "they are asked as they are needed and kept in the run's folder")
+    teacher_record: str = option(
+        "",
+        "file that gets the teacher's answers to all samples of the run, asked before the "
+        "first step; --teacher file:PATH then trains the same without a teacher. Without it "
+        "they are asked as they are needed and kept in the run's folder",
+    )
     teacher_depth: int = option(50, "teacher items that carry a soft label", least=1)
-    soft_labels: float = option(0.0, "weight of the teacher's distribution at each choice of a title; 0 = published",
-                                least=0, most=1)
+    soft_labels: float = option(
+        0.0, "weight of the teacher's distribution at each choice of a title; 0 = published", least=0, most=1
+    )
     history_weight: float = option(0.0, "weight of the choices inside the shown history; 0 = published", least=0)
     scope_mask_type: int = option(3, "title positions in the mean: 1 no forced ones, 2 no forced end, 3 all", (1, 2, 3))
     SFT_train_tasks: str = option(
-        "SFTSeqRec-MR:2,SFTSeqRec-CS-MR", "what samples ask, TASK[:WEIGHT] with commas between. SFTSeqRec: what comes "
+        "SFTSeqRec-MR:2,SFTSeqRec-CS-MR",
+        "what samples ask, TASK[:WEIGHT] with commas between. SFTSeqRec: what comes "
         "next; SFTSeqRanking: a choice of candidates; SFTCategory: one category only, or none of it; SFTItemCount: a "
         "number of items in words; each with -CS (names the control symbols) and -MR (a chat exchange beside it) "
-        "behind it; ShareChatGPT: a chat alone")
-    train_data_file: str = option("", "JSON file of samples (a list of epochs of {input_text, output_text, task, "
-                                  "input_field_data}) to train on instead of making them; SFT_Export writes it")
+        "behind it; ShareChatGPT: a chat alone",
+    )
+    train_data_file: str = option(
+        "",
+        "JSON file of samples (a list of epochs of {input_text, output_text, task, "
+        "input_field_data}) to train on instead of making them; SFT_Export writes it",
+    )
     candidate_num: int = option(10, "candidates that SFTSeqRanking shows", least=1)
     max_history: int = option(10, "events shown at most", least=1)
     topk: int = option(10, "items asked for at most", least=1)
-    list_ratio: float = option(1.0, "share of samples that ask for 1..topk items; the others ask for one",
-                               least=0, most=1)
+    list_ratio: float = option(
+        1.0, "share of samples that ask for 1..topk items; the others ask for one", least=0, most=1
+    )
     idx: bool = option(False, "number the list")
     multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange", least=0, most=1)
-    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none",
-                                 empty=True, exists=True)
+    share_chat_gpt: str = option(
+        "data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none", empty=True, exists=True
+    )
     max_segment: int = option(500, "tokens that a turn of such a chat may have", least=1)
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
-    val_users: int = option(0, "validation users whose lists are scored at the end of an epoch; the best NDCG@10's "
-                            "adapter is kept in the folder best. 0 validates never", least=0)
+    val_users: int = option(
+        0,
+        "validation users whose lists are scored at the end of an epoch; the best NDCG@10's "
+        "adapter is kept in the folder best. 0 validates never",
+        least=0,
+    )
     val_epochs: int = option(1, "epochs between validations", least=1, needs="val_users")
-    early_stop: int = option(0, "validations without a better NDCG@10 after which training stops; 0 goes on to the end",
-                             least=0, needs="val_users")
-    SFT_load: str = option("", "adapter to merge or to test, '' takes the newest of the run; for SFT_Embedding the "
-                           "adapter to start from")
+    early_stop: int = option(
+        0,
+        "validations without a better NDCG@10 after which training stops; 0 goes on to the end",
+        least=0,
+        needs="val_users",
+    )
+    SFT_load: str = option(
+        "", "adapter to merge or to test, '' takes the newest of the run; for SFT_Embedding the adapter to start from"
+    )
     merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
     # The test stages; published names.
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     test_batch_size: int = option(16, "users a forward pass in tests", least=1)
     gen_max_length: int = option(512, "new tokens at most", least=1)
-    max_token_length: int = option(1024, "tokens that a sample, or the prompt of a test, may have; a sample's history "
-                                   "loses its oldest items until it fits", least=1)
+    max_token_length: int = option(
+        1024,
+        "tokens that a sample, or the prompt of a test, may have; a sample's history "
+        "loses its oldest items until it fits",
+        least=1,
+    )
     # Accepted so that published command lines run.
     item_index: str = option("title_t", "titles are spelled whole, as the dataset has them", ("title_t", "title"))
     chat_template: str = option("auto", "the tokenizer's own is used", ("auto", "llama-3", "llama-2", "chatml"))
     # RecLM-ret
-    embedding_model: str = option("snap/base/all-MiniLM-L6-v2", "encoder of the items' texts, as sentence-transformers "
-                                  "names it: a folder or a hub name (published: BAAI/bge-m3)")
-    embedding_path: str = option("", "file of the item vectors (.npy, its recipe as .json beside it), made where it is "
-                                 "not there; '' is item_vectors.npy in the dataset folder")
+    embedding_model: str = option(
+        "snap/base/all-MiniLM-L6-v2",
+        "encoder of the items' texts, as sentence-transformers "
+        "names it: a folder or a hub name (published: BAAI/bge-m3)",
+    )
+    embedding_path: str = option(
+        "",
+        "file of the item vectors (.npy, its recipe as .json beside it), made where it is "
+        "not there; '' is item_vectors.npy in the dataset folder",
+    )
     item_emb: bool = option(True, "train the item vectors")
-    only_item_emb_proj: bool = option(False, "train the projection and the item vectors; the adapter stays as it is "
-                                      "(of --SFT_load, or untrained)")
+    only_item_emb_proj: bool = option(
+        False, "train the projection and the item vectors; the adapter stays as it is (of --SFT_load, or untrained)"
+    )
     emb_alpha: float = option(1.0, "weight of the loss of retrieval beside that of the text", least=0)
 
 
@@ -172,8 +241,9 @@ class EvalOptions(ModelOptions):
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
     topk: int = option(10, "items asked for", least=1)
     candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows", least=1)
-    enforce_request: bool = option(False, "what a request asks for (a category, candidates) becomes a rule: nothing "
-                                   "else can be listed")
+    enforce_request: bool = option(
+        False, "what a request asks for (a category, candidates) becomes a rule: nothing else can be listed"
+    )
     idx: bool = option(False, "the list is numbered")
     batch_size: int = option(16, "users a forward pass", least=1)
     max_history: int = option(10, "events shown at most", least=1)
@@ -185,31 +255,45 @@ class EvalOptions(ModelOptions):
     hide_seen: str = option(
         "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
     )
-    share_chat_gpt: str = option("data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks",
-                                 empty=True, exists=True)
+    share_chat_gpt: str = option(
+        "data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks", empty=True, exists=True
+    )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
     decoding: str = option(
-        "greedy", "how titles are found. greedy: token by token, as published; best: at each item the most probable "
-        "title; rank: the topk most probable titles at the first item", ("greedy", "best", "rank")
+        "greedy",
+        "how titles are found. greedy: token by token, as published; best: at each item the most probable "
+        "title; rank: the topk most probable titles at the first item",
+        ("greedy", "best", "rank"),
     )
     force_items: bool = option(False, "open every item of the list for the model")
-    engine: str = option("own", "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists",
-                         ("own", "hf"))
+    engine: str = option(
+        "own", "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists", ("own", "hf")
+    )
     prior: str = option("", "scores of the items that enter decoding", ("", "teacher", "popularity"))
-    prior_weight: str = option("auto", "weight of the prior; auto: that of the best NDCG@10 for validation users",
-                               needs="prior")
+    prior_weight: str = option(
+        "auto", "weight of the prior; auto: that of the best NDCG@10 for validation users", needs="prior"
+    )
     prior_reduce: str = option(
-        "auto", "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
-        ("auto", "sum", "max"), needs="prior",
+        "auto",
+        "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
+        ("auto", "sum", "max"),
+        needs="prior",
     )
     prior_users: int = option(128, "validation users that choose the weight", least=1, needs="prior")
-    ranker: str = option("", "score a baseline instead of a model",
-                         ("", "random", "popularity", "recent-popularity", "item-knn", "markov", "ease",
-                          "teacher"))
-    tune: bool = option(True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells "
-                        "what was tried")
-    run_file: str = option("", "score the lists of an outside system: a TREC run, TSV or CSV of user, item and score, "
-                           "or JSON lines {user, items}", exists=True)
+    ranker: str = option(
+        "",
+        "score a baseline instead of a model",
+        ("", "random", "popularity", "recent-popularity", "item-knn", "markov", "ease", "teacher"),
+    )
+    tune: bool = option(
+        True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells what was tried"
+    )
+    run_file: str = option(
+        "",
+        "score the lists of an outside system: a TREC run, TSV or CSV of user, item and score, "
+        "or JSON lines {user, items}",
+        exists=True,
+    )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
@@ -239,8 +323,10 @@ class ChatOptions(ModelOptions):
     max_new_tokens: int = option(512, "tokens of an answer at most", least=1)
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
     decoding: str = option(
-        "rank", "how titles are found. greedy: token by token; best: at each item the most probable title; rank: a "
-        "list takes the most probable titles at its first item", ("greedy", "best", "rank")
+        "rank",
+        "how titles are found. greedy: token by token; best: at each item the most probable title; rank: a "
+        "list takes the most probable titles at its first item",
+        ("greedy", "best", "rank"),
     )
     trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
@@ -257,8 +343,9 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
         if kind is bool:
             parser.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, **shared)
         else:
-            parser.add_argument(f"--{f.name}", type=kind, choices=f.metadata["choices"],
-                                required=f.default is MISSING, **shared)
+            parser.add_argument(
+                f"--{f.name}", type=kind, choices=f.metadata["choices"], required=f.default is MISSING, **shared
+            )
     try:
         given = vars(parser.parse_args(argv))
         _check_texts(options, given)

@@ -42,8 +42,9 @@ class _RestrictedUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
 
 
-def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES,
-                    also: Mapping[str, Collection[str]] = MappingProxyType({})) -> object:
+def restricted_load(
+    path: str | Path, max_bytes: int = MAX_FILE_BYTES, also: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> object:
     """Unpickles plain containers (those of `collections` too), text, numbers and NumPy arrays; refuses everything else.
 
     Args:
@@ -58,6 +59,16 @@ def restricted_load(path: str | Path, max_bytes: int = MAX_FILE_BYTES,
     try:
         return _RestrictedUnpickler(io.BytesIO(path.read_bytes()), also).load()
     # A damaged stream fails in many ways; each of them means the same to the caller.
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError,
-            ValueError, MemoryError, OverflowError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise ValueError(f"{path} is not a pickle of plain data: {error}") from None

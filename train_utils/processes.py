@@ -32,8 +32,9 @@ def open_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -
     # A micro-batch without an item leaves some weights of RecLM-ret out of the loss.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(cpu=on_cpu, device_placement=False, kwargs_handlers=[unused])
-    for problem in differences(os.environ, accelerator.distributed_type, accelerator.num_processes, dtype,
-                               accumulation):
+    for problem in differences(
+        os.environ, accelerator.distributed_type, accelerator.num_processes, dtype, accumulation
+    ):
         raise ValueError(problem)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         accelerator.gradient_accumulation_steps = accumulation // accelerator.num_processes
@@ -52,15 +53,21 @@ def own_device(options: EvalOptions, processes: PartialState) -> EvalOptions:
     return replace(options, gpu=f"cuda:{processes.local_process_index}") if shared else options
 
 
-def differences(asked: Mapping[str, str], kind: DistributedType, processes: int, dtype: str,
-                accumulation: int) -> list[str]:
+def differences(
+    asked: Mapping[str, str], kind: DistributedType, processes: int, dtype: str, accumulation: int
+) -> list[str]:
     """Sentences on what differs. `asked` is the environment as `accelerate launch` has set it for its processes."""
-    found = [_difference(wanted.value, f"{kind.value} in {processes} processes") for name, wanted in _SPLITTING.items()
-             if asked.get(name, "").lower() == "true" and kind != wanted]
+    found = [
+        _difference(wanted.value, f"{kind.value} in {processes} processes")
+        for name, wanted in _SPLITTING.items()
+        if asked.get(name, "").lower() == "true" and kind != wanted
+    ]
     # The launcher of one process sets a master's port only where several were asked for, and starts one all the same.
     if "ACCELERATE_USE_CPU" in asked and "MASTER_PORT" in asked and processes == 1:
-        found.append("accelerate was asked for several processes and started one; on CPUs take "
-                     "scripts/accelerate/cpu_two_processes.yaml")
+        found.append(
+            "accelerate was asked for several processes and started one; on CPUs take "
+            "scripts/accelerate/cpu_two_processes.yaml"
+        )
     if "WORLD_SIZE" in asked and int(asked["WORLD_SIZE"]) != processes:
         found.append(_difference(f"{asked['WORLD_SIZE']} processes", f"{processes}"))
     precision = asked.get("ACCELERATE_MIXED_PRECISION", "no")
@@ -69,8 +76,10 @@ def differences(asked: Mapping[str, str], kind: DistributedType, processes: int,
     if precision != wanted:
         found.append(_difference(f"mixed_precision {precision}", f"--dtype {dtype}, which is mixed_precision {wanted}"))
     if accumulation % processes:
-        found.append(f"--gradient_accumulation_steps {accumulation} counts the forward passes of all processes and "
-                     f"cannot be shared by {processes}; take a multiple")
+        found.append(
+            f"--gradient_accumulation_steps {accumulation} counts the forward passes of all processes and "
+            f"cannot be shared by {processes}; take a multiple"
+        )
     return found
 
 

@@ -41,8 +41,12 @@ class Trie_link:  # noqa: N801 - the published name
         titles = _without_surroundings(item_ids, tokenizer)
         marks = turn_marks(tokenizer)
         self.end_of_turn, self.openers = marks.end_of_turn, marks.openers
-        check_title_ids(tokenizer, titles, special_ids(tokenizer, {soi, eoi, self.end_of_turn, *marks.written}),
-                        "tokenize titles with add_special_tokens=False, split_special_tokens=True, or rename the item")
+        check_title_ids(
+            tokenizer,
+            titles,
+            special_ids(tokenizer, {soi, eoi, self.end_of_turn, *marks.written}),
+            "tokenize titles with add_special_tokens=False, split_special_tokens=True, or rename the item",
+        )
         self.tree = build_tree(titles, soi, eoi)
         self.rules = Rules(self.tree)
         self._places = AnswerPlaces(self.end_of_turn, self.openers, self.tree)
@@ -124,8 +128,12 @@ class TrieNode:
         start = int(tree.title_start[lo])
         if target >= 0 and self.depth == tree.branch_depth[target]:
             edges = tree.edges(target)
-            return {int(tree.edge_token[edge]): TrieNode(tree, int(tree.edge_token[edge]), int(tree.edge_target[edge]),
-                                                         self.depth + 1) for edge in range(edges.start, edges.stop)}
+            return {
+                int(tree.edge_token[edge]): TrieNode(
+                    tree, int(tree.edge_token[edge]), int(tree.edge_target[edge]), self.depth + 1
+                )
+                for edge in range(edges.start, edges.stop)
+            }
         if start + self.depth == tree.title_start[lo + 1]:
             return {}
         token = int(tree.tokens[start + self.depth])
@@ -140,14 +148,14 @@ def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer) -> list[
     of them have it. What stands around some titles alone is part of those."""
     titles = [_plain_ids(place, ids) for place, ids in enumerate(item_ids)]
     around, plain = tokenizer("a")["input_ids"], tokenize(tokenizer, "a", split_special_tokens=False)
-    at = next((at for at in range(len(around)) if plain and around[at:at + len(plain)] == plain), 0)
-    before, behind = around[:at], around[at + len(plain):]
+    at = next((at for at in range(len(around)) if plain and around[at : at + len(plain)] == plain), 0)
+    before, behind = around[:at], around[at + len(plain) :]
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     for head in (before, bos):
-        if head and titles and all(ids[:len(head)] == head for ids in titles):
-            titles = [ids[len(head):] for ids in titles]
-    if behind and all(ids[-len(behind):] == behind for ids in titles):
-        titles = [ids[:-len(behind)] for ids in titles]
+        if head and titles and all(ids[: len(head)] == head for ids in titles):
+            titles = [ids[len(head) :] for ids in titles]
+    if behind and all(ids[-len(behind) :] == behind for ids in titles):
+        titles = [ids[: -len(behind)] for ids in titles]
     return titles
 
 
@@ -170,8 +178,12 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
             chat template tells. For `Trie_link` alone.
     """
 
-    def __init__(self, prefix_allowed_tokens_fn: Callable[[int, torch.Tensor], list[int] | None], num_beams: int,
-                 answer_at: int | Sequence[int | None] | np.ndarray | torch.Tensor | None = None):
+    def __init__(
+        self,
+        prefix_allowed_tokens_fn: Callable[[int, torch.Tensor], list[int] | None],
+        num_beams: int,
+        answer_at: int | Sequence[int | None] | np.ndarray | torch.Tensor | None = None,
+    ):
         owner = getattr(prefix_allowed_tokens_fn, "__self__", None)
         self._num_beams = num_beams
         self._prefix_allowed_tokens_fn = prefix_allowed_tokens_fn
@@ -210,7 +222,9 @@ def _places(answer_at) -> list[int | None]:
         if isinstance(entry, (np.generic, torch.Tensor)):
             entry = entry.tolist()
         if entry is not None and (type(entry) is not int or entry < 0):
-            raise ValueError(f"answer_at holds {entry!r}, wanted the place of the row's ids where the answer begins, 0 "
-                             "or more, for all prompts, or a list of one a prompt")
+            raise ValueError(
+                f"answer_at holds {entry!r}, wanted the place of the row's ids where the answer begins, 0 "
+                "or more, for all prompts, or a list of one a prompt"
+            )
         places.append(entry)
     return places

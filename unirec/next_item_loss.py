@@ -57,9 +57,7 @@ class PopularNegatives:
         return np.log(np.where(self.probability > 0, count * self.probability, 1.0)).astype(np.float32)
 
 
-def make_loss(
-    model: SequentialModel, config: dict, popularity: np.ndarray, rng: np.random.Generator
-) -> Loss:
+def make_loss(model: SequentialModel, config: dict, popularity: np.ndarray, rng: np.random.Generator) -> Loss:
     """(states [n, hidden], labels [n]) -> loss [], as `loss_type` says; `rng` draws the negatives."""
     if config["loss_type"] == "fullsoftmax":
         return lambda states, labels: full_softmax(model, states, labels)

@@ -19,9 +19,7 @@ try:
     from unirec.model.sequential.gru4rec import GRU4Rec
     from unirec.model.sequential.sasrec import SASRec
     from unirec.model.sequential.seqrec_base import SeqRecBase as SequentialModel
-except (
-    ImportError
-) as error:  # without the library, `import unirec` finds this folder and fails one level down
+except ImportError as error:  # without the library, `import unirec` finds this folder and fails one level down
     print(
         f"error: the UniRec library is missing or incomplete ({error}); "
         "install it with: pip install --no-deps -r requirements-unirec.txt",
@@ -139,9 +137,7 @@ def load_torch(path: Path, device: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is not a checkpoint of tensors and plain values: {str(error)[:200]}"
-        ) from error
+        raise ValueError(f"{path} is not a checkpoint of tensors and plain values: {str(error)[:200]}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a dictionary, got {type(content).__name__}")
     return content
@@ -187,9 +183,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
     """A model from a file in UniRec's layout, ours or UniRec's own, ready to score."""
     content = load_torch(path, device)
     if not isinstance(content.get("config"), dict) or not isinstance(content.get("state_dict"), dict):
-        raise ValueError(
-            f"{path} lacks UniRec's keys config and state_dict; train again with scripts/unirec_train.sh"
-        )
+        raise ValueError(f"{path} lacks UniRec's keys config and state_dict; train again with scripts/unirec_train.sh")
     try:
         config = default_config(content["config"].get("model", "SASRec")) | content["config"] | {"device": device}
         model = build_model(config)

@@ -50,9 +50,7 @@ class Progress:
     epoch_seconds: tuple[float, ...] = ()
 
 
-def ranking_metrics(
-    scores: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor
-) -> tuple[np.ndarray, np.ndarray]:
+def ranking_metrics(scores: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Hit and gain at CUTOFF for each row of `scores` [rows, n_items], items where `hidden` is true left out.
 
     A target that is itself hidden can't be recommended and is a miss. Ties go against the target.
@@ -109,9 +107,7 @@ def window_targets(model: SequentialModel, config: dict[str, Any]) -> int:
     """How many positions at a window's end are trained."""
     targets = config["targets_per_window"] or config["max_seq_len"]
     if not 1 <= targets <= config["max_seq_len"]:
-        raise ValueError(
-            f"targets_per_window must lie in 0..max_seq_len={config['max_seq_len']}, got {targets}"
-        )
+        raise ValueError(f"targets_per_window must lie in 0..max_seq_len={config['max_seq_len']}, got {targets}")
     return targets if predicts_everywhere(model) else 1
 
 
@@ -119,9 +115,7 @@ def batches(
     data: UniRecData, config: dict[str, Any], targets: int, rng: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """An epoch's windows in batches of about `batch_size` targets: int64 [windows, length] inputs and labels."""
-    inputs, labels = training_windows(
-        data.offsets, data.items, config["max_seq_len"], targets, rng, data.held_out
-    )
+    inputs, labels = training_windows(data.offsets, data.items, config["max_seq_len"], targets, rng, data.held_out)
     size = max(1, config["batch_size"] // targets)
     for start in range(0, len(inputs), size):
         yield tuple(torch.from_numpy(array[start : start + size]) for array in (inputs, labels))
@@ -193,9 +187,7 @@ class Trainer:
                 bar.update(len(wanted))
         mean = float(total) / max(count, 1)
         if not math.isfinite(mean):
-            raise ValueError(
-                f"the loss of epoch {epoch} is not finite; lower learning_rate={config['learning_rate']}"
-            )
+            raise ValueError(f"the loss of epoch {epoch} is not finite; lower learning_rate={config['learning_rate']}")
         return mean
 
     def _step(self, loss: torch.Tensor) -> None:
@@ -262,9 +254,7 @@ def one_epoch(trainer: Trainer, progress: Progress, run: Path, board: SummaryWri
 
 def save_best(trainer: Trainer, run: Path, epoch: int, score: float) -> None:
     data, config = trainer.data, trainer.config
-    content = checkpoint_content(
-        config, trainer.judged.state_dict(), epoch, score, data.raw_ids, data.popularity()
-    )
+    content = checkpoint_content(config, trainer.judged.state_dict(), epoch, score, data.raw_ids, data.popularity())
     save_torch(checkpoint_path(run, config["model"]), content)
 
 
@@ -293,8 +283,7 @@ def fit(data: UniRecData, config: dict[str, Any], run: Path) -> dict[str, Any]:
         "epoch_seconds": list(progress.epoch_seconds),
         **{
             split: {
-                rule: evaluate(best, data, back, hide_all=rule == "hide_all")
-                for rule in ("hide_all", "hide_visible")
+                rule: evaluate(best, data, back, hide_all=rule == "hide_all") for rule in ("hide_all", "hide_visible")
             }
             for split, back in (("valid", 2), ("test", 1))
         },

@@ -126,9 +126,7 @@ class RequestGuard:
                 self.metrics.observe_request(path, status, time.perf_counter() - started)
 
 
-def answer_all(
-    teachers: Mapping[str, TeacherModel], metrics: ServerMetrics, queries: Sequence[Query]
-) -> list[Answer]:
+def answer_all(teachers: Mapping[str, TeacherModel], metrics: ServerMetrics, queries: Sequence[Query]) -> list[Answer]:
     """Answers in the order of the queries; one pass of the model for each dataset among them."""
     answers: dict[int, Answer] = {}
     for dataset, positions in by_dataset(queries).items():

@@ -35,9 +35,7 @@ class ServerMetrics:
         )  # fmt: skip
         self.batches = Counter("teacher_batches", "Passes of the model.", ["dataset"], registry=own)
         self.rows = Counter("teacher_rows", "Histories answered.", ["dataset"], registry=own)
-        self.model_seconds = Counter(
-            "teacher_model_seconds", "Time spent on the histories.", ["dataset"], registry=own
-        )
+        self.model_seconds = Counter("teacher_model_seconds", "Time spent on the histories.", ["dataset"], registry=own)
 
     def observe_request(self, path: str, status: int, seconds: float) -> None:
         self.requests.labels(path, status).inc()

@@ -28,9 +28,7 @@ class RankingRequest(BaseModel):
         extra="forbid",
         coerce_numbers_to_str=True,  # ids may be integers
         json_schema_extra={
-            "examples": [
-                {"users": ["1"], "item_lists": [["50", "181"]], "candidate_item_lists": [["172", "1"]]}
-            ]
+            "examples": [{"users": ["1"], "item_lists": [["50", "181"]], "candidate_item_lists": [["172", "1"]]}]
         },
     )
 
@@ -45,15 +43,13 @@ class RankingRequest(BaseModel):
             description="The history of each row, oldest item first; an empty one is answered by popularity.",
         ),
     ]  # fmt: skip
-    item_lengths: Annotated[
-        list[int] | None, Field(description="When given, must be the lengths of item_lists.")
-    ] = None
+    item_lengths: Annotated[list[int] | None, Field(description="When given, must be the lengths of item_lists.")] = (
+        None
+    )
     candidate_item_lists: Annotated[
         list[IdList] | None, Field(description="For each row, the only items that are looked at.")
     ] = None
-    dataset: Annotated[
-        Text | None, Field(description="Which dataset; needed where the server holds several.")
-    ] = None
+    dataset: Annotated[Text | None, Field(description="Which dataset; needed where the server holds several.")] = None
     immediately: Annotated[bool, Field(description="Put this request before all that wait.")] = False
 
     @model_validator(mode="after")
@@ -75,9 +71,7 @@ class InferenceRequest(RankingRequest):
         json_schema_extra={"examples": [{"users": ["1"], "item_lists": [["50", "181"]], "k": 10}]}
     )
 
-    k: Annotated[
-        int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalogue.")
-    ]
+    k: Annotated[int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalogue.")]
     target_category: Annotated[
         Text | list[Text | None] | None,
         Field(description='"+C": only items of category C; "-C": none of them. One for all rows, or a list.'),
@@ -95,9 +89,7 @@ class InferenceRequest(RankingRequest):
 class InferenceAnswer(BaseModel):
     """A list for each row, in the order of the request."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"inference": [["172", "174"]]}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"inference": [["172", "174"]]}]})
 
     inference: Annotated[
         list[list[str]],
@@ -117,9 +109,7 @@ class RankingAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ranking": [[1, 214]]}]})
 
-    ranking: Annotated[
-        list[list[int]], Field(description="1 is the best of all items outside the row's history.")
-    ]
+    ranking: Annotated[list[list[int]], Field(description="1 is the best of all items outside the row's history.")]
 
 
 class Problem(BaseModel):
@@ -166,9 +156,7 @@ def to_query(request: RankingRequest, dataset: str, catalogue: Catalogue) -> Que
     if isinstance(request, InferenceRequest):
         k, category = request.k, request.target_category
         if k > catalogue.n_items - 1:
-            raise RequestError(
-                f"k must lie in 1..{catalogue.n_items - 1}, the size of the catalogue, got {k}"
-            )
+            raise RequestError(f"k must lie in 1..{catalogue.n_items - 1}, the size of the catalogue, got {k}")
     elif request.candidate_item_lists is None:
         raise RequestError("ranking needs candidate_item_lists")
     categories = category if isinstance(category, list) else [category] * rows

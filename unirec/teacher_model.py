@@ -121,8 +121,7 @@ def find_checkpoint(dataset: str, paths: Mapping[str, str | None], output: Path)
     path = Path(named) if named else newest_checkpoint(output)
     if path is None or not path.is_file():
         raise ValueError(
-            f"no checkpoint of {dataset} at {path or output}; "
-            f"train one with scripts/unirec_train.sh {dataset}"
+            f"no checkpoint of {dataset} at {path or output}; train one with scripts/unirec_train.sh {dataset}"
         )
     return path
 
@@ -133,8 +132,7 @@ def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel
     loaded = load_checkpoint(checkpoint, device)
     if loaded.model.n_items != data.n_items:
         raise ValueError(
-            f"{checkpoint} knows {loaded.model.n_items - 1} items, {data_path} holds {data.n_items - 1}; "
-            "train again"
+            f"{checkpoint} knows {loaded.model.n_items - 1} items, {data_path} holds {data.n_items - 1}; train again"
         )
     if loaded.raw_ids not in (None, data.raw_ids):
         raise ValueError(
@@ -149,6 +147,4 @@ def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel
             "category.jsonl of %s: %d items are not in map.pkl and are left out, such as %r of category %r",
             data_path, len(unknown), item, name
         )  # fmt: skip
-    return TeacherModel(
-        loaded, item_vectors(loaded.model), Catalogue.build(data.raw_ids, category, data.popularity())
-    )
+    return TeacherModel(loaded, item_vectors(loaded.model), Catalogue.build(data.raw_ids, category, data.popularity()))

@@ -23,9 +23,7 @@ class Catalogue:
     index: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "index", {raw: number for number, raw in enumerate(self.raw_ids) if raw != PAD}
-        )
+        object.__setattr__(self, "index", {raw: number for number, raw in enumerate(self.raw_ids) if raw != PAD})
 
     @classmethod
     def build(
@@ -116,9 +114,7 @@ def admissible(rows: Sequence[Row], catalogue: Catalogue) -> np.ndarray:
     return allowed
 
 
-def top_k(
-    scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def top_k(scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The k[row] best admissible items of each row and their softmax probabilities over the admissible items.
 
     scores float [rows, n_items], allowed bool [rows, n_items], k int [rows], all >= 1. Returns one int array

@@ -42,9 +42,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     limited = {"model": MODELS, "loss_type": LOSSES}
     for key, value in default_config(model).items():
         kind = _flag_bool if isinstance(value, bool) else type(value)
-        settings.add_argument(
-            f"--{key}", type=kind, choices=limited.get(key), default=None, help=f"default {value}"
-        )
+        settings.add_argument(f"--{key}", type=kind, choices=limited.get(key), default=None, help=f"default {value}")
     return parser.parse_args(argv)
 
 
@@ -77,9 +75,22 @@ def resolve_config(args: argparse.Namespace, data: UniRecData) -> dict[str, Any]
     return config
 
 
-_AT_LEAST = dict.fromkeys(("epochs", "batch_size", "early_stop", "max_seq_len", "embedding_size", "hidden_size",
-                           "inner_size", "n_layers", "n_heads"), 1) | dict.fromkeys(
-    ("seed", "targets_per_window", "n_sample_neg_train", "neg_by_pop_alpha", "weight_decay", "init_std"), 0)
+_AT_LEAST = dict.fromkeys(
+    (
+        "epochs",
+        "batch_size",
+        "early_stop",
+        "max_seq_len",
+        "embedding_size",
+        "hidden_size",
+        "inner_size",
+        "n_layers",
+        "n_heads",
+    ),
+    1,
+) | dict.fromkeys(
+    ("seed", "targets_per_window", "n_sample_neg_train", "neg_by_pop_alpha", "weight_decay", "init_std"), 0
+)
 _ABOVE = dict.fromkeys(("learning_rate", "tau", "layer_norm_eps"), 0)
 
 

@@ -66,9 +66,7 @@ def read_pickle(path: Path) -> Any:
         KeyError,
         TypeError,
     ) as error:
-        raise ValueError(
-            f"{path} is not a table written by preprocess/transform2unirec.py: {error}"
-        ) from error
+        raise ValueError(f"{path} is not a table written by preprocess/transform2unirec.py: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -109,9 +107,7 @@ def read_unirec_data(folder: Path) -> UniRecData:
         )
     maps = read_pickle(folder / "map.pkl")
     raw_ids = read_raw_ids(maps, folder / "map.pkl")
-    train, valid, test = (
-        _events(folder / f"{split}.pkl", len(raw_ids)) for split in ("train", "valid", "test")
-    )
+    train, valid, test = (_events(folder / f"{split}.pkl", len(raw_ids)) for split in ("train", "valid", "test"))
     n_users = len(_numbers(maps["user2id"], folder / "map.pkl", "user2id"))
     _check_histories(folder / "user_history.pkl", len(raw_ids))
     users = np.concatenate([train[0], valid[0], test[0]])
@@ -140,9 +136,7 @@ def read_raw_ids(maps: Any, path: Path) -> tuple[str, ...]:
         raise ValueError(f"{path} must hold the dictionaries user2id and item2id")
     number_of = _numbers(maps["item2id"], path, "item2id")
     if number_of.get(PAD) != 0:
-        raise ValueError(
-            f"{path}: item ints must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again"
-        )
+        raise ValueError(f"{path}: item ints must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again")
     return tuple(sorted(number_of, key=number_of.__getitem__))
 
 
@@ -161,9 +155,7 @@ def _numbers(value: Any, path: Path, name: str) -> dict[str, int]:
         found[str(raw)] = int(number)
     if sorted(found.values()) != list(range(len(found))):
         ints = f"{name.removesuffix('2id')} ints"
-        raise ValueError(
-            f"{path}: {ints} must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again"
-        )
+        raise ValueError(f"{path}: {ints} must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again")
     return found
 
 

@@ -22,9 +22,7 @@ SOI, EOI = VOCABULARY - 2, VOCABULARY - 1
 END_OF_TURN = TOKENIZER.eos_token_id
 WORDS, CHATTER = st.integers(10, 13), st.lists(st.integers(10, 15), max_size=3)
 
-catalogues = st.lists(
-    st.lists(WORDS, min_size=1, max_size=4).map(tuple), min_size=1, max_size=12, unique=True
-)
+catalogues = st.lists(st.lists(WORDS, min_size=1, max_size=4).map(tuple), min_size=1, max_size=12, unique=True)
 
 
 @st.composite
@@ -36,18 +34,18 @@ def contexts(draw, catalogue):
             ids += [*draw(CHATTER), SOI, *title, EOI]
         ids += [*draw(CHATTER), END_OF_TURN]
     *listed, last = draw(st.permutations(catalogue))
-    listed = listed[:draw(st.integers(0, 5))]
+    listed = listed[: draw(st.integers(0, 5))]
     for title in listed:
         ids += [*draw(CHATTER), SOI, *title, EOI]
     ids += draw(CHATTER)
     if draw(st.booleans()):
-        ids += [SOI, *last[:draw(st.integers(0, len(last)))]]
+        ids += [SOI, *last[: draw(st.integers(0, len(last)))]]
     return ids
 
 
 def oracle(catalogue, ids, distinct=True):
     """Slow and obvious: (allowed next tokens, whether the row is in free text) from sets of whole titles."""
-    turn = ids[len(ids) - ids[::-1].index(END_OF_TURN):] if END_OF_TURN in ids else ids
+    turn = ids[len(ids) - ids[::-1].index(END_OF_TURN) :] if END_OF_TURN in ids else ids
     used, opened = set(), None
     for token in turn:
         if token == SOI:
@@ -60,7 +58,7 @@ def oracle(catalogue, ids, distinct=True):
     if opened is None:
         return set(range(VOCABULARY)), True
     left = [(*title, EOI) for title in catalogue if not distinct or title not in used]
-    return {title[len(opened)] for title in left if title[:len(opened)] == opened}, False
+    return {title[len(opened)] for title in left if title[: len(opened)] == opened}, False
 
 
 def used_up(catalogue, ids):
@@ -139,10 +137,15 @@ def test_published_processor_spells_titles_inside_generate(num_beams):
         CatalogLogitsProcessor(Rules(tree), END_OF_TURN, num_beams),
     ):
         written = model.generate(
-            prompts, attention_mask=torch.ones_like(prompts), logits_processor=LogitsProcessorList([processor]),
-            max_new_tokens=5, num_beams=num_beams, do_sample=False, eos_token_id=EOI,
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            logits_processor=LogitsProcessorList([processor]),
+            max_new_tokens=5,
+            num_beams=num_beams,
+            do_sample=False,
+            eos_token_id=EOI,
         )
-        titles = [row[row.index(SOI) + 1:row.index(EOI)] for row in written.tolist()]
+        titles = [row[row.index(SOI) + 1 : row.index(EOI)] for row in written.tolist()]
         assert {tuple(title) for title in titles} <= set(catalogue)
 
 

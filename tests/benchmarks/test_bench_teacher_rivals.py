@@ -32,8 +32,10 @@ RAW_IDS = (PAD, *map(raw_id, range(1, N_ITEMS + 1)))
 
 
 def tiny_config(**settings):
-    small = {name.removeprefix("--"): float(value) if "." in value else int(value)
-             for name, value in zip(TINY[::2], TINY[1::2], strict=True)}
+    small = {
+        name.removeprefix("--"): float(value) if "." in value else int(value)
+        for name, value in zip(TINY[::2], TINY[1::2], strict=True)
+    }
     known = {"exp_name": "SASRec", "n_users": 41, "n_items": N_ITEMS + 1}
     return default_config() | small | known | settings
 
@@ -50,7 +52,7 @@ def expected_windows(sequences, length):
         (user, item, 1, (*[0] * (length - len(before)), *before), len(before))
         for user, sequence in sequences.items()
         for place, item in enumerate(sequence)
-        for before in [sequence[max(0, place - length):place]]
+        for before in [sequence[max(0, place - length) : place]]
     )
 
 
@@ -78,7 +80,7 @@ def ring(tmp_path_factory):
 def test_unirec_feeds_the_training_events_of_the_files(ring, workers):
     data = read_unirec_data(ring)
     sequences = {
-        user: data.items[start:end - 2].tolist()
+        user: data.items[start : end - 2].tolist()
         for user, (start, end) in enumerate(zip(data.offsets[:-1], data.offsets[1:], strict=True), 1)
     }
     assert fed(read_events(ring, 10), workers) == expected_windows(sequences, 10)
@@ -211,10 +213,13 @@ def test_the_load_keeps_its_connections_and_keeps_the_answers():
     assert 0 < figures["p50_ms"] <= figures["p99_ms"]
 
 
-@pytest.mark.parametrize(("chunks", "reason"), [
-    ([answer_bytes("full", "503 busy")], "answered 503: full"),
-    ([b"HTTP/1.1 200 OK\r\n\r\n"], "Content-Length"),
-])
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [
+        ([answer_bytes("full", "503 busy")], "answered 503: full"),
+        ([b"HTTP/1.1 200 OK\r\n\r\n"], "Content-Length"),
+    ],
+)
 def test_the_load_ends_at_the_first_bad_answer(chunks, reason):
     with pytest.raises(ValueError, match=reason):
         asyncio.run(loaded(lambda body: chunks))
@@ -224,8 +229,13 @@ def test_the_command_reports_a_missing_server_in_one_line():
     with socket.socket() as bound:  # bound, but nobody listens
         bound.bind(("127.0.0.1", 0))
         job = Job(*bound.getsockname(), "/inference", ["{}"], 1, 0.1)
-        ended = subprocess.run([sys.executable, "benchmarks/http_load.py"], cwd=ROOT,
-                               input=json.dumps(asdict(job)), capture_output=True, text=True)
+        ended = subprocess.run(
+            [sys.executable, "benchmarks/http_load.py"],
+            cwd=ROOT,
+            input=json.dumps(asdict(job)),
+            capture_output=True,
+            text=True,
+        )
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
 

@@ -13,12 +13,15 @@ from train_utils.constraint.item_rules import OPERATORS, ItemRules, category_cap
 from train_utils.constraint.trie import build_tree
 
 SOI, EOI = 100, 101
-MOVIES = make_catalog("movies", [
-    Item("a", "A", ("War",), attributes={"year": 1995, "price": "9.50", "tags": ["old", "long"], "hit": True}),
-    Item("b", "B", ("War", "Drama"), attributes={"year": "1999", "price": 20, "studio": "Blue Sky"}),
-    Item("c", "C", ("Drama",), attributes={"year": 2001, "studio": "Sky", "hit": False, "tags": ["new"]}),
-    Item("d", "D", attributes={"year": None, "price": float("nan"), "studio": "none"}),
-])
+MOVIES = make_catalog(
+    "movies",
+    [
+        Item("a", "A", ("War",), attributes={"year": 1995, "price": "9.50", "tags": ["old", "long"], "hit": True}),
+        Item("b", "B", ("War", "Drama"), attributes={"year": "1999", "price": 20, "studio": "Blue Sky"}),
+        Item("c", "C", ("Drama",), attributes={"year": 2001, "studio": "Sky", "hit": False, "tags": ["new"]}),
+        Item("d", "D", attributes={"year": None, "price": float("nan"), "studio": "none"}),
+    ],
+)
 
 
 def tree_of(catalog):
@@ -101,10 +104,16 @@ small_texts = st.sampled_from(["", "1", "2.0", "-1", "1e999", "x", "xy", "nan"])
 plain = st.one_of(st.integers(-1, 2), st.sampled_from([0.5, 1.0, 2.0]), st.booleans(), small_texts)
 held_values = st.one_of(plain, st.none(), st.sampled_from([float("nan"), float("inf")]), st.lists(plain, max_size=3))
 order_values = plain.filter(lambda value: not isinstance(value, bool))
-conditions = st.one_of(plain, st.fixed_dictionaries({}, optional={
-    name: st.lists(plain, max_size=3) if "in" in name.split() else order_values if name[0] in "<>" else plain
-    for name in OPERATORS
-}).filter(bool))
+conditions = st.one_of(
+    plain,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.lists(plain, max_size=3) if "in" in name.split() else order_values if name[0] in "<>" else plain
+            for name in OPERATORS
+        },
+    ).filter(bool),
+)
 
 
 @settings(max_examples=300)
@@ -113,18 +122,28 @@ def test_rules_admit_exactly_the_items_that_pass_one_by_one(data):
     n = data.draw(st.integers(1, 6))
     ids, categories, attributes = [str(i) for i in range(n)], ("P", "Q", "R"), ("s", "t")
     some_categories = st.lists(st.sampled_from(categories), unique=True).map(tuple)
-    catalog = make_catalog("some", [
-        Item(i, f"title {i}", data.draw(some_categories),
-             attributes=data.draw(st.dictionaries(st.sampled_from(attributes), held_values)))
-        for i in ids
-    ])
+    catalog = make_catalog(
+        "some",
+        [
+            Item(
+                i,
+                f"title {i}",
+                data.draw(some_categories),
+                attributes=data.draw(st.dictionaries(st.sampled_from(attributes), held_values)),
+            )
+            for i in ids
+        ],
+    )
     known = [c for c in categories if any(c in item.categories for item in catalog.items)]
     present = [a for a in attributes if any(not is_missing(item.attributes.get(a)) for item in catalog.items)]
     some_ids = st.lists(st.sampled_from(ids), max_size=4).map(tuple)
     known_categories = st.lists(st.sampled_from(known), max_size=2).map(tuple) if known else st.just(())
     rules = ItemRules(
-        allow=data.draw(st.none() | some_ids), deny=data.draw(some_ids), seen=(*data.draw(some_ids), "gone"),
-        categories=data.draw(known_categories), without_categories=data.draw(known_categories),
+        allow=data.draw(st.none() | some_ids),
+        deny=data.draw(some_ids),
+        seen=(*data.draw(some_ids), "gone"),
+        categories=data.draw(known_categories),
+        without_categories=data.draw(known_categories),
         where=data.draw(st.dictionaries(st.sampled_from(present), conditions)) if present else {},
     )
     expected = [item.id for item in catalog.items if admits(rules, item)]
@@ -138,26 +157,34 @@ def test_rules_admit_exactly_the_items_that_pass_one_by_one(data):
 # -- the same by example ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where,expected", [
-    ({"year": 1999}, "b"),
-    ({"year": {">=": 1995, "<": 2001}}, "ab"),
-    ({"year": {"!=": 1995}}, "bc"),
-    ({"price": {"<": 10}}, "a"),
-    ({"price": {">": "1"}}, "a"),
-    ({"studio": {"contains": "Sky"}}, "bc"),
-    ({"studio": {"not in": ["none", "Sky"]}}, "b"),
-    ({"tags": {"contains": "old"}}, "a"),
-    ({"hit": True}, "a"),
-    ({"hit": {"in": [0, False]}}, "c"),
-    ({"year": {"in": [2001.0, "1999"]}, "studio": {">=": "A"}}, "bc"),
-])
+@pytest.mark.parametrize(
+    "where,expected",
+    [
+        ({"year": 1999}, "b"),
+        ({"year": {">=": 1995, "<": 2001}}, "ab"),
+        ({"year": {"!=": 1995}}, "bc"),
+        ({"price": {"<": 10}}, "a"),
+        ({"price": {">": "1"}}, "a"),
+        ({"studio": {"contains": "Sky"}}, "bc"),
+        ({"studio": {"not in": ["none", "Sky"]}}, "b"),
+        ({"tags": {"contains": "old"}}, "a"),
+        ({"hit": True}, "a"),
+        ({"hit": {"in": [0, False]}}, "c"),
+        ({"year": {"in": [2001.0, "1999"]}, "studio": {">=": "A"}}, "bc"),
+    ],
+)
 def test_operators_compare_numbers_as_numbers_and_pass_over_items_without_the_attribute(where, expected):
     assert kept(ItemRules(where=where)) == list(expected)
 
 
 def test_numpy_numbers_of_a_pickled_catalogue_compare_as_numbers():
-    catalog = make_catalog("np", [Item(str(i), f"T{i}", attributes={"x": x}) for i, x in enumerate(
-        [np.float32(2), np.int64(2), np.float32("nan"), "9" * 400, 3])])
+    catalog = make_catalog(
+        "np",
+        [
+            Item(str(i), f"T{i}", attributes={"x": x})
+            for i, x in enumerate([np.float32(2), np.int64(2), np.float32("nan"), "9" * 400, 3])
+        ],
+    )
     assert kept(ItemRules(where={"x": 2}), catalog) == ["0", "1"]
     assert kept(ItemRules(where={"x": {">=": 2}}), catalog) == ["0", "1", "4"]
 
@@ -176,8 +203,11 @@ def test_a_log_may_hold_removed_items_but_a_wish_may_not():
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    for rules in (ItemRules(categories=("Wra",)), ItemRules(without_categories=("Wra",)),
-                  ItemRules(max_per_category={"Wra": 1})):
+    for rules in (
+        ItemRules(categories=("Wra",)),
+        ItemRules(without_categories=("Wra",)),
+        ItemRules(max_per_category={"Wra": 1}),
+    ):
         with pytest.raises(ValueError, match="has category 'Wra'; known: Drama, War"):
             kept(rules)
     with pytest.raises(ValueError, match="has attribute 'yaer'; known: hit, price, studio, tags, year"):
@@ -197,8 +227,9 @@ def test_an_empty_choice_tells_what_each_condition_leaves():
 
 def test_conditions_that_look_alike_when_shortened_all_hold():
     long, also = "x" * 50, "x" * 20 + "y" + "x" * 29
-    catalog = make_catalog("long", [Item("1", "A", attributes={long: 1, also: 1}),
-                                    Item("2", "B", attributes={long: 2, also: 1})])
+    catalog = make_catalog(
+        "long", [Item("1", "A", attributes={long: 1, also: 1}), Item("2", "B", attributes={long: 2, also: 1})]
+    )
     assert kept(ItemRules(where={long: 1, also: 1}), catalog) == ["1"]
 
 
@@ -230,44 +261,56 @@ def test_an_item_that_names_a_category_twice_counts_once():
 
 
 def test_a_body_says_the_same_as_the_record():
-    body = {"allow": ["a", "b"], "deny": ["c"], "seen": [], "categories": ["War"], "without_categories": [],
-            "where": {"year": {"in": [1, 2]}}, "max_per_category": {"War": 2}, "distinct": False}
+    body = {
+        "allow": ["a", "b"],
+        "deny": ["c"],
+        "seen": [],
+        "categories": ["War"],
+        "without_categories": [],
+        "where": {"year": {"in": [1, 2]}},
+        "max_per_category": {"War": 2},
+        "distinct": False,
+    }
     assert item_rules(json.loads(json.dumps(body))) == ItemRules(
-        ("a", "b"), ("c",), (), ("War",), (), {"year": {"in": [1, 2]}}, {"War": 2}, False)
+        ("a", "b"), ("c",), (), ("War",), (), {"year": {"in": [1, 2]}}, {"War": 2}, False
+    )
     assert item_rules({}) == item_rules({"allow": None}) == ItemRules()
 
 
-@pytest.mark.parametrize("body,complaint", [
-    ("[]", "the body is [], wanted an object with keys among allow, deny, "),
-    ("null", "the body is None"),
-    ('{"allows": []}', "a key is 'allows', wanted one of allow, deny, "),
-    ('{"__class__": 1}', "a key is '__class__'"),
-    ('{"allow": "abc"}', "allow is 'abc', wanted a list of texts"),
-    ('{"deny": null}', "deny is None, wanted a list of texts"),
-    ('{"seen": [1]}', "an entry of seen is 1, wanted a text"),
-    ('{"categories": {"War": 1}}', "categories is {'War': 1}"),
-    ('{"categories": [["War"]]}', "an entry of categories is ['War']"),
-    ('{"where": ["year"]}', "where is ('year',), wanted an object"),
-    ('{"where": {"year": null}}', "where 'year' is None, wanted a text, a finite number"),
-    ('{"where": {"year": [1]}}', "where 'year' is [1]"),
-    ('{"where": {"year": NaN}}', "where 'year' is nan"),
-    ('{"where": {"year": {}}}', "where 'year' is {}, wanted one of the operators =="),
-    ('{"where": {"year": {"__lt__": 1}}}', "an operator of where 'year' is '__lt__', wanted one of ==, !="),
-    ('{"where": {"year": {"<": true}}}', "where 'year' < is True, wanted a text or a finite number"),
-    ('{"where": {"year": {"<": 1e999}}}', "where 'year' < is inf"),
-    ('{"where": {"year": {"==": %s}}}' % ("9" * 400), "where 'year' == is 9"),
-    ('{"where": {"year": {"in": "199"}}}', "where 'year' in is '199', wanted a list"),
-    ('{"where": {"year": {"not in": [[1]]}}}', "where 'year' not in is [[1]]"),
-    ('{"where": {"year": {"contains": {"a": 1}}}}', "where 'year' contains is {'a': 1}"),
-    ('{"where": {"year": {"==": %s}}}' % ("[" * 500 + "]" * 500), "where 'year' == is [["),
-    ('{"max_per_category": -1}', "max_per_category is -1, wanted 0 (no limit), a whole number"),
-    ('{"max_per_category": true}', "max_per_category is True"),
-    ('{"max_per_category": 1.5}', "max_per_category is 1.5"),
-    ('{"max_per_category": {"War": 0}}', "max_per_category 'War' is 0, wanted a whole number from 1 on"),
-    ('{"distinct": 1}', "distinct is 1, wanted true or false"),
-    ('{"a\\nb\\ud800": 1}', "a key is 'a\\nb\\ud800'"),
-    ('{"%s": 1}' % ("k" * 100_000), "a key is 'kkk"),
-])
+@pytest.mark.parametrize(
+    "body,complaint",
+    [
+        ("[]", "the body is [], wanted an object with keys among allow, deny, "),
+        ("null", "the body is None"),
+        ('{"allows": []}', "a key is 'allows', wanted one of allow, deny, "),
+        ('{"__class__": 1}', "a key is '__class__'"),
+        ('{"allow": "abc"}', "allow is 'abc', wanted a list of texts"),
+        ('{"deny": null}', "deny is None, wanted a list of texts"),
+        ('{"seen": [1]}', "an entry of seen is 1, wanted a text"),
+        ('{"categories": {"War": 1}}', "categories is {'War': 1}"),
+        ('{"categories": [["War"]]}', "an entry of categories is ['War']"),
+        ('{"where": ["year"]}', "where is ('year',), wanted an object"),
+        ('{"where": {"year": null}}', "where 'year' is None, wanted a text, a finite number"),
+        ('{"where": {"year": [1]}}', "where 'year' is [1]"),
+        ('{"where": {"year": NaN}}', "where 'year' is nan"),
+        ('{"where": {"year": {}}}', "where 'year' is {}, wanted one of the operators =="),
+        ('{"where": {"year": {"__lt__": 1}}}', "an operator of where 'year' is '__lt__', wanted one of ==, !="),
+        ('{"where": {"year": {"<": true}}}', "where 'year' < is True, wanted a text or a finite number"),
+        ('{"where": {"year": {"<": 1e999}}}', "where 'year' < is inf"),
+        ('{"where": {"year": {"==": %s}}}' % ("9" * 400), "where 'year' == is 9"),
+        ('{"where": {"year": {"in": "199"}}}', "where 'year' in is '199', wanted a list"),
+        ('{"where": {"year": {"not in": [[1]]}}}', "where 'year' not in is [[1]]"),
+        ('{"where": {"year": {"contains": {"a": 1}}}}', "where 'year' contains is {'a': 1}"),
+        ('{"where": {"year": {"==": %s}}}' % ("[" * 500 + "]" * 500), "where 'year' == is [["),
+        ('{"max_per_category": -1}', "max_per_category is -1, wanted 0 (no limit), a whole number"),
+        ('{"max_per_category": true}', "max_per_category is True"),
+        ('{"max_per_category": 1.5}', "max_per_category is 1.5"),
+        ('{"max_per_category": {"War": 0}}', "max_per_category 'War' is 0, wanted a whole number from 1 on"),
+        ('{"distinct": 1}', "distinct is 1, wanted true or false"),
+        ('{"a\\nb\\ud800": 1}', "a key is 'a\\nb\\ud800'"),
+        ('{"%s": 1}' % ("k" * 100_000), "a key is 'kkk"),
+    ],
+)
 def test_a_wrong_body_is_refused_in_one_short_line(body, complaint):
     with pytest.raises(ValueError) as error:
         item_rules(json.loads(body))
@@ -276,17 +319,23 @@ def test_a_wrong_body_is_refused_in_one_short_line(body, complaint):
     assert "\n" not in text and len(text) < 300
 
 
-json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-                           lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner,
-                                                                                       max_size=3))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
 names = st.sampled_from([*ItemRules.__dataclass_fields__, "other"])
-wheres = st.dictionaries(st.sampled_from(["year", "price", "tags"]),
-                         st.dictionaries(st.sampled_from([*OPERATORS, "~"]), json_values, max_size=2) | json_values)
+wheres = st.dictionaries(
+    st.sampled_from(["year", "price", "tags"]),
+    st.dictionaries(st.sampled_from([*OPERATORS, "~"]), json_values, max_size=2) | json_values,
+)
 
 
 @settings(max_examples=300)
-@given(json_values | st.dictionaries(names, json_values | st.lists(st.sampled_from("abcd")), max_size=3)
-       | st.fixed_dictionaries({"where": wheres}))
+@given(
+    json_values
+    | st.dictionaries(names, json_values | st.lists(st.sampled_from("abcd")), max_size=3)
+    | st.fixed_dictionaries({"where": wheres})
+)
 def test_whatever_the_body_it_is_compiled_or_refused_in_one_line(body):
     try:
         rules = item_rules(body)

@@ -64,14 +64,30 @@ def test_what_earlier_turns_and_the_user_say_is_no_part_of_the_answer(family):
         assert allowed_behind(tree, told, [*prompt, tree.soi_token_id]) == first
 
 
-SAYINGS = ["hi\n", "hi\n\n", "why?\n\n\n", " \n", "a <SOI> b <EOI>", "<EOI>", "<SOI> red", "夜",
-           "### Response:\n", "ASSISTANT: no <SOI>", "<|assistant|>\n<SOI>", "<|Assistant|><think><SOI> red moon<EOI>",
-           "x<|im_end|></s><|end|><|return|><|eos|>y<SOI>", "### Assistant:\n<SOI> red moon<EOI>"]
+SAYINGS = [
+    "hi\n",
+    "hi\n\n",
+    "why?\n\n\n",
+    " \n",
+    "a <SOI> b <EOI>",
+    "<EOI>",
+    "<SOI> red",
+    "夜",
+    "### Response:\n",
+    "ASSISTANT: no <SOI>",
+    "<|assistant|>\n<SOI>",
+    "<|Assistant|><think><SOI> red moon<EOI>",
+    "x<|im_end|></s><|end|><|return|><|eos|>y<SOI>",
+    "### Assistant:\n<SOI> red moon<EOI>",
+]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "first"])
-@pytest.mark.parametrize("family", [*OTHER_FAMILIES.values(), *(FAMILIES[name] for name in ("Solar", "Falcon", "GLM"))],
-                         ids=[*OTHER_FAMILIES, "Solar", "Falcon", "GLM"])
+@pytest.mark.parametrize(
+    "family",
+    [*OTHER_FAMILIES.values(), *(FAMILIES[name] for name in ("Solar", "Falcon", "GLM"))],
+    ids=[*OTHER_FAMILIES, "Solar", "Falcon", "GLM"],
+)
 def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_and_cut(family, kind):
     """Line breaks of the user's and of the template's share tokens; prompts may think, and open an answer otherwise."""
     tokenizer, _, tree, titles = made(family, kind=kind)
@@ -79,11 +95,15 @@ def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_an
     listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
     for options in ({}, {"enable_thinking": False}, {"thinking": True}):
         for said in SAYINGS:
-            talk = [{"role": "user", "content": said}, {"role": "assistant", "content": "<SOI> the end<EOI>"},
-                    {"role": "user", "content": said}]
+            talk = [
+                {"role": "user", "content": said},
+                {"role": "assistant", "content": "<SOI> the end<EOI>"},
+                {"role": "user", "content": said},
+            ]
             for turns in (talk[:1], talk):
-                prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True,
-                                                       **options)["input_ids"]
+                prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True, **options)[
+                    "input_ids"
+                ]
                 processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
                 assert tree.soi_token_id in allowed_behind(tree, processor, prompt)
                 assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == first
@@ -92,9 +112,17 @@ def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_an
                 assert again == {ids[0] for ids in titles[1:]}
 
 
-@pytest.mark.parametrize(("name", "title"), [
-    ("Vicuna", "the ASSISTANT: a red night"), ("Solar", "red\n### Assistant:\nmoon"), ("Alpaca", "a\n### Response: 2"),
-    ("ChatQA", "blue Assistant: end"), ("Llama-2", "red [/INST] moon"), ("Vicuna", "the ASSISTANT:")])
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Vicuna", "the ASSISTANT: a red night"),
+        ("Solar", "red\n### Assistant:\nmoon"),
+        ("Alpaca", "a\n### Response: 2"),
+        ("ChatQA", "blue Assistant: end"),
+        ("Llama-2", "red [/INST] moon"),
+        ("Vicuna", "the ASSISTANT:"),
+    ],
+)
 def test_what_opens_an_answer_opens_none_inside_a_title(name, title):
     tokenizer, _, tree, titles = made((OTHER_FAMILIES | FAMILIES)[name], [*TITLES, title])
     prompt = prompt_of(tokenizer, "hi")
@@ -110,9 +138,22 @@ def test_what_opens_an_answer_opens_none_inside_a_title(name, title):
     assert listed == {ids[0] for ids in titles[:-1]}
 
 
-@pytest.mark.parametrize("form", [int, np.int32, np.int64, np.array, torch.tensor, lambda n: [n], lambda n: (n,),
-                                  lambda n: np.array([n]), lambda n: torch.tensor([n]), lambda n: [torch.tensor(n)],
-                                  lambda n: [np.uint16(n)]])
+@pytest.mark.parametrize(
+    "form",
+    [
+        int,
+        np.int32,
+        np.int64,
+        np.array,
+        torch.tensor,
+        lambda n: [n],
+        lambda n: (n,),
+        lambda n: np.array([n]),
+        lambda n: torch.tensor([n]),
+        lambda n: [torch.tensor(n)],
+        lambda n: [np.uint16(n)],
+    ],
+)
 def test_the_place_of_the_answer_may_be_given_as_any_whole_number(form):
     tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
     prompt = [5, tree.soi_token_id, *titles[0], tree.eoi_token_id]
@@ -122,8 +163,10 @@ def test_the_place_of_the_answer_may_be_given_as_any_whole_number(form):
     assert left.isfinite().nonzero()[:, 1].tolist() == sorted({ids[0] for ids in titles})
 
 
-@pytest.mark.parametrize("wrong", [True, np.True_, torch.tensor(True), -1, [3, -2], 2.0, torch.tensor([2.0]), "3",
-                                   [[2]], torch.tensor([[2]])])
+@pytest.mark.parametrize(
+    "wrong",
+    [True, np.True_, torch.tensor(True), -1, [3, -2], 2.0, torch.tensor([2.0]), "3", [[2]], torch.tensor([[2]])],
+)
 def test_the_place_of_the_answer_is_refused_in_one_line_when_it_is_none(wrong):
     tree = made(FAMILIES["Qwen2.5"])[2]
     with pytest.raises(ValueError, match="answer_at holds .*, wanted") as error:
@@ -135,10 +178,12 @@ def test_places_of_answers_that_do_not_fit_the_batch_are_refused():
     tokenizer, _, tree, _ = made(FAMILIES["Qwen2.5"])
     fn, scores = tree.constrain_search_list, torch.zeros(3, len(tokenizer))
     ids = torch.full((3, 4), 5)
-    for beams, places, told in ((1, 5, "answer_at is 5 for row 0, which has 4 tokens"),
-                                (1, [1, 9, 1], "answer_at is 9 for row 1"),
-                                (1, [1, 2], "answer_at has 2 entries.*3 rows"),
-                                (2, None, "3 rows are no whole number of prompts of num_beams=2")):
+    for beams, places, told in (
+        (1, 5, "answer_at is 5 for row 0, which has 4 tokens"),
+        (1, [1, 9, 1], "answer_at is 9 for row 1"),
+        (1, [1, 2], "answer_at has 2 entries.*3 rows"),
+        (2, None, "3 rows are no whole number of prompts of num_beams=2"),
+    ):
         with pytest.raises(ConstraintError, match=told):
             FastPrefixConstrainedLogitsProcessor(fn, beams, answer_at=places)(ids, scores)
     # Embeddings have no ids; sampling may give several rows a prompt.
@@ -154,13 +199,19 @@ def test_prompts_of_unlike_lengths_begin_their_answers_where_their_rows_say(beam
     width = max(map(len, prompts))
     rows = torch.tensor([[tokenizer.eos_token_id] * (width - len(ids)) + ids for ids in prompts])
     mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
-    config = GenerationConfig(do_sample=False, num_beams=beams, max_new_tokens=12, eos_token_id=tree.end_of_turn,
-                              pad_token_id=tree.end_of_turn)
+    config = GenerationConfig(
+        do_sample=False,
+        num_beams=beams,
+        max_new_tokens=12,
+        eos_token_id=tree.end_of_turn,
+        pad_token_id=tree.end_of_turn,
+    )
     outputs = []
     for places in (None, width, [width] * 3, torch.tensor([width, width, width])):
         processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, beams, answer_at=places)
-        outputs.append(model.generate(rows, attention_mask=mask, generation_config=config,
-                                      logits_processor=[processor]).tolist())
+        outputs.append(
+            model.generate(rows, attention_mask=mask, generation_config=config, logits_processor=[processor]).tolist()
+        )
     assert all(output == outputs[0] for output in outputs)
 
 
@@ -247,11 +298,20 @@ def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids
     tokenizer, model, tree, _ = made(FAMILIES[name])
     prompt, answers = prompt_of(tokenizer, "x"), []
     model.lm_head.register_forward_hook(  # items, and what a template that closes no turn opens an answer with
-        lambda module, given, logits: logits + 4 * torch.eye(len(tokenizer), dtype=logits.dtype)[
-            [tree.soi_token_id, *(prompt[-2:] if name == "Solar" else [])]].sum(0)
+        lambda module, given, logits: (
+            logits
+            + 4
+            * torch.eye(len(tokenizer), dtype=logits.dtype)[
+                [tree.soi_token_id, *(prompt[-2:] if name == "Solar" else [])]
+            ].sum(0)
+        )
     )
     config = GenerationConfig(
-        do_sample=samples > 1, num_beams=beams, num_return_sequences=samples, max_new_tokens=30, pad_token_id=1,
+        do_sample=samples > 1,
+        num_beams=beams,
+        num_return_sequences=samples,
+        max_new_tokens=30,
+        pad_token_id=1,
         eos_token_id=tree.end_of_turn,
     )
     rows = torch.tensor([prompt, prompt])
@@ -262,7 +322,7 @@ def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids
             out = model.generate(
                 **how, attention_mask=torch.ones_like(rows), logits_processor=[processor], generation_config=config
             )
-            answers.append(out[:, len(prompt) * ("input_ids" in how):].tolist())
+            answers.append(out[:, len(prompt) * ("input_ids" in how) :].tolist())
     assert answers[0] == answers[1] == answers[2] == answers[3]
     for row in answers[0]:
         items, _ = split_completion(row, tree.soi_token_id, tree.eoi_token_id)
@@ -271,14 +331,20 @@ def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids
 
 @pytest.mark.parametrize(
     "place,error,reason",
-    [(1.5, ValueError, "holds 1.5"), ([3, "4"], ValueError, "holds '4'"), (-1, ValueError, "holds -1, wanted"),
-     (99, ConstraintError, "99 for row 0, which has 3 tokens"), ([1, 2, 3], ConstraintError, "3 entries.* 2 rows")],
+    [
+        (1.5, ValueError, "holds 1.5"),
+        ([3, "4"], ValueError, "holds '4'"),
+        (-1, ValueError, "holds -1, wanted"),
+        (99, ConstraintError, "99 for row 0, which has 3 tokens"),
+        ([1, 2, 3], ConstraintError, "3 entries.* 2 rows"),
+    ],
 )
 def test_a_place_that_is_none_is_told_in_one_line(place, error, reason):
     tokenizer, _, tree, _ = made(FAMILIES["Qwen2.5"])
     with pytest.raises(error, match=reason):
         FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=place)(
-            torch.full((2, 3), 5), torch.zeros(2, len(tokenizer)))
+            torch.full((2, 3), 5), torch.zeros(2, len(tokenizer))
+        )
 
 
 def test_raw_logits_stay_raw():
@@ -331,8 +397,10 @@ def test_a_title_that_forges_a_token_is_refused_by_name_and_tokenized_as_readme_
         assert Trie_link(plain, tokenizer).tree.n_items == len(others) + 1
 
 
-@pytest.mark.parametrize("title", ["", " ", "\u200b", "\u200b\u200d \u2060", "\u3164", "\x07\x1b", "\n\t", "\u0301",
-                                   " \u0300\u20dd", "\ufe0f"])
+@pytest.mark.parametrize(
+    "title",
+    ["", " ", "\u200b", "\u200b\u200d \u2060", "\u3164", "\x07\x1b", "\n\t", "\u0301", " \u0300\u20dd", "\ufe0f"],
+)
 def test_a_title_that_shows_nothing_is_refused(title):
     tokenizer = tiny_tokenizer()
     add_control_tokens(tokenizer)
@@ -374,15 +442,23 @@ def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_be
     add_control_tokens(tokenizer)
     around = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("[gMASK]", "<sop>", "<|endoftext|>")]
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[gMASK] <sop> $A <|endoftext|>", special_tokens=around)
+        single="[gMASK] <sop> $A <|endoftext|>", special_tokens=around
+    )
     plain = tokenizer(["red moon", "a"], add_special_tokens=False)["input_ids"]
     tree = Trie_link(tokenizer(["red moon", "a"])["input_ids"], tokenizer).tree
     assert sorted(tree.title(leaf)[:-1] for leaf in range(2)) == sorted(plain)
 
 
-@pytest.mark.parametrize(("titles", "told"), [(["Red"], "title 0 is 'Red', wanted token ids"),
-                                              ([[3], [-1]], r"title 1 is '\[-1\]'"), ([["a"]], "title 0 is"),
-                                              ([[3], []], "title 1, .*shows no text"), ([], "at least one title")])
+@pytest.mark.parametrize(
+    ("titles", "told"),
+    [
+        (["Red"], "title 0 is 'Red', wanted token ids"),
+        ([[3], [-1]], r"title 1 is '\[-1\]'"),
+        ([["a"]], "title 0 is"),
+        ([[3], []], "title 1, .*shows no text"),
+        ([], "at least one title"),
+    ],
+)
 def test_titles_that_are_no_token_ids_are_refused_in_one_line(titles, told):
     tokenizer = tiny_tokenizer()
     add_control_tokens(tokenizer)
@@ -395,8 +471,9 @@ def test_titles_may_be_tensors_and_arrays():
     tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
     for form in (torch.tensor, np.array, tuple):
         again = Trie_link([form(ids) for ids in titles], tokenizer)
-        assert all((a == b).all() for a, b in zip(again.tree.arrays().values(), tree.tree.arrays().values(),
-                                                  strict=True))
+        assert all(
+            (a == b).all() for a, b in zip(again.tree.arrays().values(), tree.tree.arrays().values(), strict=True)
+        )
 
 
 def scores_in_every_layout():
@@ -433,12 +510,14 @@ def test_scores_are_never_written_into_whatever_their_layout(how):
 def test_raw_logits_stay_raw_in_beams_and_samples(mode):
     tokenizer, model, tree, _ = made(FAMILIES["Qwen2.5"])
     ids = torch.tensor([[*prompt_of(tokenizer, "x"), tree.soi_token_id]])
-    config = GenerationConfig(max_new_tokens=8, pad_token_id=1, output_logits=True, output_scores=True,
-                              return_dict_in_generate=True, **mode)
+    config = GenerationConfig(
+        max_new_tokens=8, pad_token_id=1, output_logits=True, output_scores=True, return_dict_in_generate=True, **mode
+    )
     torch.manual_seed(0)
     processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=mode.get("num_beams", 1))
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config,
-                         logits_processor=[processor])
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), generation_config=config, logits_processor=[processor]
+    )
     assert all(torch.isfinite(step).all() for step in out.logits)
     assert not any(torch.isfinite(step).all() for step in out.scores)
 

@@ -39,9 +39,7 @@ def plain_rules(round_trip=lambda text: text) -> TitleRules:
 RAW_TITLES = st.lists(
     st.one_of(
         st.text(max_size=20),
-        st.sampled_from(
-            ["Halo", "Halo (1)", "halo", "Halo (2)", " Halo", "Halo\u200b", "<SOI>Halo", "<b>Halo</b>"]
-        ),
+        st.sampled_from(["Halo", "Halo (1)", "halo", "Halo (2)", " Halo", "Halo\u200b", "<SOI>Halo", "<b>Halo</b>"]),
         st.lists(
             st.sampled_from(
                 ["<S", "OI>", "<SOI>", "<EOI>", "<|im_end|>", "&lt;", "&amp;", "b>", "\n", "\x00", "e\u0301"]
@@ -146,16 +144,16 @@ def test_a_tokenizer_that_changes_text_gets_its_fixed_point():
 
 
 def test_a_title_without_fixed_point_is_refused_and_so_is_a_lost_suffix():
-    assert (
-        title_or_reason("x", plain_rules(lambda text: text + "!"))[1]
-        == "title does not survive the tokenizer"
-    )
+    assert title_or_reason("x", plain_rules(lambda text: text + "!"))[1] == "title does not survive the tokenizer"
     without_suffix = plain_rules(lambda text: text.split(" (")[0])
     assert unique_titles({"a": "x", "b": "x"}, without_suffix) == {"a": "x", "b": None}
 
 
-WORDS = st.lists(st.sampled_from(["the", "red", "moon", "Éternel", "夜", "a-very-long-word" * 4, "(1995)", "–"]),
-                 min_size=1, max_size=40)
+WORDS = st.lists(
+    st.sampled_from(["the", "red", "moon", "Éternel", "夜", "a-very-long-word" * 4, "(1995)", "–"]),
+    min_size=1,
+    max_size=40,
+)
 
 
 @given(WORDS, st.integers(16, 40))
@@ -178,8 +176,22 @@ FAMILY, FLAG = "\U0001f468\u200d\U0001f469\u200d\U0001f466", "\U0001f1e9\U0001f1
 CONSONANTS = "\u0915\u094d\u0937\u093f"
 
 
-@pytest.mark.parametrize("seen", [FAMILY, FLAG, "\U0001f44d\U0001f3fd", "\u2764\ufe0f", "q\u0301\u0323", CONSONANTS,
-                                  "\u1112\u119e", "\u591c", "x", "-"], ids=ascii)
+@pytest.mark.parametrize(
+    "seen",
+    [
+        FAMILY,
+        FLAG,
+        "\U0001f44d\U0001f3fd",
+        "\u2764\ufe0f",
+        "q\u0301\u0323",
+        CONSONANTS,
+        "\u1112\u119e",
+        "\u591c",
+        "x",
+        "-",
+    ],
+    ids=ascii,
+)
 @pytest.mark.parametrize("most", [32, 41, 64])
 def test_a_title_without_spaces_is_cut_between_the_characters_that_a_reader_sees(seen, most):
     rules = rules_of(byte_tokenizer(), most)

@@ -28,15 +28,19 @@ class Oracle:
     def items(self):
         """Items that may be emitted now."""
         full = [items for items, limit in self.caps if sum(i in items for i in self.listed) >= limit]
-        return [i for i in sorted(self.admitted) if not any(i in items for items in full)
-                and not (self.distinct and self.catalogue[i] in [self.catalogue[j] for j in self.listed])]
+        return [
+            i
+            for i in sorted(self.admitted)
+            if not any(i in items for items in full)
+            and not (self.distinct and self.catalogue[i] in [self.catalogue[j] for j in self.listed])
+        ]
 
     def children(self, prefix):
         """token -> admissible items below it."""
         found = {}
         for i in self.items():
             closed = (*self.catalogue[i], self.eoi)
-            if closed[:len(prefix)] == tuple(prefix):
+            if closed[: len(prefix)] == tuple(prefix):
                 found.setdefault(closed[len(prefix)], []).append(i)
         return dict(sorted(found.items()))
 
@@ -52,8 +56,9 @@ def drawn_rules(catalogue, data):
 
 
 def drawn_prior(catalogue, data):
-    scores = data.draw(st.lists(st.sampled_from([0.0, 1e-9, 0.25, 1.0, 3.5]), min_size=len(catalogue),
-                                max_size=len(catalogue)))
+    scores = data.draw(
+        st.lists(st.sampled_from([0.0, 1e-9, 0.25, 1.0, 3.5]), min_size=len(catalogue), max_size=len(catalogue))
+    )
     weight, reduce = data.draw(st.sampled_from([0.0, 0.5, 4.0])), data.draw(st.sampled_from(["sum", "max"]))
     return Prior(np.array(scores), weight, reduce)
 
@@ -183,8 +188,10 @@ def test_many_denied_titles_count_like_few():
     tree = build_tree(catalogue, SOI, EOI)
     deny = rng.permutation(3000)[:600]
     many, few = Cursor(Rules(tree, deny=deny)), Cursor(Rules(tree, deny=deny[:500]))
-    for oracle, cursor in ((Oracle(catalogue, EOI, set(deny.tolist())), many),
-                           (Oracle(catalogue, EOI, set(deny[:500].tolist())), few)):
+    for oracle, cursor in (
+        (Oracle(catalogue, EOI, set(deny.tolist())), many),
+        (Oracle(catalogue, EOI, set(deny[:500].tolist())), few),
+    ):
         cursor.advance(SOI)
         prefix = []
         while not cursor.free:

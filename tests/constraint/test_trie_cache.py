@@ -50,16 +50,29 @@ def test_a_chat_takes_its_titles_from_the_tree_of_an_earlier_run(tmp_path, monke
 
 def test_another_catalogue_tokenizer_or_order_has_another_key():
     made = tokenizer()
-    keys = {tree_key(made, TITLES, 1, 2), tree_key(made, TITLES[::-1], 1, 2), tree_key(made, TITLES, 2, 1),
-            tree_key(made, ["red moonred", *TITLES[1:]], 1, 2), tree_key(tiny_tokenizer(), TITLES, 1, 2)}
+    keys = {
+        tree_key(made, TITLES, 1, 2),
+        tree_key(made, TITLES[::-1], 1, 2),
+        tree_key(made, TITLES, 2, 1),
+        tree_key(made, ["red moonred", *TITLES[1:]], 1, 2),
+        tree_key(tiny_tokenizer(), TITLES, 1, 2),
+    }
     assert len(keys) == 5
     assert tree_key(made, TITLES, 1, 2) in keys
 
 
-@pytest.mark.parametrize("damage", [
-    lambda b: b[:20], lambda b: b"", lambda b: b[:8] + b"[" + b[9:], lambda b: b.replace(b"title tree", b"other tree"),
-    lambda b: b.replace(b'"I32"', b'"F32"'), lambda b: b[:-40], lambda b: b"\xff" * 8 + b[8:],
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[:20],
+        lambda b: b"",
+        lambda b: b[:8] + b"[" + b[9:],
+        lambda b: b.replace(b"title tree", b"other tree"),
+        lambda b: b.replace(b'"I32"', b'"F32"'),
+        lambda b: b[:-40],
+        lambda b: b"\xff" * 8 + b[8:],
+    ],
+)
 def test_a_damaged_file_is_refused_with_a_remedy(tmp_path, damage):
     _, chat = tiny_chat(TITLES)
     save_tree(chat.tree, tmp_path, "k")

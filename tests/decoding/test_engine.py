@@ -35,8 +35,9 @@ def prompts(chat, n, seed=0):
     rng = random.Random(seed)
     asks = ["recommend", "list 3 titles", "the moon?", "a <SOI> red <|im_end|>", "1 2 3"]
     return [
-        chat.render([message("user", rng.choice(asks) + " " * rng.randint(1, 9), ItemPart(rng.randrange(3)))],
-                    prompt=True).ids
+        chat.render(
+            [message("user", rng.choice(asks) + " " * rng.randint(1, 9), ItemPart(rng.randrange(3)))], prompt=True
+        ).ids
         for _ in range(n)
     ]
 
@@ -61,10 +62,15 @@ def make(seed=0, bias_soi=0.0, titles=TITLES):
 def drawn_rules(tree, chat, rng, distinct=True):
     """Rules of every kind, mixed."""
     items = range(tree.n_items)
-    prior = Prior(np.array([rng.choice([0.0, 0.1, 1.0, 5.0]) for _ in items]), rng.choice([0.0, 0.7, 3.0]),
-                  rng.choice(["sum", "max"]))
+    prior = Prior(
+        np.array([rng.choice([0.0, 0.1, 1.0, 5.0]) for _ in items]),
+        rng.choice([0.0, 0.7, 3.0]),
+        rng.choice(["sum", "max"]),
+    )
     return Rules(
-        tree, deny=rng.sample(items, rng.randrange(tree.n_items - 3)), distinct=distinct,
+        tree,
+        deny=rng.sample(items, rng.randrange(tree.n_items - 3)),
+        distinct=distinct,
         caps=rng.choice([[], [(rng.sample(items, 4), 1)], [(rng.sample(items, 3), 2), (rng.sample(items, 2), 1)]]),
         prior=rng.choice([None, prior]),
     )
@@ -76,8 +82,14 @@ def test_engine_equals_plain_constrained_decoding(seed, distinct):
     model, chat, tree = make(seed, bias_soi=0.7)
     rng = random.Random(seed)
     requests = [
-        Request(prompt, drawn_rules(tree, chat, rng, distinct), max_new_tokens=60, max_items=rng.choice([0, 2]),
-                idx=rng.random() < 0.5, expected=rng.sample(range(tree.n_items), rng.randrange(tree.n_items)))
+        Request(
+            prompt,
+            drawn_rules(tree, chat, rng, distinct),
+            max_new_tokens=60,
+            max_items=rng.choice([0, 2]),
+            idx=rng.random() < 0.5,
+            expected=rng.sample(range(tree.n_items), rng.randrange(tree.n_items)),
+        )
         for prompt in prompts(chat, 4, seed)
     ]
     engine = Engine(model, chat)
@@ -137,8 +149,17 @@ def sample_slowly(model, chat, request):
 def test_sampling_equals_sampling_every_token_by_itself(seed, how):
     model, chat, tree = make(seed, bias_soi=0.7)
     rng = random.Random(seed)
-    requests = [Request(prompt, drawn_rules(tree, chat, rng), max_new_tokens=25, sampling=Sampling(*how), seed=seed + i,
-                        expected=[3, 1, 2]) for i, prompt in enumerate(prompts(chat, 3, seed))]
+    requests = [
+        Request(
+            prompt,
+            drawn_rules(tree, chat, rng),
+            max_new_tokens=25,
+            sampling=Sampling(*how),
+            seed=seed + i,
+            expected=[3, 1, 2],
+        )
+        for i, prompt in enumerate(prompts(chat, 3, seed))
+    ]
     expected = [sample_slowly(model, chat, request) for request in requests]
     assert [c.ids for c in Engine(model, chat).generate(requests)] == expected
 
@@ -149,15 +170,24 @@ def test_sampled_items_have_the_distribution_of_generate():
     rules = Rules(tree)
     n = 4000
     engine = Engine(model, chat)
-    ours = Counter(c.items[0] for c in engine.generate(
-        [Request(prompt, rules, max_items=1, sampling=Sampling(1.0), seed=seed) for seed in range(n)]))
+    ours = Counter(
+        c.items[0]
+        for c in engine.generate(
+            [Request(prompt, rules, max_items=1, sampling=Sampling(1.0), seed=seed) for seed in range(n)]
+        )
+    )
     torch.manual_seed(0)
     ids = torch.tensor([prompt]).expand(n, -1)
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=GenerationConfig(
-        do_sample=True, top_k=0, max_new_tokens=40, eos_token_id=chat.eoi, pad_token_id=chat.end_of_turn),
-        logits_processor=[CatalogLogitsProcessor(rules, chat.end_of_turn)])
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        generation_config=GenerationConfig(
+            do_sample=True, top_k=0, max_new_tokens=40, eos_token_id=chat.eoi, pad_token_id=chat.end_of_turn
+        ),
+        logits_processor=[CatalogLogitsProcessor(rules, chat.end_of_turn)],
+    )
     spelled = {(*ids, chat.eoi): item for item, ids in enumerate(chat.title_ids)}
-    theirs = Counter(spelled[tuple(row[: row.index(chat.eoi) + 1])] for row in out[:, len(prompt):].tolist())
+    theirs = Counter(spelled[tuple(row[: row.index(chat.eoi) + 1])] for row in out[:, len(prompt) :].tolist())
     # Both are samples of n: four standard deviations of the difference of two shares.
     for item in range(tree.n_items):
         share = (ours[item] + theirs[item]) / (2 * n)
@@ -169,8 +199,12 @@ def test_sampled_items_have_the_distribution_of_generate():
 def test_rows_may_join_and_leave_in_any_order(seed, data):
     model, chat, tree = make(seed, bias_soi=0.7)
     rng = random.Random(seed)
-    requests = [Request(prompt, drawn_rules(tree, chat, rng), max_new_tokens=rng.randint(1, 40),
-                        best_titles=rng.choice([0, 0, 2])) for prompt in prompts(chat, 6, seed)]
+    requests = [
+        Request(
+            prompt, drawn_rules(tree, chat, rng), max_new_tokens=rng.randint(1, 40), best_titles=rng.choice([0, 0, 2])
+        )
+        for prompt in prompts(chat, 6, seed)
+    ]
     engine = Engine(model, chat)
     alone = [engine.generate([request])[0] for request in requests]
     running, waiting, rows, dropped = Running(engine), list(range(len(requests))), {}, None
@@ -254,7 +288,12 @@ def test_an_error_of_one_row_leaves_the_others_of_its_batch_alone():
     found = Engine(model, chat).generate([good[0], broken, good[1], broken, good[2]])
     assert [one.ids for one in found if one.finish != "error"] == alone
     assert [one.finish == "error" and isinstance(one.error, ConstraintError) for one in found] == [
-        False, True, False, True, False]
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     running = Running(Engine(model, chat))
     rows = running.join([good[0]])
     assert [row.finished for row in running.join([broken, good[1]])] == [True, False]
@@ -275,8 +314,16 @@ def test_a_turn_that_lists_all_there_is_goes_on_as_text_or_ends_exhausted(seed):
     turn = [token for item in admitted for token in (*chat.item_ids(item), *chat.encode(rng.choice(["\n", " ", "a"])))]
     prompt = [*prompts(chat, 1, seed)[0], *turn]
     rules = Rules(tree, allow=admitted, prior=rng.choice([None, Prior(np.ones(len(TITLES)))]))
-    how = rng.choice([{}, {"force_items": True, "max_items": 3}, {"min_items": 2}, {"idx": True}, {"best_titles": 2},
-                      {"expected": (1, 2, 3)}])
+    how = rng.choice(
+        [
+            {},
+            {"force_items": True, "max_items": 3},
+            {"min_items": 2},
+            {"idx": True},
+            {"best_titles": 2},
+            {"expected": (1, 2, 3)},
+        ]
+    )
     request = Request(prompt, rules, max_new_tokens=12, **how)
     (found,) = Engine(model, chat).generate([request])
     assert not found.items and chat.soi not in found.ids
@@ -287,7 +334,9 @@ def test_a_turn_that_lists_all_there_is_goes_on_as_text_or_ends_exhausted(seed):
     # Beside others, and where it comes late.
     other = Request(prompts(chat, 1, seed)[0], Rules(tree), max_new_tokens=12)
     assert [one.ids for one in Engine(model, chat).generate([other, request])] == [
-        Engine(model, chat).generate([other])[0].ids, found.ids]
+        Engine(model, chat).generate([other])[0].ids,
+        found.ids,
+    ]
     running = Running(Engine(model, chat))
     running.join([other])
     (late,) = running.join([request])
@@ -319,8 +368,9 @@ def test_without_a_word_on_where_the_answer_begins_the_template_tells(name):
     model = tiny_model(len(chat.tokenizer)).double()
     prompt = chat.render([message("user", *map(ItemPart, range(len(TITLES))), " again")], prompt=True).ids
     for how in ({}, {"force_items": True, "max_items": 3}):
-        told, default = (Request(prompt, Rules(chat.tree), answer_at=at, max_new_tokens=30, **how)
-                         for at in (len(prompt), None))
+        told, default = (
+            Request(prompt, Rules(chat.tree), answer_at=at, max_new_tokens=30, **how) for at in (len(prompt), None)
+        )
         (one,), (other,) = (Engine(model, chat).generate([request]) for request in (told, default))
         assert (one.ids, one.items) == (other.ids, other.items)
         if not how:
@@ -355,8 +405,18 @@ def test_prompts_and_places_may_be_arrays(kind, place):
         assert answer([asked]) == answer([same])
 
 
-@pytest.mark.parametrize("wrong", [{"prompt": []}, {"max_new_tokens": 0}, {"max_items": -1}, {"best_titles": -1},
-                                   {"answer_at": 2}, {"answer_at": -1}, {"min_items": 3, "max_items": 2}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": []},
+        {"max_new_tokens": 0},
+        {"max_items": -1},
+        {"best_titles": -1},
+        {"answer_at": 2},
+        {"answer_at": -1},
+        {"min_items": 3, "max_items": 2},
+    ],
+)
 def test_wrong_requests_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Request(**({"prompt": [5]} | wrong))
@@ -391,8 +451,11 @@ def test_a_catalogue_smaller_than_the_list_gives_what_there_is():
 def test_an_answer_that_would_end_too_early_lists_as_many_items_as_are_asked_for():
     model, chat, tree = make()
     # A model that would end its turn wherever it may.
-    model.lm_head.register_forward_hook(lambda module, given, logits: logits + 1e6 * torch.eye(
-        len(chat.tokenizer), dtype=logits.dtype)[chat.end_of_turn])
+    model.lm_head.register_forward_hook(
+        lambda module, given, logits: (
+            logits + 1e6 * torch.eye(len(chat.tokenizer), dtype=logits.dtype)[chat.end_of_turn]
+        )
+    )
     request = Request(prompts(chat, 1)[0], Rules(tree), min_items=4, idx=True)
     for max_items, finish in ((0, "end"), (4, "items")):
         (found,) = Engine(model, chat).generate([replace(request, max_items=max_items)])
@@ -463,9 +526,12 @@ def test_the_published_pair_of_names_constrains_generate(num_beams, sample):
     for used in (processor, processor, slow):
         torch.manual_seed(0)
         out = model.generate(
-            ids, attention_mask=mask, logits_processor=[used],
-            generation_config=GenerationConfig(num_beams=num_beams, do_sample=sample, max_new_tokens=40,
-                                               eos_token_id=chat.end_of_turn, pad_token_id=1),
+            ids,
+            attention_mask=mask,
+            logits_processor=[used],
+            generation_config=GenerationConfig(
+                num_beams=num_beams, do_sample=sample, max_new_tokens=40, eos_token_id=chat.end_of_turn, pad_token_id=1
+            ),
         )
         for row in out[:, width:].tolist():
             items, _ = split_completion(row, chat.soi, chat.eoi)

@@ -22,8 +22,17 @@ from train_utils.decoding.forward import read
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
 from train_utils.decoding.request import Request
 
-SIZES = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 1, "initializer_range": 0.3}
+SIZES = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "pad_token_id": 1,
+    "initializer_range": 0.3,
+}
 FAMILIES = {
     "sliding window": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=5)),
     "no window, keys normed": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES)),
@@ -49,10 +58,10 @@ def test_rows_of_any_length_get_the_logits_that_each_gets_alone(family):
     use_ragged_attention(model)
     cache, lengths = RaggedCache(3), [0, 0, 0]
     for new in ([7, 1, 30], [1, 1, 1], [2, 70, 5], [10, 3, 1]):
-        blocks = [text[at:at + n] for text, at, n in zip(texts, lengths, new, strict=True)]
+        blocks = [text[at : at + n] for text, at, n in zip(texts, lengths, new, strict=True)]
         found = ragged(model, cache, blocks, lengths)
         for row, at, n, whole in zip(found, lengths, new, alone, strict=True):
-            torch.testing.assert_close(row, whole[at:at + n])
+            torch.testing.assert_close(row, whole[at : at + n])
         lengths = [at + n for at, n in zip(lengths, new, strict=True)]
 
 

@@ -96,14 +96,28 @@ def drawn_rules(tree, rng, distinct):
     items = range(tree.n_items)
     prior = Prior(np.array([rng.choice([0.0, 0.1, 1.0, 5.0]) for _ in items]), rng.choice([0.7, 3.0]))
     caps = [(rng.sample(items, 2), 1)] if tree.n_items > 2 else []
-    return Rules(tree, deny=rng.sample(items, rng.randrange(tree.n_items)), distinct=distinct,
-                 allow=rng.choice([None, None, list(items)]), caps=rng.choice([[], caps]),
-                 prior=rng.choice([None, prior])) if tree.n_items > 4 else Rules(tree, distinct=distinct)
+    return (
+        Rules(
+            tree,
+            deny=rng.sample(items, rng.randrange(tree.n_items)),
+            distinct=distinct,
+            allow=rng.choice([None, None, list(items)]),
+            caps=rng.choice([[], caps]),
+            prior=rng.choice([None, prior]),
+        )
+        if tree.n_items > 4
+        else Rules(tree, distinct=distinct)
+    )
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 9999), st.sampled_from([TITLES, TITLES[:1], BEGIN_ALIKE]), st.sampled_from([0, 1, 3]),
-       st.booleans(), st.booleans())
+@given(
+    st.integers(0, 9999),
+    st.sampled_from([TITLES, TITLES[:1], BEGIN_ALIKE]),
+    st.sampled_from([0, 1, 3]),
+    st.booleans(),
+    st.booleans(),
+)
 def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titles, best, force, distinct):
     model, chat, retrieval = make(titles, seed)
     rng = random.Random(seed)
@@ -114,8 +128,17 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
             rules = drawn_rules(chat.tree, rng, distinct)
         except ConstraintError:
             continue
-        requests.append(Request(prompt, rules, max_new_tokens=40, max_items=rng.choice([2, 4]) if force else 0,
-                                force_items=force, best_titles=best, idx=rng.random() < 0.5))
+        requests.append(
+            Request(
+                prompt,
+                rules,
+                max_new_tokens=40,
+                max_items=rng.choice([2, 4]) if force else 0,
+                force_items=force,
+                best_titles=best,
+                idx=rng.random() < 0.5,
+            )
+        )
     engine = Engine(model, chat, Retriever(retrieval))
     found = engine.generate(requests)
     for request, completion in zip(requests, found, strict=True):
@@ -166,7 +189,8 @@ def test_items_that_share_a_title_are_retrieved_as_the_first_admitted_one():
     prompt = chat.render([message("user", "list")], prompt=True).ids
     rules = Rules(chat.tree, deny=[0])
     (found,) = Engine(model, chat, Retriever(retrieval)).generate(
-        [Request(prompt, rules, max_items=4, force_items=True)])
+        [Request(prompt, rules, max_items=4, force_items=True)]
+    )
     assert sorted(found.items) == [1, 2] and found.finish == "exhausted"
 
 
@@ -180,9 +204,12 @@ def test_an_index_finds_what_comparing_all_items_finds(kind):
     titles = [f"{n}" for n in range(4000)]
     _, chat = tiny_chat(titles)
     retrieval = Retrieval(8, rng.normal(size=(4000, 16))).eval()
-    rules = {"all": Rules(chat.tree), "deny": Rules(chat.tree, deny=range(0, 4000, 2)),
-             "few": Rules(chat.tree, allow=range(5, 4000, 90)),
-             "prior": Rules(chat.tree, prior=Prior(rng.random(4000), 2.0))}[kind]
+    rules = {
+        "all": Rules(chat.tree),
+        "deny": Rules(chat.tree, deny=range(0, 4000, 2)),
+        "few": Rules(chat.tree, allow=range(5, 4000, 90)),
+        "prior": Rules(chat.tree, prior=Prior(rng.random(4000), 2.0)),
+    }[kind]
     states = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)) * 30
     cursors, k = [Cursor(rules, [5])] * 40, [3] * 40
     exact = Retriever(retrieval).nearest(states, cursors, k)
@@ -205,8 +232,9 @@ def test_probabilities_of_all_items_sum_to_one_and_exhausted_rules_are_refused()
 def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalogue():
     queries, items = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     # Scores are (1, 0, 1) and (0, 2, 2).
-    found = catalog_loss(queries, items, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]),
-                         torch.tensor([1.0, 0.25, 0.75]))
+    found = catalog_loss(
+        queries, items, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), torch.tensor([1.0, 0.25, 0.75])
+    )
     by_hand = [np.log(2 * np.e + 1) - 1, np.log(1 + 2 * np.exp(2)) - 2]
     np.testing.assert_allclose(found.numpy(), by_hand, rtol=1e-6)
 
@@ -245,8 +273,11 @@ def test_vectors_are_made_once_and_refuse_another_catalogue_model_or_file(tmp_pa
     assert first.dtype == np.float32 and np.allclose(np.linalg.norm(first, axis=1), 1)
     assert np.array_equal(vectors(), first) and calls == [len(TITLES)]
     changed = make_catalog("c", [replace(item, description="new") for item in catalog_of(TITLES).items])
-    for other, complaint in ((dict(catalog=changed), "texts_sha256"), (dict(model="n"), "other model"),
-                             (dict(catalog=catalog_of(TITLES[1:])), "items")):
+    for other, complaint in (
+        (dict(catalog=changed), "texts_sha256"),
+        (dict(model="n"), "other model"),
+        (dict(catalog=catalog_of(TITLES[1:])), "items"),
+    ):
         with pytest.raises(ValueError, match=complaint) as raised:
             vectors(**other)
         assert "\n" not in str(raised.value) and "--overwrite" in str(raised.value)

@@ -33,7 +33,7 @@ def score_titles_behind(model, chat, tree, opening, rules, listed=()):
         if not items or items[0] in listed:
             continue
         title = chat.title_ids[items[0]]
-        logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1:]
+        logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1 :]
         cursor, total = Cursor(rules, listed), 0.0
         cursor.advance(chat.soi)
         for token, row in zip([*title, chat.eoi], logits, strict=True):
@@ -94,8 +94,12 @@ def write_slowly(model, chat, tree, request):
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 9999), st.sets(st.integers(0, 6), max_size=5), st.sampled_from([1, 2, 9]),
-       st.sampled_from([[], [([0, 1, 2], 1)], [([0, 3, 4], 2), ([1, 3], 1)]]))
+@given(
+    st.integers(0, 9999),
+    st.sets(st.integers(0, 6), max_size=5),
+    st.sampled_from([1, 2, 9]),
+    st.sampled_from([[], [([0, 1, 2], 1)], [([0, 3, 4], 2), ([1, 3], 1)]]),
+)
 def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed, deny, best_titles, caps):
     titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
     model, chat = tiny_chat(titles, seed)
@@ -106,8 +110,13 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
     tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
     rng = random.Random(seed)
     requests = [
-        Request(chat.render([message("user", "list " + "3" * rng.randint(0, 5))], prompt=True).ids,
-                Rules(tree, deny=deny, caps=caps), max_new_tokens=40, best_titles=best_titles, idx=rng.random() < 0.5)
+        Request(
+            chat.render([message("user", "list " + "3" * rng.randint(0, 5))], prompt=True).ids,
+            Rules(tree, deny=deny, caps=caps),
+            max_new_tokens=40,
+            best_titles=best_titles,
+            idx=rng.random() < 0.5,
+        )
         for _ in range(3)
     ]
     found = Engine(model, chat).generate(requests)
@@ -126,7 +135,8 @@ def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, 
     first = next(item for item in kept if item in group)
     kept = [item for item in kept if item == first or item not in group]
     (found,) = Engine(model, chat).generate(
-        [Request([5, 6], rules, answer_at=2, max_items=len(kept), force_items=True, best_titles=len(titles))])
+        [Request([5, 6], rules, answer_at=2, max_items=len(kept), force_items=True, best_titles=len(titles))]
+    )
     assert found.items == kept and found.finish == "items"
 
 
@@ -140,7 +150,8 @@ def test_a_ranked_title_whose_first_item_a_cap_has_closed_is_listed_once_for_the
     closed = next(item for item in order[1:] if item in twin)
     rules = Rules(chat.tree, caps=[([order[0], closed], 1)], distinct=False)
     (found,) = Engine(model, chat).generate(
-        [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)])
+        [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)]
+    )
     assert found.items == [twin[item] if item == closed else item for item in order]
 
 

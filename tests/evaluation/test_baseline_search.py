@@ -21,8 +21,11 @@ def world(seed=0, last=None):
     """40 users who walk along a ring of items; `last` replaces everybody's test event."""
     rng = np.random.default_rng(seed)
     walks = [(rng.integers(N_ITEMS) + np.cumsum(rng.integers(1, 4, size=8))) % N_ITEMS for _ in range(40)]
-    return make_catalog("ring", [Item(str(i), f"title {i}") for i in range(N_ITEMS)],
-                        {f"u{n}": [*map(str, walk), *([last] if last else [])] for n, walk in enumerate(walks)})
+    return make_catalog(
+        "ring",
+        [Item(str(i), f"title {i}") for i in range(N_ITEMS)],
+        {f"u{n}": [*map(str, walk), *([last] if last else [])] for n, walk in enumerate(walks)},
+    )
 
 
 def training(catalog):
@@ -41,8 +44,10 @@ def test_the_choice_is_the_best_of_the_log_and_ranks_as_a_fresh_one_with_its_set
     asked = [list(user.shown) for user in users], [user.hidden(hide_seen) for user in users], CUTOFF
     lists = ranker.rank(*asked)
     np.testing.assert_array_equal(lists, fresh.rank(*asked))
-    scores = [score_list(catalog.ids(i for i in row if i >= 0), catalog.items[user.target].id, history=(), k_asked=10)
-              for row, user in zip(lists.tolist(), users, strict=True)]
+    scores = [
+        score_list(catalog.ids(i for i in row if i >= 0), catalog.items[user.target].id, history=(), k_asked=10)
+        for row, user in zip(lists.tolist(), users, strict=True)
+    ]
     assert best["ndcg@10"] == pytest.approx(np.mean([one["ndcg@10"] for one in scores]))
 
 
@@ -65,8 +70,10 @@ def test_the_split_the_users_and_the_request_of_the_options_play_no_part():
 
 
 def test_what_is_shown_and_hidden_plays_a_part():
-    logs = [tuned("item-knn", world(), replace(OPTIONS, **changed))[1]
-            for changed in ({}, {"max_history": 1}, {"hide_seen": "none"})]
+    logs = [
+        tuned("item-knn", world(), replace(OPTIONS, **changed))[1]
+        for changed in ({}, {"max_history": 1}, {"hide_seen": "none"})
+    ]
     assert logs[0] != logs[1] and logs[0] != logs[2]
 
 
@@ -104,11 +111,20 @@ def test_ndcg_by_hand():
     assert ndcg(np.array([[3, 1, 2], [1, 2, 3], [4, 5, -1]]), np.array([2, 1, 0])) == pytest.approx((0.5 + 1 + 0) / 3)
 
 
-@pytest.mark.parametrize(("values", "best", "bounds", "wanted"), [
-    ((10, 20, 50), 20, (1, 99), None), ((10, 20, 50), 10, (1, 99), 5), ((1, 2, 3), 1, (1, 99), None),
-    ((10, 20, 50), 50, (1, 99), 99), ((10, 20, 50), 50, (1, 1000), 125), ((2, 3), 2, (1, 9), 1),
-    ((0.2, 0.3), 0.2, (0.05, 1.0), 0.133), ((0.9, 1.0), 1.0, (0.05, 1.0), None), ((10.0, 30.0), 30.0, (0, 1e9), 90.0),
-])
+@pytest.mark.parametrize(
+    ("values", "best", "bounds", "wanted"),
+    [
+        ((10, 20, 50), 20, (1, 99), None),
+        ((10, 20, 50), 10, (1, 99), 5),
+        ((1, 2, 3), 1, (1, 99), None),
+        ((10, 20, 50), 50, (1, 99), 99),
+        ((10, 20, 50), 50, (1, 1000), 125),
+        ((2, 3), 2, (1, 9), 1),
+        ((0.2, 0.3), 0.2, (0.05, 1.0), 0.133),
+        ((0.9, 1.0), 1.0, (0.05, 1.0), None),
+        ((10.0, 30.0), 30.0, (0, 1e9), 90.0),
+    ],
+)
 def test_the_value_beyond_the_best_one_tried(values, best, bounds, wanted):
     assert next_value(values, best, bounds) == wanted
 

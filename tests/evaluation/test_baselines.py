@@ -21,8 +21,14 @@ from train_utils.evaluation.baselines import (
 )
 
 LEARNED = [
-    Popularity(), RecentPopularity(window=3), ItemKNN(neighbours=5), ItemKNN(neighbours=50, recency=1.0),
-    MarkovChain(), MarkovChain(window=1, shrinkage=0.0, recency=1.0), EASE(l2=3.0), EASE(l2=100.0, recency=1.0),
+    Popularity(),
+    RecentPopularity(window=3),
+    ItemKNN(neighbours=5),
+    ItemKNN(neighbours=50, recency=1.0),
+    MarkovChain(),
+    MarkovChain(window=1, shrinkage=0.0, recency=1.0),
+    EASE(l2=3.0),
+    EASE(l2=100.0, recency=1.0),
 ]
 every_baseline = pytest.mark.parametrize("make", [*LEARNED, Random(seed=3)], ids=repr)
 every_learned = pytest.mark.parametrize("make", LEARNED, ids=repr)
@@ -190,9 +196,7 @@ def test_knn_equals_the_dense_definition(sequences, neighbours, recency):
     np.testing.assert_allclose(model._scores([history])[0], expected, atol=1e-9)
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=5), st.integers(1, 6)
-)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=5), st.integers(1, 6))
 def test_top_k_is_exact_with_ties_by_index(rows, k):
     expected = [sorted(range(6), key=lambda item, row=row: (-row[item], item))[:k] for row in rows]
     assert baselines._top_k(np.array(rows, dtype=float), k).tolist() == expected
@@ -235,7 +239,7 @@ def test_the_chain_equals_its_definition(sequences, window, shrinkage, recency):
     counts = np.zeros((8, 8))
     for sequence in sequences:
         for i, seen in enumerate(sequence):
-            for distance, later in enumerate(sequence[i + 1:i + 1 + window], 1):
+            for distance, later in enumerate(sequence[i + 1 : i + 1 + window], 1):
                 counts[seen, later] += 1 / distance
     history = sequences[0]
     expected = np.zeros(8)

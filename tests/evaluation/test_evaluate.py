@@ -37,17 +37,30 @@ def world(tmp_path_factory):
     model, chat = tiny_chat(TITLES)
     model.save_pretrained(folder / "model")
     chat.tokenizer.save_pretrained(folder / "model")
-    (folder / "chat.json").write_text(json.dumps(
-        [{"conversations": [{"from": "human", "value": "the end?"}, {"from": "gpt", "value": "a night."}]}]))
-    (folder / "gsm8k.jsonl").write_text("".join(
-        json.dumps({"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"}) + "\n" for n in range(5)))
+    (folder / "chat.json").write_text(
+        json.dumps([{"conversations": [{"from": "human", "value": "the end?"}, {"from": "gpt", "value": "a night."}]}])
+    )
+    (folder / "gsm8k.jsonl").write_text(
+        "".join(json.dumps({"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"}) + "\n" for n in range(5))
+    )
     return folder
 
 
 def options_of(world, **more):
-    common = {"data_path": str(world / "data"), "model_name": str(world / "model"), "gpu": "cpu", "dtype": "float32",
-              "share_chat_gpt": str(world / "chat.json"), "topk": 3, "candidate_num": 5, "max_history": 3,
-              "batch_size": 4, "use_CBS": True, "idx": True, "gen_max_length": 40}
+    common = {
+        "data_path": str(world / "data"),
+        "model_name": str(world / "model"),
+        "gpu": "cpu",
+        "dtype": "float32",
+        "share_chat_gpt": str(world / "chat.json"),
+        "topk": 3,
+        "candidate_num": 5,
+        "max_history": 3,
+        "batch_size": 4,
+        "use_CBS": True,
+        "idx": True,
+        "gen_max_length": 40,
+    }
     return EvalOptions(**common | more)
 
 
@@ -62,8 +75,8 @@ def asked_of(options):
 def test_requests_show_the_history_and_the_wish_and_no_target(world, task):
     for row, text, parts in asked_of(options_of(world, SFT_test_task=task)):
         shown = [part.item for part in parts if isinstance(part, ItemPart)]
-        assert tuple(shown[:len(row.shown)]) == row.shown == row.consumed[-3:]
-        assert tuple(shown[len(row.shown):]) == row.wish.candidates
+        assert tuple(shown[: len(row.shown)]) == row.shown == row.consumed[-3:]
+        assert tuple(shown[len(row.shown) :]) == row.wish.candidates
         assert (row.target in shown) == (task == "SFTTestSeqRanking")
         assert row.wish.category in text
         assert (in_words(row.wish.k) if task == "SFTTestItemCount" else str(row.wish.k)) in text
@@ -113,8 +126,9 @@ def test_the_wish_is_judged_by_catalogue_ids(world):
 
 
 @pytest.mark.parametrize("task", ["SFTTestSeqRanking", "SFTTestCategory"])
-@pytest.mark.parametrize("how", [{"decoding": "rank"}, {"force_items": True}, {"ranker": "popularity"},
-                                 {"ranker": "ease"}])
+@pytest.mark.parametrize(
+    "how", [{"decoding": "rank"}, {"force_items": True}, {"ranker": "popularity"}, {"ranker": "ease"}]
+)
 def test_an_enforced_request_is_obeyed_by_models_and_baselines(world, tmp_path, task, how):
     who = {} if "decoding" in how or "force_items" in how else {"model_name": ""}
     options = options_of(world, SFT_test_task=task, enforce_request=True, output=str(tmp_path / "r.json"), **how, **who)
@@ -166,8 +180,10 @@ def test_a_free_model_is_scored_to_the_letter_and_near_titles_are_told_beside(wo
         assert record["items"] == [None, None]
         expected = {"hr@10": 0.0, "ood@10": 1.0, "near_hr@10": 1.0, "near_ood@10": 0.5, "plain_list": plain}
         assert {name: record["metrics"][name] for name in expected} == expected
-        assert record["titles"] == [{"text": f"{target}x", "edits": 1, "near": record["target"]},
-                                    {"text": "no such thing", "edits": None, "near": None}]
+        assert record["titles"] == [
+            {"text": f"{target}x", "edits": 1, "near": record["target"]},
+            {"text": "no such thing", "edits": None, "near": None},
+        ]
     exact = scorer.record(row, under_test.answer(request, Completion(chat.encode(f"1. {target}"))))
     assert exact["metrics"]["hr@1"] == exact["metrics"]["near_hr@10"] == 1
     assert scorer.record(row, under_test.answer(request, Completion(chat.encode("Hello."))))["metrics"]["short"] == 1
@@ -180,12 +196,16 @@ def test_a_free_model_s_result_has_the_near_rates_and_a_constrained_one_s_has_no
     assert free["metrics"].keys() - held["metrics"].keys() == near
 
 
-@pytest.mark.parametrize("more,match", [
-    ({"SFT_test_task": "SFTTestItemCount", "decoding": "rank"}, "asks whether the model counts"),
-    ({"SFT_test_task": "SFTTestEmbedding"}, "SFT_Embedding_Test"),
-    ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted --topk"),
-    ({"enforce_request": True, "use_CBS": False}, "needs --use_CBS"), ({"users": 10}, "the split has 9 users"),
-])
+@pytest.mark.parametrize(
+    "more,match",
+    [
+        ({"SFT_test_task": "SFTTestItemCount", "decoding": "rank"}, "asks whether the model counts"),
+        ({"SFT_test_task": "SFTTestEmbedding"}, "SFT_Embedding_Test"),
+        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted --topk"),
+        ({"enforce_request": True, "use_CBS": False}, "needs --use_CBS"),
+        ({"users": 10}, "the split has 9 users"),
+    ],
+)
 def test_a_test_that_would_say_nothing_is_refused(world, tmp_path, more, match):
     with pytest.raises(ValueError, match=match):
         run_test(options_of(world, output=str(tmp_path / "r.json"), **more))
@@ -241,15 +261,46 @@ def test_records_of_another_origin_are_not_gone_on_with(tmp_path):
 
 
 def test_two_processes_write_the_file_of_one(world, tmp_path):
-    shared = ["--data_path", f"{world}/data", "--model_name", f"{world}/model", "--gpu", "cpu", "--dtype", "float32",
-              "--topk", "3", "--batch_size", "2", "--use_CBS", "--SFT_test_task", "SFTTestSeqRec-MR",
-              "--gen_max_length", "30", "--share_chat_gpt", f"{world}/chat.json", "--prior", "popularity",
-              "--prior_users", "5"]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file",
-              "scripts/accelerate/cpu_two_processes.yaml"]
+    shared = [
+        "--data_path",
+        f"{world}/data",
+        "--model_name",
+        f"{world}/model",
+        "--gpu",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--topk",
+        "3",
+        "--batch_size",
+        "2",
+        "--use_CBS",
+        "--SFT_test_task",
+        "SFTTestSeqRec-MR",
+        "--gen_max_length",
+        "30",
+        "--share_chat_gpt",
+        f"{world}/chat.json",
+        "--prior",
+        "popularity",
+        "--prior_users",
+        "5",
+    ]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        "scripts/accelerate/cpu_two_processes.yaml",
+    ]
     for start, name in (([sys.executable], "one"), (launch, "two")):
-        subprocess.run([*start, "task_test.py", *shared, "--output", f"{tmp_path}/{name}.json"], cwd=ROOT, check=True,
-                       env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}, timeout=240)
+        subprocess.run(
+            [*start, "task_test.py", *shared, "--output", f"{tmp_path}/{name}.json"],
+            cwd=ROOT,
+            check=True,
+            env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            timeout=240,
+        )
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     names = {"one.json", "two.json", "one.timing.json", "two.timing.json"}
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == names
@@ -275,16 +326,20 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
     _, chat = tiny_chat(TITLES)
     by_title = {title: i for i, title in enumerate(TITLES)}
     ids = [*chat.encode("1. "), *chat.item_ids(2), *chat.encode("\n2. "), *chat.item_ids(5), *chat.encode(" the end")]
-    assert chat.render([said(ids, chat, by_title.get)], prompt=False).ids[-len(ids) - 2:-2] == ids
+    assert chat.render([said(ids, chat, by_title.get)], prompt=False).ids[-len(ids) - 2 : -2] == ids
     unknown = [*chat.encode("the "), chat.soi, *chat.encode(" nothing like it"), chat.eoi]
     assert [part for part in said(unknown, chat, by_title.get).parts] == ["the ", " nothing like it"]
 
 
-@pytest.mark.parametrize("more,match", [
-    ({}, "--GSM8K_data_path is missing"), ({"GSM8K_data_path": "x", "decoding": "rank"}, "when a model opens"),
-    ({"GSM8K_data_path": "x", "ranker": "popularity"}, "a model alone"),
-    ({"GSM8K_data_path": "/none"}, "does not exist"),
-])
+@pytest.mark.parametrize(
+    "more,match",
+    [
+        ({}, "--GSM8K_data_path is missing"),
+        ({"GSM8K_data_path": "x", "decoding": "rank"}, "when a model opens"),
+        ({"GSM8K_data_path": "x", "ranker": "popularity"}, "a model alone"),
+        ({"GSM8K_data_path": "/none"}, "does not exist"),
+    ],
+)
 def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
     with pytest.raises(ValueError, match=match):
         run_two_turns(options_of(world, **more))
@@ -305,8 +360,9 @@ def test_of_prior_weights_that_are_equally_good_the_smallest_is_taken():
 
 
 def test_the_prior_weight_of_a_result_lies_inside_what_was_tried(world):
-    prior = run_test(options_of(world, prior="popularity", decoding="rank", prior_users=4,
-                                output=str(world / "prior.json")))[1]["prior"]
+    prior = run_test(
+        options_of(world, prior="popularity", decoding="rank", prior_users=4, output=str(world / "prior.json"))
+    )[1]["prior"]
     means = {float(weight): mean for weight, mean in prior["ndcg@10"].items()}
     assert means[prior["weight"]] == max(means.values()) and prior["weight"] < max(means)
 
@@ -315,8 +371,11 @@ def test_a_validation_prompt_that_does_not_fit_is_found_before_the_first_step(tm
     """Not at the end of the first epoch, where the run could only be thrown away."""
     model, chat = tiny_chat(TITLES)
     options = TrainOptions(val_users=4, max_history=3, topk=3, max_token_length=120, share_chat_gpt="")
-    with pytest.raises(ValueError, match="--val_users: the prompt of user .* has 1.. tokens, --max_token_length allows "
-                                         "120; raise it or lower --max_history, or give --val_users 0"):
+    with pytest.raises(
+        ValueError,
+        match="--val_users: the prompt of user .* has 1.. tokens, --max_token_length allows "
+        "120; raise it or lower --max_history, or give --val_users 0",
+    ):
         Validator(CATALOG, chat, model, options, tmp_path, None, Accelerator(cpu=True))
     fitting = dataclasses.replace(options, max_token_length=400)
     assert len(Validator(CATALOG, chat, model, fitting, tmp_path, None, Accelerator(cpu=True)).users) == 4
@@ -326,10 +385,21 @@ def test_a_prompt_that_does_not_fit_is_found_before_a_prior_is_tuned(world, tmp_
     """A test user shows a title that validation does not: the teacher, which is not there, is never asked."""
     ids = [str(n) for n in range(8)]
     titles = [f"{n} moon" if n != 3 else "red moon " * 90 for n in range(8)]
-    for name, content in (("metas", {i: {"title": t, "title_t": t} for i, t in zip(ids, titles, strict=True)}),
-                          ("category", {"all": ids}), ("sequential", {"u": ["1", "2", "3", "5"]})):
+    for name, content in (
+        ("metas", {i: {"title": t, "title_t": t} for i, t in zip(ids, titles, strict=True)}),
+        ("category", {"all": ids}),
+        ("sequential", {"u": ["1", "2", "3", "5"]}),
+    ):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(content))
-    options = options_of(world, data_path=str(tmp_path), prior="teacher", prior_weight="auto", prior_users=1,
-                         teacher="http://127.0.0.1:9", max_token_length=230, output=str(tmp_path / "late.json"))
+    options = options_of(
+        world,
+        data_path=str(tmp_path),
+        prior="teacher",
+        prior_weight="auto",
+        prior_users=1,
+        teacher="http://127.0.0.1:9",
+        max_token_length=230,
+        output=str(tmp_path / "late.json"),
+    )
     with pytest.raises(ValueError, match="the prompt of user 'u' has .* tokens, --max_token_length allows 230"):
         run_test(options)

@@ -10,17 +10,37 @@ import pytest
 from train_utils.evaluation.gsm8k import load_questions, numbers, read_answer
 
 
-@pytest.mark.parametrize("text,wanted", [
-    ("#### 18", "18"), ("so 5.\n#### 1,234", "1234"), ("#### 1,050", "1050"),
-    ("#### $12.50", "12.50"), ("#### -7", "-7"),
-    ("The answer is 1,234.", "1234"),
-    ("It costs $12.50.", "12.5"), ("That is 3.5 hours", "3.5"), ("50%", "50"),
-    ("1,000,000 dollars", "1000000"),
-    ("We get 9,234, not 1,234", "1234"), ("= $-3", "-3"), ("-$3", "-3"), ("−4 °C", "-4"),
-    (".5 of it", "0.5"), ("7 apples\n#### seven", "7"), ("#### 12 apples (of 30)", "12"), ("#### 5\nsure? #### 6", "6"),
-    ("6/2=3", "3"), ("x2 = 8", "8"), ("10-4", "4"), ("3,4 and 5", "5"), ("00012", "12"), ("2. ", "2"), ("**42**", "42"),
-    ("\\boxed{36}", "36"),
-])
+@pytest.mark.parametrize(
+    "text,wanted",
+    [
+        ("#### 18", "18"),
+        ("so 5.\n#### 1,234", "1234"),
+        ("#### 1,050", "1050"),
+        ("#### $12.50", "12.50"),
+        ("#### -7", "-7"),
+        ("The answer is 1,234.", "1234"),
+        ("It costs $12.50.", "12.5"),
+        ("That is 3.5 hours", "3.5"),
+        ("50%", "50"),
+        ("1,000,000 dollars", "1000000"),
+        ("We get 9,234, not 1,234", "1234"),
+        ("= $-3", "-3"),
+        ("-$3", "-3"),
+        ("−4 °C", "-4"),
+        (".5 of it", "0.5"),
+        ("7 apples\n#### seven", "7"),
+        ("#### 12 apples (of 30)", "12"),
+        ("#### 5\nsure? #### 6", "6"),
+        ("6/2=3", "3"),
+        ("x2 = 8", "8"),
+        ("10-4", "4"),
+        ("3,4 and 5", "5"),
+        ("00012", "12"),
+        ("2. ", "2"),
+        ("**42**", "42"),
+        ("\\boxed{36}", "36"),
+    ],
+)
 def test_the_number_of_an_answer(text, wanted):
     assert read_answer(text) == Decimal(wanted)
 
@@ -40,10 +60,16 @@ def test_questions_come_from_lines(tmp_path):
     assert [(q.text, q.gold) for q in load_questions(path)] == [("How many?", Decimal(4))]
 
 
-@pytest.mark.parametrize("content,match", [
-    ("", "holds no question"), ("{", "line 1, is not JSON"), ('{"question": "a"}', "record 1, has no question"),
-    ('{"question": "a", "answer": "none"}', "has no number"), ("[1]", "record 1, has no question"),
-])
+@pytest.mark.parametrize(
+    "content,match",
+    [
+        ("", "holds no question"),
+        ("{", "line 1, is not JSON"),
+        ('{"question": "a"}', "record 1, has no question"),
+        ('{"question": "a", "answer": "none"}', "has no number"),
+        ("[1]", "record 1, has no question"),
+    ],
+)
 def test_a_broken_file_is_refused(tmp_path, content, match):
     path = tmp_path / "test.jsonl"
     path.write_text(content)

@@ -115,9 +115,7 @@ def slow_score(items, target, history, k_asked):
     return out
 
 
-@given(
-    st.lists(ITEMS, max_size=14), st.sampled_from("abc"), st.sets(st.sampled_from("bcd")), st.integers(1, 12)
-)
+@given(st.lists(ITEMS, max_size=14), st.sampled_from("abc"), st.sets(st.sampled_from("bcd")), st.integers(1, 12))
 def test_equals_the_slow_definition(items, target, history, k_asked):
     fast = score_list(items, target, history=history, k_asked=k_asked)
     assert fast == pytest.approx(slow_score(items, target, history, k_asked))
@@ -126,8 +124,14 @@ def test_equals_the_slow_definition(items, target, history, k_asked):
 def test_equals_trec_eval_on_random_lists():
     """Against trec_eval itself. It ranks by score, without repeats, so unknown titles get names of their own."""
     rng = np.random.default_rng(5)
-    theirs_of = {"hr@1": "success_1", "hr@5": "success_5", "hr@10": "success_10", "ndcg@5": "ndcg_cut_5",
-                 "ndcg@10": "ndcg_cut_10", "mrr@10": "recip_rank"}
+    theirs_of = {
+        "hr@1": "success_1",
+        "hr@5": "success_5",
+        "hr@10": "success_10",
+        "ndcg@5": "ndcg_cut_5",
+        "ndcg@10": "ndcg_cut_10",
+        "mrr@10": "recip_rank",
+    }
     lists, targets = {}, {}
     for user in map(str, range(300)):
         drawn = rng.permutation(20)[: rng.integers(1, 15)]

@@ -15,10 +15,15 @@ CPU = torch.device("cpu")
 TITLES = ["red moon", "red night", "blue river", "the return", "moon river", "green night", "end of night"]
 
 
-@pytest.mark.parametrize("able, dtype", [
-    ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
-    ({"avx512_bf16": False, "avx2": True}, "float32"), ({}, "float32"),
-])
+@pytest.mark.parametrize(
+    "able, dtype",
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
+        ({"avx512_bf16": False, "avx2": True}, "float32"),
+        ({}, "float32"),
+    ],
+)
 def test_auto_is_bfloat16_only_where_the_processor_computes_in_it(monkeypatch, able, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert pick_dtype("auto", CPU) == dtype
@@ -53,8 +58,16 @@ def test_models_are_loaded_in_the_format_of_the_device(world, monkeypatch, able,
 
 
 def test_a_result_depends_on_the_format_and_not_on_how_it_was_named(world, monkeypatch):
-    common = {"data_path": str(world / "data"), "model_name": str(world / "model"), "gpu": "cpu", "use_CBS": True,
-              "topk": 2, "max_history": 2, "SFT_test_task": "SFTTestSeqRec", "hide_seen": "none"}
+    common = {
+        "data_path": str(world / "data"),
+        "model_name": str(world / "model"),
+        "gpu": "cpu",
+        "use_CBS": True,
+        "topk": 2,
+        "max_history": 2,
+        "SFT_test_task": "SFTTestSeqRec",
+        "hide_seen": "none",
+    }
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     output, by_default = run_test(EvalOptions(**common))
     assert "dtype" not in output.name

@@ -82,10 +82,15 @@ def test_a_result_of_other_settings_is_kept_and_no_other_file_is_written_over(wo
 
 
 def test_settings_that_read_alike_as_a_name_have_paths_of_their_own(world):  # noqa: F811
-    for name, texts in {"teacher": ("file:a/b", "file:a-b"), "backbone": ("x/y", "x-y", "x_y"),
-                        "share_chat_gpt": ("", "a/b.json", "a-b.json")}.items():
-        paths = {default_output(options_of(world) if value is None else _with(options_of(world), name, value))
-                 for value in (None, *texts)}
+    for name, texts in {
+        "teacher": ("file:a/b", "file:a-b"),
+        "backbone": ("x/y", "x-y", "x_y"),
+        "share_chat_gpt": ("", "a/b.json", "a-b.json"),
+    }.items():
+        paths = {
+            default_output(options_of(world) if value is None else _with(options_of(world), name, value))
+            for value in (None, *texts)
+        }
         assert len(paths) == len(texts) + 1
     listed = [_with(options_of(world, model_name=""), "run_file", path) for path in ("a/x.tsv", "b/x.tsv", "b/x.csv")]
     assert len({default_output(options) for options in listed}) == 3

@@ -56,30 +56,35 @@ def test_an_empty_list_of_a_user_is_not_missing(tmp_path):
     assert (run.lists, run.missing) == ({"u1": []}, ())
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("u1 Q0 a 1 0.9 t\nu1 Q0 b 2 t\n", "run, line 2: 5 fields, wanted six"),
-    ("u1 Q0 a 1 high t\n", "run, line 1: the score is 'high'"),
-    ("u1 Q0 a 1 nan t\n", "run, line 1: the score is 'nan'"),
-    ("u1,a,1\nu1,b,inf\n", "run, line 2: the score is 'inf', wanted a finite number"),
-    ("u1,a,-inf\n", "run, line 1: the score is '-inf', wanted a finite number"),
-    ("u1 Q0 a 1 1e999 t\n", "run, line 1: the score is '1e999', wanted a finite number"),
-    ('[{"user": "u1", "items": ["a"]}]\n', "run, line 1: a JSON array; wanted JSON lines"),
-    ('[\n  {"user": "u1", "items": ["a"]}\n]\n', "run, line 1: a JSON array; wanted JSON lines"),
-    ("u1 Q0 a first 1 t\n", "run, line 1: the rank is 'first'"),
-    ("u1\ta\t1\nu1\tb\n", "run, line 2: 2 filled fields, wanted 3"),
-    ("u1\ta\nu1\t\n", "run, line 2: 1 filled fields, wanted 2"),
-    ("user\titem\tnote\nu1\ta\t1\n",
-     "run, line 1: the column 'note' is of no known kind; wanted user, item, and score"),
-    ('u1,"a\nb",2\n', "run, line 1: unexpected end of data"),
-    ("u1 a\n", "run, line 1: 'u1 a' is of no known form"),
-    ('{"user": "u1", "items": ["a"]}\n{"user": \n', "run, line 2: no JSON object"),
-    ('{"user": "u1"}\n', "run, line 1: wanted an object with"),
-    ('{"user": "u1", "items": [null]}\n', "run, line 1: an id is None"),
-    ('{"user": "u1", "items": []}\n{"user": "u1", "items": []}\n', "run, line 2: a second list for user 'u1'"),
-    ("\n \n", "run names no user"),
-    ("user,item\n", "run names no user"),
-    ("someone,a\n", "has none of the 3 users asked for .as 'u1'., but others .as 'someone'."),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("u1 Q0 a 1 0.9 t\nu1 Q0 b 2 t\n", "run, line 2: 5 fields, wanted six"),
+        ("u1 Q0 a 1 high t\n", "run, line 1: the score is 'high'"),
+        ("u1 Q0 a 1 nan t\n", "run, line 1: the score is 'nan'"),
+        ("u1,a,1\nu1,b,inf\n", "run, line 2: the score is 'inf', wanted a finite number"),
+        ("u1,a,-inf\n", "run, line 1: the score is '-inf', wanted a finite number"),
+        ("u1 Q0 a 1 1e999 t\n", "run, line 1: the score is '1e999', wanted a finite number"),
+        ('[{"user": "u1", "items": ["a"]}]\n', "run, line 1: a JSON array; wanted JSON lines"),
+        ('[\n  {"user": "u1", "items": ["a"]}\n]\n', "run, line 1: a JSON array; wanted JSON lines"),
+        ("u1 Q0 a first 1 t\n", "run, line 1: the rank is 'first'"),
+        ("u1\ta\t1\nu1\tb\n", "run, line 2: 2 filled fields, wanted 3"),
+        ("u1\ta\nu1\t\n", "run, line 2: 1 filled fields, wanted 2"),
+        (
+            "user\titem\tnote\nu1\ta\t1\n",
+            "run, line 1: the column 'note' is of no known kind; wanted user, item, and score",
+        ),
+        ('u1,"a\nb",2\n', "run, line 1: unexpected end of data"),
+        ("u1 a\n", "run, line 1: 'u1 a' is of no known form"),
+        ('{"user": "u1", "items": ["a"]}\n{"user": \n', "run, line 2: no JSON object"),
+        ('{"user": "u1"}\n', "run, line 1: wanted an object with"),
+        ('{"user": "u1", "items": [null]}\n', "run, line 1: an id is None"),
+        ('{"user": "u1", "items": []}\n{"user": "u1", "items": []}\n', "run, line 2: a second list for user 'u1'"),
+        ("\n \n", "run names no user"),
+        ("user,item\n", "run names no user"),
+        ("someone,a\n", "has none of the 3 users asked for .as 'u1'., but others .as 'someone'."),
+    ],
+)
 def test_a_broken_file_is_refused_with_its_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read(tmp_path, text)
@@ -93,16 +98,22 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 def test_a_header_says_which_column_is_which_in_any_order(tmp_path):
     path = tmp_path / "run.csv"
-    for text in ("movieId,rating,userId\n2,.1,1\n3,.9,1\n", "rank,item,user\n2,2,1\n1,3,1\n",
-                 "user,item,score,rank\n1,2,.5,2\n1,3,.5,1\n"):
+    for text in (
+        "movieId,rating,userId\n2,.1,1\n3,.9,1\n",
+        "rank,item,user\n2,2,1\n1,3,1\n",
+        "user,item,score,rank\n1,2,.5,2\n1,3,.5,1\n",
+    ):
         path.write_text(text)
         assert read_run(path, ["1"]).lists == {"1": ["3", "2"]}
 
 
-@pytest.mark.parametrize("text", [
-    "userId,movieId,rating,timestamp\n1,2,3.5,1112486027\n1,3,4.0,1112484676\n",
-    "timestamp:float\titem_id:token\tuser_id:token\n1\t3\t1\n2\t2\t1\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "userId,movieId,rating,timestamp\n1,2,3.5,1112486027\n1,3,4.0,1112484676\n",
+        "timestamp:float\titem_id:token\tuser_id:token\n1\t3\t1\n2\t2\t1\n",
+    ],
+)
 def test_a_column_of_times_is_passed_over(tmp_path, text):
     assert read(tmp_path, text, ["1"]).lists == {"1": ["3", "2"]}
 

@@ -11,15 +11,27 @@ from train_utils.param import EvalOptions
 
 TITLES = ["red moon", "blue river", "green night"]
 MODEL, CHAT = tiny_chat(TITLES)
-CATALOG = make_catalog("small", [Item(f"i{n}", title) for n, title in enumerate(TITLES)],
-                       {"all": ["i0", "i1", "i2", "i0"], "some": ["i0", "i0", "i1"], "v": ["i2", "i1", "i0", "i2"]})
+CATALOG = make_catalog(
+    "small",
+    [Item(f"i{n}", title) for n, title in enumerate(TITLES)],
+    {"all": ["i0", "i1", "i2", "i0"], "some": ["i0", "i0", "i1"], "v": ["i2", "i1", "i0", "i2"]},
+)
 
 
 @pytest.mark.parametrize("decoding", ["greedy", "best", "rank"])
 @pytest.mark.parametrize("prior", ["", "popularity"])
 def test_a_user_who_has_had_everything_is_a_miss_and_takes_no_other_user_along(decoding, prior):
-    options = EvalOptions(data_path="x", model_name="x", use_CBS=True, decoding=decoding, topk=10, hide_seen="visible",
-                          gen_max_length=40, force_items=True, prior=prior)
+    options = EvalOptions(
+        data_path="x",
+        model_name="x",
+        use_CBS=True,
+        decoding=decoding,
+        topk=10,
+        hide_seen="visible",
+        gen_max_length=40,
+        force_items=True,
+        prior=prior,
+    )
     users = eval_users(CATALOG, options)
     under_test = ModelUnderTest(CATALOG, options, (MODEL, CHAT, None))
     (answers,) = under_test.answers(users)

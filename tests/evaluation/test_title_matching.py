@@ -6,8 +6,17 @@ from hypothesis import strategies as st
 
 from train_utils.evaluation.title_matching import NEAR, Named, TitleReader
 
-TITLES = ["Heat (1995)", "Toy Story (1995)", "Mission: Impossible (1996)", "Big", "M", "Se7en - The Movie",
-          "Heat (1995)", "12 Angry Men (1957)", '"Great" Day in Harlem, A (1994)']
+TITLES = [
+    "Heat (1995)",
+    "Toy Story (1995)",
+    "Mission: Impossible (1996)",
+    "Big",
+    "M",
+    "Se7en - The Movie",
+    "Heat (1995)",
+    "12 Angry Men (1957)",
+    '"Great" Day in Harlem, A (1994)',
+]
 READER = TitleReader(TITLES)
 WORD = st.text("abcdefgé夜 '&(", min_size=1, max_size=12).map(str.strip).filter(bool)
 
@@ -16,29 +25,36 @@ def read(text: str) -> list[int | None]:
     return [one.item for one in READER.read_list(text)]
 
 
-@pytest.mark.parametrize("text", [
-    "1. Heat (1995)\n2. Big\n3. Toy Story (1995)",
-    "Sure! Here are some:\n\n1) Heat (1995)\n2) Big\n3) Toy Story (1995)\n\nEnjoy 2 of them!",
-    "1. Heat (1995), 2. Big, 3. Toy Story (1995)",
-    "1. **Heat (1995)** - a heist: two men\n2. **Big**: a boy grows\n3. \"Toy Story (1995)\" is for all",
-    "**1. Heat (1995)**\n**2. Big**\n**3. Toy Story (1995)**",
-    "1. Heat (1995) \u2013 a heist\n   It is long.\n2. Big - a boy\n3. Toy Story (1995)",
-    "- Heat (1995)\n- Big\n- Toy Story (1995)",
-    "You might like\n* Heat (1995)\n* *Big*\n\u2022 Toy Story (1995) - toys",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. Heat (1995)\n2. Big\n3. Toy Story (1995)",
+        "Sure! Here are some:\n\n1) Heat (1995)\n2) Big\n3) Toy Story (1995)\n\nEnjoy 2 of them!",
+        "1. Heat (1995), 2. Big, 3. Toy Story (1995)",
+        '1. **Heat (1995)** - a heist: two men\n2. **Big**: a boy grows\n3. "Toy Story (1995)" is for all',
+        "**1. Heat (1995)**\n**2. Big**\n**3. Toy Story (1995)**",
+        "1. Heat (1995) \u2013 a heist\n   It is long.\n2. Big - a boy\n3. Toy Story (1995)",
+        "- Heat (1995)\n- Big\n- Toy Story (1995)",
+        "You might like\n* Heat (1995)\n* *Big*\n\u2022 Toy Story (1995) - toys",
+    ],
+)
 def test_the_usual_forms_of_a_list_are_read(text):
     assert read(text) == [0, 3, 1]
 
 
-@pytest.mark.parametrize("text", ["", "I'm here to help.", "In 1995. I saw Heat (1995)", "Heat (1995)", "2. Big", "1.",
-                                  "1. \n", "-Big", "1.Big"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "I'm here to help.", "In 1995. I saw Heat (1995)", "Heat (1995)", "2. Big", "1.", "1. \n", "-Big", "1.Big"],
+)
 def test_what_is_no_list_names_nothing(text):
     assert read(text) == []
 
 
 def test_titles_with_numbers_dashes_colons_and_quotes_stay_whole():
-    assert read("1. 12 Angry Men (1957)\n2. Mission: Impossible (1996)\n3. Se7en - The Movie - a remark\n"
-                '4. "Great" Day in Harlem, A (1994)') == [7, 2, 5, 8]
+    assert read(
+        "1. 12 Angry Men (1957)\n2. Mission: Impossible (1996)\n3. Se7en - The Movie - a remark\n"
+        '4. "Great" Day in Harlem, A (1994)'
+    ) == [7, 2, 5, 8]
     assert read("1. Mission: Improbable (1999)\n2. Heat: The Return (2005)") == [None, None]
 
 
@@ -52,8 +68,12 @@ def test_near_titles_are_told_apart_from_those_to_the_letter():
     assert READER.read("Toy Story (1996)") == Named("Toy Story (1996)", None, 1, 1)
     assert READER.read("Toy Story 2 (1999)") == Named("Toy Story 2 (1999)", None, 1, 3)
     assert READER.read("Bag") == Named("Bag", None, 3, 1)
-    assert [READER.read(short) for short in ("", "N", "B.g", "4.")] == [Named(""), Named("N"), Named("B.g", None, 3, 1),
-                                                                      Named("4.")]
+    assert [READER.read(short) for short in ("", "N", "B.g", "4.")] == [
+        Named(""),
+        Named("N"),
+        Named("B.g", None, 3, 1),
+        Named("4."),
+    ]
     assert READER.read(" Big\n2.") == Named("Big", 3, 3, 0)
     assert READER.read("Toy Story 22 (1999)") == Named("Toy Story 22 (1999)")
 
@@ -81,8 +101,9 @@ def test_the_nearest_title_is_that_of_comparing_with_all(titles, text):
         assert (found.near, found.edits) == (None, None)
 
 
-@given(st.lists(WORD, min_size=1, max_size=8),
-       st.sampled_from(["{n}. {t}\n", "{n}) **{t}**\n", "- {t}\n", "{n}. {t}, "]))
+@given(
+    st.lists(WORD, min_size=1, max_size=8), st.sampled_from(["{n}. {t}\n", "{n}) **{t}**\n", "- {t}\n", "{n}. {t}, "])
+)
 def test_a_list_of_titles_is_read_back(titles, form):
     text = "Here:\n" + "".join(form.format(n=n, t=title) for n, title in enumerate(titles, 1))
     assert [one.item for one in TitleReader(titles).read_list(text)] == [titles.index(title) for title in titles]

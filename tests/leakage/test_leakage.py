@@ -16,8 +16,18 @@ from train_utils.leakage import __main__ as leakage
 from train_utils.leakage.memorization import compare, probe_next_items, probe_titles, score_continuations
 from train_utils.leakage.split import count_split, count_teacher, read_teacher_data
 
-TITLES = ["red moon", "blue river night", "green start", "a list of items", "the end", "return 1 2 3", "night moon",
-          "the green item", "titles", "recommend a river"]
+TITLES = [
+    "red moon",
+    "blue river night",
+    "green start",
+    "a list of items",
+    "the end",
+    "return 1 2 3",
+    "night moon",
+    "the green item",
+    "titles",
+    "recommend a river",
+]
 
 
 class Careless(Catalog):
@@ -193,8 +203,11 @@ def test_the_command_probes_a_model_s_folder_and_repeats_itself(tmp_path, model_
 
 def test_a_bad_output_of_the_search_is_one_line_before_the_work_and_stays(tmp_path):
     (tmp_path / "metas.jsonl").write_text("{}")
-    for output, complaint in ((tmp_path, "is the folder"), (tmp_path / "metas.jsonl", "which another command wrote"),
-                              (tmp_path / "metas.jsonl" / "r.json", "cannot be written")):
+    for output, complaint in (
+        (tmp_path, "is the folder"),
+        (tmp_path / "metas.jsonl", "which another command wrote"),
+        (tmp_path / "metas.jsonl" / "r.json", "cannot be written"),
+    ):
         with pytest.raises(ValueError, match=complaint):
             leakage.main(["--data_path", "nowhere", "--output", str(output)])
     assert (tmp_path / "metas.jsonl").read_text() == "{}"

@@ -211,8 +211,10 @@ def test_a_merged_folder_agrees_with_itself_on_the_end_of_a_turn(tmp_path, famil
 
 def test_a_tokenizer_whose_template_writes_its_eos_elsewhere_keeps_it(tmp_path):
     family = dataclasses.replace(
-        FAMILIES["Gemma"], special=("<eos>", *FAMILIES["Gemma"].special),
-        template="{{ eos_token }}" + FAMILIES["Gemma"].template)
+        FAMILIES["Gemma"],
+        special=("<eos>", *FAMILIES["Gemma"].special),
+        template="{{ eos_token }}" + FAMILIES["Gemma"].template,
+    )
     tokenizer = family_tokenizer(family)
     model = tiny_model(len(tokenizer) + 2)
     add_control_tokens(tokenizer)

@@ -68,9 +68,7 @@ def test_filters_agree_with_a_plain_loop_and_every_dropped_event_has_a_reason(tr
             expected[user].append(item)
     while True:
         holders = Counter(item for items in expected.values() for item in items)
-        smaller = {
-            u: [i for i in items if holders[i] >= k] for u, items in expected.items() if len(items) >= k
-        }
+        smaller = {u: [i for i in items if holders[i] >= k] for u, items in expected.items() if len(items) >= k}
         if smaller == expected:
             break
         expected = smaller
@@ -191,16 +189,25 @@ def test_a_user_named_like_the_padding_is_refused(tmp_path):
         transform(tmp_path, tmp_path / "unirec", tmp_path / "x.yaml")
 
 
-@pytest.mark.parametrize(("unit", "ticks"), [("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6),
-                                             ("nanoseconds", 10**9)])
+@pytest.mark.parametrize(
+    ("unit", "ticks"), [("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9)]
+)
 def test_times_in_any_unit_give_the_same_split_and_keep_their_order(unit, ticks):
     start = 881_250_949
-    triples = [(f"u{n}", f"i{(n + step) % 7}", (start + 1000 * step + n) * ticks + (ticks > 1) * (6 - step))
-               for n in range(8) for step in range(6)]
+    triples = [
+        (f"u{n}", f"i{(n + step) % 7}", (start + 1000 * step + n) * ticks + (ticks > 1) * (6 - step))
+        for n in range(8)
+        for step in range(6)
+    ]
     events = events_of(triples)
     assert (events.time_unit, events.ticks) == (unit, ticks)
-    raw = RawDataset("test", (Path("/dev/null"), Path("/dev/null")), events,
-                     [Item(i, f"Title {i}", ("C",)) for i in events.item_ids], {"null": {}})
+    raw = RawDataset(
+        "test",
+        (Path("/dev/null"), Path("/dev/null")),
+        events,
+        [Item(i, f"Title {i}", ("C",)) for i in events.item_ids],
+        {"null": {}},
+    )
     dataset = build_dataset(raw, plain_rules(), Filters(), test_share=0.2)
     assert dataset.audit["time_unit"] == unit
     assert dataset.audit["split"]["last_training_time"].startswith("1997-12-04T")
@@ -210,8 +217,16 @@ def test_times_in_any_unit_give_the_same_split_and_keep_their_order(unit, ticks)
 
 def test_times_of_several_units_in_one_file_are_put_in_order_and_counted():
     second = 1_500_000_000
-    dataset = dataset_of([("u", "a", second * 1000), ("u", "b", second + 1), ("u", "c", (second + 2) * 10**9),
-                          ("u", "d", (second + 3) * 10**6), ("v", "a", second * 1000 + 5), ("v", "b", second)])
+    dataset = dataset_of(
+        [
+            ("u", "a", second * 1000),
+            ("u", "b", second + 1),
+            ("u", "c", (second + 2) * 10**9),
+            ("u", "d", (second + 3) * 10**6),
+            ("v", "a", second * 1000 + 5),
+            ("v", "b", second),
+        ]
+    )
     assert dataset.sequences == {"u": ["a", "b", "c", "d"], "v": ["b", "a"]}
     counts = {"seconds": 2, "milliseconds": 2, "microseconds": 1, "nanoseconds": 1}
     assert dataset.audit["times_by_unit"] == counts
@@ -239,10 +254,18 @@ def test_events_a_fraction_of_a_second_apart_are_no_tie():
     assert dataset.audit["time_ties"]["users_whose_last_two_events_tie"] == 0
 
 
-@pytest.mark.parametrize(("value", "time"), [
-    ("881250949", 881250949), (881250949.5, Decimal("881250949.5")), ("1.5e9", 1_500_000_000), ("-5", -5),
-    (" 0 ", 0), ("1577836800123456789", 1577836800123456789), ("1.577836800123456789E+18", 1577836800123456789),
-])
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("881250949", 881250949),
+        (881250949.5, Decimal("881250949.5")),
+        ("1.5e9", 1_500_000_000),
+        ("-5", -5),
+        (" 0 ", 0),
+        ("1577836800123456789", 1577836800123456789),
+        ("1.577836800123456789E+18", 1577836800123456789),
+    ],
+)
 def test_times_are_read_to_the_last_digit(value, time):
     assert parse_time(value) == time
 

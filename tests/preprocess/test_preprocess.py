@@ -233,10 +233,7 @@ def amazon_argv(folder: Path, tokenizer_folder: str) -> list[str]:
 
 def test_amazon_end_to_end_with_every_known_oddity(tmp_path, tokenizer_folder, capsys):
     write_amazon(tmp_path)
-    assert (
-        data_preprocess_amazon.main([*amazon_argv(tmp_path, tokenizer_folder), "--min_events_per_user", "2"])
-        == 0
-    )
+    assert data_preprocess_amazon.main([*amazon_argv(tmp_path, tokenizer_folder), "--min_events_per_user", "2"]) == 0
     assert json.loads((tmp_path / "sequential.jsonl").read_text()) == {
         "U1": ["B", "C", "A"],
         "U2": ["A", "B"],

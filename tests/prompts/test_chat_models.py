@@ -29,14 +29,27 @@ from train_utils.prompts.control_tokens import add_control_tokens, split_complet
 from train_utils.prompts.messages import ControlPart, ItemPart, TitlePart, message, numbered
 from train_utils.prompts.renderer import Chat
 
-TITLES = ("red moon", "the Red moon 2", "Éternel été", "夜のピクニック", "12 Monkeys (1995)", "iPod", "a",
-          "100% blue: night, the", "naïve — ‘end’ 🎬", "Se7en")
+TITLES = (
+    "red moon",
+    "the Red moon 2",
+    "Éternel été",
+    "夜のピクニック",
+    "12 Monkeys (1995)",
+    "iPod",
+    "a",
+    "100% blue: night, the",
+    "naïve — ‘end’ 🎬",
+    "Se7en",
+)
 pairs = pytest.mark.parametrize("kind", KINDS)
 families = pytest.mark.parametrize("name", FAMILIES)
 ROUNDS = (
-    message("user", " the red moon, then", TitlePart(1), "\n"), message("assistant", "Take ", ItemPart(2), ". "),
-    message("user", "more ", ItemPart(3), ControlPart("soi")), message("assistant", *numbered([4, 0], True)),
-    message("user", "why?"), message("assistant", "a blue\n\nnight"),
+    message("user", " the red moon, then", TitlePart(1), "\n"),
+    message("assistant", "Take ", ItemPart(2), ". "),
+    message("user", "more ", ItemPart(3), ControlPart("soi")),
+    message("assistant", *numbered([4, 0], True)),
+    message("user", "why?"),
+    message("assistant", "a blue\n\nnight"),
 )
 SYSTEM = message("system", "be kind")
 
@@ -47,7 +60,7 @@ def chat_of(name: str, kind: str) -> Chat:
 
 def conversations():
     for head, rounds in itertools.product(((), (SYSTEM,)), (1, 2, 3)):
-        yield [*head, *ROUNDS[:2 * rounds]]
+        yield [*head, *ROUNDS[: 2 * rounds]]
 
 
 @pairs
@@ -61,10 +74,10 @@ def test_a_conversation_begins_with_every_prompt_cut_from_it_and_the_answers_alo
         for i, entry in enumerate(talk):
             if entry.role == "assistant":
                 prompt = chat.render(talk[:i], prompt=True)
-                assert whole.ids[:len(prompt.ids)] == prompt.ids
-                assert whole.labelled[:len(prompt.ids)] == prompt.labelled
+                assert whole.ids[: len(prompt.ids)] == prompt.ids
+                assert whole.labelled[: len(prompt.ids)] == prompt.labelled
                 end = whole.ids.index(chat.end_of_turn, len(prompt.ids)) + 1
-                labelled[len(prompt.ids):end] = [True] * (end - len(prompt.ids))
+                labelled[len(prompt.ids) : end] = [True] * (end - len(prompt.ids))
         assert whole.labelled == labelled
 
 
@@ -75,7 +88,7 @@ def test_items_stand_between_control_tokens_where_the_rendering_says(name, kind)
     rendered = chat.render([SYSTEM, *ROUNDS], prompt=False)
     assert [item for _, item in rendered.items] == [2, 3, 4, 0]
     for start, item in rendered.items:
-        assert rendered.ids[start:start + len(chat.item_ids(item))] == chat.item_ids(item)
+        assert rendered.ids[start : start + len(chat.item_ids(item))] == chat.item_ids(item)
     assert rendered.ids.count(chat.soi) == 5 and rendered.ids.count(chat.eoi) == 4
 
 
@@ -89,7 +102,9 @@ def test_a_rendering_reads_as_the_templates_own_text(name, kind):
     for length in (1, len(talk)):
         ids = chat.render([message(role, text) for role, text in talk[:length]], prompt=length == 1).ids
         own = chat.tokenizer.apply_chat_template(
-            [{"role": r, "content": t} for r, t in talk[:length]], tokenize=False, add_generation_prompt=length == 1,
+            [{"role": r, "content": t} for r, t in talk[:length]],
+            tokenize=False,
+            add_generation_prompt=length == 1,
             enable_thinking=False,
         )
         read = chat.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -135,6 +150,7 @@ def test_titles_that_the_tokenizer_makes_one_of_are_refused_by_both_names():
 
 def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
     """The chat template decides which tokens no title may hold, and it is no part of the tokenizer's own file."""
+
     def tokenizer(template):
         made = family_tokenizer(dataclasses.replace(FAMILIES["Qwen3"], template=template))
         add_control_tokens(made)
@@ -186,18 +202,23 @@ def test_a_template_that_thinks_is_prompted_for_an_answer_without_a_thought():
     chat = chat_of("Qwen3", "bytes")
     thought = chat.tokenizer.encode("<think>\n\n</think>\n\n", add_special_tokens=False)
     prompt = chat.render(list(ROUNDS[:3]), prompt=True).ids
-    assert prompt[-len(thought):] == thought
+    assert prompt[-len(thought) :] == thought
     assert prompt.count(thought[0]) == 2, "the older answer keeps the words that it was prompted with"
 
 
-@pytest.mark.parametrize(("template", "told"), [
-    (R1, "otherwise than it prompts"),
-    ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "drops or moves"),
-    ("{{ raise_exception('no talk') }}", "refuses messages of the roles user, assistant: no talk"),
-    ("{{ 1 / 0 }}", "refuses messages"), ("{{ messages[0].content + 1 }}", "refuses messages"),
-    ("{{ now().year }}", "'now' is undefined"), ("{{ datetime.now() }}", "'datetime' is undefined"),
-    ({"a": "x", "b": "y"}, "multiple chat templates"),
-])
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (R1, "otherwise than it prompts"),
+        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "drops or moves"),
+        ("{{ raise_exception('no talk') }}", "refuses messages of the roles user, assistant: no talk"),
+        ("{{ 1 / 0 }}", "refuses messages"),
+        ("{{ messages[0].content + 1 }}", "refuses messages"),
+        ("{{ now().year }}", "'now' is undefined"),
+        ("{{ datetime.now() }}", "'datetime' is undefined"),
+        ({"a": "x", "b": "y"}, "multiple chat templates"),
+    ],
+)
 def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(template, told):
     tokenizer = family_tokenizer(dataclasses.replace(FAMILIES["Phi"], template=template, markers=("<think>",)))
     add_control_tokens(tokenizer)
@@ -238,18 +259,19 @@ def test_families_that_others_serve_are_trained_as_they_are_served(name, kind):
         whole = chat.render(talk, prompt=False)
         for i in range(1, len(talk), 2):
             prompt = chat.render(talk[:i], prompt=True)
-            assert whole.ids[:len(prompt.ids)] == prompt.ids
+            assert whole.ids[: len(prompt.ids)] == prompt.ids
             end = whole.ids.index(chat.end_of_turn, len(prompt.ids))
-            assert whole.labelled[len(prompt.ids) - 1:end + 1] == [False] + [True] * (end + 1 - len(prompt.ids))
+            assert whole.labelled[len(prompt.ids) - 1 : end + 1] == [False] + [True] * (end + 1 - len(prompt.ids))
             assert chat.answer_start(whole.ids[:end]) <= len(prompt.ids)
-            assert not chat.tokenizer.decode(whole.ids[chat.answer_start(prompt.ids):len(prompt.ids)]).count("more")
+            assert not chat.tokenizer.decode(whole.ids[chat.answer_start(prompt.ids) : len(prompt.ids)]).count("more")
 
 
 _BOX = "{{ '<|im_start|>system\n' + %s + '<|im_end|>\n' }}"
 DATES = {
     "Llama-3.2": "{% if not date_string is defined %}{% if strftime_now is defined %}{% set date_string = "
-                 "strftime_now('%d %b %Y') %}{% else %}{% set date_string = '26 Jul 2024' %}{% endif %}{% endif %}"
-                 + _BOX % "date_string",
+    "strftime_now('%d %b %Y') %}{% else %}{% set date_string = '26 Jul 2024' %}{% endif %}{% endif %}"
+    + _BOX
+    % "date_string",
     "gpt-oss": "{% macro head() %}" + _BOX % "strftime_now('%Y-%m-%d')" + "{% endmacro %}{{ head() }}",
     "SmolLM3": "{%- set today = strftime_now('%d %B %Y') -%}" + _BOX % "today",
     "Granite": "\n{%- set day = strftime_now('%B %d, %Y') %}" + _BOX % "day",
@@ -277,8 +299,23 @@ def test_a_template_that_writes_the_date_writes_the_same_one_every_day(head):
 def test_every_directive_of_a_date_is_written_as_python_writes_it():
     moment = datetime.combine(PROMPT_DATE, datetime.min.time())
     forms = [f"<%{flag}{letter}>" for flag in ("", "-", "_", "0") for letter in ascii_letters if letter != "s"]
-    forms += ["%^a", "%^b", "%^B", "%#Z", "%%", "%%d", "%%%d", "100%", "%", "%d%m", "%-d.%-m.%y", "", "no date",
-              "%Y年%m月%d日", "'%d' \"%m\""]
+    forms += [
+        "%^a",
+        "%^b",
+        "%^B",
+        "%#Z",
+        "%%",
+        "%%d",
+        "%%%d",
+        "100%",
+        "%",
+        "%d%m",
+        "%-d.%-m.%y",
+        "",
+        "no date",
+        "%Y年%m月%d日",
+        "'%d' \"%m\"",
+    ]
     template = with_fixed_date("{{ strftime_now(form) }}{# strftime_now #}")
     render = family_tokenizer(FAMILIES["Qwen2.5"]).apply_chat_template
     for form in forms:
@@ -311,8 +348,16 @@ for name, head in DATES.items():
 
 def test_prompts_are_the_same_on_two_days():
     tests = Path(__file__).resolve().parents[1]
-    told = [subprocess.run([sys.executable, "-c", TWO_DAYS, year, str(tests)], text=True, check=True,
-                           capture_output=True, cwd=tests.parent).stdout for year in ("2031", "2037")]
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", TWO_DAYS, year, str(tests)],
+            text=True,
+            check=True,
+            capture_output=True,
+            cwd=tests.parent,
+        ).stdout
+        for year in ("2031", "2037")
+    ]
     assert told[0] == told[1] and told[0].count("\n") == len(DATES)
 
 
@@ -383,8 +428,9 @@ def test_what_a_user_shows_is_not_what_the_answer_has_listed(name):
     words = [*map(ItemPart, range(8)), " more between ", ControlPart("soi"), " and ", ControlPart("eoi")]
     prompt = chat.render([message("user", *words)], prompt=True).ids
     ask = Request(prompt, Rules(chat.tree), answer_at=len(prompt), max_new_tokens=12)
-    (listed,) = Engine(model, chat).generate([dataclasses.replace(ask, max_items=10, force_items=True,
-                                                                  max_new_tokens=999)])
+    (listed,) = Engine(model, chat).generate(
+        [dataclasses.replace(ask, max_items=10, force_items=True, max_new_tokens=999)]
+    )
     assert sorted(listed.items) == list(range(10))
     assert generate_plainly(model, chat, [ask])[0].ids == Engine(model, chat).generate([ask])[0].ids
     (ranked,) = open_items(model, chat, [prompt], answer_at=[len(prompt)]).most_probable([ask.rules], 10)

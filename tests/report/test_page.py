@@ -69,8 +69,13 @@ def files(tmp_path, dataset) -> list[Path]:
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "train_utils.report", *map(str, arguments)], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "train_utils.report", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def rewrite(path: Path, change) -> None:

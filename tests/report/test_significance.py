@@ -28,10 +28,21 @@ METRICS = ("hr@10", "ndcg@10")
 def result(lists, target="t", **changed):
     """A result file of users u0, u1, ... with these lists and one target."""
     config = {"data_path": "data/x", "split": "test", "hide_seen": "visible", "max_history": 10} | changed
-    users = [{"user": f"u{n}", "target": target, "items": list(items),
-              "metrics": score_list(list(items), target, history=(), k_asked=10)} for n, items in enumerate(lists)]
-    return {"manifest": {"config": config, "inputs": {"data/x/metas.jsonl": "1", "data/x/sequential.jsonl": "2"}},
-            "n_users": len(users), "metrics": aggregate([row["metrics"] for row in users]), "users": users}
+    users = [
+        {
+            "user": f"u{n}",
+            "target": target,
+            "items": list(items),
+            "metrics": score_list(list(items), target, history=(), k_asked=10),
+        }
+        for n, items in enumerate(lists)
+    ]
+    return {
+        "manifest": {"config": config, "inputs": {"data/x/metas.jsonl": "1", "data/x/sequential.jsonl": "2"}},
+        "n_users": len(users),
+        "metrics": aggregate([row["metrics"] for row in users]),
+        "users": users,
+    }
 
 
 def random_result(seed, users=60, **changed):
@@ -89,13 +100,16 @@ def test_turning_the_sides_turns_the_sign():
     assert (forth.difference, forth.p) == (-back.difference, back.p)
 
 
-@pytest.mark.parametrize(("other", "message"), [
-    (random_result(2, users=59), "other users cannot be compared: 60 and 59 users, 1 of them .as 'u59'."),
-    (random_result(2, target="a"), "other targets cannot be compared: user 'u0' has 't' and 'a'"),
-    (random_result(2, hide_seen="all"), "other hide_seen cannot be compared: 'visible' and 'all'"),
-    (random_result(2, split="valid"), "other split cannot be compared"),
-    (random_result(2, max_history=20), "other max_history cannot be compared: 10 and 20"),
-])
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (random_result(2, users=59), "other users cannot be compared: 60 and 59 users, 1 of them .as 'u59'."),
+        (random_result(2, target="a"), "other targets cannot be compared: user 'u0' has 't' and 'a'"),
+        (random_result(2, hide_seen="all"), "other hide_seen cannot be compared: 'visible' and 'all'"),
+        (random_result(2, split="valid"), "other split cannot be compared"),
+        (random_result(2, max_history=20), "other max_history cannot be compared: 10 and 20"),
+    ],
+)
 def test_results_under_other_conditions_are_refused(other, message):
     with pytest.raises(ValueError, match=message):
         compare(random_result(1), other, METRICS)

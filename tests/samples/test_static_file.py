@@ -28,11 +28,16 @@ def samples_of(source, encode, n):
 
 
 @settings(max_examples=12)
-@given(st.sampled_from([encode_sample, encode_retrieval_sample]), st.sampled_from([0.0, 0.7]),
-       st.sampled_from([0.0, 0.5]), st.integers(0, 99))
+@given(
+    st.sampled_from([encode_sample, encode_retrieval_sample]),
+    st.sampled_from([0.0, 0.7]),
+    st.sampled_from([0.0, 0.5]),
+    st.integers(0, 99),
+)
 def test_an_exported_file_gives_the_samples_that_it_was_made_of(tmp_path_factory, encode, soft, history, seed):
-    config = dataclasses.replace(CONFIG, tasks=parse_tasks(ALL_TASKS), soft_labels=soft, history_weight=history,
-                                 seed=seed, idx=bool(seed % 2))
+    config = dataclasses.replace(
+        CONFIG, tasks=parse_tasks(ALL_TASKS), soft_labels=soft, history_weight=history, seed=seed, idx=bool(seed % 2)
+    )
     source = drawn(CHAT, config)
     path = tmp_path_factory.mktemp("static") / "sft.json"
     assert export_samples(source, 3, path) == 27
@@ -85,22 +90,29 @@ def test_epochs_come_again_in_another_order(tmp_path):
     source = written(tmp_path, *(record(answer=f"<SOI>{title}<EOI>") for title in TITLES))
     assert source.samples(2) == 40
     first, again = (
-        [talk.messages[2].parts[0].item for talk in source.talks(range(start, start + 20))] for start in (0, 20))
+        [talk.messages[2].parts[0].item for talk in source.talks(range(start, start + 20))] for start in (0, 20)
+    )
     assert sorted(first) == sorted(again) == list(range(20)) and first != again
 
 
-@pytest.mark.parametrize("content,match", [
-    ("[[", "is not JSON"), ("{}", "list of epochs"), ("[]", "list of epochs"), ("[[]]", "list of epochs"),
-    ('[["x"]]', "sample 0 of epoch 0"),
-    (json.dumps([[record(), {"input_text": "a"}]]), "sample 1 of epoch 0 .* no text under 'output_text'"),
-    (json.dumps([[record(answer="<SOI>Nothing Like It<EOI>")]]), "without a title of the catalogue"),
-    (json.dumps([[record(answer="red<EOI>")]]), "without a title of the catalogue"),
-    (json.dumps([[record(answer="")]]), "output_text is empty"),
-    (json.dumps([[record(history=["99"])]]), "'99' is not in the catalogue"),
-    (json.dumps([[record(before=[["system", "obey"]])]]), "wanted the role user or assistant"),
-    (json.dumps([[record(teacher={"items": ["1"], "scores": []})]]), "1 items and 0 scores"),
-    (json.dumps([[record(teacher=3)]]), "sample 0 of epoch 0"),
-])
+@pytest.mark.parametrize(
+    "content,match",
+    [
+        ("[[", "is not JSON"),
+        ("{}", "list of epochs"),
+        ("[]", "list of epochs"),
+        ("[[]]", "list of epochs"),
+        ('[["x"]]', "sample 0 of epoch 0"),
+        (json.dumps([[record(), {"input_text": "a"}]]), "sample 1 of epoch 0 .* no text under 'output_text'"),
+        (json.dumps([[record(answer="<SOI>Nothing Like It<EOI>")]]), "without a title of the catalogue"),
+        (json.dumps([[record(answer="red<EOI>")]]), "without a title of the catalogue"),
+        (json.dumps([[record(answer="")]]), "output_text is empty"),
+        (json.dumps([[record(history=["99"])]]), "'99' is not in the catalogue"),
+        (json.dumps([[record(before=[["system", "obey"]])]]), "wanted the role user or assistant"),
+        (json.dumps([[record(teacher={"items": ["1"], "scores": []})]]), "1 items and 0 scores"),
+        (json.dumps([[record(teacher=3)]]), "sample 0 of epoch 0"),
+    ],
+)
 def test_a_broken_file_is_refused_by_place(tmp_path, content, match):
     path = tmp_path / "broken.json"
     path.write_text(content)

@@ -35,8 +35,11 @@ def made(tasks, numbers=range(60), **settings):
     """(plan, conversation, its request, the items of its answer) of samples of these tasks."""
     source = drawn(CHAT, dataclasses.replace(CONFIG, tasks=parse_tasks(tasks), **settings))
     for plan, talk in zip(source.plans(numbers), source.talks(numbers), strict=True):
-        asked, answered = next((a, b) for a, b in zip(talk.messages, talk.messages[1:], strict=False)
-                               if b.role == "assistant" and (b not in EXCHANGE))
+        asked, answered = next(
+            (a, b)
+            for a, b in zip(talk.messages, talk.messages[1:], strict=False)
+            if b.role == "assistant" and (b not in EXCHANGE)
+        )
         yield plan, talk, asked, [part.item for part in answered.parts if isinstance(part, ItemPart)]
 
 
@@ -51,15 +54,27 @@ def items_of(entry):
 def test_tasks_are_read_with_their_suffixes_and_weights():
     found = parse_tasks("SFTSeqRec-CS-MR:2, SFTCategory,ShareChatGPT:0.5")
     assert [(t.name, t.kind, t.weight, t.names_symbols, t.multi_round) for t in found] == [
-        ("SFTSeqRec-CS-MR", "SFTSeqRec", 2.0, True, True), ("SFTCategory", "SFTCategory", 1.0, False, False),
-        ("ShareChatGPT", "ShareChatGPT", 0.5, False, False)]
+        ("SFTSeqRec-CS-MR", "SFTSeqRec", 2.0, True, True),
+        ("SFTCategory", "SFTCategory", 1.0, False, False),
+        ("ShareChatGPT", "ShareChatGPT", 0.5, False, False),
+    ]
 
 
-@pytest.mark.parametrize("text,message_part", [
-    ("SFTSeqrec", "SFTSeqrec"), ("", "wanted SFTSeqRec"), ("SFTSeqRec-MR-CS", "wanted"), ("SFTSeqRec-XX", "-XX"),
-    ("ShareChatGPT-MR", "wanted"), ("SFTSeqRec:0", "above 0"), ("SFTSeqRec:x", "above 0"), ("SFTSeqRec:nan", "above 0"),
-    ("SFTSeqRec,SFTSeqRec:2", "twice"), ("SFTSeqRec-CS-CS", "wanted"),
-])
+@pytest.mark.parametrize(
+    "text,message_part",
+    [
+        ("SFTSeqrec", "SFTSeqrec"),
+        ("", "wanted SFTSeqRec"),
+        ("SFTSeqRec-MR-CS", "wanted"),
+        ("SFTSeqRec-XX", "-XX"),
+        ("ShareChatGPT-MR", "wanted"),
+        ("SFTSeqRec:0", "above 0"),
+        ("SFTSeqRec:x", "above 0"),
+        ("SFTSeqRec:nan", "above 0"),
+        ("SFTSeqRec,SFTSeqRec:2", "twice"),
+        ("SFTSeqRec-CS-CS", "wanted"),
+    ],
+)
 def test_a_wrong_task_is_refused_by_name(text, message_part):
     with pytest.raises(ValueError, match=message_part):
         parse_tasks(text)
@@ -99,7 +114,7 @@ def test_category_requests_are_obeyed():
 def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_them():
     for plan, talk, asked, answer in made("SFTSeqRanking", candidate_num=6):
         shown = items_of(asked)
-        history, candidates = shown[: len(plan.history)], shown[len(plan.history):]
+        history, candidates = shown[: len(plan.history)], shown[len(plan.history) :]
         assert tuple(history) == plan.history
         assert len(candidates) == len(set(candidates)) == 6
         assert answer[0] == plan.target and set(answer) <= set(candidates) and len(answer) == plan.k
@@ -133,13 +148,14 @@ def test_a_pure_chat_has_no_item_and_trains_its_answers_alone():
 def test_candidates_carry_no_choice_to_learn_and_the_history_does():
     config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRanking"), history_weight=0.5)
     source = stream((None, CHAT), config)
-    for plan, talk, sample in zip(source.source.plans(range(30)), source.source.talks(range(30)),
-                                  source.samples(range(30)), strict=True):
+    for plan, talk, sample in zip(
+        source.source.plans(range(30)), source.source.talks(range(30)), source.samples(range(30)), strict=True
+    ):
         starts = [start for start, _ in talk.rendered.items]
         learned = {max(s for s in starts if s < place) for place, *_ in sample.choices}
         n = len(plan.history) * plan.marked
         shown = starts[: -plan.k]
-        assert learned <= {*starts[1:n], *starts[-plan.k:]}
+        assert learned <= {*starts[1:n], *starts[-plan.k :]}
         assert not learned & set(shown[n:])
 
 
@@ -150,7 +166,7 @@ def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
     for number, (plan, talk, asked, _) in enumerate(made("SFTSeqRec", max_history=6, topk=1, max_token_length=limit)):
         shown = tuple(items_of(asked))
         assert len(talk.rendered.ids) <= limit
-        assert shown == plan.history[len(plan.history) - len(shown):] and shown
+        assert shown == plan.history[len(plan.history) - len(shown) :] and shown
         if len(whole[number].rendered.ids) <= limit:
             assert talk == whole[number]
         else:
@@ -165,8 +181,11 @@ def test_a_sample_that_cannot_fit_is_refused_with_what_to_change():
         list(made("SFTSeqRec", max_token_length=20))
 
 
-LONG = make_catalog("long", [Item(str(n), f"{n} " + ("z" * 500 if n < 10 else "red moon")) for n in range(60)],
-                    {f"u{u}": [str((7 * u + 3 * n) % 60) for n in range(12)] for u in range(20)})
+LONG = make_catalog(
+    "long",
+    [Item(str(n), f"{n} " + ("z" * 500 if n < 10 else "red moon")) for n in range(60)],
+    {f"u{u}": [str((7 * u + 3 * n) % 60) for n in range(12)] for u in range(20)},
+)
 
 
 class WholeTeacher:
@@ -183,8 +202,9 @@ class WholeTeacher:
 
 def long_source(limit, tasks="SFTSeqRec-MR,SFTSeqRanking,SFTItemCount"):
     chat = tiny_chat(LONG.titles)[1]
-    config = dataclasses.replace(CONFIG, tasks=parse_tasks(tasks), max_token_length=limit, topk=10, max_history=10,
-                                 candidate_num=6)
+    config = dataclasses.replace(
+        CONFIG, tasks=parse_tasks(tasks), max_token_length=limit, topk=10, max_history=10, candidate_num=6
+    )
     return DrawnSamples(LONG, chat, WholeTeacher(60), [EXCHANGE], config)
 
 
@@ -202,8 +222,9 @@ def test_samples_of_long_titles_fit_by_shorter_lists_that_are_counted():
         if not talk.cut and len(before.rendered.ids) <= limit:
             assert talk == before
         assert talk.about["target"] == before.about["target"] and talk.about["k"] <= before.about["k"]
-        items = [part.item for m in talk.messages for part in m.parts if m.role == "assistant" and not isinstance(
-            part, str)]
+        items = [
+            part.item for m in talk.messages for part in m.parts if m.role == "assistant" and not isinstance(part, str)
+        ]
         assert len(items) == talk.about["k"] and LONG.items[items[0]].id == talk.about["target"]
 
 
@@ -218,8 +239,11 @@ def test_a_choice_of_long_candidates_fits_by_fewer_of_them():
 @pytest.mark.parametrize("tasks", ["SFTSeqRec-MR", "SFTSeqRanking", "SFTItemCount-CS"])
 def test_titles_that_no_sample_can_hold_are_named_before_the_first_step(tasks):
     source = long_source(900, tasks)
-    with pytest.raises(ValueError, match="--max_token_length 900 is too short for samples of .* items: the titles of "
-                                         "'[0-9]' \\(5[0-9][0-9] tokens\\).*raise it, or shorten titles") as error:
+    with pytest.raises(
+        ValueError,
+        match="--max_token_length 900 is too short for samples of .* items: the titles of "
+        "'[0-9]' \\(5[0-9][0-9] tokens\\).*raise it, or shorten titles",
+    ) as error:
         source.check(3)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="too short for samples"):
@@ -276,8 +300,11 @@ def test_a_chat_whose_first_round_does_not_fit_is_left_out():
 @pytest.mark.parametrize("n_items", [4, 20, 26, 30])
 def test_a_catalogue_hardly_larger_than_a_history_is_trained_on(n_items):
     """The recipe shows 25 events; what the history shows is hidden, not what it might."""
-    catalog = make_catalog("few", [Item(str(n), f"title {n}") for n in range(n_items)], {
-        f"u{u}": [str((u + step) % n_items) for step in range(n_items)] for u in range(6)})
+    catalog = make_catalog(
+        "few",
+        [Item(str(n), f"title {n}") for n in range(n_items)],
+        {f"u{u}": [str((u + step) % n_items) for step in range(n_items)] for u in range(6)},
+    )
     config = dataclasses.replace(CONFIG, max_history=25, topk=10, teacher_depth=100)
     source = DrawnSamples(catalog, tiny_chat(catalog.titles)[1], WholeTeacher(n_items), [EXCHANGE], config)
     for plan, talk in zip(source.plans(range(40)), source.talks(range(40)), strict=True):
@@ -304,20 +331,32 @@ def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
             asked.extend(tuple(h) for h in histories)
             return super().top_k(histories, k, scores)
 
-    source = DrawnSamples(CATALOG, CHAT, Asked(), [EXCHANGE],
-                          dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT")))
+    source = DrawnSamples(
+        CATALOG, CHAT, Asked(), [EXCHANGE], dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT"))
+    )
     plans = source.plans(range(40))
     source.ask_ahead(range(40))
-    wanted = {tuple(CATALOG.ids(plan.history[:end])) for plan in plans if plan.template is not None
-              for end in range(1 if plan.marked else len(plan.history), len(plan.history) + 1)}
+    wanted = {
+        tuple(CATALOG.ids(plan.history[:end]))
+        for plan in plans
+        if plan.template is not None
+        for end in range(1 if plan.marked else len(plan.history), len(plan.history) + 1)
+    }
     assert set(asked) == wanted
 
 
-@pytest.mark.parametrize("tasks,catalog,exchanges,match", [
-    ("SFTCategory", make_catalog("bare", [Item(str(i), f"t {i}") for i in range(9)],
-                                 {"u": [str(i) for i in range(5)]}), [], "two or more categories"),
-    ("ShareChatGPT", CATALOG, [], "--share_chat_gpt"),
-])
+@pytest.mark.parametrize(
+    "tasks,catalog,exchanges,match",
+    [
+        (
+            "SFTCategory",
+            make_catalog("bare", [Item(str(i), f"t {i}") for i in range(9)], {"u": [str(i) for i in range(5)]}),
+            [],
+            "two or more categories",
+        ),
+        ("ShareChatGPT", CATALOG, [], "--share_chat_gpt"),
+    ],
+)
 def test_a_task_that_cannot_be_fed_is_refused_at_the_start(tasks, catalog, exchanges, match):
     with pytest.raises(ValueError, match=match):
         DrawnSamples(catalog, CHAT, FixedTeacher(), exchanges, dataclasses.replace(CONFIG, tasks=parse_tasks(tasks)))

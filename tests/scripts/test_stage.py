@@ -122,9 +122,7 @@ def test_digests_of_big_files_are_remembered(folder):
 def test_failure_passes_the_status_on_and_leaves_no_record(folder, capfd):
     run_stage()
     assert run_stage(code="raise SystemExit(7)") == 7
-    assert capfd.readouterr().err == (
-        "error: stage demo failed (status 7); run the same command again to go on\n"
-    )
+    assert capfd.readouterr().err == ("error: stage demo failed (status 7); run the same command again to go on\n")
     assert not Path("state/demo.json").exists()
 
 
@@ -223,14 +221,27 @@ def test_code_is_what_a_file_can_import_of_the_project(folder):
     Path("lib/sub").mkdir(parents=True)
     for name, text in {
         "run.py": "import json\nfrom lib import one\ndef f():\n    import lib.sub.three as t\n",
-        "lib/__init__.py": "", "lib/one.py": "from .two import x\nimport numpy\n", "lib/two.py": "import beside\n",
-        "lib/beside.py": "", "lib/sub/__init__.py": "from lib import four\n", "lib/sub/three.py": "", "lib/four.py": "",
+        "lib/__init__.py": "",
+        "lib/one.py": "from .two import x\nimport numpy\n",
+        "lib/two.py": "import beside\n",
+        "lib/beside.py": "",
+        "lib/sub/__init__.py": "from lib import four\n",
+        "lib/sub/three.py": "",
+        "lib/four.py": "",
         "lib/other.py": "",
     }.items():
         Path(name).write_text(text)
     found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
-    assert found == {"run.py", "lib/__init__.py", "lib/one.py", "lib/two.py", "lib/beside.py", "lib/sub/__init__.py",
-                     "lib/sub/three.py", "lib/four.py"}
+    assert found == {
+        "run.py",
+        "lib/__init__.py",
+        "lib/one.py",
+        "lib/two.py",
+        "lib/beside.py",
+        "lib/sub/__init__.py",
+        "lib/sub/three.py",
+        "lib/four.py",
+    }
     argv = ["demo", "--state", "state", "--code", "run.py", "--output", "out", "--", "bash", "-c", "echo x >> out"]
     for change, runs in ((None, 1), (None, 1), ("lib/four.py", 2), ("lib/other.py", 2), ("lib/two.py", 3)):
         if change:
@@ -241,10 +252,18 @@ def test_code_is_what_a_file_can_import_of_the_project(folder):
 def test_code_is_also_what_is_imported_by_dots_by_a_text_or_read_beside(folder):
     for name, text in {
         "run.py": "import lib.deep.one\nimport importlib\nimportlib.import_module('lib.named')\nopen('table.json')\n",
-        "table.json": "{}", "lib/__init__.py": "from . import listed\n", "lib/listed.py": "", "lib/named.py": "",
+        "table.json": "{}",
+        "lib/__init__.py": "from . import listed\n",
+        "lib/listed.py": "",
+        "lib/named.py": "",
         "lib/deep/one.py": "from .. import up\nfrom ..side.two import x\nfrom . import near\nPAGE = 'page.jinja'\n",
-        "lib/up.py": "", "lib/side/__init__.py": "", "lib/side/two.py": "import kit.tool\n", "lib/deep/near.py": "",
-        "lib/side/kit/__init__.py": "", "lib/side/kit/tool.py": "", "lib/deep/page.jinja": "x",
+        "lib/up.py": "",
+        "lib/side/__init__.py": "",
+        "lib/side/two.py": "import kit.tool\n",
+        "lib/deep/near.py": "",
+        "lib/side/kit/__init__.py": "",
+        "lib/side/kit/tool.py": "",
+        "lib/deep/page.jinja": "x",
         "lib/deep/other.txt": "x",
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -274,21 +293,67 @@ def test_code_that_is_no_python_is_one_line(folder, capfd):
 ROOT = SCRIPT.parent.parent
 
 
-@pytest.mark.parametrize(("name", "modules"), [
-    ("sft", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/training/checkpoint.py", "train_utils/teacher/http_client.py",
-             "train_utils/prompts/chat_template.py", "unirec/server_app.py", "train_utils/command.py", "requirements.txt",
-             "scripts/with_teacher.sh", "scripts/unirec_serve.sh", "scripts/train_RecLM_cgen.sh", "scripts/recipe.sh",
-             "scripts/dataset_name.sh")),
-    ("test_sasrec", ("scripts/with_teacher.sh", "scripts/unirec_serve.sh", "unirec/server_app.py")),
-    ("merge", ("train_utils/catalog.py", "train_utils/param.py", "train_utils/prompts/renderer.py",
-               "scripts/run_SFT_merge.sh", "requirements-unirec.txt")),
-    ("test_cgen", ("train_utils/catalog.py", "train_utils/decoding/engine.py", "train_utils/evaluation/metrics.py",
-                   "train_utils/samples/plan.py")),
-    ("chat", ("train_utils/catalog.py", "train_utils/models/backbone.py", "train_utils/decoding/ragged_attention.py")),
-    ("preprocess", ("preprocess/titles.py", "train_utils/dataset_folder.py", "scripts/data_preprocess_movielens.sh")),
-    ("teacher", ("unirec/sasrec_training.py", "unirec/unirec_files.py", "train_utils/dataset_folder.py",
-                 "scripts/unirec_train.sh", "unirec/config/base.yaml")),
-])
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        (
+            "sft",
+            (
+                "train_utils/catalog.py",
+                "train_utils/param.py",
+                "train_utils/training/checkpoint.py",
+                "train_utils/teacher/http_client.py",
+                "train_utils/prompts/chat_template.py",
+                "unirec/server_app.py",
+                "train_utils/command.py",
+                "requirements.txt",
+                "scripts/with_teacher.sh",
+                "scripts/unirec_serve.sh",
+                "scripts/train_RecLM_cgen.sh",
+                "scripts/recipe.sh",
+                "scripts/dataset_name.sh",
+            ),
+        ),
+        ("test_sasrec", ("scripts/with_teacher.sh", "scripts/unirec_serve.sh", "unirec/server_app.py")),
+        (
+            "merge",
+            (
+                "train_utils/catalog.py",
+                "train_utils/param.py",
+                "train_utils/prompts/renderer.py",
+                "scripts/run_SFT_merge.sh",
+                "requirements-unirec.txt",
+            ),
+        ),
+        (
+            "test_cgen",
+            (
+                "train_utils/catalog.py",
+                "train_utils/decoding/engine.py",
+                "train_utils/evaluation/metrics.py",
+                "train_utils/samples/plan.py",
+            ),
+        ),
+        (
+            "chat",
+            ("train_utils/catalog.py", "train_utils/models/backbone.py", "train_utils/decoding/ragged_attention.py"),
+        ),
+        (
+            "preprocess",
+            ("preprocess/titles.py", "train_utils/dataset_folder.py", "scripts/data_preprocess_movielens.sh"),
+        ),
+        (
+            "teacher",
+            (
+                "unirec/sasrec_training.py",
+                "unirec/unirec_files.py",
+                "train_utils/dataset_folder.py",
+                "scripts/unirec_train.sh",
+                "unirec/config/base.yaml",
+            ),
+        ),
+    ],
+)
 def test_a_stage_of_the_quickstart_depends_on_what_it_imports(monkeypatch, name, modules):
     """The lines of quickstart.sh itself, its stages echoed instead of run."""
     script = (ROOT / "scripts/quickstart.sh").read_text()

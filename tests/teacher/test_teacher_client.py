@@ -60,9 +60,7 @@ def test_many_histories_travel_in_few_bounded_requests(teacher, peer):
     assert lists == [["x0", "x1"]] * 2500
     sizes = [len(body["item_lists"]) for body in peer.asked]
     assert sizes == [1024, 1024, 452]
-    assert [history for body in peer.asked for history in body["item_lists"]] == [
-        [str(n)] for n in range(2500)
-    ]
+    assert [history for body in peer.asked for history in body["item_lists"]] == [[str(n)] for n in range(2500)]
     assert teacher.top_k([], 2) == []
 
 
@@ -222,8 +220,22 @@ def test_what_is_no_recording_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "localhost", "localhost:", "localhost:x", "localhost:0", "localhost:99999", "ftp://a:1", "a:1/b/c",
-     "a:1/b?c", "u:p@a:1", "http://ü..x:1", "http://[::1:1", "file:", "local:"],
+    [
+        "",
+        "localhost",
+        "localhost:",
+        "localhost:x",
+        "localhost:0",
+        "localhost:99999",
+        "ftp://a:1",
+        "a:1/b/c",
+        "a:1/b?c",
+        "u:p@a:1",
+        "http://ü..x:1",
+        "http://[::1:1",
+        "file:",
+        "local:",
+    ],
 )
 def test_a_wrong_description_says_what_is_wanted(spec):
     with pytest.raises(ValueError, match="host:port"):

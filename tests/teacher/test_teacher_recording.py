@@ -71,8 +71,9 @@ def test_a_run_that_goes_on_sees_the_lists_that_it_saw_before(world, tmp_path):
 
 
 def test_answers_of_another_checkpoint_are_not_mixed_with_those_that_are_kept(world, tmp_path):
-    options = TrainOptions(data_path=str(world / "dataset"), backbone=str(world / "base"), teacher="file:x",
-                           output=str(tmp_path / "run"))
+    options = TrainOptions(
+        data_path=str(world / "dataset"), backbone=str(world / "base"), teacher="file:x", output=str(tmp_path / "run")
+    )
     first, *_ = sorted((world / "output").rglob("SASRec.pth"))
     other = shutil.copytree(first.parent, tmp_path / "other") / first.name
     torch.save(torch.load(other, weights_only=False), other)  # other bytes

@@ -37,8 +37,8 @@ def trained(run, cut, config=LOOP, dropout=0.0, workers=1, prepare=lambda model:
 
     def batches(step):
         samples = source.samples(range(4 * step, 4 * step + 4))
-        ends = [sum(cut[:i + 1]) for i in range(len(cut))]
-        return [collate(samples[end - size:end], 1) for size, end in zip(cut, ends, strict=True)]
+        ends = [sum(cut[: i + 1]) for i in range(len(cut))]
+        return [collate(samples[end - size : end], 1) for size, end in zip(cut, ends, strict=True)]
 
     train(wrapped, cgen_loss, batches, config, run, workers, **how)
     return {n: p.detach().clone() for n, p in wrapped.named_parameters() if p.requires_grad}
@@ -134,13 +134,17 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda folder: flip(folder / "state.pt"),
-    lambda folder: (folder / "state.pt").write_bytes((folder / "state.pt").read_bytes()[:-100]),
-    lambda folder: (folder / "state.pt").unlink(),
-    lambda folder: (folder / "manifest.json").write_text('{"step": 5, "fi'),
-    lambda folder: (folder / "manifest.json").unlink(),
-], ids=["flipped", "truncated", "missing", "half a manifest", "no manifest"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: flip(folder / "state.pt"),
+        lambda folder: (folder / "state.pt").write_bytes((folder / "state.pt").read_bytes()[:-100]),
+        lambda folder: (folder / "state.pt").unlink(),
+        lambda folder: (folder / "manifest.json").write_text('{"step": 5, "fi'),
+        lambda folder: (folder / "manifest.json").unlink(),
+    ],
+    ids=["flipped", "truncated", "missing", "half a manifest", "no manifest"],
+)
 def test_a_spoilt_checkpoint_is_skipped_with_a_warning(tmp_path, spoil, capsys):
     unbroken = interrupted(tmp_path / "a", None)
     with pytest.raises(Interrupted):
@@ -172,7 +176,7 @@ def test_a_full_disk_stops_with_one_line_and_the_checkpoint_kept(tmp_path):
     """A file of the run may not grow beyond a limit that the first checkpoint is too large for, from step 3 on."""
     program = f"""
 import resource, sys
-sys.path[:0] = {[str(ROOT), str(ROOT / 'tests')]!r}
+sys.path[:0] = {[str(ROOT), str(ROOT / "tests")]!r}
 from pathlib import Path
 from test_loop import *
 from train_utils.command import run_cli

@@ -72,8 +72,10 @@ def test_a_base_that_is_missing_is_named_with_its_adapter_and_can_be_given(tree)
     with pytest.raises(ValueError, match=r"the base model of the adapter '.*Epoch03_SFT': model 'no/such/place'"):
         load_trained(str(adapter), CPU, "float32", backbone="no/such/place")
     assert same(adapter, chat, wanted, str(root / "elsewhere"))
-    options = parse(TrainOptions, ["--train_stage", "SFT_Merge", "--output", str(root / "snap/run"),
-                                   "--backbone", str(root / "elsewhere")])
+    options = parse(
+        TrainOptions,
+        ["--train_stage", "SFT_Merge", "--output", str(root / "snap/run"), "--backbone", str(root / "elsewhere")],
+    )
     assert same(run_merge(options), chat, wanted)
 
 
@@ -97,10 +99,15 @@ def test_a_whole_model_is_merged_from_any_working_directory(tmp_path, monkeypatc
     assert json.loads((merged / "config.json").read_text())["dtype"] == "bfloat16"
 
 
-@pytest.mark.parametrize(("names", "newest"), [
-    (["Epoch20_SFT", "Epoch99_SFT", "Epoch100_SFT"], "Epoch100_SFT"), (["Epoch09_SFT", "Epoch10_SFT"], "Epoch10_SFT"),
-    (["Epoch9_SFT", "Epoch10_SFT"], "Epoch10_SFT"), (["Epoch03_SFT", "best"], "best"),
-])
+@pytest.mark.parametrize(
+    ("names", "newest"),
+    [
+        (["Epoch20_SFT", "Epoch99_SFT", "Epoch100_SFT"], "Epoch100_SFT"),
+        (["Epoch09_SFT", "Epoch10_SFT"], "Epoch10_SFT"),
+        (["Epoch9_SFT", "Epoch10_SFT"], "Epoch10_SFT"),
+        (["Epoch03_SFT", "best"], "best"),
+    ],
+)
 def test_the_newest_adapter_has_the_highest_epoch(tmp_path, names, newest):
     for name in names:
         (tmp_path / name).mkdir()
@@ -114,8 +121,10 @@ def test_an_adapter_that_is_named_has_to_exist(tmp_path):
         run_merge(TrainOptions(SFT_load="no/such", output=str(tmp_path)))
 
 
-@pytest.mark.parametrize(("name", "merged"), [("Epoch03_SFT", "SFT_Epoch3"), ("v2-Epoch12_SFT", "SFT_Epoch12"),
-                                              ("mine", "SFT_best"), ("7", "SFT_Epoch7")])
+@pytest.mark.parametrize(
+    ("name", "merged"),
+    [("Epoch03_SFT", "SFT_Epoch3"), ("v2-Epoch12_SFT", "SFT_Epoch12"), ("mine", "SFT_best"), ("7", "SFT_Epoch7")],
+)
 def test_a_merged_folder_is_named_after_its_epoch(tree, monkeypatch, name, merged):
     root, *_ = tree
     (root / "snap/run/Epoch03_SFT").rename(root / "snap/run" / name)
@@ -138,8 +147,12 @@ def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refus
     assert same(merge(root / "out"), chat, wanted)
     assert (root / "out/notes/a.txt").read_text() == "mine" and (root / "out/result.json").exists()
     assert not (root / "out/model-00009-of-00009.safetensors").exists()
-    for output, told in ((adapter, "adapter"), (root / "snap/base/tiny", "backbone"), (root / "snap/run", "adapter"),
-                         (root, "adapter")):
+    for output, told in (
+        (adapter, "adapter"),
+        (root / "snap/base/tiny", "backbone"),
+        (root / "snap/run", "adapter"),
+        (root, "adapter"),
+    ):
         with pytest.raises(ValueError, match=f"holds the {told}"):
             merge(output)
     shutil.copytree(root / "snap/base/tiny", root / "theirs")
@@ -206,12 +219,18 @@ def claim(run: Path, overwrite: bool = False, **config) -> None:
 def test_a_run_that_goes_on_may_loosen_its_limits_and_nothing_else(tmp_path):
     claim(tmp_path / "run")
     (tmp_path / "run/checkpoints/step-1").mkdir(parents=True)
-    for loosened in ({"max_token_length": 200}, {"max_token_length": 200, "early_stop": 3},
-                     {"max_token_length": 200, "early_stop": 0}, {"max_token_length": 200, "early_stop": 0,
-                                                                   "save_seconds": 3, "gpu": "cpu"}):
+    for loosened in (
+        {"max_token_length": 200},
+        {"max_token_length": 200, "early_stop": 3},
+        {"max_token_length": 200, "early_stop": 0},
+        {"max_token_length": 200, "early_stop": 0, "save_seconds": 3, "gpu": "cpu"},
+    ):
         claim(tmp_path / "run", **loosened)
-    for other in ({"max_token_length": 199}, {"max_token_length": 200, "early_stop": 9},
-                  {"max_token_length": 300, "early_stop": 0, "lr": 2.0}):
+    for other in (
+        {"max_token_length": 199},
+        {"max_token_length": 200, "early_stop": 9},
+        {"max_token_length": 300, "early_stop": 0, "lr": 2.0},
+    ):
         with pytest.raises(ValueError, match="holds a run with other"):
             claim(tmp_path / "run", **{"early_stop": 0} | other)
     (tmp_path / "run/Epoch03_SFT").mkdir()

@@ -36,7 +36,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index():
         sequence = catalog.sequences[plan.user]
         place = sequence.index(plan.target)
         assert place < len(sequence) - 2, "validation and test events are never trained on"
-        assert sequence[place - len(plan.history):place] == plan.history
+        assert sequence[place - len(plan.history) : place] == plan.history
 
 
 def test_the_training_prefix_is_the_serving_prompt():
@@ -100,7 +100,7 @@ def test_choices_are_the_admissible_children_and_the_teachers_best_item_below_ea
     chat = tiny_chat(TITLES)[1]
     tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
     order = data.draw(st.permutations(range(20)))
-    item, used, ranked = order[0], order[1:1 + data.draw(st.integers(0, 8))], order[9:]
+    item, used, ranked = order[0], order[1 : 1 + data.draw(st.integers(0, 8))], order[9:]
     scores = [2.0**-i for i in range(len(ranked))]
     soft = data.draw(st.sampled_from([0.0, 0.7, 1.0]))
     teacher = TeacherList(tuple(ranked), tuple(scores))

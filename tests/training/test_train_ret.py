@@ -63,8 +63,9 @@ def test_titles_are_chosen_and_never_spelled(config):
         assert len(answers) == plan.k
         for place, weight, items, shares in answers:
             assert sample.ids[place] == chat.soi and weight == 1 and shares.sum() == pytest.approx(1)
-            title = next(i for i in range(len(TITLES))
-                         if sample.ids[place:place + len(chat.item_ids(i))] == chat.item_ids(i))
+            title = next(
+                i for i in range(len(TITLES)) if sample.ids[place : place + len(chat.item_ids(i))] == chat.item_ids(i)
+            )
             assert items[0] == title and (config is CONFIG or (items.tolist(), shares.tolist()) == ([title], [1]))
             assert not text & set(range(place + 1, place + len(chat.item_ids(title))))
         others = [choice for choice in sample.choices if choice[0] not in text]
@@ -83,27 +84,37 @@ def test_the_loss_is_the_mean_over_samples_of_text_and_retrieval(tmp_path):
         hidden = causal.base_model(input_ids=torch.tensor([sample.ids])).last_hidden_state[0]
         logits = head_logits(causal.get_output_embeddings(), hidden)
         text = [-logits[place - 1].log_softmax(0)[sample.ids[place]] for place, _ in sample.text]
-        items = [-(model.retrieval.items @ model.retrieval.queries(hidden[place - 1])).log_softmax(0)[items[0]]
-                 for place, _, items, _ in sample.choices]
+        items = [
+            -(model.retrieval.items @ model.retrieval.queries(hidden[place - 1])).log_softmax(0)[items[0]]
+            for place, _, items, _ in sample.choices
+        ]
         total = total + (sum(text) / len(text) + 0.5 * sum(items) / len(items)) / len(samples)
     torch.testing.assert_close(found, total)
     assert parts["item"][0] / parts["item"][1] == pytest.approx(np.log(20), rel=0.3)
 
 
-@pytest.mark.parametrize("flags,reached", [
-    ({}, {"language", "retrieval.projection", "retrieval.items"}),
-    ({"item_emb": False}, {"language", "retrieval.projection"}),
-    ({"only_item_emb_proj": True}, {"retrieval.projection", "retrieval.items"}),
-    ({"only_item_emb_proj": True, "item_emb": False}, {"retrieval.projection"}),
-])
+@pytest.mark.parametrize(
+    "flags,reached",
+    [
+        ({}, {"language", "retrieval.projection", "retrieval.items"}),
+        ({"item_emb": False}, {"language", "retrieval.projection"}),
+        ({"only_item_emb_proj": True}, {"retrieval.projection", "retrieval.items"}),
+        ({"only_item_emb_proj": True, "item_emb": False}, {"retrieval.projection"}),
+    ],
+)
 def test_gradients_reach_what_the_flags_say(tmp_path, flags, reached):
     model, chat = ret_model(tmp_path, **flags)
     loss, _ = ret_loss(1.0)(model, stream(chat)(0)[0])
     loss.backward()
-    found = {name for name, parameter in model.named_parameters()
-             if parameter.grad is not None and parameter.grad.abs().sum() > 0}
-    assert {next(part for part in ("language", "retrieval.projection", "retrieval.items") if name.startswith(part))
-            for name in found} == reached
+    found = {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None and parameter.grad.abs().sum() > 0
+    }
+    assert {
+        next(part for part in ("language", "retrieval.projection", "retrieval.items") if name.startswith(part))
+        for name in found
+    } == reached
     assert not any("lora" not in name and "trainable_tokens" not in name for name in found if name[0] == "l")
 
 
@@ -169,8 +180,9 @@ def world(tmp_path_factory):
     data = folder / "data"
     data.mkdir()
     (data / "metas.jsonl").write_text(json.dumps({item.id: {"title_t": item.title} for item in catalog.items}))
-    (data / "category.jsonl").write_text(json.dumps({"odd": [i.id for i in catalog.items[1::2]],
-                                                     "even": [i.id for i in catalog.items[::2]]}))
+    (data / "category.jsonl").write_text(
+        json.dumps({"odd": [i.id for i in catalog.items[1::2]], "even": [i.id for i in catalog.items[::2]]})
+    )
     (data / "sequential.jsonl").write_text(json.dumps({u: catalog.ids(s) for u, s in catalog.sequences.items()}))
     model, chat = tiny_chat(TITLES)
     model.save_pretrained(folder / "base")
@@ -182,8 +194,23 @@ def world(tmp_path_factory):
     return folder
 
 
-TRAIN = ("--epoch", "6", "--batch_size", "3", "--gradient_accumulation_steps", "1", "--lr", "1e-2", "--dtype",
-         "float32", "--SFT_actor_lora_r", "4", "--no-tensorboard", "--val_users", "0")
+TRAIN = (
+    "--epoch",
+    "6",
+    "--batch_size",
+    "3",
+    "--gradient_accumulation_steps",
+    "1",
+    "--lr",
+    "1e-2",
+    "--dtype",
+    "float32",
+    "--SFT_actor_lora_r",
+    "4",
+    "--no-tensorboard",
+    "--val_users",
+    "0",
+)
 
 
 def run(folder, stage, *flags):
@@ -194,16 +221,53 @@ def run(folder, stage, *flags):
 
 
 def arguments(folder, stage):
-    return ("--train_stage", stage, "--data_path", f"{folder}/data", "--backbone", f"{folder}/base", "--output",
-            f"{folder}/run", "--embedding_model", f"{folder}/base", "--teacher", f"file:{folder}/teacher",
-            "--gpu", "cpu", "--topk", "4", "--max_history", "4", "--share_chat_gpt", "", "--idx")
+    return (
+        "--train_stage",
+        stage,
+        "--data_path",
+        f"{folder}/data",
+        "--backbone",
+        f"{folder}/base",
+        "--output",
+        f"{folder}/run",
+        "--embedding_model",
+        f"{folder}/base",
+        "--teacher",
+        f"file:{folder}/teacher",
+        "--gpu",
+        "cpu",
+        "--topk",
+        "4",
+        "--max_history",
+        "4",
+        "--share_chat_gpt",
+        "",
+        "--idx",
+    )
 
 
 def scored(folder, capsys, *flags):
     """task_test.py, in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["task_test.py", "--data_path", f"{folder}/data", "--gpu", "cpu", "--dtype",
-                                    "float32", "--topk", "4", "--max_history", "4", "--idx", *flags])
+        patch.setattr(
+            sys,
+            "argv",
+            [
+                "task_test.py",
+                "--data_path",
+                f"{folder}/data",
+                "--gpu",
+                "cpu",
+                "--dtype",
+                "float32",
+                "--topk",
+                "4",
+                "--max_history",
+                "4",
+                "--idx",
+                *flags,
+            ],
+        )
         task_test.main()
     return capsys.readouterr().out
 
@@ -221,8 +285,9 @@ def test_the_merged_folder_decodes_like_the_adapter(world, capsys):
     run(world, "SFT_Merge")
     found = []
     for name in ("Epoch06_SFT", "SFT_Epoch6"):
-        scored(world, capsys, "--model_name", f"{world}/run/{name}", "--output", f"{world}/{name}.json",
-               "--force_items")
+        scored(
+            world, capsys, "--model_name", f"{world}/run/{name}", "--output", f"{world}/{name}.json", "--force_items"
+        )
         found.append(json.loads((world / f"{name}.json").read_text()))
     assert [user["items"] for user in found[0]["users"]] == [user["items"] for user in found[1]["users"]]
     assert all(len(user["items"]) == 4 for user in found[0]["users"])
@@ -233,8 +298,17 @@ def test_the_merged_folder_decodes_like_the_adapter(world, capsys):
 
 @pytest.mark.parametrize("decoding", ["greedy", "best", "rank"])
 def test_every_decoding_gives_items_that_are_not_of_the_history(world, capsys, decoding):
-    scored(world, capsys, "--model_name", f"{world}/run/Epoch06_SFT", "--decoding", decoding, "--force_items",
-           "--output", f"{world}/{decoding}.json")
+    scored(
+        world,
+        capsys,
+        "--model_name",
+        f"{world}/run/Epoch06_SFT",
+        "--decoding",
+        decoding,
+        "--force_items",
+        "--output",
+        f"{world}/{decoding}.json",
+    )
     result = json.loads((world / f"{decoding}.json").read_text())
     assert result["n_users"] == 9 and result["metrics"]["in_history@10"]["mean"] == 0
     assert result["metrics"]["correct_count"]["mean"] == 1 and result["metrics"]["repeat@10"]["mean"] == 0
@@ -243,7 +317,10 @@ def test_every_decoding_gives_items_that_are_not_of_the_history(world, capsys, d
 def test_a_prior_enters_retrieval(world):
     options = dataclasses.replace(
         eval_options(parse(TrainOptions, arguments(world, "SFT_Embedding_Test")), world / "run/Epoch06_SFT"),
-        prior="popularity", force_items=True, dtype="float32")
+        prior="popularity",
+        force_items=True,
+        dtype="float32",
+    )
     under_test = ModelUnderTest(small_catalog(), options)
     plain, strong = under_test.answers(eval_users(small_catalog(), options), [0.0, 1e6])
     counts = np.bincount([i for s in small_catalog().training_sequences() for i in s], minlength=20)
@@ -276,8 +353,18 @@ def test_validation_retrieves_and_keeps_the_best_adapter(world):
 
 def test_an_adapter_can_be_the_start_of_another_run(world):
     start = world / "run/Epoch06_SFT"
-    run(world, "SFT_Embedding", *TRAIN, "--output", f"{world}/second", "--SFT_load", str(start),
-        "--only_item_emb_proj", "--epoch", "1")
+    run(
+        world,
+        "SFT_Embedding",
+        *TRAIN,
+        "--output",
+        f"{world}/second",
+        "--SFT_load",
+        str(start),
+        "--only_item_emb_proj",
+        "--epoch",
+        "1",
+    )
     second = world / "second/Epoch01_SFT"
     before, after = (load_retrieval(folder, small_catalog()) for folder in (start, second))
     assert not torch.equal(before.items, after.items)
@@ -285,15 +372,25 @@ def test_an_adapter_can_be_the_start_of_another_run(world):
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize("stage,flags,complaint", [
-    ("SFT_Embedding", (*TRAIN, "--lr", "0.7"), "run with other lr"),
-    ("SFT_Embedding", (*TRAIN, "--output", "{world}/new", "--embedding_model", "{world}/run"), "made from other model"),
-    ("SFT_Embedding", (*TRAIN, "--output", "{world}/newer", "--SFT_load", "{world}/base"), "is no adapter"),
-    ("SFT_Embedding", (*TRAIN, "--output", "{world}/newest", "--SFT_load", "{world}/run/Epoch06_SFT",
-                       "--SFT_actor_lora_r", "8"), "another shape"),
-    ("SFT_Embedding_Test", ("--SFT_load", "{world}/base"), "retrieves no items"),
-    ("SFT_Test", ("--output", "{world}/none"), "no finished adapter"),
-])
+@pytest.mark.parametrize(
+    "stage,flags,complaint",
+    [
+        ("SFT_Embedding", (*TRAIN, "--lr", "0.7"), "run with other lr"),
+        (
+            "SFT_Embedding",
+            (*TRAIN, "--output", "{world}/new", "--embedding_model", "{world}/run"),
+            "made from other model",
+        ),
+        ("SFT_Embedding", (*TRAIN, "--output", "{world}/newer", "--SFT_load", "{world}/base"), "is no adapter"),
+        (
+            "SFT_Embedding",
+            (*TRAIN, "--output", "{world}/newest", "--SFT_load", "{world}/run/Epoch06_SFT", "--SFT_actor_lora_r", "8"),
+            "another shape",
+        ),
+        ("SFT_Embedding_Test", ("--SFT_load", "{world}/base"), "retrieves no items"),
+        ("SFT_Test", ("--output", "{world}/none"), "no finished adapter"),
+    ],
+)
 def test_a_users_error_is_one_sentence(world, stage, flags, complaint):
     with pytest.raises(ValueError, match=complaint) as raised:
         run(world, stage, *(flag.format(world=world) for flag in flags))

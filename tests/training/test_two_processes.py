@@ -24,9 +24,21 @@ def launch(config: Path, *command: str) -> subprocess.CompletedProcess:
     """`accelerate launch` on the CPU, as a user types it."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", str(config),
-         "--main_process_port", "0", *command],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        [
+            sys.executable,
+            "-m",
+            "accelerate.commands.accelerate_cli",
+            "launch",
+            "--config_file",
+            str(config),
+            "--main_process_port",
+            "0",
+            *command,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
 
@@ -67,13 +79,17 @@ def test_a_run_of_two_processes_goes_on_in_one(together, tmp_path):
         torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("config,flags,complaint", [
-    ("cpu_two_processes.yaml", ("--gpu", "auto"), "asked for a GPU for each process and would run on the CPU"),
-    ("fsdp2.yaml", ("--gpu", "cpu"), "asked for FSDP and would run MULTI_CPU in 2 processes"),
-])
+@pytest.mark.parametrize(
+    "config,flags,complaint",
+    [
+        ("cpu_two_processes.yaml", ("--gpu", "auto"), "asked for a GPU for each process and would run on the CPU"),
+        ("fsdp2.yaml", ("--gpu", "cpu"), "asked for FSDP and would run MULTI_CPU in 2 processes"),
+    ],
+)
 def test_a_launch_that_does_not_run_what_it_asks_for_stops(config, flags, complaint, tmp_path):
-    done = launch(CONFIGS / config, "--num_processes", "2", "main.py", "--dtype", "float32", "--output", str(tmp_path),
-                  *flags)
+    done = launch(
+        CONFIGS / config, "--num_processes", "2", "main.py", "--dtype", "float32", "--output", str(tmp_path), *flags
+    )
     assert done.returncode != 0
     lines = {line for line in done.stderr.splitlines() if line.startswith("error:")}
     assert len(lines) == 1 and complaint in lines.pop()
@@ -84,24 +100,33 @@ def test_a_launch_that_does_not_run_what_it_asks_for_stops(config, flags, compla
 def test_one_process_where_several_were_asked_for_stops(tmp_path):
     """What accelerate makes of MULTI_CPU."""
     config = tmp_path / "multi_cpu.yaml"
-    config.write_text((CONFIGS / "cpu_two_processes.yaml").read_text().replace("MULTI_GPU", "MULTI_CPU")
-                      + "use_cpu: true\n")
+    config.write_text(
+        (CONFIGS / "cpu_two_processes.yaml").read_text().replace("MULTI_GPU", "MULTI_CPU") + "use_cpu: true\n"
+    )
     done = launch(config, "main.py", "--gpu", "cpu", "--dtype", "float32", "--output", str(tmp_path / "run"))
     assert "error: accelerate was asked for several processes and started one" in done.stderr
 
 
-@pytest.mark.parametrize("asked,kind,processes,dtype,words", [
-    ({"WORLD_SIZE": "3"}, DistributedType.MULTI_GPU, 3, "float32", "cannot be shared by 3"),
-    ({}, DistributedType.NO, 1, "bfloat16", None),
-    ({"WORLD_SIZE": "8"}, DistributedType.MULTI_GPU, 8, "bfloat16", None),
-    ({"ACCELERATE_USE_FSDP": "true", "WORLD_SIZE": "2"}, DistributedType.FSDP, 2, "bfloat16", None),
-    ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_MIXED_PRECISION": "bf16"}, DistributedType.DEEPSPEED, 2,
-     "bfloat16", None),
-    ({"ACCELERATE_USE_DEEPSPEED": "true"}, DistributedType.DEEPSPEED, 2, "bfloat16", "mixed_precision no"),
-    ({"ACCELERATE_USE_DEEPSPEED": "true"}, DistributedType.MULTI_GPU, 2, "float32", "asked for DEEPSPEED"),
-    ({"WORLD_SIZE": "8"}, DistributedType.NO, 1, "float32", "8 processes"),
-    ({"ACCELERATE_MIXED_PRECISION": "fp16"}, DistributedType.NO, 1, "bfloat16", "mixed_precision fp16"),
-])
+@pytest.mark.parametrize(
+    "asked,kind,processes,dtype,words",
+    [
+        ({"WORLD_SIZE": "3"}, DistributedType.MULTI_GPU, 3, "float32", "cannot be shared by 3"),
+        ({}, DistributedType.NO, 1, "bfloat16", None),
+        ({"WORLD_SIZE": "8"}, DistributedType.MULTI_GPU, 8, "bfloat16", None),
+        ({"ACCELERATE_USE_FSDP": "true", "WORLD_SIZE": "2"}, DistributedType.FSDP, 2, "bfloat16", None),
+        (
+            {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_MIXED_PRECISION": "bf16"},
+            DistributedType.DEEPSPEED,
+            2,
+            "bfloat16",
+            None,
+        ),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, DistributedType.DEEPSPEED, 2, "bfloat16", "mixed_precision no"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, DistributedType.MULTI_GPU, 2, "float32", "asked for DEEPSPEED"),
+        ({"WORLD_SIZE": "8"}, DistributedType.NO, 1, "float32", "8 processes"),
+        ({"ACCELERATE_MIXED_PRECISION": "fp16"}, DistributedType.NO, 1, "bfloat16", "mixed_precision fp16"),
+    ],
+)
 def test_differences_between_what_is_asked_for_and_what_runs(asked, kind, processes, dtype, words):
     found = differences(asked, kind, processes, dtype, accumulation=8)
     assert (found == []) if words is None else any(words in sentence for sentence in found)
@@ -116,4 +141,10 @@ def test_accelerate_reads_the_shipped_configurations(path):
 
 def test_every_shipped_configuration_is_there():
     assert {path.stem for path in CONFIGS.glob("*.yaml")} == {
-        "one_gpu", "ddp", "fsdp2", "deepspeed_zero2", "two_nodes", "cpu_two_processes"}
+        "one_gpu",
+        "ddp",
+        "fsdp2",
+        "deepspeed_zero2",
+        "two_nodes",
+        "cpu_two_processes",
+    }

@@ -262,11 +262,20 @@ def test_overload_deadline_and_body_limit_have_their_status(folder, limits, stat
         assert ("Retry-After" in response.headers) == (status == 503)
 
 
-@pytest.mark.parametrize(("host", "wanted"), [
-    ("127.0.0.1", "http://127.0.0.1:2068"), ("::1", "http://[::1]:2068"), ("localhost", "http://localhost:2068"),
-    ("0", "http://127.0.0.1:2068"), ("::0", "http://[::1]:2068"), ("0:0:0:0:0:0:0:0", "http://[::1]:2068"),
-    ("0.0.0.0", "http://127.0.0.1:2068"), ("::", "http://[::1]:2068"), ("fe80::1%eth0", "http://[fe80::1%eth0]:2068"),
-])
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:2068"),
+        ("::1", "http://[::1]:2068"),
+        ("localhost", "http://localhost:2068"),
+        ("0", "http://127.0.0.1:2068"),
+        ("::0", "http://[::1]:2068"),
+        ("0:0:0:0:0:0:0:0", "http://[::1]:2068"),
+        ("0.0.0.0", "http://127.0.0.1:2068"),
+        ("::", "http://[::1]:2068"),
+        ("fe80::1%eth0", "http://[fe80::1%eth0]:2068"),
+    ],
+)
 def test_an_address_is_announced_as_a_client_takes_it(host, wanted):
     assert address_of(host, 2068) == wanted
     if "%" not in host:

@@ -68,9 +68,7 @@ def test_every_training_event_is_predicted_exactly_once_from_what_came_before(le
 
     predicted = sorted(labels[labels > 0].tolist())
     assert predicted == sorted(
-        item
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True)
-        for item in items[start + 1 : end - 2]
+        item for start, end in zip(offsets[:-1], offsets[1:], strict=True) for item in items[start + 1 : end - 2]
     )
     assert (inputs[labels > 0] == labels[labels > 0] - 1).all()
     for window in inputs:
@@ -197,9 +195,7 @@ def test_a_killed_training_continues_to_the_same_weights(ring, tmp_path):
 
     ours, theirs = (load_torch(run / "SASRec.pth", "cpu") for run in (killed, whole))
     assert 3 <= stopped_at < ours["cur_epoch"] == theirs["cur_epoch"]
-    assert all(
-        torch.equal(ours["state_dict"][name], theirs["state_dict"][name]) for name in theirs["state_dict"]
-    )
+    assert all(torch.equal(ours["state_dict"][name], theirs["state_dict"][name]) for name in theirs["state_dict"])
 
 
 def test_the_rate_falls_along_a_cosine_or_stays():
@@ -220,9 +216,7 @@ def test_the_command_learns_the_ring_and_says_how_well(finished):
     assert sorted(path.name for path in others) == ["SASRec.pth", "done.json", "run.json"]
     assert len(report["metrics"]["epoch_seconds"]) == report["metrics"]["epochs"]
     model = load_checkpoint(run / "SASRec.pth").model
-    scores = (
-        model.forward_user_emb(item_seq=torch.tensor([[0] * 7 + [3, 4, 5]])) @ model.item_embedding.weight.T
-    )
+    scores = model.forward_user_emb(item_seq=torch.tensor([[0] * 7 + [3, 4, 5]])) @ model.item_embedding.weight.T
     assert scores.argmax() == next_on_ring(5)
 
 
@@ -288,7 +282,9 @@ def test_the_command_trains_with_sampled_softmax(ring, tmp_path):
     assert sorted(path.name for path in run.iterdir()) == ["SASRec.pth", "done.json", "run.json"]
 
 
-@pytest.mark.parametrize("flags", [
+@pytest.mark.parametrize(
+    "flags",
+    [
         ("--epochs", "0"),
         ("--optimizer", "sgd"),
         ("--targets_per_window", "11"),
@@ -307,7 +303,8 @@ def test_the_command_trains_with_sampled_softmax(ring, tmp_path):
         ("--has_user_emb", "true"),
         ("--loss_type", "softmax", "--n_sample_neg_train", "0"),
         ("--model", "ConvFormer", "--conv_size", "11"),
-    ])
+    ],
+)
 def test_bad_settings_are_one_line_and_status_2(ring, tmp_path, capsys, flags):
     code = train.main(["--dataset", "ring", "--data_path", str(ring), "--output_path", str(tmp_path), *flags])
     lines = capsys.readouterr().err.strip().splitlines()

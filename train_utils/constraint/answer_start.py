@@ -46,7 +46,7 @@ class Openers:
         pieces = re.findall(rf"{_SIGN}|(?:(?!{_SIGN})\S)+", text)
         if not pieces:
             return ""
-        own_line = "\n" in text[:len(text) - len(text.lstrip())]
+        own_line = "\n" in text[: len(text) - len(text.lstrip())]
         begin = rf"(?:^|(?<=\n)|(?<=\n )|(?<={_SIGN}))" if own_line else r"(?<!\w)" if pieces[0][0].isalnum() else ""
         return begin + r"\s*".join(map(re.escape, pieces))
 
@@ -78,8 +78,9 @@ class Openers:
         return high
 
 
-def answer_start(ids: Sequence[int], end_of_turn: int | None, openers: Openers | None = None,
-                 tree: TitleTree | None = None) -> int:
+def answer_start(
+    ids: Sequence[int], end_of_turn: int | None, openers: Openers | None = None, tree: TitleTree | None = None
+) -> int:
     """Where the current answer begins in a conversation: behind the last end of turn, or what opens an answer.
 
     tree: the catalogue's titles, which may spell an opener: that is not one.
@@ -99,7 +100,7 @@ def _in_title(ids: Sequence[int], tree: TitleTree) -> bool:
     backwards = ids[::-1]
     if tree.soi not in backwards:
         return False
-    inside = backwards[:backwards.index(tree.soi)][::-1]
+    inside = backwards[: backwards.index(tree.soi)][::-1]
     return tree.eoi not in inside and tree.begins_title(inside)
 
 

@@ -267,7 +267,7 @@ class Rules:
         sums, best = sums.copy(), best.copy()
         los, his = tree.intervals(branch)
         for edge in np.unique(np.searchsorted(los, shut, side="right") - 1).tolist():
-            left = scores[los[edge]:his[edge]].copy()
+            left = scores[los[edge] : his[edge]].copy()
             left[shut[(los[edge] <= shut) & (shut < his[edge])] - los[edge]] = 0
             sums[edge], best[edge] = np.add.reduce(left), left.max()
         return sums, best

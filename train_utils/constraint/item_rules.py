@@ -14,7 +14,10 @@ from train_utils.constraint.constraint import ConstraintError, Prior, Rules
 from train_utils.constraint.trie import TitleTree
 
 _ORDER: dict[str, Callable[[object, object], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 OPERATORS = ("==", "!=", *_ORDER, "in", "not in", "contains")
 _LISTS = ("allow", "deny", "seen", "categories", "without_categories")
@@ -54,8 +57,9 @@ class ItemRules:
     def __post_init__(self):
         for name in _LISTS:
             texts = getattr(self, name)
-            _require(isinstance(texts, (tuple, list)) or name == "allow" and texts is None, name, texts,
-                     "a list of texts")
+            _require(
+                isinstance(texts, (tuple, list)) or name == "allow" and texts is None, name, texts, "a list of texts"
+            )
             for text in texts or ():
                 _require(isinstance(text, str), f"an entry of {name}", text, "a text")
         _require(isinstance(self.where, Mapping), "where", self.where, "an object: attribute -> value")
@@ -87,8 +91,10 @@ def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules, prior: Pr
         ConstraintError: no item meets all conditions; the text tells how many items each of them leaves.
     """
     if len(catalog.items) != tree.n_items:
-        raise ValueError(f"the tree holds {tree.n_items} titles and the catalogue {catalog.name!r} "
-                         f"{len(catalog.items)} items; build it from this catalogue's titles")
+        raise ValueError(
+            f"the tree holds {tree.n_items} titles and the catalogue {catalog.name!r} "
+            f"{len(catalog.items)} items; build it from this catalogue's titles"
+        )
     met = _conditions(catalog, rules)
     allow = np.flatnonzero(np.logical_and.reduce([mask for _, mask in met])) if met else None
     deny = set(catalog.indices(rules.deny))
@@ -100,8 +106,10 @@ def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules, prior: Pr
         left = [(label, mask.sum()) for label, mask in met]
         left += [(label, tree.n_items - len(items)) for label, items in (("deny", deny), ("seen", seen)) if items]
         counts = ", ".join(f"{label} leaves {count}" for label, count in left)
-        raise ConstraintError(f"the rules admit none of the {tree.n_items} items of {catalog.name!r}; "
-                              f"by itself {counts}; loosen one of them") from None
+        raise ConstraintError(
+            f"the rules admit none of the {tree.n_items} items of {catalog.name!r}; "
+            f"by itself {counts}; loosen one of them"
+        ) from None
 
 
 def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], int]]:
@@ -117,8 +125,9 @@ def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], i
         return []
     if isinstance(limits, Mapping):
         return [(sorted(catalog.in_category(category)), limit) for category, limit in limits.items()]
-    return [(sorted(group), limits) for group in catalog.categories.values()
-            if len(group) > limits or not rules.distinct]
+    return [
+        (sorted(group), limits) for group in catalog.categories.values() if len(group) > limits or not rules.distinct
+    ]
 
 
 # -- conditions on the items -----------------------------------------------------------------------------------------
@@ -155,8 +164,9 @@ def _column(catalog: Catalog, attribute: str) -> list[object]:
     column = [None if _is_number(value) and value != value else value for value in column]
     if all(value is None for value in column):
         known = sorted({str(name) for item in catalog.items for name in item.attributes})
-        raise ValueError(f"no item of {catalog.name!r} has attribute {_shown(attribute)}; "
-                         f"known: {', '.join(known[:20]) or 'none'}")
+        raise ValueError(
+            f"no item of {catalog.name!r} has attribute {_shown(attribute)}; known: {', '.join(known[:20]) or 'none'}"
+        )
     return column
 
 
@@ -179,7 +189,8 @@ def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
         return lambda held: not is_one_of(held)
     if name == "contains":
         return lambda held: (
-            isinstance(wanted, str) and wanted in held if isinstance(held, str)
+            isinstance(wanted, str) and wanted in held
+            if isinstance(held, str)
             else isinstance(held, (list, tuple, set, frozenset)) and any(map(is_one_of, held))
         )
     return is_one_of
@@ -231,31 +242,48 @@ def _is_number(value: object) -> bool:
 def _check_condition(attribute: object, wanted: object) -> None:
     _require(isinstance(attribute, str), "an attribute in where", attribute, "a text")
     place = f"where {_shown(attribute)}"
-    _require(isinstance(wanted, Mapping) or _is_plain(wanted), place, wanted,
-             "a text, a finite number, true or false, or {operator: value}")
+    _require(
+        isinstance(wanted, Mapping) or _is_plain(wanted),
+        place,
+        wanted,
+        "a text, a finite number, true or false, or {operator: value}",
+    )
     operations = _operations(wanted)
     _require(bool(operations), place, operations, f"one of the operators {', '.join(OPERATORS)}")
     for name, value in operations.items():
         _require(name in OPERATORS, f"an operator of {place}", name, f"one of {', '.join(OPERATORS)}")
         if name in ("in", "not in"):
-            _require(isinstance(value, (tuple, list)) and all(map(_is_plain, value)), f"{place} {name}", value,
-                     "a list of texts, finite numbers, true or false")
+            _require(
+                isinstance(value, (tuple, list)) and all(map(_is_plain, value)),
+                f"{place} {name}",
+                value,
+                "a list of texts, finite numbers, true or false",
+            )
         elif name in _ORDER:
-            _require(_is_plain(value) and not isinstance(value, bool), f"{place} {name}", value,
-                     "a text or a finite number")
+            _require(
+                _is_plain(value) and not isinstance(value, bool), f"{place} {name}", value, "a text or a finite number"
+            )
         else:
             _require(_is_plain(value), f"{place} {name}", value, "a text, a finite number, true or false")
 
 
 def _check_limits(limits: object) -> None:
     if not isinstance(limits, Mapping):
-        _require(_is_whole(limits) and limits >= 0, "max_per_category", limits,
-                 "0 (no limit), a whole number above it, or an object: category -> limit")
+        _require(
+            _is_whole(limits) and limits >= 0,
+            "max_per_category",
+            limits,
+            "0 (no limit), a whole number above it, or an object: category -> limit",
+        )
         return
     for category, limit in limits.items():
         _require(isinstance(category, str), "a category of max_per_category", category, "a text")
-        _require(_is_whole(limit) and limit >= 1, f"max_per_category {_shown(category)}", limit,
-                 "a whole number from 1 on (without_categories leaves a category out)")
+        _require(
+            _is_whole(limit) and limit >= 1,
+            f"max_per_category {_shown(category)}",
+            limit,
+            "a whole number from 1 on (without_categories leaves a category out)",
+        )
 
 
 def _is_plain(value: object) -> bool:

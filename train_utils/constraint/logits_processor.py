@@ -32,8 +32,14 @@ class CatalogLogitsProcessor(LogitsProcessor):
         openers: what a chat template writes before an answer; see `ChatTemplate`.
     """
 
-    def __init__(self, rules: Rules | Sequence[Rules], end_of_turn: int | None, num_beams: int = 1,
-                 answer_at: Sequence[int | None] = (), openers: Openers | None = None):
+    def __init__(
+        self,
+        rules: Rules | Sequence[Rules],
+        end_of_turn: int | None,
+        num_beams: int = 1,
+        answer_at: Sequence[int | None] = (),
+        openers: Openers | None = None,
+    ):
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}, wanted 1 or more")
         self.rules = rules
@@ -84,7 +90,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
         seen = self._seen
         if type(seen) is not type(ids) or len(seen) != rows or seen.shape[1] < length - 1:
             return ids[:, -1].tolist(), [-1] * rows
-        seen = seen[:, :length - 1]
+        seen = seen[:, : length - 1]
         if isinstance(ids, np.ndarray):
             if (ids[:, :-1] == seen).all():
                 return ids[:, -1].tolist(), None
@@ -98,15 +104,19 @@ class CatalogLogitsProcessor(LogitsProcessor):
         shape = (rows // self.num_beams, self.num_beams)
         equal = (ids[:, :-1].reshape(*shape, 1, length - 1) == seen.reshape(shape[0], 1, shape[1], length - 1)).all(-1)
         found = equal.reshape(rows, self.num_beams)
-        where, arange = (np.where, np.arange) if isinstance(ids, np.ndarray) else (
-            torch.where, lambda n: torch.arange(n, device=ids.device))
+        where, arange = (
+            (np.where, np.arange)
+            if isinstance(ids, np.ndarray)
+            else (torch.where, lambda n: torch.arange(n, device=ids.device))
+        )
         own = arange(rows) // self.num_beams * self.num_beams
         # A boolean array has no argmax in PyTorch.
         best = (found * 1).argmax(1)
         return where(found.any(1), own + best, best * 0 - 1)
 
-    def _advance(self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None,
-                 next_step: bool) -> None:
+    def _advance(
+        self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None, next_step: bool
+    ) -> None:
         before, self._cursors = self._cursors, []
         starts, self._starts = self._starts, []
         try:
@@ -138,8 +148,10 @@ class CatalogLogitsProcessor(LogitsProcessor):
                 raise ConstraintError(f"answer_at has {n} entries, one a prompt, and the batch has {rows} rows")
             if (given := self.answer_at[row * n // rows]) is not None:
                 if given > len(ids) and kept is None and not self._embedded:
-                    raise ConstraintError(f"answer_at is {given} for row {row}, which has {len(ids)} tokens; "
-                                          "wanted the length of the prompt, padding included")
+                    raise ConstraintError(
+                        f"answer_at is {given} for row {row}, which has {len(ids)} tokens; "
+                        "wanted the length of the prompt, padding included"
+                    )
                 # A prompt that was given as embeddings has no ids: all that come are the answer's.
                 return kept if kept is not None else 0 if self._embedded else given
         tree = self._rules_of(row // self.num_beams).tree

@@ -44,7 +44,7 @@ class Cursor:
             ConstraintError: the turn holds a span that is no admissible item.
         """
         cursor = cls(rules)
-        for token in ids[last_turn(ids, end_of_turn) if answer_at is None else answer_at:]:
+        for token in ids[last_turn(ids, end_of_turn) if answer_at is None else answer_at :]:
             cursor.advance(token)
         return cursor
 
@@ -223,7 +223,7 @@ class Cursor:
             lo, _ = tree.below(target)
             start = int(tree.title_start[lo])
             until = int(tree.branch_depth[target]) if target >= 0 else int(tree.title_start[lo + 1]) - start
-            run += tree.tokens[start + depth:start + until].tolist()
+            run += tree.tokens[start + depth : start + until].tolist()
             if target < 0:
                 return run
             tokens, edges = self._own_rules.open_edges(target, self._closed)

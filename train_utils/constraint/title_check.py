@@ -11,15 +11,23 @@ def special_ids(tokenizer, marks: Iterable[int | None] = ()) -> set[int]:
 
     The token for unknown characters is none of them where it is nothing else: a title may have such a character.
     """
-    roles = {tokenizer.convert_tokens_to_ids(str(token)) for role, token in tokenizer.special_tokens_map.items()
-             if role != "unk_token" and isinstance(token, str)}
+    roles = {
+        tokenizer.convert_tokens_to_ids(str(token))
+        for role, token in tokenizer.special_tokens_map.items()
+        if role != "unk_token" and isinstance(token, str)
+    }
     found = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
     found |= {*tokenizer.all_special_ids}
     return (found - {tokenizer.unk_token_id} | roles | {*marks}) - {None}
 
 
-def check_title_ids(tokenizer, titles: Sequence[Sequence[int]], special: Collection[int], remedy: str,
-                    names: Sequence[str] | None = None) -> None:
+def check_title_ids(
+    tokenizer,
+    titles: Sequence[Sequence[int]],
+    special: Collection[int],
+    remedy: str,
+    names: Sequence[str] | None = None,
+) -> None:
     """Refuses titles that hold a special token, or nothing that shows.
 
     names: the titles as texts, to name them by; without them they are decoded.
@@ -27,6 +35,7 @@ def check_title_ids(tokenizer, titles: Sequence[Sequence[int]], special: Collect
     Raises:
         ValueError: names the title and its place.
     """
+
     def named(place: int) -> str:
         return f"title {place}, {tokenizer.decode(titles[place]) if names is None else names[place]!r},"
 
@@ -34,8 +43,11 @@ def check_title_ids(tokenizer, titles: Sequence[Sequence[int]], special: Collect
         place, token = found
         shown = tokenizer.convert_ids_to_tokens(token)
         raise ValueError(f"{named(place)} holds the special token {shown}, which no text may; {remedy}")
-    wordless = {token for token in {token for ids in titles for token in ids} if token == tokenizer.unk_token_id
-                or not any(map(str.isalnum, tokenizer.decode([token])))}
+    wordless = {
+        token
+        for token in {token for ids in titles for token in ids}
+        if token == tokenizer.unk_token_id or not any(map(str.isalnum, tokenizer.decode([token])))
+    }
     for place, ids in enumerate(titles):
         if wordless.issuperset(ids):
             known = [token for token in ids if token != tokenizer.unk_token_id]
@@ -57,5 +69,7 @@ def check_told_apart(titles: Sequence[str], tree: TitleTree) -> None:
         first, *others = tree.items_of_leaf(leaf)
         for other in others:
             if titles[other] != titles[first]:
-                raise ValueError(f"titles {first} and {other}, {titles[first]!r} and {titles[other]!r}, are the same "
-                                 "tokens; rename one of the items")
+                raise ValueError(
+                    f"titles {first} and {other}, {titles[first]!r} and {titles[other]!r}, are the same "
+                    "tokens; rename one of the items"
+                )

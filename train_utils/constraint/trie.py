@@ -63,11 +63,11 @@ class TitleTree:
         return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
     def items_of_leaf(self, leaf: int) -> list[int]:
-        return self.leaf_items[self.leaf_item_start[leaf]:self.leaf_item_start[leaf + 1]].tolist()
+        return self.leaf_items[self.leaf_item_start[leaf] : self.leaf_item_start[leaf + 1]].tolist()
 
     def title(self, leaf: int) -> list[int]:
         """Token ids of a leaf's title, the closing `eoi` included."""
-        return self.tokens[self.title_start[leaf]:self.title_start[leaf + 1]].tolist()
+        return self.tokens[self.title_start[leaf] : self.title_start[leaf + 1]].tolist()
 
     def edges(self, branch: int) -> slice:
         return slice(int(self.edge_start[branch]), int(self.edge_start[branch + 1]))
@@ -144,10 +144,20 @@ def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree
     edge_lo = leaf_of_place[edge_place]
     branch_hi = np.append(leaf_of_place, len(first))[place_hi]
     return TitleTree(
-        soi, eoi, tokens, _narrow(title_start), depth.astype(np.int32), leaf_of_place[place_lo].astype(np.int32),
-        branch_hi.astype(np.int32), _narrow(edge_start), edge_token.astype(np.int32), edge_lo.astype(np.int32),
+        soi,
+        eoi,
+        tokens,
+        _narrow(title_start),
+        depth.astype(np.int32),
+        leaf_of_place[place_lo].astype(np.int32),
+        branch_hi.astype(np.int32),
+        _narrow(edge_start),
+        edge_token.astype(np.int32),
+        edge_lo.astype(np.int32),
         np.where(edge_branch >= 0, edge_branch, ~edge_lo).astype(np.int32),
-        _narrow(np.append(first, len(titles))), order.astype(np.int32), item_leaf,
+        _narrow(np.append(first, len(titles))),
+        order.astype(np.int32),
+        item_leaf,
     )
 
 
@@ -171,8 +181,9 @@ def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
 
 
-def _sort(flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, eoi: int
-          ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+def _sort(
+    flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, eoi: int
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Sorts titles by their closed tokens, and notes the branches on the way.
 
     One column is sorted at a time, and only where titles are still equal, which few are behind the first columns.
@@ -202,8 +213,9 @@ def _sort(flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, eoi: int
         splits = degree > 1
         below_branch = splits[group[runs]]
         first, behind = np.flatnonzero(begins), np.append(np.flatnonzero(begins)[1:], len(place))
-        branches.append((np.full(splits.sum(), depth), place[first[splits]], place[behind[splits] - 1] + 1,
-                         degree[splits]))
+        branches.append(
+            (np.full(splits.sum(), depth), place[first[splits]], place[behind[splits] - 1] + 1, degree[splits])
+        )
         edges.append((token[runs[below_branch]], place[runs[below_branch]]))
         led_to.append((edge_of_group[splits], n_branches + np.arange(splits.sum())))
         edge_of_run = edge_of_group[group[runs]]
@@ -218,5 +230,9 @@ def _sort(flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, eoi: int
     edge, branch = map(np.concatenate, zip(*led_to, strict=True))
     edge_branch = np.full(n_edges, -1)
     edge_branch[edge[edge >= 0]] = branch[edge >= 0]
-    return (order, is_leaf, (depths, los, his, np.append(0, np.cumsum(degrees))),
-            (*map(np.concatenate, zip(*edges, strict=True)), edge_branch))
+    return (
+        order,
+        is_leaf,
+        (depths, los, his, np.append(0, np.cumsum(degrees))),
+        (*map(np.concatenate, zip(*edges, strict=True)), edge_branch),
+    )

@@ -69,8 +69,11 @@ def find_tree(folder: str | Path, key: str) -> TitleTree | None:
         about = header.pop("__metadata__")
         if about["form"] != _FORM or about["key"] != key:
             raise ValueError("it was made from something else")
-        tree = TitleTree(int(about["soi"]), int(about["eoi"]),
-                         **{name: _mapped(path, 8 + size, entry) for name, entry in header.items()})
+        tree = TitleTree(
+            int(about["soi"]),
+            int(about["eoi"]),
+            **{name: _mapped(path, 8 + size, entry) for name, entry in header.items()},
+        )
         if tree.title_start[-1] != len(tree.tokens) or tree.leaf_item_start[-1] != tree.n_items:
             raise ValueError("its arrays do not fit together")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

@@ -25,9 +25,24 @@ class Writing:
         ranking: (item, log-probability) of titles found for the next items of a list, best first.
     """
 
-    __slots__ = ("request", "chat", "cursor", "finish", "ranking", "begins_answer", "begins_inside",
-                 "_items", "_count", "_decisions", "_numbered",
-                 "_between", "_expected", "_title", "_done", "_likely")
+    __slots__ = (
+        "request",
+        "chat",
+        "cursor",
+        "finish",
+        "ranking",
+        "begins_answer",
+        "begins_inside",
+        "_items",
+        "_count",
+        "_decisions",
+        "_numbered",
+        "_between",
+        "_expected",
+        "_title",
+        "_done",
+        "_likely",
+    )
 
     def __init__(self, request: Request, chat: Chat):
         self.request = request
@@ -46,7 +61,7 @@ class Writing:
         self._title: list[int] = []  # tokens of the open item, which the prompt may have begun
         if not self.free:
             prompt = list(request.prompt)
-            self._title = prompt[len(prompt) - 1 - prompt[::-1].index(chat.soi):]
+            self._title = prompt[len(prompt) - 1 - prompt[::-1].index(chat.soi) :]
         self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
         # What will probably stand before the next item; the prompt's own turn may have listed all that there are.
         self._expected = [] if self.exhausted else self._separator()

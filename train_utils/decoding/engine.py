@@ -224,8 +224,13 @@ class Running:
         plans = [self._plan(row) for row in rows]
         if not any(plan.block for plan in plans):
             return
-        logits = read(self.engine.model, cache, [plan.block for plan in plans], [row.length for row in rows],
-                      [plan.places for plan in plans])
+        logits = read(
+            self.engine.model,
+            cache,
+            [plan.block for plan in plans],
+            [row.length for row in rows],
+            [plan.places for plan in plans],
+        )
         clues = logits if self.engine.retriever is None else self.engine.head_inputs.states[0]
         self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.block) for plan in plans))
         choices = [choice for plan in plans for choice in plan.choices]
@@ -319,8 +324,12 @@ class Engine:
         rows = iter(running.join([request for request, is_long in zip(requests, long, strict=True) if not is_long]))
         while running.rows:
             running.step()
-        return answered([self.plain.complete(request) if is_long else next(rows).out
-                         for request, is_long in zip(requests, long, strict=True)])
+        return answered(
+            [
+                self.plain.complete(request) if is_long else next(rows).out
+                for request, is_long in zip(requests, long, strict=True)
+            ]
+        )
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
         """Answers one request as events. Half of a character or of an item is never shown; `stop` ends it early."""
@@ -361,5 +370,3 @@ def open_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None
     if retriever is not None:
         raise ValueError(f"{support.problem}; RecLM-ret needs the engine: take another backbone")
     return PlainEngine(model, chat)
-
-

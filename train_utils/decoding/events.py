@@ -28,8 +28,9 @@ class Done:
     finish: str
 
 
-def answer_events(chat: Chat, state: Writing | None, answer: Completion, go_on: Callable[[], None]
-                  ) -> Iterator[TextDelta | ItemEvent | Done]:
+def answer_events(
+    chat: Chat, state: Writing | None, answer: Completion, go_on: Callable[[], None]
+) -> Iterator[TextDelta | ItemEvent | Done]:
     """The events of an answer. Half of a character or of an item is never shown.
 
     Args:

@@ -10,8 +10,14 @@ from torch import nn
 from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, lay_out
 
 
-def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], lengths: Sequence[int],
-         kept: Sequence[Sequence[int]], trees: Sequence[TokenTree | None] | None = None) -> torch.Tensor:
+def read(
+    model: nn.Module,
+    cache: RaggedCache,
+    blocks: Sequence[Sequence[int]],
+    lengths: Sequence[int],
+    kept: Sequence[Sequence[int]],
+    trees: Sequence[TokenTree | None] | None = None,
+) -> torch.Tensor:
     """One pass: row i of `cache`, of which `lengths[i]` tokens count, reads `blocks[i]`, which may be empty.
 
     Args:
@@ -27,8 +33,12 @@ def read(model: nn.Module, cache: RaggedCache, blocks: Sequence[Sequence[int]], 
     wanted = [begin + at for begin, places in zip(accumulate(sizes, initial=0), kept, strict=False) for at in places]
     logits = model(
         input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
-        attention_mask=layout.mask, position_ids=layout.place[None], past_key_values=cache, use_cache=True,
-        logits_to_keep=torch.tensor(wanted, device=device), ragged=layout,
+        attention_mask=layout.mask,
+        position_ids=layout.place[None],
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=torch.tensor(wanted, device=device),
+        ragged=layout,
     ).logits[0]
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 

@@ -8,9 +8,15 @@ from torch import nn
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 
-def generate_greedily(model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int, end_of_turn: int,
-                      processors: Sequence[LogitsProcessor] = (), criteria: Sequence[StoppingCriteria] = ()
-                      ) -> torch.Tensor:
+def generate_greedily(
+    model: nn.Module,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    max_new_tokens: int,
+    end_of_turn: int,
+    processors: Sequence[LogitsProcessor] = (),
+    criteria: Sequence[StoppingCriteria] = (),
+) -> torch.Tensor:
     """Prompts (int64 [rows, T], left-padded where the mask is 0) with their greedy continuations.
 
     What `generate` is not given it takes from the model's own generation configuration, such as a repetition penalty
@@ -22,7 +28,15 @@ def generate_greedily(model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, m
     causal = copy.copy(causal)
     causal.generation_config = GenerationConfig()
     return causal.generate(
-        ids, attention_mask=mask, logits_processor=list(processors), stopping_criteria=list(criteria),
-        generation_config=GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens,
-                                           eos_token_id=end_of_turn, pad_token_id=end_of_turn),
+        ids,
+        attention_mask=mask,
+        logits_processor=list(processors),
+        stopping_criteria=list(criteria),
+        generation_config=GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=max_new_tokens,
+            eos_token_id=end_of_turn,
+            pad_token_id=end_of_turn,
+        ),
     )

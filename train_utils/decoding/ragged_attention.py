@@ -39,8 +39,9 @@ class Layout:
     key_place: torch.Tensor
 
 
-def lay_out(lengths: Sequence[int], new: Sequence[int], device: torch.device,
-            trees: Sequence["TokenTree | None"] | None = None) -> Layout:
+def lay_out(
+    lengths: Sequence[int], new: Sequence[int], device: torch.device, trees: Sequence["TokenTree | None"] | None = None
+) -> Layout:
     """Layout of a pass in which row i, with `lengths[i]` tokens in the cache, gets `new[i]` more.
 
     Tokens go on with the row's text, or, where the row has a tree, they are the last `new[i]` tokens of that.
@@ -58,14 +59,17 @@ def lay_out(lengths: Sequence[int], new: Sequence[int], device: torch.device,
     for i, tree in enumerate(trees or ()):
         if tree is not None and new[i]:
             start, size = lengths[i], len(tree.depth)
-            key_place[i, start:start + size] = own = start + tree.depth
-            own_place[i, :new[i]] = own[size - new[i]:]
+            key_place[i, start : start + size] = own = start + tree.depth
+            own_place[i, : new[i]] = own[size - new[i] :]
             mask[i] = slots < start
-            mask[i, :new[i], start:start + size] = tree.seen[size - new[i]:]
+            mask[i, : new[i], start : start + size] = tree.seen[size - new[i] :]
     place = own_place[row, column]
     found = (row, (lengths_ + held)[row] + column, place, column)
-    return Layout(*(torch.from_numpy(part).to(device) for part in found), width,
-                  *(torch.from_numpy(part).to(device) for part in (mask[:, None], own_place, key_place)))
+    return Layout(
+        *(torch.from_numpy(part).to(device) for part in found),
+        width,
+        *(torch.from_numpy(part).to(device) for part in (mask[:, None], own_place, key_place)),
+    )
 
 
 class TokenTree:
@@ -160,8 +164,8 @@ class _Layer(CacheLayerMixin):
     def append(self, other: "_Layer", rows: int, more: int) -> None:
         slots = other.keys.shape[1]
         self.grow(rows + more, slots)
-        self.keys[rows:rows + more, :slots] = other.keys[:more]
-        self.values[rows:rows + more, :slots] = other.values[:more]
+        self.keys[rows : rows + more, :slots] = other.keys[:more]
+        self.values[rows : rows + more, :slots] = other.values[:more]
 
 
 class RaggedCache(Cache):
@@ -194,9 +198,18 @@ class RaggedCache(Cache):
         self.batch.rows += other.batch.rows
 
 
-def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                     attention_mask: torch.Tensor | None, scaling: float | None = None, dropout: float = 0.0,
-                     ragged: Layout | None = None, sliding_window: int | None = None, **kwargs):
+def ragged_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    ragged: Layout | None = None,
+    sliding_window: int | None = None,
+    **kwargs,
+):
     """Attention of the tokens of a pass: query [1, heads, T, size], key and value [rows, key heads, keys, size].
 
     Without a layout it is the attention of PyTorch, so the model goes on working for everybody else.
@@ -205,8 +218,17 @@ def ragged_attention(module: nn.Module, query: torch.Tensor, key: torch.Tensor, 
         ValueError: the model asks for a kind of attention that is not written here.
     """
     if ragged is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout,
-                                      sliding_window=sliding_window, **kwargs)
+        return sdpa_attention_forward(
+            module,
+            query,
+            key,
+            value,
+            attention_mask,
+            scaling=scaling,
+            dropout=dropout,
+            sliding_window=sliding_window,
+            **kwargs,
+        )
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
         raise ValueError(f"the model's attention needs {', '.join(unknown)}, which the engine does not have")
     rows, groups, size = len(key), query.shape[1] // key.shape[1], query.shape[-1]

@@ -30,13 +30,17 @@ class _EnoughItems(StoppingCriteria):
         self.wanted = torch.tensor([n or 2**31 for n in wanted])
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
-        items = (input_ids[:, self.prompt_length:] == self.eoi).sum(1)
+        items = (input_ids[:, self.prompt_length :] == self.eoi).sum(1)
         return items >= self.wanted.to(items.device)
 
 
-def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
-                     processors: Sequence[LogitsProcessor] | None = None,
-                     watchers: Sequence[LogitsProcessor] = ()) -> list[Completion]:
+def generate_plainly(
+    model: nn.Module,
+    chat: Chat,
+    requests: Sequence[Request],
+    processors: Sequence[LogitsProcessor] | None = None,
+    watchers: Sequence[LogitsProcessor] = (),
+) -> list[Completion]:
     """Greedy answers of a left-padded batch.
 
     Args:
@@ -55,22 +59,37 @@ def generate_plainly(model: nn.Module, chat: Chat, requests: Sequence[Request],
     width = max(len(request.prompt) for request in requests)
     padding = [width - len(request.prompt) for request in requests]
     device = next(model.parameters()).device
-    ids = torch.tensor([[chat.end_of_turn] * n + list(r.prompt) for n, r in zip(padding, requests, strict=True)],
-                       device=device)
+    ids = torch.tensor(
+        [[chat.end_of_turn] * n + list(r.prompt) for n, r in zip(padding, requests, strict=True)], device=device
+    )
     mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
-    starts = [n + (chat.answer_start(r.prompt) if r.answer_at is None else r.answer_at)
-              for n, r in zip(padding, requests, strict=True)]
+    starts = [
+        n + (chat.answer_start(r.prompt) if r.answer_at is None else r.answer_at)
+        for n, r in zip(padding, requests, strict=True)
+    ]
     own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
     output = _generate(
-        model, chat, ids, mask, longest, [*(own if processors is None else processors), *watchers],
+        model,
+        chat,
+        ids,
+        mask,
+        longest,
+        [*(own if processors is None else processors), *watchers],
         _EnoughItems(width, chat.eoi, [request.max_items for request in requests]),
     )
     return [_completion(chat, request, row) for request, row in zip(requests, output[:, width:].tolist(), strict=True)]
 
 
-def _generate(model: nn.Module, chat: Chat, ids: torch.Tensor, mask: torch.Tensor, max_new_tokens: int,
-              processors: Sequence[LogitsProcessor], criterion: StoppingCriteria) -> torch.Tensor:
+def _generate(
+    model: nn.Module,
+    chat: Chat,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    max_new_tokens: int,
+    processors: Sequence[LogitsProcessor],
+    criterion: StoppingCriteria,
+) -> torch.Tensor:
     """`generate_greedily`, whatever the model has read before."""
     if decoding_support(model).max_length is not None:
         # Dynamic RoPE keeps the frequencies of the longest text so far until it reads a short one.
@@ -128,14 +147,20 @@ class PlainEngine:
         """See `Engine.generate`; every answer is reproducible."""
         return answered([self.complete(request) for request in requests])
 
-    def complete(self, request: Request, stop: threading.Event | None = None,
-                 told: Callable[[Writing | None, Completion], None] = lambda state, answer: None) -> Completion:
+    def complete(
+        self,
+        request: Request,
+        stop: threading.Event | None = None,
+        told: Callable[[Writing | None, Completion], None] = lambda state, answer: None,
+    ) -> Completion:
         """One answer. `stop` ends it early; `told` is called before the first token, and behind each."""
         answer = Completion()
         try:
             if request.best_titles or (self.retrieves and request.constrained):
-                raise ConstraintError("whole titles are found by the engine alone, which cannot read this model or a "
-                                      "text of this length; decode greedily")
+                raise ConstraintError(
+                    "whole titles are found by the engine alone, which cannot read this model or a "
+                    "text of this length; decode greedily"
+                )
             driver = _Driver(Writing(request, self.chat), answer, stop, told)
         except ConstraintError as error:
             answer.finish, answer.error = "error", error
@@ -146,8 +171,9 @@ class PlainEngine:
             ids = torch.tensor([list(request.prompt)], device=device)
             try:
                 with torch.inference_mode():
-                    _generate(self.model, self.chat, ids, torch.ones_like(ids), request.max_new_tokens, [driver],
-                              driver.ended)
+                    _generate(
+                        self.model, self.chat, ids, torch.ones_like(ids), request.max_new_tokens, [driver], driver.ended
+                    )
             except ConstraintError as error:
                 answer.finish, answer.error = "error", error
             told(driver.state, answer)
@@ -190,8 +216,13 @@ class PlainEngine:
 class _Driver(LogitsProcessor):
     """Writes an answer by its state: what must follow is forced, a choice is taken as the engine takes it."""
 
-    def __init__(self, state: Writing, answer: Completion, stop: threading.Event | None,
-                 told: Callable[[Writing, Completion], None]):
+    def __init__(
+        self,
+        state: Writing,
+        answer: Completion,
+        stop: threading.Event | None,
+        told: Callable[[Writing, Completion], None],
+    ):
         self.state, self.answer, self.stop, self.told = state, answer, stop, told
         self.chat = state.chat
         self._steps, self._score = 0, 0.0
@@ -238,5 +269,6 @@ class _Ended(StoppingCriteria):
         if driver.stop is not None and driver.stop.is_set() and not driver.answer.finish:
             driver.answer.finish = "stopped"
         over = bool(driver.answer.finish) and (
-            driver.answer.finish == "stopped" or driver._steps >= len(driver.answer.ids))
+            driver.answer.finish == "stopped" or driver._steps >= len(driver.answer.ids)
+        )
         return torch.full((len(input_ids),), over, device=input_ids.device)

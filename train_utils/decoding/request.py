@@ -76,8 +76,10 @@ class Request:
         if self.answer_at is not None:
             object.__setattr__(self, "answer_at", operator.index(self.answer_at))
             if not 0 <= self.answer_at <= len(self.prompt):
-                raise ValueError(f"a request's answer_at is {self.answer_at}, wanted 0 to {len(self.prompt)}, the "
-                                 "length of its prompt")
+                raise ValueError(
+                    f"a request's answer_at is {self.answer_at}, wanted 0 to {len(self.prompt)}, the "
+                    "length of its prompt"
+                )
         for name, least in (("max_new_tokens", 1), ("max_items", 0), ("min_items", 0), ("best_titles", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"a request's {name} is {getattr(self, name)}, wanted {least} or more")

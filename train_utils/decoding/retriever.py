@@ -33,8 +33,9 @@ class Retriever:
         self._index = _make_index(self.items) if len(self.items) >= index_from else None
 
     @torch.inference_mode()
-    def nearest(self, states: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
-                ) -> list[list[tuple[int, float]]]:
+    def nearest(
+        self, states: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
+    ) -> list[list[tuple[int, float]]]:
         """(item, log-probability among the admissible items) of the best items of each row, best first.
 
         With a prior an item gets `weight * log(share of its score)` more, as a whole title does in the tree. Where an
@@ -50,8 +51,9 @@ class Retriever:
         with torch.autocast(states.device.type, enabled=False):
             return self._nearest(self.retrieval.queries(states), cursors, k)
 
-    def _nearest(self, queries: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
-                 ) -> list[list[tuple[int, float]]]:
+    def _nearest(
+        self, queries: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
+    ) -> list[list[tuple[int, float]]]:
         of_all = queries @ self.items.T if self._index is None else None
         found = []
         for row, (cursor, n) in enumerate(zip(cursors, k, strict=True)):

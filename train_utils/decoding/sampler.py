@@ -53,7 +53,7 @@ def pick(logits: torch.Tensor, choices: Sequence[Choice]) -> list[Pick]:
     for i in inside:
         at, score, *ranked = (next(numbers) for _ in range(2 + width))
         tokens = choices[i].tokens
-        picked[i] = Pick(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[:len(tokens)]))
+        picked[i] = Pick(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[: len(tokens)]))
     return [picked[i] for i in range(len(choices))]
 
 
@@ -80,16 +80,20 @@ def log_probabilities(logits: torch.Tensor, choices: Sequence[Choice]) -> list[n
     prior adds to them: float64 [allowed tokens] each."""
     plain = [Choice(choice.tokens) for choice in choices]
     found = _gathered(logits, range(len(choices)), plain).log_softmax(1).double().cpu().numpy()
-    return [row[:len(c.tokens)] + (0.0 if c.added is None else c.added) for row, c in zip(found, choices, strict=True)]
+    return [row[: len(c.tokens)] + (0.0 if c.added is None else c.added) for row, c in zip(found, choices, strict=True)]
 
 
 def _gathered(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Choice]) -> torch.Tensor:
     """[places, most allowed tokens]: the logits of the allowed tokens with what the prior adds, -inf behind them."""
     sizes = [len(choice.tokens) for choice in choices]
-    index = np.stack([
-        np.repeat(places, sizes), np.concatenate([choice.tokens for choice in choices]),
-        np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(n) for n in sizes]),
-    ])
+    index = np.stack(
+        [
+            np.repeat(places, sizes),
+            np.concatenate([choice.tokens for choice in choices]),
+            np.repeat(np.arange(len(sizes)), sizes),
+            np.concatenate([np.arange(n) for n in sizes]),
+        ]
+    )
     place, token, row, column = torch.from_numpy(index).to(logits.device)
     found = logits[place, token]
     if any(choice.added is not None for choice in choices):

@@ -20,10 +20,19 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the range of the l
 _COARSE = 0.1
 # Whole numbers of a configuration that count anything but tokens of a text; the largest position is tried by itself.
 _NO_LENGTH = re.compile(
-    "vocab|hidden|intermediate|dim|embd|inner|rank|head|layer|expert|ffn|feature|token|_id|max_position")
+    "vocab|hidden|intermediate|dim|embd|inner|rank|head|layer|expert|ffn|feature|token|_id|max_position"
+)
 # A cache or a signature of another kind fails in many ways inside the model's own code; each means the same.
-_FAILURES = (ValueError, TypeError, IndexError, AttributeError, KeyError, RuntimeError, NotImplementedError,
-             AssertionError)
+_FAILURES = (
+    ValueError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    AssertionError,
+)
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,11 @@ def check_length(model: nn.Module, tokens: int) -> None:
     if support.problem:
         raise ValueError(support.problem)
     if (longest := readable_length(model, tokens)) is not None:
-        raise ValueError(f"a text of {tokens} tokens cannot be searched: from {longest} on the positions or the "
-                         f"attention of {type(model).__name__} depend on the length of the text; shorten the prompt "
-                         "(--max_history), or decode greedily")
+        raise ValueError(
+            f"a text of {tokens} tokens cannot be searched: from {longest} on the positions or the "
+            f"attention of {type(model).__name__} depend on the length of the text; shorten the prompt "
+            "(--max_history), or decode greedily"
+        )
 
 
 @torch.inference_mode()
@@ -92,8 +103,11 @@ def _probe(model: nn.Module) -> Support:
         return Support(max_length=longest)
     name = type(model).__name__
     failure = _failure_of_generate(model)
-    return Support(f"{name} cannot be read as the engine reads ({problem})", undecodable=failure and (
-        f"{name} can be decoded neither by the engine ({problem}) nor by transformers' generate ({failure})"))
+    return Support(
+        f"{name} cannot be read as the engine reads ({problem})",
+        undecodable=failure
+        and (f"{name} can be decoded neither by the engine ({problem}) nor by transformers' generate ({failure})"),
+    )
 
 
 def _failure_of_generate(model: nn.Module) -> str:
@@ -117,8 +131,11 @@ def _difference(model: nn.Module) -> str:
     found = []
     for begins, ends in (([0] * len(_TEXTS), halves), (halves, list(map(len, _TEXTS)))):
         blocks = [text[begin:end] for text, begin, end in zip(_TEXTS, begins, ends, strict=True)]
-        found.append(read(model, cache, blocks, begins, [list(range(len(block))) for block in blocks]).split(
-            list(map(len, blocks))))
+        found.append(
+            read(model, cache, blocks, begins, [list(range(len(block))) for block in blocks]).split(
+                list(map(len, blocks))
+            )
+        )
     for row, text in enumerate(_TEXTS):
         plain = read_plainly(model, text, range(len(text)))
         if not _alike(torch.cat([part[row] for part in found]), plain, model):
@@ -152,8 +169,8 @@ def _reads_beyond(model: nn.Module, length: int) -> bool:
         try:
             use_ragged_attention(model)
             cache = RaggedCache(1)
-            read(model, cache, [text[:length - 2]], [0], [[length - 3]])
-            found = read(model, cache, [text[length - 2:]], [length - 2], [list(range(size - length + 2))])
+            read(model, cache, [text[: length - 2]], [0], [[length - 3]])
+            found = read(model, cache, [text[length - 2 :]], [length - 2], [list(range(size - length + 2))])
         except _FAILURES:
             return False
         finally:
@@ -199,8 +216,13 @@ def _read_on(model: nn.Module, text: Sequence[int], begun: int) -> torch.Tensor:
     ids = torch.tensor([list(text)], device=next(model.parameters()).device)
     cache, found = DynamicCache(config=model.config), []
     for begin, end in pairwise([0, *range(begun, len(text) + 1)]):
-        logits = model(input_ids=ids[:, begin:end], attention_mask=torch.ones_like(ids[:, :end]),
-                       past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        logits = model(
+            input_ids=ids[:, begin:end],
+            attention_mask=torch.ones_like(ids[:, :end]),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
         found.append(logits[0, -1].float())
     return torch.stack(found[1:])
 

@@ -84,19 +84,28 @@ class _Search:
                 self.open.append(_Beginning(score, float(bounds[at]), (int(tokens[at]), *run), place, cursor))
             elif self.may_count(score):
                 insort(self.finished, (-score, item))
-                del self.finished[self.k:]
+                del self.finished[self.k :]
 
     def next_beginnings(self) -> list[tuple[_Beginning, int]]:
         """Takes out the likeliest beginnings that still matter, each with its place in the tree of tokens; none when
         the search is over."""
-        likeliest = sorted((one for one in self.open if self.may_count(one.bound)),
-                           key=lambda one: (-one.bound, one.parent, one.tokens))
+        likeliest = sorted(
+            (one for one in self.open if self.may_count(one.bound)),
+            key=lambda one: (-one.bound, one.parent, one.tokens),
+        )
         self.open = likeliest[WIDTH:]
         return [(one, self.tree.add(one.parent, len(one.tokens))) for one in likeliest[:WIDTH]]
 
 
-def search_titles(model: nn.Module, cache: RaggedCache, lengths: Sequence[int], rows: Sequence[int],
-                  cursors: Sequence[Cursor], logits: torch.Tensor, k: Sequence[int]) -> list[list[Ranked]]:
+def search_titles(
+    model: nn.Module,
+    cache: RaggedCache,
+    lengths: Sequence[int],
+    rows: Sequence[int],
+    cursors: Sequence[Cursor],
+    logits: torch.Tensor,
+    k: Sequence[int],
+) -> list[list[Ranked]]:
     """The most probable titles for rows that have just read `<SOI>`.
 
     Args:
@@ -124,8 +133,13 @@ def search_titles(model: nn.Module, cache: RaggedCache, lengths: Sequence[int], 
 
 def _added(logits: torch.Tensor, cursors: Sequence[Cursor]) -> list[np.ndarray]:
     priors = [cursor.prior() for cursor in cursors]
-    return log_probabilities(logits, [Choice(cursor.allowed(), added=None if prior is None else prior[0])
-                                      for cursor, prior in zip(cursors, priors, strict=True)])
+    return log_probabilities(
+        logits,
+        [
+            Choice(cursor.allowed(), added=None if prior is None else prior[0])
+            for cursor, prior in zip(cursors, priors, strict=True)
+        ],
+    )
 
 
 @dataclass(frozen=True)
@@ -156,21 +170,39 @@ class Opening:
         if k < 1:
             raise ValueError(f"k is {k}, wanted 1 or more")
         # Where no item may be opened, none is searched for.
-        before = [Cursor.behind(rule, text[:-1], self.end_of_turn, start)
-                  for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)]
+        before = [
+            Cursor.behind(rule, text[:-1], self.end_of_turn, start)
+            for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)
+        ]
         asking = [row for row, cursor in enumerate(before) if not cursor.exhausted]
         cursors = [before[row] for row in asking]
         for row, cursor in zip(asking, cursors, strict=True):
             cursor.advance(self.texts[row][-1])
-        found = search_titles(self.model, self.cache, list(map(len, self.texts)), asking, cursors,
-                              self.logits[asking], [k] * len(asking)) if asking else []
+        found = (
+            search_titles(
+                self.model,
+                self.cache,
+                list(map(len, self.texts)),
+                asking,
+                cursors,
+                self.logits[asking],
+                [k] * len(asking),
+            )
+            if asking
+            else []
+        )
         by_row = dict(zip(asking, found, strict=True))
         return [by_row.get(row, []) for row in range(len(self.texts))]
 
 
 @torch.inference_mode()
-def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool = False,
-               answer_at: Sequence[int | None] | None = None) -> Opening:
+def open_items(
+    model: nn.Module,
+    chat: Chat,
+    prompts: Sequence[Sequence[int]],
+    idx: bool = False,
+    answer_at: Sequence[int | None] | None = None,
+) -> Opening:
     """Reads prompts (token ids up to where the assistant goes on; at least one) and opens an item behind each.
 
     idx: the item follows the number of a list. answer_at: of each prompt, see `Request`. Raises ValueError for a model
@@ -181,8 +213,15 @@ def open_items(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], i
     check_length(model, max(map(len, texts)) + int(np.diff(chat.tree.title_start).max()))
     use_ragged_attention(model)
     cache, shared = read_shared_beginning(model, texts)
-    logits = read(model, cache, [text[shared:] for text in texts], [shared] * len(texts),
-                  [[len(text) - shared - 1] for text in texts])
-    starts = [chat.answer_start(prompt) if start is None else start
-              for prompt, start in zip(prompts, answer_at or [None] * len(texts), strict=True)]
+    logits = read(
+        model,
+        cache,
+        [text[shared:] for text in texts],
+        [shared] * len(texts),
+        [[len(text) - shared - 1] for text in texts],
+    )
+    starts = [
+        chat.answer_start(prompt) if start is None else start
+        for prompt, start in zip(prompts, answer_at or [None] * len(texts), strict=True)
+    ]
     return Opening(model, chat.end_of_turn, texts, starts, cache, logits)

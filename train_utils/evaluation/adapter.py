@@ -17,8 +17,13 @@ _OWN = {"output", "batch_size", "teacher", "backbone"}  # options of both whose 
 def eval_options(options: TrainOptions, adapter: Path) -> EvalOptions:
     """How task_test.py would be asked to score the adapter; the result goes into the adapter's folder."""
     shared = {f.name for f in fields(EvalOptions)} & {f.name for f in fields(TrainOptions)} - _OWN
-    return EvalOptions(**{name: getattr(options, name) for name in shared}, model_name=str(adapter), use_CBS=True,
-                       batch_size=options.test_batch_size, backbone=named_backbone(options))
+    return EvalOptions(
+        **{name: getattr(options, name) for name in shared},
+        model_name=str(adapter),
+        use_CBS=True,
+        batch_size=options.test_batch_size,
+        backbone=named_backbone(options),
+    )
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ def run_adapter_test(options: TrainOptions) -> AdapterResult:
     adapter = adapter_of(options)
     analysis = options.SFT_test_task == "SFTTestEmbedding"
     if (analysis or options.train_stage == "SFT_Embedding_Test") and not has_retrieval(adapter):
-        raise ValueError(f"{adapter} retrieves no items; train RecLM-ret by --train_stage SFT_Embedding, or take "
-                         "--train_stage SFT_Test with another --SFT_test_task")
+        raise ValueError(
+            f"{adapter} retrieves no items; train RecLM-ret by --train_stage SFT_Embedding, or take "
+            "--train_stage SFT_Test with another --SFT_test_task"
+        )
     asked = eval_options(options, adapter)
     if analysis:
         output, numbers = report_embeddings(asked)

@@ -66,15 +66,26 @@ def next_value(values: Sequence[float], best: float, bounds: tuple[float, float]
 
 _UP_TO_ONE = (0.05, 1.0)
 _MANY = 10_000
-GRIDS: Mapping[str, Grid] = MappingProxyType({
-    "recent-popularity": Grid({"window": (1, 2, 3, 5, 10, 20, 50, 100)}, bounds={"window": (1, _MANY)}),
-    "item-knn": Grid({"neighbours": (10, 20, 50, 100, 200, 500)}, {"recency": _RECENCY},
-                     {"neighbours": (1, _MANY), "recency": _UP_TO_ONE}),
-    "markov": Grid({"window": (2, 5, 10, 20)}, {"shrinkage": (10.0, 30.0, 100.0, 300.0), "recency": _RECENCY},
-                   {"window": (1, 200), "shrinkage": (0.1, 1e5), "recency": _UP_TO_ONE}),
-    "ease": Grid({"l2": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)}, {"recency": _RECENCY},
-                 {"l2": (1e-3, 1e7), "recency": _UP_TO_ONE}),
-})
+GRIDS: Mapping[str, Grid] = MappingProxyType(
+    {
+        "recent-popularity": Grid({"window": (1, 2, 3, 5, 10, 20, 50, 100)}, bounds={"window": (1, _MANY)}),
+        "item-knn": Grid(
+            {"neighbours": (10, 20, 50, 100, 200, 500)},
+            {"recency": _RECENCY},
+            {"neighbours": (1, _MANY), "recency": _UP_TO_ONE},
+        ),
+        "markov": Grid(
+            {"window": (2, 5, 10, 20)},
+            {"shrinkage": (10.0, 30.0, 100.0, 300.0), "recency": _RECENCY},
+            {"window": (1, 200), "shrinkage": (0.1, 1e5), "recency": _UP_TO_ONE},
+        ),
+        "ease": Grid(
+            {"l2": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)},
+            {"recency": _RECENCY},
+            {"l2": (1e-3, 1e7), "recency": _UP_TO_ONE},
+        ),
+    }
+)
 
 
 def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, list[dict]]:
@@ -100,8 +111,14 @@ def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, li
     return tune(ranker, GRIDS[name], training, len(catalog.items), users, options.hide_seen)
 
 
-def tune(ranker: Ranker, grid: Grid, training: Sequence[Sequence[int]], n_items: int, users: Sequence[EvalUser],
-         hide_seen: str) -> tuple[Ranker, list[dict]]:
+def tune(
+    ranker: Ranker,
+    grid: Grid,
+    training: Sequence[Sequence[int]],
+    n_items: int,
+    users: Sequence[EvalUser],
+    hide_seen: str,
+) -> tuple[Ranker, list[dict]]:
     """The fitted ranker with the best mean NDCG@10 for `users`, the first of equal ones, and the log of `tuned`."""
     histories = [list(user.shown) for user in users]
     hidden = [user.hidden(hide_seen) for user in users]
@@ -124,8 +141,12 @@ def tune(ranker: Ranker, grid: Grid, training: Sequence[Sequence[int]], n_items:
         further = grid.beyond(best_settings)
         if further is None:
             for setting in grid.at_bounds(best_settings):
-                logger.warning("the best %s of %s is %s, the last value that is tried: values beyond it may be better",
-                               setting, type(ranker).__name__, best_settings[setting])
+                logger.warning(
+                    "the best %s of %s is %s, the last value that is tried: values beyond it may be better",
+                    setting,
+                    type(ranker).__name__,
+                    best_settings[setting],
+                )
             return best, log
         grid = further
 

@@ -86,9 +86,7 @@ class Popularity:
     ) -> np.ndarray:
         counts = _fitted(self.counts)
         scores = counts.astype(np.float64)
-        return _rank_in_blocks(
-            lambda block: np.tile(scores, (len(block), 1)), histories, hidden, k, len(scores)
-        )
+        return _rank_in_blocks(lambda block: np.tile(scores, (len(block), 1)), histories, hidden, k, len(scores))
 
 
 @dataclass
@@ -189,8 +187,10 @@ class MarkovChain:
 
     def __post_init__(self) -> None:
         if self.window < 1 or not 0 <= self.shrinkage < np.inf or not 0 < self.recency <= 1:
-            raise ValueError(f"window is {self.window}, shrinkage {self.shrinkage} and recency {self.recency}: wanted "
-                             ">= 1, >= 0 and within (0, 1]")
+            raise ValueError(
+                f"window is {self.window}, shrinkage {self.shrinkage} and recency {self.recency}: wanted "
+                ">= 1, >= 0 and within (0, 1]"
+            )
 
     def fit(self, sequences: Sequence[Sequence[int]], n_items: int) -> Self:
         items, users = _flatten(sequences, n_items)
@@ -272,8 +272,12 @@ class EASE:
 
 
 BASELINES: dict[str, type[Ranker]] = {
-    "random": Random, "popularity": Popularity, "recent-popularity": RecentPopularity, "item-knn": ItemKNN,
-    "markov": MarkovChain, "ease": EASE,
+    "random": Random,
+    "popularity": Popularity,
+    "recent-popularity": RecentPopularity,
+    "item-knn": ItemKNN,
+    "markov": MarkovChain,
+    "ease": EASE,
 }
 
 

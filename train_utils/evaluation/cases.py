@@ -72,7 +72,7 @@ def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
         users = [row for i, row in enumerate(users) if i in chosen]
     found = []
     for user, consumed, target in users:
-        shown = consumed[-options.max_history:]
+        shown = consumed[-options.max_history :]
         row = EvalUser(user, consumed, shown, target, _wish(user, shown, target, catalog, options))
         # No list can hold more than the catalogue has left.
         left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
@@ -107,7 +107,11 @@ def messages_of(row: EvalUser, exchange: Sequence[Message], options: EvalOptions
         wordings = ONLY_CATEGORY_TEST if wish.wanted else WITHOUT_CATEGORY_TEST
     names_symbols = options.use_control_symbol or "-CS" in options.SFT_test_task
     wording = next(template for template in wordings if template.names_symbols == names_symbols)
-    asked = fill(wording, history=history_parts(row.shown, options.marked_history),
-                 k=in_words(wish.k) if wish.in_words else wish.k, category=wish.category,
-                 candidates=candidate_parts(wish.candidates, options.marked_history))
+    asked = fill(
+        wording,
+        history=history_parts(row.shown, options.marked_history),
+        k=in_words(wish.k) if wish.in_words else wish.k,
+        category=wish.category,
+        candidates=candidate_parts(wish.candidates, options.marked_history),
+    )
     return [message("system", SYSTEM), *exchange, message("user", *asked)]

@@ -42,8 +42,13 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     catalog = load_catalog(options.data_path)
     model, chat, retriever = load_under_test(catalog, options)
     chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
-    prompts = [chat.render([message("system", SYSTEM), message("user", *fill(
-        NAME_ITEM, history=history_parts([item], marked=False)))], prompt=True).ids for item in chosen]
+    prompts = [
+        chat.render(
+            [message("system", SYSTEM), message("user", *fill(NAME_ITEM, history=history_parts([item], marked=False)))],
+            prompt=True,
+        ).ids
+        for item in chosen
+    ]
     states = opening_states(model, chat, prompts, options.idx, options.batch_size)
     queries = retriever.retrieval.queries(states).cpu().numpy()
     vectors = retriever.items.cpu().numpy()
@@ -56,14 +61,15 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def opening_states(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool, batch: int
-                   ) -> torch.Tensor:
+def opening_states(
+    model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool, batch: int
+) -> torch.Tensor:
     """[prompts, d]: the states that would predict the `<SOI>` of an answer's first item."""
     use_ragged_attention(model)
     seen, found = HeadInputs.of(model), []
     texts = [[*prompt, *chat.encode(separator(1, idx))] for prompt in prompts]
     for at in range(0, len(texts), batch):
-        some = texts[at:at + batch]
+        some = texts[at : at + batch]
         cache, shared = read_shared_beginning(model, some)
         blocks = [text[shared:] for text in some]
         read(model, cache, blocks, [shared] * len(some), [[len(block) - 1] for block in blocks])
@@ -71,8 +77,9 @@ def opening_states(model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]
     return torch.cat(found)
 
 
-def compare(queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], categories: Sequence[Sequence[str]]
-            ) -> dict[str, float]:
+def compare(
+    queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], categories: Sequence[Sequence[str]]
+) -> dict[str, float]:
     """Numbers on queries (float32 [n, d]), each for the item `chosen[i]` of `vectors` (float32 [items, d]).
 
     - recall@1, recall@10, mrr: the place of the named item among all items, by dot product (ties count against it).
@@ -93,11 +100,15 @@ def compare(queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], cat
     same = np.array([[bool(a & b) for b in sets] for a in sets])
     apart = ~np.eye(len(own), dtype=bool)
     return {
-        "recall@1": float((place <= 1).mean()), "recall@10": float((place <= 10).mean()),
+        "recall@1": float((place <= 1).mean()),
+        "recall@10": float((place <= 10).mean()),
         "mrr": float((1 / place).mean()),
-        "cosine_own": float(of_queries.diagonal().mean()), "cosine_other": _mean(of_queries, apart),
-        "vectors_same_category": _mean(of_vectors, same & apart), "vectors_other": _mean(of_vectors, ~same & apart),
-        "queries_same_category": _mean(of_queries, same & apart), "queries_other": _mean(of_queries, ~same & apart),
+        "cosine_own": float(of_queries.diagonal().mean()),
+        "cosine_other": _mean(of_queries, apart),
+        "vectors_same_category": _mean(of_vectors, same & apart),
+        "vectors_other": _mean(of_vectors, ~same & apart),
+        "queries_same_category": _mean(of_queries, same & apart),
+        "queries_other": _mean(of_queries, ~same & apart),
         "rank_correlation": _spearman(of_vectors[apart], of_queries[apart]),
     }
 
@@ -126,8 +137,10 @@ def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Seq
     left, right = figure.subplots(1, 2)
     names = [first[n] for n in rows]
     starts = [at for at, name in enumerate(names) if at == 0 or names[at - 1] != name]
-    for ax, values, title in ((left, directions @ directions.T, "item vector . item vector"),
-                              (right, unit(queries[rows]) @ directions.T, "query for the item named . item vector")):
+    for ax, values, title in (
+        (left, directions @ directions.T, "item vector . item vector"),
+        (right, unit(queries[rows]) @ directions.T, "query for the item named . item vector"),
+    ):
         edge = float(np.abs(values - np.eye(len(rows)) * values).max()) or 1.0
         image = ax.imshow(values, cmap="RdBu_r", vmin=-edge, vmax=edge)
         ax.set_title(title, loc="left", fontsize=11)

@@ -69,8 +69,10 @@ def load_questions(path: str | Path) -> list[Question]:
 
 def _saved(folder: Path) -> list[dict]:
     if importlib.util.find_spec("datasets") is None:
-        raise ValueError(f"{folder} is a saved dataset, which needs the package datasets (pip install datasets); or "
-                         "give GSM8K's test.jsonl")
+        raise ValueError(
+            f"{folder} is a saved dataset, which needs the package datasets (pip install datasets); or "
+            "give GSM8K's test.jsonl"
+        )
     from datasets import DatasetDict, load_from_disk
 
     try:

@@ -85,11 +85,14 @@ class ModelUnderTest:
         model, self.chat, retriever = loaded or load_under_test(catalog, options)
         self.engine = open_engine(model, self.chat, retriever)
         if options.decoding != "greedy" and not self.engine.searches:
-            raise ValueError(f"--decoding {options.decoding} finds titles by the engine; "
-                             f"{decoding_support(model).problem}: take --decoding greedy")
+            raise ValueError(
+                f"--decoding {options.decoding} finds titles by the engine; "
+                f"{decoding_support(model).problem}: take --decoding greedy"
+            )
         if not self.engine.searches and options.engine != "hf":
-            logger.warning("%s: it is decoded by transformers' generate, one token a pass",
-                           decoding_support(model).problem)
+            logger.warning(
+                "%s: it is decoded by transformers' generate, one token a pass", decoding_support(model).problem
+            )
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
@@ -122,10 +125,15 @@ class ModelUnderTest:
         forced = options.force_items or options.decoding == "rank"
         prompt = self.prompt(row)
         return Request(
-            prompt, self.rules(row), answer_at=len(prompt), constrained=options.use_CBS,
+            prompt,
+            self.rules(row),
+            answer_at=len(prompt),
+            constrained=options.use_CBS,
             max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
-            max_items=row.wish.k + (not forced), force_items=forced, idx=options.idx,
+            max_items=row.wish.k + (not forced),
+            force_items=forced,
+            idx=options.idx,
             best_titles={"greedy": 0, "best": 1, "rank": row.wish.k}[options.decoding],
         )
 
@@ -156,8 +164,9 @@ class ModelUnderTest:
             if not asked:
                 return [[Answer([]) for _ in part] for _ in weights]
             with mixed_precision(self.engine.model):
-                found = [dict(zip((row.user for row in asked), one, strict=True))
-                         for one in self._answers(asked, weights)]
+                found = [
+                    dict(zip((row.user for row in asked), one, strict=True)) for one in self._answers(asked, weights)
+                ]
             return [[answers.get(row.user) or Answer([]) for row in part] for answers in found]
 
         parts = side_by_side(work, users, self.engine.model)
@@ -195,8 +204,10 @@ class ModelUnderTest:
                 requests = [replace(request, rules=one) for request, one in zip(requests, rules, strict=True)]
             if opening is not None:
                 ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
-                completions = [self._listed([title.item for title in titles[:row.wish.k]])
-                               for row, titles in zip(users, ranked, strict=True)]
+                completions = [
+                    self._listed([title.item for title in titles[: row.wish.k]])
+                    for row, titles in zip(users, ranked, strict=True)
+                ]
             elif self.options.engine == "hf":
                 completions = generate_plainly(self.engine.model, self.chat, requests)
             else:
@@ -248,11 +259,14 @@ def load_under_test(catalog: Catalog, options: EvalOptions) -> Loaded:
 
 def _check_task(options: EvalOptions) -> None:
     if options.SFT_test_task == "SFTTestEmbedding":
-        raise ValueError("--SFT_test_task SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage "
-                         "SFT_Embedding_Test")
+        raise ValueError(
+            "--SFT_test_task SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage SFT_Embedding_Test"
+        )
     if options.SFT_test_task == "SFTTestItemCount" and (options.decoding == "rank" or options.force_items):
-        raise ValueError("--SFT_test_task SFTTestItemCount asks whether the model counts; --decoding rank and "
-                         "--force_items count for it, take --decoding greedy or best")
+        raise ValueError(
+            "--SFT_test_task SFTTestItemCount asks whether the model counts; --decoding rank and "
+            "--force_items count for it, take --decoding greedy or best"
+        )
     if options.enforce_request and not options.use_CBS:
         raise ValueError("--enforce_request makes rules of requests; it needs --use_CBS")
     if not options.model_name:
@@ -260,8 +274,10 @@ def _check_task(options: EvalOptions) -> None:
     if options.decoding != "greedy" and not options.use_CBS:
         raise ValueError(f"--decoding {options.decoding} compares the titles of the catalogue; it needs --use_CBS")
     if options.engine == "hf" and (options.decoding != "greedy" or options.force_items or not options.use_CBS):
-        raise ValueError("--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
-                         "has no --force_items")
+        raise ValueError(
+            "--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
+            "has no --force_items"
+        )
     if options.engine == "hf" and has_retrieval(options.model_name):
         raise ValueError("--engine hf spells titles; a model of RecLM-ret retrieves them, take --engine own")
     if options.prior and not options.use_CBS:
@@ -271,4 +287,4 @@ def _check_task(options: EvalOptions) -> None:
 def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUnderTest) -> list[list[EvalUser]]:
     """Batches of like length. They do not depend on what is done already, so that a resumed run has the same."""
     order = sorted(range(len(users)), key=lambda i: (len(under_test.prompt(users[i])), i))
-    return [[users[i] for i in order[at:at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
+    return [[users[i] for i in order[at : at + options.batch_size]] for at in range(0, len(order), options.batch_size)]

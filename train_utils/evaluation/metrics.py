@@ -120,9 +120,7 @@ def diversity(items: Sequence[str | None], categories: Mapping[str, frozenset[st
     return sum(len(a ^ b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
-def paired_permutation(
-    a: Sequence[float], b: Sequence[float], permutations: int = 10_000, seed: int = 0
-) -> float:
+def paired_permutation(a: Sequence[float], b: Sequence[float], permutations: int = 10_000, seed: int = 0) -> float:
     """Two-sided p-value of the paired sign-flip test of mean(a) = mean(b).
 
     a, b: one metric of the same users in the same order, for two systems. Where all users who differ do so by the same

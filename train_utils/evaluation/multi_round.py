@@ -81,22 +81,36 @@ def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
     return result
 
 
-def _dialogues(rows: Sequence[EvalUser], asked: dict[str, Question], under_test: ModelUnderTest, scorer: Scorer
-               ) -> list[dict]:
+def _dialogues(
+    rows: Sequence[EvalUser], asked: dict[str, Question], under_test: ModelUnderTest, scorer: Scorer
+) -> list[dict]:
     """One batch of dialogues."""
     chat, options = under_test.chat, under_test.options
     requests = [under_test.request(row) for row in rows]
     lists = under_test.complete(requests)
     prompts = [
-        chat.render([*messages_of(row, DEMONSTRATION, options), said(one.ids, chat, under_test.titles.by_title.get),
-                     message("user", asked[row.user].text)], prompt=True).ids
+        chat.render(
+            [
+                *messages_of(row, DEMONSTRATION, options),
+                said(one.ids, chat, under_test.titles.by_title.get),
+                message("user", asked[row.user].text),
+            ],
+            prompt=True,
+        ).ids
         for row, one in zip(rows, lists, strict=True)
     ]
-    sums = under_test.complete([
-        Request(prompt, request.rules, answer_at=len(prompt), constrained=options.use_CBS,
-                max_new_tokens=options.gen_max_length)
-        for prompt, request in zip(prompts, requests, strict=True)
-    ])
+    sums = under_test.complete(
+        [
+            Request(
+                prompt,
+                request.rules,
+                answer_at=len(prompt),
+                constrained=options.use_CBS,
+                max_new_tokens=options.gen_max_length,
+            )
+            for prompt, request in zip(prompts, requests, strict=True)
+        ]
+    )
     return [
         _record(scorer.record(row, under_test.answer(request, one)), row, one, asked[row.user], two, chat)
         for row, request, one, two in zip(rows, requests, lists, sums, strict=True)
@@ -108,16 +122,26 @@ def said(ids: Sequence[int], chat: Chat, item_of: Callable[[str], int | None]) -
     return message("assistant", *chat.parts_of(ids, lambda title: item_of(chat.decode(title).strip())))
 
 
-def _record(record: dict, row: EvalUser, recommended: Completion, question: Question, answered: Completion,
-            chat: Chat) -> dict:
+def _record(
+    record: dict, row: EvalUser, recommended: Completion, question: Question, answered: Completion, chat: Chat
+) -> dict:
     text = chat.decode(answered.ids)
     told = read_answer(text)
     opened, closed = (recommended.ids.count(token) for token in (chat.soi, chat.eoi))
     strays = sum(token in (chat.soi, chat.eoi) for token in answered.ids)
-    metrics = {"gsm8k": float(told == question.gold), "csn_items": float(opened == closed == row.wish.k),
-               "csn_none": float(strays == 0)}
-    return record | {"metrics": record["metrics"] | metrics, "question": question.text, "gold": str(question.gold),
-                     "told": None if told is None else str(told), "mathematics": text, "control_symbols": strays}
+    metrics = {
+        "gsm8k": float(told == question.gold),
+        "csn_items": float(opened == closed == row.wish.k),
+        "csn_none": float(strays == 0),
+    }
+    return record | {
+        "metrics": record["metrics"] | metrics,
+        "question": question.text,
+        "gold": str(question.gold),
+        "told": None if told is None else str(told),
+        "mathematics": text,
+        "control_symbols": strays,
+    }
 
 
 def _check(options: EvalOptions) -> None:
@@ -126,5 +150,7 @@ def _check(options: EvalOptions) -> None:
     if options.ranker or options.prior or options.engine != "own":
         raise ValueError("the two-turn test is of a model alone, by the engine; leave out --ranker, --prior, --engine")
     if options.decoding == "rank" or options.force_items:
-        raise ValueError("the two-turn test asks when a model opens an item; --decoding rank and --force_items open "
-                         "them for it, take --decoding greedy or best")
+        raise ValueError(
+            "the two-turn test asks when a model opens an item; --decoding rank and --force_items open "
+            "them for it, take --decoding greedy or best"
+        )

@@ -22,8 +22,14 @@ Row = TypeVar("Row", bound=HasUser)
 Record = dict[str, object]
 
 
-def collect(batches: Sequence[Sequence[Row]], work: Callable[[Sequence[Row]], Sequence[Record]], output: Path,
-            made_from: Mapping[str, object], processes: PartialState, name: str) -> tuple[dict[str, Record], float]:
+def collect(
+    batches: Sequence[Sequence[Row]],
+    work: Callable[[Sequence[Row]], Sequence[Record]],
+    output: Path,
+    made_from: Mapping[str, object],
+    processes: PartialState,
+    name: str,
+) -> tuple[dict[str, Record], float]:
     """What `work` makes of each batch; every process takes its share, and sees all records in the end.
 
     Args:
@@ -46,7 +52,7 @@ def collect(batches: Sequence[Sequence[Row]], work: Callable[[Sequence[Row]], Se
     # Written anew: a line that a killed run left half is gone.
     mine = list(_lines(own)) if own.exists() else []
     write_text(own, "".join(map(_line, mine or [made_from])))
-    shared = batches[processes.process_index::processes.num_processes]
+    shared = batches[processes.process_index :: processes.num_processes]
     with own.open("a", encoding="utf-8") as file:
         for rows in tqdm(shared, desc=name, unit="batch", mininterval=5, disable=not processes.is_local_main_process):
             if all(row.user in done for row in rows):
@@ -99,6 +105,7 @@ def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[objec
 
 def _same(kept: Record | None, made_from: Mapping[str, object]) -> bool:
     """Whether records belong to this test, by what their file begins with."""
+
     def identity(made: Mapping[str, object]) -> dict[str, object]:
         return {k: v for k, v in made.items() if k != "commit"}
 

@@ -20,8 +20,9 @@ PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _LARGEST_WEIGHT = 2.0**20
 
 
-def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest,
-                        processes: PartialState) -> dict[str, object]:
+def choose_prior_weight(
+    catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest, processes: PartialState
+) -> dict[str, object]:
     """The weight that is asked for, or the one with the best NDCG@10 for users of the validation split.
 
     Returns:
@@ -40,23 +41,33 @@ def choose_prior_weight(catalog: Catalog, options: EvalOptions, under_test: Mode
     everyone = replace(options, split="valid", users=0)
     users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
     scorer = Scorer(catalog)
-    shared = batches(users, options, under_test)[processes.process_index::processes.num_processes]
+    shared = batches(users, options, under_test)[processes.process_index :: processes.num_processes]
 
     def measured(weights: Sequence[float]) -> dict[float, float]:
         """Mean NDCG@10 of each weight."""
         found = []
-        for rows in tqdm(shared, desc=f"prior weight to {weights[-1]:.0f}", unit="batch", mininterval=5,
-                         disable=not processes.is_local_main_process):
+        for rows in tqdm(
+            shared,
+            desc=f"prior weight to {weights[-1]:.0f}",
+            unit="batch",
+            mininterval=5,
+            disable=not processes.is_local_main_process,
+        ):
             for weight, answers in zip(weights, under_test.answers(rows, weights), strict=True):
-                found += [(weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
-                          for row, answer in zip(rows, answers, strict=True)]
+                found += [
+                    (weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
+                    for row, answer in zip(rows, answers, strict=True)
+                ]
         # Sorted: a sum depends on its order, which the number of processes shall not change.
         found = sorted(gather_object(found))
         return {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in weights}
 
     best, means = best_weight(measured)
-    return {"weight": best, "ndcg@10": {str(weight): mean for weight, mean in means.items()},
-            "validation_users": len(users)}
+    return {
+        "weight": best,
+        "ndcg@10": {str(weight): mean for weight, mean in means.items()},
+        "validation_users": len(users),
+    }
 
 
 def best_weight(measured: Callable[[Sequence[float]], dict[float, float]]) -> tuple[float, dict[float, float]]:

@@ -37,14 +37,16 @@ def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
         fitted, tried = baseline(options.ranker, options.seed).fit(training, len(catalog.items)), []
     hidden = [_closed(row, catalog, options) for row in users]
     lists = fitted.rank([list(row.shown) for row in users], hidden, options.topk)
-    answers = [Answer(catalog.ids(int(i) for i in found[:row.wish.k] if i >= 0))
-               for row, found in zip(users, lists, strict=True)]
+    answers = [
+        Answer(catalog.ids(int(i) for i in found[: row.wish.k] if i >= 0))
+        for row, found in zip(users, lists, strict=True)
+    ]
     return answers, {"tuning": tried} if tried else {}
 
 
 def _of_file(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> tuple[list[Answer], Told]:
     run = read_run(options.run_file, [row.user for row in users])
-    answers = [Answer([i if i in catalog.index else None for i in run.lists[row.user][:row.wish.k]]) for row in users]
+    answers = [Answer([i if i in catalog.index else None for i in run.lists[row.user][: row.wish.k]]) for row in users]
     return answers, {"run": {"users_without_a_list": len(run.missing), "lists_not_asked_for": len(run.unknown_users)}}
 
 
@@ -55,8 +57,9 @@ def _closed(row: EvalUser, catalog: Catalog, options: EvalOptions) -> set[int]:
     return closed if admitted is None else closed | (set(range(len(catalog.items))) - admitted)
 
 
-def _of_teacher(teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
-                ) -> Iterator[list[str]]:
+def _of_teacher(
+    teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
+) -> Iterator[list[str]]:
     """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
     histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
     depth = min(options.topk, max(1, len(catalog.items) - 1))

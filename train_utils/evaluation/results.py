@@ -59,7 +59,7 @@ def default_output(options: EvalOptions, test: str = "") -> Path:
     dataset = Path(os.path.abspath(options.data_path)).name
     stem = "_".join([test or options.SFT_test_task, dataset, f"top{options.topk}", *_settings(options)])
     if len(stem) > _LONGEST_NAME:
-        stem = f"{stem[:_LONGEST_NAME - 9]}-{_short(stem)}"
+        stem = f"{stem[: _LONGEST_NAME - 9]}-{_short(stem)}"
     if other := options.ranker or options.run_file and f"{Path(options.run_file).stem}-{_short(options.run_file)}":
         return Path("snap/results") / other / f"{stem}.json"
     folder = Path(options.model_name)
@@ -126,8 +126,9 @@ def keep_other(output: Path, made_from: dict) -> None:
     output = Path(os.path.realpath(output))
     before, now = _read_result(output), json.loads(json.dumps(made_from))
     defaults = {f.name: f.default for f in fields(EvalOptions)}
-    different = sorted(name for name, value in now["config"].items()
-                       if before["config"].get(name, defaults.get(name)) != value)
+    different = sorted(
+        name for name, value in now["config"].items() if before["config"].get(name, defaults.get(name)) != value
+    )
     if before["inputs"] != now["inputs"]:
         paths = before["inputs"].keys() | now["inputs"].keys()
         different += sorted(path for path in paths if before["inputs"].get(path) != now["inputs"].get(path))
@@ -151,8 +152,13 @@ def write_result(output: Path, result: dict, seconds: float) -> None:
     write_json(output, result)
 
 
-def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: int,
-              more: Mapping[str, object] = MappingProxyType({})) -> dict:
+def result_of(
+    made_from: dict,
+    records: Sequence[dict],
+    catalog: Catalog,
+    seed: int,
+    more: Mapping[str, object] = MappingProxyType({}),
+) -> dict:
     """What a result file holds."""
     lists = [[i for i in record["items"] if i is not None][:10] for record in records]
     return {
@@ -168,7 +174,18 @@ def result_of(made_from: dict, records: Sequence[dict], catalog: Catalog, seed: 
 def summary_row(name: str, result: dict) -> dict:
     """The row of a result in a table."""
     metrics = result["metrics"]
-    shown = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ood@10", "repeat@10", "in_history@10",
-             "correct_count", "short")
+    shown = (
+        "hr@1",
+        "hr@5",
+        "hr@10",
+        "ndcg@5",
+        "ndcg@10",
+        "mrr@10",
+        "ood@10",
+        "repeat@10",
+        "in_history@10",
+        "correct_count",
+        "short",
+    )
     row = {"model": name, **{key: metrics[key]["mean"] for key in shown}}
     return row | {f"{key}_ci": metrics[key]["ci"] for key in ("hr@10", "ndcg@10")}

@@ -64,8 +64,9 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
 Scored = tuple[dict, Mapping[str, dict], float, Mapping[str, object]]  # manifest, records by user, seconds, what else
 
 
-def _score_lists(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path,
-                 processes: PartialState) -> Scored:
+def _score_lists(
+    catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path, processes: PartialState
+) -> Scored:
     """Baselines, the teacher, and lists of a file."""
     made_from, scorer = manifest(result_identity(options), result_inputs(options)), Scorer(catalog)
     started = time.perf_counter()
@@ -74,8 +75,9 @@ def _score_lists(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptio
     return made_from, records, time.perf_counter() - started, more
 
 
-def _score_model(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path,
-                 processes: PartialState) -> Scored:
+def _score_model(
+    catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path, processes: PartialState
+) -> Scored:
     """A language model."""
     more: dict[str, object] = {}
     under_test, scorer = ModelUnderTest(catalog, own_device(options, processes)), Scorer(catalog)
@@ -104,5 +106,10 @@ def tell_impossible(users: Sequence[EvalUser], options: EvalOptions, processes: 
         return
     hidden = sum(row.target in row.hidden(options.hide_seen) for row in users)
     if hidden and processes.is_main_process:
-        logger.warning("%d of %d targets are among the items that --hide_seen %s bars: users consume them again, and "
-                       "they can only be missed; --hide_seen none counts them", hidden, len(users), options.hide_seen)
+        logger.warning(
+            "%d of %d targets are among the items that --hide_seen %s bars: users consume them again, and "
+            "they can only be missed; --hide_seen none counts them",
+            hidden,
+            len(users),
+            options.hide_seen,
+        )

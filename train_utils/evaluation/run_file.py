@@ -16,8 +16,10 @@ USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "query
 ITEM_NAMES = ("item", "itemid", "iid", "movieid", "productid", "bookid", "asin", "parentasin", "docid", "docno")
 SCORE_NAMES = ("score", "rating", "prediction", "relevance")
 TIME_NAMES = ("timestamp", "time", "datetime", "date")  # MovieLens' own ratings.csv has one; a list does not need it
-_FORMS = ("lines of: user Q0 item rank score tag (TREC); or user and item, with or without a score, between tabs or "
-          'commas; or {"user": ..., "items": [...]}')
+_FORMS = (
+    "lines of: user Q0 item rank score tag (TREC); or user and item, with or without a score, between tabs or "
+    'commas; or {"user": ..., "items": [...]}'
+)
 
 
 class Place(NamedTuple):
@@ -58,13 +60,18 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
     """
     found = _read(Path(path))
     if found.keys().isdisjoint(users):
-        raise ValueError(f"{path} has none of the {len(users)} users asked for (as {next(iter(users), None)!r}), but "
-                         f"others (as {next(iter(found))!r}); write the user ids of the dataset")
+        raise ValueError(
+            f"{path} has none of the {len(users)} users asked for (as {next(iter(users), None)!r}), but "
+            f"others (as {next(iter(found))!r}); write the user ids of the dataset"
+        )
     # Sorting is stable: what is equal stays in the order of the file.
-    lists = {user: [place.item for place in sorted(found.get(user, ()), key=lambda place: (-place.score, place.rank))]
-             for user in users}
-    return RunFile(lists, tuple(user for user in users if user not in found),
-                   tuple(user for user in found if user not in lists))
+    lists = {
+        user: [place.item for place in sorted(found.get(user, ()), key=lambda place: (-place.score, place.rank))]
+        for user in users
+    }
+    return RunFile(
+        lists, tuple(user for user in users if user not in found), tuple(user for user in found if user not in lists)
+    )
 
 
 def _read(path: Path) -> dict[str, list[Place]]:
@@ -95,8 +102,9 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
     if line.lstrip().startswith("{"):
         return _json_line, False
     if re.match(r"\s*\[\s*([\[{\"]|\]?\s*$)", line):  # an id may begin with a bracket too
-        raise ValueError('a JSON array; wanted JSON lines: one {"user": ..., "items": [...]} a line, without the array '
-                         "around them")
+        raise ValueError(
+            'a JSON array; wanted JSON lines: one {"user": ..., "items": [...]} a line, without the array around them'
+        )
     words = line.split()
     if len(words) == 6 and words[1].upper() == "Q0":
         return _trec_line, False
@@ -105,7 +113,7 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
     columns = _columns(fields)
     if len(fields) not in (2, 3) and not columns:
         raise ValueError(f"{line.strip()[:60]!r} is of no known form; wanted {_FORMS}")
-    order = columns or ("user", "item", "score")[:len(fields)]
+    order = columns or ("user", "item", "score")[: len(fields)]
     return partial(_table_line, delimiter=delimiter, order=order), bool(columns)
 
 
@@ -119,15 +127,22 @@ def _columns(fields: list[str]) -> tuple[str, ...]:
     # Only a header names a user's column; names of items are too many to list.
     if len(names) < 2 or not any(name in USER_NAMES for name in names):
         return ()
-    kinds = {**dict.fromkeys(USER_NAMES, "user"), **dict.fromkeys(ITEM_NAMES, "item"),
-             **dict.fromkeys(SCORE_NAMES, "score"), **dict.fromkeys(TIME_NAMES, "time"), "rank": "rank"}
+    kinds = {
+        **dict.fromkeys(USER_NAMES, "user"),
+        **dict.fromkeys(ITEM_NAMES, "item"),
+        **dict.fromkeys(SCORE_NAMES, "score"),
+        **dict.fromkeys(TIME_NAMES, "time"),
+        "rank": "rank",
+    }
     found = tuple(kinds.get(name, "item" if name.endswith("id") else "") for name in names)
     if "item" not in found:
         return ()
     for field, kind in zip(fields, found, strict=True):
         if not kind or found.count(kind) > 1:
-            raise ValueError(f"the column {field!r} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
-                             f"user, item, and {', '.join(SCORE_NAMES)}, rank or timestamp")
+            raise ValueError(
+                f"the column {field!r} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
+                f"user, item, and {', '.join(SCORE_NAMES)}, rank or timestamp"
+            )
     return found
 
 

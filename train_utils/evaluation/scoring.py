@@ -25,11 +25,17 @@ class Scorer:
         ids, target = self.catalog.ids, self.catalog.items[row.target].id
         kept_to = {i for i in answer.items if i is not None and row.wish.admits(self.catalog.index[i], self.catalog)}
         metrics = score_list(
-            answer.items, target, history=set(ids(row.shown)), k_asked=row.wish.k,
-            category=kept_to if row.wish.category else None, candidates=kept_to if row.wish.candidates else None,
+            answer.items,
+            target,
+            history=set(ids(row.shown)),
+            k_asked=row.wish.k,
+            category=kept_to if row.wish.category else None,
+            candidates=kept_to if row.wish.candidates else None,
         )
-        metrics |= {"novelty@10": novelty(answer.items, self.information),
-                    "diversity@10": diversity(answer.items, self.categories)}
+        metrics |= {
+            "novelty@10": novelty(answer.items, self.information),
+            "diversity@10": diversity(answer.items, self.categories),
+        }
         written: dict[str, object] = {}
         if answer.completion is not None:
             written |= {"prompt": answer.prompt, "completion": answer.completion}
@@ -37,7 +43,16 @@ class Scorer:
             near = [None if one.near is None else self.catalog.items[one.near].id for one in answer.named]
             scores = score_list(near, target, history=set(ids(row.shown)), k_asked=row.wish.k)
             metrics |= {f"near_{name}": scores[name] for name in _NEAR} | {"plain_list": float(answer.plain)}
-            written["titles"] = [{"text": one.text, "edits": one.edits, "near": item}
-                                 for one, item in zip(answer.named, near, strict=True)]
-        return {"user": row.user, "target": target, "history": ids(row.shown), "asked": row.wish.told(self.catalog),
-                "items": answer.items, "metrics": metrics, **written}
+            written["titles"] = [
+                {"text": one.text, "edits": one.edits, "near": item}
+                for one, item in zip(answer.named, near, strict=True)
+            ]
+        return {
+            "user": row.user,
+            "target": target,
+            "history": ids(row.shown),
+            "asked": row.wish.told(self.catalog),
+            "items": answer.items,
+            "metrics": metrics,
+            **written,
+        }

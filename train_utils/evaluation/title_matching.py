@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"(?:(?<=\s)|^)[*_]*(\d{1,3})[.)]\s")
 _BULLET = re.compile(r"^\s*[-*\u2022]\s+(\S.*)$", re.MULTILINE)
 _MARKED = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__)|^[\"\u201c](.+?)[\"\u201d]")
 _REMARK = re.compile(r"\s+[-\u2013\u2014]\s+")  # no colon: titles have them
-_AROUND = " \t\r\n*_`\"\u201c\u201d,;"
+_AROUND = ' \t\r\n*_`"\u201c\u201d,;'
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _entries(text: str) -> Iterator[str]:
         return
     ends = [found.start() for found in starts[1:]] + [len(text)]
     for found, end in zip(starts, ends, strict=True):
-        if first := text[found.end():end].strip().partition("\n")[0].rstrip():
+        if first := text[found.end() : end].strip().partition("\n")[0].rstrip():
             yield first
 
 
@@ -87,5 +87,5 @@ def _readings(entry: str) -> list[str]:
     found = [entry.strip(), entry.strip(_AROUND)]
     if marked := _MARKED.match(entry.strip()):
         found.append((marked[1] or marked[2]).strip(_AROUND))
-    found += [entry[:remark.start()].strip(_AROUND) for remark in _REMARK.finditer(entry)]
+    found += [entry[: remark.start()].strip(_AROUND) for remark in _REMARK.finditer(entry)]
     return [reading for reading in dict.fromkeys(found) if reading] or [entry]

@@ -22,8 +22,10 @@ from train_utils.param import ModelOptions, option, parse
 from train_utils.processes import pick_device
 
 _TITLES = {
-    "users": "users", "repeats": "events of an item that the user had before",
-    "target_in_history": "targets in the history", "held_out_in_training": "held-out events in training sequences",
+    "users": "users",
+    "repeats": "events of an item that the user had before",
+    "target_in_history": "targets in the history",
+    "held_out_in_training": "held-out events in training sequences",
 }
 
 
@@ -33,10 +35,12 @@ class LeakageOptions(ModelOptions):
 
     data_path: str = option(help="dataset folder")
     model_name: str = option("", "base model that is probed for the dataset: a folder or a hub name; '' for none")
-    backbone: str = option("", "base model of an adapter, instead of the one that its configuration names",
-                           needs="model_name")
-    teacher_data: str = option("", "UniRec folder that the teacher is trained on (unirec/data/NAME); '' for none",
-                               exists=True)
+    backbone: str = option(
+        "", "base model of an adapter, instead of the one that its configuration names", needs="model_name"
+    )
+    teacher_data: str = option(
+        "", "UniRec folder that the teacher is trained on (unirec/data/NAME); '' for none", exists=True
+    )
     probes: int = option(200, "titles, and users, that the base model is probed with", least=2)
     max_history: int = option(10, "events of a history that a test shows", least=1)
     seed: int = option(0, "seed of the draws, of the bootstrap and of the permutations", least=0)
@@ -53,8 +57,9 @@ def report_of(options: LeakageOptions) -> dict:
         report["teacher"] = count_teacher(catalog, read_teacher_data(options.teacher_data))
         inputs += [Path(options.teacher_data) / f"{name}.pkl" for name in TEACHER_FILES]
     if options.model_name:
-        tokenizer, model = load_trained(options.model_name, pick_device(options.gpu), options.dtype, options.FA2,
-                                        options.backbone)
+        tokenizer, model = load_trained(
+            options.model_name, pick_device(options.gpu), options.dtype, options.FA2, options.backbone
+        )
         report["memorisation"] = {
             "titles": probe_titles(model, tokenizer, catalog, options.probes, options.seed),
             "next_items": probe_next_items(model, tokenizer, catalog, options.probes, options.seed),
@@ -78,16 +83,27 @@ def leaks_of(report: dict) -> list[str]:
 def lines_of(report: dict) -> list[str]:
     """The report as an aligned table of two columns."""
     rows = [(_TITLES[name], _counted(counts)) for name, counts in report["split"].items()]
-    rows += [(f"held-out events in the teacher's {name}.pkl", _counted(counts))
-             for name, counts in report.get("teacher", {}).items()]
+    rows += [
+        (f"held-out events in the teacher's {name}.pkl", _counted(counts))
+        for name, counts in report.get("teacher", {}).items()
+    ]
     for name, what in (("titles", "title halves, own - shuffled"), ("next_items", "next title, own - others' history")):
         if found := report.get("memorisation", {}).get(name):
             low, high = found["ci"]
-            rows.append((f"{what} (nats)", f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  p {found['p']:.4f}  "
-                                           f"({found['true']:.2f} against {found['control']:.2f}, {found['probes']})"))
+            rows.append(
+                (
+                    f"{what} (nats)",
+                    f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  p {found['p']:.4f}  "
+                    f"({found['true']:.2f} against {found['control']:.2f}, {found['probes']})",
+                )
+            )
             if name == "titles":
-                rows.append(("title halves completed by greedy decoding",
-                             f"{found['completed']:.1%}, shuffled {found['completed_control']:.1%}"))
+                rows.append(
+                    (
+                        "title halves completed by greedy decoding",
+                        f"{found['completed']:.1%}, shuffled {found['completed_control']:.1%}",
+                    )
+                )
     width = max(len(name) for name, _ in rows)
     return [f"{name.ljust(width)}  {value}" for name, value in rows]
 

@@ -33,8 +33,9 @@ class Scored:
 
 
 @torch.inference_mode()
-def score_continuations(model: PreTrainedModel, prompt: Sequence[int],
-                        rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
+def score_continuations(
+    model: PreTrainedModel, prompt: Sequence[int], rows: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> list[Scored]:
     """What the model gives to the second part of each row behind the prompt and the row's first part.
 
     Args:
@@ -46,14 +47,15 @@ def score_continuations(model: PreTrainedModel, prompt: Sequence[int],
     inputs = torch.tensor([[*block[:-1], *[0] * (width + 1 - len(block))] for block in blocks], device=model.device)
     cache = None
     if len(prompt) > 1:
-        cache = model(input_ids=torch.tensor([prompt[:-1]], device=model.device), use_cache=True,
-                      logits_to_keep=1).past_key_values
+        cache = model(
+            input_ids=torch.tensor([prompt[:-1]], device=model.device), use_cache=True, logits_to_keep=1
+        ).past_key_values
         cache.batch_repeat_interleave(len(rows))
     logits = model(input_ids=inputs, past_key_values=cache, use_cache=cache is not None).logits
     scored = []
     for block, (given, rest), row in zip(blocks, rows, logits, strict=True):
-        wanted = torch.tensor(block[len(given) + 1:], device=model.device)
-        steps = row[len(given):len(given) + len(rest)].float()
+        wanted = torch.tensor(block[len(given) + 1 :], device=model.device)
+        steps = row[len(given) : len(given) + len(rest)].float()
         chosen = steps.log_softmax(-1).gather(1, wanted[:, None])
         scored.append(Scored(float(chosen.sum()), bool((steps.argmax(-1) == wanted).all())))
     return scored
@@ -64,8 +66,12 @@ def compare(true: Sequence[float], control: Sequence[float], seed: int) -> dict[
     pairs = [{"difference": a - b} for a, b in zip(true, control, strict=True)]
     found = aggregate(pairs, seed=seed)["difference"]
     return {
-        "probes": len(pairs), "true": float(np.mean(true)), "control": float(np.mean(control)),
-        "difference": found["mean"], "ci": found["ci"], "p": paired_permutation(true, control, seed=seed),
+        "probes": len(pairs),
+        "true": float(np.mean(true)),
+        "control": float(np.mean(control)),
+        "difference": found["mean"],
+        "ci": found["ci"],
+        "p": paired_permutation(true, control, seed=seed),
     }
 
 
@@ -84,18 +90,23 @@ def probe_titles(model: PreTrainedModel, tokenizer, catalog: Catalog, probes: in
     for title in order[EXAMPLES:]:
         ids = _encode(tokenizer, title)
         if len(ids) > 1:
-            halves.append((title, ids[:(len(ids) + 1) // 2], ids[(len(ids) + 1) // 2:]))
+            halves.append((title, ids[: (len(ids) + 1) // 2], ids[(len(ids) + 1) // 2 :]))
         if len(halves) == probes:
             break
     if len(halves) < 2:
-        raise ValueError(f"{catalog.name!r} has {len(halves)} titles of two tokens or more beside {EXAMPLES} examples, "
-                         "wanted 2 or more; leave --model_name out")
+        raise ValueError(
+            f"{catalog.name!r} has {len(halves)} titles of two tokens or more beside {EXAMPLES} examples, "
+            "wanted 2 or more; leave --model_name out"
+        )
     others = [*halves[1:], halves[0]]
-    rows = [row for (_, own, rest), (_, wrong, _) in zip(halves, others, strict=True)
-            for row in ((own, rest), (wrong, rest))]
+    rows = [
+        row
+        for (_, own, rest), (_, wrong, _) in zip(halves, others, strict=True)
+        for row in ((own, rest), (wrong, rest))
+    ]
     scored: list[Scored] = []
     for at in tqdm(range(0, len(rows), _ROWS), desc="titles", unit="batch", disable=None):
-        scored += score_continuations(model, prompt, rows[at:at + _ROWS])
+        scored += score_continuations(model, prompt, rows[at : at + _ROWS])
     true, control = scored[::2], scored[1::2]
     known = [title for (title, _, _), score in zip(halves, true, strict=True) if score.greedy]
     return {
@@ -115,11 +126,13 @@ def probe_next_items(model: PreTrainedModel, tokenizer, catalog: Catalog, probes
     Raises:
         ValueError: fewer than two users with more than `EVENTS` training events.
     """
-    users = [items[:EVENTS + 1] for items in catalog.training_sequences() if len(items) > EVENTS]
+    users = [items[: EVENTS + 1] for items in catalog.training_sequences() if len(items) > EVENTS]
     users = random.Random(f"{seed}/users").sample(users, min(probes, len(users)))
     if len(users) < 2:
-        raise ValueError(f"{catalog.name!r} has {len(users)} users with more than {EVENTS} training events, wanted 2 "
-                         "or more; leave --model_name out")
+        raise ValueError(
+            f"{catalog.name!r} has {len(users)} users with more than {EVENTS} training events, wanted 2 "
+            "or more; leave --model_name out"
+        )
     titles = catalog.titles
     controls = min(CONTROLS, len(users) - 1)
     scores = np.zeros((controls + 1, len(users)))  # [own and other histories, users]

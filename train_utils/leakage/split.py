@@ -38,8 +38,10 @@ def read_teacher_data(folder: str | Path) -> dict[str, Events]:
     folder = Path(folder)
     missing = [name for name in TEACHER_FILES if not (folder / f"{name}.pkl").is_file()]
     if missing:
-        raise ValueError(f"--teacher_data {folder} lacks {', '.join(f'{name}.pkl' for name in missing)}; "
-                         "scripts/unirec_train.sh makes them from the dataset folder")
+        raise ValueError(
+            f"--teacher_data {folder} lacks {', '.join(f'{name}.pkl' for name in missing)}; "
+            "scripts/unirec_train.sh makes them from the dataset folder"
+        )
     maps = restricted_load(folder / "map.pkl")
     if not isinstance(maps, dict) or not {"id2user", "id2item"} <= maps.keys():
         raise ValueError(f"{folder / 'map.pkl'} has no dictionaries id2user and id2item; preprocess the dataset again")
@@ -55,8 +57,10 @@ def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
         for user, item in zip(frame["user_id"].tolist(), frame["item_id"].tolist(), strict=True):
             events.setdefault(str(maps["id2user"][int(user)]), Counter())[str(maps["id2item"][int(item)])] += 1
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no table of user_id and item_id of map.pkl ({type(error).__name__}: {error}); "
-                         "preprocess the dataset again") from None
+        raise ValueError(
+            f"{path} is no table of user_id and item_id of map.pkl ({type(error).__name__}: {error}); "
+            "preprocess the dataset again"
+        ) from None
     return events
 
 
@@ -75,7 +79,9 @@ def count_split(catalog: Catalog, visible: int) -> dict[str, dict[str, int]]:
         "users": {"tested": tested, "training_only": len(catalog.sequences) - tested},
         "repeats": {"events": sum(len(items) - len(set(items)) for items in catalog.sequences.values())},
         "target_in_history": {
-            name: count for part in PARTS for name, count in (
+            name: count
+            for part in PARTS
+            for name, count in (
                 (f"{part}_visible", sum(target in history[-visible:] for _, history, target in rows[part])),
                 (f"{part}_all", sum(target in history for _, history, target in rows[part])),
             )
@@ -93,8 +99,10 @@ def count_teacher(catalog: Catalog, files: Mapping[str, Events]) -> dict[str, di
         file -> {"test", "valid": targets that it trains on, "other": further events that are no training events of the
         dataset}; for the file "valid", by which its best epoch is chosen, test targets alone.
     """
-    trained = {user: Counter(catalog.ids(items))
-               for user, items in zip(catalog.sequences, catalog.training_sequences(), strict=True)}
+    trained = {
+        user: Counter(catalog.ids(items))
+        for user, items in zip(catalog.sequences, catalog.training_sequences(), strict=True)
+    }
     targets = {part: {user: catalog.items[target].id for user, _, target in catalog.split(part)} for part in PARTS}
     counts = {name: _surplus(files[name], trained, targets) for name in TRAINED_ON}
     validated = {user: trained[user] + Counter([target]) for user, target in targets["valid"].items()}

@@ -33,8 +33,15 @@ def save_memory(model: nn.Module) -> None:
     causal_of(model).activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
-def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int, dropout: float,
-             layers: int = 0, dora: bool = False) -> PeftModel:
+def add_lora(
+    model: PreTrainedModel,
+    control_ids: list[int],
+    r: int,
+    alpha: int,
+    dropout: float,
+    layers: int = 0,
+    dora: bool = False,
+) -> PeftModel:
     """LoRA on every linear layer and the head, and the control tokens' input rows, all trained in float32.
 
     A head that shares the embedding gets its own copy first: its rows change, and those of the input stay.
@@ -55,8 +62,13 @@ def add_lora(model: PreTrainedModel, control_ids: list[int], r: int, alpha: int,
     pattern = rf"{head}|.*\.(?:{top if layers else r'[0-9]+'})\..*\.(?:{'|'.join(sorted(inner))})"
     rows = None if layers else {_name(model, model.get_input_embeddings()).split(".")[-1]: control_ids}
     config = LoraConfig(
-        r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=pattern, task_type="CAUSAL_LM",
-        trainable_token_indices=rows, use_dora=dora,
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=pattern,
+        task_type="CAUSAL_LM",
+        trainable_token_indices=rows,
+        use_dora=dora,
     )
     wrapped = get_peft_model(model, config)
     for parameter in wrapped.parameters():
@@ -74,8 +86,14 @@ def _name(model: nn.Module, module: nn.Module) -> str:
     return next(n for n, m in model.named_modules() if m is module)
 
 
-def save_adapter(model: nn.Module, tokenizer, folder: str | Path, manifest: Mapping[str, object],
-                 weights: Mapping[str, torch.Tensor] | None = None, more: Callable[[Path], None] | None = None) -> None:
+def save_adapter(
+    model: nn.Module,
+    tokenizer,
+    folder: str | Path,
+    manifest: Mapping[str, object],
+    weights: Mapping[str, torch.Tensor] | None = None,
+    more: Callable[[Path], None] | None = None,
+) -> None:
     """Writes what was trained (an adapter with its control rows, or a whole model), tokenizer and manifest as one
     folder, by one rename.
 

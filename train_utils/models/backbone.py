@@ -31,9 +31,23 @@ Options = TypeVar("Options", bound=ModelOptions)
 # peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
 # Result files, which lie beside a model, are none of it.
-_MODEL_FILES = ("*.safetensors", "*.bin", "*.gguf", "*.model", "*.jinja", "merges.txt", "vocab.*", "config.json",
-                "adapter_config.json", "*.index.json", "tokenizer*.json", "special_tokens_map.json",
-                "added_tokens.json", "chat_template*", f"{RETRIEVAL}/*.safetensors")
+_MODEL_FILES = (
+    "*.safetensors",
+    "*.bin",
+    "*.gguf",
+    "*.model",
+    "*.jinja",
+    "merges.txt",
+    "vocab.*",
+    "config.json",
+    "adapter_config.json",
+    "*.index.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    f"{RETRIEVAL}/*.safetensors",
+)
 # What transformers lets out of a folder or file that is not what it seems; a cut-off GGUF ends inside a field.
 _UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)
 
@@ -67,8 +81,7 @@ def load_tokenizer(name: str):
         raise ValueError(_not_loaded(name, error)) from None
 
 
-def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: bool = False,
-                  four_bit: bool = False):
+def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: bool = False, four_bit: bool = False):
     """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
 
     The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`, which `pick_dtype` explains.
@@ -88,8 +101,11 @@ def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: b
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=number_format, attn_implementation="flash_attention_2" if flash else "sdpa",
-            **file, **how,
+            folder,
+            dtype=number_format,
+            attn_implementation="flash_attention_2" if flash else "sdpa",
+            **file,
+            **how,
         )
     except _UNREADABLE as error:
         raise ValueError(_not_loaded(name, error)) from None
@@ -153,10 +169,17 @@ def _not_loaded(name: str, error: Exception) -> str:
 
 def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
     if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
-        raise ValueError("--peft qlora keeps weights in four bits, which needs a GPU and the package bitsandbytes "
-                         "(pip install bitsandbytes); use --peft lora")
-    kind = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                              bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_storage=dtype)
+        raise ValueError(
+            "--peft qlora keeps weights in four bits, which needs a GPU and the package bitsandbytes "
+            "(pip install bitsandbytes); use --peft lora"
+        )
+    kind = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=dtype,
+    )
     return {"quantization_config": kind, "device_map": {"": device}}
 
 

@@ -21,15 +21,24 @@ Encoder = Callable[[Sequence[str]], np.ndarray]
 def item_text(item: Item) -> str:
     """What is known of an item, by `TEMPLATE`: a line for each attribute that is a text or a number, none for what is
     empty."""
-    attributes = [(name, value) for name, value in item.attributes.items()
-                  if isinstance(value, _PLAIN) and not isinstance(value, bool)]
+    attributes = [
+        (name, value)
+        for name, value in item.attributes.items()
+        if isinstance(value, _PLAIN) and not isinstance(value, bool)
+    ]
     named = [("category", ", ".join(item.categories)), *attributes]
     lines = [item.title, *(f"{name}: {value}" for name, value in named if str(value).strip()), item.description]
     return "\n".join(line for line in lines if line.strip())
 
 
-def item_vectors(catalog: Catalog, path: str | Path, model: str, device: str = "cpu", overwrite: bool = False,
-                 encoder: Encoder | None = None) -> np.ndarray:
+def item_vectors(
+    catalog: Catalog,
+    path: str | Path,
+    model: str,
+    device: str = "cpu",
+    overwrite: bool = False,
+    encoder: Encoder | None = None,
+) -> np.ndarray:
     """The vectors of a catalogue, of length 1, in its order: those kept at `path`, or new ones, which are kept there.
 
     Args:
@@ -46,8 +55,13 @@ def item_vectors(catalog: Catalog, path: str | Path, model: str, device: str = "
     """
     path = Path(path)
     texts = [item_text(item) for item in catalog.items]
-    recipe = {"model": model, "template": TEMPLATE, "normalised": True, "items": len(texts),
-              "texts_sha256": hashlib.sha256("\0".join(texts).encode()).hexdigest()}
+    recipe = {
+        "model": model,
+        "template": TEMPLATE,
+        "normalised": True,
+        "items": len(texts),
+        "texts_sha256": hashlib.sha256("\0".join(texts).encode()).hexdigest(),
+    }
     if path.exists():
         complaint = _misfit(path, recipe)
         if not complaint:
@@ -57,8 +71,10 @@ def item_vectors(catalog: Catalog, path: str | Path, model: str, device: str = "
     vectors = np.asarray((encoder or sentence_encoder(model, device))(texts), dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all() or not (lengths > 0).all():
-        raise ValueError(f"--embedding_model {model!r} gave an array of shape {vectors.shape}, or rows without a "
-                         f"direction, for {len(texts)} texts; take another")
+        raise ValueError(
+            f"--embedding_model {model!r} gave an array of shape {vectors.shape}, or rows without a "
+            f"direction, for {len(texts)} texts; take another"
+        )
     vectors /= lengths
     _keep(path, vectors, recipe)
     return vectors
@@ -91,8 +107,10 @@ def _misfit(path: Path, recipe: dict) -> str:
 def sentence_encoder(model: str, device: str) -> Encoder:
     """The encoder of sentence-transformers under this name. Raises ValueError where it cannot be loaded."""
     if not Path(model).is_dir() and (model.count("/") > 1 or Path(model).parent.is_dir() and "/" in model):
-        raise ValueError(f"--embedding_model {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "
-                         "the default one, a hub name has the form owner/name")
+        raise ValueError(
+            f"--embedding_model {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "
+            "the default one, a hub name has the form owner/name"
+        )
     try:
         from sentence_transformers import SentenceTransformer
 
@@ -102,7 +120,12 @@ def sentence_encoder(model: str, device: str) -> Encoder:
         raise ValueError(f"--embedding_model {model!r} cannot be loaded: {reason}") from None
 
     def encode(texts: Sequence[str]) -> np.ndarray:
-        return encoder.encode(list(texts), batch_size=_BATCH, convert_to_numpy=True, normalize_embeddings=True,
-                              show_progress_bar=len(texts) > _BATCH)
+        return encoder.encode(
+            list(texts),
+            batch_size=_BATCH,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+            show_progress_bar=len(texts) > _BATCH,
+        )
 
     return encode

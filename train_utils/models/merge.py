@@ -15,8 +15,10 @@ def newest_adapter(run: Path) -> Path:
     """The best adapter of a run that validated, else that of the highest epoch. Raises ValueError without any."""
     if (run / "best" / "manifest.json").exists():
         return run / "best"
-    found = sorted((path.parent for path in run.glob("Epoch*_SFT/manifest.json")), key=lambda folder: (
-        [int(digits) for digits in re.findall("[0-9]+", folder.name)], folder.name))
+    found = sorted(
+        (path.parent for path in run.glob("Epoch*_SFT/manifest.json")),
+        key=lambda folder: ([int(digits) for digits in re.findall("[0-9]+", folder.name)], folder.name),
+    )
     if not found:
         raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; see scripts/train_RecLM_cgen.sh")
     return found[-1]
@@ -64,11 +66,14 @@ def _check_output(output: Path, adapter: Path, backbone: str) -> None:
     place = output.resolve()
     for what, path in (("adapter", adapter), ("backbone", Path(backbone))):
         if path.exists() and (place == path.resolve() or place in path.resolve().parents):
-            raise ValueError(f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
-                             "give another folder")
+            raise ValueError(
+                f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
+                "give another folder"
+            )
     if output.is_file():
         raise ValueError(f"--merge_output {str(output)!r} is a file, wanted a folder; give another path")
     is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
     if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
-        raise ValueError(f"--merge_output {str(output)!r} holds {foreign[0]}, which no merge wrote; give another "
-                         "folder")
+        raise ValueError(
+            f"--merge_output {str(output)!r} holds {foreign[0]}, which no merge wrote; give another folder"
+        )

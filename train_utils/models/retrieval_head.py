@@ -60,8 +60,10 @@ def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | 
     try:
         told = json.loads((place / "config.json").read_text(encoding="utf-8"))
         if told["ids_sha256"] != _ids_digest(catalog):
-            raise ValueError(f"{place} has vectors of the {told['items']} items of another catalogue than "
-                             f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned")
+            raise ValueError(
+                f"{place} has vectors of the {told['items']} items of another catalogue than "
+                f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned"
+            )
         items = load_file(place / "item_vectors.safetensors")["items"]
         weights = load_file(place / "projection.safetensors")
         retrieval = Retrieval(weights["projection.0.weight"].shape[1], items)

@@ -94,8 +94,10 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
         _source(named)
         return named
     except ValueError:
-        raise ValueError(f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
-                         "nor in the working directory; give it by --backbone") from None
+        raise ValueError(
+            f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
+            "nor in the working directory; give it by --backbone"
+        ) from None
 
 
 def trained_from(folder: str | Path) -> str:

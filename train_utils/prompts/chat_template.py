@@ -59,7 +59,8 @@ class TemplateText:
         messages = [{"role": role, "content": WIDE + _SENTINEL.format(i) + WIDE} for i, role in enumerate(roles)]
         try:
             return self.tokenizer.apply_chat_template(
-                messages, chat_template=self._template, tokenize=False, add_generation_prompt=prompt, **options)
+                messages, chat_template=self._template, tokenize=False, add_generation_prompt=prompt, **options
+            )
         # A template is a program of somebody else's, which may fail in every way.
         except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             told = " ".join(str(error).split())
@@ -92,8 +93,10 @@ class TemplateText:
         """What opens an answer, however one is asked for; nothing where `end_of_turn` closes a user's turn."""
         markups = []
         for options in _WAYS:
-            for write in (lambda how: self.prompt_tail(**how),
-                          lambda how: self.pieces(["user", "assistant"], **how)[1]):
+            for write in (
+                lambda how: self.prompt_tail(**how),
+                lambda how: self.pieces(["user", "assistant"], **how)[1],
+            ):
                 try:
                     markups.append(self.tokenized(write(options).replace(WIDE, "")))
                 except ValueError:
@@ -172,8 +175,8 @@ class ChatTemplate:
             markup: list[str] = []
             for i, role in enumerate(key):
                 if role == "assistant":
-                    markup += self._pieces(key[:i + 1])[len(markup):i + 1]
-            self._markups[key, prompt] = markup if prompt else markup + self._pieces(key)[len(markup):]
+                    markup += self._pieces(key[: i + 1])[len(markup) : i + 1]
+            self._markups[key, prompt] = markup if prompt else markup + self._pieces(key)[len(markup) :]
         return self._markups[key, prompt]
 
     def tokenized(self, markup: str) -> list[int]:
@@ -239,7 +242,9 @@ def _date_macro() -> str:
             # Seconds since 1970 would be counted from the midnight of the machine's own time zone.
             values[directive] = str(timegm(moment.timetuple())) if letter == "s" else moment.strftime(directive)
     pairs = [pair for pair in values.items() if pair[0] != pair[1]]
-    return ("{% macro strftime_now(format) %}{% set date = namespace(text=format | replace('%%', '\\x00')) %}"
-            f"{{% for directive, value in {pairs!r} %}}"
-            "{% set date.text = date.text | replace(directive, value) %}{% endfor %}"
-            "{{ date.text | replace('\\x00', '%') }}{% endmacro %}")
+    return (
+        "{% macro strftime_now(format) %}{% set date = namespace(text=format | replace('%%', '\\x00')) %}"
+        f"{{% for directive, value in {pairs!r} %}}"
+        "{% set date.text = date.text | replace(directive, value) %}{% endfor %}"
+        "{{ date.text | replace('\\x00', '%') }}{% endmacro %}"
+    )

@@ -19,9 +19,7 @@ def add_control_tokens(tokenizer) -> int:
         return 0
     reserved = _reserved_tokens(tokenizer)
     if len(reserved) < 2:
-        return tokenizer.add_special_tokens(
-            {"extra_special_tokens": [SOI, EOI]}, replace_extra_special_tokens=False
-        )
+        return tokenizer.add_special_tokens({"extra_special_tokens": [SOI, EOI]}, replace_extra_special_tokens=False)
     named = dict(zip(("soi_token", "eoi_token"), reserved, strict=False))
     tokenizer.SPECIAL_TOKENS_ATTRIBUTES = [*tokenizer.SPECIAL_TOKENS_ATTRIBUTES, *named]
     tokenizer.add_special_tokens(named)
@@ -38,8 +36,14 @@ def _reserved_tokens(tokenizer) -> list[str]:
     used = {str(token) for token in tokenizer.special_tokens_map.values()}
     template = str(tokenizer.chat_template)
     added = sorted(tokenizer.added_tokens_decoder.items())
-    return [token.content for _, token in added if token.special and _RESERVED.fullmatch(token.content)
-            and token.content not in used and token.content not in template]
+    return [
+        token.content
+        for _, token in added
+        if token.special
+        and _RESERVED.fullmatch(token.content)
+        and token.content not in used
+        and token.content not in template
+    ]
 
 
 def split_completion(ids: Sequence[int], soi: int, eoi: int) -> tuple[list[list[int]], list[list[int]]]:

@@ -72,5 +72,7 @@ def draw_others(n_items: int, n: int, taken: Iterable[int], rng: random.Random) 
 def check_categories(task: str, catalog: Catalog) -> None:
     """Raises ValueError where nothing could be asked for or left out."""
     if len(catalog.categories) < 2:
-        raise ValueError(f"task {task} needs items of two or more categories, {catalog.name!r} has "
-                         f"{len(catalog.categories)}; leave it out")
+        raise ValueError(
+            f"task {task} needs items of two or more categories, {catalog.name!r} has "
+            f"{len(catalog.categories)}; leave it out"
+        )

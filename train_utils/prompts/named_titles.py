@@ -10,16 +10,28 @@ from train_utils.prompts.control_tokens import EOI, SOI
 _FIRST = 4  # characters by which titles are looked up
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
-_ALIKE = str.maketrans({**dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4`\u2032", "'"),
-                        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'),
-                        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")})
+_ALIKE = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4`\u2032", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+    }
+)
 # What may stand on either side of a title in a list, a quotation or markup; letters and digits may not.
 _BEFORE = "\"'*_,;:>|([{-+/=\u2022\u300c\u300e\u3001\u3002\uff0c"
 _AFTER = "\"'*_,;:<|)]}-+/=.?!\u2022\u300d\u300f\u3001\u3002\uff0c"
 _KATAKANA = ("\u30a0", "\u30ff")
 # Scripts that write no blanks between words, or hang particles on them (Hangul).
-_UNSPACED = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"), ("\u3040", "\u30ff"),
-             ("\u3400", "\u9fff"), ("\uac00", "\ud7af"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
+_UNSPACED = (
+    ("\u0e00", "\u0eff"),
+    ("\u1000", "\u109f"),
+    ("\u1780", "\u17ff"),
+    ("\u3040", "\u30ff"),
+    ("\u3400", "\u9fff"),
+    ("\uac00", "\ud7af"),
+    ("\uf900", "\ufaff"),
+    ("\U00020000", "\U0003ffff"),
+)
 
 
 class NamedTitles:
@@ -67,11 +79,16 @@ class NamedTitles:
             return 1, []
         best = (1, [])
         for n in range(1, _FIRST + 1):
-            forms = self._by_beginning.get(lower[at:at + n], {})
-            for key in forms if n == _FIRST else forms.keys() & {lower[at:at + n]}:
+            forms = self._by_beginning.get(lower[at : at + n], {})
+            for key in forms if n == _FIRST else forms.keys() & {lower[at : at + n]}:
                 end, (form, items) = at + len(key), forms[key]
-                if items and end - at >= best[0] and lower.startswith(key, at) and not (
-                        end < len(text) and _one_word(text[end - 1], text[end])) and _is_meant(text, at, end, form):
+                if (
+                    items
+                    and end - at >= best[0]
+                    and lower.startswith(key, at)
+                    and not (end < len(text) and _one_word(text[end - 1], text[end]))
+                    and _is_meant(text, at, end, form)
+                ):
                     best = (end - at, items)
         return best
 

@@ -95,15 +95,21 @@ class Chat:
             if not has_text(title):
                 raise ValueError(f"title {place}, {title!r}, shows no text; give the item a title")
             if found := next((text for text in self._unspoken if text in title), None):
-                raise ValueError(f"title {place}, {title!r}, holds the special token {found}; preprocess the dataset "
-                                 "again")
+                raise ValueError(
+                    f"title {place}, {title!r}, holds the special token {found}; preprocess the dataset again"
+                )
 
     def _build_tree(self, spelled: Sequence[str]) -> TitleTree | None:
         if not spelled:
             return None
         # Not every tokenizer reads a special token's text as plain text when it is asked to.
-        check_title_ids(self.tokenizer, self.title_ids, special_ids(self.tokenizer, (self.soi, self.eoi,
-                        self.end_of_turn)), "preprocess the dataset again", self.titles)
+        check_title_ids(
+            self.tokenizer,
+            self.title_ids,
+            special_ids(self.tokenizer, (self.soi, self.eoi, self.end_of_turn)),
+            "preprocess the dataset again",
+            self.titles,
+        )
         tree = build_tree(self.title_ids, self.soi, self.eoi)
         check_told_apart(self.titles, tree)
         return tree
@@ -121,16 +127,19 @@ class Chat:
             found = re.finditer("|".join(map(re.escape, self._markers)), text)
             cuts = [0, *(marker.start() + 1 for marker in found), len(text)]
             pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
-        return [token for i, piece in enumerate(pieces)
-                for token in (self._encode_behind(piece) if behind or i else self._tokenized(piece))]
+        return [
+            token
+            for i, piece in enumerate(pieces)
+            for token in (self._encode_behind(piece) if behind or i else self._tokenized(piece))
+        ]
 
     def _encode_behind(self, text: str) -> list[int]:
         if not text or self._space:
             return self._tokenized(text)
         for anchor in _ANCHORS:
             head, ids = self._tokenized(anchor), self._tokenized(anchor + text)
-            if ids[:len(head)] == head:
-                return ids[len(head):]
+            if ids[: len(head)] == head:
+                return ids[len(head) :]
         return self._tokenized(text)
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
@@ -210,8 +219,9 @@ class Chat:
         ids += tokens
         labelled += [position < written for position in range(len(tokens))]
 
-    def _append_parts(self, entry: Message, parts: Iterable[Part], ids: list[int], labelled: list[bool],
-                      items: list[tuple[int, int]]) -> None:
+    def _append_parts(
+        self, entry: Message, parts: Iterable[Part], ids: list[int], labelled: list[bool], items: list[tuple[int, int]]
+    ) -> None:
         start = len(ids)
         for part in parts:
             match part:

@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 _TURNS = ("conversations", "messages", "conversation", "turns", "dialog", "dialogue", "items")
 _SPEAKER, _TEXT = ("from", "role"), ("value", "content", "text")
 _ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
-    ("gpt", "assistant", "chatgpt", "bing", "bard", "claude", "model", "ai", "bot", "chatbot"), "assistant")
+    ("gpt", "assistant", "chatgpt", "bing", "bard", "claude", "model", "ai", "bot", "chatbot"), "assistant"
+)
 _USUAL = ("human", "user", "gpt", "assistant")
 _SYSTEM = ("system", "developer")
 _SEPARATORS = "]},: \n\r\t\ufeff"
@@ -79,7 +80,7 @@ def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
         # Only the outermost list is opened: those in it are values, such as a conversation that is a list of turns.
         buffer = buffer.lstrip(_SEPARATORS)
         if not begun or broken:
-            buffer = buffer[buffer.startswith("["):].lstrip(_SEPARATORS)
+            buffer = buffer[buffer.startswith("[") :].lstrip(_SEPARATORS)
         if not buffer:
             if ended:
                 return
@@ -96,7 +97,7 @@ def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
             reason = CUT_OFF if at_end else BROKEN
         except RecursionError:
             reason = BROKEN
-            buffer = " " + buffer[_NESTED.match(buffer).end():]
+            buffer = " " + buffer[_NESTED.match(buffer).end() :]
         else:
             broken = broken and not any(_records_in(value))
             buffer, tried = buffer[end:], 0
@@ -106,7 +107,7 @@ def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
             unreadable[reason] += 1
             yield _BROKEN
         broken, tried = True, 0
-        buffer = buffer[_next_object(buffer):]
+        buffer = buffer[_next_object(buffer) :]
 
 
 def _chunks(path: Path, unreadable: Counter[str]) -> Iterator[str]:
@@ -147,8 +148,11 @@ def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
 
 def _may_be_turns(value: object) -> bool:
     """Whether a value is a list that is not one of whole records: a file may keep these under "items" too."""
-    return isinstance(value, list) and bool(value) and not any(
-        isinstance(one, dict) and any(isinstance(one.get(key), list) for key in _TURNS) for one in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and not any(isinstance(one, dict) and any(isinstance(one.get(key), list) for key in _TURNS) for one in value)
+    )
 
 
 def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
@@ -156,8 +160,9 @@ def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
     return next((found[key] for key in keys if found.get(key) is not None), None)
 
 
-def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 2000, rounds: int = 3
-                   ) -> list[tuple[Message, ...]]:
+def load_exchanges(
+    path: str | Path, chat: Chat, max_segment: int, limit: int = 2000, rounds: int = 3
+) -> list[tuple[Message, ...]]:
     """The first rounds (a question and its answer) of each conversation, at most `rounds` of `limit` conversations.
 
     A conversation ends before the first round with a turn of more than `max_segment` tokens: nothing is cut, because
@@ -180,12 +185,14 @@ def load_exchanges(path: str | Path, chat: Chat, max_segment: int, limit: int = 
                 (found if _is_usual(record) else last).append(exchange)
         if len(found) == limit:
             break
-    found += last[:limit - len(found)]
+    found += last[: limit - len(found)]
     summary = "; ".join(reason if reason in _WHOLE_FILE else f"{n} with {reason}" for reason, n in unreadable.items())
     if not readable:
-        raise ValueError(f"{str(path)!r} holds no conversation that can be read, in {records} records"
-                         f"{summary and f' ({summary})'}; wanted a list of {{'conversations': [{{'from', 'value'}}]}} "
-                         "(ShareGPT) or {'messages': [{'role', 'content'}]} (OpenAI)")
+        raise ValueError(
+            f"{str(path)!r} holds no conversation that can be read, in {records} records"
+            f"{summary and f' ({summary})'}; wanted a list of {{'conversations': [{{'from', 'value'}}]}} "
+            "(ShareGPT) or {'messages': [{'role', 'content'}]} (OpenAI)"
+        )
     if summary:
         logger.warning("conversations of %s: %d records read; %s", path, records, summary)
     if not found:
@@ -221,7 +228,7 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
 def _is_usual(record: Mapping[str, object]) -> bool:
     """Whether the first two turns are of a user and an assistant by their usual names, behind OpenAI's instruction."""
     turns = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
-    turns = turns[bool(turns and turns[0].get("role") == "system"):]
+    turns = turns[bool(turns and turns[0].get("role") == "system") :]
     return all(str(_first(turn, _SPEAKER)) in _USUAL for turn in turns[:2])
 
 
@@ -234,8 +241,11 @@ def _text_of(content: object) -> str | None:
     if isinstance(content, Mapping):
         content = _first(content, ("text", "parts", "content"))
     if isinstance(content, list):
-        parts = [part if isinstance(part, str) else part.get("text") for part in content
-                 if isinstance(part, str) or isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+        parts = [
+            part if isinstance(part, str) else part.get("text")
+            for part in content
+            if isinstance(part, str) or isinstance(part, Mapping) and isinstance(part.get("text"), str)
+        ]
         content = "".join(parts) if parts else None
     return content if isinstance(content, str) else None
 
@@ -243,12 +253,13 @@ def _text_of(content: object) -> str | None:
 def _rounds(turns: list[tuple[str | None, str]], chat: Chat, max_segment: int, rounds: int) -> Iterator[Message]:
     """Messages of the rounds at the beginning of a conversation that fit."""
     for at in range(0, min(len(turns) - 1, 2 * rounds), 2):
-        (asker, question), (answerer, answer) = turns[at:at + 2]
+        (asker, question), (answerer, answer) = turns[at : at + 2]
         if (asker, answerer) != ("user", "assistant") or not question.strip() or not answer.strip():
             return
         # A token has at least one byte and on average about four; far longer texts need no counting.
         if max(len(question), len(answer)) > max_segment * 8 or any(
-                len(chat.encode(text)) > max_segment for text in (question, answer)):
+            len(chat.encode(text)) > max_segment for text in (question, answer)
+        ):
             return
         yield message("user", question.strip())
         yield message("assistant", answer.strip())

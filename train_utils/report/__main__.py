@@ -35,13 +35,19 @@ def write_report(study: Study, folder: str | Path) -> Path:
 def main() -> None:
     parser = LineParser(prog="python -m train_utils.report", description=__doc__.splitlines()[0])
     parser.add_argument("results", nargs="+", metavar="RESULT.json", help="result files of task_test.py")
-    parser.add_argument("--output", type=path_of, default="snap/report",
-                        help="folder of the report (default: %(default)s)")
-    parser.add_argument("--base", default="", help="row that the others are tested against (default: the baseline of "
-                        "the best NDCG@10)")
+    parser.add_argument(
+        "--output", type=path_of, default="snap/report", help="folder of the report (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--base", default="", help="row that the others are tested against (default: the baseline of the best NDCG@10)"
+    )
     parser.add_argument("--data_path", default="", help="dataset folder (default: that of the results)")
-    parser.add_argument("--seeds", action="store_true", help="the results are runs of one system that differ in their "
-                        "seed: print mean and deviation over them, and write nothing")
+    parser.add_argument(
+        "--seeds",
+        action="store_true",
+        help="the results are runs of one system that differ in their "
+        "seed: print mean and deviation over them, and write nothing",
+    )
     options = parser.parse_args()
     if options.seeds:
         runs = [result for path in options.results for result in read_results([path]).values()]

@@ -129,14 +129,27 @@ def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: 
     ticks = []
     for place, group in enumerate(groups):
         top = place * (len(order) + 1.9)
-        ax.annotate(f"{group[0].label}  ({group[0].n} users)", (0, top - 1.05), xytext=(2, 0),
-                    textcoords="offset points", va="center", fontsize=10.5, color=GREY)
+        ax.annotate(
+            f"{group[0].label}  ({group[0].n} users)",
+            (0, top - 1.05),
+            xytext=(2, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10.5,
+            color=GREY,
+        )
         for row, (name, bucket) in enumerate(zip(order, group, strict=True)):
             ticks.append(top + row)
             ax.barh(top + row, bucket.mean, height=0.7, color=_fill(name, highlight, base), zorder=2)
             ax.plot(bucket.ci, [top + row] * 2, color=INK, linewidth=0.9, zorder=3)
-            ax.text(bucket.ci[1] + limit * 0.015, top + row, number(bucket.mean), va="center", fontsize=9.5,
-                    **_ink(name, highlight, base))
+            ax.text(
+                bucket.ci[1] + limit * 0.015,
+                top + row,
+                number(bucket.mean),
+                va="center",
+                fontsize=9.5,
+                **_ink(name, highlight, base),
+            )
     ax.set_yticks(ticks, order * len(groups), fontsize=9.5)
     for label in ax.get_yticklabels():
         label.set(**_ink(label.get_text(), highlight, base))
@@ -193,8 +206,15 @@ def _label_ends(ax: Axes, ends: Mapping[str, float], x: float, base: str, highli
     order = sorted(ends, key=lambda name: ends[name])
     heights = spread([ends[name] for name in order], gap, gap / 3, top)
     for name, height in zip(order, heights, strict=True):
-        ax.annotate(name, (x, height), xytext=(8, 0), textcoords="offset points", va="center",
-                    annotation_clip=False, **_ink(name, highlight, base))
+        ax.annotate(
+            name,
+            (x, height),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+            **_ink(name, highlight, base),
+        )
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:

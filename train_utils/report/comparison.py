@@ -132,11 +132,18 @@ def _is_result(value: object) -> bool:
     try:
         made_from, metrics, users = value["manifest"], value["metrics"], value["users"]
         return (
-            isinstance(made_from["config"], dict) and isinstance(made_from["inputs"], dict) and bool(users)
+            isinstance(made_from["config"], dict)
+            and isinstance(made_from["inputs"], dict)
+            and bool(users)
             and all(isinstance(one["mean"], float) and len(one["ci"]) == 2 for one in metrics.values())
             and set(COMPARED) <= metrics.keys()
-            and all(isinstance(row["user"], str) and isinstance(row["target"], str) and isinstance(row["items"], list)
-                    and set(COMPARED) <= row["metrics"].keys() for row in users)
+            and all(
+                isinstance(row["user"], str)
+                and isinstance(row["target"], str)
+                and isinstance(row["items"], list)
+                and set(COMPARED) <= row["metrics"].keys()
+                for row in users
+            )
         )
     except (TypeError, KeyError, AttributeError):
         return False
@@ -183,8 +190,10 @@ def _catalog(result: dict, data_path: str) -> Catalog | None:
     made_from = {part_of(path): sha256 for path, sha256 in result["manifest"]["inputs"].items()}
     for part, path in dataset_paths(folder).items():
         if part in DECIDING and made_from.get(part, sha := digest(path)) != sha:
-            raise ValueError(f"{path} is not the file that the results were made from; give the folder of "
-                             "that dataset as --data_path")
+            raise ValueError(
+                f"{path} is not the file that the results were made from; give the folder of "
+                "that dataset as --data_path"
+            )
     return catalog
 
 
@@ -193,8 +202,10 @@ def _by_buckets(results: Mapping[str, dict], catalog: Catalog) -> tuple[dict, di
     one = next(iter(results.values()))
     lengths = history_lengths(catalog, one["manifest"]["config"].get("split", "test"))
     events = target_popularity(catalog, one)
-    return (_by(results, lengths, quarters([lengths[row["user"]] for row in one["users"]])),
-            _by(results, events, sorted({1, *quarters([n for n in events.values() if n])})))
+    return (
+        _by(results, lengths, quarters([lengths[row["user"]] for row in one["users"]])),
+        _by(results, events, sorted({1, *quarters([n for n in events.values() if n])})),
+    )
 
 
 def _by(results: Mapping[str, dict], key: Mapping[str, int], edges: Sequence[int]) -> dict[str, list[Bucket]]:

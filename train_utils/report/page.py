@@ -36,30 +36,59 @@ def draw_pictures(study: Study) -> list[Picture]:
     rows, base, ours = report_rows(study), study.base, study.ours
     pictures = [
         Picture("ndcg", "results", "NDCG@10; lines: 95 % intervals.", draw_bars(rows, ["ndcg@10"], ours)),
-        Picture("hr_at_k", "results", "Share of users whose next item is among the first k of the list.",
-                draw_curves(study.curves, base, ours)),
+        Picture(
+            "hr_at_k",
+            "results",
+            "Share of users whose next item is among the first k of the list.",
+            draw_curves(study.curves, base, ours),
+        ),
     ]
     if study.catalog:
         pictures += [
-            Picture("by_history", "where", "NDCG@10 by the number of events before the target, in quarters of the "
-                    "users; lines: 95 % intervals.", draw_buckets(study.by_history, base, ours)),
-            Picture("by_popularity", "where", "NDCG@10 by the target's events in training: cold items apart, the "
-                    "others in quarters of their users; lines: 95 % intervals.",
-                    draw_buckets(study.by_popularity, base, ours)),
+            Picture(
+                "by_history",
+                "where",
+                "NDCG@10 by the number of events before the target, in quarters of the users; lines: 95 % intervals.",
+                draw_buckets(study.by_history, base, ours),
+            ),
+            Picture(
+                "by_popularity",
+                "where",
+                "NDCG@10 by the target's events in training: cold items apart, the "
+                "others in quarters of their users; lines: 95 % intervals.",
+                draw_buckets(study.by_popularity, base, ours),
+            ),
         ]
     return pictures
 
 
 def render_page(study: Study, pictures: list[Picture]) -> str:
     """The page's HTML. What it shows of results and datasets is escaped."""
-    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-                       trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"number": number, "interval": interval, "signed": signed, "p_value": p_value, "mark": mark,
-                     "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)}
+    page = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page.filters |= {
+        "number": number,
+        "interval": interval,
+        "signed": signed,
+        "p_value": p_value,
+        "mark": mark,
+        "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True),
+    }
     rows = report_rows(study)
     return page.get_template(TEMPLATE).render(
-        study=study, title=title_of(study), conditions=conditions_of(study), note=note_of(study), rows=rows,
-        columns=headings(rows), compared=COMPARED, pictures=pictures,
+        study=study,
+        title=title_of(study),
+        conditions=conditions_of(study),
+        note=note_of(study),
+        rows=rows,
+        columns=headings(rows),
+        compared=COMPARED,
+        pictures=pictures,
         examples=[example(study, user) for user in example_users(study)],
     )
 
@@ -71,11 +100,16 @@ def title_of(study: Study) -> str:
 
 def conditions_of(study: Study) -> str:
     """One sentence: what was asked of the systems."""
-    hidden = {"none": "nothing consumed is hidden", "visible": "the history that is shown is hidden",
-              "all": "everything consumed is hidden"}
+    hidden = {
+        "none": "nothing consumed is hidden",
+        "visible": "the history that is shown is hidden",
+        "all": "everything consumed is hidden",
+    }
     told = study.config.get("hide_seen")
-    return (f"Dataset {study.dataset}, {study.config.get('split', 'test')} split, {study.n_users} users; "
-            f"hide_seen {told}: {hidden.get(told, 'not told what is hidden')}.")
+    return (
+        f"Dataset {study.dataset}, {study.config.get('split', 'test')} split, {study.n_users} users; "
+        f"hide_seen {told}: {hidden.get(told, 'not told what is hidden')}."
+    )
 
 
 def note_of(study: Study) -> str:
@@ -83,13 +117,17 @@ def note_of(study: Study) -> str:
     told = ["In brackets: 95 % bootstrap interval over users."]
     if study.comparisons:
         told.append(f"Against {study.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
-    told.append("Of the first ten items: OOD, share that the catalogue does not hold; repeat, share listed before; "
-                "coverage, share of the catalogue that some list holds. Short: lists with fewer items than asked for.")
+    told.append(
+        "Of the first ten items: OOD, share that the catalogue does not hold; repeat, share listed before; "
+        "coverage, share of the catalogue that some list holds. Short: lists with fewer items than asked for."
+    )
     if any("near_ood@10" in result["metrics"] for result in study.results.values()):
         told.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalogue's.")
     if "novelty@10" in study.results[study.base]["metrics"]:
-        told.append("Novelty: mean self-information of the items in bits; diversity: mean over pairs of items of one "
-                    "minus the Jaccard index of their categories.")
+        told.append(
+            "Novelty: mean self-information of the items in bits; diversity: mean over pairs of items of one "
+            "minus the Jaccard index of their categories."
+        )
     return " ".join(told)
 
 
@@ -98,23 +136,28 @@ def example(study: Study, user: str) -> dict[str, object]:
     rows = {name: row for name, result in study.results.items() for row in result["users"] if row["user"] == user}
     one = next(iter(rows.values()))
     history = next((row["history"] for row in rows.values() if row.get("history")), [])
-    places = {name: row["items"].index(one["target"]) + 1 for name, row in rows.items()
-              if one["target"] in row["items"]}
+    places = {
+        name: row["items"].index(one["target"]) + 1 for name, row in rows.items() if one["target"] in row["items"]
+    }
     return {
         "user": user,
         "target": _title(study, one["target"]),
         "history": [_title(study, item) for item in history],
         "found": "; ".join(f"{name} at {place}" for name, place in places.items()) or "in no list",
-        "lists": [{"system": name, "completion": row.get("completion"), "items": _shown(study, row)}
-                  for name, row in rows.items()],
+        "lists": [
+            {"system": name, "completion": row.get("completion"), "items": _shown(study, row)}
+            for name, row in rows.items()
+        ],
     }
 
 
 def _shown(study: Study, row: Mapping) -> list[dict[str, object]]:
     """A title that the catalogue lacks is None, with what was written where the record has it."""
     written = [one["text"] for one in row.get("titles", ())] or [""] * len(row["items"])
-    return [{"title": None if item is None else _title(study, item), "hit": item == row["target"], "written": text}
-            for item, text in zip(row["items"], written, strict=False)]
+    return [
+        {"title": None if item is None else _title(study, item), "hit": item == row["target"], "written": text}
+        for item, text in zip(row["items"], written, strict=False)
+    ]
 
 
 def _title(study: Study, item: str) -> str:

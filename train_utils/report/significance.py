@@ -72,8 +72,9 @@ def permutations_for(comparisons: int) -> int:
     return max(10_000, 1000 * comparisons)
 
 
-def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permutations: int = 0,
-            bootstrap: int = 1000) -> list[Comparison]:
+def compare(
+    a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permutations: int = 0, bootstrap: int = 1000
+) -> list[Comparison]:
     """Each metric of result a against result b, user by user; p_holm is adjusted over these metrics.
 
     permutations: of each test; 0 takes `permutations_for` the comparisons.
@@ -87,16 +88,23 @@ def compare(a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permu
     intervals = aggregate(differences, bootstrap, seed)
     compared = []
     for column, metric in enumerate(metrics):
-        p = paired_permutation(values_a[:, column], values_b[:, column],
-                               permutations or permutations_for(len(metrics)), seed)
+        p = paired_permutation(
+            values_a[:, column], values_b[:, column], permutations or permutations_for(len(metrics)), seed
+        )
         mean_a, mean_b = float(values_a[:, column].mean()), float(values_b[:, column].mean())
         low, high = intervals[metric]["ci"]
         compared.append(Comparison(metric, mean_a, mean_b, mean_a - mean_b, (low, high), p, p))
     return _adjusted(compared)
 
 
-def compare_all(results: Mapping[str, Mapping], base: str, metrics: Sequence[str], seed: int = 0,
-                permutations: int = 0, bootstrap: int = 1000) -> dict[str, list[Comparison]]:
+def compare_all(
+    results: Mapping[str, Mapping],
+    base: str,
+    metrics: Sequence[str],
+    seed: int = 0,
+    permutations: int = 0,
+    bootstrap: int = 1000,
+) -> dict[str, list[Comparison]]:
     """Every other result (a) against `base` (b); p_holm is adjusted over the whole table. Arguments as `compare`.
 
     Raises:
@@ -126,14 +134,18 @@ def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, 
         raise ValueError(f"{len(results)} runs have no spread: wanted results of at least 2 seeds")
     for result in results[1:]:
         _check_conditions(results[0], result)
-    means = np.array([_values(result, metrics, [row["user"] for row in result["users"]]).mean(axis=0)
-                      for result in results])  # [runs, metrics]
-    return {metric: Spread(float(column.mean()), float(column.std(ddof=1)), len(results))
-            for metric, column in zip(metrics, means.T, strict=True)}
+    means = np.array(
+        [_values(result, metrics, [row["user"] for row in result["users"]]).mean(axis=0) for result in results]
+    )  # [runs, metrics]
+    return {
+        metric: Spread(float(column.mean()), float(column.std(ddof=1)), len(results))
+        for metric, column in zip(metrics, means.T, strict=True)
+    }
 
 
-def buckets(result: Mapping, key: Mapping[str, float], edges: Sequence[float], metric: str, seed: int = 0,
-            bootstrap: int = 1000) -> list[Bucket]:
+def buckets(
+    result: Mapping, key: Mapping[str, float], edges: Sequence[float], metric: str, seed: int = 0, bootstrap: int = 1000
+) -> list[Bucket]:
     """A metric by groups of users: below the first edge, from each edge to below the next, from the last edge on.
 
     key: a number for every user of the result. Groups without users are left out.
@@ -148,8 +160,11 @@ def buckets(result: Mapping, key: Mapping[str, float], edges: Sequence[float], m
         raise ValueError(f"{len(lost)} users, the first {lost[0]!r}, have no number to be grouped by")
     place = np.searchsorted(np.asarray(edges), [key[user] for user in users], side="right")
     values = _values(result, [metric], users)[:, 0]
-    labels = [f"< {edges[0]:g}", *(f"{low:g} to < {high:g}" for low, high in zip(edges, edges[1:], strict=False)),
-              f">= {edges[-1]:g}"]
+    labels = [
+        f"< {edges[0]:g}",
+        *(f"{low:g} to < {high:g}" for low, high in zip(edges, edges[1:], strict=False)),
+        f">= {edges[-1]:g}",
+    ]
     found = []
     for number, label in enumerate(labels):
         if (members := values[place == number]).size:
@@ -196,15 +211,21 @@ def _values(result: Mapping, metrics: Sequence[str], users: Sequence[str]) -> np
 def _check_comparable(a: Mapping, b: Mapping) -> None:
     targets_a, targets_b = ({row["user"]: row["target"] for row in result["users"]} for result in (a, b))
     if other := targets_a.keys() ^ targets_b.keys():
-        raise ValueError(f"two results of other users cannot be compared: {len(targets_a)} and {len(targets_b)} users, "
-                         f"{len(other)} of them (as {min(other)!r}) in one only; test both on the same users")
+        raise ValueError(
+            f"two results of other users cannot be compared: {len(targets_a)} and {len(targets_b)} users, "
+            f"{len(other)} of them (as {min(other)!r}) in one only; test both on the same users"
+        )
     if other := [user for user in targets_a if targets_a[user] != targets_b[user]]:
-        raise ValueError(f"two results of other targets cannot be compared: user {other[0]!r} has "
-                         f"{targets_a[other[0]]!r} and {targets_b[other[0]]!r}; test both on the same split")
+        raise ValueError(
+            f"two results of other targets cannot be compared: user {other[0]!r} has "
+            f"{targets_a[other[0]]!r} and {targets_b[other[0]]!r}; test both on the same split"
+        )
     wishes_a, wishes_b = ({row["user"]: row.get("asked") for row in result["users"]} for result in (a, b))
     if other := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
-        raise ValueError(f"two results of other requests cannot be compared: user {other[0]!r} was asked for "
-                         f"{wishes_a[other[0]]} and {wishes_b[other[0]]}; test both by one --SFT_test_task and --topk")
+        raise ValueError(
+            f"two results of other requests cannot be compared: user {other[0]!r} was asked for "
+            f"{wishes_a[other[0]]} and {wishes_b[other[0]]}; test both by one --SFT_test_task and --topk"
+        )
     _check_conditions(a, b)
 
 
@@ -213,17 +234,22 @@ def _check_conditions(a: Mapping, b: Mapping) -> None:
     first, second = _conditions(a), _conditions(b)
     for name in first:
         if first[name] != second[name]:
-            raise ValueError(f"two results with other {name} cannot be compared: {first[name]!r} and {second[name]!r}; "
-                             "test both under the same conditions")
+            raise ValueError(
+                f"two results with other {name} cannot be compared: {first[name]!r} and {second[name]!r}; "
+                "test both under the same conditions"
+            )
 
 
 def _conditions(result: Mapping) -> dict[str, object]:
     """What decides the candidates; a dataset is told by the contents of its files, wherever its folder is."""
     config, inputs = result["manifest"]["config"], result["manifest"]["inputs"]
     found = {part: digest[:12] for path, digest in inputs.items() if (part := part_of(path)) in DECIDING}
-    conditions = {"dataset": found or config.get("data_path"), "split": config.get("split"),
-                  "hide_seen": config.get("hide_seen"),
-                  "enforce_request": config.get("enforce_request", False)}
+    conditions = {
+        "dataset": found or config.get("data_path"),
+        "split": config.get("split"),
+        "hide_seen": config.get("hide_seen"),
+        "enforce_request": config.get("enforce_request", False),
+    }
     if config.get("hide_seen") == "visible":  # how much is shown is how much is hidden
         conditions["max_history"] = config.get("max_history")
     return conditions

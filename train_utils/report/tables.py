@@ -46,8 +46,9 @@ def headings(rows: Sequence[Row]) -> dict[str, str]:
     return {name: text for name, text in ALL_HEADINGS.items() if name in ALWAYS or any(name in row for row in rows)}
 
 
-def markdown_table(rows: Sequence[Row], highlight: str | tuple[str, ...] = HIGHLIGHT,
-                   columns: Mapping[str, str] = HEADINGS) -> str:
+def markdown_table(
+    rows: Sequence[Row], highlight: str | tuple[str, ...] = HIGHLIGHT, columns: Mapping[str, str] = HEADINGS
+) -> str:
     """GitHub table of the rows in the order given; lines of models whose name starts with `highlight` are bold."""
     lines = ["| " + " | ".join(columns.values()) + " |", "|:--" + "|--:" * (len(columns) - 1) + "|"]
     for row in rows:
@@ -105,14 +106,31 @@ def mark(comparison: Comparison) -> str:
 def spread_table(spreads: Mapping[str, Spread]) -> str:
     """Mean and standard deviation of each metric over runs, for a terminal."""
     lines = [("", "mean", "deviation", "runs")]
-    return aligned([*lines, *((ALL_HEADINGS.get(metric, metric), number(one.mean), number(one.std), str(one.n))
-                              for metric, one in spreads.items())])
+    return aligned(
+        [
+            *lines,
+            *(
+                (ALL_HEADINGS.get(metric, metric), number(one.mean), number(one.std), str(one.n))
+                for metric, one in spreads.items()
+            ),
+        ]
+    )
 
 
 def comparison_table(comparisons: Mapping[str, Sequence[Comparison]]) -> str:
     """A line for each system and metric against the base, in aligned columns for a terminal."""
-    lines = [(name, ALL_HEADINGS[one.metric], signed(one.difference), interval(one.ci), p_value(one.p),
-              p_value(one.p_holm) + mark(one).ljust(1)) for name, row in comparisons.items() for one in row]
+    lines = [
+        (
+            name,
+            ALL_HEADINGS[one.metric],
+            signed(one.difference),
+            interval(one.ci),
+            p_value(one.p),
+            p_value(one.p_holm) + mark(one).ljust(1),
+        )
+        for name, row in comparisons.items()
+        for one in row
+    ]
     return aligned([("Model", "Metric", "Difference", "95 % interval", "p", "Holm's p "), *lines])
 
 

@@ -67,13 +67,16 @@ def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleC
         return Answer((plan.target, *list(filter(admits, others))[: plan.k - 1]), (), ranked.within(admits))
     there_are = len(catalog.items) - len({plan.target, *plan.history})
     if len(others) < min(plan.k - 1, there_are):
-        raise ValueError(f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed and "
-                         f"{there_are} outside the history shown are in the catalogue")
+        raise ValueError(
+            f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed and "
+            f"{there_are} outside the history shown are in the catalogue"
+        )
     return Answer((plan.target, *others[: plan.k - 1]), (), ranked)
 
 
-def _selection(plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
-               ) -> Answer:
+def _selection(
+    plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
+) -> Answer:
     """Candidates: the true next item, some of the teacher's, and items drawn from all that the user never had."""
     rng = random.Random(f"{plan.draw}/candidates")
     room = config.candidate_num - 1
@@ -87,8 +90,14 @@ def _selection(plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: 
     return Answer((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(candidates.__contains__))
 
 
-def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog, chat: Chat,
-              config: SampleConfig) -> Talk:
+def make_talk(
+    plan: Plan,
+    lists: Sequence[TeacherList],
+    exchange: Sequence[Message],
+    catalog: Catalog,
+    chat: Chat,
+    config: SampleConfig,
+) -> Talk:
     """The conversation of a plan; `lists` answers `teacher_queries(plan, config)`, `exchange` is the plan's.
 
     Where it is longer than `max_token_length`, the history loses its oldest items, then the list its last ones, then
@@ -101,16 +110,24 @@ def make_talk(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Messa
         rendered = chat.render(shorter.messages, prompt=False)
         if len(rendered.ids) <= config.max_token_length:
             return replace(shorter, rendered=rendered)
-    raise ValueError(f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens at the shortest, "
-                     f"--max_token_length allows {config.max_token_length}; raise it")
+    raise ValueError(
+        f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens at the shortest, "
+        f"--max_token_length allows {config.max_token_length}; raise it"
+    )
 
 
 def not_rendered() -> Rendered:
     return Rendered([], [], [])
 
 
-def _shortenings(plan: Plan, lists: Sequence[TeacherList], exchange: Sequence[Message], catalog: Catalog, chat: Chat,
-                 config: SampleConfig) -> Iterator[Talk]:
+def _shortenings(
+    plan: Plan,
+    lists: Sequence[TeacherList],
+    exchange: Sequence[Message],
+    catalog: Catalog,
+    chat: Chat,
+    config: SampleConfig,
+) -> Iterator[Talk]:
     """The whole conversation, then ever shorter ones."""
     if plan.template is None:
         for end in range(len(exchange), 0, -2):
@@ -137,18 +154,35 @@ def _with_candidates(answer: Answer, n: int, chat: Chat) -> Answer:
     return Answer((first,), kept, answer.ranked.within(kept.__contains__))
 
 
-def _talk(plan: Plan, start: int, answer: Answer, beginnings: Mapping[int, TeacherList], exchange: Sequence[Message],
-          catalog: Catalog, config: SampleConfig) -> Talk:
+def _talk(
+    plan: Plan,
+    start: int,
+    answer: Answer,
+    beginnings: Mapping[int, TeacherList],
+    exchange: Sequence[Message],
+    catalog: Catalog,
+    config: SampleConfig,
+) -> Talk:
     """The conversation with the history from `start` on."""
     shown = plan.history[start:]
-    asked = message("user", *fill(
-        plan.template, history=history_parts(shown, plan.marked),
-        k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
-        category=plan.category, candidates=candidate_parts(answer.candidates, plan.marked)))
+    asked = message(
+        "user",
+        *fill(
+            plan.template,
+            history=history_parts(shown, plan.marked),
+            k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
+            category=plan.category,
+            candidates=candidate_parts(answer.candidates, plan.marked),
+        ),
+    )
     answered = message("assistant", *numbered(answer.items, config.idx))
     rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
     return Talk(
-        plan.task.name, (message("system", SYSTEM), *rounds), not_rendered(), len(shown) * plan.marked, answer.ranked,
+        plan.task.name,
+        (message("system", SYSTEM), *rounds),
+        not_rendered(),
+        len(shown) * plan.marked,
+        answer.ranked,
         # What the teacher ranked behind items that are no longer shown stays what it knows of this user.
         {place - start: one for place, one in beginnings.items() if place > start},
         _about(plan, shown, answer, catalog),
@@ -196,7 +230,7 @@ class ShortestSamples:
         # As many as the teacher's ranking is sure to give; those drawn from the catalogue may be none.
         m = max(1, min((config.candidate_num - 1) // 2, config.topk, len(self.titles) - config.max_history - 1))
         others = [item for item in self._by_length[: m + 1] if item != plan.target]
-        return (plan.target, *others[: m][-1:])
+        return (plan.target, *others[:m][-1:])
 
     def _rendered(self, plan: Plan) -> int:
         answer = Answer((plan.target,), self._candidates(plan), TeacherList((), ()))
@@ -206,8 +240,12 @@ class ShortestSamples:
 
 def _about(plan: Plan, shown: Sequence[int], answer: Answer, catalog: Catalog) -> dict[str, object]:
     """What the sample is about, in the catalogue's ids."""
-    told: dict[str, object] = {"user": plan.user, "history": catalog.ids(shown),
-                               "target": catalog.items[plan.target].id, "k": len(answer.items)}
+    told: dict[str, object] = {
+        "user": plan.user,
+        "history": catalog.ids(shown),
+        "target": catalog.items[plan.target].id,
+        "k": len(answer.items),
+    }
     if plan.category:
         told["only" if plan.wanted else "without"] = plan.category
     if answer.candidates:

@@ -18,8 +18,9 @@ class Choices:
     def __init__(self, tree: TitleTree):
         self.tree = tree
 
-    def of_item(self, item: int, used: Sequence[int], teacher: TeacherList | None,
-                soft: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    def of_item(
+        self, item: int, used: Sequence[int], teacher: TeacherList | None, soft: float
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(offset behind `<SOI>`, tokens, shares) at each position of an item that leaves a choice.
 
         Args:
@@ -69,8 +70,10 @@ def encode_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig
         if weight > 0:
             inside |= dict.fromkeys(range(start + 1, start + len(chat.title_ids[item]) + 2), weight)
             used = choices.tree.item_leaf[listed]
-            found += [(start + offset, weight, tokens, shares)
-                      for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)]
+            found += [
+                (start + offset, weight, tokens, shares)
+                for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)
+            ]
     return Sample(
         ids=rendered.ids,
         text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in inside],
@@ -102,8 +105,7 @@ def encode_retrieval_sample(chat: Chat, choices: Choices, talk: Talk, config: Sa
     )
 
 
-def _item_places(talk: Talk, config: SampleConfig
-                 ) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
+def _item_places(talk: Talk, config: SampleConfig) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
     """(place of `<SOI>`, item, weight of its choices, the teacher's ranking for it, what stands before it in its list).
 
     The history that the user shows and the answer are a list each; candidates to select from are not learned.
@@ -121,8 +123,9 @@ def _item_places(talk: Talk, config: SampleConfig
             shown.append(item)
 
 
-def _item_shares(item: int, listed: set[int], teacher: TeacherList | None, soft: float
-                 ) -> tuple[np.ndarray, np.ndarray]:
+def _item_shares(
+    item: int, listed: set[int], teacher: TeacherList | None, soft: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Items (int32 [n]) and their wanted shares (float32 [n], sum 1): the item, and with `soft` the teacher's."""
     ranked = zip(teacher.items, teacher.scores, strict=True) if teacher is not None and soft > 0 else ()
     scored = {one: score for one, score in ranked if one not in listed}
@@ -135,8 +138,9 @@ def _item_shares(item: int, listed: set[int], teacher: TeacherList | None, soft:
     return np.fromiter(shares, dtype=np.int32), np.fromiter(shares.values(), dtype=np.float32)
 
 
-def _forced_weight(rendered: Rendered, inside: dict[int, float], chosen: set[int], eoi: int, scope_mask_type: int
-                   ) -> float:
+def _forced_weight(
+    rendered: Rendered, inside: dict[int, float], chosen: set[int], eoi: int, scope_mask_type: int
+) -> float:
     """What the forced title positions add to the denominator of a sample's mean loss."""
     forced = {place: weight for place, weight in inside.items() if place not in chosen}
     if scope_mask_type == 1:

@@ -85,8 +85,9 @@ def _trained(catalog: Catalog, user: str) -> Sequence[int]:
     return catalog.sequences[user][: -2 if catalog.is_tested(user) else None]
 
 
-def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int,
-                index: int) -> Plan:
+def plan_sample(
+    catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int, index: int
+) -> Plan:
     """Draws the sample `index` of `epoch`: the same one whatever the worker, the rank or the restart."""
     draw = f"{config.seed}/{epoch}/{index}"
     rng = random.Random(draw)
@@ -104,7 +105,7 @@ def plan_sample(catalog: Catalog, users: Sequence[str], config: SampleConfig, n_
         task=task,
         draw=draw,
         user=user,
-        history=trained[at - length:at],
+        history=trained[at - length : at],
         target=trained[at],
         k=rng.randint(1, config.topk) if lists else 1,
         template=None,

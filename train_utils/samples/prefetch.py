@@ -27,8 +27,18 @@ class SampleStream:
         encode, apart: how a method makes samples and batches of conversations; see `train_utils.samples.encode`.
     """
 
-    def __init__(self, source: Source, chat: Chat, encode: Encode, batch_size: int, accumulation: int, pad_id: int,
-                 device: torch.device, epochs: int | None = None, apart: bool = False):
+    def __init__(
+        self,
+        source: Source,
+        chat: Chat,
+        encode: Encode,
+        batch_size: int,
+        accumulation: int,
+        pad_id: int,
+        device: torch.device,
+        epochs: int | None = None,
+        apart: bool = False,
+    ):
         self.source, self.chat, self.encode, self.apart = source, chat, encode, apart
         self.batch_size, self.accumulation, self.pad_id, self.device = batch_size, accumulation, pad_id, device
         self.choices = Choices(chat.tree)
@@ -69,6 +79,6 @@ class SampleStream:
     def _make_window(self, window: int) -> list[list[Batch]]:
         samples = sorted(self.samples(self._numbers(window)), key=lambda sample: len(sample.ids))
         starts = range(0, len(samples), self.batch_size)
-        batches = [collate(samples[at:at + self.batch_size], self.pad_id, self.apart) for at in starts]
+        batches = [collate(samples[at : at + self.batch_size], self.pad_id, self.apart) for at in starts]
         random.Random(f"{self.source.config.seed}/window/{window}").shuffle(batches)
-        return [batches[at:at + self.accumulation] for at in range(0, len(batches), self.accumulation)]
+        return [batches[at : at + self.accumulation] for at in range(0, len(batches), self.accumulation)]

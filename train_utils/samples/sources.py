@@ -26,8 +26,9 @@ def teacher_queries(plan: Plan, config: SampleConfig) -> list[tuple[int, ...]]:
     return [plan.history, *(plan.history[:end] for end in range(1, len(plan.history)) if learned)]
 
 
-def ask_teacher(teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]],
-                config: SampleConfig) -> list[TeacherList]:
+def ask_teacher(
+    teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]], config: SampleConfig
+) -> list[TeacherList]:
     """One bulk question for many histories."""
     if not histories:
         return []
@@ -74,8 +75,14 @@ class DrawnSamples:
         ValueError: a task that the catalogue or the conversations cannot feed; no user with enough events.
     """
 
-    def __init__(self, catalog: Catalog, chat: Chat, teacher: Teacher, exchanges: Sequence[Sequence[Message]],
-                 config: SampleConfig):
+    def __init__(
+        self,
+        catalog: Catalog,
+        chat: Chat,
+        teacher: Teacher,
+        exchanges: Sequence[Sequence[Message]],
+        config: SampleConfig,
+    ):
         self.catalog, self.chat, self.teacher, self.exchanges = catalog, chat, teacher, exchanges
         self.config, self.users = config, trainable_users(catalog)
         self.cut = 0  # samples made so far whose list, candidates or chat exchange were shortened
@@ -101,7 +108,8 @@ class DrawnSamples:
             raise ValueError(
                 f"--max_token_length {limit} is too short for samples of {len(found)} items: the titles of {named} are "
                 f"the longest, and a sample has up to {max(found.values())} tokens at the shortest; raise it, or "
-                "shorten titles (preprocessing does by --max_title_tokens)")
+                "shorten titles (preprocessing does by --max_title_tokens)"
+            )
 
     def plans_of(self, epoch: int, users: Sequence[int]) -> list[Plan]:
         """Plans of the samples of an epoch, for users by their place in `users`."""
@@ -110,8 +118,11 @@ class DrawnSamples:
     def plans(self, numbers: Sequence[int]) -> list[Plan]:
         """Every epoch has its own order of users."""
         n = len(self.users)
-        return [plan for number in numbers for plan in self.plans_of(
-            number // n, [shuffled(self.config.seed, number // n, n)[number % n]])]
+        return [
+            plan
+            for number in numbers
+            for plan in self.plans_of(number // n, [shuffled(self.config.seed, number // n, n)[number % n]])
+        ]
 
     def talks(self, numbers: Sequence[int]) -> list[Talk]:
         return self.talks_of(self.plans(numbers))
@@ -121,9 +132,14 @@ class DrawnSamples:
         answers = self._answers(queries)
         talks = [
             # The published exchange beside a request is one question and its answer; a pure chat goes on.
-            make_talk(plan, [answers[query] for query in group],
-                      () if plan.exchange is None else self.exchanges[plan.exchange][: 2 if plan.template else None],
-                      self.catalog, self.chat, self.config)
+            make_talk(
+                plan,
+                [answers[query] for query in group],
+                () if plan.exchange is None else self.exchanges[plan.exchange][: 2 if plan.template else None],
+                self.catalog,
+                self.chat,
+                self.config,
+            )
             for plan, group in zip(plans, queries, strict=True)
         ]
         self.cut += sum(talk.cut for talk in talks)
@@ -134,8 +150,9 @@ class DrawnSamples:
         limit, system = self.config.max_token_length, message("system", SYSTEM)
         fitting = [one for one in exchanges if len(self.chat.render([system, *one[:2]], prompt=False).ids) <= limit]
         if not fitting:
-            raise ValueError(f"--max_token_length {limit} is too short for every conversation; raise it, or lower "
-                             "--max_segment")
+            raise ValueError(
+                f"--max_token_length {limit} is too short for every conversation; raise it, or lower --max_segment"
+            )
         return fitting
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:

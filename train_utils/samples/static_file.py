@@ -35,16 +35,21 @@ _ROLES = ("user", "assistant")
 def export_samples(source: DrawnSamples, epochs: int, path: str | Path) -> int:
     """Writes the dynamic samples of `epochs` epochs to `path`, atomically; returns how many they are."""
     n = len(source.users)
-    with (replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file,
-          tqdm(total=n * epochs, desc="export", unit="sample", mininterval=5) as bar):
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+        tqdm(total=n * epochs, desc="export", unit="sample", mininterval=5) as bar,
+    ):
         file.write("[")
         for epoch in range(epochs):
             file.write(",\n[" if epoch else "[")
             for start in range(0, n, _CHUNK):
                 places = range(start, min(n, start + _CHUNK))
                 talks = source.talks_of(source.plans_of(epoch, places))
-                file.write(",\n" * (start > 0) + ",\n".join(
-                    json.dumps(record_of(talk, source.catalog), ensure_ascii=False) for talk in talks))
+                file.write(
+                    ",\n" * (start > 0)
+                    + ",\n".join(json.dumps(record_of(talk, source.catalog), ensure_ascii=False) for talk in talks)
+                )
                 bar.update(len(places))
             file.write("]")
         file.write("]\n")
@@ -62,16 +67,20 @@ def record_of(talk: Talk, catalog: Catalog) -> dict[str, object]:
     known: dict[str, object] = dict(talk.about)
     if asked:
         known["before"] = rounds[:asked]
-    if rounds[asked + 2:]:
-        known["after"] = rounds[asked + 2:]
+    if rounds[asked + 2 :]:
+        known["after"] = rounds[asked + 2 :]
     if not any(isinstance(part, (ItemPart, ControlPart)) for m in talk.messages for part in m.parts):
         known["plain"] = True
     if talk.ranked is not None:
         known["teacher"] = _told(talk.ranked, catalog)
     if talk.beginnings:
         known["beginnings"] = {str(n): _told(one, catalog) for n, one in talk.beginnings.items()}
-    return {"input_text": rounds[asked][1], "output_text": rounds[asked + 1][1], "task": talk.task,
-            "input_field_data": known}
+    return {
+        "input_text": rounds[asked][1],
+        "output_text": rounds[asked + 1][1],
+        "task": talk.task,
+        "input_field_data": known,
+    }
 
 
 def _told(ranked: TeacherList, catalog: Catalog) -> dict[str, object]:
@@ -103,8 +112,10 @@ class StaticSamples:
     def __init__(self, path: str | Path, catalog: Catalog, chat: Chat, config: SampleConfig):
         self.path, self.catalog, self.chat, self.config = Path(path), catalog, chat, config
         self.by_title = {item.title: i for i, item in enumerate(catalog.items)}
-        self.epochs = [[self._parsed(epoch, place, record) for place, record in enumerate(records)]
-                       for epoch, records in enumerate(self._read())]
+        self.epochs = [
+            [self._parsed(epoch, place, record) for place, record in enumerate(records)]
+            for epoch, records in enumerate(self._read())
+        ]
         self._ends = list(accumulate(map(len, self.epochs)))
 
     def samples(self, epochs: int) -> int:
@@ -130,9 +141,11 @@ class StaticSamples:
     def _rendered(self, talk: Talk, epoch: int, place: int) -> Talk:
         rendered = self.chat.render(talk.messages, prompt=False)
         if len(rendered.ids) > self.config.max_token_length:
-            raise ValueError(f"sample {place} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
-                             f"--max_token_length allows {self.config.max_token_length}; raise it, or shorten the "
-                             "sample")
+            raise ValueError(
+                f"sample {place} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
+                f"--max_token_length allows {self.config.max_token_length}; raise it, or shorten the "
+                "sample"
+            )
         return replace(talk, rendered=rendered)
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
@@ -160,14 +173,21 @@ class StaticSamples:
         if not record["output_text"]:
             raise ValueError("its output_text is empty")
         plain = known.get("plain") is True
-        asked, answered = (message(role, *([text] if plain else self._to_parts(text, strict=role == "assistant")))
-                           for role, text in (("user", record["input_text"]), ("assistant", record["output_text"])))
+        asked, answered = (
+            message(role, *([text] if plain else self._to_parts(text, strict=role == "assistant")))
+            for role, text in (("user", record["input_text"]), ("assistant", record["output_text"]))
+        )
         history = self.catalog.indices(known.get("history", ()))
         shown = [part.item for part in asked.parts if isinstance(part, ItemPart)]
         return Talk(
             str(record.get("task") or "static"),
-            (message("system", SYSTEM), *_turns(known.get("before", ())), asked, answered,
-             *_turns(known.get("after", ()))),
+            (
+                message("system", SYSTEM),
+                *_turns(known.get("before", ())),
+                asked,
+                answered,
+                *_turns(known.get("after", ())),
+            ),
             not_rendered(),
             len(history) if shown[: len(history)] == history else 0,
             self._ranking(known["teacher"]) if "teacher" in known else None,
@@ -188,15 +208,17 @@ class StaticSamples:
         at = 0
         while at < len(pieces):
             piece = pieces[at]
-            closed = pieces[at:at + 3:2] == [SOI, EOI]
+            closed = pieces[at : at + 3 : 2] == [SOI, EOI]
             if closed and (item := self.by_title.get(pieces[at + 1].strip())) is not None:
                 parts.append(ItemPart(item))
                 at += 3
                 continue
             if piece in (SOI, EOI):
                 if strict:
-                    raise ValueError(f"its output_text has {piece} without a title of the catalogue "
-                                     f"{self.catalog.name!r} in {SOI}title{EOI}")
+                    raise ValueError(
+                        f"its output_text has {piece} without a title of the catalogue "
+                        f"{self.catalog.name!r} in {SOI}title{EOI}"
+                    )
                 parts.append(ControlPart("soi" if piece == SOI else "eoi"))
             elif piece:
                 parts.append(piece)

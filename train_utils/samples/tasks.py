@@ -50,8 +50,10 @@ def _task(entry: str) -> Task:
     kind, *suffixes = name.split("-")
     extra = ("CS", "MR") if kind != "ShareChatGPT" else ()
     if kind not in WORDINGS or any(s not in extra for s in suffixes) or sorted(set(suffixes)) != suffixes:
-        raise ValueError(f"--SFT_train_tasks has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
-                         "-CS-MR behind it, if wanted) or ShareChatGPT, and :WEIGHT behind any of them")
+        raise ValueError(
+            f"--SFT_train_tasks has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
+            "-CS-MR behind it, if wanted) or ShareChatGPT, and :WEIGHT behind any of them"
+        )
     try:
         number = float(weight or 1)
     except ValueError:

@@ -119,12 +119,20 @@ class ChatSession:
         ValueError: a dataset that does not load, or a length limit that leaves no room in the model's context.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folders: Mapping[str, Path],
-                 options: ChatOptions, start: str = NO_DOMAIN):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        folders: Mapping[str, Path],
+        options: ChatOptions,
+        start: str = NO_DOMAIN,
+    ):
         self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         if not 0 < options.max_new_tokens < (self.context or options.max_new_tokens + 1):
-            raise ValueError(f"--max_new_tokens is {options.max_new_tokens}, wanted 1 or more and less than the "
-                             f"model's context of {self.context} tokens")
+            raise ValueError(
+                f"--max_new_tokens is {options.max_new_tokens}, wanted 1 or more and less than the "
+                f"model's context of {self.context} tokens"
+            )
         self.model = model
         self.tokenizer = tokenizer
         self.folders = folders
@@ -160,14 +168,18 @@ class ChatSession:
         user = message("user", text)
         fitted = self._fit(user)
         if fitted is None:
-            yield Notice(f"the message is too long and was not sent: with --max_new_tokens "
-                         f"{self.options.max_new_tokens} it does not fit the model's context of {self.context} tokens")
+            yield Notice(
+                f"the message is too long and was not sent: with --max_new_tokens "
+                f"{self.options.max_new_tokens} it does not fit the model's context of {self.context} tokens"
+            )
             return
         prompt, dropped = fitted
         if dropped:
             del self.history[:dropped]
-            yield Notice(f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
-                         f"{self.context} tokens and were forgotten")
+            yield Notice(
+                f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
+                f"{self.context} tokens and were forgotten"
+            )
         self.named.update(self.domain.titles.find(text))
         rules = self._rules()
         if rules is None and self.domain.catalog:
@@ -177,8 +189,9 @@ class ChatSession:
         try:
             longest = len(prompt) + self.options.max_new_tokens
             searched = _SEARCHED[self.options.decoding] if self.domain.engine.finds_titles(longest) else 0
-            request = Request(prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens,
-                              best_titles=searched)
+            request = Request(
+                prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens, best_titles=searched
+            )
             for event in self.domain.engine.stream(request, stop):
                 match event:
                     case TextDelta(words):

@@ -51,9 +51,7 @@ class HttpTeacher:
         self._closed.set()
         self._client.close()
 
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: bool = False
-    ) -> list[list[str]] | ScoredLists:
+    def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`; long lists of histories go in requests of 1024.
 
         One request after the other: the server scores on one thread, and two in flight gained nothing measurable.
@@ -86,13 +84,9 @@ class HttpTeacher:
             answer = response.json()
             sizes = [len(answer[name]) for name in (("inference", "scores") if scores else ("inference",))]
         except (ValueError, KeyError, TypeError) as error:
-            raise TeacherError(
-                f"{self.url} answers, but not like unirec/async_server.py: {error!r}"
-            ) from error
+            raise TeacherError(f"{self.url} answers, but not like unirec/async_server.py: {error!r}") from error
         if set(sizes) != {len(histories)}:
-            raise TeacherError(
-                f"teacher at {self.url} answered {sizes[0]} lists for {len(histories)} histories"
-            )
+            raise TeacherError(f"teacher at {self.url} answered {sizes[0]} lists for {len(histories)} histories")
         return answer
 
     def _post(self, body: dict) -> httpx.Response:
@@ -112,8 +106,12 @@ class HttpTeacher:
             waited = time.monotonic() - started
             if waited > _SILENT_S and not told:
                 told = True
-                logger.warning("the teacher at %s does not answer (%s): it is asked again for up to %.0f s", self.url,
-                               reason, self._patience)
+                logger.warning(
+                    "the teacher at %s does not answer (%s): it is asked again for up to %.0f s",
+                    self.url,
+                    reason,
+                    self._patience,
+                )
             if waited + pause > self._patience:
                 raise TeacherError(
                     f"teacher at {self.url} does not answer ({reason}); "

@@ -29,8 +29,20 @@ _LONGEST_INPUT = 10_000
 # Settings that want more than a history, open further files, or evaluate text of the checkpoint as Python.
 _REFUSED_SETTINGS = ("has_user_emb", "has_user_bias", "use_features", "use_text_emb", "use_pre_item_emb", "time_seq")
 # A damaged or hostile file fails in many ways, in torch and in the library's constructors.
-_BROKEN = (UnpicklingError, BadZipFile, EOFError, RuntimeError, AttributeError, AssertionError, ArithmeticError,
-           LookupError, TypeError, ValueError, MemoryError, struct.error)
+_BROKEN = (
+    UnpicklingError,
+    BadZipFile,
+    EOFError,
+    RuntimeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    MemoryError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,7 @@ class LocalTeacher:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: bool = False
-    ) -> list[list[str]] | ScoredLists:
+    def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`."""
         n_items = len(self._loaded.raw_ids)
         if not 1 <= k <= n_items - 1:
@@ -150,8 +160,7 @@ def find_checkpoint(path: Path) -> Path:
     finished = [file for done in ends for name in MODELS if (file := done.with_name(f"{name}.pth")).is_file()]
     if not finished:
         raise TeacherError(
-            f"{path} holds no finished run (SASRec.pth beside {DONE_NAME}); "
-            "train one with scripts/unirec_train.sh NAME"
+            f"{path} holds no finished run (SASRec.pth beside {DONE_NAME}); train one with scripts/unirec_train.sh NAME"
         )
     return finished[-1]
 

@@ -16,16 +16,12 @@ class Teacher(Protocol):
     """Usable from several threads at a time."""
 
     @overload
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: Literal[False] = False
-    ) -> list[list[str]]: ...
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[False] = False) -> list[list[str]]: ...
 
     @overload
     def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
 
-    def top_k(
-        self, histories: Sequence[History], k: int, scores: bool = False
-    ) -> list[list[str]] | ScoredLists:
+    def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """The k best next items of each history, best first.
 
         histories: raw item ids, oldest first, any length; every id in a history is hidden from its answer.

@@ -34,11 +34,14 @@ class RecordedTeacher:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         mode = "ro" if inner is None else "rwc"
         try:
-            self._file = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True,
-                                         check_same_thread=False)
+            self._file = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False
+            )
             if inner is not None:
-                self._file.execute("CREATE TABLE IF NOT EXISTS answers (history TEXT PRIMARY KEY, k INTEGER, "
-                                   "items TEXT, probabilities BLOB) WITHOUT ROWID")
+                self._file.execute(
+                    "CREATE TABLE IF NOT EXISTS answers (history TEXT PRIMARY KEY, k INTEGER, "
+                    "items TEXT, probabilities BLOB) WITHOUT ROWID"
+                )
             self._file.execute("SELECT history, k, items, probabilities FROM answers LIMIT 1")
         except sqlite3.Error as error:
             raise TeacherError(f"{self.path} is not a recording of a teacher's answers ({error})") from None
@@ -57,8 +60,10 @@ class RecordedTeacher:
             raise TeacherError(f"the recording {self.path} cannot be written ({error})") from None
         if noted is not None and noted[0] != whose:
             self._file.close()
-            raise TeacherError(f"{self.path} records the answers of another teacher ({noted[0]}, now {whose}); delete "
-                               "it, or give another path")
+            raise TeacherError(
+                f"{self.path} records the answers of another teacher ({noted[0]}, now {whose}); delete "
+                "it, or give another path"
+            )
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`."""
@@ -87,8 +92,9 @@ class RecordedTeacher:
         try:
             with closing(self._file.cursor()) as cursor:
                 for key in dict.fromkeys(keys):
-                    row = cursor.execute("SELECT k, items, probabilities FROM answers WHERE history = ? AND k >= ?",
-                                         (key, k)).fetchone()
+                    row = cursor.execute(
+                        "SELECT k, items, probabilities FROM answers WHERE history = ? AND k >= ?", (key, k)
+                    ).fetchone()
                     if row:
                         found[key] = (row[0], json.loads(row[1]), array("d", row[2]).tolist())
         except (sqlite3.Error, ValueError, TypeError) as error:
@@ -97,14 +103,18 @@ class RecordedTeacher:
 
     def _ask(self, histories: Sequence[History], k: int) -> list[Answer]:
         if self._inner is None:
-            raise TeacherError(f"{self.path} records no answer of {k} items for the history "
-                               f"{list(histories[0])[-10:]}; record again from a running teacher")
+            raise TeacherError(
+                f"{self.path} records no answer of {k} items for the history "
+                f"{list(histories[0])[-10:]}; record again from a running teacher"
+            )
         lists, probabilities = self._inner.top_k(histories, k, scores=True)
         return [(k, list(items), list(p)) for items, p in zip(lists, probabilities, strict=True)]
 
     def _record(self, answers: Mapping[str, Answer]) -> None:
-        rows = [(key, k, json.dumps(items, ensure_ascii=False), array("d", p).tobytes())
-                for key, (k, items, p) in answers.items()]
+        rows = [
+            (key, k, json.dumps(items, ensure_ascii=False), array("d", p).tobytes())
+            for key, (k, items, p) in answers.items()
+        ]
         try:
             with self._file:
                 self._file.executemany("REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)

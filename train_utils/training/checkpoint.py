@@ -86,8 +86,10 @@ def _write_state(state: Mapping[str, object], path: Path) -> None:
             torch.save(state, file)
     except RuntimeError as error:
         # What the disk said is hidden behind torch's complaint that its file is not as long as it should be.
-        raise OSError(f"{error.__context__ or error}: the checkpoint {path.parent} cannot be written, the one before "
-                      "it is kept; free some space and start the run again") from None
+        raise OSError(
+            f"{error.__context__ or error}: the checkpoint {path.parent} cannot be written, the one before "
+            "it is kept; free some space and start the run again"
+        ) from None
 
 
 def _save_by_engine(training: Training, place: Place, config: Mapping[str, object], final: Path) -> None:

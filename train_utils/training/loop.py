@@ -131,13 +131,29 @@ def train(
     return checkpoint.whole_weights(training)
 
 
-def _steps(training: Training, wrapped: torch.optim.Optimizer, batches, config: LoopConfig, run: Path, first: int,
-           workers: int, end_of_epoch, log: RunLog | None) -> None:
+def _steps(
+    training: Training,
+    wrapped: torch.optim.Optimizer,
+    batches,
+    config: LoopConfig,
+    run: Path,
+    first: int,
+    workers: int,
+    end_of_epoch,
+    log: RunLog | None,
+) -> None:
     """The steps from `first` on."""
     saved_at = time.monotonic()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="step") if workers > 1 else None
-    with tqdm(range(first, config.steps), initial=first, total=config.steps, desc="SFT", unit="step", mininterval=5,
-              disable=log is None) as bar:
+    with tqdm(
+        range(first, config.steps),
+        initial=first,
+        total=config.steps,
+        desc="SFT",
+        unit="step",
+        mininterval=5,
+        disable=log is None,
+    ) as bar:
         for step in bar:
             for group in wrapped.param_groups:
                 group["lr"] = learning_rate(step, config)
@@ -145,7 +161,8 @@ def _steps(training: Training, wrapped: torch.optim.Optimizer, batches, config: 
             speed = samples * (bar.format_dict["rate"] or 0.0)
             if log:
                 shown = {"lr": f"{numbers['lr']:.1e}"} | {
-                    k: f"{v:.3f}" for k, v in numbers.items() if k not in ("lr", "norm")}
+                    k: f"{v:.3f}" for k, v in numbers.items() if k not in ("lr", "norm")
+                }
                 bar.set_postfix(shown | {"samples/s": f"{speed:.1f}"}, refresh=False)
                 log.write(step, numbers, speed)
             verdict = Verdict()
@@ -168,8 +185,15 @@ def _due(accelerator: Accelerator, here: bool) -> bool:
     return here if accelerator.num_processes == 1 else gather_object([here])[0]
 
 
-def _step(training: Training, wrapped: torch.optim.Optimizer, micro: Sequence[Batch], config: LoopConfig, step: int,
-          pool: Executor | None, run: Path) -> tuple[dict[str, float], int]:
+def _step(
+    training: Training,
+    wrapped: torch.optim.Optimizer,
+    micro: Sequence[Batch],
+    config: LoopConfig,
+    step: int,
+    pool: Executor | None,
+    run: Path,
+) -> tuple[dict[str, float], int]:
     """One optimiser step; returns its numbers for the log, over all processes, and how many samples it had."""
     accelerator = training.accelerator
     samples = sum(len(batch.ids) for batch in micro)
@@ -178,12 +202,13 @@ def _step(training: Training, wrapped: torch.optim.Optimizer, micro: Sequence[Ba
     else:
         shown = _one_by_one(training, micro, samples, f"{config.seed}/{step}")
     total = _means(_sums(gather_object([shown])))
-    norm = accelerator.clip_grad_norm_(
-        [p for p in training.model.parameters() if p.requires_grad], config.clip)
+    norm = accelerator.clip_grad_norm_([p for p in training.model.parameters() if p.requires_grad], config.clip)
     total["norm"] = float(norm)
     if not math.isfinite(total["loss"]) or not math.isfinite(total["norm"]):
-        raise ValueError(f"loss {total['loss']} with gradient norm {total['norm']} at step {step} is not finite; "
-                         f"the last checkpoint in {run} is kept: lower --lr")
+        raise ValueError(
+            f"loss {total['loss']} with gradient norm {total['norm']} at step {step} is not finite; "
+            f"the last checkpoint in {run} is kept: lower --lr"
+        )
     wrapped.step()
     wrapped.zero_grad()
     return {"lr": wrapped.param_groups[0]["lr"]} | total, samples

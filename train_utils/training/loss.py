@@ -84,8 +84,9 @@ def loss_parts(batch: Batch, text: torch.Tensor, items: torch.Tensor, item_weigh
     return parts
 
 
-def catalog_loss(queries: torch.Tensor, items: torch.Tensor, choice: torch.Tensor, item: torch.Tensor,
-                 share: torch.Tensor) -> torch.Tensor:
+def catalog_loss(
+    queries: torch.Tensor, items: torch.Tensor, choice: torch.Tensor, item: torch.Tensor, share: torch.Tensor
+) -> torch.Tensor:
     """Softmax cross-entropy of query . item over the whole catalogue.
 
     Args:

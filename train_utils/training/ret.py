@@ -50,8 +50,13 @@ def ret_loss(emb_alpha: float) -> Loss:
             hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
         states = hidden.last_hidden_state.flatten(0, 1)
         text = text_loss(head_logits(causal.get_output_embeddings(), states[batch.text_at]), batch.text_label)
-        items = catalog_loss(retrieval.queries(states[batch.choice_at]), retrieval.items, batch.candidate_choice,
-                             batch.candidate, batch.candidate_share)
+        items = catalog_loss(
+            retrieval.queries(states[batch.choice_at]),
+            retrieval.items,
+            batch.candidate_choice,
+            batch.candidate,
+            batch.candidate_share,
+        )
         total = (text * batch.text_weight).sum() + emb_alpha * (items * batch.choice_weight).sum()
         return total, loss_parts(batch, text, items, emb_alpha)
 
@@ -91,12 +96,20 @@ def _start_from(model: nn.Module, adapter: str) -> None:
     except RuntimeError:
         found = None
     if found is None or found.unexpected_keys:
-        raise ValueError(f"--SFT_load {adapter!r} has weights of another shape; give the same backbone, --peft, "
-                         "--SFT_actor_lora_r and --lora_layers")
+        raise ValueError(
+            f"--SFT_load {adapter!r} has weights of another shape; give the same backbone, --peft, "
+            "--SFT_actor_lora_r and --lora_layers"
+        )
 
 
-def save_ret(model: RetModel, tokenizer, catalog: Catalog, folder: str | Path, manifest: Mapping[str, object],
-             weights: Mapping[str, torch.Tensor] | None = None) -> None:
+def save_ret(
+    model: RetModel,
+    tokenizer,
+    catalog: Catalog,
+    folder: str | Path,
+    manifest: Mapping[str, object],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
     """Writes the adapter's folder with `retrieval/` in it, by one rename."""
 
     def of(prefix: str) -> dict[str, torch.Tensor]:
@@ -105,8 +118,9 @@ def save_ret(model: RetModel, tokenizer, catalog: Catalog, folder: str | Path, m
 
     kept = model.retrieval.state_dict() | of("retrieval.")
     made_from = {**manifest, "item_vectors": dict(model.vectors_from)}
-    save_adapter(model.language, tokenizer, folder, made_from, of("language."),
-                 lambda to: save_retrieval(kept, catalog, to))
+    save_adapter(
+        model.language, tokenizer, folder, made_from, of("language."), lambda to: save_retrieval(kept, catalog, to)
+    )
 
 
 RET = Method(

@@ -9,11 +9,31 @@ from train_utils.files import PROMPT_DATE, write_text
 from train_utils.text_files import read_json
 
 _MAY_GROW = ("max_token_length", "early_stop")  # limits: a run that goes on may loosen them
-_NOT_OF_THE_RUN = ("save_seconds", "overwrite", "gpu", "teacher", "teacher_record", "merge_output", "tensorboard",
-                   "SFT_test_task", "use_control_symbol", "gen_max_length")
+_NOT_OF_THE_RUN = (
+    "save_seconds",
+    "overwrite",
+    "gpu",
+    "teacher",
+    "teacher_record",
+    "merge_output",
+    "tensorboard",
+    "SFT_test_task",
+    "use_control_symbol",
+    "gen_max_length",
+)
 # What a run writes into its folder; whatever else is there belongs to the user.
-_WRITTEN = ("config.json", "log.jsonl", "validation.json", "teacher-*.sqlite*", "checkpoints", "tensorboard", "best",
-            "Epoch*_SFT", "SFT_Epoch*", "SFT_best")
+_WRITTEN = (
+    "config.json",
+    "log.jsonl",
+    "validation.json",
+    "teacher-*.sqlite*",
+    "checkpoints",
+    "tensorboard",
+    "best",
+    "Epoch*_SFT",
+    "SFT_Epoch*",
+    "SFT_best",
+)
 
 
 def claim(run: Path, made_from: dict, overwrite: bool) -> None:
@@ -35,8 +55,10 @@ def claim(run: Path, made_from: dict, overwrite: bool) -> None:
             return
         # A run that ended before its first step, for a wrong flag, has nothing to lose.
         if not overwrite and any(path for name in _WRITTEN for path in run.glob(f"{name}/*")):
-            raise ValueError(f"{run} holds a {'' if going_on else 'finished '}run with other {', '.join(different)}; "
-                             "give another --output, or --overwrite")
+            raise ValueError(
+                f"{run} holds a {'' if going_on else 'finished '}run with other {', '.join(different)}; "
+                "give another --output, or --overwrite"
+            )
         for path in [path for name in _WRITTEN for path in run.glob(name)]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -69,8 +69,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
-    accelerator = open_accelerator(options.gpu, options.dtype, options.batch_size,
-                                   options.gradient_accumulation_steps)
+    accelerator = open_accelerator(options.gpu, options.dtype, options.batch_size, options.gradient_accumulation_steps)
     made_from = manifest(asdict(options), _inputs(options))
     catalog = load_catalog(options.data_path)
     with exclusively(run) if accelerator.is_main_process else nullcontext():
@@ -106,8 +105,10 @@ def run_export(options: TrainOptions) -> Path:
     tokenizer = load_tokenizer(options.backbone)
     add_control_tokens(tokenizer)
     chat = Chat(tokenizer, catalog.titles)
-    with (writing_file(path, "--train_data_file", lambda found: isinstance(found, list)),
-          closing(open_teacher(options.teacher)) as teacher):
+    with (
+        writing_file(path, "--train_data_file", lambda found: isinstance(found, list)),
+        closing(open_teacher(options.teacher)) as teacher,
+    ):
         samples = open_samples(replace(options, train_data_file=""), catalog, chat, teacher)
         export_samples(samples, options.epoch, path)
     return path
@@ -133,29 +134,71 @@ def teacher_of(options: TrainOptions, process: int) -> AbstractContextManager[Te
         raise
 
 
-def _train_adapter(method: Method, options: TrainOptions, catalog: Catalog, teacher: Teacher | None, run: Path,
-                   adapter: Path, made_from: dict, accelerator: Accelerator) -> None:
+def _train_adapter(
+    method: Method,
+    options: TrainOptions,
+    catalog: Catalog,
+    teacher: Teacher | None,
+    run: Path,
+    adapter: Path,
+    made_from: dict,
+    accelerator: Accelerator,
+) -> None:
     """Backbone, samples, loop, and the adapter's folder."""
     device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
     model, chat = _model(options, catalog, device, method)
     model = method.wrap(model, catalog, options)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
     samples = open_samples(options, catalog, chat, teacher)
-    validator = Validator(catalog, chat, model, options, run, lambda folder: method.save(
-        model, chat.tokenizer, catalog, folder, made_from), accelerator,
-        getattr(model, "retrieval", None)) if options.val_users else None
-    with closing(SampleStream(samples, chat, method.encode, options.batch_size, options.gradient_accumulation_steps,
-                              pad_id, device, options.epoch, method.apart)) as stream:
+    validator = (
+        Validator(
+            catalog,
+            chat,
+            model,
+            options,
+            run,
+            lambda folder: method.save(model, chat.tokenizer, catalog, folder, made_from),
+            accelerator,
+            getattr(model, "retrieval", None),
+        )
+        if options.val_users
+        else None
+    )
+    with closing(
+        SampleStream(
+            samples,
+            chat,
+            method.encode,
+            options.batch_size,
+            options.gradient_accumulation_steps,
+            pad_id,
+            device,
+            options.epoch,
+            method.apart,
+        )
+    ) as stream:
         if options.teacher_record and accelerator.is_main_process:
             stream.ask_ahead()
-        loop = LoopConfig(stream.steps(options.epoch), options.lr, options.weight_decay, options.warmup_ratio,
-                          options.lr_power, options.clip, options.save_seconds, options.epoch, options.seed,
-                          options.tensorboard)
+        loop = LoopConfig(
+            stream.steps(options.epoch),
+            options.lr,
+            options.weight_decay,
+            options.warmup_ratio,
+            options.lr_power,
+            options.clip,
+            options.save_seconds,
+            options.epoch,
+            options.seed,
+            options.tensorboard,
+        )
         workers = 1 if accelerator.num_processes > 1 else _workers(options, device)
         weights = train(model, method.loss(options), stream, loop, run, workers, accelerator, validator)
     if cut := getattr(samples, "cut", 0):
-        logger.warning("in %d samples the list, the candidates or the chat exchange were shortened to fit "
-                       "--max_token_length %d", cut, options.max_token_length)
+        logger.warning(
+            "in %d samples the list, the candidates or the chat exchange were shortened to fit --max_token_length %d",
+            cut,
+            options.max_token_length,
+        )
     if accelerator.is_main_process:
         method.save(model, chat.tokenizer, catalog, adapter, made_from, weights)
     accelerator.wait_for_everyone()
@@ -174,8 +217,15 @@ def _model(options: TrainOptions, catalog: Catalog, device: torch.device, method
     if options.peft == "full":
         model = train_all(model)
     else:
-        model = add_lora(model, [chat.soi, chat.eoi], options.SFT_actor_lora_r, options.SFT_actor_lora_a,
-                         options.lora_dropout, options.lora_layers, options.peft == "dora")
+        model = add_lora(
+            model,
+            [chat.soi, chat.eoi],
+            options.SFT_actor_lora_r,
+            options.SFT_actor_lora_a,
+            options.lora_dropout,
+            options.lora_layers,
+            options.peft == "dora",
+        )
     if options.gradient_checkpointing:
         save_memory(model)
     return model, chat
@@ -197,8 +247,11 @@ def _check_decodable(model: nn.Module, options: TrainOptions, method: Method) ->
     if problem and options.val_users:
         raise ValueError(f"{problem}; validation during training needs the engine: give --val_users 0")
     if problem:
-        logger.warning("%s: it will be decoded by transformers' generate (task_test.py --engine hf), one token a pass, "
-                       "without --decoding best and rank", problem)
+        logger.warning(
+            "%s: it will be decoded by transformers' generate (task_test.py --engine hf), one token a pass, "
+            "without --decoding best and rank",
+            problem,
+        )
 
 
 def _workers(options: TrainOptions, device: torch.device) -> int:

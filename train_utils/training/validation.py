@@ -27,9 +27,18 @@ METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
 def validation_options(options: TrainOptions) -> EvalOptions:
     """How validation users are asked: for as many items as training asks at most, the most probable titles."""
     return EvalOptions(
-        data_path=options.data_path, model_name=options.backbone, split="valid", users=options.val_users, use_CBS=True,
-        decoding="rank", topk=options.topk, idx=options.idx, max_history=options.max_history, seed=options.seed,
-        batch_size=options.test_batch_size, max_token_length=options.max_token_length,
+        data_path=options.data_path,
+        model_name=options.backbone,
+        split="valid",
+        users=options.val_users,
+        use_CBS=True,
+        decoding="rank",
+        topk=options.topk,
+        idx=options.idx,
+        max_history=options.max_history,
+        seed=options.seed,
+        batch_size=options.test_batch_size,
+        max_token_length=options.max_token_length,
     )
 
 
@@ -46,11 +55,22 @@ class Validator:
         ValueError: the model is split over processes, the split has fewer users, or a prompt does not fit.
     """
 
-    def __init__(self, catalog: Catalog, chat: Chat, model: torch.nn.Module, options: TrainOptions, run: Path,
-                 save: Callable[[Path], None], accelerator: Accelerator, retrieval: Retrieval | None = None):
+    def __init__(
+        self,
+        catalog: Catalog,
+        chat: Chat,
+        model: torch.nn.Module,
+        options: TrainOptions,
+        run: Path,
+        save: Callable[[Path], None],
+        accelerator: Accelerator,
+        retrieval: Retrieval | None = None,
+    ):
         if accelerator.distributed_type == DistributedType.FSDP:
-            raise ValueError("--val_users needs a whole model in each process; validate a run of FSDP afterwards, with "
-                             "task_test.py --split valid, and give --val_users 0")
+            raise ValueError(
+                "--val_users needs a whole model in each process; validate a run of FSDP afterwards, with "
+                "task_test.py --split valid, and give --val_users 0"
+            )
         self.catalog, self.options, self.run, self.save = catalog, options, run, save
         self.accelerator, self.model = accelerator, model
         self.asked = validation_options(options)
@@ -77,7 +97,7 @@ class Validator:
         try:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
             under_test = ModelUnderTest(self.catalog, self.asked, (causal, self.chat, retriever))
-            mine = self.users[self.accelerator.process_index::self.accelerator.num_processes]
+            mine = self.users[self.accelerator.process_index :: self.accelerator.num_processes]
             records, scorer = [], Scorer(self.catalog)
             for rows in batches(mine, self.asked, under_test):
                 (answers,) = under_test.answers(rows)
