@@ -1,4 +1,4 @@
-"""Chats in the terminal or in a pipe: argv -> model and catalogues -> typed lines in, answers out."""
+"""Chats in the terminal or in a pipe: argv -> model and catalogs -> typed lines in, answers out."""
 
 import re
 import signal
@@ -84,8 +84,7 @@ def load_session(options: ChatOptions) -> ChatSession:
             else (f"no dataset folder is in {options.data_root}; name their folder by --data_root")
         )
         print(
-            f"note: the model was trained to recommend, and no catalogue is in force: it can recommend nothing. "
-            f"{there}",
+            f"note: the model was trained to recommend, and no catalog is in force: it can recommend nothing. {there}",
             file=sys.stderr,
             flush=True,
         )

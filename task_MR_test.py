@@ -7,11 +7,11 @@ from train_utils.param import EvalOptions, parse
 def main() -> None:
     options = parse(EvalOptions)
     # Behind the flags: a wrong one is told before torch is loaded.
-    from train_utils.evaluation.multi_round import run_two_turns
+    from train_utils.evaluation.multi_round import run_multi_round
     from train_utils.evaluation.results import summary_row
     from train_utils.report.tables import text_table
 
-    output, result = run_two_turns(options)
+    output, result = run_multi_round(options)
     print(text_table([summary_row(options.model_name, result)]))
     meanings = {
         "gsm8k": "GSM8K accuracy",

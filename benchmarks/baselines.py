@@ -1,4 +1,4 @@
-"""The rivals of `CatalogLogitsProcessor`, written from their described behaviour, for timing and for tests.
+"""The rivals of `CatalogLogitsProcessor`, written from their described behavior, for timing and for tests.
 
 - `PublishedTrie` / `PublishedProcessor`: the decoding of RecLM-cgen as published (microsoft/RecAI).
 - `nested_dict_fn`: the tree as nested dicts, for the `PrefixConstrainedLogitsProcessor` of transformers.
@@ -92,7 +92,7 @@ class PublishedProcessor(LogitsProcessor):
         """input_ids: int64 [rows, T]; scores: float [rows, V]; returns new scores.
 
         Raises:
-            ValueError: every title of the catalogue was used and another item is open.
+            ValueError: every title of the catalog was used and another item is open.
         """
         mask = torch.full_like(scores, -torch.inf)
         for prompt, beams in enumerate(input_ids.view(-1, self.num_beams, input_ids.shape[-1])):
@@ -104,14 +104,14 @@ class PublishedProcessor(LogitsProcessor):
                 elif allowed:
                     mask[row, allowed] = 0
                 else:
-                    raise ValueError(f"row {row} opened an item, but every title of the catalogue was used")
+                    raise ValueError(f"row {row} opened an item, but every title of the catalog was used")
         return scores + mask
 
 
 def nested_dict_fn(
     titles: Iterable[Sequence[int]], soi: int, eoi: int, vocabulary: int
 ) -> Callable[[int, torch.Tensor], list[int]]:
-    """The `prefix_allowed_tokens_fn` of a catalogue, over nested dicts; items may repeat.
+    """The `prefix_allowed_tokens_fn` of a catalog, over nested dicts; items may repeat.
 
     That library knows no unconstrained row, so free text is a list of the whole vocabulary.
     """

@@ -1,10 +1,10 @@
-"""What the catalogue constraint costs at one decoding step: ours, the published code, transformers' own, and a floor.
+"""What the catalog constraint costs at one decoding step: ours, the published code, transformers' own, and a floor.
 
     python benchmarks/bench_constraint.py --items 100000 --rows 16
 
 Titles are synthetic. Rows hold `--listed` items of the open turn and end inside a title, right behind the opening
 token, or in free text. A step is one call of the logits processor, as `model.generate` makes it: ids that are one token
-longer than at the call before, and fresh scores. The memory of freed tensors is kept, which favours the rivals that
+longer than at the call before, and fresh scores. The memory of freed tensors is kept, which favors the rivals that
 allocate a mask at every call. The last line of the output is the table as JSON.
 """
 
@@ -25,9 +25,9 @@ from transformers import PrefixConstrainedLogitsProcessor
 from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
 from benchmarks.machine import machine_name
 from train_utils.command import run_cli
-from train_utils.constraint.constraint import Rules
+from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
-from train_utils.constraint.trie import TitleTree, build_tree
+from train_utils.constraint.trie import TitleTrie, build_trie
 
 WHERE = ("title", "root", "free")
 SHORTEST, LONGEST, MEAN = 3, 20, 8.1
@@ -42,7 +42,7 @@ Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class World:
-    """A catalogue and its control tokens; the last three ids of the vocabulary are never part of a title."""
+    """A catalog and its control tokens; the last three ids of the vocabulary are never part of a title."""
 
     titles: list[list[int]]
     vocabulary: int
@@ -63,7 +63,7 @@ class World:
 def synthetic_titles(n: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
     """`n` distinct titles of 3 to 20 tokens: frequencies by Zipf's law, and 3 of 10 share a beginning with another.
 
-    On catalogues of 10k to 1M titles about 0.7 of the tokens are the only choice at their node, as in real ones.
+    On catalogs of 10k to 1M titles about 0.7 of the tokens are the only choice at their node, as in real ones.
     """
     rng = np.random.default_rng(seed)
     words = rng.permutation(vocabulary - 3).astype(np.int32)
@@ -183,9 +183,9 @@ def floor_ms(world: World, where: str, options: argparse.Namespace) -> float:
     return median_ms(lambda _, scores: masked_fill_floor(scores, mask), world, where, options)
 
 
-def array_bytes(tree: TitleTree) -> int:
+def array_bytes(trie: TitleTrie) -> int:
     """Bytes of the arrays of a tree, titles included."""
-    return sum(value.nbytes for value in vars(tree).values() if isinstance(value, np.ndarray))
+    return sum(value.nbytes for value in vars(trie).values() if isinstance(value, np.ndarray))
 
 
 def keep_freed_memory() -> None:
@@ -205,16 +205,16 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
         raise ValueError(f"--listed is {options.listed}, wanted fewer than the {options.items} items")
     world = World(synthetic_titles(options.items, options.vocab), options.vocab)
     start = time.perf_counter()
-    tree = build_tree(world.titles, world.soi, world.eoi)
+    trie = build_trie(world.titles, world.soi, world.eoi)
     build_s = time.perf_counter() - start
-    size = array_bytes(tree) / options.items
+    size = array_bytes(trie) / options.items
     print(f"{machine_name()}: tree of {options.items} titles in {build_s:.3f} s, {size:.1f} bytes a title", flush=True)
 
-    ours = CatalogLogitsProcessor(Rules(tree), world.end_of_turn)
+    ours = CatalogLogitsProcessor(Constraint(trie), world.end_of_turn)
     expected = {where: finite_scores(ours, world, where, options) for where in options.where}
     times = {"ours": measure("ours", ours, expected, world, options)}
     times["public"] = measure(
-        "public", on_a_copy(CatalogLogitsProcessor(Rules(tree), world.end_of_turn)), expected, world, options
+        "public", on_a_copy(CatalogLogitsProcessor(Constraint(trie), world.end_of_turn)), expected, world, options
     )
     times |= {name: measure(name, step, expected, world, options) for name, step in rival_steps(world, options)}
     times["floor"] = {where: floor_ms(world, where, options) for where in options.where}
@@ -243,7 +243,7 @@ def show(records: Sequence[dict[str, object]]) -> None:
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--items", type=int, default=10_000, help="titles of the catalogue")
+    parser.add_argument("--items", type=int, default=10_000, help="titles of the catalog")
     parser.add_argument("--rows", type=int, default=16, help="rows of the batch")
     parser.add_argument("--vocab", type=int, default=128_258, help="tokens of the vocabulary")
     parser.add_argument("--listed", type=int, default=5, help="items that the turn already holds")

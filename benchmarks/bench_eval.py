@@ -19,8 +19,8 @@ from tqdm import tqdm
 from benchmarks.machine import machine_name
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
-from train_utils.evaluation.cases import eval_users
-from train_utils.evaluation.llm import ModelUnderTest, batches
+from train_utils.evaluation.cases import eval_cases
+from train_utils.evaluation.llm import LLMRecommender, batches
 from train_utils.evaluation.results import result_of, write_result
 from train_utils.evaluation.scoring import Scorer
 from train_utils.param import EvalOptions, option, parse
@@ -80,15 +80,15 @@ def measure(options: Options) -> dict[str, object]:
         batch_size=options.batch_size,
     )
     catalog = load_catalog(options.data)
-    under_test, scorer, parts = ModelUnderTest(catalog, asked), Scorer(catalog), Parts()
-    passes = PassTime(under_test.engine.model)
+    llm, scorer, parts = LLMRecommender(catalog, asked), Scorer(catalog), Parts()
+    passes = PassTime(llm.engine.model)
     records, began = [], time.perf_counter()
     with parts.part("prompts"):
-        users = eval_users(catalog, asked)
-        cut = batches(users, asked, under_test)
+        users = eval_cases(catalog, asked)
+        cut = batches(users, asked, llm)
     for rows in tqdm(cut, desc="test", unit="batch", mininterval=5):
         with parts.part("decoding"):
-            (answers,) = under_test.answers(rows)
+            (answers,) = llm.answers(rows)
         with parts.part("metrics"):
             records += [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
     with parts.part("metrics"), TemporaryDirectory() as folder:

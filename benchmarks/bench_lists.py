@@ -21,10 +21,10 @@ from benchmarks.machine import machine_name
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.decoding.engine import Counters, Engine
-from train_utils.decoding.reference import generate_plainly
+from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
-from train_utils.evaluation.cases import EvalUser, eval_users
-from train_utils.evaluation.llm import ModelUnderTest, side_by_side
+from train_utils.evaluation.cases import EvalCase, eval_cases
+from train_utils.evaluation.llm import LLMRecommender, side_by_side
 from train_utils.models.backbone import with_dtype
 from train_utils.param import EvalOptions, option, parse
 from train_utils.teacher.open import open_teacher
@@ -90,11 +90,11 @@ def run(options: Options) -> dict:
         dtype=options.dtype,
         gpu=options.gpu,
     )
-    users = eval_users(catalog, test)
-    under_test = ModelUnderTest(catalog, test)
-    chat, model = under_test.chat, under_test.engine.model
+    users = eval_cases(catalog, test)
+    llm = LLMRecommender(catalog, test)
+    chat, model = llm.chat, llm.engine.model
     requests = sorted(
-        (replace(under_test.request(user), max_items=options.topk) for user in users),
+        (replace(llm.request(user), max_items=options.topk) for user in users),
         key=lambda request: len(request.prompt),
     )
     batches = [requests[at : at + options.batch] for at in range(0, len(requests), options.batch)]
@@ -103,7 +103,7 @@ def run(options: Options) -> dict:
     found, per_second, counters = {}, {}, {}
     asked = {"ours": batches}
     if options.teacher:
-        asked["ours, teacher's drafts"] = drafted(batches, catalog, users, open_teacher(options.teacher), under_test)
+        asked["ours, teacher's drafts"] = drafted(batches, catalog, users, open_teacher(options.teacher), llm)
     for name, its_batches in asked.items():
         engine = Engine(model, chat)
         found[name], per_second[name] = timed(decoder(engine), its_batches, name)
@@ -112,7 +112,7 @@ def run(options: Options) -> dict:
 
     def plain(batch: Sequence[Request]) -> list[Completion]:
         watcher = Gaps()
-        completions = generate_plainly(model, chat, batch, watchers=[watcher])
+        completions = generate_reference(model, chat, batch, watchers=[watcher])
         gaps.extend(torch.stack(watcher.steps, 1).tolist())
         return completions
 
@@ -120,7 +120,7 @@ def run(options: Options) -> dict:
     del gaps[:1]  # of the batch before the clock ran
     trie = PublishedTrie(chat.title_ids, chat.soi, chat.eoi, chat.end_of_turn)
     found["published"], per_second["published"] = timed(
-        lambda batch: generate_plainly(model, chat, batch, [PublishedProcessor(trie)]), few, "published"
+        lambda batch: generate_reference(model, chat, batch, [PublishedProcessor(trie)]), few, "published"
     )
     return summary(options, found, per_second, counters, gaps)
 
@@ -128,15 +128,13 @@ def run(options: Options) -> dict:
 def drafted(
     batches: Sequence[Sequence[Request]],
     catalog: Catalog,
-    users: Sequence[EvalUser],
+    users: Sequence[EvalCase],
     teacher: Teacher,
-    under_test: ModelUnderTest,
+    llm: LLMRecommender,
 ) -> list[list[Request]]:
     """The same requests, each with the teacher's list for its user."""
     lists = teacher.top_k([catalog.ids(user.shown) for user in users], 50)
-    by_prompt = {
-        tuple(under_test.request(user).prompt): catalog.indices(ids) for user, ids in zip(users, lists, strict=True)
-    }
+    by_prompt = {tuple(llm.request(user).prompt): catalog.indices(ids) for user, ids in zip(users, lists, strict=True)}
     return [[replace(request, expected=by_prompt[tuple(request.prompt)]) for request in batch] for batch in batches]
 
 
@@ -182,7 +180,7 @@ def summary(
                 f"{key}identical": len(found["plain"]) - len(differing),
                 f"{key}min_gap": min(differing, default=None),
                 f"{key}max_gap": max(differing, default=None),
-                f"{key}off_catalogue": work.off_catalogue,
+                f"{key}off_catalog": work.off_catalog,
             }
             record[f"{key}lists_per_s" if key else "ours_lists_per_s"] = per_second[name]
     return record

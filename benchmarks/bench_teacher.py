@@ -32,7 +32,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
 
-from sasrec_model import DONE_NAME, Checkpoint, catalogue_scores, item_vectors, load_checkpoint, newest_checkpoint
+from sasrec_model import DONE_NAME, Checkpoint, catalog_scores, item_vectors, load_checkpoint, newest_checkpoint
 from tqdm import tqdm
 from unirec_files import UniRecData, read_unirec_data
 
@@ -129,12 +129,12 @@ def time_feeding(world: World) -> dict[str, float]:
 def check_lists(world: World, rows: Sequence[int], lists: Sequence[Sequence[str]], k: int) -> None:
     """ValueError unless each list holds the k most probable items outside its history, in order.
 
-    Probabilities are taken from a plain pass over the whole catalogue. Items whose probabilities agree to rounding
+    Probabilities are taken from a plain pass over the whole catalog. Items whose probabilities agree to rounding
     (1e-4 of their size, or 3e-7, to which the published server rounds) may swap.
     """
     inputs = torch.from_numpy(world.history_ints[list(rows)])
     model = world.checkpoint.model
-    probability = catalogue_scores(model, item_vectors(model), inputs).softmax(1).scatter(1, inputs, 0.0)
+    probability = catalog_scores(model, item_vectors(model), inputs).softmax(1).scatter(1, inputs, 0.0)
     probability[:, 0] = 0.0
     best = probability.topk(k, dim=1).values
     index = {raw: number for number, raw in enumerate(world.data.raw_ids)}

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.baselines import PublishedNode
-from train_utils.models.backbone import causal_of, mixed_precision
+from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.prompts.renderer import Chat
-from train_utils.samples.conversation import Talk
+from train_utils.samples.conversation import Conversation
 from train_utils.training.loss import Parts
 
 UNLABELLED = -100
@@ -75,7 +75,9 @@ class DenseScope:
         return found
 
 
-def dense_batch(talks: Sequence[Talk], chat: Chat, scope: DenseScope, pad_id: int, vocabulary: int) -> DenseBatch:
+def dense_batch(
+    talks: Sequence[Conversation], chat: Chat, scope: DenseScope, pad_id: int, vocabulary: int
+) -> DenseBatch:
     """Pads conversations in their own order and walks the tree for every answered item. vocabulary: V, of the head."""
     width = max(len(talk.rendered.ids) for talk in talks)
     ids = torch.full((len(talks), width), pad_id)
@@ -86,10 +88,10 @@ def dense_batch(talks: Sequence[Talk], chat: Chat, scope: DenseScope, pad_id: in
         rendered = talk.rendered
         ids[row, : len(rendered.ids)] = torch.tensor(rendered.ids)
         mask[row, : len(rendered.ids)] = 1
-        for place, (token, on) in enumerate(zip(rendered.ids, rendered.labelled, strict=True)):
+        for place, (token, on) in enumerate(zip(rendered.ids, rendered.labeled, strict=True)):
             if on:
                 labels[row, place - 1] = token
-        answered = [(start, chat.title_ids[item]) for start, item in rendered.items if rendered.labelled[start]]
+        answered = [(start, chat.title_ids[item]) for start, item in rendered.items if rendered.labeled[start]]
         for (start, _), scopes in zip(answered, scope.of_list(title for _, title in answered), strict=True):
             for offset, allowed in enumerate(scopes):
                 forbidden[row, start + offset] = True
@@ -100,8 +102,8 @@ def dense_batch(talks: Sequence[Talk], chat: Chat, scope: DenseScope, pad_id: in
 def dense_mask_loss(model: nn.Module, batch: DenseBatch) -> tuple[torch.Tensor, Parts]:
     """Mean over samples of each sample's mean cross-entropy, from all logits in float32; no parts for the log."""
     with mixed_precision(model):
-        logits = causal_of(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
+        logits = unwrap(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
     logits = logits.float().masked_fill(batch.forbidden, -torch.inf)
     losses = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=UNLABELLED, reduction="none")
-    labelled = (batch.labels != UNLABELLED).sum(1)
-    return (losses.view_as(batch.labels).sum(1) / labelled).mean(), {}
+    labeled = (batch.labels != UNLABELLED).sum(1)
+    return (losses.view_as(batch.labels).sum(1) / labeled).mean(), {}

@@ -2,8 +2,8 @@
 
     python benchmarks/one_at_a_time_server.py --checkpoint FILE --data FOLDER
 
-Written from its described behaviour: the model runs inside the event loop on a batch of one, over the embeddings of
-the whole catalogue looked up anew; the softmax of every item not in the history is raised by 1, everything is lowered
+Written from its described behavior: the model runs inside the event loop on a batch of one, over the embeddings of
+the whole catalog looked up anew; the softmax of every item not in the history is raised by 1, everything is lowered
 by 1, and torch.topk takes the list. FastAPI and uvicorn stand in for sanic, so that both servers share their HTTP.
 """
 

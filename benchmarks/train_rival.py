@@ -28,12 +28,12 @@ from train_utils.models.control_rows import add_item_tokens
 from train_utils.param import TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch, collate
-from train_utils.samples.conversation import Talk
+from train_utils.samples.conversation import Conversation
 from train_utils.samples.encode import encode_sample
 from train_utils.samples.prefetch import WINDOW_STEPS, SampleStream
 from train_utils.samples.sources import Source
 from train_utils.teacher.open import open_teacher
-from train_utils.training.loop import LoopConfig, Loss, Verdict, train
+from train_utils.training.loop import HookResult, LoopConfig, Loss, train
 from train_utils.training.method import cgen_loss
 from train_utils.training.sft import open_samples
 
@@ -45,7 +45,7 @@ GAP_BATCHES = 2
 class Job:
     """What the parent asks for.
 
-    kind: ours, trl, dense_mask, or gap. warm_up, steps: optimiser steps before the clock and under it.
+    kind: ours, trl, dense_mask, or gap. warm_up, steps: optimizer steps before the clock and under it.
     attention: implementation of the model. train: fields of TrainOptions.
     """
 
@@ -110,7 +110,7 @@ class World:
             self.source, self.chat, encode_sample, self.options.batch_size // micro, micro, self.pad_id, CPU
         )
 
-    def talks(self, step: int) -> list[Talk]:
+    def talks(self, step: int) -> list[Conversation]:
         """Conversations of a step in the drawn order."""
         size = self.options.batch_size
         return self.source.talks(range(step * size, (step + 1) * size))
@@ -136,9 +136,9 @@ class Clock:
     def __init__(self) -> None:
         self.ends: list[tuple[float, float]] = []
 
-    def __call__(self, *_: object) -> Verdict:
+    def __call__(self, *_: object) -> HookResult:
         self.ends.append((time.perf_counter(), time.process_time()))
-        return Verdict()
+        return HookResult()
 
     def seconds(self, steps: int) -> tuple[float, float]:
         """Of the last so many steps: (wall, CPU)."""
@@ -188,14 +188,14 @@ def rows_of(world: World) -> list[dict[str, list[int]]]:
     """TRL's samples: those of our batches, in our order, which is sorted by length within windows of steps."""
     numbers = range((world.first + world.job.steps) * world.options.batch_size)
     rendered = [talk.rendered for talk in world.source.talks(numbers)]
-    labelled = {tuple(one.ids): one.labelled for one in rendered}
+    labeled = {tuple(one.ids): one.labeled for one in rendered}
     rows = []
     with closing(world.stream()) as stream:
         for step in world.steps():
             (batch,) = stream(step)
             for padded, real in zip(batch.ids, batch.mask.bool(), strict=True):
                 ids = padded[real].tolist()
-                labels = [token if on else UNLABELLED for token, on in zip(ids, labelled[tuple(ids)], strict=True)]
+                labels = [token if on else UNLABELLED for token, on in zip(ids, labeled[tuple(ids)], strict=True)]
                 rows.append({"input_ids": ids, "labels": labels})
     return rows
 

@@ -36,7 +36,7 @@ def train_with_trl(
 
     Args:
         rows: {"input_ids", "labels"} of each sample, -100 where nothing is learned, in the order to train in.
-        steps: optimiser steps of `options.batch_size` samples. run: folder for what the trainer writes.
+        steps: optimizer steps of `options.batch_size` samples. run: folder for what the trainer writes.
     """
     disable_progress_bar()
     lora = LoraConfig(

@@ -1,8 +1,8 @@
 """The rival of unirec/train.py: SASRec fed as UniRec's own trainer feeds it, one window for one training event.
 
-Written from the described behaviour of UniRec 0.0.1a4 with the flags that RecLM-cgen publishes for its teacher
+Written from the described behavior of UniRec 0.0.1a4 with the flags that RecLM-cgen publishes for its teacher
 (SeqRecDataset, user_history_file_format user-item_seq, history_mask_mode autoregressive, num_workers 4, shuffled
-batches of 1024, Adam at 1e-3, no gradient clipping). `accelerate`'s wrappers are left out, which favours the rival.
+batches of 1024, Adam at 1e-3, no gradient clipping). `accelerate`'s wrappers are left out, which favors the rival.
 """
 
 import random

@@ -16,7 +16,7 @@ VISIBLE_HISTORY = 10
 
 @dataclass(frozen=True)
 class Naming:
-    """`titles`: item id -> final title, in catalogue order; `clashes`: titles with several holders;
+    """`titles`: item id -> final title, in catalog order; `clashes`: titles with several holders;
     `suffixed`: items whose title got a number."""
 
     titles: dict[str, str]

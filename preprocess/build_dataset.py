@@ -22,7 +22,7 @@ AUDIT_FILE = "audit.json"
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalogue order.
+    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalog order.
 
     `test_users` of a temporal split are the only ones whose last event is a target; None: everybody's is.
     """
@@ -41,7 +41,7 @@ def build_dataset(
     need_category: bool = False,
     test_share: float | None = None,
 ) -> Dataset:
-    """Filter, order and name everything; ValueError when nothing is left. The catalogue: items consumed.
+    """Filter, order and name everything; ValueError when nothing is left. The catalog: items consumed.
 
     `test_share`: of the events, for a temporal split; None for leave-one-out.
     """
@@ -102,13 +102,13 @@ def select_and_name(
         usable[[place[item_id] for item_id in settled if item_id not in failed]] = True
         selection = select_events(events, usable, filters, test_share)
         consumed = np.bincount(events.item[selection.rows], minlength=len(place)) > 0
-        catalogue = {item_id: title for item_id, title in settled.items() if consumed[place[item_id]]}
-        unique = unique_titles(catalogue, rules)
+        catalog = {item_id: title for item_id, title in settled.items() if consumed[place[item_id]]}
+        unique = unique_titles(catalog, rules)
         titles = {item_id: title for item_id, title in unique.items() if title is not None}
         if len(titles) == len(unique):
-            holders = Counter(catalogue.values())
+            holders = Counter(catalog.values())
             clashes = sum(count > 1 for count in holders.values())
-            return selection, Naming(titles, clashes, len(catalogue) - len(holders)), len(failed)
+            return selection, Naming(titles, clashes, len(catalog) - len(holders)), len(failed)
         failed |= unique.keys() - titles.keys()
 
 
@@ -134,7 +134,7 @@ def meta_entry(item: Item, title_t: str, rules: TitleRules) -> dict[str, Any]:
 
 
 def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Category -> item ids in catalogue order."""
+    """Category -> item ids in catalog order."""
     categories: dict[str, list[str]] = {}
     for item_id, entry in meta.items():
         for name in entry["category"]:

@@ -1,4 +1,4 @@
-"""Titles a model can spell: clean, unique in the catalogue, unchanged by the tokenizer's encode -> decode."""
+"""Titles a model can spell: clean, unique in the catalog, unchanged by the tokenizer's encode -> decode."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
 
 
 def unique_titles(settled: Mapping[str, str], rules: TitleRules) -> dict[str, str | None]:
-    """Item id -> title no other item has: ` (1)`, ` (2)`, ... from the second holder on, in catalogue order.
+    """Item id -> title no other item has: ` (1)`, ` (2)`, ... from the second holder on, in catalog order.
 
     A title that some item bears by itself is never given to another as a suffixed one. None marks an item for
     which every suffixed title is changed by the tokenizer into one that is taken.

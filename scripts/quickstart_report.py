@@ -10,7 +10,7 @@ from train_utils.command import run_cli  # noqa: E402
 from train_utils.evaluation.results import summary_row  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
 from train_utils.report.__main__ import write_report
-from train_utils.report.comparison import open_study  # noqa: E402
+from train_utils.report.comparison import load_result_set  # noqa: E402
 from train_utils.report.tables import text_table  # noqa: E402
 
 MODELS = (
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--environment_seconds", type=float, required=True)
     options = parser.parse_args()
 
-    study = open_study([options.folder / f"{name}.json" for name in MODELS])
+    study = load_result_set([options.folder / f"{name}.json" for name in MODELS])
     page = write_report(study, options.folder)
     rows = [summary_row(name, result) for name, result in study.results.items()]
     seconds = {"environment": options.environment_seconds} | read_seconds(options.folder / "stages")

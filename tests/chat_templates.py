@@ -1,4 +1,4 @@
-"""Chat models of several families, built small: their templates, their control tokens, their ways to tokenise."""
+"""Chat models of several families, built small: their templates, their control tokens, their ways to tokenize."""
 
 import json
 from dataclasses import dataclass
@@ -231,7 +231,7 @@ OTHER_FAMILIES = {
 }
 
 # How text becomes tokens: by bytes (Llama 3, Qwen), or as SentencePiece does it, which puts a space before a text
-# (first, always: Llama 2, Mistral, Phi; legacy: the same as a normaliser) or does not (never: Gemma).
+# (first, always: Llama 2, Mistral, Phi; legacy: the same as a normalizer) or does not (never: Gemma).
 KINDS = ("bytes", "first", "always", "legacy", "never")
 
 

@@ -10,7 +10,7 @@ from tiny import tiny_chat
 from tiny_samples import TITLES, stream
 
 from train_utils.models.adapters import add_lora
-from train_utils.training.loop import LoopConfig, Verdict, train
+from train_utils.training.loop import HookResult, LoopConfig, train
 from train_utils.training.method import cgen_loss
 
 torch.set_num_threads(1)
@@ -34,7 +34,7 @@ def run_once(folder: Path, operations: int = 0) -> None:
     torch.manual_seed(0)
     wrapped = add_lora(MODEL, [CHAT.soi, CHAT.eoi], 4, 4, 0.1)
     source = stream((MODEL, CHAT), batch_size=2)
-    weights = train(wrapped, cgen_loss, source, CONFIG, folder, end_of_epoch=lambda epoch: Verdict({"epoch": epoch}))
+    weights = train(wrapped, cgen_loss, source, CONFIG, folder, end_of_epoch=lambda epoch: HookResult({"epoch": epoch}))
     source.close()
     torch.save(weights, folder / "weights.pt")
 

@@ -23,7 +23,7 @@ def write_dataset(folder, metas=None, form="json"):
 
 
 @pytest.mark.parametrize("form", ["json", "pickle"])
-def test_both_forms_give_the_same_catalogue(tmp_path, form):
+def test_both_forms_give_the_same_catalog(tmp_path, form):
     catalog = load_catalog(write_dataset(tmp_path / "movies", form=form))
     assert catalog.name == "movies" and catalog.titles == ["A (1)", "B"]
     assert catalog.items[1].categories == ("Drama", "War") and catalog.items[1].attributes == {"year": 1999}
@@ -39,7 +39,7 @@ def test_both_forms_give_the_same_catalogue(tmp_path, form):
         ({"1": {"title_t": "A"}, "2": {"title_t": "A"}}, "cannot be told apart"),
         ({"1": {"title_t": " "}, "2": {"title_t": "B"}}, "empty title"),
         ({"1": {"name": "A"}, "2": {"title_t": "B"}}, "has no text"),
-        ({"1": {"title_t": "A"}}, "'2' is not in the catalogue"),
+        ({"1": {"title_t": "A"}}, "'2' is not in the catalog"),
     ],
 )
 def test_items_that_cannot_be_told_apart_are_refused(tmp_path, metas, complaint):
@@ -47,7 +47,7 @@ def test_items_that_cannot_be_told_apart_are_refused(tmp_path, metas, complaint)
         load_catalog(write_dataset(tmp_path, metas))
 
 
-def test_an_empty_catalogue_an_unknown_category_and_a_broken_file_are_refused(tmp_path):
+def test_an_empty_catalog_an_unknown_category_and_a_broken_file_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no items"):
         make_catalog("none", [])
     with pytest.raises(ValueError, match="known: x"):

@@ -1,4 +1,4 @@
-"""The three files of a catalogue: read in every form, and refused in one line that names file, key and value."""
+"""The three files of a catalog: read in every form, and refused in one line that names file, key and value."""
 
 import json
 import logging
@@ -144,7 +144,7 @@ BROKEN = [
     ({"sequential": {"u": {"1": 2}}}, r"sequential.jsonl: user 'u' holds the object"),
     ({"sequential": {"u": ["1", None]}}, r"user 'u' has the id the value None"),
     ({"sequential": {"u": ["1", ""]}}, r"user 'u' has the id the text ''"),
-    ({"sequential": {"u": ["1", "99"]}}, r"sequential.jsonl: user 'u': item '99' is not in the catalogue"),
+    ({"sequential": {"u": ["1", "99"]}}, r"sequential.jsonl: user 'u': item '99' is not in the catalog"),
     ({"metas": {"1": "Heat"}}, r"metas.jsonl: item '1' holds the text 'Heat', wanted an object with a 'title'"),
     ({"metas": {"1": {"title": 3}}}, r"metas.jsonl: item '1' has no text under 'title_t' or 'title'"),
     ({"metas": {"1": {"name": "x"}}}, r"metas.jsonl: item '1' has no text"),

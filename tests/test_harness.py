@@ -12,8 +12,8 @@ pytest.importorskip("lm_eval", reason="lm_eval is optional: pip install lm_eval=
 
 from lm_eval.api.instance import Instance
 
-from train_utils.constraint.constraint import Rules
-from train_utils.decoding.reference import generate_plainly
+from train_utils.constraint.constraint import Constraint
+from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Request
 from train_utils.harness import RecLM
 from train_utils.prompts.renderer import Chat
@@ -47,8 +47,8 @@ def written(model: RecLM, **how) -> list[str]:
 def test_what_is_written_is_what_plain_constrained_decoding_writes(eager):
     model = opened(eager, data_path=str(eager / "data"))
     prompts = [model.tok_encode(prompt) for prompt in PROMPTS]
-    rules = Rules(model.chat.tree)
-    plain = generate_plainly(
+    rules = Constraint(model.chat.trie)
+    plain = generate_reference(
         model.model, model.chat, [Request(ids, rules, answer_at=len(ids), max_new_tokens=30) for ids in prompts]
     )
     assert written(model) == [model.tok_decode(completion.ids) for completion in plain]
@@ -75,7 +75,7 @@ def test_what_is_written_does_not_depend_on_an_inherited_generation_configuratio
     assert written(held) == plain
 
 
-def test_without_a_catalogue_the_model_is_free(eager):
+def test_without_a_catalog_the_model_is_free(eager):
     free, held = opened(eager), opened(eager, data_path=str(eager / "data"))
     assert written(free) != written(held) and free.with_items
 

@@ -229,7 +229,7 @@ def test_the_published_test_command_gives_the_identical_file_twice(trained):
 
 
 @pytest.mark.parametrize("decoding", ["best", "rank"])
-def test_titles_found_by_search_are_of_the_catalogue_and_distinct(trained, decoding):
+def test_titles_found_by_search_are_of_the_catalog_and_distinct(trained, decoding):
     run(trained, *TEST, "SFTTestSeqRec", "--decoding", decoding, "--output", f"{decoding}.json")
     result = json.loads((trained / f"{decoding}.json").read_text())
     assert result["n_users"] == 24
@@ -359,7 +359,7 @@ def section(title: str) -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_readmes_section_on_an_own_catalogue_runs_line_by_line(world, tmp_path):
+def test_readmes_section_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     """Three files and nothing else, behind a proxy that nobody answers at: commands and code as they stand there."""
     folder, rng = world / "data/dataset/mine", random.Random(1)
     folder.mkdir()
@@ -372,7 +372,7 @@ def test_readmes_section_on_an_own_catalogue_runs_line_by_line(world, tmp_path):
     for name, value in write.items():
         data = pickle.dumps(value) if name.endswith("pickle") else json.dumps(value).encode()
         (folder / name).write_bytes(data)
-    port, own = free_port(), section("Your own catalogue")
+    port, own = free_port(), section("Your own catalog")
     commands, *code = re.findall(r"```\w*\n(.*?)```", own, re.DOTALL)
     lines = commands.replace("2068", port).strip().splitlines()
     assert len(lines) == 5 and len(code) == 2
@@ -384,7 +384,7 @@ def test_readmes_section_on_an_own_catalogue_runs_line_by_line(world, tmp_path):
     assert "domain mine" in done.stderr
     result = json.loads(next((world / "snap/mine/cgen/SFT_Epoch3").glob("SFTTest*[!g].json")).read_text())
     assert result["n_users"] == 16 and result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
-    # Numbers of the catalogue that the README has in mind are those of this one.
+    # Numbers of the catalog that the README has in mind are those of this one.
     program = "\n".join(code).replace("ml-100k", "mine").replace('["1", "4"]', '["i1", "i4"]')
     run(world, "python", "-c", program, PYTHONPATH=str(world))
 
@@ -469,7 +469,7 @@ def test_a_users_error_is_one_line_and_a_status(trained, command, complaint):
     assert complaint in line and "Traceback" not in done.stderr
 
 
-def test_a_catalogue_with_a_control_token_in_a_title_is_refused(trained):
+def test_a_catalog_with_a_control_token_in_a_title_is_refused(trained):
     folder = trained / "data/dataset/forged"
     shutil.copytree(trained / "data/dataset/movies", folder)
     metas = json.loads((folder / "metas.jsonl").read_text())

@@ -4,7 +4,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from train_utils.constraint.constraint import Rules
+from train_utils.constraint.constraint import Constraint
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.prompts.renderer import Chat
 
@@ -60,7 +60,7 @@ def tiny_chat(titles: list[str], seed: int = 0, tied: bool = True) -> tuple[Llam
     return model, Chat(tokenizer, titles)
 
 
-def closed_by_caps(rules: Rules, listed: list[int]) -> set[int]:
+def closed_by_caps(rules: Constraint, listed: list[int]) -> set[int]:
     """The items of every group of which as many are listed as it allows, counted anew."""
     return {item for items, limit in rules._caps if sum(one in items for one in listed) >= limit for item in items}
 

@@ -1,4 +1,4 @@
-"""Samples of a small catalogue and of a teacher that needs no training, for tests of training."""
+"""Samples of a small catalog and of a teacher that needs no training, for tests of training."""
 
 import json
 import random
@@ -45,7 +45,7 @@ def small_catalog() -> Catalog:
 
 
 def write_small_catalog(folder: Path) -> None:
-    """The small catalogue as a dataset folder."""
+    """The small catalog as a dataset folder."""
     folder.mkdir()
     catalog = small_catalog()
     files = {

@@ -64,11 +64,11 @@ class Catalog:
         return [self.items[i].id for i in indices]
 
     def indices(self, ids: Iterable[str]) -> list[int]:
-        """Item indices of `ids`. Raises ValueError naming the first id that is not in the catalogue."""
+        """Item indices of `ids`. Raises ValueError naming the first id that is not in the catalog."""
         try:
             return [self.index[i] for i in ids]
         except KeyError as error:
-            raise ValueError(f"item id {error.args[0]!r} is not in the catalogue {self.name!r}") from None
+            raise ValueError(f"item id {error.args[0]!r} is not in the catalog {self.name!r}") from None
 
     def in_category(self, category: str) -> frozenset[int]:
         """Indices of the items of `category`. Raises ValueError for a category that no item has."""
@@ -107,7 +107,7 @@ def make_catalog(
     sequences: Mapping[str, Iterable[str]] | None = None,
     test_users: Iterable[str] | None = None,
 ) -> Catalog:
-    """A catalogue from plain items, for callers who bring their own.
+    """A catalog from plain items, for callers who bring their own.
 
     Raises:
         ValueError: no items, an empty title, two items with one id or one title, a sequence with an unknown id, or a
@@ -115,17 +115,17 @@ def make_catalog(
     """
     items = tuple(items)
     if not items:
-        raise ValueError(f"catalogue {name!r} has no items; check the preprocessing filters")
+        raise ValueError(f"catalog {name!r} has no items; check the preprocessing filters")
     index: dict[str, int] = {}
     seen_titles: dict[str, str] = {}
     for position, item in enumerate(items):
         if item.id in index:
-            raise ValueError(f"item id {item.id!r} stands twice in catalogue {name!r}; ids must be unique")
+            raise ValueError(f"item id {item.id!r} stands twice in catalog {name!r}; ids must be unique")
         if not has_text(item.title):
-            raise ValueError(f"item {item.id!r} of catalogue {name!r} has an empty title; preprocess it again")
+            raise ValueError(f"item {item.id!r} of catalog {name!r} has an empty title; preprocess it again")
         if item.title in seen_titles:
             raise ValueError(
-                f"items {seen_titles[item.title]!r} and {item.id!r} of catalogue {name!r} share the title "
+                f"items {seen_titles[item.title]!r} and {item.id!r} of catalog {name!r} share the title "
                 f"{item.title!r} and cannot be told apart; preprocessing makes titles unique"
             )
         index[item.id] = position

@@ -192,7 +192,7 @@ def _sequences(path: Path, metas: Mapping[str, object], of: str) -> dict[str, li
         _put(found, user, _ids(events, path, f"user {user!r}"), path, "user")
         if unknown := next((item for item in found[user] if item not in metas), None):
             raise ValueError(
-                f"{path.name}: user {user!r}: item {unknown!r} is not in the catalogue; add it to {of}, "
+                f"{path.name}: user {user!r}: item {unknown!r} is not in the catalog; add it to {of}, "
                 "or take it out of the sequence"
             )
     return found

@@ -18,7 +18,7 @@ except ImportError:
 
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
-from train_utils.constraint.constraint import Rules
+from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.models.backbone import own_generation_config
 from train_utils.models.control_rows import add_item_tokens
@@ -36,11 +36,11 @@ class RecLM(HFLM):
 
     Args:
         pretrained: the model. backbone: an adapter's base model, instead of the one that it names.
-        data_path: folder of the catalogue that constrains; none leaves the model free.
+        data_path: folder of the catalog that constrains; none leaves the model free.
         device: cpu, cuda:0 or auto. dtype: as for `task_test.py`. more: what the harness passes on, like batch_size.
 
     Raises:
-        ValueError: nothing loadable under `pretrained`, no such device, a catalogue that is missing or broken.
+        ValueError: nothing loadable under `pretrained`, no such device, a catalog that is missing or broken.
     """
 
     def __init__(
@@ -67,10 +67,13 @@ class RecLM(HFLM):
         self, context: torch.Tensor, max_length: int, stop: list[str], **generation_kwargs
     ) -> torch.Tensor:
         rows, width = context.shape
-        if self.chat.tree:
+        if self.chat.trie:
             generation_kwargs["logits_processor"] = [
                 CatalogLogitsProcessor(
-                    Rules(self.chat.tree), self.chat.end_of_turn, generation_kwargs.get("num_beams", 1), [width] * rows
+                    Constraint(self.chat.trie),
+                    self.chat.end_of_turn,
+                    generation_kwargs.get("num_beams", 1),
+                    [width] * rows,
                 )
             ]
         texts = super()._model_generate(context, max_length, stop, **generation_kwargs)

@@ -117,11 +117,11 @@ class TrainOptions(ModelOptions):
     data_path: str = option("data/dataset/ml-100k/", "dataset folder")
     backbone: str = option("snap/base/SmolLM2-135M-Instruct", "chat model: a folder or a hub name")
     output: str = option("snap/ml-100k/cgen", "folder of the run: checkpoints, log, adapters")
-    seed: int = option(0, "seed of samples and initialisation", least=0)
+    seed: int = option(0, "seed of samples and initialization", least=0)
     overwrite: bool = option(False, "throw away a run of other settings in --output, instead of refusing")
     epoch: int = option(20, "passes over the users, one sample a user and pass", least=1)
     batch_size: int = option(8, "samples a forward pass", least=1)
-    gradient_accumulation_steps: int = option(8, "forward passes an optimiser step, over all processes", least=1)
+    gradient_accumulation_steps: int = option(8, "forward passes an optimizer step, over all processes", least=1)
     lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights", above=0)
     weight_decay: float = option(0.01, "weight decay", least=0)
     warmup_ratio: float = option(0.0125, "share of the steps that warm up", least=0, most=1)
@@ -237,7 +237,7 @@ class EvalOptions(ModelOptions):
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     output: str = option("", "result file; '' puts it beside the model, under a name that tells the settings")
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
-    use_CBS: bool = option(False, "constrain titles to the catalogue")
+    use_CBS: bool = option(False, "constrain titles to the catalog")
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
     topk: int = option(10, "items asked for", least=1)
     candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows", least=1)
@@ -295,7 +295,7 @@ class EvalOptions(ModelOptions):
         exists=True,
     )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
-    trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
+    trie_cache: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
 
     def __post_init__(self):
@@ -319,7 +319,7 @@ class ChatOptions(ModelOptions):
     model_name: str = option(help="model folder (merged, base or adapter), or a hub name")
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
-    domain: str = option("", "catalogue to start with; '' takes the only one, or none")
+    domain: str = option("", "catalog to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most", least=1)
     CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
     decoding: str = option(
@@ -328,7 +328,7 @@ class ChatOptions(ModelOptions):
         "list takes the most probable titles at its first item",
         ("greedy", "best", "rank"),
     )
-    trees: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
+    trie_cache: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 

@@ -12,7 +12,7 @@ from train_utils.param import EvalOptions
 _SPLITTING = {"ACCELERATE_USE_FSDP": DistributedType.FSDP, "ACCELERATE_USE_DEEPSPEED": DistributedType.DEEPSPEED}
 
 
-def open_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -> Accelerator:
+def init_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -> Accelerator:
     """The processes that `accelerate launch` started, or this one alone.
 
     Args:
@@ -42,7 +42,7 @@ def open_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -
     return accelerator
 
 
-def open_processes(gpu: str) -> PartialState:
+def init_processes(gpu: str) -> PartialState:
     """The processes that share a test: those of `accelerate launch`, or this one alone."""
     return PartialState(cpu=pick_device(gpu).type == "cpu")
 

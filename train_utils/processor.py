@@ -11,11 +11,11 @@ import torch
 from transformers import LogitsProcessor
 
 from train_utils.constraint.answer_start import AnswerPlaces
-from train_utils.constraint.constraint import ConstraintError, Rules
+from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
-from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.matcher import Matcher
 from train_utils.constraint.title_check import check_title_ids, special_ids
-from train_utils.constraint.trie import TitleTree, build_tree
+from train_utils.constraint.trie import TitleTrie, build_trie
 from train_utils.prompts.chat_template import tokenize, turn_marks
 from train_utils.prompts.control_tokens import EOI, SOI
 
@@ -47,9 +47,9 @@ class Trie_link:  # noqa: N801 - the published name
             special_ids(tokenizer, {soi, eoi, self.end_of_turn, *marks.written}),
             "tokenize titles with add_special_tokens=False, split_special_tokens=True, or rename the item",
         )
-        self.tree = build_tree(titles, soi, eoi)
-        self.rules = Rules(self.tree)
-        self._places = AnswerPlaces(self.end_of_turn, self.openers, self.tree)
+        self.title_trie = build_trie(titles, soi, eoi)
+        self.rules = Constraint(self.title_trie)
+        self._places = AnswerPlaces(self.end_of_turn, self.openers, self.title_trie)
 
     def _control(self, attribute: str, name: str) -> int:
         token_id = getattr(self.tokenizer, attribute, None)
@@ -63,11 +63,11 @@ class Trie_link:  # noqa: N801 - the published name
 
     @property
     def soi_token_id(self) -> int:
-        return self.tree.soi
+        return self.title_trie.soi
 
     @property
     def eoi_token_id(self) -> int:
-        return self.tree.eoi
+        return self.title_trie.eoi
 
     @property
     def all_token_ids(self) -> list[int]:
@@ -76,12 +76,12 @@ class Trie_link:  # noqa: N801 - the published name
     @property
     def max_height(self) -> int:
         """Tokens of the longest title."""
-        return int(np.diff(self.tree.title_start).max()) - 1
+        return int(np.diff(self.title_trie.title_start).max()) - 1
 
     @property
     def trie(self) -> "TrieNode":
         """The tree's root, whose one child is the opening token."""
-        return TrieNode(self.tree, -1)
+        return TrieNode(self.title_trie, -1)
 
     def next_tokens(self, current_seq: Sequence[int]) -> list[int] | None:
         """The tokens that follow a path from `<SOI>` down; None for no path, or an empty one."""
@@ -94,7 +94,7 @@ class Trie_link:  # noqa: N801 - the published name
         """Allowed next tokens of one row (int64 [T]); None in free text, where only the closing token is barred."""
         ids = list(map(int, input_ids))
         start = self._places.of(batch_id, ids)
-        allowed = Cursor.behind(self.rules, ids, self.end_of_turn, start).allowed()
+        allowed = Matcher.from_tokens(self.rules, ids, self.end_of_turn, start).allowed()
         return None if allowed is None else allowed.tolist()
 
 
@@ -106,7 +106,7 @@ class TrieNode:
         token_id: the token that leads here, -1 at the root.
     """
 
-    tree: TitleTree
+    title_trie: TitleTrie
     token_id: int
     target: int = 0
     depth: int = -1
@@ -116,28 +116,28 @@ class TrieNode:
         """Titles below, each as often as items have it."""
         if self.depth < 0:
             return 0
-        lo, hi = self.tree.below(self.target)
-        return int(self.tree.leaf_item_start[hi] - self.tree.leaf_item_start[lo])
+        lo, hi = self.title_trie.below(self.target)
+        return int(self.title_trie.leaf_item_start[hi] - self.title_trie.leaf_item_start[lo])
 
     @property
     def children(self) -> dict[int, "TrieNode"]:
-        tree, target = self.tree, self.target
+        trie, target = self.title_trie, self.target
         if self.depth < 0:
-            return {tree.soi: TrieNode(tree, tree.soi, tree.top, 0)}
-        lo, _ = tree.below(target)
-        start = int(tree.title_start[lo])
-        if target >= 0 and self.depth == tree.branch_depth[target]:
-            edges = tree.edges(target)
+            return {trie.soi: TrieNode(trie, trie.soi, trie.top, 0)}
+        lo, _ = trie.below(target)
+        start = int(trie.title_start[lo])
+        if target >= 0 and self.depth == trie.branch_depth[target]:
+            edges = trie.edges(target)
             return {
-                int(tree.edge_token[edge]): TrieNode(
-                    tree, int(tree.edge_token[edge]), int(tree.edge_target[edge]), self.depth + 1
+                int(trie.edge_token[edge]): TrieNode(
+                    trie, int(trie.edge_token[edge]), int(trie.edge_target[edge]), self.depth + 1
                 )
                 for edge in range(edges.start, edges.stop)
             }
-        if start + self.depth == tree.title_start[lo + 1]:
+        if start + self.depth == trie.title_start[lo + 1]:
             return {}
-        token = int(tree.tokens[start + self.depth])
-        return {token: TrieNode(tree, token, target, self.depth + 1)}
+        token = int(trie.tokens[start + self.depth])
+        return {token: TrieNode(trie, token, target, self.depth + 1)}
 
     def __getitem__(self, child_token_id: int) -> "TrieNode | None":
         return self.children.get(child_token_id)
@@ -206,7 +206,7 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
                 masked[i] = scores[i]
                 continue
             if not len(allowed):
-                raise ConstraintError(f"the prefix function allows no token for row {i}; a catalogue may not be empty")
+                raise ConstraintError(f"the prefix function allows no token for row {i}; a catalog may not be empty")
             masked[i, allowed] = scores[i, allowed]
         return masked
 

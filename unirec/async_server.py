@@ -18,7 +18,7 @@ from pathlib import Path
 
 # Waiting threads must sleep, not spin: on cores shared with the trainer that asks, spinning starves both.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# One thread answers most histories a second: blocks are small, and clients need cores too. Set it for huge catalogues.
+# One thread answers most histories a second: blocks are small, and clients need cores too. Set it for huge catalogs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import uvicorn  # noqa: E402

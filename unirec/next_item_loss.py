@@ -1,4 +1,4 @@
-"""Losses of the next item: full softmax, and sampled softmax for catalogues that are too large for it."""
+"""Losses of the next item: full softmax, and sampled softmax for catalogs that are too large for it."""
 
 from collections.abc import Callable
 

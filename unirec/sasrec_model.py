@@ -96,7 +96,7 @@ def item_logits(
 ) -> torch.Tensor:
     """Scores of items for user states [n, hidden], with their gradients: float [n, m].
 
-    items: int64 [m], all of the catalogue where None. paired: item i for state i only, float [n].
+    items: int64 [m], all of the catalog where None. paired: item i for state i only, float [n].
     """
     table = model.item_embedding.weight if items is None else model.item_embedding(items)
     scores = (states * table).sum(1) if paired else states @ table.T
@@ -111,7 +111,7 @@ def item_vectors(model: SequentialModel) -> torch.Tensor:
         return model.forward_item_emb(torch.arange(model.n_items, device=model.item_embedding.weight.device))
 
 
-def catalogue_scores(model: SequentialModel, vectors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+def catalog_scores(model: SequentialModel, vectors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
     """Score of every item int as the next one: int64 [batch, length] -> float32 [batch, n_items].
 
     `vectors` are the model's `item_vectors`; column 0 is the padding. The product is spelled out because the

@@ -15,7 +15,7 @@ from next_item_loss import make_loss
 from sasrec_model import (
     SequentialModel,
     build_model,
-    catalogue_scores,
+    catalog_scores,
     checkpoint_content,
     checkpoint_path,
     item_vectors,
@@ -66,7 +66,7 @@ def ranking_metrics(scores: torch.Tensor, hidden: torch.Tensor, targets: torch.T
 def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool) -> dict[str, float]:
     """HR@10 and NDCG@10 of the event `back` events before each test user's end (1 = test, 2 = validation).
 
-    The whole catalogue is ranked. hide_all: everything consumed before the target is hidden; otherwise only
+    The whole catalog is ranked. hide_all: everything consumed before the target is hidden; otherwise only
     the window the model sees.
     """
     model.eval()
@@ -82,9 +82,9 @@ def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool
         rows = slice(start, start + _EVAL_ROWS)
         batch, seen, wanted = (torch.from_numpy(array[rows]).to(device) for array in (inputs, shown, targets))
         hidden = torch.zeros(len(batch), data.n_items, dtype=torch.bool, device=device)
-        hidden.scatter_(1, seen, True)  # the padding of `seen` hides item 0, the padding of the catalogue
+        hidden.scatter_(1, seen, True)  # the padding of `seen` hides item 0, the padding of the catalog
         hidden[:, 0] = True
-        hit, gain = ranking_metrics(catalogue_scores(model, vectors, batch), hidden, wanted)
+        hit, gain = ranking_metrics(catalog_scores(model, vectors, batch), hidden, wanted)
         hits.append(hit)
         gains.append(gain)
     return {
@@ -122,7 +122,7 @@ def batches(
 
 
 def reduced_precision(config: dict[str, Any]) -> bool:
-    """Whether matrices are multiplied in bf16; weights, losses and the optimiser stay in float32."""
+    """Whether matrices are multiplied in bf16; weights, losses and the optimizer stay in float32."""
     wanted, device = config["mixed_precision"], torch.device(config["device"]).type
     if wanted not in ("auto", "bf16", "no"):
         raise ValueError(f"mixed_precision must be auto, bf16 or no, got {wanted}")
@@ -135,7 +135,7 @@ def reduced_precision(config: dict[str, Any]) -> bool:
 
 
 class Trainer:
-    """A model with its optimiser and the moving average of its weights, which is what is judged and kept."""
+    """A model with its optimizer and the moving average of its weights, which is what is judged and kept."""
 
     def __init__(self, data: UniRecData, config: dict[str, Any]) -> None:
         torch.manual_seed(config["seed"])

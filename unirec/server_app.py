@@ -33,7 +33,7 @@ from server_wire import (
 )
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from teacher_model import Answer, Query, TeacherModel, by_dataset
+from teacher_model import Query, TeacherAnswer, TeacherModel, by_dataset
 from teacher_ranking import RequestError
 
 RETRY_AFTER_S = 1
@@ -126,9 +126,11 @@ class RequestGuard:
                 self.metrics.observe_request(path, status, time.perf_counter() - started)
 
 
-def answer_all(teachers: Mapping[str, TeacherModel], metrics: ServerMetrics, queries: Sequence[Query]) -> list[Answer]:
+def answer_all(
+    teachers: Mapping[str, TeacherModel], metrics: ServerMetrics, queries: Sequence[Query]
+) -> list[TeacherAnswer]:
     """Answers in the order of the queries; one pass of the model for each dataset among them."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, TeacherAnswer] = {}
     for dataset, positions in by_dataset(queries).items():
         started = time.perf_counter()
         own = [queries[position] for position in positions]
@@ -142,7 +144,7 @@ def build_app(teachers: Mapping[str, TeacherModel], limits: ServerLimits | None 
     limits = limits or ServerLimits()
     metrics = ServerMetrics()
 
-    batcher: MicroBatcher[Query, Answer] = MicroBatcher(
+    batcher: MicroBatcher[Query, TeacherAnswer] = MicroBatcher(
         partial(answer_all, teachers, metrics),
         limits.batch_rows,
         limits.queue_rows,
@@ -164,9 +166,9 @@ def build_app(teachers: Mapping[str, TeacherModel], limits: ServerLimits | None 
     )
     app.add_middleware(RequestGuard, limit=limits.body_bytes, metrics=metrics)
 
-    async def answer(request: RankingRequest) -> tuple[Query, Answer]:
+    async def answer(request: RankingRequest) -> tuple[Query, TeacherAnswer]:
         dataset = chosen_dataset(teachers, request.dataset)
-        query = to_query(request, dataset, teachers[dataset].catalogue)
+        query = to_query(request, dataset, teachers[dataset].catalog)
         answers = await batcher.submit(split_query(query, limits.batch_rows), first=request.immediately)
         return query, join_answers(answers)
 
@@ -203,7 +205,7 @@ def _add_status_routes(app: FastAPI, teachers: Mapping[str, TeacherModel], metri
     async def ready() -> Ready:
         datasets = {
             name: DatasetHealth(
-                items=teacher.catalogue.n_items - 1,
+                items=teacher.catalog.n_items - 1,
                 checkpoint=str(teacher.checkpoint.path),
                 history_length=teacher.history_length,
             )

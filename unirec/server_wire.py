@@ -5,8 +5,8 @@ from typing import Annotated
 import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
-from teacher_model import Answer, Query
-from teacher_ranking import Catalogue, RequestError, Row, check_category, cold_rows, to_ints
+from teacher_model import Query, TeacherAnswer
+from teacher_ranking import Catalog, RequestError, Row, check_category, cold_rows, to_ints
 
 MAX_ROWS = 4096
 MAX_LIST = 10_000
@@ -71,7 +71,7 @@ class InferenceRequest(RankingRequest):
         json_schema_extra={"examples": [{"users": ["1"], "item_lists": [["50", "181"]], "k": 10}]}
     )
 
-    k: Annotated[int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalogue.")]
+    k: Annotated[int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalog.")]
     target_category: Annotated[
         Text | list[Text | None] | None,
         Field(description='"+C": only items of category C; "-C": none of them. One for all rows, or a list.'),
@@ -93,7 +93,7 @@ class InferenceAnswer(BaseModel):
 
     inference: Annotated[
         list[list[str]],
-        Field(description="Ids, best first; fewer than k where candidates, category or catalogue end."),
+        Field(description="Ids, best first; fewer than k where candidates, category or catalog end."),
     ]
     scores: Annotated[
         list[list[float]],
@@ -127,7 +127,7 @@ class Live(BaseModel):
 class DatasetHealth(BaseModel):
     """What answers for one dataset."""
 
-    items: Annotated[int, Field(description="Size of the catalogue.")]
+    items: Annotated[int, Field(description="Size of the catalog.")]
     checkpoint: str
     history_length: Annotated[int, Field(description="How many of a history's last items the model reads.")]
 
@@ -145,23 +145,23 @@ def json_response(content: dict) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
 
-def to_query(request: RankingRequest, dataset: str, catalogue: Catalogue) -> Query:
-    """Rows in item ints; RequestError says what the catalogue lacks."""
-    histories = to_ints(catalogue, request.item_lists, "item_lists")
+def to_query(request: RankingRequest, dataset: str, catalog: Catalog) -> Query:
+    """Rows in item ints; RequestError says what the catalog lacks."""
+    histories = to_ints(catalog, request.item_lists, "item_lists")
     rows = len(histories)
     candidates: list[tuple[int, ...]] | list[None] = [None] * rows
     if request.candidate_item_lists is not None:
-        candidates = to_ints(catalogue, request.candidate_item_lists, "candidate_item_lists")
+        candidates = to_ints(catalog, request.candidate_item_lists, "candidate_item_lists")
     k, category = None, None
     if isinstance(request, InferenceRequest):
         k, category = request.k, request.target_category
-        if k > catalogue.n_items - 1:
-            raise RequestError(f"k must lie in 1..{catalogue.n_items - 1}, the size of the catalogue, got {k}")
+        if k > catalog.n_items - 1:
+            raise RequestError(f"k must lie in 1..{catalog.n_items - 1}, the size of the catalog, got {k}")
     elif request.candidate_item_lists is None:
         raise RequestError("ranking needs candidate_item_lists")
     categories = category if isinstance(category, list) else [category] * rows
     for target in set(categories):
-        check_category(catalogue, target)
+        check_category(catalog, target)
     return Query(dataset, tuple(map(Row, histories, candidates, categories)), k)
 
 
@@ -172,16 +172,16 @@ def split_query(query: Query, size: int) -> list[tuple[Query, int]]:
     return [(piece, len(piece.rows)) for piece in pieces]
 
 
-def join_answers(answers: list[Answer]) -> Answer:
+def join_answers(answers: list[TeacherAnswer]) -> TeacherAnswer:
     """The pieces' answers as one."""
-    return Answer(
+    return TeacherAnswer(
         [row for answer in answers for row in answer.items],
         [row for answer in answers for row in answer.probabilities],
         [row for answer in answers for row in answer.ranks],
     )
 
 
-def inference_content(query: Query, answer: Answer, scores: bool) -> dict:
+def inference_content(query: Query, answer: TeacherAnswer, scores: bool) -> dict:
     """The body of an `InferenceAnswer`, without what was not asked for."""
     content: dict = {"inference": answer.items}
     if scores:

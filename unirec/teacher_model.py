@@ -1,4 +1,4 @@
-"""The teacher as one function, rows -> lists or ranks: joins checkpoint, catalogue and decisions."""
+"""The teacher as one function, rows -> lists or ranks: joins checkpoint, catalog and decisions."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import torch
 from sasrec_inference import next_item_scores
 from sasrec_model import Checkpoint, item_vectors, load_checkpoint, newest_checkpoint
 from teacher_ranking import (
-    Catalogue,
+    Catalog,
     Row,
     admissible,
     candidate_ranks,
@@ -39,7 +39,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Answer:
+class TeacherAnswer:
     """Per row: raw ids with their probabilities (float32), or ranks of the candidates."""
 
     items: list[list[str]]
@@ -53,7 +53,7 @@ class TeacherModel:
 
     checkpoint: Checkpoint
     vectors: torch.Tensor
-    catalogue: Catalogue
+    catalog: Catalog
 
     @property
     def history_length(self) -> int:
@@ -69,9 +69,9 @@ class TeacherModel:
         padding = np.zeros((-len(inputs) % block_rows, inputs.shape[1]), np.int64)
         blocks = torch.from_numpy(np.concatenate([inputs, padding])).to(device).split(block_rows)
         scored = torch.cat([next_item_scores(model, self.vectors, block) for block in blocks])
-        return with_popularity(scored[: len(rows)], rows, self.catalogue)
+        return with_popularity(scored[: len(rows)], rows, self.catalog)
 
-    def answer(self, queries: Sequence[Query]) -> list[Answer]:
+    def answer(self, queries: Sequence[Query]) -> list[TeacherAnswer]:
         """Answer several requests with one pass of the model."""
         rows = [row for query in queries for row in query.rows]
         # 0 stands for a ranking
@@ -81,10 +81,10 @@ class TeacherModel:
         answers = []
         for query in queries:
             if query.k is None:
-                answers.append(Answer([], [], list(islice(ranks, len(query.rows)))))
+                answers.append(TeacherAnswer([], [], list(islice(ranks, len(query.rows)))))
             else:
                 items, probabilities = zip(*islice(lists, len(query.rows)), strict=True)
-                answers.append(Answer(list(items), list(probabilities), []))
+                answers.append(TeacherAnswer(list(items), list(probabilities), []))
         return answers
 
     def _lists(
@@ -94,16 +94,16 @@ class TeacherModel:
         wanted = np.flatnonzero(k)
         if not len(wanted):
             return iter(())
-        allowed = admissible([rows[number] for number in wanted], self.catalogue)
+        allowed = admissible([rows[number] for number in wanted], self.catalog)
         ints, probabilities = top_k(scores[torch.from_numpy(wanted)], allowed, k[wanted])
-        raw = self.catalogue.raw_ids
+        raw = self.catalog.raw_ids
         return zip(([raw[item] for item in row.tolist()] for row in ints), probabilities, strict=True)
 
     def _ranks(self, scores: torch.Tensor, rows: Sequence[Row], k: np.ndarray) -> Iterator[list[int]]:
         """Ranks of the candidates of the rows whose k is 0, in order."""
         wanted = np.flatnonzero(k == 0)
         asked = [rows[number] for number in wanted]
-        allowed = admissible([Row(row.history) for row in asked], self.catalogue)
+        allowed = admissible([Row(row.history) for row in asked], self.catalog)
         return iter(candidate_ranks(scores[torch.from_numpy(wanted)], allowed, asked))
 
 
@@ -147,4 +147,4 @@ def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel
             "category.jsonl of %s: %d items are not in map.pkl and are left out, such as %r of category %r",
             data_path, len(unknown), item, name
         )  # fmt: skip
-    return TeacherModel(loaded, item_vectors(loaded.model), Catalogue.build(data.raw_ids, category, data.popularity()))
+    return TeacherModel(loaded, item_vectors(loaded.model), Catalog.build(data.raw_ids, category, data.popularity()))

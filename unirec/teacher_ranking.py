@@ -11,7 +11,7 @@ from windows import pad_histories
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Catalog:
     """The items of one dataset. Item ints are rows of the score matrix; 0 is the padding.
 
     members: category -> sorted item ints. popularity: events of each item, [n_items], for empty histories.
@@ -26,10 +26,8 @@ class Catalogue:
         object.__setattr__(self, "index", {raw: number for number, raw in enumerate(self.raw_ids) if raw != PAD})
 
     @classmethod
-    def build(
-        cls, raw_ids: Sequence[str], category: Mapping[str, Sequence[str]], popularity: np.ndarray
-    ) -> "Catalogue":
-        """From raw ids by item int and category -> raw ids; members outside the catalogue are left out."""
+    def build(cls, raw_ids: Sequence[str], category: Mapping[str, Sequence[str]], popularity: np.ndarray) -> "Catalog":
+        """From raw ids by item int and category -> raw ids; members outside the catalog are left out."""
         index = {raw: number for number, raw in enumerate(raw_ids)}
         members = {
             name: np.array(sorted({index[item] for item in items if item in index}), np.int64)
@@ -53,26 +51,26 @@ class Row:
 
 
 class RequestError(ValueError):
-    """A request that the catalogue cannot answer; the text is for the client."""
+    """A request that the catalog cannot answer; the text is for the client."""
 
 
-def to_ints(catalogue: Catalogue, lists: Sequence[Sequence[str]], what: str) -> list[tuple[int, ...]]:
+def to_ints(catalog: Catalog, lists: Sequence[Sequence[str]], what: str) -> list[tuple[int, ...]]:
     """Raw ids -> item ints. RequestError names up to 20 of the unknown ids."""
-    index = catalogue.index
+    index = catalog.index
     try:
         return [tuple([index[item] for item in items]) for items in lists]
     except KeyError:
         unknown = sorted({item for items in lists for item in items if item not in index})
     named = ", ".join(map(repr, unknown[:20]))
     more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-    raise RequestError(f"{what} holds item ids that are not in the catalogue: {named}{more}")
+    raise RequestError(f"{what} holds item ids that are not in the catalog: {named}{more}")
 
 
-def check_category(catalogue: Catalogue, target: str | None) -> None:
-    """RequestError unless `target` is None or "+C" or "-C" for a category C of the catalogue."""
+def check_category(catalog: Catalog, target: str | None) -> None:
+    """RequestError unless `target` is None or "+C" or "-C" for a category C of the catalog."""
     if target is None:
         return
-    if target[:1] not in ("+", "-") or target[1:] not in catalogue.members:
+    if target[:1] not in ("+", "-") or target[1:] not in catalog.members:
         raise RequestError(
             f'target_category must be "+" or "-" and the name of a category of the dataset, got {target!r}'
         )
@@ -83,12 +81,12 @@ def input_block(rows: Sequence[Row], length: int) -> np.ndarray:
     return pad_histories([list(row.history) for row in rows], length)
 
 
-def with_popularity(scores: torch.Tensor, rows: Sequence[Row], catalogue: Catalogue) -> torch.Tensor:
+def with_popularity(scores: torch.Tensor, rows: Sequence[Row], catalog: Catalog) -> torch.Tensor:
     """Scores [rows, n_items], those of rows without a history replaced by log(1 + popularity)."""
     cold = cold_rows(rows)
     if cold:
         scores = scores.clone()
-        scores[cold] = torch.from_numpy(np.log(catalogue.popularity + 1.0)).to(scores)
+        scores[cold] = torch.from_numpy(np.log(catalog.popularity + 1.0)).to(scores)
     return scores
 
 
@@ -97,16 +95,16 @@ def cold_rows(rows: Sequence[Row]) -> list[int]:
     return [number for number, row in enumerate(rows) if not row.history]
 
 
-def admissible(rows: Sequence[Row], catalogue: Catalogue) -> np.ndarray:
+def admissible(rows: Sequence[Row], catalog: Catalog) -> np.ndarray:
     """Which items each row may name: bool [rows, n_items]. Padding and the row's own history never are."""
-    allowed = np.ones((len(rows), catalogue.n_items), bool)
+    allowed = np.ones((len(rows), catalog.n_items), bool)
     for number, row in enumerate(rows):
         if row.candidates is not None:
             allowed[number] = False
             allowed[number, list(row.candidates)] = True
         if row.target_category is not None:
-            inside = np.zeros(catalogue.n_items, bool)
-            inside[catalogue.members[row.target_category[1:]]] = True
+            inside = np.zeros(catalog.n_items, bool)
+            inside[catalog.members[row.target_category[1:]]] = True
             allowed[number] &= inside if row.target_category[0] == "+" else ~inside
     seen = np.fromiter(chain.from_iterable(row.history for row in rows), np.int64)
     allowed[np.repeat(np.arange(len(rows)), [len(row.history) for row in rows]), seen] = False

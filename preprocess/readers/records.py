@@ -23,7 +23,7 @@ TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds
 
 @dataclass(frozen=True)
 class Item:
-    """One catalogue entry as the dump has it; the title is not yet cleaned."""
+    """One catalog entry as the dump has it; the title is not yet cleaned."""
 
     id: str
     title: str

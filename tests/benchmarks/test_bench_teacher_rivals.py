@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sasrec_model import Checkpoint, build_model, catalogue_scores, default_config, item_vectors
+from sasrec_model import Checkpoint, build_model, catalog_scores, default_config, item_vectors
 from teacher_world import N_ITEMS, TINY, raw_id, write_ring
 from torch.nn import functional
 from unirec_files import PAD, read_unirec_data
@@ -95,7 +95,7 @@ def test_an_item_met_twice_gets_a_window_of_one_of_its_places():
 def test_unirec_feeding_takes_the_loss_of_the_last_position(ring):
     rival = UniRecFeeding(tiny_config(hidden_dropout_prob=0.0, attn_dropout_prob=0.0))
     batch = next(iter(make_loader(read_events(ring, 10), 0)))
-    scores = catalogue_scores(rival.model, item_vectors(rival.model), batch[3])
+    scores = catalog_scores(rival.model, item_vectors(rival.model), batch[3])
     wanted = functional.cross_entropy(scores, batch[1]).item()
     assert rival.step(batch) == pytest.approx(wanted, rel=1e-5)
     assert rival.step(batch) < wanted

@@ -11,7 +11,7 @@ from benchmarks.bench_train import Options, check
 from benchmarks.dense_mask import UNLABELLED, DenseScope, dense_batch, dense_mask_loss
 from train_utils.models.adapters import add_lora
 from train_utils.samples.batch import collate
-from train_utils.samples.encode import Choices, encode_sample
+from train_utils.samples.encode import ScopeLabels, encode_sample
 from train_utils.samples.plan import SampleConfig
 from train_utils.training.method import cgen_loss
 
@@ -55,7 +55,7 @@ def test_the_mask_forbids_nothing_outside_answered_items(model_chat):
     for row, talk in enumerate(talks):
         inside = set()
         for start, item in talk.rendered.items:
-            if talk.rendered.labelled[start]:
+            if talk.rendered.labeled[start]:
                 inside |= set(range(start, start + len(chat.title_ids[item]) + 1))
         assert set(batch.forbidden[row].any(1).nonzero().flatten().tolist()) == inside
 
@@ -67,7 +67,7 @@ def test_a_label_is_what_the_assistant_wrote_and_is_allowed(model_chat):
     batch = dense_batch(talks, chat, DenseScope(chat.title_ids, chat.eoi), 1, vocabulary)
     assert not batch.forbidden.gather(2, batch.labels.clamp(min=0)[..., None])[batch.labels != UNLABELLED].any()
     for row, talk in enumerate(talks):
-        written = [token for token, on in zip(talk.rendered.ids, talk.rendered.labelled, strict=True) if on]
+        written = [token for token, on in zip(talk.rendered.ids, talk.rendered.labeled, strict=True) if on]
         assert batch.labels[row][batch.labels[row] != UNLABELLED].tolist() == written
         assert batch.ids[row][batch.mask[row].bool()].tolist() == talk.rendered.ids
 
@@ -80,7 +80,7 @@ def test_the_dense_mask_has_our_loss_and_gradient():
             if "lora_B" in name:
                 weight.normal_(std=0.1)
     source, talks = talks_of(chat)
-    choices = Choices(chat.tree)
+    choices = ScopeLabels(chat.trie)
     sparse, _ = cgen_loss(adapted, collate([encode_sample(chat, choices, talk, source.config) for talk in talks], 1))
     vocabulary = model.get_output_embeddings().out_features
     batch = dense_batch(talks, chat, DenseScope(chat.title_ids, chat.eoi), 1, vocabulary)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.constraint.item_rules import OPERATORS, ItemRules, category_caps, compile_rules, item_rules
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.trie import build_trie
 
 SOI, EOI = 100, 101
 MOVIES = make_catalog(
@@ -25,7 +25,7 @@ MOVIES = make_catalog(
 
 
 def tree_of(catalog):
-    return build_tree([[i // 7, i % 7] for i in range(len(catalog.items))], SOI, EOI)
+    return build_trie([[i // 7, i % 7] for i in range(len(catalog.items))], SOI, EOI)
 
 
 def kept(rules, catalog=MOVIES):
@@ -177,7 +177,7 @@ def test_operators_compare_numbers_as_numbers_and_pass_over_items_without_the_at
     assert kept(ItemRules(where=where)) == list(expected)
 
 
-def test_numpy_numbers_of_a_pickled_catalogue_compare_as_numbers():
+def test_numpy_numbers_of_a_pickled_catalog_compare_as_numbers():
     catalog = make_catalog(
         "np",
         [
@@ -198,7 +198,7 @@ def test_without_conditions_everything_is_admitted_and_distinct_is_handed_on():
 def test_a_log_may_hold_removed_items_but_a_wish_may_not():
     assert kept(ItemRules(seen=("a", "removed"))) == ["b", "c", "d"]
     for name in ("allow", "deny"):
-        with pytest.raises(ValueError, match="'removed' is not in the catalogue 'movies'"):
+        with pytest.raises(ValueError, match="'removed' is not in the catalog 'movies'"):
             kept(ItemRules(**{name: ("a", "removed")}))
 
 
@@ -233,9 +233,9 @@ def test_conditions_that_look_alike_when_shortened_all_hold():
     assert kept(ItemRules(where={long: 1, also: 1}), catalog) == ["1"]
 
 
-def test_a_tree_of_another_catalogue_is_refused():
+def test_a_tree_of_another_catalog_is_refused():
     with pytest.raises(ValueError, match="the tree holds 1 titles"):
-        compile_rules(MOVIES, build_tree([[1]], SOI, EOI), ItemRules())
+        compile_rules(MOVIES, build_trie([[1]], SOI, EOI), ItemRules())
 
 
 # -- limits for a category -------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train_utils.constraint.constraint import ConstraintError, Prior, Rules
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
-from train_utils.constraint.matcher import Cursor
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.trie import build_trie
 
 SOI, EOI, EOT, VOCABULARY = 10, 11, 12, 40
 titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=4), min_size=1, max_size=20)
@@ -19,33 +19,33 @@ titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=4), min_size=
 
 def expected(rules, ids, scores):
     """The scores of one row, by a walk from its last end of turn."""
-    cursor = Cursor.behind(rules, ids, EOT)
-    allowed = cursor.allowed()
+    matcher = Matcher.from_tokens(rules, ids, EOT)
+    allowed = matcher.allowed()
     if allowed is None:
-        allowed = np.setdiff1d(np.arange(len(scores)), cursor.barred())
+        allowed = np.setdiff1d(np.arange(len(scores)), matcher.barred())
     masked = torch.full_like(scores, -torch.inf)
     masked[allowed] = scores[allowed]
-    if (prior := cursor.prior()) is not None:
+    if (prior := matcher.prior()) is not None:
         masked[allowed] += torch.from_numpy(prior[0]).to(scores)
     return masked
 
 
 def step(rules, ids, rng):
     """A token that may follow."""
-    cursor = Cursor.behind(rules, ids, EOT)
-    allowed = cursor.allowed()
+    matcher = Matcher.from_tokens(rules, ids, EOT)
+    allowed = matcher.allowed()
     if allowed is None:
-        allowed = [token for token in (7, 8, 9, EOT, SOI, SOI, SOI) if token not in cursor.barred()]
+        allowed = [token for token in (7, 8, 9, EOT, SOI, SOI, SOI) if token not in matcher.barred()]
     return int(rng.choice(list(allowed)))
 
 
 @settings(max_examples=80)
 @given(titles, st.integers(0, 9999), st.sampled_from([1, 2, 3]), st.sampled_from([torch.float32, torch.bfloat16]))
-def test_scores_are_those_of_a_walk_through_the_ids(catalogue, seed, num_beams, dtype):
+def test_scores_are_those_of_a_walk_through_the_ids(catalog, seed, num_beams, dtype):
     rng = random.Random(seed)
-    tree = build_tree(catalogue, SOI, EOI)
-    prior = Prior(np.array([rng.random() for _ in catalogue]), 1.0)
-    rules = [Rules(tree, distinct=rng.random() < 0.8, prior=rng.choice([None, prior])) for _ in range(2)]
+    trie = build_trie(catalog, SOI, EOI)
+    prior = Prior(np.array([rng.random() for _ in catalog]), 1.0)
+    rules = [Constraint(trie, distinct=rng.random() < 0.8, prior=rng.choice([None, prior])) for _ in range(2)]
     processor = CatalogLogitsProcessor(rules, EOT, num_beams)
     for _ in range(2):  # the object is used again for other prompts
         rows = [[rng.choice([3, 7, EOT]) for _ in range(3)] + [EOT] for _ in rules for _ in range(num_beams)]
@@ -61,8 +61,8 @@ def test_scores_are_those_of_a_walk_through_the_ids(catalogue, seed, num_beams, 
 
 
 def test_a_wide_branch_is_masked_like_a_narrow_one():
-    tree = build_tree([[token, 2] for token in range(20, 6000)] + [[6001]], SOI, EOI)
-    rules = Rules(tree, deny=[5, 70])
+    trie = build_trie([[token, 2] for token in range(20, 6000)] + [[6001]], SOI, EOI)
+    rules = Constraint(trie, deny=[5, 70])
     rows = torch.tensor([[EOT, SOI, 30, 2, EOI, 7, SOI], [EOT, 7, 7, 7, 7, 7, SOI], [EOT, 7, 7, 7, 7, SOI, 40]])
     scores = torch.randn(3, 7000)
     wanted = torch.stack([expected(rules, row.tolist(), scores[i]) for i, row in enumerate(rows)])
@@ -71,7 +71,7 @@ def test_a_wide_branch_is_masked_like_a_narrow_one():
 
 
 def test_a_row_that_leaves_the_tree_raises_at_once_and_at_the_next_step_again():
-    processor = CatalogLogitsProcessor(Rules(build_tree([[2, 3], [4]], SOI, EOI)), EOT)
+    processor = CatalogLogitsProcessor(Constraint(build_trie([[2, 3], [4]], SOI, EOI)), EOT)
     processor(torch.tensor([[EOT, SOI, 2]]), torch.zeros(1, VOCABULARY))
     for ids in ([[EOT, SOI, 2, 5]], [[EOT, SOI, 2, 5, 6]]):
         with pytest.raises(ConstraintError):

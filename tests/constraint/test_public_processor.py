@@ -238,7 +238,7 @@ def test_an_answer_that_the_prompt_has_begun_goes_on_with_what_it_lists(name):
 
 
 @families
-def test_an_answer_by_generate_is_of_the_catalogue_and_distinct(name):
+def test_an_answer_by_generate_is_of_the_catalog_and_distinct(name):
     tokenizer, model, tree, titles = made(FAMILIES[name])
     ids = torch.tensor([prompt_of(tokenizer, f"each in {soi_eoi(tree)[0]}")])
     with torch.no_grad():  # it opens an item wherever it may
@@ -394,7 +394,7 @@ def test_a_title_that_forges_a_token_is_refused_by_name_and_tokenized_as_readme_
             Trie_link(forged, tokenizer)
         assert title in str(error.value) and "\n" not in str(error.value)
         plain = tokenizer([*others, title], add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        assert Trie_link(plain, tokenizer).tree.n_items == len(others) + 1
+        assert Trie_link(plain, tokenizer).title_trie.n_items == len(others) + 1
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_titles_of_unknown_characters_are_refused_where_nothing_else_is_known():
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
     tokenizer.add_special_tokens({"extra_special_tokens": ["<SOI>", "<EOI>"]})
-    assert Trie_link([[3], [3, 0], [0, 4]], tokenizer).tree.n_leaves == 3
+    assert Trie_link([[3], [3, 0], [0, 4]], tokenizer).title_trie.n_leaves == 3
     with pytest.raises(ValueError, match="title 1, .*no character that the tokenizer knows"):
         Trie_link([[3], [0, 0]], tokenizer)
     tokenizer.unk_token = "</s>"  # as GPT-2's, whose one special token is everything
@@ -445,7 +445,7 @@ def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_be
         single="[gMASK] <sop> $A <|endoftext|>", special_tokens=around
     )
     plain = tokenizer(["red moon", "a"], add_special_tokens=False)["input_ids"]
-    tree = Trie_link(tokenizer(["red moon", "a"])["input_ids"], tokenizer).tree
+    tree = Trie_link(tokenizer(["red moon", "a"])["input_ids"], tokenizer).title_trie
     assert sorted(tree.title(leaf)[:-1] for leaf in range(2)) == sorted(plain)
 
 
@@ -472,7 +472,8 @@ def test_titles_may_be_tensors_and_arrays():
     for form in (torch.tensor, np.array, tuple):
         again = Trie_link([form(ids) for ids in titles], tokenizer)
         assert all(
-            (a == b).all() for a, b in zip(again.tree.arrays().values(), tree.tree.arrays().values(), strict=True)
+            (a == b).all()
+            for a, b in zip(again.title_trie.arrays().values(), tree.title_trie.arrays().values(), strict=True)
         )
 
 
@@ -527,7 +528,7 @@ def test_what_a_tokenizer_puts_around_every_title_is_taken_off_and_what_stands_a
     add_control_tokens(tokenizer)
     plain = tokenizer(["red moon", "a"], add_special_tokens=False)["input_ids"]
     bos = tokenizer.bos_token_id
-    assert Trie_link([[bos, *ids] for ids in plain], tokenizer).tree.title(0)[:-1] in plain
+    assert Trie_link([[bos, *ids] for ids in plain], tokenizer).title_trie.title(0)[:-1] in plain
     with pytest.raises(ValueError, match="'<s>a'|'<s> a'"):
         Trie_link([plain[0], [bos, *plain[1]]], tokenizer)
 

@@ -126,7 +126,7 @@ def test_hostile_titles_do_not_stall_the_cleaning():
         title_or_reason(raw, plain_rules())
 
 
-def test_suffixes_follow_catalogue_order_and_spare_titles_borne_by_others():
+def test_suffixes_follow_catalog_order_and_spare_titles_borne_by_others():
     settled = {"a": "Halo", "b": "Halo", "c": "Halo (1)", "d": "Halo", "e": "Halo (1)"}
     assert unique_titles(settled, plain_rules()) == {
         "a": "Halo",

@@ -1,13 +1,13 @@
-"""A saved tree is the tree that was saved, for that tokenizer and catalogue only."""
+"""A saved tree is the tree that was saved, for that tokenizer and catalog only."""
 
 import numpy as np
 import pytest
 from tiny import tiny_chat, tiny_tokenizer
 
-from train_utils.constraint.constraint import Rules
-from train_utils.constraint.matcher import Cursor
-from train_utils.constraint.trie import build_tree
-from train_utils.constraint.trie_cache import find_tree, save_tree, tree_key
+from train_utils.constraint.constraint import Constraint
+from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.trie import build_trie
+from train_utils.constraint.trie_cache import load_trie, save_trie, trie_key
 from train_utils.prompts.control_tokens import add_control_tokens
 from train_utils.prompts.renderer import Chat
 
@@ -22,43 +22,43 @@ def tokenizer():
 
 def test_a_saved_tree_comes_back_as_it_was(tmp_path):
     rng = np.random.default_rng(0)
-    tree = build_tree([rng.integers(2, 9, rng.integers(1, 7)).tolist() for _ in range(300)], 0, 1)
-    save_tree(tree, tmp_path / "new", "k")
-    found = find_tree(tmp_path / "new", "k")
+    trie = build_trie([rng.integers(2, 9, rng.integers(1, 7)).tolist() for _ in range(300)], 0, 1)
+    save_trie(trie, tmp_path / "new", "k")
+    found = load_trie(tmp_path / "new", "k")
     assert (found.soi, found.eoi) == (0, 1)
-    for name, array in tree.arrays().items():
+    for name, array in trie.arrays().items():
         assert getattr(found, name).dtype == array.dtype and np.array_equal(getattr(found, name), array)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["k.safetensors"]
-    cursor = Cursor(Rules(found, deny=[3]))
-    cursor.advance(0)
-    assert cursor.allowed().tolist() == sorted({tree.title(leaf)[0] for leaf in range(tree.n_leaves)})
+    matcher = Matcher(Constraint(found, deny=[3]))
+    matcher.accept_token(0)
+    assert matcher.allowed().tolist() == sorted({trie.title(leaf)[0] for leaf in range(trie.n_leaves)})
 
 
 def test_a_tree_of_one_title_can_be_saved(tmp_path):
-    save_tree(build_tree([[5, 6]], 0, 1), tmp_path, "k")
-    assert find_tree(tmp_path, "k").title(0) == [5, 6, 1]
-    assert find_tree(tmp_path, "other") is None
+    save_trie(build_trie([[5, 6]], 0, 1), tmp_path, "k")
+    assert load_trie(tmp_path, "k").title(0) == [5, 6, 1]
+    assert load_trie(tmp_path, "other") is None
 
 
 def test_a_chat_takes_its_titles_from_the_tree_of_an_earlier_run(tmp_path, monkeypatch):
     first = Chat(tokenizer(), TITLES, tmp_path)
-    monkeypatch.setattr(Chat, "encode_many", lambda self, texts: pytest.fail("titles were tokenised again"))
+    monkeypatch.setattr(Chat, "encode_many", lambda self, texts: pytest.fail("titles were tokenized again"))
     again = Chat(tokenizer(), TITLES, tmp_path)
     assert list(again.title_ids) == list(first.title_ids) and len(again.title_ids) == len(TITLES)
     assert again.item_ids(2) == first.item_ids(2)
 
 
-def test_another_catalogue_tokenizer_or_order_has_another_key():
+def test_another_catalog_tokenizer_or_order_has_another_key():
     made = tokenizer()
     keys = {
-        tree_key(made, TITLES, 1, 2),
-        tree_key(made, TITLES[::-1], 1, 2),
-        tree_key(made, TITLES, 2, 1),
-        tree_key(made, ["red moonred", *TITLES[1:]], 1, 2),
-        tree_key(tiny_tokenizer(), TITLES, 1, 2),
+        trie_key(made, TITLES, 1, 2),
+        trie_key(made, TITLES[::-1], 1, 2),
+        trie_key(made, TITLES, 2, 1),
+        trie_key(made, ["red moonred", *TITLES[1:]], 1, 2),
+        trie_key(tiny_tokenizer(), TITLES, 1, 2),
     }
     assert len(keys) == 5
-    assert tree_key(made, TITLES, 1, 2) in keys
+    assert trie_key(made, TITLES, 1, 2) in keys
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_another_catalogue_tokenizer_or_order_has_another_key():
 )
 def test_a_damaged_file_is_refused_with_a_remedy(tmp_path, damage):
     _, chat = tiny_chat(TITLES)
-    save_tree(chat.tree, tmp_path, "k")
+    save_trie(chat.trie, tmp_path, "k")
     path = tmp_path / "k.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match="delete it"):
-        find_tree(tmp_path, "k")
+        load_trie(tmp_path, "k")

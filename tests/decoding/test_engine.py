@@ -1,4 +1,4 @@
-"""The engine writes what one-token-at-a-time constrained decoding writes, and only items of the catalogue."""
+"""The engine writes what one-token-at-a-time constrained decoding writes, and only items of the catalog."""
 
 import itertools
 import random
@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from tiny import scripted, tiny_chat, tiny_model
 from transformers import GenerationConfig
 
-from train_utils.constraint.constraint import ConstraintError, Prior, Rules
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
-from train_utils.constraint.matcher import Cursor
-from train_utils.constraint.trie import build_tree
-from train_utils.decoding.engine import Engine, Running
+from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.trie import build_trie
+from train_utils.decoding.engine import Engine, RunningBatch
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
-from train_utils.decoding.reference import generate_plainly
-from train_utils.decoding.request import Request, Sampling
-from train_utils.decoding.title_search import open_items
+from train_utils.decoding.reference import generate_reference
+from train_utils.decoding.request import Request, SamplingParams
+from train_utils.decoding.title_search import prefill_to_item
 from train_utils.processor import FastPrefixConstrainedLogitsProcessor, Trie_link
 from train_utils.prompts.control_tokens import split_completion
 from train_utils.prompts.messages import ItemPart, message
@@ -44,7 +44,7 @@ def prompts(chat, n, seed=0):
 
 def plain(model, chat, request):
     """One token at a time by `model.generate`, constrained by the processor."""
-    (completion,) = generate_plainly(model, chat, [request])
+    (completion,) = generate_reference(model, chat, [request])
     return completion
 
 
@@ -56,20 +56,20 @@ def make(seed=0, bias_soi=0.0, titles=TITLES):
         with torch.no_grad():
             weight = model.get_output_embeddings().weight
             weight[chat.soi] += bias_soi * weight[chat.encode(" ")[0]]
-    return model, chat, build_tree(chat.title_ids, chat.soi, chat.eoi)
+    return model, chat, build_trie(chat.title_ids, chat.soi, chat.eoi)
 
 
-def drawn_rules(tree, chat, rng, distinct=True):
+def drawn_rules(trie, chat, rng, distinct=True):
     """Rules of every kind, mixed."""
-    items = range(tree.n_items)
+    items = range(trie.n_items)
     prior = Prior(
         np.array([rng.choice([0.0, 0.1, 1.0, 5.0]) for _ in items]),
         rng.choice([0.0, 0.7, 3.0]),
         rng.choice(["sum", "max"]),
     )
-    return Rules(
-        tree,
-        deny=rng.sample(items, rng.randrange(tree.n_items - 3)),
+    return Constraint(
+        trie,
+        deny=rng.sample(items, rng.randrange(trie.n_items - 3)),
         distinct=distinct,
         caps=rng.choice([[], [(rng.sample(items, 4), 1)], [(rng.sample(items, 3), 2), (rng.sample(items, 2), 1)]]),
         prior=rng.choice([None, prior]),
@@ -79,16 +79,16 @@ def drawn_rules(tree, chat, rng, distinct=True):
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.booleans())
 def test_engine_equals_plain_constrained_decoding(seed, distinct):
-    model, chat, tree = make(seed, bias_soi=0.7)
+    model, chat, trie = make(seed, bias_soi=0.7)
     rng = random.Random(seed)
     requests = [
         Request(
             prompt,
-            drawn_rules(tree, chat, rng, distinct),
+            drawn_rules(trie, chat, rng, distinct),
             max_new_tokens=60,
             max_items=rng.choice([0, 2]),
             idx=rng.random() < 0.5,
-            expected=rng.sample(range(tree.n_items), rng.randrange(tree.n_items)),
+            expected=rng.sample(range(trie.n_items), rng.randrange(trie.n_items)),
         )
         for prompt in prompts(chat, 4, seed)
     ]
@@ -102,23 +102,23 @@ def test_engine_equals_plain_constrained_decoding(seed, distinct):
         closed = items[: len(completion.items)]
         assert all(chat.title_ids.index(item) in np.flatnonzero(request.rules.admitted) for item in closed)
         assert not distinct or len({tuple(item) for item in closed}) == len(closed)
-    print(f"items {engine.counters.items}, not in the catalogue {engine.counters.off_catalogue}")
-    assert engine.counters.off_catalogue == 0
+    print(f"items {engine.counters.items}, not in the catalog {engine.counters.off_catalog}")
+    assert engine.counters.off_catalog == 0
     # What was learned from one batch changes the speed of the next, and nothing else.
     assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in found[::-1]]
 
 
 def sample_slowly(model, chat, request):
     """Every token by itself: the whole distribution of the allowed tokens, sorted, and one number of [0, 1)."""
-    cursor, ids = Cursor.behind(request.rules, request.prompt, chat.end_of_turn), []
+    matcher, ids = Matcher.from_tokens(request.rules, request.prompt, chat.end_of_turn), []
     numbers = (random.Random(f"{request.seed}/{n}").random() for n in itertools.count())
     while len(ids) < request.max_new_tokens:
         logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1].double()
-        allowed = cursor.allowed()
+        allowed = matcher.allowed()
         if allowed is None:
-            allowed = np.setdiff1d(np.arange(len(logits)), cursor.barred())
+            allowed = np.setdiff1d(np.arange(len(logits)), matcher.barred())
         kept = logits[torch.from_numpy(allowed)]
-        if (prior := cursor.prior()) is not None:
+        if (prior := matcher.prior()) is not None:
             kept = kept + torch.from_numpy(prior[0])
         shares = (kept / request.sampling.temperature).softmax(0).tolist()
         ranked = sorted(zip(shares, allowed.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
@@ -131,15 +131,15 @@ def sample_slowly(model, chat, request):
             nucleus.append((share, token))
             mass += share
         token = nucleus[0][1]
-        if not (not cursor.free and len(allowed) == 1):
+        if not (not matcher.free and len(allowed) == 1):
             aim = next(numbers) * mass
             for share, token in nucleus:  # noqa: B007 - the last one stands for what rounding leaves
                 aim -= share
                 if aim < 0:
                     break
-        if token == chat.end_of_turn and cursor.free:
+        if token == chat.end_of_turn and matcher.free:
             break
-        cursor.advance(token)
+        matcher.accept_token(token)
         ids.append(token)
     return ids
 
@@ -147,14 +147,14 @@ def sample_slowly(model, chat, request):
 @settings(max_examples=15)
 @given(st.integers(0, 10_000), st.sampled_from([(1.0, 0, 1.0), (0.7, 5, 1.0), (1.5, 0, 0.8), (1.0, 40, 0.5)]))
 def test_sampling_equals_sampling_every_token_by_itself(seed, how):
-    model, chat, tree = make(seed, bias_soi=0.7)
+    model, chat, trie = make(seed, bias_soi=0.7)
     rng = random.Random(seed)
     requests = [
         Request(
             prompt,
-            drawn_rules(tree, chat, rng),
+            drawn_rules(trie, chat, rng),
             max_new_tokens=25,
-            sampling=Sampling(*how),
+            sampling=SamplingParams(*how),
             seed=seed + i,
             expected=[3, 1, 2],
         )
@@ -165,15 +165,15 @@ def test_sampling_equals_sampling_every_token_by_itself(seed, how):
 
 
 def test_sampled_items_have_the_distribution_of_generate():
-    model, chat, tree = make(4, bias_soi=0.9)
+    model, chat, trie = make(4, bias_soi=0.9)
     prompt = [*prompts(chat, 1)[0], chat.soi]
-    rules = Rules(tree)
+    rules = Constraint(trie)
     n = 4000
     engine = Engine(model, chat)
     ours = Counter(
         c.items[0]
         for c in engine.generate(
-            [Request(prompt, rules, max_items=1, sampling=Sampling(1.0), seed=seed) for seed in range(n)]
+            [Request(prompt, rules, max_items=1, sampling=SamplingParams(1.0), seed=seed) for seed in range(n)]
         )
     )
     torch.manual_seed(0)
@@ -189,7 +189,7 @@ def test_sampled_items_have_the_distribution_of_generate():
     spelled = {(*ids, chat.eoi): item for item, ids in enumerate(chat.title_ids)}
     theirs = Counter(spelled[tuple(row[: row.index(chat.eoi) + 1])] for row in out[:, len(prompt) :].tolist())
     # Both are samples of n: four standard deviations of the difference of two shares.
-    for item in range(tree.n_items):
+    for item in range(trie.n_items):
         share = (ours[item] + theirs[item]) / (2 * n)
         assert abs(ours[item] - theirs[item]) / n <= 4 * (2 * share * (1 - share) / n) ** 0.5 + 1e-9
 
@@ -197,24 +197,24 @@ def test_sampled_items_have_the_distribution_of_generate():
 @settings(max_examples=20)
 @given(st.integers(0, 10_000), st.data())
 def test_rows_may_join_and_leave_in_any_order(seed, data):
-    model, chat, tree = make(seed, bias_soi=0.7)
+    model, chat, trie = make(seed, bias_soi=0.7)
     rng = random.Random(seed)
     requests = [
         Request(
-            prompt, drawn_rules(tree, chat, rng), max_new_tokens=rng.randint(1, 40), best_titles=rng.choice([0, 0, 2])
+            prompt, drawn_rules(trie, chat, rng), max_new_tokens=rng.randint(1, 40), best_titles=rng.choice([0, 0, 2])
         )
         for prompt in prompts(chat, 6, seed)
     ]
     engine = Engine(model, chat)
     alone = [engine.generate([request])[0] for request in requests]
-    running, waiting, rows, dropped = Running(engine), list(range(len(requests))), {}, None
+    running, waiting, rows, dropped = RunningBatch(engine), list(range(len(requests))), {}, None
     while waiting or running.rows:
         if waiting and (not running.rows or data.draw(st.booleans())):
             new = [waiting.pop(0) for _ in range(data.draw(st.integers(1, len(waiting))))]
-            rows |= dict(zip(new, running.join([requests[i] for i in new]), strict=True))
+            rows |= dict(zip(new, running.add([requests[i] for i in new]), strict=True))
         elif running.rows and dropped is None and data.draw(st.booleans()):
             dropped = data.draw(st.sampled_from(running.rows))
-            running.drop(dropped)
+            running.abort(dropped)
         else:
             running.step()
     for i, row in rows.items():
@@ -226,40 +226,40 @@ def test_rows_may_join_and_leave_in_any_order(seed, data):
 
 
 def test_a_heavy_prior_gives_its_own_ranking_and_no_weight_the_model_alone():
-    model, chat, tree = make(6)
+    model, chat, trie = make(6)
     scores = np.random.default_rng(0).permutation(len(TITLES)) + 1.0
-    request = Request(prompts(chat, 1)[0], Rules(tree), max_items=len(TITLES), force_items=True)
+    request = Request(prompts(chat, 1)[0], Constraint(trie), max_items=len(TITLES), force_items=True)
     (alone,) = Engine(model, chat).generate([request])
-    (same,) = Engine(model, chat).generate([replace(request, rules=Rules(tree, prior=Prior(scores, 0.0)))])
+    (same,) = Engine(model, chat).generate([replace(request, rules=Constraint(trie, prior=Prior(scores, 0.0)))])
     assert same == alone
     ranking = np.argsort(-scores).tolist()
     for reduce, best_titles in (("max", 0), ("sum", 1), ("sum", len(TITLES))):
-        rules = Rules(tree, prior=Prior(scores, 1e6, reduce))
+        rules = Constraint(trie, prior=Prior(scores, 1e6, reduce))
         (found,) = Engine(model, chat).generate([replace(request, rules=rules, best_titles=best_titles)])
         assert found.items == ranking and found.items != alone.items
 
 
 @torch.inference_mode()
 def test_scores_are_the_log_probabilities_of_the_items_among_the_admissible_ones():
-    model, chat, tree = make(8)
+    model, chat, trie = make(8)
     prompt = prompts(chat, 1)[0]
-    (found,) = Engine(model, chat).generate([Request(prompt, Rules(tree), max_items=3, force_items=True)])
-    ids, cursor, expected = list(prompt), Cursor(Rules(tree)), []
+    (found,) = Engine(model, chat).generate([Request(prompt, Constraint(trie), max_items=3, force_items=True)])
+    ids, matcher, expected = list(prompt), Matcher(Constraint(trie)), []
     for token in found.ids:
-        allowed = cursor.allowed()
+        allowed = matcher.allowed()
         if token == chat.soi:
             expected.append(0.0)
         elif allowed is not None:
             kept = model(input_ids=torch.tensor([ids])).logits[0, -1][torch.from_numpy(allowed)].log_softmax(0)
             expected[-1] += float(kept[allowed.tolist().index(token)])
-        cursor.advance(token)
+        matcher.accept_token(token)
         ids.append(token)
     assert found.scores == pytest.approx(expected)
 
 
 def test_an_answer_that_the_prompt_began_is_gone_on_with():
-    model, chat, tree = make(9, bias_soi=0.7)
-    rules = Rules(tree)
+    model, chat, trie = make(9, bias_soi=0.7)
+    rules = Constraint(trie)
     begun = [chat.encode("so: "), chat.item_ids(3), [chat.soi, *chat.title_ids[1][:1]]]
     for n in range(1, 4):
         prompt = [*prompts(chat, 1)[0], *itertools.chain.from_iterable(begun[:n])]
@@ -271,9 +271,9 @@ def test_an_answer_that_the_prompt_began_is_gone_on_with():
 
 
 def test_a_broken_span_in_the_open_turn_raises_and_one_before_it_does_not_matter():
-    model, chat, tree = make()
+    model, chat, trie = make()
     broken = [chat.soi, *chat.encode("nowhere")]
-    user, rules = prompts(chat, 1)[0], Rules(tree)
+    user, rules = prompts(chat, 1)[0], Constraint(trie)
     with pytest.raises(ConstraintError):
         Engine(model, chat).generate([Request([*user, *broken], rules)])
     request = Request([*broken, *user], rules, max_new_tokens=20)
@@ -281,8 +281,8 @@ def test_a_broken_span_in_the_open_turn_raises_and_one_before_it_does_not_matter
 
 
 def test_an_error_of_one_row_leaves_the_others_of_its_batch_alone():
-    model, chat, tree = make(3)
-    good = [Request(prompt, Rules(tree), max_new_tokens=25) for prompt in prompts(chat, 3)]
+    model, chat, trie = make(3)
+    good = [Request(prompt, Constraint(trie), max_new_tokens=25) for prompt in prompts(chat, 3)]
     broken = replace(good[0], prompt=[*good[0].prompt, chat.soi, *chat.encode("nowhere")])
     alone = [Engine(model, chat).generate([request])[0].ids for request in good]
     found = Engine(model, chat).generate([good[0], broken, good[1], broken, good[2]])
@@ -294,9 +294,9 @@ def test_an_error_of_one_row_leaves_the_others_of_its_batch_alone():
         True,
         False,
     ]
-    running = Running(Engine(model, chat))
-    rows = running.join([good[0]])
-    assert [row.finished for row in running.join([broken, good[1]])] == [True, False]
+    running = RunningBatch(Engine(model, chat))
+    rows = running.add([good[0]])
+    assert [row.finished for row in running.add([broken, good[1]])] == [True, False]
     while running.rows:
         running.step()
     assert rows[0].out.ids == alone[0]
@@ -309,11 +309,11 @@ def test_an_error_of_one_row_leaves_the_others_of_its_batch_alone():
 def test_a_turn_that_lists_all_there_is_goes_on_as_text_or_ends_exhausted(seed):
     """The prompt's own turn holds the items already: nothing is left to be opened, and nothing raises."""
     rng = random.Random(seed)
-    model, chat, tree = make(seed % 4, bias_soi=rng.choice([0.0, 0.8]))
+    model, chat, trie = make(seed % 4, bias_soi=rng.choice([0.0, 0.8]))
     admitted = rng.sample(range(len(TITLES)), rng.randint(1, 3))
     turn = [token for item in admitted for token in (*chat.item_ids(item), *chat.encode(rng.choice(["\n", " ", "a"])))]
     prompt = [*prompts(chat, 1, seed)[0], *turn]
-    rules = Rules(tree, allow=admitted, prior=rng.choice([None, Prior(np.ones(len(TITLES)))]))
+    rules = Constraint(trie, allow=admitted, prior=rng.choice([None, Prior(np.ones(len(TITLES)))]))
     how = rng.choice(
         [
             {},
@@ -332,33 +332,33 @@ def test_a_turn_that_lists_all_there_is_goes_on_as_text_or_ends_exhausted(seed):
     elif "min_items" not in how and "best_titles" not in how:
         assert found.ids == plain(model, chat, request).ids
     # Beside others, and where it comes late.
-    other = Request(prompts(chat, 1, seed)[0], Rules(tree), max_new_tokens=12)
+    other = Request(prompts(chat, 1, seed)[0], Constraint(trie), max_new_tokens=12)
     assert [one.ids for one in Engine(model, chat).generate([other, request])] == [
         Engine(model, chat).generate([other])[0].ids,
         found.ids,
     ]
-    running = Running(Engine(model, chat))
-    running.join([other])
-    (late,) = running.join([request])
+    running = RunningBatch(Engine(model, chat))
+    running.add([other])
+    (late,) = running.add([request])
     while running.rows:
         running.step()
     assert late.out.ids == found.ids
 
 
 def test_a_model_that_ends_its_turn_where_nothing_is_left_ends_exhausted():
-    model, chat, tree = make(1)
+    model, chat, trie = make(1)
     prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
     scripted(model, {len(prompt): chat.end_of_turn})
     for least, finish in ((0, "end"), (1, "exhausted")):
-        (found,) = Engine(model, chat).generate([Request(prompt, Rules(tree, allow=[0]), min_items=least)])
+        (found,) = Engine(model, chat).generate([Request(prompt, Constraint(trie, allow=[0]), min_items=least)])
         assert (found.ids, found.finish) == ([], finish)
 
 
 def test_a_search_for_titles_finds_none_where_the_prompt_has_listed_them_all():
-    model, chat, tree = make(1)
+    model, chat, trie = make(1)
     listed = [*prompts(chat, 1)[0], *chat.item_ids(0)]
-    opening = open_items(model, chat, [listed, prompts(chat, 1)[0]])
-    first, second = opening.most_probable([Rules(tree, allow=[0])] * 2, 3)
+    opening = prefill_to_item(model, chat, [listed, prompts(chat, 1)[0]])
+    first, second = opening.most_probable([Constraint(trie, allow=[0])] * 2, 3)
     assert first == [] and [one.item for one in second] == [0]
 
 
@@ -369,39 +369,39 @@ def test_without_a_word_on_where_the_answer_begins_the_template_tells(name):
     prompt = chat.render([message("user", *map(ItemPart, range(len(TITLES))), " again")], prompt=True).ids
     for how in ({}, {"force_items": True, "max_items": 3}):
         told, default = (
-            Request(prompt, Rules(chat.tree), answer_at=at, max_new_tokens=30, **how) for at in (len(prompt), None)
+            Request(prompt, Constraint(chat.trie), answer_at=at, max_new_tokens=30, **how) for at in (len(prompt), None)
         )
         (one,), (other,) = (Engine(model, chat).generate([request]) for request in (told, default))
         assert (one.ids, one.items) == (other.ids, other.items)
         if not how:
-            assert generate_plainly(model, chat, [default])[0].ids == one.ids
+            assert generate_reference(model, chat, [default])[0].ids == one.ids
 
 
-def test_a_title_that_is_spelled_otherwise_than_the_catalogue_does_is_counted_and_raises():
-    model, chat, tree = make(3)
+def test_a_title_that_is_spelled_otherwise_than_the_catalog_does_is_counted_and_raises():
+    model, chat, trie = make(3)
     engine = Engine(model, chat)
     chat.title_ids[0], chat.title_ids[1] = chat.title_ids[1], chat.title_ids[0]
-    with pytest.raises(ConstraintError, match="not how the catalogue spells it"):
-        engine.generate([Request(prompts(chat, 1)[0], Rules(tree, allow=[0]), max_items=1, force_items=True)])
-    assert engine.counters.off_catalogue == 1
+    with pytest.raises(ConstraintError, match="not how the catalog spells it"):
+        engine.generate([Request(prompts(chat, 1)[0], Constraint(trie, allow=[0]), max_items=1, force_items=True)])
+    assert engine.counters.off_catalog == 1
 
 
 def test_the_oracle_refuses_what_generate_does_not_do():
-    model, chat, tree = make()
-    for wrong in ({"force_items": True}, {"best_titles": 1}, {"sampling": Sampling(1.0)}, {"rules": None}):
+    model, chat, trie = make()
+    for wrong in ({"force_items": True}, {"best_titles": 1}, {"sampling": SamplingParams(1.0)}, {"rules": None}):
         with pytest.raises(ValueError, match="oracle"):
-            generate_plainly(model, chat, [replace(Request([5], Rules(tree)), **wrong)])
+            generate_reference(model, chat, [replace(Request([5], Constraint(trie)), **wrong)])
 
 
 @pytest.mark.parametrize("kind", [tuple, np.array, torch.tensor])
 @pytest.mark.parametrize("place", [np.int64, np.uint8, torch.tensor])
 def test_prompts_and_places_may_be_arrays(kind, place):
-    model, chat, tree = make(2)
+    model, chat, trie = make(2)
     prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
     at = len(prompt) - len(chat.item_ids(0))
-    asked = Request(prompt, Rules(tree), answer_at=at, max_new_tokens=12)
-    same = Request(kind(prompt), Rules(tree), answer_at=place(at), max_new_tokens=12)
-    for answer in (Engine(model, chat).generate, partial(generate_plainly, model, chat)):
+    asked = Request(prompt, Constraint(trie), answer_at=at, max_new_tokens=12)
+    same = Request(kind(prompt), Constraint(trie), answer_at=place(at), max_new_tokens=12)
+    for answer in (Engine(model, chat).generate, partial(generate_reference, model, chat)):
         assert answer([asked]) == answer([same])
 
 
@@ -425,12 +425,12 @@ def test_wrong_requests_are_refused(wrong):
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}])
 def test_wrong_sampling_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Sampling(**wrong)
+        SamplingParams(**wrong)
 
 
 def test_forced_lists_hold_the_wanted_number_of_distinct_items_and_nothing_else():
-    model, chat, tree = make(3)
-    rules = Rules(tree, deny=[0])
+    model, chat, trie = make(3)
+    rules = Constraint(trie, deny=[0])
     engine = Engine(model, chat)
     for idx in (False, True):
         requests = [Request(p, rules, max_items=4, force_items=True, idx=idx) for p in prompts(chat, 5)]
@@ -440,43 +440,43 @@ def test_forced_lists_hold_the_wanted_number_of_distinct_items_and_nothing_else(
             assert text.startswith("1. <SOI>" if idx else "<SOI>") and text.count("\n") == 3
 
 
-def test_a_catalogue_smaller_than_the_list_gives_what_there_is():
-    model, chat, tree = make(5, titles=["red", "a"])
+def test_a_catalog_smaller_than_the_list_gives_what_there_is():
+    model, chat, trie = make(5, titles=["red", "a"])
     (completion,) = Engine(model, chat).generate(
-        [Request(prompts(chat, 1)[0], Rules(tree), max_items=9, force_items=True)]
+        [Request(prompts(chat, 1)[0], Constraint(trie), max_items=9, force_items=True)]
     )
     assert sorted(completion.items) == [0, 1] and completion.finish == "exhausted"
 
 
 def test_an_answer_that_would_end_too_early_lists_as_many_items_as_are_asked_for():
-    model, chat, tree = make()
+    model, chat, trie = make()
     # A model that would end its turn wherever it may.
     model.lm_head.register_forward_hook(
         lambda module, given, logits: (
             logits + 1e6 * torch.eye(len(chat.tokenizer), dtype=logits.dtype)[chat.end_of_turn]
         )
     )
-    request = Request(prompts(chat, 1)[0], Rules(tree), min_items=4, idx=True)
+    request = Request(prompts(chat, 1)[0], Constraint(trie), min_items=4, idx=True)
     for max_items, finish in ((0, "end"), (4, "items")):
         (found,) = Engine(model, chat).generate([replace(request, max_items=max_items)])
         assert (found.finish, len(set(found.items))) == (finish, 4)
         assert chat.tokenizer.decode(found.ids).count("\n") == 3
-    (found,) = Engine(model, chat).generate([replace(request, rules=Rules(tree, allow=[1, 2]))])
+    (found,) = Engine(model, chat).generate([replace(request, rules=Constraint(trie, allow=[1, 2]))])
     assert (found.finish, len(found.items)) == ("exhausted", 2)
     (found,) = Engine(model, chat).generate([replace(request, min_items=0)])
     assert (found.finish, found.ids) == ("end", [])
 
 
 def test_forced_tokens_and_drafts_save_passes():
-    model, chat, tree = make(3)
+    model, chat, trie = make(3)
     engine = Engine(model, chat)
-    (completion,) = engine.generate([Request(prompts(chat, 1)[0], Rules(tree), max_items=9, force_items=True)])
+    (completion,) = engine.generate([Request(prompts(chat, 1)[0], Constraint(trie), max_items=9, force_items=True)])
     assert engine.counters.passes < len(completion.ids) / 2
 
 
 def test_stream_gives_the_text_and_the_items_of_generate():
-    model, chat, tree = make(11, bias_soi=0.8)
-    rules = Rules(tree)
+    model, chat, trie = make(11, bias_soi=0.8)
+    rules = Constraint(trie)
     for prompt in prompts(chat, 6):
         request = Request(prompt, rules, max_new_tokens=80)
         (whole,) = Engine(model, chat).generate([request])
@@ -491,31 +491,31 @@ def test_stream_gives_the_text_and_the_items_of_generate():
 
 
 def test_an_unconstrained_rival_is_streamed_as_text():
-    model, chat, tree = make(11, bias_soi=0.9)
+    model, chat, trie = make(11, bias_soi=0.9)
     (prompt, *_) = prompts(chat, 1)
     with torch.no_grad():
         model.get_output_embeddings().weight[chat.eoi] = 2 * model.get_output_embeddings().weight[chat.soi]
-    request = Request(prompt, Rules(tree), constrained=False, max_new_tokens=60)
+    request = Request(prompt, Constraint(trie), constrained=False, max_new_tokens=60)
     assert chat.eoi in Engine(model, chat).generate([request])[0].ids
     events = list(Engine(model, chat).stream(request))
     assert not any(isinstance(event, ItemEvent) for event in events) and isinstance(events[-1], Done)
 
 
-def test_without_a_catalogue_no_item_can_be_opened():
+def test_without_a_catalog_no_item_can_be_opened():
     model, chat, _ = make(2, bias_soi=0.9)
     for completion in Engine(model, chat).generate([Request(p, max_new_tokens=40) for p in prompts(chat, 5)]):
         assert chat.soi not in completion.ids and chat.eoi not in completion.ids
 
 
 def test_rules_that_admit_nothing_raise_before_decoding():
-    _, chat, tree = make()
+    _, chat, trie = make()
     with pytest.raises(ConstraintError, match="admit none"):
-        Rules(tree, deny=range(len(TITLES)))
+        Constraint(trie, deny=range(len(TITLES)))
 
 
 @pytest.mark.parametrize("num_beams,sample", [(1, False), (3, False), (1, True)])
 def test_the_published_pair_of_names_constrains_generate(num_beams, sample):
-    model, chat, tree = make(7, bias_soi=0.7)
+    model, chat, trie = make(7, bias_soi=0.7)
     link = Trie_link([[0, *ids] for ids in chat.title_ids], chat.tokenizer)
     processor = FastPrefixConstrainedLogitsProcessor(link.constrain_search_list, num_beams)
     slow = FastPrefixConstrainedLogitsProcessor(lambda b, ids: link.constrain_search_list(b, ids), num_beams)
@@ -541,8 +541,8 @@ def test_the_published_pair_of_names_constrains_generate(num_beams, sample):
 
 
 def test_a_row_off_the_tree_raises_instead_of_going_free():
-    _, chat, tree = make()
-    processor = CatalogLogitsProcessor(Rules(tree), chat.end_of_turn)
+    _, chat, trie = make()
+    processor = CatalogLogitsProcessor(Constraint(trie), chat.end_of_turn)
     with pytest.raises(ConstraintError):
         processor(torch.tensor([[chat.end_of_turn, chat.soi, 5, 5]]), torch.zeros(1, 400))
 
@@ -551,7 +551,7 @@ def test_a_reproducible_batch_is_read_in_the_same_passes_whatever_was_decoded_be
     """In bf16 passes of other shapes round otherwise: an interrupted test would not go on to the same file."""
     model, chat = tiny_chat(TITLES)
     prompt = chat.render([message("user", "titles")], prompt=True).ids
-    asked = [Request([*prompt, token], Rules(chat.tree), max_items=6, force_items=True) for token in range(20, 28)]
+    asked = [Request([*prompt, token], Constraint(chat.trie), max_items=6, force_items=True) for token in range(20, 28)]
 
     def read_by(engine):
         before = (engine.counters.drafted, engine.counters.accepted)

@@ -15,10 +15,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from train_utils.constraint.constraint import Rules
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.constraint import Constraint
+from train_utils.constraint.trie import build_trie
 from train_utils.decoding.engine import Engine
-from train_utils.decoding.forward import read
+from train_utils.decoding.forward import forward
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
 from train_utils.decoding.request import Request
 
@@ -45,7 +45,7 @@ FAMILIES = {
 def ragged(model, cache, blocks, lengths):
     """Logits of all tokens of `blocks`, row by row."""
     sizes = [len(block) for block in blocks]
-    return read(model, cache, blocks, lengths, kept=[range(n) for n in sizes]).split(sizes)
+    return forward(model, cache, blocks, lengths, kept=[range(n) for n in sizes]).split(sizes)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -112,6 +112,6 @@ def test_a_model_with_ragged_attention_still_works_for_everybody_else():
 def test_attention_that_is_not_written_here_is_refused():
     _, chat = tiny_chat(["red", "a"])
     model = Gemma2ForCausalLM(Gemma2Config(**(SIZES | {"vocab_size": len(chat.tokenizer)}))).eval()
-    rules = Rules(build_tree(chat.title_ids, chat.soi, chat.eoi))
+    rules = Constraint(build_trie(chat.title_ids, chat.soi, chat.eoi))
     with pytest.raises(ValueError, match="softcap"):
         Engine(model, chat).generate([Request([5, 6, 7], rules)])

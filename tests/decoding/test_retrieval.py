@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tiny import closed_by_caps, tiny_chat
 
 from train_utils.catalog import Item, make_catalog
-from train_utils.constraint.constraint import PRIOR_FLOOR, ConstraintError, Prior, Rules
-from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.constraint import PRIOR_FLOOR, Constraint, ConstraintError, Prior
+from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import ItemEvent
 from train_utils.decoding.request import Request
@@ -45,7 +45,7 @@ def score_every_item(model, retrieval, ids, rules, listed):
     """(log-probability, item), best first, for an item that opens behind `ids`; one pass of the whole prefix."""
     state = model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]
     query = retrieval.projection(state.float())
-    left = [i for i in range(rules.tree.n_items) if rules.admits(i) and i not in closed_by_caps(rules, listed)]
+    left = [i for i in range(rules.trie.n_items) if rules.admits(i) and i not in closed_by_caps(rules, listed)]
     if rules.distinct:
         left = [i for i in left if i not in listed]
     scores = {i: float(query @ retrieval.items[i]) for i in left}
@@ -69,7 +69,7 @@ def write_slowly(model, chat, retrieval, request):
             token = forced.pop(0)
         else:
             logits = model(input_ids=torch.tensor([behind])).logits[0, -1].clone()
-            logits[list(Cursor(request.rules, listed).barred())] = -torch.inf
+            logits[list(Matcher(request.rules, listed).barred())] = -torch.inf
             token = int(logits.argmax())
             if token == chat.end_of_turn:
                 break
@@ -85,28 +85,28 @@ def write_slowly(model, chat, retrieval, request):
         scores.append(score)
         ids += [*chat.title_ids[item], chat.eoi]
         between = []
-        if request.force_items and not Cursor(request.rules, listed).exhausted and len(listed) < enough:
+        if request.force_items and not Matcher(request.rules, listed).exhausted and len(listed) < enough:
             forced = [*chat.encode(separator(len(listed) + 1, request.idx)), chat.soi]
         elif request.force_items:
             break
     return ids[: request.max_new_tokens], listed, scores
 
 
-def drawn_rules(tree, rng, distinct):
-    items = range(tree.n_items)
+def drawn_rules(trie, rng, distinct):
+    items = range(trie.n_items)
     prior = Prior(np.array([rng.choice([0.0, 0.1, 1.0, 5.0]) for _ in items]), rng.choice([0.7, 3.0]))
-    caps = [(rng.sample(items, 2), 1)] if tree.n_items > 2 else []
+    caps = [(rng.sample(items, 2), 1)] if trie.n_items > 2 else []
     return (
-        Rules(
-            tree,
-            deny=rng.sample(items, rng.randrange(tree.n_items)),
+        Constraint(
+            trie,
+            deny=rng.sample(items, rng.randrange(trie.n_items)),
             distinct=distinct,
             allow=rng.choice([None, None, list(items)]),
             caps=rng.choice([[], caps]),
             prior=rng.choice([None, prior]),
         )
-        if tree.n_items > 4
-        else Rules(tree, distinct=distinct)
+        if trie.n_items > 4
+        else Constraint(trie, distinct=distinct)
     )
 
 
@@ -125,7 +125,7 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
     while len(requests) < 3:
         prompt = chat.render([message("user", "list " + "3" * rng.randint(0, 5), ItemPart(0))], prompt=True).ids
         try:
-            rules = drawn_rules(chat.tree, rng, distinct)
+            rules = drawn_rules(chat.trie, rng, distinct)
         except ConstraintError:
             continue
         requests.append(
@@ -149,7 +149,7 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
         np.testing.assert_allclose(completion.scores, scores[: len(completion.scores)], atol=1e-4)
         assert not distinct or len(set(completion.items)) == len(completion.items)
         assert all(request.rules.admits(item) for item in completion.items)
-    assert engine.counters.off_catalogue == 0
+    assert engine.counters.off_catalog == 0
     # What was learned from one batch changes the speed of the next, and nothing else.
     assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in found[::-1]]
 
@@ -157,10 +157,13 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
 def test_an_item_that_the_prompt_has_opened_is_retrieved_by_the_state_before_it():
     model, chat, retrieval = make(TITLES, 3)
     prompt = chat.render([message("user", "list")], prompt=True).ids
-    requests = [Request([*prompt, chat.soi], Rules(chat.tree), max_items=1), Request(prompt, Rules(chat.tree))]
+    requests = [
+        Request([*prompt, chat.soi], Constraint(chat.trie), max_items=1),
+        Request(prompt, Constraint(chat.trie)),
+    ]
     (alone,) = Engine(model, chat, Retriever(retrieval)).generate(requests[:1])
     together = Engine(model, chat, Retriever(retrieval)).generate(requests)[0]
-    ((_, best), *_) = score_every_item(model, retrieval, prompt, Rules(chat.tree), [])
+    ((_, best), *_) = score_every_item(model, retrieval, prompt, Constraint(chat.trie), [])
     assert alone.items == together.items == [best]
 
 
@@ -168,7 +171,7 @@ def test_a_list_costs_about_one_pass_an_item():
     model, chat, retrieval = make(TITLES, 1)
     prompt = chat.render([message("user", "list")], prompt=True).ids
     engine = Engine(model, chat, Retriever(retrieval))
-    engine.generate([Request(prompt, Rules(chat.tree), max_items=8, force_items=True)])
+    engine.generate([Request(prompt, Constraint(chat.trie), max_items=8, force_items=True)])
     assert engine.counters.items == 8 and engine.counters.passes == 8
 
 
@@ -176,7 +179,7 @@ def test_a_stream_tells_the_items_and_unconstrained_requests_are_left_alone():
     model, chat, retrieval = make(TITLES, 2)
     engine = Engine(model, chat, Retriever(retrieval))
     prompt = chat.render([message("user", "list")], prompt=True).ids
-    request = Request(prompt, Rules(chat.tree), max_items=3, force_items=True)
+    request = Request(prompt, Constraint(chat.trie), max_items=3, force_items=True)
     (whole,) = engine.generate([request])
     told = [event for event in engine.stream(request) if isinstance(event, ItemEvent)]
     assert [event.item for event in told] == whole.items and [event.score for event in told] == whole.scores
@@ -187,7 +190,7 @@ def test_a_stream_tells_the_items_and_unconstrained_requests_are_left_alone():
 def test_items_that_share_a_title_are_retrieved_as_the_first_admitted_one():
     model, chat, retrieval = make(["red", "red", "moon", "red"], 0)
     prompt = chat.render([message("user", "list")], prompt=True).ids
-    rules = Rules(chat.tree, deny=[0])
+    rules = Constraint(chat.trie, deny=[0])
     (found,) = Engine(model, chat, Retriever(retrieval)).generate(
         [Request(prompt, rules, max_items=4, force_items=True)]
     )
@@ -205,31 +208,31 @@ def test_an_index_finds_what_comparing_all_items_finds(kind):
     _, chat = tiny_chat(titles)
     retrieval = Retrieval(8, rng.normal(size=(4000, 16))).eval()
     rules = {
-        "all": Rules(chat.tree),
-        "deny": Rules(chat.tree, deny=range(0, 4000, 2)),
-        "few": Rules(chat.tree, allow=range(5, 4000, 90)),
-        "prior": Rules(chat.tree, prior=Prior(rng.random(4000), 2.0)),
+        "all": Constraint(chat.trie),
+        "deny": Constraint(chat.trie, deny=range(0, 4000, 2)),
+        "few": Constraint(chat.trie, allow=range(5, 4000, 90)),
+        "prior": Constraint(chat.trie, prior=Prior(rng.random(4000), 2.0)),
     }[kind]
     states = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)) * 30
-    cursors, k = [Cursor(rules, [5])] * 40, [3] * 40
-    exact = Retriever(retrieval).nearest(states, cursors, k)
-    found = Retriever(retrieval, index_from=1).nearest(states, cursors, k)
+    matchers, k = [Matcher(rules, [5])] * 40, [3] * 40
+    exact = Retriever(retrieval).nearest(states, matchers, k)
+    found = Retriever(retrieval, index_from=1).nearest(states, matchers, k)
     assert [[item for item, _ in row] for row in found] == [[item for item, _ in row] for row in exact]
     assert 5 not in {item for row in found for item, _ in row}
 
 
 def test_probabilities_of_all_items_sum_to_one_and_exhausted_rules_are_refused():
     _, chat, retrieval = make(TITLES)
-    (ranked,) = Retriever(retrieval).nearest(torch.randn(1, 32), [Cursor(Rules(chat.tree))], [99])
+    (ranked,) = Retriever(retrieval).nearest(torch.randn(1, 32), [Matcher(Constraint(chat.trie))], [99])
     assert len(ranked) == len(TITLES) and sum(np.exp(p) for _, p in ranked) == pytest.approx(1, abs=1e-5)
     with pytest.raises(ConstraintError, match="no admissible item"):
-        Retriever(retrieval).nearest(torch.randn(1, 32), [Cursor(Rules(chat.tree, allow=[1]), [1])], [1])
+        Retriever(retrieval).nearest(torch.randn(1, 32), [Matcher(Constraint(chat.trie, allow=[1]), [1])], [1])
 
 
 # -- loss --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalogue():
+def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalog():
     queries, items = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     # Scores are (1, 0, 1) and (0, 2, 2).
     found = catalog_loss(
@@ -242,13 +245,13 @@ def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalogue():
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_saved_is_what_is_loaded_and_only_for_its_catalogue(tmp_path):
+def test_what_is_saved_is_what_is_loaded_and_only_for_its_catalog(tmp_path):
     _, _, retrieval = make(TITLES)
     save_retrieval(retrieval.state_dict(), catalog_of(TITLES), tmp_path)
     found = load_retrieval(tmp_path, catalog_of(TITLES))
     states = torch.randn(3, 32)
     assert torch.equal(found.queries(states), retrieval.queries(states)) and torch.equal(found.items, retrieval.items)
-    with pytest.raises(ValueError, match="another catalogue"):
+    with pytest.raises(ValueError, match="another catalog"):
         load_retrieval(tmp_path, catalog_of(TITLES[:-1]))
     (tmp_path / "retrieval" / "projection.safetensors").write_bytes(b"\0" * 40)
     with pytest.raises(ValueError, match="damaged"):
@@ -263,7 +266,7 @@ def counting_encoder(calls):
     return encode
 
 
-def test_vectors_are_made_once_and_refuse_another_catalogue_model_or_file(tmp_path):
+def test_vectors_are_made_once_and_refuse_another_catalog_model_or_file(tmp_path):
     path, calls = tmp_path / "v.npy", []
 
     def vectors(catalog=None, model="m", **more):

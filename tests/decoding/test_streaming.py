@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import scripted, tiny_chat, tiny_model
 
-from train_utils.constraint.constraint import Rules
+from train_utils.constraint.constraint import Constraint
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.reference import PlainEngine
@@ -30,7 +30,7 @@ def joined(parts, titles=TITLES) -> str:
 
 def streamed(engine, chat, prompt, answer) -> tuple[list, list[int]]:
     """Events of an engine whose model writes the rendered answer, and the tokens of that."""
-    request = Request(prompt, Rules(chat.tree), answer_at=len(prompt), max_new_tokens=400)
+    request = Request(prompt, Constraint(chat.trie), answer_at=len(prompt), max_new_tokens=400)
     return list(engine.stream(request)), answer
 
 
@@ -95,6 +95,6 @@ def test_a_free_model_is_streamed_to_the_letter():
     prompt = chat.render([message("user", "recommend")], prompt=True).ids
     answer = [*chat.encode("see "), chat.soi, *chat.encode(" nothing like it"), chat.eoi, *chat.encode(" or so")]
     scripted(model, dict(enumerate([*answer, chat.end_of_turn], len(prompt))))
-    events = list(Engine(model, chat).stream(Request(prompt, Rules(chat.tree), constrained=False)))
+    events = list(Engine(model, chat).stream(Request(prompt, Constraint(chat.trie), constrained=False)))
     assert not any(isinstance(event, ItemEvent) for event in events)
     assert "".join(e.text for e in events if isinstance(e, TextDelta)) == chat.decode(answer)

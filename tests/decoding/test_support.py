@@ -38,14 +38,14 @@ from transformers import (
     WatermarkingConfig,
 )
 
-from train_utils.constraint.constraint import ConstraintError, Prior, Rules
-from train_utils.decoding.engine import Engine, open_engine
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
+from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
-from train_utils.decoding.reference import PlainEngine, generate_plainly
-from train_utils.decoding.request import Request, Sampling
+from train_utils.decoding.reference import PlainEngine, generate_reference
+from train_utils.decoding.request import Request, SamplingParams
 from train_utils.decoding.retriever import Retriever
 from train_utils.decoding.support import Support, decoding_support
-from train_utils.decoding.title_search import open_items
+from train_utils.decoding.title_search import prefill_to_item
 from train_utils.evaluation.llm import side_by_side
 from train_utils.models.adapters import add_lora
 from train_utils.models.control_rows import add_item_tokens
@@ -177,7 +177,9 @@ def made(build):
 
 def asked(chat, lengths=(1, 4, 8, 2), **how) -> list[Request]:
     prompts = [chat.render([message("user", "recommend" + " the red moon" * n)], prompt=True).ids for n in lengths]
-    return [Request(prompt, Rules(chat.tree), answer_at=len(prompt), max_new_tokens=25, **how) for prompt in prompts]
+    return [
+        Request(prompt, Constraint(chat.trie), answer_at=len(prompt), max_new_tokens=25, **how) for prompt in prompts
+    ]
 
 
 @pytest.mark.parametrize("build", READABLE.values(), ids=READABLE)
@@ -195,12 +197,12 @@ def test_a_model_that_the_engine_cannot_read_is_refused_in_one_line_and_decoded_
         Engine(model, chat)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="cannot be read"):
-        open_items(model, chat, [[5, 6]])
-    engine = open_engine(model, chat)
+        prefill_to_item(model, chat, [[5, 6]])
+    engine = make_engine(model, chat)
     assert isinstance(engine, PlainEngine) and not engine.searches
     requests = asked(chat)
     assert [one.ids for one in engine.generate(requests)] == [
-        generate_plainly(model, chat, [request])[0].ids for request in requests
+        generate_reference(model, chat, [request])[0].ids for request in requests
     ]
     with pytest.raises(ConstraintError, match="whole titles"):
         engine.generate(asked(chat, best_titles=3))
@@ -213,7 +215,7 @@ def test_texts_beyond_the_length_that_the_engine_reads_alike_are_decoded_as_gene
     assert 28 <= longest <= 32
     engine, requests = Engine(model, chat), asked(chat)
     assert min(len(request.prompt) for request in requests) < longest < max(len(r.prompt) for r in requests)
-    expected = [generate_plainly(model, chat, [request])[0].ids for request in requests]
+    expected = [generate_reference(model, chat, [request])[0].ids for request in requests]
     assert [one.ids for one in engine.generate(requests)] == expected
     for request, ids in zip(requests, expected, strict=True):
         events = list(engine.stream(request))
@@ -224,7 +226,7 @@ def test_texts_beyond_the_length_that_the_engine_reads_alike_are_decoded_as_gene
             part.item for part in chat.parts_of(ids, chat.title_ids.index) if isinstance(part, ItemPart)
         ]
     with pytest.raises(ValueError, match=f"from {longest} on the positions .* depend"):
-        open_items(model, chat, [requests[2].prompt])
+        prefill_to_item(model, chat, [requests[2].prompt])
 
 
 @pytest.mark.parametrize("build", WINDOWED.values(), ids=WINDOWED)
@@ -234,12 +236,12 @@ def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(buil
     short = dataclasses.replace(requests[0], max_new_tokens=40 - len(requests[0].prompt))
     engine.generate([short])
     assert decoding_support(model) == Support()
-    expected = [generate_plainly(model, chat, [request])[0].ids for request in requests]
+    expected = [generate_reference(model, chat, [request])[0].ids for request in requests]
     assert [one.ids for one in engine.generate(requests)] == expected
     assert decoding_support(model) == Support(max_length=40)
     prompt = requests[2].prompt
     with pytest.raises(ValueError, match="from 40 on the positions or the attention of .* depend"):
-        open_items(model, chat, [prompt])
+        prefill_to_item(model, chat, [prompt])
     _, row = engine.generate([short, dataclasses.replace(requests[2], best_titles=2)])
     assert row.finish == "error" and "whole titles" in str(row.error)
 
@@ -266,7 +268,7 @@ def test_a_chat_that_ranks_titles_spells_them_once_the_conversation_is_long():
 def test_a_window_that_the_engine_reads_is_no_limit():
     model, chat = made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=24)))
     requests = asked(chat)
-    expected = [generate_plainly(model, chat, [request])[0].ids for request in requests]
+    expected = [generate_reference(model, chat, [request])[0].ids for request in requests]
     assert [one.ids for one in Engine(model, chat).generate(requests)] == expected
     assert decoding_support(model) == Support()
 
@@ -276,9 +278,9 @@ def test_an_answer_does_not_depend_on_longer_texts_read_before(build):
     """Dynamic RoPE keeps the frequencies of the longest text so far."""
     used, chat = made(build)
     requests = asked(chat, lengths=(6, 12))
-    alone = [generate_plainly(made(build)[0], chat, [request])[0].ids for request in requests]
+    alone = [generate_reference(made(build)[0], chat, [request])[0].ids for request in requests]
     assert [one.ids for one in Engine(used, chat).generate(requests[::-1])] == alone[::-1]
-    assert [one.ids for one in generate_plainly(made(build)[0], chat, requests[::-1])] == alone[::-1]
+    assert [one.ids for one in generate_reference(made(build)[0], chat, requests[::-1])] == alone[::-1]
 
 
 LEARNED_PLACES = BartConfig(
@@ -299,15 +301,15 @@ LEARNED_PLACES = BartConfig(
 def test_the_oracle_writes_for_a_batch_what_it_writes_for_each_request_alone(build):
     model, chat = made(build)
     requests = asked(chat)
-    alone = [generate_plainly(model, chat, [request])[0].ids for request in requests]
-    assert [one.ids for one in generate_plainly(model, chat, requests)] == alone
+    alone = [generate_reference(model, chat, [request])[0].ids for request in requests]
+    assert [one.ids for one in generate_reference(model, chat, requests)] == alone
 
 
 def test_a_model_that_nothing_decodes_is_refused_in_one_line():
     """transformers counts the tokens of a text in a layer of attention, and this model has none."""
     model, chat = made(lambda: Lfm3ForCausalLM(Lfm3Config(**SIZES)))
     with pytest.raises(ValueError, match="neither by the engine .* nor by transformers' generate .*take an") as error:
-        open_engine(model, chat)
+        make_engine(model, chat)
     assert "\n" not in str(error.value)
 
 
@@ -323,8 +325,8 @@ def test_rows_of_a_model_that_keeps_a_state_in_its_layers_are_not_read_at_the_sa
         {"force_items": True, "max_items": 3, "idx": True},
         {"min_items": 2},
         {"max_items": 1},
-        {"sampling": Sampling(1.0), "seed": 3},
-        {"sampling": Sampling(0.7, top_k=5, top_p=0.9), "seed": 5, "min_items": 1},
+        {"sampling": SamplingParams(1.0), "seed": 3},
+        {"sampling": SamplingParams(0.7, top_k=5, top_p=0.9), "seed": 5, "min_items": 1},
     ],
 )
 def test_generate_driven_by_the_state_writes_what_the_engine_writes(how):
@@ -332,7 +334,7 @@ def test_generate_driven_by_the_state_writes_what_the_engine_writes(how):
     model = model.double()
     requests = asked(chat, **how)
     prior = Prior([0.1, 0.5, 0.0, 1.0, 2.0], 2.0)
-    requests += [dataclasses.replace(request, rules=Rules(chat.tree, prior=prior)) for request in requests]
+    requests += [dataclasses.replace(request, rules=Constraint(chat.trie, prior=prior)) for request in requests]
     requests.append(dataclasses.replace(requests[0], rules=None, force_items=False, min_items=0))
     for one, other in zip(
         PlainEngine(model, chat).generate(requests), Engine(model, chat).generate(requests), strict=True
@@ -378,7 +380,7 @@ def test_the_oracle_obeys_no_configuration_of_the_base_model():
         bos_token_id=0,
     )
     kept = model.generation_config.to_dict()
-    assert [generate_plainly(model, chat, [request])[0].ids for request in requests] == expected
+    assert [generate_reference(model, chat, [request])[0].ids for request in requests] == expected
     assert model.generation_config.to_dict() == kept
 
 
@@ -410,10 +412,10 @@ def test_no_single_setting_of_the_base_model_changes_what_generate_writes(wrappe
     model, chat = made(READABLE["plain"])
     requests = asked(chat, lengths=(1, 3))
     outer = add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0).eval() if wrapped else model
-    expected = [one.ids for one in generate_plainly(outer, chat, requests)]
+    expected = [one.ids for one in generate_reference(outer, chat, requests)]
     for name, value in SETTINGS.items():
         model.generation_config = inherited = GenerationConfig()
         setattr(inherited, name, value)
-        assert [one.ids for one in generate_plainly(outer, chat, requests)] == expected, name
+        assert [one.ids for one in generate_reference(outer, chat, requests)] == expected, name
         assert PlainEngine(outer, chat).generate(requests[:1])[0].ids == expected[0], name
         assert model.generation_config is inherited and getattr(inherited, name) == value

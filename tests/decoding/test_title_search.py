@@ -1,4 +1,4 @@
-"""The search gives the titles that scoring every title of the catalogue would give, in the same order."""
+"""The search gives the titles that scoring every title of the catalog would give, in the same order."""
 
 import random
 
@@ -9,38 +9,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import closed_by_caps, tiny_chat
 
-from train_utils.constraint.constraint import Prior, Rules
-from train_utils.constraint.matcher import Cursor
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.constraint import Constraint, Prior
+from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.trie import build_trie
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.request import Request
-from train_utils.decoding.title_search import open_items
+from train_utils.decoding.title_search import prefill_to_item
 from train_utils.prompts.messages import message, separator
 
 titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9), min_size=1, max_size=14)
 
 
 @torch.inference_mode()
-def score_every_title(model, chat, tree, prompt, rules, idx):
+def score_every_title(model, chat, trie, prompt, rules, idx):
     """(log-probability, item) of each admissible title, best first: one plain forward pass a title."""
-    return score_titles_behind(model, chat, tree, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
+    return score_titles_behind(model, chat, trie, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
 
 
-def score_titles_behind(model, chat, tree, opening, rules, listed=()):
+def score_titles_behind(model, chat, trie, opening, rules, listed=()):
     scored = []
-    for leaf in range(tree.n_leaves):
-        items = [i for i in tree.items_of_leaf(leaf) if rules.admitted[i] and i not in closed_by_caps(rules, listed)]
+    for leaf in range(trie.n_leaves):
+        items = [i for i in trie.items_of_leaf(leaf) if rules.admitted[i] and i not in closed_by_caps(rules, listed)]
         if not items or items[0] in listed:
             continue
         title = chat.title_ids[items[0]]
         logits = model(input_ids=torch.tensor([opening + title])).logits[0, len(opening) - 1 :]
-        cursor, total = Cursor(rules, listed), 0.0
-        cursor.advance(chat.soi)
+        matcher, total = Matcher(rules, listed), 0.0
+        matcher.accept_token(chat.soi)
         for token, row in zip([*title, chat.eoi], logits, strict=True):
-            allowed, prior = cursor.allowed().tolist(), cursor.prior()
+            allowed, prior = matcher.allowed().tolist(), matcher.prior()
             total += float(row[allowed].log_softmax(0)[allowed.index(token)])
             total += 0.0 if prior is None else float(prior[0][allowed.index(token)])
-            cursor.advance(token)
+            matcher.accept_token(token)
         scored.append((total, items[0]))
     return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
@@ -50,16 +50,16 @@ def score_titles_behind(model, chat, tree, opening, rules, listed=()):
 def test_the_search_equals_scoring_every_title(titles, seed, data):
     model, chat = tiny_chat([title.strip() or "a" for title in titles], seed)
     model = model.double()
-    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    trie = build_trie(chat.title_ids, chat.soi, chat.eoi)
     prompts = data.draw(st.lists(st.lists(st.integers(2, 300), min_size=1, max_size=6), min_size=1, max_size=3))
     denied = [data.draw(st.sets(st.integers(0, len(titles) - 1), max_size=len(titles) - 1)) for _ in prompts]
     k, idx = data.draw(st.integers(1, 15)), data.draw(st.booleans())
     scores = np.array([data.draw(st.sampled_from([0.0, 1e-3, 1.0, 2.0])) for _ in titles])
     prior = data.draw(st.sampled_from([None, Prior(scores, 0.5, "sum"), Prior(scores, 3.0, "sum"), Prior(scores, 2.0)]))
-    rules = [Rules(tree, deny=deny, prior=prior) for deny in denied]
-    found = open_items(model, chat, prompts, idx).most_probable(rules, k)
+    rules = [Constraint(trie, deny=deny, prior=prior) for deny in denied]
+    found = prefill_to_item(model, chat, prompts, idx).most_probable(rules, k)
     for prompt, rule, ranked in zip(prompts, rules, found, strict=True):
-        expected = score_every_title(model, chat, tree, prompt, rule, idx)
+        expected = score_every_title(model, chat, trie, prompt, rule, idx)
         assert len(ranked) == min(k, len(expected))
         torch.testing.assert_close([r.log_probability for r in ranked], [p for p, _ in expected[:k]])
         scores = dict((item, p) for p, item in expected)
@@ -70,12 +70,12 @@ def test_the_search_equals_scoring_every_title(titles, seed, data):
 
 
 @torch.inference_mode()
-def write_slowly(model, chat, tree, request):
+def write_slowly(model, chat, trie, request):
     """One token at a time in free text; where an item opens all titles are scored."""
     ids, listed, ranking, between = [], [], [], []
     while len(ids) < request.max_new_tokens:
         logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1]
-        logits[list(Cursor(request.rules, listed).barred())] = -torch.inf
+        logits[list(Matcher(request.rules, listed).barred())] = -torch.inf
         token = int(logits.argmax())
         if token == chat.end_of_turn:
             break
@@ -85,7 +85,7 @@ def write_slowly(model, chat, tree, request):
             continue
         ranking = [item for item in ranking if item not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            scored = score_titles_behind(model, chat, tree, [*request.prompt, *ids], request.rules, listed)
+            scored = score_titles_behind(model, chat, trie, [*request.prompt, *ids], request.rules, listed)
             ranking = [item for _, item in scored[: request.best_titles]]
         listed.append(ranking.pop(0))
         ids += [*chat.title_ids[listed[-1]], chat.eoi]
@@ -107,12 +107,12 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
     with torch.no_grad():
         weight = model.get_output_embeddings().weight
         weight[chat.soi] += 0.7 * weight[chat.encode(" ")[0]]
-    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    trie = build_trie(chat.title_ids, chat.soi, chat.eoi)
     rng = random.Random(seed)
     requests = [
         Request(
             chat.render([message("user", "list " + "3" * rng.randint(0, 5))], prompt=True).ids,
-            Rules(tree, deny=deny, caps=caps),
+            Constraint(trie, deny=deny, caps=caps),
             max_new_tokens=40,
             best_titles=best_titles,
             idx=rng.random() < 0.5,
@@ -120,7 +120,7 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
         for _ in range(3)
     ]
     found = Engine(model, chat).generate(requests)
-    assert [c.ids for c in found] == [write_slowly(model, chat, tree, request) for request in requests]
+    assert [c.ids for c in found] == [write_slowly(model, chat, trie, request) for request in requests]
 
 
 @pytest.mark.parametrize("distinct", [True, False])
@@ -129,8 +129,8 @@ def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, 
     titles = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a"]
     model, chat = tiny_chat(titles, seed)
     model, group = model.double(), {0, 1, 2, 3}
-    rules = Rules(chat.tree, caps=[(sorted(group), 1)], distinct=distinct)
-    (ranked,) = open_items(model, chat, [[5, 6]]).most_probable([rules], len(titles))
+    rules = Constraint(chat.trie, caps=[(sorted(group), 1)], distinct=distinct)
+    (ranked,) = prefill_to_item(model, chat, [[5, 6]]).most_probable([rules], len(titles))
     kept = [one.item for one in ranked]
     first = next(item for item in kept if item in group)
     kept = [item for item in kept if item == first or item not in group]
@@ -145,20 +145,20 @@ def test_a_ranked_title_whose_first_item_a_cap_has_closed_is_listed_once_for_the
     titles = ["red", "moon", "red", "the end", "moon", "夜"]
     model, chat = tiny_chat(titles, seed)
     model, twin = model.double(), {0: 2, 1: 4}
-    (ranked,) = open_items(model, chat, [[5, 6]]).most_probable([Rules(chat.tree, distinct=False)], 4)
+    (ranked,) = prefill_to_item(model, chat, [[5, 6]]).most_probable([Constraint(chat.trie, distinct=False)], 4)
     order = [one.item for one in ranked]
     closed = next(item for item in order[1:] if item in twin)
-    rules = Rules(chat.tree, caps=[([order[0], closed], 1)], distinct=False)
+    rules = Constraint(chat.trie, caps=[([order[0], closed], 1)], distinct=False)
     (found,) = Engine(model, chat).generate(
         [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)]
     )
     assert found.items == [twin[item] if item == closed else item for item in order]
 
 
-def test_the_probabilities_of_the_whole_catalogue_sum_to_one():
+def test_the_probabilities_of_the_whole_catalog_sum_to_one():
     model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 3)
-    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
-    (ranked,) = open_items(model.double(), chat, [[5, 6]]).most_probable([Rules(tree)], 100)
+    trie = build_trie(chat.title_ids, chat.soi, chat.eoi)
+    (ranked,) = prefill_to_item(model.double(), chat, [[5, 6]]).most_probable([Constraint(trie)], 100)
     assert len(ranked) == 7
     assert torch.tensor([r.log_probability for r in ranked]).exp().sum().item() == pytest.approx(1)
 
@@ -166,17 +166,17 @@ def test_the_probabilities_of_the_whole_catalogue_sum_to_one():
 def test_a_request_does_not_depend_on_the_others():
     model, chat = tiny_chat(["red", "red moon", "red moon 2", "the end", "é", "夜", "a"], 4)
     model = model.double()
-    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    trie = build_trie(chat.title_ids, chat.soi, chat.eoi)
     prompts = [[5, 6], [5, 6, 7, 8, 9, 10], [5]]
-    rules = [Rules(tree), Rules(tree, deny=[0, 1]), Rules(tree, allow=[2])]
-    together = open_items(model, chat, prompts).most_probable(rules, 3)
-    alone = [open_items(model, chat, [p]).most_probable([r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
+    rules = [Constraint(trie), Constraint(trie, deny=[0, 1]), Constraint(trie, allow=[2])]
+    together = prefill_to_item(model, chat, prompts).most_probable(rules, 3)
+    alone = [prefill_to_item(model, chat, [p]).most_probable([r], 3)[0] for p, r in zip(prompts, rules, strict=True)]
     assert [[r.item for r in row] for row in together] == [[r.item for r in row] for row in alone]
     assert [len(row) for row in together] == [3, 3, 1]
 
 
 def test_wrong_calls_are_refused():
     model, chat = tiny_chat(["red"])
-    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    trie = build_trie(chat.title_ids, chat.soi, chat.eoi)
     with pytest.raises(ValueError, match="k is 0"):
-        open_items(model, chat, [[5]]).most_probable([Rules(tree)], 0)
+        prefill_to_item(model, chat, [[5]]).most_probable([Constraint(trie)], 0)

@@ -9,7 +9,7 @@ import pytest
 from train_utils.catalog import Item, make_catalog
 from train_utils.evaluation.baseline_search import CUTOFF, GRIDS, Grid, ndcg, next_value, tune, tuned
 from train_utils.evaluation.baselines import BASELINES, ItemKNN, RecentPopularity
-from train_utils.evaluation.cases import eval_users
+from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.metrics import score_list
 from train_utils.param import EvalOptions
 
@@ -40,7 +40,7 @@ def test_the_choice_is_the_best_of_the_log_and_ranks_as_a_fresh_one_with_its_set
     best = max(log, key=lambda row: row["ndcg@10"])  # max takes the first of equal ones
     fresh = BASELINES[name](**best["settings"]).fit(training(catalog), N_ITEMS)
     assert {setting: getattr(ranker, setting) for setting in best["settings"]} == best["settings"]
-    users = eval_users(catalog, replace(options, split="valid"))
+    users = eval_cases(catalog, replace(options, split="valid"))
     asked = [list(user.shown) for user in users], [user.hidden(hide_seen) for user in users], CUTOFF
     lists = ranker.rank(*asked)
     np.testing.assert_array_equal(lists, fresh.rank(*asked))
@@ -55,7 +55,7 @@ def test_the_log_has_every_combination_once():
     _, log = tuned("item-knn", world(), OPTIONS)
     grid = GRIDS["item-knn"]
     assert len({tuple(row["settings"].items()) for row in log}) == len(log)
-    assert len(log) == len(grid.fit["neighbours"]) * len(grid.rank["recency"])
+    assert len(log) == len(grid.fit["neighbors"]) * len(grid.rank["recency"])
 
 
 def test_test_events_play_no_part():
@@ -79,7 +79,7 @@ def test_what_is_shown_and_hidden_plays_a_part():
 
 def test_of_equal_settings_the_first_is_taken():
     catalog = world()
-    users = eval_users(catalog, replace(OPTIONS, split="valid"))
+    users = eval_cases(catalog, replace(OPTIONS, split="valid"))
     grid = Grid({"window": (100, 50, 20)})  # all of a user's events, three times
     ranker, log = tune(RecentPopularity(), grid, training(catalog), N_ITEMS, users, "visible")
     assert len({row["ndcg@10"] for row in log}) == 1
@@ -88,8 +88,8 @@ def test_of_equal_settings_the_first_is_taken():
 
 def test_tuning_leaves_the_ranker_it_was_given_as_it_was():
     catalog, given = world(), ItemKNN(7, 0.3)
-    users = eval_users(catalog, replace(OPTIONS, split="valid"))
-    tune(given, Grid({"neighbours": (2, 3)}, {"recency": (0.5,)}), training(catalog), N_ITEMS, users, "visible")
+    users = eval_cases(catalog, replace(OPTIONS, split="valid"))
+    tune(given, Grid({"neighbors": (2, 3)}, {"recency": (0.5,)}), training(catalog), N_ITEMS, users, "visible")
     assert given == ItemKNN(7, 0.3) and given.nearest is None
 
 
@@ -147,7 +147,7 @@ class Peak:
 
 @pytest.mark.parametrize(("peak", "best"), [(5.0, 10.0), (20.0, 20.0), (640.0, 640.0), (20_000.0, 2560.0)])
 def test_a_grid_goes_on_until_the_best_is_inside_or_at_a_bound_which_is_said(peak, best, caplog):
-    users = [replace(user, target=0) for user in eval_users(world(), replace(OPTIONS, split="valid"))]
+    users = [replace(user, target=0) for user in eval_cases(world(), replace(OPTIONS, split="valid"))]
     grid = Grid({"setting": (10.0, 20.0, 40.0)}, bounds={"setting": (10.0, 2560.0)})
     ranker, log = tune(Peak(peak), grid, [], N_ITEMS, users, "none")
     tried = [row["settings"]["setting"] for row in log]

@@ -23,8 +23,8 @@ from train_utils.evaluation.baselines import (
 LEARNED = [
     Popularity(),
     RecentPopularity(window=3),
-    ItemKNN(neighbours=5),
-    ItemKNN(neighbours=50, recency=1.0),
+    ItemKNN(neighbors=5),
+    ItemKNN(neighbors=50, recency=1.0),
     MarkovChain(),
     MarkovChain(window=1, shrinkage=0.0, recency=1.0),
     EASE(l2=3.0),
@@ -162,24 +162,24 @@ def test_recent_popularity_sees_only_the_last_events():
 
 def test_knn_completes_the_checkerboard():
     sequences = checkerboard()
-    ranked = ItemKNN(neighbours=4).fit(sequences, 10).rank(sequences, [set(s) for s in sequences], 1)
-    assert ranked[:, 0].tolist() == list(range(10))  # the one missing item of its own colour
+    ranked = ItemKNN(neighbors=4).fit(sequences, 10).rank(sequences, [set(s) for s in sequences], 1)
+    assert ranked[:, 0].tolist() == list(range(10))  # the one missing item of its own color
 
 
-def test_knn_prefers_neighbours_of_the_newest_event():
-    model = ItemKNN(neighbours=3, recency=0.5).fit([[0, 1], [2, 3]], 4)
+def test_knn_prefers_neighbors_of_the_newest_event():
+    model = ItemKNN(neighbors=3, recency=0.5).fit([[0, 1], [2, 3]], 4)
     assert model.rank([[0, 2], [2, 0]], [{0, 2}, {0, 2}], 1).tolist() == [[3], [1]]
 
 
 def test_knn_similarity_is_the_cosine_counted_by_hand():
-    model = ItemKNN(neighbours=2).fit([[0, 1], [0, 1, 1], [0], [2]], 3)  # a repeated event counts once
+    model = ItemKNN(neighbors=2).fit([[0, 1], [0, 1, 1], [0], [2]], 3)  # a repeated event counts once
     assert model.nearest[0, 0] == 1
     assert model.similarity[0].tolist() == [pytest.approx(2 / math.sqrt(3 * 2)), 0.0]
 
 
 @settings(max_examples=60)
 @given(SEQUENCES, st.integers(1, 8), st.sampled_from([1.0, 0.5]))
-def test_knn_equals_the_dense_definition(sequences, neighbours, recency):
+def test_knn_equals_the_dense_definition(sequences, neighbors, recency):
     users_of = [{u for u, s in enumerate(sequences) if item in s} for item in range(8)]
     history = sequences[0]
     expected = [0.0] * 8
@@ -190,9 +190,9 @@ def test_knn_equals_the_dense_definition(sequences, neighbours, recency):
             for other in range(8)
             if other != seen
         }
-        for other in sorted(cosine, key=lambda item: (-round(cosine[item], 9), item))[:neighbours]:
+        for other in sorted(cosine, key=lambda item: (-round(cosine[item], 9), item))[:neighbors]:
             expected[other] += recency**age * cosine[other]
-    model = ItemKNN(neighbours, recency).fit(sequences, 8)
+    model = ItemKNN(neighbors, recency).fit(sequences, 8)
     np.testing.assert_allclose(model._scores([history])[0], expected, atol=1e-9)
 
 
@@ -229,7 +229,7 @@ def test_ease_scores_are_the_weighted_history_counted_by_hand():
     np.testing.assert_allclose(model._scores([[1, 1, 2, 0]])[0], expected)
 
 
-def test_ease_refuses_a_catalogue_that_needs_too_much_memory():
+def test_ease_refuses_a_catalog_that_needs_too_much_memory():
     with pytest.raises(ValueError, match="EASE for 100000 items needs 240 GB.*at most 20000 items; use item-kNN"):
         EASE().fit([[0]], 100_000)
 

@@ -12,10 +12,10 @@ from tiny import tiny_chat
 from tiny_samples import EXCHANGE, TITLES, small_catalog, write_small_catalog
 
 from train_utils.decoding.request import Completion
-from train_utils.evaluation.cases import Answer, eval_users, messages_of
-from train_utils.evaluation.llm import ModelUnderTest
-from train_utils.evaluation.multi_round import run_two_turns, said
-from train_utils.evaluation.partial_results import collect, forget
+from train_utils.evaluation.cases import Prediction, eval_cases, messages_of
+from train_utils.evaluation.llm import LLMRecommender
+from train_utils.evaluation.multi_round import run_multi_round, said
+from train_utils.evaluation.partial_results import delete_partials, run_resumable
 from train_utils.evaluation.prior_weight import PRIOR_WEIGHTS, best_weight
 from train_utils.evaluation.run import run_test
 from train_utils.evaluation.scoring import Scorer
@@ -65,7 +65,7 @@ def options_of(world, **more):
 
 
 def asked_of(options):
-    for row in eval_users(CATALOG, options):
+    for row in eval_cases(CATALOG, options):
         (system, *before, request) = messages_of(row, EXCHANGE, options)
         assert system.role == "system" and tuple(before) == EXCHANGE
         yield row, "".join(part for part in request.parts if isinstance(part, str)), request.parts
@@ -76,10 +76,10 @@ def test_requests_show_the_history_and_the_wish_and_no_target(world, task):
     for row, text, parts in asked_of(options_of(world, SFT_test_task=task)):
         shown = [part.item for part in parts if isinstance(part, ItemPart)]
         assert tuple(shown[: len(row.shown)]) == row.shown == row.consumed[-3:]
-        assert tuple(shown[len(row.shown) :]) == row.wish.candidates
+        assert tuple(shown[len(row.shown) :]) == row.spec.candidates
         assert (row.target in shown) == (task == "SFTTestSeqRanking")
-        assert row.wish.category in text
-        assert (in_words(row.wish.k) if task == "SFTTestItemCount" else str(row.wish.k)) in text
+        assert row.spec.category in text
+        assert (in_words(row.spec.k) if task == "SFTTestItemCount" else str(row.spec.k)) in text
         assert not any(isinstance(part, ControlPart) for part in parts)
 
 
@@ -91,37 +91,37 @@ def test_control_symbols_are_named_where_asked_for(world, task):
 
 def test_wishes_are_of_the_user_whatever_others_are_tested(world):
     for task in TASKS:
-        everyone = {row.user: row for row in eval_users(CATALOG, options_of(world, SFT_test_task=task))}
-        some = eval_users(CATALOG, options_of(world, SFT_test_task=task, users=4))
+        everyone = {row.user: row for row in eval_cases(CATALOG, options_of(world, SFT_test_task=task))}
+        some = eval_cases(CATALOG, options_of(world, SFT_test_task=task, users=4))
         assert len(some) == 4 and all(everyone[row.user] == row for row in some)
-        other = eval_users(CATALOG, options_of(world, SFT_test_task=task, seed=1))
-        assert task == "SFTTestSeqRec" or [row.wish for row in other] != [row.wish for row in everyone.values()]
+        other = eval_cases(CATALOG, options_of(world, SFT_test_task=task, seed=1))
+        assert task == "SFTTestSeqRec" or [row.spec for row in other] != [row.spec for row in everyone.values()]
 
 
 def test_wishes_can_be_met_by_the_target(world):
-    wishes = [row.wish for row in eval_users(CATALOG, options_of(world, SFT_test_task="SFTTestCategory"))]
-    assert {wish.wanted for wish in wishes} == {True, False}
+    wishes = [row.spec for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestCategory"))]
+    assert {spec.wanted for spec in wishes} == {True, False}
     for task in ("SFTTestCategory", "SFTTestSeqRanking"):
-        for row in eval_users(CATALOG, options_of(world, SFT_test_task=task)):
-            assert row.target in row.wish.admitted(CATALOG)
-            assert row.wish.admitted(CATALOG) == {i for i in range(20) if row.wish.admits(i, CATALOG)}
+        for row in eval_cases(CATALOG, options_of(world, SFT_test_task=task)):
+            assert row.target in row.spec.admitted(CATALOG)
+            assert row.spec.admitted(CATALOG) == {i for i in range(20) if row.spec.admits(i, CATALOG)}
             if task == "SFTTestSeqRanking":
-                assert len(set(row.wish.candidates)) == 5
-                assert not set(row.wish.candidates) - {row.target} & set(row.consumed)
+                assert len(set(row.spec.candidates)) == 5
+                assert not set(row.spec.candidates) - {row.target} & set(row.consumed)
 
 
-def test_the_wish_is_judged_by_catalogue_ids(world):
+def test_the_wish_is_judged_by_catalog_ids(world):
     scorer = Scorer(CATALOG)
-    for row in eval_users(CATALOG, options_of(world, SFT_test_task="SFTTestCategory")):
-        good = sorted(row.wish.admitted(CATALOG))[:2]
-        bad = next(i for i in range(20) if i not in row.wish.admitted(CATALOG))
-        record = scorer.record(row, Answer([*CATALOG.ids(good), CATALOG.items[bad].id, None]))
+    for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestCategory")):
+        good = sorted(row.spec.admitted(CATALOG))[:2]
+        bad = next(i for i in range(20) if i not in row.spec.admitted(CATALOG))
+        record = scorer.record(row, Prediction([*CATALOG.ids(good), CATALOG.items[bad].id, None]))
         assert record["metrics"]["target_category"] == 0.5
-        assert record["asked"].get("only", record["asked"].get("without")) == row.wish.category
+        assert record["asked"].get("only", record["asked"].get("without")) == row.spec.category
         assert record["history"] == CATALOG.ids(row.shown)
-    for row in eval_users(CATALOG, options_of(world, SFT_test_task="SFTTestSeqRanking")):
-        outside = next(i for i in range(20) if i not in row.wish.candidates)
-        record = scorer.record(row, Answer(CATALOG.ids([row.target, outside])))
+    for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestSeqRanking")):
+        outside = next(i for i in range(20) if i not in row.spec.candidates)
+        record = scorer.record(row, Prediction(CATALOG.ids([row.target, outside])))
         assert record["metrics"]["not_in_candidate"] == 0.5 and record["metrics"]["hr@1"] == 1
 
 
@@ -170,13 +170,13 @@ def test_the_lists_of_another_system_are_scored_as_they_are(world, tmp_path):
 
 
 def test_a_free_model_is_scored_to_the_letter_and_near_titles_are_told_beside(world):
-    under_test = ModelUnderTest(CATALOG, options_of(world, use_CBS=False))
-    chat, scorer = under_test.chat, Scorer(CATALOG)
-    row = next(row for row in eval_users(CATALOG, under_test.options) if len(CATALOG.titles[row.target]) > 6)
-    request, target = under_test.request(row), CATALOG.titles[row.target]
+    llm = LLMRecommender(CATALOG, options_of(world, use_CBS=False))
+    chat, scorer = llm.chat, Scorer(CATALOG)
+    row = next(row for row in eval_cases(CATALOG, llm.options) if len(CATALOG.titles[row.target]) > 6)
+    request, target = llm.request(row), CATALOG.titles[row.target]
     in_symbols = [chat.soi, *chat.encode(target + "x"), chat.eoi, chat.soi, *chat.encode("no such thing"), chat.eoi]
     for ids, plain in ((chat.encode(f"Surely:\n1. {target}x\n2. no such thing\n"), 1.0), (in_symbols, 0.0)):
-        record = scorer.record(row, under_test.answer(request, Completion(ids)))
+        record = scorer.record(row, llm.answer(request, Completion(ids)))
         assert record["items"] == [None, None]
         expected = {"hr@10": 0.0, "ood@10": 1.0, "near_hr@10": 1.0, "near_ood@10": 0.5, "plain_list": plain}
         assert {name: record["metrics"][name] for name in expected} == expected
@@ -184,9 +184,9 @@ def test_a_free_model_is_scored_to_the_letter_and_near_titles_are_told_beside(wo
             {"text": f"{target}x", "edits": 1, "near": record["target"]},
             {"text": "no such thing", "edits": None, "near": None},
         ]
-    exact = scorer.record(row, under_test.answer(request, Completion(chat.encode(f"1. {target}"))))
+    exact = scorer.record(row, llm.answer(request, Completion(chat.encode(f"1. {target}"))))
     assert exact["metrics"]["hr@1"] == exact["metrics"]["near_hr@10"] == 1
-    assert scorer.record(row, under_test.answer(request, Completion(chat.encode("Hello."))))["metrics"]["short"] == 1
+    assert scorer.record(row, llm.answer(request, Completion(chat.encode("Hello."))))["metrics"]["short"] == 1
 
 
 def test_a_free_model_s_result_has_the_near_rates_and_a_constrained_one_s_has_not(world, tmp_path):
@@ -240,23 +240,23 @@ def test_an_interrupted_test_goes_on_with_the_batch_it_was_in(tmp_path):
     for stop, wanted in ((1, 1), (2, 2)):
         work, seen = work_until(stop)
         with pytest.raises(KeyboardInterrupt):
-            collect(BATCHES, work, output, {"a": 1}, processes, "test")
+            run_resumable(BATCHES, work, output, {"a": 1}, processes, "test")
         assert len(seen) == wanted
         with (tmp_path / "r.json.partial.0").open("a") as file:
             file.write('{"user": "u3')  # killed in the middle of a line
     work, seen = work_until(None)
-    records, seconds = collect(BATCHES, work, output, {"a": 1}, processes, "test")
+    records, seconds = run_resumable(BATCHES, work, output, {"a": 1}, processes, "test")
     assert [users[0] for users in seen] == ["u30"] and seconds > 0
     assert records == {row.user: {"user": row.user, "value": row.user.upper()} for batch in BATCHES for row in batch}
-    forget(output, processes)
+    delete_partials(output, processes)
     assert not list(tmp_path.iterdir())
 
 
 def test_records_of_another_origin_are_not_gone_on_with(tmp_path):
     output, processes = tmp_path / "r.json", PartialState(cpu=True)
-    collect(BATCHES, work_until(None)[0], output, {"a": 1}, processes, "test")
+    run_resumable(BATCHES, work_until(None)[0], output, {"a": 1}, processes, "test")
     work, seen = work_until(None)
-    collect(BATCHES, work, output, {"a": 2}, processes, "test")
+    run_resumable(BATCHES, work, output, {"a": 2}, processes, "test")
     assert len(seen) == 4
 
 
@@ -311,14 +311,14 @@ def test_two_processes_write_the_file_of_one(world, tmp_path):
 
 def test_two_turns_score_both_answers_on_token_ids(world, tmp_path):
     options = options_of(world, GSM8K_data_path=str(world / "gsm8k.jsonl"), output=str(tmp_path / "mr.json"))
-    output, result = run_two_turns(options)
+    output, result = run_multi_round(options)
     assert result["n_users"] == 9 and len({record["question"] for record in result["users"]}) == 5
     for record in result["users"]:
         assert record["metrics"]["gsm8k"] == (record["told"] == record["gold"])
         assert record["metrics"]["csn_none"] == (record["control_symbols"] == 0)
         written = record["completion"].count("<SOI>")
         assert record["metrics"]["csn_items"] == (written == record["completion"].count("<EOI>") == 3)
-    again = run_two_turns(dataclasses.replace(options, output=str(tmp_path / "again.json")))[0]
+    again = run_multi_round(dataclasses.replace(options, output=str(tmp_path / "again.json")))[0]
     assert again.read_bytes() == output.read_bytes()
 
 
@@ -342,7 +342,7 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
 )
 def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
     with pytest.raises(ValueError, match=match):
-        run_two_turns(options_of(world, **more))
+        run_multi_round(options_of(world, **more))
 
 
 @pytest.mark.parametrize("peak,tried", [(0, 64), (16, 64), (64, 256), (500, 1024), (1e9, 2**20)])

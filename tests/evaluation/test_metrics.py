@@ -209,7 +209,7 @@ def test_rows_that_cannot_be_aggregated_are_refused(rows, message):
         aggregate(rows)
 
 
-def test_coverage_counts_distinct_catalogue_items():
+def test_coverage_counts_distinct_catalog_items():
     assert coverage([["a", "b"], ["b", None], []], n_items=8) == 2 / 8
     with pytest.raises(ValueError, match="n_items is 0"):
         coverage([], 0)

@@ -14,8 +14,8 @@ from accelerate import PartialState
 from test_evaluate import CATALOG, ROOT, options_of, world  # noqa: F401 - a fixture
 from tiny_samples import TITLES
 
-from train_utils.evaluation.multi_round import run_two_turns
-from train_utils.evaluation.partial_results import collect, forget
+from train_utils.evaluation.multi_round import run_multi_round
+from train_utils.evaluation.partial_results import delete_partials, run_resumable
 from train_utils.evaluation.results import default_output, result_identity, result_inputs
 from train_utils.evaluation.run import run_test
 from train_utils.files import digest, exclusively
@@ -142,9 +142,9 @@ def test_what_is_kept_of_a_result_is_that_of_its_own_name_alone(tmp_path, name):
     others = [tmp_path / f"{other}.partial.0" for other in ("r1.json", "rr.json", "1.json")]
     for path in others:
         path.write_text("{}\n")
-    collect([], list, tmp_path / name, {"config": {}}, PartialState(), "x")
+    run_resumable([], list, tmp_path / name, {"config": {}}, PartialState(), "x")
     assert (tmp_path / f"{name}.partial.0").exists()
-    forget(tmp_path / name, PartialState())
+    delete_partials(tmp_path / name, PartialState())
     assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
@@ -257,13 +257,13 @@ def test_an_interrupted_test_goes_on_behind_a_commit_and_starts_anew_for_other_i
     made_from = {"config": {"topk": 3}, "inputs": {"x": "1"}, "commit": "one", "packages": {}}
     gone_on = False
     with pytest.raises(KeyboardInterrupt):
-        collect(rows, work, output, made_from, Alone(), "test")
+        run_resumable(rows, work, output, made_from, Alone(), "test")
     gone_on = True
-    records, _ = collect(rows, work, output, made_from | {"commit": "two"}, Alone(), "test")
+    records, _ = run_resumable(rows, work, output, made_from | {"commit": "two"}, Alone(), "test")
     assert done == ["a", "b", "c"] and set(records) == {"a", "b", "c"}
     for other in ({"inputs": {"x": "2"}}, {"config": {"topk": 4}}, {"packages": {"torch": "9"}}):
         done.clear()
-        collect(rows, work, output, made_from | other, Alone(), "test")
+        run_resumable(rows, work, output, made_from | other, Alone(), "test")
         assert done == ["a", "b", "c"]
 
 
@@ -344,7 +344,7 @@ def test_options_are_checked_when_they_are_made(name, value):
         TrainOptions(**{name: value})
 
 
-# -- small catalogues, and users who consume again -------------------------------------------------
+# -- small catalogs, and users who consume again -------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_options_are_checked_when_they_are_made(name, value):
         {"ranker": "markov", "model_name": "", "tune": False},
     ],
 )
-def test_a_list_longer_than_the_catalogue_gives_what_there_is(world, tmp_path, how):  # noqa: F811
+def test_a_list_longer_than_the_catalog_gives_what_there_is(world, tmp_path, how):  # noqa: F811
     result = run_test(
         options_of(world, topk=40, max_history=25, gen_max_length=999, output=str(tmp_path / "r.json"), **how)
     )[1]
@@ -388,7 +388,7 @@ def said_of_hidden(caplog):
 
 @pytest.mark.parametrize("tested", ["ranker", "model", "two turns"])
 def test_targets_that_are_hidden_because_they_come_again_are_told(again, tmp_path, caplog, tested):
-    test = run_two_turns if tested == "two turns" else run_test
+    test = run_multi_round if tested == "two turns" else run_test
     options = dataclasses.replace(again, output=str(tmp_path / "r.json"), users=3)
     if tested == "ranker":
         options = dataclasses.replace(options, model_name="", ranker="popularity")

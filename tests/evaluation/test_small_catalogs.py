@@ -1,11 +1,11 @@
-"""Catalogues hardly larger than a history: a user who has had every item gets an empty list, others what is left."""
+"""Catalogs hardly larger than a history: a user who has had every item gets an empty list, others what is left."""
 
 import pytest
 from tiny import tiny_chat
 
 from train_utils.catalog import Item, make_catalog
-from train_utils.evaluation.cases import eval_users
-from train_utils.evaluation.llm import ModelUnderTest
+from train_utils.evaluation.cases import eval_cases
+from train_utils.evaluation.llm import LLMRecommender
 from train_utils.evaluation.scoring import Scorer
 from train_utils.param import EvalOptions
 
@@ -32,14 +32,14 @@ def test_a_user_who_has_had_everything_is_a_miss_and_takes_no_other_user_along(d
         force_items=True,
         prior=prior,
     )
-    users = eval_users(CATALOG, options)
-    under_test = ModelUnderTest(CATALOG, options, (MODEL, CHAT, None))
-    (answers,) = under_test.answers(users)
+    users = eval_cases(CATALOG, options)
+    llm = LLMRecommender(CATALOG, options, (MODEL, CHAT, None))
+    (answers,) = llm.answers(users)
     listed = {row.user: answer.items for row, answer in zip(users, answers, strict=True)}
     assert listed["all"] == listed["v"] == [] and sorted(listed["some"]) == ["i1", "i2"]
     records = [Scorer(CATALOG).record(row, answer) for row, answer in zip(users, answers, strict=True)]
     assert [record["metrics"]["hr@10"] for record in records] == [0, 1, 0]
-    assert under_test.answers([users[0]])[0][0].items == []
+    assert llm.answers([users[0]])[0][0].items == []
 
 
 class WholeTeacher:
@@ -54,8 +54,8 @@ class WholeTeacher:
 def test_a_user_who_has_had_everything_takes_no_teachers_score_from_the_others():
     catalog = make_catalog("small", CATALOG.items, {"all": ["i0", "i1", "i2", "i0"], "some": ["i2", "i2", "i2", "i1"]})
     options = EvalOptions(data_path="x", model_name="x", use_CBS=True, topk=10, hide_seen="visible", prior="teacher")
-    under_test = ModelUnderTest(catalog, options, (MODEL, CHAT, None))
-    under_test.teacher = WholeTeacher()
-    users = eval_users(catalog, options)
-    together, alone = under_test._prior_scores(users)[1], under_test._prior_scores(users[1:])[0]
+    llm = LLMRecommender(catalog, options, (MODEL, CHAT, None))
+    llm.teacher = WholeTeacher()
+    users = eval_cases(catalog, options)
+    together, alone = llm._prior_scores(users)[1], llm._prior_scores(users[1:])[0]
     assert together.tolist() == alone.tolist() == [0.5, 0.25, 0]

@@ -31,7 +31,7 @@ TITLES = [
 
 
 class Careless(Catalog):
-    """A catalogue that trains on everything."""
+    """A catalog that trains on everything."""
 
     def training_sequences(self):
         return list(self.sequences.values())
@@ -171,7 +171,7 @@ def test_the_paired_difference_is_counted_by_hand():
     assert found["ci"][0] >= 0 and found["p"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_catalogues_too_small_to_be_probed_are_refused(model_and_tokenizer):
+def test_catalogs_too_small_to_be_probed_are_refused(model_and_tokenizer):
     catalog = walks()
     with pytest.raises(ValueError, match="more than 5 training events"):
         probe_next_items(*model_and_tokenizer, walks(length=7), 5, 0)
@@ -193,7 +193,7 @@ def test_the_command_probes_a_model_s_folder_and_repeats_itself(tmp_path, model_
     for name in ("one", "two"):
         leakage.main([*argv, "--output", str(tmp_path / f"{name}.json")])
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
-    assert set(json.loads((tmp_path / "one.json").read_text())) == {"manifest", "split", "memorisation"}
+    assert set(json.loads((tmp_path / "one.json").read_text())) == {"manifest", "split", "memorization"}
     assert "title halves completed by greedy decoding" in capsys.readouterr().out
     for flags, complaint in ((["--probes", "1"], "wanted 2 or more"), (["--max_history", "0"], "wanted 1 or more")):
         with pytest.raises(SystemExit):

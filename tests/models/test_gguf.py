@@ -66,7 +66,7 @@ def _add_weight(writer, name, weight, config) -> None:
     if parts[1] == "layers":
         inner = _LAYER_NAMES[".".join(parts[3:-1])]
         heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(inner)
-        if heads:  # llama.cpp turns pairs of neighbours, transformers pairs half a head apart
+        if heads:  # llama.cpp turns pairs of neighbors, transformers pairs half a head apart
             weight = weight.reshape(heads, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
         writer.add_tensor(f"blk.{parts[2]}.{inner}.weight", weight.contiguous().numpy())
     elif name != "lm_head.weight" or not config.tie_word_embeddings:

@@ -9,7 +9,7 @@ from chat_templates import FAMILIES, family_tokenizer
 from tiny import tiny_model, tiny_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from train_utils.models.adapters import add_lora, save_adapter, train_all
+from train_utils.models.adapters import add_lora, save_adapter, unfreeze
 from train_utils.models.backbone import end_turns_alike, load_backbone, load_tokenizer
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained, merge_adapter
@@ -36,7 +36,7 @@ def trained(backbone, how, layers=0):
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, TITLES)
     if how == "full":
-        model = train_all(model)
+        model = unfreeze(model)
     else:
         model = add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0, layers, how == "dora")
     generator = torch.Generator().manual_seed(1)

@@ -90,7 +90,7 @@ def test_users_are_drawn_without_replacement_and_by_the_seed():
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_the_catalogue_is_what_kept_users_consumed_and_drops_have_reasons():
+def test_the_catalog_is_what_kept_users_consumed_and_drops_have_reasons():
     items = [Item("a", "A", ("C",)), Item("b", "", ("C",)), Item("c", "C"), Item("z", "Z", ("C",))]
     triples = [("u", "a", 1), ("u", "b", 2), ("u", "c", 3), ("v", "z", 1), ("v", "nowhere", 2), ("u", "a", 4)]
     triples += [("u", "d", 5)]

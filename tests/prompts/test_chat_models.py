@@ -14,13 +14,13 @@ from tiny import tiny_model
 from tokenizers import normalizers
 from transformers import AutoTokenizer
 
-from train_utils.constraint.constraint import Rules
-from train_utils.constraint.matcher import Cursor
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.constraint import Constraint
+from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.trie import build_trie
 from train_utils.decoding.engine import Engine
-from train_utils.decoding.reference import generate_plainly
+from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Request
-from train_utils.decoding.title_search import open_items
+from train_utils.decoding.title_search import prefill_to_item
 from train_utils.files import PROMPT_DATE
 from train_utils.manifest import manifest
 from train_utils.processor import Trie_link
@@ -65,20 +65,20 @@ def conversations():
 
 @pairs
 @families
-def test_a_conversation_begins_with_every_prompt_cut_from_it_and_the_answers_alone_are_labelled(name, kind):
+def test_a_conversation_begins_with_every_prompt_cut_from_it_and_the_answers_alone_are_labeled(name, kind):
     chat = chat_of(name, kind)
     assert chat.tokenizer.convert_ids_to_tokens(chat.end_of_turn) == FAMILIES[name].end_of_turn
     for talk in conversations():
         whole = chat.render(talk, prompt=False)
-        labelled = [False] * len(whole.ids)
+        labeled = [False] * len(whole.ids)
         for i, entry in enumerate(talk):
             if entry.role == "assistant":
                 prompt = chat.render(talk[:i], prompt=True)
                 assert whole.ids[: len(prompt.ids)] == prompt.ids
-                assert whole.labelled[: len(prompt.ids)] == prompt.labelled
+                assert whole.labeled[: len(prompt.ids)] == prompt.labeled
                 end = whole.ids.index(chat.end_of_turn, len(prompt.ids)) + 1
-                labelled[len(prompt.ids) : end] = [True] * (end - len(prompt.ids))
-        assert whole.labelled == labelled
+                labeled[len(prompt.ids) : end] = [True] * (end - len(prompt.ids))
+        assert whole.labeled == labeled
 
 
 @pairs
@@ -145,7 +145,7 @@ def test_titles_that_the_tokenizer_makes_one_of_are_refused_by_both_names():
     add_control_tokens(tokenizer)
     with pytest.raises(ValueError, match="titles 0 and 2, 'été' and .*, are the same tokens"):
         Chat(tokenizer, ["\u00e9t\u00e9", "red", "e\u0301te\u0301"])
-    assert Chat(tokenizer, ["red", "red"]).tree.n_leaves == 1
+    assert Chat(tokenizer, ["red", "red"]).trie.n_leaves == 1
 
 
 def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
@@ -158,7 +158,7 @@ def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
 
     titles = ["red", "red <think>"]
     kept = Chat(tokenizer(FAMILIES["Qwen2.5"].template), titles, tmp_path)
-    assert kept.tree.n_items == 2 and len(list(tmp_path.iterdir())) == 1
+    assert kept.trie.n_items == 2 and len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ValueError, match="title 1, 'red <think>', holds the special token"):
         Chat(tokenizer(FAMILIES["Qwen3"].template), titles, tmp_path)
 
@@ -170,7 +170,7 @@ def test_titles_survive_and_are_told_apart(name, kind):
     assert [chat.decode(ids).removeprefix(" ") for ids in chat.title_ids] == list(TITLES)
     # One space at most stands before a title, whoever writes it.
     assert not any(chat.decode([*chat.encode("a"), *ids]).startswith("a  ") for ids in chat.title_ids)
-    assert build_tree(chat.title_ids, chat.soi, chat.eoi).n_items == len(TITLES)
+    assert build_trie(chat.title_ids, chat.soi, chat.eoi).n_items == len(TITLES)
 
 
 @pairs
@@ -242,8 +242,8 @@ def test_an_answer_that_the_template_leaves_open_is_closed_and_its_end_is_learne
     for talk in (ROUNDS[:2], ROUNDS[2:4], ROUNDS):
         rendered = chat.render(talk, prompt=False)
         ends = [place for place, token in enumerate(rendered.ids) if token == chat.end_of_turn]
-        assert len(ends) == len(talk) // 2 and all(rendered.labelled[place] for place in ends)
-        assert all(rendered.labelled[place - 1] for place in ends)
+        assert len(ends) == len(talk) // 2 and all(rendered.labeled[place] for place in ends)
+        assert all(rendered.labeled[place - 1] for place in ends)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "first", "never"])
@@ -261,7 +261,7 @@ def test_families_that_others_serve_are_trained_as_they_are_served(name, kind):
             prompt = chat.render(talk[:i], prompt=True)
             assert whole.ids[: len(prompt.ids)] == prompt.ids
             end = whole.ids.index(chat.end_of_turn, len(prompt.ids))
-            assert whole.labelled[len(prompt.ids) - 1 : end + 1] == [False] + [True] * (end + 1 - len(prompt.ids))
+            assert whole.labeled[len(prompt.ids) - 1 : end + 1] == [False] + [True] * (end + 1 - len(prompt.ids))
             assert chat.answer_start(whole.ids[:end]) <= len(prompt.ids)
             assert not chat.tokenizer.decode(whole.ids[chat.answer_start(prompt.ids) : len(prompt.ids)]).count("more")
 
@@ -413,10 +413,12 @@ def test_trees_decoding_and_reading_go_by_the_ids_of_the_control_tokens(name):
     items, texts = split_completion(answer, chat.soi, chat.eoi)
     assert items == [chat.title_ids[3], chat.title_ids[6]]
     assert [chat.decode(ids) for ids in texts] == ["see ", " or ", ""]
-    tree = Trie_link(chat.title_ids, chat.tokenizer).tree
-    assert (tree.soi, tree.eoi) == (chat.soi, chat.eoi) == (chat.tree.soi, chat.tree.eoi)
+    trie = Trie_link(chat.title_ids, chat.tokenizer).title_trie
+    assert (trie.soi, trie.eoi) == (chat.soi, chat.eoi) == (chat.trie.soi, chat.trie.eoi)
     prompt = chat.render(list(ROUNDS[:1]), prompt=True).ids
-    inside = Cursor.behind(Rules(chat.tree), [*prompt, *answer, chat.soi, *chat.title_ids[1]], chat.end_of_turn)
+    inside = Matcher.from_tokens(
+        Constraint(chat.trie), [*prompt, *answer, chat.soi, *chat.title_ids[1]], chat.end_of_turn
+    )
     assert chat.eoi in inside.allowed().tolist()
 
 
@@ -427,13 +429,13 @@ def test_what_a_user_shows_is_not_what_the_answer_has_listed(name):
     model = tiny_model(len(chat.tokenizer))
     words = [*map(ItemPart, range(8)), " more between ", ControlPart("soi"), " and ", ControlPart("eoi")]
     prompt = chat.render([message("user", *words)], prompt=True).ids
-    ask = Request(prompt, Rules(chat.tree), answer_at=len(prompt), max_new_tokens=12)
+    ask = Request(prompt, Constraint(chat.trie), answer_at=len(prompt), max_new_tokens=12)
     (listed,) = Engine(model, chat).generate(
         [dataclasses.replace(ask, max_items=10, force_items=True, max_new_tokens=999)]
     )
     assert sorted(listed.items) == list(range(10))
-    assert generate_plainly(model, chat, [ask])[0].ids == Engine(model, chat).generate([ask])[0].ids
-    (ranked,) = open_items(model, chat, [prompt], answer_at=[len(prompt)]).most_probable([ask.rules], 10)
+    assert generate_reference(model, chat, [ask])[0].ids == Engine(model, chat).generate([ask])[0].ids
+    (ranked,) = prefill_to_item(model, chat, [prompt], answer_at=[len(prompt)]).most_probable([ask.rules], 10)
     assert sorted(one.item for one in ranked) == list(range(10))
 
 

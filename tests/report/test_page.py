@@ -11,7 +11,7 @@ import pytest
 
 from train_utils.evaluation.metrics import aggregate, score_list
 from train_utils.report.__main__ import main, write_report
-from train_utils.report.comparison import Timing, choose_base, open_study, quarters, report_rows
+from train_utils.report.comparison import Timing, choose_base, load_result_set, quarters, report_rows
 from train_utils.report.page import example
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,13 +108,13 @@ def test_the_command_writes_page_table_and_pictures(files, tmp_path):
 
 def test_two_runs_write_the_same_bytes(files, tmp_path):
     for folder in ("a", "b"):
-        write_report(open_study(files), tmp_path / folder)
+        write_report(load_result_set(files), tmp_path / folder)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
 def test_the_page_fetches_nothing_and_runs_nothing(files, tmp_path):
-    page = write_report(open_study(files), tmp_path / "out").read_text()
+    page = write_report(load_result_set(files), tmp_path / "out").read_text()
     tags = Tags(page).found
     assert not {"script", "img", "link", "iframe", "object", "image"} & {tag for tag, _ in tags}
     attributes = [pair for _, attributes in tags for pair in attributes.items()]
@@ -124,7 +124,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(files, tmp_path):
 
 
 def test_titles_and_completions_are_escaped_and_shown_as_they_are(files, tmp_path):
-    page = write_report(open_study(files), tmp_path / "out").read_text()
+    page = write_report(load_result_set(files), tmp_path / "out").read_text()
     assert "<script" not in page and "<img" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x^2$" in page
 
@@ -132,12 +132,12 @@ def test_titles_and_completions_are_escaped_and_shown_as_they_are(files, tmp_pat
 def test_a_system_may_have_any_name(files, tmp_path):
     evil = files[1].with_name("a $b$ <i>&.json")
     files[1].rename(evil)
-    page = write_report(open_study([files[0], evil]), tmp_path / "out").read_text()
+    page = write_report(load_result_set([files[0], evil]), tmp_path / "out").read_text()
     assert "<i>" not in page and "a $b$ &lt;i&gt;&amp;" in page
 
 
 def test_the_page_can_be_read_aloud_and_ids_are_unique(files, tmp_path):
-    tags = Tags(write_report(open_study(files), tmp_path / "out").read_text()).found
+    tags = Tags(write_report(load_result_set(files), tmp_path / "out").read_text()).found
     assert all(attributes.get("scope") in ("col", "row") for tag, attributes in tags if tag == "th")
     assert all(attributes["role"] == "img" and attributes["aria-label"] for tag, attributes in tags if tag == "svg")
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
@@ -146,7 +146,7 @@ def test_the_page_can_be_read_aloud_and_ids_are_unique(files, tmp_path):
 
 
 def test_marks_stand_where_the_adjusted_p_is_small_and_nowhere_else(files):
-    study = open_study(files)
+    study = load_result_set(files)
     for row in report_rows(study):
         for one in study.comparisons.get(row["model"], ()):
             wanted = "‡" if one.p_holm < 0.01 else "†" if one.p_holm < 0.05 else ""
@@ -156,19 +156,19 @@ def test_marks_stand_where_the_adjusted_p_is_small_and_nowhere_else(files):
 
 
 def test_the_base_is_the_best_baseline_or_the_one_asked_for(files):
-    study = open_study(files)
+    study = load_result_set(files)
     assert study.base == "item-knn" and set(study.comparisons) == {"RecLM-cgen", "popularity"}
     assert choose_base(study.results, "popularity") == "popularity"
-    assert open_study(files[:1]).base == "RecLM-cgen"
+    assert load_result_set(files[:1]).base == "RecLM-cgen"
 
 
 def test_one_result_alone_is_a_report(files, tmp_path):
-    page = write_report(open_study(files[:1]), tmp_path / "out").read_text()
+    page = write_report(load_result_set(files[:1]), tmp_path / "out").read_text()
     assert "1 system, 30 users" in page and "Against" not in page
 
 
 def test_buckets_cover_every_user_and_keep_cold_targets_apart(files):
-    study = open_study(files)
+    study = load_result_set(files)
     assert [(group.label, group.n) for group in study.by_popularity["RecLM-cgen"]] == [("cold: no events", N_USERS)]
     assert len(study.by_history["RecLM-cgen"]) == 4
     assert sum(group.n for group in study.by_history["RecLM-cgen"]) == N_USERS
@@ -181,16 +181,16 @@ def test_quarters_of_equal_values_are_one():
 
 
 def test_near_titles_have_columns_and_a_note_where_a_model_was_free(files, tmp_path):
-    write_report(open_study(files), tmp_path / "held")
+    write_report(load_result_set(files), tmp_path / "held")
     rewrite(files[0], lambda value: value["metrics"].update({"near_ood@10": {"mean": 0.25, "ci": [0.2, 0.3]}}))
-    write_report(open_study(files), tmp_path / "free")
+    write_report(load_result_set(files), tmp_path / "free")
     told = {name: (tmp_path / name / "index.html").read_text() for name in ("held", "free")}
     for text in ("OOD near", "Near: where nothing constrains"):
         assert text in told["free"] and text not in told["held"]
 
 
 def test_an_example_marks_the_hit_and_tells_its_place(files):
-    shown = example(open_study(files), "u1")
+    shown = example(load_result_set(files), "u1")
     assert shown["found"] == "RecLM-cgen at 2"
     assert shown["history"] == ["Film 1", "Film 2"] and shown["target"] == EVIL
     assert [item["hit"] for item in shown["lists"][0]["items"]].index(True) == 1
@@ -198,30 +198,30 @@ def test_an_example_marks_the_hit_and_tells_its_place(files):
 
 def test_without_the_dataset_folder_ids_stand_for_titles(files, dataset, tmp_path):
     dataset.rename(tmp_path / "elsewhere")
-    study = open_study(files)
+    study = load_result_set(files)
     assert example(study, "u1")["target"] == "0"
     assert "not there" in write_report(study, tmp_path / "out").read_text()
-    assert open_study(files, data_path=str(tmp_path / "elsewhere")).by_history
+    assert load_result_set(files, data_path=str(tmp_path / "elsewhere")).by_history
 
 
 def test_another_state_of_the_dataset_is_refused(files, dataset):
     rewrite(files[1], lambda value: value["manifest"]["inputs"].update({str(dataset / "metas.jsonl"): "0" * 64}))
     with pytest.raises(ValueError, match="not the file that the results were made from"):
-        open_study(files[1:2])
+        load_result_set(files[1:2])
 
 
-def test_a_title_that_the_catalogue_lacks_is_told(files, tmp_path):
+def test_a_title_that_the_catalog_lacks_is_told(files, tmp_path):
     rewrite(files[0], lambda value: [row["items"].__setitem__(9, None) for row in value["users"]])
-    assert "(not in the catalogue)" in write_report(open_study(files), tmp_path / "out").read_text()
+    assert "(not in the catalog)" in write_report(load_result_set(files), tmp_path / "out").read_text()
     titles = [*[{"text": "Film"}] * 9, {"text": "<b>Nothing"}]
     rewrite(files[0], lambda value: [row.update(titles=titles) for row in value["users"]])
-    assert "&lt;b&gt;Nothing (not in the catalogue)" in write_report(open_study(files), tmp_path / "out").read_text()
+    assert "&lt;b&gt;Nothing (not in the catalog)" in write_report(load_result_set(files), tmp_path / "out").read_text()
 
 
 def test_the_time_beside_a_result_is_told(files):
     files[0].with_suffix(".timing.json").write_text('{"seconds": 3, "lists": 30, "machine": "two cores"}')
     files[1].with_suffix(".timing.json").write_text('{"seconds": ')  # cut off: the report goes without
-    assert open_study(files).timings == {"RecLM-cgen": Timing(3.0, 30, "two cores")}
+    assert load_result_set(files).timings == {"RecLM-cgen": Timing(3.0, 30, "two cores")}
 
 
 @pytest.mark.parametrize("change", [
@@ -233,7 +233,7 @@ def test_the_time_beside_a_result_is_told(files):
 def test_results_that_cannot_be_compared_are_refused(files, change):
     rewrite(files[0], change)
     with pytest.raises(ValueError, match="RecLM-cgen against item-knn"):
-        open_study(files)
+        load_result_set(files)
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"manifest": 1, "metrics": {}, "users": []}'])
@@ -249,16 +249,16 @@ def test_what_is_no_result_is_one_line_and_status_2(tmp_path, content):
 
 def test_two_results_of_one_name_and_an_unknown_base_are_refused(files):
     with pytest.raises(ValueError, match="two results are named"):
-        open_study([files[0], files[0]])
+        load_result_set([files[0], files[0]])
     with pytest.raises(ValueError, match="--base is 'nobody'"):
-        open_study(files, "nobody")
+        load_result_set(files, "nobody")
 
 
 def test_a_default_result_file_is_named_after_its_folder(files, tmp_path):
     path = tmp_path / "bert4rec" / "SFTTestSeqRec_films_top10.json"
     path.parent.mkdir()
     files[1].rename(path)
-    assert list(open_study([files[0], path]).results) == ["RecLM-cgen", "bert4rec"]
+    assert list(load_result_set([files[0], path]).results) == ["RecLM-cgen", "bert4rec"]
 
 
 def test_runs_of_several_seeds_are_told_by_mean_and_deviation(tmp_path, dataset, capsys, monkeypatch):

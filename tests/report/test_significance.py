@@ -185,7 +185,7 @@ def test_keys_of_users_come_from_the_dataset():
     assert history_lengths(catalog, "valid") == {"u0": 3, "u1": 1}
     assert target_popularity(catalog, result(["a", "a"])) == {"u0": 0, "u1": 0}  # held out everywhere: cold
     assert target_popularity(catalog, result(["a"], target="b")) == {"u0": 2}
-    with pytest.raises(ValueError, match="'z' is not in the catalogue"):
+    with pytest.raises(ValueError, match="'z' is not in the catalog"):
         target_popularity(catalog, result(["a"], target="z"))
 
 
@@ -199,7 +199,7 @@ def test_the_curve_agrees_with_the_hit_rates_of_the_file():
 
 
 def test_results_of_other_requests_are_refused():
-    """A choice of ten candidates is easier than the whole catalogue."""
+    """A choice of ten candidates is easier than the whole catalog."""
     one, other = random_result(0), random_result(1)
     for row, choice in zip(one["users"], other["users"], strict=True):
         row["asked"], choice["asked"] = {"k": 10}, {"k": 10, "candidates": ["a", "t"]}

@@ -189,7 +189,7 @@ LONG = make_catalog(
 
 
 class WholeTeacher:
-    """Ranks all that the history does not hold, whatever the size of the catalogue."""
+    """Ranks all that the history does not hold, whatever the size of the catalog."""
 
     def __init__(self, n_items):
         self.n_items = n_items
@@ -264,7 +264,7 @@ def test_the_shortest_form_is_measured_exactly_where_the_limit_is_near():
 
 
 def test_one_long_title_that_nobody_had_refuses_no_choice_among_candidates():
-    """A choice keeps its shortest candidates; what has to be shown decides, not the longest title of the catalogue."""
+    """A choice keeps its shortest candidates; what has to be shown decides, not the longest title of the catalog."""
     items = [Item(str(n), f"{n} " + ("z" * 900 if n == 0 else "red moon")) for n in range(30)]
     catalog = make_catalog("one", items, {f"u{u}": [str(1 + (7 * u + 3 * n) % 29) for n in range(8)] for u in range(9)})
     chat = tiny_chat(catalog.titles)[1]
@@ -298,7 +298,7 @@ def test_a_chat_whose_first_round_does_not_fit_is_left_out():
 
 
 @pytest.mark.parametrize("n_items", [4, 20, 26, 30])
-def test_a_catalogue_hardly_larger_than_a_history_is_trained_on(n_items):
+def test_a_catalog_hardly_larger_than_a_history_is_trained_on(n_items):
     """The recipe shows 25 events; what the history shows is hidden, not what it might."""
     catalog = make_catalog(
         "few",

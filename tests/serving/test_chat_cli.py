@@ -17,8 +17,8 @@ from tiny import tiny_chat
 
 import cli_serve
 from train_utils.command import run_cli
-from train_utils.constraint.constraint import Rules
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.constraint import Constraint
+from train_utils.constraint.trie import build_trie
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.request import Request
@@ -103,7 +103,7 @@ def direct(loaded, titles, messages, limit=40):
     """What the engine itself answers: (text as shown, assistant message, item indices)."""
     tokenizer, model = loaded
     chat = Chat(tokenizer, titles)
-    rules = Rules(build_tree(chat.title_ids, chat.soi, chat.eoi)) if titles else None
+    rules = Constraint(build_trie(chat.title_ids, chat.soi, chat.eoi)) if titles else None
     prompt = chat.render([message("system", SYSTEM), *messages], prompt=True).ids
     shown, parts = "", [""]
     for event in Engine(model, chat).stream(Request(prompt, rules, max_new_tokens=limit, best_titles=32)):
@@ -175,7 +175,7 @@ def test_typed_text_cannot_forge_control(session):
         assert forged.count(token) == clean.count(token)
 
 
-def test_without_a_catalogue_nothing_is_recommended(session):
+def test_without_a_catalog_nothing_is_recommended(session):
     list(session.handle("/domain none"))
     for text in ("Hi", "Recommend 3 titles"):
         assert not [e for e in session.reply(text) if isinstance(e, Recommendation)]
@@ -215,7 +215,7 @@ def test_what_the_user_names_is_not_recommended_back_in_the_whole_conversation(s
 
 def test_where_every_title_was_named_nothing_is_recommended_and_the_talk_goes_on(session):
     events = list(session.reply("I know " + ", ".join(TITLES.values())))
-    assert events[0] == Notice("every title of the catalogue was named: nothing is left to recommend")
+    assert events[0] == Notice("every title of the catalog was named: nothing is left to recommend")
     assert not any(isinstance(event, Recommendation) for event in events) and any(
         isinstance(event, TextDelta) for event in events
     )
@@ -299,7 +299,7 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
     assert not any("Red Moon" in str(asked.parts) for asked, _ in session.history), "it was forgotten"
     assert found and not found & {"10", "13"}
     list(session.handle("/domain books"))
-    assert not session.named, "another catalogue has other items"
+    assert not session.named, "another catalog has other items"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 16384])
@@ -465,7 +465,7 @@ def test_a_bad_option_is_one_line_and_status_2(world, monkeypatch, capfd, argume
     assert output.err.startswith("error: ") and reason in output.err and output.err.count("\n") == 1
 
 
-def test_a_folder_that_is_named_has_to_exist_and_a_tuned_model_without_a_catalogue_says_so(world, tmp_path, capsys):
+def test_a_folder_that_is_named_has_to_exist_and_a_tuned_model_without_a_catalog_says_so(world, tmp_path, capsys):
     def load(root, domain=""):
         return cli_serve.load_session(
             ChatOptions(model_name=str(world / "model"), data_root=str(root), gpu="cpu", dtype="float32", domain=domain)

@@ -80,7 +80,7 @@ def test_the_answers_are_the_server_s(of_each_model):
         server.close()
 
 
-def test_a_history_is_hidden_and_a_list_is_short_only_when_the_catalogue_ends(teacher):
+def test_a_history_is_hidden_and_a_list_is_short_only_when_the_catalog_ends(teacher):
     lists, probabilities = teacher.top_k(HISTORIES, N_ITEMS, scores=True)
     for history, items, shares in zip(HISTORIES, lists, probabilities, strict=True):
         assert sorted(items + list(set(history))) == sorted(ALL)
@@ -119,7 +119,7 @@ def test_unknown_items_are_named(teacher):
 
 @pytest.mark.parametrize("k", [0, -1, N_ITEMS + 1])
 def test_a_bad_k_is_refused(teacher, k):
-    with pytest.raises(TeacherError, match=rf"1\.\.{N_ITEMS}, the size of the catalogue, got {k}"):
+    with pytest.raises(TeacherError, match=rf"1\.\.{N_ITEMS}, the size of the catalog, got {k}"):
         teacher.top_k([ALL[:2]], k)
 
 
@@ -141,7 +141,7 @@ def test_a_folder_means_its_newest_finished_run(checkpoint, tmp_path):
     assert LocalTeacher(tmp_path / "unfinished" / "SASRec.pth").top_k([ALL[:1]], 1)
 
 
-def test_a_checkpoint_without_its_catalogue_says_to_serve_it(changed):
+def test_a_checkpoint_without_its_catalog_says_to_serve_it(changed):
     with pytest.raises(TeacherError, match=r"scripts/unirec_serve.sh NAME PORT and use --teacher http"):
         LocalTeacher(changed(lambda content: content.pop("raw_ids")))
 

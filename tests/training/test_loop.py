@@ -14,9 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import tiny_chat
 from tiny_samples import CONFIG, TITLES, stream
 
-from train_utils.models.adapters import add_lora, save_memory
+from train_utils.models.adapters import add_lora, enable_gradient_checkpointing
 from train_utils.samples.batch import collate
-from train_utils.training.loop import LoopConfig, Verdict, ended_epoch, learning_rate, train
+from train_utils.training.loop import HookResult, LoopConfig, ended_epoch, learning_rate, train
 from train_utils.training.method import cgen_loss
 
 LOOP = LoopConfig(steps=6, lr=1e-2, weight_decay=0.01, warmup_ratio=0.2, lr_power=2.0, clip=1.0, save_seconds=1e9)
@@ -67,7 +67,7 @@ def test_micro_batches_side_by_side_train_what_they_train_one_by_one(tmp_path):
 
 def test_gradient_checkpointing_changes_nothing(tmp_path):
     plain = trained(tmp_path / "a", (2, 2), dropout=0.1)
-    near(plain, trained(tmp_path / "b", (2, 2), dropout=0.1, prepare=save_memory))
+    near(plain, trained(tmp_path / "b", (2, 2), dropout=0.1, prepare=enable_gradient_checkpointing))
 
 
 class Interrupted(Exception):
@@ -208,7 +208,7 @@ def test_the_hook_is_called_at_the_end_of_each_epoch_and_its_numbers_are_logged(
 
     def hook(epoch):
         seen.append(epoch)
-        return Verdict({"ndcg@10": epoch / 10})
+        return HookResult({"ndcg@10": epoch / 10})
 
     trained(tmp_path, (2, 2), dataclasses.replace(LOOP, epochs=3), end_of_epoch=hook)
     assert seen == [1, 2, 3]
@@ -218,7 +218,7 @@ def test_the_hook_is_called_at_the_end_of_each_epoch_and_its_numbers_are_logged(
 
 def test_a_run_that_the_hook_stopped_stays_stopped(tmp_path):
     def stop_at_2(epoch):
-        return Verdict(stop=epoch == 2)
+        return HookResult(stop=epoch == 2)
 
     config = dataclasses.replace(LOOP, epochs=3)
     first = trained(tmp_path, (2, 2), config, end_of_epoch=stop_at_2)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def tree(tmp_path, monkeypatch):
+def trie(tmp_path, monkeypatch):
     """A tree with a base model and an adapter that names it by a relative path, and the adapted model's logits."""
     root = tmp_path / "tree"
     (root / "snap").mkdir(parents=True)
@@ -39,8 +39,8 @@ def same(name, chat, wanted, backbone="") -> bool:
     return torch.allclose(logits(model, chat), wanted, atol=1e-3)
 
 
-def test_an_adapter_finds_its_base_from_any_working_directory_and_behind_a_link(tree, monkeypatch):
-    root, chat, wanted = tree
+def test_an_adapter_finds_its_base_from_any_working_directory_and_behind_a_link(trie, monkeypatch):
+    root, chat, wanted = trie
     assert same(root / "snap/run/Epoch03_SFT", chat, wanted)
     (root.parent / "linked").symlink_to(root / "snap/run")
     assert same("linked/Epoch03_SFT", chat, wanted)
@@ -48,8 +48,8 @@ def test_an_adapter_finds_its_base_from_any_working_directory_and_behind_a_link(
     assert same(".", chat, wanted)
 
 
-def test_a_tree_that_was_moved_is_searched_for_a_base_that_was_named_by_an_absolute_path(tree):
-    root, chat, wanted = tree
+def test_a_tree_that_was_moved_is_searched_for_a_base_that_was_named_by_an_absolute_path(trie):
+    root, chat, wanted = trie
     path = root / "snap/run/Epoch03_SFT/adapter_config.json"
     path.write_text(path.read_text().replace('"snap/base/tiny"', json.dumps(str(root / "snap/base/tiny"))))
     assert backbone_of(path.parent) == str(root / "snap/base/tiny")
@@ -57,14 +57,14 @@ def test_a_tree_that_was_moved_is_searched_for_a_base_that_was_named_by_an_absol
     assert same(root.parent / "moved/snap/run/Epoch03_SFT", chat, wanted)
 
 
-def test_an_empty_folder_of_the_name_is_passed_over_for_the_base_above_it(tree):
-    root, chat, wanted = tree
+def test_an_empty_folder_of_the_name_is_passed_over_for_the_base_above_it(trie):
+    root, chat, wanted = trie
     (root / "snap/run/snap/base/tiny").mkdir(parents=True)
     assert same(root / "snap/run/Epoch03_SFT", chat, wanted)
 
 
-def test_a_base_that_is_missing_is_named_with_its_adapter_and_can_be_given(tree):
-    root, chat, wanted = tree
+def test_a_base_that_is_missing_is_named_with_its_adapter_and_can_be_given(trie):
+    root, chat, wanted = trie
     adapter = root / "snap/run/Epoch03_SFT"
     (root / "snap/base/tiny").rename(root / "elsewhere")
     with pytest.raises(ValueError, match=r"base model 'snap/base/tiny' of the adapter '.*Epoch03_SFT'.*--backbone"):
@@ -79,8 +79,8 @@ def test_a_base_that_is_missing_is_named_with_its_adapter_and_can_be_given(tree)
     assert same(run_merge(options), chat, wanted)
 
 
-def test_a_backbone_that_is_given_its_default_overrides_that_of_the_adapter(tree, monkeypatch):
-    root, chat, wanted = tree
+def test_a_backbone_that_is_given_its_default_overrides_that_of_the_adapter(trie, monkeypatch):
+    root, chat, wanted = trie
     (root / "snap/base/tiny").rename(root / TrainOptions.backbone)
     monkeypatch.chdir(root)
     line = ["--train_stage", "SFT_Merge", "--output", "snap/run"]
@@ -125,15 +125,15 @@ def test_an_adapter_that_is_named_has_to_exist(tmp_path):
     ("name", "merged"),
     [("Epoch03_SFT", "SFT_Epoch3"), ("v2-Epoch12_SFT", "SFT_Epoch12"), ("mine", "SFT_best"), ("7", "SFT_Epoch7")],
 )
-def test_a_merged_folder_is_named_after_its_epoch(tree, monkeypatch, name, merged):
-    root, *_ = tree
+def test_a_merged_folder_is_named_after_its_epoch(trie, monkeypatch, name, merged):
+    root, *_ = trie
     (root / "snap/run/Epoch03_SFT").rename(root / "snap/run" / name)
     monkeypatch.chdir(root / "snap/run" / name)
     assert run_merge(TrainOptions(SFT_load=".")) == root / "snap/run" / merged
 
 
-def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refused(tree):
-    root, chat, wanted = tree
+def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refused(trie):
+    root, chat, wanted = trie
     adapter = root / "snap/run/Epoch03_SFT"
 
     def merge(output):

@@ -13,14 +13,14 @@ from tiny import tiny_chat
 from tiny_samples import CONFIG, TITLES, small_catalog, stream
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from train_utils.constraint.constraint import Rules
-from train_utils.constraint.trie import build_tree
+from train_utils.constraint.constraint import Constraint
+from train_utils.constraint.trie import build_trie
 from train_utils.models.adapters import add_lora, save_adapter
 from train_utils.models.trained import merge_adapter
 from train_utils.prompts.messages import ItemPart, message, numbered
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import collate
-from train_utils.samples.encode import Choices
+from train_utils.samples.encode import ScopeLabels
 from train_utils.samples.plan import SampleConfig, plan_sample
 from train_utils.teacher.protocol import TeacherList
 from train_utils.training.loss import batch_loss, head_logits, scoped_loss
@@ -48,7 +48,7 @@ def test_the_training_prefix_is_the_serving_prompt():
         whole = chat.render(messages, prompt=False).ids
         prompt = chat.render(messages[:-1], prompt=True).ids
         assert whole[: len(prompt)] == prompt
-        assert chat.render(messages, prompt=False).labelled[: len(prompt)].count(True) == (
+        assert chat.render(messages, prompt=False).labeled[: len(prompt)].count(True) == (
             sum(len(chat.encode(p)) + 1 for m in messages[:-1] if m.role == "assistant" for p in m.parts)
         )
 
@@ -84,29 +84,29 @@ def test_an_answer_reads_back_as_the_labels():
     source = stream(tiny_chat(TITLES))
     for number, plan in enumerate(source.source.plans(range(20))):
         (ranked,) = source.samples([number])
-        tree, eoi = source.choices.tree, source.chat.eoi
+        trie, eoi = source.choices.trie, source.chat.eoi
         items, place = [], 0
         while source.chat.soi in ranked.ids[place:]:
             place = ranked.ids.index(source.chat.soi, place) + 1
             end = ranked.ids.index(eoi, place) if eoi in ranked.ids[place:] else place
             if ranked.ids[place:end] in source.chat.title_ids:
                 items.append(source.chat.title_ids.index(ranked.ids[place:end]))
-        assert plan.target in items and tree.n_items == len(TITLES)
+        assert plan.target in items and trie.n_items == len(TITLES)
 
 
 @settings(max_examples=60)
 @given(st.data())
 def test_choices_are_the_admissible_children_and_the_teachers_best_item_below_each(data):
     chat = tiny_chat(TITLES)[1]
-    tree = build_tree(chat.title_ids, chat.soi, chat.eoi)
+    trie = build_trie(chat.title_ids, chat.soi, chat.eoi)
     order = data.draw(st.permutations(range(20)))
     item, used, ranked = order[0], order[1 : 1 + data.draw(st.integers(0, 8))], order[9:]
     scores = [2.0**-i for i in range(len(ranked))]
     soft = data.draw(st.sampled_from([0.0, 0.7, 1.0]))
     teacher = TeacherList(tuple(ranked), tuple(scores))
-    leaves = [int(tree.item_leaf[i]) for i in used]
+    leaves = [int(trie.item_leaf[i]) for i in used]
     title = [*chat.title_ids[item], chat.eoi]
-    found = {o: (t.tolist(), s) for o, t, s in Choices(tree).of_item(item, leaves, teacher, soft)}
+    found = {o: (t.tolist(), s) for o, t, s in ScopeLabels(trie).of_item(item, leaves, teacher, soft)}
     for offset in range(1, len(title) + 1):
         prefix = title[: offset - 1]
         below: dict[int, float] = {}
@@ -138,16 +138,16 @@ def test_loss_equals_the_dense_mask_in_value_and_gradient():
     dense = torch.zeros(())
     for row, sample in enumerate(samples):
         scope = {place: tokens for place, _, tokens, _ in sample.choices}
-        labelled = {place for place, _ in sample.text} | set(scope)
+        labeled = {place for place, _ in sample.text} | set(scope)
         total = torch.zeros(())
-        for place in labelled:
+        for place in labeled:
             logits = model.get_output_embeddings()(hidden[row, place - 1])
             if place in scope:
                 mask = torch.full_like(logits, -torch.inf)
                 mask[torch.tensor(scope[place]).long()] = 0
                 logits = logits + mask
             total = total - logits.log_softmax(-1)[sample.ids[place]]
-        dense = dense + total / (len(labelled) + sample.forced) / len(samples)
+        dense = dense + total / (len(labeled) + sample.forced) / len(samples)
     (expected,) = torch.autograd.grad(dense, hidden)
     torch.testing.assert_close(loss, dense)
     torch.testing.assert_close(gradient, expected)
@@ -220,4 +220,4 @@ def test_the_merged_folder_opens_in_plain_transformers_with_the_same_logits(tmp_
     assert merged.generation_config.do_sample is False
     assert merged.generation_config.eos_token_id == chat.end_of_turn
     assert json.loads((tmp_path / "merged" / "manifest.json").read_text()) == {"config": {}}
-    assert Rules(build_tree(chat.title_ids, chat.soi, chat.eoi)).admitted.all()
+    assert Constraint(build_trie(chat.title_ids, chat.soi, chat.eoi)).admitted.all()

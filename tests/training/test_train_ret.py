@@ -14,9 +14,9 @@ from tiny_samples import CONFIG, TITLES, FixedTeacher, small_catalog
 import main as entry
 import task_test
 from train_utils.evaluation.adapter import eval_options
-from train_utils.evaluation.cases import eval_users
+from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.embeddings import compare
-from train_utils.evaluation.llm import ModelUnderTest
+from train_utils.evaluation.llm import LLMRecommender
 from train_utils.models.adapters import add_lora
 from train_utils.models.item_vectors import item_vectors
 from train_utils.models.retrieval_head import has_retrieval, load_retrieval
@@ -59,7 +59,7 @@ def test_titles_are_chosen_and_never_spelled(config):
     for number, plan in enumerate(source.source.plans(range(30))):
         (sample,) = source.samples([number])
         text = {place for place, _ in sample.text}
-        answers = [choice for choice in sample.choices if choice[0] in text]  # those at a labelled `<SOI>`
+        answers = [choice for choice in sample.choices if choice[0] in text]  # those at a labeled `<SOI>`
         assert len(answers) == plan.k
         for place, weight, items, shares in answers:
             assert sample.ids[place] == chat.soi and weight == 1 and shares.sum() == pytest.approx(1)
@@ -321,11 +321,11 @@ def test_a_prior_enters_retrieval(world):
         force_items=True,
         dtype="float32",
     )
-    under_test = ModelUnderTest(small_catalog(), options)
-    plain, strong = under_test.answers(eval_users(small_catalog(), options), [0.0, 1e6])
+    llm = LLMRecommender(small_catalog(), options)
+    plain, strong = llm.answers(eval_cases(small_catalog(), options), [0.0, 1e6])
     counts = np.bincount([i for s in small_catalog().training_sequences() for i in s], minlength=20)
     assert plain != strong
-    for user, answer in zip(eval_users(small_catalog(), options), strong, strict=True):
+    for user, answer in zip(eval_cases(small_catalog(), options), strong, strict=True):
         left = sorted(set(range(20)) - set(user.shown), key=lambda item: -counts[item])
         assert sorted(counts[int(i)] for i in answer.items) == sorted(counts[left[:4]])
 

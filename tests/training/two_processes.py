@@ -11,9 +11,9 @@ from tiny_samples import stream
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 
-from train_utils.processes import open_accelerator
+from train_utils.processes import init_accelerator
 from train_utils.training import checkpoint
-from train_utils.training.checkpoint import Place, Training
+from train_utils.training.checkpoint import Progress, TrainState
 from train_utils.training.loop import train
 from train_utils.training.method import cgen_loss
 
@@ -37,26 +37,26 @@ def trained(run: Path, accelerator: Accelerator, stop_at: int | None = None) -> 
 def sharded(folder: Path, accelerator: Accelerator) -> None:
     """A checkpoint of a model that FSDP2 splits over the processes is whole, and goes back into a split one."""
 
-    def made(seed: int) -> Training:
+    def made(seed: int) -> TrainState:
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 3))
         model[0].bias.requires_grad_(False)
         fully_shard(model)
-        optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.1)
-        return Training(accelerator, model, model, optimiser)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.1)
+        return TrainState(accelerator, model, model, optimizer)
 
-    def step(training: Training) -> dict[str, torch.Tensor]:
+    def step(training: TrainState) -> dict[str, torch.Tensor]:
         training.model(torch.arange(12.0).view(2, 6)).square().sum().backward()
-        training.optimiser.step()
-        training.optimiser.zero_grad()
+        training.optimizer.step()
+        training.optimizer.zero_grad()
         return checkpoint.whole_weights(training)
 
     first, second = made(0), made(1)
     with torch.no_grad():
         second.model[0].bias.copy_(first.model[0].bias)  # frozen, so it is not in the checkpoint
     step(first)
-    checkpoint.save(first, Place(1), {}, folder)
-    assert checkpoint.restore(second, {}, folder) == Place(1)
+    checkpoint.save(first, Progress(1), {}, folder)
+    assert checkpoint.restore(second, {}, folder) == Progress(1)
     expected, found = step(first), step(second)
     assert set(expected) == ({"0.weight", "1.weight", "1.bias"} if accelerator.is_main_process else set())
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
@@ -65,7 +65,7 @@ def sharded(folder: Path, accelerator: Accelerator) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    accelerator = open_accelerator("cpu", "float32", 3, 4)
+    accelerator = init_accelerator("cpu", "float32", 3, 4)
     weights = trained(folder / "two", accelerator)
     try:
         trained(folder / "broken", accelerator, stop_at=4)

@@ -60,7 +60,7 @@ def test_the_server_says_which_items_of_the_categories_it_leaves_out_and_refuses
     (folder / "category.jsonl").write_text('{"even": ["m102", "m999", "m998"]}')
     with caplog.at_level(logging.WARNING):
         teacher = load_teacher(path, folder, "cpu")
-    assert teacher.catalogue.members["even"].tolist() == [2]
+    assert teacher.catalog.members["even"].tolist() == [2]
     assert "2 items are not in map.pkl and are left out, such as 'm999' of category 'even'" in caplog.text
     content = torch.load(path, weights_only=True)
     content["raw_ids"][1:3] = reversed(content["raw_ids"][1:3])

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from micro_batcher import DeadlineExceeded, MicroBatcher, Overloaded
 from sasrec_inference import next_item_scores
-from sasrec_model import MODELS, build_model, catalogue_scores, default_config, item_vectors
+from sasrec_model import MODELS, build_model, catalog_scores, default_config, item_vectors
 from server_app import chosen_dataset
 from server_metrics import forget_dead_workers
-from teacher_ranking import Catalogue, RequestError, Row, admissible, candidate_ranks, to_ints, top_k
+from teacher_ranking import Catalog, RequestError, Row, admissible, candidate_ranks, to_ints, top_k
 
 
 @given(data=st.data())
@@ -38,15 +38,15 @@ def test_top_k_equals_sorting_by_score_then_item(data):
 def test_a_candidate_s_rank_breaks_ties_by_item_and_skips_the_history():
     scores = torch.tensor([[9.0, 1.0, 3.0, 3.0, 5.0]])
     row = Row((4,), candidates=(1, 2, 3, 4))
-    catalogue = Catalogue.build(["[PAD]", "a", "b", "c", "d"], {}, np.zeros(5))
-    assert candidate_ranks(scores, admissible([Row((4,))], catalogue), [row]) == [[3, 1, 2, 1]]
+    catalog = Catalog.build(["[PAD]", "a", "b", "c", "d"], {}, np.zeros(5))
+    assert candidate_ranks(scores, admissible([Row((4,))], catalog), [row]) == [[3, 1, 2, 1]]
 
 
 def test_the_padding_is_not_an_item():
-    catalogue = Catalogue.build(["[PAD]", "a"], {}, np.zeros(2))
+    catalog = Catalog.build(["[PAD]", "a"], {}, np.zeros(2))
     with pytest.raises(RequestError, match="PAD"):
-        to_ints(catalogue, [["[PAD]"]], "item_lists")
-    assert admissible([Row(())], catalogue).tolist() == [[False, True]]
+        to_ints(catalog, [["[PAD]"]], "item_lists")
+    assert admissible([Row(())], catalog).tolist() == [[False, True]]
 
 
 def test_the_batcher_keeps_order_drops_the_late_and_outlives_a_failing_batch():
@@ -130,7 +130,7 @@ def test_the_short_way_through_the_layers_gives_the_library_s_scores():
         inputs = torch.randint(1, 20, (9, 10))
         inputs[:4, :7] = 0
         short = next_item_scores(model, item_vectors(model), inputs)
-        torch.testing.assert_close(short, catalogue_scores(model, item_vectors(model), inputs))
+        torch.testing.assert_close(short, catalog_scores(model, item_vectors(model), inputs))
 
 
 def test_with_one_dataset_a_request_need_not_name_it():

@@ -73,7 +73,7 @@ def test_a_history_gets_the_same_answer_alone_and_in_any_batch(client):
             assert together["scores"][row] == alone["scores"][0]
 
 
-def test_seen_items_never_return_and_a_list_is_short_only_when_the_catalogue_ends(client):
+def test_seen_items_never_return_and_a_list_is_short_only_when_the_catalog_ends(client):
     for history, items in zip(HISTORIES, ask(client, HISTORIES, N_ITEMS)["inference"], strict=True):
         assert sorted(items + list(set(history))) == sorted(ALL)
 
@@ -84,9 +84,7 @@ def test_integers_are_taken_for_ids_and_users_need_not_be_known(client):
 
 
 def test_an_empty_history_gets_the_popular_items_and_the_answer_says_so(client, folder):
-    popularity = load_teacher(
-        find_checkpoint("ring", {}, folder / "output"), folder / "data", "cpu"
-    ).catalogue.popularity
+    popularity = load_teacher(find_checkpoint("ring", {}, folder / "output"), folder / "data", "cpu").catalog.popularity
     order = np.lexsort((np.arange(1, N_ITEMS + 1), -popularity[1:]))
     answer = ask(client, [ALL[:2], []], 6)
     assert answer["cold"] == [1]

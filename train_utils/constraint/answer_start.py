@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from train_utils.constraint.trie import TitleTree
+from train_utils.constraint.trie import TitleTrie
 
 _SIGNS = 0xF0000  # private characters, one for each added token
 _SIGN = "[\U000f0000-\U0010ffff]"
@@ -79,29 +79,29 @@ class Openers:
 
 
 def answer_start(
-    ids: Sequence[int], end_of_turn: int | None, openers: Openers | None = None, tree: TitleTree | None = None
+    ids: Sequence[int], end_of_turn: int | None, openers: Openers | None = None, trie: TitleTrie | None = None
 ) -> int:
     """Where the current answer begins in a conversation: behind the last end of turn, or what opens an answer.
 
-    tree: the catalogue's titles, which may spell an opener: that is not one.
+    tree: the catalog's titles, which may spell an opener: that is not one.
     """
     ids = list(ids)
     start = len(ids) - ids[::-1].index(end_of_turn) if end_of_turn in ids else 0
     for end in openers.ends(ids) if openers else ():
         if end <= start:
             break
-        if tree is None or not _in_title(ids[:end], tree):
+        if trie is None or not _in_title(ids[:end], trie):
             return end
     return start
 
 
-def _in_title(ids: Sequence[int], tree: TitleTree) -> bool:
-    """Whether the ids end inside an item whose title is of the catalogue."""
+def _in_title(ids: Sequence[int], trie: TitleTrie) -> bool:
+    """Whether the ids end inside an item whose title is of the catalog."""
     backwards = ids[::-1]
-    if tree.soi not in backwards:
+    if trie.soi not in backwards:
         return False
-    inside = backwards[: backwards.index(tree.soi)][::-1]
-    return tree.eoi not in inside and tree.begins_title(inside)
+    inside = backwards[: backwards.index(trie.soi)][::-1]
+    return trie.eoi not in inside and trie.begins_title(inside)
 
 
 class AnswerPlaces:
@@ -111,8 +111,8 @@ class AnswerPlaces:
     other answer, unless it ends its turn.
     """
 
-    def __init__(self, end_of_turn: int | None, openers: Openers | None, tree: TitleTree):
-        self._about = end_of_turn, openers, tree
+    def __init__(self, end_of_turn: int | None, openers: Openers | None, trie: TitleTrie):
+        self._about = end_of_turn, openers, trie
         self._rows: dict[int, dict[tuple[int, ...], int]] = {}  # of each prompt: rows of the last two steps
 
     def of(self, prompt: int, ids: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from train_utils.constraint.trie import TitleTree
+from train_utils.constraint.trie import TitleTrie
 
 PRIOR_FLOOR = 1e-12  # share of a child that a prior gives nothing: it may still be chosen
 _SMALL_DENY = 512  # so many denied titles are closed one by one; more are cheaper by sums over all leaves
@@ -69,11 +69,11 @@ class _Closed:
     edges: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
-class Rules:
+class Constraint:
     """Which items a request admits, and what is thought of them. One object may serve any number of rows.
 
     Args:
-        tree: the catalogue's tree.
+        tree: the catalog's tree.
         allow: item indices that may be emitted; None admits all.
         deny: item indices that may not be emitted.
         distinct: a title may be emitted once a turn.
@@ -81,29 +81,29 @@ class Rules:
         prior: scores that enter each choice.
 
     Raises:
-        ConstraintError: an index outside the catalogue, or rules that admit no item.
+        ConstraintError: an index outside the catalog, or rules that admit no item.
         ValueError: a prior of another number of items.
     """
 
     def __init__(
         self,
-        tree: TitleTree,
+        trie: TitleTrie,
         allow: Iterable[int] | None = None,
         deny: Iterable[int] = (),
         distinct: bool = True,
         caps: Sequence[tuple[Iterable[int], int]] = (),
         prior: Prior | None = None,
     ):
-        if prior is not None and len(prior.scores) != tree.n_items:
-            raise ValueError(f"the prior has {len(prior.scores)} scores, the catalogue {tree.n_items} items")
-        self.tree = tree
+        if prior is not None and len(prior.scores) != trie.n_items:
+            raise ValueError(f"the prior has {len(prior.scores)} scores, the catalog {trie.n_items} items")
+        self.trie = trie
         self.distinct = distinct
         self.prior = prior if prior is not None and prior.weight > 0 else None
-        self._allow = None if allow is None else np.unique(_checked(allow, tree))
-        self._deny = np.unique(_checked(deny, tree))
-        self._caps = [(np.unique(_checked(items, tree)), int(limit)) for items, limit in caps]
+        self._allow = None if allow is None else np.unique(_checked(allow, trie))
+        self._deny = np.unique(_checked(deny, trie))
+        self._caps = [(np.unique(_checked(items, trie)), int(limit)) for items, limit in caps]
         self._groups: dict[int, list[int]] | None = None
-        self._capped: dict[frozenset[int], Rules | None] = {}
+        self._capped: dict[frozenset[int], Constraint | None] = {}
         self._edges: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._additive: dict[tuple[int, int], np.ndarray] = {}
         self._masses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -113,41 +113,41 @@ class Rules:
         self._open_below: np.ndarray | None = None
         self.closed = _Closed()
         if self._allow is not None or len(self._deny) > _SMALL_DENY:
-            is_open = np.zeros(tree.n_leaves, dtype=bool)
-            is_open[tree.item_leaf[self.admitted]] = True
+            is_open = np.zeros(trie.n_leaves, dtype=bool)
+            is_open[trie.item_leaf[self.admitted]] = True
             self._open_below = np.append(0, np.cumsum(is_open))
         else:
-            for leaf in np.unique(tree.item_leaf[self._deny]).tolist():
-                if np.isin(tree.items_of_leaf(leaf), self._deny).all():
+            for leaf in np.unique(trie.item_leaf[self._deny]).tolist():
+                if np.isin(trie.items_of_leaf(leaf), self._deny).all():
                     self.closed = self.close(self.closed, leaf)
-        self.open_titles = self.count(0, tree.n_leaves)
+        self.open_titles = self.count(0, trie.n_leaves)
         start_full = {group for group, (_, limit) in enumerate(self._caps) if limit <= 0}
         admits_any = self.open_titles > len(self.closed.leaves)
         if not admits_any or (start_full and self.capped(frozenset(start_full)) is None):
             raise ConstraintError(
-                f"the rules admit none of the catalogue's {tree.n_items} items; loosen allow, deny, caps or hide_seen"
+                f"the rules admit none of the catalog's {trie.n_items} items; loosen allow, deny, caps or hide_seen"
             )
         self.start_full = frozenset(start_full)
 
     @property
     def admitted(self) -> np.ndarray:
         """bool [items]: which items the rules admit, caps aside."""
-        admitted = np.full(self.tree.n_items, self._allow is None)
+        admitted = np.full(self.trie.n_items, self._allow is None)
         if self._allow is not None:
             admitted[self._allow] = True
         admitted[self._deny] = False
         return admitted
 
-    def open_items(self, closed: _Closed) -> np.ndarray:
+    def admissible_mask(self, closed: _Closed) -> np.ndarray:
         """bool [items]: which items may be listed now; of items that share a title the first admitted one."""
         if self._first_admitted is None:
-            by_leaf = self.tree.leaf_items[self.admitted[self.tree.leaf_items]]
-            _, first = np.unique(self.tree.item_leaf[by_leaf], return_index=True)
-            self._first_admitted = np.zeros(self.tree.n_items, dtype=bool)
+            by_leaf = self.trie.leaf_items[self.admitted[self.trie.leaf_items]]
+            _, first = np.unique(self.trie.item_leaf[by_leaf], return_index=True)
+            self._first_admitted = np.zeros(self.trie.n_items, dtype=bool)
             self._first_admitted[by_leaf[first]] = True
         found = self._first_admitted.copy()
         for leaf in closed.leaves:
-            found[self.tree.items_of_leaf(leaf)] = False
+            found[self.trie.items_of_leaf(leaf)] = False
         return found
 
     def admits(self, item: int) -> bool:
@@ -155,7 +155,7 @@ class Rules:
 
     def first_item(self, leaf: int) -> int:
         """The first admitted item of a leaf."""
-        return next(item for item in self.tree.items_of_leaf(leaf) if self.admits(item))
+        return next(item for item in self.trie.items_of_leaf(leaf) if self.admits(item))
 
     def count(self, lo: int, hi: int) -> int:
         """Titles of the leaves [lo, hi) that are admitted, before any is shut by itself."""
@@ -163,7 +163,7 @@ class Rules:
 
     def is_open(self, edge: int, branch: int, closed: _Closed) -> bool:
         """Whether an admissible title is left below an edge of a branch."""
-        lo, hi = self.tree.below(int(self.tree.edge_target[edge]))
+        lo, hi = self.trie.below(int(self.trie.edge_target[edge]))
         return self.count(lo, hi) > 0 and edge not in closed.edges.get(branch, ())
 
     def edges(self, branch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -171,10 +171,10 @@ class Rules:
 
         The same arrays at every call."""
         if branch not in self._edges:
-            span = self.tree.edges(branch)
-            tokens, edges = self.tree.edge_token[span].astype(np.int64), np.arange(span.start, span.stop)
+            span = self.trie.edges(branch)
+            tokens, edges = self.trie.edge_token[span].astype(np.int64), np.arange(span.start, span.stop)
             if self._open_below is not None:
-                lo, hi = self.tree.intervals(branch)
+                lo, hi = self.trie.intervals(branch)
                 some = self._open_below[hi] > self._open_below[lo]
                 tokens, edges = tokens[some], edges[some]
             self._edges[branch] = tokens, edges
@@ -202,11 +202,11 @@ class Rules:
             return closed
         below, edges = dict(closed.below), dict(closed.edges)
         nothing_left = True
-        for branch, edge in reversed(self.tree.path(leaf)):
+        for branch, edge in reversed(self.trie.path(leaf)):
             if nothing_left:
                 edges[branch] = (*edges.get(branch, ()), edge)
             below[branch] = below.get(branch, 0) + 1
-            nothing_left = nothing_left and below[branch] == self.count(*self.tree.below(branch))
+            nothing_left = nothing_left and below[branch] == self.count(*self.trie.below(branch))
         return _Closed(closed.leaves | {leaf}, below, edges)
 
     # -- caps ----------------------------------------------------------------------------------------------------
@@ -223,12 +223,12 @@ class Rules:
         held = Counter(group for item in listed for group in self._groups.get(item, ()))
         return self.start_full | {group for group, n in held.items() if n >= self._caps[group][1]}
 
-    def capped(self, full: frozenset[int]) -> "Rules | None":
+    def capped(self, full: frozenset[int]) -> "Constraint | None":
         """These rules without the items of the groups `full`; None when that admits nothing."""
         if full not in self._capped:
             deny = np.concatenate([self._deny, *(self._caps[group][0] for group in full)])
             try:
-                self._capped[full] = Rules(self.tree, self._allow, deny, self.distinct, prior=self.prior)
+                self._capped[full] = Constraint(self.trie, self._allow, deny, self.distinct, prior=self.prior)
             except ConstraintError:
                 self._capped[full] = None
         return self._capped[full]
@@ -239,7 +239,7 @@ class Rules:
         """What the prior says of `edges` of a branch (float64 [edges] each): the weighted log-share of each, and an
         upper bound of what the choices behind it can add."""
         sums, best = self._masses_of(branch, closed)
-        at = edges - self.tree.edges(branch).start
+        at = edges - self.trie.edges(branch).start
         sums, best = sums[at], best[at]
         mass = sums if self.prior.reduce == "sum" else best
         total = mass.sum()
@@ -254,10 +254,10 @@ class Rules:
 
     def _masses_of(self, branch: int, closed: _Closed) -> tuple[np.ndarray, np.ndarray]:
         """Sum and maximum of the scores below each edge of a branch, shut leaves left out (float64 [edges] each)."""
-        tree, scores = self.tree, self._scores_of_leaves()
-        lo, hi = tree.below(branch)
+        trie, scores = self.trie, self._scores_of_leaves()
+        lo, hi = trie.below(branch)
         if branch not in self._masses:
-            starts = tree.edge_lo[tree.edges(branch)] - lo
+            starts = trie.edge_lo[trie.edges(branch)] - lo
             self._masses[branch] = (np.add.reduceat(scores[lo:hi], starts), np.maximum.reduceat(scores[lo:hi], starts))
         sums, best = self._masses[branch]
         shut = np.array(sorted(leaf for leaf in closed.leaves if lo <= leaf < hi), dtype=np.int64)
@@ -265,7 +265,7 @@ class Rules:
             return sums, best
         # Added up again without the shut leaves: taking them off a sum would leave its rounding errors.
         sums, best = sums.copy(), best.copy()
-        los, his = tree.intervals(branch)
+        los, his = trie.intervals(branch)
         for edge in np.unique(np.searchsorted(los, shut, side="right") - 1).tolist():
             left = scores[los[edge] : his[edge]].copy()
             left[shut[(los[edge] <= shut) & (shut < his[edge])] - los[edge]] = 0
@@ -275,9 +275,9 @@ class Rules:
     def _scores_of_leaves(self) -> np.ndarray:
         """float64 [leaves]: the scores of the admitted items of each leaf, reduced."""
         if self._leaf_scores is None:
-            scores = np.where(self.admitted, self.prior.scores, 0.0)[self.tree.leaf_items]
+            scores = np.where(self.admitted, self.prior.scores, 0.0)[self.trie.leaf_items]
             reduce = np.add if self.prior.reduce == "sum" else np.maximum
-            self._leaf_scores = reduce.reduceat(scores, self.tree.leaf_item_start[:-1])
+            self._leaf_scores = reduce.reduceat(scores, self.trie.leaf_item_start[:-1])
         return self._leaf_scores
 
 
@@ -286,9 +286,9 @@ def _holds(ascending: np.ndarray, value: int) -> bool:
     return at < len(ascending) and ascending[at] == value
 
 
-def _checked(indices: Iterable[int], tree: TitleTree) -> np.ndarray:
+def _checked(indices: Iterable[int], trie: TitleTrie) -> np.ndarray:
     array = indices.astype(np.int64) if isinstance(indices, np.ndarray) else np.fromiter(indices, dtype=np.int64)
-    outside = array[(array < 0) | (array >= tree.n_items)]
+    outside = array[(array < 0) | (array >= trie.n_items)]
     if outside.size:
-        raise ConstraintError(f"item index {int(outside[0])} is outside the catalogue of {tree.n_items} items")
+        raise ConstraintError(f"item index {int(outside[0])} is outside the catalog of {trie.n_items} items")
     return array

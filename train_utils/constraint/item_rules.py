@@ -1,4 +1,4 @@
-"""What a request may hold, in the words of a catalogue: ids, categories and attributes, turned into `Rules`."""
+"""What a request may hold, in the words of a catalog: ids, categories and attributes, turned into `Constraint`."""
 
 import math
 import operator
@@ -10,8 +10,8 @@ from numbers import Integral, Real
 import numpy as np
 
 from train_utils.catalog import Catalog
-from train_utils.constraint.constraint import ConstraintError, Prior, Rules
-from train_utils.constraint.trie import TitleTree
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
+from train_utils.constraint.trie import TitleTrie
 
 _ORDER: dict[str, Callable[[object, object], bool]] = {
     "<": operator.lt,
@@ -30,13 +30,13 @@ class ItemRules:
     Attributes:
         allow: item ids that may be listed; None admits all.
         deny: item ids that may not be listed.
-        seen: item ids that the user consumed; ids that the catalogue does not know are ignored.
+        seen: item ids that the user consumed; ids that the catalog does not know are ignored.
         categories: an item must be in one of these; empty admits all.
         without_categories: an item may be in none of these.
         where: attribute -> value that it must equal, or attribute -> {operator: value}, all of which must hold.
             An item without the attribute does not match. `<` and its like compare numbers with numbers and texts
             with texts; `contains` finds a text in a text or an element in a list. A number written as text in the
-            catalogue counts as a number where the wanted value is one.
+            catalog counts as a number where the wanted value is one.
         max_per_category: how many items of one category a turn may list: one limit for every category (0: none),
             or category -> limit.
         distinct: a title may be listed once a turn.
@@ -82,18 +82,18 @@ def item_rules(raw: Mapping[str, object]) -> ItemRules:
     return ItemRules(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
 
 
-def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules, prior: Prior | None = None) -> Rules:
-    """`rules` as sets of items of `catalog`, whose titles `tree` holds in the same order.
+def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Prior | None = None) -> Constraint:
+    """`rules` as sets of items of `catalog`, whose titles `trie` holds in the same order.
 
     Raises:
-        ValueError: a tree of another catalogue; an id in `allow` or `deny`, a category or an attribute that no
+        ValueError: a tree of another catalog; an id in `allow` or `deny`, a category or an attribute that no
             item has.
         ConstraintError: no item meets all conditions; the text tells how many items each of them leaves.
     """
-    if len(catalog.items) != tree.n_items:
+    if len(catalog.items) != trie.n_items:
         raise ValueError(
-            f"the tree holds {tree.n_items} titles and the catalogue {catalog.name!r} "
-            f"{len(catalog.items)} items; build it from this catalogue's titles"
+            f"the tree holds {trie.n_items} titles and the catalog {catalog.name!r} "
+            f"{len(catalog.items)} items; build it from this catalog's titles"
         )
     met = _conditions(catalog, rules)
     allow = np.flatnonzero(np.logical_and.reduce([mask for _, mask in met])) if met else None
@@ -101,13 +101,13 @@ def compile_rules(catalog: Catalog, tree: TitleTree, rules: ItemRules, prior: Pr
     seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
     try:
         # Denied items are not made a part of `allow`: a tree takes a few of them off faster than it counts the rest.
-        return Rules(tree, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules), prior)
+        return Constraint(trie, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules), prior)
     except ConstraintError:
         left = [(label, mask.sum()) for label, mask in met]
-        left += [(label, tree.n_items - len(items)) for label, items in (("deny", deny), ("seen", seen)) if items]
+        left += [(label, trie.n_items - len(items)) for label, items in (("deny", deny), ("seen", seen)) if items]
         counts = ", ".join(f"{label} leaves {count}" for label, count in left)
         raise ConstraintError(
-            f"the rules admit none of the {tree.n_items} items of {catalog.name!r}; "
+            f"the rules admit none of the {trie.n_items} items of {catalog.name!r}; "
             f"by itself {counts}; loosen one of them"
         ) from None
 
@@ -178,7 +178,7 @@ def _operations(wanted: object) -> Mapping[str, object]:
 
 
 def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
-    """Whether a catalogue value stands in the relation `name` to `wanted`. Values of unlike kinds are unequal."""
+    """Whether a catalog value stands in the relation `name` to `wanted`. Values of unlike kinds are unequal."""
     if name in _ORDER:
         compare = _ORDER[name]
         if isinstance(wanted, str):
@@ -211,7 +211,7 @@ def _membership(wanted: Collection[object]) -> Callable[[object], bool]:
 
 
 def _number(held: object) -> int | float | None:
-    """A catalogue value as a finite number, also when it is written as text; None when it is not one."""
+    """A catalog value as a finite number, also when it is written as text; None when it is not one."""
     if isinstance(held, str):
         try:
             number = float(held)

@@ -7,14 +7,14 @@ import torch
 from transformers import LogitsProcessor
 
 from train_utils.constraint.answer_start import Openers, answer_start
-from train_utils.constraint.constraint import ConstraintError, Rules
-from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.constraint import Constraint, ConstraintError
+from train_utils.constraint.matcher import Matcher
 
 _WIDE = 4096  # tokens from which a branch is masked by adding to all scores
 
 
 class CatalogLogitsProcessor(LogitsProcessor):
-    """Constrains items to a catalogue in greedy search, sampling and beam search.
+    """Constrains items to a catalog in greedy search, sampling and beam search.
 
     The state of a row is a function of its token ids alone. Every step compares the ids with those of the step before:
     a row goes on from the row that it continues (beams may reorder them), and one that continues none, because the
@@ -34,7 +34,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
 
     def __init__(
         self,
-        rules: Rules | Sequence[Rules],
+        rules: Constraint | Sequence[Constraint],
         end_of_turn: int | None,
         num_beams: int = 1,
         answer_at: Sequence[int | None] = (),
@@ -46,7 +46,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
         self.end_of_turn = end_of_turn
         self.num_beams, self.answer_at, self.openers = num_beams, answer_at, openers
         self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
-        self._cursors: list[Cursor] = []
+        self._cursors: list[Matcher] = []
         self._starts: list[int] = []  # of each row, where its answer begins
         self._embedded = False  # the prompts were given as embeddings: no row holds their tokens
         self._all_plain = False  # every row is in free text, and may open an item
@@ -126,19 +126,19 @@ class CatalogLogitsProcessor(LogitsProcessor):
                 if kept is None or token == self.end_of_turn or not next_step:
                     whole = ids[row].tolist()
                     kept = self._start(row, len(last), whole, kept)
-                    cursor = Cursor.behind(self._rules_of(row // self.num_beams), whole, self.end_of_turn, kept)
+                    matcher = Matcher.from_tokens(self._rules_of(row // self.num_beams), whole, self.end_of_turn, kept)
                 else:
-                    cursor = before[parent] if parents is None else before[parent].copy()
-                    cursor.advance(token)
-                self._cursors.append(cursor)
+                    matcher = before[parent] if parents is None else before[parent].copy()
+                    matcher.accept_token(token)
+                self._cursors.append(matcher)
                 self._starts.append(kept)
         except ConstraintError:
             self._seen = None  # nothing is carried on from a broken step
             raise
-        tree = self._cursors[0].rules.tree
-        self._eoi, self._watched = tree.eoi, {tree.soi, tree.eoi, self.end_of_turn}
+        trie = self._cursors[0].rules.trie
+        self._eoi, self._watched = trie.eoi, {trie.soi, trie.eoi, self.end_of_turn}
         self._all_plain = all(
-            cursor.free and not cursor.exhausted and cursor.rules.tree.eoi == self._eoi for cursor in self._cursors
+            matcher.free and not matcher.exhausted and matcher.rules.trie.eoi == self._eoi for matcher in self._cursors
         )
 
     def _start(self, row: int, rows: int, ids: list[int], kept: int | None) -> int:
@@ -154,13 +154,13 @@ class CatalogLogitsProcessor(LogitsProcessor):
                     )
                 # A prompt that was given as embeddings has no ids: all that come are the answer's.
                 return kept if kept is not None else 0 if self._embedded else given
-        tree = self._rules_of(row // self.num_beams).tree
+        trie = self._rules_of(row // self.num_beams).trie
         if kept is None:
-            return answer_start(ids, self.end_of_turn, self.openers, tree)
+            return answer_start(ids, self.end_of_turn, self.openers, trie)
         return max(kept, answer_start(ids, self.end_of_turn))
 
-    def _rules_of(self, prompt: int) -> Rules:
-        if isinstance(self.rules, Rules):
+    def _rules_of(self, prompt: int) -> Constraint:
+        if isinstance(self.rules, Constraint):
             return self.rules
         if prompt >= len(self.rules):
             raise ConstraintError(
@@ -174,24 +174,24 @@ def _is_array(scores: torch.Tensor) -> bool:
     return scores.device.type == "cpu" and scores.dtype != torch.bfloat16 and not scores.requires_grad
 
 
-def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+def mask_scores(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     """Masks each row of `scores` ([rows, V]) by its state, in place."""
     if _is_array(scores):
-        _write_on_cpu(scores, cursors)
+        _write_on_cpu(scores, matchers)
         return
-    free = [(row, token) for row, cursor in enumerate(cursors) if cursor.free for token in cursor.barred()]
+    free = [(row, token) for row, matcher in enumerate(matchers) if matcher.free for token in matcher.barred()]
     if free:
         rows, tokens = torch.tensor(free, device=scores.device).T
         scores[rows, tokens] = -torch.inf
-    inside = [row for row, cursor in enumerate(cursors) if not cursor.free]
+    inside = [row for row, matcher in enumerate(matchers) if not matcher.free]
     if not inside:
         return
-    allowed = [cursors[row].allowed() for row in inside]
+    allowed = [matchers[row].allowed() for row in inside]
     sizes = [len(tokens) for tokens in allowed]
     places = np.stack([np.repeat(inside, sizes), np.concatenate(allowed)])
     rows, tokens = torch.from_numpy(places).to(scores.device)
     kept = scores[rows, tokens]
-    added = [cursors[row].prior() for row in inside]
+    added = [matchers[row].prior() for row in inside]
     if any(one is not None for one in added):
         bonus = [np.zeros(n) if one is None else one[0] for one, n in zip(added, sizes, strict=True)]
         kept += torch.from_numpy(np.concatenate(bonus)).to(kept)
@@ -199,28 +199,28 @@ def mask_scores(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
     scores[rows, tokens] = kept
 
 
-def _write_on_cpu(scores: torch.Tensor, cursors: Sequence[Cursor]) -> None:
+def _write_on_cpu(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     """As `mask_scores`: without a kernel's start for every row, and without a long index for wide branches."""
     rows = scores.numpy()
     kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # a row, tokens of it and the scores to put back
     forced: list[tuple[int, int]] = []
     shut: list[tuple[int, list[int]]] = []
     filled: list[int] = []
-    for row, cursor in enumerate(cursors):
-        if cursor.free:
-            rows[row, list(cursor.barred())] = -np.inf
-        elif (token := cursor.forced_token()) is not None:
+    for row, matcher in enumerate(matchers):
+        if matcher.free:
+            rows[row, list(matcher.barred())] = -np.inf
+        elif (token := matcher.forced_token()) is not None:
             forced.append((row, token))
-        elif (prior := cursor.prior()) is not None:
-            allowed = cursor.allowed()
+        elif (prior := matcher.prior()) is not None:
+            allowed = matcher.allowed()
             kept.append((rows[row], allowed, rows[row].take(allowed) + prior[0]))
             filled.append(row)
         else:
-            allowed, taken_off = cursor.mask()
+            allowed, taken_off = matcher.mask()
             if taken_off:
                 shut.append((row, taken_off))
             if len(allowed) > _WIDE:
-                rows[row] += cursor.additive_mask(rows.shape[1])
+                rows[row] += matcher.additive_mask(rows.shape[1])
             else:
                 kept.append((rows[row], allowed, rows[row].take(allowed)))
                 filled.append(row)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from train_utils.constraint.constraint import ConstraintError, Rules
+from train_utils.constraint.constraint import Constraint, ConstraintError
 
 FREE = -1
 
@@ -14,7 +14,7 @@ def last_turn(ids: Sequence[int], end_of_turn: int) -> int:
     return next((place + 1 for place in range(len(ids) - 1, -1, -1) if ids[place] == end_of_turn), 0)
 
 
-class Cursor:
+class Matcher:
     """State of one row: free text or a place inside a title, and the items listed in this turn (DESIGN section 4).
 
     Copies are cheap: what changes with an item is replaced, never changed in place.
@@ -22,11 +22,11 @@ class Cursor:
 
     __slots__ = ("rules", "items", "_own_rules", "_closed", "_target", "_depth", "_start", "_until")
 
-    def __init__(self, rules: Rules, items: Iterable[int] = ()):
+    def __init__(self, rules: Constraint, items: Iterable[int] = ()):
         self.rules = rules
         self.items: tuple[int, ...] = ()
         self._depth = FREE
-        self._head_for(rules.tree.top)
+        self._head_for(rules.trie.top)
         self._own_rules, self._closed = rules, rules.closed
         if rules.start_full:
             self._apply_caps()
@@ -34,7 +34,9 @@ class Cursor:
             self._list(item)
 
     @classmethod
-    def behind(cls, rules: Rules, ids: Sequence[int], end_of_turn: int, answer_at: int | None = None) -> "Cursor":
+    def from_tokens(
+        cls, rules: Constraint, ids: Sequence[int], end_of_turn: int, answer_at: int | None = None
+    ) -> "Matcher":
         """The state behind the token ids of a whole conversation: that of its last turn.
 
         answer_at: where that turn begins; None: behind the last end of turn, which not every template writes behind a
@@ -43,14 +45,14 @@ class Cursor:
         Raises:
             ConstraintError: the turn holds a span that is no admissible item.
         """
-        cursor = cls(rules)
+        matcher = cls(rules)
         for token in ids[last_turn(ids, end_of_turn) if answer_at is None else answer_at :]:
-            cursor.advance(token)
-        return cursor
+            matcher.accept_token(token)
+        return matcher
 
-    def copy(self) -> "Cursor":
-        other = object.__new__(Cursor)
-        for name in Cursor.__slots__:
+    def copy(self) -> "Matcher":
+        other = object.__new__(Matcher)
+        for name in Matcher.__slots__:
             setattr(other, name, getattr(self, name))
         return other
 
@@ -72,23 +74,23 @@ class Cursor:
     @property
     def leaves(self) -> tuple[int, int]:
         """The leaves [lo, hi) below the place in the title; some of them may be shut."""
-        return self.rules.tree.below(self._target)
+        return self.rules.trie.below(self._target)
 
-    def open_items(self) -> np.ndarray:
+    def admissible_mask(self) -> np.ndarray:
         """bool [items]: which items may be listed next; of items that share a title the first admitted one."""
         if self._own_rules is None:
-            return np.zeros(self.rules.tree.n_items, dtype=bool)
-        return self._own_rules.open_items(self._closed)
+            return np.zeros(self.rules.trie.n_items, dtype=bool)
+        return self._own_rules.admissible_mask(self._closed)
 
     def _head_for(self, target: int) -> None:
         """Sets the next branch, or `~leaf`; until there the way is that of the first title below it."""
-        tree = self.rules.tree
+        trie = self.rules.trie
         self._target = target
         if target >= 0:
-            self._start, self._until = int(tree.title_start[tree.branch_lo[target]]), int(tree.branch_depth[target])
+            self._start, self._until = int(trie.title_start[trie.branch_lo[target]]), int(trie.branch_depth[target])
         else:
             # No choice is left; nor is a depth below FREE ever reached.
-            self._start, self._until = int(tree.title_start[~target]), -2
+            self._start, self._until = int(trie.title_start[~target]), -2
 
     def _at_branch(self) -> bool:
         return self._depth == self._until
@@ -97,7 +99,7 @@ class Cursor:
         """The only token that may follow, where the tree as it was built leaves no choice; else None."""
         if self._depth == FREE or self._depth == self._until:
             return None
-        return int(self.rules.tree.tokens[self._start + self._depth])
+        return int(self.rules.trie.tokens[self._start + self._depth])
 
     def allowed(self) -> np.ndarray | None:
         """Token ids that lead to an admissible item, ascending (int64 [n]); None in free text."""
@@ -116,7 +118,7 @@ class Cursor:
         shut = self._closed.edges.get(self._target, ())
         if len(shut) == len(tokens):
             return self.allowed(), []
-        return tokens, [int(self.rules.tree.edge_token[edge]) for edge in shut]
+        return tokens, [int(self.rules.trie.edge_token[edge]) for edge in shut]
 
     def additive_mask(self, vocabulary: int) -> np.ndarray:
         """float32 [vocabulary]: 0 for the tokens of `mask()`, -inf for all others. For wide branches."""
@@ -132,12 +134,12 @@ class Cursor:
 
     def offers(self, item: int) -> bool:
         """Whether the title of an item can still be written from this place of an open item."""
-        leaf, (lo, hi) = int(self.rules.tree.item_leaf[item]), self.leaves
+        leaf, (lo, hi) = int(self.rules.trie.item_leaf[item]), self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
     def same_title(self, item: int, other: int) -> bool:
         """Whether two items share a title; which of them is listed is the first that the rules admit."""
-        leaves = self.rules.tree.item_leaf
+        leaves = self.rules.trie.item_leaf
         return bool(leaves[item] == leaves[other])
 
     @property
@@ -151,36 +153,36 @@ class Cursor:
 
     def token_towards(self, item: int) -> int:
         """The next token on the way to an item below this place."""
-        tree = self.rules.tree
-        return int(tree.tokens[int(tree.title_start[tree.item_leaf[item]]) + self._depth])
+        trie = self.rules.trie
+        return int(trie.tokens[int(trie.title_start[trie.item_leaf[item]]) + self._depth])
 
     def barred(self) -> tuple[int, ...]:
         """Token ids that free text may not hold: the closing token, and the opening one when nothing is left."""
-        tree = self.rules.tree
-        return (tree.eoi, tree.soi) if self.exhausted else (tree.eoi,)
+        trie = self.rules.trie
+        return (trie.eoi, trie.soi) if self.exhausted else (trie.eoi,)
 
-    def advance(self, token: int) -> int | None:
+    def accept_token(self, token: int) -> int | None:
         """Moves over `token`; returns the item that it completes, the first admissible one of its title, or None.
 
         Raises:
             ConstraintError: the token is not allowed here.
         """
-        tree = self.rules.tree
+        trie = self.rules.trie
         if self._depth == FREE:
-            if token in (tree.eoi, tree.soi):
+            if token in (trie.eoi, trie.soi):
                 if token in self.barred():
                     raise ConstraintError(f"control token {token} is barred in this place of the text")
                 self._depth = 0
-                self._head_for(tree.top)
+                self._head_for(trie.top)
             return None
         if self._at_branch():
             if (edge := self._edge(token)) is None:
                 raise ConstraintError(f"token {token} leads to no admissible item")
-            self._head_for(int(tree.edge_target[edge]))
+            self._head_for(int(trie.edge_target[edge]))
         elif token != self.forced_token():
-            raise ConstraintError(f"token {token} is not on the way to any title of the catalogue")
+            raise ConstraintError(f"token {token} is not on the way to any title of the catalog")
         self._depth += 1
-        if token != tree.eoi:
+        if token != trie.eoi:
             return None
         self._depth = FREE
         item = self._own_rules.first_item(~self._target)
@@ -189,17 +191,17 @@ class Cursor:
 
     def _edge(self, token: int) -> int | None:
         """The edge of the present branch under `token`, if an admissible item is left below it."""
-        tree, span = self.rules.tree, self.rules.tree.edges(self._target)
+        trie, span = self.rules.trie, self.rules.trie.edges(self._target)
         # A plain int would be compared as int64, over a copy of all tokens.
-        edge = span.start + int(np.searchsorted(tree.edge_token[span], np.int32(token)))
-        if edge == span.stop or tree.edge_token[edge] != token:
+        edge = span.start + int(np.searchsorted(trie.edge_token[span], np.int32(token)))
+        if edge == span.stop or trie.edge_token[edge] != token:
             return None
         return edge if self._own_rules.is_open(edge, self._target, self._closed) else None
 
     def _list(self, item: int) -> None:
         self.items = (*self.items, item)
         if self.rules.distinct and self._own_rules is not None:
-            self._closed = self._own_rules.close(self._closed, int(self.rules.tree.item_leaf[item]))
+            self._closed = self._own_rules.close(self._closed, int(self.rules.trie.item_leaf[item]))
         self._apply_caps()
 
     def _apply_caps(self) -> None:
@@ -211,23 +213,23 @@ class Cursor:
         self._own_rules = rules
         if rules is not None:
             self._closed = rules.closed
-            for leaf in self.rules.tree.item_leaf[list(self.items)].tolist() if rules.distinct else ():
+            for leaf in self.rules.trie.item_leaf[list(self.items)].tolist() if rules.distinct else ():
                 self._closed = rules.close(self._closed, leaf)
 
-    def forced_run(self) -> list[int]:
+    def jump_forward(self) -> list[int]:
         """The tokens that follow without a choice from here to the next decision, or to the end of the title."""
         if self._depth == FREE:
             return []
-        tree, target, depth, run = self.rules.tree, self._target, self._depth, []
+        trie, target, depth, run = self.rules.trie, self._target, self._depth, []
         while True:
-            lo, _ = tree.below(target)
-            start = int(tree.title_start[lo])
-            until = int(tree.branch_depth[target]) if target >= 0 else int(tree.title_start[lo + 1]) - start
-            run += tree.tokens[start + depth : start + until].tolist()
+            lo, _ = trie.below(target)
+            start = int(trie.title_start[lo])
+            until = int(trie.branch_depth[target]) if target >= 0 else int(trie.title_start[lo + 1]) - start
+            run += trie.tokens[start + depth : start + until].tolist()
             if target < 0:
                 return run
             tokens, edges = self._own_rules.open_edges(target, self._closed)
             if len(edges) != 1:
                 return run
             run.append(int(tokens[0]))
-            target, depth = int(tree.edge_target[edges[0]]), until + 1
+            target, depth = int(trie.edge_target[edges[0]]), until + 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from train_utils.constraint.trie import TitleTree, special_tokens_in
+from train_utils.constraint.trie import TitleTrie, special_tokens_in
 from train_utils.text_files import has_text
 
 
@@ -56,17 +56,17 @@ def check_title_ids(
                 raise ValueError(f"{named(place)} {why}; give the item another title")
 
 
-def check_told_apart(titles: Sequence[str], tree: TitleTree) -> None:
+def check_told_apart(titles: Sequence[str], trie: TitleTrie) -> None:
     """Refuses titles that the tokenizer makes one of, as those that differ in what it normalizes: the second of them
     could never be listed. Equal texts may share a leaf.
 
     Raises:
         ValueError: names both titles and their places.
     """
-    if tree.n_leaves == tree.n_items:
+    if trie.n_leaves == trie.n_items:
         return
-    for leaf in range(tree.n_leaves):
-        first, *others = tree.items_of_leaf(leaf)
+    for leaf in range(trie.n_leaves):
+        first, *others = trie.items_of_leaf(leaf)
         for other in others:
             if titles[other] != titles[first]:
                 raise ValueError(

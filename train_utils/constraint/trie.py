@@ -1,7 +1,7 @@
 """Title token ids as a compressed prefix tree of flat arrays. NumPy only.
 
 Only nodes with two children or more are stored: what stands between two of them leaves no choice, and is read from
-the titles themselves. On real catalogues two thirds and more of all title tokens are such.
+the titles themselves. On real catalogs two thirds and more of all title tokens are such.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class TitleTree:
+class TitleTrie:
     """Prefix tree of N items' titles, each closed by `eoi`.
 
     Leaves are the distinct titles in lexicographic order of their token ids, so the leaves below a branch are one
@@ -55,7 +55,7 @@ class TitleTree:
 
     @property
     def top(self) -> int:
-        """Where every title starts to: branch 0, or `~0` in a catalogue of one title."""
+        """Where every title starts to: branch 0, or `~0` in a catalog of one title."""
         return 0 if len(self.branch_depth) else ~0
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -109,7 +109,7 @@ class TitleTree:
         return tuple(found)
 
 
-def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree:
+def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie:
     """Builds the tree of `titles` (token ids without control tokens), column by column over what is not yet told apart.
 
     Raises:
@@ -122,7 +122,7 @@ def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree
         raise ValueError(f"title {int(np.argmin(lengths))} has no tokens; every title needs at least one")
     flat = np.fromiter(chain.from_iterable(titles), dtype=np.int32, count=int(lengths.sum()))
     if found := special_tokens_in(titles, (soi, eoi)):
-        raise ValueError(f"title {found[0]} holds a control token (id {found[1]}); catalogue text may not")
+        raise ValueError(f"title {found[0]} holds a control token (id {found[1]}); catalog text may not")
     starts = np.cumsum(lengths) - lengths
     order, is_leaf, branches, edges = _sort(flat, starts, lengths, eoi)
 
@@ -143,7 +143,7 @@ def build_tree(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTree
     edge_token, edge_place, edge_branch = edges
     edge_lo = leaf_of_place[edge_place]
     branch_hi = np.append(leaf_of_place, len(first))[place_hi]
-    return TitleTree(
+    return TitleTrie(
         soi,
         eoi,
         tokens,
@@ -197,7 +197,7 @@ def _sort(
     is_leaf = order == 0
     branches, edges, led_to = [], [], []
     n_branches = n_edges = depth = 0
-    place = np.arange(len(starts))  # places whose title is equal to a neighbour's so far
+    place = np.arange(len(starts))  # places whose title is equal to a neighbor's so far
     begins = place == 0  # where a group of equal ones begins
     edge_of_group = np.array([-1])  # the edge that leads to each group
     while len(place):

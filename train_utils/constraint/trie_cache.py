@@ -1,4 +1,4 @@
-"""A catalogue's tree as a file that is memory-mapped: a million titles are there at once, and shared by processes."""
+"""A catalog's tree as a file that is memory-mapped: a million titles are there at once, and shared by processes."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from train_utils.constraint.trie import TitleTree
+from train_utils.constraint.trie import TitleTrie
 from train_utils.files import replacing
 
 _FORM = "title tree 2"
 
 
-def tree_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Sequence[str] = ()) -> str:
+def trie_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Sequence[str] = ()) -> str:
     """What a tree is made from: the tokenizer, the titles in their order, the control tokens. Hex digits.
 
     unspoken: texts that its titles were refused for, which the chat template and the special tokens decide.
@@ -27,31 +27,31 @@ def tree_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Seq
     return digest.hexdigest()
 
 
-class TitlesOfTree(Sequence):
+class TrieTitles(Sequence):
     """Token ids of each item's title, read from the tree when they are asked for."""
 
-    def __init__(self, tree: TitleTree):
-        self.tree = tree
+    def __init__(self, trie: TitleTrie):
+        self.trie = trie
 
     def __len__(self) -> int:
-        return self.tree.n_items
+        return self.trie.n_items
 
     def __getitem__(self, item: int) -> list[int]:
-        return self.tree.title(int(self.tree.item_leaf[item]))[:-1]
+        return self.trie.title(int(self.trie.item_leaf[item]))[:-1]
 
 
 def _path(folder: str | Path, key: str) -> Path:
     return Path(folder) / f"{key}.safetensors"
 
 
-def save_tree(tree: TitleTree, folder: str | Path, key: str) -> None:
+def save_trie(trie: TitleTrie, folder: str | Path, key: str) -> None:
     """Writes a tree into `folder` in the safetensors format, atomically."""
-    about = {"form": _FORM, "key": key, "soi": str(tree.soi), "eoi": str(tree.eoi)}
+    about = {"form": _FORM, "key": key, "soi": str(trie.soi), "eoi": str(trie.eoi)}
     with replacing(_path(folder, key)) as temporary:
-        save_file({name: np.ascontiguousarray(a) for name, a in tree.arrays().items()}, temporary, metadata=about)
+        save_file({name: np.ascontiguousarray(a) for name, a in trie.arrays().items()}, temporary, metadata=about)
 
 
-def find_tree(folder: str | Path, key: str) -> TitleTree | None:
+def load_trie(folder: str | Path, key: str) -> TitleTrie | None:
     """Maps the tree of this key into memory, None where it was not saved; nothing of it is read before it is used.
 
     Raises:
@@ -69,16 +69,16 @@ def find_tree(folder: str | Path, key: str) -> TitleTree | None:
         about = header.pop("__metadata__")
         if about["form"] != _FORM or about["key"] != key:
             raise ValueError("it was made from something else")
-        tree = TitleTree(
+        trie = TitleTrie(
             int(about["soi"]),
             int(about["eoi"]),
             **{name: _mapped(path, 8 + size, entry) for name, entry in header.items()},
         )
-        if tree.title_start[-1] != len(tree.tokens) or tree.leaf_item_start[-1] != tree.n_items:
+        if trie.title_start[-1] != len(trie.tokens) or trie.leaf_item_start[-1] != trie.n_items:
             raise ValueError("its arrays do not fit together")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"{path} is no tree file ({error}); delete it, and it is made again") from None
-    return tree
+    return trie
 
 
 def _mapped(path: Path, offset: int, entry: dict) -> np.ndarray:

@@ -7,20 +7,20 @@ import random
 from collections.abc import Sequence
 from itertools import dropwhile
 
-from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.request import Request
-from train_utils.decoding.sampler import Choice
+from train_utils.decoding.sampler import SamplingPoint
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
 _EXPECTED = 128  # of a prior's best items, how many are guessed
 
 
-class Writing:
+class DecodingState:
     """The state of an answer. `write` takes one decided token and gives it with all that must follow it.
 
     Attributes:
-        cursor: place in the tree; None without a catalogue. finish: why the answer ended, "" while it goes on.
+        cursor: place in the tree; None without a catalog. finish: why the answer ended, "" while it goes on.
         begins_answer, begins_inside: whether the prompt ends where an answer begins, or inside an open item.
         ranking: (item, log-probability) of titles found for the next items of a list, best first.
     """
@@ -28,7 +28,7 @@ class Writing:
     __slots__ = (
         "request",
         "chat",
-        "cursor",
+        "matcher",
         "finish",
         "ranking",
         "begins_answer",
@@ -47,11 +47,11 @@ class Writing:
     def __init__(self, request: Request, chat: Chat):
         self.request = request
         self.chat = chat
-        self.cursor = None
+        self.matcher = None
         answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
         self.begins_answer = answer_at == len(request.prompt)
         if request.constrained and request.rules:
-            self.cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, answer_at)
+            self.matcher = Matcher.from_tokens(request.rules, request.prompt, chat.end_of_turn, answer_at)
         self.begins_inside = not self.free
         self.finish = ""
         self.ranking: tuple[tuple[int, float], ...] = ()
@@ -65,13 +65,13 @@ class Writing:
         self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
         # What will probably stand before the next item; the prompt's own turn may have listed all that there are.
         self._expected = [] if self.exhausted else self._separator()
-        self._likely = _likely_items(request) if self.cursor is not None else []
+        self._likely = _likely_items(request) if self.matcher is not None else []
 
-    def copy(self) -> "Writing":
-        other = object.__new__(Writing)
-        for name in Writing.__slots__:
+    def copy(self) -> "DecodingState":
+        other = object.__new__(DecodingState)
+        for name in DecodingState.__slots__:
             setattr(other, name, getattr(self, name))
-        other.cursor = self.cursor.copy() if self.cursor is not None else None
+        other.matcher = self.matcher.copy() if self.matcher is not None else None
         for name in ("_between", "_title", "_expected"):
             setattr(other, name, list(getattr(self, name)))
         other._done = []
@@ -80,12 +80,12 @@ class Writing:
     @property
     def free(self) -> bool:
         """True outside an item."""
-        return self.cursor is None or self.cursor.free
+        return self.matcher is None or self.matcher.free
 
     @property
     def exhausted(self) -> bool:
-        """True where a catalogue is in force and no item of it may be listed any more."""
-        return self.cursor is not None and self.cursor.exhausted
+        """True where a catalog is in force and no item of it may be listed any more."""
+        return self.matcher is not None and self.matcher.exhausted
 
     def take_items(self) -> list[tuple[int, float | None, list[int]]]:
         """Items written since the last call: index, log-probability where a search found it, and the ids as written."""
@@ -102,23 +102,25 @@ class Writing:
         known = self._known()
         return self._write(known) + self._follow() if known else []
 
-    def choice(self) -> Choice | None:
+    def choice(self) -> SamplingPoint | None:
         """What may be picked here; None where a title is to be searched for."""
         uniform = 0.0
         if self.request.sampling.temperature > 0:
             uniform = random.Random(f"{self.request.seed}/{self._decisions}").random()
         if self.free:
-            return Choice(None, self._barred(), None, self.request.sampling, uniform)
+            return SamplingPoint(None, self._barred(), None, self.request.sampling, uniform)
         if self.searches:
             return None
-        prior = self.cursor.prior()
-        return Choice(self.cursor.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
+        prior = self.matcher.prior()
+        return SamplingPoint(
+            self.matcher.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform
+        )
 
     def _barred(self) -> tuple[int, ...]:
         """Tokens that free text may not hold here."""
-        if self.cursor is None:
+        if self.matcher is None:
             return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
-        return self.cursor.barred()
+        return self.matcher.barred()
 
     def expected_text(self) -> int | None:
         """The next token of what usually stands before the next item, as long as the text has kept to it."""
@@ -126,13 +128,13 @@ class Writing:
 
     def expected_title(self) -> int | None:
         """The next token on the way to the best item of the request's ranking that is left below this place."""
-        item = next(filter(self.cursor.offers, self._likely), None)
-        return None if item is None else self.cursor.token_towards(item)
+        item = next(filter(self.matcher.offers, self._likely), None)
+        return None if item is None else self.matcher.token_towards(item)
 
     @property
     def searches(self) -> bool:
         """Whether a whole title is to be found here, instead of a token."""
-        return not self.free and self.cursor.at_root and self.request.best_titles > 0
+        return not self.free and self.matcher.at_root and self.request.best_titles > 0
 
     def write(self, token: int) -> list[int]:
         """Takes a decided token; returns what is written with it. Nothing for an end of turn.
@@ -142,7 +144,7 @@ class Writing:
         """
         self._decisions += 1
         if token == self.chat.end_of_turn and self.free:
-            if self.cursor is None or self._items >= self.request.min_items:
+            if self.matcher is None or self._items >= self.request.min_items:
                 self.finish = "end"
             elif self.exhausted:
                 self.finish = "exhausted"
@@ -166,12 +168,12 @@ class Writing:
         if self.free:
             ended_item = not self._between and self._items > 0
             return self._separator() if self.request.force_items and ended_item else []
-        if self.cursor.at_root and self.ranking and self._keeps_listing():
+        if self.matcher.at_root and self.ranking and self._keeps_listing():
             # An item listed since the ranking was made may have closed others: it fills a group of the rules.
-            self.ranking = tuple(dropwhile(lambda one: not self.cursor.offers(one[0]), self.ranking))
+            self.ranking = tuple(dropwhile(lambda one: not self.matcher.offers(one[0]), self.ranking))
             if self.ranking:
                 return self._ranked_title()
-        return [] if self.searches else self.cursor.forced_run()
+        return [] if self.searches else self.matcher.jump_forward()
 
     def _ranked_title(self) -> list[int]:
         return self.chat.item_ids(self.ranking[0][0])[1:]
@@ -187,11 +189,11 @@ class Writing:
     def _write(self, tokens: Sequence[int]) -> list[int]:
         for at, token in enumerate(tokens, 1):
             self._count += 1
-            item = self.cursor.advance(token) if self.cursor is not None else None
+            item = self.matcher.accept_token(token) if self.matcher is not None else None
             self._note(token)
             if item is not None:
                 score = None
-                if self.ranking and self.cursor.same_title(self.ranking[0][0], item):
+                if self.ranking and self.matcher.same_title(self.ranking[0][0], item):
                     score, self.ranking = self.ranking[0][1], self.ranking[1:]
                 self._done.append((item, score, self._title))
             if token == self.chat.eoi:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from train_utils.decoding.answer_state import Writing
+from train_utils.decoding.answer_state import DecodingState
 
 LIKELY_ENOUGH = 0.5  # a draft ends where less than this chance is left that all of it is right
 _LATEST = 0.05  # weight of the newest outcome in a source's rate
 
 
-class Drafts:
+class Drafter:
     """Sources of guesses, and how often each has been right of late.
 
     - separator: what stands between two items of a list.
@@ -21,7 +21,7 @@ class Drafts:
         self._rates: dict[str, float] = {}
         self._ranked: dict[int, Sequence[int]] = {}  # branch -> tokens, likeliest first
 
-    def best(self, state: Writing, own: dict[int, Sequence[int]]) -> tuple[int, float] | None:
+    def propose(self, state: DecodingState, own: dict[int, Sequence[int]]) -> tuple[int, float] | None:
         """The guess of the source that is right most often, and that rate; None where no source has one."""
         found = [(self._rates.get(source, 0.5), token) for source, token in self._guesses(state, own)]
         if not found:
@@ -29,24 +29,24 @@ class Drafts:
         rate, token = max(found, key=lambda pair: pair[0])
         return token, rate
 
-    def judge(self, state: Writing, own: dict[int, Sequence[int]], token: int) -> None:
+    def observe(self, state: DecodingState, own: dict[int, Sequence[int]], token: int) -> None:
         """Learns from what was picked at a place, whether it had been drafted or not."""
         for source, guess in self._guesses(state, own):
             rate = self._rates.get(source, 0.5)
             self._rates[source] = rate + _LATEST * ((guess == token) - rate)
 
-    def remember(self, branch: int, ranked: Sequence[int], own: dict[int, Sequence[int]]) -> None:
+    def store(self, branch: int, ranked: Sequence[int], own: dict[int, Sequence[int]]) -> None:
         """Keeps what the model thought of the children of a branch."""
         self._ranked[branch] = own[branch] = ranked
 
-    def _guesses(self, state: Writing, own: dict[int, Sequence[int]]) -> Iterator[tuple[str, int]]:
+    def _guesses(self, state: DecodingState, own: dict[int, Sequence[int]]) -> Iterator[tuple[str, int]]:
         if state.free:
             if (token := state.expected_text()) is not None:
                 yield "separator", token
             return
         if (token := state.expected_title()) is not None:
             yield "expected", token
-        branch = state.cursor.branch
+        branch = state.matcher.branch
         for source, ranked in (("own", own.get(branch)), ("others", self._ranked.get(branch))):
-            if ranked is not None and (token := next(filter(state.cursor.offers_token, ranked), None)) is not None:
+            if ranked is not None and (token := next(filter(state.matcher.offers_token, ranked), None)) is not None:
                 yield source, token

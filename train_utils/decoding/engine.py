@@ -14,15 +14,15 @@ import torch
 from torch import nn
 
 from train_utils.constraint.constraint import ConstraintError
-from train_utils.decoding.answer_state import Writing
-from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafts
+from train_utils.decoding.answer_state import DecodingState
+from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafter
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
-from train_utils.decoding.forward import HeadInputs, read, read_shared_beginning
+from train_utils.decoding.forward import LastHiddenState, forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
 from train_utils.decoding.reference import PlainEngine, answered
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever
-from train_utils.decoding.sampler import Choice, Pick, pick
+from train_utils.decoding.sampler import SampledToken, SamplingPoint, sample_tokens
 from train_utils.decoding.support import decoding_support, readable_length
 from train_utils.decoding.title_search import search_titles
 from train_utils.prompts.renderer import Chat
@@ -35,7 +35,7 @@ class Counters:
     """What an engine has done: passes of the model and rows in them, tokens read, tokens and items written, choices
     drafted and accepted.
 
-    `off_catalogue` counts items that are not spelled as the catalogue spells them. It stays 0: one raises.
+    `off_catalog` counts items that are not spelled as the catalog spells them. It stays 0: one raises.
     """
 
     passes: int = 0
@@ -45,7 +45,7 @@ class Counters:
     items: int = 0
     drafted: int = 0
     accepted: int = 0
-    off_catalogue: int = 0
+    off_catalog: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, **more: int) -> None:
@@ -56,20 +56,20 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ForwardPlan:
     """What a row reads in a pass: the tokens; the places among them behind which something is picked, and what may be
     picked there; and what the drafts took for picked, at all places but the last."""
 
     block: list[int]
     places: list[int]
-    choices: list[Choice | None]
+    choices: list[SamplingPoint | None]
     guesses: list[int]
 
 
-class _Row:
+class _Sequence:
     """Decoding state of one request: what is written, and what of it the model has not read yet."""
 
-    def __init__(self, request: Request, engine: "Engine", drafts: Drafts):
+    def __init__(self, request: Request, engine: "Engine", drafts: Drafter):
         self.retrieves = engine.retriever is not None and request.constrained
         # Whole titles are retrieved: the nearest at each item, or the n nearest at the first of a list.
         self.request = request = replace(request, best_titles=request.best_titles or 1) if self.retrieves else request
@@ -81,11 +81,11 @@ class _Row:
         self.length = 0  # tokens in the cache that count
         # What finds the title of an item that waits for it: the logits at `<SOI>`, or the state that predicts `<SOI>`.
         self.opened: torch.Tensor | None = None
-        self.thoughts: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
+        self.branch_rankings: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
         self._score = 0.0
-        self.state: Writing | None = None
+        self.state: DecodingState | None = None
         with self.guarded():
-            self.state = Writing(request, engine.chat)
+            self.state = DecodingState(request, engine.chat)
             self._written(self.state.begin())
 
     @property
@@ -101,12 +101,12 @@ class _Row:
             self.out.finish, self.out.error = "error", error
             self.opened = None
 
-    def plan(self) -> Plan:
+    def plan(self) -> ForwardPlan:
         """What to read next, with drafts."""
         ahead, block, guesses, chance = self.state.copy(), list(self.pending), [], 1.0
         # Where `<SOI>` is known before anything is read, the state before it is what retrieves.
         places, choices = [max(0, len(block) - 1 - (self.retrieves and ahead.searches))], [ahead.choice()]
-        while not ahead.searches and (guess := self.drafts.best(ahead, self.thoughts)) is not None:
+        while not ahead.searches and (guess := self.drafts.propose(ahead, self.branch_rankings)) is not None:
             chance *= guess[1]
             written = ahead.write(guess[0]) if chance >= LIKELY_ENOUGH else []
             if not written or ahead.finish or len(block) + len(written) > len(self.pending) + _DRAFTED:
@@ -115,9 +115,9 @@ class _Row:
             guesses.append(guess[0])
             places.append(len(block) - 1)
             choices.append(ahead.choice())
-        return Plan(block, places, choices, guesses)
+        return ForwardPlan(block, places, choices, guesses)
 
-    def take(self, picks: Sequence[Pick | None], guesses: Sequence[int], clues: torch.Tensor) -> None:
+    def take(self, picks: Sequence[SampledToken | None], guesses: Sequence[int], search_states: torch.Tensor) -> None:
         """Writes what a pass decided.
 
         Args:
@@ -129,11 +129,11 @@ class _Row:
         self.counters.count(drafted=len(guesses))
         for at, found in enumerate(picks):
             if found is None:
-                self.opened = clues[at]
+                self.opened = search_states[at]
                 return
-            self.drafts.judge(self.state, self.thoughts, found.token)
+            self.drafts.observe(self.state, self.branch_rankings, found.token)
             if found.ranked:
-                self.drafts.remember(self.state.cursor.branch, found.ranked, self.thoughts)
+                self.drafts.store(self.state.matcher.branch, found.ranked, self.branch_rankings)
             self._score += found.score
             written = self.state.write(found.token)
             self._written(written)
@@ -144,7 +144,7 @@ class _Row:
                 self.length += len(written)
                 self.counters.count(accepted=1)
             if self.retrieves and len(written) == 1 and self.state.searches and not self.finished:
-                self.opened = clues[at]
+                self.opened = search_states[at]
                 return
             if not drafted:
                 return
@@ -167,36 +167,36 @@ class _Row:
             self._score = 0.0
 
     def _check(self, item: int, ids: Sequence[int]) -> None:
-        """Compares what was written with the catalogue itself, not with the tree that led to it."""
+        """Compares what was written with the catalog itself, not with the tree that led to it."""
         self.counters.count(items=1)
         if list(ids) != self.chat.item_ids(item):
-            self.counters.count(off_catalogue=1)
-            raise ConstraintError(f"item {item} was written as {list(ids)}, which is not how the catalogue spells it")
+            self.counters.count(off_catalog=1)
+            raise ConstraintError(f"item {item} was written as {list(ids)}, which is not how the catalog spells it")
 
 
-class Running:
+class RunningBatch:
     """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone.
 
     Args:
         drafts: what has been learned of drafts; None shares the engine's.
     """
 
-    def __init__(self, engine: "Engine", drafts: Drafts | None = None):
+    def __init__(self, engine: "Engine", drafts: Drafter | None = None):
         self.engine = engine
         self.drafts = engine.drafts if drafts is None else drafts
-        self.rows: list[_Row] = []
+        self.rows: list[_Sequence] = []
         self.cache = RaggedCache(0)
 
     @torch.inference_mode()
-    def join(self, requests: Sequence[Request]) -> list[_Row]:
+    def add(self, requests: Sequence[Request]) -> list[_Sequence]:
         """Reads the prompts of new requests, and their first choices. A request whose prompt's last turn is off the
         tree is not read; its row is finished, with an error."""
-        new = [_Row(request, self.engine, self.drafts) for request in requests]
+        new = [_Sequence(request, self.engine, self.drafts) for request in requests]
         rows = [row for row in new if not row.finished]
         if not rows:
             return new
         left = 1 if self.engine.retriever is None else 2
-        cache, shared = read_shared_beginning(self.engine.model, [row.pending for row in rows], left)
+        cache, shared = prefill_shared_prefix(self.engine.model, [row.pending for row in rows], left)
         for row in rows:
             row.length, row.pending = shared, row.pending[shared:]
         self._pass(rows, cache)
@@ -213,69 +213,69 @@ class Running:
         _drop_finished(self.rows, self.cache)
 
     @torch.inference_mode()
-    def drop(self, row: _Row) -> None:
+    def abort(self, row: _Sequence) -> None:
         """Takes a row out before it has finished."""
         if row in self.rows:
             row.out.finish = "stopped"
             _drop_finished(self.rows, self.cache)
 
-    def _pass(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+    def _pass(self, rows: Sequence[_Sequence], cache: RaggedCache) -> None:
         """Reads what every row has pending and drafted, and lets each take what the model decided."""
         plans = [self._plan(row) for row in rows]
         if not any(plan.block for plan in plans):
             return
-        logits = read(
+        logits = forward(
             self.engine.model,
             cache,
             [plan.block for plan in plans],
             [row.length for row in rows],
             [plan.places for plan in plans],
         )
-        clues = logits if self.engine.retriever is None else self.engine.head_inputs.states[0]
+        search_states = logits if self.engine.retriever is None else self.engine.last_hidden_state.states[0]
         self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.block) for plan in plans))
         choices = [choice for plan in plans for choice in plan.choices]
         asked = [i for i, choice in enumerate(choices) if choice is not None]
-        picks: list[Pick | None] = [None] * len(choices)
+        picks: list[SampledToken | None] = [None] * len(choices)
         if asked:
             rows_asked = logits if len(asked) == len(choices) else logits[torch.tensor(asked, device=logits.device)]
-            for i, found in zip(asked, pick(rows_asked, [choices[i] for i in asked]), strict=True):
+            for i, found in zip(asked, sample_tokens(rows_asked, [choices[i] for i in asked]), strict=True):
                 picks[i] = found
         begin = 0
         for row, plan in zip(rows, plans, strict=True):
             end = begin + len(plan.places)
             if plan.block:
                 with row.guarded():
-                    row.take(picks[begin:end], plan.guesses, clues[begin:end])
+                    row.take(picks[begin:end], plan.guesses, search_states[begin:end])
             begin = end
         self._search(rows, cache)
 
     @staticmethod
-    def _plan(row: _Row) -> Plan:
+    def _plan(row: _Sequence) -> ForwardPlan:
         """The row's plan; an empty one where it cannot go on."""
         with row.guarded():
             return row.plan()
-        return Plan([], [], [], [])
+        return ForwardPlan([], [], [], [])
 
-    def _search(self, rows: Sequence[_Row], cache: RaggedCache) -> None:
+    def _search(self, rows: Sequence[_Sequence], cache: RaggedCache) -> None:
         """Writes a whole title into each row that has opened an item and wants one."""
         opened = [i for i, row in enumerate(rows) if row.opened is not None]
         if not opened:
             return
         asking = [rows[i] for i in opened]
-        cursors, clues = [row.state.cursor for row in asking], torch.stack([row.opened for row in asking])
+        matchers, search_states = [row.state.matcher for row in asking], torch.stack([row.opened for row in asking])
         wanted = [row.request.best_titles for row in asking]
         if self.engine.retriever is not None:
-            found = self.engine.retriever.nearest(clues, cursors, wanted)
+            found = self.engine.retriever.nearest(search_states, matchers, wanted)
         else:
             lengths = [row.length for row in rows]
-            searched = search_titles(self.engine.model, cache, lengths, opened, cursors, clues, wanted)
+            searched = search_titles(self.engine.model, cache, lengths, opened, matchers, search_states, wanted)
             found = [[(title.item, title.log_probability) for title in ranked] for ranked in searched]
         for row, ranked in zip(asking, found, strict=True):
             with row.guarded():
                 row.take_titles(ranked)
 
 
-def _drop_finished(rows: list[_Row], cache: RaggedCache) -> None:
+def _drop_finished(rows: list[_Sequence], cache: RaggedCache) -> None:
     for i in reversed(range(len(rows))):
         if rows[i].finished:
             cache.drop(i)
@@ -287,7 +287,7 @@ class Engine:
     """Decodes over any Hugging Face causal model: greedily, or sampling.
 
     Args:
-        model: the causal model. chat: its tokenizer, with the titles of the catalogue whose rules the requests carry.
+        model: the causal model. chat: its tokenizer, with the titles of the catalog whose rules the requests carry.
         retriever: chooses the items of RecLM-ret by the state that predicts `<SOI>`; None lets the model spell them.
 
     Attributes:
@@ -295,7 +295,7 @@ class Engine:
         plain: decodes what gets longer than the engine's passes read the model alike; see `Support`.
 
     Raises:
-        ValueError: a model that the engine cannot read; `open_engine` falls back to transformers' `generate`.
+        ValueError: a model that the engine cannot read; `make_engine` falls back to transformers' `generate`.
     """
 
     searches = True
@@ -306,11 +306,11 @@ class Engine:
         use_ragged_attention(model)
         self.plain = PlainEngine(model, chat, retrieves=retriever is not None)
         self.retriever = retriever
-        self.head_inputs = HeadInputs.of(model) if retriever is not None else None
+        self.last_hidden_state = LastHiddenState.of(model) if retriever is not None else None
         self.model = model
         self.chat = chat
         self.counters = Counters()
-        self.drafts = Drafts()
+        self.drafts = Drafter()
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
         """Answers a batch. A request that cannot be gone on with finishes as "error", with the error; the others of
@@ -320,8 +320,8 @@ class Engine:
             other shapes round otherwise: slower, but the answers do not depend on batches before or in other threads.
         """
         long = [self._is_long(request) for request in requests]
-        running = Running(self, Drafts() if reproducible else None)
-        rows = iter(running.join([request for request, is_long in zip(requests, long, strict=True) if not is_long]))
+        running = RunningBatch(self, Drafter() if reproducible else None)
+        rows = iter(running.add([request for request, is_long in zip(requests, long, strict=True) if not is_long]))
         while running.rows:
             running.step()
         return answered(
@@ -336,12 +336,12 @@ class Engine:
         if self._is_long(request):
             yield from self.plain.stream(request, stop)
             return
-        running = Running(self)
-        (row,) = running.join([request])
+        running = RunningBatch(self)
+        (row,) = running.add([request])
 
         def go_on() -> None:
             if stop is not None and stop.is_set():
-                running.drop(row)
+                running.abort(row)
             else:
                 running.step()
 
@@ -356,7 +356,7 @@ class Engine:
         return not self.finds_titles(len(request.prompt) + request.max_new_tokens)
 
 
-def open_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
+def make_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
     """What decodes a model: the engine, or transformers' `generate` where the engine cannot.
 
     Raises:

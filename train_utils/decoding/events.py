@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from train_utils.decoding.answer_state import Writing
+from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.request import Completion
 from train_utils.prompts.renderer import Chat
 
@@ -15,7 +15,7 @@ class TextDelta:
 
 @dataclass(frozen=True)
 class ItemEvent:
-    """An item of the catalogue, as it stands in the answer: `item` is its index, `rank` counts from 1, `score` is its
+    """An item of the catalog, as it stands in the answer: `item` is its index, `rank` counts from 1, `score` is its
     log-probability among the admissible items."""
 
     item: int
@@ -29,7 +29,7 @@ class Done:
 
 
 def answer_events(
-    chat: Chat, state: Writing | None, answer: Completion, go_on: Callable[[], None]
+    chat: Chat, state: DecodingState | None, answer: Completion, go_on: Callable[[], None]
 ) -> Iterator[TextDelta | ItemEvent | Done]:
     """The events of an answer. Half of a character or of an item is never shown.
 
@@ -47,7 +47,7 @@ def answer_events(
     while True:
         finished = bool(answer.finish)
         for token in answer.ids[read:]:
-            if state.cursor is None:
+            if state.matcher is None:
                 text.add(token)
             elif token == chat.soi:
                 inside = True

@@ -10,7 +10,7 @@ from torch import nn
 from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, lay_out
 
 
-def read(
+def forward(
     model: nn.Module,
     cache: RaggedCache,
     blocks: Sequence[Sequence[int]],
@@ -43,14 +43,14 @@ def read(
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-class HeadInputs(threading.local):
+class LastHiddenState(threading.local):
     """The states from which a model's head made the logits of the latest pass of this thread: [1, kept, d]."""
 
     def __init__(self):
         self.states = torch.empty(0)
 
     @classmethod
-    def of(cls, model: nn.Module) -> "HeadInputs":
+    def of(cls, model: nn.Module) -> "LastHiddenState":
         """Watches the head of `model`, from the first call on."""
         head = model.get_output_embeddings()
         if not hasattr(head, "inputs_seen"):
@@ -59,7 +59,7 @@ class HeadInputs(threading.local):
         return head.inputs_seen
 
 
-def read_shared_beginning(model: nn.Module, prompts: Sequence[Sequence[int]], left: int = 1) -> tuple[RaggedCache, int]:
+def prefill_shared_prefix(model: nn.Module, prompts: Sequence[Sequence[int]], left: int = 1) -> tuple[RaggedCache, int]:
     """Reads once what all prompts begin with, all but their last `left` tokens at most.
 
     Returns:
@@ -70,5 +70,5 @@ def read_shared_beginning(model: nn.Module, prompts: Sequence[Sequence[int]], le
     if len(prompts) == 1 or shared == 0:
         return RaggedCache(len(prompts)), 0
     cache = RaggedCache(1)
-    read(model, cache, [prompts[0][:shared]], [0], kept=[[shared - 1]])
+    forward(model, cache, [prompts[0][:shared]], [0], kept=[[shared - 1]])
     return cache.select([0] * len(prompts)), shared

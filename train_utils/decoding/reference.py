@@ -12,12 +12,12 @@ from transformers import LogitsProcessor, StoppingCriteria
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
-from train_utils.constraint.matcher import Cursor
-from train_utils.decoding.answer_state import Writing
+from train_utils.constraint.matcher import Matcher
+from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
 from train_utils.decoding.plain_generate import generate_greedily
 from train_utils.decoding.request import Completion, Request
-from train_utils.decoding.sampler import pick
+from train_utils.decoding.sampler import sample_tokens
 from train_utils.decoding.support import Support, decoding_support, read_plainly
 from train_utils.prompts.renderer import Chat
 
@@ -34,7 +34,7 @@ class _EnoughItems(StoppingCriteria):
         return items >= self.wanted.to(items.device)
 
 
-def generate_plainly(
+def generate_reference(
     model: nn.Module,
     chat: Chat,
     requests: Sequence[Request],
@@ -44,7 +44,7 @@ def generate_plainly(
     """Greedy answers of a left-padded batch.
 
     Args:
-        processors: a rival's, instead of the catalogue's own. watchers: called last, with the scores that decide.
+        processors: a rival's, instead of the catalog's own. watchers: called last, with the scores that decide.
 
     Raises:
         ValueError: a request for something that `generate` does not do: sampling, forced lists, titles by search.
@@ -52,10 +52,10 @@ def generate_plainly(
     for request in requests:
         others = (request.sampling.temperature, request.force_items, request.best_titles, request.min_items)
         if any(others) or request.rules is None:
-            raise ValueError("the oracle decodes greedily under a catalogue; use the engine for anything else")
+            raise ValueError("the oracle decodes greedily under a catalog; use the engine for anything else")
     if len(requests) > 1 and processors is None and not watchers and decoding_support(model) != Support():
         # Rows and padding beside a row may change how such a model reads it: learned places, a length that counts.
-        return [generate_plainly(model, chat, [request])[0] for request in requests]
+        return [generate_reference(model, chat, [request])[0] for request in requests]
     width = max(len(request.prompt) for request in requests)
     padding = [width - len(request.prompt) for request in requests]
     device = next(model.parameters()).device
@@ -100,13 +100,13 @@ def _generate(
 def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
     """Cuts a row where its request ends, and walks the tree once more for its items."""
     answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
-    cursor = Cursor.behind(request.rules, request.prompt, chat.end_of_turn, answer_at)
+    matcher = Matcher.from_tokens(request.rules, request.prompt, chat.end_of_turn, answer_at)
     found = Completion()
     for token in ids:
-        if token == chat.end_of_turn and cursor.free:
+        if token == chat.end_of_turn and matcher.free:
             found.finish = "end"
             break
-        item = cursor.advance(token)
+        item = matcher.accept_token(token)
         found.ids.append(token)
         if item is not None:
             found.items.append(item)
@@ -151,7 +151,7 @@ class PlainEngine:
         self,
         request: Request,
         stop: threading.Event | None = None,
-        told: Callable[[Writing | None, Completion], None] = lambda state, answer: None,
+        told: Callable[[DecodingState | None, Completion], None] = lambda state, answer: None,
     ) -> Completion:
         """One answer. `stop` ends it early; `told` is called before the first token, and behind each."""
         answer = Completion()
@@ -161,7 +161,7 @@ class PlainEngine:
                     "whole titles are found by the engine alone, which cannot read this model or a "
                     "text of this length; decode greedily"
                 )
-            driver = _Driver(Writing(request, self.chat), answer, stop, told)
+            driver = _Driver(DecodingState(request, self.chat), answer, stop, told)
         except ConstraintError as error:
             answer.finish, answer.error = "error", error
             told(None, answer)
@@ -181,10 +181,10 @@ class PlainEngine:
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
         """See `Engine.stream`."""
-        snapshots: queue.Queue[tuple[Writing | None, Completion] | BaseException] = queue.Queue()
+        snapshots: queue.Queue[tuple[DecodingState | None, Completion] | BaseException] = queue.Queue()
         stop = threading.Event() if stop is None else stop
 
-        def told(state: Writing | None, answer: Completion) -> None:
+        def told(state: DecodingState | None, answer: Completion) -> None:
             snapshots.put((state, copy.deepcopy(answer)))
 
         def work() -> None:
@@ -197,7 +197,7 @@ class PlainEngine:
         thread.start()
         answer = Completion()
 
-        def go_on() -> Writing | None:
+        def go_on() -> DecodingState | None:
             found = snapshots.get()
             if isinstance(found, BaseException):
                 raise found
@@ -218,10 +218,10 @@ class _Driver(LogitsProcessor):
 
     def __init__(
         self,
-        state: Writing,
+        state: DecodingState,
         answer: Completion,
         stop: threading.Event | None,
-        told: Callable[[Writing, Completion], None],
+        told: Callable[[DecodingState, Completion], None],
     ):
         self.state, self.answer, self.stop, self.told = state, answer, stop, told
         self.chat = state.chat
@@ -232,7 +232,7 @@ class _Driver(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self._steps == len(self.answer.ids):
-            (found,) = pick(scores.to(torch.promote_types(scores.dtype, torch.float32)), [self.state.choice()])
+            (found,) = sample_tokens(scores.to(torch.promote_types(scores.dtype, torch.float32)), [self.state.choice()])
             self._score += found.score
             self._write(self.state.write(found.token))
             self.told(self.state, self.answer)
@@ -248,7 +248,7 @@ class _Driver(LogitsProcessor):
         self.answer.finish = self.state.finish
         for item, score, ids in self.state.take_items():
             if list(ids) != self.chat.item_ids(item):
-                raise ConstraintError(f"item {item} was written as {list(ids)}, not as the catalogue spells it")
+                raise ConstraintError(f"item {item} was written as {list(ids)}, not as the catalog spells it")
             self.answer.items.append(item)
             self.answer.scores.append(self._score if score is None else score)
             self._score = 0.0

@@ -4,11 +4,11 @@ import operator
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
-from train_utils.constraint.constraint import ConstraintError, Rules
+from train_utils.constraint.constraint import Constraint, ConstraintError
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingParams:
     """How a token is drawn. temperature 0 takes the likeliest; top_k 0 and top_p 1 leave no token out."""
 
     temperature: float = 0.0
@@ -24,7 +24,7 @@ class Sampling:
             raise ValueError(f"top_p is {self.top_p}, wanted more than 0 and at most 1")
 
 
-GREEDY = Sampling()
+GREEDY = SamplingParams()
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Request:
         prompt: token ids up to where the assistant goes on; its last turn may already hold items.
         answer_at: where in the prompt the answer begins: its length where the assistant has said nothing yet; None:
             behind the last end of turn, or what the chat template opens an answer with.
-        rules: which items may be emitted; None means that no catalogue is in force, and no item can be opened.
+        rules: which items may be emitted; None means that no catalog is in force, and no item can be opened.
         constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
         max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
         min_items: where the model would end its turn with fewer items, the next item of a list is opened instead; with
@@ -54,7 +54,7 @@ class Request:
     """
 
     prompt: Sequence[int]
-    rules: Rules | None = None
+    rules: Constraint | None = None
     _: KW_ONLY
     answer_at: int | None = None
     constrained: bool = True
@@ -64,7 +64,7 @@ class Request:
     force_items: bool = False
     idx: bool = False
     best_titles: int = 0
-    sampling: Sampling = GREEDY
+    sampling: SamplingParams = GREEDY
     seed: int = 0
     expected: Sequence[int] = ()
 

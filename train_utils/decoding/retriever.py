@@ -8,7 +8,7 @@ import torch
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import PRIOR_FLOOR, ConstraintError, Prior
-from train_utils.constraint.matcher import Cursor
+from train_utils.constraint.matcher import Matcher
 from train_utils.models.retrieval_head import Retrieval, has_retrieval, load_retrieval
 
 INDEX_FROM = 1_000_000  # items from which an index is searched instead of all items
@@ -21,7 +21,7 @@ class Retriever:
     """Finds the nearest admissible items.
 
     Args:
-        index_from: catalogues of so many items are searched by an index (approximate; the scores are exact).
+        index_from: catalogs of so many items are searched by an index (approximate; the scores are exact).
 
     Raises:
         ValueError: the index library is needed and missing.
@@ -34,7 +34,7 @@ class Retriever:
 
     @torch.inference_mode()
     def nearest(
-        self, states: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
+        self, states: torch.Tensor, matchers: Sequence[Matcher], k: Sequence[int]
     ) -> list[list[tuple[int, float]]]:
         """(item, log-probability among the admissible items) of the best items of each row, best first.
 
@@ -49,15 +49,15 @@ class Retriever:
         """
         # A validation during training decodes under autocast; scores of items keep their float32.
         with torch.autocast(states.device.type, enabled=False):
-            return self._nearest(self.retrieval.queries(states), cursors, k)
+            return self._nearest(self.retrieval.queries(states), matchers, k)
 
     def _nearest(
-        self, queries: torch.Tensor, cursors: Sequence[Cursor], k: Sequence[int]
+        self, queries: torch.Tensor, matchers: Sequence[Matcher], k: Sequence[int]
     ) -> list[list[tuple[int, float]]]:
         of_all = queries @ self.items.T if self._index is None else None
         found = []
-        for row, (cursor, n) in enumerate(zip(cursors, k, strict=True)):
-            open_items, prior = cursor.open_items(), cursor.rules.prior
+        for row, (matcher, n) in enumerate(zip(matchers, k, strict=True)):
+            open_items, prior = matcher.admissible_mask(), matcher.rules.prior
             if not open_items.any():
                 raise ConstraintError("no admissible item is left to be retrieved")
             compared = torch.from_numpy(self._compared(queries[row], open_items, prior)).to(queries.device)
@@ -82,7 +82,7 @@ class Retriever:
         return np.sort(items[0][items[0] >= 0])
 
 
-def open_retriever(folder: str | Path, catalog: Catalog, device: torch.device | str) -> Retriever | None:
+def load_retriever(folder: str | Path, catalog: Catalog, device: torch.device | str) -> Retriever | None:
     """What finds items for the model in `folder`; None for a model that spells them. Raises as `load_retrieval`."""
     return Retriever(load_retrieval(folder, catalog, device)) if has_retrieval(folder) else None
 
@@ -99,7 +99,7 @@ def _make_index(items: torch.Tensor):
     try:
         import faiss
     except ImportError:
-        raise ValueError(f"a catalogue of {len(items)} items is searched by an index; pip install faiss-cpu") from None
+        raise ValueError(f"a catalog of {len(items)} items is searched by an index; pip install faiss-cpu") from None
     index = faiss.IndexHNSWFlat(items.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
     index.add(items.cpu().numpy())
     return index

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from train_utils.decoding.request import GREEDY, Sampling
+from train_utils.decoding.request import GREEDY, SamplingParams
 
 REMEMBERED = 16  # tokens of a choice that are told beside the one taken
 
 
 @dataclass(frozen=True)
-class Choice:
+class SamplingPoint:
     """One place of a text where a token has to be picked.
 
     Attributes:
@@ -24,12 +24,12 @@ class Choice:
     tokens: np.ndarray | None = None
     barred: tuple[int, ...] = ()
     added: np.ndarray | None = None
-    sampling: Sampling = GREEDY
+    sampling: SamplingParams = GREEDY
     uniform: float = 0.0
 
 
 @dataclass(frozen=True)
-class Pick:
+class SampledToken:
     """The token taken at a place. Among restricted tokens also its log-probability, and the likeliest, best first."""
 
     token: int
@@ -37,7 +37,7 @@ class Pick:
     ranked: tuple[int, ...] = ()
 
 
-def pick(logits: torch.Tensor, choices: Sequence[Choice]) -> list[Pick]:
+def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> list[SampledToken]:
     """Takes a token at each row of `logits` (float [n, V]). Of equal ones the smallest token is the likeliest."""
     free = [i for i, choice in enumerate(choices) if choice.tokens is None]
     inside = [i for i, choice in enumerate(choices) if choice.tokens is not None]
@@ -49,15 +49,15 @@ def pick(logits: torch.Tensor, choices: Sequence[Choice]) -> list[Pick]:
     # Whole numbers below 2^53 are exact in float64, so that one copy brings everything.
     numbers = iter(torch.cat([part.flatten().double() for part in found]).tolist())
     width = found[-1].shape[1] - 2 if inside else 0
-    picked = {i: Pick(int(next(numbers))) for i in free}
+    picked = {i: SampledToken(int(next(numbers))) for i in free}
     for i in inside:
         at, score, *ranked = (next(numbers) for _ in range(2 + width))
         tokens = choices[i].tokens
-        picked[i] = Pick(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[: len(tokens)]))
+        picked[i] = SampledToken(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[: len(tokens)]))
     return [picked[i] for i in range(len(choices))]
 
 
-def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Choice]) -> torch.Tensor:
+def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """[places, 1]: the token taken."""
     values = logits[torch.tensor(places, device=logits.device)]
     barred = [(row, token) for row, choice in enumerate(choices) for token in choice.barred]
@@ -67,7 +67,7 @@ def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Ch
     return _chosen(values, choices)[:, None]
 
 
-def _pick_inside(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Choice]) -> torch.Tensor:
+def _pick_inside(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """[places, 2 + n]: the number of the allowed token taken, its log-probability, the numbers of the likeliest n."""
     values = _gathered(logits, places, choices)
     at = _chosen(values, choices)[:, None]
@@ -75,15 +75,15 @@ def _pick_inside(logits: torch.Tensor, places: Sequence[int], choices: Sequence[
     return torch.cat([at, values.log_softmax(1).gather(1, at), likeliest], 1)
 
 
-def log_probabilities(logits: torch.Tensor, choices: Sequence[Choice]) -> list[np.ndarray]:
+def log_probabilities(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> list[np.ndarray]:
     """For each row of `logits` (float [n, V]) the log-probabilities of its allowed tokens among themselves, and what a
     prior adds to them: float64 [allowed tokens] each."""
-    plain = [Choice(choice.tokens) for choice in choices]
+    plain = [SamplingPoint(choice.tokens) for choice in choices]
     found = _gathered(logits, range(len(choices)), plain).log_softmax(1).double().cpu().numpy()
     return [row[: len(c.tokens)] + (0.0 if c.added is None else c.added) for row, c in zip(found, choices, strict=True)]
 
 
-def _gathered(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Choice]) -> torch.Tensor:
+def _gathered(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """[places, most allowed tokens]: the logits of the allowed tokens with what the prior adds, -inf behind them."""
     sizes = [len(choice.tokens) for choice in choices]
     index = np.stack(
@@ -104,7 +104,7 @@ def _gathered(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Cho
     return values
 
 
-def _chosen(values: torch.Tensor, choices: Sequence[Choice]) -> torch.Tensor:
+def _chosen(values: torch.Tensor, choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """int64 [rows]: the column taken of each row of `values`."""
     best = values.argmax(1)
     sampled = [row for row, choice in enumerate(choices) if choice.sampling.temperature > 0]
@@ -114,7 +114,7 @@ def _chosen(values: torch.Tensor, choices: Sequence[Choice]) -> torch.Tensor:
     return best
 
 
-def _drawn(values: torch.Tensor, choices: Sequence[Choice]) -> torch.Tensor:
+def _drawn(values: torch.Tensor, choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """Inverse transform sampling over the tokens in the order of their probability: one uniform number a row."""
 
     def column(numbers: list[float]) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
-from train_utils.decoding.forward import read
+from train_utils.decoding.forward import forward
 from train_utils.decoding.plain_generate import generate_greedily
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
 from train_utils.models.backbone import mixed_precision
@@ -132,7 +132,7 @@ def _difference(model: nn.Module) -> str:
     for begins, ends in (([0] * len(_TEXTS), halves), (halves, list(map(len, _TEXTS)))):
         blocks = [text[begin:end] for text, begin, end in zip(_TEXTS, begins, ends, strict=True)]
         found.append(
-            read(model, cache, blocks, begins, [list(range(len(block))) for block in blocks]).split(
+            forward(model, cache, blocks, begins, [list(range(len(block))) for block in blocks]).split(
                 list(map(len, blocks))
             )
         )
@@ -169,8 +169,8 @@ def _reads_beyond(model: nn.Module, length: int) -> bool:
         try:
             use_ragged_attention(model)
             cache = RaggedCache(1)
-            read(model, cache, [text[: length - 2]], [0], [[length - 3]])
-            found = read(model, cache, [text[length - 2 :]], [length - 2], [list(range(size - length + 2))])
+            forward(model, cache, [text[: length - 2]], [0], [[length - 3]])
+            found = forward(model, cache, [text[length - 2 :]], [length - 2], [list(range(size - length + 2))])
         except _FAILURES:
             return False
         finally:

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from train_utils.constraint.constraint import Rules
-from train_utils.constraint.matcher import Cursor
-from train_utils.decoding.forward import read, read_shared_beginning
+from train_utils.constraint.constraint import Constraint
+from train_utils.constraint.matcher import Matcher
+from train_utils.decoding.forward import forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, use_ragged_attention
-from train_utils.decoding.sampler import Choice, log_probabilities
+from train_utils.decoding.sampler import SamplingPoint, log_probabilities
 from train_utils.decoding.support import check_length
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
@@ -34,7 +34,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class _Beginning:
+class _Prefix:
     """The beginning of a title up to a choice.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Beginning:
     bound: float
     tokens: tuple[int, ...]
     parent: int
-    cursor: Cursor
+    matcher: Matcher
 
 
 @dataclass
@@ -55,38 +55,38 @@ class _Search:
 
     k: int
     finished: list[tuple[float, int]] = field(default_factory=list)  # (-log-probability, item), ascending
-    open: list[_Beginning] = field(default_factory=list)
+    open: list[_Prefix] = field(default_factory=list)
     tree: TokenTree = field(default_factory=TokenTree)
 
     def may_count(self, bound: float) -> bool:
         """Whether a title of this log-probability can be among the best k."""
         return len(self.finished) < self.k or -bound <= self.finished[-1][0]
 
-    def expand(self, behind: _Beginning, place: int, added: np.ndarray) -> None:
+    def expand(self, behind: _Prefix, place: int, added: np.ndarray) -> None:
         """Follows the children of a beginning, read up to `place`, the likeliest first: each to its next choice or end.
 
         added: float64 [allowed tokens], their log-probabilities and what the prior adds to those.
         """
-        tokens, prior = behind.cursor.allowed(), behind.cursor.prior()
+        tokens, prior = behind.matcher.allowed(), behind.matcher.prior()
         scores = behind.score + added
         bounds = scores if prior is None else scores + prior[1]
         for at in np.argsort(-bounds, kind="stable").tolist():
             if not self.may_count(bounds[at]):
                 break
-            cursor = behind.cursor.copy()
-            item, run = cursor.advance(int(tokens[at])), []
+            matcher = behind.matcher.copy()
+            item, run = matcher.accept_token(int(tokens[at])), []
             if item is None:
-                run = cursor.forced_run()
+                run = matcher.jump_forward()
                 for token in run:
-                    item = cursor.advance(token)
+                    item = matcher.accept_token(token)
             score = float(scores[at])
             if item is None:
-                self.open.append(_Beginning(score, float(bounds[at]), (int(tokens[at]), *run), place, cursor))
+                self.open.append(_Prefix(score, float(bounds[at]), (int(tokens[at]), *run), place, matcher))
             elif self.may_count(score):
                 insort(self.finished, (-score, item))
                 del self.finished[self.k :]
 
-    def next_beginnings(self) -> list[tuple[_Beginning, int]]:
+    def next_beginnings(self) -> list[tuple[_Prefix, int]]:
         """Takes out the likeliest beginnings that still matter, each with its place in the tree of tokens; none when
         the search is over."""
         likeliest = sorted(
@@ -102,7 +102,7 @@ def search_titles(
     cache: RaggedCache,
     lengths: Sequence[int],
     rows: Sequence[int],
-    cursors: Sequence[Cursor],
+    matchers: Sequence[Matcher],
     logits: torch.Tensor,
     k: Sequence[int],
 ) -> list[list[Ranked]]:
@@ -114,8 +114,8 @@ def search_titles(
         logits: float [asking rows, V], the model's at `<SOI>`.
     """
     searches = dict(zip(rows, map(_Search, k), strict=True))
-    for search, cursor, found in zip(searches.values(), cursors, _added(logits, cursors), strict=True):
-        search.expand(_Beginning(0.0, 0.0, (), -1, cursor), -1, found)
+    for search, matcher, found in zip(searches.values(), matchers, _added(logits, matchers), strict=True):
+        search.expand(_Prefix(0.0, 0.0, (), -1, matcher), -1, found)
     while chosen := {row: found for row, search in searches.items() if (found := search.next_beginnings())}:
         blocks: list[list[int]] = [[] for _ in lengths]
         kept: list[list[int]] = [[] for _ in lengths]
@@ -125,19 +125,19 @@ def search_titles(
                 kept[row].append(len(blocks[row]) - 1)
         trees = [searches[row].tree if row in searches else None for row in range(len(lengths))]
         expanded = [(row, *one) for row in sorted(chosen) for one in chosen[row]]
-        found = _added(read(model, cache, blocks, lengths, kept, trees), [one.cursor for _, one, _ in expanded])
+        found = _added(forward(model, cache, blocks, lengths, kept, trees), [one.matcher for _, one, _ in expanded])
         for (row, beginning, place), added in zip(expanded, found, strict=True):
             searches[row].expand(beginning, place, added)
     return [[Ranked(item, -cost) for cost, item in search.finished] for search in searches.values()]
 
 
-def _added(logits: torch.Tensor, cursors: Sequence[Cursor]) -> list[np.ndarray]:
-    priors = [cursor.prior() for cursor in cursors]
+def _added(logits: torch.Tensor, matchers: Sequence[Matcher]) -> list[np.ndarray]:
+    priors = [matcher.prior() for matcher in matchers]
     return log_probabilities(
         logits,
         [
-            Choice(cursor.allowed(), added=None if prior is None else prior[0])
-            for cursor, prior in zip(cursors, priors, strict=True)
+            SamplingPoint(matcher.allowed(), added=None if prior is None else prior[0])
+            for matcher, prior in zip(matchers, priors, strict=True)
         ],
     )
 
@@ -154,8 +154,8 @@ class Opening:
     logits: torch.Tensor
 
     @torch.inference_mode()
-    def most_probable(self, rules: Sequence[Rules], k: int) -> list[list[Ranked]]:
-        """The k most probable titles for each prompt, best first; equal ones in the order of the catalogue.
+    def most_probable(self, rules: Sequence[Constraint], k: int) -> list[list[Ranked]]:
+        """The k most probable titles for each prompt, best first; equal ones in the order of the catalog.
 
         Args:
             rules: which items count, one entry a prompt.
@@ -171,20 +171,20 @@ class Opening:
             raise ValueError(f"k is {k}, wanted 1 or more")
         # Where no item may be opened, none is searched for.
         before = [
-            Cursor.behind(rule, text[:-1], self.end_of_turn, start)
+            Matcher.from_tokens(rule, text[:-1], self.end_of_turn, start)
             for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)
         ]
-        asking = [row for row, cursor in enumerate(before) if not cursor.exhausted]
-        cursors = [before[row] for row in asking]
-        for row, cursor in zip(asking, cursors, strict=True):
-            cursor.advance(self.texts[row][-1])
+        asking = [row for row, matcher in enumerate(before) if not matcher.exhausted]
+        matchers = [before[row] for row in asking]
+        for row, matcher in zip(asking, matchers, strict=True):
+            matcher.accept_token(self.texts[row][-1])
         found = (
             search_titles(
                 self.model,
                 self.cache,
                 list(map(len, self.texts)),
                 asking,
-                cursors,
+                matchers,
                 self.logits[asking],
                 [k] * len(asking),
             )
@@ -196,7 +196,7 @@ class Opening:
 
 
 @torch.inference_mode()
-def open_items(
+def prefill_to_item(
     model: nn.Module,
     chat: Chat,
     prompts: Sequence[Sequence[int]],
@@ -210,10 +210,10 @@ def open_items(
     """
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
-    check_length(model, max(map(len, texts)) + int(np.diff(chat.tree.title_start).max()))
+    check_length(model, max(map(len, texts)) + int(np.diff(chat.trie.title_start).max()))
     use_ragged_attention(model)
-    cache, shared = read_shared_beginning(model, texts)
-    logits = read(
+    cache, shared = prefill_shared_prefix(model, texts)
+    logits = forward(
         model,
         cache,
         [text[shared:] for text in texts],

@@ -12,7 +12,7 @@ import numpy as np
 
 from train_utils.catalog import Catalog
 from train_utils.evaluation.baselines import Ranker, baseline
-from train_utils.evaluation.cases import EvalUser, eval_users
+from train_utils.evaluation.cases import EvalCase, eval_cases
 from train_utils.param import EvalOptions
 
 logger = logging.getLogger(__name__)
@@ -53,11 +53,11 @@ class Grid:
 def next_value(values: Sequence[float], best: float, bounds: tuple[float, float]) -> float | None:
     """The value to try beyond the ascending `values` where the best of them is the first or last; None where it is
     neither, or a bound."""
-    for end, neighbour in ((values[0], values[1]), (values[-1], values[-2])):
+    for end, neighbor in ((values[0], values[1]), (values[-1], values[-2])):
         if best == end:
-            value = float(f"{end * end / neighbour:.3g}")
+            value = float(f"{end * end / neighbor:.3g}")
             if isinstance(end, int):
-                value = min(math.floor(value), end - 1) if end < neighbour else max(math.ceil(value), end + 1)
+                value = min(math.floor(value), end - 1) if end < neighbor else max(math.ceil(value), end + 1)
             value = type(end)(min(max(value, bounds[0]), bounds[1]))
             if value != end:
                 return value
@@ -70,9 +70,9 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
     {
         "recent-popularity": Grid({"window": (1, 2, 3, 5, 10, 20, 50, 100)}, bounds={"window": (1, _MANY)}),
         "item-knn": Grid(
-            {"neighbours": (10, 20, 50, 100, 200, 500)},
+            {"neighbors": (10, 20, 50, 100, 200, 500)},
             {"recency": _RECENCY},
-            {"neighbours": (1, _MANY), "recency": _UP_TO_ONE},
+            {"neighbors": (1, _MANY), "recency": _UP_TO_ONE},
         ),
         "markov": Grid(
             {"window": (2, 5, 10, 20)},
@@ -105,7 +105,7 @@ def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, li
     ranker = baseline(name, options.seed)
     if name not in GRIDS:
         return ranker.fit(training, len(catalog.items)), []
-    users = eval_users(catalog, replace(options, SFT_test_task="SFTTestSeqRec", split="valid", users=0))
+    users = eval_cases(catalog, replace(options, SFT_test_task="SFTTestSeqRec", split="valid", users=0))
     if not users:
         raise ValueError(f"no user of {catalog.name!r} has a validation event to choose the settings of {name} by")
     return tune(ranker, GRIDS[name], training, len(catalog.items), users, options.hide_seen)
@@ -116,7 +116,7 @@ def tune(
     grid: Grid,
     training: Sequence[Sequence[int]],
     n_items: int,
-    users: Sequence[EvalUser],
+    users: Sequence[EvalCase],
     hide_seen: str,
 ) -> tuple[Ranker, list[dict]]:
     """The fitted ranker with the best mean NDCG@10 for `users`, the first of equal ones, and the log of `tuned`."""

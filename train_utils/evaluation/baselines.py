@@ -119,34 +119,32 @@ class RecentPopularity:
 class ItemKNN:
     """Items similar to those of the visible history.
 
-    Similarity is the cosine of two items' sets of training users. Each item keeps its `neighbours` most
+    Similarity is the cosine of two items' sets of training users. Each item keeps its `neighbors` most
     similar ones; an item's score for a user sums over the history, the j-th event from the end weighing
     `recency ** j` (j = 0 is the newest; 1 = order does not matter). Choose both on validation events;
     the defaults are within 0.002 of the best NDCG@10 on those of MovieLens-100K, shown history hidden.
     """
 
-    neighbours: int = 50
+    neighbors: int = 50
     recency: float = 0.4
-    nearest: np.ndarray | None = field(default=None, init=False, repr=False)  # [n_items, neighbours] items
+    nearest: np.ndarray | None = field(default=None, init=False, repr=False)  # [n_items, neighbors] items
     similarity: np.ndarray | None = field(default=None, init=False, repr=False)  # same shape; 0 = none
 
     def __post_init__(self) -> None:
-        if self.neighbours < 1 or not 0 < self.recency <= 1:
-            raise ValueError(
-                f"neighbours is {self.neighbours} and recency {self.recency}: wanted >= 1 and within (0, 1]"
-            )
+        if self.neighbors < 1 or not 0 < self.recency <= 1:
+            raise ValueError(f"neighbors is {self.neighbors} and recency {self.recency}: wanted >= 1 and within (0, 1]")
 
     def fit(self, sequences: Sequence[Sequence[int]], n_items: int) -> Self:
         by_user = _Incidence.of(*_distinct_events(sequences, n_items), len(sequences))
         by_item = by_user.transposed(n_items)
         length = np.sqrt(np.maximum(by_item.counts, 1))  # norm of each item's column of users
-        width = min(self.neighbours, n_items)
+        width = min(self.neighbors, n_items)
         self.nearest = np.zeros((n_items, width), dtype=np.int64)
         self.similarity = np.zeros((n_items, width), dtype=np.float64)
         for start, stop in _blocks(np.maximum(_pairs_by_item(by_user, by_item), n_items)):
             block = np.arange(start, stop)
             cosine = _co_occurrence(block, by_user, by_item) / (length[block, None] * length)
-            cosine[np.arange(len(block)), block] = 0.0  # an item is no neighbour of its own
+            cosine[np.arange(len(block)), block] = 0.0  # an item is no neighbor of its own
             self.nearest[block] = _top_k(cosine, width)
             self.similarity[block] = np.take_along_axis(cosine, self.nearest[block], axis=1)
         return self
@@ -162,7 +160,7 @@ class ItemKNN:
         n_items = len(self.nearest)
         items, users = _flatten(histories, n_items)
         ages = _ages(users, len(histories))
-        weights = self.similarity[items] * (self.recency**ages)[:, None]  # [events, neighbours]
+        weights = self.similarity[items] * (self.recency**ages)[:, None]  # [events, neighbors]
         cells = users[:, None] * n_items + self.nearest[items]
         scores = np.bincount(cells.ravel(), weights.ravel(), minlength=len(histories) * n_items)
         return scores.astype(np.float64).reshape(len(histories), n_items)  # bincount of nothing is integer

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from train_utils.catalog import Catalog
 from train_utils.evaluation.title_matching import Named
 from train_utils.param import EvalOptions
-from train_utils.prompts.list_spec import Wish, check_categories, draw_category, draw_others
+from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category, draw_others
 from train_utils.prompts.messages import Message, message
 from train_utils.prompts.templates import (
     ONLY_CATEGORY_TEST,
@@ -23,22 +23,22 @@ from train_utils.prompts.templates import (
 
 
 @dataclass(frozen=True, slots=True)
-class EvalUser:
+class EvalCase:
     """One user of a split: everything consumed before the target, what of it is shown, the target, and the wish."""
 
     user: str
     consumed: tuple[int, ...]
     shown: tuple[int, ...]
     target: int
-    wish: Wish
+    spec: ListSpec
 
     def hidden(self, hide_seen: str) -> tuple[int, ...]:
         return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A list of item ids, None for a title that is not in the catalogue.
+class Prediction:
+    """A list of item ids, None for a title that is not in the catalog.
 
     Attributes:
         completion, prompt: of a model, the text that the list came from, and the digest of the prompt's tokens.
@@ -53,11 +53,11 @@ class Answer:
     plain: bool = False
 
 
-def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
+def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
     """The users of the split, or `options.users` of them drawn by seed, in file order.
 
     Raises:
-        ValueError: more users than the split has, a history that shows nothing, or a task that the catalogue lacks
+        ValueError: more users than the split has, a history that shows nothing, or a task that the catalog lacks
             something for.
     """
     if options.SFT_test_task == "SFTTestCategory":
@@ -73,45 +73,45 @@ def eval_users(catalog: Catalog, options: EvalOptions) -> list[EvalUser]:
     found = []
     for user, consumed, target in users:
         shown = consumed[-options.max_history :]
-        row = EvalUser(user, consumed, shown, target, _wish(user, shown, target, catalog, options))
-        # No list can hold more than the catalogue has left.
+        row = EvalCase(user, consumed, shown, target, _wish(user, shown, target, catalog, options))
+        # No list can hold more than the catalog has left.
         left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
-        found.append(replace(row, wish=replace(row.wish, k=min(row.wish.k, left))))
+        found.append(replace(row, spec=replace(row.spec, k=min(row.spec.k, left))))
     return found
 
 
-def _wish(user: str, shown: Sequence[int], target: int, catalog: Catalog, options: EvalOptions) -> Wish:
+def _wish(user: str, shown: Sequence[int], target: int, catalog: Catalog, options: EvalOptions) -> ListSpec:
     """What a user is asked for: the same whatever other users are tested."""
     rng = random.Random(f"{options.seed}/{options.SFT_test_task}/{user}")
     match options.SFT_test_task:
         case "SFTTestItemCount":
-            return Wish(rng.randint(1, options.topk), in_words=True)
+            return ListSpec(rng.randint(1, options.topk), in_words=True)
         case "SFTTestCategory":
             category, wanted = draw_category(catalog, target, shown, rng)
-            return Wish(options.topk, category=category, wanted=wanted)
+            return ListSpec(options.topk, category=category, wanted=wanted)
         case "SFTTestSeqRanking":
             others = draw_others(len(catalog.items), options.candidate_num - 1, catalog.sequences[user], rng)
             candidates = [target, *others]
             rng.shuffle(candidates)
-            return Wish(min(options.topk, len(candidates)), candidates=tuple(candidates))
-    return Wish(options.topk)
+            return ListSpec(min(options.topk, len(candidates)), candidates=tuple(candidates))
+    return ListSpec(options.topk)
 
 
-def messages_of(row: EvalUser, exchange: Sequence[Message], options: EvalOptions) -> list[Message]:
+def messages_of(row: EvalCase, exchange: Sequence[Message], options: EvalOptions) -> list[Message]:
     """The conversation up to where the model is to answer; `exchange` stands before the request."""
-    wish = row.wish
+    spec = row.spec
     wordings = SEQREC_TEST
-    if wish.candidates:
+    if spec.candidates:
         wordings = RANKING_TEST
-    elif wish.category:
-        wordings = ONLY_CATEGORY_TEST if wish.wanted else WITHOUT_CATEGORY_TEST
+    elif spec.category:
+        wordings = ONLY_CATEGORY_TEST if spec.wanted else WITHOUT_CATEGORY_TEST
     names_symbols = options.use_control_symbol or "-CS" in options.SFT_test_task
     wording = next(template for template in wordings if template.names_symbols == names_symbols)
     asked = fill(
         wording,
         history=history_parts(row.shown, options.marked_history),
-        k=in_words(wish.k) if wish.in_words else wish.k,
-        category=wish.category,
-        candidates=candidate_parts(wish.candidates, options.marked_history),
+        k=in_words(spec.k) if spec.in_words else spec.k,
+        category=spec.category,
+        candidates=candidate_parts(spec.candidates, options.marked_history),
     )
     return [message("system", SYSTEM), *exchange, message("user", *asked)]

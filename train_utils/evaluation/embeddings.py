@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.decoding.forward import HeadInputs, read, read_shared_beginning
+from train_utils.decoding.forward import LastHiddenState, forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import use_ragged_attention
-from train_utils.evaluation.llm import load_under_test
+from train_utils.evaluation.llm import load_llm
 from train_utils.evaluation.results import default_output, keep_other, result_file, result_identity, result_inputs
 from train_utils.files import replacing, write_json
 from train_utils.manifest import manifest
@@ -40,7 +40,7 @@ def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
 
 def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     catalog = load_catalog(options.data_path)
-    model, chat, retriever = load_under_test(catalog, options)
+    model, chat, retriever = load_llm(catalog, options)
     chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
     prompts = [
         chat.render(
@@ -66,13 +66,13 @@ def opening_states(
 ) -> torch.Tensor:
     """[prompts, d]: the states that would predict the `<SOI>` of an answer's first item."""
     use_ragged_attention(model)
-    seen, found = HeadInputs.of(model), []
+    seen, found = LastHiddenState.of(model), []
     texts = [[*prompt, *chat.encode(separator(1, idx))] for prompt in prompts]
     for at in range(0, len(texts), batch):
         some = texts[at : at + batch]
-        cache, shared = read_shared_beginning(model, some)
+        cache, shared = prefill_shared_prefix(model, some)
         blocks = [text[shared:] for text in some]
-        read(model, cache, blocks, [shared] * len(some), [[len(block) - 1] for block in blocks])
+        forward(model, cache, blocks, [shared] * len(some), [[len(block) - 1] for block in blocks])
         found.append(seen.states[0])
     return torch.cat(found)
 
@@ -83,7 +83,7 @@ def compare(
     """Numbers on queries (float32 [n, d]), each for the item `chosen[i]` of `vectors` (float32 [items, d]).
 
     - recall@1, recall@10, mrr: the place of the named item among all items, by dot product (ties count against it).
-    Cosines are those of vectors less the catalogue's mean vector: what all items share moves every score alike.
+    Cosines are those of vectors less the catalog's mean vector: what all items share moves every score alike.
 
     - cosine_own, cosine_other: mean cosine of a query with the vector of its item, and with those of the others.
     - vectors_same_category, vectors_other: mean cosine of the vectors of two items that share a category, or none;
@@ -128,7 +128,7 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
     """Heat maps of the cosines of `SHOWN` items, sorted by their first category: vectors with vectors, queries with
-    vectors. Where the query of an item points at the item, the right one has a red diagonal. Colours span the values
+    vectors. Where the query of an item points at the item, the right one has a red diagonal. Colors span the values
     beside the diagonal."""
     first = {n: (catalog.items[item].categories or ("",))[0] for n, item in enumerate(chosen)}
     rows = sorted(sorted(first)[:: max(1, len(first) // SHOWN)][:SHOWN], key=lambda n: (first[n], chosen[n]))

@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from train_utils.catalog import Catalog
-from train_utils.constraint.constraint import Prior, Rules
-from train_utils.decoding.engine import open_engine
-from train_utils.decoding.reference import generate_plainly
+from train_utils.constraint.constraint import Constraint, Prior
+from train_utils.decoding.engine import make_engine
+from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
-from train_utils.decoding.retriever import Retriever, open_retriever
+from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.support import Support, decoding_support
-from train_utils.decoding.title_search import open_items
-from train_utils.evaluation.cases import Answer, EvalUser, messages_of
+from train_utils.decoding.title_search import prefill_to_item
+from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
 from train_utils.evaluation.title_matching import TitleReader
 from train_utils.models.backbone import mixed_precision
 from train_utils.models.control_rows import add_item_tokens
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 MR_SEGMENT = 200
 T, R = TypeVar("T"), TypeVar("R")
 Loaded = tuple[nn.Module, Chat, Retriever | None]
-_TEACHER_DEPTH = 2000  # items of a large catalogue that the teacher scores; the others count as 0
+_TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 
 
 def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: nn.Module) -> list[R]:
@@ -57,7 +57,7 @@ def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: nn.
         return list(pool.map(work, (rows[:half], rows[half:])))
 
 
-def prompt_of(row: EvalUser, exchange: Sequence[Message], chat: Chat, options: EvalOptions) -> list[int]:
+def prompt_of(row: EvalCase, exchange: Sequence[Message], chat: Chat, options: EvalOptions) -> list[int]:
     """What a user's list is asked by. Raises ValueError when it is longer than `--max_token_length`."""
     prompt = chat.render(messages_of(row, exchange, options), prompt=True).ids
     if len(prompt) > options.max_token_length:
@@ -68,22 +68,22 @@ def prompt_of(row: EvalUser, exchange: Sequence[Message], chat: Chat, options: E
     return prompt
 
 
-class ModelUnderTest:
-    """A model and its catalogue: makes prompts, decodes, reads items back.
+class LLMRecommender:
+    """A model and its catalog: makes prompts, decodes, reads items back.
 
     Args:
-        loaded: a model, its chat of this catalogue, and its retriever where items are retrieved, instead of what
+        loaded: a model, its chat of this catalog, and its retriever where items are retrieved, instead of what
             `--model_name` names.
     """
 
     def __init__(self, catalog: Catalog, options: EvalOptions, loaded: Loaded | None = None):
         if has_retrieval(options.model_name):
-            # What is retrieved is of the catalogue, whether a constraint was asked for or not.
+            # What is retrieved is of the catalog, whether a constraint was asked for or not.
             options = replace(options, use_CBS=True)
         self.catalog, self.options = catalog, options
         _check_task(options)
-        model, self.chat, retriever = loaded or load_under_test(catalog, options)
-        self.engine = open_engine(model, self.chat, retriever)
+        model, self.chat, retriever = loaded or load_llm(catalog, options)
+        self.engine = make_engine(model, self.chat, retriever)
         if options.decoding != "greedy" and not self.engine.searches:
             raise ValueError(
                 f"--decoding {options.decoding} finds titles by the engine; "
@@ -99,27 +99,27 @@ class ModelUnderTest:
         if "MR" in options.SFT_test_task:
             self.exchanges = load_exchanges(options.share_chat_gpt, self.chat, MR_SEGMENT, rounds=1)
 
-    def prompt(self, row: EvalUser) -> list[int]:
+    def prompt(self, row: EvalCase) -> list[int]:
         """Raises ValueError when it is longer than `--max_token_length`."""
         return prompt_of(row, self._exchange(row), self.chat, self.options)
 
-    def rules(self, row: EvalUser, prior: Prior | None = None) -> Rules | None:
+    def rules(self, row: EvalCase, prior: Prior | None = None) -> Constraint | None:
         """What a user's list may hold; None where nothing constrains it."""
         if not self.options.use_CBS:
             return None
         hidden = row.hidden(self.options.hide_seen)
-        allow = row.wish.admitted(self.catalog) if self.options.enforce_request else None
-        return Rules(self.chat.tree, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
+        allow = row.spec.admitted(self.catalog) if self.options.enforce_request else None
+        return Constraint(self.chat.trie, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
 
-    def _has_choice(self, row: EvalUser) -> bool:
+    def _has_choice(self, row: EvalCase) -> bool:
         """Whether the rules of a user admit any item."""
         if not self.options.use_CBS:
             return True
-        admitted = row.wish.admitted(self.catalog) if self.options.enforce_request else None
+        admitted = row.spec.admitted(self.catalog) if self.options.enforce_request else None
         items = range(len(self.catalog.items)) if admitted is None else admitted
         return not set(items) <= set(row.hidden(self.options.hide_seen))
 
-    def request(self, row: EvalUser) -> Request:
+    def request(self, row: EvalCase) -> Request:
         """What the model is asked for a user, without a prior."""
         options = self.options
         forced = options.force_items or options.decoding == "rank"
@@ -131,43 +131,43 @@ class ModelUnderTest:
             constrained=options.use_CBS,
             max_new_tokens=options.gen_max_length,
             # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
-            max_items=row.wish.k + (not forced),
+            max_items=row.spec.k + (not forced),
             force_items=forced,
             idx=options.idx,
-            best_titles={"greedy": 0, "best": 1, "rank": row.wish.k}[options.decoding],
+            best_titles={"greedy": 0, "best": 1, "rank": row.spec.k}[options.decoding],
         )
 
-    def _exchange(self, row: EvalUser) -> Sequence[Message]:
+    def _exchange(self, row: EvalCase) -> Sequence[Message]:
         if not self.exchanges:
             return ()
         same = self.options.SFT_test_task.endswith("same")
         return random.Random(f"{self.options.seed}/{'' if same else row.user}").choice(self.exchanges)
 
-    def answer(self, request: Request, completion: Completion) -> Answer:
+    def answer(self, request: Request, completion: Completion) -> Prediction:
         text = self.chat.tokenizer.decode(completion.ids)
         digest = hashlib.sha256(" ".join(map(str, request.prompt)).encode()).hexdigest()[:16]
         if request.rules is not None:
-            return Answer(self.catalog.ids(completion.items), text, digest)
+            return Prediction(self.catalog.ids(completion.items), text, digest)
         spans, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
         named = [self.titles.read(self.chat.decode(ids)) for ids in spans] or self.titles.read_list(text)
         items = [None if one.item is None else self.catalog.items[one.item].id for one in named]
-        return Answer(items, text, digest, named, plain=not spans and bool(named))
+        return Prediction(items, text, digest, named, plain=not spans and bool(named))
 
-    def answers(self, users: Sequence[EvalUser], weights: Sequence[float] = (0.0,)) -> list[list[Answer]]:
+    def answers(self, users: Sequence[EvalCase], weights: Sequence[float] = (0.0,)) -> list[list[Prediction]]:
         """The answers to the users, once for each weight of the prior.
 
         A user for whom every item is hidden or unasked for has nothing to be given: an empty list, which is a miss.
         """
 
-        def work(part: Sequence[EvalUser]) -> list[list[Answer]]:
+        def work(part: Sequence[EvalCase]) -> list[list[Prediction]]:
             asked = [row for row in part if self._has_choice(row)]
             if not asked:
-                return [[Answer([]) for _ in part] for _ in weights]
+                return [[Prediction([]) for _ in part] for _ in weights]
             with mixed_precision(self.engine.model):
                 found = [
                     dict(zip((row.user for row in asked), one, strict=True)) for one in self._answers(asked, weights)
                 ]
-            return [[answers.get(row.user) or Answer([]) for row in part] for answers in found]
+            return [[answers.get(row.user) or Prediction([]) for row in part] for answers in found]
 
         parts = side_by_side(work, users, self.engine.model)
         return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
@@ -189,14 +189,14 @@ class ModelUnderTest:
                 raise completion.error
         return completions
 
-    def _answers(self, users: Sequence[EvalUser], weights: Sequence[float]) -> Iterator[list[Answer]]:
+    def _answers(self, users: Sequence[EvalCase], weights: Sequence[float]) -> Iterator[list[Prediction]]:
         """Prompts are read only once where lists are ranked."""
         scores = self._prior_scores(users)
         requests = [self.request(row) for row in users]
         opening = None
         if self.options.decoding == "rank" and self.engine.retriever is None:
             prompts = [request.prompt for request in requests]
-            opening = open_items(self.engine.model, self.chat, prompts, self.options.idx, list(map(len, prompts)))
+            opening = prefill_to_item(self.engine.model, self.chat, prompts, self.options.idx, list(map(len, prompts)))
         for weight in weights:
             if self.options.prior:
                 priors = [Prior(one, weight, self._reduce()) for one in scores]
@@ -205,11 +205,11 @@ class ModelUnderTest:
             if opening is not None:
                 ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
                 completions = [
-                    self._listed([title.item for title in titles[: row.wish.k]])
+                    self._listed([title.item for title in titles[: row.spec.k]])
                     for row, titles in zip(users, ranked, strict=True)
                 ]
             elif self.options.engine == "hf":
-                completions = generate_plainly(self.engine.model, self.chat, requests)
+                completions = generate_reference(self.engine.model, self.chat, requests)
             else:
                 completions = self._generated(requests)
             yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]
@@ -218,7 +218,7 @@ class ModelUnderTest:
         by_decoding = "max" if self.options.decoding == "greedy" else "sum"
         return by_decoding if self.options.prior_reduce == "auto" else self.options.prior_reduce
 
-    def _prior_scores(self, users: Sequence[EvalUser]) -> list[np.ndarray]:
+    def _prior_scores(self, users: Sequence[EvalCase]) -> list[np.ndarray]:
         """Scores of all items for each user (float64 [items]); nothing without a prior."""
         n_items = len(self.catalog.items)
         match self.options.prior:
@@ -247,14 +247,14 @@ class ModelUnderTest:
         return Completion(ids, list(items), finish="items")
 
 
-def load_under_test(catalog: Catalog, options: EvalOptions) -> Loaded:
+def load_llm(catalog: Catalog, options: EvalOptions) -> Loaded:
     """The model that `--model_name` names, and what decodes with it."""
     device = pick_device(options.gpu)
     tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2, options.backbone)
     # A base model gets the control tokens that it never saw, so that it can be constrained.
     add_item_tokens(tokenizer, model)
-    chat = Chat(tokenizer, catalog.titles, options.trees)
-    return model, chat, open_retriever(options.model_name, catalog, device)
+    chat = Chat(tokenizer, catalog.titles, options.trie_cache)
+    return model, chat, load_retriever(options.model_name, catalog, device)
 
 
 def _check_task(options: EvalOptions) -> None:
@@ -272,7 +272,7 @@ def _check_task(options: EvalOptions) -> None:
     if not options.model_name:
         raise ValueError("--model_name is missing: a merged model folder")
     if options.decoding != "greedy" and not options.use_CBS:
-        raise ValueError(f"--decoding {options.decoding} compares the titles of the catalogue; it needs --use_CBS")
+        raise ValueError(f"--decoding {options.decoding} compares the titles of the catalog; it needs --use_CBS")
     if options.engine == "hf" and (options.decoding != "greedy" or options.force_items or not options.use_CBS):
         raise ValueError(
             "--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
@@ -281,10 +281,10 @@ def _check_task(options: EvalOptions) -> None:
     if options.engine == "hf" and has_retrieval(options.model_name):
         raise ValueError("--engine hf spells titles; a model of RecLM-ret retrieves them, take --engine own")
     if options.prior and not options.use_CBS:
-        raise ValueError(f"--prior {options.prior} scores the titles of the catalogue; it needs --use_CBS")
+        raise ValueError(f"--prior {options.prior} scores the titles of the catalog; it needs --use_CBS")
 
 
-def batches(users: Sequence[EvalUser], options: EvalOptions, under_test: ModelUnderTest) -> list[list[EvalUser]]:
+def batches(users: Sequence[EvalCase], options: EvalOptions, llm: LLMRecommender) -> list[list[EvalCase]]:
     """Batches of like length. They do not depend on what is done already, so that a resumed run has the same."""
-    order = sorted(range(len(users)), key=lambda i: (len(under_test.prompt(users[i])), i))
+    order = sorted(range(len(users)), key=lambda i: (len(llm.prompt(users[i])), i))
     return [[users[i] for i in order[at : at + options.batch_size]] for at in range(0, len(order), options.batch_size)]

@@ -1,6 +1,6 @@
 """One list and one target -> numbers; many users' numbers -> means and intervals.
 
-Everything is counted on catalogue ids. Pure functions on plain data: no tensors, no network, no printing.
+Everything is counted on catalog ids. Pure functions on plain data: no tensors, no network, no printing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def score_list(
 ) -> dict[str, float]:
     """Score one user's list.
 
-    items: ids as emitted, in order; None stands for an emitted title that the catalogue does not hold.
+    items: ids as emitted, in order; None stands for an emitted title that the catalog does not hold.
     target: the held-out item. history: the items shown in the prompt. k_asked: how many items were asked for.
     category: ids that satisfy the category asked for (or the target's); adds "target_category".
     candidates: ids that the prompt allowed; adds "not_in_candidate".
@@ -86,16 +86,16 @@ def aggregate(
 
 
 def coverage(lists: Iterable[Sequence[str | None]], n_items: int) -> float:
-    """Share of a catalogue of n_items that the lists hold at least once; unknown titles do not count."""
+    """Share of a catalog of n_items that the lists hold at least once; unknown titles do not count."""
     if n_items < 1:
-        raise ValueError(f"n_items is {n_items}: a catalogue holds at least 1 item")
+        raise ValueError(f"n_items is {n_items}: a catalog holds at least 1 item")
     return len({item for items in lists for item in items if item is not None}) / n_items
 
 
 def self_information(events: Mapping[str, int]) -> dict[str, float]:
     """-log2 p of every item in bits, with p = (its training events + 1) / (all events + number of items).
 
-    events: training events of every item of the catalogue, 0 for an item without any.
+    events: training events of every item of the catalog, 0 for an item without any.
     """
     total = sum(events.values()) + len(events)
     return {item: math.log2(total / (n + 1)) for item, n in events.items()}
@@ -104,7 +104,7 @@ def self_information(events: Mapping[str, int]) -> dict[str, float]:
 def novelty(items: Sequence[str | None], information: Mapping[str, float]) -> float:
     """Mean self-information, in bits, of the first ten items; unknown titles do not count, 0 for a list without others.
 
-    Vargas and Castells 2011. information: of every catalogue item, from `self_information`.
+    Vargas and Castells 2011. information: of every catalog item, from `self_information`.
     """
     bits = [information[item] for item in items[:WINDOW] if item is not None]
     return sum(bits) / len(bits) if bits else 0.0
@@ -114,7 +114,7 @@ def diversity(items: Sequence[str | None], categories: Mapping[str, frozenset[st
     """Mean over the pairs of the first ten items of 1 - Jaccard index of their categories; 0 for fewer than two items.
 
     Ziegler et al. 2005, intra-list. Unknown titles do not count; two items without categories do not differ.
-    categories: of every catalogue item.
+    categories: of every catalog item.
     """
     pairs = list(combinations((categories[item] for item in items[:WINDOW] if item is not None), 2))
     return sum(len(a ^ b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0

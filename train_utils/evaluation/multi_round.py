@@ -11,10 +11,10 @@ from accelerate import PartialState
 
 from train_utils.catalog import load_catalog
 from train_utils.decoding.request import Completion, Request
-from train_utils.evaluation.cases import EvalUser, eval_users, messages_of
+from train_utils.evaluation.cases import EvalCase, eval_cases, messages_of
 from train_utils.evaluation.gsm8k import Question, load_questions, read_answer
-from train_utils.evaluation.llm import ModelUnderTest, batches
-from train_utils.evaluation.partial_results import collect, earlier_commits, forget
+from train_utils.evaluation.llm import LLMRecommender, batches
+from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
 from train_utils.evaluation.results import (
     default_output,
     result_file,
@@ -28,7 +28,7 @@ from train_utils.evaluation.scoring import Scorer
 from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
 from train_utils.param import EvalOptions
-from train_utils.processes import open_processes, own_device
+from train_utils.processes import init_processes, own_device
 from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat
 
@@ -38,7 +38,7 @@ DEMONSTRATION = (
 )
 
 
-def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
+def run_multi_round(options: EvalOptions) -> tuple[Path, dict]:
     """Scores a model by dialogues of one user and one question each; returns the result file and what it holds.
 
     Beside the metrics of the recommendation, each record and the table have: `gsm8k` (the number is right), `csn_items`
@@ -52,54 +52,52 @@ def run_two_turns(options: EvalOptions) -> tuple[Path, dict]:
     _check(options)
     output = Path(options.output) if options.output else default_output(options, "two_turns")
     options = with_dtype(options)
-    processes = open_processes(options.gpu)
+    processes = init_processes(options.gpu)
     with result_file(output, options, processes.is_main_process):
         return output, _run(output, options, processes)
 
 
 def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
     catalog, questions = load_catalog(options.data_path), load_questions(options.GSM8K_data_path)
-    users = eval_users(catalog, options)
+    users = eval_cases(catalog, options)
     tell_impossible(users, options, processes)
     order = random.Random(options.seed).sample(range(len(questions)), len(questions))
     asked = {row.user: questions[order[place % len(order)]] for place, row in enumerate(users)}
-    under_test = ModelUnderTest(catalog, own_device(options, processes))
+    llm = LLMRecommender(catalog, own_device(options, processes))
     made_from = manifest(result_identity(options), result_inputs(options))
-    under_test.exchanges = [DEMONSTRATION]
+    llm.exchanges = [DEMONSTRATION]
     scorer = Scorer(catalog)
 
-    def work(rows: Sequence[EvalUser]) -> list[dict]:
-        return _dialogues(rows, asked, under_test, scorer)
+    def work(rows: Sequence[EvalCase]) -> list[dict]:
+        return _dialogues(rows, asked, llm, scorer)
 
-    records, seconds = collect(batches(users, options, under_test), work, output, made_from, processes, "two turns")
+    records, seconds = run_resumable(batches(users, options, llm), work, output, made_from, processes, "two turns")
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed)
     if processes.is_main_process:
         write_result(output, result, seconds)
-    forget(output, processes)
+    delete_partials(output, processes)
     return result
 
 
-def _dialogues(
-    rows: Sequence[EvalUser], asked: dict[str, Question], under_test: ModelUnderTest, scorer: Scorer
-) -> list[dict]:
+def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRecommender, scorer: Scorer) -> list[dict]:
     """One batch of dialogues."""
-    chat, options = under_test.chat, under_test.options
-    requests = [under_test.request(row) for row in rows]
-    lists = under_test.complete(requests)
+    chat, options = llm.chat, llm.options
+    requests = [llm.request(row) for row in rows]
+    lists = llm.complete(requests)
     prompts = [
         chat.render(
             [
                 *messages_of(row, DEMONSTRATION, options),
-                said(one.ids, chat, under_test.titles.by_title.get),
+                said(one.ids, chat, llm.titles.by_title.get),
                 message("user", asked[row.user].text),
             ],
             prompt=True,
         ).ids
         for row, one in zip(rows, lists, strict=True)
     ]
-    sums = under_test.complete(
+    sums = llm.complete(
         [
             Request(
                 prompt,
@@ -112,7 +110,7 @@ def _dialogues(
         ]
     )
     return [
-        _record(scorer.record(row, under_test.answer(request, one)), row, one, asked[row.user], two, chat)
+        _record(scorer.record(row, llm.answer(request, one)), row, one, asked[row.user], two, chat)
         for row, request, one, two in zip(rows, requests, lists, sums, strict=True)
     ]
 
@@ -123,7 +121,7 @@ def said(ids: Sequence[int], chat: Chat, item_of: Callable[[str], int | None]) -
 
 
 def _record(
-    record: dict, row: EvalUser, recommended: Completion, question: Question, answered: Completion, chat: Chat
+    record: dict, row: EvalCase, recommended: Completion, question: Question, answered: Completion, chat: Chat
 ) -> dict:
     text = chat.decode(answered.ids)
     told = read_answer(text)
@@ -131,7 +129,7 @@ def _record(
     strays = sum(token in (chat.soi, chat.eoi) for token in answered.ids)
     metrics = {
         "gsm8k": float(told == question.gold),
-        "csn_items": float(opened == closed == row.wish.k),
+        "csn_items": float(opened == closed == row.spec.k),
         "csn_none": float(strays == 0),
     }
     return record | {

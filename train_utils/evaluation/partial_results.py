@@ -22,7 +22,7 @@ Row = TypeVar("Row", bound=HasUser)
 Record = dict[str, object]
 
 
-def collect(
+def run_resumable(
     batches: Sequence[Sequence[Row]],
     work: Callable[[Sequence[Row]], Sequence[Record]],
     output: Path,
@@ -35,7 +35,7 @@ def collect(
     Args:
         batches: the same ones in every process and at every start, whatever is done already; users are unique.
         work: a batch -> a record for each of its rows, with its user under "user".
-        output: the result file; `<output>.partial.<process>` are kept beside it until `forget`.
+        output: the result file; `<output>.partial.<process>` are kept beside it until `delete_partials`.
         made_from: a manifest; records of other settings, inputs or packages are not gone on with. Those of another
             commit are: most commits change nothing of a result, and the manifests tell which one each part is of.
 
@@ -67,8 +67,8 @@ def collect(
     return _read(output, made_from)
 
 
-def forget(output: Path, processes: PartialState) -> None:
-    """Deletes what `collect` kept, once the result file is written."""
+def delete_partials(output: Path, processes: PartialState) -> None:
+    """Deletes what `run_resumable` kept, once the result file is written."""
     processes.wait_for_everyone()
     if processes.is_main_process:
         for path in _partials(output):
@@ -98,7 +98,7 @@ def _lines(path: Path) -> Iterator[Record]:
 
 
 def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[object]:
-    """The other commits at which records that `collect` kept were begun."""
+    """The other commits at which records that `run_resumable` kept were begun."""
     begun = {str((next(_lines(path), None) or {}).get("commit")) for path in _partials(output)}
     return sorted(begun - {str(made_from.get("commit"))})
 

@@ -9,8 +9,8 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from train_utils.catalog import Catalog
-from train_utils.evaluation.cases import eval_users
-from train_utils.evaluation.llm import ModelUnderTest, batches
+from train_utils.evaluation.cases import eval_cases
+from train_utils.evaluation.llm import LLMRecommender, batches
 from train_utils.evaluation.scoring import Scorer
 from train_utils.param import EvalOptions
 
@@ -21,7 +21,7 @@ _LARGEST_WEIGHT = 2.0**20
 
 
 def choose_prior_weight(
-    catalog: Catalog, options: EvalOptions, under_test: ModelUnderTest, processes: PartialState
+    catalog: Catalog, options: EvalOptions, llm: LLMRecommender, processes: PartialState
 ) -> dict[str, object]:
     """The weight that is asked for, or the one with the best NDCG@10 for users of the validation split.
 
@@ -39,9 +39,9 @@ def choose_prior_weight(
     if options.split == "valid":
         raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
     everyone = replace(options, split="valid", users=0)
-    users = eval_users(catalog, replace(everyone, users=min(options.prior_users, len(eval_users(catalog, everyone)))))
+    users = eval_cases(catalog, replace(everyone, users=min(options.prior_users, len(eval_cases(catalog, everyone)))))
     scorer = Scorer(catalog)
-    shared = batches(users, options, under_test)[processes.process_index :: processes.num_processes]
+    shared = batches(users, options, llm)[processes.process_index :: processes.num_processes]
 
     def measured(weights: Sequence[float]) -> dict[float, float]:
         """Mean NDCG@10 of each weight."""
@@ -53,7 +53,7 @@ def choose_prior_weight(
             mininterval=5,
             disable=not processes.is_local_main_process,
         ):
-            for weight, answers in zip(weights, under_test.answers(rows, weights), strict=True):
+            for weight, answers in zip(weights, llm.answers(rows, weights), strict=True):
                 found += [
                     (weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
                     for row, answer in zip(rows, answers, strict=True)

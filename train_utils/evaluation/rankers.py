@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from train_utils.catalog import Catalog
 from train_utils.evaluation.baseline_search import tuned
 from train_utils.evaluation.baselines import baseline
-from train_utils.evaluation.cases import Answer, EvalUser
+from train_utils.evaluation.cases import EvalCase, Prediction
 from train_utils.evaluation.run_file import read_run
 from train_utils.param import EvalOptions
 from train_utils.teacher.open import open_teacher
@@ -14,7 +14,7 @@ from train_utils.teacher.protocol import Teacher
 Told = dict[str, object]
 
 
-def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> tuple[list[Answer], Told]:
+def rank_users(catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions) -> tuple[list[Prediction], Told]:
     """Answers of `--ranker` or `--run_file`, and what a result file shall tell of them: the settings that were tried on
     the validation split, or how much of the file was of use.
 
@@ -28,7 +28,7 @@ def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
     if options.ranker == "teacher":
         if options.hide_seen == "none":
             raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
-        return list(map(Answer, _of_teacher(open_teacher(options.teacher), catalog, users, options))), {}
+        return list(map(Prediction, _of_teacher(open_teacher(options.teacher), catalog, users, options))), {}
     # For validation users themselves nothing is left to choose by.
     if options.tune and options.split == "test":
         fitted, tried = tuned(options.ranker, catalog, options)
@@ -38,27 +38,29 @@ def rank_users(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
     hidden = [_closed(row, catalog, options) for row in users]
     lists = fitted.rank([list(row.shown) for row in users], hidden, options.topk)
     answers = [
-        Answer(catalog.ids(int(i) for i in found[: row.wish.k] if i >= 0))
+        Prediction(catalog.ids(int(i) for i in found[: row.spec.k] if i >= 0))
         for row, found in zip(users, lists, strict=True)
     ]
     return answers, {"tuning": tried} if tried else {}
 
 
-def _of_file(catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions) -> tuple[list[Answer], Told]:
+def _of_file(catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions) -> tuple[list[Prediction], Told]:
     run = read_run(options.run_file, [row.user for row in users])
-    answers = [Answer([i if i in catalog.index else None for i in run.lists[row.user][: row.wish.k]]) for row in users]
+    answers = [
+        Prediction([i if i in catalog.index else None for i in run.lists[row.user][: row.spec.k]]) for row in users
+    ]
     return answers, {"run": {"users_without_a_list": len(run.missing), "lists_not_asked_for": len(run.unknown_users)}}
 
 
-def _closed(row: EvalUser, catalog: Catalog, options: EvalOptions) -> set[int]:
+def _closed(row: EvalCase, catalog: Catalog, options: EvalOptions) -> set[int]:
     """Items that a baseline may not list: hidden ones, and with `--enforce_request` those that nobody asked for."""
     closed = set(row.hidden(options.hide_seen))
-    admitted = row.wish.admitted(catalog) if options.enforce_request else None
+    admitted = row.spec.admitted(catalog) if options.enforce_request else None
     return closed if admitted is None else closed | (set(range(len(catalog.items))) - admitted)
 
 
 def _of_teacher(
-    teacher: Teacher, catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions
+    teacher: Teacher, catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions
 ) -> Iterator[list[str]]:
     """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
     histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
@@ -68,6 +70,6 @@ def _of_teacher(
         # As a prior: one user who has had nearly everything shortens no other's ranking.
         depth = max(1, left if left > options.topk else len(catalog.items) - 1)
     for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
-        admitted = row.wish.admitted(catalog) if options.enforce_request else None
+        admitted = row.spec.admitted(catalog) if options.enforce_request else None
         kept = ranked if admitted is None else [i for i in ranked if catalog.index[i] in admitted]
-        yield list(kept[: row.wish.k])
+        yield list(kept[: row.spec.k])

@@ -23,7 +23,7 @@ from train_utils.param import EvalOptions
 logger = logging.getLogger(__name__)
 
 # Options that a result does not depend on.
-_NOT_OF_THE_RESULT = ("output", "gpu", "trees")
+_NOT_OF_THE_RESULT = ("output", "gpu", "trie_cache")
 # Options that the path tells otherwise than by name and value, or not.
 _IN_THE_PATH = ("SFT_test_task", "data_path", "topk", "model_name", "ranker", "run_file")
 _LONGEST_NAME = 160  # characters of a file's name

@@ -8,9 +8,9 @@ from pathlib import Path
 from accelerate import PartialState
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.evaluation.cases import EvalUser, eval_users
-from train_utils.evaluation.llm import ModelUnderTest, batches
-from train_utils.evaluation.partial_results import collect, earlier_commits, forget
+from train_utils.evaluation.cases import EvalCase, eval_cases
+from train_utils.evaluation.llm import LLMRecommender, batches
+from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
 from train_utils.evaluation.prior_weight import choose_prior_weight
 from train_utils.evaluation.rankers import rank_users
 from train_utils.evaluation.results import (
@@ -26,7 +26,7 @@ from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.param import EvalOptions
-from train_utils.processes import open_processes, own_device
+from train_utils.processes import init_processes, own_device
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +47,17 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     output = Path(options.output) if options.output else default_output(options)
     if options.model_name:
         options = with_dtype(options)
-    processes = open_processes(options.gpu)
+    processes = init_processes(options.gpu)
     with result_file(output, options, processes.is_main_process):
         catalog = load_catalog(options.data_path)
-        users = eval_users(catalog, options)
+        users = eval_cases(catalog, options)
         tell_impossible(users, options, processes)
         rank = _score_lists if options.ranker or options.run_file else _score_model
         made_from, records, seconds, more = rank(catalog, users, options, output, processes)
         result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
         if processes.is_main_process:
             write_result(output, result, seconds)
-        forget(output, processes)
+        delete_partials(output, processes)
     return output, result
 
 
@@ -65,7 +65,7 @@ Scored = tuple[dict, Mapping[str, dict], float, Mapping[str, object]]  # manifes
 
 
 def _score_lists(
-    catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path, processes: PartialState
+    catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions, output: Path, processes: PartialState
 ) -> Scored:
     """Baselines, the teacher, and lists of a file."""
     made_from, scorer = manifest(result_identity(options), result_inputs(options)), Scorer(catalog)
@@ -76,28 +76,28 @@ def _score_lists(
 
 
 def _score_model(
-    catalog: Catalog, users: Sequence[EvalUser], options: EvalOptions, output: Path, processes: PartialState
+    catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions, output: Path, processes: PartialState
 ) -> Scored:
     """A language model."""
     more: dict[str, object] = {}
-    under_test, scorer = ModelUnderTest(catalog, own_device(options, processes)), Scorer(catalog)
+    llm, scorer = LLMRecommender(catalog, own_device(options, processes)), Scorer(catalog)
     made_from = manifest(result_identity(options), result_inputs(options))  # a hub's files are there only now
-    shared = batches(users, options, under_test)  # a prompt that does not fit is found before the weight is chosen
+    shared = batches(users, options, llm)  # a prompt that does not fit is found before the weight is chosen
     if options.prior:
-        more["prior"] = choose_prior_weight(catalog, options, under_test, processes)
+        more["prior"] = choose_prior_weight(catalog, options, llm, processes)
     weight = float(more["prior"]["weight"]) if options.prior else 0.0
 
-    def work(rows: Sequence[EvalUser]) -> list[dict]:
-        (answers,) = under_test.answers(rows, [weight])
+    def work(rows: Sequence[EvalCase]) -> list[dict]:
+        (answers,) = llm.answers(rows, [weight])
         return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
 
-    records, seconds = collect(shared, work, output, made_from, processes, options.SFT_test_task)
+    records, seconds = run_resumable(shared, work, output, made_from, processes, options.SFT_test_task)
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     return made_from, records, seconds, more
 
 
-def tell_impossible(users: Sequence[EvalUser], options: EvalOptions, processes: PartialState) -> None:
+def tell_impossible(users: Sequence[EvalCase], options: EvalOptions, processes: PartialState) -> None:
     """Users who consume the target again: where what they saw is hidden, nothing can hit it.
 
     Of a file's lists and of a model that nothing constrains nothing is hidden.

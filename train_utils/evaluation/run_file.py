@@ -22,7 +22,7 @@ _FORMS = (
 )
 
 
-class Place(NamedTuple):
+class RankedItem(NamedTuple):
     """One item of a user. The higher score comes first; of equal ones the smaller rank, then the earlier line."""
 
     item: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     rank: int = 0
 
 
-Line = tuple[str, list[Place]]  # a user, and items of that user
+Line = tuple[str, list[RankedItem]]  # a user, and items of that user
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
 
     TREC runs and tables with scores are put in descending order of score, as trec_eval does; a table without scores
     and JSON lines keep their order. Ids are taken as they stand: the file may name an item twice, or one that a
-    catalogue lacks.
+    catalog lacks.
 
     Raises:
         ValueError: a file that is empty, of no known form, broken (the line is named), or without any of the users.
@@ -74,9 +74,9 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
     )
 
 
-def _read(path: Path) -> dict[str, list[Place]]:
+def _read(path: Path) -> dict[str, list[RankedItem]]:
     """Every user's items in the order of the file."""
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[RankedItem]] = {}
     parse: Callable[[str], Line] | None = None
     for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
@@ -153,7 +153,7 @@ def _trec_line(line: str) -> Line:
     user, _, item, rank, score, _ = words
     if not rank.isdecimal():
         raise ValueError(f"the rank is {rank!r}, wanted a whole number of 0 or more")
-    return user, [Place(item, _number(score), int(rank))]
+    return user, [RankedItem(item, _number(score), int(rank))]
 
 
 def _table_line(line: str, delimiter: str, order: tuple[str, ...]) -> Line:
@@ -164,7 +164,7 @@ def _table_line(line: str, delimiter: str, order: tuple[str, ...]) -> Line:
     rank = cell.get("rank", "0")
     if not rank.isdecimal():
         raise ValueError(f"the rank is {rank!r}, wanted a whole number of 0 or more")
-    return cell["user"], [Place(cell["item"], _number(cell["score"]) if "score" in cell else 0.0, int(rank))]
+    return cell["user"], [RankedItem(cell["item"], _number(cell["score"]) if "score" in cell else 0.0, int(rank))]
 
 
 def _json_line(line: str) -> Line:
@@ -177,7 +177,7 @@ def _json_line(line: str) -> Line:
     for value in (record["user"], *record["items"]):
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError(f"an id is {value!r}, wanted text or a whole number")
-    return str(record["user"]), [Place(str(item)) for item in record["items"]]
+    return str(record["user"]), [RankedItem(str(item)) for item in record["items"]]
 
 
 def _fields(line: str, delimiter: str) -> list[str]:

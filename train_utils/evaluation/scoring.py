@@ -1,7 +1,7 @@
 """Lists scored user by user."""
 
 from train_utils.catalog import Catalog
-from train_utils.evaluation.cases import Answer, EvalUser
+from train_utils.evaluation.cases import EvalCase, Prediction
 from train_utils.evaluation.metrics import diversity, novelty, score_list, self_information
 
 _NEAR = ("hr@10", "ndcg@10", "ood@10")
@@ -16,21 +16,21 @@ class Scorer:
         self.information = self_information(dict(zip(ids, catalog.popularity, strict=True)))
         self.categories = {item.id: frozenset(item.categories) for item in catalog.items}
 
-    def record(self, row: EvalUser, answer: Answer) -> dict:
+    def record(self, row: EvalCase, answer: Prediction) -> dict:
         """The record of one user.
 
         A model that nothing constrained has more: each title as written, the rates with near titles counted as the
-        catalogue's (`near_hr@10`, `near_ndcg@10`, `near_ood@10`), and whether the list was plain text (`plain_list`).
+        catalog's (`near_hr@10`, `near_ndcg@10`, `near_ood@10`), and whether the list was plain text (`plain_list`).
         """
         ids, target = self.catalog.ids, self.catalog.items[row.target].id
-        kept_to = {i for i in answer.items if i is not None and row.wish.admits(self.catalog.index[i], self.catalog)}
+        kept_to = {i for i in answer.items if i is not None and row.spec.admits(self.catalog.index[i], self.catalog)}
         metrics = score_list(
             answer.items,
             target,
             history=set(ids(row.shown)),
-            k_asked=row.wish.k,
-            category=kept_to if row.wish.category else None,
-            candidates=kept_to if row.wish.candidates else None,
+            k_asked=row.spec.k,
+            category=kept_to if row.spec.category else None,
+            candidates=kept_to if row.spec.candidates else None,
         )
         metrics |= {
             "novelty@10": novelty(answer.items, self.information),
@@ -41,7 +41,7 @@ class Scorer:
             written |= {"prompt": answer.prompt, "completion": answer.completion}
         if answer.named is not None:
             near = [None if one.near is None else self.catalog.items[one.near].id for one in answer.named]
-            scores = score_list(near, target, history=set(ids(row.shown)), k_asked=row.wish.k)
+            scores = score_list(near, target, history=set(ids(row.shown)), k_asked=row.spec.k)
             metrics |= {f"near_{name}": scores[name] for name in _NEAR} | {"plain_list": float(answer.plain)}
             written["titles"] = [
                 {"text": one.text, "edits": one.edits, "near": item}
@@ -51,7 +51,7 @@ class Scorer:
             "user": row.user,
             "target": target,
             "history": ids(row.shown),
-            "asked": row.wish.told(self.catalog),
+            "asked": row.spec.told(self.catalog),
             "items": answer.items,
             "metrics": metrics,
             **written,

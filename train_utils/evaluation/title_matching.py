@@ -1,4 +1,4 @@
-"""Lists that nothing constrained, as text -> catalogue items.
+"""Lists that nothing constrained, as text -> catalog items.
 
 A model without the constraint may write any title, and one that does not know control symbols writes its list as plain
 text. Titles count to the letter; what lies near a title is told apart, never mixed in.
@@ -37,7 +37,7 @@ class Named:
 
 
 class TitleReader:
-    """Finds the item that a written title means. titles: of the catalogue, in item order; of equal ones the first."""
+    """Finds the item that a written title means. titles: of the catalog, in item order; of equal ones the first."""
 
     def __init__(self, titles: Sequence[str]):
         self.by_title: dict[str, int] = {}

@@ -48,7 +48,7 @@ class LeakageOptions(ModelOptions):
 
 
 def report_of(options: LeakageOptions) -> dict:
-    """The whole report: "manifest", "split", and what was asked for of "teacher" and "memorisation"."""
+    """The whole report: "manifest", "split", and what was asked for of "teacher" and "memorization"."""
     options = with_dtype(options)
     catalog = load_catalog(options.data_path)
     report: dict[str, dict] = {"split": count_split(catalog, options.max_history)}
@@ -60,7 +60,7 @@ def report_of(options: LeakageOptions) -> dict:
         tokenizer, model = load_trained(
             options.model_name, pick_device(options.gpu), options.dtype, options.FA2, options.backbone
         )
-        report["memorisation"] = {
+        report["memorization"] = {
             "titles": probe_titles(model, tokenizer, catalog, options.probes, options.seed),
             "next_items": probe_next_items(model, tokenizer, catalog, options.probes, options.seed),
         }
@@ -88,7 +88,7 @@ def lines_of(report: dict) -> list[str]:
         for name, counts in report.get("teacher", {}).items()
     ]
     for name, what in (("titles", "title halves, own - shuffled"), ("next_items", "next title, own - others' history")):
-        if found := report.get("memorisation", {}).get(name):
+        if found := report.get("memorization", {}).get(name):
             low, high = found["ci"]
             rows.append(
                 (

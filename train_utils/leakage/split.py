@@ -1,4 +1,4 @@
-"""Whether held-out events got into training: counts on a catalogue and on the files that its teacher is trained on."""
+"""Whether held-out events got into training: counts on a catalog and on the files that its teacher is trained on."""
 
 from collections import Counter
 from collections.abc import Mapping

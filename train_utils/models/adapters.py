@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from train_utils.files import replacing_folder
-from train_utils.models.backbone import causal_of
+from train_utils.models.backbone import unwrap
 
 
 def untie_head(model: PreTrainedModel) -> None:
@@ -22,15 +22,15 @@ def untie_head(model: PreTrainedModel) -> None:
         model.tie_weights()
 
 
-def train_all(model: PreTrainedModel) -> PreTrainedModel:
+def unfreeze(model: PreTrainedModel) -> PreTrainedModel:
     """Makes every weight trainable, kept in float32; sums are made in the format that the model had."""
     model.compute_dtype = model.dtype
     return model.float().requires_grad_(True)
 
 
-def save_memory(model: nn.Module) -> None:
+def enable_gradient_checkpointing(model: nn.Module) -> None:
     """Gradient checkpointing: the backward pass makes each layer's sums anew, instead of keeping them."""
-    causal_of(model).activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    unwrap(model).activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
 def add_lora(

@@ -211,7 +211,7 @@ def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
     model.generation_config = own_generation_config(model, end, pad)
 
 
-def causal_of(model: nn.Module) -> PreTrainedModel:
+def unwrap(model: nn.Module) -> PreTrainedModel:
     """The causal model itself, whether an adapter is wrapped around it or not."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
@@ -219,7 +219,7 @@ def causal_of(model: nn.Module) -> PreTrainedModel:
 def mixed_precision(model: nn.Module) -> torch.autocast:
     """The context in which a model computes whose adapter or trained weights are float32 beside another format; for
     others it does nothing."""
-    causal = causal_of(model)
+    causal = unwrap(model)
     dtype = getattr(causal, "compute_dtype", causal.dtype)
     low = dtype != torch.float32 and any(p.dtype == torch.float32 for p in causal.parameters())
     return torch.autocast(causal.device.type, dtype if low else None, enabled=low, cache_enabled=False)

@@ -14,11 +14,11 @@ def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
     """
     new = add_control_tokens(tokenizer) > 0 or len(tokenizer) > model.get_input_embeddings().num_embeddings
     if new:
-        start_rows(tokenizer, model)
+        init_control_rows(tokenizer, model)
     return new
 
 
-def start_rows(tokenizer, model: PreTrainedModel) -> None:
+def init_control_rows(tokenizer, model: PreTrainedModel) -> None:
     """Starts the control tokens' rows as the mean of the words that they stand for.
 
     The output rows start likewise (the published system leaves them random; see DESIGN section 5). Rows of other

@@ -39,7 +39,7 @@ def item_vectors(
     overwrite: bool = False,
     encoder: Encoder | None = None,
 ) -> np.ndarray:
-    """The vectors of a catalogue, of length 1, in its order: those kept at `path`, or new ones, which are kept there.
+    """The vectors of a catalog, of length 1, in its order: those kept at `path`, or new ones, which are kept there.
 
     Args:
         path: the `.npy` file. The JSON file beside it tells the model, the recipe and the digests.
@@ -51,14 +51,14 @@ def item_vectors(
         float32 [items, d].
 
     Raises:
-        ValueError: kept vectors that are of another catalogue, model or recipe, or damaged; no encoder.
+        ValueError: kept vectors that are of another catalog, model or recipe, or damaged; no encoder.
     """
     path = Path(path)
     texts = [item_text(item) for item in catalog.items]
     recipe = {
         "model": model,
         "template": TEMPLATE,
-        "normalised": True,
+        "normalized": True,
         "items": len(texts),
         "texts_sha256": hashlib.sha256("\0".join(texts).encode()).hexdigest(),
     }
@@ -100,7 +100,7 @@ def _misfit(path: Path, recipe: dict) -> str:
         return f"has a broken {told.name} beside it"
     different = [name for name, value in recipe.items() if not isinstance(kept, dict) or kept.get(name) != value]
     if different:
-        return f"was made from other {', '.join(different)} than this catalogue and --embedding_model"
+        return f"was made from other {', '.join(different)} than this catalog and --embedding_model"
     return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {told.name} tells of"
 
 

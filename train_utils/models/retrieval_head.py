@@ -55,13 +55,13 @@ def has_retrieval(folder: str | Path) -> bool:
 
 
 def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | str = "cpu") -> Retrieval:
-    """Reads what `save_retrieval` wrote. Raises ValueError for another catalogue or a damaged folder."""
+    """Reads what `save_retrieval` wrote. Raises ValueError for another catalog or a damaged folder."""
     place = Path(folder) / FOLDER
     try:
         told = json.loads((place / "config.json").read_text(encoding="utf-8"))
         if told["ids_sha256"] != _ids_digest(catalog):
             raise ValueError(
-                f"{place} has vectors of the {told['items']} items of another catalogue than "
+                f"{place} has vectors of the {told['items']} items of another catalog than "
                 f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned"
             )
         items = load_file(place / "item_vectors.safetensors")["items"]

@@ -19,7 +19,7 @@ from train_utils.models.backbone import (
     load_tokenizer,
     pick_dtype,
 )
-from train_utils.models.control_rows import start_rows
+from train_utils.models.control_rows import init_control_rows
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.prompts.control_tokens import add_control_tokens
@@ -138,7 +138,7 @@ def _with_adapter(adapter: str | Path, backbone: str):
         return tokenizer, model
     # The rows start as they did for training, also those that the adapter does not hold.
     if add_control_tokens(own):
-        start_rows(tokenizer, model)
+        init_control_rows(tokenizer, model)
     untie_head(model)
     try:
         return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()

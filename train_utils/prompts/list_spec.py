@@ -8,13 +8,13 @@ from train_utils.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ListSpec:
     """What a request asks for.
 
     Attributes:
         k: how many items. in_words: the number is spelled out.
         category: the answer keeps to it (`wanted`) or keeps out of it; "" for anything.
-        candidates: items to select from, as they are shown; () for the whole catalogue.
+        candidates: items to select from, as they are shown; () for the whole catalog.
     """
 
     k: int
@@ -30,14 +30,14 @@ class Wish:
         return not self.category or (item in catalog.categories[self.category]) == self.wanted
 
     def admitted(self, catalog: Catalog) -> frozenset[int] | None:
-        """All items that keep to it, to make a rule of; None for the whole catalogue."""
+        """All items that keep to it, to make a rule of; None for the whole catalog."""
         if self.candidates or not self.category:
             return frozenset(self.candidates) or None
         members = catalog.categories[self.category]
         return members if self.wanted else frozenset(range(len(catalog.items))) - members
 
     def told(self, catalog: Catalog) -> dict[str, object]:
-        """The wish in the catalogue's ids, for a result file."""
+        """The wish in the catalog's ids, for a result file."""
         told: dict[str, object] = {"k": self.k}
         if self.category:
             told["only" if self.wanted else "without"] = self.category

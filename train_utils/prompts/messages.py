@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ItemPart:
-    """An item of the catalogue, written as `<SOI>` title `<EOI>`."""
+    """An item of the catalog, written as `<SOI>` title `<EOI>`."""
 
     item: int
 
 
 @dataclass(frozen=True, slots=True)
 class TitlePart:
-    """An item of the catalogue named in running text, without control tokens."""
+    """An item of the catalog named in running text, without control tokens."""
 
     item: int
 

@@ -1,4 +1,4 @@
-"""Titles of a catalogue that a text names."""
+"""Titles of a catalog that a text names."""
 
 import re
 import unicodedata
@@ -39,7 +39,7 @@ class NamedTitles:
 
     Capitals, blanks, and the kinds of quotation marks and dashes make no difference, with one exception. A title of a
     single word is often a common word ("It", "Heat"): in running text it has to begin with a capital where the
-    catalogue writes one, and one of a single character has to stand apart: between control tokens, quotation marks,
+    catalog writes one, and one of a single character has to stand apart: between control tokens, quotation marks,
     commas, arrows or line ends. A year in parentheses at the end of a title may be missing in the text, and
     "Matrix, The" is also "The Matrix", unless another item has just that title.
     """

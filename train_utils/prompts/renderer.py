@@ -13,14 +13,14 @@ from pathlib import Path
 
 from train_utils.constraint.answer_start import answer_start
 from train_utils.constraint.title_check import check_title_ids, check_told_apart, special_ids
-from train_utils.constraint.trie import TitleTree, build_tree
-from train_utils.constraint.trie_cache import TitlesOfTree, find_tree, save_tree, tree_key
+from train_utils.constraint.trie import TitleTrie, build_trie
+from train_utils.constraint.trie_cache import TrieTitles, load_trie, save_trie, trie_key
 from train_utils.prompts.chat_template import WIDE, ChatTemplate, tokenize
 from train_utils.prompts.control_tokens import EOI, SOI, control_tokens, split_completion
 from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart
 from train_utils.text_files import has_text
 
-# Texts before which another is tokenised as it is in the middle of a text: the first that no token reaches over.
+# Texts before which another is tokenized as it is in the middle of a text: the first that no token reaches over.
 _ANCHORS = ("\u241f", "\n", ".", "a")
 
 
@@ -30,12 +30,12 @@ class Rendered:
 
     Attributes:
         ids: the tokens.
-        labelled: for each token, whether the assistant wrote it (its end-of-turn token included).
+        labeled: for each token, whether the assistant wrote it (its end-of-turn token included).
         items: (start, item) of each item that stands between control tokens; `start` is the place of `<SOI>`.
     """
 
     ids: list[int]
-    labelled: list[bool]
+    labeled: list[bool]
     items: list[tuple[int, int]]
 
 
@@ -44,8 +44,8 @@ class Chat:
 
     Args:
         tokenizer: a Hugging Face tokenizer with a chat template and both control tokens.
-        titles: the catalogue's titles, in item order.
-        trees: a folder that keeps the titles' tree between runs, so that they need not be tokenised again; "" for none.
+        titles: the catalog's titles, in item order.
+        trees: a folder that keeps the titles' tree between runs, so that they need not be tokenized again; "" for none.
 
     Attributes:
         titles, title_ids: the titles and their token ids. tree: their prefix tree; None without titles.
@@ -56,7 +56,7 @@ class Chat:
             template whose rendering of a conversation is not an extension of its prompt.
     """
 
-    def __init__(self, tokenizer, titles: Sequence[str] = (), trees: str | Path = ""):
+    def __init__(self, tokenizer, titles: Sequence[str] = (), trie_cache: str | Path = ""):
         self.tokenizer, self.titles = tokenizer, titles
         self.template = ChatTemplate(tokenizer)
         self.end_of_turn, self.system_allowed = self.template.end_of_turn, self.template.system_allowed
@@ -72,17 +72,17 @@ class Chat:
         # Texts that no title may hold; a kept tree was checked for these.
         special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
         self._unspoken = sorted({SOI, EOI, *tokenizer.all_special_tokens, *self._markers, *special})
-        key = tree_key(tokenizer, spelled, self.soi, self.eoi, self._unspoken) if trees and spelled else ""
-        self.tree = find_tree(trees, key) if key else None
+        key = trie_key(tokenizer, spelled, self.soi, self.eoi, self._unspoken) if trie_cache and spelled else ""
+        self.trie = load_trie(trie_cache, key) if key else None
         self.title_ids: Sequence[list[int]]
-        if self.tree is None:
+        if self.trie is None:
             self._check_titles(titles)
             self.title_ids = self.encode_many(spelled)
-            self.tree = self._build_tree(spelled)
+            self.trie = self._build_tree(spelled)
             if key:
-                save_tree(self.tree, trees, key)
+                save_trie(self.trie, trie_cache, key)
         else:
-            self.title_ids = TitlesOfTree(self.tree)
+            self.title_ids = TrieTitles(self.trie)
 
     def _control_id(self, token: str) -> int:
         token_id = self.tokenizer.convert_tokens_to_ids(token)
@@ -99,7 +99,7 @@ class Chat:
                     f"title {place}, {title!r}, holds the special token {found}; preprocess the dataset again"
                 )
 
-    def _build_tree(self, spelled: Sequence[str]) -> TitleTree | None:
+    def _build_tree(self, spelled: Sequence[str]) -> TitleTrie | None:
         if not spelled:
             return None
         # Not every tokenizer reads a special token's text as plain text when it is asked to.
@@ -110,9 +110,9 @@ class Chat:
             "preprocess the dataset again",
             self.titles,
         )
-        tree = build_tree(self.title_ids, self.soi, self.eoi)
-        check_told_apart(self.titles, tree)
-        return tree
+        trie = build_trie(self.title_ids, self.soi, self.eoi)
+        check_told_apart(self.titles, trie)
+        return trie
 
     # -- text ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class Chat:
 
     def answer_start(self, prompt: Sequence[int]) -> int:
         """Where in a prompt the answer that it opens or has begun starts."""
-        return answer_start(prompt, self.end_of_turn, self.template.openers, self.tree)
+        return answer_start(prompt, self.end_of_turn, self.template.openers, self.trie)
 
     # -- conversations -------------------------------------------------------------------------------------------
 
@@ -201,14 +201,14 @@ class Chat:
         """
         messages = self._without_system(messages)
         markup = self.template.markup([m.role for m in messages], prompt)
-        ids, labelled, items = [], [], []
+        ids, labeled, items = [], [], []
         for i, entry in enumerate(messages):
-            self._append_markup(markup[i], messages[i - 1].role if i else "", ids, labelled)
-            self._append_parts(entry, self._placed(entry.parts, markup[i], markup[i + 1]), ids, labelled, items)
-        self._append_markup(markup[-1], messages[-1].role, ids, labelled)
-        return Rendered(ids, labelled, items)
+            self._append_markup(markup[i], messages[i - 1].role if i else "", ids, labeled)
+            self._append_parts(entry, self._placed(entry.parts, markup[i], markup[i + 1]), ids, labeled, items)
+        self._append_markup(markup[-1], messages[-1].role, ids, labeled)
+        return Rendered(ids, labeled, items)
 
-    def _append_markup(self, text: str, previous_role: str, ids: list[int], labelled: list[bool]) -> None:
+    def _append_markup(self, text: str, previous_role: str, ids: list[int], labeled: list[bool]) -> None:
         # A space before a content belongs to its first word.
         tokens = self.template.tokenized(text.removeprefix(WIDE).removesuffix(WIDE).removesuffix(" "))
         written = 0
@@ -217,10 +217,10 @@ class Chat:
                 tokens.insert(0, self.end_of_turn)  # the template closes no turn: no answer would ever learn to stop
             written = tokens.index(self.end_of_turn) + 1
         ids += tokens
-        labelled += [position < written for position in range(len(tokens))]
+        labeled += [position < written for position in range(len(tokens))]
 
     def _append_parts(
-        self, entry: Message, parts: Iterable[Part], ids: list[int], labelled: list[bool], items: list[tuple[int, int]]
+        self, entry: Message, parts: Iterable[Part], ids: list[int], labeled: list[bool], items: list[tuple[int, int]]
     ) -> None:
         start = len(ids)
         for part in parts:
@@ -232,7 +232,7 @@ class Chat:
                     ids += self.item_ids(item)
                 case ControlPart(which):
                     ids.append(self.soi if which == "soi" else self.eoi)
-        labelled += [entry.role == "assistant"] * (len(ids) - start)
+        labeled += [entry.role == "assistant"] * (len(ids) - start)
 
     def _placed(self, parts: Iterable[Part], before: str, behind: str) -> list[Part]:
         """A message's parts as the template puts them between its markup: trimmed or not, behind a space or not."""

@@ -23,7 +23,7 @@ class Template:
     names_symbols: bool = False
 
 
-# Wordings of training and of testing differ on purpose: a test shall not reward a memorised sentence.
+# Wordings of training and of testing differ on purpose: a test shall not reward a memorized sentence.
 SEQREC = (
     Template("I have enjoyed these, oldest first:{history}\nWhat {k} titles should come next?"),
     Template("My history so far:{history}\nRecommend {k} more."),

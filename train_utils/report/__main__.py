@@ -11,7 +11,7 @@ from pathlib import Path
 from train_utils.command import LineParser, path_of, run_cli
 from train_utils.files import write_text
 from train_utils.report.charts import plot_rows, save_png
-from train_utils.report.comparison import COMPARED, Study, open_study, read_results, report_rows
+from train_utils.report.comparison import COMPARED, ResultSet, load_result_set, read_results, report_rows
 from train_utils.report.page import conditions_of, draw_pictures, note_of, render_page, title_of
 from train_utils.report.significance import over_seeds
 from train_utils.report.tables import comparison_table, headings, markdown_table, spread_table, text_table
@@ -19,7 +19,7 @@ from train_utils.report.tables import comparison_table, headings, markdown_table
 __all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "write_report"]
 
 
-def write_report(study: Study, folder: str | Path) -> Path:
+def write_report(study: ResultSet, folder: str | Path) -> Path:
     """Writes index.html, table.md and the pictures (.png) into the folder; returns the page."""
     folder = Path(folder)
     rows, pictures = report_rows(study), draw_pictures(study)
@@ -53,7 +53,7 @@ def main() -> None:
         runs = [result for path in options.results for result in read_results([path]).values()]
         print(spread_table(over_seeds(runs, COMPARED)))
         return
-    study = open_study(options.results, options.base, options.data_path)
+    study = load_result_set(options.results, options.base, options.data_path)
     page = write_report(study, options.output)
     rows = report_rows(study)
     print(text_table(rows, headings(rows)))

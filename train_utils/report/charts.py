@@ -1,6 +1,6 @@
-"""Numbers -> pictures: PNG files on white, and SVG that takes its colours from the page around it.
+"""Numbers -> pictures: PNG files on white, and SVG that takes its colors from the page around it.
 
-Few colours: our systems in the accent, the base of the comparison in ink, all others grey; every mark has its label.
+Few colors: our systems in the accent, the base of the comparison in ink, all others grey; every mark has its label.
 """
 
 import io
@@ -44,8 +44,8 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     text = file.getvalue().decode("utf-8")
     text = re.sub(r"^.*?<svg.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in THEME.items():
-        text = text.replace(colour, variable)
+    for color, variable in THEME.items():
+        text = text.replace(color, variable)
     text = re.sub(r"font(: [^;\"]*?) '?DejaVu Sans'?[^;\"]*", r"font\1 system-ui, sans-serif", text)
     width, height = (72 * inches for inches in figure.get_size_inches())
     return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(description)}">{text}'
@@ -167,23 +167,23 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _fill(name: str, highlight: Highlight, base: str = "") -> str:
-    """Colour of a system's bar."""
+    """Color of a system's bar."""
     return ACCENT if name.startswith(highlight) else GREY if name == base else QUIET
 
 
 def _ink(name: str, highlight: Highlight, base: str = "") -> dict[str, str]:
-    """Colour and weight of a system's text."""
+    """Color and weight of a system's text."""
     if name.startswith(highlight):
         return {"color": ACCENT, "fontweight": "bold"}
     return {"color": INK if not base or name == base else GREY, "fontweight": "normal"}
 
 
 def _line(name: str, base: str, highlight: Highlight) -> dict[str, object]:
-    """Colour, width and depth of a system's line; ours lies on top."""
+    """Color, width and depth of a system's line; ours lies on top."""
     if name.startswith(highlight):
         return {"color": ACCENT, "linewidth": 2.0, "zorder": 6}
-    colour, depth = (INK, 4) if name == base else (QUIET, 2)
-    return {"color": colour, "linewidth": 1.5, "zorder": depth}
+    color, depth = (INK, 4) if name == base else (QUIET, 2)
+    return {"color": color, "linewidth": 1.5, "zorder": depth}
 
 
 def _dress(ax: Axes, metric: str, key: str, top: float) -> None:
@@ -218,7 +218,7 @@ def _label_ends(ax: Axes, ends: Mapping[str, float], x: float, base: str, highli
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Sorted values moved so that neighbours are at least `gap` apart within low..high, as far as that has room."""
+    """Sorted values moved so that neighbors are at least `gap` apart within low..high, as far as that has room."""
     gap = min(gap, (high - low) / max(1, len(values) - 1))
     moved: list[float] = []
     for place, value in enumerate(values):

@@ -38,14 +38,14 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Study:
+class ResultSet:
     """Several systems' results for the same users, and what compares them. Mappings go by the system's name."""
 
     results: Mapping[str, dict]
     base: str
     comparisons: Mapping[str, Sequence[Comparison]]  # with the base; the base itself is not there
     curves: Mapping[str, Sequence[float]]  # hit rate of the first 1, 2, ... 10 items
-    by_history: Mapping[str, Sequence[Bucket]]  # NDCG@10 by the length of the user's history; empty without a catalogue
+    by_history: Mapping[str, Sequence[Bucket]]  # NDCG@10 by the length of the user's history; empty without a catalog
     by_popularity: Mapping[str, Sequence[Bucket]]  # NDCG@10 by the target's events in training; empty without one
     catalog: Catalog | None
     timings: Mapping[str, Timing]
@@ -70,7 +70,7 @@ class Study:
         return named or tuple(name for name, result in self.results.items() if not _is_baseline(result))
 
 
-def open_study(paths: Sequence[str | Path], base: str = "", data_path: str = "") -> Study:
+def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str = "") -> ResultSet:
     """Reads result files and compares all with `base` ('' takes the best baseline).
 
     Titles, lengths of histories and popularities come from the folder `data_path` ('' takes that of the results, and
@@ -86,7 +86,7 @@ def open_study(paths: Sequence[str | Path], base: str = "", data_path: str = "")
     curves = {name: list_curve(result) for name, result in results.items()}
     catalog = _catalog(results[base], data_path)
     by_history, by_popularity = _by_buckets(results, catalog) if catalog else ({}, {})
-    return Study(results, base, comparisons, curves, by_history, by_popularity, catalog, read_timings(paths))
+    return ResultSet(results, base, comparisons, curves, by_history, by_popularity, catalog, read_timings(paths))
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def _by_buckets(results: Mapping[str, dict], catalog: Catalog) -> tuple[dict, di
 
 
 def _by(results: Mapping[str, dict], key: Mapping[str, int], edges: Sequence[int]) -> dict[str, list[Bucket]]:
-    """NDCG@10 of every system in the groups that the edges cut, labelled in events."""
+    """NDCG@10 of every system in the groups that the edges cut, labeled in events."""
     found = {name: buckets(result, key, edges, "ndcg@10") for name, result in results.items()}
     return {name: [replace(group, label=_events(group.label)) for group in groups] for name, groups in found.items()}
 
@@ -226,7 +226,7 @@ def quarters(values: Sequence[float]) -> list[int]:
 # -- one system, one user --------------------------------------------------------------------------------------------
 
 
-def report_rows(study: Study) -> list[dict]:
+def report_rows(study: ResultSet) -> list[dict]:
     """A row for each system: every metric of the long table, intervals, and marks of what differs from the base."""
     rows = []
     for name, result in study.results.items():
@@ -241,7 +241,7 @@ def report_rows(study: Study) -> list[dict]:
     return rows
 
 
-def example_users(study: Study, seed: int = 0) -> list[str]:
+def example_users(study: ResultSet, seed: int = 0) -> list[str]:
     """Users drawn by seed, whatever their lists are worth."""
     users = [row["user"] for row in next(iter(study.results.values()))["users"]]
     return random.Random(seed).sample(users, min(EXAMPLES, len(users)))

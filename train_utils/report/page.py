@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from train_utils.evaluation.title_matching import NEAR
 from train_utils.report.charts import draw_bars, draw_buckets, draw_curves, inline_svg
-from train_utils.report.comparison import COMPARED, Study, example_users, report_rows
+from train_utils.report.comparison import COMPARED, ResultSet, example_users, report_rows
 from train_utils.report.tables import headings, interval, mark, number, p_value, signed
 
 TEMPLATE = "page.html.jinja"
@@ -31,7 +31,7 @@ class Picture:
         return Markup(inline_svg(self.figure, self.name, self.caption))
 
 
-def draw_pictures(study: Study) -> list[Picture]:
+def draw_pictures(study: ResultSet) -> list[Picture]:
     """The charts of the page, in its order."""
     rows, base, ours = report_rows(study), study.base, study.ours
     pictures = [
@@ -62,7 +62,7 @@ def draw_pictures(study: Study) -> list[Picture]:
     return pictures
 
 
-def render_page(study: Study, pictures: list[Picture]) -> str:
+def render_page(study: ResultSet, pictures: list[Picture]) -> str:
     """The page's HTML. What it shows of results and datasets is escaped."""
     page = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -93,12 +93,12 @@ def render_page(study: Study, pictures: list[Picture]) -> str:
     )
 
 
-def title_of(study: Study) -> str:
+def title_of(study: ResultSet) -> str:
     count = len(study.results)
     return f"{study.dataset}: {count} system{'s' * (count > 1)}, {study.n_users} users"
 
 
-def conditions_of(study: Study) -> str:
+def conditions_of(study: ResultSet) -> str:
     """One sentence: what was asked of the systems."""
     hidden = {
         "none": "nothing consumed is hidden",
@@ -112,17 +112,17 @@ def conditions_of(study: Study) -> str:
     )
 
 
-def note_of(study: Study) -> str:
+def note_of(study: ResultSet) -> str:
     """What the marks, the brackets and the last columns of the table mean."""
     told = ["In brackets: 95 % bootstrap interval over users."]
     if study.comparisons:
         told.append(f"Against {study.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
     told.append(
-        "Of the first ten items: OOD, share that the catalogue does not hold; repeat, share listed before; "
-        "coverage, share of the catalogue that some list holds. Short: lists with fewer items than asked for."
+        "Of the first ten items: OOD, share that the catalog does not hold; repeat, share listed before; "
+        "coverage, share of the catalog that some list holds. Short: lists with fewer items than asked for."
     )
     if any("near_ood@10" in result["metrics"] for result in study.results.values()):
-        told.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalogue's.")
+        told.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalog's.")
     if "novelty@10" in study.results[study.base]["metrics"]:
         told.append(
             "Novelty: mean self-information of the items in bits; diversity: mean over pairs of items of one "
@@ -131,8 +131,8 @@ def note_of(study: Study) -> str:
     return " ".join(told)
 
 
-def example(study: Study, user: str) -> dict[str, object]:
-    """One user's history, target and lists, items by title where the catalogue is there."""
+def example(study: ResultSet, user: str) -> dict[str, object]:
+    """One user's history, target and lists, items by title where the catalog is there."""
     rows = {name: row for name, result in study.results.items() for row in result["users"] if row["user"] == user}
     one = next(iter(rows.values()))
     history = next((row["history"] for row in rows.values() if row.get("history")), [])
@@ -151,8 +151,8 @@ def example(study: Study, user: str) -> dict[str, object]:
     }
 
 
-def _shown(study: Study, row: Mapping) -> list[dict[str, object]]:
-    """A title that the catalogue lacks is None, with what was written where the record has it."""
+def _shown(study: ResultSet, row: Mapping) -> list[dict[str, object]]:
+    """A title that the catalog lacks is None, with what was written where the record has it."""
     written = [one["text"] for one in row.get("titles", ())] or [""] * len(row["items"])
     return [
         {"title": None if item is None else _title(study, item), "hit": item == row["target"], "written": text}
@@ -160,6 +160,6 @@ def _shown(study: Study, row: Mapping) -> list[dict[str, object]]:
     ]
 
 
-def _title(study: Study, item: str) -> str:
+def _title(study: ResultSet, item: str) -> str:
     catalog = study.catalog
     return catalog.items[catalog.index[item]].title if catalog and item in catalog.index else str(item)

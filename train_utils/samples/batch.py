@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples, right-padded to T, with P labelled text tokens, C choices and E candidates (ragged over C).
+    """B samples, right-padded to T, with P labeled text tokens, C choices and E candidates (ragged over C).
 
     Attributes:
         tasks: B names, for the log. ids, mask: int64 [B, T].
@@ -39,14 +39,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One tokenised sample.
+    """One tokenized sample.
 
     Attributes:
         ids: tokens of the conversation.
-        text: (place, weight) of each labelled token outside items; its label is the token itself.
+        text: (place, weight) of each labeled token outside items; its label is the token itself.
         choices: (place, weight, tokens, shares) of each choice between children of the tree: the place is that of
             the chosen token, `shares` (float32 [n], sum 1) is the wanted distribution over `tokens` (int32 [n]).
-        forced: total weight of the labelled title tokens that leave no choice; their loss is 0.
+        forced: total weight of the labeled title tokens that leave no choice; their loss is 0.
         task: its name, for the log.
     """
 
@@ -58,7 +58,7 @@ class Sample:
 
 
 def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batch:
-    """Pads and flattens samples. Raises ValueError for a sample without a labelled token.
+    """Pads and flattens samples. Raises ValueError for a sample without a labeled token.
 
     apart: text and choices of a sample have a mean each, and their sum is the sample's loss; else they share one mean.
     """
@@ -73,7 +73,7 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batc
         mask[row, : len(sample.ids)] = 1
         of_text, of_choices = sum(w for _, w in sample.text), sum(w for _, w, *_ in sample.choices) + sample.forced
         if of_text + of_choices <= 0:
-            raise ValueError(f"sample {row} of the batch has no labelled token; its answer is empty")
+            raise ValueError(f"sample {row} of the batch has no labeled token; its answer is empty")
         if not apart:
             of_text = of_choices = of_text + of_choices
         text += [(row * width + place - 1, sample.ids[place], w / (of_text * len(samples))) for place, w in sample.text]

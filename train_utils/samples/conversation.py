@@ -9,14 +9,14 @@ from train_utils.prompts.list_spec import draw_others
 from train_utils.prompts.messages import Message, message, numbered
 from train_utils.prompts.renderer import Chat, Rendered
 from train_utils.prompts.templates import SYSTEM, candidate_parts, fill, history_parts, in_words
-from train_utils.samples.plan import Plan, SampleConfig
+from train_utils.samples.plan import SampleConfig, SamplePlan
 from train_utils.teacher.protocol import TeacherList
 
 _NEAR = 16  # tokens by which a sample may be longer than its parts
 
 
 @dataclass(frozen=True)
-class Talk:
+class Conversation:
     """A conversation to learn from.
 
     Attributes:
@@ -39,7 +39,7 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Target:
     """What is to be learned: the items of the list, the candidates shown (none: all), the admissible ranking."""
 
     items: tuple[int, ...]
@@ -47,10 +47,10 @@ class Answer:
     ranked: TeacherList
 
 
-def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Answer:
+def answer_of(plan: SamplePlan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Target:
     """The true next item, then the teacher's best among those that the request admits, `plan.k` in all.
 
-    A list is shorter where the catalogue holds no more outside the history, or the teacher's ranking of a category.
+    A list is shorter where the catalog holds no more outside the history, or the teacher's ranking of a category.
 
     Raises:
         ValueError: the teacher gave too few items for a request that admits all.
@@ -64,19 +64,19 @@ def answer_of(plan: Plan, ranked: TeacherList, catalog: Catalog, config: SampleC
         def admits(item: int) -> bool:
             return (item in members) == plan.wanted
 
-        return Answer((plan.target, *list(filter(admits, others))[: plan.k - 1]), (), ranked.within(admits))
+        return Target((plan.target, *list(filter(admits, others))[: plan.k - 1]), (), ranked.within(admits))
     there_are = len(catalog.items) - len({plan.target, *plan.history})
     if len(others) < min(plan.k - 1, there_are):
         raise ValueError(
             f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed and "
-            f"{there_are} outside the history shown are in the catalogue"
+            f"{there_are} outside the history shown are in the catalog"
         )
-    return Answer((plan.target, *others[: plan.k - 1]), (), ranked)
+    return Target((plan.target, *others[: plan.k - 1]), (), ranked)
 
 
 def _selection(
-    plan: Plan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
-) -> Answer:
+    plan: SamplePlan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
+) -> Target:
     """Candidates: the true next item, some of the teacher's, and items drawn from all that the user never had."""
     rng = random.Random(f"{plan.draw}/candidates")
     room = config.candidate_num - 1
@@ -87,17 +87,17 @@ def _selection(
     rng.shuffle(candidates)
     # A drawn item may rank before those taken from the ranking: the answer follows the ranking, not the draw.
     best = [item for item in others if item in candidates]
-    return Answer((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(candidates.__contains__))
+    return Target((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(candidates.__contains__))
 
 
-def make_talk(
-    plan: Plan,
+def make_conversation(
+    plan: SamplePlan,
     lists: Sequence[TeacherList],
     exchange: Sequence[Message],
     catalog: Catalog,
     chat: Chat,
     config: SampleConfig,
-) -> Talk:
+) -> Conversation:
     """The conversation of a plan; `lists` answers `teacher_queries(plan, config)`, `exchange` is the plan's.
 
     Where it is longer than `max_token_length`, the history loses its oldest items, then the list its last ones, then
@@ -121,17 +121,17 @@ def not_rendered() -> Rendered:
 
 
 def _shortenings(
-    plan: Plan,
+    plan: SamplePlan,
     lists: Sequence[TeacherList],
     exchange: Sequence[Message],
     catalog: Catalog,
     chat: Chat,
     config: SampleConfig,
-) -> Iterator[Talk]:
+) -> Iterator[Conversation]:
     """The whole conversation, then ever shorter ones."""
     if plan.template is None:
         for end in range(len(exchange), 0, -2):
-            yield Talk(plan.task.name, (message("system", SYSTEM), *exchange[:end]), not_rendered())
+            yield Conversation(plan.task.name, (message("system", SYSTEM), *exchange[:end]), not_rendered())
         return
     answer = answer_of(plan, lists[0], catalog, config)
     beginnings = dict(enumerate(lists[1:], 1))
@@ -145,24 +145,24 @@ def _shortenings(
         yield replace(_talk(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
 
 
-def _with_candidates(answer: Answer, n: int, chat: Chat) -> Answer:
+def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
     """The answer's first item, chosen among itself and the shortest titles of the other candidates, `n` in all."""
     first = answer.items[0]
     others = [item for item in answer.candidates if item != first]
     others = sorted(others, key=lambda item: len(chat.title_ids[item]))[: n - 1]
     kept = tuple(item for item in answer.candidates if item == first or item in others)
-    return Answer((first,), kept, answer.ranked.within(kept.__contains__))
+    return Target((first,), kept, answer.ranked.within(kept.__contains__))
 
 
 def _talk(
-    plan: Plan,
+    plan: SamplePlan,
     start: int,
-    answer: Answer,
+    answer: Target,
     beginnings: Mapping[int, TeacherList],
     exchange: Sequence[Message],
     catalog: Catalog,
     config: SampleConfig,
-) -> Talk:
+) -> Conversation:
     """The conversation with the history from `start` on."""
     shown = plan.history[start:]
     asked = message(
@@ -177,7 +177,7 @@ def _talk(
     )
     answered = message("assistant", *numbered(answer.items, config.idx))
     rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
-    return Talk(
+    return Conversation(
         plan.task.name,
         (message("system", SYSTEM), *rounds),
         not_rendered(),
@@ -202,7 +202,7 @@ class ShortestSamples:
         self._by_length = sorted(range(len(self.titles)), key=lambda item: -self.titles[item])
         self._around: dict[tuple, int] = {}
 
-    def too_long(self, plan: Plan) -> int | None:
+    def too_long(self, plan: SamplePlan) -> int | None:
         """The tokens of the shortest form of a plan, where they are more than `max_token_length`."""
         if plan.template is None:
             return None  # conversations that do not fit were left out
@@ -215,11 +215,11 @@ class ShortestSamples:
             found = self._rendered(plan)
         return found if found > self.config.max_token_length else None
 
-    def items(self, plan: Plan) -> tuple[int, ...]:
+    def items(self, plan: SamplePlan) -> tuple[int, ...]:
         """The items of the shortest form, as often as it writes them."""
         return (plan.history[-1], plan.target, *self._candidates(plan))
 
-    def _candidates(self, plan: Plan) -> tuple[int, ...]:
+    def _candidates(self, plan: SamplePlan) -> tuple[int, ...]:
         """Of a choice the target and the other item of the longest title that may be left as the shortest.
 
         Of `m` other candidates, whichever they are, the shortest is no longer than the `m`-th longest title.
@@ -227,19 +227,19 @@ class ShortestSamples:
         if plan.task.kind != "SFTSeqRanking":
             return ()
         config = self.config
-        # As many as the teacher's ranking is sure to give; those drawn from the catalogue may be none.
+        # As many as the teacher's ranking is sure to give; those drawn from the catalog may be none.
         m = max(1, min((config.candidate_num - 1) // 2, config.topk, len(self.titles) - config.max_history - 1))
         others = [item for item in self._by_length[: m + 1] if item != plan.target]
         return (plan.target, *others[:m][-1:])
 
-    def _rendered(self, plan: Plan) -> int:
-        answer = Answer((plan.target,), self._candidates(plan), TeacherList((), ()))
+    def _rendered(self, plan: SamplePlan) -> int:
+        answer = Target((plan.target,), self._candidates(plan), TeacherList((), ()))
         talk = _talk(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
         return len(self.chat.render(talk.messages, prompt=False).ids)
 
 
-def _about(plan: Plan, shown: Sequence[int], answer: Answer, catalog: Catalog) -> dict[str, object]:
-    """What the sample is about, in the catalogue's ids."""
+def _about(plan: SamplePlan, shown: Sequence[int], answer: Target, catalog: Catalog) -> dict[str, object]:
+    """What the sample is about, in the catalog's ids."""
     told: dict[str, object] = {
         "user": plan.user,
         "history": catalog.ids(shown),

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from train_utils.constraint.trie import TitleTree
+from train_utils.constraint.trie import TitleTrie
 from train_utils.prompts.renderer import Chat, Rendered
 from train_utils.samples.batch import Sample
-from train_utils.samples.conversation import Talk
+from train_utils.samples.conversation import Conversation
 from train_utils.samples.plan import SampleConfig
 from train_utils.teacher.protocol import TeacherList
 
 
-class Choices:
+class ScopeLabels:
     """Wanted distributions over the children of the tree, for items one after the other (DESIGN section 5)."""
 
-    def __init__(self, tree: TitleTree):
-        self.tree = tree
+    def __init__(self, trie: TitleTrie):
+        self.trie = trie
 
     def of_item(
         self, item: int, used: Sequence[int], teacher: TeacherList | None, soft: float
@@ -28,12 +28,12 @@ class Choices:
             teacher: `soft` of the share goes to the children in proportion to the teacher's best item below each. The
                 best, not the sum: greedy decoding then walks to the teacher's first item, not to the fullest letter.
         """
-        tree = self.tree
+        trie = self.trie
         closed = np.unique(np.asarray(used, dtype=np.int64))
         leaves, scores = self._ranked(teacher, used)
-        for branch, edge in tree.path(int(tree.item_leaf[item])):
-            lo, hi = tree.intervals(branch)
-            tokens, token = tree.edge_token[tree.edges(branch)], tree.edge_token[edge]
+        for branch, edge in trie.path(int(trie.item_leaf[item])):
+            lo, hi = trie.intervals(branch)
+            tokens, token = trie.edge_token[trie.edges(branch)], trie.edge_token[edge]
             is_open = (hi - lo) > np.searchsorted(closed, hi) - np.searchsorted(closed, lo)
             is_open |= tokens == token
             if is_open.sum() > 1:
@@ -42,13 +42,13 @@ class Choices:
                 best = _range_max(scores, np.searchsorted(leaves, lo), np.searchsorted(leaves, hi))
                 if soft > 0 and best.sum() > 1e-9:
                     shares = (1 - soft) * shares + soft * (best / best.sum()).astype(np.float32)
-                yield int(tree.branch_depth[branch]) + 1, tokens, shares
+                yield int(trie.branch_depth[branch]) + 1, tokens, shares
 
     def _ranked(self, teacher: TeacherList | None, used: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Leaves that the teacher names and that are not used, ascending, and their probabilities."""
         if teacher is None:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        leaves = self.tree.item_leaf[list(teacher.items)]
+        leaves = self.trie.item_leaf[list(teacher.items)]
         keep = ~np.isin(leaves, used)
         order = np.argsort(leaves[keep], kind="stable")
         return leaves[keep][order], np.asarray(teacher.scores, dtype=np.float64)[keep][order]
@@ -61,7 +61,7 @@ def _range_max(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.n
     return np.where(ends > starts, found, 0.0)
 
 
-def encode_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig) -> Sample:
+def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
     """Tokens and labels of a conversation for RecLM-cgen."""
     rendered = talk.rendered
     inside: dict[int, float] = {}
@@ -69,24 +69,24 @@ def encode_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig
     for start, item, weight, ranked, listed in _item_places(talk, config):
         if weight > 0:
             inside |= dict.fromkeys(range(start + 1, start + len(chat.title_ids[item]) + 2), weight)
-            used = choices.tree.item_leaf[listed]
+            used = choices.trie.item_leaf[listed]
             found += [
                 (start + offset, weight, tokens, shares)
                 for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)
             ]
     return Sample(
         ids=rendered.ids,
-        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in inside],
+        text=[(place, 1.0) for place, on in enumerate(rendered.labeled) if on and place not in inside],
         choices=found,
         forced=_forced_weight(rendered, inside, {place for place, *_ in found}, chat.eoi, config.scope_mask_type),
         task=talk.task,
     )
 
 
-def encode_retrieval_sample(chat: Chat, choices: Choices, talk: Talk, config: SampleConfig) -> Sample:
+def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
     """As `encode_sample`, for RecLM-ret: the choices stand at `<SOI>` and are between items, and no title is spelled.
 
-    The whole catalogue competes at each choice. With soft labels the teacher's items that are not listed yet share the
+    The whole catalog competes at each choice. With soft labels the teacher's items that are not listed yet share the
     teacher's part.
     """
     rendered = talk.rendered
@@ -98,14 +98,16 @@ def encode_retrieval_sample(chat: Chat, choices: Choices, talk: Talk, config: Sa
             found.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
     return Sample(
         ids=rendered.ids,
-        text=[(place, 1.0) for place, on in enumerate(rendered.labelled) if on and place not in spelled],
+        text=[(place, 1.0) for place, on in enumerate(rendered.labeled) if on and place not in spelled],
         choices=found,
         forced=0.0,
         task=talk.task,
     )
 
 
-def _item_places(talk: Talk, config: SampleConfig) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
+def _item_places(
+    talk: Conversation, config: SampleConfig
+) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
     """(place of `<SOI>`, item, weight of its choices, the teacher's ranking for it, what stands before it in its list).
 
     The history that the user shows and the answer are a list each; candidates to select from are not learned.
@@ -113,7 +115,7 @@ def _item_places(talk: Talk, config: SampleConfig) -> Iterator[tuple[int, int, f
     shown: list[int] = []
     answered: list[int] = []
     for number, (start, item) in enumerate(talk.rendered.items):
-        if talk.rendered.labelled[start]:
+        if talk.rendered.labeled[start]:
             yield start, item, 1.0, talk.ranked, answered.copy()
             answered.append(item)
         else:

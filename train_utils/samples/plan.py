@@ -47,7 +47,7 @@ class SampleConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SamplePlan:
     """What a sample is about, before the teacher is asked.
 
     Attributes:
@@ -87,7 +87,7 @@ def _trained(catalog: Catalog, user: str) -> Sequence[int]:
 
 def plan_sample(
     catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int, index: int
-) -> Plan:
+) -> SamplePlan:
     """Draws the sample `index` of `epoch`: the same one whatever the worker, the rank or the restart."""
     draw = f"{config.seed}/{epoch}/{index}"
     rng = random.Random(draw)
@@ -101,7 +101,7 @@ def plan_sample(
     chat_only = task.kind == "ShareChatGPT"
     beside = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
     lists = task.kind == "SFTItemCount" or rng.random() < config.list_ratio
-    plan = Plan(
+    plan = SamplePlan(
         task=task,
         draw=draw,
         user=user,
@@ -117,7 +117,7 @@ def plan_sample(
     return plan if chat_only else _worded(plan, catalog, rng)
 
 
-def _worded(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
+def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:
     """The plan with a wording, and a category where the task is about one."""
     wordings = WORDINGS[plan.task.kind]
     if plan.task.kind == "SFTCategory":
@@ -127,13 +127,13 @@ def _worded(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
     return replace(plan, template=rng.choice(fitting))
 
 
-def _about_a_category(plan: Plan, catalog: Catalog, rng: random.Random) -> Plan:
+def _about_a_category(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:
     category, wanted = draw_category(catalog, plan.target, plan.history, rng)
     return replace(plan, category=category, wanted=wanted)
 
 
 def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> None:
-    """Raises ValueError for a task that this catalogue or these conversations cannot feed."""
+    """Raises ValueError for a task that this catalog or these conversations cannot feed."""
     for task in config.tasks:
         if task.kind == "SFTCategory":
             check_categories(task.name, catalog)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch, Sample, collate
-from train_utils.samples.encode import Choices
+from train_utils.samples.encode import ScopeLabels
 from train_utils.samples.sources import Encode, Source
 
 WINDOW_STEPS = 8
@@ -41,7 +41,7 @@ class SampleStream:
     ):
         self.source, self.chat, self.encode, self.apart = source, chat, encode, apart
         self.batch_size, self.accumulation, self.pad_id, self.device = batch_size, accumulation, pad_id, device
-        self.choices = Choices(chat.tree)
+        self.choices = ScopeLabels(chat.trie)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._windows: dict[int, Future[list[list[Batch]]]] = {}
         self._n_windows = math.inf if epochs is None else math.ceil(self.steps(epochs) / WINDOW_STEPS)

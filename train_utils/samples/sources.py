@@ -12,13 +12,13 @@ from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
 from train_utils.samples.batch import Sample
-from train_utils.samples.conversation import ShortestSamples, Talk, make_talk
-from train_utils.samples.encode import Choices
-from train_utils.samples.plan import Plan, SampleConfig, check_tasks, plan_sample, trainable_users
+from train_utils.samples.conversation import Conversation, ShortestSamples, make_conversation
+from train_utils.samples.encode import ScopeLabels
+from train_utils.samples.plan import SampleConfig, SamplePlan, check_tasks, plan_sample, trainable_users
 from train_utils.teacher.protocol import Teacher, TeacherList
 
 
-def teacher_queries(plan: Plan, config: SampleConfig) -> list[tuple[int, ...]]:
+def teacher_queries(plan: SamplePlan, config: SampleConfig) -> list[tuple[int, ...]]:
     """The histories to ask the teacher about: the whole one, then its beginnings where those are trained too."""
     if plan.task.kind == "ShareChatGPT":
         return []
@@ -32,7 +32,7 @@ def ask_teacher(
     """One bulk question for many histories."""
     if not histories:
         return []
-    # One more than the answer needs: the true next item may be among the teacher's. A catalogue hardly larger than a
+    # One more than the answer needs: the true next item may be among the teacher's. A catalog hardly larger than a
     # history is asked for whole: what a history shows is hidden from its list, which is then shorter.
     n_items, needed = len(catalog.items), config.topk + 1
     left = n_items - config.max_history
@@ -41,7 +41,7 @@ def ask_teacher(
     return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]
 
 
-Encode = Callable[[Chat, Choices, Talk, SampleConfig], Sample]
+Encode = Callable[[Chat, ScopeLabels, Conversation, SampleConfig], Sample]
 
 
 @lru_cache(maxsize=4)
@@ -61,7 +61,7 @@ class Source(Protocol):
     def check(self, epochs: int) -> None:
         """Raises ValueError where a sample of so many epochs cannot fit `max_token_length`, before any is made."""
 
-    def talks(self, numbers: Sequence[int]) -> list[Talk]:
+    def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         """Those with these numbers, the same ones at every call."""
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
@@ -72,7 +72,7 @@ class DrawnSamples:
     """Conversations made on the fly: one a user and epoch, completed by the recommender.
 
     Raises:
-        ValueError: a task that the catalogue or the conversations cannot feed; no user with enough events.
+        ValueError: a task that the catalog or the conversations cannot feed; no user with enough events.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class DrawnSamples:
                 "shorten titles (preprocessing does by --max_title_tokens)"
             )
 
-    def plans_of(self, epoch: int, users: Sequence[int]) -> list[Plan]:
+    def plans_of(self, epoch: int, users: Sequence[int]) -> list[SamplePlan]:
         """Plans of the samples of an epoch, for users by their place in `users`."""
         return [plan_sample(self.catalog, self.users, self.config, len(self.exchanges), epoch, user) for user in users]
 
-    def plans(self, numbers: Sequence[int]) -> list[Plan]:
+    def plans(self, numbers: Sequence[int]) -> list[SamplePlan]:
         """Every epoch has its own order of users."""
         n = len(self.users)
         return [
@@ -124,15 +124,15 @@ class DrawnSamples:
             for plan in self.plans_of(number // n, [shuffled(self.config.seed, number // n, n)[number % n]])
         ]
 
-    def talks(self, numbers: Sequence[int]) -> list[Talk]:
+    def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         return self.talks_of(self.plans(numbers))
 
-    def talks_of(self, plans: Sequence[Plan]) -> list[Talk]:
+    def talks_of(self, plans: Sequence[SamplePlan]) -> list[Conversation]:
         queries = [teacher_queries(plan, self.config) for plan in plans]
         answers = self._answers(queries)
         talks = [
             # The published exchange beside a request is one question and its answer; a pure chat goes on.
-            make_talk(
+            make_conversation(
                 plan,
                 [answers[query] for query in group],
                 () if plan.exchange is None else self.exchanges[plan.exchange][: 2 if plan.template else None],

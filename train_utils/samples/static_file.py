@@ -22,7 +22,7 @@ from train_utils.prompts.control_tokens import EOI, SOI
 from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
-from train_utils.samples.conversation import Talk, not_rendered
+from train_utils.samples.conversation import Conversation, not_rendered
 from train_utils.samples.plan import SampleConfig
 from train_utils.samples.sources import DrawnSamples, shuffled
 from train_utils.teacher.protocol import TeacherList
@@ -59,7 +59,7 @@ def export_samples(source: DrawnSamples, epochs: int, path: str | Path) -> int:
 _CHUNK = 256
 
 
-def record_of(talk: Talk, catalog: Catalog) -> dict[str, object]:
+def record_of(talk: Conversation, catalog: Catalog) -> dict[str, object]:
     """A conversation in the form of the file."""
     spoken = [m for m in talk.messages if m.role != "system"]
     rounds = [(m.role, _to_text(m.parts, catalog)) for m in spoken]
@@ -105,7 +105,7 @@ class StaticSamples:
     """Conversations of a file; where it holds fewer epochs than are trained, they come again.
 
     Raises:
-        ValueError: the file is missing or not of the form above, or names an item that the catalogue lacks; the text
+        ValueError: the file is missing or not of the form above, or names an item that the catalog lacks; the text
             says which sample.
     """
 
@@ -121,7 +121,7 @@ class StaticSamples:
     def samples(self, epochs: int) -> int:
         return sum(len(self.epochs[epoch % len(self.epochs)]) for epoch in range(epochs))
 
-    def talks(self, numbers: Sequence[int]) -> list[Talk]:
+    def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         found = []
         for number in numbers:
             cycle, rest = divmod(number, self._ends[-1])
@@ -138,7 +138,7 @@ class StaticSamples:
             for place, talk in enumerate(bar):
                 self._rendered(talk, epoch, place)
 
-    def _rendered(self, talk: Talk, epoch: int, place: int) -> Talk:
+    def _rendered(self, talk: Conversation, epoch: int, place: int) -> Conversation:
         rendered = self.chat.render(talk.messages, prompt=False)
         if len(rendered.ids) > self.config.max_token_length:
             raise ValueError(
@@ -159,13 +159,13 @@ class StaticSamples:
             raise ValueError(f"{self.path} has to be a list of epochs, each a list of samples")
         return epochs
 
-    def _parsed(self, epoch: int, place: int, record: Mapping) -> Talk:
+    def _parsed(self, epoch: int, place: int, record: Mapping) -> Conversation:
         try:
             return self._talk(record)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"sample {place} of epoch {epoch} in {self.path} cannot be used: {error}") from None
 
-    def _talk(self, record: Mapping) -> Talk:
+    def _talk(self, record: Mapping) -> Conversation:
         for name in ("input_text", "output_text"):
             if not isinstance(record, dict) or not isinstance(record.get(name), str):
                 raise ValueError(f"it has no text under {name!r}")
@@ -179,7 +179,7 @@ class StaticSamples:
         )
         history = self.catalog.indices(known.get("history", ()))
         shown = [part.item for part in asked.parts if isinstance(part, ItemPart)]
-        return Talk(
+        return Conversation(
             str(record.get("task") or "static"),
             (
                 message("system", SYSTEM),
@@ -216,7 +216,7 @@ class StaticSamples:
             if piece in (SOI, EOI):
                 if strict:
                     raise ValueError(
-                        f"its output_text has {piece} without a title of the catalogue "
+                        f"its output_text has {piece} without a title of the catalog "
                         f"{self.catalog.name!r} in {SOI}title{EOI}"
                     )
                 parts.append(ControlPart("soi" if piece == SOI else "eoi"))

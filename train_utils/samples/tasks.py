@@ -20,7 +20,7 @@ class Task:
     """One entry of `--SFT_train_tasks`.
 
     Attributes:
-        name: as the flag spells it. kind: one of `TASK_NAMES`. weight: its share of the samples, before normalising.
+        name: as the flag spells it. kind: one of `TASK_NAMES`. weight: its share of the samples, before normalizing.
         names_symbols: the request names the control symbols (-CS).
         multi_round: a chat exchange may stand before or behind (-MR).
     """

@@ -1,4 +1,4 @@
-"""A conversation without a terminal: lines in, events out. Commands, history, catalogues, and what fits the context."""
+"""A conversation without a terminal: lines in, events out. Commands, history, catalogs, and what fits the context."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,13 +8,13 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.constraint.constraint import ConstraintError, Rules
+from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.dataset_folder import is_dataset
-from train_utils.decoding.engine import Engine, open_engine
+from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Request
-from train_utils.decoding.retriever import open_retriever
+from train_utils.decoding.retriever import load_retriever
 from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.prompts.named_titles import NamedTitles
@@ -22,7 +22,7 @@ from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
 
 NO_DOMAIN = "none"
-HELP = """/domain NAME  recommend from the catalogue NAME; none for plain talk; without NAME: list them
+HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; without NAME: list them
 /new          forget the conversation
 /help         these lines
 /quit         end (or Ctrl-D); Ctrl-C stops an answer"""
@@ -74,10 +74,10 @@ def parse_line(line: str) -> Command | str | None:
 
 @dataclass(frozen=True)
 class Domain:
-    """What the conversation recommends from; without a catalogue no item can be opened.
+    """What the conversation recommends from; without a catalog no item can be opened.
 
     Attributes:
-        engine: decodes with the chat that knows this catalogue's titles and their tree.
+        engine: decodes with the chat that knows this catalog's titles and their tree.
     """
 
     name: str
@@ -183,7 +183,7 @@ class ChatSession:
         self.named.update(self.domain.titles.find(text))
         rules = self._rules()
         if rules is None and self.domain.catalog:
-            yield Notice("every title of the catalogue was named: nothing is left to recommend")
+            yield Notice("every title of the catalog was named: nothing is left to recommend")
         parts: list[Part] = []
         finish = ""
         try:
@@ -210,13 +210,13 @@ class ChatSession:
         """Forgets the conversation."""
         self.history, self.named = [], set()
 
-    def _rules(self) -> Rules | None:
+    def _rules(self) -> Constraint | None:
         """What may be listed: nothing that the user has named in the conversation. None where nothing is left."""
-        tree = self.domain.engine.chat.tree
-        if tree is None:
+        trie = self.domain.engine.chat.trie
+        if trie is None:
             return None
         try:
-            return Rules(tree, deny=sorted(self.named), distinct=self.options.CBS_type == 2)
+            return Constraint(trie, deny=sorted(self.named), distinct=self.options.CBS_type == 2)
         except ConstraintError:
             return None
 
@@ -251,12 +251,12 @@ class ChatSession:
     def _load(self, name: str) -> Domain:
         if _known(self.folders, name) not in self._loaded:
             if name == NO_DOMAIN:
-                self._loaded[name] = Domain(name, open_engine(self.model, Chat(self.tokenizer)))
+                self._loaded[name] = Domain(name, make_engine(self.model, Chat(self.tokenizer)))
             else:
                 catalog = load_catalog(self.folders[name])
-                chat = Chat(self.tokenizer, catalog.titles, self.options.trees)
-                retriever = open_retriever(self.options.model_name, catalog, self.model.device)
-                engine = open_engine(self.model, chat, retriever)
+                chat = Chat(self.tokenizer, catalog.titles, self.options.trie_cache)
+                retriever = load_retriever(self.options.model_name, catalog, self.model.device)
+                engine = make_engine(self.model, chat, retriever)
                 self._loaded[name] = Domain(name, engine, catalog, NamedTitles(catalog.titles))
         return self._loaded[name]
 
@@ -266,7 +266,7 @@ def _count(n: int, noun: str) -> str:
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Parts with neighbouring texts made one, so that they are encoded as one text."""
+    """Parts with neighboring texts made one, so that they are encoded as one text."""
     joined: list[Part] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):

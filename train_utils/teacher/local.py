@@ -64,7 +64,7 @@ class LocalTeacher:
 
     path: a SASRec.pth (or the .pth of another of MODELS), or the folder of its run, or the folder of several runs;
     then the newest finished one.
-    TeacherError for a missing, broken or hostile file, and for one that does not carry its catalogue.
+    TeacherError for a missing, broken or hostile file, and for one that does not carry its catalog.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -80,7 +80,7 @@ class LocalTeacher:
         """See `Teacher.top_k`."""
         n_items = len(self._loaded.raw_ids)
         if not 1 <= k <= n_items - 1:
-            raise TeacherError(f"k must lie in 1..{n_items - 1}, the size of the catalogue, got {k}")
+            raise TeacherError(f"k must lie in 1..{n_items - 1}, the size of the catalog, got {k}")
         rows = to_ints(self._index, histories)
         lists: list[list[str]] = []
         probabilities: list[list[float]] = []
@@ -102,7 +102,7 @@ def to_ints(index: Mapping[str, int], histories: Sequence[History]) -> list[list
         unknown = sorted({item for item in chain.from_iterable(histories) if item not in index})
     named = ", ".join(map(repr, unknown[:20]))
     more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-    raise TeacherError(f"the histories hold item ids that are not in the teacher's catalogue: {named}{more}")
+    raise TeacherError(f"the histories hold item ids that are not in the teacher's catalog: {named}{more}")
 
 
 def open_scores(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a teacher is: anything that ranks the catalogue after a history."""
+"""What a teacher is: anything that ranks the catalog after a history."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Teacher(Protocol):
         """The k best next items of each history, best first.
 
         histories: raw item ids, oldest first, any length; every id in a history is hidden from its answer.
-        A list is shorter than k only when the catalogue holds fewer items outside the history.
+        A list is shorter than k only when the catalog holds fewer items outside the history.
         scores: return (lists, probabilities) instead, the probabilities over all items outside the history.
         TeacherError when there is no answer.
         """

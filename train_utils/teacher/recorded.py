@@ -10,7 +10,7 @@ from pathlib import Path
 
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError
 
-Answer = tuple[int, list[str], list[float]]  # for how many it was asked, items, probabilities
+_CachedRanking = tuple[int, list[str], list[float]]  # for how many it was asked, items, probabilities
 
 
 class RecordedTeacher:
@@ -86,9 +86,9 @@ class RecordedTeacher:
         with self._lock:
             self._file.close()
 
-    def _known(self, keys: Sequence[str], k: int) -> dict[str, Answer]:
+    def _known(self, keys: Sequence[str], k: int) -> dict[str, _CachedRanking]:
         """Recorded answers for at least `k` items."""
-        found: dict[str, Answer] = {}
+        found: dict[str, _CachedRanking] = {}
         try:
             with closing(self._file.cursor()) as cursor:
                 for key in dict.fromkeys(keys):
@@ -101,7 +101,7 @@ class RecordedTeacher:
             raise TeacherError(f"the recording {self.path} cannot be read ({error}); record again") from None
         return found
 
-    def _ask(self, histories: Sequence[History], k: int) -> list[Answer]:
+    def _ask(self, histories: Sequence[History], k: int) -> list[_CachedRanking]:
         if self._inner is None:
             raise TeacherError(
                 f"{self.path} records no answer of {k} items for the history "
@@ -110,7 +110,7 @@ class RecordedTeacher:
         lists, probabilities = self._inner.top_k(histories, k, scores=True)
         return [(k, list(items), list(p)) for items, p in zip(lists, probabilities, strict=True)]
 
-    def _record(self, answers: Mapping[str, Answer]) -> None:
+    def _record(self, answers: Mapping[str, _CachedRanking]) -> None:
         rows = [
             (key, k, json.dumps(items, ensure_ascii=False), array("d", p).tobytes())
             for key, (k, items, p) in answers.items()

@@ -27,18 +27,18 @@ _INTO = StateDictOptions(full_state_dict=True, strict=False)
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainState:
     """What a checkpoint is of.
 
     Attributes:
         model: the model itself, its parameters possibly split over processes. prepared: what the loop calls.
-        optimiser: the one of torch, over the trained parameters of `model`.
+        optimizer: the one of torch, over the trained parameters of `model`.
     """
 
     accelerator: Accelerator
     model: nn.Module
     prepared: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
 
     @property
     def by_engine(self) -> bool:
@@ -47,14 +47,14 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Place:
+class Progress:
     """Where a run stands: the next step, and whether it has ended before its last one."""
 
     step: int = 0
     ended: bool = False
 
 
-def save(training: Training, place: Place, config: Mapping[str, object], folder: Path) -> None:
+def save(training: TrainState, place: Progress, config: Mapping[str, object], folder: Path) -> None:
     """Writes `folder/step-<n>`, its manifest of SHA-256 digests last, by one rename; keeps the newest two.
 
     Every process calls it, the first one writes.
@@ -68,7 +68,7 @@ def save(training: Training, place: Place, config: Mapping[str, object], folder:
     else:
         state = {
             "weights": get_model_state_dict(training.model, options=_WHOLE),
-            "optimiser": get_optimizer_state_dict(training.model, training.optimiser, options=_WHOLE),
+            "optimizer": get_optimizer_state_dict(training.model, training.optimizer, options=_WHOLE),
         }
         if training.accelerator.is_main_process:
             with replacing_folder(final) as temporary:
@@ -92,8 +92,8 @@ def _write_state(state: Mapping[str, object], path: Path) -> None:
         ) from None
 
 
-def _save_by_engine(training: Training, place: Place, config: Mapping[str, object], final: Path) -> None:
-    """DeepSpeed's processes write their shares of the optimiser into one folder; the first process finishes it."""
+def _save_by_engine(training: TrainState, place: Progress, config: Mapping[str, object], final: Path) -> None:
+    """DeepSpeed's processes write their shares of the optimizer into one folder; the first process finishes it."""
     partial = final.with_name(f".{final.name}.parts")
     training.accelerator.wait_for_everyone()
     training.accelerator.save_state(str(partial), exclude_frozen_parameters=True)
@@ -104,13 +104,13 @@ def _save_by_engine(training: Training, place: Place, config: Mapping[str, objec
             _write_manifest(temporary, place, config)
 
 
-def _write_manifest(folder: Path, place: Place, config: Mapping[str, object]) -> None:
+def _write_manifest(folder: Path, place: Progress, config: Mapping[str, object]) -> None:
     files = {str(path.relative_to(folder)): digest(path) for path in _files(folder)}
     write_json(folder / "manifest.json", {**vars(place), "config": dict(config), "files": files})
 
 
-def restore(training: Training, config: Mapping[str, object], folder: Path) -> Place:
-    """Puts the newest checkpoint that verifies into model and optimiser; a place of step 0 when there is none.
+def restore(training: TrainState, config: Mapping[str, object], folder: Path) -> Progress:
+    """Puts the newest checkpoint that verifies into model and optimizer; a place of step 0 when there is none.
 
     One that does not verify is skipped, with a line on stderr. Every process calls it and reads the same folder.
 
@@ -120,7 +120,7 @@ def restore(training: Training, config: Mapping[str, object], folder: Path) -> P
     found = [_newest(folder)] if training.accelerator.is_main_process else [None]
     (newest,) = broadcast_object_list(found)
     if newest is None:
-        return Place()
+        return Progress()
     path, made = newest
     different = {k: (made["config"].get(k), v) for k, v in config.items() if made["config"].get(k) != v}
     if different:
@@ -128,14 +128,14 @@ def restore(training: Training, config: Mapping[str, object], folder: Path) -> P
     if training.by_engine:
         training.accelerator.load_state(str(path), load_module_strict=False)
     else:
-        # Read as it is needed: a whole model's optimiser need not fit into memory once for each process.
+        # Read as it is needed: a whole model's optimizer need not fit into memory once for each process.
         state = torch.load(path / "state.pt", map_location="cpu", weights_only=True, mmap=True)
         set_model_state_dict(training.model, state["weights"], options=_INTO)
-        set_optimizer_state_dict(training.model, training.optimiser, state["optimiser"], options=_INTO)
-    return Place(made["step"], made["ended"])
+        set_optimizer_state_dict(training.model, training.optimizer, state["optimizer"], options=_INTO)
+    return Progress(made["step"], made["ended"])
 
 
-def whole_weights(training: Training) -> dict[str, torch.Tensor]:
+def whole_weights(training: TrainState) -> dict[str, torch.Tensor]:
     """The trained weights by name, on the CPU, put together from all processes; empty but on the first process."""
     weights = get_model_state_dict(training.model, options=_WHOLE)
     return weights if training.accelerator.is_main_process else {}

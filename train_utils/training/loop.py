@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from train_utils.samples.batch import Batch
 from train_utils.training import checkpoint
-from train_utils.training.checkpoint import Place, Training
+from train_utils.training.checkpoint import Progress, TrainState
 from train_utils.training.loss import Parts
 from train_utils.training.run_log import RunLog
 
@@ -32,7 +32,7 @@ class LoopConfig:
     """What is done, and how often it is kept.
 
     Attributes:
-        steps: optimiser steps. epochs: into how many parts they are divided, for the end-of-epoch hook.
+        steps: optimizer steps. epochs: into how many parts they are divided, for the end-of-epoch hook.
         warmup_ratio: share of the steps. lr_power: of the polynomial decay. clip: norm at which gradients are cut.
         save_seconds: between checkpoints. seed: of what is random inside a step (dropout).
         tensorboard: write TensorBoard's log as well.
@@ -55,7 +55,7 @@ class LoopConfig:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HookResult:
     """What the end-of-epoch hook found: numbers for the log, and whether the run ends here."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -76,7 +76,7 @@ def ended_epoch(step: int, config: LoopConfig) -> int | None:
     return epoch if epoch > step * config.epochs // config.steps else None
 
 
-class LossOf(nn.Module):
+class ModelWithLoss(nn.Module):
     """A model with its loss as one module: what splits a model over processes looks at a call of the whole."""
 
     def __init__(self, model: nn.Module, loss: Loss):
@@ -96,9 +96,9 @@ def train(
     run: Path,
     workers: int = 1,
     accelerator: Accelerator | None = None,
-    end_of_epoch: Callable[[int], Verdict] | None = None,
+    end_of_epoch: Callable[[int], HookResult] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Trains `model` in place for `config.steps` optimiser steps.
+    """Trains `model` in place for `config.steps` optimizer steps.
 
     Args:
         loss: (model, batch) -> (mean over the samples of the batch, sums for the log).
@@ -119,9 +119,9 @@ def train(
     device = next(model.parameters()).device
     accelerator = accelerator or Accelerator(cpu=device.type == "cpu", device_placement=False)
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=config.lr, eps=1e-5, weight_decay=config.weight_decay)
-    prepared, wrapped = accelerator.prepare(LossOf(model, loss), optimiser)
-    training = Training(accelerator, model, prepared, optimiser)
+    optimizer = torch.optim.AdamW(trained, lr=config.lr, eps=1e-5, weight_decay=config.weight_decay)
+    prepared, wrapped = accelerator.prepare(ModelWithLoss(model, loss), optimizer)
+    training = TrainState(accelerator, model, prepared, optimizer)
     place = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")
     if not place.ended:
         log = RunLog(run, place.step, config.tensorboard) if accelerator.is_main_process else None
@@ -132,7 +132,7 @@ def train(
 
 
 def _steps(
-    training: Training,
+    training: TrainState,
     wrapped: torch.optim.Optimizer,
     batches,
     config: LoopConfig,
@@ -165,12 +165,12 @@ def _steps(
                 }
                 bar.set_postfix(shown | {"samples/s": f"{speed:.1f}"}, refresh=False)
                 log.write(step, numbers, speed)
-            verdict = Verdict()
+            verdict = HookResult()
             if end_of_epoch and (epoch := ended_epoch(step, config)):
                 verdict = end_of_epoch(epoch)
                 if log:
                     log.write(step, {"epoch": epoch, **verdict.numbers})
-            place = Place(step + 1, verdict.stop or step + 1 == config.steps)
+            place = Progress(step + 1, verdict.stop or step + 1 == config.steps)
             if _due(training.accelerator, time.monotonic() - saved_at > config.save_seconds or place.ended):
                 checkpoint.save(training, place, config.of_the_run(), run / "checkpoints")
                 saved_at = time.monotonic()
@@ -186,7 +186,7 @@ def _due(accelerator: Accelerator, here: bool) -> bool:
 
 
 def _step(
-    training: Training,
+    training: TrainState,
     wrapped: torch.optim.Optimizer,
     micro: Sequence[Batch],
     config: LoopConfig,
@@ -194,7 +194,7 @@ def _step(
     pool: Executor | None,
     run: Path,
 ) -> tuple[dict[str, float], int]:
-    """One optimiser step; returns its numbers for the log, over all processes, and how many samples it had."""
+    """One optimizer step; returns its numbers for the log, over all processes, and how many samples it had."""
     accelerator = training.accelerator
     samples = sum(len(batch.ids) for batch in micro)
     if pool:
@@ -214,7 +214,7 @@ def _step(
     return {"lr": wrapped.param_groups[0]["lr"]} | total, samples
 
 
-def _one_by_one(training: Training, micro: Sequence[Batch], samples: int, seed: str) -> Parts:
+def _one_by_one(training: TrainState, micro: Sequence[Batch], samples: int, seed: str) -> Parts:
     """Gradients of this process's micro-batches, one after the other; returns their sums for the log."""
     accelerator, found = training.accelerator, []
     accelerator.gradient_accumulation_steps = len(micro) // accelerator.num_processes
@@ -230,7 +230,7 @@ def _one_by_one(training: Training, micro: Sequence[Batch], samples: int, seed: 
     return _sums(found)
 
 
-def _side_by_side(training: Training, micro: Sequence[Batch], samples: int, pool: Executor) -> Parts:
+def _side_by_side(training: TrainState, micro: Sequence[Batch], samples: int, pool: Executor) -> Parts:
     """The same with several micro-batches at a time, each on one core.
 
     A layer of a small model is too little work to be split, and threads that wait for each other at every layer lose

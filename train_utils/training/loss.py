@@ -1,4 +1,4 @@
-"""Hidden states, labels and allowed sets -> loss. Pure; logits are made at labelled positions only."""
+"""Hidden states, labels and allowed sets -> loss. Pure; logits are made at labeled positions only."""
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ def loss_parts(batch: Batch, text: torch.Tensor, items: torch.Tensor, item_weigh
 def catalog_loss(
     queries: torch.Tensor, items: torch.Tensor, choice: torch.Tensor, item: torch.Tensor, share: torch.Tensor
 ) -> torch.Tensor:
-    """Softmax cross-entropy of query . item over the whole catalogue.
+    """Softmax cross-entropy of query . item over the whole catalog.
 
     Args:
         queries: float32 [C, d]. items: float32 [N, d].

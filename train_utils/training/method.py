@@ -8,7 +8,7 @@ from torch import nn
 
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
-from train_utils.models.backbone import causal_of, mixed_precision
+from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.param import TrainOptions
 from train_utils.samples.batch import Batch
 from train_utils.samples.encode import encode_sample
@@ -19,7 +19,7 @@ from train_utils.training.loss import Parts, batch_loss
 
 def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
     """Scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
-    causal = causal_of(model)
+    causal = unwrap(model)
     with mixed_precision(model):
         hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
     return batch_loss(hidden, causal.get_output_embeddings(), batch)
@@ -32,8 +32,8 @@ class Method:
     Attributes:
         encode, apart: how conversations become samples and batches. loss: as the loop wants it.
         needs_engine: whether nothing but the engine decodes what is trained.
-        wrap: (model with an adapter, catalogue, options) -> what is trained.
-        save: (what is trained, tokenizer, catalogue, folder, manifest, weights or None) -> writes an adapter's folder.
+        wrap: (model with an adapter, catalog, options) -> what is trained.
+        save: (what is trained, tokenizer, catalog, folder, manifest, weights or None) -> writes an adapter's folder.
     """
 
     encode: Encode

@@ -11,7 +11,7 @@ from torch import nn
 
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
-from train_utils.models.backbone import causal_of, mixed_precision
+from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.models.item_vectors import FILE_NAME, item_vectors
 from train_utils.models.retrieval_head import Retrieval, has_retrieval, load_retrieval, save_retrieval
 from train_utils.param import TrainOptions
@@ -35,17 +35,17 @@ class RetModel(nn.Module):
         self._no_split_modules = getattr(language, "_no_split_modules", None)
 
     def get_base_model(self) -> nn.Module:
-        return causal_of(self.language)
+        return unwrap(self.language)
 
 
 def ret_loss(emb_alpha: float) -> Loss:
-    """The loss of RecLM-ret: that of the text, and `emb_alpha` times that of retrieval over the whole catalogue.
+    """The loss of RecLM-ret: that of the text, and `emb_alpha` times that of retrieval over the whole catalog.
 
     Each is the mean over samples of a sample's mean.
     """
 
     def loss(model: RetModel, batch: Batch) -> tuple[torch.Tensor, Parts]:
-        causal, retrieval = causal_of(model), model.retrieval
+        causal, retrieval = unwrap(model), model.retrieval
         with mixed_precision(model):
             hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
         states = hidden.last_hidden_state.flatten(0, 1)
@@ -69,7 +69,7 @@ def add_retrieval(model: nn.Module, catalog: Catalog, options: TrainOptions) -> 
     Raises:
         ValueError: item vectors that do not fit, or an adapter of another shape.
     """
-    causal = causal_of(model)
+    causal = unwrap(model)
     if options.SFT_load and has_retrieval(options.SFT_load):
         retrieval = load_retrieval(options.SFT_load, catalog).requires_grad_(True)
         retrieval.items.requires_grad_(options.item_emb)

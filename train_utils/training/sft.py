@@ -14,11 +14,11 @@ from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.decoding.support import decoding_support
 from train_utils.files import exclusively, writing_file
 from train_utils.manifest import manifest
-from train_utils.models.adapters import add_lora, save_memory, train_all
+from train_utils.models.adapters import add_lora, enable_gradient_checkpointing, unfreeze
 from train_utils.models.backbone import load_backbone, load_tokenizer, model_files, with_dtype
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.param import TrainOptions
-from train_utils.processes import open_accelerator, pick_device
+from train_utils.processes import init_accelerator, pick_device
 from train_utils.prompts.control_tokens import add_control_tokens
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.sharegpt import load_exchanges
@@ -69,7 +69,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
-    accelerator = open_accelerator(options.gpu, options.dtype, options.batch_size, options.gradient_accumulation_steps)
+    accelerator = init_accelerator(options.gpu, options.dtype, options.batch_size, options.gradient_accumulation_steps)
     made_from = manifest(asdict(options), _inputs(options))
     catalog = load_catalog(options.data_path)
     with exclusively(run) if accelerator.is_main_process else nullcontext():
@@ -215,7 +215,7 @@ def _model(options: TrainOptions, catalog: Catalog, device: torch.device, method
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles)
     if options.peft == "full":
-        model = train_all(model)
+        model = unfreeze(model)
     else:
         model = add_lora(
             model,
@@ -227,7 +227,7 @@ def _model(options: TrainOptions, catalog: Catalog, device: torch.device, method
             options.peft == "dora",
         )
     if options.gradient_checkpointing:
-        save_memory(model)
+        enable_gradient_checkpointing(model)
     return model, chat
 
 

@@ -10,16 +10,16 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from train_utils.catalog import Catalog
 from train_utils.decoding.retriever import Retriever
-from train_utils.evaluation.cases import eval_users
-from train_utils.evaluation.llm import ModelUnderTest, batches, prompt_of
+from train_utils.evaluation.cases import eval_cases
+from train_utils.evaluation.llm import LLMRecommender, batches, prompt_of
 from train_utils.evaluation.metrics import aggregate
 from train_utils.evaluation.scoring import Scorer
 from train_utils.files import write_json
-from train_utils.models.backbone import causal_of
+from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.prompts.renderer import Chat
-from train_utils.training.loop import Verdict
+from train_utils.training.loop import HookResult
 
 METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
 
@@ -74,7 +74,7 @@ class Validator:
         self.catalog, self.options, self.run, self.save = catalog, options, run, save
         self.accelerator, self.model = accelerator, model
         self.asked = validation_options(options)
-        self.users = eval_users(catalog, self.asked)
+        self.users = eval_cases(catalog, self.asked)
         self.chat, self.retrieval = chat, retrieval
         for row in self.users:  # before the first step: a prompt that does not fit would end the run after an epoch
             try:
@@ -82,25 +82,25 @@ class Validator:
             except ValueError as error:
                 raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
 
-    def __call__(self, epoch: int) -> Verdict:
+    def __call__(self, epoch: int) -> HookResult:
         if epoch % self.options.val_epochs and epoch != self.options.epoch:
-            return Verdict()
+            return HookResult()
         found = self._score()
         decided = [self._decide(epoch, found) if self.accelerator.is_main_process else None]
         return broadcast_object_list(decided)[0]
 
     def _score(self) -> dict[str, float]:
         """Means over the users of all processes."""
-        causal = causal_of(self.model)
+        causal = unwrap(self.model)
         attention = causal.config._attn_implementation
         self.model.eval()
         try:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
-            under_test = ModelUnderTest(self.catalog, self.asked, (causal, self.chat, retriever))
+            llm = LLMRecommender(self.catalog, self.asked, (causal, self.chat, retriever))
             mine = self.users[self.accelerator.process_index :: self.accelerator.num_processes]
             records, scorer = [], Scorer(self.catalog)
-            for rows in batches(mine, self.asked, under_test):
-                (answers,) = under_test.answers(rows)
+            for rows in batches(mine, self.asked, llm):
+                (answers,) = llm.answers(rows)
                 records += [scorer.record(row, answer)["metrics"] for row, answer in zip(rows, answers, strict=True)]
         finally:
             causal.set_attn_implementation(attention)
@@ -108,7 +108,7 @@ class Validator:
         means = aggregate(gather_object(records), bootstrap=1)
         return {name: means[name]["mean"] for name in METRICS}
 
-    def _decide(self, epoch: int, found: dict[str, float]) -> Verdict:
+    def _decide(self, epoch: int, found: dict[str, float]) -> HookResult:
         """Keeps the adapter if it is the best one; says whether to go on."""
         path = self.run / "validation.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
@@ -118,7 +118,7 @@ class Validator:
             self.save(self.run / "best")
         records = [*before, {"epoch": epoch, "users": len(self.users), **found}]
         write_json(path, records)
-        return Verdict(found, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
+        return HookResult(found, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
 
 
 def without_gain(scores: list[float]) -> int:
