@@ -3,8 +3,8 @@
 import torch
 from transformers import PreTrainedModel
 
+from train_utils.prompts.codec import Codec
 from train_utils.prompts.control_tokens import EOI_WORDS, SOI_WORDS, add_control_tokens
-from train_utils.prompts.renderer import Chat
 
 
 def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
@@ -27,10 +27,10 @@ def init_control_rows(tokenizer, model: PreTrainedModel) -> None:
     old = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > old:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    chat = Chat(tokenizer)
+    codec = Codec(tokenizer)
     tables = {id(t.weight): t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings())}
     with torch.no_grad():
         for weight in tables.values():
             weight[old:] = weight[:old].mean(0, dtype=torch.float32).to(weight.dtype)
-            for token, words in ((chat.soi, SOI_WORDS), (chat.eoi, EOI_WORDS)):
-                weight[token] = weight[chat.encode(words)].float().mean(0).to(weight.dtype)
+            for token, words in ((codec.soi, SOI_WORDS), (codec.eoi, EOI_WORDS)):
+                weight[token] = weight[codec.encode(words)].float().mean(0).to(weight.dtype)
