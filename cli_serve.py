@@ -14,17 +14,14 @@ from transformers.utils import logging
 from train_utils.command import run_cli
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.support import decoding_support
-from train_utils.models.control_rows import add_item_tokens
-from train_utils.models.trained import load_trained
 from train_utils.param import ChatOptions, parse
-from train_utils.processes import pick_device
+from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import (
     NO_DOMAIN,
     ChatSession,
     Event,
     Notice,
     Quit,
-    Recommendation,
     dataset_folders,
     first_domain,
 )
@@ -70,14 +67,18 @@ def load_session(options: ChatOptions) -> ChatSession:
     folders = dataset_folders(options.data_root)
     start_domain = first_domain(folders, options.domain)
     logging.disable_progress_bar()
-    device = pick_device(options.gpu)
     if sys.stderr.isatty():
         print(f"loading {options.model_name} ...", end="\r", file=sys.stderr, flush=True)
     begun = time.perf_counter()
-    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2, options.backbone)
-    untrained = add_item_tokens(tokenizer, model)
-    session = ChatSession(model, tokenizer, folders, options, start_domain)
-    if start_domain == NO_DOMAIN and not untrained:
+    recommender = Recommender.load(
+        options.model_name,
+        device=options.gpu,
+        dtype=options.dtype,
+        attention=options.FA2,
+        backbone=options.backbone,
+    )
+    session = ChatSession(recommender, folders, options, start_domain)
+    if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (
             f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
             if folders
@@ -88,18 +89,18 @@ def load_session(options: ChatOptions) -> ChatSession:
             file=sys.stderr,
             flush=True,
         )
-    if not session.domain.engine.searches:
+    if not session.domain.recommender.engine.searches:
         spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
         print(
-            f"note: {decoding_support(model).problem}: it is decoded by transformers' generate, one token a "
-            f"pass{spelled}",
+            f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token "
+            f"a pass{spelled}",
             file=sys.stderr,
             flush=True,
         )
-    trained = ", not trained to recommend" if untrained else ""
+    trained = ", not trained to recommend" if recommender.untrained else ""
     print(
         f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
-        f"({device}, domain {start_domain}{trained}); /help for commands",
+        f"({recommender.model.device}, domain {start_domain}{trained}); /help for commands",
         file=sys.stderr,
         flush=True,
     )

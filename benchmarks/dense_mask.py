@@ -1,8 +1,8 @@
 """The scope mask as published: a Python walk fills a mask of [batch, time, vocabulary], and all logits are made.
 
 Written from its description (microsoft/RecAI, RecLM-cgen), for timing and for tests. Repaired where the original is
-known to fail, so that its loss is that of `train_utils.training.loss`: `<EOI>` is masked like a title token, an item of a list
-is closed behind it, a label always stays allowed, padding has no label, and batches may hold several samples.
+known to fail, so that its loss is that of `train_utils.training.loss`: `<EOI>` is masked like a title token, an item of
+a list is closed behind it, a label always stays allowed, padding has no label, and batches may hold several samples.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

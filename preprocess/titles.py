@@ -143,7 +143,7 @@ def character_ends(text: str) -> list[int]:
 
 
 def _longest_cut(text: str, ends: Sequence[int], suffix: str, rules: TitleRules) -> str | None:
-    """The settled text, cut at the last of `ends` where it fits with an ellipsis and the suffix; None where none does."""
+    """Cut the settled text at the last of `ends` where it fits with an ellipsis and the suffix; None if none does."""
 
     def cut(n: int) -> str | None:
         head = text[: ends[n]]

@@ -1,1 +1,17 @@
-"""The RecLM library: plain decisions at the bottom, tensors and network above them, runs on top."""
+"""RecLM-cgen: a chat LLM whose recommendations are always items of a catalog."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from train_utils.recommender import Recommendation, Recommender
+
+__all__ = ["Recommendation", "Recommender"]
+
+
+def __getattr__(name: str):
+    """Load the front door on first use: `import train_utils` alone imports no torch."""
+    if name in __all__:
+        from train_utils import recommender
+
+        return getattr(recommender, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,15 +16,11 @@ except ImportError:
         raise
     sys.exit("error: lm-evaluation-harness is missing; pip install lm_eval==0.4.13")
 
-from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.models.backbone import own_generation_config
-from train_utils.models.control_rows import add_item_tokens
-from train_utils.models.trained import load_trained
-from train_utils.processes import pick_device
-from train_utils.prompts.renderer import Chat
+from train_utils.recommender import Recommender
 
 
 @register_model("reclm")
@@ -52,11 +48,11 @@ class RecLM(HFLM):
         backbone: str = "",
         **more,
     ):
-        titles = load_catalog(data_path).titles if data_path else ()
-        tokenizer, model = load_trained(pretrained, pick_device(device or "auto"), dtype, backbone=backbone)
-        add_item_tokens(tokenizer, model)  # a base model gets the tokens that it never saw
+        loaded = Recommender.load(
+            pretrained, data_path or None, device=device or "auto", dtype=dtype, backbone=backbone
+        )
+        self.chat, model, tokenizer = loaded.renderer, loaded.model, loaded.renderer.tokenizer
         super().__init__(model, tokenizer=tokenizer, backend="causal", **more)
-        self.chat = Chat(tokenizer, titles)
         # What a suite does not ask for is as where the model is served. An inherited configuration may penalize
         # repetition, or suppress the control tokens.
         pad = self.chat.end_of_turn if tokenizer.pad_token_id is None else tokenizer.pad_token_id

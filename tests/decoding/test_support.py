@@ -38,6 +38,7 @@ from transformers import (
     WatermarkingConfig,
 )
 
+from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
@@ -53,6 +54,7 @@ from train_utils.models.retrieval_head import Retrieval
 from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, message
 from train_utils.prompts.renderer import Chat
+from train_utils.recommender import Recommender
 from train_utils.serving.chat_session import ChatSession, Domain
 
 TITLES = ["red moon", "the end", "a", "blue river of the red moon", "red moon 2"]
@@ -258,8 +260,11 @@ def test_items_of_a_long_text_are_not_spelled_where_they_are_retrieved():
 
 def test_a_chat_that_ranks_titles_spells_them_once_the_conversation_is_long():
     model, chat = made(LENGTH_DEPENDENT["longrope"])
-    session = ChatSession(model, chat.tokenizer, {}, ChatOptions(model_name="", max_new_tokens=4, decoding="rank"))
-    session.domain = Domain("films", Engine(model, chat))
+    session = ChatSession(
+        Recommender(model, Chat(chat.tokenizer)), {}, ChatOptions(model_name="", max_new_tokens=4, decoding="rank")
+    )
+    catalog = make_catalog("films", [Item(title, title) for title in chat.titles])
+    session.domain = Domain("films", Recommender(model, chat, catalog))
     for text in ("hi", "the red moon " * 9):
         *_, done, notice = session.reply(text)
         assert done == Done("length") and "--max_new_tokens" in notice.text

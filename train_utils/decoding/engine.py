@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -24,7 +25,9 @@ from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever
 from train_utils.decoding.sampler import SampledToken, SamplingPoint, sample_tokens
 from train_utils.decoding.support import decoding_support, readable_length
-from train_utils.decoding.title_search import search_titles
+from train_utils.decoding.title_search import Opening, Ranked, prefill_to_item, search_titles
+from train_utils.models.backbone import precision_of
+from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
 _DRAFTED = 24  # drafted tokens that a row reads a pass at most
@@ -57,13 +60,19 @@ class Counters:
 
 @dataclass(frozen=True)
 class ForwardPlan:
-    """What a row reads in a pass: the tokens; the places among them behind which something is picked, and what may be
-    picked there; and what the drafts took for picked, at all places but the last."""
+    """Input of one forward pass for one sequence.
 
-    block: list[int]
-    places: list[int]
-    choices: list[SamplingPoint | None]
-    guesses: list[int]
+    Attributes:
+        tokens: ids to feed.
+        logit_positions: indices in `tokens` whose logits decide something.
+        points: what may be sampled at each of them; None where a title is searched for.
+        drafted: the drafted token at every position but the last.
+    """
+
+    tokens: list[int]
+    logit_positions: list[int]
+    points: list[SamplingPoint | None]
+    drafted: list[int]
 
 
 class _Sequence:
@@ -196,10 +205,12 @@ class RunningBatch:
         if not rows:
             return new
         left = 1 if self.engine.retriever is None else 2
-        cache, shared = prefill_shared_prefix(self.engine.model, [row.pending for row in rows], left)
+        with self.engine.autocast():
+            cache, shared = prefill_shared_prefix(self.engine.model, [row.pending for row in rows], left)
         for row in rows:
             row.length, row.pending = shared, row.pending[shared:]
-        self._pass(rows, cache)
+        with self.engine.autocast():
+            self._pass(rows, cache)
         _drop_finished(rows, cache)
         if rows:
             self.cache.append(cache)
@@ -209,7 +220,8 @@ class RunningBatch:
     @torch.inference_mode()
     def step(self) -> None:
         """One pass over all rows."""
-        self._pass(self.rows, self.cache)
+        with self.engine.autocast():
+            self._pass(self.rows, self.cache)
         _drop_finished(self.rows, self.cache)
 
     @torch.inference_mode()
@@ -222,18 +234,18 @@ class RunningBatch:
     def _pass(self, rows: Sequence[_Sequence], cache: RaggedCache) -> None:
         """Reads what every row has pending and drafted, and lets each take what the model decided."""
         plans = [self._plan(row) for row in rows]
-        if not any(plan.block for plan in plans):
+        if not any(plan.tokens for plan in plans):
             return
         logits = forward(
             self.engine.model,
             cache,
-            [plan.block for plan in plans],
+            [plan.tokens for plan in plans],
             [row.length for row in rows],
-            [plan.places for plan in plans],
+            [plan.logit_positions for plan in plans],
         )
         search_states = logits if self.engine.retriever is None else self.engine.last_hidden_state.states[0]
-        self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.block) for plan in plans))
-        choices = [choice for plan in plans for choice in plan.choices]
+        self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.tokens) for plan in plans))
+        choices = [choice for plan in plans for choice in plan.points]
         asked = [i for i, choice in enumerate(choices) if choice is not None]
         picks: list[SampledToken | None] = [None] * len(choices)
         if asked:
@@ -242,10 +254,10 @@ class RunningBatch:
                 picks[i] = found
         begin = 0
         for row, plan in zip(rows, plans, strict=True):
-            end = begin + len(plan.places)
-            if plan.block:
+            end = begin + len(plan.logit_positions)
+            if plan.tokens:
                 with row.guarded():
-                    row.take(picks[begin:end], plan.guesses, search_states[begin:end])
+                    row.take(picks[begin:end], plan.drafted, search_states[begin:end])
             begin = end
         self._search(rows, cache)
 
@@ -309,6 +321,8 @@ class Engine:
         self.last_hidden_state = LastHiddenState.of(model) if retriever is not None else None
         self.model = model
         self.chat = chat
+        # Found once: a model's parameters are many, its passes too.
+        self.autocast = partial(torch.autocast, **precision_of(model))
         self.counters = Counters()
         self.drafts = Drafter()
 
@@ -346,6 +360,47 @@ class Engine:
                 running.step()
 
         yield from answer_events(self.chat, row.state, row.out, go_on)
+
+    def prefill(self, requests: Sequence[Request]) -> Opening:
+        """Read prompts up to the first item of a list. `rank` ranks from there, any number of times.
+
+        Raises:
+            ValueError: texts longer than the engine reads, or a model that retrieves its items.
+        """
+        if self.retriever is not None:
+            raise ValueError("RecLM-ret retrieves items and ranks no titles; call rank without prefill")
+        starts = [request.answer_at for request in requests]
+        prompts = [request.prompt for request in requests]
+        return prefill_to_item(self.model, self.chat, prompts, requests[0].idx, starts)
+
+    def rank(self, requests: Sequence[Request], opening: Opening | None = None) -> list[Completion]:
+        """Return the `max_items` most probable items of each request, written as a list, best first.
+
+        Args:
+            requests: all with `max_items`, and with the same `idx`.
+            opening: what `prefill` read for the same prompts; None reads them.
+
+        Raises:
+            ValueError: what `prefill` raises.
+        """
+        if self.retriever is not None:
+            lists = [replace(request, best_titles=request.max_items, force_items=True) for request in requests]
+            return self.generate(lists, reproducible=True)
+        opening = self.prefill(requests) if opening is None else opening
+        depth = max(request.max_items for request in requests)
+        ranked = opening.most_probable([request.rules for request in requests], depth)
+        return [
+            self._written(titles[: request.max_items], request.idx)
+            for request, titles in zip(requests, ranked, strict=True)
+        ]
+
+    def _written(self, titles: Sequence[Ranked], idx: bool) -> Completion:
+        """A list of items, written as the model writes it."""
+        ids: list[int] = []
+        for rank, title in enumerate(titles, 1):
+            ids += [*self.chat.encode(separator(rank, idx)), *self.chat.item_ids(title.item)]
+        scores = [title.log_probability for title in titles]
+        return Completion(ids, [title.item for title in titles], scores, finish="items")
 
     def finds_titles(self, tokens: int) -> bool:
         """Whether titles can be found whole (`Request.best_titles`) in a text of so many tokens, with its answer."""

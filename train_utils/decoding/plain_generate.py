@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
+from train_utils.models.backbone import mixed_precision
+
 
 def generate_greedily(
     model: nn.Module,
@@ -27,16 +29,17 @@ def generate_greedily(
     # A copy of the outermost object gets an empty one: the model itself may be in use by another thread.
     causal = copy.copy(causal)
     causal.generation_config = GenerationConfig()
-    return causal.generate(
-        ids,
-        attention_mask=mask,
-        logits_processor=list(processors),
-        stopping_criteria=list(criteria),
-        generation_config=GenerationConfig(
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=end_of_turn,
-            pad_token_id=end_of_turn,
-        ),
-    )
+    with mixed_precision(model):
+        return causal.generate(
+            ids,
+            attention_mask=mask,
+            logits_processor=list(processors),
+            stopping_criteria=list(criteria),
+            generation_config=GenerationConfig(
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=end_of_turn,
+                pad_token_id=end_of_turn,
+            ),
+        )

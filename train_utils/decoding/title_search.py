@@ -19,6 +19,7 @@ from train_utils.decoding.forward import forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, use_ragged_attention
 from train_utils.decoding.sampler import SamplingPoint, log_probabilities
 from train_utils.decoding.support import check_length
+from train_utils.models.backbone import mixed_precision
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
@@ -178,19 +179,11 @@ class Opening:
         matchers = [before[row] for row in asking]
         for row, matcher in zip(asking, matchers, strict=True):
             matcher.accept_token(self.texts[row][-1])
-        found = (
-            search_titles(
-                self.model,
-                self.cache,
-                list(map(len, self.texts)),
-                asking,
-                matchers,
-                self.logits[asking],
-                [k] * len(asking),
-            )
-            if asking
-            else []
-        )
+        if not asking:
+            return [[] for _ in self.texts]
+        lengths, wanted = list(map(len, self.texts)), [k] * len(asking)
+        with mixed_precision(self.model):
+            found = search_titles(self.model, self.cache, lengths, asking, matchers, self.logits[asking], wanted)
         by_row = dict(zip(asking, found, strict=True))
         return [by_row.get(row, []) for row in range(len(self.texts))]
 
@@ -212,14 +205,15 @@ def prefill_to_item(
     texts = [[*prompt, *opening] for prompt in prompts]
     check_length(model, max(map(len, texts)) + int(np.diff(chat.trie.title_start).max()))
     use_ragged_attention(model)
-    cache, shared = prefill_shared_prefix(model, texts)
-    logits = forward(
-        model,
-        cache,
-        [text[shared:] for text in texts],
-        [shared] * len(texts),
-        [[len(text) - shared - 1] for text in texts],
-    )
+    with mixed_precision(model):
+        cache, shared = prefill_shared_prefix(model, texts)
+        logits = forward(
+            model,
+            cache,
+            [text[shared:] for text in texts],
+            [shared] * len(texts),
+            [[len(text) - shared - 1] for text in texts],
+        )
     starts = [
         chat.answer_start(prompt) if start is None else start
         for prompt, start in zip(prompts, answer_at or [None] * len(texts), strict=True)

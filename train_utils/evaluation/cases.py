@@ -7,19 +7,8 @@ from dataclasses import dataclass, replace
 from train_utils.catalog import Catalog
 from train_utils.evaluation.title_matching import Named
 from train_utils.param import EvalOptions
-from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category, draw_others
-from train_utils.prompts.messages import Message, message
-from train_utils.prompts.templates import (
-    ONLY_CATEGORY_TEST,
-    RANKING_TEST,
-    SEQREC_TEST,
-    SYSTEM,
-    WITHOUT_CATEGORY_TEST,
-    candidate_parts,
-    fill,
-    history_parts,
-    in_words,
-)
+from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category, draw_others, list_messages
+from train_utils.prompts.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +88,10 @@ def _wish(user: str, shown: Sequence[int], target: int, catalog: Catalog, option
 
 def messages_of(row: EvalCase, exchange: Sequence[Message], options: EvalOptions) -> list[Message]:
     """The conversation up to where the model is to answer; `exchange` stands before the request."""
-    spec = row.spec
-    wordings = SEQREC_TEST
-    if spec.candidates:
-        wordings = RANKING_TEST
-    elif spec.category:
-        wordings = ONLY_CATEGORY_TEST if spec.wanted else WITHOUT_CATEGORY_TEST
-    names_symbols = options.use_control_symbol or "-CS" in options.SFT_test_task
-    wording = next(template for template in wordings if template.names_symbols == names_symbols)
-    asked = fill(
-        wording,
-        history=history_parts(row.shown, options.marked_history),
-        k=in_words(spec.k) if spec.in_words else spec.k,
-        category=spec.category,
-        candidates=candidate_parts(spec.candidates, options.marked_history),
+    return list_messages(
+        row.shown,
+        row.spec,
+        exchange=exchange,
+        names_symbols=options.use_control_symbol or "-CS" in options.SFT_test_task,
+        marked_history=options.marked_history,
     )
-    return [message("system", SYSTEM), *exchange, message("user", *asked)]

@@ -40,7 +40,8 @@ def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
 
 def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     catalog = load_catalog(options.data_path)
-    model, chat, retriever = load_llm(catalog, options)
+    recommender = load_llm(catalog, options)
+    model, chat, retriever = recommender.model, recommender.renderer, recommender.retriever
     chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
     prompts = [
         chat.render(

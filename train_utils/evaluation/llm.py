@@ -15,32 +15,24 @@ from torch import nn
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Constraint, Prior
-from train_utils.decoding.engine import make_engine
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
-from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.support import Support, decoding_support
-from train_utils.decoding.title_search import prefill_to_item
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
 from train_utils.evaluation.title_matching import TitleReader
-from train_utils.models.backbone import mixed_precision
-from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.retrieval_head import has_retrieval
-from train_utils.models.trained import load_trained
 from train_utils.param import EvalOptions
-from train_utils.processes import pick_device
 from train_utils.prompts.control_tokens import split_completion
-from train_utils.prompts.messages import Message, separator
+from train_utils.prompts.messages import Message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.sharegpt import load_exchanges
+from train_utils.recommender import Recommender, teacher_scores
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 
 logger = logging.getLogger(__name__)
 MR_SEGMENT = 200
 T, R = TypeVar("T"), TypeVar("R")
-Loaded = tuple[nn.Module, Chat, Retriever | None]
-_TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 
 
 def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: nn.Module) -> list[R]:
@@ -72,18 +64,17 @@ class LLMRecommender:
     """A model and its catalog: makes prompts, decodes, reads items back.
 
     Args:
-        loaded: a model, its chat of this catalog, and its retriever where items are retrieved, instead of what
-            `--model_name` names.
+        loaded: a model with this catalog, instead of what `--model_name` names.
     """
 
-    def __init__(self, catalog: Catalog, options: EvalOptions, loaded: Loaded | None = None):
+    def __init__(self, catalog: Catalog, options: EvalOptions, loaded: Recommender | None = None):
         if has_retrieval(options.model_name):
             # What is retrieved is of the catalog, whether a constraint was asked for or not.
             options = replace(options, use_CBS=True)
         self.catalog, self.options = catalog, options
         _check_task(options)
-        model, self.chat, retriever = loaded or load_llm(catalog, options)
-        self.engine = make_engine(model, self.chat, retriever)
+        recommender = loaded or load_llm(catalog, options)
+        model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
         if options.decoding != "greedy" and not self.engine.searches:
             raise ValueError(
                 f"--decoding {options.decoding} finds titles by the engine; "
@@ -163,10 +154,8 @@ class LLMRecommender:
             asked = [row for row in part if self._has_choice(row)]
             if not asked:
                 return [[Prediction([]) for _ in part] for _ in weights]
-            with mixed_precision(self.engine.model):
-                found = [
-                    dict(zip((row.user for row in asked), one, strict=True)) for one in self._answers(asked, weights)
-                ]
+            users = [row.user for row in asked]
+            found = [dict(zip(users, one, strict=True)) for one in self._answers(asked, weights)]
             return [[answers.get(row.user) or Prediction([]) for row in part] for answers in found]
 
         parts = side_by_side(work, users, self.engine.model)
@@ -174,12 +163,7 @@ class LLMRecommender:
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """What the engine writes for requests of any kind."""
-
-        def work(part: Sequence[Request]) -> list[Completion]:
-            with mixed_precision(self.engine.model):
-                return self._generated(part)
-
-        return list(chain.from_iterable(side_by_side(work, requests, self.engine.model)))
+        return list(chain.from_iterable(side_by_side(self._generated, requests, self.engine.model)))
 
     def _generated(self, requests: Sequence[Request]) -> list[Completion]:
         """What the engine writes. Raises ConstraintError where one answer cannot be gone on with: it is no miss."""
@@ -193,21 +177,15 @@ class LLMRecommender:
         """Prompts are read only once where lists are ranked."""
         scores = self._prior_scores(users)
         requests = [self.request(row) for row in users]
-        opening = None
-        if self.options.decoding == "rank" and self.engine.retriever is None:
-            prompts = [request.prompt for request in requests]
-            opening = prefill_to_item(self.engine.model, self.chat, prompts, self.options.idx, list(map(len, prompts)))
+        ranks = self.options.decoding == "rank"
+        opening = self.engine.prefill(requests) if ranks and self.engine.retriever is None else None
         for weight in weights:
             if self.options.prior:
                 priors = [Prior(one, weight, self._reduce()) for one in scores]
                 rules = [self.rules(row, prior) for row, prior in zip(users, priors, strict=True)]
                 requests = [replace(request, rules=one) for request, one in zip(requests, rules, strict=True)]
-            if opening is not None:
-                ranked = opening.most_probable([request.rules for request in requests], self.options.topk)
-                completions = [
-                    self._listed([title.item for title in titles[: row.spec.k]])
-                    for row, titles in zip(users, ranked, strict=True)
-                ]
+            if ranks:
+                completions = self.engine.rank(requests, opening)
             elif self.options.engine == "hf":
                 completions = generate_reference(self.engine.model, self.chat, requests)
             else:
@@ -220,41 +198,28 @@ class LLMRecommender:
 
     def _prior_scores(self, users: Sequence[EvalCase]) -> list[np.ndarray]:
         """Scores of all items for each user (float64 [items]); nothing without a prior."""
-        n_items = len(self.catalog.items)
         match self.options.prior:
             case "teacher":
                 histories = [row.hidden(self.options.hide_seen) or row.shown for row in users]
-                left = n_items - max(map(len, map(set, histories)))
-                # One user who has had nearly everything takes no score from the others: then all is asked for, and
-                # what a history holds is missing from its list.
-                depth = max(1, min(_TEACHER_DEPTH, left if left > self.options.topk else n_items - 1))
                 self.teacher = self.teacher or open_teacher(self.options.teacher)
-                lists, probabilities = self.teacher.top_k([self.catalog.ids(h) for h in histories], depth, scores=True)
-                scores = np.zeros((len(users), n_items))
-                for row, ids, found in zip(scores, lists, probabilities, strict=True):
-                    row[self.catalog.indices(ids)] = found
-                return list(scores)
+                return teacher_scores(self.teacher, self.catalog, histories, self.options.topk)
             case "popularity":
                 return [np.array(self.catalog.popularity, dtype=np.float64)] * len(users)
             case _:
                 return []
 
-    def _listed(self, items: Sequence[int]) -> Completion:
-        """A list of items, written as the model writes it."""
-        ids: list[int] = []
-        for rank, item in enumerate(items, 1):
-            ids += [*self.chat.encode(separator(rank, self.options.idx)), *self.chat.item_ids(item)]
-        return Completion(ids, list(items), finish="items")
 
-
-def load_llm(catalog: Catalog, options: EvalOptions) -> Loaded:
-    """The model that `--model_name` names, and what decodes with it."""
-    device = pick_device(options.gpu)
-    tokenizer, model = load_trained(options.model_name, device, options.dtype, options.FA2, options.backbone)
-    # A base model gets the control tokens that it never saw, so that it can be constrained.
-    add_item_tokens(tokenizer, model)
-    chat = Chat(tokenizer, catalog.titles, options.trie_cache)
-    return model, chat, load_retriever(options.model_name, catalog, device)
+def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
+    """Load the model that `--model_name` names."""
+    return Recommender.load(
+        options.model_name,
+        catalog,
+        device=options.gpu,
+        dtype=options.dtype,
+        attention=options.FA2,
+        backbone=options.backbone,
+        trie_cache=options.trie_cache,
+    )
 
 
 def _check_task(options: EvalOptions) -> None:

@@ -216,10 +216,22 @@ def unwrap(model: nn.Module) -> PreTrainedModel:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def mixed_precision(model: nn.Module) -> torch.autocast:
-    """The context in which a model computes whose adapter or trained weights are float32 beside another format; for
-    others it does nothing."""
+def precision_of(model: nn.Module) -> dict[str, object]:
+    """Return the arguments of `torch.autocast` for a model.
+
+    It is enabled for a model whose adapter or trained weights are float32 beside another format.
+    """
     causal = unwrap(model)
     dtype = getattr(causal, "compute_dtype", causal.dtype)
     low = dtype != torch.float32 and any(p.dtype == torch.float32 for p in causal.parameters())
-    return torch.autocast(causal.device.type, dtype if low else None, enabled=low, cache_enabled=False)
+    return {
+        "device_type": causal.device.type,
+        "dtype": dtype if low else None,
+        "enabled": low,
+        "cache_enabled": False,
+    }
+
+
+def mixed_precision(model: nn.Module) -> torch.autocast:
+    """Return the context in which a model computes; see `precision_of`."""
+    return torch.autocast(**precision_of(model))

@@ -5,6 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
+from train_utils.prompts.messages import Message, message
+from train_utils.prompts.templates import (
+    COLD_START,
+    ONLY_CATEGORY_TEST,
+    RANKING_TEST,
+    SEQREC_TEST,
+    SYSTEM,
+    WITHOUT_CATEGORY_TEST,
+    candidate_parts,
+    fill,
+    history_parts,
+    in_words,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,38 @@ class ListSpec:
         if self.candidates:
             told["candidates"] = catalog.ids(self.candidates)
         return told
+
+
+def list_messages(
+    history: Sequence[int],
+    spec: ListSpec,
+    *,
+    exchange: Sequence[Message] = (),
+    names_symbols: bool = False,
+    marked_history: bool = False,
+) -> list[Message]:
+    """Return the conversation that asks for a list, up to where the model is to answer.
+
+    Args:
+        history: item indices, oldest first; may be empty.
+        spec: what the list has to hold.
+        exchange: earlier messages of the conversation.
+        names_symbols: use the wording that names the control symbols.
+        marked_history: write items of the history between control tokens.
+    """
+    wordings = SEQREC_TEST if history else COLD_START
+    if spec.candidates:
+        wordings = RANKING_TEST
+    elif spec.category:
+        wordings = ONLY_CATEGORY_TEST if spec.wanted else WITHOUT_CATEGORY_TEST
+    asked = fill(
+        next(template for template in wordings if template.names_symbols == names_symbols),
+        history=history_parts(history, marked_history),
+        k=in_words(spec.k) if spec.in_words else spec.k,
+        category=spec.category,
+        candidates=candidate_parts(spec.candidates, marked_history),
+    )
+    return [message("system", SYSTEM), *exchange, message("user", *asked)]
 
 
 def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: random.Random) -> tuple[str, bool]:

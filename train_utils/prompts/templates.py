@@ -39,6 +39,10 @@ SEQREC_TEST = (
         True,
     ),
 )
+COLD_START = (
+    Template("Please recommend {k} titles."),
+    Template("Please recommend {k} titles, each in {soi} and {eoi}.", True),
+)
 RANKING = (
     Template("My history:{history}\nPick {k} for me from these:{candidates}"),
     Template("I liked{history}. Choose {k} out of this list, best first:{candidates}"),

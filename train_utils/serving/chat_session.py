@@ -5,21 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-from train_utils.catalog import Catalog, load_catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.dataset_folder import is_dataset
-from train_utils.decoding.engine import Engine, make_engine
-from train_utils.decoding.events import Done, ItemEvent, TextDelta
-from train_utils.decoding.reference import PlainEngine
+from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
-from train_utils.decoding.retriever import load_retriever
 from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.prompts.named_titles import NamedTitles
-from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
+from train_utils.recommender import Recommendation, Recommender
 
 NO_DOMAIN = "none"
 HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; without NAME: list them
@@ -36,17 +30,6 @@ class Notice:
     """A line for the user that is no part of the conversation."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """An item as it stands in the answer: its id in the dataset, its title, its rank counted from 1, and its
-    log-probability among the admissible items."""
-
-    id: str
-    title: str
-    rank: int
-    score: float
 
 
 @dataclass(frozen=True)
@@ -74,15 +57,10 @@ def parse_line(line: str) -> Command | str | None:
 
 @dataclass(frozen=True)
 class Domain:
-    """What the conversation recommends from; without a catalog no item can be opened.
-
-    Attributes:
-        engine: decodes with the chat that knows this catalog's titles and their tree.
-    """
+    """What the conversation recommends from; without a catalog no item can be opened."""
 
     name: str
-    engine: Engine | PlainEngine
-    catalog: Catalog | None = None
+    recommender: Recommender
     titles: NamedTitles = field(default_factory=lambda: NamedTitles(()))
 
 
@@ -110,7 +88,7 @@ class ChatSession:
     """One user's conversation.
 
     Args:
-        model, tokenizer: a chat model that has the control tokens.
+        recommender: a chat model that has the control tokens, without a catalog.
         folders: dataset folders by domain name; each is read when it is first picked.
         options: length limit and kind of constraint.
         start: the domain to begin with.
@@ -121,20 +99,18 @@ class ChatSession:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        recommender: Recommender,
         folders: Mapping[str, Path],
         options: ChatOptions,
         start: str = NO_DOMAIN,
     ):
-        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.context: int | None = getattr(recommender.model.config.get_text_config(), "max_position_embeddings", None)
         if not 0 < options.max_new_tokens < (self.context or options.max_new_tokens + 1):
             raise ValueError(
                 f"--max_new_tokens is {options.max_new_tokens}, wanted 1 or more and less than the "
                 f"model's context of {self.context} tokens"
             )
-        self.model = model
-        self.tokenizer = tokenizer
+        self.recommender = recommender
         self.folders = folders
         self.options = options
         self._loaded: dict[str, Domain] = {}
@@ -182,25 +158,25 @@ class ChatSession:
             )
         self.named.update(self.domain.titles.find(text))
         rules = self._rules()
-        if rules is None and self.domain.catalog:
+        if rules is None and self.domain.recommender.catalog:
             yield Notice("every title of the catalog was named: nothing is left to recommend")
         parts: list[Part] = []
         finish = ""
         try:
             longest = len(prompt) + self.options.max_new_tokens
-            searched = _SEARCHED[self.options.decoding] if self.domain.engine.finds_titles(longest) else 0
+            searched = _SEARCHED[self.options.decoding] if self.domain.recommender.engine.finds_titles(longest) else 0
             request = Request(
                 prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens, best_titles=searched
             )
-            for event in self.domain.engine.stream(request, stop):
+            for event in self.domain.recommender.stream(request, stop):
                 match event:
                     case TextDelta(words):
                         parts.append(words)
-                    case ItemEvent(item):
-                        parts.append(ItemPart(item))
+                    case Recommendation(item_id):
+                        parts.append(ItemPart(self.domain.recommender.catalog.index[item_id]))
                     case Done(finish):
                         pass
-                yield self._shown(event)
+                yield event
         finally:
             self.history.append((user, Message("assistant", _joined(parts))))
         if finish in _CUT_SHORT:
@@ -212,19 +188,13 @@ class ChatSession:
 
     def _rules(self) -> Constraint | None:
         """What may be listed: nothing that the user has named in the conversation. None where nothing is left."""
-        trie = self.domain.engine.chat.trie
+        trie = self.domain.recommender.renderer.trie
         if trie is None:
             return None
         try:
             return Constraint(trie, deny=sorted(self.named), distinct=self.options.CBS_type == 2)
         except ConstraintError:
             return None
-
-    def _shown(self, event: TextDelta | ItemEvent | Done) -> Event:
-        if not isinstance(event, ItemEvent):
-            return event
-        item = self.domain.catalog.items[event.item]
-        return Recommendation(item.id, item.title, event.rank, event.score)
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """The conversation with `user` as its newest message, without the oldest `skip` exchanges."""
@@ -233,7 +203,7 @@ class ChatSession:
     def _fit(self, user: Message) -> tuple[list[int], int] | None:
         """(prompt, exchanges to drop) so that prompt and answer fit the context; None when nothing fits."""
         for skip in range(len(self.history) + 1):
-            prompt = self.domain.engine.chat.render(self.messages(user, skip), prompt=True).ids
+            prompt = self.domain.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
             if self.context is None or len(prompt) + self.options.max_new_tokens <= self.context:
                 return prompt, skip
         return None
@@ -244,20 +214,18 @@ class ChatSession:
         except (ValueError, OSError) as error:
             return Notice(f"still in domain {self.domain.name}: {error}")
         self._begin()
-        catalog = self.domain.catalog
+        catalog = self.domain.recommender.catalog
         offered = f"{_count(len(catalog.items), 'title')} can be recommended" if catalog else "plain talk"
         return Notice(f"domain {name}: {offered}; a new conversation starts")
 
     def _load(self, name: str) -> Domain:
         if _known(self.folders, name) not in self._loaded:
             if name == NO_DOMAIN:
-                self._loaded[name] = Domain(name, make_engine(self.model, Chat(self.tokenizer)))
+                self._loaded[name] = Domain(name, self.recommender)
             else:
-                catalog = load_catalog(self.folders[name])
-                chat = Chat(self.tokenizer, catalog.titles, self.options.trie_cache)
-                retriever = load_retriever(self.options.model_name, catalog, self.model.device)
-                engine = make_engine(self.model, chat, retriever)
-                self._loaded[name] = Domain(name, engine, catalog, NamedTitles(catalog.titles))
+                loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
+                _ = loaded.engine  # what cannot be decoded is refused here
+                self._loaded[name] = Domain(name, loaded, NamedTitles(loaded.catalog.titles))
         return self._loaded[name]
 
 

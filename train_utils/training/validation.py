@@ -19,6 +19,7 @@ from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.prompts.renderer import Chat
+from train_utils.recommender import Recommender
 from train_utils.training.loop import HookResult
 
 METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
@@ -96,7 +97,9 @@ class Validator:
         self.model.eval()
         try:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
-            llm = LLMRecommender(self.catalog, self.asked, (causal, self.chat, retriever))
+            llm = LLMRecommender(
+                self.catalog, self.asked, Recommender(causal, self.chat, self.catalog, retriever=retriever)
+            )
             mine = self.users[self.accelerator.process_index :: self.accelerator.num_processes]
             records, scorer = [], Scorer(self.catalog)
             for rows in batches(mine, self.asked, llm):

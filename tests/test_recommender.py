@@ -1,0 +1,148 @@
+"""The front door: lists for histories of ids or titles, conversations with items, from a folder or from parts."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_chat
+
+from train_utils import Recommendation, Recommender
+from train_utils.catalog import Item, make_catalog
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
+from train_utils.decoding.events import Done, TextDelta
+from train_utils.decoding.request import Request
+from train_utils.decoding.title_search import prefill_to_item
+from train_utils.prompts.list_spec import ListSpec, list_messages
+
+TITLES = ("red moon", "red moon two", "blue river", "the end", "green night", "a song", "night song")
+ITEMS = [Item(f"i{n}", title, ("even",) if n % 2 == 0 else ("odd",)) for n, title in enumerate(TITLES)]
+CATALOG = make_catalog("tiny", ITEMS, {"u": ["i0", "i1", "i2"]})
+MODEL, CHAT = tiny_chat(list(TITLES))
+
+
+class NextTeacher:
+    """Gives the item after the last of a history all there is to give."""
+
+    def top_k(self, histories, k, scores=False):
+        lists = [[f"i{(int(history[-1][1:]) + 1) % len(ITEMS)}"] for history in histories]
+        return (lists, [[1.0]] * len(lists)) if scores else lists
+
+
+@pytest.fixture(scope="module")
+def recommender() -> Recommender:
+    return Recommender(MODEL, CHAT, CATALOG)
+
+
+@pytest.mark.parametrize("history", [["i0", "i3"], ["red moon", "the end"], ["i0", "the end"], []])
+def test_a_list_is_what_ranking_every_title_gives(recommender, history):
+    found = recommender.recommend(history, k=4)
+    shown = [{"red moon": 0, "the end": 3, "i0": 0, "i3": 3}[entry] for entry in history]
+    prompt = CHAT.render(list_messages(shown, ListSpec(4)), prompt=True).ids
+    opening = prefill_to_item(MODEL, CHAT, [prompt], idx=True, answer_at=[len(prompt)])
+    (expected,) = opening.most_probable([Constraint(CHAT.trie, deny=shown)], len(TITLES))
+    assert [one.id for one in found] == [f"i{title.item}" for title in expected[:4]]
+    assert [one.score for one in found] == [title.log_probability for title in expected[:4]]
+    assert [one.rank for one in found] == [1, 2, 3, 4] and all(one.title == TITLES[int(one.id[1:])] for one in found)
+    assert all(a.score >= b.score for a, b in pairwise(found)) and not {one.id for one in found} & {"i0", "i3"} & {
+        f"i{item}" for item in shown
+    }
+
+
+def test_a_batch_gives_what_each_history_gives_alone(recommender):
+    histories = [["i0"], ["i1", "i2", "i3"], []]
+    together = recommender.recommend_batch(histories, k=3)
+    for history, found in zip(histories, together, strict=True):
+        alone = recommender.recommend(history, k=3)
+        assert [one.id for one in found] == [one.id for one in alone]
+        assert np.allclose([one.score for one in found], [one.score for one in alone], atol=1e-5)
+    assert recommender.recommend_batch([]) == []
+
+
+def test_rules_hold_in_a_list(recommender):
+    found = recommender.recommend(["i0"], k=10, rules={"categories": ["even"], "deny": ["i2"]})
+    assert sorted(one.id for one in found) == ["i4", "i6"]
+    with pytest.raises(ConstraintError, match="admit none"):
+        recommender.recommend(["i0", "i2", "i4", "i6"], rules={"categories": ["even"]})
+
+
+def test_a_list_is_as_long_as_the_catalog_allows(recommender):
+    assert len(recommender.recommend(["i0"], k=50)) == len(TITLES) - 1
+
+
+def test_a_teacher_enters_as_a_prior_where_there_is_a_history():
+    led = Recommender(MODEL, CHAT, CATALOG, teacher=NextTeacher(), prior_weight=10.0)
+    assert led.recommend(["i3"], k=2)[0].id == "i4"
+    alone = Recommender(MODEL, CHAT, CATALOG)
+    assert led.recommend([], k=3) == alone.recommend([], k=3)
+    prompt = CHAT.render(list_messages([3], ListSpec(2)), prompt=True).ids
+    scores = np.eye(len(ITEMS))[4]
+    rules = Constraint(CHAT.trie, deny=[3], prior=Prior(scores, 10.0, "sum"))
+    (expected,) = led.engine.rank([Request(prompt, rules, answer_at=len(prompt), max_items=2, idx=True)])
+    assert [one.id for one in led.recommend(["i3"], k=2)] == CATALOG.ids(expected.items)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda r: r.recommend(["red mon"]), "'red mon' is no item id or title .*did you mean 'red moon'"),
+        (lambda r: r.recommend("i0"), "history is the text 'i0', wanted a list"),
+        (lambda r: r.recommend(["i0"], k=0), "k is 0"),
+        (lambda r: r.recommend(["i0"], rules={"category": "x"}), "'category'"),
+        (lambda r: r.recommend(["i0"], rules={"allow": ["x"]}), "'x' is not in the catalog"),
+        (lambda r: list(r.chat([{"role": "robot", "content": "hi"}])), "wanted {'role': one of"),
+        (lambda r: list(r.chat([{"role": "user"}])), "wanted {'role': one of"),
+        (lambda r: list(r.chat([])), "at least one message"),
+    ],
+)
+def test_wrong_calls_are_told_in_one_line(recommender, call, message):
+    with pytest.raises(ValueError, match=message) as error:
+        call(recommender)
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_catalog_there_is_conversation_and_no_list():
+    plain = Recommender(MODEL, type(CHAT)(CHAT.tokenizer))
+    with pytest.raises(ValueError, match="no catalog is loaded"):
+        plain.recommend(["i0"])
+    events = list(plain.chat([{"role": "user", "content": "hi"}], max_new_tokens=10))
+    assert isinstance(events[-1], Done) and not any(isinstance(event, Recommendation) for event in events)
+
+
+def test_a_conversation_yields_text_and_items_of_the_catalog():
+    model, chat = tiny_chat(list(TITLES), tied=False)
+    with torch.no_grad():  # the opening token outbids all text
+        model.get_output_embeddings().weight[chat.soi] = 1.2 * model.get_output_embeddings().weight.abs().max()
+    talk = Recommender(model, chat, CATALOG)
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "red moon?"}]
+    events = list(talk.chat(messages, {"deny": ["i0"]}, max_new_tokens=200))
+    items = [event for event in events if isinstance(event, Recommendation)]
+    assert all((item.id, item.title) in {(one.id, one.title) for one in ITEMS[1:]} for item in items)
+    assert [item.rank for item in items] == list(range(1, len(items) + 1))
+    assert len({item.id for item in items}) == len(items)
+    assert all(isinstance(event, (TextDelta, Recommendation, Done)) for event in events)
+
+
+def test_a_model_is_loaded_from_its_folder_with_a_dataset_folder(tmp_path):
+    MODEL.save_pretrained(tmp_path / "model")
+    CHAT.tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "tiny").mkdir()
+    metas = {item.id: {"title": item.title, "title_t": item.title} for item in ITEMS}
+    categories = {name: [item.id for item in ITEMS if name in item.categories] for name in ("even", "odd")}
+    for name, value in (("metas", metas), ("category", categories), ("sequential", {"u": ["i0", "i1", "i2"]})):
+        (tmp_path / "tiny" / f"{name}.jsonl").write_text(json.dumps(value))
+    loaded = Recommender.load(tmp_path / "model", tmp_path / "tiny", device="cpu", dtype="float32")
+    expected = Recommender(MODEL.float(), CHAT, CATALOG).recommend(["i0", "i1"], k=3)
+    assert [one.id for one in loaded.recommend(["i0", "i1"], k=3)] == [one.id for one in expected]
+    assert loaded.with_catalog(CATALOG).model is loaded.model and not loaded.untrained
+    with pytest.raises(ValueError, match="nowhere"):
+        Recommender.load(tmp_path / "model", tmp_path / "nowhere", device="cpu")
+
+
+def test_the_package_offers_the_front_door_and_loads_it_when_asked():
+    code = "import sys, train_utils as t; print('torch' in sys.modules, t.Recommender.__name__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False Recommender True\n"
