@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_split import write_temporal
+from small_events import write_temporal
 from tiny import tiny_model, tiny_tokenizer
 from unirec_files import read_pickle
 

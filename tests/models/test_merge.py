@@ -6,53 +6,17 @@ import json
 import pytest
 import torch
 from chat_templates import FAMILIES, family_tokenizer
-from tiny import tiny_model, tiny_tokenizer
+from tiny import tiny_model
+from trained_models import CPU, TITLES, backbone_at, logits, trained
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from train_utils.models.adapters import add_lora, save_adapter, unfreeze
+from train_utils.models.adapters import add_lora, save_adapter
 from train_utils.models.backbone import end_turns_alike, load_backbone, load_tokenizer
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained, merge_adapter
 from train_utils.prompts.control_tokens import add_control_tokens
-from train_utils.prompts.messages import ItemPart, message
+from train_utils.prompts.messages import message
 from train_utils.prompts.renderer import Chat
-
-TITLES = ["red", "red moon", "the end", "夜", "blue river of the red moon"]
-CPU = torch.device("cpu")
-
-
-def backbone_at(folder, tokens="added", tied=True, dtype=torch.float32) -> str:
-    """A backbone's folder: its control tokens are to be added, have spare rows, or are reserved in the vocabulary."""
-    tokenizer = family_tokenizer(FAMILIES["Llama-3"]) if tokens == "reserved" else tiny_tokenizer()
-    model = tiny_model(len(tokenizer) + (8 if tokens == "spare" else 0), tied=tied)
-    model.to(dtype).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
-def trained(backbone, how, layers=0):
-    """A model after a step of some kind, and its chat."""
-    tokenizer, model = load_backbone(backbone, CPU, "float32")
-    add_item_tokens(tokenizer, model)
-    chat = Chat(tokenizer, TITLES)
-    if how == "full":
-        model = unfreeze(model)
-    else:
-        model = add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0, layers, how == "dora")
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return model.eval(), chat
-
-
-def logits(model, chat) -> torch.Tensor:
-    """float32 [T, V] of a conversation with items in the question and in the answer."""
-    talk = [message("user", "the red ", ItemPart(1)), message("assistant", "look: ", ItemPart(3), " or ", ItemPart(0))]
-    with torch.no_grad():
-        return model(torch.tensor([chat.render(talk, prompt=False).ids])).logits[0].float()
-
 
 METHODS = [("lora", 0), ("lora", 1), ("dora", 0), ("dora", 1), ("full", 0)]
 

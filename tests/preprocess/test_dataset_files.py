@@ -13,18 +13,11 @@ from audit import summary_of, targets_in_history
 from build_dataset import build_dataset, write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from readers.records import EventCollector, Events, Item, RawDataset, parse_time
+from readers.records import Item, RawDataset, parse_time
 from select_events import Filters, select_events
-from test_titles import plain_rules
+from small_events import events_of, plain_rules
 from titles import TitleRules
 from transform2unirec import transform
-
-
-def events_of(triples: list[tuple[str, str, int]]) -> Events:
-    collector = EventCollector()
-    for triple in triples:
-        collector.add(*triple)
-    return collector.events()
 
 
 def dataset_of(triples, items=None, filters=None, title_rules=None, need_category=False):

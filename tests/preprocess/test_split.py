@@ -3,20 +3,16 @@
 import json
 import pickletools
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import train
-from build_dataset import build_dataset, write_dataset
+from build_dataset import write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from readers.records import Item, RawDataset
-from select_events import Filters
+from small_events import TRIPLES, dataset_of, write_temporal
 from teacher_world import TINY, write_ring
-from test_dataset_files import events_of
-from test_titles import plain_rules
 from transform2unirec import number_from_one, split_sequences, transform
 from unirec_files import read_pickle, read_unirec_data
 from windows import training_windows
@@ -24,26 +20,6 @@ from windows import training_windows
 from train_utils.catalog import Item as CatalogItem
 from train_utils.catalog import load_catalog, make_catalog
 from train_utils.leakage.split import count_split, count_teacher, read_teacher_data
-
-# Five trained events up to second 5; u and v go on behind it, w is only there before, x only after, y with one before.
-TRIPLES = [
-    ("u", "a", 1), ("u", "b", 2), ("u", "c", 8), ("u", "d", 9), ("w", "a", 3), ("w", "c", 4), ("w", "b", 5),
-    ("v", "b", 2), ("v", "c", 3), ("v", "a", 4), ("v", "e", 7), ("x", "a", 6), ("x", "b", 7), ("y", "a", 5),
-    ("y", "b", 6),
-]  # fmt: skip
-
-
-def dataset_of(triples, test_share=None):
-    events = events_of(triples)
-    items = [Item(i, f"Title {i}", ("C",)) for i in events.item_ids]
-    raw = RawDataset("test", (Path("/dev/null"), Path("/dev/null")), events, items, {"null": {}})
-    return build_dataset(raw, plain_rules(), Filters(), test_share=test_share)
-
-
-def write_temporal(folder: Path, triples=TRIPLES) -> Path:
-    write_dataset(dataset_of(triples, 0.4), folder / "data")
-    transform(folder / "data", folder / "unirec", folder / "x.yaml")
-    return folder
 
 
 def test_a_hand_made_split():

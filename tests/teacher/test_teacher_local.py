@@ -266,7 +266,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_an_http_teacher_loads_neither_torch_nor_the_library():
-    code = ("import sys; from train_utils.teacher import open_teacher; open_teacher('localhost:1');"
+    code = ("import sys; from train_utils.teacher.open import open_teacher; open_teacher('localhost:1');"
             "assert not {'torch', 'unirec'} & set(sys.modules)")  # fmt: skip
     assert run_python(code).returncode == 0
 
@@ -279,7 +279,7 @@ def test_a_missing_library_is_named_with_its_remedy(checkpoint):
             "    def find_spec(cls, name, path=None, target=None):\n"
             "        return super().find_spec(name, sys.path[:1], target) if name == 'unirec' else None\n"
             "sys.meta_path.insert(0, Hide)\n"
-            "from train_utils.teacher import open_teacher\n"
+            "from train_utils.teacher.open import open_teacher\n"
             f"open_teacher({f'local:{checkpoint}'!r})")  # fmt: skip
     refused = run_python(code)
     assert "pip install --no-deps -r requirements-unirec.txt" in refused.stderr.splitlines()[-1]

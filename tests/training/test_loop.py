@@ -176,7 +176,7 @@ def test_a_full_disk_stops_with_one_line_and_the_checkpoint_kept(tmp_path):
     """A file of the run may not grow beyond a limit that the first checkpoint is too large for, from step 3 on."""
     program = f"""
 import resource, sys
-sys.path[:0] = {[str(ROOT), str(ROOT / "tests")]!r}
+sys.path[:0] = {[str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/training")]!r}
 from pathlib import Path
 from test_loop import *
 from train_utils.command import run_cli

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_merge import CPU, backbone_at, logits, trained
 from tiny import tiny_tokenizer
+from trained_models import CPU, backbone_at, logits, trained
 
 from train_utils import files
 from train_utils.files import replacing_folder
@@ -17,7 +17,7 @@ from train_utils.models.adapters import save_adapter
 from train_utils.models.merge import newest_adapter, run_merge
 from train_utils.models.trained import backbone_of, load_trained
 from train_utils.param import TrainOptions, parse
-from train_utils.training.run_folder import _claim
+from train_utils.training.run_folder import claim
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -212,12 +212,12 @@ def test_a_replacement_that_is_killed_anywhere_leaves_the_old_folder_or_the_new_
     assert done.returncode == 0 and operations > 3
 
 
-def claim(run: Path, overwrite: bool = False, **config) -> None:
-    _claim(run, {"config": {"max_token_length": 100, "early_stop": 2, "lr": 1.0} | config, "inputs": {}}, overwrite)
+def claimed(run: Path, overwrite: bool = False, **config) -> None:
+    claim(run, {"config": {"max_token_length": 100, "early_stop": 2, "lr": 1.0} | config, "inputs": {}}, overwrite)
 
 
 def test_a_run_that_goes_on_may_loosen_its_limits_and_nothing_else(tmp_path):
-    claim(tmp_path / "run")
+    claimed(tmp_path / "run")
     (tmp_path / "run/checkpoints/step-1").mkdir(parents=True)
     for loosened in (
         {"max_token_length": 200},
@@ -225,31 +225,31 @@ def test_a_run_that_goes_on_may_loosen_its_limits_and_nothing_else(tmp_path):
         {"max_token_length": 200, "early_stop": 0},
         {"max_token_length": 200, "early_stop": 0, "save_seconds": 3, "gpu": "cpu"},
     ):
-        claim(tmp_path / "run", **loosened)
+        claimed(tmp_path / "run", **loosened)
     for other in (
         {"max_token_length": 199},
         {"max_token_length": 200, "early_stop": 9},
         {"max_token_length": 300, "early_stop": 0, "lr": 2.0},
     ):
         with pytest.raises(ValueError, match="holds a run with other"):
-            claim(tmp_path / "run", **{"early_stop": 0} | other)
+            claimed(tmp_path / "run", **{"early_stop": 0} | other)
     (tmp_path / "run/Epoch03_SFT").mkdir()
     (tmp_path / "run/Epoch03_SFT/manifest.json").write_text("{}")
-    claim(tmp_path / "run", max_token_length=200, early_stop=0)
+    claimed(tmp_path / "run", max_token_length=200, early_stop=0)
     with pytest.raises(ValueError, match="holds a finished run with other max_token_length"):
-        claim(tmp_path / "run", max_token_length=300, early_stop=0)
+        claimed(tmp_path / "run", max_token_length=300, early_stop=0)
 
 
 def test_overwriting_a_run_deletes_what_a_run_writes_and_nothing_of_the_users(tmp_path):
-    claim(tmp_path)
+    claimed(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    claim(tmp_path, lr=2.0)  # it never began: nothing is lost, and nothing of the user's
+    claimed(tmp_path, lr=2.0)  # it never began: nothing is lost, and nothing of the user's
     for name in ("checkpoints/step-1", "Epoch03_SFT", "mine"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "x").write_text("x")
     with pytest.raises(ValueError, match="holds a run with other lr"):
-        claim(tmp_path, lr=3.0)
-    claim(tmp_path, overwrite=True, lr=3.0)
+        claimed(tmp_path, lr=3.0)
+    claimed(tmp_path, overwrite=True, lr=3.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "mine", "notes.txt"]
 
 
@@ -260,5 +260,5 @@ def test_a_folder_of_a_model_is_no_run_and_stays(tmp_path, content, overwrite):
     (tmp_path / "config.json").write_text(content)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(ValueError, match="give another --output"):
-        claim(tmp_path, overwrite=overwrite)
+        claimed(tmp_path, overwrite=overwrite)
     assert sorted(path.name for path in tmp_path.iterdir()) == before

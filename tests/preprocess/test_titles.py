@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_events import plain_rules
 from titles import TitleRules, clean_text, is_cut, load_rules, rules_of, settle, title_or_reason, unique_titles
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -30,10 +31,6 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 @cache
 def rules() -> TitleRules:
     return rules_of(byte_tokenizer())
-
-
-def plain_rules(round_trip=lambda text: text) -> TitleRules:
-    return TitleRules(("<SOI>", "<EOI>"), round_trip)
 
 
 RAW_TITLES = st.lists(
