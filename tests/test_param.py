@@ -126,3 +126,19 @@ def test_paths_that_are_there_or_not_read_are_taken(tmp_path):
         ],
     )
     assert found.teacher == f"local:{tmp_path}"
+
+
+def test_help_has_groups_and_no_wall_of_flags(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(TrainOptions, ["--help"])
+    shown = capsys.readouterr().out
+    assert stopped.value.code == 0 and shown.startswith("usage: ") and len(shown.splitlines()[0]) < 80
+    places = [shown.index(f"\n{title}:\n") for title in ("run", "optimization", "samples", "RecLM-ret")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("line", ["--item_index title", "--chat_template llama-3"])
+def test_a_flag_that_changes_nothing_says_so_once(capsys, line):
+    parse(TrainOptions, line.split())
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith(f"note: {line.split()[0]} has no effect: ")

@@ -2,10 +2,11 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar, get_args, get_origin, get_type_hints
+from typing import ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from train_utils.command import LineParser, bounds_of
 
@@ -23,6 +24,7 @@ def option(
     empty: bool = False,
     needs: str = "",
     exists: bool = False,
+    unused: str = "",
 ):
     """A field that is a flag of the same name; without a default the flag is required.
 
@@ -31,6 +33,7 @@ def option(
         empty: an empty text is a value on the command line, as it is where it is the default.
         exists: on the command line it names a file or folder, which has to be there.
         needs: another flag without which this one, given another value than its default, has no effect.
+        unused: why the flag has no effect; it is accepted so that published command lines run, with a note.
     """
     return field(
         default=default,
@@ -43,6 +46,7 @@ def option(
             "empty": empty or default == "",
             "needs": needs,
             "exists": exists,
+            "unused": unused,
         },
     )
 
@@ -51,6 +55,8 @@ class _Checked:
     """Options whose values are checked when they are made, by a command or by code."""
 
     _given: frozenset[str] = frozenset()
+    # Field -> title of the group of `--help` that begins with it.
+    _groups: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self):
         for f in fields(self):
@@ -112,6 +118,20 @@ class ModelOptions(_Checked):
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(ModelOptions):
     """main.py: training, merging and the tests of RecLM-ret."""
+
+    _groups = {
+        "gpu": "device",
+        "train_stage": "run",
+        "epoch": "optimization",
+        "peft": "adapter",
+        "teacher": "teacher and loss",
+        "SFT_train_tasks": "samples",
+        "save_seconds": "checkpoints and log",
+        "val_users": "validation",
+        "SFT_load": "merging and testing",
+        "item_index": "accepted without effect",
+        "embedding_model": "RecLM-ret",
+    }
 
     train_stage: str = option("SFT", "what to run", STAGES)
     data_path: str = option("data/dataset/ml-100k/", "dataset folder")
@@ -207,8 +227,12 @@ class TrainOptions(ModelOptions):
         least=1,
     )
     # Accepted so that published command lines run.
-    item_index: str = option("title_t", "titles are spelled whole, as the dataset has them", ("title_t", "title"))
-    chat_template: str = option("auto", "the tokenizer's own is used", ("auto", "llama-3", "llama-2", "chatml"))
+    item_index: str = option(
+        "title_t", "no effect", ("title_t", "title"), unused="titles are spelled whole, as the dataset has them"
+    )
+    chat_template: str = option(
+        "auto", "no effect", ("auto", "llama-3", "llama-2", "chatml"), unused="the tokenizer's own template is used"
+    )
     # RecLM-ret
     embedding_model: str = option(
         "snap/base/all-MiniLM-L6-v2",
@@ -230,6 +254,17 @@ class TrainOptions(ModelOptions):
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions(ModelOptions):
     """task_test.py and task_MR_test.py."""
+
+    _groups = {
+        "gpu": "device",
+        "data_path": "dataset, model and result",
+        "use_control_symbol": "request",
+        "batch_size": "users and lengths",
+        "marked_history": "decoding",
+        "prior": "prior",
+        "ranker": "baselines and other systems",
+        "teacher": "teacher and files",
+    }
 
     data_path: str = option(help="dataset folder")
     model_name: str = option("", "model folder (merged, base or adapter), or a hub name")
@@ -316,6 +351,8 @@ def _is_finite(text: str) -> bool:
 class ChatOptions(ModelOptions):
     """cli_serve.py."""
 
+    _groups = {"gpu": "device", "model_name": "model and catalogs", "max_new_tokens": "answers"}
+
     model_name: str = option(help="model folder (merged, base or adapter), or a hub name")
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
@@ -334,16 +371,23 @@ class ChatOptions(ModelOptions):
 
 def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
     """argv -> options. Flags carry the names of the fields; a bad flag ends the program with one line, status 2."""
-    parser = LineParser(description=(options.__doc__ or "").strip(), argument_default=argparse.SUPPRESS)
+    parser = LineParser(
+        usage="%(prog)s [options]",
+        description=(options.__doc__ or "").strip(),
+        argument_default=argparse.SUPPRESS,
+    )
     kinds = get_type_hints(options)
+    group: argparse._ActionsContainer = parser
     for f in fields(options):
+        if f.name in options._groups:
+            group = parser.add_argument_group(options._groups[f.name])
         kind = kinds[f.name]
         kind = get_args(kind)[0] if get_origin(kind) else kind
         shared = {"dest": f.name, "help": f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")}
         if kind is bool:
-            parser.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, **shared)
+            group.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, **shared)
         else:
-            parser.add_argument(
+            group.add_argument(
                 f"--{f.name}", type=kind, choices=f.metadata["choices"], required=f.default is MISSING, **shared
             )
     try:
@@ -353,6 +397,9 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
     except ValueError as error:
         parser.error(str(error))
     object.__setattr__(made, "_given", frozenset(given))  # the only place that may: nobody has seen it yet
+    for f in fields(options):
+        if f.metadata["unused"] and made.names(f.name):
+            print(f"note: --{f.name} has no effect: {f.metadata['unused']}", file=sys.stderr)
     return made
 
 

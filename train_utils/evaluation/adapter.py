@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from train_utils.evaluation.embeddings import report_embeddings
+from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.results import summary_row
 from train_utils.evaluation.run import run_test
 from train_utils.models.merge import adapter_of, named_backbone
@@ -48,7 +49,7 @@ def run_adapter_test(options: TrainOptions) -> AdapterResult:
         ValueError: no adapter, one of RecLM-cgen where one of RecLM-ret is wanted, or what `run_test` raises.
     """
     adapter = adapter_of(options)
-    analysis = options.SFT_test_task == "SFTTestEmbedding"
+    analysis = EvalTask.parse(options.SFT_test_task).kind == "embedding"
     if (analysis or options.train_stage == "SFT_Embedding_Test") and not has_retrieval(adapter):
         raise ValueError(
             f"{adapter} retrieves no items; train RecLM-ret by --train_stage SFT_Embedding, or take "

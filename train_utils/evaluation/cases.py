@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from train_utils.catalog import Catalog
+from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.title_matching import Named
 from train_utils.param import EvalOptions
 from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category, draw_others, list_messages
@@ -49,9 +50,10 @@ def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
         ValueError: more users than the split has, a history that shows nothing, or a task that the catalog lacks
             something for.
     """
-    if options.SFT_test_task == "SFTTestCategory":
-        check_categories(options.SFT_test_task, catalog)
-    if options.SFT_test_task == "SFTTestSeqRanking" and not options.topk <= options.candidate_num:
+    task = EvalTask.parse(options.SFT_test_task)
+    if task.kind == "category":
+        check_categories(task.name, catalog)
+    if task.kind == "ranking" and not options.topk <= options.candidate_num:
         raise ValueError(f"--candidate_num is {options.candidate_num}, wanted --topk ({options.topk}) or more")
     users = catalog.split(options.split)
     if options.users > len(users):
@@ -62,23 +64,24 @@ def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
     found = []
     for user, consumed, target in users:
         shown = consumed[-options.max_history :]
-        row = EvalCase(user, consumed, shown, target, _wish(user, shown, target, catalog, options))
+        row = EvalCase(user, consumed, shown, target, _list_spec(user, shown, target, catalog, options))
         # No list can hold more than the catalog has left.
         left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
         found.append(replace(row, spec=replace(row.spec, k=min(row.spec.k, left))))
     return found
 
 
-def _wish(user: str, shown: Sequence[int], target: int, catalog: Catalog, options: EvalOptions) -> ListSpec:
+def _list_spec(user: str, shown: Sequence[int], target: int, catalog: Catalog, options: EvalOptions) -> ListSpec:
     """What a user is asked for: the same whatever other users are tested."""
-    rng = random.Random(f"{options.seed}/{options.SFT_test_task}/{user}")
-    match options.SFT_test_task:
-        case "SFTTestItemCount":
+    task = EvalTask.parse(options.SFT_test_task)
+    rng = random.Random(f"{options.seed}/{task.name}/{user}")
+    match task.kind:
+        case "item_count":
             return ListSpec(rng.randint(1, options.topk), in_words=True)
-        case "SFTTestCategory":
+        case "category":
             category, wanted = draw_category(catalog, target, shown, rng)
             return ListSpec(options.topk, category=category, wanted=wanted)
-        case "SFTTestSeqRanking":
+        case "ranking":
             others = draw_others(len(catalog.items), options.candidate_num - 1, catalog.sequences[user], rng)
             candidates = [target, *others]
             rng.shuffle(candidates)
@@ -92,6 +95,6 @@ def messages_of(row: EvalCase, exchange: Sequence[Message], options: EvalOptions
         row.shown,
         row.spec,
         exchange=exchange,
-        names_symbols=options.use_control_symbol or "-CS" in options.SFT_test_task,
+        names_symbols=options.use_control_symbol or EvalTask.parse(options.SFT_test_task).names_symbols,
         marked_history=options.marked_history,
     )

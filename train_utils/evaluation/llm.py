@@ -19,6 +19,7 @@ from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.support import Support, decoding_support
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
+from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.title_matching import TitleReader
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.param import EvalOptions
@@ -87,7 +88,8 @@ class LLMRecommender:
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self.exchanges: Sequence[Sequence[Message]] = ()
-        if "MR" in options.SFT_test_task:
+        self.task = EvalTask.parse(options.SFT_test_task)
+        if self.task.exchange:
             self.exchanges = load_exchanges(options.share_chat_gpt, self.chat, MR_SEGMENT, rounds=1)
 
     def prompt(self, row: EvalCase) -> list[int]:
@@ -131,8 +133,8 @@ class LLMRecommender:
     def _exchange(self, row: EvalCase) -> Sequence[Message]:
         if not self.exchanges:
             return ()
-        same = self.options.SFT_test_task.endswith("same")
-        return random.Random(f"{self.options.seed}/{'' if same else row.user}").choice(self.exchanges)
+        drawn_for = "" if self.task.exchange == "shared" else row.user
+        return random.Random(f"{self.options.seed}/{drawn_for}").choice(self.exchanges)
 
     def answer(self, request: Request, completion: Completion) -> Prediction:
         text = self.chat.tokenizer.decode(completion.ids)
@@ -223,11 +225,12 @@ def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
 
 
 def _check_task(options: EvalOptions) -> None:
-    if options.SFT_test_task == "SFTTestEmbedding":
+    kind = EvalTask.parse(options.SFT_test_task).kind
+    if kind == "embedding":
         raise ValueError(
             "--SFT_test_task SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage SFT_Embedding_Test"
         )
-    if options.SFT_test_task == "SFTTestItemCount" and (options.decoding == "rank" or options.force_items):
+    if kind == "item_count" and (options.decoding == "rank" or options.force_items):
         raise ValueError(
             "--SFT_test_task SFTTestItemCount asks whether the model counts; --decoding rank and "
             "--force_items count for it, take --decoding greedy or best"

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from train_utils.catalog import Catalog, dataset_files
+from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.metrics import aggregate, coverage
 from train_utils.files import exclusively, write_json
 from train_utils.models.backbone import model_files
@@ -38,7 +39,7 @@ def result_inputs(options: EvalOptions) -> Iterator[Path]:
     """The files that a result depends on: of the dataset, of the model and its base, of what is asked beside it."""
     yield from dataset_files(options.data_path)
     named = [options.run_file, options.GSM8K_data_path]
-    if "MR" in options.SFT_test_task:
+    if EvalTask.parse(options.SFT_test_task).exchange:
         named.append(options.share_chat_gpt)
     if "teacher" in (options.ranker, options.prior):
         kind, _, path = options.teacher.partition(":")

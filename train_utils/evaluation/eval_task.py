@@ -1,0 +1,45 @@
+"""The test task: its published name, parsed once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+_KINDS = {
+    "SFTTestSeqRec": "next_items",
+    "SFTTestSeqRanking": "ranking",
+    "SFTTestCategory": "category",
+    "SFTTestItemCount": "item_count",
+    "SFTTestEmbedding": "embedding",
+}
+Kind = Literal["next_items", "ranking", "category", "item_count", "embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalTask:
+    """What a test asks of each user.
+
+    Attributes:
+        name: the published name, such as "SFTTestSeqRec-CS-MR".
+        kind: what is asked for.
+        exchange: the chat exchange before the request: none (""), one drawn for each user, or one for all users.
+        names_symbols: the request names the control symbols.
+    """
+
+    name: str
+    kind: Kind
+    exchange: Literal["", "per_user", "shared"] = ""
+    names_symbols: bool = False
+
+    @classmethod
+    def parse(cls, name: str) -> "EvalTask":
+        """Parse a published name, KIND[-CS][-MR[-same]].
+
+        Raises:
+            ValueError: a name of another form.
+        """
+        kind, *marks = name.split("-")
+        if kind not in _KINDS or marks not in ([], ["CS"], ["MR"], ["MR", "same"], ["CS", "MR"], ["CS", "MR", "same"]):
+            raise ValueError(
+                f"the test task is {name!r}, wanted one of {', '.join(_KINDS)}, with -CS and -MR[-same] behind it"
+            )
+        exchange = "shared" if "same" in marks else "per_user" if "MR" in marks else ""
+        return cls(name, _KINDS[kind], exchange, "CS" in marks)
