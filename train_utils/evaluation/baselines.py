@@ -135,15 +135,13 @@ class ItemKNN:
             raise ValueError(f"neighbors is {self.neighbors} and recency {self.recency}: wanted >= 1 and within (0, 1]")
 
     def fit(self, sequences: Sequence[Sequence[int]], n_items: int) -> Self:
-        by_user = _Incidence.of(*_distinct_events(sequences, n_items), len(sequences))
-        by_item = by_user.transposed(n_items)
-        length = np.sqrt(np.maximum(by_item.counts, 1))  # norm of each item's column of users
+        users_items = _incidence(sequences, n_items)
+        length = np.sqrt(np.maximum(users_items.sum(axis=0), 1))  # norm of each item's column of users
         width = min(self.neighbors, n_items)
         self.nearest = np.zeros((n_items, width), dtype=np.int64)
         self.similarity = np.zeros((n_items, width), dtype=np.float64)
-        for start, stop in _blocks(np.maximum(_pairs_by_item(by_user, by_item), n_items)):
-            block = np.arange(start, stop)
-            cosine = _co_occurrence(block, by_user, by_item) / (length[block, None] * length)
+        for block, shared in _co_occurrences(users_items):
+            cosine = shared / (length[block, None] * length)
             cosine[np.arange(len(block)), block] = 0.0  # an item is no neighbor of its own
             self.nearest[block] = _top_k(cosine, width)
             self.similarity[block] = np.take_along_axis(cosine, self.nearest[block], axis=1)
@@ -240,11 +238,10 @@ class EASE:
                 f"EASE for {n_items} items needs {24 * n_items**2 / 1e9:.0f} GB, three dense matrices of items by "
                 f"items: wanted at most {EASE_MAX_ITEMS} items; use item-kNN"
             )
-        by_user = _Incidence.of(*_distinct_events(sequences, n_items), len(sequences))
-        by_item = by_user.transposed(n_items)
+        users_items = _incidence(sequences, n_items)
         gram = np.empty((n_items, n_items), dtype=np.float64)
-        for start, stop in _blocks(np.maximum(_pairs_by_item(by_user, by_item), n_items)):
-            gram[start:stop] = _co_occurrence(np.arange(start, stop), by_user, by_item)
+        for block, shared in _co_occurrences(users_items):
+            gram[block] = shared
         gram[np.diag_indices(n_items)] += self.l2
         weights = np.linalg.inv(gram)
         weights /= -np.diag(weights)
@@ -289,34 +286,6 @@ def baseline(name: str, seed: int = 0) -> Ranker:
     return Random(seed) if name == "random" else BASELINES[name]()
 
 
-@dataclass(frozen=True)
-class _Incidence:
-    """Sparse 0/1 matrix by rows: row r holds the columns `columns[starts[r] : starts[r + 1]]`."""
-
-    starts: np.ndarray  # [rows + 1]
-    columns: np.ndarray  # [entries]
-
-    @classmethod
-    def of(cls, columns: np.ndarray, rows: np.ndarray, n_rows: int) -> Self:
-        order = np.argsort(rows, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
-        return cls(starts, columns[order])
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Entries of each row."""
-        return np.diff(self.starts)
-
-    def transposed(self, n_columns: int) -> _Incidence:
-        return _Incidence.of(np.repeat(np.arange(len(self.counts)), self.counts), self.columns, n_columns)
-
-    def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Columns of the rows, one row after the other."""
-        counts = self.counts[rows]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return self.columns[np.repeat(self.starts[rows], counts) + within]
-
-
 def _blocks(load: np.ndarray) -> Iterator[tuple[int, int]]:
     """Consecutive ranges (start, stop) of rows whose summed load stays within _BLOCK; one row at least."""
     total = np.cumsum(load)
@@ -328,19 +297,20 @@ def _blocks(load: np.ndarray) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _pairs_by_item(by_user: _Incidence, by_item: _Incidence) -> np.ndarray:
-    """Number of co-occurring pairs of each item, repetitions included: [n_items]."""
-    pairs = np.concatenate([[0], np.cumsum(by_user.counts[by_item.columns])])
-    return np.diff(pairs[by_item.starts])
+def _incidence(sequences: Sequence[Sequence[int]], n_items: int) -> csr_array:
+    """0/1 matrix float64 [users, n_items]: a user counts once for an item, however often it was consumed."""
+    items, users = _flatten(sequences, n_items)
+    matrix = csr_array((np.ones(len(items)), (users, items)), shape=(len(sequences), n_items))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
 
 
-def _co_occurrence(block: np.ndarray, by_user: _Incidence, by_item: _Incidence) -> np.ndarray:
-    """Number of users shared by each item of the block and every item: [len(block), n_items]."""
-    n_items = len(by_item.counts)
-    users = by_item.gather(block)
-    row = np.repeat(np.arange(len(block)), by_item.counts[block])  # the block's item that each user came from
-    pairs = np.repeat(row, by_user.counts[users]) * n_items + by_user.gather(users)
-    return np.bincount(pairs, minlength=len(block) * n_items).reshape(len(block), n_items).astype(np.float64)
+def _co_occurrences(users_items: csr_array) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(items, float64 [len(items), n_items]: the users that each of them shares with every item), block by block."""
+    n_items, by_item = users_items.shape[1], users_items.T.tocsr()
+    for start, stop in _blocks(np.full(n_items, n_items)):
+        yield np.arange(start, stop), (by_item[start:stop] @ users_items).toarray()
 
 
 def _rank_in_blocks(
@@ -386,13 +356,6 @@ def _top_k(scores: np.ndarray, k: int) -> np.ndarray:
     columns = np.nonzero(chosen)[1].reshape(len(scores), k)  # ascending index in each row
     order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1)
-
-
-def _distinct_events(sequences: Sequence[Sequence[int]], n_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """(items, users) of the distinct pairs: a user counts once for an item, however often it was consumed."""
-    items, users = _flatten(sequences, n_items)
-    cells = np.unique(users * n_items + items)
-    return cells % n_items, cells // n_items
 
 
 def _flatten(sequences: Sequence[Sequence[int]], n_items: int) -> tuple[np.ndarray, np.ndarray]:

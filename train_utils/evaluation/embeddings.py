@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 from torch import nn
 
 from train_utils.catalog import Catalog, load_catalog
@@ -123,8 +124,7 @@ def _mean(values: np.ndarray, where: np.ndarray) -> float:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1]) if len(a) > 1 else 0.0
+    return float(spearmanr(a, b).statistic) if len(a) > 1 else 0.0
 
 
 def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
