@@ -124,7 +124,10 @@ def _mean(values: np.ndarray, where: np.ndarray) -> float:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    return float(spearmanr(a, b).statistic) if len(a) > 1 else 0.0
+    """Rank correlation; 0 where one side is constant, which has none."""
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(spearmanr(a, b).statistic)
 
 
 def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
