@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv from requirements.txt with Python 3.11, unless it is there and up to date. Used by quickstart.sh and test.sh.
+# Makes .venv from requirements.lock with Python 3.11, unless it is there and up to date. Used by quickstart.sh and test.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ if ! command -v "$BASE_PYTHON" > /dev/null || ! "$BASE_PYTHON" -c 'import sys; s
     exit 2
 fi
 # The checkout is installed in place, so the environment belongs to this folder.
-wanted=$( (cat requirements.txt requirements-unirec.txt pyproject.toml; pwd) | sha256sum | cut -d' ' -f1)
+wanted=$( (cat requirements.lock requirements-unirec.txt pyproject.toml; pwd) | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/made_from 2> /dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
@@ -17,7 +17,7 @@ echo "making .venv (torch, transformers, ...)" >&2
 rm -rf .venv
 "$BASE_PYTHON" -m venv .venv
 # UniRec pins a torch of 2022, so it comes without its dependencies; requirements.txt has those that it needs.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-unirec.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 # Written last: an interrupted installation is made anew.

@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {"command", "files", "text_files", "plain_pickle", "dataset_folder"}
@@ -183,3 +185,22 @@ def test_shell_script_stops_at_the_first_error(path):
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     first = next((line for line in lines if line and not line.startswith("#")), "")
     assert first == "set -euo pipefail"
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
+    named = (line.split("==") for line in lines if line)
+    return {re.sub(r"[-_.]+", "-", name.lower()): version for name, version in named}
+
+
+def test_the_lock_holds_what_the_requirements_pin():
+    lock, wanted = pins("requirements.lock"), pins("requirements.txt")
+    assert {name: lock.get(name) for name in wanted} == wanted
+
+
+def test_the_lock_fits_the_ranges_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ranges = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    lock = pins("requirements.lock")
+    for requirement in map(Requirement, ranges):
+        assert requirement.specifier.contains(lock[re.sub(r"[-_.]+", "-", requirement.name.lower())]), requirement

@@ -306,7 +306,7 @@ ROOT = SCRIPT.parent.parent
                 "train_utils/prompts/chat_template.py",
                 "unirec/server_app.py",
                 "train_utils/command.py",
-                "requirements.txt",
+                "requirements.lock",
                 "scripts/with_teacher.sh",
                 "scripts/unirec_serve.sh",
                 "scripts/train_RecLM_cgen.sh",
