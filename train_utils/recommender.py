@@ -38,7 +38,7 @@ class Recommendation:
     Attributes:
         id, title: of the item.
         rank: its place in the answer, from 1.
-        score: its log-probability among the admissible items.
+        score: its log-probability among the admissible items; a prior adds its weight times the log of its share.
     """
 
     id: str

@@ -18,14 +18,15 @@ from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafter
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
-from train_utils.decoding.forward import LastHiddenState, forward, prefill_shared_prefix
+from train_utils.decoding.forward import forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
 from train_utils.decoding.reference import PlainEngine, answered
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever
 from train_utils.decoding.sampler import SampledToken, SamplingPoint, sample_tokens
 from train_utils.decoding.support import decoding_support, readable_length
-from train_utils.decoding.title_search import Opening, Ranked, prefill_to_item, search_titles
+from train_utils.decoding.title_finder import NearestVector, TitleFinder, TrieSearch
+from train_utils.decoding.title_search import Opening, Ranked, prefill_to_item
 from train_utils.models.backbone import precision_of
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
@@ -79,7 +80,8 @@ class _Sequence:
     """Decoding state of one request: what is written, and what of it the model has not read yet."""
 
     def __init__(self, request: Request, engine: "Engine", drafts: Drafter):
-        self.retrieves = engine.retriever is not None and request.constrained
+        # RecLM-ret finds every item whole; a request without the constraint spells what it likes.
+        self.retrieves = engine.finder.always and request.constrained
         # Whole titles are retrieved: the nearest at each item, or the n nearest at the first of a list.
         self.request = request = replace(request, best_titles=request.best_titles or 1) if self.retrieves else request
         self.chat = engine.chat
@@ -204,7 +206,7 @@ class RunningBatch:
         rows = [row for row in new if not row.finished]
         if not rows:
             return new
-        left = 1 if self.engine.retriever is None else 2
+        left = 1 + self.engine.finder.lookback
         with self.engine.autocast():
             cache, shared = prefill_shared_prefix(self.engine.model, [row.pending for row in rows], left)
         for row in rows:
@@ -243,7 +245,7 @@ class RunningBatch:
             [row.length for row in rows],
             [plan.logit_positions for plan in plans],
         )
-        search_states = logits if self.engine.retriever is None else self.engine.last_hidden_state.states[0]
+        search_states = self.engine.finder.states(logits)
         self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.tokens) for plan in plans))
         choices = [choice for plan in plans for choice in plan.points]
         asked = [i for i, choice in enumerate(choices) if choice is not None]
@@ -276,12 +278,8 @@ class RunningBatch:
         asking = [rows[i] for i in opened]
         matchers, search_states = [row.state.matcher for row in asking], torch.stack([row.opened for row in asking])
         wanted = [row.request.best_titles for row in asking]
-        if self.engine.retriever is not None:
-            found = self.engine.retriever.nearest(search_states, matchers, wanted)
-        else:
-            lengths = [row.length for row in rows]
-            searched = search_titles(self.engine.model, cache, lengths, opened, matchers, search_states, wanted)
-            found = [[(title.item, title.log_probability) for title in ranked] for ranked in searched]
+        lengths = [row.length for row in rows]
+        found = self.engine.finder.find(cache, lengths, opened, matchers, search_states, wanted)
         for row, ranked in zip(asking, found, strict=True):
             with row.guarded():
                 row.take_titles(ranked)
@@ -317,8 +315,7 @@ class Engine:
             raise ValueError(f"{problem}; --engine hf decodes it, greedily")
         use_ragged_attention(model)
         self.plain = PlainEngine(model, chat, retrieves=retriever is not None)
-        self.retriever = retriever
-        self.last_hidden_state = LastHiddenState.of(model) if retriever is not None else None
+        self.finder: TitleFinder = TrieSearch(model) if retriever is None else NearestVector(model, retriever)
         self.model = model
         self.chat = chat
         # Found once: a model's parameters are many, its passes too.
@@ -367,7 +364,7 @@ class Engine:
         Raises:
             ValueError: texts longer than the engine reads, or a model that retrieves its items.
         """
-        if self.retriever is not None:
+        if self.finder.always:
             raise ValueError("RecLM-ret retrieves items and ranks no titles; call rank without prefill")
         starts = [request.answer_at for request in requests]
         prompts = [request.prompt for request in requests]
@@ -383,7 +380,7 @@ class Engine:
         Raises:
             ValueError: what `prefill` raises.
         """
-        if self.retriever is not None:
+        if self.finder.always:
             lists = [replace(request, best_titles=request.max_items, force_items=True) for request in requests]
             return self.generate(lists, reproducible=True)
         opening = self.prefill(requests) if opening is None else opening

@@ -180,7 +180,7 @@ class LLMRecommender:
         scores = self._prior_scores(users)
         requests = [self.request(row) for row in users]
         ranks = self.options.decoding == "rank"
-        opening = self.engine.prefill(requests) if ranks and self.engine.retriever is None else None
+        opening = self.engine.prefill(requests) if ranks and not self.engine.finder.always else None
         for weight in weights:
             if self.options.prior:
                 priors = [Prior(one, weight, self._reduce()) for one in scores]
