@@ -84,7 +84,8 @@ class Catalog:
     def split(self, part: str) -> list[tuple[str, tuple[int, ...], int]]:
         """(user, everything before the target, target) for `part` "valid" or "test".
 
-        The last event of a tested user is the test target and the second last the validation target (DESIGN: samples).
+        The last event of a tested user is the test target and the second last the validation target. See
+        docs/architecture.md, Split.
         """
         cut = {"valid": -2, "test": -1}[part]
         return [

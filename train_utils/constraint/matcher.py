@@ -15,7 +15,9 @@ def last_turn(ids: Sequence[int], end_of_turn: int) -> int:
 
 
 class Matcher:
-    """State of one row: free text or a place inside a title, and the items listed in this turn (DESIGN section 4).
+    """State of one row: free text or a place inside a title, and the items listed in this turn.
+
+    The states and their transitions: docs/architecture.md, Constraint.
 
     Copies are cheap: what changes with an item is replaced, never changed in place.
     """

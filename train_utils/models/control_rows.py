@@ -21,8 +21,9 @@ def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
 def init_control_rows(tokenizer, model: PreTrainedModel) -> None:
     """Starts the control tokens' rows as the mean of the words that they stand for.
 
-    The output rows start likewise (the published system leaves them random; see DESIGN section 5). Rows of other
-    tokens that the embedding lacked start as its mean, so that merging finds the numbers that training had.
+    The output rows start likewise; the published system leaves them random. Rows of other tokens that the embedding
+    lacked start as its mean, so that merging finds the numbers that training had. See docs/architecture.md, Titles and
+    control tokens.
     """
     old = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > old:

@@ -13,7 +13,10 @@ from train_utils.teacher.protocol import TeacherList
 
 
 class ScopeLabels:
-    """Wanted distributions over the children of the tree, for items one after the other (DESIGN section 5)."""
+    """Wanted distributions over the children of the tree, for items one after the other.
+
+    The labels of the scope mask: docs/architecture.md, Loss.
+    """
 
     def __init__(self, trie: TitleTrie):
         self.trie = trie

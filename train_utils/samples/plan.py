@@ -15,7 +15,7 @@ from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How samples are drawn (DESIGN sections 5 and 6).
+    """How samples are drawn (docs/architecture.md, Samples and Loss).
 
     Attributes:
         tasks: what is asked, by weight.
