@@ -354,12 +354,7 @@ def test_the_chat_answers_in_a_pipe(trained):
     assert done.stdout.strip()
 
 
-def section(title: str) -> str:
-    """A section of the README."""
-    return (ROOT / "README.md").read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
-def test_readmes_section_on_an_own_catalog_runs_line_by_line(world, tmp_path):
+def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     """Three files and nothing else, behind a proxy that nobody answers at: commands and code as they stand there."""
     folder, rng = world / "data/dataset/mine", random.Random(1)
     folder.mkdir()
@@ -372,10 +367,10 @@ def test_readmes_section_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     for name, value in write.items():
         data = pickle.dumps(value) if name.endswith("pickle") else json.dumps(value).encode()
         (folder / name).write_bytes(data)
-    port, own = free_port(), section("Your own catalog")
+    port, own = free_port(), (ROOT / "docs/own-catalog.md").read_text(encoding="utf-8")
     commands, *code = re.findall(r"```\w*\n(.*?)```", own, re.DOTALL)
     lines = commands.replace("2068", port).strip().splitlines()
-    assert len(lines) == 5 and len(code) == 2
+    assert len(lines) == 5 and len(code) == 3
     proxied = {"TEACHER_PORT": port, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     for line in lines:
         more = " --lora_layers 1" if "train_RecLM" in line else " --epochs 2" if "unirec_train" in line else ""
@@ -384,7 +379,7 @@ def test_readmes_section_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     assert "domain mine" in done.stderr
     result = json.loads(next((world / "snap/mine/cgen/SFT_Epoch3").glob("SFTTest*[!g].json")).read_text())
     assert result["n_users"] == 16 and result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
-    # Numbers of the catalog that the README has in mind are those of this one.
+    # Numbers of the catalog that the page has in mind are those of this one.
     program = "\n".join(code).replace("ml-100k", "mine").replace('["1", "4"]', '["i1", "i4"]')
     run(world, "python", "-c", program, PYTHONPATH=str(world))
 
