@@ -238,6 +238,7 @@ class Constraint:
     def shares(self, branch: int, closed: _Closed, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the prior says of `edges` of a branch (float64 [edges] each): the weighted log-share of each, and an
         upper bound of what the choices behind it can add."""
+        assert self.prior is not None  # without one there are no shares
         sums, best = self._masses_of(branch, closed)
         at = edges - self.trie.edges(branch).start
         sums, best = sums[at], best[at]
@@ -275,6 +276,7 @@ class Constraint:
     def _scores_of_leaves(self) -> np.ndarray:
         """float64 [leaves]: the scores of the admitted items of each leaf, reduced."""
         if self._leaf_scores is None:
+            assert self.prior is not None
             scores = np.where(self.admitted, self.prior.scores, 0.0)[self.trie.leaf_items]
             reduce = np.add if self.prior.reduce == "sum" else np.maximum
             self._leaf_scores = reduce.reduceat(scores, self.trie.leaf_item_start[:-1])

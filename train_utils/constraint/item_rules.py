@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.trie import TitleTrie
 
-_ORDER: dict[str, Callable[[object, object], bool]] = {
+# `_check_condition` lets only numbers and texts come to these.
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -79,7 +81,9 @@ def item_rules(raw: Mapping[str, object]) -> ItemRules:
     _require(isinstance(raw, Mapping), "the body", raw, f"an object with keys among {', '.join(known)}")
     for key in raw:
         _require(key in known, "a key", key, f"one of {', '.join(known)}")
-    return ItemRules(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+    # `ItemRules` checks the types of the values.
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return ItemRules(**values)
 
 
 def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Prior | None = None) -> Constraint:
@@ -184,7 +188,8 @@ def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
         if isinstance(wanted, str):
             return lambda held: isinstance(held, str) and compare(held, wanted)
         return lambda held: (number := _number(held)) is not None and compare(number, wanted)
-    is_one_of = _membership(wanted if name in ("in", "not in") else (wanted,))
+    # `_check_condition` took a list for these two operators.
+    is_one_of = _membership(cast("Collection[object]", wanted) if name in ("in", "not in") else (wanted,))
     if name in ("!=", "not in"):
         return lambda held: not is_one_of(held)
     if name == "contains":
@@ -212,6 +217,7 @@ def _membership(wanted: Collection[object]) -> Callable[[object], bool]:
 
 def _number(held: object) -> int | float | None:
     """A catalog value as a finite number, also when it is written as text; None when it is not one."""
+    number: int | float
     if isinstance(held, str):
         try:
             number = float(held)
@@ -224,7 +230,7 @@ def _number(held: object) -> int | float | None:
     return number if _is_finite(number) else None
 
 
-def _is_finite(number: Real) -> bool:
+def _is_finite(number: float) -> bool:
     """Whether a float can hold the number, infinity not counted."""
     try:
         return math.isfinite(number)
@@ -232,7 +238,7 @@ def _is_finite(number: Real) -> bool:
         return False
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -290,7 +296,7 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, (str, bool)) or _is_number(value) and _is_finite(value)
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

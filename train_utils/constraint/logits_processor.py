@@ -1,6 +1,7 @@
 """The catalog constraint as a logits processor of transformers."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from train_utils.constraint.answer_start import Openers, answer_start
 from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.matcher import Matcher
 
+_Ids = TypeVar("_Ids", np.ndarray, torch.Tensor)
 _WIDE = 4096  # tokens from which a branch is masked by adding to all scores
 
 
@@ -62,12 +64,12 @@ class CatalogLogitsProcessor(LogitsProcessor):
             raise ConstraintError(f"{len(input_ids)} rows are no whole number of prompts of num_beams={self.num_beams}")
         # On the CPU views, so that nothing is copied; elsewhere the comparison stays on the device.
         on_cpu = input_ids.device.type == "cpu"
-        ids = input_ids.detach().numpy() if on_cpu else input_ids
+        ids: np.ndarray | torch.Tensor = input_ids.detach().numpy() if on_cpu else input_ids
         next_step = self._seen is not None and self._seen.shape[1] == ids.shape[1] - 1
         last, parents = self._moves(ids)
         if parents is not None and max(parents) < 0:
             self._embedded = not ids.shape[1]
-        self._seen = ids.copy() if on_cpu else ids.clone()
+        self._seen = ids.copy() if isinstance(ids, np.ndarray) else ids.clone()
         if not next_step or parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
             self._advance(ids, last, parents, next_step)
         if not self._all_plain:
@@ -88,31 +90,31 @@ class CatalogLogitsProcessor(LogitsProcessor):
         if not length:
             return [-1] * rows, [-1] * rows
         seen = self._seen
-        if type(seen) is not type(ids) or len(seen) != rows or seen.shape[1] < length - 1:
+        if seen is None or len(seen) != rows or seen.shape[1] < length - 1:
             return ids[:, -1].tolist(), [-1] * rows
-        seen = seen[:, : length - 1]
-        if isinstance(ids, np.ndarray):
+        if isinstance(ids, np.ndarray) and isinstance(seen, np.ndarray):
+            seen = seen[:, : length - 1]
             if (ids[:, :-1] == seen).all():
                 return ids[:, -1].tolist(), None
             return ids[:, -1].tolist(), self._parents(ids, seen).tolist()
-        last, parents = torch.stack([ids[:, -1], self._parents(ids, seen)]).tolist()
-        return last, parents if parents != list(range(rows)) else None
+        if isinstance(ids, torch.Tensor) and isinstance(seen, torch.Tensor):
+            last, parents = torch.stack([ids[:, -1], self._parents(ids, seen[:, : length - 1])]).tolist()
+            return last, parents if parents != list(range(rows)) else None
+        return ids[:, -1].tolist(), [-1] * rows  # the step before was on another device
 
-    def _parents(self, ids: np.ndarray | torch.Tensor, seen: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+    def _parents(self, ids: _Ids, seen: _Ids) -> _Ids:
         """int64 [rows]: for each row the one among its prompt's rows of the step before that it continues, or -1."""
         rows, length = ids.shape
         shape = (rows // self.num_beams, self.num_beams)
-        equal = (ids[:, :-1].reshape(*shape, 1, length - 1) == seen.reshape(shape[0], 1, shape[1], length - 1)).all(-1)
-        found = equal.reshape(rows, self.num_beams)
-        where, arange = (
-            (np.where, np.arange)
-            if isinstance(ids, np.ndarray)
-            else (torch.where, lambda n: torch.arange(n, device=ids.device))
-        )
-        own = arange(rows) // self.num_beams * self.num_beams
+        before = seen.reshape(shape[0], 1, shape[1], length - 1)
+        found = (ids[:, :-1].reshape(*shape, 1, length - 1) == before).all(-1).reshape(rows, self.num_beams)
         # A boolean array has no argmax in PyTorch.
         best = (found * 1).argmax(1)
-        return where(found.any(1), own + best, best * 0 - 1)
+        if isinstance(ids, np.ndarray):
+            own = np.arange(rows) // self.num_beams * self.num_beams
+            return np.where(found.any(1), own + best, -1)
+        own = torch.arange(rows, device=ids.device) // self.num_beams * self.num_beams
+        return torch.where(found.any(1), own + best, -1)
 
     def _advance(
         self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None, next_step: bool
@@ -183,10 +185,10 @@ def mask_scores(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     if free:
         rows, tokens = torch.tensor(free, device=scores.device).T
         scores[rows, tokens] = -torch.inf
-    inside = [row for row, matcher in enumerate(matchers) if not matcher.free]
-    if not inside:
+    open_rows = [(row, ids) for row, matcher in enumerate(matchers) if (ids := matcher.allowed()) is not None]
+    if not open_rows:
         return
-    allowed = [matchers[row].allowed() for row in inside]
+    inside, allowed = [row for row, _ in open_rows], [ids for _, ids in open_rows]
     sizes = [len(tokens) for tokens in allowed]
     places = np.stack([np.repeat(inside, sizes), np.concatenate(allowed)])
     rows, tokens = torch.from_numpy(places).to(scores.device)
@@ -212,7 +214,7 @@ def _write_on_cpu(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
         elif (token := matcher.forced_token()) is not None:
             forced.append((row, token))
         elif (prior := matcher.prior()) is not None:
-            allowed = matcher.allowed()
+            allowed = matcher.allowed_at_branch()
             kept.append((rows[row], allowed, rows[row].take(allowed) + prior[0]))
             filled.append(row)
         else:

@@ -9,7 +9,7 @@ from train_utils.constraint.constraint import Constraint, ConstraintError
 FREE = -1
 
 
-def last_turn(ids: Sequence[int], end_of_turn: int) -> int:
+def last_turn(ids: Sequence[int], end_of_turn: int | None) -> int:
     """Where the current turn starts: behind the last end-of-turn token."""
     return next((place + 1 for place in range(len(ids) - 1, -1, -1) if ids[place] == end_of_turn), 0)
 
@@ -29,7 +29,9 @@ class Matcher:
         self.items: tuple[int, ...] = ()
         self._depth = FREE
         self._head_for(rules.trie.top)
-        self._own_rules, self._closed = rules, rules.closed
+        # None once the caps leave nothing: then no item is opened, so inside an item there always are rules.
+        self._own_rules: Constraint | None = rules
+        self._closed = rules.closed
         if rules.start_full:
             self._apply_caps()
         for item in items:
@@ -37,7 +39,7 @@ class Matcher:
 
     @classmethod
     def from_tokens(
-        cls, rules: Constraint, ids: Sequence[int], end_of_turn: int, answer_at: int | None = None
+        cls, rules: Constraint, ids: Sequence[int], end_of_turn: int | None, answer_at: int | None = None
     ) -> "Matcher":
         """The state behind the token ids of a whole conversation: that of its last turn.
 
@@ -107,8 +109,11 @@ class Matcher:
         """Token ids that lead to an admissible item, ascending (int64 [n]); None in free text."""
         if self._depth == FREE:
             return None
-        if not self._at_branch():
-            return np.array([self.forced_token()])
+        return self.allowed_at_branch() if self._at_branch() else np.array([self.forced_token()])
+
+    def allowed_at_branch(self) -> np.ndarray:
+        """`allowed()` where the row stands at a branch."""
+        assert self._own_rules is not None
         tokens, _ = self._own_rules.open_edges(self._target, self._closed)
         if not len(tokens):
             raise ConstraintError(f"no admissible item is left below branch {self._target} of the tree")
@@ -116,14 +121,16 @@ class Matcher:
 
     def mask(self) -> tuple[np.ndarray, list[int]]:
         """`allowed()` at a branch, as (tokens, tokens to take off again): of a wide one nothing is copied."""
+        assert self._own_rules is not None
         tokens, _ = self._own_rules.edges(self._target)
         shut = self._closed.edges.get(self._target, ())
         if len(shut) == len(tokens):
-            return self.allowed(), []
+            return self.allowed_at_branch(), []
         return tokens, [int(self.rules.trie.edge_token[edge]) for edge in shut]
 
     def additive_mask(self, vocabulary: int) -> np.ndarray:
         """float32 [vocabulary]: 0 for the tokens of `mask()`, -inf for all others. For wide branches."""
+        assert self._own_rules is not None
         return self._own_rules.additive_mask(self._target, vocabulary)
 
     def prior(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -131,11 +138,13 @@ class Matcher:
         (float64 [n] each, 0 or less). None without a prior or without a choice."""
         if self.rules.prior is None or self._depth == FREE or not self._at_branch():
             return None
+        assert self._own_rules is not None
         _, edges = self._own_rules.open_edges(self._target, self._closed)
         return self._own_rules.shares(self._target, self._closed, edges)
 
     def offers(self, item: int) -> bool:
         """Whether the title of an item can still be written from this place of an open item."""
+        assert self._own_rules is not None
         leaf, (lo, hi) = int(self.rules.trie.item_leaf[item]), self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
@@ -187,12 +196,14 @@ class Matcher:
         if token != trie.eoi:
             return None
         self._depth = FREE
+        assert self._own_rules is not None
         item = self._own_rules.first_item(~self._target)
         self._list(item)
         return item
 
     def _edge(self, token: int) -> int | None:
         """The edge of the present branch under `token`, if an admissible item is left below it."""
+        assert self._own_rules is not None
         trie, span = self.rules.trie, self.rules.trie.edges(self._target)
         # A plain int would be compared as int64, over a copy of all tokens.
         edge = span.start + int(np.searchsorted(trie.edge_token[span], np.int32(token)))
@@ -222,7 +233,9 @@ class Matcher:
         """The tokens that follow without a choice from here to the next decision, or to the end of the title."""
         if self._depth == FREE:
             return []
-        trie, target, depth, run = self.rules.trie, self._target, self._depth, []
+        assert self._own_rules is not None
+        trie, target, depth = self.rules.trie, self._target, self._depth
+        run: list[int] = []
         while True:
             lo, _ = trie.below(target)
             start = int(trie.title_start[lo])

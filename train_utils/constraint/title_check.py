@@ -18,7 +18,7 @@ def special_ids(tokenizer, marks: Iterable[int | None] = ()) -> set[int]:
     }
     found = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
     found |= {*tokenizer.all_special_ids}
-    return (found - {tokenizer.unk_token_id} | roles | {*marks}) - {None}
+    return {token for token in (found - {tokenizer.unk_token_id} | roles | {*marks}) if token is not None}
 
 
 def check_title_ids(

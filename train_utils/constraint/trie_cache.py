@@ -27,7 +27,7 @@ def trie_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Seq
     return digest.hexdigest()
 
 
-class TrieTitles(Sequence):
+class TrieTitles(Sequence[list[int]]):
     """Token ids of each item's title, read from the tree when they are asked for."""
 
     def __init__(self, trie: TitleTrie):
@@ -36,7 +36,7 @@ class TrieTitles(Sequence):
     def __len__(self) -> int:
         return self.trie.n_items
 
-    def __getitem__(self, item: int) -> list[int]:
+    def __getitem__(self, item: int) -> list[int]:  # type: ignore[override]  # nobody takes a slice of titles
         return self.trie.title(int(self.trie.item_leaf[item]))[:-1]
 
 
