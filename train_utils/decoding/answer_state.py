@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from itertools import dropwhile
 
+from train_utils.constraint.constraint import Prior
 from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.request import Request
 from train_utils.decoding.sampler import SamplingPoint
@@ -20,7 +21,7 @@ class DecodingState:
     """The state of an answer. `write` takes one decided token and gives it with all that must follow it.
 
     Attributes:
-        cursor: place in the tree; None without a catalog. finish: why the answer ended, "" while it goes on.
+        matcher: place in the tree; None without a catalog. finish: why the answer ended, "" while it goes on.
         begins_answer, begins_inside: whether the prompt ends where an answer begins, or inside an open item.
         ranking: (item, log-probability) of titles found for the next items of a list, best first.
     """
@@ -47,7 +48,7 @@ class DecodingState:
     def __init__(self, request: Request, chat: Chat):
         self.request = request
         self.chat = chat
-        self.matcher = None
+        self.matcher: Matcher | None = None
         answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
         self.begins_answer = answer_at == len(request.prompt)
         if request.constrained and request.rules:
@@ -65,7 +66,7 @@ class DecodingState:
         self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
         # What will probably stand before the next item; the prompt's own turn may have listed all that there are.
         self._expected = [] if self.exhausted else self._separator()
-        self._likely = _likely_items(request) if self.matcher is not None else []
+        self._likely = [] if self.matcher is None else _likely_items(request, self.matcher.rules.prior)
 
     def copy(self) -> "DecodingState":
         other = object.__new__(DecodingState)
@@ -107,14 +108,13 @@ class DecodingState:
         uniform = 0.0
         if self.request.sampling.temperature > 0:
             uniform = random.Random(f"{self.request.seed}/{self._decisions}").random()
-        if self.free:
+        matcher = self.matcher
+        if matcher is None or matcher.free:
             return SamplingPoint(None, self._barred(), None, self.request.sampling, uniform)
         if self.searches:
             return None
-        prior = self.matcher.prior()
-        return SamplingPoint(
-            self.matcher.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform
-        )
+        prior = matcher.prior()
+        return SamplingPoint(matcher.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
 
     def _barred(self) -> tuple[int, ...]:
         """Tokens that free text may not hold here."""
@@ -128,13 +128,15 @@ class DecodingState:
 
     def expected_title(self) -> int | None:
         """The next token on the way to the best item of the request's ranking that is left below this place."""
-        item = next(filter(self.matcher.offers, self._likely), None)
-        return None if item is None else self.matcher.token_towards(item)
+        matcher = self.matcher
+        assert matcher is not None  # asked inside an item
+        item = next(filter(matcher.offers, self._likely), None)
+        return None if item is None else matcher.token_towards(item)
 
     @property
     def searches(self) -> bool:
         """Whether a whole title is to be found here, instead of a token."""
-        return not self.free and self.matcher.at_root and self.request.best_titles > 0
+        return self.matcher is not None and self.matcher.at_root and self.request.best_titles > 0
 
     def write(self, token: int) -> list[int]:
         """Takes a decided token; returns what is written with it. Nothing for an end of turn.
@@ -165,15 +167,16 @@ class DecodingState:
 
     def _known(self) -> list[int]:
         """What must come next, as far as nothing has to be decided."""
-        if self.free:
+        matcher = self.matcher
+        if matcher is None or matcher.free:
             ended_item = not self._between and self._items > 0
             return self._separator() if self.request.force_items and ended_item else []
-        if self.matcher.at_root and self.ranking and self._keeps_listing():
+        if matcher.at_root and self.ranking and self._keeps_listing():
             # An item listed since the ranking was made may have closed others: it fills a group of the rules.
-            self.ranking = tuple(dropwhile(lambda one: not self.matcher.offers(one[0]), self.ranking))
+            self.ranking = tuple(dropwhile(lambda one: not matcher.offers(one[0]), self.ranking))
             if self.ranking:
                 return self._ranked_title()
-        return [] if self.searches else self.matcher.jump_forward()
+        return [] if self.searches else matcher.jump_forward()
 
     def _ranked_title(self) -> list[int]:
         return self.chat.item_ids(self.ranking[0][0])[1:]
@@ -187,13 +190,14 @@ class DecodingState:
         return [*self.chat.encode(separator(self._items + 1, self._numbered)), self.chat.soi]
 
     def _write(self, tokens: Sequence[int]) -> list[int]:
+        matcher = self.matcher
         for at, token in enumerate(tokens, 1):
             self._count += 1
-            item = self.matcher.accept_token(token) if self.matcher is not None else None
+            item = matcher.accept_token(token) if matcher is not None else None
             self._note(token)
-            if item is not None:
+            if matcher is not None and item is not None:
                 score = None
-                if self.ranking and self.matcher.same_title(self.ranking[0][0], item):
+                if self.ranking and matcher.same_title(self.ranking[0][0], item):
                     score, self.ranking = self.ranking[0][1], self.ranking[1:]
                 self._done.append((item, score, self._title))
             if token == self.chat.eoi:
@@ -227,8 +231,8 @@ class DecodingState:
         self._expected = [] if self.exhausted else self._separator()
 
 
-def _likely_items(request: Request) -> list[int]:
+def _likely_items(request: Request, prior: Prior | None) -> list[int]:
     """Items in the order in which they are guessed: the request's own, else the best of its prior."""
-    if len(request.expected) or request.rules.prior is None:
+    if len(request.expected) or prior is None:
         return list(request.expected)
-    return request.rules.prior.best(_EXPECTED)
+    return prior.best(_EXPECTED)

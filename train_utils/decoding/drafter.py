@@ -40,13 +40,15 @@ class Drafter:
         self._ranked[branch] = own[branch] = ranked
 
     def _guesses(self, state: DecodingState, own: dict[int, Sequence[int]]) -> Iterator[tuple[str, int]]:
-        if state.free:
+        matcher = state.matcher
+        if matcher is None or matcher.free:
             if (token := state.expected_text()) is not None:
                 yield "separator", token
             return
         if (token := state.expected_title()) is not None:
             yield "expected", token
-        branch = state.matcher.branch
+        if (branch := matcher.branch) is None:
+            return
         for source, ranked in (("own", own.get(branch)), ("others", self._ranked.get(branch))):
-            if ranked is not None and (token := next(filter(state.matcher.offers_token, ranked), None)) is not None:
+            if ranked is not None and (token := next(filter(matcher.offers_token, ranked), None)) is not None:
                 yield source, token

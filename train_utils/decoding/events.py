@@ -29,7 +29,7 @@ class Done:
 
 
 def answer_events(
-    chat: Chat, state: DecodingState | None, answer: Completion, go_on: Callable[[], None]
+    chat: Chat, state: DecodingState | None, answer: Completion, go_on: Callable[[], object]
 ) -> Iterator[TextDelta | ItemEvent | Done]:
     """The events of an answer. Half of a character or of an item is never shown.
 
@@ -43,6 +43,7 @@ def answer_events(
     """
     if answer.error is not None:
         raise answer.error
+    assert state is not None  # there is none only where there is an error
     text, read, rank, inside = _StreamedText(chat, state.begins_answer), 0, 0, state.begins_inside
     while True:
         finished = bool(answer.finish)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, lay_out
 
 
 def forward(
-    model: nn.Module,
+    model: PreTrainedModel,
     cache: RaggedCache,
     blocks: Sequence[Sequence[int]],
     lengths: Sequence[int],
@@ -50,7 +50,7 @@ class LastHiddenState(threading.local):
         self.states = torch.empty(0)
 
     @classmethod
-    def of(cls, model: nn.Module) -> "LastHiddenState":
+    def of(cls, model: PreTrainedModel) -> "LastHiddenState":
         """Watches the head of `model`, from the first call on."""
         head = model.get_output_embeddings()
         if not hasattr(head, "inputs_seen"):
@@ -59,7 +59,9 @@ class LastHiddenState(threading.local):
         return head.inputs_seen
 
 
-def prefill_shared_prefix(model: nn.Module, prompts: Sequence[Sequence[int]], left: int = 1) -> tuple[RaggedCache, int]:
+def prefill_shared_prefix(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], left: int = 1
+) -> tuple[RaggedCache, int]:
     """Reads once what all prompts begin with, all but their last `left` tokens at most.
 
     Returns:

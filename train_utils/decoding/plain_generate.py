@@ -4,14 +4,13 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import nn
-from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
+from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, StoppingCriteria
 
-from train_utils.models.backbone import mixed_precision
+from train_utils.models.backbone import mixed_precision, unwrap
 
 
 def generate_greedily(
-    model: nn.Module,
+    model: PreTrainedModel,
     ids: torch.Tensor,
     mask: torch.Tensor,
     max_new_tokens: int,
@@ -25,12 +24,12 @@ def generate_greedily(
     or suppressed tokens; here nothing of that counts.
     """
     # An adapter's wrapper would write its configuration into the model inside it, and obey that one.
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal = unwrap(model)
     # A copy of the outermost object gets an empty one: the model itself may be in use by another thread.
     causal = copy.copy(causal)
     causal.generation_config = GenerationConfig()
     with mixed_precision(model):
-        return causal.generate(
+        return causal.generate(  # type: ignore[operator]  # transformers gives it to causal models alone
             ids,
             attention_mask=mask,
             logits_processor=list(processors),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, Cache
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -64,12 +64,9 @@ def lay_out(
             mask[i] = slots < start
             mask[i, : new[i], start : start + size] = tree.seen[size - new[i] :]
     place = own_place[row, column]
-    found = (row, (lengths_ + held)[row] + column, place, column)
-    return Layout(
-        *(torch.from_numpy(part).to(device) for part in found),
-        width,
-        *(torch.from_numpy(part).to(device) for part in (mask[:, None], own_place, key_place)),
-    )
+    found = (row, (lengths_ + held)[row] + column, place, column, mask[:, None], own_place, key_place)
+    of_row, slot, place_, column_, mask_, query_place, key_place_ = (torch.from_numpy(a).to(device) for a in found)
+    return Layout(of_row, slot, place_, column_, width, mask_, query_place, key_place_)
 
 
 class TokenTree:
@@ -112,6 +109,8 @@ class _Layer(CacheLayerMixin):
     """
 
     is_sliding = False
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, batch: "_Batch"):
         super().__init__()
@@ -129,6 +128,7 @@ class _Layer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         layout = self.batch.layout
+        assert layout is not None  # `forward` sets it before each pass
         rows, _, _, keys = layout.mask.shape
         self.grow(rows, keys)
         self.keys[layout.row, layout.slot] = key_states[0].transpose(0, 1)
@@ -171,9 +171,12 @@ class _Layer(CacheLayerMixin):
 class RaggedCache(Cache):
     """The cache of a ragged batch; `read` makes its passes. Rows may leave, and rows of another cache may join."""
 
+    layers: list[_Layer]  # type: ignore[assignment]  # transformers names the kinds of layers that it has itself
+
     def __init__(self, rows: int):
         self.batch = _Batch(rows)
-        super().__init__(layer_class_to_replicate=partial(_Layer, self.batch))
+        # transformers calls it without arguments, as it would the class.
+        super().__init__(layer_class_to_replicate=partial(_Layer, self.batch))  # type: ignore[arg-type]
 
     def select(self, rows: Sequence[int]) -> "RaggedCache":
         """A cache of copies of `rows`, in this order; a row may be named several times."""
@@ -232,6 +235,7 @@ def ragged_attention(
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
         raise ValueError(f"the model's attention needs {', '.join(unknown)}, which the engine does not have")
     rows, groups, size = len(key), query.shape[1] // key.shape[1], query.shape[-1]
+    assert attention_mask is not None  # a pass with a layout has that layout's mask
     mask = attention_mask
     if sliding_window is not None:
         distance = ragged.query_place[:, None, :, None] - ragged.key_place[:, None, None]
@@ -249,7 +253,7 @@ AttentionInterface.register(NAME, ragged_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-def use_ragged_attention(model: nn.Module) -> None:
+def use_ragged_attention(model: PreTrainedModel) -> None:
     """Makes `model` able to take ragged passes. Raises ValueError for one that brings its own attention."""
     if not getattr(model, "_supports_attention_backend", False):
         raise ValueError(f"{type(model).__name__} brings its own attention; the engine needs one that can be exchanged")

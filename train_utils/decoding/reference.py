@@ -5,12 +5,12 @@ import copy
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
-from torch import nn
-from transformers import LogitsProcessor, StoppingCriteria
+from transformers import LogitsProcessor, PreTrainedModel, StoppingCriteria
 
-from train_utils.constraint.constraint import ConstraintError
+from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.answer_state import DecodingState
@@ -31,11 +31,11 @@ class _EnoughItems(StoppingCriteria):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
         items = (input_ids[:, self.prompt_length :] == self.eoi).sum(1)
-        return items >= self.wanted.to(items.device)
+        return items >= self.wanted.to(items.device)  # type: ignore[return-value]  # PyTorch types it as a Tensor
 
 
 def generate_reference(
-    model: nn.Module,
+    model: PreTrainedModel,
     chat: Chat,
     requests: Sequence[Request],
     processors: Sequence[LogitsProcessor] | None = None,
@@ -49,10 +49,12 @@ def generate_reference(
     Raises:
         ValueError: a request for something that `generate` does not do: sampling, forced lists, titles by search.
     """
+    rules: list[Constraint] = []
     for request in requests:
         others = (request.sampling.temperature, request.force_items, request.best_titles, request.min_items)
         if any(others) or request.rules is None:
             raise ValueError("the oracle decodes greedily under a catalog; use the engine for anything else")
+        rules.append(request.rules)
     if len(requests) > 1 and processors is None and not watchers and decoding_support(model) != Support():
         # Rows and padding beside a row may change how such a model reads it: learned places, a length that counts.
         return [generate_reference(model, chat, [request])[0] for request in requests]
@@ -67,7 +69,7 @@ def generate_reference(
         n + (chat.answer_start(r.prompt) if r.answer_at is None else r.answer_at)
         for n, r in zip(padding, requests, strict=True)
     ]
-    own = [CatalogLogitsProcessor([request.rules for request in requests], chat.end_of_turn, answer_at=starts)]
+    own = [CatalogLogitsProcessor(rules, chat.end_of_turn, answer_at=starts)]
     longest = max(request.max_new_tokens for request in requests)
     output = _generate(
         model,
@@ -78,11 +80,12 @@ def generate_reference(
         [*(own if processors is None else processors), *watchers],
         _EnoughItems(width, chat.eoi, [request.max_items for request in requests]),
     )
-    return [_completion(chat, request, row) for request, row in zip(requests, output[:, width:].tolist(), strict=True)]
+    written = output[:, width:].tolist()
+    return [_completion(chat, *one) for one in zip(requests, rules, written, strict=True)]
 
 
 def _generate(
-    model: nn.Module,
+    model: PreTrainedModel,
     chat: Chat,
     ids: torch.Tensor,
     mask: torch.Tensor,
@@ -97,10 +100,10 @@ def _generate(
     return generate_greedily(model, ids, mask, max_new_tokens, chat.end_of_turn, processors, [criterion])
 
 
-def _completion(chat: Chat, request: Request, ids: Sequence[int]) -> Completion:
+def _completion(chat: Chat, request: Request, rules: Constraint, ids: Sequence[int]) -> Completion:
     """Cuts a row where its request ends, and walks the tree once more for its items."""
     answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
-    matcher = Matcher.from_tokens(request.rules, request.prompt, chat.end_of_turn, answer_at)
+    matcher = Matcher.from_tokens(rules, request.prompt, chat.end_of_turn, answer_at)
     found = Completion()
     for token in ids:
         if token == chat.end_of_turn and matcher.free:
@@ -132,10 +135,10 @@ class PlainEngine:
     For models that the engine's passes cannot read. It writes what the engine would, but finds no whole titles.
     """
 
-    searches = False
+    searches: Literal[False] = False
     retriever = None
 
-    def __init__(self, model: nn.Module, chat: Chat, retrieves: bool = False):
+    def __init__(self, model: PreTrainedModel, chat: Chat, retrieves: bool = False):
         """retrieves: the model's items are retrieved, which only the engine does."""
         self.model, self.chat, self.retrieves = model, chat, retrieves
 
@@ -232,7 +235,9 @@ class _Driver(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self._steps == len(self.answer.ids):
-            (found,) = sample_tokens(scores.to(torch.promote_types(scores.dtype, torch.float32)), [self.state.choice()])
+            point = self.state.choice()
+            assert point is not None  # None asks for a search of titles, which `complete` refuses
+            (found,) = sample_tokens(scores.to(torch.promote_types(scores.dtype, torch.float32)), [point])
             self._score += found.score
             self._write(self.state.write(found.token))
             self.told(self.state, self.answer)
@@ -241,7 +246,7 @@ class _Driver(LogitsProcessor):
         self._steps += 1
         forced = torch.full_like(scores, -torch.inf)
         forced[:, token] = 0
-        return forced
+        return forced  # type: ignore[return-value]  # PyTorch types it as a Tensor
 
     def _write(self, tokens: Sequence[int]) -> None:
         self.answer.ids += tokens
@@ -271,4 +276,5 @@ class _Ended(StoppingCriteria):
         over = bool(driver.answer.finish) and (
             driver.answer.finish == "stopped" or driver._steps >= len(driver.answer.ids)
         )
-        return torch.full((len(input_ids),), over, device=input_ids.device)
+        ended = torch.full((len(input_ids),), over, device=input_ids.device)
+        return ended  # type: ignore[return-value]  # PyTorch types it as a Tensor

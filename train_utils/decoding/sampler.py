@@ -1,6 +1,6 @@
 """Logits and what may follow -> the next token of each place, greedy or sampled: one read from the device for all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ class SampledToken:
 def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> list[SampledToken]:
     """Takes a token at each row of `logits` (float [n, V]). Of equal ones the smallest token is the likeliest."""
     free = [i for i, choice in enumerate(choices) if choice.tokens is None]
-    inside = [i for i, choice in enumerate(choices) if choice.tokens is not None]
+    inside = {i: choice.tokens for i, choice in enumerate(choices) if choice.tokens is not None}
     found = []
     if free:
         found.append(_pick_free(logits, free, [choices[i] for i in free]))
@@ -50,9 +50,8 @@ def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> lis
     numbers = iter(torch.cat([part.flatten().double() for part in found]).tolist())
     width = found[-1].shape[1] - 2 if inside else 0
     picked = {i: SampledToken(int(next(numbers))) for i in free}
-    for i in inside:
+    for i, tokens in inside.items():
         at, score, *ranked = (next(numbers) for _ in range(2 + width))
-        tokens = choices[i].tokens
         picked[i] = SampledToken(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[: len(tokens)]))
     return [picked[i] for i in range(len(choices))]
 
@@ -67,38 +66,53 @@ def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Sa
     return _chosen(values, choices)[:, None]
 
 
-def _pick_inside(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
-    """[places, 2 + n]: the number of the allowed token taken, its log-probability, the numbers of the likeliest n."""
-    values = _gathered(logits, places, choices)
+def _pick_inside(
+    logits: torch.Tensor, inside: Mapping[int, np.ndarray], choices: Sequence[SamplingPoint]
+) -> torch.Tensor:
+    """[places, 2 + n]: the number of the allowed token taken, its log-probability, the numbers of the likeliest n.
+
+    inside: places -> their allowed tokens.
+    """
+    values = _gathered(logits, list(inside), list(inside.values()), [choice.added for choice in choices])
     at = _chosen(values, choices)[:, None]
     likeliest = values.topk(min(REMEMBERED, values.shape[1])).indices
     return torch.cat([at, values.log_softmax(1).gather(1, at), likeliest], 1)
 
 
-def log_probabilities(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> list[np.ndarray]:
+def log_probabilities(
+    logits: torch.Tensor, tokens: Sequence[np.ndarray], added: Sequence[np.ndarray | None]
+) -> list[np.ndarray]:
     """For each row of `logits` (float [n, V]) the log-probabilities of its allowed tokens among themselves, and what a
-    prior adds to them: float64 [allowed tokens] each."""
-    plain = [SamplingPoint(choice.tokens) for choice in choices]
-    found = _gathered(logits, range(len(choices)), plain).log_softmax(1).double().cpu().numpy()
-    return [row[: len(c.tokens)] + (0.0 if c.added is None else c.added) for row, c in zip(found, choices, strict=True)]
+    prior adds to them: float64 [allowed tokens] each.
+
+    Args:
+        tokens: int64 [allowed tokens], of each row.
+        added: float64 [allowed tokens], of each row what a prior adds; None for nothing.
+    """
+    found = _gathered(logits, range(len(tokens)), tokens, [None] * len(tokens)).log_softmax(1).double().cpu().numpy()
+    return [
+        row[: len(ids)] + (0.0 if more is None else more) for row, ids, more in zip(found, tokens, added, strict=True)
+    ]
 
 
-def _gathered(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
+def _gathered(
+    logits: torch.Tensor, places: Sequence[int], tokens: Sequence[np.ndarray], added: Sequence[np.ndarray | None]
+) -> torch.Tensor:
     """[places, most allowed tokens]: the logits of the allowed tokens with what the prior adds, -inf behind them."""
-    sizes = [len(choice.tokens) for choice in choices]
+    sizes = list(map(len, tokens))
     index = np.stack(
         [
             np.repeat(places, sizes),
-            np.concatenate([choice.tokens for choice in choices]),
+            np.concatenate(tokens),
             np.repeat(np.arange(len(sizes)), sizes),
             np.concatenate([np.arange(n) for n in sizes]),
         ]
     )
     place, token, row, column = torch.from_numpy(index).to(logits.device)
     found = logits[place, token]
-    if any(choice.added is not None for choice in choices):
-        added = np.concatenate([np.zeros(len(c.tokens)) if c.added is None else c.added for c in choices])
-        found = found + torch.from_numpy(added).to(found)
+    if any(one is not None for one in added):
+        bonus = [np.zeros(n) if one is None else one for one, n in zip(added, sizes, strict=True)]
+        found = found + torch.from_numpy(np.concatenate(bonus)).to(found)
     values = found.new_full((len(sizes), max(sizes)), -torch.inf)
     values[row, column] = found
     return values

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from torch import nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from train_utils.decoding.forward import forward
 from train_utils.decoding.plain_generate import generate_greedily
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
-from train_utils.models.backbone import mixed_precision
+from train_utils.models.backbone import mixed_precision, n_embeddings
 
 _TEXTS = ([5, 7, 11, 6], [9, 5])  # of unlike lengths
 _BEYOND = 8  # tokens by which a text that is tried passes a length
@@ -51,14 +50,14 @@ class Support:
     undecodable: str = ""
 
 
-def decoding_support(model: nn.Module) -> Support:
+def decoding_support(model: PreTrainedModel) -> Support:
     """Tries the engine's passes on a model; the answer is kept with the model."""
     if "decoding_support" not in vars(model):
         vars(model)["decoding_support"] = _probe(model)
     return vars(model)["decoding_support"]
 
 
-def readable_length(model: nn.Module, tokens: int) -> int | None:
+def readable_length(model: PreTrainedModel, tokens: int) -> int | None:
     """Tokens up to which the engine reads a text as a plain pass does; None where `tokens` are not too many.
 
     A length that the model's configuration names, of a window or a chunk, is tried when a text first passes it.
@@ -74,7 +73,7 @@ def readable_length(model: nn.Module, tokens: int) -> int | None:
     return support.max_length if support.max_length is not None and tokens > support.max_length else None
 
 
-def check_length(model: nn.Module, tokens: int) -> None:
+def check_length(model: PreTrainedModel, tokens: int) -> None:
     """Raises ValueError for a model that the engine cannot read, or not in a text of so many tokens."""
     support = decoding_support(model)
     if support.problem:
@@ -88,7 +87,7 @@ def check_length(model: nn.Module, tokens: int) -> None:
 
 
 @torch.inference_mode()
-def _probe(model: nn.Module) -> Support:
+def _probe(model: PreTrainedModel) -> Support:
     before = model.config._attn_implementation
     try:
         use_ragged_attention(model)
@@ -110,7 +109,7 @@ def _probe(model: nn.Module) -> Support:
     )
 
 
-def _failure_of_generate(model: nn.Module) -> str:
+def _failure_of_generate(model: PreTrainedModel) -> str:
     """Why `generate` cannot decode a model; "" where it can."""
     ids = torch.tensor([_TEXTS[0]], device=next(model.parameters()).device)
     try:
@@ -125,7 +124,7 @@ def _in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _difference(model: nn.Module) -> str:
+def _difference(model: PreTrainedModel) -> str:
     """What differs between two rows read side by side, in two passes, and each read by itself at once."""
     cache, halves = RaggedCache(len(_TEXTS)), [len(text) // 2 for text in _TEXTS]
     found = []
@@ -156,9 +155,9 @@ def _lengths(config: object, key: str = "") -> Iterator[int]:
 
 
 @torch.inference_mode()
-def _reads_beyond(model: nn.Module, length: int) -> bool:
+def _reads_beyond(model: PreTrainedModel, length: int) -> bool:
     """Whether the engine reads the end of a text that is a little longer than `length` as `generate` does."""
-    size, words = length + _BEYOND, model.get_input_embeddings().num_embeddings
+    size, words = length + _BEYOND, n_embeddings(model)
     text = [(place * place + 7 * place + 5) % words for place in range(size)]
     before = model.config._attn_implementation
     with mixed_precision(model):
@@ -179,7 +178,7 @@ def _reads_beyond(model: nn.Module, length: int) -> bool:
     return _alike(found, plain, model)
 
 
-def _max_length(model: nn.Module) -> int | None:
+def _max_length(model: PreTrainedModel) -> int | None:
     """Tokens that a text may have before its length changes how its first tokens are read; None if it never does."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
@@ -204,14 +203,14 @@ def _max_length(model: nn.Module) -> int | None:
 
 
 @torch.inference_mode()
-def read_plainly(model: nn.Module, text: Sequence[int], places: Sequence[int]) -> torch.Tensor:
+def read_plainly(model: PreTrainedModel, text: Sequence[int], places: Sequence[int]) -> torch.Tensor:
     """Logits [tokens, V] of a text by one pass without a cache, its tokens at `places`."""
     device = next(model.parameters()).device
     ids, at = torch.tensor([list(text)], device=device), torch.tensor([list(places)], device=device)
     return model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=at, use_cache=False).logits[0].float()
 
 
-def _read_on(model: nn.Module, text: Sequence[int], begun: int) -> torch.Tensor:
+def _read_on(model: PreTrainedModel, text: Sequence[int], begun: int) -> torch.Tensor:
     """Logits [tokens behind the first `begun`, V] of a text, those tokens read one by one on the model's own cache."""
     ids = torch.tensor([list(text)], device=next(model.parameters()).device)
     cache, found = DynamicCache(config=model.config), []
@@ -227,7 +226,7 @@ def _read_on(model: nn.Module, text: Sequence[int], begun: int) -> torch.Tensor:
     return torch.stack(found[1:])
 
 
-def _alike(found: torch.Tensor, wanted: torch.Tensor, model: nn.Module) -> bool:
+def _alike(found: torch.Tensor, wanted: torch.Tensor, model: PreTrainedModel) -> bool:
     dtype = getattr(model, "compute_dtype", model.dtype)
     scale = float(wanted.max() - wanted.min())
     return bool(((found.float() - wanted).abs().max() <= _TOLERANCE.get(dtype, _COARSE) * max(scale, 1e-6)).item())

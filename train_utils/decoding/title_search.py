@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.forward import forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import RaggedCache, TokenTree, use_ragged_attention
-from train_utils.decoding.sampler import SamplingPoint, log_probabilities
+from train_utils.decoding.sampler import log_probabilities
 from train_utils.decoding.support import check_length
 from train_utils.models.backbone import mixed_precision
 from train_utils.prompts.messages import separator
@@ -68,14 +68,15 @@ class _Search:
 
         added: float64 [allowed tokens], their log-probabilities and what the prior adds to those.
         """
-        tokens, prior = behind.matcher.allowed(), behind.matcher.prior()
+        tokens, prior = _allowed(behind.matcher), behind.matcher.prior()
         scores = behind.score + added
         bounds = scores if prior is None else scores + prior[1]
         for at in np.argsort(-bounds, kind="stable").tolist():
             if not self.may_count(bounds[at]):
                 break
             matcher = behind.matcher.copy()
-            item, run = matcher.accept_token(int(tokens[at])), []
+            item = matcher.accept_token(int(tokens[at]))
+            run: list[int] = []
             if item is None:
                 run = matcher.jump_forward()
                 for token in run:
@@ -99,7 +100,7 @@ class _Search:
 
 
 def search_titles(
-    model: nn.Module,
+    model: PreTrainedModel,
     cache: RaggedCache,
     lengths: Sequence[int],
     rows: Sequence[int],
@@ -115,8 +116,8 @@ def search_titles(
         logits: float [asking rows, V], the model's at `<SOI>`.
     """
     searches = dict(zip(rows, map(_Search, k), strict=True))
-    for search, matcher, found in zip(searches.values(), matchers, _added(logits, matchers), strict=True):
-        search.expand(_Prefix(0.0, 0.0, (), -1, matcher), -1, found)
+    for search, matcher, added in zip(searches.values(), matchers, _added(logits, matchers), strict=True):
+        search.expand(_Prefix(0.0, 0.0, (), -1, matcher), -1, added)
     while chosen := {row: found for row, search in searches.items() if (found := search.next_beginnings())}:
         blocks: list[list[int]] = [[] for _ in lengths]
         kept: list[list[int]] = [[] for _ in lengths]
@@ -126,8 +127,9 @@ def search_titles(
                 kept[row].append(len(blocks[row]) - 1)
         trees = [searches[row].tree if row in searches else None for row in range(len(lengths))]
         expanded = [(row, *one) for row in sorted(chosen) for one in chosen[row]]
-        found = _added(forward(model, cache, blocks, lengths, kept, trees), [one.matcher for _, one, _ in expanded])
-        for (row, beginning, place), added in zip(expanded, found, strict=True):
+        logits = forward(model, cache, blocks, lengths, kept, trees)
+        added_each = _added(logits, [one.matcher for _, one, _ in expanded])
+        for (row, beginning, place), added in zip(expanded, added_each, strict=True):
             searches[row].expand(beginning, place, added)
     return [[Ranked(item, -cost) for cost, item in search.finished] for search in searches.values()]
 
@@ -135,19 +137,21 @@ def search_titles(
 def _added(logits: torch.Tensor, matchers: Sequence[Matcher]) -> list[np.ndarray]:
     priors = [matcher.prior() for matcher in matchers]
     return log_probabilities(
-        logits,
-        [
-            SamplingPoint(matcher.allowed(), added=None if prior is None else prior[0])
-            for matcher, prior in zip(matchers, priors, strict=True)
-        ],
+        logits, list(map(_allowed, matchers)), [None if prior is None else prior[0] for prior in priors]
     )
+
+
+def _allowed(matcher: Matcher) -> np.ndarray:
+    tokens = matcher.allowed()
+    assert tokens is not None  # a search goes on inside titles alone
+    return tokens
 
 
 @dataclass(frozen=True)
 class Opening:
     """Prompts that have been read up to the `<SOI>` of an item: any number of searches may start there."""
 
-    model: nn.Module
+    model: PreTrainedModel
     end_of_turn: int
     texts: list[list[int]]
     answer_at: Sequence[int]
@@ -190,7 +194,7 @@ class Opening:
 
 @torch.inference_mode()
 def prefill_to_item(
-    model: nn.Module,
+    model: PreTrainedModel,
     chat: Chat,
     prompts: Sequence[Sequence[int]],
     idx: bool = False,
@@ -203,6 +207,7 @@ def prefill_to_item(
     """
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
+    assert chat.trie is not None  # items are searched in a catalog
     check_length(model, max(map(len, texts)) + int(np.diff(chat.trie.title_start).max()))
     use_ragged_attention(model)
     with mixed_precision(model):
