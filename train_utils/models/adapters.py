@@ -24,7 +24,7 @@ def untie_head(model: PreTrainedModel) -> None:
 
 def unfreeze(model: PreTrainedModel) -> PreTrainedModel:
     """Makes every weight trainable, kept in float32; sums are made in the format that the model had."""
-    model.compute_dtype = model.dtype
+    model.compute_dtype = model.dtype  # type: ignore[assignment]  # PyTorch types what is set as a tensor or module
     return model.float().requires_grad_(True)
 
 
@@ -78,7 +78,7 @@ def add_lora(
         # peft would cast every layer's input to the float32 of its adapter; autocast takes the adapter down instead.
         # (peft's own switch for this stops at the layer of the trained rows, which lacks the attribute.)
         if hasattr(module, "cast_input_dtype_enabled"):
-            module.cast_input_dtype_enabled = False
+            module.cast_input_dtype_enabled = False  # type: ignore[assignment]  # as above: a plain attribute
     return wrapped
 
 
@@ -87,7 +87,7 @@ def _name(model: nn.Module, module: nn.Module) -> str:
 
 
 def save_adapter(
-    model: nn.Module,
+    model: PreTrainedModel | PeftModel,
     tokenizer,
     folder: str | Path,
     manifest: Mapping[str, object],
@@ -101,9 +101,12 @@ def save_adapter(
         weights: the trained weights by name, where the model's own are split over processes.
         more: writes what else belongs into the folder.
     """
-    how = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
+    state = dict(weights) if weights else None
     with replacing_folder(folder) as to:
-        model.save_pretrained(to, state_dict=dict(weights) if weights else None, **how)
+        if isinstance(model, PeftModel):
+            model.save_pretrained(str(to), state_dict=state, save_embedding_layers=False)
+        else:
+            model.save_pretrained(to, state_dict=state)
         tokenizer.save_pretrained(to)
         if more:
             more(to)

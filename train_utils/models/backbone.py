@@ -6,7 +6,7 @@ import warnings
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from huggingface_hub import try_to_load_from_cache
@@ -113,7 +113,9 @@ def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: b
         # Saved, the entry would make every later load look for blocks; adapters note the name to find the file again.
         vars(model.config).pop("quantization_config", None)
         model.name_or_path = name
-    return tokenizer, (model if four_bit else model.to(device)).eval()
+    if not four_bit:
+        model = model.to(device)  # type: ignore[arg-type]  # transformers' wrapper of `to` loses its signature
+    return tokenizer, model.eval()
 
 
 def _source(name: str) -> tuple[str, dict[str, str]]:
@@ -211,12 +213,18 @@ def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
     model.generation_config = own_generation_config(model, end, pad)
 
 
+def n_embeddings(model: PreTrainedModel) -> int:
+    """How many tokens have an input embedding: the vocabulary's, and spare rows."""
+    return cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
+
+
 def unwrap(model: nn.Module) -> PreTrainedModel:
     """The causal model itself, whether an adapter is wrapped around it or not."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = getattr(model, "get_base_model", None)
+    return cast("PreTrainedModel", model if inner is None else inner())
 
 
-def precision_of(model: nn.Module) -> dict[str, object]:
+def precision_of(model: nn.Module) -> dict[str, Any]:
     """Return the arguments of `torch.autocast` for a model.
 
     It is enabled for a model whose adapter or trained weights are float32 beside another format.

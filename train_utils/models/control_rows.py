@@ -1,8 +1,12 @@
 """Embedding rows of the control tokens, which a base model does not have."""
 
+from typing import cast
+
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
+from train_utils.models.backbone import n_embeddings
 from train_utils.prompts.codec import Codec
 from train_utils.prompts.control_tokens import EOI_WORDS, SOI_WORDS, add_control_tokens
 
@@ -12,7 +16,7 @@ def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
 
     Nothing is resized where the vocabulary holds reserved tokens (Llama 3) or the embedding spare rows (Qwen).
     """
-    new = add_control_tokens(tokenizer) > 0 or len(tokenizer) > model.get_input_embeddings().num_embeddings
+    new = add_control_tokens(tokenizer) > 0 or len(tokenizer) > n_embeddings(model)
     if new:
         init_control_rows(tokenizer, model)
     return new
@@ -25,11 +29,12 @@ def init_control_rows(tokenizer, model: PreTrainedModel) -> None:
     lacked start as its mean, so that merging finds the numbers that training had. See docs/architecture.md, Titles and
     control tokens.
     """
-    old = model.get_input_embeddings().num_embeddings
+    old = n_embeddings(model)
     if len(tokenizer) > old:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     codec = Codec(tokenizer)
-    tables = {id(t.weight): t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings())}
+    both = (model.get_input_embeddings(), model.get_output_embeddings())
+    tables = {id(weight): weight for weight in (cast("nn.Linear", table).weight for table in both)}
     with torch.no_grad():
         for weight in tables.values():
             weight[old:] = weight[:old].mean(0, dtype=torch.float32).to(weight.dtype)

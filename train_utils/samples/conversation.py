@@ -164,6 +164,7 @@ def _talk(
     config: SampleConfig,
 ) -> Conversation:
     """The conversation with the history from `start` on."""
+    assert plan.template is not None  # a chat alone asks for nothing
     shown = plan.history[start:]
     asked = message(
         "user",

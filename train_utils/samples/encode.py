@@ -1,6 +1,6 @@
 """A conversation with its rankings -> tokens, labels and choices -> CPU batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,12 +22,12 @@ class ScopeLabels:
         self.trie = trie
 
     def of_item(
-        self, item: int, used: Sequence[int], teacher: TeacherList | None, soft: float
+        self, item: int, used: np.ndarray, teacher: TeacherList | None, soft: float
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(offset behind `<SOI>`, tokens, shares) at each position of an item that leaves a choice.
 
         Args:
-            item: the item that is spelled. used: leaves that distinctness has closed.
+            item: the item that is spelled. used: int [n], leaves that distinctness has closed.
             teacher: `soft` of the share goes to the children in proportion to the teacher's best item below each. The
                 best, not the sum: greedy decoding then walks to the teacher's first item, not to the fullest letter.
         """
@@ -47,7 +47,7 @@ class ScopeLabels:
                     shares = (1 - soft) * shares + soft * (best / best.sum()).astype(np.float32)
                 yield int(trie.branch_depth[branch]) + 1, tokens, shares
 
-    def _ranked(self, teacher: TeacherList | None, used: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def _ranked(self, teacher: TeacherList | None, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Leaves that the teacher names and that are not used, ascending, and their probabilities."""
         if teacher is None:
             return np.empty(0, dtype=np.int64), np.empty(0)

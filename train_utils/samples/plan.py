@@ -105,7 +105,7 @@ def plan_sample(
         task=task,
         draw=draw,
         user=user,
-        history=trained[at - length : at],
+        history=tuple(trained[at - length : at]),
         target=trained[at],
         k=rng.randint(1, config.topk) if lists else 1,
         template=None,

@@ -41,6 +41,7 @@ class SampleStream:
     ):
         self.source, self.chat, self.encode, self.apart = source, chat, encode, apart
         self.batch_size, self.accumulation, self.pad_id, self.device = batch_size, accumulation, pad_id, device
+        assert chat.trie is not None  # samples are of a catalog
         self.choices = ScopeLabels(chat.trie)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._windows: dict[int, Future[list[list[Batch]]]] = {}

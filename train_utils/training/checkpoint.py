@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -137,7 +138,7 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
 
 def whole_weights(training: TrainState) -> dict[str, torch.Tensor]:
     """The trained weights by name, on the CPU, put together from all processes; empty but on the first process."""
-    weights = get_model_state_dict(training.model, options=_WHOLE)
+    weights = cast("dict[str, torch.Tensor]", get_model_state_dict(training.model, options=_WHOLE))
     return weights if training.accelerator.is_main_process else {}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +25,8 @@ from train_utils.training.checkpoint import Progress, TrainState
 from train_utils.training.loss import Parts
 from train_utils.training.run_log import RunLog
 
-Loss = Callable[[nn.Module, Batch], tuple[torch.Tensor, Parts]]
+# Of a batch, by what the method trains: a causal model, with or without an adapter, or one with a retrieval beside it.
+Loss = Callable[[Any, Batch], tuple[torch.Tensor, Parts]]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Hidden states, labels and allowed sets -> loss. Pure; logits are made at labeled positions only."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -16,20 +18,21 @@ def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | N
     `head` is a linear layer, plain, with LoRA or with DoRA. Only the rows of `columns` are read and get a gradient.
     """
 
-    def rows(table: torch.Tensor | None) -> torch.Tensor | None:
-        return table if table is None or columns is None else table[columns]
+    def rows(table: torch.Tensor) -> torch.Tensor:
+        return table if columns is None else table[columns]
 
-    base = head.get_base_layer() if hasattr(head, "get_base_layer") else head
+    layer: Any = head  # what peft's layers have beside a linear one has no types
+    base = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
     weight = rows(base.weight)
     logits = F.linear(hidden.to(weight.dtype), weight).float()
-    for name in getattr(head, "active_adapters", ()):
-        down, up, scale = head.lora_A[name].weight, rows(head.lora_B[name].weight), head.scaling[name]
-        reduced = F.linear(head.lora_dropout[name](hidden.to(down.dtype)), down)
+    for name in getattr(layer, "active_adapters", ()):
+        down, up, scale = layer.lora_A[name].weight, rows(layer.lora_B[name].weight), layer.scaling[name]
+        reduced = F.linear(layer.lora_dropout[name](hidden.to(down.dtype)), down)
         logits = logits + F.linear(reduced, up).float() * scale
-        if name in head.lora_magnitude_vector:
+        if name in layer.lora_magnitude_vector:
             # The length of the sum is taken as a constant, as DoRA's authors advise.
             length = (weight.detach() + scale * (up @ down).detach()).float().norm(dim=1)
-            logits = logits * (rows(head.lora_magnitude_vector[name].weight) / length)
+            logits = logits * (rows(layer.lora_magnitude_vector[name].weight) / length)
     return logits if base.bias is None else logits + rows(base.bias)
 
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from peft import PeftModel
 from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
@@ -40,7 +42,7 @@ class Method:
     apart: bool
     needs_engine: bool
     loss: Callable[[TrainOptions], Loss]
-    wrap: Callable[[nn.Module, Catalog, TrainOptions], nn.Module]
+    wrap: Callable[[PreTrainedModel | PeftModel, Catalog, TrainOptions], nn.Module]
     save: Callable[..., None]
 
 

@@ -8,6 +8,7 @@ import torch
 from accelerate import PartialState
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
@@ -29,12 +30,12 @@ class RetModel(nn.Module):
     vectors_from: what the item vectors were at the start, for the manifest.
     """
 
-    def __init__(self, language: nn.Module, retrieval: Retrieval, vectors_from: Mapping[str, object]):
+    def __init__(self, language: PreTrainedModel | PeftModel, retrieval: Retrieval, vectors_from: Mapping[str, object]):
         super().__init__()
         self.language, self.retrieval, self.vectors_from = language, retrieval, vectors_from
         self._no_split_modules = getattr(language, "_no_split_modules", None)
 
-    def get_base_model(self) -> nn.Module:
+    def get_base_model(self) -> PreTrainedModel:
         return unwrap(self.language)
 
 
@@ -63,7 +64,7 @@ def ret_loss(emb_alpha: float) -> Loss:
     return loss
 
 
-def add_retrieval(model: nn.Module, catalog: Catalog, options: TrainOptions) -> RetModel:
+def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options: TrainOptions) -> RetModel:
     """Puts a projection and the table of item vectors beside a model; `--SFT_load` is where all of them start.
 
     Raises:
@@ -88,7 +89,7 @@ def add_retrieval(model: nn.Module, catalog: Catalog, options: TrainOptions) -> 
     return RetModel(model, retrieval.to(causal.device), vectors_from)
 
 
-def _start_from(model: nn.Module, adapter: str) -> None:
+def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
     if not isinstance(model, PeftModel) or not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"--SFT_load {adapter!r} is no adapter that this model could start from; see --peft")
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.decoding.support import decoding_support
@@ -49,9 +50,13 @@ def open_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher: T
     Raises:
         ValueError: a missing or broken file, a task that cannot be fed, conversations that hold nothing that fits.
     """
-    config = sample_config(options)
     if teacher is None:
-        return StaticSamples(options.train_data_file, catalog, chat, config)
+        return StaticSamples(options.train_data_file, catalog, chat, sample_config(options))
+    return _drawn_samples(options, catalog, chat, teacher)
+
+
+def _drawn_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher: Teacher) -> DrawnSamples:
+    config = sample_config(options)
     exchanges = load_exchanges(options.share_chat_gpt, chat, options.max_segment) if options.share_chat_gpt else []
     return DrawnSamples(catalog, chat, teacher, exchanges, config)
 
@@ -109,7 +114,7 @@ def run_export(options: TrainOptions) -> Path:
         writing_file(path, "--train_data_file", lambda found: isinstance(found, list)),
         closing(open_teacher(options.teacher)) as teacher,
     ):
-        samples = open_samples(replace(options, train_data_file=""), catalog, chat, teacher)
+        samples = _drawn_samples(replace(options, train_data_file=""), catalog, chat, teacher)
         export_samples(samples, options.epoch, path)
     return path
 
@@ -146,8 +151,8 @@ def _train_adapter(
 ) -> None:
     """Backbone, samples, loop, and the adapter's folder."""
     device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
-    model, chat = _model(options, catalog, device, method)
-    model = method.wrap(model, catalog, options)
+    backbone, chat = _model(options, catalog, device, method)
+    model = method.wrap(backbone, catalog, options)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
     samples = open_samples(options, catalog, chat, teacher)
     validator = (
@@ -204,7 +209,9 @@ def _train_adapter(
     accelerator.wait_for_everyone()
 
 
-def _model(options: TrainOptions, catalog: Catalog, device: torch.device, method: Method) -> tuple[nn.Module, Chat]:
+def _model(
+    options: TrainOptions, catalog: Catalog, device: torch.device, method: Method
+) -> tuple[PreTrainedModel | PeftModel, Chat]:
     """The backbone with what is to be trained, the same in every process, and its chat."""
     tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2, options.peft == "qlora")
     _check_decodable(model, options, method)
@@ -231,7 +238,7 @@ def _model(options: TrainOptions, catalog: Catalog, device: torch.device, method
     return model, chat
 
 
-def _check_decodable(model: nn.Module, options: TrainOptions, method: Method) -> None:
+def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Method) -> None:
     """Tells before the first step what would be in the way of testing and serving the model.
 
     Raises:
