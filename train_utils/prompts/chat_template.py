@@ -15,7 +15,13 @@ from train_utils.files import PROMPT_DATE
 WIDE = "\u2003"
 _SENTINEL = "\x02{}\x03"
 # Ways to ask for an answer: templates that think open it otherwise when they are asked not to.
-_WAYS = ({}, {"enable_thinking": False}, {"enable_thinking": True}, {"thinking": False}, {"thinking": True})
+_WAYS: tuple[dict[str, bool], ...] = (
+    {},
+    {"enable_thinking": False},
+    {"enable_thinking": True},
+    {"thinking": False},
+    {"thinking": True},
+)
 _TOKENIZING = threading.Lock()
 
 

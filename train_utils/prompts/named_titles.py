@@ -77,7 +77,7 @@ class NamedTitles:
         """(characters, items) of the longest title that stands at a place of a line; (1, []) for none."""
         if text[at] == " " or at and _one_word(text[at - 1], text[at]):
             return 1, []
-        best = (1, [])
+        best: tuple[int, list[int]] = (1, [])
         for n in range(1, _FIRST + 1):
             forms = self._by_beginning.get(lower[at : at + n], {})
             for key in forms if n == _FIRST else forms.keys() & {lower[at : at + n]}:

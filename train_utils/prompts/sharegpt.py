@@ -97,7 +97,9 @@ def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
             reason = CUT_OFF if at_end else BROKEN
         except RecursionError:
             reason = BROKEN
-            buffer = " " + buffer[_NESTED.match(buffer).end() :]
+            nested = _NESTED.match(buffer)
+            assert nested is not None  # it matches every text
+            buffer = " " + buffer[nested.end() :]
         else:
             broken = broken and not any(_records_in(value))
             buffer, tried = buffer[end:], 0
@@ -200,8 +202,8 @@ def load_exchanges(
     return found
 
 
-def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str | None, str]]:
-    """(role or None, text) of each turn of a record up to the first that cannot be read; [] for a record of none."""
+def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str, str]]:
+    """(role, text) of each turn of a record up to the first that cannot be read; [] for a record of none."""
     listed = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
     # A file of OpenAI's form opens with a system message as a rule; the samples bring their own.
     while listed and str(_first(listed[0], _SPEAKER)).lower() in _SYSTEM:
@@ -209,7 +211,7 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
     if not listed:
         unreadable[NO_TURNS] += 1
         return []
-    found = []
+    found: list[tuple[str, str]] = []
     for turn in listed:
         if len(found) > 1 and str(_first(turn, _SPEAKER)) not in _USUAL:
             break
@@ -233,7 +235,7 @@ def _is_usual(record: Mapping[str, object]) -> bool:
 
 
 def _listed(record: Mapping[str, object]) -> list[object]:
-    return next((record[key] for key in _TURNS if isinstance(record.get(key), list) and record[key]), [])
+    return next((value for key in _TURNS if isinstance(value := record.get(key), list) and value), [])
 
 
 def _text_of(content: object) -> str | None:
@@ -241,16 +243,13 @@ def _text_of(content: object) -> str | None:
     if isinstance(content, Mapping):
         content = _first(content, ("text", "parts", "content"))
     if isinstance(content, list):
-        parts = [
-            part if isinstance(part, str) else part.get("text")
-            for part in content
-            if isinstance(part, str) or isinstance(part, Mapping) and isinstance(part.get("text"), str)
-        ]
+        texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        parts = [text for text in texts if isinstance(text, str)]
         content = "".join(parts) if parts else None
     return content if isinstance(content, str) else None
 
 
-def _rounds(turns: list[tuple[str | None, str]], chat: Chat, max_segment: int, rounds: int) -> Iterator[Message]:
+def _rounds(turns: list[tuple[str, str]], chat: Chat, max_segment: int, rounds: int) -> Iterator[Message]:
     """Messages of the rounds at the beginning of a conversation that fit."""
     for at in range(0, min(len(turns) - 1, 2 * rounds), 2):
         (asker, question), (answerer, answer) = turns[at : at + 2]

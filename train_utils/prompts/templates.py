@@ -111,10 +111,10 @@ def fill(template: Template, **values: str | int | Sequence[Part]) -> tuple[Part
             parts.append(ControlPart(piece))
         elif piece not in values:
             raise ValueError(f"the wording {template.text!r} needs a value for {piece!r}, got {sorted(values)}")
-        elif isinstance(values[piece], (str, int)):
-            parts.append(str(values[piece]))
+        elif isinstance(value := values[piece], (str, int)):
+            parts.append(str(value))
         else:
-            parts += values[piece]
+            parts += value
     return tuple(part for part in parts if part != "")
 
 

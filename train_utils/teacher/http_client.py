@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from typing import Literal, overload
 
 import httpx
 
@@ -50,6 +51,12 @@ class HttpTeacher:
         """See `Teacher.close`."""
         self._closed.set()
         self._client.close()
+
+    @overload
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[False] = False) -> list[list[str]]: ...
+
+    @overload
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`; long lists of histories go in requests of 1024.

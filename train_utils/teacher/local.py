@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, overload
 from zipfile import BadZipFile
 
 import numpy as np
@@ -52,7 +52,7 @@ class LoadedModel:
     vectors: float32 [n_items, width]. log_popularity: float32 [n_items], the scores after an empty history.
     """
 
-    model: torch.nn.Module
+    model: Any  # a torch.nn.Module of the library, which has no types
     max_seq_len: int
     raw_ids: tuple[str, ...]
     vectors: torch.Tensor
@@ -75,6 +75,12 @@ class LocalTeacher:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    @overload
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[False] = False) -> list[list[str]]: ...
+
+    @overload
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`."""
@@ -222,8 +228,9 @@ def _are_ids(value: object) -> bool:
 
 
 def _are_counts(value: object, size: int) -> bool:
-    is_vector = isinstance(value, torch.Tensor) and value.dtype == torch.int64 and value.shape == (size,)
-    return is_vector and bool((value >= 0).all())
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.int64 or value.shape != (size,):
+        return False
+    return bool((value >= 0).all())
 
 
 def _checked_config(config: dict[str, Any], n_items: int, n_tensors: int, path: Path) -> dict[str, Any]:
@@ -252,7 +259,7 @@ def _checked_config(config: dict[str, Any], n_items: int, n_tensors: int, path: 
     return config | {"device": "cpu"}
 
 
-def _library_class(name: str, path: Path) -> type[torch.nn.Module]:
+def _library_class(name: str, path: Path) -> Any:
     try:
         return getattr(import_module(MODELS[name]), name)
     except ImportError as error:

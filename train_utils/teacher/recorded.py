@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Literal, overload
 
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError
 
@@ -64,6 +65,12 @@ class RecordedTeacher:
                 f"{self.path} records the answers of another teacher ({noted[0]}, now {whose}); delete "
                 "it, or give another path"
             )
+
+    @overload
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[False] = False) -> list[list[str]]: ...
+
+    @overload
+    def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
         """See `Teacher.top_k`."""
