@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,9 @@ def tune(
     histories = [list(user.shown) for user in users]
     hidden = [user.hidden(hide_seen) for user in users]
     targets = np.array([user.target for user in users])
-    best, best_settings, log = ranker, {}, []
+    best: Ranker = ranker
+    best_settings: dict[str, Any] = {}
+    log: list[dict[str, Any]] = []
     while True:
         tried = [row["settings"] for row in log]
         for learned in _combinations(grid.fit):

@@ -155,11 +155,12 @@ class ItemKNN:
 
     def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """Scores [users, n_items]."""
-        n_items = len(self.nearest)
+        nearest, similarity = _fitted(self.nearest), _fitted(self.similarity)
+        n_items = len(nearest)
         items, users = _flatten(histories, n_items)
         ages = _ages(users, len(histories))
-        weights = self.similarity[items] * (self.recency**ages)[:, None]  # [events, neighbors]
-        cells = users[:, None] * n_items + self.nearest[items]
+        weights = similarity[items] * (self.recency**ages)[:, None]  # [events, neighbors]
+        cells = users[:, None] * n_items + nearest[items]
         scores = np.bincount(cells.ravel(), weights.ravel(), minlength=len(histories) * n_items)
         return scores.astype(np.float64).reshape(len(histories), n_items)  # bincount of nothing is integer
 
@@ -205,9 +206,10 @@ class MarkovChain:
 
     def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """Scores [users, n_items]."""
-        n_items = len(self.totals)
+        of_items = _fitted(self.totals)
+        n_items = len(of_items)
         items, users = _flatten(histories, n_items)
-        totals = self.totals[items] + self.shrinkage
+        totals = of_items[items] + self.shrinkage
         weights = self.recency ** _ages(users, len(histories)) / np.where(totals > 0, totals, 1.0)
         return (csr_array((weights, (users, items)), shape=(len(histories), n_items)) @ self.counts).toarray()
 
@@ -256,13 +258,13 @@ class EASE:
 
     def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """Scores [users, n_items]. User by user: one product for all would round by the size of the block."""
-        _flatten(histories, len(self.weights))
+        _flatten(histories, len(_fitted(self.weights)))
         return np.stack([self._score(history) for history in histories])
 
     def _score(self, history: Sequence[int]) -> np.ndarray:
         """Scores [n_items] of one history."""
         newest = {item: self.recency ** (len(history) - 1 - place) for place, item in enumerate(history)}
-        rows = self.weights[np.fromiter(newest, np.int64)]  # [distinct events, n_items]
+        rows = _fitted(self.weights)[np.fromiter(newest, np.int64)]  # [distinct events, n_items]
         return np.fromiter(newest.values(), np.float64) @ rows
 
 

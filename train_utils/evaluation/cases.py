@@ -36,7 +36,7 @@ class Prediction:
             control symbol.
     """
 
-    items: list[str | None]
+    items: Sequence[str | None]
     completion: str | None = None
     prompt: str = ""
     named: Sequence[Named] | None = None

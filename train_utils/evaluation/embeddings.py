@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.decoding.forward import LastHiddenState, forward, prefill_shared_prefix
@@ -43,6 +43,7 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     catalog = load_catalog(options.data_path)
     recommender = load_llm(catalog, options)
     model, chat, retriever = recommender.model, recommender.renderer, recommender.retriever
+    assert retriever is not None  # `run_adapter_test` refuses a model that retrieves nothing
     chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
     prompts = [
         chat.render(
@@ -64,7 +65,7 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
 
 @torch.inference_mode()
 def opening_states(
-    model: nn.Module, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool, batch: int
+    model: PreTrainedModel, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool, batch: int
 ) -> torch.Tensor:
     """[prompts, d]: the states that would predict the `<SOI>` of an answer's first item."""
     use_ragged_attention(model)

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from train_utils.text_files import read_json_lines, whole_characters
 
@@ -52,7 +53,8 @@ def load_questions(path: str | Path) -> list[Question]:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"--GSM8K_data_path {str(path)!r} does not exist; give GSM8K's test.jsonl, or a saved dataset")
-    records = _saved(path) if path.is_dir() else [record for _, record in read_json_lines(path)]
+    # Of any shape: a record of another one is caught below.
+    records: list[Any] = _saved(path) if path.is_dir() else [record for _, record in read_json_lines(path)]
     found = []
     for number, record in enumerate(records, 1):
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import binomtest
@@ -17,6 +18,13 @@ NDCG_CUTOFFS = (5, 10)
 WINDOW = 10  # the rates ("@10") and MRR look at the first ten emitted items
 
 _BLOCK = 4_000_000  # numbers held at a time while resampling (32 MB), whatever the number of users
+
+
+class Aggregate(TypedDict):
+    """A metric over many users: its mean, and the 95 % interval [low, high] of that."""
+
+    mean: float
+    ci: list[float]
 
 
 def score_list(
@@ -62,9 +70,7 @@ def score_list(
     return scores
 
 
-def aggregate(
-    rows: Sequence[Mapping[str, float]], bootstrap: int = 1000, seed: int = 0
-) -> dict[str, dict[str, float | list[float]]]:
+def aggregate(rows: Sequence[Mapping[str, float]], bootstrap: int = 1000, seed: int = 0) -> dict[str, Aggregate]:
     """Mean over users and 95 % percentile bootstrap interval of every metric.
 
     rows: one mapping a user, all with the same metrics. The users are resampled together, so intervals of
@@ -120,7 +126,9 @@ def diversity(items: Sequence[str | None], categories: Mapping[str, frozenset[st
     return sum(len(a ^ b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
-def paired_permutation(a: Sequence[float], b: Sequence[float], permutations: int = 10_000, seed: int = 0) -> float:
+def paired_permutation(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, permutations: int = 10_000, seed: int = 0
+) -> float:
     """Two-sided p-value of the paired sign-flip test of mean(a) = mean(b).
 
     a, b: one metric of the same users in the same order, for two systems. Where all users who differ do so by the same

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from accelerate import PartialState
 from tqdm import tqdm
@@ -15,11 +15,12 @@ from train_utils.files import write_text
 
 
 class HasUser(Protocol):
-    user: str
+    @property
+    def user(self) -> str: ...
 
 
 Row = TypeVar("Row", bound=HasUser)
-Record = dict[str, object]
+Record = dict[str, Any]  # as JSON holds it
 
 
 def run_resumable(
@@ -50,7 +51,7 @@ def run_resumable(
                 path.unlink()
     processes.wait_for_everyone()
     # Written anew: a line that a killed run left half is gone.
-    mine = list(_lines(own)) if own.exists() else []
+    mine: list[Mapping[str, object]] = list(_lines(own)) if own.exists() else []
     write_text(own, "".join(map(_line, mine or [made_from])))
     shared = batches[processes.process_index :: processes.num_processes]
     with own.open("a", encoding="utf-8") as file:
@@ -59,7 +60,7 @@ def run_resumable(
                 continue
             started = time.perf_counter()
             records = work(rows)
-            spent = {"seconds": time.perf_counter() - started, "users": len(rows)}
+            spent: Record = {"seconds": time.perf_counter() - started, "users": len(rows)}
             file.writelines(map(_line, [*records, spent]))
             file.flush()
             os.fsync(file.fileno())
@@ -97,7 +98,7 @@ def _lines(path: Path) -> Iterator[Record]:
             yield json.loads(line)
 
 
-def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[object]:
+def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[str]:
     """The other commits at which records that `run_resumable` kept were begun."""
     begun = {str((next(_lines(path), None) or {}).get("commit")) for path in _partials(output)}
     return sorted(begun - {str(made_from.get("commit"))})

@@ -44,8 +44,8 @@ def result_inputs(options: EvalOptions) -> Iterator[Path]:
     if "teacher" in (options.ranker, options.prior):
         kind, _, path = options.teacher.partition(":")
         named.append(path if kind in ("file", "local") else "")
-    for path in map(Path, filter(None, named)):
-        yield from sorted(path.rglob("*.pth")) if path.is_dir() else [path]
+    for file in map(Path, filter(None, named)):
+        yield from sorted(file.rglob("*.pth")) if file.is_dir() else [file]
     if options.model_name:
         yield from model_files(options.model_name)
         if base := backbone_of(options.model_name, options.backbone):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from train_utils.catalog import Catalog
 from train_utils.plain_pickle import restricted_load
@@ -49,7 +50,7 @@ def read_teacher_data(folder: str | Path) -> dict[str, Events]:
 
 
 def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
-    frame = restricted_load(path, also=_TABLES)
+    frame: Any = restricted_load(path, also=_TABLES)  # a table of pandas, or whatever else a wrong file holds
     events: dict[str, Counter[str]] = {}
     try:
         if "item_seq" in frame:

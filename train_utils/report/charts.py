@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.typing import RcKeyType
 
 from train_utils.files import replacing
 from train_utils.report.significance import Bucket
@@ -20,7 +23,12 @@ from train_utils.report.tables import ALL_HEADINGS, HIGHLIGHT, Row, number
 ACCENT, INK, GREY, QUIET = "#1b7fb3", "#1f2933", "#66727f", "#c3cad1"
 THEME = {ACCENT: "var(--accent)", INK: "var(--ink)", GREY: "var(--grey)", QUIET: "var(--quiet)"}
 # Names are shown as they are ("$" starts no formula), and SVG text stays text with ids that do not change.
-_STYLE = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 10.5}
+_STYLE: dict[RcKeyType, Any] = {
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.size": 10.5,
+}
 _WIDTH = 5.2  # inches: two charts beside each other on a desk, one below the other on a phone
 
 Highlight = str | tuple[str, ...]
@@ -161,9 +169,8 @@ def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: 
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.05)
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.05)
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def _fill(name: str, highlight: Highlight, base: str = "") -> str:
@@ -171,14 +178,14 @@ def _fill(name: str, highlight: Highlight, base: str = "") -> str:
     return ACCENT if name.startswith(highlight) else GREY if name == base else QUIET
 
 
-def _ink(name: str, highlight: Highlight, base: str = "") -> dict[str, str]:
+def _ink(name: str, highlight: Highlight, base: str = "") -> dict[str, Any]:
     """Color and weight of a system's text."""
     if name.startswith(highlight):
         return {"color": ACCENT, "fontweight": "bold"}
     return {"color": INK if not base or name == base else GREY, "fontweight": "normal"}
 
 
-def _line(name: str, base: str, highlight: Highlight) -> dict[str, object]:
+def _line(name: str, base: str, highlight: Highlight) -> dict[str, Any]:
     """Color, width and depth of a system's line; ours lies on top."""
     if name.startswith(highlight):
         return {"color": ACCENT, "linewidth": 2.0, "zorder": 6}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -127,7 +128,7 @@ def _read_result(path: Path) -> dict:
     return value
 
 
-def _is_result(value: object) -> bool:
+def _is_result(value: Any) -> bool:
     """Whether the parts that a report reads are there."""
     try:
         made_from, metrics, users = value["manifest"], value["metrics"], value["users"]

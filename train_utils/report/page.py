@@ -100,7 +100,7 @@ def title_of(study: ResultSet) -> str:
 
 def conditions_of(study: ResultSet) -> str:
     """One sentence: what was asked of the systems."""
-    hidden = {
+    hidden: dict[object, str] = {
         "none": "nothing consumed is hidden",
         "visible": "the history that is shown is hidden",
         "all": "everything consumed is hidden",
@@ -135,7 +135,7 @@ def example(study: ResultSet, user: str) -> dict[str, object]:
     """One user's history, target and lists, items by title where the catalog is there."""
     rows = {name: row for name, result in study.results.items() for row in result["users"] if row["user"] == user}
     one = next(iter(rows.values()))
-    history = next((row["history"] for row in rows.values() if row.get("history")), [])
+    history: list[str] = next((row["history"] for row in rows.values() if row.get("history")), [])
     places = {
         name: row["items"].index(one["target"]) + 1 for name, row in rows.items() if one["target"] in row["items"]
     }

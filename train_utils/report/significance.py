@@ -169,7 +169,8 @@ def buckets(
     for number, label in enumerate(labels):
         if (members := values[place == number]).size:
             mean = aggregate([{metric: value} for value in members], bootstrap, seed)[metric]
-            found.append(Bucket(label, members.size, mean["mean"], tuple(mean["ci"])))
+            low, high = mean["ci"]
+            found.append(Bucket(label, members.size, mean["mean"], (low, high)))
     return found
 
 
@@ -215,16 +216,16 @@ def _check_comparable(a: Mapping, b: Mapping) -> None:
             f"two results of other users cannot be compared: {len(targets_a)} and {len(targets_b)} users, "
             f"{len(other)} of them (as {min(other)!r}) in one only; test both on the same users"
         )
-    if other := [user for user in targets_a if targets_a[user] != targets_b[user]]:
+    if differ := [user for user in targets_a if targets_a[user] != targets_b[user]]:
         raise ValueError(
-            f"two results of other targets cannot be compared: user {other[0]!r} has "
-            f"{targets_a[other[0]]!r} and {targets_b[other[0]]!r}; test both on the same split"
+            f"two results of other targets cannot be compared: user {differ[0]!r} has "
+            f"{targets_a[differ[0]]!r} and {targets_b[differ[0]]!r}; test both on the same split"
         )
     wishes_a, wishes_b = ({row["user"]: row.get("asked") for row in result["users"]} for result in (a, b))
-    if other := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
+    if differ := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
         raise ValueError(
-            f"two results of other requests cannot be compared: user {other[0]!r} was asked for "
-            f"{wishes_a[other[0]]} and {wishes_b[other[0]]}; test both by one --SFT_test_task and --topk"
+            f"two results of other requests cannot be compared: user {differ[0]!r} was asked for "
+            f"{wishes_a[differ[0]]} and {wishes_b[differ[0]]}; test both by one --SFT_test_task and --topk"
         )
     _check_conditions(a, b)
 
