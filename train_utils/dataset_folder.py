@@ -8,9 +8,12 @@ import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from train_utils.plain_pickle import restricted_load
 from train_utils.text_files import read_json, whole_characters
+
+V = TypeVar("V")
 
 TEST_USERS = "test_users.json"
 # Stands in a folder while preprocessing writes its files: a killed run leaves it behind.
@@ -60,8 +63,8 @@ def _files_of(folder: str | Path, part: str) -> list[Path]:
 
 def part_of(path: str | Path) -> str:
     """Return which part of a dataset a file is by its name: "metas", "category" or "sequential", "" for none."""
-    path = PurePath(path)
-    return next((part for part, stems in _STEMS.items() if path.stem in stems and path.suffix in _SUFFIXES), "")
+    file = PurePath(path)
+    return next((part for part, stems in _STEMS.items() if file.stem in stems and file.suffix in _SUFFIXES), "")
 
 
 def is_dataset(folder: str | Path) -> bool:
@@ -147,7 +150,7 @@ def _is_missing(value: object) -> bool:
     return value is None or value != value
 
 
-def _put(found: dict[str, object], key: str, value: object, path: Path, kind: str) -> None:
+def _put(found: dict[str, V], key: str, value: V, path: Path, kind: str) -> None:
     if key in found:
         raise ValueError(f"{path.name}: {kind} {key!r} is there twice (ids are compared as text, 1 as '1'); keep one")
     found[key] = value

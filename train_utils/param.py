@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from train_utils.command import LineParser, bounds_of
 
-C = TypeVar("C")
+C = TypeVar("C", bound="_Checked")
 
 
 def option(
@@ -51,10 +51,11 @@ def option(
     )
 
 
+@dataclass(frozen=True)
 class _Checked:
     """Options whose values are checked when they are made, by a command or by code."""
 
-    _given: frozenset[str] = frozenset()
+    _given: ClassVar[frozenset[str]] = frozenset()  # `parse` gives an object its own
     # Field -> title of the group of `--help` that begins with it.
     _groups: ClassVar[Mapping[str, str]] = {}
 
@@ -75,7 +76,7 @@ class _Checked:
         return flag in self._given or getattr(self, flag) != default
 
 
-def _check(name: str, value: object, rule: Mapping[str, object]) -> None:
+def _check(name: str, value: object, rule: Mapping[str, Any]) -> None:
     choices, least, above, most = (rule[key] for key in ("choices", "least", "above", "most"))
     if choices and value not in choices:
         raise ValueError(f"--{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
@@ -383,12 +384,17 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
             group = parser.add_argument_group(options._groups[f.name])
         kind = kinds[f.name]
         kind = get_args(kind)[0] if get_origin(kind) else kind
-        shared = {"dest": f.name, "help": f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")}
+        help = f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")
         if kind is bool:
-            group.add_argument(f"--{f.name}", action=argparse.BooleanOptionalAction, **shared)
+            group.add_argument(f"--{f.name}", dest=f.name, help=help, action=argparse.BooleanOptionalAction)
         else:
             group.add_argument(
-                f"--{f.name}", type=kind, choices=f.metadata["choices"], required=f.default is MISSING, **shared
+                f"--{f.name}",
+                dest=f.name,
+                help=help,
+                type=kind,
+                choices=f.metadata["choices"],
+                required=f.default is MISSING,
             )
     try:
         given = vars(parser.parse_args(argv))
@@ -412,7 +418,7 @@ def _check_texts(options: type, given: Mapping[str, object]) -> None:
             raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
         kind, _, place = text.partition(":") if isinstance(text, str) else ("", "", "")
         path = text if f.metadata["exists"] else place if f.name == "teacher" and kind in ("local", "file") else ""
-        if path and not Path(path).exists():
+        if isinstance(path, str) and path and not Path(path).exists():
             raise ValueError(f"--{f.name} {text!r} does not exist; correct the path, or leave the flag out")
 
 

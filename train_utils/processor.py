@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -198,7 +199,7 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
         """As `CatalogLogitsProcessor`, on a copy of the scores. Raises ConstraintError when the function allows nothing
         for a row."""
         if self._fast is not None:
-            return self._fast(input_ids, scores.clone())
+            return self._fast(input_ids, cast("torch.FloatTensor", scores.clone()))
         masked = torch.full_like(scores, -torch.inf)
         for i, ids in enumerate(input_ids):
             allowed = self._prefix_allowed_tokens_fn(i // self._num_beams, ids)
@@ -208,7 +209,7 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
             if not len(allowed):
                 raise ConstraintError(f"the prefix function allows no token for row {i}; a catalog may not be empty")
             masked[i, allowed] = scores[i, allowed]
-        return masked
+        return cast("torch.FloatTensor", masked)
 
 
 def _places(answer_at) -> list[int | None]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -174,8 +173,8 @@ def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str 
             if number == 1 and not (data := data.removeprefix(codecs.BOM_UTF8)):
                 return
             data = data.removesuffix(b"\n").removesuffix(b"\r")
-            line = _decoded(data)
-            yield number, _decoded(data, one_byte) if line is None else line
+            text = _decoded(data)
+            yield number, _decoded(data, one_byte) if text is None else text
 
 
 def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:
@@ -251,7 +250,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _open_bytes(path: str | Path) -> BinaryIO:
+def _open_bytes(path: str | Path) -> io.BufferedReader | gzip.GzipFile:
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else open(path, "rb")
