@@ -1,5 +1,6 @@
 """Chats in the terminal or in a pipe: argv -> model and catalogs -> typed lines in, answers out."""
 
+import io
 import re
 import signal
 import sys
@@ -113,7 +114,7 @@ def typed_lines() -> Iterator[str]:
     from prompt_toolkit.output import create_output
 
     # With stdout sent to a file the prompt goes to the terminal behind stderr.
-    prompt = PromptSession(output=create_output(always_prefer_tty=True))
+    prompt: PromptSession[str] = PromptSession(output=create_output(always_prefer_tty=True))
     while True:
         try:
             line = prompt.prompt("\n> ")
@@ -139,7 +140,8 @@ def stopped_by_interrupt() -> Iterator[threading.Event]:
 
 def talk(session: ChatSession) -> None:
     for stream in (sys.stdin, sys.stdout):
-        stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     interactive = sys.stdin.isatty()
     screen = Screen(styled=sys.stdout.isatty(), separate=not (interactive and sys.stdout.isatty()))
     for line in typed_lines() if interactive else sys.stdin:

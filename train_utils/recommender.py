@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from rapidfuzz import process
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.constraint.constraint import Constraint, Prior
@@ -63,7 +63,7 @@ class Recommender:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: PreTrainedModel,
         renderer: Chat,
         catalog: Catalog | None = None,
         *,
@@ -88,7 +88,7 @@ class Recommender:
         prior_weight: float = 32.0,
         device: str = "auto",
         dtype: str = "auto",
-        attention: str = "",
+        attention: bool = False,
         backbone: str = "",
         trie_cache: str | Path = "",
     ) -> "Recommender":
@@ -182,8 +182,7 @@ class Recommender:
         max_history: int = 10,
     ) -> list[list[Recommendation]]:
         """Return a list for each history, as `recommend` does; all are decoded in one batch."""
-        if self.catalog is None:
-            raise ValueError("no catalog is loaded; pass dataset to Recommender.load")
+        _ = self._known_catalog
         if k < 1 or max_history < 1:
             raise ValueError(f"k is {k} and max_history is {max_history}, wanted 1 or more")
         if not self.engine.searches:
@@ -204,26 +203,35 @@ class Recommender:
             raise ValueError(f"history is the text {history!r}, wanted a list of item ids or titles")
         return [self._item_index(entry) for entry in history]
 
+    @property
+    def _known_catalog(self) -> Catalog:
+        if self.catalog is None:
+            raise ValueError("no catalog is loaded; pass dataset to Recommender.load")
+        return self.catalog
+
     def _item_index(self, entry: str) -> int:
-        index = self.catalog.index.get(entry, self._by_title.get(entry))
+        catalog = self._known_catalog
+        index = catalog.index.get(entry, self._by_title.get(entry))
         if index is None:
             near = process.extractOne(str(entry), list(self._by_title))
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{entry!r} is no item id or title of the catalog {self.catalog.name!r}{hint}")
+            raise ValueError(f"{entry!r} is no item id or title of the catalog {catalog.name!r}{hint}")
         return index
 
     def _constraint(
         self, rules: ItemRules | Mapping[str, object] | None, history: Sequence[int], prior: Prior | None
     ) -> Constraint:
         wanted = rules if isinstance(rules, ItemRules) else item_rules(rules or {})
-        wanted = replace(wanted, seen=(*wanted.seen, *self.catalog.ids(history)))
-        return compile_rules(self.catalog, self.renderer.trie, wanted, prior)
+        catalog, trie = self._known_catalog, self.renderer.trie
+        assert trie is not None  # the renderer knows the titles of the catalog
+        wanted = replace(wanted, seen=(*wanted.seen, *catalog.ids(history)))
+        return compile_rules(catalog, trie, wanted, prior)
 
     def _priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         if self.teacher is not None and known:
-            scores = teacher_scores(self.teacher, self.catalog, [histories[i] for i in known], k)
+            scores = teacher_scores(self.teacher, self._known_catalog, [histories[i] for i in known], k)
             for i, one in zip(known, scores, strict=True):
                 priors[i] = Prior(one, self.prior_weight, "sum")
         return priors
@@ -237,7 +245,7 @@ class Recommender:
         return [self._recommendation(item, rank, score) for rank, (item, score) in enumerate(pairs, 1)]
 
     def _recommendation(self, item: int, rank: int, score: float) -> Recommendation:
-        found = self.catalog.items[item]
+        found = self._known_catalog.items[item]
         return Recommendation(found.id, found.title, rank, score)
 
     # -- conversations -------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from train_utils.constraint.title_check import check_title_ids, check_told_apart, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
@@ -23,12 +23,13 @@ class TitleCodec(Protocol):
         reserved_texts: texts that no title may hold: special tokens and markers of the chat template.
     """
 
-    tokenizer: object
+    tokenizer: Any
     soi: int
     eoi: int
     end_of_turn: int
-    reserved_texts: Sequence[str]
 
+    @property
+    def reserved_texts(self) -> Sequence[str]: ...
     def spell(self, title: str) -> str:
         """Return the title as it is tokenized, with the space that precedes it in a text."""
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.answer_state import DecodingState
@@ -97,7 +98,7 @@ class _Sequence:
         self.state: DecodingState | None = None
         with self.guarded():
             self.state = DecodingState(request, engine.chat)
-            self._written(self.state.begin())
+            self._written(self.state, self.state.begin())
 
     @property
     def finished(self) -> bool:
@@ -114,7 +115,9 @@ class _Sequence:
 
     def plan(self) -> ForwardPlan:
         """What to read next, with drafts."""
-        ahead, block, guesses, chance = self.state.copy(), list(self.pending), [], 1.0
+        assert self.state is not None  # a row without a state has finished
+        ahead, block, chance = self.state.copy(), list(self.pending), 1.0
+        guesses: list[int] = []
         # Where `<SOI>` is known before anything is read, the state before it is what retrieves.
         places, choices = [max(0, len(block) - 1 - (self.retrieves and ahead.searches))], [ahead.choice()]
         while not ahead.searches and (guess := self.drafts.propose(ahead, self.branch_rankings)) is not None:
@@ -135,6 +138,8 @@ class _Sequence:
             picks: one a place, None where a title is searched for. clues: what a title is found by: logits
                 [places, V], or states [places, d].
         """
+        state = self.state
+        assert state is not None  # a row without a state has finished
         self.length += len(self.pending)
         self.pending = []
         self.counters.count(drafted=len(guesses))
@@ -142,19 +147,19 @@ class _Sequence:
             if found is None:
                 self.opened = search_states[at]
                 return
-            self.drafts.observe(self.state, self.branch_rankings, found.token)
-            if found.ranked:
-                self.drafts.store(self.state.matcher.branch, found.ranked, self.branch_rankings)
+            self.drafts.observe(state, self.branch_rankings, found.token)
+            if found.ranked and state.matcher is not None and (branch := state.matcher.branch) is not None:
+                self.drafts.store(branch, found.ranked, self.branch_rankings)
             self._score += found.score
-            written = self.state.write(found.token)
-            self._written(written)
+            written = state.write(found.token)
+            self._written(state, written)
             drafted = not self.finished and at < len(guesses) and found.token == guesses[at]
             if drafted:
                 # The model has read these tokens already: they are written, but not pending.
                 self.pending = []
                 self.length += len(written)
                 self.counters.count(accepted=1)
-            if self.retrieves and len(written) == 1 and self.state.searches and not self.finished:
+            if self.retrieves and len(written) == 1 and state.searches and not self.finished:
                 self.opened = search_states[at]
                 return
             if not drafted:
@@ -162,16 +167,17 @@ class _Sequence:
 
     def take_titles(self, ranked: Sequence[tuple[int, float]]) -> None:
         """Writes the first of the titles that a search found into the open item, and keeps the others for the next."""
+        assert self.state is not None  # a row without a state has finished
         self.opened = None
         self.state.ranking = tuple(ranked)
-        self._written(self.state.write_title())
+        self._written(self.state, self.state.write_title())
 
-    def _written(self, tokens: Sequence[int]) -> None:
+    def _written(self, state: DecodingState, tokens: Sequence[int]) -> None:
         self.out.ids += tokens
         self.pending += tokens
-        self.out.finish = self.state.finish
+        self.out.finish = state.finish
         self.counters.count(tokens=len(tokens))
-        for item, score, ids in self.state.take_items():
+        for item, score, ids in state.take_items():
             self._check(item, ids)
             self.out.items.append(item)
             self.out.scores.append(self._score if score is None else score)
@@ -248,11 +254,12 @@ class RunningBatch:
         search_states = self.engine.finder.states(logits)
         self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.tokens) for plan in plans))
         choices = [choice for plan in plans for choice in plan.points]
-        asked = [i for i, choice in enumerate(choices) if choice is not None]
+        asked = {i: choice for i, choice in enumerate(choices) if choice is not None}
         picks: list[SampledToken | None] = [None] * len(choices)
         if asked:
-            rows_asked = logits if len(asked) == len(choices) else logits[torch.tensor(asked, device=logits.device)]
-            for i, found in zip(asked, sample_tokens(rows_asked, [choices[i] for i in asked]), strict=True):
+            places = list(asked)
+            rows_asked = logits if len(asked) == len(choices) else logits[torch.tensor(places, device=logits.device)]
+            for i, found in zip(places, sample_tokens(rows_asked, list(asked.values())), strict=True):
                 picks[i] = found
         begin = 0
         for row, plan in zip(rows, plans, strict=True):
@@ -272,11 +279,16 @@ class RunningBatch:
 
     def _search(self, rows: Sequence[_Sequence], cache: RaggedCache) -> None:
         """Writes a whole title into each row that has opened an item and wants one."""
-        opened = [i for i, row in enumerate(rows) if row.opened is not None]
-        if not opened:
+        waiting = [
+            (i, row.state.matcher, row.opened)
+            for i, row in enumerate(rows)
+            if row.opened is not None and row.state is not None and row.state.matcher is not None
+        ]
+        if not waiting:
             return
+        opened = [i for i, _, _ in waiting]
         asking = [rows[i] for i in opened]
-        matchers, search_states = [row.state.matcher for row in asking], torch.stack([row.opened for row in asking])
+        matchers, search_states = [matcher for _, matcher, _ in waiting], torch.stack([found for *_, found in waiting])
         wanted = [row.request.best_titles for row in asking]
         lengths = [row.length for row in rows]
         found = self.engine.finder.find(cache, lengths, opened, matchers, search_states, wanted)
@@ -308,9 +320,9 @@ class Engine:
         ValueError: a model that the engine cannot read; `make_engine` falls back to transformers' `generate`.
     """
 
-    searches = True
+    searches: Literal[True] = True
 
-    def __init__(self, model: nn.Module, chat: Chat, retriever: Retriever | None = None):
+    def __init__(self, model: PreTrainedModel, chat: Chat, retriever: Retriever | None = None):
         if problem := decoding_support(model).problem:
             raise ValueError(f"{problem}; --engine hf decodes it, greedily")
         use_ragged_attention(model)
@@ -385,7 +397,8 @@ class Engine:
             return self.generate(lists, reproducible=True)
         opening = self.prefill(requests) if opening is None else opening
         depth = max(request.max_items for request in requests)
-        ranked = opening.most_probable([request.rules for request in requests], depth)
+        rules = [request.rules for request in requests if request.rules is not None]
+        ranked = opening.most_probable(rules, depth)
         return [
             self._written(titles[: request.max_items], request.idx)
             for request, titles in zip(requests, ranked, strict=True)
@@ -408,7 +421,7 @@ class Engine:
         return not self.finds_titles(len(request.prompt) + request.max_new_tokens)
 
 
-def make_engine(model: nn.Module, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
+def make_engine(model: PreTrainedModel, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
     """What decodes a model: the engine, or transformers' `generate` where the engine cannot.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Constraint, Prior
@@ -33,10 +33,11 @@ from train_utils.teacher.protocol import Teacher
 
 logger = logging.getLogger(__name__)
 MR_SEGMENT = 200
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: nn.Module) -> list[R]:
+def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: PreTrainedModel) -> list[R]:
     """What `work` makes of `rows`; on the CPU of their halves, at the same time, each on one core.
 
     Threads that share one pass of a model wait for each other, and for long where another program runs. How the rows
@@ -102,6 +103,7 @@ class LLMRecommender:
             return None
         hidden = row.hidden(self.options.hide_seen)
         allow = row.spec.admitted(self.catalog) if self.options.enforce_request else None
+        assert self.chat.trie is not None  # a test has a catalog
         return Constraint(self.chat.trie, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
 
     def _has_choice(self, row: EvalCase) -> bool:
@@ -180,16 +182,17 @@ class LLMRecommender:
         scores = self._prior_scores(users)
         requests = [self.request(row) for row in users]
         ranks = self.options.decoding == "rank"
-        opening = self.engine.prefill(requests) if ranks and not self.engine.finder.always else None
+        engine = self.engine
+        opening = engine.prefill(requests) if ranks and engine.searches and not engine.finder.always else None
         for weight in weights:
             if self.options.prior:
                 priors = [Prior(one, weight, self._reduce()) for one in scores]
                 rules = [self.rules(row, prior) for row, prior in zip(users, priors, strict=True)]
                 requests = [replace(request, rules=one) for request, one in zip(requests, rules, strict=True)]
-            if ranks:
-                completions = self.engine.rank(requests, opening)
+            if ranks and engine.searches:
+                completions = engine.rank(requests, opening)
             elif self.options.engine == "hf":
-                completions = generate_reference(self.engine.model, self.chat, requests)
+                completions = generate_reference(engine.model, self.chat, requests)
             else:
                 completions = self._generated(requests)
             yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 
@@ -79,7 +80,7 @@ def _score_model(
     catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions, output: Path, processes: PartialState
 ) -> Scored:
     """A language model."""
-    more: dict[str, object] = {}
+    more: dict[str, Any] = {}
     llm, scorer = LLMRecommender(catalog, own_device(options, processes)), Scorer(catalog)
     made_from = manifest(result_identity(options), result_inputs(options))  # a hub's files are there only now
     shared = batches(users, options, llm)  # a prompt that does not fit is found before the weight is chosen

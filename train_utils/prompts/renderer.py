@@ -86,7 +86,9 @@ class Chat(Codec):
         """
         messages = self._without_system(messages)
         markup = self.template.markup([m.role for m in messages], prompt)
-        ids, labeled, items = [], [], []
+        ids: list[int] = []
+        labeled: list[bool] = []
+        items: list[tuple[int, int]] = []
         for i, entry in enumerate(messages):
             self._append_markup(markup[i], messages[i - 1].role if i else "", ids, labeled)
             self._append_parts(entry, self._placed(entry.parts, markup[i], markup[i + 1]), ids, labeled, items)

@@ -173,7 +173,9 @@ class ChatSession:
                     case TextDelta(words):
                         parts.append(words)
                     case Recommendation(item_id):
-                        parts.append(ItemPart(self.domain.recommender.catalog.index[item_id]))
+                        catalog = self.domain.recommender.catalog
+                        assert catalog is not None  # without one no item is opened
+                        parts.append(ItemPart(catalog.index[item_id]))
                     case Done(finish):
                         pass
                 yield event
@@ -225,7 +227,7 @@ class ChatSession:
             else:
                 loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
                 _ = loaded.engine  # what cannot be decoded is refused here
-                self._loaded[name] = Domain(name, loaded, NamedTitles(loaded.catalog.titles))
+                self._loaded[name] = Domain(name, loaded, NamedTitles(loaded.renderer.titles))
         return self._loaded[name]
 
 
