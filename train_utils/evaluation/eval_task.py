@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-_KINDS = {
+Kind = Literal["next_items", "ranking", "category", "item_count", "embedding"]
+Exchange = Literal["", "per_user", "shared"]
+_KINDS: dict[str, Kind] = {
     "SFTTestSeqRec": "next_items",
     "SFTTestSeqRanking": "ranking",
     "SFTTestCategory": "category",
     "SFTTestItemCount": "item_count",
     "SFTTestEmbedding": "embedding",
 }
-Kind = Literal["next_items", "ranking", "category", "item_count", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class EvalTask:
 
     name: str
     kind: Kind
-    exchange: Literal["", "per_user", "shared"] = ""
+    exchange: Exchange = ""
     names_symbols: bool = False
 
     @classmethod
@@ -41,5 +42,5 @@ class EvalTask:
             raise ValueError(
                 f"the test task is {name!r}, wanted one of {', '.join(_KINDS)}, with -CS and -MR[-same] behind it"
             )
-        exchange = "shared" if "same" in marks else "per_user" if "MR" in marks else ""
+        exchange: Exchange = "shared" if "same" in marks else "per_user" if "MR" in marks else ""
         return cls(name, _KINDS[kind], exchange, "CS" in marks)
