@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.forward import LastHiddenState
@@ -57,7 +57,7 @@ class TrieSearch:
     lookback = 0
     always = False
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: PreTrainedModel):
         self._model = model
 
     def states(self, logits: torch.Tensor) -> torch.Tensor:
@@ -82,7 +82,7 @@ class NearestVector:
     lookback = 1
     always = True
 
-    def __init__(self, model: nn.Module, retriever: Retriever):
+    def __init__(self, model: PreTrainedModel, retriever: Retriever):
         self._retriever, self._hidden = retriever, LastHiddenState.of(model)
 
     def states(self, logits: torch.Tensor) -> torch.Tensor:
