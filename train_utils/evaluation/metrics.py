@@ -11,7 +11,6 @@ from itertools import combinations
 from typing import TypedDict
 
 import numpy as np
-from scipy.stats import binomtest
 
 HIT_CUTOFFS = (1, 5, 10)
 NDCG_CUTOFFS = (5, 10)
@@ -143,6 +142,8 @@ def paired_permutation(
     if not difference.size:
         return 1.0
     if np.ptp(np.abs(difference)) < 1e-12:  # 0.3 - 0.2 and 0.1 - 0 are one amount
+        from scipy.stats import binomtest  # half a second of import that no test of a model needs
+
         return float(binomtest(int((difference > 0).sum()), difference.size, 0.5).pvalue)
     rng = np.random.default_rng(seed)
     observed = abs(difference.sum()) - 1e-9  # equal sums in another order may differ by rounding
