@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from transformers import LogitsProcessor
+from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from train_utils.constraint.answer_start import AnswerPlaces
 from train_utils.constraint.constraint import Constraint, ConstraintError
@@ -35,7 +35,7 @@ class Trie_link:  # noqa: N801 - the published name
             tokens.
     """
 
-    def __init__(self, item_ids: Sequence[Sequence[int]], tokenizer):
+    def __init__(self, item_ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase):
         self.tokenizer = tokenizer
         soi = self._control("soi_token_id", SOI)
         eoi = self._control("eoi_token_id", EOI)
@@ -144,7 +144,7 @@ class TrieNode:
         return self.children.get(child_token_id)
 
 
-def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer) -> list[list[int]]:
+def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Titles without what the tokenizer puts before and behind every text, and without a begin-of-text token, where all
     of them have it. What stands around some titles alone is part of those."""
     titles = [_plain_ids(place, ids) for place, ids in enumerate(item_ids)]

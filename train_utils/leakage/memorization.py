@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.catalog import Catalog
 from train_utils.evaluation.metrics import aggregate, paired_permutation
@@ -75,7 +75,9 @@ def compare(true: Sequence[float], control: Sequence[float], seed: int) -> dict[
     }
 
 
-def probe_titles(model: PreTrainedModel, tokenizer, catalog: Catalog, probes: int, seed: int) -> dict[str, object]:
+def probe_titles(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, catalog: Catalog, probes: int, seed: int
+) -> dict[str, object]:
     """Does the second half of a title's tokens follow from the first half?
 
     The control is the same second half behind the first half of another title. Log-probabilities are of the half, in
@@ -117,7 +119,9 @@ def probe_titles(model: PreTrainedModel, tokenizer, catalog: Catalog, probes: in
     }
 
 
-def probe_next_items(model: PreTrainedModel, tokenizer, catalog: Catalog, probes: int, seed: int) -> dict[str, object]:
+def probe_next_items(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, catalog: Catalog, probes: int, seed: int
+) -> dict[str, object]:
     """Is a user's next title more probable behind the user's own first events than behind other users'?
 
     A history is the titles of the first `EVENTS` training events, a line each, and the title behind them is scored.
@@ -146,11 +150,11 @@ def probe_next_items(model: PreTrainedModel, tokenizer, catalog: Catalog, probes
     return compare(scores[0].tolist(), scores[1:].mean(0).tolist(), seed)
 
 
-def _encode(tokenizer, text: str) -> list[int]:
+def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
-def _start(tokenizer) -> list[int]:
+def _start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens that the tokenizer puts before every text."""
     plain, whole = _encode(tokenizer, "a"), tokenizer("a")["input_ids"]
     return list(itertools.takewhile(lambda token: token != plain[0], whole))

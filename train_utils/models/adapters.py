@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.files import replacing_folder
 from train_utils.models.backbone import unwrap
@@ -88,7 +88,7 @@ def _name(model: nn.Module, module: nn.Module) -> str:
 
 def save_adapter(
     model: PreTrainedModel | PeftModel,
-    tokenizer,
+    tokenizer: PreTrainedTokenizerBase,
     folder: str | Path,
     manifest: Mapping[str, object],
     weights: Mapping[str, torch.Tensor] | None = None,

@@ -20,6 +20,7 @@ from transformers import (
     GenerationConfig,
     GgufConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
@@ -72,7 +73,7 @@ def with_dtype(options: Options) -> Options:
     return replace(options, dtype=pick_dtype(options.dtype, pick_device(options.gpu)))
 
 
-def load_tokenizer(name: str):
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Tokenizer alone, from a folder, GGUF file or hub name. Raises ValueError for nothing loadable under `name`."""
     folder, file = _source(name)
     try:
@@ -81,7 +82,9 @@ def load_tokenizer(name: str):
         raise ValueError(_not_loaded(name, error)) from None
 
 
-def load_backbone(name: str, device: torch.device, dtype: str = "auto", flash: bool = False, four_bit: bool = False):
+def load_backbone(
+    name: str, device: torch.device, dtype: str = "auto", flash: bool = False, four_bit: bool = False
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
 
     The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`, which `pick_dtype` explains.
@@ -192,7 +195,7 @@ def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) ->
     )
 
 
-def end_turns_alike(tokenizer, model: PreTrainedModel) -> None:
+def end_turns_alike(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
     """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn, and on padding;
     the chat template writes the date that training had.
 

@@ -4,14 +4,14 @@ from typing import cast
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.models.backbone import n_embeddings
 from train_utils.prompts.codec import Codec
 from train_utils.prompts.control_tokens import EOI_WORDS, SOI_WORDS, add_control_tokens
 
 
-def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
+def add_item_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> bool:
     """Gives both the control tokens; returns whether they are new. The rows of a merged model, which are trained, stay.
 
     Nothing is resized where the vocabulary holds reserved tokens (Llama 3) or the embedding spare rows (Qwen).
@@ -22,7 +22,7 @@ def add_item_tokens(tokenizer, model: PreTrainedModel) -> bool:
     return new
 
 
-def init_control_rows(tokenizer, model: PreTrainedModel) -> None:
+def init_control_rows(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
     """Starts the control tokens' rows as the mean of the words that they stand for.
 
     The output rows start likewise; the published system leaves them random. Rows of other tokens that the embedding

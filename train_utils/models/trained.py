@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.files import replacing_folder
 from train_utils.models.adapters import untie_head
@@ -37,7 +38,7 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         ValueError: the adapter or the backbone cannot be loaded.
     """
     tokenizer, model = _with_adapter(adapter, backbone)
-    merged = model.to(_own_dtype(backbone))
+    merged = model.to(_own_dtype(backbone))  # type: ignore[arg-type]  # as in `load_backbone`
     end_turns_alike(tokenizer, merged)
     with replacing_folder(output, lambda name: not is_of_a_model(name)) as to:
         merged.save_pretrained(to)
@@ -47,7 +48,9 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
-def load_trained(name: str, device: torch.device, dtype: str = "auto", flash: bool = False, backbone: str = ""):
+def load_trained(
+    name: str, device: torch.device, dtype: str = "auto", flash: bool = False, backbone: str = ""
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and model of a merged or base model, or of an adapter's folder, which is merged in memory.
 
     Args:
@@ -63,7 +66,8 @@ def load_trained(name: str, device: torch.device, dtype: str = "auto", flash: bo
             raise ValueError(f"--backbone is {backbone!r}, and {name!r} is no adapter: it needs no base model")
         return load_backbone(name, device, dtype, flash)
     tokenizer, model = _with_adapter(name, base)
-    return tokenizer, model.to(device, getattr(torch, pick_dtype(dtype, device))).eval()
+    number_format = getattr(torch, pick_dtype(dtype, device))
+    return tokenizer, model.to(device, number_format).eval()  # type: ignore[arg-type]  # as in `load_backbone`
 
 
 def backbone_of(name: str | Path, instead: str = "") -> str | None:
@@ -122,7 +126,7 @@ def _holds_model(place: Path) -> bool:
     return place.is_file() or (place / "config.json").is_file()
 
 
-def _with_adapter(adapter: str | Path, backbone: str):
+def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and float32 model of an adapter's folder, or of a whole trained model's."""
     whole = (Path(adapter) / "config.json").exists()
     if not whole and not (Path(adapter) / "adapter_config.json").exists():

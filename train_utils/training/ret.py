@@ -8,7 +8,7 @@ import torch
 from accelerate import PartialState
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
@@ -105,7 +105,7 @@ def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
 
 def save_ret(
     model: RetModel,
-    tokenizer,
+    tokenizer: PreTrainedTokenizerBase,
     catalog: Catalog,
     folder: str | Path,
     manifest: Mapping[str, object],

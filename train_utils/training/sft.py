@@ -221,10 +221,11 @@ def _model(
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, catalog.titles)
+    trained: PreTrainedModel | PeftModel
     if options.peft == "full":
-        model = unfreeze(model)
+        trained = unfreeze(model)
     else:
-        model = add_lora(
+        trained = add_lora(
             model,
             [chat.soi, chat.eoi],
             options.SFT_actor_lora_r,
@@ -234,8 +235,8 @@ def _model(
             options.peft == "dora",
         )
     if options.gradient_checkpointing:
-        enable_gradient_checkpointing(model)
-    return model, chat
+        enable_gradient_checkpointing(trained)
+    return trained, chat
 
 
 def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Method) -> None:
