@@ -19,11 +19,9 @@ import pandas as pd
 import yaml
 
 from train_utils.command import LineParser, path_of, run_cli
-from train_utils.dataset_folder import read_dataset
+from train_utils.dataset_folder import PAD, read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
-
-PAD = "[PAD]"
 
 
 @dataclass(frozen=True)

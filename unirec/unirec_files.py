@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from train_utils.dataset_folder import read_categories
+from train_utils.dataset_folder import PAD, read_categories
 
-PAD = "[PAD]"
 DATA_FILES = ("train.pkl", "valid.pkl", "test.pkl", "user_history.pkl", "map.pkl")
 
 # What pandas and NumPy need to rebuild a DataFrame of numbers or strings; none runs code chosen by the file.
