@@ -32,7 +32,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
 
-from sasrec_model import DONE_NAME, Checkpoint, catalog_scores, item_vectors, load_checkpoint, newest_checkpoint
+from sasrec_model import Checkpoint, catalog_scores, load_checkpoint
 from tqdm import tqdm
 from unirec_files import UniRecData, read_unirec_data
 
@@ -42,6 +42,7 @@ from benchmarks.unirec_feed import WORKERS, UniRecFeeding, make_loader, read_eve
 from train_utils.command import run_cli
 from train_utils.param import option, parse
 from train_utils.teacher.http_client import HttpTeacher
+from train_utils.teacher.inference import DONE_NAME, item_vectors, newest_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 HISTORY, K, BULK_K = 10, 10, 50

@@ -23,9 +23,10 @@ from fastapi.responses import JSONResponse
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
 
 from sasrec_model import SASRec, load_checkpoint
-from unirec_files import PAD, read_pickle, read_raw_ids
+from unirec_files import read_pickle, read_raw_ids
 
 from train_utils.command import run_cli
+from train_utils.dataset_folder import PAD
 from train_utils.param import option, parse
 
 

@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {"command", "files", "text_files", "plain_pickle", "dataset_folder"}
+# The teacher's arithmetic, which the server and the teacher inside a process share.
+SHARED_BY_TEACHERS = {"train_utils.teacher.inference", "train_utils.teacher.ranking"}
 # A folder of one machine. After a letter, a dot, a slash or a brace it is part of something longer.
 MACHINE_PATH = re.compile(r"(?<![\w.:/~}$-])/(?:home|root|Users|mnt|media|work|tmp|opt|srv)/\w")
 
@@ -65,10 +67,19 @@ def imported(source: str, package: str | None = None) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+def is_shared_by_teachers(name: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in SHARED_BY_TEACHERS)
+
+
 def siblings(path: Path) -> set[str]:
-    """Modules of train_utils/ that the file imports."""
+    """Modules of train_utils/ that the file imports; in unirec/ without SHARED_BY_TEACHERS."""
     names = imported(path.read_text(encoding="utf-8"), package="train_utils")
-    return {name.split(".")[1] for name in names if name.startswith("train_utils.")}
+    is_teacher = path.parent.name == "unirec"
+    return {
+        name.split(".")[1]
+        for name in names
+        if name.startswith("train_utils.") and not (is_teacher and is_shared_by_teachers(name))
+    }
 
 
 def roots(path: Path, package: str | None = None) -> set[str]:
@@ -132,6 +143,30 @@ def test_the_package_itself_imports_nothing_heavy():
 def test_stage_folders_import_what_is_plain_of_the_library_alone(path):
     assert siblings(path) <= PLAIN
     assert not roots(path) & {"preprocess", "main", "task_test", "task_MR_test", "cli_serve"}
+
+
+def test_the_rest_of_the_teacher_stays_out_of_its_server(tmp_path):
+    source = """
+import train_utils.teacher.ranking
+from train_utils.teacher.inference import NextItemModel
+from train_utils.teacher.{} import x
+"""
+    for folder in ("unirec", "preprocess"):
+        (tmp_path / folder).mkdir()
+        for module, kept in (("ranking", set()), ("local", {"teacher"}), ("inference_of_others", {"teacher"})):
+            path = tmp_path / folder / f"{module}.py"
+            path.write_text(source.format(module))
+            assert siblings(path) == (kept if folder == "unirec" else {"teacher"})
+
+
+@pytest.mark.parametrize("name", sorted(SHARED_BY_TEACHERS))
+def test_what_the_teachers_share_needs_little_of_the_library(name):
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    names = imported(path.read_text(encoding="utf-8"))
+    library = {module for module in names if module.startswith("train_utils.") and not is_shared_by_teachers(module)}
+    assert {module.rpartition(".")[0] for module in library} <= {
+        "train_utils.teacher.protocol", *(f"train_utils.{plain}" for plain in PLAIN),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(PLAIN))

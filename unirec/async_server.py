@@ -153,7 +153,7 @@ def serve(argv: Sequence[str]) -> None:
 
 
 def _announce(teachers: dict[str, TeacherModel], host: str, listener: socket.socket) -> None:
-    what = ", ".join(f"{name} ({teacher.checkpoint.path})" for name, teacher in teachers.items())
+    what = ", ".join(f"{name} ({teacher.path})" for name, teacher in teachers.items())
     print(f"teacher of {what} at {address_of(host, listener.getsockname()[1])}", flush=True)
 
 

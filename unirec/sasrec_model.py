@@ -2,11 +2,8 @@
 
 import io
 import sys
-import zipfile
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,15 @@ import torch
 import yaml
 
 from train_utils.files import write_bytes
+from train_utils.teacher.inference import (
+    MODELS,
+    check_settings,
+    checkpoint_errors,
+    item_scores,
+    last_state,
+    library_class,
+    load_checkpoint_content,
+)
 
 try:
     from unirec.model.sequential.gru4rec import GRU4Rec
@@ -28,12 +34,7 @@ except ImportError as error:  # without the library, `import unirec` finds this 
     raise SystemExit(2) from error
 
 CONFIG_FOLDER = Path(__file__).resolve().parent / "config"
-MODELS = ("SASRec", "GRU4Rec", "AvgHist", "AttHist", "ConvFormer", "FASTConvFormer")
 LOSSES = ("fullsoftmax", "softmax")
-DONE_NAME = "done.json"
-
-# What a history alone cannot give, or what reads further files.
-_UNSUPPORTED = ("has_user_emb", "has_user_bias", "use_features", "use_text_emb", "use_pre_item_emb", "time_seq")
 
 
 def default_config(model: str = "SASRec") -> dict[str, Any]:
@@ -48,15 +49,8 @@ def default_config(model: str = "SASRec") -> dict[str, Any]:
 
 def build_model(config: dict[str, Any]) -> SequentialModel:
     """A model with fresh weights; `config` in UniRec's keys, with n_users and n_items."""
-    if config["model"] not in MODELS:
-        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {config['model']}")
-    if config["distance_type"] != "dot":
-        raise ValueError(f"distance_type must be dot, got {config['distance_type']}")
-    for key in _UNSUPPORTED:
-        if config[key]:
-            raise ValueError(f"{key} is not supported, got {config[key]}; a teacher sees item ids only")
-    library = import_module(f"unirec.model.sequential.{config['model'].lower()}")
-    model = getattr(library, config["model"])(config).to(config["device"])
+    check_settings(config)
+    model = library_class(config["model"])(config).to(config["device"])
     model.max_seq_len = config["max_seq_len"]  # some of the library's classes do not keep it
     return model
 
@@ -86,11 +80,6 @@ def user_states(model: SequentialModel, inputs: torch.Tensor) -> torch.Tensor:
     return last_state(model, inputs)[:, None]
 
 
-def last_state(model: SequentialModel, inputs: torch.Tensor) -> torch.Tensor:
-    """User state after the last item of each window: int64 [batch, length] -> float [batch, hidden]."""
-    return model.forward_user_emb(item_seq=inputs, item_seq_len=(inputs > 0).sum(1))
-
-
 def item_logits(
     model: SequentialModel, states: torch.Tensor, items: torch.Tensor | None = None, paired: bool = False
 ) -> torch.Tensor:
@@ -105,23 +94,13 @@ def item_logits(
     return scores / model.tau
 
 
-def item_vectors(model: SequentialModel) -> torch.Tensor:
-    """The vector of every item int: float32 [n_items, hidden]; a copy of the table, so ask once."""
-    with torch.inference_mode():
-        return model.forward_item_emb(torch.arange(model.n_items, device=model.item_embedding.weight.device))
-
-
 def catalog_scores(model: SequentialModel, vectors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
     """Score of every item int as the next one: int64 [batch, length] -> float32 [batch, n_items].
 
-    `vectors` are the model's `item_vectors`; column 0 is the padding. The product is spelled out because the
-    library's scorer reads equal numbers of users and items as pairs.
+    By the library's own forward pass, as training evaluates; `next_item_scores` serves, and differs by rounding.
     """
     with torch.inference_mode():
-        scores = last_state(model, inputs) @ vectors.T
-        if model.has_item_bias:
-            scores = scores + model.item_bias
-        return scores / model.tau
+        return item_scores(model, last_state(model, inputs), vectors)
 
 
 def save_torch(path: Path, content: dict[str, Any]) -> None:
@@ -130,17 +109,6 @@ def save_torch(path: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())
-
-
-def load_torch(path: Path, device: str) -> dict[str, Any]:
-    """torch.load of tensors and plain values only; ValueError for any other file."""
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a checkpoint of tensors and plain values: {str(error)[:200]}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a dictionary, got {type(content).__name__}")
-    return content
 
 
 def checkpoint_content(
@@ -181,15 +149,11 @@ class Checkpoint:
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
     """A model from a file in UniRec's layout, ours or UniRec's own, ready to score."""
-    content = load_torch(path, device)
-    if not isinstance(content.get("config"), dict) or not isinstance(content.get("state_dict"), dict):
-        raise ValueError(f"{path} lacks UniRec's keys config and state_dict; train again with scripts/unirec_train.sh")
-    try:
+    content = load_checkpoint_content(path, device)
+    with checkpoint_errors(path):
         config = default_config(content["config"].get("model", "SASRec")) | content["config"] | {"device": device}
         model = build_model(config)
         model.load_state_dict(content["state_dict"])
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: weights and config do not fit together: {str(error)[:300]}") from error
     raw_ids = content.get("raw_ids")
     return Checkpoint(model.eval(), config, path, tuple(raw_ids) if isinstance(raw_ids, list) else None)
 
@@ -197,10 +161,3 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
 def checkpoint_path(run: Path, model: str) -> Path:
     """Where a run keeps its best weights: MODEL.pth, as UniRec names it after the experiment."""
     return run / f"{model}.pth"
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the newest finished run under `folder` (unirec/output/NAME), or None."""
-    finished = sorted(folder.glob(f"*/{DONE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
-    complete = [path for done in finished for path in done.parent.glob("*.pth")]
-    return complete[-1] if complete else None

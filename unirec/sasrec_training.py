@@ -18,9 +18,7 @@ from sasrec_model import (
     catalog_scores,
     checkpoint_content,
     checkpoint_path,
-    item_vectors,
     load_checkpoint,
-    load_torch,
     predicts_everywhere,
     save_torch,
     user_states,
@@ -29,6 +27,8 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from unirec_files import UniRecData
 from windows import last_items, training_windows
+
+from train_utils.teacher.inference import item_vectors, load_torch
 
 RESUME_NAME = "resume.pt"
 CUTOFF = 10

@@ -34,7 +34,8 @@ from server_wire import (
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from teacher_model import Query, TeacherAnswer, TeacherModel, by_dataset
-from teacher_ranking import RequestError
+
+from train_utils.teacher.ranking import RequestError
 
 RETRY_AFTER_S = 1
 _COUNTED_PATHS = frozenset({"/inference", "/ranking"})
@@ -206,8 +207,8 @@ def _add_status_routes(app: FastAPI, teachers: Mapping[str, TeacherModel], metri
         datasets = {
             name: DatasetHealth(
                 items=teacher.catalog.n_items - 1,
-                checkpoint=str(teacher.checkpoint.path),
-                history_length=teacher.history_length,
+                checkpoint=str(teacher.path),
+                history_length=teacher.max_seq_len,
             )
             for name, teacher in teachers.items()
         }

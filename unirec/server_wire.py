@@ -6,7 +6,8 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 from teacher_model import Query, TeacherAnswer
-from teacher_ranking import Catalog, RequestError, Row, check_category, cold_rows, to_ints
+
+from train_utils.teacher.ranking import Catalog, RequestError, Row, check_category, check_k, cold_rows, to_ints
 
 MAX_ROWS = 4096
 MAX_LIST = 10_000
@@ -155,8 +156,7 @@ def to_query(request: RankingRequest, dataset: str, catalog: Catalog) -> Query:
     k, category = None, None
     if isinstance(request, InferenceRequest):
         k, category = request.k, request.target_category
-        if k > catalog.n_items - 1:
-            raise RequestError(f"k must lie in 1..{catalog.n_items - 1}, the size of the catalog, got {k}")
+        check_k(catalog, k)
     elif request.candidate_item_lists is None:
         raise RequestError("ranking needs candidate_item_lists")
     categories = category if isinstance(category, list) else [category] * rows

@@ -8,25 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sasrec_inference import next_item_scores
-from sasrec_model import Checkpoint, item_vectors, load_checkpoint, newest_checkpoint
-from teacher_ranking import (
-    Catalog,
-    Row,
-    admissible,
-    candidate_ranks,
-    input_block,
-    top_k,
-    with_popularity,
-)
+from sasrec_model import load_checkpoint
 from unirec_files import read_category, read_unirec_data
 
-logger = logging.getLogger(__name__)
+from train_utils.teacher.inference import NextItemModel, item_vectors, newest_checkpoint
+from train_utils.teacher.ranking import Catalog, Row, admissible, best_items, candidate_ranks
 
-# The model always runs on this many rows, the rest padding: equal shapes take equal arithmetic, so a
-# history gets the same scores, bit for bit, alone and in any batch. 16 rows are quick for one history and
-# not much slower a row than 256; on a GPU a call costs the same for either.
-CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 16, 256
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,28 +36,10 @@ class TeacherAnswer:
 
 
 @dataclass(frozen=True)
-class TeacherModel:
-    """A loaded teacher. Its methods only read, but torch runs them: call them from one thread."""
+class TeacherModel(NextItemModel):
+    """A loaded teacher that answers requests. Call it from one thread at a time."""
 
-    checkpoint: Checkpoint
-    vectors: torch.Tensor
-    catalog: Catalog
-
-    @property
-    def history_length(self) -> int:
-        """How many of a history's last items the model reads."""
-        return self.checkpoint.config["max_seq_len"]
-
-    def scores(self, rows: Sequence[Row]) -> torch.Tensor:
-        """Score of every item int: float32 [rows, n_items]; log popularity where the history is empty."""
-        model = self.checkpoint.model
-        inputs = input_block(rows, self.history_length)
-        device = self.vectors.device
-        block_rows = CPU_BLOCK_ROWS if device.type == "cpu" else GPU_BLOCK_ROWS
-        padding = np.zeros((-len(inputs) % block_rows, inputs.shape[1]), np.int64)
-        blocks = torch.from_numpy(np.concatenate([inputs, padding])).to(device).split(block_rows)
-        scored = torch.cat([next_item_scores(model, self.vectors, block) for block in blocks])
-        return with_popularity(scored[: len(rows)], rows, self.catalog)
+    path: Path  # of its checkpoint
 
     def answer(self, queries: Sequence[Query]) -> list[TeacherAnswer]:
         """Answer several requests with one pass of the model."""
@@ -94,10 +64,8 @@ class TeacherModel:
         wanted = np.flatnonzero(k)
         if not len(wanted):
             return iter(())
-        allowed = admissible([rows[number] for number in wanted], self.catalog)
-        ints, probabilities = top_k(scores[torch.from_numpy(wanted)], allowed, k[wanted])
-        raw = self.catalog.raw_ids
-        return zip(([raw[item] for item in row.tolist()] for row in ints), probabilities, strict=True)
+        asked = [rows[number] for number in wanted]
+        return best_items(scores[torch.from_numpy(wanted)], asked, self.catalog, k[wanted])
 
     def _ranks(self, scores: torch.Tensor, rows: Sequence[Row], k: np.ndarray) -> Iterator[list[int]]:
         """Ranks of the candidates of the rows whose k is 0, in order."""
@@ -147,4 +115,5 @@ def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel
             "category.jsonl of %s: %d items are not in map.pkl and are left out, such as %r of category %r",
             data_path, len(unknown), item, name
         )  # fmt: skip
-    return TeacherModel(loaded, item_vectors(loaded.model), Catalog.build(data.raw_ids, category, data.popularity()))
+    catalog = Catalog.build(data.raw_ids, category, data.popularity())
+    return TeacherModel(loaded.model, item_vectors(loaded.model), loaded.config["max_seq_len"], catalog, loaded.path)

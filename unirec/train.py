@@ -19,12 +19,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 import yaml  # noqa: E402
-from sasrec_model import CONFIG_FOLDER, DONE_NAME, LOSSES, MODELS, checkpoint_path, default_config  # noqa: E402
+from sasrec_model import CONFIG_FOLDER, LOSSES, checkpoint_path, default_config  # noqa: E402
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
 from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of  # noqa: E402
 
 from train_utils.command import LineParser, bounds_of, path_of, run_cli  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
+from train_utils.teacher.inference import DONE_NAME, MODELS  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RUN_NAME = "run.json"

@@ -40,13 +40,3 @@ def last_items(offsets: np.ndarray, items: np.ndarray, back: int, length: int) -
     """The `length` items before the event `back` events before each user's end: int64 [users, length]."""
     position = (offsets[1:] - back)[:, None] + np.arange(-length, 0)
     return np.where(position >= offsets[:-1][:, None], items[np.maximum(position, 0)], 0)
-
-
-def pad_histories(histories: list[list[int]], length: int) -> np.ndarray:
-    """The last `length` items of each history, left-padded with 0: int64 [len(histories), length]."""
-    padded = np.zeros((len(histories), length), np.int64)
-    for row, history in enumerate(histories):
-        recent = history[-length:]
-        if recent:
-            padded[row, -len(recent) :] = recent
-    return padded

@@ -16,16 +16,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sasrec_model import Checkpoint, build_model, catalog_scores, default_config, item_vectors
+from sasrec_model import Checkpoint, build_model, catalog_scores, default_config
 from teacher_world import N_ITEMS, TINY, raw_id, write_ring
 from torch.nn import functional
-from unirec_files import PAD, read_unirec_data
+from unirec_files import read_unirec_data
 
 from benchmarks.bench_teacher import Options, World, check_lists, real_histories, run
 from benchmarks.http_load import Job, percentile, put_load, whole_answer
 from benchmarks.one_at_a_time_server import OneAtATime, build_app
 from benchmarks.unirec_feed import OneWindowDataset, UniRecFeeding, make_loader, read_events
+from train_utils.dataset_folder import PAD
 from train_utils.param import parse
+from train_utils.teacher.inference import item_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_IDS = (PAD, *map(raw_id, range(1, N_ITEMS + 1)))

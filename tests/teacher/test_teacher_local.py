@@ -1,5 +1,6 @@
 """Promises of the teacher inside the process: the server's answers, from the checkpoint alone."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,17 @@ import torch
 import train
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from server_app import ServerLimits
+from server_wire import InferenceRequest, inference_content, join_answers, json_response, split_query, to_query
+from teacher_model import TeacherModel, load_teacher
 from teacher_running import ALL, HISTORIES, places, running, trained
 from teacher_world import N_ITEMS, write_ring
 
-from train_utils.teacher.local import BLOCK_ROWS, MODELS, LocalTeacher, best_items
+from train_utils.teacher.inference import CPU_BLOCK_ROWS, MODELS
+from train_utils.teacher.local import LocalTeacher, as_sent
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import TeacherError
+from train_utils.teacher.ranking import top_k
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--epochs", "2", "--batch_size", "32", "--embedding_size", "16", "--hidden_size", "16")
@@ -72,12 +78,36 @@ def test_the_answers_are_the_server_s(of_each_model):
     with running([of_each_model]) as url:
         server = open_teacher(url)
         for k in (1, 7, N_ITEMS):
-            lists, probabilities = teacher.top_k(asked, k, scores=True)
-            expected, shares = server.top_k(asked, k, scores=True)
-            assert lists == expected == teacher.top_k(asked, k)
-            for found, wanted in zip(probabilities, shares, strict=True):
-                np.testing.assert_allclose(found, wanted, rtol=1e-5)
+            assert teacher.top_k(asked, k, scores=True) == server.top_k(asked, k, scores=True)
+            assert teacher.top_k(asked, k) == server.top_k(asked, k)
         server.close()
+
+
+def served(teacher: TeacherModel, histories: list[list[str]], k: int) -> tuple[list[list[str]], list[list[float]]]:
+    """Items and probabilities as a client of the server reads them."""
+    request = InferenceRequest(users=[""] * len(histories), item_lists=histories, k=k, return_scores=True)
+    query = to_query(request, "ring", teacher.catalog)
+    pieces = [piece for piece, _ in split_query(query, ServerLimits().batch_rows)]
+    answer = join_answers(teacher.answer(pieces))
+    content = json.loads(json_response(inference_content(query, answer, True)).body)
+    return content["inference"], content["scores"]
+
+
+def test_a_checkpoint_gives_the_same_items_and_probabilities_here_and_in_the_server(of_each_model):
+    (path,) = of_each_model.glob("output/*/*.pth")
+    here, server = LocalTeacher(path), load_teacher(path, of_each_model / "data", "cpu")
+    longer = ALL[5:] + ALL[:3]
+    assert len(longer) > server.max_seq_len
+    histories = [[], longer, *HISTORIES, *([ALL[start], ALL[-end]] for start in range(9) for end in range(2, 20))]
+    for size in (1, 2, 15, 16, 17, 64, 65, len(histories)):
+        for k in (1, 7, N_ITEMS):
+            assert here.top_k(histories[:size], k, scores=True) == served(server, histories[:size], k)
+
+
+@given(st.lists(st.floats(0, 1, width=32), max_size=50))
+def test_probabilities_are_the_numbers_that_the_server_sends(values):
+    probabilities = np.array(values, np.float32)
+    assert as_sent(probabilities) == json.loads(json_response({"scores": probabilities}).body)["scores"]
 
 
 def test_a_history_is_hidden_and_a_list_is_short_only_when_the_catalog_ends(teacher):
@@ -95,7 +125,7 @@ def test_an_empty_history_gets_the_popular_items(teacher, checkpoint):
 
 def test_a_history_gets_the_same_answer_alone_and_in_any_batch(of_each_model):
     teacher = open_teacher(f"local:{of_each_model / 'output'}")
-    many = ([*HISTORIES, []] * BLOCK_ROWS)[: 5 * BLOCK_ROWS + 3]
+    many = ([*HISTORIES, []] * CPU_BLOCK_ROWS)[: 5 * CPU_BLOCK_ROWS + 3]
     together = list(zip(*teacher.top_k(many, 9, scores=True), strict=True))
     for number, history in enumerate([*HISTORIES, []]):
         alone = list(zip(*teacher.top_k([history], 9, scores=True), strict=True))
@@ -255,7 +285,7 @@ def test_a_damaged_pickle_is_refused_or_read(checkpoint, tmp_path_factory, data)
 def test_equal_scores_go_by_item_and_probabilities_cover_all_open_items():
     none = -np.inf
     scores = np.array([[none, 1, 3, 3, 1, 1], [none, none, 2, none, none, none]], np.float32)
-    (items, shares), (only, one) = best_items(scores, 4)
+    (items, only), (shares, one) = top_k(torch.from_numpy(scores), scores > none, np.array([4, 4]))
     assert items.tolist() == [2, 3, 1, 4] and only.tolist() == [2] and one.tolist() == [1]
     np.testing.assert_allclose(shares * (2 * np.e**2 + 3), [np.e**2, np.e**2, 1, 1])
 

@@ -13,11 +13,12 @@ from async_server import named_datasets
 from hypothesis import given
 from hypothesis import strategies as st
 from micro_batcher import DeadlineExceeded, MicroBatcher, Overloaded
-from sasrec_inference import next_item_scores
-from sasrec_model import MODELS, build_model, catalog_scores, default_config, item_vectors
+from sasrec_model import build_model, catalog_scores, default_config
 from server_app import chosen_dataset
 from server_metrics import forget_dead_workers
-from teacher_ranking import Catalog, RequestError, Row, admissible, candidate_ranks, to_ints, top_k
+
+from train_utils.teacher.inference import MODELS, item_vectors, next_item_scores
+from train_utils.teacher.ranking import Catalog, RequestError, Row, admissible, candidate_ranks, to_ints, top_k
 
 
 @given(data=st.data())

@@ -17,14 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from next_item_loss import PopularNegatives, full_softmax, make_loss, sampled_softmax
 from sasrec_model import (
-    MODELS,
     build_model,
     default_config,
     item_logits,
-    item_vectors,
-    last_state,
     load_checkpoint,
-    load_torch,
     predicts_everywhere,
     user_states,
 )
@@ -32,6 +28,8 @@ from sasrec_training import RESUME_NAME, Trainer, learning_rate, ranking_metrics
 from teacher_world import N_ITEMS, TINY, next_on_ring, write_ring
 from unirec_files import read_pickle, read_unirec_data
 from windows import last_items, training_windows
+
+from train_utils.teacher.inference import MODELS, item_vectors, last_state, load_torch
 
 
 @pytest.fixture(scope="module")

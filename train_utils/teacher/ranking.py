@@ -1,13 +1,17 @@
-"""What the teacher decides, apart from HTTP: which items a row may name, in what order, how probable."""
+"""Turn scores into answers: admissible items, the k best with their probabilities, ranks of candidates.
 
-from collections.abc import Mapping, Sequence
+The server and `LocalTeacher` both rank by this module, so that they give the same answers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 import torch
-from unirec_files import PAD
-from windows import pad_histories
+
+from train_utils.dataset_folder import PAD
+from train_utils.teacher.protocol import TeacherError
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Row:
     target_category: str | None = None
 
 
-class RequestError(ValueError):
+class RequestError(TeacherError):
     """A request that the catalog cannot answer; the text is for the client."""
 
 
@@ -66,6 +70,12 @@ def to_ints(catalog: Catalog, lists: Sequence[Sequence[str]], what: str) -> list
     raise RequestError(f"{what} holds item ids that are not in the catalog: {named}{more}")
 
 
+def check_k(catalog: Catalog, k: int) -> None:
+    """RequestError unless `k` lies in 1..the size of the catalog."""
+    if not 1 <= k <= catalog.n_items - 1:
+        raise RequestError(f"k must lie in 1..{catalog.n_items - 1}, the size of the catalog, got {k}")
+
+
 def check_category(catalog: Catalog, target: str | None) -> None:
     """RequestError unless `target` is None or "+C" or "-C" for a category C of the catalog."""
     if target is None:
@@ -74,11 +84,6 @@ def check_category(catalog: Catalog, target: str | None) -> None:
         raise RequestError(
             f'target_category must be "+" or "-" and the name of a category of the dataset, got {target!r}'
         )
-
-
-def input_block(rows: Sequence[Row], length: int) -> np.ndarray:
-    """The last `length` items of each row's history, left-padded with 0: int64 [rows, length]."""
-    return pad_histories([list(row.history) for row in rows], length)
 
 
 def with_popularity(scores: torch.Tensor, rows: Sequence[Row], catalog: Catalog) -> torch.Tensor:
@@ -134,6 +139,22 @@ def top_k(scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray) -> tuple[lis
     bounds = np.searchsorted(row, np.arange(len(k) + 1))
     parts = [slice(*pair) for pair in zip(bounds[:-1], np.minimum(bounds[:-1] + k, bounds[1:]), strict=True)]
     return [item[part] for part in parts], [probability[part] for part in parts]
+
+
+def best_items(
+    scores: torch.Tensor, rows: Sequence[Row], catalog: Catalog, k: np.ndarray
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """The k[row] best admissible items of each row as raw ids, best first, and their probabilities (float32).
+
+    Args:
+        scores: float [rows, n_items].
+        rows: histories, with what limits their lists.
+        catalog: the items behind the columns of `scores`.
+        k: int [rows], all >= 1.
+    """
+    ints, probabilities = top_k(scores, admissible(rows, catalog), k)
+    raw_ids = catalog.raw_ids
+    return zip(([raw_ids[item] for item in row.tolist()] for row in ints), probabilities, strict=True)
 
 
 def candidate_ranks(scores: torch.Tensor, allowed: np.ndarray, rows: Sequence[Row]) -> list[list[int]]:
