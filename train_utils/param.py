@@ -379,9 +379,10 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
     )
     kinds = get_type_hints(options)
     group: argparse._ActionsContainer = parser
+    groups: Mapping[str, str] = getattr(options, "_groups", {})
     for f in fields(options):
-        if f.name in options._groups:
-            group = parser.add_argument_group(options._groups[f.name])
+        if f.name in groups:
+            group = parser.add_argument_group(groups[f.name])
         kind = kinds[f.name]
         kind = get_args(kind)[0] if get_origin(kind) else kind
         help = f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")

@@ -131,8 +131,8 @@ def top_k(scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray) -> tuple[lis
     last = torch.from_numpy(np.minimum(k, width) - 1).to(scores.device)
     threshold = torch.topk(open_scores, width, dim=1).values.gather(1, last[:, None])
     # the k-th best score, ties included; in a short row the lowest finite score
-    row, item = (open_scores >= threshold.clamp(min=torch.finfo(scores.dtype).min)).nonzero(as_tuple=True)
-    score, row, item = open_scores[row, item].cpu().numpy(), row.cpu().numpy(), item.cpu().numpy()
+    listed = (open_scores >= threshold.clamp(min=torch.finfo(scores.dtype).min)).nonzero(as_tuple=True)
+    score, row, item = (part.cpu().numpy() for part in (open_scores[listed], *listed))
     order = np.lexsort((item, -score, row))
     row, item, score = row[order], item[order], score[order]
     probability = np.exp(score - log_total[row]).astype(np.float32)
