@@ -8,4 +8,4 @@ export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF
 .venv/bin/python -m ruff format --check .
 .venv/bin/lint-imports --no-cache
 .venv/bin/python -m mypy
-exec .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder "$@"
