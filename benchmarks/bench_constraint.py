@@ -20,10 +20,10 @@ from itertools import islice
 
 import numpy as np
 import torch
+from baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
+from machine import machine_name
 from transformers import PrefixConstrainedLogitsProcessor
 
-from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
-from benchmarks.machine import machine_name
 from train_utils.command import run_cli
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from machine import machine_name
 from torch import nn
 from tqdm import tqdm
 
-from benchmarks.machine import machine_name
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.evaluation.cases import eval_cases

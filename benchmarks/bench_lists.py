@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
+from baselines import PublishedProcessor, PublishedTrie
+from machine import machine_name
 from tqdm import tqdm
 from transformers import LogitsProcessor
 from transformers.utils import logging
 
-from benchmarks.baselines import PublishedProcessor, PublishedTrie
-from benchmarks.machine import machine_name
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.decoding.engine import Counters, Engine

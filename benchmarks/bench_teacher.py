@@ -32,13 +32,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
 
+from http_load import Job
+from machine import machine_name
 from sasrec_model import Checkpoint, catalog_scores, load_checkpoint
 from tqdm import tqdm
+from unirec_feed import WORKERS, UniRecFeeding, make_loader, read_events
 from unirec_files import UniRecData, read_unirec_data
 
-from benchmarks.http_load import Job
-from benchmarks.machine import machine_name
-from benchmarks.unirec_feed import WORKERS, UniRecFeeding, make_loader, read_events
 from train_utils.command import run_cli
 from train_utils.param import option, parse
 from train_utils.teacher.http_client import HttpTeacher

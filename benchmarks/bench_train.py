@@ -19,9 +19,9 @@ from pathlib import Path
 # Threads that spin at barriers stop each other on a shared machine; the rivals inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from machine import machine_name
 from tqdm import tqdm
 
-from benchmarks.machine import machine_name
 from train_utils.command import run_cli
 from train_utils.param import option, parse
 from train_utils.samples.prefetch import WINDOW_STEPS

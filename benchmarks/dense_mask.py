@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from baselines import PublishedNode
 from torch import nn
 
-from benchmarks.baselines import PublishedNode
 from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.conversation import Conversation

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from dense_mask import UNLABELLED, DenseBatch, DenseScope, dense_batch, dense_mask_loss
 from torch import nn
 
-from benchmarks.dense_mask import UNLABELLED, DenseBatch, DenseScope, dense_batch, dense_mask_loss
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.models.adapters import add_lora, untie_head
@@ -201,7 +201,7 @@ def rows_of(world: World) -> list[dict[str, list[int]]]:
 
 
 def trl(world: World) -> tuple[float, float]:
-    from benchmarks.trl_feed import train_with_trl  # the tests of the other rivals do without TRL
+    from trl_feed import train_with_trl  # the tests of the other rivals do without TRL
 
     clock = Clock()
     control_ids = [world.chat.soi, world.chat.eoi]

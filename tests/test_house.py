@@ -239,3 +239,9 @@ def test_the_lock_fits_the_ranges_of_the_package():
     lock = pins("requirements.lock")
     for requirement in map(Requirement, ranges):
         assert requirement.specifier.contains(lock[re.sub(r"[-_.]+", "-", requirement.name.lower())]), requirement
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_find_their_siblings_wherever_they_are_called_from(path):
+    """Their folder is no package: only the folder of the script that runs is on the path."""
+    assert "benchmarks" not in roots(path)

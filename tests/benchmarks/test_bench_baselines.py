@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
+from bench_constraint import parse, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_model, tiny_tokenizer
 from transformers import LogitsProcessorList, PrefixConstrainedLogitsProcessor
 
-from benchmarks.baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
-from benchmarks.bench_constraint import parse, run
 from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.constraint.trie import build_trie

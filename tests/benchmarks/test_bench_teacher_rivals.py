@@ -14,17 +14,17 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from bench_teacher import Options, World, check_lists, real_histories, run
+from http_load import Job, percentile, put_load, whole_answer
 from hypothesis import given
 from hypothesis import strategies as st
+from one_at_a_time_server import OneAtATime, build_app
 from sasrec_model import Checkpoint, build_model, catalog_scores, default_config
 from teacher_world import N_ITEMS, TINY, raw_id, write_ring
 from torch.nn import functional
+from unirec_feed import OneWindowDataset, UniRecFeeding, make_loader, read_events
 from unirec_files import read_unirec_data
 
-from benchmarks.bench_teacher import Options, World, check_lists, real_histories, run
-from benchmarks.http_load import Job, percentile, put_load, whole_answer
-from benchmarks.one_at_a_time_server import OneAtATime, build_app
-from benchmarks.unirec_feed import OneWindowDataset, UniRecFeeding, make_loader, read_events
 from train_utils.dataset_folder import PAD
 from train_utils.param import parse
 from train_utils.teacher.inference import item_vectors

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from bench_train import Options, check
+from dense_mask import UNLABELLED, DenseScope, dense_batch, dense_mask_loss
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_chat
 from tiny_samples import TITLES, drawn
 
-from benchmarks.bench_train import Options, check
-from benchmarks.dense_mask import UNLABELLED, DenseScope, dense_batch, dense_mask_loss
 from train_utils.models.adapters import add_lora
 from train_utils.samples.batch import collate
 from train_utils.samples.encode import ScopeLabels, encode_sample
@@ -91,12 +91,12 @@ def test_the_dense_mask_has_our_loss_and_gradient():
 
 
 def test_steps_that_would_train_other_samples_are_refused(monkeypatch):
-    monkeypatch.setattr("benchmarks.bench_train.find_spec", lambda package: package)
+    monkeypatch.setattr("bench_train.find_spec", lambda package: package)
     with pytest.raises(ValueError, match="--steps is 9, wanted a multiple of 8"):
         check(Options(steps=9))
 
 
 def test_a_missing_trl_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setattr("benchmarks.bench_train.find_spec", lambda package: None)
+    monkeypatch.setattr("bench_train.find_spec", lambda package: None)
     with pytest.raises(ValueError, match="trl is missing; pip install -r benchmarks/requirements.txt"):
         check(Options())
