@@ -71,7 +71,7 @@ def timed(
 
 def decoder(engine: Engine) -> Callable[[Sequence[Request]], list[Completion]]:
     """As the test scripts decode."""
-    return lambda batch: list(chain(*side_by_side(engine.generate, batch, engine.model.device)))
+    return lambda batch: list(chain(*side_by_side(engine.generate, batch, engine.model)))
 
 
 def run(options: Options) -> dict:
