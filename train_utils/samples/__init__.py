@@ -1,1 +1,1 @@
-"""Training samples, drawn and encoded."""
+"""Training samples: draw and encoding."""

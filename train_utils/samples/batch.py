@@ -12,13 +12,21 @@ import torch
 class Batch:
     """B samples, right-padded to T, with P labeled text tokens, C choices and E candidates (ragged over C).
 
+    Weights are divided by B x the sample's total weight, so that the weighted sum of losses is the mean over samples
+    of each sample's mean.
+
     Attributes:
-        tasks: B names, for the log. ids, mask: int64 [B, T].
-        text_at: int64 [P], flat place (row * T + column) of the state that predicts the token; text_label: int64 [P].
-        choice_at: int64 [C], likewise. candidate: int64 [E] token ids; candidate_choice: int64 [E], which choice.
-        candidate_share: float32 [E], wanted share.
-        text_weight: float32 [P] and choice_weight: float32 [C]: weight over (B x the sample's total weight), so that
-            the weighted sum of losses is the mean over samples of each sample's mean.
+        tasks: B task names, for the log.
+        ids: int64 [B, T], token ids.
+        mask: int64 [B, T], 1 for tokens, 0 for padding.
+        text_at: int64 [P], flat index (row * T + column) of the state that predicts the token.
+        text_label: int64 [P], token ids.
+        text_weight: float32 [P].
+        choice_at: int64 [C], flat index of the state that predicts the choice.
+        choice_weight: float32 [C].
+        candidate: int64 [E], token ids.
+        candidate_choice: int64 [E], index of the choice that the candidate belongs to.
+        candidate_share: float32 [E], target share.
     """
 
     tasks: tuple[str, ...]
@@ -45,12 +53,13 @@ class Sample:
     """One tokenized sample.
 
     Attributes:
-        ids: tokens of the conversation.
-        text: (place, weight) of each labeled token outside items; its label is the token itself.
-        choices: (place, weight, tokens, shares) of each choice between children of the tree: the place is that of
-            the chosen token, `shares` (float32 [n], sum 1) is the wanted distribution over `tokens` (int32 [n]).
+        ids: token ids of the conversation.
+        text: (position, weight) of each labeled token outside items; its label is the token itself.
+        choices: (position, weight, tokens, shares) of each choice between children in the trie. `position` is the
+            position of the chosen token, `shares` (float32 [n], sum 1) the target distribution over `tokens`
+            (int32 [n]).
         forced: total weight of the labeled title tokens that leave no choice; their loss is 0.
-        task: its name, for the log.
+        task: task name, for the log.
     """
 
     ids: list[int]
@@ -61,9 +70,15 @@ class Sample:
 
 
 def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batch:
-    """Pads and flattens samples. Raises ValueError for a sample without a labeled token.
+    """Pad and flatten samples into one batch.
 
-    apart: text and choices of a sample have a mean each, and their sum is the sample's loss; else they share one mean.
+    Args:
+        samples: the B samples of the batch.
+        pad_id: token id of the padding.
+        apart: take one mean over a sample's text and one over its choices, and add them; otherwise both share a mean.
+
+    Raises:
+        ValueError: a sample has no labeled token.
     """
     width = max(len(sample.ids) for sample in samples)
     ids = torch.full((len(samples), width), pad_id, dtype=torch.int64)

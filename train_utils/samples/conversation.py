@@ -1,4 +1,4 @@
-"""From the plan of a sample and the recommender's answer to a conversation that can be learned from."""
+"""Sample plan and teacher lists -> training conversation."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,15 +17,17 @@ _NEAR = 16  # tokens by which a sample may be longer than its parts
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation to learn from.
+    """Training conversation.
 
     Attributes:
-        task: its name, for the log. messages: what is said. rendered: the same as tokens.
-        n_history: how many marked items the request begins with; their choices may be learned as well.
-        ranked: the recommender's ranking for the answer, of admissible items.
-        beginnings: number of history items -> the ranking behind that many of them.
-        about: what it came from, for people who read an exported file.
-        cut: whether the list, the candidates or the chat exchange were shortened, so that it fits.
+        task: task name, for the log.
+        messages: messages of the conversation, the system message first.
+        rendered: the messages as tokens.
+        n_history: number of marked items at the start of the request; their choices may be trained as well.
+        ranked: the teacher's ranking of admissible items for the answer.
+        beginnings: n -> the teacher's ranking after the first n history items.
+        about: source of the sample, for readers of an exported file.
+        cut: whether the list, the candidates or the chat exchange were shortened to fit.
     """
 
     task: str
@@ -40,7 +42,13 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be learned: the items of the list, the candidates shown (none: all), the admissible ranking."""
+    """Training target.
+
+    Attributes:
+        items: the items of the list.
+        candidates: the candidates shown; empty if all items are candidates.
+        ranked: the teacher's ranking of admissible items.
+    """
 
     items: tuple[int, ...]
     candidates: tuple[int, ...]
@@ -48,9 +56,10 @@ class Target:
 
 
 def answer_of(plan: SamplePlan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Target:
-    """The true next item, then the teacher's best among those that the request admits, `plan.k` in all.
+    """Return the true next item and the teacher's best admissible items, `plan.k` in all.
 
-    A list is shorter where the catalog holds no more outside the history, or the teacher's ranking of a category.
+    The list is shorter if the catalog has no more items outside the history, or the teacher ranks no more items of the
+    category.
 
     Raises:
         ValueError: the teacher gave too few items for a request that admits all.
@@ -77,15 +86,15 @@ def answer_of(plan: SamplePlan, ranked: TeacherList, catalog: Catalog, config: S
 def _selection(
     plan: SamplePlan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
 ) -> Target:
-    """Candidates: the true next item, some of the teacher's, and items drawn from all that the user never had."""
+    """Draw candidates: the true next item, some of the teacher's items, and items that the user never consumed."""
     rng = random.Random(f"{plan.draw}/candidates")
     room = config.candidate_num - 1
     near = min(len(others), max(min(plan.k - 1, room), room // 2))
-    taken = [others[place] for place in sorted(rng.sample(range(len(others)), near))]
+    taken = [others[position] for position in sorted(rng.sample(range(len(others)), near))]
     drawn = draw_others(len(catalog.items), room - near, {*catalog.sequences[plan.user], *taken}, rng)
     candidates = [plan.target, *taken, *drawn]
     rng.shuffle(candidates)
-    # A drawn item may rank before those taken from the ranking: the answer follows the ranking, not the draw.
+    # A drawn item may rank above the items taken from the ranking: the answer follows the ranking, not the draw.
     best = [item for item in others if item in candidates]
     return Target((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(candidates.__contains__))
 
@@ -98,13 +107,21 @@ def make_conversation(
     chat: Chat,
     config: SampleConfig,
 ) -> Conversation:
-    """The conversation of a plan; `lists` answers `teacher_queries(plan, config)`, `exchange` is the plan's.
+    """Build the conversation of a plan and shorten it to at most `max_token_length` tokens.
 
-    Where it is longer than `max_token_length`, the history loses its oldest items, then the list its last ones, then
-    candidates go, then the chat exchange; a chat alone loses its last rounds.
+    Shortening drops the oldest history items, then the last items of the list, then candidates, then the chat
+    exchange. A pure chat loses its last rounds.
+
+    Args:
+        plan: the sample plan.
+        lists: the teacher's answers to `teacher_queries(plan, config)`.
+        exchange: the chat exchange of the plan.
+        catalog: the catalog of the plan.
+        chat: renderer of the messages.
+        config: sample configuration.
 
     Raises:
-        ValueError: it is too long even so.
+        ValueError: the shortest form is too long.
     """
     for shorter in _shortenings(plan, lists, exchange, catalog, chat, config):
         rendered = chat.render(shorter.messages, prompt=False)
@@ -128,7 +145,7 @@ def _shortenings(
     chat: Chat,
     config: SampleConfig,
 ) -> Iterator[Conversation]:
-    """The whole conversation, then ever shorter ones."""
+    """Yield the whole conversation, then ever shorter ones."""
     if plan.template is None:
         for end in range(len(exchange), 0, -2):
             yield Conversation(plan.task.name, (message("system", SYSTEM), *exchange[:end]), not_rendered())
@@ -139,14 +156,14 @@ def _shortenings(
         yield _talk(plan, start, answer, beginnings, exchange, catalog, config)
     shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]
     shorter += [_with_candidates(answer, n, chat) for n in range(len(answer.candidates) - 1, 1, -1)]
-    for one in shorter:
-        yield replace(_talk(plan, start, one, beginnings, exchange, catalog, config), cut=True)
+    for shortened in shorter:
+        yield replace(_talk(plan, start, shortened, beginnings, exchange, catalog, config), cut=True)
     if exchange:
         yield replace(_talk(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
 
 
 def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
-    """The answer's first item, chosen among itself and the shortest titles of the other candidates, `n` in all."""
+    """Reduce the answer to its first item and the candidates to `n`: this item and the shortest other titles."""
     first = answer.items[0]
     others = [item for item in answer.candidates if item != first]
     others = sorted(others, key=lambda item: len(chat.title_ids[item]))[: n - 1]
@@ -163,8 +180,8 @@ def _talk(
     catalog: Catalog,
     config: SampleConfig,
 ) -> Conversation:
-    """The conversation with the history from `start` on."""
-    assert plan.template is not None  # a chat alone asks for nothing
+    """Build the conversation with the history from `start` on, not rendered."""
+    assert plan.template is not None  # a pure chat has no request
     shown = plan.history[start:]
     asked = message(
         "user",
@@ -184,17 +201,18 @@ def _talk(
         not_rendered(),
         len(shown) * plan.marked,
         answer.ranked,
-        # What the teacher ranked behind items that are no longer shown stays what it knows of this user.
-        {place - start: one for place, one in beginnings.items() if place > start},
+        # The teacher's rankings still use the items that are no longer shown: they belong to this user's history.
+        {length - start: ranking for length, ranking in beginnings.items() if length > start},
         _about(plan, shown, answer, catalog),
     )
 
 
 class ShortestSamples:
-    """How many tokens the shortest form of a sample has, before the teacher is asked: an item of history, one answered.
+    """Token counts of the shortest forms of samples, computed without the teacher.
 
-    A wording is rendered once; items between control tokens add exactly their titles to it, and those in running text
-    nearly so, where the sample itself is rendered once the limit is near.
+    The shortest form has one history item and one answer item. A wording is rendered once. An item between control
+    tokens adds exactly the tokens of its title, an item in running text nearly so: close to the limit the sample itself
+    is rendered.
     """
 
     def __init__(self, catalog: Catalog, chat: Chat, config: SampleConfig):
@@ -204,31 +222,31 @@ class ShortestSamples:
         self._around: dict[tuple, int] = {}
 
     def too_long(self, plan: SamplePlan) -> int | None:
-        """The tokens of the shortest form of a plan, where they are more than `max_token_length`."""
+        """Return the token count of a plan's shortest form if it exceeds `max_token_length`, else None."""
         if plan.template is None:
-            return None  # conversations that do not fit were left out
+            return None  # chats that do not fit were left out
         items = self.items(plan)
         key = (plan.template, plan.marked, plan.category)
         if key not in self._around:
             self._around[key] = self._rendered(plan) - sum(self.titles[item] for item in items)
-        found = self._around[key] + sum(self.titles[item] for item in items)
-        if found + _NEAR > self.config.max_token_length:
-            found = self._rendered(plan)
-        return found if found > self.config.max_token_length else None
+        tokens = self._around[key] + sum(self.titles[item] for item in items)
+        if tokens + _NEAR > self.config.max_token_length:
+            tokens = self._rendered(plan)
+        return tokens if tokens > self.config.max_token_length else None
 
     def items(self, plan: SamplePlan) -> tuple[int, ...]:
-        """The items of the shortest form, as often as it writes them."""
+        """Return the items of the shortest form, each as often as it is written."""
         return (plan.history[-1], plan.target, *self._candidates(plan))
 
     def _candidates(self, plan: SamplePlan) -> tuple[int, ...]:
-        """Of a choice the target and the other item of the longest title that may be left as the shortest.
+        """Return the target and the other candidate of the shortest form of a ranking task, in the worst case.
 
-        Of `m` other candidates, whichever they are, the shortest is no longer than the `m`-th longest title.
+        Of any `m` other candidates, the shortest title is no longer than the `m`-th longest title of the catalog.
         """
         if plan.task.kind != "SFTSeqRanking":
             return ()
         config = self.config
-        # As many as the teacher's ranking is sure to give; those drawn from the catalog may be none.
+        # Candidates that the teacher's ranking is sure to give; the catalog may have none to draw.
         m = max(1, min((config.candidate_num - 1) // 2, config.topk, len(self.titles) - config.max_history - 1))
         others = [item for item in self._by_length[: m + 1] if item != plan.target]
         return (plan.target, *others[:m][-1:])
@@ -240,15 +258,15 @@ class ShortestSamples:
 
 
 def _about(plan: SamplePlan, shown: Sequence[int], answer: Target, catalog: Catalog) -> dict[str, object]:
-    """What the sample is about, in the catalog's ids."""
-    told: dict[str, object] = {
+    """Return a description of the sample with catalog ids."""
+    about: dict[str, object] = {
         "user": plan.user,
         "history": catalog.ids(shown),
         "target": catalog.items[plan.target].id,
         "k": len(answer.items),
     }
     if plan.category:
-        told["only" if plan.wanted else "without"] = plan.category
+        about["only" if plan.wanted else "without"] = plan.category
     if answer.candidates:
-        told["candidates"] = catalog.ids(answer.candidates)
-    return told
+        about["candidates"] = catalog.ids(answer.candidates)
+    return about

@@ -13,7 +13,7 @@ from train_utils.teacher.protocol import TeacherList
 
 
 class ScopeLabels:
-    """Wanted distributions over the children of the tree, for items one after the other.
+    """Target distributions over the children of trie branches, one item at a time.
 
     The labels of the scope mask: docs/architecture.md, Loss.
     """
@@ -24,12 +24,19 @@ class ScopeLabels:
     def of_item(
         self, item: int, used: np.ndarray, teacher: TeacherList | None, soft: float
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """(offset behind `<SOI>`, tokens, shares) at each position of an item that leaves a choice.
+        """Yield the choices of an item: every position of its title at which more than one child is open.
+
+        Soft labels weight a child by the teacher's best item below it, not by the sum: greedy decoding then leads to
+        the teacher's first item instead of the branch with the most items.
 
         Args:
-            item: the item that is spelled. used: int [n], leaves that distinctness has closed.
-            teacher: `soft` of the share goes to the children in proportion to the teacher's best item below each. The
-                best, not the sum: greedy decoding then walks to the teacher's first item, not to the fullest letter.
+            item: the item that is spelled.
+            used: int [n], leaves that distinctness has closed.
+            teacher: the teacher's ranking; None for hard labels.
+            soft: share that goes to the children in proportion to the teacher's scores, within 0..1.
+
+        Yields:
+            (offset, tokens, shares): offset from `<SOI>` in tokens; int [n] children; float32 [n], sum 1.
         """
         trie = self.trie
         closed = np.unique(np.asarray(used, dtype=np.int64))
@@ -48,7 +55,7 @@ class ScopeLabels:
                 yield int(trie.branch_depth[branch]) + 1, tokens, shares
 
     def _ranked(self, teacher: TeacherList | None, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Leaves that the teacher names and that are not used, ascending, and their probabilities."""
+        """Return the unused leaves that the teacher ranks, ascending, and their probabilities (float64)."""
         if teacher is None:
             return np.empty(0, dtype=np.int64), np.empty(0)
         leaves = self.trie.item_leaf[list(teacher.items)]
@@ -58,14 +65,14 @@ class ScopeLabels:
 
 
 def _range_max(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Maximum of each `values[start:end]`, 0 where that is empty."""
+    """Return the maximum of each `values[start:end]`, 0 for an empty slice."""
     padded = np.append(values, 0.0)
-    found = np.maximum.reduceat(padded, np.column_stack([starts, ends]).ravel())[::2]
-    return np.where(ends > starts, found, 0.0)
+    maxima = np.maximum.reduceat(padded, np.column_stack([starts, ends]).ravel())[::2]
+    return np.where(ends > starts, maxima, 0.0)
 
 
 def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
-    """Tokens and labels of a conversation for RecLM-cgen."""
+    """Encode a conversation as tokens and labels for RecLM-cgen."""
     rendered = talk.rendered
     inside: dict[int, float] = {}
     found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
@@ -87,10 +94,9 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
 
 
 def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
-    """As `encode_sample`, for RecLM-ret: the choices stand at `<SOI>` and are between items, and no title is spelled.
+    """Encode a conversation for RecLM-ret: one choice between items at each `<SOI>`, no labels on title tokens.
 
-    The whole catalog competes at each choice. With soft labels the teacher's items that are not listed yet share the
-    teacher's part.
+    The whole catalog competes at each choice. Soft labels go to the teacher's items that are not listed yet.
     """
     rendered = talk.rendered
     spelled: set[int] = set()
@@ -111,9 +117,9 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
 def _item_places(
     talk: Conversation, config: SampleConfig
 ) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
-    """(place of `<SOI>`, item, weight of its choices, the teacher's ranking for it, what stands before it in its list).
+    """Yield (position of `<SOI>`, item, weight of its choices, the teacher's ranking, items before it in its list).
 
-    The history that the user shows and the answer are a list each; candidates to select from are not learned.
+    The history in the request and the answer are separate lists. Candidates are not trained.
     """
     shown: list[int] = []
     answered: list[int] = []
@@ -122,7 +128,7 @@ def _item_places(
             yield start, item, 1.0, talk.ranked, answered.copy()
             answered.append(item)
         else:
-            # Nothing stands before the first item of a history that it could follow from.
+            # The first history item has no predecessor to be predicted from.
             learned = 0 < number < talk.n_history
             yield start, item, config.history_weight * learned, talk.beginnings.get(number), shown.copy()
             shown.append(item)
@@ -131,22 +137,22 @@ def _item_places(
 def _item_shares(
     item: int, listed: set[int], teacher: TeacherList | None, soft: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items (int32 [n]) and their wanted shares (float32 [n], sum 1): the item, and with `soft` the teacher's."""
+    """Return items (int32 [n]) and target shares (float32 [n], sum 1): the item and, with `soft`, the teacher's."""
     ranked = zip(teacher.items, teacher.scores, strict=True) if teacher is not None and soft > 0 else ()
-    scored = {one: score for one, score in ranked if one not in listed}
+    scored = {candidate: score for candidate, score in ranked if candidate not in listed}
     total = sum(scored.values())
     if total < 1e-9:
         return np.array([item], dtype=np.int32), np.ones(1, dtype=np.float32)
     shares = {item: 1 - soft}
-    for one, score in scored.items():
-        shares[one] = shares.get(one, 0.0) + soft * score / total
+    for candidate, score in scored.items():
+        shares[candidate] = shares.get(candidate, 0.0) + soft * score / total
     return np.fromiter(shares, dtype=np.int32), np.fromiter(shares.values(), dtype=np.float32)
 
 
 def _forced_weight(
     rendered: Rendered, inside: dict[int, float], chosen: set[int], eoi: int, scope_mask_type: int
 ) -> float:
-    """What the forced title positions add to the denominator of a sample's mean loss."""
+    """Return the weight that forced title positions add to the denominator of a sample's mean loss."""
     forced = {place: weight for place, weight in inside.items() if place not in chosen}
     if scope_mask_type == 1:
         return 0.0

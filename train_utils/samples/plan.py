@@ -1,6 +1,6 @@
-"""What a sample is about: tasks, the draw of a sample, and what the recommender says of it.
+"""Sample plans: what a sample is about, before the teacher answers.
 
-A sample is a pure function of (seed, epoch, index), and of the recommender's answer to its history.
+A sample is a pure function of (seed, epoch, index) and of the teacher's answer to its history.
 """
 
 import random
@@ -15,19 +15,23 @@ from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How samples are drawn (docs/architecture.md, Samples and Loss).
+    """Configuration of the draw of samples (docs/architecture.md, Samples and Loss).
 
     Attributes:
-        tasks: what is asked, by weight.
-        max_history: events shown at most. topk: items asked for at most. candidate_num: candidates to select from.
-        list_ratio: share of samples that ask for 1..topk items; the others ask for one.
-        idx: number the list. multi_round_ratio: share of samples of -MR tasks with a chat exchange before or after.
-        max_segment: tokens that a turn of the exchange may have.
-        max_token_length: tokens that a sample may have; its history loses its oldest items until it fits.
-        teacher_depth: how many of the teacher's items carry a soft label.
+        tasks: tasks to draw from, by weight.
+        max_history: maximum number of history events shown.
+        topk: maximum number of items requested.
+        candidate_num: number of candidates of a ranking task.
+        list_ratio: share of samples that request 1..topk items; the others request 1.
+        idx: whether the list is numbered.
+        multi_round_ratio: share of samples of -MR tasks with a chat exchange before or after the request.
+        max_segment: maximum tokens per turn of the exchange.
+        max_token_length: maximum tokens per sample; the oldest history items are dropped until it fits.
+        teacher_depth: number of the teacher's items that carry a soft label.
         soft_labels: weight of the teacher's distribution against the item itself at a choice; 0 is the published loss.
         history_weight: weight of the choices inside the shown history; 0 trains the answer only, as published.
-        scope_mask_type: 3 counts every title position, 1 leaves forced ones out, 2 leaves forced `<EOI>` out.
+        scope_mask_type: 3 counts every title position, 1 leaves forced positions out, 2 leaves forced `<EOI>` out.
+        seed: seed of all draws.
     """
 
     tasks: tuple[Task, ...] = parse_tasks("SFTSeqRec-MR:2,SFTSeqRec-CS-MR")
@@ -48,14 +52,21 @@ class SampleConfig:
 
 @dataclass(frozen=True, slots=True)
 class SamplePlan:
-    """What a sample is about, before the teacher is asked.
+    """Content of a sample before the teacher answers.
 
     Attributes:
-        draw: seed of what is drawn once the teacher has answered.
-        user, history, target, k: whose it is, the items shown (oldest first), the true next one, how many are asked.
-        template: the wording. marked: whether the history stands between control tokens.
-        exchange: which chat exchange stands beside the request, or is the sample itself; None for none.
-        category: what the answer has to keep to (`wanted`) or to keep out of; "" for anything.
+        task: the training task.
+        draw: seed of the draws after the teacher has answered.
+        user: user id.
+        history: items shown, oldest first.
+        target: the true next item.
+        k: number of items requested.
+        template: the wording; None for a pure chat.
+        marked: whether the history items are enclosed in control tokens.
+        exchange: index of the chat exchange next to the request, or of the pure chat; None for no exchange.
+        exchange_first: whether the exchange precedes the request.
+        category: category of the request; "" for any item.
+        wanted: whether the answer must stay inside the category (True) or outside it (False).
     """
 
     task: Task
@@ -73,7 +84,11 @@ class SamplePlan:
 
 
 def trainable_users(catalog: Catalog) -> list[str]:
-    """Users with at least two training events, in file order. Raises ValueError when there is none."""
+    """Return the users with at least two training events, in file order.
+
+    Raises:
+        ValueError: there is no such user.
+    """
     users = [user for user in catalog.sequences if len(_trained(catalog, user)) >= 2]
     if not users:
         raise ValueError(f"dataset {catalog.name!r} has no user with two training events; nothing can be trained")
@@ -81,14 +96,14 @@ def trainable_users(catalog: Catalog) -> list[str]:
 
 
 def _trained(catalog: Catalog, user: str) -> Sequence[int]:
-    """A user's training events: without the two that are held out, where they are."""
+    """Return a user's training events: without the last two if the user is tested."""
     return catalog.sequences[user][: -2 if catalog.is_tested(user) else None]
 
 
 def plan_sample(
     catalog: Catalog, users: Sequence[str], config: SampleConfig, n_exchanges: int, epoch: int, index: int
 ) -> SamplePlan:
-    """Draws the sample `index` of `epoch`: the same one whatever the worker, the rank or the restart."""
+    """Draw sample `index` of `epoch`, independent of worker, rank and restart."""
     draw = f"{config.seed}/{epoch}/{index}"
     rng = random.Random(draw)
     (task,) = rng.choices(config.tasks, [task.weight for task in config.tasks])
@@ -96,7 +111,7 @@ def plan_sample(
     trained = _trained(catalog, user)
     at = rng.randrange(1, len(trained))
     longest = min(at, config.max_history)
-    # Half of the samples show a full window, as the tests do; the others any shorter one.
+    # Half of the samples show a full window, as the tests do; the others a window of random length.
     length = longest if rng.random() < 0.5 else rng.randint(1, longest)
     chat_only = task.kind == "ShareChatGPT"
     beside = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
@@ -109,7 +124,7 @@ def plan_sample(
         target=trained[at],
         k=rng.randint(1, config.topk) if lists else 1,
         template=None,
-        # Users of a chat name titles in plain words, so some samples do; only marked ones carry choices to learn.
+        # Chat users write titles in plain text, so some samples do; only marked items carry choices to train.
         marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
         exchange=rng.randrange(n_exchanges) if beside or chat_only else None,
         exchange_first=rng.random() < 0.5,
@@ -118,7 +133,7 @@ def plan_sample(
 
 
 def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:
-    """The plan with a wording, and a category where the task is about one."""
+    """Add a wording to the plan, and a category if the task needs one."""
     wordings = WORDINGS[plan.task.kind]
     if plan.task.kind == "SFTCategory":
         plan = _about_a_category(plan, catalog, rng)
@@ -133,7 +148,11 @@ def _about_a_category(plan: SamplePlan, catalog: Catalog, rng: random.Random) ->
 
 
 def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> None:
-    """Raises ValueError for a task that this catalog or these conversations cannot feed."""
+    """Verify that the catalog and the chat exchanges suffice for every task.
+
+    Raises:
+        ValueError: a task needs categories, exchanges or candidates that are missing.
+    """
     for task in config.tasks:
         if task.kind == "SFTCategory":
             check_categories(task.name, catalog)

@@ -1,4 +1,4 @@
-"""Samples on their way to the loop: step -> micro-batches, made a window of steps at a time, one window ahead."""
+"""Prefetched micro-batches for the training loop, one window of steps ahead."""
 
 import math
 import random
@@ -17,14 +17,25 @@ WINDOW_STEPS = 8
 
 
 class SampleStream:
-    """step -> micro-batches on `device`, made in a thread.
+    """Function step -> micro-batches on `device`, built in a thread.
 
-    Within a window samples are sorted by length before they are cut into batches, so little is padding; the
-    recommender is asked once a window. With `epochs` nothing is made behind the window of the last step, and that every
-    sample can fit is checked first.
+    Samples of a window are sorted by length before they are cut into batches, which keeps padding small. The teacher is
+    asked once per window.
 
     Args:
-        encode, apart: how a method makes samples and batches of conversations; see `train_utils.samples.encode`.
+        source: conversations by number.
+        chat: renderer and catalog titles.
+        encode: conversation -> sample; see `train_utils.samples.encode`.
+        batch_size: samples per micro-batch.
+        accumulation: micro-batches per step.
+        pad_id: token id of the padding.
+        device: device of the batches.
+        epochs: number of epochs. No window is built after the last step, and the constructor verifies that every
+            sample fits. None for an endless stream.
+        apart: see `train_utils.samples.batch.collate`.
+
+    Raises:
+        ValueError: a sample of the `epochs` cannot fit `max_token_length`.
     """
 
     def __init__(
@@ -50,7 +61,7 @@ class SampleStream:
             source.check(epochs)
 
     def close(self) -> None:
-        """Begins no further window."""
+        """Stop building windows."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def steps(self, epochs: int) -> int:
@@ -58,14 +69,14 @@ class SampleStream:
 
     def __call__(self, step: int) -> list[Batch]:
         window, offset = divmod(step, WINDOW_STEPS)
-        for wanted in (window, window + 1):
-            if wanted not in self._windows and wanted < self._n_windows:
-                self._windows[wanted] = self._pool.submit(self._make_window, wanted)
+        for needed in (window, window + 1):
+            if needed not in self._windows and needed < self._n_windows:
+                self._windows[needed] = self._pool.submit(self._make_window, needed)
         self._windows = {w: f for w, f in self._windows.items() if w >= window}
         return [batch.to(self.device) for batch in self._windows[window].result()[offset]]
 
     def ask_ahead(self) -> None:
-        """Asks the recommender all that the `epochs` will ask it, a window at a time."""
+        """Send all teacher queries of the `epochs`, one window at a time."""
         for window in tqdm(range(int(self._n_windows)), desc="teacher", unit="window", mininterval=5):
             self.source.ask_ahead(self._numbers(window))
 
@@ -73,7 +84,7 @@ class SampleStream:
         return [self.encode(self.chat, self.choices, talk, self.source.config) for talk in self.source.talks(numbers)]
 
     def _numbers(self, window: int) -> range:
-        """Numbers of the samples of a window."""
+        """Return the sample numbers of a window."""
         size = WINDOW_STEPS * self.batch_size * self.accumulation
         return range(window * size, (window + 1) * size)
 

@@ -1,4 +1,4 @@
-"""Where samples come from: drawn from the catalog, answered by the teacher."""
+"""Sources of samples: conversations drawn from the catalog and completed by the teacher."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from train_utils.teacher.protocol import Teacher, TeacherList
 
 
 def teacher_queries(plan: SamplePlan, config: SampleConfig) -> list[tuple[int, ...]]:
-    """The histories to ask the teacher about: the whole one, then its beginnings where those are trained too."""
+    """Return the histories to query the teacher with: the whole history, then its prefixes if they are trained too."""
     if plan.task.kind == "ShareChatGPT":
         return []
     learned = plan.marked and config.history_weight > 0 and config.soft_labels > 0
@@ -29,11 +29,11 @@ def teacher_queries(plan: SamplePlan, config: SampleConfig) -> list[tuple[int, .
 def ask_teacher(
     teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]], config: SampleConfig
 ) -> list[TeacherList]:
-    """One bulk question for many histories."""
+    """Query the teacher once for many histories."""
     if not histories:
         return []
-    # One more than the answer needs: the true next item may be among the teacher's. A catalog hardly larger than a
-    # history is asked for whole: what a history shows is hidden from its list, which is then shorter.
+    # One item more than the answer needs: the true next item may be among the teacher's. For a catalog hardly larger
+    # than a history, request a ranking of all items: the teacher hides the history, so its lists are then shorter.
     n_items, needed = len(catalog.items), config.topk + 1
     left = n_items - config.max_history
     depth = max(1, min(max(config.teacher_depth, needed), left if left >= needed else n_items - 1))
@@ -46,33 +46,38 @@ Encode = Callable[[Chat, ScopeLabels, Conversation, SampleConfig], Sample]
 
 @lru_cache(maxsize=4)
 def shuffled(seed: int, epoch: int, n: int) -> Sequence[int]:
-    """The order of the `n` samples of an epoch."""
+    """Return the order of the `n` samples of an epoch."""
     return random.Random(f"{seed}/{epoch}").sample(range(n), n)
 
 
 class Source(Protocol):
-    """Where conversations come from, by their number in the stream."""
+    """Source of conversations, addressed by their number in the stream."""
 
     config: SampleConfig
 
     def samples(self, epochs: int) -> int:
-        """How many there are in so many epochs."""
+        """Return the number of samples in `epochs` epochs."""
 
     def check(self, epochs: int) -> None:
-        """Raises ValueError where a sample of so many epochs cannot fit `max_token_length`, before any is made."""
+        """Verify, before any sample is built, that all samples of `epochs` epochs can fit `max_token_length`.
+
+        Raises:
+            ValueError: a sample cannot fit.
+        """
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:
-        """Those with these numbers, the same ones at every call."""
+        """Return the conversations with these numbers, the same at every call."""
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
-        """Asks the recommender, where there is one, all that `talks` of these numbers will ask it."""
+        """Send the teacher queries, if any, that `talks` will need for these numbers."""
 
 
 class DrawnSamples:
-    """Conversations made on the fly: one a user and epoch, completed by the recommender.
+    """Conversations drawn on the fly, one per user and epoch, completed by the teacher.
 
     Raises:
-        ValueError: a task that the catalog or the conversations cannot feed; no user with enough events.
+        ValueError: a task needs more than the catalog or the exchanges hold, no user has enough events, or no exchange
+            fits.
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class DrawnSamples:
     ):
         self.catalog, self.chat, self.teacher, self.exchanges = catalog, chat, teacher, exchanges
         self.config, self.users = config, trainable_users(catalog)
-        self.cut = 0  # samples made so far whose list, candidates or chat exchange were shortened
+        self.cut = 0  # samples so far whose list, candidates or chat exchange were shortened
         check_tasks(config, catalog, len(exchanges))
         if any(task.kind == "ShareChatGPT" for task in config.tasks):
             self.exchanges = self._fitting(exchanges)
@@ -94,29 +99,29 @@ class DrawnSamples:
         return len(self.users) * epochs
 
     def check(self, epochs: int) -> None:
-        """Draws every sample and measures its shortest form; see `Source.check`."""
+        """Draw every sample and measure its shortest form; see `Source.check`."""
         shortest, limit = ShortestSamples(self.catalog, self.chat, self.config), self.config.max_token_length
-        found: dict[int, int] = {}
+        needs: dict[int, int] = {}
         numbers = tqdm(range(self.samples(epochs)), desc="lengths", unit="sample", mininterval=5, leave=False)
         for plan in (plan for number in numbers for plan in self.plans([number])):
             if (tokens := shortest.too_long(plan)) is not None:
                 for item in shortest.items(plan):
-                    found[item] = max(tokens, found.get(item, 0))
-        if found:
-            longest = sorted(found, key=lambda item: -shortest.titles[item])[:5]
+                    needs[item] = max(tokens, needs.get(item, 0))
+        if needs:
+            longest = sorted(needs, key=lambda item: -shortest.titles[item])[:5]
             named = ", ".join(f"{self.catalog.items[item].id!r} ({shortest.titles[item]} tokens)" for item in longest)
             raise ValueError(
-                f"--max_token_length {limit} is too short for samples of {len(found)} items: the titles of {named} are "
-                f"the longest, and a sample has up to {max(found.values())} tokens at the shortest; raise it, or "
+                f"--max_token_length {limit} is too short for samples of {len(needs)} items: the titles of {named} are "
+                f"the longest, and a sample has up to {max(needs.values())} tokens at the shortest; raise it, or "
                 "shorten titles (preprocessing does by --max_title_tokens)"
             )
 
     def plans_of(self, epoch: int, users: Sequence[int]) -> list[SamplePlan]:
-        """Plans of the samples of an epoch, for users by their place in `users`."""
+        """Draw the plans of an epoch for `users`, given as indices into `self.users`."""
         return [plan_sample(self.catalog, self.users, self.config, len(self.exchanges), epoch, user) for user in users]
 
     def plans(self, numbers: Sequence[int]) -> list[SamplePlan]:
-        """Every epoch has its own order of users."""
+        """Draw the plans with these numbers. Every epoch has its own order of users."""
         n = len(self.users)
         return [
             plan
@@ -131,7 +136,7 @@ class DrawnSamples:
         queries = [teacher_queries(plan, self.config) for plan in plans]
         answers = self._answers(queries)
         talks = [
-            # The published exchange beside a request is one question and its answer; a pure chat goes on.
+            # As published, the exchange next to a request has one round; a pure chat has all rounds.
             make_conversation(
                 plan,
                 [answers[query] for query in group],
@@ -146,9 +151,13 @@ class DrawnSamples:
         return talks
 
     def _fitting(self, exchanges: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
-        """Those whose first round is a sample that fits."""
+        """Return the exchanges whose first round fits as a sample."""
         limit, system = self.config.max_token_length, message("system", SYSTEM)
-        fitting = [one for one in exchanges if len(self.chat.render([system, *one[:2]], prompt=False).ids) <= limit]
+        fitting = [
+            exchange
+            for exchange in exchanges
+            if len(self.chat.render([system, *exchange[:2]], prompt=False).ids) <= limit
+        ]
         if not fitting:
             raise ValueError(
                 f"--max_token_length {limit} is too short for every conversation; raise it, or lower --max_segment"
@@ -159,6 +168,6 @@ class DrawnSamples:
         self._answers([teacher_queries(plan, self.config) for plan in self.plans(numbers)])
 
     def _answers(self, queries: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], TeacherList]:
-        """The recommender's answer to each history of the groups, from one bulk question."""
+        """Return the teacher's answer to each history of the groups, from one bulk query."""
         unique = list(dict.fromkeys(query for group in queries for query in group))
         return dict(zip(unique, ask_teacher(self.teacher, self.catalog, unique, self.config), strict=True))

@@ -1,9 +1,9 @@
 """Samples in a file: a JSON list of epochs, each a list of {input_text, output_text, task, input_field_data}.
 
-An item is written `<SOI>title<EOI>`. What dynamic samples know beyond the two texts stands in `input_field_data`, so an
-exported file trains exactly as the samples that it was made of: `history` (item ids), `teacher` and `beginnings` (the
-recommender's rankings, for soft labels), `before` and `after` (chat messages beside the request, as [role, text]),
-`plain` (a chat about anything: control symbols in its texts are ordinary characters).
+An item is written `<SOI>title<EOI>`. `input_field_data` holds the rest of a drawn sample, so an exported file trains
+exactly as the samples that it was made from: `history` (item ids), `teacher` and `beginnings` (the teacher's rankings,
+for soft labels), `before` and `after` (chat messages around the request, as [role, text]), `plain` (a pure chat:
+control tokens in its texts are ordinary characters).
 """
 
 import json
@@ -33,7 +33,11 @@ _ROLES = ("user", "assistant")
 
 
 def export_samples(source: DrawnSamples, epochs: int, path: str | Path) -> int:
-    """Writes the dynamic samples of `epochs` epochs to `path`, atomically; returns how many they are."""
+    """Write the drawn samples of `epochs` epochs to `path`, atomically.
+
+    Returns:
+        The number of samples written.
+    """
     n = len(source.users)
     with (
         replacing(path) as temporary,
@@ -44,13 +48,13 @@ def export_samples(source: DrawnSamples, epochs: int, path: str | Path) -> int:
         for epoch in range(epochs):
             file.write(",\n[" if epoch else "[")
             for start in range(0, n, _CHUNK):
-                places = range(start, min(n, start + _CHUNK))
-                talks = source.talks_of(source.plans_of(epoch, places))
+                users = range(start, min(n, start + _CHUNK))
+                talks = source.talks_of(source.plans_of(epoch, users))
                 file.write(
                     ",\n" * (start > 0)
                     + ",\n".join(json.dumps(record_of(talk, source.catalog), ensure_ascii=False) for talk in talks)
                 )
-                bar.update(len(places))
+                bar.update(len(users))
             file.write("]")
         file.write("]\n")
     return n * epochs
@@ -60,7 +64,7 @@ _CHUNK = 256
 
 
 def record_of(talk: Conversation, catalog: Catalog) -> dict[str, object]:
-    """A conversation in the form of the file."""
+    """Convert a conversation to a record of the file."""
     spoken = [m for m in talk.messages if m.role != "system"]
     rounds = [(m.role, _to_text(m.parts, catalog)) for m in spoken]
     asked = next((i for i in range(0, len(spoken), 2) if any(isinstance(p, ItemPart) for p in spoken[i + 1].parts)), 0)
@@ -74,7 +78,7 @@ def record_of(talk: Conversation, catalog: Catalog) -> dict[str, object]:
     if talk.ranked is not None:
         known["teacher"] = _told(talk.ranked, catalog)
     if talk.beginnings:
-        known["beginnings"] = {str(n): _told(one, catalog) for n, one in talk.beginnings.items()}
+        known["beginnings"] = {str(n): _told(ranking, catalog) for n, ranking in talk.beginnings.items()}
     return {
         "input_text": rounds[asked][1],
         "output_text": rounds[asked + 1][1],
@@ -102,11 +106,11 @@ def _to_text(parts: Sequence[Part], catalog: Catalog) -> str:
 
 
 class StaticSamples:
-    """Conversations of a file; where it holds fewer epochs than are trained, they come again.
+    """Conversations of a file, repeated if it holds fewer epochs than the training run.
 
     Raises:
-        ValueError: the file is missing or not of the form above, or names an item that the catalog lacks; the text
-            says which sample.
+        ValueError: the file is missing, malformed, or has an item that is not in the catalog; the error gives the
+            sample.
     """
 
     def __init__(self, path: str | Path, catalog: Catalog, chat: Chat, config: SampleConfig):
@@ -122,21 +126,25 @@ class StaticSamples:
         return sum(len(self.epochs[epoch % len(self.epochs)]) for epoch in range(epochs))
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:
-        found = []
+        talks = []
         for number in numbers:
             cycle, rest = divmod(number, self._ends[-1])
             part = bisect_right(self._ends, rest)
             order = shuffled(self.config.seed, cycle * len(self.epochs) + part, len(self.epochs[part]))
-            place = order[rest - self._ends[part]]  # a negative index: counted from the end of the epoch
-            found.append(self._rendered(self.epochs[part][place], part, place))
-        return found
+            index = order[rest - self._ends[part]]  # a negative index counts from the end of the epoch
+            talks.append(self._rendered(self.epochs[part][index], part, index))
+        return talks
 
     def check(self, epochs: int) -> None:
-        """See `Source.check`. Raises ValueError naming the first sample that is too long."""
+        """Render every sample and measure it; see `Source.check`.
+
+        Raises:
+            ValueError: a sample is too long; the error gives the first one.
+        """
         for epoch, talks in enumerate(self.epochs[:epochs]):
             bar = tqdm(talks, desc=f"lengths of epoch {epoch}", unit="sample", mininterval=5, leave=False)
-            for place, talk in enumerate(bar):
-                self._rendered(talk, epoch, place)
+            for index, talk in enumerate(bar):
+                self._rendered(talk, epoch, index)
 
     def _rendered(self, talk: Conversation, epoch: int, place: int) -> Conversation:
         rendered = self.chat.render(talk.messages, prompt=False)
@@ -149,13 +157,17 @@ class StaticSamples:
         return replace(talk, rendered=rendered)
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
-        """Nothing is left to ask."""
+        """Do nothing: the file holds the teacher's rankings."""
 
     def _read(self) -> list[list[dict]]:
         if not self.path.is_file():
             raise ValueError(f"--train_data_file {str(self.path)!r} does not exist; --train_stage SFT_Export makes one")
         epochs = read_json(self.path, "make it again by --train_stage SFT_Export")
-        if not isinstance(epochs, list) or not epochs or not all(isinstance(one, list) and one for one in epochs):
+        if (
+            not isinstance(epochs, list)
+            or not epochs
+            or not all(isinstance(records, list) and records for records in epochs)
+        ):
             raise ValueError(f"{self.path} has to be a list of epochs, each a list of samples")
         return epochs
 
@@ -191,7 +203,7 @@ class StaticSamples:
             not_rendered(),
             len(history) if shown[: len(history)] == history else 0,
             self._ranking(known["teacher"]) if "teacher" in known else None,
-            {int(n): self._ranking(one) for n, one in known.get("beginnings", {}).items()},
+            {int(n): self._ranking(ranking) for n, ranking in known.get("beginnings", {}).items()},
             known,
         )
 
@@ -202,7 +214,11 @@ class StaticSamples:
         return TeacherList(items, scores)
 
     def _to_parts(self, text: str, strict: bool) -> list[Part]:
-        """Parts of a text; in a request (not `strict`) a control symbol may stand for itself."""
+        """Split a text into parts. In a request (not `strict`) a control token may occur without a title.
+
+        Raises:
+            ValueError: `strict`, and a control token is not part of `<SOI>title<EOI>` with a title of the catalog.
+        """
         pieces = _MARK.split(text)
         parts: list[Part] = []
         at = 0
@@ -227,10 +243,10 @@ class StaticSamples:
 
 
 def _turns(told: Sequence) -> tuple[Message, ...]:
-    """Chat messages from [role, text] pairs."""
-    found = []
+    """Convert [role, text] pairs to chat messages."""
+    messages = []
     for role, text in told:
         if role not in _ROLES or not isinstance(text, str):
             raise ValueError(f"a chat message is [{role!r}, ...], wanted the role user or assistant, and a text")
-        found.append(message(role, text))
-    return tuple(found)
+        messages.append(message(role, text))
+    return tuple(messages)

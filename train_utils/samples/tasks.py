@@ -1,4 +1,4 @@
-"""Tasks of training, and their wordings."""
+"""Training tasks and their wordings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ TASK_NAMES = tuple(WORDINGS)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One entry of `--SFT_train_tasks`.
+    """Entry of `--SFT_train_tasks`.
 
     Attributes:
-        name: as the flag spells it. kind: one of `TASK_NAMES`. weight: its share of the samples, before normalizing.
-        names_symbols: the request names the control symbols (-CS).
-        multi_round: a chat exchange may stand before or behind (-MR).
+        name: task name as in the flag.
+        kind: one of `TASK_NAMES`.
+        weight: share of the samples, before normalizing.
+        names_symbols: whether the request names the control tokens (-CS).
+        multi_round: whether a chat exchange may precede or follow the request (-MR).
     """
 
     name: str
@@ -33,10 +35,10 @@ class Task:
 
 
 def parse_tasks(text: str) -> tuple[Task, ...]:
-    """Tasks from `KIND[-CS][-MR][:WEIGHT],...`.
+    """Parse tasks from `KIND[-CS][-MR][:WEIGHT],...`.
 
     Raises:
-        ValueError: an unknown task, one that stands twice, or a weight that is no positive number.
+        ValueError: a task is unknown or listed twice, or a weight is not a positive number.
     """
     tasks = tuple(_task(entry.strip()) for entry in text.split(","))
     names = [task.name for task in tasks]
