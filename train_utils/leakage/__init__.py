@@ -1,1 +1,1 @@
-"""What may give test targets away."""
+"""Leakage of test targets into training."""

@@ -1,7 +1,7 @@
-"""What may give test targets away: `python -m train_utils.leakage --data_path data/dataset/ml-100k/ ...`
+"""Report on leakage of test targets: `python -m train_utils.leakage --data_path data/dataset/ml-100k/ ...`
 
-Events that the split holds back are looked for in what is trained on, here and by the teacher; the base model is asked
-whether it knows the dataset by heart. Exit status 1 where a held-out event is trained on.
+Search the training data of the model and of the teacher for held-out events, and probe whether the backbone has
+memorized the dataset. The exit status is 1 if a held-out event is trained on.
 """
 
 import sys
@@ -48,7 +48,7 @@ class LeakageOptions(ModelOptions):
 
 
 def report_of(options: LeakageOptions) -> dict:
-    """The whole report: "manifest", "split", and what was asked for of "teacher" and "memorization"."""
+    """Build the report: "manifest", "split" and, where requested, "teacher" and "memorization"."""
     options = with_dtype(options)
     catalog = load_catalog(options.data_path)
     report: dict[str, dict] = {"split": count_split(catalog, options.max_history)}
@@ -72,36 +72,36 @@ def report_of(options: LeakageOptions) -> dict:
 
 
 def leaks_of(report: dict) -> list[str]:
-    """A few words for each place where events are trained on that should not be."""
+    """Describe each leak: the number of held-out events and the data that holds them."""
     held_out = sum(report["split"]["held_out_in_training"].values())
-    found = [f"{held_out} held-out events in the training sequences"] if held_out else []
+    leaks = [f"{held_out} held-out events in the training sequences"] if held_out else []
     for name, counts in report.get("teacher", {}).items():
-        found += [f"{n} {kind} events in the teacher's {name}.pkl" for kind, n in counts.items() if n]
-    return found
+        leaks += [f"{n} {kind} events in the teacher's {name}.pkl" for kind, n in counts.items() if n]
+    return leaks
 
 
 def lines_of(report: dict) -> list[str]:
-    """The report as an aligned table of two columns."""
+    """Format the report as an aligned table of two columns."""
     rows = [(_TITLES[name], _counted(counts)) for name, counts in report["split"].items()]
     rows += [
         (f"held-out events in the teacher's {name}.pkl", _counted(counts))
         for name, counts in report.get("teacher", {}).items()
     ]
     for name, what in (("titles", "title halves, own - shuffled"), ("next_items", "next title, own - others' history")):
-        if found := report.get("memorization", {}).get(name):
-            low, high = found["ci"]
+        if probe := report.get("memorization", {}).get(name):
+            low, high = probe["ci"]
             rows.append(
                 (
                     f"{what} (nats)",
-                    f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  p {found['p']:.4f}  "
-                    f"({found['true']:.2f} against {found['control']:.2f}, {found['probes']})",
+                    f"{probe['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  p {probe['p']:.4f}  "
+                    f"({probe['true']:.2f} against {probe['control']:.2f}, {probe['probes']})",
                 )
             )
             if name == "titles":
                 rows.append(
                     (
                         "title halves completed by greedy decoding",
-                        f"{found['completed']:.1%}, shuffled {found['completed_control']:.1%}",
+                        f"{probe['completed']:.1%}, shuffled {probe['completed_control']:.1%}",
                     )
                 )
     width = max(len(name) for name, _ in rows)

@@ -1,7 +1,7 @@
-"""Does a base model know the dataset by heart? Two probes by likelihood, each against a shuffled control.
+"""Memorization of the dataset by a backbone: two likelihood probes, each against a shuffled control.
 
-After Bordt et al. (arXiv 2404.06209, completion of rows) and Di Palma et al. (arXiv 2505.10212, MovieLens-1M). What is
-found is an upper bound: a title may be known from elsewhere, and users' next items follow from taste as well.
+After Bordt et al. (arXiv 2404.06209, completion of rows) and Di Palma et al. (arXiv 2505.10212, MovieLens-1M). The
+results are upper bounds: the model may know a title from other sources, and a user's next item follows from taste too.
 """
 
 import itertools
@@ -17,16 +17,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from train_utils.catalog import Catalog
 from train_utils.evaluation.metrics import aggregate, paired_permutation
 
-EXAMPLES = 4  # titles that show the model what the lines are
-EVENTS = 5  # a user's first events, whose next one is asked for
-CONTROLS = 4  # other users whose next item is scored instead
+EXAMPLES = 4  # titles in the prompt, as examples of the format
+EVENTS = 5  # a user's first events; the next one is scored
+CONTROLS = 4  # other users whose history is a control
 _ROWS = 32
 _EXAMPLES_KEPT = 20
 
 
 @dataclass(frozen=True)
 class Scored:
-    """log_probability: of the continuation, in nats. greedy: whether greedy decoding writes it."""
+    """Score of a continuation.
+
+    Attributes:
+        log_probability: log-probability of the continuation, in nats.
+        greedy: whether greedy decoding produces it.
+    """
 
     log_probability: float
     greedy: bool
@@ -36,14 +41,19 @@ class Scored:
 def score_continuations(
     model: PreTrainedModel, prompt: Sequence[int], rows: Sequence[tuple[Sequence[int], Sequence[int]]]
 ) -> list[Scored]:
-    """What the model gives to the second part of each row behind the prompt and the row's first part.
+    """Score the continuation of each row, given the prompt and the row's first part.
 
     Args:
-        prompt: at least one token, read once. rows: (given, continuation) token ids; `given` may be empty.
+        model: causal language model.
+        prompt: token ids, at least one; prefilled once for all rows.
+        rows: (given, continuation) token ids; `given` may be empty.
+
+    Returns:
+        One score per row.
     """
     blocks = [[prompt[-1], *given, *rest] for given, rest in rows]
     width = max(map(len, blocks)) - 1
-    # What pads a row stands behind it, where its own tokens do not look.
+    # Rows are padded on the right, where causal attention of their tokens does not reach.
     inputs = torch.tensor([[*block[:-1], *[0] * (width + 1 - len(block))] for block in blocks], device=model.device)
     cache = None
     if len(prompt) > 1:
@@ -54,23 +64,23 @@ def score_continuations(
     logits = model(input_ids=inputs, past_key_values=cache, use_cache=cache is not None).logits
     scored = []
     for block, (given, rest), row in zip(blocks, rows, logits, strict=True):
-        wanted = torch.tensor(block[len(given) + 1 :], device=model.device)
+        targets = torch.tensor(block[len(given) + 1 :], device=model.device)
         steps = row[len(given) : len(given) + len(rest)].float()
-        chosen = steps.log_softmax(-1).gather(1, wanted[:, None])
-        scored.append(Scored(float(chosen.sum()), bool((steps.argmax(-1) == wanted).all())))
+        chosen = steps.log_softmax(-1).gather(1, targets[:, None])
+        scored.append(Scored(float(chosen.sum()), bool((steps.argmax(-1) == targets).all())))
     return scored
 
 
 def compare(true: Sequence[float], control: Sequence[float], seed: int) -> dict[str, object]:
-    """Paired difference true - control: mean, 95 % bootstrap interval, two-sided p of the sign-flip test."""
+    """Compare paired scores: mean difference true - control, 95 % bootstrap interval, two-sided sign-flip p-value."""
     pairs = [{"difference": a - b} for a, b in zip(true, control, strict=True)]
-    found = aggregate(pairs, seed=seed)["difference"]
+    difference = aggregate(pairs, seed=seed)["difference"]
     return {
         "probes": len(pairs),
         "true": float(np.mean(true)),
         "control": float(np.mean(control)),
-        "difference": found["mean"],
-        "ci": found["ci"],
+        "difference": difference["mean"],
+        "ci": difference["ci"],
         "p": paired_permutation(true, control, seed=seed),
     }
 
@@ -78,13 +88,13 @@ def compare(true: Sequence[float], control: Sequence[float], seed: int) -> dict[
 def probe_titles(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, catalog: Catalog, probes: int, seed: int
 ) -> dict[str, object]:
-    """Does the second half of a title's tokens follow from the first half?
+    """Test whether the model predicts the second half of a title's tokens from the first half.
 
-    The control is the same second half behind the first half of another title. Log-probabilities are of the half, in
-    nats; "completed" is the share of halves that greedy decoding writes to the end.
+    The control is the same second half after the first half of another title. Log-probabilities are those of the half,
+    in nats; "completed" is the share of halves that greedy decoding completes.
 
     Raises:
-        ValueError: fewer than two titles of two tokens or more beside the examples.
+        ValueError: fewer than two titles of two tokens or more remain next to the examples.
     """
     order = random.Random(f"{seed}/titles").sample(catalog.titles, len(catalog.titles))
     prompt = [*_start(tokenizer), *_encode(tokenizer, "".join(f"{title}\n" for title in order[:EXAMPLES]))]
@@ -122,13 +132,14 @@ def probe_titles(
 def probe_next_items(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, catalog: Catalog, probes: int, seed: int
 ) -> dict[str, object]:
-    """Is a user's next title more probable behind the user's own first events than behind other users'?
+    """Test whether a user's next title is more probable after the user's own first events than after other users'.
 
-    A history is the titles of the first `EVENTS` training events, a line each, and the title behind them is scored.
-    Its control is the mean over `CONTROLS` other users' histories; log-probabilities are of the whole title, in nats.
+    The prompt holds the titles of the first `EVENTS` training events, one per line; the next title is scored.
+    The control is the mean score of this title over the histories of up to `CONTROLS` other users. Log-probabilities
+    are those of the whole title, in nats.
 
     Raises:
-        ValueError: fewer than two users with more than `EVENTS` training events.
+        ValueError: fewer than two users have more than `EVENTS` training events.
     """
     users = [items[: EVENTS + 1] for items in catalog.training_sequences() if len(items) > EVENTS]
     users = random.Random(f"{seed}/users").sample(users, min(probes, len(users)))
@@ -140,9 +151,9 @@ def probe_next_items(
     titles = catalog.titles
     controls = min(CONTROLS, len(users) - 1)
     scores = np.zeros((controls + 1, len(users)))  # [own and other histories, users]
-    for place, items in enumerate(tqdm(users, desc="next items", unit="user", disable=None)):
+    for index, items in enumerate(tqdm(users, desc="next items", unit="user", disable=None)):
         prompt = [*_start(tokenizer), *_encode(tokenizer, "".join(f"{titles[item]}\n" for item in items[:-1]))]
-        asked = [(place + shift) % len(users) for shift in range(controls + 1)]
+        asked = [(index + shift) % len(users) for shift in range(controls + 1)]
         rows = [((), _encode(tokenizer, f"{titles[users[other][-1]]}\n")) for other in asked]
         scored = score_continuations(model, prompt, rows)
         for shift, other in enumerate(asked):
@@ -155,6 +166,6 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that the tokenizer puts before every text."""
+    """Return the tokens that the tokenizer adds before every text."""
     plain, whole = _encode(tokenizer, "a"), tokenizer("a")["input_ids"]
     return list(itertools.takewhile(lambda token: token != plain[0], whole))

@@ -1,4 +1,4 @@
-"""Whether held-out events got into training: counts on a catalog and on the files that its teacher is trained on."""
+"""Counts of held-out events in the training data of a catalog and in the training files of its teacher."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ PARTS = ("valid", "test")
 TRAINED_ON = ("train", "user_history")
 TEACHER_FILES = (*TRAINED_ON, "valid", "test", "map")
 
-# What pandas needs to rebuild a table of numbers or strings; none of it runs code that the file chooses.
+# Names that pandas needs to rebuild a table of numbers or strings; none of them runs code that the file chooses.
 _TABLES = {
     "builtins": {"slice"},
     "pandas": {"DataFrame", "Index", "RangeIndex", "StringDtype"},
@@ -31,10 +31,10 @@ Events = Mapping[str, Counter[str]]  # user id -> item id -> how often
 
 
 def read_teacher_data(folder: str | Path) -> dict[str, Events]:
-    """The events of `unirec/data/<name>` by file: "train", "user_history", "valid".
+    """Load the events of `unirec/data/<name>` by file: "train", "user_history", "valid".
 
     Raises:
-        ValueError: a file that is missing, is no table, or names a user or item that `map.pkl` does not.
+        ValueError: a file is missing, is no table, or has a user or item that is not in `map.pkl`.
     """
     folder = Path(folder)
     missing = [name for name in TEACHER_FILES if not (folder / f"{name}.pkl").is_file()]
@@ -50,7 +50,7 @@ def read_teacher_data(folder: str | Path) -> dict[str, Events]:
 
 
 def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
-    frame: Any = restricted_load(path, also=_TABLES)  # a table of pandas, or whatever else a wrong file holds
+    frame: Any = restricted_load(path, also=_TABLES)  # a pandas table, or anything else if the file is wrong
     events: dict[str, Counter[str]] = {}
     try:
         if "item_seq" in frame:
@@ -66,12 +66,19 @@ def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
 
 
 def count_split(catalog: Catalog, visible: int) -> dict[str, dict[str, int]]:
-    """Counts on the dataset itself.
+    """Count users, repeats and held-out events in the dataset.
+
+    Args:
+        catalog: the catalog with its split.
+        visible: number of history items that a test shows.
 
     Returns:
-        users: tested ones, and those for training only. repeats: events of an item that the user had before.
-        target_in_history: targets among the `visible` items before them, and anywhere before them.
-        held_out_in_training: targets that `training_sequences()` holds; each is a leak.
+        Counts by kind:
+
+        - "users": tested users, and users for training only.
+        - "repeats": events of an item that the user consumed before.
+        - "target_in_history": targets among the `visible` items before them, and among all items before them.
+        - "held_out_in_training": targets in `training_sequences()`; each is a leak.
     """
     trained = dict(zip(catalog.sequences, catalog.training_sequences(), strict=True))
     rows = {part: catalog.split(part) for part in PARTS}
@@ -94,11 +101,11 @@ def count_split(catalog: Catalog, visible: int) -> dict[str, dict[str, int]]:
 
 
 def count_teacher(catalog: Catalog, files: Mapping[str, Events]) -> dict[str, dict[str, int]]:
-    """Events in the teacher's files that the split of the dataset holds back; each of them is a leak.
+    """Count the events in the teacher's files that the dataset split holds out; each is a leak.
 
     Returns:
-        file -> {"test", "valid": targets that it trains on, "other": further events that are no training events of the
-        dataset}; for the file "valid", by which its best epoch is chosen, test targets alone.
+        file -> {"test", "valid": targets in the file, "other": further events that are no training events of the
+        dataset}. For the file "valid", which selects the teacher's best epoch, only test targets.
     """
     trained = {
         user: Counter(catalog.ids(items))
@@ -112,13 +119,13 @@ def count_teacher(catalog: Catalog, files: Mapping[str, Events]) -> dict[str, di
 
 
 def _surplus(events: Events, trained: Events, targets: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    """Of the events beyond a user's training events (an item met twice counts twice): targets, and others."""
-    found = Counter(dict.fromkeys((*PARTS, "other"), 0))
+    """Count the events beyond each user's training events, as targets and others; a repeated item counts repeatedly."""
+    counts = Counter(dict.fromkeys((*PARTS, "other"), 0))
     for user, items in events.items():
         surplus = items - trained.get(user, Counter())
         for part in PARTS:
             if (target := targets[part].get(user)) is not None and surplus[target] > 0:
-                found[part] += 1
+                counts[part] += 1
                 surplus[target] -= 1
-        found["other"] += surplus.total()
-    return dict(found)
+        counts["other"] += surplus.total()
+    return dict(counts)
