@@ -1,1 +1,1 @@
-"""Supervised fine-tuning."""
+"""Supervised fine-tuning of RecLM-cgen and RecLM-ret."""

@@ -1,4 +1,4 @@
-"""The state of a run on disk: written whole or not at all, verified before it is trusted."""
+"""Checkpoints: training state on disk, written atomically and verified before it is loaded."""
 
 import json
 import shutil
@@ -29,11 +29,13 @@ _INTO = StateDictOptions(full_state_dict=True, strict=False)
 
 @dataclass(frozen=True)
 class TrainState:
-    """What a checkpoint is of.
+    """Objects whose state a checkpoint holds.
 
     Attributes:
-        model: the model itself, its parameters possibly split over processes. prepared: what the loop calls.
-        optimizer: the one of torch, over the trained parameters of `model`.
+        accelerator: the accelerator of the processes.
+        model: the model, its parameters possibly sharded over processes.
+        prepared: the module that the loop calls, as `accelerator.prepare` returned it.
+        optimizer: the torch optimizer of the trained parameters of `model`.
     """
 
     accelerator: Accelerator
@@ -43,25 +45,36 @@ class TrainState:
 
     @property
     def by_engine(self) -> bool:
-        """Whether the state belongs to DeepSpeed, which alone can write and read it."""
+        """Whether DeepSpeed owns the state: only DeepSpeed can write and read it then."""
         return self.accelerator.distributed_type == DistributedType.DEEPSPEED
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: the next step, and whether it has ended before its last one."""
+    """Progress of a run.
+
+    Attributes:
+        step: the next step.
+        ended: whether the run is complete, after its last step or by early stopping.
+    """
 
     step: int = 0
     ended: bool = False
 
 
 def save(training: TrainState, place: Progress, config: Mapping[str, object], folder: Path) -> None:
-    """Writes `folder/step-<n>`, its manifest of SHA-256 digests last, by one rename; keeps the newest two.
+    """Write `folder/step-<n>` by one rename, its manifest of SHA-256 digests last, and keep the newest two.
 
-    Every process calls it, the first one writes.
+    Every process must call this function; the first process writes.
+
+    Args:
+        training: the state to save.
+        place: progress of the run.
+        config: settings that must be equal for the run to continue.
+        folder: folder of the checkpoints.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; what was there is kept.
+        OSError: the disk is full, or the folder cannot be written; earlier checkpoints are kept.
     """
     final = folder / f"step-{place.step:08d}"
     if training.by_engine:
@@ -77,7 +90,7 @@ def save(training: TrainState, place: Progress, config: Mapping[str, object], fo
                 _write_manifest(temporary, place, config)
     if training.accelerator.is_main_process:
         for old in _steps(folder)[KEPT:]:
-            # Out of sight first: half a deletion is then nothing that a resuming run could look at.
+            # Hide it first: a resuming run must not read a checkpoint that is deleted halfway.
             shutil.rmtree(old.rename(old.with_name(f".{old.name}.old")))
 
 
@@ -86,7 +99,7 @@ def _write_state(state: Mapping[str, object], path: Path) -> None:
         with path.open("wb") as file:
             torch.save(state, file)
     except RuntimeError as error:
-        # What the disk said is hidden behind torch's complaint that its file is not as long as it should be.
+        # The disk's error is the context of torch's error about an unexpected file length.
         raise OSError(
             f"{error.__context__ or error}: the checkpoint {path.parent} cannot be written, the one before "
             "it is kept; free some space and start the run again"
@@ -94,7 +107,7 @@ def _write_state(state: Mapping[str, object], path: Path) -> None:
 
 
 def _save_by_engine(training: TrainState, place: Progress, config: Mapping[str, object], final: Path) -> None:
-    """DeepSpeed's processes write their shares of the optimizer into one folder; the first process finishes it."""
+    """Write a checkpoint by DeepSpeed: every process writes its optimizer shard, the first one finishes the folder."""
     partial = final.with_name(f".{final.name}.parts")
     training.accelerator.wait_for_everyone()
     training.accelerator.save_state(str(partial), exclude_frozen_parameters=True)
@@ -111,15 +124,24 @@ def _write_manifest(folder: Path, place: Progress, config: Mapping[str, object])
 
 
 def restore(training: TrainState, config: Mapping[str, object], folder: Path) -> Progress:
-    """Puts the newest checkpoint that verifies into model and optimizer; a place of step 0 when there is none.
+    """Load the newest valid checkpoint into model and optimizer.
 
-    One that does not verify is skipped, with a line on stderr. Every process calls it and reads the same folder.
+    Invalid checkpoints are skipped with a warning on stderr. Every process must call this function and read the same
+    folder.
+
+    Args:
+        training: the state to restore in place.
+        config: settings that must equal those of the checkpoint.
+        folder: folder of the checkpoints.
+
+    Returns:
+        The progress of the run; step 0 if there is no valid checkpoint.
 
     Raises:
-        ValueError: the checkpoint is of a run with another configuration.
+        ValueError: the checkpoint belongs to a run with another configuration.
     """
-    found = [_newest(folder)] if training.accelerator.is_main_process else [None]
-    (newest,) = broadcast_object_list(found)
+    newest_valid = [_newest(folder)] if training.accelerator.is_main_process else [None]
+    (newest,) = broadcast_object_list(newest_valid)
     if newest is None:
         return Progress()
     path, made = newest
@@ -129,7 +151,7 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
     if training.by_engine:
         training.accelerator.load_state(str(path), load_module_strict=False)
     else:
-        # Read as it is needed: a whole model's optimizer need not fit into memory once for each process.
+        # Memory-mapped, so that the full optimizer state need not fit into memory once per process.
         state = torch.load(path / "state.pt", map_location="cpu", weights_only=True, mmap=True)
         set_model_state_dict(training.model, state["weights"], options=_INTO)
         set_optimizer_state_dict(training.model, training.optimizer, state["optimizer"], options=_INTO)
@@ -137,13 +159,13 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
 
 
 def whole_weights(training: TrainState) -> dict[str, torch.Tensor]:
-    """The trained weights by name, on the CPU, put together from all processes; empty but on the first process."""
+    """Gather the trained weights by name on the CPU; empty on all processes but the first."""
     weights = cast("dict[str, torch.Tensor]", get_model_state_dict(training.model, options=_WHOLE))
     return weights if training.accelerator.is_main_process else {}
 
 
 def _newest(folder: Path) -> tuple[Path, dict] | None:
-    """The newest checkpoint that verifies, and its manifest. What a killed run was writing or deleting is removed."""
+    """Return the newest valid checkpoint and its manifest; remove incomplete writes and deletions of a killed run."""
     for left in folder.glob(".*"):
         shutil.rmtree(left)
     for path in _steps(folder):
@@ -155,16 +177,21 @@ def _newest(folder: Path) -> tuple[Path, dict] | None:
 
 
 def _verified(path: Path) -> dict:
-    """The manifest of a checkpoint. Raises ValueError or OSError for one that is not as it was written."""
+    """Verify a checkpoint against its manifest and return the manifest.
+
+    Raises:
+        ValueError: a file differs from its digest, or the manifest is broken.
+        OSError: a file cannot be read.
+    """
     made = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    changed = [name for name, wanted in made["files"].items() if digest(path / name) != wanted]
+    changed = [name for name, sha256 in made["files"].items() if digest(path / name) != sha256]
     if changed:
         raise ValueError(f"{', '.join(changed)} is not what was written")
     return made
 
 
 def _steps(folder: Path) -> list[Path]:
-    """Checkpoints, newest first."""
+    """Return the checkpoint folders, newest first."""
     return sorted(folder.glob("step-*"), reverse=True)
 
 

@@ -1,7 +1,7 @@
-"""The training loop as a function: loss, batches and end-of-epoch hook are arguments; a killed run goes on exactly.
+"""Training loop with loss, batches and end-of-epoch hook as arguments; a killed run resumes exactly.
 
-A step is a set of samples that does not depend on how they are computed. Its gradient is the mean over all of them,
-whatever the micro-batches, the processes and the padding.
+The samples of a step do not depend on how they are computed. The gradient is the mean over all samples of the step,
+independent of micro-batches, processes and padding.
 """
 
 import math
@@ -25,19 +25,25 @@ from train_utils.training.checkpoint import Progress, TrainState
 from train_utils.training.loss import Parts
 from train_utils.training.run_log import RunLog
 
-# Of a batch, by what the method trains: a causal model, with or without an adapter, or one with a retrieval beside it.
+# (model, batch) -> loss and parts. The model is a causal model, with or without an adapter or a retrieval head.
 Loss = Callable[[Any, Batch], tuple[torch.Tensor, Parts]]
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """What is done, and how often it is kept.
+    """Configuration of the training loop.
 
     Attributes:
-        steps: optimizer steps. epochs: into how many parts they are divided, for the end-of-epoch hook.
-        warmup_ratio: share of the steps. lr_power: of the polynomial decay. clip: norm at which gradients are cut.
-        save_seconds: between checkpoints. seed: of what is random inside a step (dropout).
-        tensorboard: write TensorBoard's log as well.
+        steps: number of optimizer steps.
+        lr: peak learning rate.
+        weight_decay: weight decay of AdamW.
+        warmup_ratio: share of the steps with linear warm-up.
+        lr_power: power of the polynomial decay.
+        clip: maximum gradient norm.
+        save_seconds: seconds between checkpoints.
+        epochs: number of epochs that the steps are divided into, for the end-of-epoch hook.
+        seed: seed of the randomness inside a step (dropout).
+        tensorboard: whether to write a TensorBoard log too.
     """
 
     steps: int
@@ -52,20 +58,25 @@ class LoopConfig:
     tensorboard: bool = False
 
     def of_the_run(self) -> dict[str, object]:
-        """What has to be the same for a run to go on."""
+        """Return the settings that must be equal for a run to continue."""
         return {k: v for k, v in asdict(self).items() if k not in ("save_seconds", "tensorboard")}
 
 
 @dataclass(frozen=True)
 class HookResult:
-    """What the end-of-epoch hook found: numbers for the log, and whether the run ends here."""
+    """Result of the end-of-epoch hook.
+
+    Attributes:
+        numbers: numbers for the log, by name.
+        stop: whether the run ends here.
+    """
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     stop: bool = False
 
 
 def learning_rate(step: int, config: LoopConfig) -> float:
-    """Linear warm-up, then polynomial decay to 0."""
+    """Return the learning rate of a step: linear warm-up, then polynomial decay to 0."""
     warm = math.ceil(config.steps * config.warmup_ratio)
     if step < warm:
         return config.lr * (step + 1) / warm
@@ -73,13 +84,13 @@ def learning_rate(step: int, config: LoopConfig) -> float:
 
 
 def ended_epoch(step: int, config: LoopConfig) -> int | None:
-    """The epoch (from 1) that ends with this step, if one does."""
+    """Return the epoch (from 1) that ends with this step, None if no epoch does."""
     epoch = (step + 1) * config.epochs // config.steps
     return epoch if epoch > step * config.epochs // config.steps else None
 
 
 class ModelWithLoss(nn.Module):
-    """A model with its loss as one module: what splits a model over processes looks at a call of the whole."""
+    """Model and loss as one module, because sharding over processes hooks into calls of the whole module."""
 
     def __init__(self, model: nn.Module, loss: Loss):
         super().__init__()
@@ -100,22 +111,26 @@ def train(
     accelerator: Accelerator | None = None,
     end_of_epoch: Callable[[int], HookResult] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Trains `model` in place for `config.steps` optimizer steps.
+    """Train `model` in place for `config.steps` optimizer steps.
 
     Args:
+        model: the model to train.
         loss: (model, batch) -> (mean over the samples of the batch, sums for the log).
-        batches: step -> the micro-batches of that step, a pure function, so that a resumed run sees the same data. The
-            processes share them out; their number is a multiple of that of processes, and the same in every step.
-        run: folder of `checkpoints` (found there, the run goes on exactly), `log.jsonl` and `tensorboard`.
-        workers: micro-batches of a step that run side by side, for one process on the CPU and no dropout.
-        accelerator: of several processes; by default this one process trains, on the model's device.
-        end_of_epoch: called with the number of the epoch (from 1) that has ended, in every process.
+        batches: step -> the micro-batches of that step. A pure function, so that a resumed run sees the same data. The
+            processes share the micro-batches; their number is the same in every step and a multiple of the number of
+            processes.
+        config: configuration of the loop.
+        run: folder of `checkpoints`, `log.jsonl` and `tensorboard`. With a checkpoint, the run resumes exactly.
+        workers: micro-batches of a step that run concurrently, for one process on the CPU without dropout.
+        accelerator: accelerator of several processes; None for one process on the model's device.
+        end_of_epoch: called in every process with the number of the epoch (from 1) that has ended.
 
     Returns:
-        the trained weights by name, whole, on the CPU; on other processes than the first nothing.
+        The full trained weights by name, on the CPU; empty on all processes but the first.
 
     Raises:
-        ValueError: the loss is not finite; the last checkpoint is kept. A checkpoint of another configuration.
+        ValueError: the loss or the gradient norm is not finite (the last checkpoint is kept), or the checkpoint has
+            another configuration.
         OSError: the disk is full; the last checkpoint is kept.
     """
     device = next(model.parameters()).device
@@ -124,11 +139,11 @@ def train(
     optimizer = torch.optim.AdamW(trained, lr=config.lr, eps=1e-5, weight_decay=config.weight_decay)
     prepared, wrapped = accelerator.prepare(ModelWithLoss(model, loss), optimizer)
     training = TrainState(accelerator, model, prepared, optimizer)
-    place = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")
-    if not place.ended:
-        log = RunLog(run, place.step, config.tensorboard) if accelerator.is_main_process else None
+    progress = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")
+    if not progress.ended:
+        log = RunLog(run, progress.step, config.tensorboard) if accelerator.is_main_process else None
         model.train()
-        _steps(training, wrapped, batches, config, run, place.step, workers, end_of_epoch, log)
+        _steps(training, wrapped, batches, config, run, progress.step, workers, end_of_epoch, log)
         model.eval()
     return checkpoint.whole_weights(training)
 
@@ -144,7 +159,7 @@ def _steps(
     end_of_epoch,
     log: RunLog | None,
 ) -> None:
-    """The steps from `first` on."""
+    """Run the steps from `first` on."""
     saved_at = time.monotonic()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="step") if workers > 1 else None
     with tqdm(
@@ -172,18 +187,18 @@ def _steps(
                 verdict = end_of_epoch(epoch)
                 if log:
                     log.write(step, {"epoch": epoch, **verdict.numbers})
-            place = Progress(step + 1, verdict.stop or step + 1 == config.steps)
-            if _due(training.accelerator, time.monotonic() - saved_at > config.save_seconds or place.ended):
-                checkpoint.save(training, place, config.of_the_run(), run / "checkpoints")
+            progress = Progress(step + 1, verdict.stop or step + 1 == config.steps)
+            if _due(training.accelerator, time.monotonic() - saved_at > config.save_seconds or progress.ended):
+                checkpoint.save(training, progress, config.of_the_run(), run / "checkpoints")
                 saved_at = time.monotonic()
-            if place.ended:
+            if progress.ended:
                 break
     if log:
         log.close()
 
 
 def _due(accelerator: Accelerator, here: bool) -> bool:
-    """What the first process says: clocks differ, and a checkpoint is made together."""
+    """Return the decision of the first process: clocks differ, and all processes write a checkpoint together."""
     return here if accelerator.num_processes == 1 else gather_object([here])[0]
 
 
@@ -196,7 +211,11 @@ def _step(
     pool: Executor | None,
     run: Path,
 ) -> tuple[dict[str, float], int]:
-    """One optimizer step; returns its numbers for the log, over all processes, and how many samples it had."""
+    """Run one optimizer step.
+
+    Returns:
+        The numbers for the log, over all processes, and the number of samples.
+    """
     accelerator = training.accelerator
     samples = sum(len(batch.ids) for batch in micro)
     if pool:
@@ -217,26 +236,26 @@ def _step(
 
 
 def _one_by_one(training: TrainState, micro: Sequence[Batch], samples: int, seed: str) -> Parts:
-    """Gradients of this process's micro-batches, one after the other; returns their sums for the log."""
-    accelerator, found = training.accelerator, []
+    """Accumulate the gradients of this process's micro-batches in order; return the sums for the log."""
+    accelerator, results = training.accelerator, []
     accelerator.gradient_accumulation_steps = len(micro) // accelerator.num_processes
-    for place in range(accelerator.process_index, len(micro), accelerator.num_processes):
-        # What is random depends on the place in the step alone, not on the process or on what ran before.
-        torch.manual_seed(random.Random(f"{seed}/{place}").getrandbits(63))
-        share = len(micro[place].ids) / samples
+    for index in range(accelerator.process_index, len(micro), accelerator.num_processes):
+        # Randomness depends only on the position in the step, not on the process or on earlier micro-batches.
+        torch.manual_seed(random.Random(f"{seed}/{index}").getrandbits(63))
+        share = len(micro[index].ids) / samples
         with accelerator.accumulate(training.prepared):
-            value, parts = training.prepared(micro[place])
-            # accelerate divides by the micro-batches of a process and by the processes; the mean is over samples.
+            value, parts = training.prepared(micro[index])
+            # accelerate divides by the micro-batches per process and by the processes; the mean must be over samples.
             accelerator.backward(value * (share * len(micro)))
-        found.append(_with_loss(value, parts, micro[place]))
-    return _sums(found)
+        results.append(_with_loss(value, parts, micro[index]))
+    return _sums(results)
 
 
 def _side_by_side(training: TrainState, micro: Sequence[Batch], samples: int, pool: Executor) -> Parts:
-    """The same with several micro-batches at a time, each on one core.
+    """Accumulate the gradients of several micro-batches concurrently, each on one core.
 
-    A layer of a small model is too little work to be split, and threads that wait for each other at every layer lose
-    most of a busy machine. Gradients are added in the order of the micro-batches, so the step does not depend on who
+    A layer of a small model is too little work to split: threads that wait for each other at every layer lose most of
+    a busy machine. Gradients are added in the order of the micro-batches, so the result does not depend on which thread
     finishes first.
     """
     trained = [p for p in training.model.parameters() if p.requires_grad]
@@ -247,13 +266,13 @@ def _side_by_side(training: TrainState, micro: Sequence[Batch], samples: int, po
         value, parts = training.prepared(batch)
         return _with_loss(value, parts, batch), torch.autograd.grad(value * share, trained, allow_unused=True)
 
-    found = []
+    results = []
     for shown, per_parameter in pool.map(gradients, micro):
-        found.append(shown)
+        results.append(shown)
         for parameter, gradient in zip(trained, per_parameter, strict=True):
             if gradient is not None:
                 parameter.grad = gradient.contiguous() if parameter.grad is None else parameter.grad.add_(gradient)
-    return _sums(found)
+    return _sums(results)
 
 
 def _with_loss(value: torch.Tensor, parts: Parts, batch: Batch) -> Parts:
@@ -261,10 +280,10 @@ def _with_loss(value: torch.Tensor, parts: Parts, batch: Batch) -> Parts:
 
 
 def _sums(found: Sequence[Parts]) -> Parts:
-    """Sums and counts by name, in the order given."""
+    """Add sums and counts by name, in the given order."""
     total: Parts = {}
-    for one in found:
-        for name, (part, count) in one.items():
+    for parts in found:
+        for name, (part, count) in parts.items():
             before, counted = total.get(name, (0.0, 0.0))
             total[name] = (before + part, counted + count)
     return total

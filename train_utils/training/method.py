@@ -1,4 +1,4 @@
-"""What a training run trains: the model, its loss and what is saved."""
+"""Training methods: model, loss and saved files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from train_utils.training.loss import Parts, batch_loss
 
 
 def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
-    """Scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
+    """Compute the scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
     causal = unwrap(model)
     with mixed_precision(model):
         hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
@@ -29,13 +29,15 @@ def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
 
 @dataclass(frozen=True)
 class Method:
-    """What differs between the methods that one stage of fine-tuning trains.
+    """Parts of fine-tuning that differ between RecLM-cgen and RecLM-ret.
 
     Attributes:
-        encode, apart: how conversations become samples and batches. loss: as the loop wants it.
-        needs_engine: whether nothing but the engine decodes what is trained.
-        wrap: (model with an adapter, catalog, options) -> what is trained.
-        save: (what is trained, tokenizer, catalog, folder, manifest, weights or None) -> writes an adapter's folder.
+        encode: conversation -> sample.
+        apart: see `train_utils.samples.batch.collate`.
+        needs_engine: whether only the engine can decode the trained model.
+        loss: options -> loss of the training loop.
+        wrap: (model with an adapter, catalog, options) -> module to train.
+        save: (trained module, tokenizer, catalog, folder, manifest, weights or None) -> writes an adapter's folder.
     """
 
     encode: Encode

@@ -1,4 +1,4 @@
-"""The supervised fine-tuning of RecLM-ret: its samples and loss, for the stage that trains RecLM-cgen as well."""
+"""Supervised fine-tuning of RecLM-ret: samples and loss for the stage that it shares with RecLM-cgen."""
 
 import json
 from collections.abc import Mapping
@@ -25,9 +25,12 @@ from train_utils.training.sft import run_sft
 
 
 class RetModel(nn.Module):
-    """A language model that says when to recommend, and what finds the item then.
+    """Language model that decides when to recommend, with the retrieval head that finds the item.
 
-    vectors_from: what the item vectors were at the start, for the manifest.
+    Args:
+        language: the language model.
+        retrieval: the retrieval head.
+        vectors_from: source of the initial item vectors, for the manifest.
     """
 
     def __init__(self, language: PreTrainedModel | PeftModel, retrieval: Retrieval, vectors_from: Mapping[str, object]):
@@ -40,9 +43,9 @@ class RetModel(nn.Module):
 
 
 def ret_loss(emb_alpha: float) -> Loss:
-    """The loss of RecLM-ret: that of the text, and `emb_alpha` times that of retrieval over the whole catalog.
+    """Return the loss of RecLM-ret: the text loss plus `emb_alpha` times the retrieval loss over the whole catalog.
 
-    Each is the mean over samples of a sample's mean.
+    Each loss is the mean over samples of a sample's mean.
     """
 
     def loss(model: RetModel, batch: Batch) -> tuple[torch.Tensor, Parts]:
@@ -65,10 +68,10 @@ def ret_loss(emb_alpha: float) -> Loss:
 
 
 def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options: TrainOptions) -> RetModel:
-    """Puts a projection and the table of item vectors beside a model; `--SFT_load` is where all of them start.
+    """Add a projection and a table of item vectors to a model; `--SFT_load` gives the initial weights of all three.
 
     Raises:
-        ValueError: item vectors that do not fit, or an adapter of another shape.
+        ValueError: the item vectors do not fit, or the adapter has another shape.
     """
     causal = unwrap(model)
     if options.SFT_load and has_retrieval(options.SFT_load):
@@ -93,10 +96,10 @@ def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
     if not isinstance(model, PeftModel) or not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"--SFT_load {adapter!r} is no adapter that this model could start from; see --peft")
     try:
-        found = set_peft_model_state_dict(model, load_peft_weights(adapter, device="cpu"))
+        loaded = set_peft_model_state_dict(model, load_peft_weights(adapter, device="cpu"))
     except RuntimeError:
-        found = None
-    if found is None or found.unexpected_keys:
+        loaded = None
+    if loaded is None or loaded.unexpected_keys:
         raise ValueError(
             f"--SFT_load {adapter!r} has weights of another shape; give the same backbone, --peft, "
             "--SFT_actor_lora_r and --lora_layers"
@@ -111,7 +114,7 @@ def save_ret(
     manifest: Mapping[str, object],
     weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Writes the adapter's folder with `retrieval/` in it, by one rename."""
+    """Write the adapter's folder with `retrieval/` in it, by one rename."""
 
     def of(prefix: str) -> dict[str, torch.Tensor]:
         found = (weights or {}).items()
@@ -135,5 +138,5 @@ RET = Method(
 
 
 def run_sft_embedding(options: TrainOptions) -> Path:
-    """Trains an adapter of RecLM-ret, as `run_sft` does one of RecLM-cgen. Raises what that raises."""
+    """Train an adapter of RecLM-ret; see `run_sft`."""
     return run_sft(options, RET)

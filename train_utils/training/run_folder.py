@@ -1,4 +1,4 @@
-"""The folder of a training run: claimed by its settings, resumed or set aside."""
+"""Folder of a training run: claimed for a configuration, resumed or overwritten."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 from train_utils.files import PROMPT_DATE, write_text
 from train_utils.text_files import read_json
 
-_MAY_GROW = ("max_token_length", "early_stop")  # limits: a run that goes on may loosen them
+_MAY_GROW = ("max_token_length", "early_stop")  # limits that a resumed run may loosen
 _NOT_OF_THE_RUN = (
     "save_seconds",
     "overwrite",
@@ -21,7 +21,7 @@ _NOT_OF_THE_RUN = (
     "use_control_symbol",
     "gen_max_length",
 )
-# What a run writes into its folder; whatever else is there belongs to the user.
+# Files and folders that a run writes; all others in its folder belong to the user.
 _WRITTEN = (
     "config.json",
     "log.jsonl",
@@ -37,10 +37,15 @@ _WRITTEN = (
 
 
 def claim(run: Path, made_from: dict, overwrite: bool) -> None:
-    """Makes `run` the folder of this configuration, so that a checkpoint found there is one to go on with.
+    """Claim the folder `run` for this configuration, so that a run can resume from any checkpoint in it.
+
+    Args:
+        run: folder of the run.
+        made_from: manifest of the run.
+        overwrite: whether to delete a run with other settings.
 
     Raises:
-        ValueError: it is a file, or the folder of another configuration or of something that is no run.
+        ValueError: `run` is a file, or the folder of another configuration, or does not belong to a run.
     """
     if run.exists() and not run.is_dir():
         raise ValueError(f"--output is the file {run}, wanted a folder for the run")
@@ -48,15 +53,15 @@ def claim(run: Path, made_from: dict, overwrite: bool) -> None:
     if kept.exists():
         before, now = _identity(_read_claim(kept)), _identity(made_from)
         different = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k)]
-        going_on = not any(run.glob("Epoch*_SFT/manifest.json"))
-        if all(going_on and k in _MAY_GROW and _limit(now[k]) > _limit(before.get(k)) for k in different):
+        unfinished = not any(run.glob("Epoch*_SFT/manifest.json"))
+        if all(unfinished and k in _MAY_GROW and _limit(now[k]) > _limit(before.get(k)) for k in different):
             if different:
                 write_text(kept, json.dumps(made_from, indent=1))
             return
-        # A run that ended before its first step, for a wrong flag, has nothing to lose.
+        # A run that ended before its first step, for example for a wrong flag, may be overwritten.
         if not overwrite and any(path for name in _WRITTEN for path in run.glob(f"{name}/*")):
             raise ValueError(
-                f"{run} holds a {'' if going_on else 'finished '}run with other {', '.join(different)}; "
+                f"{run} holds a {'' if unfinished else 'finished '}run with other {', '.join(different)}; "
                 "give another --output, or --overwrite"
             )
         for path in [path for name in _WRITTEN for path in run.glob(name)]:
@@ -75,11 +80,11 @@ def _read_claim(path: Path) -> dict:
 
 
 def _identity(made: dict) -> dict:
-    """What decides what is trained."""
+    """Return the settings and inputs that determine the trained model."""
     config = {k: v for k, v in made["config"].items() if k not in _NOT_OF_THE_RUN}
     return config | made["inputs"] | {"prompt_date": made.get("prompt_date", PROMPT_DATE.isoformat())}
 
 
 def _limit(value: object) -> float:
-    """A limit as a number that grows as it is loosened: 0 is none."""
+    """Convert a limit to a number that grows as the limit is loosened; 0 means no limit."""
     return (value or math.inf) if isinstance(value, int) else -math.inf

@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON a record, and the same numbers for TensorBoard."""
+"""Log of a run: one JSON line per record, and the same numbers for TensorBoard."""
 
 import json
 import os
@@ -7,12 +7,14 @@ from pathlib import Path
 
 
 class RunLog:
-    """Writes `log.jsonl` and the folder `tensorboard` of a run.
+    """Writer of `log.jsonl` and the folder `tensorboard` of a run.
 
-    Records hold no time, so that a run that was interrupted ends with the log of one that was not.
+    Records contain no time, so that the log of an interrupted and resumed run equals that of an uninterrupted one.
 
     Args:
-        first: records of this step and later ones are cut off: they are made again. tensorboard: write that as well.
+        run: folder of the run.
+        first: first step of this session; records of this step and later ones are deleted and written again.
+        tensorboard: whether to write a TensorBoard log too.
     """
 
     def __init__(self, run: Path, first: int, tensorboard: bool):
@@ -26,7 +28,13 @@ class RunLog:
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
 
     def write(self, step: int, numbers: Mapping[str, float], speed: float | None = None) -> None:
-        """speed: samples a second, for TensorBoard alone."""
+        """Append a record.
+
+        Args:
+            step: step of the record.
+            numbers: numbers by name.
+            speed: samples per second, for TensorBoard only.
+        """
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **numbers}) + "\n")
         if self._board is not None:
@@ -39,7 +47,7 @@ class RunLog:
 
 
 def _cut(path: Path, first: int) -> None:
-    """Ends the file before the first line that is of step `first` or later, or that was being written."""
+    """Truncate the file before the first line of step `first` or later, or the first incomplete line."""
     if not path.exists():
         return
     kept = 0

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: samples made on the fly, the scope-mask loss of RecLM-cgen, the adapter's folder."""
+"""Supervised fine-tuning: samples drawn on the fly, the scope-mask loss of RecLM-cgen, the adapter's folder."""
 
 import logging
 import os
@@ -45,10 +45,10 @@ def sample_config(options: TrainOptions) -> SampleConfig:
 
 
 def open_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher: Teacher | None) -> Source:
-    """The conversations to train on: those of `--train_data_file`, or such as are made on the fly.
+    """Open the training conversations: those of `--train_data_file`, or conversations drawn on the fly.
 
     Raises:
-        ValueError: a missing or broken file, a task that cannot be fed, conversations that hold nothing that fits.
+        ValueError: a file is missing or broken, a task lacks its data, or no chat exchange fits.
     """
     if teacher is None:
         return StaticSamples(options.train_data_file, catalog, chat, sample_config(options))
@@ -62,15 +62,22 @@ def _drawn_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher:
 
 
 def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
-    """Trains an adapter and returns its folder `<output>/Epoch<n>_SFT`; goes on where an interrupted run was.
+    """Train an adapter, resuming an interrupted run.
 
-    Under `accelerate launch` every process calls it; the first one writes.
+    Under `accelerate launch` every process must call this function; the first process writes.
+
+    Args:
+        options: options of the run.
+        method: RecLM-cgen or RecLM-ret.
+
+    Returns:
+        The adapter's folder, `<output>/Epoch<n>_SFT`.
 
     Raises:
-        ValueError: a missing dataset, backbone or teacher, a run of other settings in the folder, or a launch whose
-            configuration is not what runs.
+        ValueError: the dataset, backbone or teacher is missing, the folder holds a run with other settings, or the
+            launched processes differ from the launch configuration.
     """
-    sample_config(options)  # a wrong task is found before anything is loaded
+    sample_config(options)  # reject a wrong task before loading anything
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
@@ -89,7 +96,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
 
 
 def _inputs(options: TrainOptions) -> list[Path]:
-    """The files that a run is made of: of the dataset, the backbone, what is mixed in, and what it starts from."""
+    """Return the input files of a run: dataset, backbone, training file or chat exchanges, and the initial adapter."""
     named = dataset_files(options.data_path) + model_files(options.backbone)
     named += [Path(path) for path in (options.train_data_file or options.share_chat_gpt,) if path]
     if options.SFT_load:
@@ -98,10 +105,10 @@ def _inputs(options: TrainOptions) -> list[Path]:
 
 
 def run_export(options: TrainOptions) -> Path:
-    """Writes the samples that a run with these options would train on to `--train_data_file`; returns it.
+    """Write the samples that a run with these options would train on to `--train_data_file`, and return its path.
 
     Raises:
-        ValueError: no file named, a missing dataset, backbone or teacher, a task that cannot be fed.
+        ValueError: `--train_data_file` is empty, the dataset, backbone or teacher is missing, or a task lacks its data.
     """
     if not options.train_data_file:
         raise ValueError("--train_data_file is missing: the file to write, such as data/dataset/ml-100k/sft.json")
@@ -111,7 +118,7 @@ def run_export(options: TrainOptions) -> Path:
     add_control_tokens(tokenizer)
     chat = Chat(tokenizer, catalog.titles)
     with (
-        writing_file(path, "--train_data_file", lambda found: isinstance(found, list)),
+        writing_file(path, "--train_data_file", lambda contents: isinstance(contents, list)),
         closing(open_teacher(options.teacher)) as teacher,
     ):
         samples = _drawn_samples(replace(options, train_data_file=""), catalog, chat, teacher)
@@ -120,8 +127,13 @@ def run_export(options: TrainOptions) -> Path:
 
 
 def teacher_of(options: TrainOptions, process: int) -> AbstractContextManager[Teacher | None]:
-    """The teacher that completes the samples, its answers kept beside the run, so that one which goes on sees the
-    lists that it saw before; none where the samples are complete."""
+    """Open the teacher that completes the samples; None if a file holds complete samples.
+
+    The answers are recorded in the run's folder, so that a resumed run sees the same lists again.
+
+    Raises:
+        ValueError: `--teacher_record` is given, but the run queries no teacher.
+    """
     if options.teacher_record and (options.train_data_file or options.teacher.startswith("file:")):
         raise ValueError("--teacher_record records what a teacher is asked, and this run asks none; leave it out")
     if options.train_data_file:
@@ -149,7 +161,7 @@ def _train_adapter(
     made_from: dict,
     accelerator: Accelerator,
 ) -> None:
-    """Backbone, samples, loop, and the adapter's folder."""
+    """Load the backbone, open the samples, run the loop and write the adapter's folder."""
     device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
     backbone, chat = _model(options, catalog, device, method)
     model = method.wrap(backbone, catalog, options)
@@ -212,11 +224,11 @@ def _train_adapter(
 def _model(
     options: TrainOptions, catalog: Catalog, device: torch.device, method: Method
 ) -> tuple[PreTrainedModel | PeftModel, Chat]:
-    """The backbone with what is to be trained, the same in every process, and its chat."""
+    """Load the backbone with its trainable weights, equal in every process, and its chat renderer."""
     tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2, options.peft == "qlora")
     _check_decodable(model, options, method)
     if device.type == "cpu":
-        # On short sequences the backward pass of PyTorch's fused attention costs a CPU more than the sums written out.
+        # On a CPU and short sequences, the backward pass of PyTorch's fused attention is slower than eager attention.
         model.set_attn_implementation("eager")
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
@@ -240,11 +252,11 @@ def _model(
 
 
 def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Method) -> None:
-    """Tells before the first step what would be in the way of testing and serving the model.
+    """Verify before the first step that the trained model can be tested and served.
 
     Raises:
-        ValueError: nothing decodes the model, or what is trained, or the validation, needs the engine, and that cannot
-            read it.
+        ValueError: the model cannot be decoded, or the engine does not support it and the method or the validation
+            needs the engine.
     """
     support = decoding_support(model)
     problem = support.problem
@@ -263,6 +275,6 @@ def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Meth
 
 
 def _workers(options: TrainOptions, device: torch.device) -> int:
-    """Micro-batches side by side: as many as there are cores, but one where the order of random draws matters."""
-    alone = device.type != "cpu" or options.lora_dropout > 0
-    return 1 if alone else min(options.gradient_accumulation_steps, len(os.sched_getaffinity(0)))
+    """Return the number of concurrent micro-batches: one per core, or 1 if the order of random draws matters."""
+    sequential = device.type != "cpu" or options.lora_dropout > 0
+    return 1 if sequential else min(options.gradient_accumulation_steps, len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""The end-of-epoch hook: lists for validation users by constrained generation, the best adapter, early stopping."""
+"""End-of-epoch hook: constrained lists for validation users, the best adapter, early stopping."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
 
 
 def validation_options(options: TrainOptions) -> EvalOptions:
-    """How validation users are asked: for as many items as training asks at most, the most probable titles."""
+    """Return the options of validation: lists of the most probable titles, as long as the longest training lists."""
     return EvalOptions(
         data_path=options.data_path,
         model_name=options.backbone,
@@ -44,16 +44,22 @@ def validation_options(options: TrainOptions) -> EvalOptions:
 
 
 class Validator:
-    """Called with the number of an epoch that has ended; every process scores its share of the users.
+    """End-of-epoch hook, called with the number of the epoch; every process scores its share of the users.
 
-    What was found stands in `<run>/validation.json`, by epoch; an epoch that a resumed run does again is found again.
+    `<run>/validation.json` holds the results by epoch. An epoch that a resumed run repeats is scored again.
 
     Args:
-        model: the model that is trained. save: (folder) -> writes what was trained, atomically.
-        retrieval: what RecLM-ret trains beside it.
+        catalog: the catalog with its validation split.
+        chat: renderer of the prompts.
+        model: the model that is trained.
+        options: options of the run.
+        run: folder of the run.
+        save: folder -> writes the adapter, atomically.
+        accelerator: accelerator of the processes.
+        retrieval: retrieval head of RecLM-ret.
 
     Raises:
-        ValueError: the model is split over processes, the split has fewer users, or a prompt does not fit.
+        ValueError: the model is sharded over processes, the split has fewer users, or a prompt does not fit.
     """
 
     def __init__(
@@ -77,7 +83,7 @@ class Validator:
         self.asked = validation_options(options)
         self.users = eval_cases(catalog, self.asked)
         self.chat, self.retrieval = chat, retrieval
-        for row in self.users:  # before the first step: a prompt that does not fit would end the run after an epoch
+        for row in self.users:  # now, because a prompt that does not fit would end the run after its first epoch
             try:
                 prompt_of(row, (), chat, self.asked)
             except ValueError as error:
@@ -86,12 +92,12 @@ class Validator:
     def __call__(self, epoch: int) -> HookResult:
         if epoch % self.options.val_epochs and epoch != self.options.epoch:
             return HookResult()
-        found = self._score()
-        decided = [self._decide(epoch, found) if self.accelerator.is_main_process else None]
+        means = self._score()
+        decided = [self._decide(epoch, means) if self.accelerator.is_main_process else None]
         return broadcast_object_list(decided)[0]
 
     def _score(self) -> dict[str, float]:
-        """Means over the users of all processes."""
+        """Return the mean metrics over the users of all processes."""
         causal = unwrap(self.model)
         attention = causal.config._attn_implementation
         self.model.eval()
@@ -112,7 +118,7 @@ class Validator:
         return {name: means[name]["mean"] for name in METRICS}
 
     def _decide(self, epoch: int, found: dict[str, float]) -> HookResult:
-        """Keeps the adapter if it is the best one; says whether to go on."""
+        """Record the metrics, save the adapter if it is the best so far, and decide whether to stop."""
         path = self.run / "validation.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         before = [record for record in before if record["epoch"] < epoch]
@@ -125,5 +131,5 @@ class Validator:
 
 
 def without_gain(scores: list[float]) -> int:
-    """How many scores at the end are not better than the best one before them."""
+    """Return the number of scores after the first best one."""
     return len(scores) - 1 - scores.index(max(scores))
