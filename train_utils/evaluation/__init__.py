@@ -1,1 +1,1 @@
-"""Tests of models and baselines."""
+"""Evaluation of models and baselines."""

@@ -1,4 +1,4 @@
-"""The test stages of main.py: an adapter, not merged yet, scored as task_test.py scores a model."""
+"""Test stages of main.py: score an unmerged adapter as task_test.py scores a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,11 +12,11 @@ from train_utils.models.merge import adapter_of, named_backbone
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.param import EvalOptions, TrainOptions
 
-_OWN = {"output", "batch_size", "teacher", "backbone"}  # options of both whose meaning is another
+_OWN = {"output", "batch_size", "teacher", "backbone"}  # shared names with different meanings
 
 
 def eval_options(options: TrainOptions, adapter: Path) -> EvalOptions:
-    """How task_test.py would be asked to score the adapter; the result goes into the adapter's folder."""
+    """Return the options of task_test.py that score the adapter; the result goes into the adapter's folder."""
     shared = {f.name for f in fields(EvalOptions)} & {f.name for f in fields(TrainOptions)} - _OWN
     return EvalOptions(
         **{name: getattr(options, name) for name in shared},
@@ -29,12 +29,12 @@ def eval_options(options: TrainOptions, adapter: Path) -> EvalOptions:
 
 @dataclass(frozen=True)
 class AdapterResult:
-    """The result of testing an adapter.
+    """Result of an adapter test.
 
     Attributes:
-        row: its row of the result table; None for the analysis of embeddings.
+        row: row of the result table; None for the analysis of embeddings.
         numbers: name -> value of the analysis of embeddings; empty otherwise.
-        note: the line below: what was tested, and the written file.
+        note: line below the table: the conditions and the written file.
     """
 
     row: dict[str, object] | None
@@ -43,10 +43,11 @@ class AdapterResult:
 
 
 def run_adapter_test(options: TrainOptions) -> AdapterResult:
-    """Scores the adapter of `--SFT_load`, or the newest of the run.
+    """Score the adapter of `--SFT_load`, or the newest adapter of the run.
 
     Raises:
-        ValueError: no adapter, one of RecLM-cgen where one of RecLM-ret is wanted, or what `run_test` raises.
+        ValueError: there is no adapter, the test requires RecLM-ret and the adapter is of RecLM-cgen, or `run_test`
+            fails.
     """
     adapter = adapter_of(options)
     analysis = EvalTask.parse(options.SFT_test_task).kind == "embedding"

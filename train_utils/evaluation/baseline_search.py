@@ -1,4 +1,4 @@
-"""Settings of the baselines, chosen by the users of the validation split."""
+"""Search for the baselines' settings on the validation split."""
 
 import copy
 import logging
@@ -24,13 +24,14 @@ _RECENCY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """Values to try: all combinations. `fit` settings change what is learned; `rank` settings only how it is used.
+    """Grid of settings; all combinations are tried.
 
     Attributes:
-        fit, rank: setting -> values, ascending.
-        bounds: setting -> the least and the most that it can be. As long as the best value of such a setting is the
-            first or last one tried, further values are tried beyond it, at the ratio of the two before. A bound of 1
-            is in the nature of a setting (a share, a count); any other one only ends the search.
+        fit: setting -> values, ascending. A new value requires a new fit.
+        rank: setting -> values, ascending. A new value only changes the ranking of a fitted baseline.
+        bounds: setting -> (minimum, maximum). While the best value of such a setting is the first or last tried, the
+            search tries a further value, at the ratio of the two before. A bound of 1 is inherent in the setting
+            (a share, a count); any other bound only ends the search.
     """
 
     fit: Mapping[str, Sequence[float]]
@@ -38,11 +39,11 @@ class Grid:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def at_bounds(self, best: Mapping[str, float]) -> list[str]:
-        """The settings whose best value ended the search by a bound, though values beyond it could be better."""
+        """Return the settings whose search ended at a bound, though values beyond it could be better."""
         return [name for name, bounds in self.bounds.items() if best.get(name) in bounds and best[name] != 1]
 
     def beyond(self, best: Mapping[str, float]) -> "Grid | None":
-        """The grid of one value more beyond the best settings, None where these lie inside."""
+        """Return the grid with one more value beyond the best settings; None if they lie inside the grid."""
         for name, bounds in self.bounds.items():
             part = "fit" if name in self.fit else "rank"
             values = getattr(self, part)[name]
@@ -52,8 +53,16 @@ class Grid:
 
 
 def next_value(values: Sequence[float], best: float, bounds: tuple[float, float]) -> float | None:
-    """The value to try beyond the ascending `values` where the best of them is the first or last; None where it is
-    neither, or a bound."""
+    """Return the next value to try beyond `values`.
+
+    Args:
+        values: values tried, ascending.
+        best: the best value tried.
+        bounds: minimum and maximum of the setting.
+
+    Returns:
+        The next value, or None if `best` is neither the first nor the last value, or is a bound.
+    """
     for end, neighbor in ((values[0], values[1]), (values[-1], values[-2])):
         if best == end:
             value = float(f"{end * end / neighbor:.3g}")
@@ -90,17 +99,22 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
 
 
 def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, list[dict]]:
-    """The baseline of that name, fitted on the training events with the best settings of its grid, and what was tried.
+    """Fit a baseline on the training events with the best settings of its grid.
 
-    Settings are compared on all users of the validation split, who see and hide what `options` says
-    (`max_history`, `hide_seen`); what a request asks for plays no part. A baseline without settings has an empty log.
+    Settings are compared on all users of the validation split, with `max_history` and `hide_seen` of `options`; list
+    specifications are ignored. A baseline without settings has an empty log.
+
+    Args:
+        name: name of the baseline.
+        catalog: the catalog with its split.
+        options: options of the test.
 
     Returns:
-        The fitted ranker, and {"settings": {name: value}, "ndcg@10": float} of every combination in the order in which
-        they were tried: the grid's, then what lies beyond it.
+        The fitted ranker, and {"settings": {name: value}, "ndcg@10": float} of every combination in the order tried:
+        those of the grid, then those beyond it.
 
     Raises:
-        ValueError: an unknown name, or no user with a validation event.
+        ValueError: the name is unknown, or no user has a validation event.
     """
     training = [list(sequence) for sequence in catalog.training_sequences()]
     ranker = baseline(name, options.seed)
@@ -120,7 +134,19 @@ def tune(
     users: Sequence[EvalCase],
     hide_seen: str,
 ) -> tuple[Ranker, list[dict]]:
-    """The fitted ranker with the best mean NDCG@10 for `users`, the first of equal ones, and the log of `tuned`."""
+    """Fit a ranker with every combination of the grid and keep the best mean NDCG@10; the first wins ties.
+
+    Args:
+        ranker: unfitted ranker.
+        grid: settings to try.
+        training: training sequences, oldest event first.
+        n_items: number of items of the catalog.
+        users: evaluation cases of the validation split.
+        hide_seen: the items to hide; see `EvalCase.hidden`.
+
+    Returns:
+        The best fitted ranker, and the log; see `tuned`.
+    """
     histories = [list(user.shown) for user in users]
     hidden = [user.hidden(hide_seen) for user in users]
     targets = np.array([user.target for user in users])
@@ -133,7 +159,7 @@ def tune(
             left = [used for used in _combinations(grid.rank) if learned | used not in tried]
             if not left:
                 continue
-            # Deep, so that no two fits share what they learned; the fitted one is copied flat, to share it.
+            # A deep copy per fit, so that fits share no state; shallow copies of the fitted ranker share its state.
             fitted = _with(copy.deepcopy(ranker), learned).fit(training, n_items)
             for used in left:
                 candidate = _with(copy.copy(fitted), used)
@@ -155,7 +181,12 @@ def tune(
 
 
 def ndcg(lists: np.ndarray, targets: np.ndarray) -> float:
-    """Mean NDCG of lists [users, k] of distinct items with one target each [users]."""
+    """Return the mean NDCG of lists of distinct items.
+
+    Args:
+        lists: int64 [users, k].
+        targets: int64 [users], one target per list.
+    """
     discounts = 1 / np.log2(np.arange(lists.shape[1]) + 2)
     return float(((lists == targets[:, None]) @ discounts).mean())
 
@@ -165,7 +196,7 @@ def _combinations(values: Mapping[str, Sequence[float]]) -> list[dict[str, float
 
 
 def _with(ranker: Ranker, settings: Mapping[str, float]) -> Ranker:
-    """The same ranker, now with these settings."""
+    """Set the settings of a ranker in place and return it."""
     for name, value in settings.items():
         setattr(ranker, name, value)
     return ranker

@@ -23,29 +23,45 @@ _BLOCK = 4_000_000  # scores or pairs held at a time (32 MB as float64)
 
 
 class Ranker(Protocol):
-    """What an evaluation needs of a baseline."""
+    """Protocol of a baseline."""
 
     def fit(self, sequences: Sequence[Sequence[int]], n_items: int) -> Self:
-        """Learn from one sequence of training events a user, oldest first. Returns itself.
+        """Fit to training events.
 
-        Raises ValueError for an item outside 0..n_items-1.
+        Args:
+            sequences: one sequence of training events per user, oldest first.
+            n_items: number of items of the catalog.
+
+        Returns:
+            The ranker itself.
+
+        Raises:
+            ValueError: an item is outside 0..n_items-1.
         """
         ...
 
     def rank(
         self, histories: Sequence[Sequence[int]], hidden: Sequence[Collection[int] | np.ndarray], k: int
     ) -> np.ndarray:
-        """Best k items of every user as int64 [users, k], best first; -1 fills up where too few are left.
+        """Return the best k items of every user.
 
-        histories: the visible events of each user, oldest first. hidden: items that must not come back.
-        Raises ValueError before `fit`, for k < 1, or if both lists differ in length.
+        Args:
+            histories: visible events of each user, oldest first.
+            hidden: items of each user that must not be listed.
+            k: length of the lists.
+
+        Returns:
+            int64 [users, k], best first, padded with -1 where too few items remain.
+
+        Raises:
+            ValueError: the ranker is not fitted, k < 1, or both lists differ in length.
         """
         ...
 
 
 @dataclass
 class Random:
-    """A ranking drawn for every user, the floor of a table: by `seed` and the user's place in the call of `rank`."""
+    """Random ranking per user, the floor of a result table; drawn by `seed` and the user's index in `rank`."""
 
     seed: int = 0
     n_items: int | None = field(default=None, init=False, repr=False)
@@ -72,7 +88,7 @@ class Random:
 
 @dataclass
 class Popularity:
-    """Items by their number of training events, the same for everybody."""
+    """Ranking by the number of training events, the same for every user."""
 
     counts: np.ndarray | None = field(default=None, init=False, repr=False)  # [n_items] events
 
@@ -93,9 +109,9 @@ class Popularity:
 class RecentPopularity:
     """Popularity over the last `window` training events of every user.
 
-    A dataset folder keeps the order of a user's events but not their times, so "recent" is measured along
-    each user's own line instead of the calendar. Choose the window on validation events; the default had the
-    best NDCG@10 on those of MovieLens-100K, shown history hidden.
+    A dataset folder keeps the order of a user's events but not their times, so "recent" is measured in events per
+    user, not in calendar time. Choose the window on validation events; the default had the best NDCG@10 on the
+    validation events of MovieLens-100K, shown history hidden.
     """
 
     window: int = 10
@@ -117,12 +133,12 @@ class RecentPopularity:
 
 @dataclass
 class ItemKNN:
-    """Items similar to those of the visible history.
+    """Item-based k-nearest neighbors of the visible history.
 
-    Similarity is the cosine of two items' sets of training users. Each item keeps its `neighbors` most
-    similar ones; an item's score for a user sums over the history, the j-th event from the end weighing
-    `recency ** j` (j = 0 is the newest; 1 = order does not matter). Choose both on validation events;
-    the defaults are within 0.002 of the best NDCG@10 on those of MovieLens-100K, shown history hidden.
+    Similarity is the cosine of two items' sets of training users. Each item keeps its `neighbors` most similar items.
+    An item's score for a user sums over the history, the j-th event from the end weighted by `recency ** j` (j = 0 is
+    the newest event; a recency of 1 ignores the order). Choose both on validation events; the defaults are within 0.002
+    of the best NDCG@10 on the validation events of MovieLens-100K, shown history hidden.
     """
 
     neighbors: int = 50
@@ -142,7 +158,7 @@ class ItemKNN:
         self.similarity = np.zeros((n_items, width), dtype=np.float64)
         for block, shared in _co_occurrences(users_items):
             cosine = shared / (length[block, None] * length)
-            cosine[np.arange(len(block)), block] = 0.0  # an item is no neighbor of its own
+            cosine[np.arange(len(block)), block] = 0.0  # an item is no neighbor of itself
             self.nearest[block] = _top_k(cosine, width)
             self.similarity[block] = np.take_along_axis(cosine, self.nearest[block], axis=1)
         return self
@@ -154,7 +170,7 @@ class ItemKNN:
         return _rank_in_blocks(self._scores, histories, hidden, k, len(nearest), per_event=nearest.shape[1])
 
     def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
-        """Scores [users, n_items]."""
+        """Return scores [users, n_items]."""
         nearest, similarity = _fitted(self.nearest), _fitted(self.similarity)
         n_items = len(nearest)
         items, users = _flatten(histories, n_items)
@@ -162,18 +178,17 @@ class ItemKNN:
         weights = similarity[items] * (self.recency**ages)[:, None]  # [events, neighbors]
         cells = users[:, None] * n_items + nearest[items]
         scores = np.bincount(cells.ravel(), weights.ravel(), minlength=len(histories) * n_items)
-        return scores.astype(np.float64).reshape(len(histories), n_items)  # bincount of nothing is integer
+        return scores.astype(np.float64).reshape(len(histories), n_items)  # bincount of empty arrays is integer
 
 
 @dataclass
 class MarkovChain:
-    """First-order Markov chain: which items follow an item of the visible history in the training sequences.
+    """First-order Markov chain over the training sequences, applied to the items of the visible history.
 
-    A transition from an item to the d-th one after it counts 1/d, up to `window` places apart. The share of an item's
-    transitions that lead to another one is its score, with `shrinkage` more transitions to nowhere, so that shares of
-    rare items say little; an item's score for a user sums over the history, the j-th event from the end counting
-    `recency ** j`. Choose all three on validation events; the defaults are near the best NDCG@10 on those of
-    MovieLens-100K, shown history hidden.
+    A transition from an item to the d-th item after it counts 1/d, for d up to `window`. Its score is its share of the
+    item's transitions, with `shrinkage` added to their number so that rare items weigh little. An item's score for a
+    user sums over the history, the j-th event from the end weighted by `recency ** j`. Choose all three on validation
+    events; the defaults are near the best NDCG@10 on the validation events of MovieLens-100K, shown history hidden.
     """
 
     window: int = 10
@@ -205,7 +220,7 @@ class MarkovChain:
         return _rank_in_blocks(self._scores, histories, hidden, k, len(_fitted(self.totals)))
 
     def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
-        """Scores [users, n_items]."""
+        """Return scores [users, n_items]."""
         of_items = _fitted(self.totals)
         n_items = len(of_items)
         items, users = _flatten(histories, n_items)
@@ -219,10 +234,10 @@ class EASE:
     """Linear item-to-item weights in closed form (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data").
 
     With X the 0/1 matrix of users and items and P = (X'X + l2 I)^-1, the weights are B[i, j] = -P[i, j] / P[j, j] and
-    0 on the diagonal: the ridge regression of each item on all the others. An item's score for a user sums the weights
-    of the history, the j-th event from the end counting `recency ** j` (1 = order does not matter, as published); an
-    item consumed again counts by its newest event. Choose both on validation events; the defaults had the best NDCG@10
-    on those of MovieLens-100K, shown history hidden.
+    0 on the diagonal: the ridge regression of each item on all other items. An item's score for a user sums the weights
+    of the history, the j-th event from the end weighted by `recency ** j` (1 ignores the order, as published); a
+    repeated item counts by its newest event. Choose both on validation events; the defaults had the best NDCG@10 on the
+    validation events of MovieLens-100K, shown history hidden.
     """
 
     l2: float = 1000.0
@@ -234,7 +249,11 @@ class EASE:
             raise ValueError(f"l2 is {self.l2} and recency {self.recency}: wanted a number > 0 and within (0, 1]")
 
     def fit(self, sequences: Sequence[Sequence[int]], n_items: int) -> Self:
-        """As `Ranker.fit`. Raises ValueError for more than EASE_MAX_ITEMS items: the weights are a dense matrix."""
+        """Fit to training events; see `Ranker.fit`.
+
+        Raises:
+            ValueError: there are more than EASE_MAX_ITEMS items, too many for dense matrices.
+        """
         if n_items > EASE_MAX_ITEMS:
             raise ValueError(
                 f"EASE for {n_items} items needs {24 * n_items**2 / 1e9:.0f} GB, three dense matrices of items by "
@@ -257,12 +276,12 @@ class EASE:
         return _rank_in_blocks(self._scores, histories, hidden, k, len(_fitted(self.weights)))
 
     def _scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
-        """Scores [users, n_items]. User by user: one product for all would round by the size of the block."""
+        """Return scores [users, n_items], computed per user: rounding of one product would depend on the block size."""
         _flatten(histories, len(_fitted(self.weights)))
         return np.stack([self._score(history) for history in histories])
 
     def _score(self, history: Sequence[int]) -> np.ndarray:
-        """Scores [n_items] of one history."""
+        """Return scores [n_items] of one history."""
         newest = {item: self.recency ** (len(history) - 1 - place) for place, item in enumerate(history)}
         rows = _fitted(self.weights)[np.fromiter(newest, np.int64)]  # [distinct events, n_items]
         return np.fromiter(newest.values(), np.float64) @ rows
@@ -279,9 +298,14 @@ BASELINES: dict[str, type[Ranker]] = {
 
 
 def baseline(name: str, seed: int = 0) -> Ranker:
-    """The unfitted baseline of a name of BASELINES with its default settings; `seed` is that of "random".
+    """Construct an unfitted baseline with its default settings.
 
-    Raises ValueError for another name.
+    Args:
+        name: key of BASELINES.
+        seed: seed of "random".
+
+    Raises:
+        ValueError: the name is unknown.
     """
     if name not in BASELINES:
         raise ValueError(f"no baseline is called {name!r}; known: {', '.join(BASELINES)}")
@@ -289,7 +313,7 @@ def baseline(name: str, seed: int = 0) -> Ranker:
 
 
 def _blocks(load: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Consecutive ranges (start, stop) of rows whose summed load stays within _BLOCK; one row at least."""
+    """Yield consecutive ranges (start, stop) of at least one row whose summed load stays within _BLOCK."""
     total = np.cumsum(load)
     start = 0
     while start < len(load):
@@ -300,7 +324,7 @@ def _blocks(load: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _incidence(sequences: Sequence[Sequence[int]], n_items: int) -> csr_array:
-    """0/1 matrix float64 [users, n_items]: a user counts once for an item, however often it was consumed."""
+    """Return the 0/1 matrix float64 [users, n_items]; repeated events of an item count once per user."""
     items, users = _flatten(sequences, n_items)
     matrix = csr_array((np.ones(len(items)), (users, items)), shape=(len(sequences), n_items))
     matrix.sum_duplicates()
@@ -309,7 +333,7 @@ def _incidence(sequences: Sequence[Sequence[int]], n_items: int) -> csr_array:
 
 
 def _co_occurrences(users_items: csr_array) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(items, float64 [len(items), n_items]: the users that each of them shares with every item), block by block."""
+    """Yield (items, float64 [len(items), n_items]: number of users shared with every item) block by block."""
     n_items, by_item = users_items.shape[1], users_items.T.tocsr()
     for start, stop in _blocks(np.full(n_items, n_items)):
         yield np.arange(start, stop), (by_item[start:stop] @ users_items).toarray()
@@ -323,10 +347,21 @@ def _rank_in_blocks(
     n_items: int,
     per_event: int = 0,
 ) -> np.ndarray:
-    """Rank users block by block: score, take the hidden items out, keep the best k.
+    """Rank users block by block: score, exclude the hidden items, keep the best k.
 
-    scores_of: histories -> new float64 array [users, n_items].
-    per_event: numbers that `scores_of` holds for one event of a history; it bounds the blocks of long ones.
+    Args:
+        scores_of: histories -> new float64 array [users, n_items].
+        histories: see `Ranker.rank`.
+        hidden: see `Ranker.rank`.
+        k: length of the lists.
+        n_items: number of items of the catalog.
+        per_event: numbers that `scores_of` holds per event of a history; bounds the blocks of long histories.
+
+    Returns:
+        int64 [users, k], padded with -1.
+
+    Raises:
+        ValueError: k < 1, or `histories` and `hidden` differ in length.
     """
     if k < 1 or len(histories) != len(hidden):
         raise ValueError(
@@ -348,7 +383,7 @@ def _rank_in_blocks(
 
 
 def _top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Indices [rows, k] of each row's k largest scores, best first, equal scores by the smaller index."""
+    """Return indices [rows, k] of each row's k largest scores, best first; the smaller index wins ties."""
     if k == scores.shape[1]:
         return np.argsort(-scores, axis=1, kind="stable")
     last = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]  # the k-th largest of each row
@@ -361,7 +396,7 @@ def _top_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def _flatten(sequences: Sequence[Sequence[int]], n_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """(items, rows) of all the events, one sequence after the other, both int64 [events]."""
+    """Return (items, rows) of all events in order, both int64 [events]."""
     lengths = [len(sequence) for sequence in sequences]
     items = np.fromiter((item for sequence in sequences for item in sequence), np.int64, count=sum(lengths))
     if items.size and (items.min() < 0 or items.max() >= n_items):
@@ -370,7 +405,7 @@ def _flatten(sequences: Sequence[Sequence[int]], n_items: int) -> tuple[np.ndarr
 
 
 def _ages(users: np.ndarray, n_users: int) -> np.ndarray:
-    """How many events of its user come after each event, from the users of events in order: [1, 1, 2] -> [1, 0, 0]."""
+    """Count the later events of the same user for each event, given the users in order: [1, 1, 2] -> [1, 0, 0]."""
     lengths = np.bincount(users, minlength=n_users)
     return np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(len(users))
 

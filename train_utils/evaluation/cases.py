@@ -1,4 +1,4 @@
-"""What a test user is asked: the split, the wish, the words, and which items keep to the wish."""
+"""Evaluation cases: test users, their list specifications and prompts."""
 
 import random
 from collections.abc import Sequence
@@ -14,7 +14,15 @@ from train_utils.prompts.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class EvalCase:
-    """One user of a split: everything consumed before the target, what of it is shown, the target, and the wish."""
+    """Test user and list specification.
+
+    Attributes:
+        user: user id.
+        consumed: all items consumed before the target, oldest first.
+        shown: items of `consumed` that the prompt shows.
+        target: the held-out item.
+        spec: the list specification.
+    """
 
     user: str
     consumed: tuple[int, ...]
@@ -28,12 +36,14 @@ class EvalCase:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A list of item ids, None for a title that is not in the catalog.
+    """List of a model or baseline.
 
     Attributes:
-        completion, prompt: of a model, the text that the list came from, and the digest of the prompt's tokens.
-        named: of a model that nothing constrained, each title as written. plain: they stood in plain text, with no
-            control symbol.
+        items: item ids, None for a title that is not in the catalog.
+        completion: text of a model that the list was read from.
+        prompt: digest of the prompt's tokens, for a model.
+        named: titles as an unconstrained model wrote them.
+        plain: whether the titles were in plain text, without control tokens.
     """
 
     items: Sequence[str | None]
@@ -44,11 +54,10 @@ class Prediction:
 
 
 def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
-    """The users of the split, or `options.users` of them drawn by seed, in file order.
+    """Return the evaluation cases of the split, or `options.users` of them drawn by seed, in file order.
 
     Raises:
-        ValueError: more users than the split has, a history that shows nothing, or a task that the catalog lacks
-            something for.
+        ValueError: the split has fewer users, or the options or the catalog do not fit the task.
     """
     task = EvalTask.parse(options.SFT_test_task)
     if task.kind == "category":
@@ -61,18 +70,18 @@ def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
     if options.users:
         chosen = set(random.Random(options.seed).sample(range(len(users)), options.users))
         users = [row for i, row in enumerate(users) if i in chosen]
-    found = []
+    cases = []
     for user, consumed, target in users:
         shown = consumed[-options.max_history :]
         row = EvalCase(user, consumed, shown, target, _list_spec(user, shown, target, catalog, options))
-        # No list can hold more than the catalog has left.
+        # No list can be longer than the number of items that are not hidden.
         left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
-        found.append(replace(row, spec=replace(row.spec, k=min(row.spec.k, left))))
-    return found
+        cases.append(replace(row, spec=replace(row.spec, k=min(row.spec.k, left))))
+    return cases
 
 
 def _list_spec(user: str, shown: Sequence[int], target: int, catalog: Catalog, options: EvalOptions) -> ListSpec:
-    """What a user is asked for: the same whatever other users are tested."""
+    """Draw the list specification of a user, independent of the other users tested."""
     task = EvalTask.parse(options.SFT_test_task)
     rng = random.Random(f"{options.seed}/{task.name}/{user}")
     match task.kind:
@@ -90,7 +99,7 @@ def _list_spec(user: str, shown: Sequence[int], target: int, catalog: Catalog, o
 
 
 def messages_of(row: EvalCase, exchange: Sequence[Message], options: EvalOptions) -> list[Message]:
-    """The conversation up to where the model is to answer; `exchange` stands before the request."""
+    """Return the conversation up to the model's answer; `exchange` precedes the request."""
     return list_messages(
         row.shown,
         row.spec,

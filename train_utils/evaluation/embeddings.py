@@ -1,4 +1,4 @@
-"""What RecLM-ret's embeddings are like: does the query find an item that is named, and do categories stay together?"""
+"""Analysis of RecLM-ret's embeddings: retrieval of items by title, and similarity within categories."""
 
 import random
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ from train_utils.prompts.messages import message, separator
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import NAME_ITEM, SYSTEM, fill, history_parts
 
-ITEMS = 512  # items whose queries are made
-SHOWN = 60  # of them in the picture
+ITEMS = 512  # items that are queried
+SHOWN = 60  # items in the heat maps
 
 
 def report_embeddings(options: EvalOptions) -> tuple[Path, dict[str, float]]:
-    """Asks a model of RecLM-ret for items by their titles; writes numbers (.json) and heat maps (.png) of the queries.
+    """Query a RecLM-ret model for items by their titles; write numbers (.json) and heat maps (.png).
 
     Returns:
-        the JSON file, and the numbers of `compare`.
+        The JSON file, and the numbers of `compare`.
     """
     output = Path(options.output) if options.output else default_output(options)
     options = with_dtype(options)
@@ -67,45 +67,68 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
 def opening_states(
     model: PreTrainedModel, chat: Chat, prompts: Sequence[Sequence[int]], idx: bool, batch: int
 ) -> torch.Tensor:
-    """[prompts, d]: the states that would predict the `<SOI>` of an answer's first item."""
+    """Compute the states that predict the `<SOI>` of an answer's first item.
+
+    Args:
+        model: causal language model.
+        chat: encoder of the texts.
+        prompts: token ids of each prompt.
+        idx: whether the list is numbered.
+        batch: prompts per forward pass.
+
+    Returns:
+        [prompts, d].
+    """
     use_ragged_attention(model)
-    seen, found = LastHiddenState.of(model), []
+    seen, states = LastHiddenState.of(model), []
     texts = [[*prompt, *chat.encode(separator(1, idx))] for prompt in prompts]
     for at in range(0, len(texts), batch):
         some = texts[at : at + batch]
         cache, shared = prefill_shared_prefix(model, some)
         blocks = [text[shared:] for text in some]
         forward(model, cache, blocks, [shared] * len(some), [[len(block) - 1] for block in blocks])
-        found.append(seen.states[0])
-    return torch.cat(found)
+        states.append(seen.states[0])
+    return torch.cat(states)
 
 
 def compare(
     queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], categories: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """Numbers on queries (float32 [n, d]), each for the item `chosen[i]` of `vectors` (float32 [items, d]).
+    """Compare queries with item vectors.
 
-    - recall@1, recall@10, mrr: the place of the named item among all items, by dot product (ties count against it).
-    Cosines are those of vectors less the catalog's mean vector: what all items share moves every score alike.
+    Cosines subtract the catalog's mean vector from item vectors: a component that all items share shifts every score
+    alike.
 
-    - cosine_own, cosine_other: mean cosine of a query with the vector of its item, and with those of the others.
-    - vectors_same_category, vectors_other: mean cosine of the vectors of two items that share a category, or none;
-      queries_same_category, queries_other: likewise of a query and the vector of another item.
-    - rank_correlation: Spearman's, between the cosines of vectors and those of queries, over all pairs of items.
+    Args:
+        queries: float32 [n, d].
+        vectors: float32 [items, d].
+        chosen: the item that each query is for, n indices.
+        categories: categories of each chosen item.
+
+    Returns:
+        Numbers by name:
+
+        - recall@1, recall@10, mrr: by the rank of the chosen item among all items, by dot product; ties count against
+          it.
+        - cosine_own, cosine_other: mean cosine of a query with the vector of its item, and with the other vectors.
+        - vectors_same_category, vectors_other: mean cosine of the vectors of two items that share a category, or none.
+        - queries_same_category, queries_other: mean cosine of a query with the vector of another item that shares a
+          category, or none.
+        - rank_correlation: Spearman's correlation between the cosines of vectors and those of queries, over all pairs.
     """
     own = np.array(chosen)
     scores = queries @ vectors.T
-    wanted = scores[np.arange(len(own)), own]
-    place = (scores >= wanted[:, None]).sum(1)
+    own_scores = scores[np.arange(len(own)), own]
+    ranks = (scores >= own_scores[:, None]).sum(1)
     directions = unit(vectors[own] - vectors.mean(0))
     of_vectors, of_queries = directions @ directions.T, unit(queries) @ directions.T
     sets = [set(names) for names in categories]
     same = np.array([[bool(a & b) for b in sets] for a in sets])
     apart = ~np.eye(len(own), dtype=bool)
     return {
-        "recall@1": float((place <= 1).mean()),
-        "recall@10": float((place <= 10).mean()),
-        "mrr": float((1 / place).mean()),
+        "recall@1": float((ranks <= 1).mean()),
+        "recall@10": float((ranks <= 10).mean()),
+        "mrr": float((1 / ranks).mean()),
         "cosine_own": float(of_queries.diagonal().mean()),
         "cosine_other": _mean(of_queries, apart),
         "vectors_same_category": _mean(of_vectors, same & apart),
@@ -125,16 +148,25 @@ def _mean(values: np.ndarray, where: np.ndarray) -> float:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation; 0 where one side is constant, which has none."""
+    """Return Spearman's rank correlation, 0 if one side is constant and the correlation undefined."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(spearmanr(a, b).statistic)
 
 
 def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
-    """Heat maps of the cosines of `SHOWN` items, sorted by their first category: vectors with vectors, queries with
-    vectors. Where the query of an item points at the item, the right one has a red diagonal. Colors span the values
-    beside the diagonal."""
+    """Draw heat maps of the cosines of `SHOWN` items, sorted by their first category, as a PNG.
+
+    The left map compares vectors with vectors, the right one queries with vectors: it has a red diagonal if queries
+    point at their items. Colors span the values off the diagonal.
+
+    Args:
+        catalog: the catalog of the items.
+        queries: float32 [n, d].
+        vectors: float32 [items, d].
+        chosen: the item that each query is for, n indices.
+        path: PNG file to write.
+    """
     first = {n: (catalog.items[item].categories or ("",))[0] for n, item in enumerate(chosen)}
     rows = sorted(sorted(first)[:: max(1, len(first) // SHOWN)][:SHOWN], key=lambda n: (first[n], chosen[n]))
     directions = unit(vectors[[chosen[n] for n in rows]] - vectors.mean(0))
