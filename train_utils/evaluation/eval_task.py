@@ -1,4 +1,4 @@
-"""The test task: its published name, parsed once."""
+"""Test tasks, parsed from their published names."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,13 +16,13 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class EvalTask:
-    """What a test asks of each user.
+    """Test task.
 
     Attributes:
         name: the published name, such as "SFTTestSeqRec-CS-MR".
-        kind: what is asked for.
-        exchange: the chat exchange before the request: none (""), one drawn for each user, or one for all users.
-        names_symbols: the request names the control symbols.
+        kind: kind of request.
+        exchange: the chat exchange before the request: none (""), one drawn per user, or one shared by all users.
+        names_symbols: whether the request names the control tokens.
     """
 
     name: str
@@ -35,7 +35,7 @@ class EvalTask:
         """Parse a published name, KIND[-CS][-MR[-same]].
 
         Raises:
-            ValueError: a name of another form.
+            ValueError: the name has another form.
         """
         kind, *marks = name.split("-")
         if kind not in _KINDS or marks not in ([], ["CS"], ["MR"], ["MR", "same"], ["CS", "MR"], ["CS", "MR", "same"]):

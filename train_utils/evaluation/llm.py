@@ -1,4 +1,4 @@
-"""A language model under test: users -> prompts and rules -> lists of items."""
+"""Language model under test: evaluation cases -> prompts and constraints -> lists of items."""
 
 import hashlib
 import logging
@@ -38,11 +38,19 @@ R = TypeVar("R")
 
 
 def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: PreTrainedModel) -> list[R]:
-    """What `work` makes of `rows`; on the CPU of their halves, at the same time, each on one core.
+    """Apply `work` to `rows`. On CPU, two halves run concurrently, one core each.
 
-    Threads that share one pass of a model wait for each other, and for long where another program runs. How the rows
-    are cut does not depend on the machine, so neither does an answer. A model that the engine reads only partly or not
-    at all may keep a state in its layers (a recurrence, the frequencies of dynamic RoPE): one thread reads with it.
+    Threads that share one forward pass wait for each other, and long if another program runs. The split does not depend
+    on the machine, so results do not either. A model that the engine does not fully support may keep state in its
+    layers (a recurrence, the frequencies of dynamic RoPE), so it runs in one thread.
+
+    Args:
+        work: rows -> result.
+        rows: rows to process.
+        model: the model that `work` calls.
+
+    Returns:
+        One result for all rows, or one per half.
     """
     half = (len(rows) + 1) // 2
     if model.device.type != "cpu" or half == len(rows) or decoding_support(model) != Support():
@@ -52,7 +60,11 @@ def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: Pre
 
 
 def prompt_of(row: EvalCase, exchange: Sequence[Message], chat: Chat, options: EvalOptions) -> list[int]:
-    """What a user's list is asked by. Raises ValueError when it is longer than `--max_token_length`."""
+    """Return the prompt of an evaluation case as token ids.
+
+    Raises:
+        ValueError: the prompt is longer than `--max_token_length`.
+    """
     prompt = chat.render(messages_of(row, exchange, options), prompt=True).ids
     if len(prompt) > options.max_token_length:
         raise ValueError(
@@ -63,15 +75,20 @@ def prompt_of(row: EvalCase, exchange: Sequence[Message], chat: Chat, options: E
 
 
 class LLMRecommender:
-    """A model and its catalog: makes prompts, decodes, reads items back.
+    """Language model as a recommender under test.
 
     Args:
-        loaded: a model with this catalog, instead of what `--model_name` names.
+        catalog: the catalog to recommend from.
+        options: options of the test.
+        loaded: a loaded model with this catalog; None loads `--model_name`.
+
+    Raises:
+        ValueError: the options contradict each other, the model or the engine.
     """
 
     def __init__(self, catalog: Catalog, options: EvalOptions, loaded: Recommender | None = None):
         if has_retrieval(options.model_name):
-            # What is retrieved is of the catalog, whether a constraint was asked for or not.
+            # Retrieved items are always items of the catalog, with or without --use_CBS.
             options = replace(options, use_CBS=True)
         self.catalog, self.options = catalog, options
         _check_task(options)
@@ -94,11 +111,11 @@ class LLMRecommender:
             self.exchanges = load_exchanges(options.share_chat_gpt, self.chat, MR_SEGMENT, rounds=1)
 
     def prompt(self, row: EvalCase) -> list[int]:
-        """Raises ValueError when it is longer than `--max_token_length`."""
+        """Return the prompt of an evaluation case; see `prompt_of`."""
         return prompt_of(row, self._exchange(row), self.chat, self.options)
 
     def rules(self, row: EvalCase, prior: Prior | None = None) -> Constraint | None:
-        """What a user's list may hold; None where nothing constrains it."""
+        """Return the constraint of a user's list, None without `--use_CBS`."""
         if not self.options.use_CBS:
             return None
         hidden = row.hidden(self.options.hide_seen)
@@ -107,7 +124,7 @@ class LLMRecommender:
         return Constraint(self.chat.trie, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
 
     def _has_choice(self, row: EvalCase) -> bool:
-        """Whether the rules of a user admit any item."""
+        """Return whether any item is admissible for a user."""
         if not self.options.use_CBS:
             return True
         admitted = row.spec.admitted(self.catalog) if self.options.enforce_request else None
@@ -115,7 +132,7 @@ class LLMRecommender:
         return not set(items) <= set(row.hidden(self.options.hide_seen))
 
     def request(self, row: EvalCase) -> Request:
-        """What the model is asked for a user, without a prior."""
+        """Return the request of an evaluation case, without a prior."""
         options = self.options
         forced = options.force_items or options.decoding == "rank"
         prompt = self.prompt(row)
@@ -125,7 +142,7 @@ class LLMRecommender:
             answer_at=len(prompt),
             constrained=options.use_CBS,
             max_new_tokens=options.gen_max_length,
-            # One item beyond the list shows that the model counted wrong; the rest of a runaway list shows nothing.
+            # One extra item shows that the model miscounted; further items of a runaway list add no information.
             max_items=row.spec.k + (not forced),
             force_items=forced,
             idx=options.idx,
@@ -145,13 +162,23 @@ class LLMRecommender:
             return Prediction(self.catalog.ids(completion.items), text, digest)
         spans, _ = split_completion(completion.ids, self.chat.soi, self.chat.eoi)
         named = [self.titles.read(self.chat.decode(ids)) for ids in spans] or self.titles.read_list(text)
-        items = [None if one.item is None else self.catalog.items[one.item].id for one in named]
+        items = [None if title.item is None else self.catalog.items[title.item].id for title in named]
         return Prediction(items, text, digest, named, plain=not spans and bool(named))
 
     def answers(self, users: Sequence[EvalCase], weights: Sequence[float] = (0.0,)) -> list[list[Prediction]]:
-        """The answers to the users, once for each weight of the prior.
+        """Predict lists for evaluation cases, once per weight of the prior.
 
-        A user for whom every item is hidden or unasked for has nothing to be given: an empty list, which is a miss.
+        A user without an admissible item gets an empty list, which counts as a miss.
+
+        Args:
+            users: the evaluation cases.
+            weights: weights of the prior.
+
+        Returns:
+            [weights][users], predictions in the order of the arguments.
+
+        Raises:
+            ConstraintError: a completion cannot continue under its constraint.
         """
 
         def work(part: Sequence[EvalCase]) -> list[list[Prediction]]:
@@ -159,18 +186,22 @@ class LLMRecommender:
             if not asked:
                 return [[Prediction([]) for _ in part] for _ in weights]
             users = [row.user for row in asked]
-            found = [dict(zip(users, one, strict=True)) for one in self._answers(asked, weights)]
-            return [[answers.get(row.user) or Prediction([]) for row in part] for answers in found]
+            by_weight = [dict(zip(users, answers, strict=True)) for answers in self._answers(asked, weights)]
+            return [[answers.get(row.user) or Prediction([]) for row in part] for answers in by_weight]
 
         parts = side_by_side(work, users, self.engine.model)
-        return [list(chain.from_iterable(found)) for found in zip(*parts, strict=True)]
+        return [list(chain.from_iterable(halves)) for halves in zip(*parts, strict=True)]
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
-        """What the engine writes for requests of any kind."""
+        """Return the engine's completions of requests of any kind."""
         return list(chain.from_iterable(side_by_side(self._generated, requests, self.engine.model)))
 
     def _generated(self, requests: Sequence[Request]) -> list[Completion]:
-        """What the engine writes. Raises ConstraintError where one answer cannot be gone on with: it is no miss."""
+        """Return the engine's completions.
+
+        Raises:
+            ConstraintError: a completion cannot continue under its constraint; this is not counted as a miss.
+        """
         completions = self.engine.generate(requests, reproducible=True)
         for completion in completions:
             if completion.error is not None:
@@ -178,7 +209,7 @@ class LLMRecommender:
         return completions
 
     def _answers(self, users: Sequence[EvalCase], weights: Sequence[float]) -> Iterator[list[Prediction]]:
-        """Prompts are read only once where lists are ranked."""
+        """Yield the predictions of each weight. Where lists are ranked, prompts are prefilled once for all weights."""
         scores = self._prior_scores(users)
         requests = [self.request(row) for row in users]
         ranks = self.options.decoding == "rank"
@@ -186,9 +217,9 @@ class LLMRecommender:
         opening = engine.prefill(requests) if ranks and engine.searches and not engine.finder.always else None
         for weight in weights:
             if self.options.prior:
-                priors = [Prior(one, weight, self._reduce()) for one in scores]
+                priors = [Prior(of_items, weight, self._reduce()) for of_items in scores]
                 rules = [self.rules(row, prior) for row, prior in zip(users, priors, strict=True)]
-                requests = [replace(request, rules=one) for request, one in zip(requests, rules, strict=True)]
+                requests = [replace(request, rules=rule) for request, rule in zip(requests, rules, strict=True)]
             if ranks and engine.searches:
                 completions = engine.rank(requests, opening)
             elif self.options.engine == "hf":
@@ -202,7 +233,7 @@ class LLMRecommender:
         return by_decoding if self.options.prior_reduce == "auto" else self.options.prior_reduce
 
     def _prior_scores(self, users: Sequence[EvalCase]) -> list[np.ndarray]:
-        """Scores of all items for each user (float64 [items]); nothing without a prior."""
+        """Return the prior's scores of all items (float64 [items]) for each user; empty without a prior."""
         match self.options.prior:
             case "teacher":
                 histories = [row.hidden(self.options.hide_seen) or row.shown for row in users]
@@ -256,6 +287,6 @@ def _check_task(options: EvalOptions) -> None:
 
 
 def batches(users: Sequence[EvalCase], options: EvalOptions, llm: LLMRecommender) -> list[list[EvalCase]]:
-    """Batches of like length. They do not depend on what is done already, so that a resumed run has the same."""
+    """Sort users by prompt length and cut them into batches, independent of progress so that a resumed run matches."""
     order = sorted(range(len(users)), key=lambda i: (len(llm.prompt(users[i])), i))
     return [[users[i] for i in order[at : at + options.batch_size]] for at in range(0, len(order), options.batch_size)]

@@ -1,6 +1,7 @@
-"""The two-turn test: a mathematics exchange, then a recommendation, then a GSM8K question, in one conversation.
+"""Multi-round test: a mathematics exchange, a recommendation and a GSM8K question in one conversation.
 
-Whether a model that learned to recommend still does sums, and writes control symbols where they belong and only there.
+It measures whether a model that was trained to recommend still solves math questions, and writes control tokens in
+recommendations only.
 """
 
 import random
@@ -39,15 +40,19 @@ DEMONSTRATION = (
 
 
 def run_multi_round(options: EvalOptions) -> tuple[Path, dict]:
-    """Scores a model by dialogues of one user and one question each; returns the result file and what it holds.
+    """Score a model by conversations of one user and one question each.
 
-    Beside the metrics of the recommendation, each record and the table have: `gsm8k` (the number is right), `csn_items`
-    (the recommendation has exactly as many `<SOI>` and `<EOI>` as items were asked for), `csn_none` (the answer to the
-    question has none), all counted on token ids. Resumable and shared out as `run_test`.
+    Each record has the metrics of the recommendation, and three more: `gsm8k` (the number is right), `csn_items` (the
+    recommendation has exactly as many `<SOI>` and `<EOI>` as items were requested) and `csn_none` (the answer to the
+    question has none). Control tokens are counted on token ids. The test is resumable and shared by processes, like
+    `run_test`.
+
+    Returns:
+        The result file and its content.
 
     Raises:
-        ValueError: what `run_test` raises, a file of questions that is missing or broken, or an option that would write
-            the recommendation for the model.
+        ValueError: as `run_test`, or the file of questions is missing or broken, or an option would force the
+            recommendation.
     """
     _check(options)
     output = Path(options.output) if options.output else default_output(options, "two_turns")
@@ -62,7 +67,7 @@ def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
     users = eval_cases(catalog, options)
     tell_impossible(users, options, processes)
     order = random.Random(options.seed).sample(range(len(questions)), len(questions))
-    asked = {row.user: questions[order[place % len(order)]] for place, row in enumerate(users)}
+    asked = {row.user: questions[order[index % len(order)]] for index, row in enumerate(users)}
     llm = LLMRecommender(catalog, own_device(options, processes))
     made_from = manifest(result_identity(options), result_inputs(options))
     llm.exchanges = [DEMONSTRATION]
@@ -82,7 +87,7 @@ def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
 
 
 def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRecommender, scorer: Scorer) -> list[dict]:
-    """One batch of dialogues."""
+    """Run one batch of conversations and return their records."""
     chat, options = llm.chat, llm.options
     requests = [llm.request(row) for row in rows]
     lists = llm.complete(requests)
@@ -90,12 +95,12 @@ def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRec
         chat.render(
             [
                 *messages_of(row, DEMONSTRATION, options),
-                said(one.ids, chat, llm.titles.by_title.get),
+                said(recommended.ids, chat, llm.titles.by_title.get),
                 message("user", asked[row.user].text),
             ],
             prompt=True,
         ).ids
-        for row, one in zip(rows, lists, strict=True)
+        for row, recommended in zip(rows, lists, strict=True)
     ]
     sums = llm.complete(
         [
@@ -110,13 +115,13 @@ def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRec
         ]
     )
     return [
-        _record(scorer.record(row, llm.answer(request, one)), row, one, asked[row.user], two, chat)
-        for row, request, one, two in zip(rows, requests, lists, sums, strict=True)
+        _record(scorer.record(row, llm.answer(request, recommended)), row, recommended, asked[row.user], answered, chat)
+        for row, request, recommended, answered in zip(rows, requests, lists, sums, strict=True)
     ]
 
 
 def said(ids: Sequence[int], chat: Chat, item_of: Callable[[str], int | None]) -> Message:
-    """A model's answer as a message of a conversation that goes on; a title that is none is plain text."""
+    """Convert a model's answer to a message of the continued conversation; an unknown title becomes plain text."""
     return message("assistant", *chat.parts_of(ids, lambda title: item_of(chat.decode(title).strip())))
 
 
@@ -124,11 +129,11 @@ def _record(
     record: dict, row: EvalCase, recommended: Completion, question: Question, answered: Completion, chat: Chat
 ) -> dict:
     text = chat.decode(answered.ids)
-    told = read_answer(text)
+    number = read_answer(text)
     opened, closed = (recommended.ids.count(token) for token in (chat.soi, chat.eoi))
     strays = sum(token in (chat.soi, chat.eoi) for token in answered.ids)
     metrics = {
-        "gsm8k": float(told == question.gold),
+        "gsm8k": float(number == question.gold),
         "csn_items": float(opened == closed == row.spec.k),
         "csn_none": float(strays == 0),
     }
@@ -136,7 +141,7 @@ def _record(
         "metrics": record["metrics"] | metrics,
         "question": question.text,
         "gold": str(question.gold),
-        "told": None if told is None else str(told),
+        "told": None if number is None else str(number),
         "mathematics": text,
         "control_symbols": strays,
     }

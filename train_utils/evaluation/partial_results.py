@@ -1,4 +1,4 @@
-"""Records of test users, written batch by batch beside the result file: an interrupted test goes on where it was."""
+"""Partial results, written batch by batch next to the result file, so that an interrupted test resumes."""
 
 import glob
 import json
@@ -31,17 +31,21 @@ def run_resumable(
     processes: PartialState,
     name: str,
 ) -> tuple[dict[str, Record], float]:
-    """What `work` makes of each batch; every process takes its share, and sees all records in the end.
+    """Apply `work` to each batch, resuming from partial results.
+
+    Every process works on its share of the batches and returns the records of all processes.
 
     Args:
-        batches: the same ones in every process and at every start, whatever is done already; users are unique.
-        work: a batch -> a record for each of its rows, with its user under "user".
-        output: the result file; `<output>.partial.<process>` are kept beside it until `delete_partials`.
-        made_from: a manifest; records of other settings, inputs or packages are not gone on with. Those of another
-            commit are: most commits change nothing of a result, and the manifests tell which one each part is of.
+        batches: the same batches in every process and at every start, independent of progress; users are unique.
+        work: batch -> one record per row, with the user under "user".
+        output: the result file; `<output>.partial.<process>` are kept next to it until `delete_partials`.
+        made_from: manifest; records of other settings, inputs or packages are discarded. Records of another commit are
+            kept: most commits do not change results, and each partial file's manifest has its commit.
+        processes: the processes of the run.
+        name: label of the progress bar.
 
     Returns:
-        user -> record, and the seconds that were worked, over all processes and starts.
+        user -> record, and the seconds of work over all processes and starts.
     """
     done, seconds = _read(output, made_from)
     own = _partial(output, processes.process_index)
@@ -50,7 +54,7 @@ def run_resumable(
             if not _same(next(_lines(path), None), made_from):
                 path.unlink()
     processes.wait_for_everyone()
-    # Written anew: a line that a killed run left half is gone.
+    # Rewritten, to drop a line that a killed run left incomplete.
     mine: list[Mapping[str, object]] = list(_lines(own)) if own.exists() else []
     write_text(own, "".join(map(_line, mine or [made_from])))
     shared = batches[processes.process_index :: processes.num_processes]
@@ -69,7 +73,7 @@ def run_resumable(
 
 
 def delete_partials(output: Path, processes: PartialState) -> None:
-    """Deletes what `run_resumable` kept, once the result file is written."""
+    """Delete the partial results of `run_resumable`, after the result file is written."""
     processes.wait_for_everyone()
     if processes.is_main_process:
         for path in _partials(output):
@@ -90,7 +94,7 @@ def _line(value: Mapping[str, object]) -> str:
 
 
 def _lines(path: Path) -> Iterator[Record]:
-    """Up to one that was being written when the run was killed."""
+    """Yield the records of a file, up to a line that a killed run left incomplete."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             if not line.endswith("\n"):
@@ -99,13 +103,13 @@ def _lines(path: Path) -> Iterator[Record]:
 
 
 def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[str]:
-    """The other commits at which records that `run_resumable` kept were begun."""
+    """Return the other commits at which the partial files of `run_resumable` were begun."""
     begun = {str((next(_lines(path), None) or {}).get("commit")) for path in _partials(output)}
     return sorted(begun - {str(made_from.get("commit"))})
 
 
 def _same(kept: Record | None, made_from: Mapping[str, object]) -> bool:
-    """Whether records belong to this test, by what their file begins with."""
+    """Return whether a partial file, given its first line, belongs to this test."""
 
     def identity(made: Mapping[str, object]) -> dict[str, object]:
         return {k: v for k, v in made.items() if k != "commit"}

@@ -1,4 +1,4 @@
-"""The weight of a prior, chosen on validation users."""
+"""Choice of the weight of a prior on validation users."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,13 +23,13 @@ _LARGEST_WEIGHT = 2.0**20
 def choose_prior_weight(
     catalog: Catalog, options: EvalOptions, llm: LLMRecommender, processes: PartialState
 ) -> dict[str, object]:
-    """The weight that is asked for, or the one with the best NDCG@10 for users of the validation split.
+    """Return the weight of `--prior_weight`, or with auto the weight of the best NDCG@10 on the validation split.
 
     Returns:
         {"weight": float}, and with auto {"ndcg@10": {weight: mean}, "validation_users": int}.
 
     Raises:
-        ValueError: a weight that is no number, or auto for the validation split itself.
+        ValueError: the weight is not a number, or auto is given for the validation split itself.
     """
     if options.prior_weight != "auto":
         try:
@@ -44,8 +44,8 @@ def choose_prior_weight(
     shared = batches(users, options, llm)[processes.process_index :: processes.num_processes]
 
     def measured(weights: Sequence[float]) -> dict[float, float]:
-        """Mean NDCG@10 of each weight."""
-        found = []
+        """Return the mean NDCG@10 of each weight."""
+        scores = []
         for rows in tqdm(
             shared,
             desc=f"prior weight to {weights[-1]:.0f}",
@@ -54,13 +54,13 @@ def choose_prior_weight(
             disable=not processes.is_local_main_process,
         ):
             for weight, answers in zip(weights, llm.answers(rows, weights), strict=True):
-                found += [
+                scores += [
                     (weight, row.user, scorer.record(row, answer)["metrics"]["ndcg@10"])
                     for row, answer in zip(rows, answers, strict=True)
                 ]
-        # Sorted: a sum depends on its order, which the number of processes shall not change.
-        found = sorted(gather_object(found))
-        return {weight: sum(value for one, _, value in found if one == weight) / len(users) for weight in weights}
+        # Sorted, because the rounding of a sum depends on its order, and the order on the number of processes.
+        scores = sorted(gather_object(scores))
+        return {weight: sum(value for one, _, value in scores if one == weight) / len(users) for weight in weights}
 
     best, means = best_weight(measured)
     return {
@@ -71,10 +71,13 @@ def choose_prior_weight(
 
 
 def best_weight(measured: Callable[[Sequence[float]], dict[float, float]]) -> tuple[float, dict[float, float]]:
-    """The smallest of the best weights, and what all that were tried give: larger ones until the best is not the last.
+    """Find the best weight, trying larger weights until the best is not the largest; the smallest wins ties.
 
     Args:
-        measured: weights, ascending -> the mean of each.
+        measured: weights, ascending -> mean of each weight.
+
+    Returns:
+        The best weight, and the means of all weights tried.
     """
     means = measured(PRIOR_WEIGHTS)
     while True:

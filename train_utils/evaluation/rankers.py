@@ -1,4 +1,4 @@
-"""Lists that no language model wrote: baselines, the teacher, and what an outside system left in a file."""
+"""Lists without a language model: of baselines, the teacher, and run files of external systems."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,13 +15,16 @@ Told = dict[str, object]
 
 
 def rank_users(catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions) -> tuple[list[Prediction], Told]:
-    """Answers of `--ranker` or `--run_file`, and what a result file shall tell of them: the settings that were tried on
-    the validation split, or how much of the file was of use.
+    """Return the lists of `--ranker` or `--run_file`.
 
-    Rankers choose among the same candidates as a model does; a file is taken as it is.
+    Rankers choose among the same candidates as a model; lists of a file are taken unchanged.
+
+    Returns:
+        The predictions, and notes for the result file: the settings tried on the validation split, or the numbers of
+        users without a list and of unused lists of the file.
 
     Raises:
-        ValueError: a file that is no run, or a teacher that is to list what it is shown.
+        ValueError: the file is not a run file, or the teacher would have to list items of its history.
     """
     if options.run_file:
         return _of_file(catalog, users, options)
@@ -29,7 +32,7 @@ def rank_users(catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions
         if options.hide_seen == "none":
             raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
         return list(map(Prediction, _of_teacher(open_teacher(options.teacher), catalog, users, options))), {}
-    # For validation users themselves nothing is left to choose by.
+    # For validation users there is no other split to choose settings on.
     if options.tune and options.split == "test":
         fitted, tried = tuned(options.ranker, catalog, options)
     else:
@@ -38,8 +41,8 @@ def rank_users(catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions
     hidden = [_closed(row, catalog, options) for row in users]
     lists = fitted.rank([list(row.shown) for row in users], hidden, options.topk)
     answers = [
-        Prediction(catalog.ids(int(i) for i in found[: row.spec.k] if i >= 0))
-        for row, found in zip(users, lists, strict=True)
+        Prediction(catalog.ids(int(i) for i in ranked[: row.spec.k] if i >= 0))
+        for row, ranked in zip(users, lists, strict=True)
     ]
     return answers, {"tuning": tried} if tried else {}
 
@@ -53,7 +56,7 @@ def _of_file(catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions) 
 
 
 def _closed(row: EvalCase, catalog: Catalog, options: EvalOptions) -> set[int]:
-    """Items that a baseline may not list: hidden ones, and with `--enforce_request` those that nobody asked for."""
+    """Return the items that a baseline may not list: hidden items and, with `--enforce_request`, inadmissible items."""
     closed = set(row.hidden(options.hide_seen))
     admitted = row.spec.admitted(catalog) if options.enforce_request else None
     return closed if admitted is None else closed | (set(range(len(catalog.items))) - admitted)
@@ -62,12 +65,12 @@ def _closed(row: EvalCase, catalog: Catalog, options: EvalOptions) -> set[int]:
 def _of_teacher(
     teacher: Teacher, catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions
 ) -> Iterator[list[str]]:
-    """Lists of item ids. A teacher hides the history that it is told; of its whole ranking the admitted are taken."""
+    """Yield lists of item ids. The teacher hides its history; `--enforce_request` filters its ranking."""
     histories = [catalog.ids(row.hidden(options.hide_seen)) for row in users]
     depth = min(options.topk, max(1, len(catalog.items) - 1))
     if options.enforce_request:
         left = len(catalog.items) - max(len(set(history)) for history in histories)
-        # As a prior: one user who has had nearly everything shortens no other's ranking.
+        # As for a prior: a user who consumed nearly all items must not shorten the rankings of other users.
         depth = max(1, left if left > options.topk else len(catalog.items) - 1)
     for row, ranked in zip(users, teacher.top_k(histories, depth), strict=True):
         admitted = row.spec.admitted(catalog) if options.enforce_request else None
