@@ -1,4 +1,4 @@
-"""Result files: what one holds and depends on, where it lies, and that nothing is lost by writing it."""
+"""Result files: content, dependencies, default path, and writing without losing earlier results."""
 
 import hashlib
 import json
@@ -25,18 +25,18 @@ logger = logging.getLogger(__name__)
 
 # Options that a result does not depend on.
 _NOT_OF_THE_RESULT = ("output", "gpu", "trie_cache")
-# Options that the path tells otherwise than by name and value, or not.
+# Options that are not in a file's name as name and value.
 _IN_THE_PATH = ("SFT_test_task", "data_path", "topk", "model_name", "ranker", "run_file")
 _LONGEST_NAME = 160  # characters of a file's name
 
 
 def result_identity(options: EvalOptions) -> dict[str, object]:
-    """The options that a result depends on."""
+    """Return the options that a result depends on."""
     return {k: v for k, v in asdict(options).items() if k not in _NOT_OF_THE_RESULT}
 
 
 def result_inputs(options: EvalOptions) -> Iterator[Path]:
-    """The files that a result depends on: of the dataset, of the model and its base, of what is asked beside it."""
+    """Yield the files that a result depends on: of the dataset, run file, exchanges, teacher, model and backbone."""
     yield from dataset_files(options.data_path)
     named = [options.run_file, options.GSM8K_data_path]
     if EvalTask.parse(options.SFT_test_task).exchange:
@@ -53,9 +53,11 @@ def result_inputs(options: EvalOptions) -> Iterator[Path]:
 
 
 def default_output(options: EvalOptions, test: str = "") -> Path:
-    """Where a result goes that no `--output` was named for: beside the model, under a name that tells the settings.
+    """Return the path of a result without `--output`: in the model's folder, with the settings in its name.
 
-    test: what is tested, by default the task.
+    Args:
+        options: options of the test.
+        test: name of the test; '' takes the task.
     """
     dataset = Path(os.path.abspath(options.data_path)).name
     stem = "_".join([test or options.SFT_test_task, dataset, f"top{options.topk}", *_settings(options)])
@@ -70,14 +72,14 @@ def default_output(options: EvalOptions, test: str = "") -> Path:
 
 
 def _settings(options: EvalOptions) -> Iterator[str]:
-    """The settings that are not at their default, each as a piece of a file's name."""
+    """Yield the settings that differ from their defaults, each as a part of a file's name."""
     for f in fields(options):
         value = getattr(options, f.name)
         if f.name in (*_NOT_OF_THE_RESULT, *_IN_THE_PATH) or f.default is MISSING or value == f.default:
             continue
         text = f.name if value is True else f"no_{f.name}" if value is False else f"{f.name}-{value}"
         name = re.sub(r"[^\w.+-]+", "-", text)
-        yield name if name == text else f"{name}-{_short(text)}"  # two paths can read alike
+        yield name if name == text else f"{name}-{_short(text)}"  # replaced characters may make two paths equal
 
 
 def _short(text: str) -> str:
@@ -86,14 +88,16 @@ def _short(text: str) -> str:
 
 @contextmanager
 def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> Iterator[None]:
-    """Holds the place of a result while it is made: one process, or the processes of one launch, write it.
+    """Lock the path of a result until it is written, for one process or the processes of one launch.
 
     Args:
-        is_writer: whether this process writes it; the others only check.
+        output: the result file.
+        options: options of the test.
+        is_writer: whether this process writes the result; the others only check the path.
 
     Raises:
-        ValueError: a folder stands there, another process writes there, nothing can be written there, or the file there
-            is no result.
+        ValueError: the path is a folder, is locked by another process, cannot be written, or has a file that is not a
+            result.
     """
     if output.is_dir():
         raise ValueError(f"--output is the folder {output}, wanted a file, such as {output / 'result.json'}")
@@ -107,7 +111,11 @@ def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> I
 
 
 def _read_result(output: Path) -> dict:
-    """The manifest of a result file; ValueError where the file is none."""
+    """Return the manifest of a result file.
+
+    Raises:
+        ValueError: the file is not a result.
+    """
     try:
         made_from = json.loads(output.read_text(encoding="utf-8"))["manifest"]
         made_from["config"].keys(), made_from["inputs"].keys()  # both are objects
@@ -117,10 +125,10 @@ def _read_result(output: Path) -> dict:
 
 
 def keep_other(output: Path, made_from: dict) -> None:
-    """Keeps a result of other settings or inputs as `<output>.old1.json` and so on, with its time.
+    """Keep a result of other settings or inputs as `<output>.old1.json` and so on, with its timing file.
 
-    To be called right before `output` is replaced: a run that ends before has changed nothing, and since the
-    kept result is a copy, a kill leaves `output` as it was.
+    Call it right before `output` is replaced: a run that ends earlier changes nothing. The kept result is a copy, so a
+    kill leaves `output` unchanged.
     """
     if not output.exists():
         return
@@ -142,12 +150,18 @@ def keep_other(output: Path, made_from: dict) -> None:
 
 
 def timing_of(output: Path) -> Path:
-    """The file that has the time of a result."""
+    """Return the path of a result's timing file."""
     return output.with_suffix(".timing.json")
 
 
 def write_result(output: Path, result: dict, seconds: float) -> None:
-    """The result file; the time that it took is in a file next to it."""
+    """Write the result file, and its time to a file next to it.
+
+    Args:
+        output: the result file.
+        result: content of the file.
+        seconds: time of the test.
+    """
     keep_other(output, result["manifest"])
     write_json(timing_of(output), {"seconds": seconds, "lists": result["n_users"]})
     write_json(output, result)
@@ -160,7 +174,15 @@ def result_of(
     seed: int,
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> dict:
-    """What a result file holds."""
+    """Build the content of a result file.
+
+    Args:
+        made_from: manifest of the result.
+        records: one record per user.
+        catalog: the catalog of the test.
+        seed: seed of the bootstrap.
+        more: further entries.
+    """
     lists = [[i for i in record["items"] if i is not None][:10] for record in records]
     return {
         "manifest": made_from,
@@ -173,7 +195,7 @@ def result_of(
 
 
 def summary_row(name: str, result: dict) -> dict:
-    """The row of a result in a table."""
+    """Return the table row of a result."""
     metrics = result["metrics"]
     shown = (
         "hr@1",

@@ -1,4 +1,4 @@
-"""Samples -> completions -> metrics -> a result file that an interrupted run goes on with."""
+"""Test run: evaluation cases -> predictions -> metrics -> result file, resumable."""
 
 import logging
 import time
@@ -33,14 +33,17 @@ logger = logging.getLogger(__name__)
 
 
 def run_test(options: EvalOptions) -> tuple[Path, dict]:
-    """Scores one model or baseline on a split; returns the result file and what it holds.
+    """Score one model or baseline on a split.
 
-    Answers are kept batch by batch beside the result, so an interrupted run goes on where it was and ends with the
-    same file; under `accelerate launch` the processes share the users. The result holds no time and no path but those
-    asked for: two runs give the identical file. The time is told beside it, in `<result>.timing.json`.
+    Records are written batch by batch next to the result, so an interrupted run resumes and ends with the same file.
+    Under `accelerate launch` the processes share the users. The result contains no time and only the paths given as
+    options: two runs give identical files. `<result>.timing.json` has the time.
+
+    Returns:
+        The result file and its content.
 
     Raises:
-        ValueError: a missing model or dataset, a task that is not there, a prompt that does not fit.
+        ValueError: the model or dataset is missing, the task is unknown, or a prompt does not fit.
     """
     named = [name for name in ("model_name", "ranker", "run_file") if getattr(options, name)]
     if len(named) != 1:
@@ -62,13 +65,13 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     return output, result
 
 
-Scored = tuple[dict, Mapping[str, dict], float, Mapping[str, object]]  # manifest, records by user, seconds, what else
+Scored = tuple[dict, Mapping[str, dict], float, Mapping[str, object]]  # manifest, user -> record, seconds, more entries
 
 
 def _score_lists(
     catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions, output: Path, processes: PartialState
 ) -> Scored:
-    """Baselines, the teacher, and lists of a file."""
+    """Score a baseline, the teacher, or the lists of a file."""
     made_from, scorer = manifest(result_identity(options), result_inputs(options)), Scorer(catalog)
     started = time.perf_counter()
     answers, more = rank_users(catalog, users, options)
@@ -79,11 +82,11 @@ def _score_lists(
 def _score_model(
     catalog: Catalog, users: Sequence[EvalCase], options: EvalOptions, output: Path, processes: PartialState
 ) -> Scored:
-    """A language model."""
+    """Score a language model."""
     more: dict[str, Any] = {}
     llm, scorer = LLMRecommender(catalog, own_device(options, processes)), Scorer(catalog)
-    made_from = manifest(result_identity(options), result_inputs(options))  # a hub's files are there only now
-    shared = batches(users, options, llm)  # a prompt that does not fit is found before the weight is chosen
+    made_from = manifest(result_identity(options), result_inputs(options))  # after the model, because a hub downloads
+    shared = batches(users, options, llm)  # before the weight is chosen, to reject a prompt that does not fit
     if options.prior:
         more["prior"] = choose_prior_weight(catalog, options, llm, processes)
     weight = float(more["prior"]["weight"]) if options.prior else 0.0
@@ -99,9 +102,9 @@ def _score_model(
 
 
 def tell_impossible(users: Sequence[EvalCase], options: EvalOptions, processes: PartialState) -> None:
-    """Users who consume the target again: where what they saw is hidden, nothing can hit it.
+    """Warn about users whose target is a repeat: no list can hit it if their consumed items are hidden.
 
-    Of a file's lists and of a model that nothing constrains nothing is hidden.
+    Run files and unconstrained models hide no items.
     """
     if options.run_file or options.model_name and not (options.use_CBS or has_retrieval(options.model_name)):
         return

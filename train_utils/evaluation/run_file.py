@@ -1,4 +1,4 @@
-"""Rankings of an outside system: a TREC run, a table of user and item, or JSON lines -> a list of ids a user."""
+"""Run files of external systems: a TREC run, a table of user and item, or JSON lines -> one list of ids per user."""
 
 import csv
 import math
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from train_utils.text_files import json_value, text_lines
 
-# Names of columns, without their case, underscores and dashes.
+# Names of columns in lower case, without underscores and dashes.
 USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")
 ITEM_NAMES = ("item", "itemid", "iid", "movieid", "productid", "bookid", "asin", "parentasin", "docid", "docno")
 SCORE_NAMES = ("score", "rating", "prediction", "relevance")
-TIME_NAMES = ("timestamp", "time", "datetime", "date")  # MovieLens' own ratings.csv has one; a list does not need it
+TIME_NAMES = ("timestamp", "time", "datetime", "date")  # accepted for MovieLens' ratings.csv, and ignored
 _FORMS = (
     "lines of: user Q0 item rank score tag (TREC); or user and item, with or without a score, between tabs or "
     'commas; or {"user": ..., "items": [...]}'
@@ -23,23 +23,24 @@ _FORMS = (
 
 
 class RankedItem(NamedTuple):
-    """One item of a user. The higher score comes first; of equal ones the smaller rank, then the earlier line."""
+    """Item of a user's list. Items are sorted by descending score, then ascending rank, then line."""
 
     item: str
     score: float = 0.0
     rank: int = 0
 
 
-Line = tuple[str, list[RankedItem]]  # a user, and items of that user
+Line = tuple[str, list[RankedItem]]  # a user, and items of the user
 
 
 @dataclass(frozen=True)
 class RunFile:
-    """What an outside system ranked.
+    """Lists of an external system.
 
     Attributes:
-        lists: ids for every user that was asked for, best first; empty for one that the file lacks.
-        missing: users that the file lacks. unknown_users: users of the file that nobody asked for.
+        lists: ids for every requested user, best first; empty for users that are not in the file.
+        missing: requested users that are not in the file.
+        unknown_users: users of the file that were not requested.
     """
 
     lists: dict[str, list[str]]
@@ -48,15 +49,18 @@ class RunFile:
 
 
 def read_run(path: str | Path, users: Collection[str]) -> RunFile:
-    """Reads the lists of `users`; the first line tells the form of the file.
+    """Load the lists of `users`. The first line determines the form of the file.
 
-    TREC runs and tables with scores are put in descending order of score, as trec_eval does; a table without scores
-    and JSON lines keep their order. Ids are taken as they stand: the file may name an item twice, or one that a
-    catalog lacks.
+    TREC runs and tables with scores are sorted by descending score, as trec_eval does. Tables without scores and JSON
+    lines keep their order. Ids are not checked: the file may list an item twice, or an item that is not in the catalog.
+
+    Args:
+        path: the run file.
+        users: ids of the requested users.
 
     Raises:
-        ValueError: a file that is empty, of no known form, broken (the line is named), or without any of the users.
-        OSError: it cannot be read.
+        ValueError: the file is empty, of no known form, broken (the error gives the line), or has none of the users.
+        OSError: the file cannot be read.
     """
     found = _read(Path(path))
     if found.keys().isdisjoint(users):
@@ -64,9 +68,9 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
             f"{path} has none of the {len(users)} users asked for (as {next(iter(users), None)!r}), but "
             f"others (as {next(iter(found))!r}); write the user ids of the dataset"
         )
-    # Sorting is stable: what is equal stays in the order of the file.
+    # Sorting is stable: equal items keep the order of the file.
     lists = {
-        user: [place.item for place in sorted(found.get(user, ()), key=lambda place: (-place.score, place.rank))]
+        user: [entry.item for entry in sorted(found.get(user, ()), key=lambda entry: (-entry.score, entry.rank))]
         for user in users
     }
     return RunFile(
@@ -75,8 +79,8 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
 
 
 def _read(path: Path) -> dict[str, list[RankedItem]]:
-    """Every user's items in the order of the file."""
-    found: dict[str, list[RankedItem]] = {}
+    """Load every user's items in the order of the file."""
+    items_by_user: dict[str, list[RankedItem]] = {}
     parse: Callable[[str], Line] | None = None
     for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
@@ -86,22 +90,22 @@ def _read(path: Path) -> dict[str, list[RankedItem]]:
                 parse, is_header = _form(line)
                 if is_header:
                     continue
-            user, places = parse(line)
-            if parse is _json_line and user in found:
+            user, entries = parse(line)
+            if parse is _json_line and user in items_by_user:
                 raise ValueError(f"a second list for user {user!r}; write one a user")
         except (ValueError, csv.Error, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
-        found.setdefault(user, []).extend(places)
-    if not found:
+        items_by_user.setdefault(user, []).extend(entries)
+    if not items_by_user:
         raise ValueError(f"{path} names no user; wanted {_FORMS}")
-    return found
+    return items_by_user
 
 
 def _form(line: str) -> tuple[Callable[[str], Line], bool]:
-    """The parser of a file with this first line, and whether the line is a header."""
+    """Return the parser of a file with this first line, and whether the line is a header."""
     if line.lstrip().startswith("{"):
         return _json_line, False
-    if re.match(r"\s*\[\s*([\[{\"]|\]?\s*$)", line):  # an id may begin with a bracket too
+    if re.match(r"\s*\[\s*([\[{\"]|\]?\s*$)", line):  # an id may start with a bracket too
         raise ValueError(
             'a JSON array; wanted JSON lines: one {"user": ..., "items": [...]} a line, without the array around them'
         )
@@ -118,13 +122,14 @@ def _form(line: str) -> tuple[Callable[[str], Line], bool]:
 
 
 def _columns(fields: list[str]) -> tuple[str, ...]:
-    """What each column holds (user, item, score, rank or time) by a header's names, in any order; empty for no header.
+    """Return the kind of each column (user, item, score, rank or time) of a header; empty if `fields` are no header.
 
-    Raises ValueError for a header with a column of another kind, or two of one kind.
+    Raises:
+        ValueError: a column is of another kind, or two columns are of the same kind.
     """
     # RecBole writes user_id:token.
     names = [re.sub("[-_ ]", "", field.split(":")[0].lower()) for field in fields]
-    # Only a header names a user's column; names of items are too many to list.
+    # The user column identifies a header; the possible names of an item column are too many to list.
     if len(names) < 2 or not any(name in USER_NAMES for name in names):
         return ()
     kinds = {
@@ -134,16 +139,16 @@ def _columns(fields: list[str]) -> tuple[str, ...]:
         **dict.fromkeys(TIME_NAMES, "time"),
         "rank": "rank",
     }
-    found = tuple(kinds.get(name, "item" if name.endswith("id") else "") for name in names)
-    if "item" not in found:
+    columns = tuple(kinds.get(name, "item" if name.endswith("id") else "") for name in names)
+    if "item" not in columns:
         return ()
-    for field, kind in zip(fields, found, strict=True):
-        if not kind or found.count(kind) > 1:
+    for field, kind in zip(fields, columns, strict=True):
+        if not kind or columns.count(kind) > 1:
             raise ValueError(
                 f"the column {field!r} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
                 f"user, item, and {', '.join(SCORE_NAMES)}, rank or timestamp"
             )
-    return found
+    return columns
 
 
 def _trec_line(line: str) -> Line:
@@ -190,6 +195,6 @@ def _number(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        # An infinite one marks what is not to be listed, and several of them have no order.
+        # Infinite scores mark items that must not be listed, and have no order among them.
         raise ValueError(f"the score is {text!r}, wanted a finite number; leave out what is not to be listed")
     return value

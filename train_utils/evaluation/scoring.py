@@ -1,4 +1,4 @@
-"""Lists scored user by user."""
+"""Scoring of lists per user."""
 
 from train_utils.catalog import Catalog
 from train_utils.evaluation.cases import EvalCase, Prediction
@@ -8,7 +8,7 @@ _NEAR = ("hr@10", "ndcg@10", "ood@10")
 
 
 class Scorer:
-    """Answers -> the records of a result file."""
+    """Scorer of predictions: makes the records of a result file."""
 
     def __init__(self, catalog: Catalog):
         self.catalog = catalog
@@ -17,10 +17,10 @@ class Scorer:
         self.categories = {item.id: frozenset(item.categories) for item in catalog.items}
 
     def record(self, row: EvalCase, answer: Prediction) -> dict:
-        """The record of one user.
+        """Return the record of one user.
 
-        A model that nothing constrained has more: each title as written, the rates with near titles counted as the
-        catalog's (`near_hr@10`, `near_ndcg@10`, `near_ood@10`), and whether the list was plain text (`plain_list`).
+        Records of unconstrained models also have each title as written, the rates that accept near titles
+        (`near_hr@10`, `near_ndcg@10`, `near_ood@10`), and whether the list was plain text (`plain_list`).
         """
         ids, target = self.catalog.ids, self.catalog.items[row.target].id
         kept_to = {i for i in answer.items if i is not None and row.spec.admits(self.catalog.index[i], self.catalog)}
@@ -40,12 +40,12 @@ class Scorer:
         if answer.completion is not None:
             written |= {"prompt": answer.prompt, "completion": answer.completion}
         if answer.named is not None:
-            near = [None if one.near is None else self.catalog.items[one.near].id for one in answer.named]
+            near = [None if title.near is None else self.catalog.items[title.near].id for title in answer.named]
             scores = score_list(near, target, history=set(ids(row.shown)), k_asked=row.spec.k)
             metrics |= {f"near_{name}": scores[name] for name in _NEAR} | {"plain_list": float(answer.plain)}
             written["titles"] = [
-                {"text": one.text, "edits": one.edits, "near": item}
-                for one, item in zip(answer.named, near, strict=True)
+                {"text": title.text, "edits": title.edits, "near": item}
+                for title, item in zip(answer.named, near, strict=True)
             ]
         return {
             "user": row.user,

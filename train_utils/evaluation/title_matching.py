@@ -1,7 +1,7 @@
-"""Lists that nothing constrained, as text -> catalog items.
+"""Title matching: unconstrained text -> catalog items.
 
-A model without the constraint may write any title, and one that does not know control symbols writes its list as plain
-text. Titles count to the letter; what lies near a title is told apart, never mixed in.
+A model without the constraint may write any title, and a model without control tokens writes its list as plain text.
+Titles must match exactly. Near matches are reported separately.
 """
 
 import re
@@ -11,23 +11,24 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extractOne
 
-NEAR = 3  # edits that the published evaluation allows
+NEAR = 3  # maximum edits, as in the published evaluation
 _NUMBER = re.compile(r"(?:(?<=\s)|^)[*_]*(\d{1,3})[.)]\s")
 _BULLET = re.compile(r"^\s*[-*\u2022]\s+(\S.*)$", re.MULTILINE)
 _MARKED = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__)|^[\"\u201c](.+?)[\"\u201d]")
-_REMARK = re.compile(r"\s+[-\u2013\u2014]\s+")  # no colon: titles have them
+_REMARK = re.compile(r"\s+[-\u2013\u2014]\s+")  # no colon, because titles have colons
 _AROUND = ' \t\r\n*_`"\u201c\u201d,;'
 
 
 @dataclass(frozen=True)
 class Named:
-    """A title as a model wrote it.
+    """Title as a model wrote it.
 
     Attributes:
-        text: what was written. item: the item whose title it is to the letter, None for no item.
-        near: the item with the nearest title within `NEAR` edits that change fewer than half of the text's letters,
-            capital letters aside; `item` where there is one.
-        edits: how many edits away `near` is; None where nothing is near.
+        text: the text of the title.
+        item: the item with exactly this title, None for no item.
+        near: `item` if there is one, else the item with the nearest title, ignoring case, within `NEAR` edits that
+            change fewer than half of the text's characters; None for no item.
+        edits: number of edits between the text and the title of `near`; None without `near`.
     """
 
     text: str
@@ -37,7 +38,11 @@ class Named:
 
 
 class TitleReader:
-    """Finds the item that a written title means. titles: of the catalog, in item order; of equal ones the first."""
+    """Matcher of written titles with catalog items.
+
+    Args:
+        titles: the catalog's titles, in item order; the first item wins for equal titles.
+    """
 
     def __init__(self, titles: Sequence[str]):
         self.by_title: dict[str, int] = {}
@@ -46,46 +51,46 @@ class TitleReader:
         self._folded = [title.casefold() for title in titles]
 
     def read(self, text: str) -> Named:
-        """One title that stands alone; what stands behind its line, of one that was never closed, is no part of it."""
+        """Match one title. Only the first line counts: a title that was never closed has more text after it."""
         text = text.strip().partition("\n")[0].rstrip()
         if (item := self.by_title.get(text)) is not None:
             return Named(text, item, item, 0)
-        # Fewer than half of the letters: three edits make any short title of any other.
+        # Fewer than half of the characters: three edits turn any short title into any other.
         allowed = max(0, min(NEAR, (len(text) - 1) // 2))
-        found = extractOne(text.casefold(), self._folded, scorer=Levenshtein.distance, score_cutoff=allowed)
-        return Named(text) if found is None else Named(text, None, found[2], int(found[1]))
+        nearest = extractOne(text.casefold(), self._folded, scorer=Levenshtein.distance, score_cutoff=allowed)
+        return Named(text) if nearest is None else Named(text, None, nearest[2], int(nearest[1]))
 
     def read_list(self, text: str) -> list[Named]:
-        """The titles of a list in plain text: numbered from 1, in lines or in one, else lines behind a dash or a star.
+        """Match the titles of a plain-text list: entries numbered from 1, on one or more lines, else bulleted lines.
 
-        Quotes and emphasis around a title, and a remark behind it ("Heat (1995) - a heist"), are no part of it.
+        Quotes, emphasis and a remark after a title ("Heat (1995) - a heist") are stripped.
         """
         return [self._read_entry(entry) for entry in _entries(text)]
 
     def _read_entry(self, entry: str) -> Named:
         readings = [self.read(reading) for reading in _readings(entry)]
-        return min(readings, key=lambda one: (one.item is None, NEAR + 1 if one.edits is None else one.edits))
+        return min(readings, key=lambda named: (named.item is None, NEAR + 1 if named.edits is None else named.edits))
 
 
 def _entries(text: str) -> Iterator[str]:
-    """What stands behind each number, 1, 2, 3, ..., up to the next one or the end of its line."""
+    """Yield the text after each number 1, 2, 3, ..., up to the next number or the end of the line."""
     starts: list[re.Match] = []
-    for found in _NUMBER.finditer(text):
-        if int(found[1]) == len(starts) + 1:
-            starts.append(found)
+    for match in _NUMBER.finditer(text):
+        if int(match[1]) == len(starts) + 1:
+            starts.append(match)
     if not starts:
-        yield from (found[1] for found in _BULLET.finditer(text))
+        yield from (match[1] for match in _BULLET.finditer(text))
         return
-    ends = [found.start() for found in starts[1:]] + [len(text)]
-    for found, end in zip(starts, ends, strict=True):
-        if first := text[found.end() : end].strip().partition("\n")[0].rstrip():
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    for match, end in zip(starts, ends, strict=True):
+        if first := text[match.end() : end].strip().partition("\n")[0].rstrip():
             yield first
 
 
 def _readings(entry: str) -> list[str]:
-    """The entry as a title in every way that it may be meant, the whole of it first."""
-    found = [entry.strip(), entry.strip(_AROUND)]
+    """Return the possible titles of an entry, the whole entry first."""
+    readings = [entry.strip(), entry.strip(_AROUND)]
     if marked := _MARKED.match(entry.strip()):
-        found.append((marked[1] or marked[2]).strip(_AROUND))
-    found += [entry[: remark.start()].strip(_AROUND) for remark in _REMARK.finditer(entry)]
-    return [reading for reading in dict.fromkeys(found) if reading] or [entry]
+        readings.append((marked[1] or marked[2]).strip(_AROUND))
+    readings += [entry[: remark.start()].strip(_AROUND) for remark in _REMARK.finditer(entry)]
+    return [reading for reading in dict.fromkeys(readings) if reading] or [entry]
