@@ -1,1 +1,1 @@
-"""Results as tables and as one HTML page."""
+"""Reports of results: tables and one HTML page."""

@@ -3,7 +3,7 @@
     python -m train_utils.report RESULT.json [RESULT.json ...] [--output snap/report] [--base NAME] [--data_path DIR]
     python -m train_utils.report RESULT.json RESULT.json [...] --seeds
 
-A row is named after its file. RESULT.timing.json beside a result tells its time.
+A row is named after its file. RESULT.timing.json next to a result contains its time.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ __all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "wri
 
 
 def write_report(study: ResultSet, folder: str | Path) -> Path:
-    """Writes index.html, table.md and the pictures (.png) into the folder; returns the page."""
+    """Write index.html, table.md and the charts (.png) into a folder, and return the path of the page."""
     folder = Path(folder)
     rows, pictures = report_rows(study), draw_pictures(study)
     for picture in pictures:

@@ -1,6 +1,6 @@
-"""Numbers -> pictures: PNG files on white, and SVG that takes its colors from the page around it.
+"""Charts: PNG files on white, and SVG that takes its colors from the surrounding page.
 
-Few colors: our systems in the accent, the base of the comparison in ink, all others grey; every mark has its label.
+Few colors: our systems in the accent, the base of the comparison in ink, all others grey. Every mark has a label.
 """
 
 import io
@@ -22,14 +22,14 @@ from train_utils.report.tables import ALL_HEADINGS, HIGHLIGHT, Row, number
 
 ACCENT, INK, GREY, QUIET = "#1b7fb3", "#1f2933", "#66727f", "#c3cad1"
 THEME = {ACCENT: "var(--accent)", INK: "var(--ink)", GREY: "var(--grey)", QUIET: "var(--quiet)"}
-# Names are shown as they are ("$" starts no formula), and SVG text stays text with ids that do not change.
+# Names are shown literally ("$" starts no formula). SVG text stays text, and SVG ids are reproducible.
 _STYLE: dict[RcKeyType, Any] = {
     "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
     "font.size": 10.5,
 }
-_WIDTH = 5.2  # inches: two charts beside each other on a desk, one below the other on a phone
+_WIDTH = 5.2  # inches: two charts side by side on a desktop, one below the other on a phone
 
 Highlight = str | tuple[str, ...]
 
@@ -39,14 +39,20 @@ Highlight = str | tuple[str, ...]
 
 @rc_context(_STYLE)
 def save_png(figure: Figure, path: str | Path) -> None:
-    """Writes the figure as a PNG that appears whole or not at all."""
+    """Write the figure as a PNG, atomically."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white", dpi=160, metadata={"Software": None})
 
 
 @rc_context(_STYLE)
 def inline_svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an SVG element for a page that defines the THEME's variables; `name` keeps ids apart on it."""
+    """Render the figure as an SVG element for a page that defines the variables of THEME.
+
+    Args:
+        figure: the figure.
+        name: prefix of the element's ids, unique on the page.
+        description: text for screen readers.
+    """
     file = io.BytesIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue().decode("utf-8")
@@ -63,16 +69,28 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def plot_rows(rows: Sequence[Row], path_png: str | Path, title: str, highlight: Highlight = HIGHLIGHT) -> None:
-    """Writes horizontal bars of HR@10 and NDCG@10 with 95 % intervals, best HR@10 on top, as a PNG.
+    """Write horizontal bars of HR@10 and NDCG@10 with 95 % intervals, best HR@10 on top, as a PNG.
 
-    Raises ValueError for no rows, OSError if the file cannot be written.
+    Args:
+        rows: rows of the result table.
+        path_png: PNG file to write.
+        title: title of the figure.
+        highlight: prefixes of the names to highlight.
+
+    Raises:
+        ValueError: there are no rows.
+        OSError: the file cannot be written.
     """
     save_png(draw_bars(rows, ("hr@10", "ndcg@10"), highlight, title), path_png)
 
 
 @rc_context(_STYLE)
 def draw_bars(rows: Sequence[Row], metrics: Sequence[str], highlight: Highlight = HIGHLIGHT, title: str = "") -> Figure:
-    """A panel of horizontal bars for each metric, the best of the first metric on top."""
+    """Draw a panel of horizontal bars per metric, the best row of the first metric on top.
+
+    Raises:
+        ValueError: there are no rows.
+    """
     if not rows:
         raise ValueError("nothing to plot: got 0 rows, wanted at least 1")
     ordered = sorted(rows, key=lambda row: row[metrics[0]])  # the last bar is drawn on top
@@ -92,15 +110,15 @@ def draw_bars(rows: Sequence[Row], metrics: Sequence[str], highlight: Highlight 
 
 
 def _bars(ax: Axes, rows: Sequence[Row], metric: str, highlight: Highlight) -> None:
-    """One panel: a bar, its interval and its number for every row, from the bottom up."""
+    """Draw one panel: a bar, its interval and its number for every row, from the bottom up."""
     tops = [row.get(f"{metric}_ci", [row[metric]] * 2)[1] for row in rows]
     limit = max(*tops, 1e-3) * 1.22  # room for the numbers on the right
-    for place, row in enumerate(rows):
-        ax.barh(place, row[metric], height=0.62, color=_fill(row["model"], highlight), zorder=2)
+    for y, row in enumerate(rows):
+        ax.barh(y, row[metric], height=0.62, color=_fill(row["model"], highlight), zorder=2)
         if f"{metric}_ci" in row:
-            ax.plot(row[f"{metric}_ci"], [place, place], color=INK, linewidth=1.1, zorder=3)
-        beside = tops[place] + limit * 0.018
-        ax.text(beside, place, number(row[metric]), va="center", **_ink(row["model"], highlight))
+            ax.plot(row[f"{metric}_ci"], [y, y], color=INK, linewidth=1.1, zorder=3)
+        label_x = tops[y] + limit * 0.018
+        ax.text(label_x, y, number(row[metric]), va="center", **_ink(row["model"], highlight))
     ax.set_title(ALL_HEADINGS[metric], loc="left", fontsize=10.5, color=GREY)
     ax.set_xlim(0, limit)
     ax.set_ylim(-0.6, len(rows) - 0.4)
@@ -109,34 +127,34 @@ def _bars(ax: Axes, rows: Sequence[Row], metric: str, highlight: Highlight) -> N
     ax.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
 
 
-# -- lines: a metric by place in the list, or by bucket --------------------------------------------------------------
+# -- curves and buckets: a metric by position in the list, or by group of users --------------------------------------
 
 
 @rc_context(_STYLE)
 def draw_curves(curves: Mapping[str, Sequence[float]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
-    """Hit rate of the first k items, k = 1, 2, ..., for every system."""
+    """Draw the hit rate of the first k items, k = 1, 2, ..., for every system."""
     figure = _figure(_WIDTH, 3.6)
     ax = figure.subplots()
-    places = range(1, 1 + len(next(iter(curves.values()))))
+    positions = range(1, 1 + len(next(iter(curves.values()))))
     for name, values in curves.items():
-        ax.plot(places, values, **_line(name, base, highlight))
-    ax.set_xticks(places)
+        ax.plot(positions, values, **_line(name, base, highlight))
+    ax.set_xticks(positions)
     _dress(ax, "HR@k", "k, items of the list looked at", max(map(max, curves.values())))
-    _label_ends(ax, {name: values[-1] for name, values in curves.items()}, places[-1], base, highlight)
+    _label_ends(ax, {name: values[-1] for name, values in curves.items()}, positions[-1], base, highlight)
     return figure
 
 
 @rc_context(_STYLE)
 def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
-    """A group of horizontal bars for each bucket; all groups have the systems in one order, the best of all on top."""
+    """Draw a group of horizontal bars per bucket. All groups list the systems in the same order, the best on top."""
     order = sorted(systems, key=lambda name: -sum(bucket.mean * bucket.n for bucket in systems[name]))
     groups = list(zip(*(systems[name] for name in order), strict=True))
     figure = _figure(_WIDTH, 0.2 + 0.2 * len(groups) * (len(order) + 1.9))
     ax = figure.subplots()
     limit = max(bucket.ci[1] for group in groups for bucket in group) or 1e-3
     ticks = []
-    for place, group in enumerate(groups):
-        top = place * (len(order) + 1.9)
+    for index, group in enumerate(groups):
+        top = index * (len(order) + 1.9)
         ax.annotate(
             f"{group[0].label}  ({group[0].n} users)",
             (0, top - 1.05),
@@ -174,19 +192,19 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _fill(name: str, highlight: Highlight, base: str = "") -> str:
-    """Color of a system's bar."""
+    """Return the color of a system's bar."""
     return ACCENT if name.startswith(highlight) else GREY if name == base else QUIET
 
 
 def _ink(name: str, highlight: Highlight, base: str = "") -> dict[str, Any]:
-    """Color and weight of a system's text."""
+    """Return the color and weight of a system's text."""
     if name.startswith(highlight):
         return {"color": ACCENT, "fontweight": "bold"}
     return {"color": INK if not base or name == base else GREY, "fontweight": "normal"}
 
 
 def _line(name: str, base: str, highlight: Highlight) -> dict[str, Any]:
-    """Color, width and depth of a system's line; ours lies on top."""
+    """Return the color, width and depth of a system's line; our systems are drawn on top."""
     if name.startswith(highlight):
         return {"color": ACCENT, "linewidth": 2.0, "zorder": 6}
     color, depth = (INK, 4) if name == base else (QUIET, 2)
@@ -194,7 +212,7 @@ def _line(name: str, base: str, highlight: Highlight) -> dict[str, Any]:
 
 
 def _dress(ax: Axes, metric: str, key: str, top: float) -> None:
-    """Axes from zero, three or four faint lines, the metric's name above instead of along the side."""
+    """Style the axes: start at zero, draw three or four faint grid lines, put the metric's name on top."""
     ax.set_ylim(0, max(top, 1e-3) * 1.06)
     ax.locator_params(axis="y", nbins=4)
     ax.yaxis.set_major_formatter(lambda value, _: number(value).rstrip("0") if value else "0")
@@ -207,7 +225,7 @@ def _dress(ax: Axes, metric: str, key: str, top: float) -> None:
 
 
 def _label_ends(ax: Axes, ends: Mapping[str, float], x: float, base: str, highlight: Highlight) -> None:
-    """Each system's name right of its last value, moved up or down where names would overlap."""
+    """Write each system's name right of its last value, moved up or down where names would overlap."""
     top = ax.get_ylim()[1]
     gap = 0.066 * top  # the height of a name
     order = sorted(ends, key=lambda name: ends[name])
@@ -225,11 +243,11 @@ def _label_ends(ax: Axes, ends: Mapping[str, float], x: float, base: str, highli
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Sorted values moved so that neighbors are at least `gap` apart within low..high, as far as that has room."""
+    """Move sorted values so that neighbors are at least `gap` apart within low..high, or evenly spaced without room."""
     gap = min(gap, (high - low) / max(1, len(values) - 1))
     moved: list[float] = []
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         moved.append(max(value, moved[-1] + gap if moved else low))
-        room = high - gap * (len(values) - 1 - place)
+        room = high - gap * (len(values) - 1 - index)
         moved[-1] = min(moved[-1], room)
     return moved

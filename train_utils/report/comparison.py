@@ -1,4 +1,4 @@
-"""Result files of the same users -> what a report tells of them. Computes and reads; shows nothing."""
+"""Result files of the same users -> data of a report. Reads and computes; displays nothing."""
 
 import json
 import random
@@ -31,7 +31,13 @@ EXAMPLES = 12  # users whose lists are shown
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a test took: `seconds` for `lists` lists, on `machine` ("" where it is not told)."""
+    """Time of a test.
+
+    Attributes:
+        seconds: time of all lists.
+        lists: number of lists.
+        machine: name of the machine; "" if unknown.
+    """
 
     seconds: float
     lists: int
@@ -40,20 +46,31 @@ class Timing:
 
 @dataclass(frozen=True)
 class ResultSet:
-    """Several systems' results for the same users, and what compares them. Mappings go by the system's name."""
+    """Results of several systems for the same users, with their comparisons. Mappings are keyed by system name.
+
+    Attributes:
+        results: content of each result file.
+        base: the system that the others are compared with.
+        comparisons: comparisons with the base, without the base itself.
+        curves: hit rate of the first 1, 2, ... 10 items.
+        by_history: NDCG@10 by the length of the user's history; empty without a catalog.
+        by_popularity: NDCG@10 by the target's number of training events; empty without a catalog.
+        catalog: the dataset of the results; None without its folder.
+        timings: time of each test, where known.
+    """
 
     results: Mapping[str, dict]
     base: str
-    comparisons: Mapping[str, Sequence[Comparison]]  # with the base; the base itself is not there
-    curves: Mapping[str, Sequence[float]]  # hit rate of the first 1, 2, ... 10 items
-    by_history: Mapping[str, Sequence[Bucket]]  # NDCG@10 by the length of the user's history; empty without a catalog
-    by_popularity: Mapping[str, Sequence[Bucket]]  # NDCG@10 by the target's events in training; empty without one
+    comparisons: Mapping[str, Sequence[Comparison]]
+    curves: Mapping[str, Sequence[float]]
+    by_history: Mapping[str, Sequence[Bucket]]
+    by_popularity: Mapping[str, Sequence[Bucket]]
     catalog: Catalog | None
     timings: Mapping[str, Timing]
 
     @property
     def config(self) -> Mapping[str, object]:
-        """The options of the first result; the others have the same dataset, split and hidden items."""
+        """Options of the first result; the others have the same dataset, split and hidden items."""
         return next(iter(self.results.values()))["manifest"]["config"]
 
     @property
@@ -66,20 +83,23 @@ class ResultSet:
 
     @property
     def ours(self) -> tuple[str, ...]:
-        """Names of the systems that the report is about: RecLM's, else all that are no baseline."""
+        """Names of the systems to highlight: those of RecLM, else all systems that are not baselines."""
         named = tuple(name for name in self.results if name.startswith(HIGHLIGHT))
         return named or tuple(name for name, result in self.results.items() if not _is_baseline(result))
 
 
 def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str = "") -> ResultSet:
-    """Reads result files and compares all with `base` ('' takes the best baseline).
+    """Load result files and compare all systems with a base.
 
-    Titles, lengths of histories and popularities come from the folder `data_path` ('' takes that of the results, and
-    goes without where it is not there).
+    Args:
+        paths: result files.
+        base: name of the base; '' takes the best baseline.
+        data_path: dataset folder, for titles, history lengths and popularity; '' takes the folder of the results, or
+            none if it does not exist.
 
     Raises:
-        ValueError: a file that is no result, results of other users, hidden items or datasets, a base that is not among
-            them, or a dataset folder that is not the one of the results.
+        ValueError: a file is not a result, the results differ in users, hidden items or dataset, the base is not among
+            them, or the dataset folder is not that of the results.
     """
     results = read_results(paths)
     base = choose_base(results, base)
@@ -94,7 +114,7 @@ def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str 
 
 
 def name_of(path: str | Path) -> str:
-    """A system's name: that of its file, or of the folder of a file with a test's default name, and its settings."""
+    """Return a system's name: the file's stem, or for a default file name the folder and the settings."""
     path = Path(path)
     if not path.stem.startswith("SFTTest"):
         return path.stem
@@ -103,7 +123,14 @@ def name_of(path: str | Path) -> str:
 
 
 def read_results(paths: Sequence[str | Path]) -> dict[str, dict]:
-    """Name -> what the result file holds. Raises ValueError for a file that is no result, or two of one name."""
+    """Load result files.
+
+    Returns:
+        Name -> content of the file.
+
+    Raises:
+        ValueError: there are no files, a file is not a result, or two have the same name.
+    """
     results: dict[str, dict] = {}
     for path in paths:
         if name_of(path) in results:
@@ -129,7 +156,7 @@ def _read_result(path: Path) -> dict:
 
 
 def _is_result(value: Any) -> bool:
-    """Whether the parts that a report reads are there."""
+    """Return whether the parts that a report reads are present."""
     try:
         made_from, metrics, users = value["manifest"], value["metrics"], value["users"]
         return (
@@ -151,17 +178,21 @@ def _is_result(value: Any) -> bool:
 
 
 def read_timings(paths: Sequence[str | Path]) -> dict[str, Timing]:
-    """Name -> the time told in NAME.timing.json beside the result, where that is there and whole."""
-    found = {}
+    """Load the timing files NAME.timing.json next to the results.
+
+    Returns:
+        Name -> time, where the file exists and is valid.
+    """
+    timings = {}
     for path in map(Path, paths):
         try:
             told = json.loads(path.with_suffix(".timing.json").read_text(encoding="utf-8"))
             timing = Timing(float(told["seconds"]), int(told["lists"]), str(told.get("machine", "")))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            continue  # the time is an extra: a report without it is whole
+            continue  # the time is optional
         if timing.lists > 0:
-            found[name_of(path)] = timing
-    return found
+            timings[name_of(path)] = timing
+    return timings
 
 
 # -- systems and datasets --------------------------------------------------------------------------------------------
@@ -173,8 +204,11 @@ def _is_baseline(result: dict) -> bool:
 
 
 def choose_base(results: Mapping[str, dict], asked: str = "") -> str:
-    """The system that the others are compared with: the one asked for, else the baseline of the best NDCG@10, else
-    the first. Raises ValueError if the one asked for is not there."""
+    """Return the base of the comparison: `asked`, else the baseline with the best NDCG@10, else the first system.
+
+    Raises:
+        ValueError: `asked` is not among the results.
+    """
     if asked and asked not in results:
         raise ValueError(f"--base is {asked!r}, wanted one of {', '.join(results)}")
     baselines = [name for name, result in results.items() if _is_baseline(result)]
@@ -183,7 +217,11 @@ def choose_base(results: Mapping[str, dict], asked: str = "") -> str:
 
 
 def _catalog(result: dict, data_path: str) -> Catalog | None:
-    """The dataset of a result; None where its folder is not there and no other is named."""
+    """Load the dataset of a result; None without `data_path` if the result's folder does not exist.
+
+    Raises:
+        ValueError: the folder is not the dataset of the result.
+    """
     folder = Path(data_path or str(result["manifest"]["config"].get("data_path", "")))
     if not data_path and not folder.is_dir():
         return None
@@ -199,20 +237,20 @@ def _catalog(result: dict, data_path: str) -> Catalog | None:
 
 
 def _by_buckets(results: Mapping[str, dict], catalog: Catalog) -> tuple[dict, dict]:
-    """NDCG@10 of every system by history length, and by target popularity with the cold items apart."""
-    one = next(iter(results.values()))
-    lengths = history_lengths(catalog, one["manifest"]["config"].get("split", "test"))
-    events = target_popularity(catalog, one)
+    """Group NDCG@10 of every system by history length, and by target popularity with cold items separate."""
+    result = next(iter(results.values()))
+    lengths = history_lengths(catalog, result["manifest"]["config"].get("split", "test"))
+    events = target_popularity(catalog, result)
     return (
-        _by(results, lengths, quarters([lengths[row["user"]] for row in one["users"]])),
+        _by(results, lengths, quarters([lengths[row["user"]] for row in result["users"]])),
         _by(results, events, sorted({1, *quarters([n for n in events.values() if n])})),
     )
 
 
 def _by(results: Mapping[str, dict], key: Mapping[str, int], edges: Sequence[int]) -> dict[str, list[Bucket]]:
-    """NDCG@10 of every system in the groups that the edges cut, labeled in events."""
-    found = {name: buckets(result, key, edges, "ndcg@10") for name, result in results.items()}
-    return {name: [replace(group, label=_events(group.label)) for group in groups] for name, groups in found.items()}
+    """Group NDCG@10 of every system by the edges, with labels in events."""
+    by_name = {name: buckets(result, key, edges, "ndcg@10") for name, result in results.items()}
+    return {name: [replace(group, label=_events(group.label)) for group in groups] for name, groups in by_name.items()}
 
 
 def _events(label: str) -> str:
@@ -220,7 +258,7 @@ def _events(label: str) -> str:
 
 
 def quarters(values: Sequence[float]) -> list[int]:
-    """Edges that cut the values into four parts of like size, fewer where many values are equal."""
+    """Return edges that cut the values into four parts of similar size, fewer if many values are equal."""
     return sorted({int(np.ceil(edge)) for edge in np.quantile(values, [0.25, 0.5, 0.75])}) if len(values) else []
 
 
@@ -228,7 +266,7 @@ def quarters(values: Sequence[float]) -> list[int]:
 
 
 def report_rows(study: ResultSet) -> list[dict]:
-    """A row for each system: every metric of the long table, intervals, and marks of what differs from the base."""
+    """Return one row per system: all metrics of the long table, intervals, and marks of differences from the base."""
     rows = []
     for name, result in study.results.items():
         row = {"model": name}
@@ -243,6 +281,6 @@ def report_rows(study: ResultSet) -> list[dict]:
 
 
 def example_users(study: ResultSet, seed: int = 0) -> list[str]:
-    """Users drawn by seed, whatever their lists are worth."""
+    """Draw example users by seed, independent of the quality of their lists."""
     users = [row["user"] for row in next(iter(study.results.values()))["users"]]
     return random.Random(seed).sample(users, min(EXAMPLES, len(users)))

@@ -1,4 +1,4 @@
-"""A study -> one self-contained HTML page: no script, nothing fetched, light and dark."""
+"""Report page: one self-contained HTML file, without scripts and external resources, light and dark."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,14 @@ TEMPLATE = "page.html.jinja"
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart of the report: `name` is its file's and its elements', `section` where it stands on the page."""
+    """Chart of the report.
+
+    Attributes:
+        name: name of the file, and prefix of the ids of its elements.
+        section: section of the page.
+        caption: caption below the chart.
+        figure: the figure.
+    """
 
     name: str
     section: str
@@ -32,7 +39,7 @@ class Picture:
 
 
 def draw_pictures(study: ResultSet) -> list[Picture]:
-    """The charts of the page, in its order."""
+    """Draw the charts of the page, in its order."""
     rows, base, ours = report_rows(study), study.base, study.ours
     pictures = [
         Picture("ndcg", "results", "NDCG@10; lines: 95 % intervals.", draw_bars(rows, ["ndcg@10"], ours)),
@@ -63,7 +70,7 @@ def draw_pictures(study: ResultSet) -> list[Picture]:
 
 
 def render_page(study: ResultSet, pictures: list[Picture]) -> str:
-    """The page's HTML. What it shows of results and datasets is escaped."""
+    """Render the page as HTML. Texts from results and datasets are escaped."""
     page = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -99,51 +106,51 @@ def title_of(study: ResultSet) -> str:
 
 
 def conditions_of(study: ResultSet) -> str:
-    """One sentence: what was asked of the systems."""
+    """Describe the conditions of the test in one sentence."""
     hidden: dict[object, str] = {
         "none": "nothing consumed is hidden",
         "visible": "the history that is shown is hidden",
         "all": "everything consumed is hidden",
     }
-    told = study.config.get("hide_seen")
+    hide_seen = study.config.get("hide_seen")
     return (
         f"Dataset {study.dataset}, {study.config.get('split', 'test')} split, {study.n_users} users; "
-        f"hide_seen {told}: {hidden.get(told, 'not told what is hidden')}."
+        f"hide_seen {hide_seen}: {hidden.get(hide_seen, 'not told what is hidden')}."
     )
 
 
 def note_of(study: ResultSet) -> str:
-    """What the marks, the brackets and the last columns of the table mean."""
-    told = ["In brackets: 95 % bootstrap interval over users."]
+    """Explain the marks, the brackets and the last columns of the table."""
+    sentences = ["In brackets: 95 % bootstrap interval over users."]
     if study.comparisons:
-        told.append(f"Against {study.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
-    told.append(
+        sentences.append(f"Against {study.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
+    sentences.append(
         "Of the first ten items: OOD, share that the catalog does not hold; repeat, share listed before; "
         "coverage, share of the catalog that some list holds. Short: lists with fewer items than asked for."
     )
     if any("near_ood@10" in result["metrics"] for result in study.results.values()):
-        told.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalog's.")
+        sentences.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalog's.")
     if "novelty@10" in study.results[study.base]["metrics"]:
-        told.append(
+        sentences.append(
             "Novelty: mean self-information of the items in bits; diversity: mean over pairs of items of one "
             "minus the Jaccard index of their categories."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def example(study: ResultSet, user: str) -> dict[str, object]:
-    """One user's history, target and lists, items by title where the catalog is there."""
+    """Return one user's history, target and lists, with titles if there is a catalog."""
     rows = {name: row for name, result in study.results.items() for row in result["users"] if row["user"] == user}
-    one = next(iter(rows.values()))
+    first = next(iter(rows.values()))
     history: list[str] = next((row["history"] for row in rows.values() if row.get("history")), [])
-    places = {
-        name: row["items"].index(one["target"]) + 1 for name, row in rows.items() if one["target"] in row["items"]
+    ranks = {
+        name: row["items"].index(first["target"]) + 1 for name, row in rows.items() if first["target"] in row["items"]
     }
     return {
         "user": user,
-        "target": _title(study, one["target"]),
+        "target": _title(study, first["target"]),
         "history": [_title(study, item) for item in history],
-        "found": "; ".join(f"{name} at {place}" for name, place in places.items()) or "in no list",
+        "found": "; ".join(f"{name} at {rank}" for name, rank in ranks.items()) or "in no list",
         "lists": [
             {"system": name, "completion": row.get("completion"), "items": _shown(study, row)}
             for name, row in rows.items()
@@ -152,7 +159,7 @@ def example(study: ResultSet, user: str) -> dict[str, object]:
 
 
 def _shown(study: ResultSet, row: Mapping) -> list[dict[str, object]]:
-    """A title that the catalog lacks is None, with what was written where the record has it."""
+    """Return the items of a list; the title is None for an unknown item, with the written text if recorded."""
     written = [one["text"] for one in row.get("titles", ())] or [""] * len(row["items"])
     return [
         {"title": None if item is None else _title(study, item), "hit": item == row["target"], "written": text}

@@ -1,6 +1,6 @@
-"""Result files -> comparisons, spreads over seeds, and results by groups of users.
+"""Comparisons of result files, spreads over seeds, and results by groups of users.
 
-Pure functions on what `task_test.py` writes: {"manifest", "n_users", "metrics", "users": [{"user", "target", "items",
+Pure functions on results of `task_test.py`: {"manifest", "n_users", "metrics", "users": [{"user", "target", "items",
 "metrics": {name: value}, ...}]}.
 """
 
@@ -14,16 +14,21 @@ from train_utils.catalog import Catalog
 from train_utils.dataset_folder import part_of
 from train_utils.evaluation.metrics import aggregate, paired_permutation
 
-DECIDING = ("metas", "sequential")  # the parts of a dataset that decide what can be recommended to whom
+DECIDING = ("metas", "sequential")  # the parts of a dataset that determine users and candidates
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of system a against system b for the same users.
+    """Comparison of one metric of systems a and b for the same users.
 
     Attributes:
-        difference: mean_a - mean_b. ci: its 95 % percentile bootstrap interval over the users.
-        p: two-sided, of the paired permutation test. p_holm: adjusted for all comparisons made with this one.
+        metric: name of the metric.
+        mean_a: mean of system a.
+        mean_b: mean of system b.
+        difference: mean_a - mean_b.
+        ci: 95 % percentile bootstrap interval of the difference over the users.
+        p: two-sided p-value of the paired permutation test.
+        p_holm: p-value adjusted for all comparisons made together with this comparison.
     """
 
     metric: str
@@ -45,7 +50,14 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Bucket:
-    """A group of users, its mean of a metric and the 95 % percentile bootstrap interval."""
+    """Group of users with a mean metric.
+
+    Attributes:
+        label: description of the group.
+        n: number of users.
+        mean: mean of the metric.
+        ci: 95 % percentile bootstrap interval of the mean.
+    """
 
     label: str
     n: int
@@ -54,9 +66,15 @@ class Bucket:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the same order; those <= alpha are rejected with a family-wise error of alpha (Holm 1979).
+    """Adjust p-values by Holm's method (Holm 1979).
 
-    Raises ValueError for a value outside 0..1.
+    Rejecting the hypotheses with an adjusted value <= alpha bounds the family-wise error by alpha.
+
+    Returns:
+        Adjusted p-values in the same order.
+
+    Raises:
+        ValueError: a value is outside 0..1.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
@@ -68,19 +86,25 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def permutations_for(comparisons: int) -> int:
-    """So many that Holm's adjustment over all comparisons leaves a p-value of .001 within reach."""
+    """Return a number of permutations with which an adjusted p-value of .001 is possible over all comparisons."""
     return max(10_000, 1000 * comparisons)
 
 
 def compare(
     a: Mapping, b: Mapping, metrics: Sequence[str], seed: int = 0, permutations: int = 0, bootstrap: int = 1000
 ) -> list[Comparison]:
-    """Each metric of result a against result b, user by user; p_holm is adjusted over these metrics.
+    """Compare each metric of result a with result b, paired by user; p_holm is adjusted over these metrics.
 
-    permutations: of each test; 0 takes `permutations_for` the comparisons.
+    Args:
+        a: content of a result file.
+        b: content of a result file.
+        metrics: metrics to compare.
+        seed: seed of the resampling and of the permutations.
+        permutations: number of permutations per test; 0 takes `permutations_for` the comparisons.
+        bootstrap: number of bootstrap resamples.
 
     Raises:
-        ValueError: the results are of other users, targets, datasets or candidates, or a metric is not in both.
+        ValueError: the results differ in users, targets, requests, dataset or candidates, or a metric is not in both.
     """
     _check_comparable(a, b)
     values_a, values_b = (_values(result, metrics, [row["user"] for row in a["users"]]) for result in (a, b))
@@ -105,7 +129,18 @@ def compare_all(
     permutations: int = 0,
     bootstrap: int = 1000,
 ) -> dict[str, list[Comparison]]:
-    """Every other result (a) against `base` (b); p_holm is adjusted over the whole table. Arguments as `compare`.
+    """Compare every other result (a) with `base` (b); p_holm is adjusted over the whole table.
+
+    Args:
+        results: name -> content of a result file.
+        base: name of the base.
+        metrics: see `compare`.
+        seed: see `compare`.
+        permutations: see `compare`.
+        bootstrap: see `compare`.
+
+    Returns:
+        Name -> comparisons, without the base.
 
     Raises:
         ValueError: `base` is not among the results, or as `compare`, with the name of the result.
@@ -125,10 +160,10 @@ def compare_all(
 
 
 def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, Spread]:
-    """Spread of every metric's mean over runs that differ in their seed.
+    """Compute the spread of every metric's mean over runs that differ in their seed.
 
     Raises:
-        ValueError: fewer than two runs, of other datasets or candidates, or a metric that one of them lacks.
+        ValueError: there are fewer than two runs, they differ in dataset or candidates, or a metric is missing.
     """
     if len(results) < 2:
         raise ValueError(f"{len(results)} runs have no spread: wanted results of at least 2 seeds")
@@ -146,48 +181,65 @@ def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, 
 def buckets(
     result: Mapping, key: Mapping[str, float], edges: Sequence[float], metric: str, seed: int = 0, bootstrap: int = 1000
 ) -> list[Bucket]:
-    """A metric by groups of users: below the first edge, from each edge to below the next, from the last edge on.
+    """Group a metric by users: below the first edge, from each edge to below the next, from the last edge on.
 
-    key: a number for every user of the result. Groups without users are left out.
+    Args:
+        result: content of a result file.
+        key: user -> number to group by, for every user of the result.
+        edges: ascending edges of the groups.
+        metric: metric to average.
+        seed: seed of the resampling.
+        bootstrap: number of bootstrap resamples.
+
+    Returns:
+        The groups that have users.
 
     Raises:
-        ValueError: edges that do not ascend, or a user without a key.
+        ValueError: the edges do not ascend, or a user has no key.
     """
     if not edges or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
         raise ValueError(f"edges are {list(edges)}: wanted at least one, each above the one before")
     users = [row["user"] for row in result["users"]]
     if lost := [user for user in users if user not in key]:
         raise ValueError(f"{len(lost)} users, the first {lost[0]!r}, have no number to be grouped by")
-    place = np.searchsorted(np.asarray(edges), [key[user] for user in users], side="right")
+    group = np.searchsorted(np.asarray(edges), [key[user] for user in users], side="right")
     values = _values(result, [metric], users)[:, 0]
     labels = [
         f"< {edges[0]:g}",
         *(f"{low:g} to < {high:g}" for low, high in zip(edges, edges[1:], strict=False)),
         f">= {edges[-1]:g}",
     ]
-    found = []
+    groups = []
     for number, label in enumerate(labels):
-        if (members := values[place == number]).size:
+        if (members := values[group == number]).size:
             mean = aggregate([{metric: value} for value in members], bootstrap, seed)[metric]
             low, high = mean["ci"]
-            found.append(Bucket(label, members.size, mean["mean"], (low, high)))
-    return found
+            groups.append(Bucket(label, members.size, mean["mean"], (low, high)))
+    return groups
 
 
 def history_lengths(catalog: Catalog, split: str = "test") -> dict[str, int]:
-    """Every user's number of events before the target of the split ("valid" or "test")."""
+    """Return every user's number of events before the target of the split ("valid" or "test")."""
     return {user: len(consumed) for user, consumed, _ in catalog.split(split)}
 
 
 def target_popularity(catalog: Catalog, result: Mapping) -> dict[str, int]:
-    """Training events of every user's target; 0 is a cold item. Raises ValueError for a target without an item."""
+    """Count the training events of every user's target; 0 is a cold item.
+
+    Raises:
+        ValueError: a target is not in the catalog.
+    """
     rows = result["users"]
     targets = catalog.indices(row["target"] for row in rows)
     return {row["user"]: catalog.popularity[target] for row, target in zip(rows, targets, strict=True)}
 
 
 def list_curve(result: Mapping, k_max: int = 10) -> list[float]:
-    """HR@k for k = 1..k_max. Raises ValueError for k_max < 1 or a result without users."""
+    """Compute HR@k for k = 1..k_max.
+
+    Raises:
+        ValueError: k_max < 1, or the result has no users.
+    """
     rows = result["users"]
     if k_max < 1 or not rows:
         raise ValueError(f"k_max is {k_max}, for {len(rows)} users: wanted at least 1 of each")
@@ -195,12 +247,16 @@ def list_curve(result: Mapping, k_max: int = 10) -> list[float]:
 
 
 def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    adjusted = holm([one.p for one in comparisons])
-    return [replace(one, p_holm=p) for one, p in zip(comparisons, adjusted, strict=True)]
+    adjusted = holm([comparison.p for comparison in comparisons])
+    return [replace(comparison, p_holm=p) for comparison, p in zip(comparisons, adjusted, strict=True)]
 
 
 def _values(result: Mapping, metrics: Sequence[str], users: Sequence[str]) -> np.ndarray:
-    """Values [users, metrics] in the order of `users`."""
+    """Return values float64 [users, metrics] in the order of `users`.
+
+    Raises:
+        ValueError: a user has no value of a metric.
+    """
     of = {row["user"]: row["metrics"] for row in result["users"]}
     for metric in metrics:
         if lacking := [user for user in users if metric not in of[user]]:
@@ -231,7 +287,11 @@ def _check_comparable(a: Mapping, b: Mapping) -> None:
 
 
 def _check_conditions(a: Mapping, b: Mapping) -> None:
-    """Raises ValueError unless both results rank the same candidates of the same dataset."""
+    """Verify that both results rank the same candidates of the same dataset.
+
+    Raises:
+        ValueError: a condition differs.
+    """
     first, second = _conditions(a), _conditions(b)
     for name in first:
         if first[name] != second[name]:
@@ -242,15 +302,15 @@ def _check_conditions(a: Mapping, b: Mapping) -> None:
 
 
 def _conditions(result: Mapping) -> dict[str, object]:
-    """What decides the candidates; a dataset is told by the contents of its files, wherever its folder is."""
+    """Return the conditions that determine the candidates. File digests identify a dataset, not its path."""
     config, inputs = result["manifest"]["config"], result["manifest"]["inputs"]
-    found = {part: digest[:12] for path, digest in inputs.items() if (part := part_of(path)) in DECIDING}
+    digests = {part: digest[:12] for path, digest in inputs.items() if (part := part_of(path)) in DECIDING}
     conditions = {
-        "dataset": found or config.get("data_path"),
+        "dataset": digests or config.get("data_path"),
         "split": config.get("split"),
         "hide_seen": config.get("hide_seen"),
         "enforce_request": config.get("enforce_request", False),
     }
-    if config.get("hide_seen") == "visible":  # how much is shown is how much is hidden
+    if config.get("hide_seen") == "visible":  # max_history then determines the hidden items
         conditions["max_history"] = config.get("max_history")
     return conditions

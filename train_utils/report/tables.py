@@ -1,8 +1,8 @@
-"""Result rows -> a terminal table and a Markdown table. Formats numbers; computes none.
+"""Tables of result rows, for a terminal and in Markdown. Formats numbers; computes none.
 
 A row is a mapping: "model" (str), metrics ("ndcg@10", "short", ...: floats), and for a metric its 95 % interval
-("ndcg@10_ci": [low, high]) and its mark of significance ("ndcg@10_mark": str). A value that a row lacks is shown as a
-dash; an interval or a mark that it lacks is left out.
+("ndcg@10_ci": [low, high]) and its mark of significance ("ndcg@10_mark": str). A missing value is shown as a dash; a
+missing interval or mark is omitted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,19 +37,19 @@ ALL_HEADINGS = {
     "novelty@10": "Novelty",
     "diversity@10": "Diversity",
 }
-ALWAYS = frozenset(HEADINGS)  # columns that stand even where no row has them
+ALWAYS = frozenset(HEADINGS)  # columns that are shown even if no row has them
 HIGHLIGHT = "RecLM"
 
 
 def headings(rows: Sequence[Row]) -> dict[str, str]:
-    """The columns of the long table: those that stand always, and those that a row has."""
+    """Return the columns of the long table: the columns of ALWAYS, and all columns that a row has."""
     return {name: text for name, text in ALL_HEADINGS.items() if name in ALWAYS or any(name in row for row in rows)}
 
 
 def markdown_table(
     rows: Sequence[Row], highlight: str | tuple[str, ...] = HIGHLIGHT, columns: Mapping[str, str] = HEADINGS
 ) -> str:
-    """GitHub table of the rows in the order given; lines of models whose name starts with `highlight` are bold."""
+    """Format rows as a GitHub table in the given order; models whose name starts with `highlight` are bold."""
     lines = ["| " + " | ".join(columns.values()) + " |", "|:--" + "|--:" * (len(columns) - 1) + "|"]
     for row in rows:
         cells = [cell.replace("|", "\\|") for cell in _cells(row, columns)]
@@ -60,12 +60,12 @@ def markdown_table(
 
 
 def text_table(rows: Sequence[Row], columns: Mapping[str, str] = HEADINGS) -> str:
-    """The same table in aligned columns for a terminal."""
+    """Format rows in aligned columns for a terminal."""
     return aligned([columns.values(), *(_cells(row, columns) for row in rows)])
 
 
 def aligned(lines: Iterable[Iterable[str]]) -> str:
-    """Cells, the headings first, in columns of one width: the first to the left, the others to the right."""
+    """Align cells, headings first, in columns: the first column to the left, the others to the right."""
     table = [list(line) for line in lines]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     table.insert(1, ["-" * width for width in widths])
@@ -79,7 +79,7 @@ def aligned(lines: Iterable[Iterable[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Three decimals without the leading zero, and a true minus, as such tables are printed: -0.1234 -> "−.123"."""
+    """Format a number as in printed tables, with three decimals, no leading zero and a true minus: "−.123"."""
     text = f"{abs(value):.3f}".removeprefix("0")
     return f"−{text}" if value < 0 else text
 
@@ -89,36 +89,36 @@ def interval(ci: Sequence[float]) -> str:
 
 
 def signed(value: float) -> str:
-    """As `number`, with a plus."""
+    """Format a number with its sign; see `number`."""
     return number(value) if value < 0 else f"+{number(value)}"
 
 
 def p_value(p: float) -> str:
-    """As `number`; below a thousandth it is only told that."""
+    """Format a p-value; see `number`. Values below .001 are shown as "<.001"."""
     return "<.001" if p < 0.001 else number(p)
 
 
 def mark(comparison: Comparison) -> str:
-    """Two daggers for an adjusted p below .01, one below .05."""
+    """Return the mark of significance: two daggers for an adjusted p below .01, one below .05."""
     return "‡" if comparison.p_holm < 0.01 else "†" if comparison.p_holm < 0.05 else ""
 
 
 def spread_table(spreads: Mapping[str, Spread]) -> str:
-    """Mean and standard deviation of each metric over runs, for a terminal."""
+    """Format mean and standard deviation of each metric over runs, for a terminal."""
     lines = [("", "mean", "deviation", "runs")]
     return aligned(
         [
             *lines,
             *(
-                (ALL_HEADINGS.get(metric, metric), number(one.mean), number(one.std), str(one.n))
-                for metric, one in spreads.items()
+                (ALL_HEADINGS.get(metric, metric), number(spread.mean), number(spread.std), str(spread.n))
+                for metric, spread in spreads.items()
             ),
         ]
     )
 
 
 def comparison_table(comparisons: Mapping[str, Sequence[Comparison]]) -> str:
-    """A line for each system and metric against the base, in aligned columns for a terminal."""
+    """Format one line per system and metric against the base, in aligned columns for a terminal."""
     lines = [
         (
             name,
