@@ -1,8 +1,8 @@
-"""Non-neural rankers behind one protocol: random, popularity, recent popularity, item-kNN, Markov chain, EASE.
+"""Non-neural rankers with a common protocol: random, popularity, recent popularity, item-kNN, Markov chain, EASE.
 
-Items are indices 0..n_items-1. `fit` sees only the sequences it is given: the caller passes training events,
-never the validation or test event. `rank` is exact, breaks ties by the smaller index, and works in blocks of
-users, so memory does not grow with their number.
+Items are indices 0..n_items-1. The caller passes only training events to `fit`, never validation or test events.
+`rank` is exact, breaks ties by the smaller index, and works in blocks of users, so memory does not grow with their
+number.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ class EASE:
 
     def _score(self, history: Sequence[int]) -> np.ndarray:
         """Return scores [n_items] of one history."""
-        newest = {item: self.recency ** (len(history) - 1 - place) for place, item in enumerate(history)}
+        newest = {item: self.recency ** (len(history) - 1 - position) for position, item in enumerate(history)}
         rows = _fitted(self.weights)[np.fromiter(newest, np.int64)]  # [distinct events, n_items]
         return np.fromiter(newest.values(), np.float64) @ rows
 

@@ -43,7 +43,7 @@ def _report(output: Path, options: EvalOptions) -> dict[str, float]:
     catalog = load_catalog(options.data_path)
     recommender = load_llm(catalog, options)
     model, chat, retriever = recommender.model, recommender.renderer, recommender.retriever
-    assert retriever is not None  # `run_adapter_test` refuses a model that retrieves nothing
+    assert retriever is not None  # `run_adapter_test` rejects models without retrieval
     chosen = sorted(random.Random(options.seed).sample(range(len(catalog.items)), min(ITEMS, len(catalog.items))))
     prompts = [
         chat.render(
@@ -83,10 +83,10 @@ def opening_states(
     seen, states = LastHiddenState.of(model), []
     texts = [[*prompt, *chat.encode(separator(1, idx))] for prompt in prompts]
     for at in range(0, len(texts), batch):
-        some = texts[at : at + batch]
-        cache, shared = prefill_shared_prefix(model, some)
-        blocks = [text[shared:] for text in some]
-        forward(model, cache, blocks, [shared] * len(some), [[len(block) - 1] for block in blocks])
+        part = texts[at : at + batch]
+        cache, shared = prefill_shared_prefix(model, part)
+        blocks = [text[shared:] for text in part]
+        forward(model, cache, blocks, [shared] * len(part), [[len(block) - 1] for block in blocks])
         states.append(seen.states[0])
     return torch.cat(states)
 
@@ -157,8 +157,8 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 def draw(catalog: Catalog, queries: np.ndarray, vectors: np.ndarray, chosen: Sequence[int], path: Path) -> None:
     """Draw heat maps of the cosines of `SHOWN` items, sorted by their first category, as a PNG.
 
-    The left map compares vectors with vectors, the right one queries with vectors: it has a red diagonal if queries
-    point at their items. Colors span the values off the diagonal.
+    The left map compares vectors with vectors, the right map queries with vectors. The right map has a red diagonal if
+    queries point at their items. Colors span the values off the diagonal.
 
     Args:
         catalog: the catalog of the items.

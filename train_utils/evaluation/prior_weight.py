@@ -60,7 +60,10 @@ def choose_prior_weight(
                 ]
         # Sorted, because the rounding of a sum depends on its order, and the order on the number of processes.
         scores = sorted(gather_object(scores))
-        return {weight: sum(value for one, _, value in scores if one == weight) / len(users) for weight in weights}
+        return {
+            weight: sum(value for scored_weight, _, value in scores if scored_weight == weight) / len(users)
+            for weight in weights
+        }
 
     best, means = best_weight(measured)
     return {

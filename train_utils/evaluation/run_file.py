@@ -62,19 +62,23 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
         ValueError: the file is empty, of no known form, broken (the error gives the line), or has none of the users.
         OSError: the file cannot be read.
     """
-    found = _read(Path(path))
-    if found.keys().isdisjoint(users):
+    items_by_user = _read(Path(path))
+    if items_by_user.keys().isdisjoint(users):
         raise ValueError(
             f"{path} has none of the {len(users)} users asked for (as {next(iter(users), None)!r}), but "
-            f"others (as {next(iter(found))!r}); write the user ids of the dataset"
+            f"others (as {next(iter(items_by_user))!r}); write the user ids of the dataset"
         )
     # Sorting is stable: equal items keep the order of the file.
     lists = {
-        user: [entry.item for entry in sorted(found.get(user, ()), key=lambda entry: (-entry.score, entry.rank))]
+        user: [
+            entry.item for entry in sorted(items_by_user.get(user, ()), key=lambda entry: (-entry.score, entry.rank))
+        ]
         for user in users
     }
     return RunFile(
-        lists, tuple(user for user in users if user not in found), tuple(user for user in found if user not in lists)
+        lists,
+        tuple(user for user in users if user not in items_by_user),
+        tuple(user for user in items_by_user if user not in lists),
     )
 
 

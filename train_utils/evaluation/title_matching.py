@@ -51,7 +51,7 @@ class TitleReader:
         self._folded = [title.casefold() for title in titles]
 
     def read(self, text: str) -> Named:
-        """Match one title. Only the first line counts: a title that was never closed has more text after it."""
+        """Match one title. Only the first line counts: an unclosed title is followed by other text."""
         text = text.strip().partition("\n")[0].rstrip()
         if (item := self.by_title.get(text)) is not None:
             return Named(text, item, item, 0)

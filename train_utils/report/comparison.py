@@ -163,7 +163,7 @@ def _is_result(value: Any) -> bool:
             isinstance(made_from["config"], dict)
             and isinstance(made_from["inputs"], dict)
             and bool(users)
-            and all(isinstance(one["mean"], float) and len(one["ci"]) == 2 for one in metrics.values())
+            and all(isinstance(metric["mean"], float) and len(metric["ci"]) == 2 for metric in metrics.values())
             and set(COMPARED) <= metrics.keys()
             and all(
                 isinstance(row["user"], str)
@@ -186,8 +186,8 @@ def read_timings(paths: Sequence[str | Path]) -> dict[str, Timing]:
     timings = {}
     for path in map(Path, paths):
         try:
-            told = json.loads(path.with_suffix(".timing.json").read_text(encoding="utf-8"))
-            timing = Timing(float(told["seconds"]), int(told["lists"]), str(told.get("machine", "")))
+            record = json.loads(path.with_suffix(".timing.json").read_text(encoding="utf-8"))
+            timing = Timing(float(record["seconds"]), int(record["lists"]), str(record.get("machine", "")))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue  # the time is optional
         if timing.lists > 0:

@@ -160,7 +160,7 @@ def example(study: ResultSet, user: str) -> dict[str, object]:
 
 def _shown(study: ResultSet, row: Mapping) -> list[dict[str, object]]:
     """Return the items of a list; the title is None for an unknown item, with the written text if recorded."""
-    written = [one["text"] for one in row.get("titles", ())] or [""] * len(row["items"])
+    written = [title["text"] for title in row.get("titles", ())] or [""] * len(row["items"])
     return [
         {"title": None if item is None else _title(study, item), "hit": item == row["target"], "written": text}
         for item, text in zip(row["items"], written, strict=False)

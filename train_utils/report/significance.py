@@ -155,7 +155,7 @@ def compare_all(
                 table[name] = compare(result, results[base], metrics, seed, permutations, bootstrap)
             except ValueError as error:
                 raise ValueError(f"{name} against {base}: {error}") from None
-    adjusted = iter(_adjusted([one for row in table.values() for one in row]))
+    adjusted = iter(_adjusted([comparison for row in table.values() for comparison in row]))
     return {name: [next(adjusted) for _ in row] for name, row in table.items()}
 
 

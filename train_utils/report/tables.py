@@ -122,14 +122,14 @@ def comparison_table(comparisons: Mapping[str, Sequence[Comparison]]) -> str:
     lines = [
         (
             name,
-            ALL_HEADINGS[one.metric],
-            signed(one.difference),
-            interval(one.ci),
-            p_value(one.p),
-            p_value(one.p_holm) + mark(one).ljust(1),
+            ALL_HEADINGS[comparison.metric],
+            signed(comparison.difference),
+            interval(comparison.ci),
+            p_value(comparison.p),
+            p_value(comparison.p_holm) + mark(comparison).ljust(1),
         )
         for name, row in comparisons.items()
-        for one in row
+        for comparison in row
     ]
     return aligned([("Model", "Metric", "Difference", "95 % interval", "p", "Holm's p "), *lines])
 

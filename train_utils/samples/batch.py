@@ -1,4 +1,4 @@
-"""One micro-batch of samples."""
+"""Micro-batches of samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One tokenized sample.
+    """Tokenized sample.
 
     Attributes:
         ids: token ids of the conversation.
@@ -94,11 +94,14 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batc
             raise ValueError(f"sample {row} of the batch has no labeled token; its answer is empty")
         if not apart:
             of_text = of_choices = of_text + of_choices
-        text += [(row * width + place - 1, sample.ids[place], w / (of_text * len(samples))) for place, w in sample.text]
-        for place, weight, candidates, wanted in sample.choices:
-            choice.append((row * width + place - 1, weight / (of_choices * len(samples))))
+        text += [
+            (row * width + position - 1, sample.ids[position], w / (of_text * len(samples)))
+            for position, w in sample.text
+        ]
+        for position, weight, candidates, distribution in sample.choices:
+            choice.append((row * width + position - 1, weight / (of_choices * len(samples))))
             tokens.append(candidates)
-            shares.append(wanted)
+            shares.append(distribution)
             sizes.append(len(candidates))
     return Batch(
         tasks=tuple(sample.task for sample in samples),

@@ -145,7 +145,7 @@ def _shortenings(
     chat: Chat,
     config: SampleConfig,
 ) -> Iterator[Conversation]:
-    """Yield the whole conversation, then ever shorter ones."""
+    """Yield the whole conversation, then shorter and shorter versions."""
     if plan.template is None:
         for end in range(len(exchange), 0, -2):
             yield Conversation(plan.task.name, (message("system", SYSTEM), *exchange[:end]), not_rendered())
@@ -253,8 +253,8 @@ class ShortestSamples:
 
     def _rendered(self, plan: SamplePlan) -> int:
         answer = Target((plan.target,), self._candidates(plan), TeacherList((), ()))
-        talk = _talk(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
-        return len(self.chat.render(talk.messages, prompt=False).ids)
+        conversation = _talk(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
+        return len(self.chat.render(conversation.messages, prompt=False).ids)
 
 
 def _about(plan: SamplePlan, shown: Sequence[int], answer: Target, catalog: Catalog) -> dict[str, object]:

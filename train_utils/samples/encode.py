@@ -75,20 +75,22 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
     """Encode a conversation as tokens and labels for RecLM-cgen."""
     rendered = talk.rendered
     inside: dict[int, float] = {}
-    found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     for start, item, weight, ranked, listed in _item_places(talk, config):
         if weight > 0:
             inside |= dict.fromkeys(range(start + 1, start + len(chat.title_ids[item]) + 2), weight)
             used = choices.trie.item_leaf[listed]
-            found += [
+            choices_of_items += [
                 (start + offset, weight, tokens, shares)
                 for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)
             ]
     return Sample(
         ids=rendered.ids,
-        text=[(place, 1.0) for place, on in enumerate(rendered.labeled) if on and place not in inside],
-        choices=found,
-        forced=_forced_weight(rendered, inside, {place for place, *_ in found}, chat.eoi, config.scope_mask_type),
+        text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in inside],
+        choices=choices_of_items,
+        forced=_forced_weight(
+            rendered, inside, {position for position, *_ in choices_of_items}, chat.eoi, config.scope_mask_type
+        ),
         task=talk.task,
     )
 
@@ -100,15 +102,15 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
     """
     rendered = talk.rendered
     spelled: set[int] = set()
-    found: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     for start, item, weight, ranked, listed in _item_places(talk, config):
         spelled |= set(range(start + 1, start + len(chat.title_ids[item]) + 2))
         if weight > 0:
-            found.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
+            choices_of_items.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
     return Sample(
         ids=rendered.ids,
-        text=[(place, 1.0) for place, on in enumerate(rendered.labeled) if on and place not in spelled],
-        choices=found,
+        text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in spelled],
+        choices=choices_of_items,
         forced=0.0,
         task=talk.task,
     )
@@ -153,9 +155,9 @@ def _forced_weight(
     rendered: Rendered, inside: dict[int, float], chosen: set[int], eoi: int, scope_mask_type: int
 ) -> float:
     """Return the weight that forced title positions add to the denominator of a sample's mean loss."""
-    forced = {place: weight for place, weight in inside.items() if place not in chosen}
+    forced = {position: weight for position, weight in inside.items() if position not in chosen}
     if scope_mask_type == 1:
         return 0.0
     if scope_mask_type == 2:
-        forced = {place: weight for place, weight in forced.items() if rendered.ids[place] != eoi}
+        forced = {position: weight for position, weight in forced.items() if rendered.ids[position] != eoi}
     return float(sum(forced.values()))

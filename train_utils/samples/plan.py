@@ -1,4 +1,4 @@
-"""Sample plans: what a sample is about, before the teacher answers.
+"""Sample plans: the content of samples before the teacher answers.
 
 A sample is a pure function of (seed, epoch, index) and of the teacher's answer to its history.
 """
@@ -114,7 +114,7 @@ def plan_sample(
     # Half of the samples show a full window, as the tests do; the others a window of random length.
     length = longest if rng.random() < 0.5 else rng.randint(1, longest)
     chat_only = task.kind == "ShareChatGPT"
-    beside = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
+    has_exchange = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
     lists = task.kind == "SFTItemCount" or rng.random() < config.list_ratio
     plan = SamplePlan(
         task=task,
@@ -126,7 +126,7 @@ def plan_sample(
         template=None,
         # Chat users write titles in plain text, so some samples do; only marked items carry choices to train.
         marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
-        exchange=rng.randrange(n_exchanges) if beside or chat_only else None,
+        exchange=rng.randrange(n_exchanges) if has_exchange or chat_only else None,
         exchange_first=rng.random() < 0.5,
     )
     return plan if chat_only else _worded(plan, catalog, rng)

@@ -19,8 +19,8 @@ WINDOW_STEPS = 8
 class SampleStream:
     """Function step -> micro-batches on `device`, built in a thread.
 
-    Samples of a window are sorted by length before they are cut into batches, which keeps padding small. The teacher is
-    asked once per window.
+    Samples of a window are sorted by length before they are cut into batches, which keeps padding small. The teacher
+    gets one query per window.
 
     Args:
         source: conversations by number.

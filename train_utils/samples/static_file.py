@@ -68,22 +68,22 @@ def record_of(talk: Conversation, catalog: Catalog) -> dict[str, object]:
     spoken = [m for m in talk.messages if m.role != "system"]
     rounds = [(m.role, _to_text(m.parts, catalog)) for m in spoken]
     asked = next((i for i in range(0, len(spoken), 2) if any(isinstance(p, ItemPart) for p in spoken[i + 1].parts)), 0)
-    known: dict[str, object] = dict(talk.about)
+    fields: dict[str, object] = dict(talk.about)
     if asked:
-        known["before"] = rounds[:asked]
+        fields["before"] = rounds[:asked]
     if rounds[asked + 2 :]:
-        known["after"] = rounds[asked + 2 :]
+        fields["after"] = rounds[asked + 2 :]
     if not any(isinstance(part, (ItemPart, ControlPart)) for m in talk.messages for part in m.parts):
-        known["plain"] = True
+        fields["plain"] = True
     if talk.ranked is not None:
-        known["teacher"] = _told(talk.ranked, catalog)
+        fields["teacher"] = _told(talk.ranked, catalog)
     if talk.beginnings:
-        known["beginnings"] = {str(n): _told(ranking, catalog) for n, ranking in talk.beginnings.items()}
+        fields["beginnings"] = {str(n): _told(ranking, catalog) for n, ranking in talk.beginnings.items()}
     return {
         "input_text": rounds[asked][1],
         "output_text": rounds[asked + 1][1],
         "task": talk.task,
-        "input_field_data": known,
+        "input_field_data": fields,
     }
 
 
