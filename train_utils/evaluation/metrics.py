@@ -181,6 +181,8 @@ def paired_permutation(
     if not difference.size:
         return 1.0
     if np.ptp(np.abs(difference)) < 1e-12:  # 0.3 - 0.2 and 0.1 - 0 are the same amount
+        from scipy.stats import binomtest  # half a second of import that no test of a model needs
+
         return float(binomtest(int((difference > 0).sum()), difference.size, 0.5).pvalue)
     rng = np.random.default_rng(seed)
     observed = abs(difference.sum()) - 1e-9  # the rounding of a sum depends on its order
