@@ -314,7 +314,7 @@ def test_two_turns_score_both_answers_on_token_ids(world, tmp_path):
     output, result = run_multi_round(options)
     assert result["n_users"] == 9 and len({record["question"] for record in result["users"]}) == 5
     for record in result["users"]:
-        assert record["metrics"]["gsm8k"] == (record["told"] == record["gold"])
+        assert record["metrics"]["gsm8k"] == (record["answer"] == record["gold"])
         assert record["metrics"]["csn_none"] == (record["control_symbols"] == 0)
         written = record["completion"].count("<SOI>")
         assert record["metrics"]["csn_items"] == (written == record["completion"].count("<EOI>") == 3)

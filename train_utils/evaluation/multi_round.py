@@ -141,7 +141,7 @@ def _record(
         "metrics": record["metrics"] | metrics,
         "question": question.text,
         "gold": str(question.gold),
-        "told": None if number is None else str(number),
+        "answer": None if number is None else str(number),
         "mathematics": text,
         "control_symbols": strays,
     }

@@ -51,7 +51,7 @@ class Scorer:
             "user": row.user,
             "target": target,
             "history": ids(row.shown),
-            "asked": row.spec.told(self.catalog),
+            "asked": row.spec.to_dict(self.catalog),
             "items": answer.items,
             "metrics": metrics,
             **written,

@@ -49,14 +49,14 @@ class ListSpec:
         members = catalog.categories[self.category]
         return members if self.wanted else frozenset(range(len(catalog.items))) - members
 
-    def told(self, catalog: Catalog) -> dict[str, object]:
-        """The wish in the catalog's ids, for a result file."""
-        told: dict[str, object] = {"k": self.k}
+    def to_dict(self, catalog: Catalog) -> dict[str, object]:
+        """Return the request in item ids, for a result file."""
+        record: dict[str, object] = {"k": self.k}
         if self.category:
-            told["only" if self.wanted else "without"] = self.category
+            record["only" if self.wanted else "without"] = self.category
         if self.candidates:
-            told["candidates"] = catalog.ids(self.candidates)
-        return told
+            record["candidates"] = catalog.ids(self.candidates)
+        return record
 
 
 def list_messages(
