@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import random
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -105,6 +106,7 @@ class LLMRecommender:
             )
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
+        self._kept: dict[EvalCase, array[int]] = {}
         self.exchanges: Sequence[Sequence[Message]] = ()
         self.task = EvalTask.parse(options.SFT_test_task)
         if self.task.exchange:
@@ -113,6 +115,11 @@ class LLMRecommender:
     def prompt(self, row: EvalCase) -> list[int]:
         """Return the prompt of an evaluation case; see `prompt_of`."""
         return prompt_of(row, self._exchange(row), self.chat, self.options)
+
+    def prompt_length(self, row: EvalCase) -> int:
+        """Return the tokens of a user's prompt, which is kept until `request` takes it: each is rendered once."""
+        self._kept[row] = array("i", self.prompt(row))
+        return len(self._kept[row])
 
     def rules(self, row: EvalCase, prior: Prior | None = None) -> Constraint | None:
         """Return the constraint of a user's list, None without `--use_CBS`."""
@@ -135,7 +142,8 @@ class LLMRecommender:
         """Return the request of an evaluation case, without a prior."""
         options = self.options
         forced = options.force_items or options.decoding == "rank"
-        prompt = self.prompt(row)
+        kept = self._kept.pop(row, None)
+        prompt = self.prompt(row) if kept is None else kept.tolist()
         return Request(
             prompt,
             self.rules(row),
@@ -288,5 +296,5 @@ def _check_task(options: EvalOptions) -> None:
 
 def batches(users: Sequence[EvalCase], options: EvalOptions, llm: LLMRecommender) -> list[list[EvalCase]]:
     """Sort users by prompt length and cut them into batches, independent of progress so that a resumed run matches."""
-    order = sorted(range(len(users)), key=lambda i: (len(llm.prompt(users[i])), i))
+    order = sorted(range(len(users)), key=lambda i: (llm.prompt_length(users[i]), i))
     return [[users[i] for i in order[at : at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
