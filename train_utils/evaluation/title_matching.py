@@ -38,7 +38,7 @@ class Named:
 
 
 class TitleReader:
-    """Matcher of written titles with catalog items.
+    """Reader that maps written titles to catalog items.
 
     Args:
         titles: the catalog's titles, in item order; the first item wins for equal titles.
