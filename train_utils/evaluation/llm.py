@@ -20,7 +20,7 @@ from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.support import Support, decoding_support
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
-from train_utils.evaluation.eval_task import EvalTask
+from train_utils.evaluation.eval_task import EvalTask, check_options
 from train_utils.evaluation.title_matching import TitleReader
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.param import EvalOptions
@@ -92,7 +92,7 @@ class LLMRecommender:
             # Retrieved items are always items of the catalog, with or without --use_CBS.
             options = replace(options, use_CBS=True)
         self.catalog, self.options = catalog, options
-        _check_task(options)
+        check_options(options)
         recommender = loaded or load_llm(catalog, options)
         model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
         if options.decoding != "greedy" and not self.engine.searches:
@@ -264,34 +264,6 @@ def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
         backbone=options.backbone,
         trie_cache=options.trie_cache,
     )
-
-
-def _check_task(options: EvalOptions) -> None:
-    kind = EvalTask.parse(options.SFT_test_task).kind
-    if kind == "embedding":
-        raise ValueError(
-            "--SFT_test_task SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage SFT_Embedding_Test"
-        )
-    if kind == "item_count" and (options.decoding == "rank" or options.force_items):
-        raise ValueError(
-            "--SFT_test_task SFTTestItemCount asks whether the model counts; --decoding rank and "
-            "--force_items count for it, take --decoding greedy or best"
-        )
-    if options.enforce_request and not options.use_CBS:
-        raise ValueError("--enforce_request makes rules of requests; it needs --use_CBS")
-    if not options.model_name:
-        raise ValueError("--model_name is missing: a merged model folder")
-    if options.decoding != "greedy" and not options.use_CBS:
-        raise ValueError(f"--decoding {options.decoding} compares the titles of the catalog; it needs --use_CBS")
-    if options.engine == "hf" and (options.decoding != "greedy" or options.force_items or not options.use_CBS):
-        raise ValueError(
-            "--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
-            "has no --force_items"
-        )
-    if options.engine == "hf" and has_retrieval(options.model_name):
-        raise ValueError("--engine hf spells titles; a model of RecLM-ret retrieves them, take --engine own")
-    if options.prior and not options.use_CBS:
-        raise ValueError(f"--prior {options.prior} scores the titles of the catalog; it needs --use_CBS")
 
 
 def batches(users: Sequence[EvalCase], options: EvalOptions, llm: LLMRecommender) -> list[list[EvalCase]]:

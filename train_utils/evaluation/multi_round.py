@@ -13,6 +13,7 @@ from accelerate import PartialState
 from train_utils.catalog import load_catalog
 from train_utils.decoding.request import Completion, Request
 from train_utils.evaluation.cases import EvalCase, eval_cases, messages_of
+from train_utils.evaluation.eval_task import check_options
 from train_utils.evaluation.gsm8k import Question, load_questions, read_answer
 from train_utils.evaluation.llm import LLMRecommender, batches
 from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
@@ -55,6 +56,7 @@ def run_multi_round(options: EvalOptions) -> tuple[Path, dict]:
             recommendation.
     """
     _check(options)
+    check_options(options)
     output = Path(options.output) if options.output else default_output(options, "two_turns")
     options = with_dtype(options)
     processes = init_processes(options.gpu)

@@ -10,6 +10,7 @@ from accelerate import PartialState
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.evaluation.cases import EvalCase, eval_cases
+from train_utils.evaluation.eval_task import check_options
 from train_utils.evaluation.llm import LLMRecommender, batches
 from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
 from train_utils.evaluation.prior_weight import choose_prior_weight
@@ -47,9 +48,10 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
     """
     named = [name for name in ("model_name", "ranker", "run_file") if getattr(options, name)]
     if len(named) != 1:
-        raise ValueError(f"what is to be scored? give one of --model_name, --ranker and --run_file, got {len(named)}")
+        raise ValueError(f"expected exactly one of --model_name, --ranker and --run_file, got {len(named)}")
     output = Path(options.output) if options.output else default_output(options)
     if options.model_name:
+        check_options(options)
         options = with_dtype(options)
     processes = init_processes(options.gpu)
     with result_file(output, options, processes.is_main_process):
