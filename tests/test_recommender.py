@@ -89,13 +89,24 @@ def test_a_teacher_enters_as_a_prior_where_there_is_a_history():
     ("call", "message"),
     [
         (lambda r: r.recommend(["red mon"]), "'red mon' is no item id or title .*did you mean 'red moon'"),
-        (lambda r: r.recommend("i0"), "history is the text 'i0', wanted a list"),
+        (lambda r: r.recommend("i0"), "history is 'i0', wanted a list"),
         (lambda r: r.recommend(["i0"], k=0), "k is 0"),
         (lambda r: r.recommend(["i0"], rules={"category": "x"}), "'category'"),
         (lambda r: r.recommend(["i0"], rules={"allow": ["x"]}), "'x' is not in the catalog"),
         (lambda r: list(r.chat([{"role": "robot", "content": "hi"}])), "wanted {'role': one of"),
         (lambda r: list(r.chat([{"role": "user"}])), "wanted {'role': one of"),
         (lambda r: list(r.chat([])), "at least one message"),
+        (lambda r: r.recommend(None), "history is None, wanted a list"),
+        (lambda r: r.recommend([["i0"]]), "wanted a text"),
+        (lambda r: r.recommend(["i0"], k=2.5), "k is 2.5, wanted a whole number"),
+        (lambda r: r.recommend(["i0"], k=None), "k is None, wanted a whole number"),
+        (lambda r: r.recommend(["i0"], max_history=0), "max_history is 0"),
+        (lambda r: r.recommend(["i0"], rules=[]), "the body is"),
+        (lambda r: r.recommend_batch(None), "histories is None"),
+        (lambda r: r.chat(None), "messages is None"),
+        (lambda r: r.chat([{"role": "user", "content": "hi"}], max_new_tokens="5"), "max_new_tokens is '5'"),
+        (lambda r: r.chat([{"role": "user", "content": "moon " * 9000}]), "the context has .*leave out old messages"),
+        (lambda r: r.with_catalog(None), "dataset is None, wanted a dataset folder"),
     ],
 )
 def test_wrong_calls_are_told_in_one_line(recommender, call, message):
@@ -146,3 +157,66 @@ def test_the_package_offers_the_front_door_and_loads_it_when_asked():
     code = "import sys, train_utils as t; print('torch' in sys.modules, t.Recommender.__name__, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False Recommender True\n"
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+@pytest.mark.parametrize("caps", [1, {"even": 1}, {"odd": 1, "even": 2}])
+def test_caps_hold_in_a_ranking_and_the_next_titles_move_up(recommender, k, caps):
+    """The oracle ranks all titles for the same prompt, and passes over those of a category that is full."""
+    prompt = CHAT.render(list_messages([], ListSpec(k)), prompt=True).ids
+    opening = prefill_to_item(MODEL, CHAT, [prompt], idx=True, answer_at=[len(prompt)])
+    (ranked,) = opening.most_probable([Constraint(CHAT.trie)], len(TITLES))
+    left = dict(caps) if isinstance(caps, dict) else {"even": caps, "odd": caps}
+    expected = []
+    for title in ranked:
+        category = ITEMS[title.item].categories[0]
+        left[category] = left.get(category, len(TITLES)) - 1
+        if left[category] >= 0:
+            expected.append(f"i{title.item}")
+    capped = recommender.recommend([], k=k, rules={"max_per_category": caps})
+    assert [one.id for one in capped] == expected[:k] and [one.rank for one in capped] == [*range(1, len(capped) + 1)]
+
+
+def test_numbers_of_numpy_and_ids_as_numbers(recommender):
+    assert len(recommender.recommend(["i0"], k=np.int64(3))) == 3
+    numbered = make_catalog("n", [Item(str(n), title) for n, title in enumerate(TITLES)], {})
+    with pytest.raises(ValueError, match="ids are texts, write '1'"):
+        Recommender(MODEL, CHAT, numbered).recommend([1])
+
+
+def test_a_text_that_is_the_id_of_one_item_and_the_title_of_another_is_refused():
+    items = [Item(TITLES[1] if n == 0 else f"i{n}", title) for n, title in enumerate(TITLES)]
+    with pytest.raises(ValueError, match="is the id of 'red moon' and the title of item 'i1'"):
+        Recommender(MODEL, CHAT, make_catalog("m", items, {})).recommend([TITLES[1]])
+    same = make_catalog("s", [Item(title, title) for title in TITLES], {})
+    assert Recommender(MODEL, CHAT, same).recommend(["red moon"], k=1)
+
+
+def test_a_renderer_of_other_titles_is_refused():
+    other = make_catalog("o", [Item(f"i{n}", f"other {n}") for n in range(len(TITLES))], {})
+    for catalog in (other, make_catalog("p", ITEMS[::-1], {})):
+        with pytest.raises(ValueError, match="not those of catalog"):
+            Recommender(MODEL, CHAT, catalog)
+    with pytest.raises(ValueError, match="not those of catalog"):
+        Recommender(MODEL, type(CHAT)(CHAT.tokenizer), CATALOG)
+
+
+def test_one_history_that_nothing_is_left_for_is_named(recommender):
+    with pytest.raises(ConstraintError, match="history 1: the rules admit none"):
+        recommender.recommend_batch([["i0"], ["i1", "i3", "i5"]], rules={"categories": ["odd"]})
+
+
+def test_what_the_user_names_is_not_recommended_back():
+    model, chat = tiny_chat(list(TITLES), tied=False)
+    with torch.no_grad():  # the opening token outbids all text
+        model.get_output_embeddings().weight[chat.soi] = 1.2 * model.get_output_embeddings().weight.abs().max()
+    talk = Recommender(model, chat, CATALOG)
+
+    def listed(content: str, **more) -> set[str]:
+        events = talk.chat([{"role": "user", "content": content}], max_new_tokens=150, **more)
+        return {event.id for event in events if isinstance(event, Recommendation)}
+
+    assert listed("hello") == listed("hello", exclude_named=False)
+    assert not listed("I liked the end and <SOI> a song<EOI>") & {"i3", "i5"}
+    assert listed(", ".join(TITLES)) == set()
+    assert listed("half a character: \ud800") <= {item.id for item in ITEMS}

@@ -1,7 +1,8 @@
 """The front door: a model and its catalog, loaded once; lists for histories, and conversations."""
 
+import operator
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,23 +12,27 @@ from rapidfuzz import process
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.constraint.constraint import Constraint, Prior
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
 from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
+from train_utils.decoding.support import decoding_support
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained
 from train_utils.processes import pick_device
 from train_utils.prompts.list_spec import ListSpec, list_messages
-from train_utils.prompts.messages import Message, message
+from train_utils.prompts.messages import ItemPart, Message, TitlePart, message
+from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
+from train_utils.text_files import whole_characters
 
 TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
+_SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
 
 
@@ -59,6 +64,12 @@ class Recommender:
         prior_weight: weight of that prior.
         source: the folder that the model was loaded from; "" for none.
         untrained: whether the model had no control tokens when it was loaded, so that it never learned to recommend.
+
+    Attributes:
+        context: tokens that the model reads at most; None where its configuration does not say.
+
+    Raises:
+        ValueError: a renderer of other titles than the catalog's.
     """
 
     def __init__(
@@ -76,6 +87,12 @@ class Recommender:
         self.model, self.renderer, self.catalog, self.retriever = model, renderer, catalog, retriever
         self.teacher, self.prior_weight = teacher, prior_weight
         self.source, self.untrained = source, untrained
+        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        if catalog is not None and list(renderer.titles) != catalog.titles:
+            raise ValueError(
+                f"the renderer's {len(renderer.titles)} titles are not those of catalog {catalog.name!r} in its order; "
+                "make it by Chat(tokenizer, catalog.titles)"
+            )
         self._by_title = {item.title: i for i, item in reversed([*enumerate(catalog.items)])} if catalog else {}
 
     @classmethod
@@ -132,6 +149,12 @@ class Recommender:
         Raises:
             ValueError: a broken dataset, titles that no trie can hold, or item vectors of another catalog.
         """
+        if not isinstance(dataset, (str, Path, Catalog)):
+            raise ValueError(f"dataset is {dataset!r}, wanted a dataset folder or a Catalog")
+        if self.retriever is not None and not self.source:
+            raise ValueError(
+                "a model of RecLM-ret made from parts has item vectors of one catalog; load it by Recommender.load"
+            )
         catalog = dataset if isinstance(dataset, Catalog) else load_catalog(dataset)
         return Recommender(
             self.model,
@@ -183,24 +206,32 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         """Return a list for each history, as `recommend` does; all are decoded in one batch."""
         _ = self._known_catalog
-        if k < 1 or max_history < 1:
-            raise ValueError(f"k is {k} and max_history is {max_history}, wanted 1 or more")
+        k, max_history = _whole("k", k), _whole("max_history", max_history)
         if not self.engine.searches:
-            raise ValueError("lists are ranked by the engine, which cannot read this model; use task_test.py")
-        if not histories:
-            return []
+            problem = decoding_support(self.model).problem
+            raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
+        if isinstance(histories, str) or not isinstance(histories, Iterable):
+            raise ValueError(f"histories is {histories!r}, wanted a list of histories")
         items = [self.indices(history) for history in histories]
+        if not items:
+            return []
         priors = self._priors(items, k)
-        requests = [
-            self._list_request(history[-max_history:], k, self._constraint(rules, history, prior))
-            for history, prior in zip(items, priors, strict=True)
-        ]
-        return [self._recommendations(completion) for completion in self.engine.rank(requests)]
+        requests = []
+        for place, (history, prior) in enumerate(zip(items, priors, strict=True)):
+            try:
+                requests.append(self._list_request(history[-max_history:], k, self._constraint(rules, history, prior)))
+            except ConstraintError as error:
+                raise ConstraintError(f"history {place}: {error}" if len(items) > 1 else str(error)) from None
+        completions = self.engine.rank(requests)
+        for place, completion in enumerate(completions):
+            if completion.error is not None:
+                raise ConstraintError(f"history {place}: {completion.error}") from completion.error
+        return [self._recommendations(completion) for completion in completions]
 
     def indices(self, history: Sequence[str]) -> list[int]:
         """Return the item indices of a history of ids or titles. Raises ValueError for what the catalog lacks."""
-        if isinstance(history, str):
-            raise ValueError(f"history is the text {history!r}, wanted a list of item ids or titles")
+        if isinstance(history, str) or not isinstance(history, Iterable):
+            raise ValueError(f"history is {history!r}, wanted a list of item ids or titles")
         return [self._item_index(entry) for entry in history]
 
     @property
@@ -211,9 +242,18 @@ class Recommender:
 
     def _item_index(self, entry: str) -> int:
         catalog = self._known_catalog
-        index = catalog.index.get(entry, self._by_title.get(entry))
+        if not isinstance(entry, str):
+            remedy = f"ids are texts, write {str(entry)!r}" if str(entry) in catalog.index else "give an id or a title"
+            raise ValueError(f"the history holds {entry!r}, wanted a text; {remedy}")
+        by_id, by_title = catalog.index.get(entry), self._by_title.get(entry)
+        if by_id is not None and by_title is not None and catalog.items[by_id].title != entry:
+            raise ValueError(
+                f"{entry!r} is the id of {catalog.items[by_id].title!r} and the title of item "
+                f"{catalog.items[by_title].id!r}; give the title of the one or the id of the other"
+            )
+        index = by_title if by_id is None else by_id
         if index is None:
-            near = process.extractOne(str(entry), list(self._by_title))
+            near = process.extractOne(entry, list(self._by_title), score_cutoff=_SIMILAR)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{entry!r} is no item id or title of the catalog {catalog.name!r}{hint}")
         return index
@@ -221,7 +261,7 @@ class Recommender:
     def _constraint(
         self, rules: ItemRules | Mapping[str, object] | None, history: Sequence[int], prior: Prior | None
     ) -> Constraint:
-        wanted = rules if isinstance(rules, ItemRules) else item_rules(rules or {})
+        wanted = rules if isinstance(rules, ItemRules) else item_rules({} if rules is None else rules)
         catalog, trie = self._known_catalog, self.renderer.trie
         assert trie is not None  # the renderer knows the titles of the catalog
         wanted = replace(wanted, seen=(*wanted.seen, *catalog.ids(history)))
@@ -238,6 +278,7 @@ class Recommender:
 
     def _list_request(self, shown: Sequence[int], k: int, constraint: Constraint) -> Request:
         prompt = self.renderer.render(list_messages(shown, ListSpec(k)), prompt=True).ids
+        self._check_context(len(prompt), "show less of the history by max_history")
         return Request(prompt, constraint, answer_at=len(prompt), max_items=k, force_items=True, idx=True)
 
     def _recommendations(self, completion: Completion) -> list[Recommendation]:
@@ -254,12 +295,31 @@ class Recommender:
         """Return the request that answers a conversation; `more` are fields of `Request`.
 
         Raises:
-            ValueError: no messages, or one without role and content.
+            ValueError: no messages, one without role and content, or a conversation that the model's context lacks
+                room for.
         """
+        if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
+            raise ValueError(f"messages is {messages!r}, wanted a list of messages")
         prompt = self.renderer.render([_message(entry) for entry in messages], prompt=True).ids
         if "rules" not in more and self.renderer.trie is not None:
             more["rules"] = Constraint(self.renderer.trie)
-        return Request(prompt, answer_at=len(prompt), **more)
+        request = Request(prompt, answer_at=len(prompt), **more)
+        self._check_context(len(prompt) + request.max_new_tokens, "leave out old messages or lower max_new_tokens")
+        return request
+
+    def _check_context(self, tokens: int, remedy: str) -> None:
+        if self.context is not None and tokens > self.context:
+            raise ValueError(f"prompt and answer take {tokens} tokens, the context has {self.context}; {remedy}")
+
+    @cached_property
+    def _titles(self) -> NamedTitles:
+        return NamedTitles(self._known_catalog.titles)
+
+    def _named(self, messages: Iterable[Message]) -> list[int]:
+        """Return the items that the user names, as titles in the text or as items."""
+        parts = [part for one in messages if one.role == "user" for part in one.parts]
+        named = {part.item for part in parts if isinstance(part, (ItemPart, TitlePart))}
+        return sorted(named.union(*(self._titles.find(part) for part in parts if isinstance(part, str))))
 
     def stream(
         self, request: Request, stop: threading.Event | None = None
@@ -278,26 +338,36 @@ class Recommender:
         rules: ItemRules | Mapping[str, object] | None = None,
         *,
         max_new_tokens: int = 512,
+        exclude_named: bool = True,
         stop: threading.Event | None = None,
     ) -> Iterator[TextDelta | Recommendation | Done]:
-        """Yield the model's answer to a conversation: text, items of the catalog, and how it ended.
+        """Answer a conversation: an iterator over text, items of the catalog, and how the answer ended.
 
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": TEXT}`, the newest last.
             rules: which items may be recommended.
             max_new_tokens: length limit of the answer.
+            exclude_named: do not recommend what the user's messages name.
             stop: ends the answer early when it is set.
 
         Raises:
-            ValueError: a message of another form, or rules that are wrong.
+            ValueError: a message of another form, a conversation longer than the context, or rules that are wrong.
             ConstraintError: rules that admit no item.
         """
-        more: dict[str, object] = {"max_new_tokens": max_new_tokens}
-        if rules is not None:
-            if self.catalog is None:
-                raise ValueError("rules are given and no catalog is loaded; pass dataset to Recommender.load")
+        if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
+            raise ValueError(f"messages is {messages!r}, wanted a list of messages")
+        conversation = [_message(entry) for entry in messages]
+        more: dict[str, object] = {"max_new_tokens": _whole("max_new_tokens", max_new_tokens)}
+        if self.catalog is None and rules is not None:
+            raise ValueError("rules are given and no catalog is loaded; pass dataset to Recommender.load")
+        if self.catalog is not None:
             more["rules"] = self._constraint(rules, (), None)
-        yield from self.stream(self.chat_request(messages, **more), stop)
+            if exclude_named and (named := self._named(conversation)):
+                try:
+                    more["rules"] = self._constraint(rules, named, None)
+                except ConstraintError:
+                    more["rules"] = None  # all that may be recommended was named: the model can only talk
+        return self.stream(self.chat_request(conversation, **more), stop)
 
 
 def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Sequence[int]], k: int) -> list[np.ndarray]:
@@ -330,4 +400,15 @@ def _message(entry: Mapping[str, str] | Message) -> Message:
     role, content = (entry.get("role"), entry.get("content")) if isinstance(entry, Mapping) else (None, None)
     if role not in _ROLES or not isinstance(content, str):
         raise ValueError(f"a message is {entry!r}, wanted {{'role': one of {', '.join(_ROLES)}, 'content': text}}")
-    return message(role, content)
+    return message(role, whole_characters(content))
+
+
+def _whole(name: str, value: object) -> int:
+    """Return a whole number of any kind as an int. Raises ValueError for another value, or one below 1."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # what is no number raises
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{name} is {value!r}, wanted a whole number, 1 or more")
+    return number

@@ -21,12 +21,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # One thread answers most histories a second: blocks are small, and clients need cores too. Set it for huge catalogs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import uvicorn  # noqa: E402
-from fastapi import FastAPI  # noqa: E402
-from server_app import build_app  # noqa: E402
-from server_metrics import MULTIPROCESS_FOLDER, forget_dead_workers  # noqa: E402
-from teacher_model import TeacherModel, find_checkpoint, load_teacher  # noqa: E402
-from uvicorn.supervisors import Multiprocess  # noqa: E402
+try:
+    import uvicorn
+    from fastapi import FastAPI
+    from server_app import build_app
+    from server_metrics import MULTIPROCESS_FOLDER, forget_dead_workers
+    from teacher_model import TeacherModel, find_checkpoint, load_teacher
+    from uvicorn.supervisors import Multiprocess
+except ModuleNotFoundError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"error: package {error.name} is missing; pip install 'reclm-cgen[serve]'")
 
 from train_utils.command import LineParser, number, path_of, run_cli  # noqa: E402
 

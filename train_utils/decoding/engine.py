@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from train_utils.constraint.constraint import ConstraintError
+from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafter
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
@@ -393,16 +394,38 @@ class Engine:
             ValueError: what `prefill` raises.
         """
         if self.finder.always:
-            lists = [replace(request, best_titles=request.max_items, force_items=True) for request in requests]
-            return self.generate(lists, reproducible=True)
+            forced = [replace(request, best_titles=request.max_items, force_items=True) for request in requests]
+            return self.generate(forced, reproducible=True)
         opening = self.prefill(requests) if opening is None else opening
         depth = max(request.max_items for request in requests)
         rules = [request.rules for request in requests if request.rules is not None]
-        ranked = opening.most_probable(rules, depth)
-        return [
-            self._written(titles[: request.max_items], request.idx)
-            for request, titles in zip(requests, ranked, strict=True)
-        ]
+        while True:
+            ranked = opening.most_probable(rules, depth)
+            lists = [self._within_caps(request, titles) for request, titles in zip(requests, ranked, strict=True)]
+            whole = (
+                len(listed) == request.max_items or len(titles) < depth
+                for request, listed, titles in zip(requests, lists, ranked, strict=True)
+            )
+            if all(whole):
+                return [self._written(listed, one.idx) for one, listed in zip(requests, lists, strict=True)]
+            depth *= 4  # a cap closed titles of the ranking; those after them move up
+
+    def _within_caps(self, request: Request, titles: Sequence[Ranked]) -> list[Ranked]:
+        """Return the first `max_items` titles, without those that the titles before them close by a cap."""
+        if request.rules is None or not request.rules.has_caps:
+            return list(titles[: request.max_items])
+        matcher = Matcher.from_tokens(request.rules, request.prompt, self.chat.end_of_turn, request.answer_at)
+        listed: list[Ranked] = []
+        for title in titles:
+            if len(listed) == request.max_items or matcher.exhausted:
+                break
+            opened = matcher.copy()
+            opened.accept_token(self.chat.soi)
+            if opened.offers(title.item):
+                for token in self.chat.item_ids(title.item):
+                    matcher.accept_token(token)
+                listed.append(title)
+        return listed
 
     def _written(self, titles: Sequence[Ranked], idx: bool) -> Completion:
         """A list of items, written as the model writes it."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from train_utils.evaluation.embeddings import report_embeddings
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.results import summary_row
 from train_utils.evaluation.run import run_test
@@ -58,6 +57,8 @@ def run_adapter_test(options: TrainOptions) -> AdapterResult:
         )
     asked = eval_options(options, adapter)
     if analysis:
+        from train_utils.evaluation.embeddings import report_embeddings  # draws: matplotlib is an extra
+
         output, numbers = report_embeddings(asked)
         return AdapterResult(None, numbers, f"{output}, and its .png")
     output, result = run_test(asked)

@@ -5,6 +5,7 @@ import struct
 import warnings
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -102,14 +103,14 @@ def load_backbone(
         raise ValueError(f"--peft qlora packs weights that are whole, and {name!r} is packed; use --peft lora")
     tokenizer = load_tokenizer(name)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
+    load = partial(AutoModelForCausalLM.from_pretrained, folder, dtype=number_format, **file, **how)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=number_format,
-            attn_implementation="flash_attention_2" if flash else "sdpa",
-            **file,
-            **how,
-        )
+        try:
+            model = load(attn_implementation="flash_attention_2" if flash else "sdpa")
+        except ValueError as error:
+            if flash or "attn_implementation" not in str(error):
+                raise
+            model = load(attn_implementation="eager")  # a model without attention knows no other name
     except _UNREADABLE as error:
         raise ValueError(_not_loaded(name, error)) from None
     if file:

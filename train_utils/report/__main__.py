@@ -6,15 +6,22 @@
 A row is named after its file. RESULT.timing.json next to a result contains its time.
 """
 
+import sys
 from pathlib import Path
 
 from train_utils.command import LineParser, path_of, run_cli
 from train_utils.files import write_text
-from train_utils.report.charts import plot_rows, save_png
 from train_utils.report.comparison import COMPARED, ResultSet, load_result_set, read_results, report_rows
-from train_utils.report.page import conditions_of, draw_pictures, note_of, render_page, title_of
 from train_utils.report.significance import over_seeds
 from train_utils.report.tables import comparison_table, headings, markdown_table, spread_table, text_table
+
+try:
+    from train_utils.report.charts import plot_rows, save_png
+    from train_utils.report.page import conditions_of, draw_pictures, note_of, render_page, title_of
+except ModuleNotFoundError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"error: package {error.name} is missing; pip install 'reclm-cgen[report]'")
 
 __all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "write_report"]
 
