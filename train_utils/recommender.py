@@ -20,6 +20,7 @@ from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.support import decoding_support
+from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained
 from train_utils.processes import pick_device
@@ -87,7 +88,7 @@ class Recommender:
         self.model, self.renderer, self.catalog, self.retriever = model, renderer, catalog, retriever
         self.teacher, self.prior_weight = teacher, prior_weight
         self.source, self.untrained = source, untrained
-        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.context = context_length(model)
         if catalog is not None and list(renderer.titles) != catalog.titles:
             raise ValueError(
                 f"the renderer's {len(renderer.titles)} titles are not those of catalog {catalog.name!r} in its order; "

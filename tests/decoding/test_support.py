@@ -1,6 +1,8 @@
 """What the engine cannot read is found by trying, told in one line, and decoded by `generate` all the same."""
 
+import copy
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -45,7 +47,7 @@ from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.reference import PlainEngine, generate_reference
 from train_utils.decoding.request import Request, SamplingParams
 from train_utils.decoding.retriever import Retriever
-from train_utils.decoding.support import Support, decoding_support
+from train_utils.decoding.support import Support, decoding_support, readable_length
 from train_utils.decoding.title_search import prefill_to_item
 from train_utils.evaluation.llm import side_by_side
 from train_utils.models.adapters import add_lora
@@ -424,3 +426,27 @@ def test_no_single_setting_of_the_base_model_changes_what_generate_writes(wrappe
         assert [one.ids for one in generate_reference(outer, chat, requests)] == expected, name
         assert PlainEngine(outer, chat).generate(requests[:1])[0].ids == expected[0], name
         assert model.generation_config is inherited and getattr(inherited, name) == value
+
+
+@pytest.mark.parametrize("build", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_model_that_the_engine_cannot_read_is_known_in_bfloat16_too(build):
+    """Where every difference is small, as in a recurrence that has just been initialized, its layers tell."""
+    torch.manual_seed(3)
+    for model in (build().eval(), build().eval().bfloat16()):
+        assert decoding_support(model).problem
+
+
+@pytest.mark.parametrize("build", [*LENGTH_DEPENDENT.values(), *WINDOWED.values()], ids=[*LENGTH_DEPENDENT, *WINDOWED])
+def test_a_length_is_found_in_bfloat16_too(build):
+    """Rounding hides small differences, so it is measured next to the length."""
+    model, _ = made(build)
+    lengths = [readable_length(model, tokens) for tokens in (20, 45, 60)]
+    assert [readable_length(copy.deepcopy(made(build)[0]).bfloat16(), tokens) for tokens in (20, 45, 60)] == lengths
+    assert any(lengths)
+
+
+def test_threads_that_meet_a_length_at_once_find_it_once():
+    model, _ = made(WINDOWED["chunks"] if "chunks" in WINDOWED else next(iter(WINDOWED.values())))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: readable_length(model, 60), range(16)))
+    assert len(found) == 1

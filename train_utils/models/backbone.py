@@ -228,6 +228,17 @@ def unwrap(model: nn.Module) -> PreTrainedModel:
     return cast("PreTrainedModel", model if inner is None else inner())
 
 
+def context_length(model: PreTrainedModel) -> int | None:
+    """Return how many tokens a model reads at most; None where its configuration sets no limit.
+
+    Dynamic RoPE stretches: its configured length is where it begins to, not where the model ends.
+    """
+    config = model.config.get_text_config()
+    if "dynamic" in str(getattr(config, "rope_parameters", "")):
+        return None
+    return getattr(config, "max_position_embeddings", None)
+
+
 def precision_of(model: nn.Module) -> dict[str, Any]:
     """Return the arguments of `torch.autocast` for a model.
 

@@ -104,7 +104,7 @@ class ChatSession:
         options: ChatOptions,
         start: str = NO_DOMAIN,
     ):
-        self.context: int | None = getattr(recommender.model.config.get_text_config(), "max_position_embeddings", None)
+        self.context = recommender.context
         if not 0 < options.max_new_tokens < (self.context or options.max_new_tokens + 1):
             raise ValueError(
                 f"--max_new_tokens is {options.max_new_tokens}, wanted 1 or more and less than the "
