@@ -1,1 +1,1 @@
-"""What a title may go on with: tries, rules, matchers."""
+"""The catalog constraint: tries, item rules and matchers."""

@@ -1,4 +1,4 @@
-"""Where an answer begins in the token ids of a conversation. Plain data."""
+"""Position at which an answer begins in the token ids of a conversation. Plain data."""
 
 import re
 from bisect import bisect_right
@@ -7,19 +7,19 @@ from itertools import groupby
 
 from train_utils.constraint.trie import TitleTrie
 
-_SIGNS = 0xF0000  # private characters, one for each added token
+_SIGNS = 0xF0000  # first of the private-use characters that replace the added tokens, one per token
 _SIGN = "[\U000f0000-\U0010ffff]"
 
 
 class Openers:
-    """The texts that a chat template writes before an answer, found in token ids however these were cut.
+    """Texts that a chat template writes before an answer, matched in token ids under any tokenization.
 
-    A tokenizer may put a line break of the user's, or the answer's first one, into one token with the template's, so
-    texts are compared and not ids. An added token is compared as a token: words that spell it are no opener.
+    Texts are compared, not ids, because a tokenizer may merge a line break of the user or the first one of the answer
+    into a token of the template. An added token is compared as a token: words that spell it are no opener.
 
     Args:
-        tokenizer: reads ids.
-        markups: token ids of what the template writes before an answer, one for each way in which it does.
+        tokenizer: decodes the ids.
+        markups: token ids of each text that the template writes before an answer.
     """
 
     def __init__(self, tokenizer, markups: Iterable[Sequence[int]]):
@@ -33,7 +33,7 @@ class Openers:
         return bool(self._found.pattern)
 
     def ends(self, ids: Sequence[int]) -> Iterator[int]:
-        """Places behind each opener in the ids, the last one first."""
+        """Yield the position after each opener in `ids`, the last opener first."""
         if not self:
             return
         text, runs = self._read(ids)
@@ -41,7 +41,7 @@ class Openers:
             yield self._place(ids, match.end(), text, runs)
 
     def _pattern(self, ids: Sequence[int]) -> str:
-        """A regular expression for one opener; white space at its ends may be missing, or more."""
+        """Return a regular expression for one opener that ignores the amount of white space at its ends."""
         text, _ = self._read(ids)
         pieces = re.findall(rf"{_SIGN}|(?:(?!{_SIGN})\S)+", text)
         if not pieces:
@@ -51,7 +51,7 @@ class Openers:
         return begin + r"\s*".join(map(re.escape, pieces))
 
     def _read(self, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
-        """The text of ids with a sign for each added token, and where each stretch of it starts: (text, token)."""
+        """Return the text of `ids`, a sign for each added token, and the start of each run in it: (text, token)."""
         text, runs, at = "", [], 0
         for sign, group in groupby(ids, self._signs.get):
             run = list(group)
@@ -66,24 +66,28 @@ class Openers:
         return re.sub(_SIGN, "\ufffd", text)
 
     def _place(self, ids: Sequence[int], end: int, text: str, runs: Sequence[tuple[int, int]]) -> int:
-        """The place behind the token that completes `text[:end]`."""
+        """Return the position after the token that completes `text[:end]`."""
         run = bisect_right(runs, end - 1, key=lambda run: run[0]) - 1
         (begin, low), (_, high) = runs[run], runs[run + 1]
         if high == low + 1:
             return high
-        wanted, first = text[begin:end], low
+        prefix, first = text[begin:end], low
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._decoded(ids[first:middle]).startswith(wanted) else (middle, high)
+            low, high = (low, middle) if self._decoded(ids[first:middle]).startswith(prefix) else (middle, high)
         return high
 
 
 def answer_start(
     ids: Sequence[int], end_of_turn: int | None, openers: Openers | None = None, trie: TitleTrie | None = None
 ) -> int:
-    """Where the current answer begins in a conversation: behind the last end of turn, or what opens an answer.
+    """Return the position at which the current answer begins: after the last end of turn or the last opener.
 
-    tree: the catalog's titles, which may spell an opener: that is not one.
+    Args:
+        ids: token ids of the conversation.
+        end_of_turn: id of the token that ends a turn; None if there is none.
+        openers: texts before an answer; None if the template writes none.
+        trie: the catalog's titles; an opener that a title spells does not count.
     """
     ids = list(ids)
     start = len(ids) - ids[::-1].index(end_of_turn) if end_of_turn in ids else 0
@@ -96,7 +100,7 @@ def answer_start(
 
 
 def _in_title(ids: Sequence[int], trie: TitleTrie) -> bool:
-    """Whether the ids end inside an item whose title is of the catalog."""
+    """Return whether the ids end inside an item of the catalog."""
     backwards = ids[::-1]
     if trie.soi not in backwards:
         return False
@@ -105,24 +109,34 @@ def _in_title(ids: Sequence[int], trie: TitleTrie) -> bool:
 
 
 class AnswerPlaces:
-    """Where the answers begin that a model is writing, by the ids of each step alone.
+    """Positions at which the answers of a running generation begin, from the token ids of each step.
 
-    It is found in the prompt, and kept while that is continued token by token: what the model itself writes opens no
-    other answer, unless it ends its turn.
+    The position is computed from the prompt and kept while the prompt is continued token by token: text that the model
+    writes does not open another answer, unless the model ends its turn.
+
+    Args:
+        end_of_turn: id of the token that ends a turn; None if there is none.
+        openers: texts before an answer; None if the template writes none.
+        trie: the catalog's titles.
     """
 
     def __init__(self, end_of_turn: int | None, openers: Openers | None, trie: TitleTrie):
         self._about = end_of_turn, openers, trie
-        self._rows: dict[int, dict[tuple[int, ...], int]] = {}  # of each prompt: rows of the last two steps
+        self._rows: dict[int, dict[tuple[int, ...], int]] = {}  # prompt -> rows of the last two steps
 
     def of(self, prompt: int, ids: Sequence[int]) -> int:
-        """The place in a row of a prompt."""
+        """Return the position at which the answer begins in a row.
+
+        Args:
+            prompt: number of the prompt that the row belongs to.
+            ids: token ids of the row.
+        """
         row, before = tuple(ids), self._rows.get(prompt, {})
         start = before.get(row, before.get(row[:-1]) if row else None)
         if start is None:
             start = answer_start(row, *self._about)
         elif row[-1:] == (self._about[0],):
             start = len(row)
-        kept = {one: place for one, place in before.items() if len(one) in (len(row) - 1, len(row))}
+        kept = {earlier: at for earlier, at in before.items() if len(earlier) in (len(row) - 1, len(row))}
         self._rows[prompt] = kept | {row: start}
         return start

@@ -1,7 +1,7 @@
-"""Which items a request admits, and what a prior says of them. NumPy only.
+"""Admissible items of a request, and their prior. NumPy only.
 
-What is admitted is counted below each branch: by sums over all leaves, cached with the rules, less the titles that are
-shut one by one, in time proportional to their depth. Nothing is filtered afterwards.
+Admissible titles are counted below each branch: cumulative sums over all leaves, cached with the constraint, minus the
+titles that are closed one at a time, in time proportional to their depth. No candidate is filtered afterwards.
 """
 
 from collections import Counter
@@ -12,27 +12,29 @@ import numpy as np
 
 from train_utils.constraint.trie import TitleTrie
 
-PRIOR_FLOOR = 1e-12  # share of a child that a prior gives nothing: it may still be chosen
-_SMALL_DENY = 512  # so many denied titles are closed one by one; more are cheaper by sums over all leaves
+PRIOR_FLOOR = 1e-12  # share of a child without prior mass: it can still be chosen
+_SMALL_DENY = 512  # up to this many denied titles are closed one at a time; for more, sums over all leaves are cheaper
 
 
 class ConstraintError(ValueError):
-    """A token or a rule that the tree cannot follow. Nothing may be decoded past it."""
+    """Token or rule that the trie cannot follow. Decoding must stop here (fail closed)."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of the items beside the model: a teacher's probabilities, popularity, freshness, a shop's boost.
+    """Item scores that enter decoding: a teacher's probabilities, popularity, freshness or a boost of the shop.
 
-    At a branch each child gets `weight * log(share)`, where the share is the sum (or the maximum) of the scores of the
-    admissible items below it over that of all children. With the sum a whole title gets `weight * log(score / total)`.
+    At a branch, `weight * log(share)` is added to each child, where the share is the sum (or the maximum) of the scores
+    of the admissible items below the child over that of all children. With "sum", a whole title gets
+    `weight * log(score / total)`.
 
     Args:
         scores: float [items], 0 or more.
-        weight: 0 leaves the model as it is. reduce: "sum" or "max".
+        weight: factor of the log-shares, 0 or more; 0 leaves the model unchanged.
+        reduce: "sum" or "max".
 
     Raises:
-        ValueError: a score that is negative or not finite, a negative weight, or an unknown `reduce`.
+        ValueError: a score is negative or not finite, the weight is negative, or `reduce` is unknown.
     """
 
     scores: np.ndarray
@@ -50,18 +52,19 @@ class Prior:
         object.__setattr__(self, "scores", scores)
 
     def best(self, n: int) -> list[int]:
-        """The n items of the highest scores, best first; items without a score are left out."""
+        """Return the `n` items with the highest scores, best first, without items of score 0."""
         order = np.argsort(-self.scores, kind="stable")[:n]
         return order[self.scores[order] > 0].tolist()
 
 
 @dataclass(frozen=True)
 class _Closed:
-    """Titles that are shut one by one: denied, or used up in this turn. Never changed, so that copies can share it.
+    """Titles that are closed one at a time: denied, or listed in this turn. Immutable, so that copies can share it.
 
     Attributes:
-        leaves: the shut leaves. below: how many of them are below a branch.
-        edges: branch -> its edges below which no admissible title is left.
+        leaves: the closed leaves.
+        below: branch -> number of closed leaves below it.
+        edges: branch -> its edges below which no title is admissible.
     """
 
     leaves: frozenset[int] = frozenset()
@@ -70,19 +73,19 @@ class _Closed:
 
 
 class Constraint:
-    """Which items a request admits, and what is thought of them. One object may serve any number of rows.
+    """Admissible items of a request, compiled, with their prior. One object can serve any number of sequences.
 
     Args:
-        tree: the catalog's tree.
-        allow: item indices that may be emitted; None admits all.
-        deny: item indices that may not be emitted.
-        distinct: a title may be emitted once a turn.
-        caps: (item indices of a group, how many of the group a turn may hold), for instance a category's.
-        prior: scores that enter each choice.
+        trie: the catalog's trie.
+        allow: item indices that may be listed; None admits all.
+        deny: item indices that may not be listed.
+        distinct: list a title at most once per turn.
+        caps: (item indices of a group, number of its items that a turn may list), for instance of a category.
+        prior: scores that enter decoding.
 
     Raises:
-        ConstraintError: an index outside the catalog, or rules that admit no item.
-        ValueError: a prior of another number of items.
+        ConstraintError: an index is outside the catalog, or no item is admissible.
+        ValueError: the prior has another number of items.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class Constraint:
         self._masses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._leaf_scores: np.ndarray | None = None
         self._first_admitted: np.ndarray | None = None
-        # Sums over leaves: leaves [lo, hi) hold open_below[hi] - open_below[lo] admitted titles. None: all of them.
+        # Cumulative sums: leaves [lo, hi) hold open_below[hi] - open_below[lo] admitted titles. None: all are admitted.
         self._open_below: np.ndarray | None = None
         self.closed = _Closed()
         if self._allow is not None or len(self._deny) > _SMALL_DENY:
@@ -136,7 +139,7 @@ class Constraint:
 
     @property
     def admitted(self) -> np.ndarray:
-        """bool [items]: which items the rules admit, caps aside."""
+        """bool [items], True for items that the rules admit, without regard to caps."""
         admitted = np.full(self.trie.n_items, self._allow is None)
         if self._allow is not None:
             admitted[self._allow] = True
@@ -144,37 +147,43 @@ class Constraint:
         return admitted
 
     def admissible_mask(self, closed: _Closed) -> np.ndarray:
-        """bool [items]: which items may be listed now; of items that share a title the first admitted one."""
+        """Return bool [items], True for items that may be listed now.
+
+        Of the items that share a title, only the first admitted item counts.
+        """
         if self._first_admitted is None:
             by_leaf = self.trie.leaf_items[self.admitted[self.trie.leaf_items]]
             _, first = np.unique(self.trie.item_leaf[by_leaf], return_index=True)
             self._first_admitted = np.zeros(self.trie.n_items, dtype=bool)
             self._first_admitted[by_leaf[first]] = True
-        found = self._first_admitted.copy()
+        mask = self._first_admitted.copy()
         for leaf in closed.leaves:
-            found[self.trie.items_of_leaf(leaf)] = False
-        return found
+            mask[self.trie.items_of_leaf(leaf)] = False
+        return mask
 
     def admits(self, item: int) -> bool:
         return not _holds(self._deny, item) and (self._allow is None or _holds(self._allow, item))
 
     def first_item(self, leaf: int) -> int:
-        """The first admitted item of a leaf."""
+        """Return the first admitted item of a leaf."""
         return next(item for item in self.trie.items_of_leaf(leaf) if self.admits(item))
 
     def count(self, lo: int, hi: int) -> int:
-        """Titles of the leaves [lo, hi) that are admitted, before any is shut by itself."""
+        """Return the number of admitted titles among the leaves [lo, hi), before titles are closed one at a time."""
         return hi - lo if self._open_below is None else int(self._open_below[hi] - self._open_below[lo])
 
     def is_open(self, edge: int, branch: int, closed: _Closed) -> bool:
-        """Whether an admissible title is left below an edge of a branch."""
+        """Return whether a title below an edge of a branch is admissible."""
         lo, hi = self.trie.below(int(self.trie.edge_target[edge]))
         return self.count(lo, hi) > 0 and edge not in closed.edges.get(branch, ())
 
     def edges(self, branch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and edges (int64 [n]) of a branch that the rules admit, ascending, before any title is shut by itself.
+        """Return the admitted tokens and edges of a branch, before titles are closed one at a time.
 
-        The same arrays at every call."""
+        Returns:
+            tokens: int64 [n], ascending; the same array at every call.
+            edges: int64 [n], ascending; the same array at every call.
+        """
         if branch not in self._edges:
             span = self.trie.edges(branch)
             tokens, edges = self.trie.edge_token[span].astype(np.int64), np.arange(span.start, span.stop)
@@ -186,23 +195,23 @@ class Constraint:
         return self._edges[branch]
 
     def additive_mask(self, branch: int, vocabulary: int) -> np.ndarray:
-        """float32 [vocabulary]: 0 for the tokens of `edges(branch)`, -inf for all others. Kept: for wide branches."""
+        """Return float32 [vocabulary]: 0 for tokens of `edges(branch)`, else -inf. Cached; for wide branches."""
         if (branch, vocabulary) not in self._additive:
             self._additive[branch, vocabulary] = mask = np.full(vocabulary, -np.inf, dtype=np.float32)
             mask[self.edges(branch)[0]] = 0.0
         return self._additive[branch, vocabulary]
 
     def open_edges(self, branch: int, closed: _Closed) -> tuple[np.ndarray, np.ndarray]:
-        """Of `edges(branch)` those below which an admissible title is left."""
+        """Return the tokens and edges of `edges(branch)` below which a title is admissible."""
         tokens, edges = self.edges(branch)
-        if shut := closed.edges.get(branch):
+        if closed_edges := closed.edges.get(branch):
             keep = np.ones(len(edges), dtype=bool)
-            keep[np.searchsorted(edges, shut)] = False
+            keep[np.searchsorted(edges, closed_edges)] = False
             tokens, edges = tokens[keep], edges[keep]
         return tokens, edges
 
     def close(self, closed: _Closed, leaf: int) -> _Closed:
-        """`closed` with one more leaf, in time proportional to its depth."""
+        """Return `closed` with one more leaf, in time proportional to the depth of the leaf."""
         if leaf in closed.leaves or not self.count(leaf, leaf + 1):
             return closed
         below, edges = dict(closed.below), dict(closed.edges)
@@ -217,7 +226,7 @@ class Constraint:
     # -- caps ----------------------------------------------------------------------------------------------------
 
     def full_groups(self, listed: Iterable[int]) -> frozenset[int]:
-        """The groups whose cap the listed items use up."""
+        """Return the groups whose caps the listed items reach."""
         if not self._caps:
             return self.start_full
         if self._groups is None:
@@ -229,7 +238,7 @@ class Constraint:
         return self.start_full | {group for group, n in held.items() if n >= self._caps[group][1]}
 
     def capped(self, full: frozenset[int]) -> "Constraint | None":
-        """These rules without the items of the groups `full`; None when that admits nothing."""
+        """Return this constraint without the items of the groups `full`; None if it would admit no item."""
         if full not in self._capped:
             deny = np.concatenate([self._deny, *(self._caps[group][0] for group in full)])
             try:
@@ -241,9 +250,18 @@ class Constraint:
     # -- prior ---------------------------------------------------------------------------------------------------
 
     def shares(self, branch: int, closed: _Closed, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the prior says of `edges` of a branch (float64 [edges] each): the weighted log-share of each, and an
-        upper bound of what the choices behind it can add."""
-        assert self.prior is not None  # without one there are no shares
+        """Return the weighted log-shares of `edges` of a branch, and what the prior can add after each at most.
+
+        Args:
+            branch: branch of the trie.
+            closed: titles that are closed one at a time.
+            edges: int64 [n], edges of the branch.
+
+        Returns:
+            shares: float64 [n], the weighted log-share of each edge.
+            bounds: float64 [n], an upper bound of what later choices can add.
+        """
+        assert self.prior is not None  # only a prior has shares
         sums, best = self._masses_of(branch, closed)
         at = edges - self.trie.edges(branch).start
         sums, best = sums[at], best[at]
@@ -259,27 +277,30 @@ class Constraint:
         return self.prior.weight * share, self.prior.weight * ahead
 
     def _masses_of(self, branch: int, closed: _Closed) -> tuple[np.ndarray, np.ndarray]:
-        """Sum and maximum of the scores below each edge of a branch, shut leaves left out (float64 [edges] each)."""
+        """Return the sum and the maximum of the scores below each edge of a branch, without closed leaves.
+
+        Both are float64 [edges].
+        """
         trie, scores = self.trie, self._scores_of_leaves()
         lo, hi = trie.below(branch)
         if branch not in self._masses:
             starts = trie.edge_lo[trie.edges(branch)] - lo
             self._masses[branch] = (np.add.reduceat(scores[lo:hi], starts), np.maximum.reduceat(scores[lo:hi], starts))
         sums, best = self._masses[branch]
-        shut = np.array(sorted(leaf for leaf in closed.leaves if lo <= leaf < hi), dtype=np.int64)
-        if not len(shut):
+        removed = np.array(sorted(leaf for leaf in closed.leaves if lo <= leaf < hi), dtype=np.int64)
+        if not len(removed):
             return sums, best
-        # Added up again without the shut leaves: taking them off a sum would leave its rounding errors.
+        # Recomputed without the closed leaves: subtracting them from a sum would keep its rounding errors.
         sums, best = sums.copy(), best.copy()
         los, his = trie.intervals(branch)
-        for edge in np.unique(np.searchsorted(los, shut, side="right") - 1).tolist():
+        for edge in np.unique(np.searchsorted(los, removed, side="right") - 1).tolist():
             left = scores[los[edge] : his[edge]].copy()
-            left[shut[(los[edge] <= shut) & (shut < his[edge])] - los[edge]] = 0
+            left[removed[(los[edge] <= removed) & (removed < his[edge])] - los[edge]] = 0
             sums[edge], best[edge] = np.add.reduce(left), left.max()
         return sums, best
 
     def _scores_of_leaves(self) -> np.ndarray:
-        """float64 [leaves]: the scores of the admitted items of each leaf, reduced."""
+        """Return float64 [leaves], the reduced scores of the admitted items of each leaf."""
         if self._leaf_scores is None:
             assert self.prior is not None
             scores = np.where(self.admitted, self.prior.scores, 0.0)[self.trie.leaf_items]

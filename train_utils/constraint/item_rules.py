@@ -1,4 +1,4 @@
-"""What a request may hold, in the words of a catalog: ids, categories and attributes, turned into `Constraint`."""
+"""Item rules in the catalog's words (ids, categories, attributes), and their compilation to a `Constraint`."""
 
 import math
 import operator
@@ -14,7 +14,7 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.trie import TitleTrie
 
-# `_check_condition` lets only numbers and texts come to these.
+# `_check_condition` passes only numbers and texts to these operators.
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -27,24 +27,24 @@ _LISTS = ("allow", "deny", "seen", "categories", "without_categories")
 
 @dataclass(frozen=True)
 class ItemRules:
-    """Which items a request admits: those that meet every condition given.
+    """Rules of a request: an item is admissible if it meets every condition that is given.
 
     Attributes:
         allow: item ids that may be listed; None admits all.
         deny: item ids that may not be listed.
-        seen: item ids that the user consumed; ids that the catalog does not know are ignored.
-        categories: an item must be in one of these; empty admits all.
-        without_categories: an item may be in none of these.
+        seen: item ids that the user consumed; ids outside the catalog are ignored.
+        categories: an item must be in at least one of these categories; empty admits all.
+        without_categories: an item must be in none of these categories.
         where: attribute -> value that it must equal, or attribute -> {operator: value}, all of which must hold.
-            An item without the attribute does not match. `<` and its like compare numbers with numbers and texts
-            with texts; `contains` finds a text in a text or an element in a list. A number written as text in the
-            catalog counts as a number where the wanted value is one.
-        max_per_category: how many items of one category a turn may list: one limit for every category (0: none),
-            or category -> limit.
-        distinct: a title may be listed once a turn.
+            An item without the attribute does not match. `<`, `<=`, `>` and `>=` compare numbers with numbers and
+            texts with texts; `contains` matches a substring of a text or an element of a list. A number that the
+            catalog writes as text counts as a number where the value in the rule is a number.
+        max_per_category: number of items of one category that a turn may list: one limit for every category (0: no
+            limit), or category -> limit.
+        distinct: list a title at most once per turn.
 
     Raises:
-        ValueError: a field of the wrong type, an unknown operator, a value that the operator cannot compare.
+        ValueError: a field has the wrong type, an operator is unknown or cannot compare its value.
     """
 
     allow: tuple[str, ...] | None = None
@@ -65,17 +65,20 @@ class ItemRules:
             for text in texts or ():
                 _require(isinstance(text, str), f"an entry of {name}", text, "a text")
         _require(isinstance(self.where, Mapping), "where", self.where, "an object: attribute -> value")
-        for attribute, wanted in self.where.items():
-            _check_condition(attribute, wanted)
+        for attribute, condition in self.where.items():
+            _check_condition(attribute, condition)
         _check_limits(self.max_per_category)
         _require(isinstance(self.distinct, bool), "distinct", self.distinct, "true or false")
 
 
 def item_rules(raw: Mapping[str, object]) -> ItemRules:
-    """The rules of a decoded JSON body, whose keys are the attributes of `ItemRules`; nothing in it is trusted.
+    """Return the item rules of a decoded JSON body, which is fully validated.
+
+    Args:
+        raw: attribute of `ItemRules` -> value.
 
     Raises:
-        ValueError: the body is no object, has an unknown key, or a value that `ItemRules` refuses.
+        ValueError: the body is no object, has an unknown key, or a value that `ItemRules` rejects.
     """
     known = [f.name for f in fields(ItemRules)]
     _require(isinstance(raw, Mapping), "the body", raw, f"an object with keys among {', '.join(known)}")
@@ -87,12 +90,18 @@ def item_rules(raw: Mapping[str, object]) -> ItemRules:
 
 
 def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Prior | None = None) -> Constraint:
-    """`rules` as sets of items of `catalog`, whose titles `trie` holds in the same order.
+    """Compile item rules to a constraint.
+
+    Args:
+        catalog: the catalog that the rules refer to.
+        trie: the titles of `catalog`, in the same order.
+        rules: the rules of a request.
+        prior: scores that enter decoding; None for no prior.
 
     Raises:
-        ValueError: a tree of another catalog; an id in `allow` or `deny`, a category or an attribute that no
-            item has.
-        ConstraintError: no item meets all conditions; the text tells how many items each of them leaves.
+        ValueError: the trie is of another catalog, or no item has an id in `allow` or `deny`, a category or an
+            attribute of the rules.
+        ConstraintError: no item meets all conditions; the text gives the number of items that each condition leaves.
     """
     if len(catalog.items) != trie.n_items:
         raise ValueError(
@@ -104,7 +113,7 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
     deny = set(catalog.indices(rules.deny))
     seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
     try:
-        # Denied items are not made a part of `allow`: a tree takes a few of them off faster than it counts the rest.
+        # Denied items are not folded into `allow`: closing a few titles is faster than counting all the others.
         return Constraint(trie, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules), prior)
     except ConstraintError:
         left = [(label, mask.sum()) for label, mask in met]
@@ -117,12 +126,12 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
 
 
 def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], int]]:
-    """(item indices of a category, how many of them one turn may list) for each limited category.
+    """Return (item indices of a category, number of them that a turn may list) for each limited category.
 
-    A category that cannot exceed the limit for every category is left out.
+    A category that cannot exceed the common limit is left out.
 
     Raises:
-        ValueError: a limit for a category that no item has.
+        ValueError: a limit is given for a category that no item has.
     """
     limits = rules.max_per_category
     if not limits:
@@ -138,22 +147,22 @@ def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], i
 
 
 def _conditions(catalog: Catalog, rules: ItemRules) -> list[tuple[str, np.ndarray]]:
-    """What items must be or have: its wording in an error, and bool [items], True where an item meets it."""
-    found: list[tuple[str, np.ndarray]] = []
+    """Return each condition as (its wording in an error, bool [items], True for items that meet it)."""
+    conditions: list[tuple[str, np.ndarray]] = []
     n = len(catalog.items)
     if rules.allow is not None:
-        found.append(("allow", _marked(n, catalog.indices(rules.allow))))
+        conditions.append(("allow", _marked(n, catalog.indices(rules.allow))))
     for name in ("categories", "without_categories"):
         if chosen := getattr(rules, name):
             members = _marked(n, (i for category in chosen for i in catalog.in_category(category)))
-            found.append((f"{name} {_shown(chosen)}", members if name == "categories" else ~members))
-    for attribute, wanted in rules.where.items():
+            conditions.append((f"{name} {_shown(chosen)}", members if name == "categories" else ~members))
+    for attribute, condition in rules.where.items():
         column = _column(catalog, attribute)
-        for name, value in _operations(wanted).items():
+        for name, value in _operations(condition).items():
             holds = _predicate(name, value)
             meets = np.fromiter((held is not None and holds(held) for held in column), dtype=bool, count=n)
-            found.append((f"where {_shown(attribute)} {name} {_shown(value)}", meets))
-    return found
+            conditions.append((f"where {_shown(attribute)} {name} {_shown(value)}", meets))
+    return conditions
 
 
 def _marked(n: int, indices: Iterable[int]) -> np.ndarray:
@@ -163,7 +172,7 @@ def _marked(n: int, indices: Iterable[int]) -> np.ndarray:
 
 
 def _column(catalog: Catalog, attribute: str) -> list[object]:
-    """The attribute's value of every item, None where it has none."""
+    """Return the value of an attribute for every item, None for items without it."""
     column = [item.attributes.get(attribute) for item in catalog.items]
     column = [None if _is_number(value) and value != value else value for value in column]
     if all(value is None for value in column):
@@ -174,7 +183,7 @@ def _column(catalog: Catalog, attribute: str) -> list[object]:
     return column
 
 
-# -- comparing an attribute with a wanted value ----------------------------------------------------------------------
+# -- comparison of an attribute with the value of a rule -------------------------------------------------------------
 
 
 def _operations(wanted: object) -> Mapping[str, object]:
@@ -182,13 +191,16 @@ def _operations(wanted: object) -> Mapping[str, object]:
 
 
 def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
-    """Whether a catalog value stands in the relation `name` to `wanted`. Values of unlike kinds are unequal."""
+    """Return a function that compares a catalog value with `wanted` by operator `name`.
+
+    Values of different types are unequal.
+    """
     if name in _ORDER:
         compare = _ORDER[name]
         if isinstance(wanted, str):
             return lambda held: isinstance(held, str) and compare(held, wanted)
         return lambda held: (number := _number(held)) is not None and compare(number, wanted)
-    # `_check_condition` took a list for these two operators.
+    # `_check_condition` accepts only a list for these two operators.
     is_one_of = _membership(cast("Collection[object]", wanted) if name in ("in", "not in") else (wanted,))
     if name in ("!=", "not in"):
         return lambda held: not is_one_of(held)
@@ -202,7 +214,7 @@ def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
 
 
 def _membership(wanted: Collection[object]) -> Callable[[object], bool]:
-    # Python holds True and 1 for equal; a request does not.
+    # True == 1 in Python, but not in a request.
     texts = frozenset(value for value in wanted if isinstance(value, str))
     flags = frozenset(value for value in wanted if isinstance(value, bool))
     numbers = frozenset(value for value in wanted if _is_number(value))
@@ -216,7 +228,7 @@ def _membership(wanted: Collection[object]) -> Callable[[object], bool]:
 
 
 def _number(held: object) -> int | float | None:
-    """A catalog value as a finite number, also when it is written as text; None when it is not one."""
+    """Return a catalog value as a finite number, also if it is written as text; None if it is no finite number."""
     number: int | float
     if isinstance(held, str):
         try:
@@ -231,7 +243,7 @@ def _number(held: object) -> int | float | None:
 
 
 def _is_finite(number: float) -> bool:
-    """Whether a float can hold the number, infinity not counted."""
+    """Return whether the number is finite as a float."""
     try:
         return math.isfinite(number)
     except OverflowError:
@@ -242,35 +254,35 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-# -- checks of what a request says -----------------------------------------------------------------------------------
+# -- validation of a request -----------------------------------------------------------------------------------------
 
 
 def _check_condition(attribute: object, wanted: object) -> None:
     _require(isinstance(attribute, str), "an attribute in where", attribute, "a text")
-    place = f"where {_shown(attribute)}"
+    where = f"where {_shown(attribute)}"
     _require(
         isinstance(wanted, Mapping) or _is_plain(wanted),
-        place,
+        where,
         wanted,
         "a text, a finite number, true or false, or {operator: value}",
     )
     operations = _operations(wanted)
-    _require(bool(operations), place, operations, f"one of the operators {', '.join(OPERATORS)}")
+    _require(bool(operations), where, operations, f"one of the operators {', '.join(OPERATORS)}")
     for name, value in operations.items():
-        _require(name in OPERATORS, f"an operator of {place}", name, f"one of {', '.join(OPERATORS)}")
+        _require(name in OPERATORS, f"an operator of {where}", name, f"one of {', '.join(OPERATORS)}")
         if name in ("in", "not in"):
             _require(
                 isinstance(value, (tuple, list)) and all(map(_is_plain, value)),
-                f"{place} {name}",
+                f"{where} {name}",
                 value,
                 "a list of texts, finite numbers, true or false",
             )
         elif name in _ORDER:
             _require(
-                _is_plain(value) and not isinstance(value, bool), f"{place} {name}", value, "a text or a finite number"
+                _is_plain(value) and not isinstance(value, bool), f"{where} {name}", value, "a text or a finite number"
             )
         else:
-            _require(_is_plain(value), f"{place} {name}", value, "a text, a finite number, true or false")
+            _require(_is_plain(value), f"{where} {name}", value, "a text, a finite number, true or false")
 
 
 def _check_limits(limits: object) -> None:
@@ -306,6 +318,6 @@ def _require(holds: bool, what: str, got: object, wanted: str) -> None:
 
 
 def _shown(value: object) -> str:
-    """The value on one line, shortened: a request may hold anything."""
+    """Return the value on one line, shortened, because a request may contain a value of any length."""
     shown = reprlib.repr(value)
     return shown if len(shown) <= 120 else shown[:117] + "..."

@@ -1,4 +1,4 @@
-"""The catalog constraint as a logits processor of transformers."""
+"""Catalog constraint as a logits processor of transformers."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -12,26 +12,30 @@ from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.matcher import Matcher
 
 _Ids = TypeVar("_Ids", np.ndarray, torch.Tensor)
-_WIDE = 4096  # tokens from which a branch is masked by adding to all scores
+_WIDE = 4096  # a branch with more tokens is masked by an addition to all scores
 
 
 class CatalogLogitsProcessor(LogitsProcessor):
-    """Constrains items to a catalog in greedy search, sampling and beam search.
+    """Logits processor that constrains items to a catalog in greedy search, sampling and beam search.
 
-    The state of a row is a function of its token ids alone. Every step compares the ids with those of the step before:
-    a row goes on from the row that it continues (beams may reorder them), and one that continues none, because the
-    object is used again or was never called, is read from where its answer begins. That is found in the prompt and kept
-    while the prompt is continued: what the model itself writes opens no answer.
+    The state of a row is a function of its token ids only. Each step compares the ids with those of the previous step.
+    A row takes over the matcher of the row that it continues (beams may reorder rows). A row that continues none,
+    because the object is reused or was never called, is matched again from the position at which its answer begins.
+    That position is computed from the prompt and kept while the prompt is continued: text that the model writes does
+    not open another answer.
 
-    With a prior in the rules its log-shares are added to the scores of the allowed tokens.
+    With a prior, its log-shares are added to the scores of the allowed tokens.
 
     Args:
-        rules: the admissible items, for all rows or one entry a prompt.
-        end_of_turn: token behind which a new turn starts.
-        num_beams: rows of one prompt.
-        answer_at: for each prompt where in its row, padding included, the answer begins; None, or nothing at all:
-            behind the last end of turn or the last of `openers`.
-        openers: what a chat template writes before an answer; see `ChatTemplate`.
+        rules: the admissible items, for all rows or one entry per prompt.
+        end_of_turn: id of the token after which a new turn starts.
+        num_beams: rows per prompt.
+        answer_at: per prompt, the position in its row, padding included, at which the answer begins; None or an empty
+            sequence: after the last end of turn or the last of `openers`.
+        openers: texts that a chat template writes before an answer; see `ChatTemplate`.
+
+    Raises:
+        ValueError: `num_beams` is below 1.
     """
 
     def __init__(
@@ -47,22 +51,25 @@ class CatalogLogitsProcessor(LogitsProcessor):
         self.rules = rules
         self.end_of_turn = end_of_turn
         self.num_beams, self.answer_at, self.openers = num_beams, answer_at, openers
-        self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the step before, [rows, T - 1]
+        self._seen: np.ndarray | torch.Tensor | None = None  # token ids of the previous step, [rows, T - 1]
         self._cursors: list[Matcher] = []
-        self._starts: list[int] = []  # of each row, where its answer begins
-        self._embedded = False  # the prompts were given as embeddings: no row holds their tokens
-        self._all_plain = False  # every row is in free text, and may open an item
+        self._starts: list[int] = []  # per row, the position at which its answer begins
+        self._embedded = False  # the prompts were given as embeddings: no row contains their tokens
+        self._all_plain = False  # every row is in free text and may open an item
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """input_ids: int64 [rows, T], T = 0 at the first step of a prompt that is given as embeddings; scores: float
-        [rows, V], masked in place and returned.
+        """Mask the scores of one step in place and return them.
+
+        Args:
+            input_ids: int64 [rows, T]; T = 0 at the first step of prompts that are given as embeddings.
+            scores: float [rows, V], masked in place.
 
         Raises:
-            ConstraintError: a row left the tree, or no admissible item is left inside an open item.
+            ConstraintError: a row left the trie, or an open item has no admissible continuation.
         """
         if len(input_ids) % self.num_beams:
             raise ConstraintError(f"{len(input_ids)} rows are no whole number of prompts of num_beams={self.num_beams}")
-        # On the CPU views, so that nothing is copied; elsewhere the comparison stays on the device.
+        # Views on CPU, so that no ids are copied; on other devices the comparison stays on the device.
         on_cpu = input_ids.device.type == "cpu"
         ids: np.ndarray | torch.Tensor = input_ids.detach().numpy() if on_cpu else input_ids
         next_step = self._seen is not None and self._seen.shape[1] == ids.shape[1] - 1
@@ -81,10 +88,13 @@ class CatalogLogitsProcessor(LogitsProcessor):
         return scores
 
     def _moves(self, ids: np.ndarray | torch.Tensor) -> tuple[list[int], list[int] | None]:
-        """The newest token of each row (-1: none) and the row that it continues (-1: none; None in all: each its own).
+        """Compare the rows with those of the previous step, with one copy from the device.
 
-        Drafts that were refused are seen again from a place before: then the beginnings of rows are continued. One read
-        from the device.
+        After rejected drafts the ids are shorter than before: then rows continue prefixes of the previous rows.
+
+        Returns:
+            last: the newest token of each row, -1 if it has none.
+            parents: the row that each row continues, -1 if it continues none; None if each continues itself.
         """
         rows, length = ids.shape
         if not length:
@@ -100,21 +110,21 @@ class CatalogLogitsProcessor(LogitsProcessor):
         if isinstance(ids, torch.Tensor) and isinstance(seen, torch.Tensor):
             last, parents = torch.stack([ids[:, -1], self._parents(ids, seen[:, : length - 1])]).tolist()
             return last, parents if parents != list(range(rows)) else None
-        return ids[:, -1].tolist(), [-1] * rows  # the step before was on another device
+        return ids[:, -1].tolist(), [-1] * rows  # the previous step was on another device
 
     def _parents(self, ids: _Ids, seen: _Ids) -> _Ids:
-        """int64 [rows]: for each row the one among its prompt's rows of the step before that it continues, or -1."""
+        """Return int64 [rows]: the previous row of the same prompt that each row continues, or -1."""
         rows, length = ids.shape
         shape = (rows // self.num_beams, self.num_beams)
         before = seen.reshape(shape[0], 1, shape[1], length - 1)
-        found = (ids[:, :-1].reshape(*shape, 1, length - 1) == before).all(-1).reshape(rows, self.num_beams)
-        # A boolean array has no argmax in PyTorch.
-        best = (found * 1).argmax(1)
+        equal = (ids[:, :-1].reshape(*shape, 1, length - 1) == before).all(-1).reshape(rows, self.num_beams)
+        # PyTorch has no argmax of a boolean tensor.
+        best = (equal * 1).argmax(1)
         if isinstance(ids, np.ndarray):
             own = np.arange(rows) // self.num_beams * self.num_beams
-            return np.where(found.any(1), own + best, -1)
+            return np.where(equal.any(1), own + best, -1)
         own = torch.arange(rows, device=ids.device) // self.num_beams * self.num_beams
-        return torch.where(found.any(1), own + best, -1)
+        return torch.where(equal.any(1), own + best, -1)
 
     def _advance(
         self, ids: np.ndarray | torch.Tensor, last: list[int], parents: list[int] | None, next_step: bool
@@ -135,7 +145,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
                 self._cursors.append(matcher)
                 self._starts.append(kept)
         except ConstraintError:
-            self._seen = None  # nothing is carried on from a broken step
+            self._seen = None  # no state survives a failed step
             raise
         trie = self._cursors[0].rules.trie
         self._eoi, self._watched = trie.eoi, {trie.soi, trie.eoi, self.end_of_turn}
@@ -144,7 +154,14 @@ class CatalogLogitsProcessor(LogitsProcessor):
         )
 
     def _start(self, row: int, rows: int, ids: list[int], kept: int | None) -> int:
-        """Where a row's answer begins; `kept`: where it did in the row that this one continues, None for none."""
+        """Return the position at which the answer of a row begins.
+
+        Args:
+            row: number of the row.
+            rows: number of rows in the batch.
+            ids: token ids of the row.
+            kept: the position in the row that this row continues; None if it continues none.
+        """
         if n := len(self.answer_at):
             if rows % n:
                 raise ConstraintError(f"answer_at has {n} entries, one a prompt, and the batch has {rows} rows")
@@ -154,7 +171,7 @@ class CatalogLogitsProcessor(LogitsProcessor):
                         f"answer_at is {given} for row {row}, which has {len(ids)} tokens; "
                         "wanted the length of the prompt, padding included"
                     )
-                # A prompt that was given as embeddings has no ids: all that come are the answer's.
+                # A prompt that was given as embeddings has no ids: all ids belong to the answer.
                 return kept if kept is not None else 0 if self._embedded else given
         trie = self._rules_of(row // self.num_beams).trie
         if kept is None:
@@ -172,12 +189,17 @@ class CatalogLogitsProcessor(LogitsProcessor):
 
 
 def _is_array(scores: torch.Tensor) -> bool:
-    """Whether NumPy can write into the scores."""
+    """Return whether NumPy can write into the scores."""
     return scores.device.type == "cpu" and scores.dtype != torch.bfloat16 and not scores.requires_grad
 
 
 def mask_scores(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
-    """Masks each row of `scores` ([rows, V]) by its state, in place."""
+    """Mask each row of `scores` by its matcher, in place.
+
+    Args:
+        scores: float [rows, V], masked in place.
+        matchers: state of each row.
+    """
     if _is_array(scores):
         _write_on_cpu(scores, matchers)
         return
@@ -190,23 +212,23 @@ def mask_scores(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
         return
     inside, allowed = [row for row, _ in open_rows], [ids for _, ids in open_rows]
     sizes = [len(tokens) for tokens in allowed]
-    places = np.stack([np.repeat(inside, sizes), np.concatenate(allowed)])
-    rows, tokens = torch.from_numpy(places).to(scores.device)
+    index = np.stack([np.repeat(inside, sizes), np.concatenate(allowed)])
+    rows, tokens = torch.from_numpy(index).to(scores.device)
     kept = scores[rows, tokens]
     added = [matchers[row].prior() for row in inside]
-    if any(one is not None for one in added):
-        bonus = [np.zeros(n) if one is None else one[0] for one, n in zip(added, sizes, strict=True)]
+    if any(shares is not None for shares in added):
+        bonus = [np.zeros(n) if shares is None else shares[0] for shares, n in zip(added, sizes, strict=True)]
         kept += torch.from_numpy(np.concatenate(bonus)).to(kept)
     scores[torch.tensor(inside, device=scores.device)] = -torch.inf
     scores[rows, tokens] = kept
 
 
 def _write_on_cpu(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
-    """As `mask_scores`: without a kernel's start for every row, and without a long index for wide branches."""
+    """Mask as `mask_scores` does, without a kernel launch per row and without a long index for wide branches."""
     rows = scores.numpy()
-    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # a row, tokens of it and the scores to put back
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # row, its allowed tokens, the scores to restore
     forced: list[tuple[int, int]] = []
-    shut: list[tuple[int, list[int]]] = []
+    closed: list[tuple[int, list[int]]] = []
     filled: list[int] = []
     for row, matcher in enumerate(matchers):
         if matcher.free:
@@ -218,9 +240,9 @@ def _write_on_cpu(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
             kept.append((rows[row], allowed, rows[row].take(allowed) + prior[0]))
             filled.append(row)
         else:
-            allowed, taken_off = matcher.mask()
-            if taken_off:
-                shut.append((row, taken_off))
+            allowed, excluded = matcher.mask()
+            if excluded:
+                closed.append((row, excluded))
             if len(allowed) > _WIDE:
                 rows[row] += matcher.additive_mask(rows.shape[1])
             else:
@@ -237,5 +259,5 @@ def _write_on_cpu(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     rows[at, tokens] = values
     for scores_of_row, allowed, left in kept:
         scores_of_row[allowed] = left
-    for row, taken_off in shut:
-        rows[row, taken_off] = -np.inf
+    for row, excluded in closed:
+        rows[row, excluded] = -np.inf

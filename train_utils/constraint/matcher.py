@@ -1,4 +1,4 @@
-"""The state of one row that walks the tree: free text or a place in a title, and what has been listed. NumPy only."""
+"""State of one sequence in the trie: free text or a position in a title, and the listed items. NumPy only."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,16 +10,19 @@ FREE = -1
 
 
 def last_turn(ids: Sequence[int], end_of_turn: int | None) -> int:
-    """Where the current turn starts: behind the last end-of-turn token."""
-    return next((place + 1 for place in range(len(ids) - 1, -1, -1) if ids[place] == end_of_turn), 0)
+    """Return the position at which the current turn starts: after the last end-of-turn token."""
+    return next((at + 1 for at in range(len(ids) - 1, -1, -1) if ids[at] == end_of_turn), 0)
 
 
 class Matcher:
-    """State of one row: free text or a place inside a title, and the items listed in this turn.
+    """State of one sequence in the trie: free text or a position in a title, and the items listed in this turn.
 
-    The states and their transitions: docs/architecture.md, Constraint.
+    The states and their transitions: docs/architecture.md, Constraint. Copies are cheap: containers are replaced,
+    never modified in place.
 
-    Copies are cheap: what changes with an item is replaced, never changed in place.
+    Args:
+        rules: the admissible items.
+        items: indices of items that this turn has listed already.
     """
 
     __slots__ = ("rules", "items", "_own_rules", "_closed", "_target", "_depth", "_start", "_until")
@@ -29,7 +32,7 @@ class Matcher:
         self.items: tuple[int, ...] = ()
         self._depth = FREE
         self._head_for(rules.trie.top)
-        # None once the caps leave nothing: then no item is opened, so inside an item there always are rules.
+        # None once the caps admit no item: then no item can be opened, so it is never None inside an item.
         self._own_rules: Constraint | None = rules
         self._closed = rules.closed
         if rules.start_full:
@@ -41,13 +44,17 @@ class Matcher:
     def from_tokens(
         cls, rules: Constraint, ids: Sequence[int], end_of_turn: int | None, answer_at: int | None = None
     ) -> "Matcher":
-        """The state behind the token ids of a whole conversation: that of its last turn.
+        """Return the state after the token ids of a conversation, that is, after its last turn.
 
-        answer_at: where that turn begins; None: behind the last end of turn, which not every template writes behind a
-        user's words (Llama 2 and Mistral do not): `ChatTemplate.openers` tell it there.
+        Args:
+            rules: the admissible items.
+            ids: token ids of the conversation.
+            end_of_turn: id of the token that ends a turn; None if there is none.
+            answer_at: position at which the last turn begins; None: after the last end of turn. Not every template
+                ends a user's turn (Llama 2 and Mistral do not): there the position comes from `ChatTemplate.openers`.
 
         Raises:
-            ConstraintError: the turn holds a span that is no admissible item.
+            ConstraintError: the turn contains an item that is not admissible.
         """
         matcher = cls(rules)
         for token in ids[last_turn(ids, end_of_turn) if answer_at is None else answer_at :]:
@@ -67,7 +74,7 @@ class Matcher:
 
     @property
     def at_root(self) -> bool:
-        """True right behind the opening token."""
+        """True directly after `<SOI>`."""
         return self._depth == 0
 
     @property
@@ -77,42 +84,49 @@ class Matcher:
 
     @property
     def leaves(self) -> tuple[int, int]:
-        """The leaves [lo, hi) below the place in the title; some of them may be shut."""
+        """The leaves [lo, hi) below the position in the title; some of them may be closed."""
         return self.rules.trie.below(self._target)
 
     def admissible_mask(self) -> np.ndarray:
-        """bool [items]: which items may be listed next; of items that share a title the first admitted one."""
+        """Return bool [items], True for items that may be listed next.
+
+        Of the items that share a title, only the first admitted item counts.
+        """
         if self._own_rules is None:
             return np.zeros(self.rules.trie.n_items, dtype=bool)
         return self._own_rules.admissible_mask(self._closed)
 
     def _head_for(self, target: int) -> None:
-        """Sets the next branch, or `~leaf`; until there the way is that of the first title below it."""
+        """Set the next branch, or `~leaf`; the tokens up to it are those of the first title below it."""
         trie = self.rules.trie
         self._target = target
         if target >= 0:
             self._start, self._until = int(trie.title_start[trie.branch_lo[target]]), int(trie.branch_depth[target])
         else:
-            # No choice is left; nor is a depth below FREE ever reached.
+            # No branch is left, and no depth is below FREE.
             self._start, self._until = int(trie.title_start[~target]), -2
 
     def _at_branch(self) -> bool:
         return self._depth == self._until
 
     def forced_token(self) -> int | None:
-        """The only token that may follow, where the tree as it was built leaves no choice; else None."""
+        """Return the token that the trie by itself forces here; None in free text and at a branch."""
         if self._depth == FREE or self._depth == self._until:
             return None
         return int(self.rules.trie.tokens[self._start + self._depth])
 
     def allowed(self) -> np.ndarray | None:
-        """Token ids that lead to an admissible item, ascending (int64 [n]); None in free text."""
+        """Return the token ids that lead to an admissible item, int64 [n], ascending; None in free text."""
         if self._depth == FREE:
             return None
         return self.allowed_at_branch() if self._at_branch() else np.array([self.forced_token()])
 
     def allowed_at_branch(self) -> np.ndarray:
-        """`allowed()` where the row stands at a branch."""
+        """Return `allowed()` at a branch.
+
+        Raises:
+            ConstraintError: no title below the branch is admissible.
+        """
         assert self._own_rules is not None
         tokens, _ = self._own_rules.open_edges(self._target, self._closed)
         if not len(tokens):
@@ -120,22 +134,29 @@ class Matcher:
         return tokens
 
     def mask(self) -> tuple[np.ndarray, list[int]]:
-        """`allowed()` at a branch, as (tokens, tokens to take off again): of a wide one nothing is copied."""
+        """Return the allowed tokens at a branch as (candidates, excluded).
+
+        The cached array of a wide branch is thus shared, not copied.
+        """
         assert self._own_rules is not None
         tokens, _ = self._own_rules.edges(self._target)
-        shut = self._closed.edges.get(self._target, ())
-        if len(shut) == len(tokens):
+        closed_edges = self._closed.edges.get(self._target, ())
+        if len(closed_edges) == len(tokens):
             return self.allowed_at_branch(), []
-        return tokens, [int(self.rules.trie.edge_token[edge]) for edge in shut]
+        return tokens, [int(self.rules.trie.edge_token[edge]) for edge in closed_edges]
 
     def additive_mask(self, vocabulary: int) -> np.ndarray:
-        """float32 [vocabulary]: 0 for the tokens of `mask()`, -inf for all others. For wide branches."""
+        """Return float32 [vocabulary]: 0 for the candidates of `mask()`, else -inf. For wide branches."""
         assert self._own_rules is not None
         return self._own_rules.additive_mask(self._target, vocabulary)
 
     def prior(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """What the prior adds to the log-probability of each allowed token, and the most that it can add behind it
-        (float64 [n] each, 0 or less). None without a prior or without a choice."""
+        """Return the terms that the prior adds to the allowed tokens; None without a prior or outside a branch.
+
+        Returns:
+            added: float64 [n], 0 or less, added to the log-probability of each allowed token.
+            bounds: float64 [n], 0 or less, the most that the prior can add after each token.
+        """
         if self.rules.prior is None or self._depth == FREE or not self._at_branch():
             return None
         assert self._own_rules is not None
@@ -143,37 +164,40 @@ class Matcher:
         return self._own_rules.shares(self._target, self._closed, edges)
 
     def offers(self, item: int) -> bool:
-        """Whether the title of an item can still be written from this place of an open item."""
+        """Return whether the title of an item can still be written from this position of an open item."""
         assert self._own_rules is not None
         leaf, (lo, hi) = int(self.rules.trie.item_leaf[item]), self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
     def same_title(self, item: int, other: int) -> bool:
-        """Whether two items share a title; which of them is listed is the first that the rules admit."""
+        """Return whether two items share a title; the first of them that the rules admit is listed."""
         leaves = self.rules.trie.item_leaf
         return bool(leaves[item] == leaves[other])
 
     @property
     def branch(self) -> int | None:
-        """The branch of the tree that the row stands at; None in free text and inside a forced run."""
+        """The current branch of the trie; None in free text and where the trie forces the next token."""
         return self._target if self._depth != FREE and self._at_branch() else None
 
     def offers_token(self, token: int) -> bool:
-        """Whether a token may follow at a branch."""
+        """Return whether a token is allowed at a branch."""
         return self._edge(token) is not None
 
     def token_towards(self, item: int) -> int:
-        """The next token on the way to an item below this place."""
+        """Return the next token of the title of an item below this position."""
         trie = self.rules.trie
         return int(trie.tokens[int(trie.title_start[trie.item_leaf[item]]) + self._depth])
 
     def barred(self) -> tuple[int, ...]:
-        """Token ids that free text may not hold: the closing token, and the opening one when nothing is left."""
+        """Return the token ids that free text must not contain: `<EOI>`, and `<SOI>` if no item is admissible."""
         trie = self.rules.trie
         return (trie.eoi, trie.soi) if self.exhausted else (trie.eoi,)
 
     def accept_token(self, token: int) -> int | None:
-        """Moves over `token`; returns the item that it completes, the first admissible one of its title, or None.
+        """Move the matcher over a token.
+
+        Returns:
+            The item that the token completes, the first admissible item of its title; None if it completes none.
 
         Raises:
             ConstraintError: the token is not allowed here.
@@ -202,10 +226,10 @@ class Matcher:
         return item
 
     def _edge(self, token: int) -> int | None:
-        """The edge of the present branch under `token`, if an admissible item is left below it."""
+        """Return the edge of the current branch under `token`; None if no admissible item is below it."""
         assert self._own_rules is not None
         trie, span = self.rules.trie, self.rules.trie.edges(self._target)
-        # A plain int would be compared as int64, over a copy of all tokens.
+        # A Python int would be compared as int64, which copies all tokens.
         edge = span.start + int(np.searchsorted(trie.edge_token[span], np.int32(token)))
         if edge == span.stop or trie.edge_token[edge] != token:
             return None
@@ -218,7 +242,7 @@ class Matcher:
         self._apply_caps()
 
     def _apply_caps(self) -> None:
-        """Takes the rules without the groups that are full, once one more of them is."""
+        """Switch to the constraint without the full groups when another group is full."""
         full = self.rules.full_groups(self.items)
         rules = self.rules.capped(full) if full else self.rules
         if rules is self._own_rules:
@@ -230,7 +254,7 @@ class Matcher:
                 self._closed = rules.close(self._closed, leaf)
 
     def jump_forward(self) -> list[int]:
-        """The tokens that follow without a choice from here to the next decision, or to the end of the title."""
+        """Return the tokens that are forced from here to the next branch or to the end of the title."""
         if self._depth == FREE:
             return []
         assert self._own_rules is not None

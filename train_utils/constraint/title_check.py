@@ -1,4 +1,4 @@
-"""Titles as token ids: which of them no tree may hold. Plain data."""
+"""Checks of titles as token ids before they enter a trie. Plain data."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -7,18 +7,22 @@ from train_utils.text_files import has_text
 
 
 def special_ids(tokenizer, marks: Iterable[int | None] = ()) -> set[int]:
-    """Token ids that no title may hold: special ones, and `marks` that others give a meaning.
+    """Return the token ids that no title may contain.
 
-    The token for unknown characters is none of them where it is nothing else: a title may have such a character.
+    The unknown token is among them only if it has another role, because a title may contain unknown characters.
+
+    Args:
+        tokenizer: its special tokens are forbidden.
+        marks: further token ids that have a meaning, such as control tokens; None entries are ignored.
     """
     roles = {
         tokenizer.convert_tokens_to_ids(str(token))
         for role, token in tokenizer.special_tokens_map.items()
         if role != "unk_token" and isinstance(token, str)
     }
-    found = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
-    found |= {*tokenizer.all_special_ids}
-    return {token for token in (found - {tokenizer.unk_token_id} | roles | {*marks}) if token is not None}
+    special = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special |= {*tokenizer.all_special_ids}
+    return {token for token in (special - {tokenizer.unk_token_id} | roles | {*marks}) if token is not None}
 
 
 def check_title_ids(
@@ -28,40 +32,50 @@ def check_title_ids(
     remedy: str,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Refuses titles that hold a special token, or nothing that shows.
+    """Reject titles that contain a special token or show no text.
 
-    names: the titles as texts, to name them by; without them they are decoded.
+    Args:
+        tokenizer: decodes the titles.
+        titles: token ids of each title.
+        special: token ids that no title may contain.
+        remedy: end of the error text for a special token.
+        names: texts of the titles, for errors; None decodes them.
 
     Raises:
-        ValueError: names the title and its place.
+        ValueError: a title is rejected; the text gives the title and its number.
     """
 
-    def named(place: int) -> str:
-        return f"title {place}, {tokenizer.decode(titles[place]) if names is None else names[place]!r},"
+    def named(number: int) -> str:
+        return f"title {number}, {tokenizer.decode(titles[number]) if names is None else names[number]!r},"
 
-    if found := special_tokens_in(titles, special):
-        place, token = found
+    if hit := special_tokens_in(titles, special):
+        number, token = hit
         shown = tokenizer.convert_ids_to_tokens(token)
-        raise ValueError(f"{named(place)} holds the special token {shown}, which no text may; {remedy}")
+        raise ValueError(f"{named(number)} holds the special token {shown}, which no text may; {remedy}")
     wordless = {
         token
         for token in {token for ids in titles for token in ids}
         if token == tokenizer.unk_token_id or not any(map(str.isalnum, tokenizer.decode([token])))
     }
-    for place, ids in enumerate(titles):
+    for number, ids in enumerate(titles):
         if wordless.issuperset(ids):
             known = [token for token in ids if token != tokenizer.unk_token_id]
             if not has_text(tokenizer.decode(known)):
                 why = "holds no character that the tokenizer knows" if len(known) < len(ids) else "shows no text"
-                raise ValueError(f"{named(place)} {why}; give the item another title")
+                raise ValueError(f"{named(number)} {why}; give the item another title")
 
 
 def check_told_apart(titles: Sequence[str], trie: TitleTrie) -> None:
-    """Refuses titles that the tokenizer makes one of, as those that differ in what it normalizes: the second of them
-    could never be listed. Equal texts may share a leaf.
+    """Reject different titles with the same tokens, since the second of them could never be listed.
+
+    Such titles differ only in what the tokenizer normalizes. Equal texts may share a leaf.
+
+    Args:
+        titles: the titles, in item order.
+        trie: their trie.
 
     Raises:
-        ValueError: names both titles and their places.
+        ValueError: two titles have the same tokens; the text gives both titles and their numbers.
     """
     if trie.n_leaves == trie.n_items:
         return

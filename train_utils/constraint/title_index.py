@@ -1,4 +1,4 @@
-"""The titles of a catalog as token ids and as a trie: tokenized and checked once, or loaded from a trie cache."""
+"""Titles of a catalog as token ids and as a trie: tokenized and checked once, or loaded from a trie cache."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ _REMEDY = "preprocess the dataset again"
 
 
 class TitleCodec(Protocol):
-    """Spells titles as token ids.
+    """Encoder of titles as token ids.
 
     Attributes:
         tokenizer: a Hugging Face tokenizer.
-        soi, eoi: ids of the control tokens around an item.
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
         end_of_turn: id of the token that ends an answer.
-        reserved_texts: texts that no title may hold: special tokens and markers of the chat template.
+        reserved_texts: texts that no title may contain: special tokens and markers of the chat template.
     """
 
     tokenizer: Any
@@ -31,7 +32,7 @@ class TitleCodec(Protocol):
     @property
     def reserved_texts(self) -> Sequence[str]: ...
     def spell(self, title: str) -> str:
-        """Return the title as it is tokenized, with the space that precedes it in a text."""
+        """Return the title as it is tokenized, with the space before it in a text."""
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
@@ -39,12 +40,12 @@ class TitleCodec(Protocol):
 
 @dataclass(frozen=True)
 class TitleIndex:
-    """Titles by item.
+    """Titles of a catalog with their token ids and their trie.
 
     Attributes:
         titles: the titles, in item order.
         title_ids: token ids of each title, without control tokens.
-        trie: their trie; None without titles.
+        trie: the trie of the titles; None if there are no titles.
     """
 
     titles: Sequence[str]
@@ -53,16 +54,16 @@ class TitleIndex:
 
     @classmethod
     def build(cls, codec: TitleCodec, titles: Sequence[str], trie_cache: str | Path = "") -> "TitleIndex":
-        """Tokenize titles and build their trie, or load the trie that `trie_cache` holds.
+        """Tokenize titles and build their trie, or load the trie from `trie_cache`.
 
         Args:
-            codec: spells a title as token ids.
-            titles: in item order.
-            trie_cache: folder that keeps tries between runs; "" for none.
+            codec: encodes titles as token ids.
+            titles: the titles, in item order.
+            trie_cache: folder that keeps tries between runs; "" for no cache.
 
         Raises:
-            ValueError: a title without visible text, one that holds a special token, two titles with the same tokens,
-                or a damaged cache file.
+            ValueError: a title shows no text or contains a special token, two titles have the same tokens, or a cache
+                file is damaged.
         """
         if not titles:
             return cls(titles, [], None)
@@ -72,7 +73,7 @@ class TitleIndex:
             return cls(titles, TrieTitles(cached), cached)
         _check_texts(titles, codec.reserved_texts)
         title_ids = codec.encode_many(spelled)
-        # Not every tokenizer reads a special token's text as plain text when it is asked to.
+        # Not every tokenizer obeys the request to encode the text of a special token as plain text.
         special = special_ids(codec.tokenizer, (codec.soi, codec.eoi, codec.end_of_turn))
         check_title_ids(codec.tokenizer, title_ids, special, _REMEDY, titles)
         trie = build_trie(title_ids, codec.soi, codec.eoi)
@@ -83,8 +84,8 @@ class TitleIndex:
 
 
 def _check_texts(titles: Sequence[str], reserved_texts: Sequence[str]) -> None:
-    for place, title in enumerate(titles):
+    for number, title in enumerate(titles):
         if not has_text(title):
-            raise ValueError(f"title {place}, {title!r}, shows no text; give the item a title")
-        if found := next((text for text in reserved_texts if text in title), None):
-            raise ValueError(f"title {place}, {title!r}, holds the special token {found}; {_REMEDY}")
+            raise ValueError(f"title {number}, {title!r}, shows no text; give the item a title")
+        if special := next((text for text in reserved_texts if text in title), None):
+            raise ValueError(f"title {number}, {title!r}, holds the special token {special}; {_REMEDY}")

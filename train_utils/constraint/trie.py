@@ -1,7 +1,7 @@
-"""Title token ids as a compressed prefix tree of flat arrays. NumPy only.
+"""Compressed trie of title token ids in flat arrays. NumPy only.
 
-Only nodes with two children or more are stored: what stands between two of them leaves no choice, and is read from
-the titles themselves. On real catalogs two thirds and more of all title tokens are such.
+Only branches, nodes with two children or more, are stored. The tokens between two branches are forced and are read
+from the titles. On real catalogs these are two thirds or more of all title tokens.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,21 +13,27 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TitleTrie:
-    """Prefix tree of N items' titles, each closed by `eoi`.
+    """Prefix tree of the titles of N items, each closed by `eoi`.
 
     Leaves are the distinct titles in lexicographic order of their token ids, so the leaves below a branch are one
     interval `[branch_lo, branch_hi)`. Branches, the nodes with several children, are numbered by depth. The children
     of branch b are the edges `edge_start[b]:edge_start[b + 1]`, ascending by token and by leaf.
 
     Attributes:
-        soi, eoi: ids of the control tokens that open and close an item.
-        tokens: int32 [sum of lengths], the distinct titles with their `eoi`, one after the other.
-        title_start: int [leaves + 1], where each begins.
-        branch_depth, branch_lo, branch_hi: int32 [branches]; the depth is the number of tokens all titles below share.
-        edge_start: int [branches + 1].
-        edge_token, edge_lo, edge_target: int32 [edges]; the first leaf below, and the next branch or `~leaf`.
-        leaf_item_start: int [leaves + 1]; leaf_items: int32 [N]: the items that share the title of a leaf.
-        item_leaf: int32 [N].
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
+        tokens: int32 [sum of lengths], the distinct titles with their `eoi`, concatenated.
+        title_start: int [leaves + 1], offset of each title in `tokens`.
+        branch_depth: int32 [branches], number of tokens that all titles below a branch share.
+        branch_lo: int32 [branches], first leaf below a branch.
+        branch_hi: int32 [branches], end of the leaves below a branch, exclusive.
+        edge_start: int [branches + 1], first edge of each branch.
+        edge_token: int32 [edges], token of an edge.
+        edge_lo: int32 [edges], first leaf below an edge.
+        edge_target: int32 [edges], next branch below an edge, or `~leaf`.
+        leaf_item_start: int [leaves + 1], offset of each leaf in `leaf_items`.
+        leaf_items: int32 [N], the items by leaf; several items share the leaf of their common title.
+        item_leaf: int32 [N], leaf of each item.
     """
 
     soi: int
@@ -55,34 +61,34 @@ class TitleTrie:
 
     @property
     def top(self) -> int:
-        """Where every title starts to: branch 0, or `~0` in a catalog of one title."""
+        """The first target of every title: branch 0, or `~0` in a catalog of one title."""
         return 0 if len(self.branch_depth) else ~0
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name."""
+        """Return the arrays by name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
     def items_of_leaf(self, leaf: int) -> list[int]:
         return self.leaf_items[self.leaf_item_start[leaf] : self.leaf_item_start[leaf + 1]].tolist()
 
     def title(self, leaf: int) -> list[int]:
-        """Token ids of a leaf's title, the closing `eoi` included."""
+        """Return the token ids of the title of a leaf, including the closing `eoi`."""
         return self.tokens[self.title_start[leaf] : self.title_start[leaf + 1]].tolist()
 
     def edges(self, branch: int) -> slice:
         return slice(int(self.edge_start[branch]), int(self.edge_start[branch + 1]))
 
     def below(self, target: int) -> tuple[int, int]:
-        """The leaves `[lo, hi)` below a branch, or a `~leaf`."""
+        """Return the leaves `[lo, hi)` below a target, a branch or a `~leaf`."""
         return (int(self.branch_lo[target]), int(self.branch_hi[target])) if target >= 0 else (~target, ~target + 1)
 
     def intervals(self, branch: int) -> tuple[np.ndarray, np.ndarray]:
-        """First and last-but-one leaf below each edge of a branch: lo, hi, int32 [edges of it]."""
+        """Return the leaves `[lo, hi)` below each edge of a branch: lo and hi, int32 [edges of the branch]."""
         lo = self.edge_lo[self.edges(branch)]
         return lo, np.append(lo[1:], self.branch_hi[branch])
 
     def begins_title(self, tokens: Sequence[int]) -> bool:
-        """Whether a title, closed by `eoi`, begins with these token ids."""
+        """Return whether these token ids are a prefix of a title that is closed by `eoi`."""
         target = self.top
         for depth, token in enumerate(tokens):
             if target >= 0 and depth == self.branch_depth[target]:
@@ -93,27 +99,32 @@ class TitleTrie:
                 target = int(self.edge_target[edge])
             else:
                 leaf, _ = self.below(target)
-                place = int(self.title_start[leaf]) + depth
-                if place == self.title_start[leaf + 1] or self.tokens[place] != token:
+                at = int(self.title_start[leaf]) + depth
+                if at == self.title_start[leaf + 1] or self.tokens[at] != token:
                     return False
         return True
 
     def path(self, leaf: int) -> tuple[tuple[int, int], ...]:
-        """The choices that lead to a leaf: (branch, edge) from the top down."""
-        found, target = [], self.top
+        """Return the path to a leaf as (branch, edge) from the root down."""
+        steps, target = [], self.top
         while target >= 0:
             edges = self.edges(target)
             edge = edges.start + int(np.searchsorted(self.edge_lo[edges], np.int32(leaf), side="right")) - 1
-            found.append((target, edge))
+            steps.append((target, edge))
             target = int(self.edge_target[edge])
-        return tuple(found)
+        return tuple(steps)
 
 
 def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie:
-    """Builds the tree of `titles` (token ids without control tokens), column by column over what is not yet told apart.
+    """Build the trie of titles, one token column at a time over the titles that are still equal.
+
+    Args:
+        titles: token ids of each title, without control tokens.
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
 
     Raises:
-        ValueError: no titles, an empty title, or a title that holds `soi` or `eoi`.
+        ValueError: there is no title, a title is empty, or a title contains `soi` or `eoi`.
     """
     if not len(titles):
         raise ValueError("a tree needs at least one title, got none")
@@ -121,8 +132,8 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie
     if not lengths.all():
         raise ValueError(f"title {int(np.argmin(lengths))} has no tokens; every title needs at least one")
     flat = np.fromiter(chain.from_iterable(titles), dtype=np.int32, count=int(lengths.sum()))
-    if found := special_tokens_in(titles, (soi, eoi)):
-        raise ValueError(f"title {found[0]} holds a control token (id {found[1]}); catalog text may not")
+    if special := special_tokens_in(titles, (soi, eoi)):
+        raise ValueError(f"title {special[0]} holds a control token (id {special[1]}); catalog text may not")
     starts = np.cumsum(lengths) - lengths
     order, is_leaf, branches, edges = _sort(flat, starts, lengths, eoi)
 
@@ -162,13 +173,13 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie
 
 
 def special_tokens_in(titles: Sequence[Sequence[int]], special: Collection[int]) -> tuple[int, int] | None:
-    """The first title that holds one of these token ids, and the token; None where no title does."""
+    """Return the number of the first title with a special token, and the token; None if no title has any."""
     lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
     flat = np.fromiter(chain.from_iterable(titles), dtype=np.int64, count=int(lengths.sum()))
-    found = np.flatnonzero(np.isin(flat, np.fromiter(special, dtype=np.int64, count=len(special))))
-    if not len(found):
+    hits = np.flatnonzero(np.isin(flat, np.fromiter(special, dtype=np.int64, count=len(special))))
+    if not len(hits):
         return None
-    return int(np.searchsorted(np.cumsum(lengths), found[0], side="right")), int(flat[found[0]])
+    return int(np.searchsorted(np.cumsum(lengths), hits[0], side="right")), int(flat[hits[0]])
 
 
 def _narrow(offsets: np.ndarray) -> np.ndarray:
@@ -176,7 +187,7 @@ def _narrow(offsets: np.ndarray) -> np.ndarray:
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """`starts[i] .. starts[i] + lengths[i] - 1` of each i, one after the other."""
+    """Return `starts[i] .. starts[i] + lengths[i] - 1` for each i, concatenated."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
 
@@ -184,47 +195,54 @@ def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def _sort(
     flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, eoi: int
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Sorts titles by their closed tokens, and notes the branches on the way.
+    """Sort titles by their tokens including `eoi`, and collect the branches.
 
-    One column is sorted at a time, and only where titles are still equal, which few are behind the first columns.
+    One column is sorted at a time, and only where titles are still equal, which are few after the first columns.
+
+    Args:
+        flat: int32 [sum of lengths], tokens of all titles, concatenated.
+        starts: int64 [N], offset of each title in `flat`.
+        lengths: int64 [N], tokens of each title.
+        eoi: id of the token that closes a title.
 
     Returns:
-        order: int64 [N], titles by place. is_leaf: bool [N], places that differ from the one before.
-        (depth, first place, behind the last place) of each branch, and where the edges of each start [branches + 1].
-        (token, first place, next branch or -1) of each edge.
+        order: int64 [N], titles by position in the sorted order.
+        is_leaf: bool [N], positions whose title differs from the previous one.
+        branches: depth, first position and end position of each branch, and the first edge of each [branches + 1].
+        edges: token, first position and next branch (or -1) of each edge.
     """
     order = np.arange(len(starts))
     is_leaf = order == 0
     branches, edges, led_to = [], [], []
     n_branches = n_edges = depth = 0
-    place = np.arange(len(starts))  # places whose title is equal to a neighbor's so far
-    begins = place == 0  # where a group of equal ones begins
+    position = np.arange(len(starts))  # positions whose title is equal to a neighbor's so far
+    begins = position == 0  # True where a group of equal titles begins
     edge_of_group = np.array([-1])  # the edge that leads to each group
-    while len(place):
-        title = order[place]
+    while len(position):
+        title = order[position]
         token = np.where(depth < lengths[title], flat[np.minimum(starts[title] + depth, len(flat) - 1)], eoi)
         group = np.cumsum(begins) - 1
-        by_token = np.argsort(group << 32 | token)  # groups stay where they are
-        token, order[place] = token[by_token], title[by_token]
+        by_token = np.argsort(group << 32 | token)  # groups keep their order
+        token, order[position] = token[by_token], title[by_token]
         new = np.append(True, token[1:] != token[:-1]) | begins
-        is_leaf[place[new]] = True
+        is_leaf[position[new]] = True
         runs = np.flatnonzero(new)
         degree = np.bincount(group[runs])
         splits = degree > 1
         below_branch = splits[group[runs]]
-        first, behind = np.flatnonzero(begins), np.append(np.flatnonzero(begins)[1:], len(place))
+        first, ends = np.flatnonzero(begins), np.append(np.flatnonzero(begins)[1:], len(position))
         branches.append(
-            (np.full(splits.sum(), depth), place[first[splits]], place[behind[splits] - 1] + 1, degree[splits])
+            (np.full(splits.sum(), depth), position[first[splits]], position[ends[splits] - 1] + 1, degree[splits])
         )
-        edges.append((token[runs[below_branch]], place[runs[below_branch]]))
+        edges.append((token[runs[below_branch]], position[runs[below_branch]]))
         led_to.append((edge_of_group[splits], n_branches + np.arange(splits.sum())))
         edge_of_run = edge_of_group[group[runs]]
         edge_of_run[below_branch] = n_edges + np.arange(below_branch.sum())
         n_branches, n_edges = n_branches + splits.sum(), n_edges + below_branch.sum()
-        sizes = np.diff(np.append(runs, len(place)))
-        goes_on = (sizes > 1) & (token[runs] != eoi)
-        kept = np.repeat(goes_on, sizes)
-        place, begins, edge_of_group = place[kept], new[kept], edge_of_run[goes_on]
+        sizes = np.diff(np.append(runs, len(position)))
+        continues = (sizes > 1) & (token[runs] != eoi)
+        kept = np.repeat(continues, sizes)
+        position, begins, edge_of_group = position[kept], new[kept], edge_of_run[continues]
         depth += 1
     depths, los, his, degrees = map(np.concatenate, zip(*branches, strict=True))
     edge, branch = map(np.concatenate, zip(*led_to, strict=True))

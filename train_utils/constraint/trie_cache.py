@@ -1,4 +1,4 @@
-"""A catalog's tree as a file that is memory-mapped: a million titles are there at once, and shared by processes."""
+"""Trie cache: memory-mapped files, so that a million titles load at once and processes share them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,14 @@ _FORM = "title tree 2"
 
 
 def trie_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Sequence[str] = ()) -> str:
-    """What a tree is made from: the tokenizer, the titles in their order, the control tokens. Hex digits.
+    """Return the SHA-256, in hex digits, of everything that a trie is made from.
 
-    unspoken: texts that its titles were refused for, which the chat template and the special tokens decide.
+    Args:
+        tokenizer: encodes the titles.
+        titles: in item order.
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
+        unspoken: texts that no title may contain; they depend on the chat template and the special tokens.
     """
     made_by = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else repr(sorted(tokenizer.get_vocab().items()))
     digest = sha256(f"{_FORM}\0{soi}\0{eoi}\0{json.dumps(unspoken)}\0{made_by}".encode())
@@ -28,7 +33,7 @@ def trie_key(tokenizer, titles: Iterable[str], soi: int, eoi: int, unspoken: Seq
 
 
 class TrieTitles(Sequence[list[int]]):
-    """Token ids of each item's title, read from the tree when they are asked for."""
+    """Token ids of each item's title, read from the trie on access."""
 
     def __init__(self, trie: TitleTrie):
         self.trie = trie
@@ -36,7 +41,7 @@ class TrieTitles(Sequence[list[int]]):
     def __len__(self) -> int:
         return self.trie.n_items
 
-    def __getitem__(self, item: int) -> list[int]:  # type: ignore[override]  # nobody takes a slice of titles
+    def __getitem__(self, item: int) -> list[int]:  # type: ignore[override]  # titles are never sliced
         return self.trie.title(int(self.trie.item_leaf[item]))[:-1]
 
 
@@ -45,17 +50,20 @@ def _path(folder: str | Path, key: str) -> Path:
 
 
 def save_trie(trie: TitleTrie, folder: str | Path, key: str) -> None:
-    """Writes a tree into `folder` in the safetensors format, atomically."""
+    """Write a trie into `folder` in the safetensors format, atomically."""
     about = {"form": _FORM, "key": key, "soi": str(trie.soi), "eoi": str(trie.eoi)}
     with replacing(_path(folder, key)) as temporary:
         save_file({name: np.ascontiguousarray(a) for name, a in trie.arrays().items()}, temporary, metadata=about)
 
 
 def load_trie(folder: str | Path, key: str) -> TitleTrie | None:
-    """Maps the tree of this key into memory, None where it was not saved; nothing of it is read before it is used.
+    """Map the trie of this key into memory; pages are loaded on first access.
+
+    Returns:
+        The trie; None if no trie was saved under this key.
 
     Raises:
-        ValueError: the file is not a whole tree.
+        ValueError: the file is not a complete trie.
     """
     path = _path(folder, key)
     if not path.exists():
