@@ -1,1 +1,1 @@
-"""The engine: constrained decoding of batches."""
+"""Constrained decoding of batches."""

@@ -1,4 +1,4 @@
-"""A request, and what has been written of its answer, as far as that decides what may follow.
+"""State of one answer: the request, the tokens written so far, and the tokens that may follow.
 
 No tensor and no model: copies of the state run ahead of the model to draft what it will probably write.
 """
@@ -14,16 +14,22 @@ from train_utils.decoding.sampler import SamplingPoint
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
-_EXPECTED = 128  # of a prior's best items, how many are guessed
+_EXPECTED = 128  # best items of a prior that are drafted
 
 
 class DecodingState:
-    """The state of an answer. `write` takes one decided token and gives it with all that must follow it.
+    """State of one answer. `write` accepts one sampled token and returns it with the tokens that are forced after it.
+
+    Args:
+        request: the request that is answered.
+        chat: renderer of the conversation, with the catalog's titles.
 
     Attributes:
-        matcher: place in the tree; None without a catalog. finish: why the answer ended, "" while it goes on.
-        begins_answer, begins_inside: whether the prompt ends where an answer begins, or inside an open item.
-        ranking: (item, log-probability) of titles found for the next items of a list, best first.
+        matcher: state in the trie; None without a catalog.
+        finish: why the answer ended, "" until it ends.
+        begins_answer: whether the prompt ends where an answer begins.
+        begins_inside: whether the prompt ends inside an open item.
+        ranking: (item, log-probability) of the titles that a search returned for the next items of a list, best first.
     """
 
     __slots__ = (
@@ -57,14 +63,14 @@ class DecodingState:
         self.finish = ""
         self.ranking: tuple[tuple[int, float], ...] = ()
         self._items = self._count = self._decisions = 0
-        self._numbered = request.idx  # whether the last item had a number before it
+        self._numbered = request.idx  # whether a number preceded the last item
         self._between: list[int] = []  # tokens since the last item
-        self._title: list[int] = []  # tokens of the open item, which the prompt may have begun
+        self._title: list[int] = []  # tokens of the open item, which the prompt may have opened
         if not self.free:
             prompt = list(request.prompt)
             self._title = prompt[len(prompt) - 1 - prompt[::-1].index(chat.soi) :]
-        self._done: list[tuple[int, float | None, list[int]]] = []  # items that nobody has taken yet
-        # What will probably stand before the next item; the prompt's own turn may have listed all that there are.
+        self._done: list[tuple[int, float | None, list[int]]] = []  # items that `take_items` has not returned yet
+        # The probable text before the next item; the last turn of the prompt may have listed all items already.
         self._expected = [] if self.exhausted else self._separator()
         self._likely = [] if self.matcher is None else _likely_items(request, self.matcher.rules.prior)
 
@@ -85,16 +91,20 @@ class DecodingState:
 
     @property
     def exhausted(self) -> bool:
-        """True where a catalog is in force and no item of it may be listed any more."""
+        """True if there is a catalog and none of its items is admissible."""
         return self.matcher is not None and self.matcher.exhausted
 
     def take_items(self) -> list[tuple[int, float | None, list[int]]]:
-        """Items written since the last call: index, log-probability where a search found it, and the ids as written."""
+        """Return the items written since the last call.
+
+        Returns:
+            (item index, log-probability if a search returned the item, token ids as written) of each item.
+        """
         done, self._done = self._done, []
         return done
 
     def begin(self) -> list[int]:
-        """What is known of the answer before anything is decided."""
+        """Write and return the tokens that are forced before the first sampled token."""
         if self.request.force_items and self.free:
             if self.exhausted:
                 self.finish = "exhausted"
@@ -104,7 +114,7 @@ class DecodingState:
         return self._write(known) + self._follow() if known else []
 
     def choice(self) -> SamplingPoint | None:
-        """What may be picked here; None where a title is to be searched for."""
+        """Return the sampling point of the next token; None where a whole title is searched."""
         uniform = 0.0
         if self.request.sampling.temperature > 0:
             uniform = random.Random(f"{self.request.seed}/{self._decisions}").random()
@@ -117,29 +127,32 @@ class DecodingState:
         return SamplingPoint(matcher.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
 
     def _barred(self) -> tuple[int, ...]:
-        """Tokens that free text may not hold here."""
+        """Return the tokens that free text must not contain here."""
         if self.matcher is None:
             return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
         return self.matcher.barred()
 
     def expected_text(self) -> int | None:
-        """The next token of what usually stands before the next item, as long as the text has kept to it."""
+        """Return the next token of the usual separator between items; None once the text has deviated from it."""
         return self._expected[0] if self._expected else None
 
     def expected_title(self) -> int | None:
-        """The next token on the way to the best item of the request's ranking that is left below this place."""
+        """Return the next token of the best expected item that is admissible below this position; None if none is."""
         matcher = self.matcher
-        assert matcher is not None  # asked inside an item
+        assert matcher is not None  # called only inside an item
         item = next(filter(matcher.offers, self._likely), None)
         return None if item is None else matcher.token_towards(item)
 
     @property
     def searches(self) -> bool:
-        """Whether a whole title is to be found here, instead of a token."""
+        """Whether a whole title is searched here instead of a token sampled."""
         return self.matcher is not None and self.matcher.at_root and self.request.best_titles > 0
 
     def write(self, token: int) -> list[int]:
-        """Takes a decided token; returns what is written with it. Nothing for an end of turn.
+        """Write a sampled token and the tokens that are forced after it.
+
+        Returns:
+            The tokens written; an end of turn itself is not written.
 
         Raises:
             ConstraintError: the token is not allowed here.
@@ -156,7 +169,7 @@ class DecodingState:
         return self._write([token]) + self._follow()
 
     def write_title(self) -> list[int]:
-        """Writes the first title of the ranking into the open item."""
+        """Write the first title of the ranking into the open item and return the tokens written."""
         return self._write(self._ranked_title()) + self._follow()
 
     def _follow(self) -> list[int]:
@@ -166,14 +179,14 @@ class DecodingState:
         return written
 
     def _known(self) -> list[int]:
-        """What must come next, as far as nothing has to be decided."""
+        """Return the tokens that are forced next."""
         matcher = self.matcher
         if matcher is None or matcher.free:
             ended_item = not self._between and self._items > 0
             return self._separator() if self.request.force_items and ended_item else []
         if matcher.at_root and self.ranking and self._keeps_listing():
-            # An item listed since the ranking was made may have closed others: it fills a group of the rules.
-            self.ranking = tuple(dropwhile(lambda one: not matcher.offers(one[0]), self.ranking))
+            # An item listed after the search may have filled a capped group, which closes other items of the ranking.
+            self.ranking = tuple(dropwhile(lambda entry: not matcher.offers(entry[0]), self.ranking))
             if self.ranking:
                 return self._ranked_title()
         return [] if self.searches else matcher.jump_forward()
@@ -182,11 +195,11 @@ class DecodingState:
         return self.chat.item_ids(self.ranking[0][0])[1:]
 
     def _keeps_listing(self) -> bool:
-        """Whether the open item goes on with the list of the one before: no word stands between them."""
+        """Return whether the open item continues the list of the previous item: no word is between them."""
         return not any(map(str.isalpha, self.chat.decode(self._between)))
 
     def _separator(self) -> list[int]:
-        """What stands before the next item of a list."""
+        """Return the tokens before the next item of a list, `<SOI>` included."""
         return [*self.chat.encode(separator(self._items + 1, self._numbered)), self.chat.soi]
 
     def _write(self, tokens: Sequence[int]) -> list[int]:
@@ -232,7 +245,7 @@ class DecodingState:
 
 
 def _likely_items(request: Request, prior: Prior | None) -> list[int]:
-    """Items in the order in which they are guessed: the request's own, else the best of its prior."""
+    """Return items in drafting order: the expected items of the request, else the best of its prior."""
     if len(request.expected) or prior is None:
         return list(request.expected)
     return prior.best(_EXPECTED)

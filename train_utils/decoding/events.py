@@ -1,4 +1,4 @@
-"""An answer that grows -> events: text as soon as it is settled, items as they are written."""
+"""Events of a streamed answer: text as soon as it is final, items as they are written."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,13 +10,20 @@ from train_utils.prompts.renderer import Chat
 
 @dataclass(frozen=True)
 class TextDelta:
+    """Piece of text that is appended to the answer."""
+
     text: str
 
 
 @dataclass(frozen=True)
 class ItemEvent:
-    """An item of the catalog, as it stands in the answer: `item` is its index, `rank` counts from 1, `score` is its
-    log-probability among the admissible items."""
+    """Item of the catalog in the answer.
+
+    Attributes:
+        item: item index.
+        rank: number of the item in the answer, from 1.
+        score: log-probability of the item among the admissible items.
+    """
 
     item: int
     rank: int
@@ -25,25 +32,28 @@ class ItemEvent:
 
 @dataclass(frozen=True)
 class Done:
+    """End of the answer; `finish` as in `Completion`."""
+
     finish: str
 
 
 def answer_events(
     chat: Chat, state: DecodingState | None, answer: Completion, go_on: Callable[[], object]
 ) -> Iterator[TextDelta | ItemEvent | Done]:
-    """The events of an answer. Half of a character or of an item is never shown.
+    """Yield the events of an answer; incomplete characters and items are withheld.
 
     Args:
-        state: the state of the answer, None where its prompt could not be read.
-        answer: what is written so far; it grows.
-        go_on: writes more of it, or finishes it.
+        chat: decodes the tokens.
+        state: state of the answer; None if its prompt could not be read.
+        answer: the completion, which `go_on` extends.
+        go_on: writes more of the answer, or finishes it.
 
     Raises:
-        ConstraintError: the answer cannot be gone on with.
+        ConstraintError: decoding of the answer failed.
     """
     if answer.error is not None:
         raise answer.error
-    assert state is not None  # there is none only where there is an error
+    assert state is not None  # it is None only if there is an error
     text, read, rank, inside = _StreamedText(chat, state.begins_answer), 0, 0, state.begins_inside
     while True:
         finished = bool(answer.finish)
@@ -70,15 +80,17 @@ def answer_events(
 
 
 class _StreamedText:
-    """A run of an answer's text that grows; it gives each character once, as soon as no further token can change it.
+    """Text between two items of an answer; yields each character once, when no later token can change it.
 
-    first: whether the run begins the answer, rather than follows an item.
+    Args:
+        chat: decodes the tokens.
+        first: whether the text begins the answer instead of following an item.
     """
 
     def __init__(self, chat: Chat, first: bool = True):
         self.chat, self.first = chat, first
         self._ids: list[int] = []
-        self._shown = 0  # characters given so far
+        self._shown = 0  # characters yielded so far
 
     def add(self, token: int) -> None:
         self._ids.append(token)

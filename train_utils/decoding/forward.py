@@ -1,4 +1,4 @@
-"""Forward passes over batches of texts of unlike lengths."""
+"""Forward passes over variable-length batches."""
 
 import threading
 from collections.abc import Sequence
@@ -18,40 +18,48 @@ def forward(
     kept: Sequence[Sequence[int]],
     trees: Sequence[TokenTree | None] | None = None,
 ) -> torch.Tensor:
-    """One pass: row i of `cache`, of which `lengths[i]` tokens count, reads `blocks[i]`, which may be empty.
+    """Run one forward pass and return logits.
 
     Args:
-        kept: the tokens of each block whose logits are wanted, by their number in it.
-        trees: where a row has one, its block is the newest tokens of that, instead of the text's next ones.
+        model: the causal model.
+        cache: keys and values of the rows.
+        blocks: new token ids of each row, possibly none.
+        lengths: valid tokens of each row in the cache.
+        kept: per row, the indices in its block whose logits are returned.
+        trees: per row, the token tree whose newest tokens are the block; None if the block continues the text.
 
     Returns:
-        at least float32 [sum of kept, V], row after row.
+        Logits, float32 or wider, [sum of kept, V], row after row.
     """
     device = next(model.parameters()).device
     sizes = [len(block) for block in blocks]
     cache.batch.layout = layout = lay_out(lengths, sizes, device, trees)
-    wanted = [begin + at for begin, places in zip(accumulate(sizes, initial=0), kept, strict=False) for at in places]
+    positions = [begin + at for begin, places in zip(accumulate(sizes, initial=0), kept, strict=False) for at in places]
     logits = model(
         input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
         attention_mask=layout.mask,
         position_ids=layout.place[None],
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=torch.tensor(wanted, device=device),
+        logits_to_keep=torch.tensor(positions, device=device),
         ragged=layout,
     ).logits[0]
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 class LastHiddenState(threading.local):
-    """The states from which a model's head made the logits of the latest pass of this thread: [1, kept, d]."""
+    """Hidden states at the input of a model's head in the latest pass of this thread.
+
+    Attributes:
+        states: float [1, kept, d], in the order of the logits.
+    """
 
     def __init__(self):
         self.states = torch.empty(0)
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> "LastHiddenState":
-        """Watches the head of `model`, from the first call on."""
+        """Return the recorder of `model`; the first call registers a hook on its head."""
         head = model.get_output_embeddings()
         if not hasattr(head, "inputs_seen"):
             head.inputs_seen = seen = cls()
@@ -62,10 +70,16 @@ class LastHiddenState(threading.local):
 def prefill_shared_prefix(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], left: int = 1
 ) -> tuple[RaggedCache, int]:
-    """Reads once what all prompts begin with, all but their last `left` tokens at most.
+    """Prefill the common prefix of all prompts once.
+
+    Args:
+        model: the causal model.
+        prompts: token ids of each prompt.
+        left: number of tokens at the end of every prompt that are never prefilled.
 
     Returns:
-        a cache with one row a prompt, and how many tokens each has read.
+        cache: the cache, with one row per prompt.
+        shared: number of tokens that each row contains.
     """
     shared = max(0, min(map(len, prompts)) - left)
     shared = next((i for i in range(shared) if len({prompt[i] for prompt in prompts}) > 1), shared)

@@ -1,4 +1,4 @@
-"""transformers' greedy `generate`, obeying its arguments alone."""
+"""Greedy `generate` of transformers that depends only on its arguments."""
 
 import copy
 from collections.abc import Sequence
@@ -18,18 +18,30 @@ def generate_greedily(
     processors: Sequence[LogitsProcessor] = (),
     criteria: Sequence[StoppingCriteria] = (),
 ) -> torch.Tensor:
-    """Prompts (int64 [rows, T], left-padded where the mask is 0) with their greedy continuations.
+    """Generate greedily, without the settings of the model's own generation configuration.
 
-    What `generate` is not given it takes from the model's own generation configuration, such as a repetition penalty
-    or suppressed tokens; here nothing of that counts.
+    `generate` takes missing settings from that configuration, for example a repetition penalty or suppressed tokens;
+    here it is ignored.
+
+    Args:
+        model: the causal model.
+        ids: int64 [rows, T], token ids of the prompts, left-padded.
+        mask: int64 [rows, T], 0 at padding.
+        max_new_tokens: length limit of the continuations, in tokens.
+        end_of_turn: id of the token that ends an answer, also used for padding.
+        processors: logits processors, in order.
+        criteria: stopping criteria.
+
+    Returns:
+        int64 [rows, T + new tokens], the prompts with their continuations.
     """
-    # An adapter's wrapper would write its configuration into the model inside it, and obey that one.
+    # An adapter's wrapper would write its configuration into the inner model and use that one.
     causal = unwrap(model)
-    # A copy of the outermost object gets an empty one: the model itself may be in use by another thread.
+    # The empty configuration goes into a shallow copy, because another thread may be using the model itself.
     causal = copy.copy(causal)
     causal.generation_config = GenerationConfig()
     with mixed_precision(model):
-        return causal.generate(  # type: ignore[operator]  # transformers gives it to causal models alone
+        return causal.generate(  # type: ignore[operator]  # transformers defines it only for causal models
             ids,
             attention_mask=mask,
             logits_processor=list(processors),

@@ -1,4 +1,4 @@
-"""What is asked of the engine, and what it answers."""
+"""Requests to the engine, and its completions."""
 
 import operator
 from collections.abc import Sequence
@@ -9,7 +9,16 @@ from train_utils.constraint.constraint import Constraint, ConstraintError
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How a token is drawn. temperature 0 takes the likeliest; top_k 0 and top_p 1 leave no token out."""
+    """Sampling parameters of a token.
+
+    Attributes:
+        temperature: 0 takes the most probable token.
+        top_k: number of tokens to draw from; 0 excludes none.
+        top_p: probability mass to draw from; 1 excludes no token.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     temperature: float = 0.0
     top_k: int = 0
@@ -32,25 +41,27 @@ class Request:
     """One prompt and what its answer may hold.
 
     Attributes:
-        prompt: token ids up to where the assistant goes on; its last turn may already hold items.
-        answer_at: where in the prompt the answer begins: its length where the assistant has said nothing yet; None:
-            behind the last end of turn, or what the chat template opens an answer with.
-        rules: which items may be emitted; None means that no catalog is in force, and no item can be opened.
-        constrained: with False the tree is not applied (an unconstrained rival); `rules` is then unused.
-        max_new_tokens: length limit. max_items: stop behind this many items, 0 for no limit.
-        min_items: where the model would end its turn with fewer items, the next item of a list is opened instead; with
-            the same `max_items` an answer that ends has exactly so many.
-        force_items: write a list of `max_items` items and nothing else; the model only chooses the items.
-        idx: lists are numbered: what `force_items` writes, and the first guess of a draft.
-        best_titles: 0 spells titles token by token. Otherwise titles are found whole, by search: 1 takes the most
-            probable one at each item; n takes the n most probable at the first item of a list, one by one, without
-            those that the rules have closed meanwhile.
-        sampling: how tokens are taken; seed: what a sampled answer depends on, beside the prompt.
-        expected: item indices that the list will probably hold, best first (a teacher's): they make it faster, never
-            different.
+        prompt: token ids up to the position at which the assistant continues; its last turn may already contain items.
+        rules: the admissible items; None if there is no catalog, so that no item can be opened.
+        answer_at: position in the prompt at which the answer begins, which is its length if the assistant has written
+            no text yet; None: after the last end of turn or the text that opens an answer in the chat template.
+        constrained: False decodes without the trie, for comparison; `rules` is then unused.
+        max_new_tokens: length limit of the answer, in tokens.
+        max_items: stop after this many items; 0 for no limit.
+        min_items: if the model would end its turn with fewer items, the next item of a list is opened instead; with
+            an equal `max_items`, an answer that ends has exactly this many items.
+        force_items: write only a list of `max_items` items; the model only chooses the items.
+        idx: number the lists, both those that `force_items` writes and the first drafted separator.
+        best_titles: 0 spells titles token by token. Otherwise whole titles are searched: 1 takes the most probable
+            title at each item; n takes the n most probable titles at the first item of a list, one per item, without
+            titles that the constraint has closed since.
+        sampling: sampling parameters of the tokens.
+        seed: seed of a sampled answer, which depends on the prompt and the seed.
+        expected: item indices that the list will probably contain, best first (a teacher's); they make decoding
+            faster and never change the answer.
 
     Raises:
-        ValueError: an empty prompt, or a number out of its range.
+        ValueError: the prompt is empty, or a number is out of its range.
     """
 
     prompt: Sequence[int]
@@ -89,15 +100,16 @@ class Request:
 
 @dataclass
 class Completion:
-    """An answer.
+    """Answer to a request.
 
     Attributes:
-        ids: its tokens, end of turn left out.
-        items: item indices, in order. scores: their log-probabilities among the admissible items.
-        finish: why it ended. "end": the model ended its turn; "items": it has `max_items`; "exhausted": fewer items
-            than asked for are admissible, and all are listed; "length": the limit; "stopped": somebody stopped it;
-            "error": it could not be gone on with.
-        error: what was wrong, for the finish "error".
+        ids: token ids of the answer, without the end of turn.
+        items: item indices, in order.
+        scores: log-probability of each item among the admissible items.
+        finish: why the answer ended. "end": the model ended its turn; "items": it has `max_items`; "exhausted": all
+            admissible items are listed, and they are fewer than requested; "length": the length limit; "stopped": the
+            caller stopped it; "error": decoding failed.
+        error: the error, if `finish` is "error".
     """
 
     ids: list[int] = field(default_factory=list)
