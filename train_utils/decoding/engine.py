@@ -1,8 +1,8 @@
-"""Prompts -> completions with items: the only place that drives a model's decoding.
+"""The engine: prompts to completions with items, by constrained decoding of batches.
 
-One pass of the model takes every token that is already known. Tokens that the tree forces ride along with the choice
-before them; what usually stands between two items, and the titles that a ranking expects, are drafted, and kept only
-where plain decoding would have written the same. The output is that of one-token-at-a-time constrained decoding.
+One forward pass reads every token that is already known. Tokens that the trie forces are emitted with the sampled token
+before them (jump forward). The usual separator between two items and the titles that a ranking expects are drafted, and
+kept only where plain decoding writes the same tokens. The output equals constrained decoding one token at a time.
 """
 
 import threading
@@ -33,15 +33,22 @@ from train_utils.models.backbone import precision_of
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
-_DRAFTED = 24  # drafted tokens that a row reads a pass at most
+_DRAFTED = 24  # maximum number of drafted tokens per sequence and pass
 
 
 @dataclass
 class Counters:
-    """What an engine has done: passes of the model and rows in them, tokens read, tokens and items written, choices
-    drafted and accepted.
+    """Counters of an engine's work.
 
-    `off_catalog` counts items that are not spelled as the catalog spells them. It stays 0: one raises.
+    Attributes:
+        passes: forward passes.
+        row_passes: sequences in these passes, summed.
+        tokens_read: tokens that the model read.
+        tokens: tokens written.
+        items: items written.
+        drafted: sampling points with a draft.
+        accepted: sampling points whose draft was accepted.
+        off_catalog: items that are not spelled as in the catalog. It stays 0, because such an item raises an error.
     """
 
     passes: int = 0
@@ -55,7 +62,7 @@ class Counters:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, **more: int) -> None:
-        """Adds to counters by name; several threads may decode with one engine."""
+        """Add to counters by name, under a lock because several threads may decode with one engine."""
         with self._lock:
             for name, n in more.items():
                 setattr(self, name, getattr(self, name) + n)
@@ -67,9 +74,9 @@ class ForwardPlan:
 
     Attributes:
         tokens: ids to feed.
-        logit_positions: indices in `tokens` whose logits decide something.
-        points: what may be sampled at each of them; None where a title is searched for.
-        drafted: the drafted token at every position but the last.
+        logit_positions: indices in `tokens` whose logits are used.
+        points: sampling point at each of these positions; None where a title is searched.
+        drafted: drafted token at every position but the last.
     """
 
     tokens: list[int]
@@ -79,22 +86,22 @@ class ForwardPlan:
 
 
 class _Sequence:
-    """Decoding state of one request: what is written, and what of it the model has not read yet."""
+    """One request in a running batch: the completion so far, and its tokens that the model has not read yet."""
 
     def __init__(self, request: Request, engine: "Engine", drafts: Drafter):
-        # RecLM-ret finds every item whole; a request without the constraint spells what it likes.
+        # RecLM-ret retrieves every item; a request without the constraint spells titles freely.
         self.retrieves = engine.finder.always and request.constrained
-        # Whole titles are retrieved: the nearest at each item, or the n nearest at the first of a list.
+        # Retrieval returns whole titles: the nearest at each item, or the n nearest at the first item of a list.
         self.request = request = replace(request, best_titles=request.best_titles or 1) if self.retrieves else request
         self.chat = engine.chat
         self.counters = engine.counters
         self.drafts = drafts
         self.out = Completion()
         self.pending: list[int] = list(request.prompt)
-        self.length = 0  # tokens in the cache that count
-        # What finds the title of an item that waits for it: the logits at `<SOI>`, or the state that predicts `<SOI>`.
+        self.length = 0  # valid tokens in the cache
+        # Input of the title search of an open item: the logits at `<SOI>`, or the state that predicts `<SOI>`.
         self.opened: torch.Tensor | None = None
-        self.branch_rankings: dict[int, Sequence[int]] = {}  # what the model thought at the branches of the tree
+        self.branch_rankings: dict[int, Sequence[int]] = {}  # branch -> tokens, most probable first
         self._score = 0.0
         self.state: DecodingState | None = None
         with self.guarded():
@@ -107,7 +114,7 @@ class _Sequence:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """What goes wrong with a row ends that row, and no other one of its batch."""
+        """Turn a `ConstraintError` into the end of this sequence; the others of its batch continue."""
         try:
             yield
         except ConstraintError as error:
@@ -115,48 +122,49 @@ class _Sequence:
             self.opened = None
 
     def plan(self) -> ForwardPlan:
-        """What to read next, with drafts."""
-        assert self.state is not None  # a row without a state has finished
-        ahead, block, chance = self.state.copy(), list(self.pending), 1.0
-        guesses: list[int] = []
-        # Where `<SOI>` is known before anything is read, the state before it is what retrieves.
-        places, choices = [max(0, len(block) - 1 - (self.retrieves and ahead.searches))], [ahead.choice()]
-        while not ahead.searches and (guess := self.drafts.propose(ahead, self.branch_rankings)) is not None:
-            chance *= guess[1]
-            written = ahead.write(guess[0]) if chance >= LIKELY_ENOUGH else []
+        """Return the input of the next forward pass, with drafts."""
+        assert self.state is not None  # a sequence without a state has finished
+        ahead, block, probability = self.state.copy(), list(self.pending), 1.0
+        drafted: list[int] = []
+        # If `<SOI>` is pending itself, retrieval uses the state before it.
+        positions, points = [max(0, len(block) - 1 - (self.retrieves and ahead.searches))], [ahead.choice()]
+        while not ahead.searches and (draft := self.drafts.propose(ahead, self.branch_rankings)) is not None:
+            probability *= draft[1]
+            written = ahead.write(draft[0]) if probability >= LIKELY_ENOUGH else []
             if not written or ahead.finish or len(block) + len(written) > len(self.pending) + _DRAFTED:
                 break
             block += written
-            guesses.append(guess[0])
-            places.append(len(block) - 1)
-            choices.append(ahead.choice())
-        return ForwardPlan(block, places, choices, guesses)
+            drafted.append(draft[0])
+            positions.append(len(block) - 1)
+            points.append(ahead.choice())
+        return ForwardPlan(block, positions, points, drafted)
 
     def take(self, picks: Sequence[SampledToken | None], guesses: Sequence[int], search_states: torch.Tensor) -> None:
-        """Writes what a pass decided.
+        """Write the tokens that a pass decided.
 
         Args:
-            picks: one a place, None where a title is searched for. clues: what a title is found by: logits
-                [places, V], or states [places, d].
+            picks: sampled token at each logit position; None where a title is searched.
+            guesses: drafted token at every position but the last.
+            search_states: input of a title search at each position: logits [positions, V] or states [positions, d].
         """
         state = self.state
-        assert state is not None  # a row without a state has finished
+        assert state is not None  # a sequence without a state has finished
         self.length += len(self.pending)
         self.pending = []
         self.counters.count(drafted=len(guesses))
-        for at, found in enumerate(picks):
-            if found is None:
+        for at, sampled in enumerate(picks):
+            if sampled is None:
                 self.opened = search_states[at]
                 return
-            self.drafts.observe(state, self.branch_rankings, found.token)
-            if found.ranked and state.matcher is not None and (branch := state.matcher.branch) is not None:
-                self.drafts.store(branch, found.ranked, self.branch_rankings)
-            self._score += found.score
-            written = state.write(found.token)
+            self.drafts.observe(state, self.branch_rankings, sampled.token)
+            if sampled.ranked and state.matcher is not None and (branch := state.matcher.branch) is not None:
+                self.drafts.store(branch, sampled.ranked, self.branch_rankings)
+            self._score += sampled.score
+            written = state.write(sampled.token)
             self._written(state, written)
-            drafted = not self.finished and at < len(guesses) and found.token == guesses[at]
+            drafted = not self.finished and at < len(guesses) and sampled.token == guesses[at]
             if drafted:
-                # The model has read these tokens already: they are written, but not pending.
+                # The model has read these tokens already, so they are not pending.
                 self.pending = []
                 self.length += len(written)
                 self.counters.count(accepted=1)
@@ -167,8 +175,12 @@ class _Sequence:
                 return
 
     def take_titles(self, ranked: Sequence[tuple[int, float]]) -> None:
-        """Writes the first of the titles that a search found into the open item, and keeps the others for the next."""
-        assert self.state is not None  # a row without a state has finished
+        """Write the first title of a search into the open item, and keep the others for the next items.
+
+        Args:
+            ranked: (item, log-probability) of each title, best first.
+        """
+        assert self.state is not None  # a sequence without a state has finished
         self.opened = None
         self.state.ranking = tuple(ranked)
         self._written(self.state, self.state.write_title())
@@ -185,7 +197,7 @@ class _Sequence:
             self._score = 0.0
 
     def _check(self, item: int, ids: Sequence[int]) -> None:
-        """Compares what was written with the catalog itself, not with the tree that led to it."""
+        """Compare a written item with the catalog itself, independently of the trie."""
         self.counters.count(items=1)
         if list(ids) != self.chat.item_ids(item):
             self.counters.count(off_catalog=1)
@@ -193,10 +205,13 @@ class _Sequence:
 
 
 class RunningBatch:
-    """A batch under way. Requests join it at any time, finished ones leave it; each is answered as if it were alone.
+    """Requests that are decoded together. They may be added at any time and leave when finished.
+
+    Each request is answered as if it were decoded by itself.
 
     Args:
-        drafts: what has been learned of drafts; None shares the engine's.
+        engine: the engine that decodes.
+        drafts: drafter with its acceptance rates; None shares the engine's.
     """
 
     def __init__(self, engine: "Engine", drafts: Drafter | None = None):
@@ -207,8 +222,16 @@ class RunningBatch:
 
     @torch.inference_mode()
     def add(self, requests: Sequence[Request]) -> list[_Sequence]:
-        """Reads the prompts of new requests, and their first choices. A request whose prompt's last turn is off the
-        tree is not read; its row is finished, with an error."""
+        """Prefill new requests and sample their first tokens.
+
+        If the last turn of a prompt is off the trie, the prompt is not read and its sequence finishes with an error.
+
+        Args:
+            requests: the new requests.
+
+        Returns:
+            The sequence of each request.
+        """
         new = [_Sequence(request, self.engine, self.drafts) for request in requests]
         rows = [row for row in new if not row.finished]
         if not rows:
@@ -228,20 +251,20 @@ class RunningBatch:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """One pass over all rows."""
+        """Run one forward pass over all sequences."""
         with self.engine.autocast():
             self._pass(self.rows, self.cache)
         _drop_finished(self.rows, self.cache)
 
     @torch.inference_mode()
     def abort(self, row: _Sequence) -> None:
-        """Takes a row out before it has finished."""
+        """Remove a sequence before it has finished."""
         if row in self.rows:
             row.out.finish = "stopped"
             _drop_finished(self.rows, self.cache)
 
     def _pass(self, rows: Sequence[_Sequence], cache: RaggedCache) -> None:
-        """Reads what every row has pending and drafted, and lets each take what the model decided."""
+        """Feed the pending and drafted tokens of every sequence, and write the sampled tokens."""
         plans = [self._plan(row) for row in rows]
         if not any(plan.tokens for plan in plans):
             return
@@ -254,14 +277,14 @@ class RunningBatch:
         )
         search_states = self.engine.finder.states(logits)
         self.engine.counters.count(passes=1, row_passes=len(rows), tokens_read=sum(len(plan.tokens) for plan in plans))
-        choices = [choice for plan in plans for choice in plan.points]
-        asked = {i: choice for i, choice in enumerate(choices) if choice is not None}
-        picks: list[SampledToken | None] = [None] * len(choices)
-        if asked:
-            places = list(asked)
-            rows_asked = logits if len(asked) == len(choices) else logits[torch.tensor(places, device=logits.device)]
-            for i, found in zip(places, sample_tokens(rows_asked, list(asked.values())), strict=True):
-                picks[i] = found
+        points = [point for plan in plans for point in plan.points]
+        sampled = {i: point for i, point in enumerate(points) if point is not None}
+        picks: list[SampledToken | None] = [None] * len(points)
+        if sampled:
+            indices = list(sampled)
+            selected = logits if len(sampled) == len(points) else logits[torch.tensor(indices, device=logits.device)]
+            for i, token in zip(indices, sample_tokens(selected, list(sampled.values())), strict=True):
+                picks[i] = token
         begin = 0
         for row, plan in zip(rows, plans, strict=True):
             end = begin + len(plan.logit_positions)
@@ -273,13 +296,13 @@ class RunningBatch:
 
     @staticmethod
     def _plan(row: _Sequence) -> ForwardPlan:
-        """The row's plan; an empty one where it cannot go on."""
+        """Return the plan of a sequence; an empty plan if the sequence cannot continue."""
         with row.guarded():
             return row.plan()
         return ForwardPlan([], [], [], [])
 
     def _search(self, rows: Sequence[_Sequence], cache: RaggedCache) -> None:
-        """Writes a whole title into each row that has opened an item and wants one."""
+        """Search and write a whole title in each sequence that waits for one in an open item."""
         waiting = [
             (i, row.state.matcher, row.opened)
             for i, row in enumerate(rows)
@@ -289,11 +312,11 @@ class RunningBatch:
             return
         opened = [i for i, _, _ in waiting]
         asking = [rows[i] for i in opened]
-        matchers, search_states = [matcher for _, matcher, _ in waiting], torch.stack([found for *_, found in waiting])
-        wanted = [row.request.best_titles for row in asking]
+        matchers, search_states = [matcher for _, matcher, _ in waiting], torch.stack([state for *_, state in waiting])
+        k = [row.request.best_titles for row in asking]
         lengths = [row.length for row in rows]
-        found = self.engine.finder.find(cache, lengths, opened, matchers, search_states, wanted)
-        for row, ranked in zip(asking, found, strict=True):
+        rankings = self.engine.finder.find(cache, lengths, opened, matchers, search_states, k)
+        for row, ranked in zip(asking, rankings, strict=True):
             with row.guarded():
                 row.take_titles(ranked)
 
@@ -307,18 +330,19 @@ def _drop_finished(rows: list[_Sequence], cache: RaggedCache) -> None:
 
 
 class Engine:
-    """Decodes over any Hugging Face causal model: greedily, or sampling.
+    """Batched constrained decoding for any Hugging Face causal model, greedy or sampled.
 
     Args:
-        model: the causal model. chat: its tokenizer, with the titles of the catalog whose rules the requests carry.
-        retriever: chooses the items of RecLM-ret by the state that predicts `<SOI>`; None lets the model spell them.
+        model: the causal model.
+        chat: renderer with the model's tokenizer and the catalog's titles, to which the rules of the requests refer.
+        retriever: retrieves the items of RecLM-ret by the state that predicts `<SOI>`; None spells titles.
 
     Attributes:
-        searches: whether titles can be found whole (`Request.best_titles`).
-        plain: decodes what gets longer than the engine's passes read the model alike; see `Support`.
+        searches: whether whole titles can be searched (`Request.best_titles`).
+        plain: decodes texts longer than the length up to which the engine's passes equal plain ones; see `Support`.
 
     Raises:
-        ValueError: a model that the engine cannot read; `make_engine` falls back to transformers' `generate`.
+        ValueError: the engine cannot read the model; `make_engine` falls back to transformers' `generate`.
     """
 
     searches: Literal[True] = True
@@ -331,17 +355,27 @@ class Engine:
         self.finder: TitleFinder = TrieSearch(model) if retriever is None else NearestVector(model, retriever)
         self.model = model
         self.chat = chat
-        # Found once: a model's parameters are many, its passes too.
+        # Computed once, because it visits all parameters and every pass needs it.
         self.autocast = partial(torch.autocast, **precision_of(model))
         self.counters = Counters()
         self.drafts = Drafter()
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
-        """Answers a batch. A request that cannot be gone on with finishes as "error", with the error; the others of
-        its batch are answered. Raises that ConstraintError where no request of the batch could be answered.
+        """Answer a batch of requests.
 
-        reproducible: learn of drafts in this batch alone. They decide what is read in one pass, and in bf16 passes of
-            other shapes round otherwise: slower, but the answers do not depend on batches before or in other threads.
+        A request that cannot be continued finishes as "error", with the error; the others of its batch are answered.
+
+        Args:
+            requests: the requests.
+            reproducible: use acceptance rates of drafts from this batch only. Drafts determine the shapes of passes,
+                and bf16 rounds differently in other shapes. Decoding is slower, but answers do not depend on earlier
+                batches or on other threads.
+
+        Returns:
+            A completion per request.
+
+        Raises:
+            ConstraintError: no request of the batch could be answered.
         """
         long = [self._is_long(request) for request in requests]
         running = RunningBatch(self, Drafter() if reproducible else None)
@@ -356,7 +390,12 @@ class Engine:
         )
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
-        """Answers one request as events. Half of a character or of an item is never shown; `stop` ends it early."""
+        """Yield the answer to one request as events; incomplete characters and items are withheld.
+
+        Args:
+            request: the request.
+            stop: ends the answer early when it is set.
+        """
         if self._is_long(request):
             yield from self.plain.stream(request, stop)
             return
@@ -372,10 +411,13 @@ class Engine:
         yield from answer_events(self.chat, row.state, row.out, go_on)
 
     def prefill(self, requests: Sequence[Request]) -> Opening:
-        """Read prompts up to the first item of a list. `rank` ranks from there, any number of times.
+        """Prefill prompts up to the first item of a list, from where `rank` can rank any number of times.
+
+        Args:
+            requests: the requests, all with the same `idx`.
 
         Raises:
-            ValueError: texts longer than the engine reads, or a model that retrieves its items.
+            ValueError: a text is longer than the engine reads, or the model retrieves its items.
         """
         if self.finder.always:
             raise ValueError("RecLM-ret retrieves items and ranks no titles; call rank without prefill")
@@ -387,11 +429,11 @@ class Engine:
         """Return the `max_items` most probable items of each request, written as a list, best first.
 
         Args:
-            requests: all with `max_items`, and with the same `idx`.
-            opening: what `prefill` read for the same prompts; None reads them.
+            requests: the requests, all with `max_items` and with the same `idx`.
+            opening: result of `prefill` for the same prompts; None prefills them.
 
         Raises:
-            ValueError: what `prefill` raises.
+            ValueError: as `prefill`.
         """
         if self.finder.always:
             forced = [replace(request, best_titles=request.max_items, force_items=True) for request in requests]
@@ -428,7 +470,7 @@ class Engine:
         return listed
 
     def _written(self, titles: Sequence[Ranked], idx: bool) -> Completion:
-        """A list of items, written as the model writes it."""
+        """Return a list of items as the model writes it."""
         ids: list[int] = []
         for rank, title in enumerate(titles, 1):
             ids += [*self.chat.encode(separator(rank, idx)), *self.chat.item_ids(title.item)]
@@ -436,19 +478,24 @@ class Engine:
         return Completion(ids, [title.item for title in titles], scores, finish="items")
 
     def finds_titles(self, tokens: int) -> bool:
-        """Whether titles can be found whole (`Request.best_titles`) in a text of so many tokens, with its answer."""
+        """Return whether whole titles can be searched in a text of `tokens` tokens, answer included."""
         return readable_length(self.model, tokens) is None
 
     def _is_long(self, request: Request) -> bool:
-        """Whether an answer may get longer than the engine's passes read the model alike."""
+        """Return whether an answer may exceed the length up to which the engine's passes equal plain ones."""
         return not self.finds_titles(len(request.prompt) + request.max_new_tokens)
 
 
 def make_engine(model: PreTrainedModel, chat: Chat, retriever: Retriever | None = None) -> "Engine | PlainEngine":
-    """What decodes a model: the engine, or transformers' `generate` where the engine cannot.
+    """Return the engine for a model, or a `PlainEngine` if the engine cannot decode the model.
+
+    Args:
+        model: the causal model.
+        chat: renderer with the model's tokenizer and the catalog's titles.
+        retriever: retrieves the items of RecLM-ret; None lets the model spell titles.
 
     Raises:
-        ValueError: neither can, or the engine cannot and items are to be retrieved.
+        ValueError: neither engine can decode the model, or only `PlainEngine` can and a retriever is given.
     """
     support = decoding_support(model)
     if not support.problem:

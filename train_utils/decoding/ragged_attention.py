@@ -1,5 +1,8 @@
-"""Attention over rows of different lengths without padding: one forward pass of a Hugging Face model takes the new
-tokens of all rows as a single sequence, and only its attention knows which row each token belongs to."""
+"""Attention over variable-length batches, without padding.
+
+One forward pass of a Hugging Face model reads the new tokens of all rows as a single sequence. Only the attention
+distinguishes the rows.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +18,22 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "ragged"
-_GROWTH = 64  # slots that a cache grows by
+_GROWTH = 64  # slots by which a cache grows
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the T new tokens of a pass stand.
+    """Layout of the T new tokens of a pass.
 
     Attributes:
-        row, slot, place: int64 [T], the row of each token, its slot in the cache, and its place in the row's text.
-        column: int64 [T], its number among the row's new tokens. width: new tokens of the fullest row.
-        mask: bool [rows, 1, width, keys], which slots each new token sees.
-        query_place: int64 [rows, width], key_place: int64 [rows, keys]: places in the text, of new tokens and of slots.
+        row: int64 [T], row of each token.
+        slot: int64 [T], slot of each token in the cache.
+        place: int64 [T], position of each token in the text of its row.
+        column: int64 [T], number of each token among the new tokens of its row.
+        width: number of new tokens of the row with the most.
+        mask: bool [rows, 1, width, keys], True for slots that a new token attends to.
+        query_place: int64 [rows, width], position in the text of each new token.
+        key_place: int64 [rows, keys], position in the text of each slot.
     """
 
     row: torch.Tensor
@@ -42,9 +49,15 @@ class Layout:
 def lay_out(
     lengths: Sequence[int], new: Sequence[int], device: torch.device, trees: Sequence["TokenTree | None"] | None = None
 ) -> Layout:
-    """Layout of a pass in which row i, with `lengths[i]` tokens in the cache, gets `new[i]` more.
+    """Return the layout of a pass.
 
-    Tokens go on with the row's text, or, where the row has a tree, they are the last `new[i]` tokens of that.
+    New tokens continue the text of their row, or, if the row has a token tree, are the newest tokens of the tree.
+
+    Args:
+        lengths: tokens of each row in the cache.
+        new: number of new tokens of each row.
+        device: device of the tensors.
+        trees: token tree of each row, None for a row without one.
     """
     counts, lengths_ = np.array(new), np.array(lengths)
     row = np.repeat(np.arange(len(new)), counts)
@@ -54,26 +67,27 @@ def lay_out(
     keys = int((lengths_ + counts + held).max())
     slots = np.arange(keys)
     key_place = np.repeat(slots[None], rows, 0)
-    own_place = lengths_[:, None] + np.arange(width)
-    mask = slots <= own_place[:, :, None]
+    own_position = lengths_[:, None] + np.arange(width)
+    mask = slots <= own_position[:, :, None]
     for i, tree in enumerate(trees or ()):
         if tree is not None and new[i]:
             start, size = lengths[i], len(tree.depth)
             key_place[i, start : start + size] = own = start + tree.depth
-            own_place[i, : new[i]] = own[size - new[i] :]
+            own_position[i, : new[i]] = own[size - new[i] :]
             mask[i] = slots < start
             mask[i, : new[i], start : start + size] = tree.seen[size - new[i] :]
-    place = own_place[row, column]
-    found = (row, (lengths_ + held)[row] + column, place, column, mask[:, None], own_place, key_place)
-    of_row, slot, place_, column_, mask_, query_place, key_place_ = (torch.from_numpy(a).to(device) for a in found)
-    return Layout(of_row, slot, place_, column_, width, mask_, query_place, key_place_)
+    position = own_position[row, column]
+    arrays = (row, (lengths_ + held)[row] + column, position, column, mask[:, None], own_position, key_place)
+    of_row, slot, position_, column_, mask_, query_place, key_place_ = (torch.from_numpy(a).to(device) for a in arrays)
+    return Layout(of_row, slot, position_, column_, width, mask_, query_place, key_place_)
 
 
 class TokenTree:
-    """Tokens behind the text of a row that branch: each sees the text and the tokens that lead to it.
+    """Branching continuations of the text of a row: each token attends to the text and to its ancestors.
 
     Attributes:
-        depth: int64 [n], how many tokens of the tree lead to each. seen: bool [n, n], which of them, itself included.
+        depth: int64 [n], number of ancestors of each token.
+        seen: bool [n, n], True for the ancestors of each token and for itself.
     """
 
     def __init__(self):
@@ -81,7 +95,15 @@ class TokenTree:
         self.seen = np.empty((0, 0), dtype=bool)
 
     def add(self, parent: int, n: int) -> int:
-        """Adds a run of n tokens behind the token `parent` (-1: the text); returns the number of the last one."""
+        """Add a run of tokens.
+
+        Args:
+            parent: number of the token before the run; -1 for the text.
+            n: tokens of the run.
+
+        Returns:
+            Number of the last token of the run.
+        """
         old = len(self.depth)
         seen = np.zeros((old + n, old + n), dtype=bool)
         seen[:old, :old] = self.seen
@@ -95,8 +117,10 @@ class TokenTree:
 
 @dataclass
 class _Batch:
-    """What the layers of a cache share. They do not know the cache itself: a circle of references would keep its memory
-    until Python next looks for circles."""
+    """State that the layers of a cache share.
+
+    The layers do not reference the cache itself: a reference cycle would keep its memory until Python collects cycles.
+    """
 
     rows: int
     layout: Layout | None = None
@@ -105,7 +129,7 @@ class _Batch:
 class _Layer(CacheLayerMixin):
     """Keys and values of one layer, [rows or more, slots, heads, head size].
 
-    A slot beyond a row's length is overwritten when the row gets there, so tokens are taken back by not counting them.
+    Slots beyond the length of a row are overwritten when the row grows, so a smaller length removes tokens.
     """
 
     is_sliding = False
@@ -117,14 +141,14 @@ class _Layer(CacheLayerMixin):
         self.batch = batch
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        # Zeros: what was never written is masked, and masked numbers have to be finite.
+        # Zeros, because slots that were never written are masked, and masked values must be finite.
         self.keys, self.values = (
             s.new_zeros((self.batch.rows, _GROWTH, s.shape[1], s.shape[3])) for s in (key_states, value_states)
         )
         self.is_initialized = True
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
-        """Takes [1, heads, T, head size], gives every row's [rows, heads, keys, head size]."""
+        """Store new keys and values, [1, heads, T, head size], and return all, [rows, heads, keys, head size]."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         layout = self.batch.layout
@@ -152,10 +176,10 @@ class _Layer(CacheLayerMixin):
         return query_length, 0
 
     def select(self, rows: torch.Tensor, batch: "_Batch") -> "_Layer":
-        chosen = _Layer(batch)
-        chosen.keys, chosen.values = self.keys[rows], self.values[rows]
-        chosen.is_initialized = True
-        return chosen
+        selected = _Layer(batch)
+        selected.keys, selected.values = self.keys[rows], self.values[rows]
+        selected.is_initialized = True
+        return selected
 
     def move(self, source: int, target: int) -> None:
         for states in (self.keys, self.values):
@@ -169,30 +193,34 @@ class _Layer(CacheLayerMixin):
 
 
 class RaggedCache(Cache):
-    """The cache of a ragged batch; `read` makes its passes. Rows may leave, and rows of another cache may join."""
+    """Cache of a variable-length batch; `forward` runs its passes. Rows can be dropped and appended.
 
-    layers: list[_Layer]  # type: ignore[assignment]  # transformers names the kinds of layers that it has itself
+    Args:
+        rows: number of rows.
+    """
+
+    layers: list[_Layer]  # type: ignore[assignment]  # transformers types only its own layers
 
     def __init__(self, rows: int):
         self.batch = _Batch(rows)
-        # transformers calls it without arguments, as it would the class.
+        # transformers calls the partial without arguments, like a class.
         super().__init__(layer_class_to_replicate=partial(_Layer, self.batch))  # type: ignore[arg-type]
 
     def select(self, rows: Sequence[int]) -> "RaggedCache":
-        """A cache of copies of `rows`, in this order; a row may be named several times."""
-        chosen, places = RaggedCache(len(rows)), torch.tensor(rows, dtype=torch.long)
-        chosen.layers = [layer.select(places, chosen.batch) for layer in self.layers]
-        return chosen
+        """Return a cache with copies of `rows`, in this order; a row may occur several times."""
+        selected, index = RaggedCache(len(rows)), torch.tensor(rows, dtype=torch.long)
+        selected.layers = [layer.select(index, selected.batch) for layer in self.layers]
+        return selected
 
     def drop(self, row: int) -> None:
-        """Takes a row out; the last one moves to its place."""
+        """Remove a row; the last row gets its number."""
         self.batch.rows -= 1
         if row < self.batch.rows:
             for layer in self.layers:
                 layer.move(self.batch.rows, row)
 
     def append(self, other: "RaggedCache") -> None:
-        """Puts copies of the rows of `other` behind the own ones."""
+        """Append copies of the rows of `other`."""
         if not self.layers:
             self.layers = [layer.select(torch.arange(other.batch.rows), self.batch) for layer in other.layers]
         else:
@@ -213,12 +241,27 @@ def ragged_attention(
     sliding_window: int | None = None,
     **kwargs,
 ):
-    """Attention of the tokens of a pass: query [1, heads, T, size], key and value [rows, key heads, keys, size].
+    """Compute the attention of the new tokens of a pass.
 
-    Without a layout it is the attention of PyTorch, so the model goes on working for everybody else.
+    Without a layout it is the attention of PyTorch, so that other callers can use the model, too.
+
+    Args:
+        module: the attention module.
+        query: float [1, heads, T, size].
+        key: float [rows, key heads, keys, size].
+        value: float [rows, key heads, keys, size].
+        attention_mask: bool [rows, 1, width, keys], mask of the layout.
+        scaling: factor of the scores; None for the default.
+        dropout: dropout probability, without a layout.
+        ragged: layout of the pass; None for ordinary attention.
+        sliding_window: number of positions that a token attends to; None for all.
+        **kwargs: further arguments of the model.
+
+    Returns:
+        The output, float [1, T, heads, size], and None for the attention weights.
 
     Raises:
-        ValueError: the model asks for a kind of attention that is not written here.
+        ValueError: the model needs a kind of attention that is not implemented here.
     """
     if ragged is None:
         return sdpa_attention_forward(
@@ -235,18 +278,18 @@ def ragged_attention(
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
         raise ValueError(f"the model's attention needs {', '.join(unknown)}, which the engine does not have")
     rows, groups, size = len(key), query.shape[1] // key.shape[1], query.shape[-1]
-    assert attention_mask is not None  # a pass with a layout has that layout's mask
+    assert attention_mask is not None  # the layout of a pass has a mask
     mask = attention_mask
     if sliding_window is not None:
         distance = ragged.query_place[:, None, :, None] - ragged.key_place[:, None, None]
         mask = mask & (distance < sliding_window)
     padded = query.new_zeros((rows, ragged.width, query.shape[1], size))
     padded[ragged.row, ragged.column] = query[0].transpose(0, 1)
-    # Heads that share a key head become further queries of it: keys and values are not copied.
+    # Heads that share a key head become further queries of it, so that keys and values are not copied.
     folded = padded.view(rows, ragged.width, -1, groups, size).permute(0, 2, 3, 1, 4).flatten(2, 3)
-    found = F.scaled_dot_product_attention(folded, key, value, mask.repeat(1, 1, groups, 1), scale=scaling)
-    found = found.unflatten(2, (groups, ragged.width)).permute(0, 3, 1, 2, 4).flatten(2, 3)
-    return found[ragged.row, ragged.column][None], None
+    output = F.scaled_dot_product_attention(folded, key, value, mask.repeat(1, 1, groups, 1), scale=scaling)
+    output = output.unflatten(2, (groups, ragged.width)).permute(0, 3, 1, 2, 4).flatten(2, 3)
+    return output[ragged.row, ragged.column][None], None
 
 
 AttentionInterface.register(NAME, ragged_attention)
@@ -254,7 +297,11 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 def use_ragged_attention(model: PreTrainedModel) -> None:
-    """Makes `model` able to take ragged passes. Raises ValueError for one that brings its own attention."""
+    """Enable variable-length passes of `model`.
+
+    Raises:
+        ValueError: the model has its own attention that cannot be replaced.
+    """
     if not getattr(model, "_supports_attention_backend", False):
         raise ValueError(f"{type(model).__name__} brings its own attention; the engine needs one that can be exchanged")
     if model.config._attn_implementation != NAME:
