@@ -1,5 +1,7 @@
-"""The same answers by `model.generate`, one token a pass: what the engine is compared with, and what decodes where the
-engine cannot."""
+"""Reference decoding by `model.generate`, one token per pass.
+
+It is the oracle of the engine, and decodes where the engine cannot.
+"""
 
 import copy
 import queue
@@ -23,7 +25,13 @@ from train_utils.prompts.renderer import Chat
 
 
 class _EnoughItems(StoppingCriteria):
-    """Ends a row behind its last wanted item."""
+    """Stopping criterion: a row has its maximum number of items.
+
+    Args:
+        prompt_length: tokens of the padded prompts.
+        eoi: id of the control token that closes an item.
+        wanted: maximum number of items per row; 0 for no limit.
+    """
 
     def __init__(self, prompt_length: int, eoi: int, wanted: Sequence[int]):
         self.prompt_length, self.eoi = prompt_length, eoi
@@ -41,22 +49,26 @@ def generate_reference(
     processors: Sequence[LogitsProcessor] | None = None,
     watchers: Sequence[LogitsProcessor] = (),
 ) -> list[Completion]:
-    """Greedy answers of a left-padded batch.
+    """Return greedy answers to a left-padded batch.
 
     Args:
-        processors: a rival's, instead of the catalog's own. watchers: called last, with the scores that decide.
+        model: the causal model.
+        chat: renderer with the model's tokenizer and the catalog's titles.
+        requests: the requests, all with rules.
+        processors: logits processors of another implementation, instead of the catalog's own.
+        watchers: logits processors that are called last, with the final scores.
 
     Raises:
-        ValueError: a request for something that `generate` does not do: sampling, forced lists, titles by search.
+        ValueError: a request needs what `generate` does not support: sampling, forced lists or title search.
     """
     rules: list[Constraint] = []
     for request in requests:
-        others = (request.sampling.temperature, request.force_items, request.best_titles, request.min_items)
-        if any(others) or request.rules is None:
+        unsupported = (request.sampling.temperature, request.force_items, request.best_titles, request.min_items)
+        if any(unsupported) or request.rules is None:
             raise ValueError("the oracle decodes greedily under a catalog; use the engine for anything else")
         rules.append(request.rules)
     if len(requests) > 1 and processors is None and not watchers and decoding_support(model) != Support():
-        # Rows and padding beside a row may change how such a model reads it: learned places, a length that counts.
+        # Other rows and padding may change how such a model reads a row: learned positions, or dependence on length.
         return [generate_reference(model, chat, [request])[0] for request in requests]
     width = max(len(request.prompt) for request in requests)
     padding = [width - len(request.prompt) for request in requests]
@@ -81,7 +93,7 @@ def generate_reference(
         _EnoughItems(width, chat.eoi, [request.max_items for request in requests]),
     )
     written = output[:, width:].tolist()
-    return [_completion(chat, *one) for one in zip(requests, rules, written, strict=True)]
+    return [_completion(chat, *entry) for entry in zip(requests, rules, written, strict=True)]
 
 
 def _generate(
@@ -93,61 +105,70 @@ def _generate(
     processors: Sequence[LogitsProcessor],
     criterion: StoppingCriteria,
 ) -> torch.Tensor:
-    """`generate_greedily`, whatever the model has read before."""
+    """Run `generate_greedily` independently of texts that the model has read before."""
     if decoding_support(model).max_length is not None:
-        # Dynamic RoPE keeps the frequencies of the longest text so far until it reads a short one.
+        # Dynamic RoPE keeps the frequencies of the longest text so far until it reads a short text.
         read_plainly(model, [chat.end_of_turn], [0])
     return generate_greedily(model, ids, mask, max_new_tokens, chat.end_of_turn, processors, [criterion])
 
 
 def _completion(chat: Chat, request: Request, rules: Constraint, ids: Sequence[int]) -> Completion:
-    """Cuts a row where its request ends, and walks the tree once more for its items."""
+    """Truncate a row where its request ends, and match its tokens again to collect its items."""
     answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
     matcher = Matcher.from_tokens(rules, request.prompt, chat.end_of_turn, answer_at)
-    found = Completion()
+    completion = Completion()
     for token in ids:
         if token == chat.end_of_turn and matcher.free:
-            found.finish = "end"
+            completion.finish = "end"
             break
         item = matcher.accept_token(token)
-        found.ids.append(token)
+        completion.ids.append(token)
         if item is not None:
-            found.items.append(item)
-            found.finish = "items" if len(found.items) == request.max_items else ""
-        if not found.finish and len(found.ids) >= request.max_new_tokens:
-            found.finish = "length"
-        if found.finish:
+            completion.items.append(item)
+            completion.finish = "items" if len(completion.items) == request.max_items else ""
+        if not completion.finish and len(completion.ids) >= request.max_new_tokens:
+            completion.finish = "length"
+        if completion.finish:
             break
-    return found
+    return completion
 
 
 def answered(completions: list[Completion]) -> list[Completion]:
-    """The completions; raises the error of the first where every one of them has one."""
-    errors = [one.error for one in completions if one.error is not None]
+    """Return the completions, unless all of them failed.
+
+    Raises:
+        ConstraintError: every completion has an error; the first is raised.
+    """
+    errors = [completion.error for completion in completions if completion.error is not None]
     if errors and len(errors) == len(completions):
         raise errors[0]
     return completions
 
 
 class PlainEngine:
-    """Decodes as `Engine` does, by `generate`, one request after the other and one token a pass.
+    """Fallback engine: `generate`, one request at a time and one token per pass.
 
-    For models that the engine's passes cannot read. It writes what the engine would, but finds no whole titles.
+    It serves models that the engine's passes cannot read. Its answers equal those of the engine, but it cannot search
+    whole titles.
+
+    Args:
+        model: the causal model.
+        chat: renderer with the model's tokenizer and the catalog's titles.
+        retrieves: whether the model's items are retrieved, which only the engine supports.
     """
 
     searches: Literal[False] = False
     retriever = None
 
     def __init__(self, model: PreTrainedModel, chat: Chat, retrieves: bool = False):
-        """retrieves: the model's items are retrieved, which only the engine does."""
         self.model, self.chat, self.retrieves = model, chat, retrieves
 
     def finds_titles(self, tokens: int) -> bool:
-        """See `Engine.finds_titles`."""
+        """Return False; see `Engine.finds_titles`."""
         return False
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
-        """See `Engine.generate`; every answer is reproducible."""
+        """Answer a batch as `Engine.generate` does; every answer is reproducible."""
         return answered([self.complete(request) for request in requests])
 
     def complete(
@@ -156,7 +177,13 @@ class PlainEngine:
         stop: threading.Event | None = None,
         told: Callable[[DecodingState | None, Completion], None] = lambda state, answer: None,
     ) -> Completion:
-        """One answer. `stop` ends it early; `told` is called before the first token, and behind each."""
+        """Answer one request.
+
+        Args:
+            request: the request.
+            stop: ends the answer early when it is set.
+            told: called with the state and the answer before the first token and after each token.
+        """
         answer = Completion()
         try:
             if request.best_titles or (self.retrieves and request.constrained):
@@ -183,7 +210,7 @@ class PlainEngine:
         return answer
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
-        """See `Engine.stream`."""
+        """Yield the answer to one request as events, as `Engine.stream` does."""
         snapshots: queue.Queue[tuple[DecodingState | None, Completion] | BaseException] = queue.Queue()
         stop = threading.Event() if stop is None else stop
 
@@ -193,7 +220,7 @@ class PlainEngine:
         def work() -> None:
             try:
                 self.complete(request, stop, told)
-            except Exception as error:  # it belongs to the thread that reads the events
+            except Exception as error:  # raised again in the thread that reads the events
                 snapshots.put(error)
 
         thread = threading.Thread(target=work, name="plain engine", daemon=True)
@@ -201,23 +228,30 @@ class PlainEngine:
         answer = Completion()
 
         def go_on() -> DecodingState | None:
-            found = snapshots.get()
-            if isinstance(found, BaseException):
-                raise found
-            vars(answer).update(vars(found[1]))
-            return found[0]
+            snapshot = snapshots.get()
+            if isinstance(snapshot, BaseException):
+                raise snapshot
+            vars(answer).update(vars(snapshot[1]))
+            return snapshot[0]
 
         try:
             state = go_on()
             yield from answer_events(self.chat, state, answer, go_on)
         finally:
             if not answer.finish:
-                stop.set()  # nobody reads on
+                stop.set()  # the caller stopped reading
             thread.join()
 
 
 class _Driver(LogitsProcessor):
-    """Writes an answer by its state: what must follow is forced, a choice is taken as the engine takes it."""
+    """Logits processor that writes an answer by its state: forced tokens, or tokens sampled as in the engine.
+
+    Args:
+        state: state of the answer.
+        answer: the completion, extended in place.
+        stop: ends the answer early when it is set.
+        told: called with the state and the answer before the first token and after each token.
+    """
 
     def __init__(
         self,
@@ -236,10 +270,10 @@ class _Driver(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self._steps == len(self.answer.ids):
             point = self.state.choice()
-            assert point is not None  # None asks for a search of titles, which `complete` refuses
-            (found,) = sample_tokens(scores.to(torch.promote_types(scores.dtype, torch.float32)), [point])
-            self._score += found.score
-            self._write(self.state.write(found.token))
+            assert point is not None  # None means a title search, which `complete` rejects
+            (sampled,) = sample_tokens(scores.to(torch.promote_types(scores.dtype, torch.float32)), [point])
+            self._score += sampled.score
+            self._write(self.state.write(sampled.token))
             self.told(self.state, self.answer)
         ended = self._steps == len(self.answer.ids)
         token = self.chat.end_of_turn if ended else self.answer.ids[self._steps]
@@ -264,7 +298,7 @@ class _Driver(LogitsProcessor):
 
 
 class _Ended(StoppingCriteria):
-    """Ends a row when its answer is finished and written, or somebody stops it."""
+    """Stopping criterion: the answer is finished and written, or the caller stopped it."""
 
     def __init__(self, driver: _Driver):
         self.driver = driver

@@ -1,4 +1,4 @@
-"""Logits and what may follow -> the next token of each place, greedy or sampled: one read from the device for all."""
+"""Greedy or sampled next tokens from logits and allowed tokens, with one copy from the device for all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,19 @@ import torch
 
 from train_utils.decoding.request import GREEDY, SamplingParams
 
-REMEMBERED = 16  # tokens of a choice that are told beside the one taken
+REMEMBERED = 16  # number of most probable tokens that are returned with a sampled token
 
 
 @dataclass(frozen=True)
 class SamplingPoint:
-    """One place of a text where a token has to be picked.
+    """Position at which a token is drawn.
 
     Attributes:
-        tokens: int64 [n], the allowed ones, ascending; None allows all but `barred`.
-        added: float64 [n], what a prior adds to their log-probabilities; None for nothing.
-        uniform: a number of [0, 1) that stands for the chance of a sampled place.
+        tokens: int64 [n], the allowed tokens, ascending; None allows all but `barred`.
+        barred: tokens that are excluded if `tokens` is None.
+        added: float64 [n], terms that a prior adds to the log-probabilities of `tokens`; None for no prior.
+        sampling: sampling parameters.
+        uniform: random number in [0, 1) that decides which token is drawn.
     """
 
     tokens: np.ndarray | None = None
@@ -30,7 +32,13 @@ class SamplingPoint:
 
 @dataclass(frozen=True)
 class SampledToken:
-    """The token taken at a place. Among restricted tokens also its log-probability, and the likeliest, best first."""
+    """Token drawn at a sampling point.
+
+    Attributes:
+        token: token id.
+        score: its log-probability among the allowed tokens; 0 in free text.
+        ranked: the most probable allowed tokens, best first; empty in free text.
+    """
 
     token: int
     score: float = 0.0
@@ -38,26 +46,33 @@ class SampledToken:
 
 
 def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> list[SampledToken]:
-    """Takes a token at each row of `logits` (float [n, V]). Of equal ones the smallest token is the likeliest."""
+    """Draw a token for each row of logits. Among equal logits, the smallest token id counts as the most probable.
+
+    Args:
+        logits: float [n, V].
+        choices: sampling point of each row.
+    """
     free = [i for i, choice in enumerate(choices) if choice.tokens is None]
     inside = {i: choice.tokens for i, choice in enumerate(choices) if choice.tokens is not None}
-    found = []
+    parts = []
     if free:
-        found.append(_pick_free(logits, free, [choices[i] for i in free]))
+        parts.append(_pick_free(logits, free, [choices[i] for i in free]))
     if inside:
-        found.append(_pick_inside(logits, inside, [choices[i] for i in inside]))
-    # Whole numbers below 2^53 are exact in float64, so that one copy brings everything.
-    numbers = iter(torch.cat([part.flatten().double() for part in found]).tolist())
-    width = found[-1].shape[1] - 2 if inside else 0
-    picked = {i: SampledToken(int(next(numbers))) for i in free}
+        parts.append(_pick_inside(logits, inside, [choices[i] for i in inside]))
+    # Integers below 2^53 are exact in float64, so that one copy transfers everything.
+    numbers = iter(torch.cat([part.flatten().double() for part in parts]).tolist())
+    width = parts[-1].shape[1] - 2 if inside else 0
+    sampled = {i: SampledToken(int(next(numbers))) for i in free}
     for i, tokens in inside.items():
         at, score, *ranked = (next(numbers) for _ in range(2 + width))
-        picked[i] = SampledToken(int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[: len(tokens)]))
-    return [picked[i] for i in range(len(choices))]
+        sampled[i] = SampledToken(
+            int(tokens[int(at)]), score, tuple(int(tokens[int(r)]) for r in ranked[: len(tokens)])
+        )
+    return [sampled[i] for i in range(len(choices))]
 
 
 def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
-    """[places, 1]: the token taken."""
+    """Return [places, 1], the drawn tokens in free text."""
     values = logits[torch.tensor(places, device=logits.device)]
     barred = [(row, token) for row, choice in enumerate(choices) for token in choice.barred]
     if barred:
@@ -69,36 +84,45 @@ def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Sa
 def _pick_inside(
     logits: torch.Tensor, inside: Mapping[int, np.ndarray], choices: Sequence[SamplingPoint]
 ) -> torch.Tensor:
-    """[places, 2 + n]: the number of the allowed token taken, its log-probability, the numbers of the likeliest n.
+    """Return [places, 2 + n], the drawn tokens inside items.
 
-    inside: places -> their allowed tokens.
+    The columns are the index of the drawn token among the allowed ones, its log-probability, and the indices of the n
+    most probable tokens.
+
+    Args:
+        logits: float [rows, V].
+        inside: row of `logits` -> its allowed tokens.
+        choices: sampling point of each of these rows.
     """
     values = _gathered(logits, list(inside), list(inside.values()), [choice.added for choice in choices])
     at = _chosen(values, choices)[:, None]
-    likeliest = values.topk(min(REMEMBERED, values.shape[1])).indices
-    return torch.cat([at, values.log_softmax(1).gather(1, at), likeliest], 1)
+    ranked = values.topk(min(REMEMBERED, values.shape[1])).indices
+    return torch.cat([at, values.log_softmax(1).gather(1, at), ranked], 1)
 
 
 def log_probabilities(
     logits: torch.Tensor, tokens: Sequence[np.ndarray], added: Sequence[np.ndarray | None]
 ) -> list[np.ndarray]:
-    """For each row of `logits` (float [n, V]) the log-probabilities of its allowed tokens among themselves, and what a
-    prior adds to them: float64 [allowed tokens] each.
+    """Return the log-probabilities of the allowed tokens of each row among themselves, plus the terms of a prior.
 
     Args:
-        tokens: int64 [allowed tokens], of each row.
-        added: float64 [allowed tokens], of each row what a prior adds; None for nothing.
+        logits: float [n, V].
+        tokens: int64 [allowed tokens] for each row.
+        added: float64 [allowed tokens] for each row, terms that a prior adds; None for no prior.
+
+    Returns:
+        float64 [allowed tokens] for each row.
     """
-    found = _gathered(logits, range(len(tokens)), tokens, [None] * len(tokens)).log_softmax(1).double().cpu().numpy()
+    rows = _gathered(logits, range(len(tokens)), tokens, [None] * len(tokens)).log_softmax(1).double().cpu().numpy()
     return [
-        row[: len(ids)] + (0.0 if more is None else more) for row, ids, more in zip(found, tokens, added, strict=True)
+        row[: len(ids)] + (0.0 if more is None else more) for row, ids, more in zip(rows, tokens, added, strict=True)
     ]
 
 
 def _gathered(
     logits: torch.Tensor, places: Sequence[int], tokens: Sequence[np.ndarray], added: Sequence[np.ndarray | None]
 ) -> torch.Tensor:
-    """[places, most allowed tokens]: the logits of the allowed tokens with what the prior adds, -inf behind them."""
+    """Return [places, maximum of allowed tokens]: logits of the allowed tokens plus the prior, padded with -inf."""
     sizes = list(map(len, tokens))
     index = np.stack(
         [
@@ -108,18 +132,18 @@ def _gathered(
             np.concatenate([np.arange(n) for n in sizes]),
         ]
     )
-    place, token, row, column = torch.from_numpy(index).to(logits.device)
-    found = logits[place, token]
-    if any(one is not None for one in added):
-        bonus = [np.zeros(n) if one is None else one for one, n in zip(added, sizes, strict=True)]
-        found = found + torch.from_numpy(np.concatenate(bonus)).to(found)
-    values = found.new_full((len(sizes), max(sizes)), -torch.inf)
-    values[row, column] = found
+    position, token, row, column = torch.from_numpy(index).to(logits.device)
+    selected = logits[position, token]
+    if any(log_shares is not None for log_shares in added):
+        bonus = [np.zeros(n) if log_shares is None else log_shares for log_shares, n in zip(added, sizes, strict=True)]
+        selected = selected + torch.from_numpy(np.concatenate(bonus)).to(selected)
+    values = selected.new_full((len(sizes), max(sizes)), -torch.inf)
+    values[row, column] = selected
     return values
 
 
 def _chosen(values: torch.Tensor, choices: Sequence[SamplingPoint]) -> torch.Tensor:
-    """int64 [rows]: the column taken of each row of `values`."""
+    """Return int64 [rows], the drawn column of each row of `values`."""
     best = values.argmax(1)
     sampled = [row for row, choice in enumerate(choices) if choice.sampling.temperature > 0]
     if sampled:
@@ -129,7 +153,7 @@ def _chosen(values: torch.Tensor, choices: Sequence[SamplingPoint]) -> torch.Ten
 
 
 def _drawn(values: torch.Tensor, choices: Sequence[SamplingPoint]) -> torch.Tensor:
-    """Inverse transform sampling over the tokens in the order of their probability: one uniform number a row."""
+    """Draw by inverse transform sampling over tokens in descending probability, one uniform number per row."""
 
     def column(numbers: list[float]) -> torch.Tensor:
         return torch.tensor(numbers, dtype=torch.float64, device=values.device)[:, None]
@@ -144,6 +168,6 @@ def _drawn(values: torch.Tensor, choices: Sequence[SamplingPoint]) -> torch.Tens
     mass = mass.masked_fill(before >= column([choice.sampling.top_p for choice in choices]), 0.0)
     up_to = mass.cumsum(1)
     at = (up_to <= column([choice.uniform for choice in choices]) * up_to[:, -1:]).sum(1, keepdim=True)
-    # Rounding may leave a uniform number behind the last token that counts.
+    # By rounding, a uniform number may point after the last token with probability mass.
     at = torch.minimum(at, (mass > 0).sum(1, keepdim=True) - 1)
     return order.gather(1, at)[:, 0]

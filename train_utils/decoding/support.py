@@ -1,4 +1,4 @@
-"""Whether the engine can decode a model, found by trying: a few tokens, read in its way and plainly, are compared."""
+"""Test whether the engine can decode a model: the logits of a few tokens are compared with those of a plain pass."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ _PROBING = threading.RLock()  # a probe changes the model's attention, and threa
 _NO_LENGTH = re.compile(
     "vocab|hidden|intermediate|dim|embd|inner|rank|head|layer|expert|ffn|feature|token|_id|max_position"
 )
-# A cache or a signature of another kind fails in many ways inside the model's own code; each means the same.
+# An incompatible cache or signature raises various errors in the model's own code; all mean the same.
 _FAILURES = (
     ValueError,
     TypeError,
@@ -39,13 +39,14 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class Support:
-    """What the engine can do with a model.
+    """Support of a model by the engine.
 
     Attributes:
-        problem: why it cannot decode the model, "" where it can.
-        max_length: tokens up to which it can; None for any number, as far as tried. Models whose positions or whose
-            attention change with the length of the text (dynamic RoPE, longrope, chunks) read longer ones otherwise.
-        undecodable: why transformers' `generate` cannot decode the model either, "" where it can or is not needed.
+        problem: why the engine cannot decode the model; "" if it can.
+        max_length: length in tokens up to which the engine's passes equal plain ones; None for any length tested so
+            far. Models whose positions or attention depend on the length of the text (dynamic RoPE, longrope, chunks)
+            read longer texts differently.
+        undecodable: why `generate` of transformers cannot decode the model either; "" if it can or is not needed.
     """
 
     problem: str = ""
@@ -54,7 +55,7 @@ class Support:
 
 
 def decoding_support(model: PreTrainedModel) -> Support:
-    """Tries the engine's passes on a model; the answer is kept with the model."""
+    """Test the engine's passes on a model; the result is cached on the model."""
     if "decoding_support" not in vars(model):
         with _PROBING:
             if "decoding_support" not in vars(model):
@@ -63,9 +64,16 @@ def decoding_support(model: PreTrainedModel) -> Support:
 
 
 def readable_length(model: PreTrainedModel, tokens: int) -> int | None:
-    """Tokens up to which the engine reads a text as a plain pass does; None where `tokens` are not too many.
+    """Return the length limit of the engine if a text exceeds it, else None.
 
-    A length that the model's configuration names, of a window or a chunk, is tried when a text first passes it.
+    Lengths in the model's configuration, of a window or a chunk, are tested when a text first exceeds them.
+
+    Args:
+        model: the causal model.
+        tokens: length of the text in tokens.
+
+    Returns:
+        The number of tokens up to which the engine's passes equal plain ones; None if `tokens` does not exceed it.
     """
     support = decoding_support(model)
     if support.problem:
@@ -82,7 +90,15 @@ def readable_length(model: PreTrainedModel, tokens: int) -> int | None:
 
 
 def check_length(model: PreTrainedModel, tokens: int) -> None:
-    """Raises ValueError for a model that the engine cannot read, or not in a text of so many tokens."""
+    """Check that the engine can read a text.
+
+    Args:
+        model: the causal model.
+        tokens: length of the text in tokens.
+
+    Raises:
+        ValueError: the engine cannot read the model, or not in a text of this length.
+    """
     support = decoding_support(model)
     if support.problem:
         raise ValueError(support.problem)
@@ -118,7 +134,7 @@ def _probe(model: PreTrainedModel) -> Support:
 
 
 def _failure_of_generate(model: PreTrainedModel) -> str:
-    """Why `generate` cannot decode a model; "" where it can."""
+    """Return why `generate` cannot decode a model; "" if it can."""
     ids = torch.tensor([_TEXTS[0]], device=next(model.parameters()).device)
     try:
         with mixed_precision(model):
@@ -133,12 +149,12 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _difference(model: PreTrainedModel) -> str:
-    """What differs between two rows read side by side, in two passes, and each read by itself at once."""
+    """Compare two rows of one batch, read in two passes, with plain passes over each; return the difference or ""."""
     cache, halves = RaggedCache(len(_TEXTS)), [len(text) // 2 for text in _TEXTS]
-    found = []
+    logits = []
     for begins, ends in (([0] * len(_TEXTS), halves), (halves, list(map(len, _TEXTS)))):
         blocks = [text[begin:end] for text, begin, end in zip(_TEXTS, begins, ends, strict=True)]
-        found.append(
+        logits.append(
             forward(model, cache, blocks, begins, [list(range(len(block))) for block in blocks]).split(
                 list(map(len, blocks))
             )
@@ -148,13 +164,13 @@ def _difference(model: PreTrainedModel) -> str:
         return "some of its layers keep another state than keys and values"
     for row, text in enumerate(_TEXTS):
         plain = read_plainly(model, text, range(len(text)))
-        if not _alike(torch.cat([part[row] for part in found]), plain, model):
+        if not _alike(torch.cat([part[row] for part in logits]), plain, model):
             return "its logits are others than those of a plain pass"
     return ""
 
 
 def _lengths(config: object, key: str = "") -> Iterator[int]:
-    """Whole numbers of a configuration that may be lengths of texts."""
+    """Yield the integers of a configuration that may be lengths of texts."""
     if isinstance(config, dict):
         for name, value in config.items():
             yield from _lengths(value, str(name))
@@ -167,7 +183,7 @@ def _lengths(config: object, key: str = "") -> Iterator[int]:
 
 @torch.inference_mode()
 def _reads_beyond(model: PreTrainedModel, length: int) -> bool:
-    """Whether the engine reads the end of a text that is a little longer than `length` as `generate` does."""
+    """Return whether the engine reads the end of a text slightly longer than `length` as `generate` does."""
     size, words = length + _BEYOND, n_embeddings(model)
     begun = max(1, length - 2 - _NOISE)
     text = [(place * place + 7 * place + 5) % words for place in range(size)]
@@ -176,7 +192,7 @@ def _reads_beyond(model: PreTrainedModel, length: int) -> bool:
         try:
             plain = _read_on(model, text, begun)
         except _FAILURES:
-            return True  # nothing reads such a text, so the engine is no worse
+            return True  # no pass reads such a text, so the engine is no worse
         try:
             use_ragged_attention(model)
             cache = RaggedCache(1)
@@ -193,10 +209,10 @@ def _reads_beyond(model: PreTrainedModel, length: int) -> bool:
 
 
 def _max_length(model: PreTrainedModel) -> int | None:
-    """Tokens that a text may have before its length changes how its first tokens are read; None if it never does."""
+    """Return the length from which on it affects how the first tokens of a text are read; None if it never does."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
-    # Dynamic RoPE goes on beyond what the configuration calls the longest text.
+    # Dynamic RoPE continues beyond the maximum length of the configuration.
     longest = 4 * context if context and "rope_type" in str(rope) else context
     if longest is None or longest <= len(_TEXTS[0]):
         return None
@@ -210,7 +226,7 @@ def _max_length(model: PreTrainedModel) -> int | None:
 
     if steady(longest - 1):
         return None
-    low, high = len(text) - 1, longest - 1  # the last place that is steady lies between
+    low, high = len(text) - 1, longest - 1  # the last steady position is between them
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if steady(middle) else (low, middle)
@@ -219,16 +235,29 @@ def _max_length(model: PreTrainedModel) -> int | None:
 
 @torch.inference_mode()
 def read_plainly(model: PreTrainedModel, text: Sequence[int], places: Sequence[int]) -> torch.Tensor:
-    """Logits [tokens, V] of a text by one pass without a cache, its tokens at `places`."""
+    """Return the logits of a text by one pass without a cache.
+
+    Args:
+        model: the causal model.
+        text: token ids.
+        places: position of each token.
+
+    Returns:
+        float32 [tokens, V].
+    """
     device = next(model.parameters()).device
     ids, at = torch.tensor([list(text)], device=device), torch.tensor([list(places)], device=device)
     return model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=at, use_cache=False).logits[0].float()
 
 
 def _read_on(model: PreTrainedModel, text: Sequence[int], begun: int) -> torch.Tensor:
-    """Logits [tokens behind the first `begun`, V] of a text, those tokens read one by one on the model's own cache."""
+    """Return the logits of a text after its first `begun` tokens, read one token at a time with the model's own cache.
+
+    Returns:
+        float32 [tokens after the first `begun`, V].
+    """
     ids = torch.tensor([list(text)], device=next(model.parameters()).device)
-    cache, found = DynamicCache(config=model.config), []
+    cache, rows = DynamicCache(config=model.config), []
     for begin, end in pairwise([0, *range(begun, len(text) + 1)]):
         logits = model(
             input_ids=ids[:, begin:end],
@@ -237,8 +266,8 @@ def _read_on(model: PreTrainedModel, text: Sequence[int], begun: int) -> torch.T
             use_cache=True,
             logits_to_keep=1,
         ).logits
-        found.append(logits[0, -1].float())
-    return torch.stack(found[1:])
+        rows.append(logits[0, -1].float())
+    return torch.stack(rows[1:])
 
 
 def _alike(found: torch.Tensor, wanted: torch.Tensor, model: PreTrainedModel, noise: float | None = None) -> bool:

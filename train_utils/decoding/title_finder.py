@@ -1,4 +1,4 @@
-"""How the title of an opened item is found whole: by search of the trie (RecLM-cgen), or by its vector (RecLM-ret)."""
+"""Search of the whole title of an open item: in the trie (RecLM-cgen), or by item vectors (RecLM-ret)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,19 +16,26 @@ Found = list[tuple[int, float]]  # (item, log-probability among the admissible i
 
 
 class TitleFinder(Protocol):
-    """Finds whole titles.
+    """Search of whole titles.
 
     Attributes:
-        lookback: how many tokens before the last one the state lies that a title is found by: 0 for `<SOI>` itself, 1
-            for the token that predicts it.
-        always: every item is found whole, whatever a request's `best_titles` is.
+        lookback: offset from the last token back to the token whose state the search uses: 0 for `<SOI>` itself, 1 for
+            the token that predicts it.
+        always: whether every item is searched whole, regardless of a request's `best_titles`.
     """
 
     lookback: int
     always: bool
 
     def states(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return what titles are found by at each position of the latest pass, whose logits are given."""
+        """Return the input of a search at each position of the latest pass.
+
+        Args:
+            logits: float [positions, V], logits of the pass.
+
+        Returns:
+            float [positions, ...].
+        """
 
     def find(
         self,
@@ -39,20 +46,20 @@ class TitleFinder(Protocol):
         states: torch.Tensor,
         k: Sequence[int],
     ) -> list[Found]:
-        """Find the best titles for rows that have an item open.
+        """Find the best titles for rows with an open item.
 
         Args:
-            cache: `lengths[i]` tokens of its row i count; what these saw is left as it is.
-            lengths: tokens of each row.
-            rows: the rows that ask.
+            cache: cache of all rows; the valid tokens stay unchanged.
+            lengths: valid tokens of each row in the cache.
+            rows: the rows to search for.
             matchers: their states, at the root of the trie.
-            states: [asking rows, ...], of `states`.
-            k: how many titles each row wants.
+            states: float [searched rows, ...], from `states`.
+            k: number of titles for each searched row.
         """
 
 
 class TrieSearch:
-    """Best-first search of the trie, by the model's own probabilities."""
+    """Best-first search of the trie by the probabilities of the model."""
 
     lookback = 0
     always = False
@@ -77,7 +84,7 @@ class TrieSearch:
 
 
 class NearestVector:
-    """The items whose vectors are nearest to the hidden state that predicts `<SOI>`."""
+    """Search of the items whose vectors are nearest to the hidden state that predicts `<SOI>`."""
 
     lookback = 1
     always = True

@@ -1,8 +1,9 @@
-"""An opened item -> the k most probable titles there. Exact: a best-first search of the tree, not a beam.
+"""Exact search of the k most probable titles of an open item: best-first in the trie, not a beam.
 
-A title's probability is the product of the model's choices on its way, each among the admissible children, and of what
-a prior adds to them. A beginning is never less probable than a title behind it, so the search ends when no beginning
-can beat the k-th title found. Beginnings are read as a tree behind the row's text: each token once, no key copied.
+The probability of a title is the product of the probabilities of its tokens at the branches, each among the admissible
+children, and of the terms of a prior. A prefix is at least as probable as any title that extends it, so the search
+stops when no open prefix can beat the k-th title. Prefixes are read as a token tree after the text of the row: each
+token once, without copies of keys.
 """
 
 from bisect import insort
@@ -23,12 +24,17 @@ from train_utils.models.backbone import mixed_precision
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
-WIDTH = 16  # beginnings of titles that are read a pass and request
+WIDTH = 16  # prefixes that are read per pass and request
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An item and the log-probability of its title among the admissible ones, what a prior adds included."""
+    """Item of a search.
+
+    Attributes:
+        item: item index.
+        log_probability: log-probability of its title among the admissible titles, including the terms of a prior.
+    """
 
     item: int
     log_probability: float
@@ -36,11 +42,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class _Prefix:
-    """The beginning of a title up to a choice.
+    """Prefix of titles up to a branch.
 
     Attributes:
-        score: its log-probability so far. bound: the most that a title behind it can have.
-        tokens: what is to be read behind `parent`, a token of the row's tree (-1: `<SOI>`).
+        score: log-probability of the prefix.
+        bound: upper bound of the log-probability of the titles that extend it.
+        tokens: token ids to read after `parent`.
+        parent: token of the row's token tree; -1 for `<SOI>`.
+        matcher: state after the prefix.
     """
 
     score: float
@@ -52,7 +61,14 @@ class _Prefix:
 
 @dataclass
 class _Search:
-    """One request: its best finished titles, best first, and the beginnings that may still become one of them."""
+    """Search for one request.
+
+    Attributes:
+        k: number of titles.
+        finished: best complete titles, best first.
+        open: prefixes whose extensions may still be among the best.
+        tree: tokens of the prefixes read so far.
+    """
 
     k: int
     finished: list[tuple[float, int]] = field(default_factory=list)  # (-log-probability, item), ascending
@@ -60,21 +76,24 @@ class _Search:
     tree: TokenTree = field(default_factory=TokenTree)
 
     def may_count(self, bound: float) -> bool:
-        """Whether a title of this log-probability can be among the best k."""
+        """Return whether a title with this log-probability can be among the best k."""
         return len(self.finished) < self.k or -bound <= self.finished[-1][0]
 
-    def expand(self, behind: _Prefix, place: int, added: np.ndarray) -> None:
-        """Follows the children of a beginning, read up to `place`, the likeliest first: each to its next choice or end.
+    def expand(self, prefix: _Prefix, parent: int, added: np.ndarray) -> None:
+        """Extend a prefix by its children, the most probable first, each up to its next branch or to the end.
 
-        added: float64 [allowed tokens], their log-probabilities and what the prior adds to those.
+        Args:
+            prefix: the prefix.
+            parent: number of its last token in the token tree.
+            added: float64 [allowed tokens], log-probabilities of the children plus the terms of the prior.
         """
-        tokens, prior = _allowed(behind.matcher), behind.matcher.prior()
-        scores = behind.score + added
+        tokens, prior = _allowed(prefix.matcher), prefix.matcher.prior()
+        scores = prefix.score + added
         bounds = scores if prior is None else scores + prior[1]
         for at in np.argsort(-bounds, kind="stable").tolist():
             if not self.may_count(bounds[at]):
                 break
-            matcher = behind.matcher.copy()
+            matcher = prefix.matcher.copy()
             item = matcher.accept_token(int(tokens[at]))
             run: list[int] = []
             if item is None:
@@ -83,20 +102,23 @@ class _Search:
                     item = matcher.accept_token(token)
             score = float(scores[at])
             if item is None:
-                self.open.append(_Prefix(score, float(bounds[at]), (int(tokens[at]), *run), place, matcher))
+                self.open.append(_Prefix(score, float(bounds[at]), (int(tokens[at]), *run), parent, matcher))
             elif self.may_count(score):
                 insort(self.finished, (-score, item))
                 del self.finished[self.k :]
 
     def next_beginnings(self) -> list[tuple[_Prefix, int]]:
-        """Takes out the likeliest beginnings that still matter, each with its place in the tree of tokens; none when
-        the search is over."""
-        likeliest = sorted(
-            (one for one in self.open if self.may_count(one.bound)),
-            key=lambda one: (-one.bound, one.parent, one.tokens),
+        """Remove and return the most probable open prefixes, at most `WIDTH`; none when the search is complete.
+
+        Returns:
+            (prefix, number of its last token in the token tree) of each.
+        """
+        ordered = sorted(
+            (prefix for prefix in self.open if self.may_count(prefix.bound)),
+            key=lambda prefix: (-prefix.bound, prefix.parent, prefix.tokens),
         )
-        self.open = likeliest[WIDTH:]
-        return [(one, self.tree.add(one.parent, len(one.tokens))) for one in likeliest[:WIDTH]]
+        self.open = ordered[WIDTH:]
+        return [(prefix, self.tree.add(prefix.parent, len(prefix.tokens))) for prefix in ordered[:WIDTH]]
 
 
 def search_titles(
@@ -108,29 +130,36 @@ def search_titles(
     logits: torch.Tensor,
     k: Sequence[int],
 ) -> list[list[Ranked]]:
-    """The most probable titles for rows that have just read `<SOI>`.
+    """Return the most probable titles of rows whose last token is `<SOI>`.
 
     Args:
-        cache: `lengths[i]` tokens of its row i count; what these saw is left as it is.
-        rows: the rows that ask. cursors: their states, at the root of the tree. k: how many titles each wants.
-        logits: float [asking rows, V], the model's at `<SOI>`.
+        model: the causal model.
+        cache: cache of all rows; the valid tokens stay unchanged.
+        lengths: valid tokens of each row in the cache.
+        rows: the rows to search for.
+        matchers: their states, at the root of the trie.
+        logits: float [searched rows, V], logits at `<SOI>`.
+        k: number of titles for each searched row.
+
+    Returns:
+        For each searched row its best titles, best first.
     """
     searches = dict(zip(rows, map(_Search, k), strict=True))
     for search, matcher, added in zip(searches.values(), matchers, _added(logits, matchers), strict=True):
         search.expand(_Prefix(0.0, 0.0, (), -1, matcher), -1, added)
-    while chosen := {row: found for row, search in searches.items() if (found := search.next_beginnings())}:
+    while chosen := {row: prefixes for row, search in searches.items() if (prefixes := search.next_beginnings())}:
         blocks: list[list[int]] = [[] for _ in lengths]
         kept: list[list[int]] = [[] for _ in lengths]
-        for row, beginnings in chosen.items():
-            for beginning, _ in beginnings:
-                blocks[row] += beginning.tokens
+        for row, prefixes in chosen.items():
+            for prefix, _ in prefixes:
+                blocks[row] += prefix.tokens
                 kept[row].append(len(blocks[row]) - 1)
         trees = [searches[row].tree if row in searches else None for row in range(len(lengths))]
-        expanded = [(row, *one) for row in sorted(chosen) for one in chosen[row]]
+        expanded = [(row, *entry) for row in sorted(chosen) for entry in chosen[row]]
         logits = forward(model, cache, blocks, lengths, kept, trees)
-        added_each = _added(logits, [one.matcher for _, one, _ in expanded])
-        for (row, beginning, place), added in zip(expanded, added_each, strict=True):
-            searches[row].expand(beginning, place, added)
+        added_each = _added(logits, [entry.matcher for _, entry, _ in expanded])
+        for (row, prefix, parent), added in zip(expanded, added_each, strict=True):
+            searches[row].expand(prefix, parent, added)
     return [[Ranked(item, -cost) for cost, item in search.finished] for search in searches.values()]
 
 
@@ -143,13 +172,22 @@ def _added(logits: torch.Tensor, matchers: Sequence[Matcher]) -> list[np.ndarray
 
 def _allowed(matcher: Matcher) -> np.ndarray:
     tokens = matcher.allowed()
-    assert tokens is not None  # a search goes on inside titles alone
+    assert tokens is not None  # a search stays inside titles
     return tokens
 
 
 @dataclass(frozen=True)
 class Opening:
-    """Prompts that have been read up to the `<SOI>` of an item: any number of searches may start there."""
+    """Prompts that are prefilled up to the `<SOI>` of an item, from where any number of searches can start.
+
+    Attributes:
+        model: the causal model.
+        end_of_turn: id of the token that ends a turn.
+        texts: token ids of each prompt, up to `<SOI>`.
+        answer_at: position in each prompt at which the answer begins.
+        cache: cache of the prompts.
+        logits: float [prompts, V], logits at `<SOI>`.
+    """
 
     model: PreTrainedModel
     end_of_turn: int
@@ -160,21 +198,22 @@ class Opening:
 
     @torch.inference_mode()
     def most_probable(self, rules: Sequence[Constraint], k: int) -> list[list[Ranked]]:
-        """The k most probable titles for each prompt, best first; equal ones in the order of the catalog.
+        """Return the k most probable titles of each prompt, best first; ties in the order of the catalog.
 
         Args:
-            rules: which items count, one entry a prompt.
+            rules: the admissible items, one entry per prompt.
+            k: number of titles.
 
         Returns:
-            a list for each prompt, shorter than k only if fewer titles are admissible; empty where the prompt's own
-            turn has listed all that are.
+            A list for each prompt. It is shorter than `k` only if fewer titles are admissible, and empty if the last
+            turn of the prompt has already listed all of them.
 
         Raises:
-            ValueError: k below 1.
+            ValueError: `k` is below 1.
         """
         if k < 1:
             raise ValueError(f"k is {k}, wanted 1 or more")
-        # Where no item may be opened, none is searched for.
+        # Rows in which no item may be opened are not searched.
         before = [
             Matcher.from_tokens(rule, text[:-1], self.end_of_turn, start)
             for rule, text, start in zip(rules, self.texts, self.answer_at, strict=True)
@@ -185,10 +224,10 @@ class Opening:
             matcher.accept_token(self.texts[row][-1])
         if not asking:
             return [[] for _ in self.texts]
-        lengths, wanted = list(map(len, self.texts)), [k] * len(asking)
+        lengths, depths = list(map(len, self.texts)), [k] * len(asking)
         with mixed_precision(self.model):
-            found = search_titles(self.model, self.cache, lengths, asking, matchers, self.logits[asking], wanted)
-        by_row = dict(zip(asking, found, strict=True))
+            ranked = search_titles(self.model, self.cache, lengths, asking, matchers, self.logits[asking], depths)
+        by_row = dict(zip(asking, ranked, strict=True))
         return [by_row.get(row, []) for row in range(len(self.texts))]
 
 
@@ -200,14 +239,21 @@ def prefill_to_item(
     idx: bool = False,
     answer_at: Sequence[int | None] | None = None,
 ) -> Opening:
-    """Reads prompts (token ids up to where the assistant goes on; at least one) and opens an item behind each.
+    """Prefill prompts and open an item after each.
 
-    idx: the item follows the number of a list. answer_at: of each prompt, see `Request`. Raises ValueError for a model
-    that the engine cannot read, or not in texts as long as these.
+    Args:
+        model: the causal model.
+        chat: renderer with the model's tokenizer and the catalog's titles.
+        prompts: token ids up to the position at which the assistant continues; at least one prompt.
+        idx: write the number of a list before the item.
+        answer_at: position in each prompt at which the answer begins; see `Request`.
+
+    Raises:
+        ValueError: the engine cannot read the model, or not in texts of this length.
     """
     opening = [*chat.encode(separator(1, idx)), chat.soi]
     texts = [[*prompt, *opening] for prompt in prompts]
-    assert chat.trie is not None  # items are searched in a catalog
+    assert chat.trie is not None  # a search needs a catalog
     check_length(model, max(map(len, texts)) + int(np.diff(chat.trie.title_start).max()))
     use_ragged_attention(model)
     with mixed_precision(model):
