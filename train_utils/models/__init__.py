@@ -1,1 +1,1 @@
-"""Backbones, adapters, trained models."""
+"""Backbones, adapters and trained models."""

@@ -1,4 +1,4 @@
-"""LoRA adapters: added to a backbone, and saved."""
+"""LoRA adapters: construction and saving."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from train_utils.models.backbone import unwrap
 
 
 def untie_head(model: PreTrainedModel) -> None:
-    """Gives the output head its own copy of the embedding, so that its rows can be trained alone."""
+    """Give the output head its own copy of the embedding, so that its rows can be trained separately."""
     if model.config.tie_word_embeddings:
         model.config.tie_word_embeddings = False
         head = model.get_output_embeddings()
@@ -23,13 +23,13 @@ def untie_head(model: PreTrainedModel) -> None:
 
 
 def unfreeze(model: PreTrainedModel) -> PreTrainedModel:
-    """Makes every weight trainable, kept in float32; sums are made in the format that the model had."""
-    model.compute_dtype = model.dtype  # type: ignore[assignment]  # PyTorch types what is set as a tensor or module
+    """Make every weight trainable in float32; the model computes in the dtype that it had before."""
+    model.compute_dtype = model.dtype  # type: ignore[assignment]  # PyTorch types attributes as tensors or modules
     return model.float().requires_grad_(True)
 
 
 def enable_gradient_checkpointing(model: nn.Module) -> None:
-    """Gradient checkpointing: the backward pass makes each layer's sums anew, instead of keeping them."""
+    """Enable gradient checkpointing: activations are recomputed in the backward pass instead of stored."""
     unwrap(model).activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
@@ -42,14 +42,22 @@ def add_lora(
     layers: int = 0,
     dora: bool = False,
 ) -> PeftModel:
-    """LoRA on every linear layer and the head, and the control tokens' input rows, all trained in float32.
+    """Add LoRA to every linear layer and the head, and train the control tokens' input rows, all in float32.
 
-    A head that shares the embedding gets its own copy first: its rows change, and those of the input stay.
+    A head that shares the embedding gets its own copy first, so that training changes its rows and not the input rows.
 
     Args:
-        layers: adapt this many layers at the top, so that the backward pass stops there; the control tokens' input
-            rows then keep their start. 0 adapts every layer and trains those rows as well.
-        dora: train the length of each output's weights apart from their direction (arXiv 2402.09353).
+        model: the backbone.
+        control_ids: ids of the control tokens.
+        r: rank of the adapter.
+        alpha: LoRA scale.
+        dropout: dropout probability of the adapter.
+        layers: number of top layers to adapt, so that the backward pass stops there; the control tokens' input rows
+            then keep their initial values. 0 adapts every layer and trains these rows as well.
+        dora: train the magnitude of each output's weights separately from their direction (arXiv 2402.09353).
+
+    Raises:
+        ValueError: `layers` is negative or exceeds the number of layers.
     """
     total = model.config.num_hidden_layers
     if not 0 <= layers <= total:
@@ -57,7 +65,7 @@ def add_lora(
     untie_head(model)
     head = _name(model, model.get_output_embeddings())
     inner = {n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {head}
-    # A pattern rather than layers_to_transform, which would leave out the head.
+    # A pattern instead of layers_to_transform, which would exclude the head.
     top = "|".join(str(layer) for layer in range(total - layers, total))
     pattern = rf"{head}|.*\.(?:{top if layers else r'[0-9]+'})\..*\.(?:{'|'.join(sorted(inner))})"
     rows = None if layers else {_name(model, model.get_input_embeddings()).split(".")[-1]: control_ids}
@@ -75,10 +83,10 @@ def add_lora(
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     for module in wrapped.modules():
-        # peft would cast every layer's input to the float32 of its adapter; autocast takes the adapter down instead.
-        # (peft's own switch for this stops at the layer of the trained rows, which lacks the attribute.)
+        # peft would cast the input of every layer to the float32 of its adapter; autocast casts the adapter down
+        # instead. (peft's own switch fails at the layer of the trained rows, which lacks the attribute.)
         if hasattr(module, "cast_input_dtype_enabled"):
-            module.cast_input_dtype_enabled = False  # type: ignore[assignment]  # as above: a plain attribute
+            module.cast_input_dtype_enabled = False  # type: ignore[assignment]  # a plain attribute, as above
     return wrapped
 
 
@@ -94,12 +102,15 @@ def save_adapter(
     weights: Mapping[str, torch.Tensor] | None = None,
     more: Callable[[Path], None] | None = None,
 ) -> None:
-    """Writes what was trained (an adapter with its control rows, or a whole model), tokenizer and manifest as one
-    folder, by one rename.
+    """Save trained weights, tokenizer and manifest as one folder, by one rename.
 
     Args:
-        weights: the trained weights by name, where the model's own are split over processes.
-        more: writes what else belongs into the folder.
+        model: an adapter, saved with its control rows, or a whole model.
+        tokenizer: its tokenizer.
+        folder: the folder to write.
+        manifest: content of `manifest.json`.
+        weights: the trained weights by name, if those of the model are split over processes.
+        more: writes further files into the folder.
     """
     state = dict(weights) if weights else None
     with replacing_folder(folder) as to:

@@ -1,4 +1,4 @@
-"""The backbone: device and dtype, control tokens, LoRA; save, load and merge."""
+"""Backbones: dtype, loading, model files, end of turn and mixed precision."""
 
 import importlib.util
 import struct
@@ -30,9 +30,9 @@ from train_utils.processes import pick_device
 from train_utils.prompts.chat_template import ChatTemplate, dated_templates
 
 Options = TypeVar("Options", bound=ModelOptions)
-# peft still asks transformers for a name that 5.23 deprecates; nothing a user could do about it.
+# peft still uses a name of transformers that 5.23 deprecates; a user cannot change that.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-# Result files, which lie beside a model, are none of it.
+# Result files in the folder of a model are not part of the model.
 _MODEL_FILES = (
     "*.safetensors",
     "*.bin",
@@ -50,12 +50,12 @@ _MODEL_FILES = (
     "chat_template*",
     f"{RETRIEVAL}/*.safetensors",
 )
-# What transformers lets out of a folder or file that is not what it seems; a cut-off GGUF ends inside a field.
+# Errors that transformers raises for a wrong or damaged folder or file; a truncated GGUF ends inside a field.
 _UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)
 
 
 def pick_dtype(dtype: str, device: torch.device) -> str:
-    """The number format named by `--dtype`. "auto" is bfloat16 where the device computes in it, else float32.
+    """Return the dtype that `--dtype` names; "auto" is bfloat16 if the device computes in it, else float32.
 
     A CPU without bfloat16 instructions emulates them, at a tenth of the speed of float32 or less.
     """
@@ -70,7 +70,7 @@ def pick_dtype(dtype: str, device: torch.device) -> str:
 
 
 def with_dtype(options: Options) -> Options:
-    """The options with the number format that `--dtype auto` means on their device: results and runs depend on it."""
+    """Return the options with the dtype that `--dtype auto` means on their device, since results depend on it."""
     return replace(options, dtype=pick_dtype(options.dtype, pick_device(options.gpu)))
 
 
@@ -88,13 +88,20 @@ def load_backbone(
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
 
-    The blocks of a GGUF are unpacked: its model is an ordinary one of `dtype`, which `pick_dtype` explains.
+    The blocks of a GGUF are unpacked: the result is an ordinary model in `dtype`.
 
     Args:
-        four_bit: keep the linear layers, but the head, in four bits (NF4, for QLoRA); a GPU is needed.
+        name: folder, GGUF file or hub name.
+        device: device of the model.
+        dtype: dtype of the weights; see `pick_dtype`.
+        flash: use FlashAttention 2 instead of the attention of PyTorch.
+        four_bit: keep the linear layers except the head in four bits (NF4, for QLoRA), which needs a GPU.
+
+    Returns:
+        The tokenizer and the model.
 
     Raises:
-        ValueError: nothing loadable under `name`, or no GPU or bitsandbytes for four bits.
+        ValueError: no model can be loaded under `name`, or four bits lack a GPU or bitsandbytes.
     """
     folder, file = _source(name)
     number_format = getattr(torch, pick_dtype(dtype, device))
@@ -114,7 +121,7 @@ def load_backbone(
     except _UNREADABLE as error:
         raise ValueError(_not_loaded(name, error)) from None
     if file:
-        # Saved, the entry would make every later load look for blocks; adapters note the name to find the file again.
+        # If saved, the entry would make later loads expect blocks; adapters record the name to find the file again.
         vars(model.config).pop("quantization_config", None)
         model.name_or_path = name
     if not four_bit:
@@ -123,26 +130,30 @@ def load_backbone(
 
 
 def _source(name: str) -> tuple[str, dict[str, str]]:
-    """What `from_pretrained` wants for a folder, a hub name or a GGUF file: a folder or name, and the file in it.
+    """Return the arguments of `from_pretrained` for a folder, a hub name or a GGUF file.
+
+    Returns:
+        The folder or hub name, and keyword arguments that name the GGUF file in the folder.
 
     Raises:
-        ValueError: no such folder or file, and no hub name.
+        ValueError: there is no such folder or file, and `name` is no hub name.
     """
     path = Path(name)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ValueError(f"model {name!r} cannot be loaded: no such file")
         return str(path.parent), {"gguf_file": path.name}
-    # A path that is not there would be looked up on the hub, with an error that speaks of repositories.
+    # transformers would look up a missing path on the hub and report an error about repositories.
     if not path.is_dir() and (name.endswith("/") or name.count("/") != 1 or path.parent.is_dir()):
         raise ValueError(f"model {name!r} cannot be loaded: no such folder, and no hub name of the form owner/name")
     return name, {}
 
 
 def model_files(name: str) -> list[Path]:
-    """The files that decide what a model writes: weights, configuration, tokenizer and chat template, sorted.
+    """Return the files that determine the output of a model, sorted.
 
-    Of a hub name those of the snapshot that is there; none where nothing is.
+    These are weights, configuration, tokenizer and chat template. For a hub name, they are those of the cached
+    snapshot, or none if there is no snapshot.
     """
     path = Path(name)
     if path.is_file():
@@ -152,25 +163,25 @@ def model_files(name: str) -> list[Path]:
         if not isinstance(config, str):
             return []
         path = Path(config).parent
-    found = {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
-    return sorted(found)
+    files = {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
+    return sorted(files)
 
 
 def is_of_a_model(name: str) -> bool:
-    """Whether an entry of a folder is written with a model, by its name."""
+    """Return whether a file or folder of this name belongs to a saved model."""
     own = ("manifest.json", "generation_config.json", "additional_chat_templates", RETRIEVAL)
     return name in own or any(fnmatch(name, pattern) for pattern in _MODEL_FILES)
 
 
 def _own_dtype(name: str) -> torch.dtype:
-    """Number format in which a model is kept; bfloat16 for a GGUF, which has one format a tensor."""
+    """Return the dtype in which a model is saved; bfloat16 for a GGUF, which has a format per tensor."""
     folder, file = _source(name)
     return torch.bfloat16 if file else AutoConfig.from_pretrained(folder).dtype or torch.float32
 
 
 def _not_loaded(name: str, error: Exception) -> str:
-    told = str(error).strip().splitlines() or [type(error).__name__]
-    return f"model {name!r} cannot be loaded: {told[0]}"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"model {name!r} cannot be loaded: {lines[0]}"
 
 
 def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
@@ -190,7 +201,7 @@ def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
 
 
 def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) -> GenerationConfig:
-    """Greedy to the end of the turn: an inherited configuration may sample, or cut legal tokens."""
+    """Return a greedy generation configuration, since an inherited one may sample or suppress allowed tokens."""
     return GenerationConfig(
         do_sample=False, eos_token_id=end_of_turn, pad_token_id=pad, bos_token_id=model.config.bos_token_id
     )
@@ -200,8 +211,9 @@ def end_turns_alike(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) 
     """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn, and on padding;
     the chat template writes the date that training had.
 
-    A base model's tokenizer may call another one its eos (Gemma), and who serves a folder believes one or the other.
-    The tokenizer keeps its eos where the chat template writes that.
+    The tokenizer of a base model may have another eos token (Gemma), and a server of the folder uses either of them.
+    The tokenizer keeps its eos token if the chat template writes it. The chat template also gets the date that training
+    had.
     """
     tokenizer.chat_template = dated_templates(tokenizer.chat_template)
     template = ChatTemplate(tokenizer)
@@ -218,12 +230,12 @@ def end_turns_alike(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) 
 
 
 def n_embeddings(model: PreTrainedModel) -> int:
-    """How many tokens have an input embedding: the vocabulary's, and spare rows."""
+    """Return the number of input embeddings: the vocabulary plus spare rows."""
     return cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
 
 
 def unwrap(model: nn.Module) -> PreTrainedModel:
-    """The causal model itself, whether an adapter is wrapped around it or not."""
+    """Return the causal model itself, without the wrapper of an adapter."""
     inner = getattr(model, "get_base_model", None)
     return cast("PreTrainedModel", model if inner is None else inner())
 
@@ -242,7 +254,7 @@ def context_length(model: PreTrainedModel) -> int | None:
 def precision_of(model: nn.Module) -> dict[str, Any]:
     """Return the arguments of `torch.autocast` for a model.
 
-    It is enabled for a model whose adapter or trained weights are float32 beside another format.
+    It is enabled for a model whose adapter or trained weights are float32 while the others have another dtype.
     """
     causal = unwrap(model)
     dtype = getattr(causal, "compute_dtype", causal.dtype)

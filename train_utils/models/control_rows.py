@@ -1,4 +1,4 @@
-"""Embedding rows of the control tokens, which a base model does not have."""
+"""Control rows: embedding and output rows of the control tokens, which a base model lacks."""
 
 from typing import cast
 
@@ -12,9 +12,13 @@ from train_utils.prompts.control_tokens import EOI_WORDS, SOI_WORDS, add_control
 
 
 def add_item_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> bool:
-    """Gives both the control tokens; returns whether they are new. The rows of a merged model, which are trained, stay.
+    """Add the control tokens to the tokenizer and their rows to the model.
 
-    Nothing is resized where the vocabulary holds reserved tokens (Llama 3) or the embedding spare rows (Qwen).
+    The trained rows of a merged model are kept. The embedding is not resized if the vocabulary has reserved tokens
+    (Llama 3) or the embedding has spare rows (Qwen).
+
+    Returns:
+        Whether the control tokens are new.
     """
     new = add_control_tokens(tokenizer) > 0 or len(tokenizer) > n_embeddings(model)
     if new:
@@ -23,11 +27,11 @@ def add_item_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) 
 
 
 def init_control_rows(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
-    """Starts the control tokens' rows as the mean of the words that they stand for.
+    """Initialize the control rows as the mean rows of the words that describe the control tokens.
 
-    The output rows start likewise; the published system leaves them random. Rows of other tokens that the embedding
-    lacked start as its mean, so that merging finds the numbers that training had. See docs/architecture.md, Titles and
-    control tokens.
+    Output rows are initialized likewise; the published system leaves them random. Rows of other tokens that the
+    embedding lacked get its mean, so that merging starts from the same values as training. See docs/architecture.md,
+    Titles and control tokens.
     """
     old = n_embeddings(model)
     if len(tokenizer) > old:

@@ -1,4 +1,4 @@
-"""Texts of the items -> vectors, made once by sentence-transformers and kept as `.npy`, their recipe beside them."""
+"""Item vectors: encoded once by sentence-transformers and saved as `.npy`, next to a JSON file with their recipe."""
 
 import hashlib
 import json
@@ -19,8 +19,10 @@ Encoder = Callable[[Sequence[str]], np.ndarray]
 
 
 def item_text(item: Item) -> str:
-    """What is known of an item, by `TEMPLATE`: a line for each attribute that is a text or a number, none for what is
-    empty."""
+    """Return the text of an item by `TEMPLATE`.
+
+    Each attribute that is a text or a number gets a line; empty values get none.
+    """
     attributes = [
         (name, value)
         for name, value in item.attributes.items()
@@ -39,19 +41,21 @@ def item_vectors(
     overwrite: bool = False,
     encoder: Encoder | None = None,
 ) -> np.ndarray:
-    """The vectors of a catalog, of length 1, in its order: those kept at `path`, or new ones, which are kept there.
+    """Load the item vectors of a catalog from `path`, or compute and save them.
 
     Args:
-        path: the `.npy` file. The JSON file beside it tells the model, the recipe and the digests.
-        model: encoder, as sentence-transformers names it: a hub name or a folder.
-        overwrite: make them anew where those at `path` do not fit, instead of refusing.
-        encoder: texts -> float [texts, d], instead of the one of sentence-transformers.
+        catalog: the catalog.
+        path: the `.npy` file. The JSON file next to it holds the model, the recipe and the digests.
+        model: encoder of sentence-transformers, a hub name or a folder.
+        device: device of the encoder.
+        overwrite: recompute vectors at `path` that do not fit, instead of raising.
+        encoder: function from texts to float [texts, d], instead of sentence-transformers.
 
     Returns:
-        float32 [items, d].
+        float32 [items, d], of length 1, in catalog order.
 
     Raises:
-        ValueError: kept vectors that are of another catalog, model or recipe, or damaged; no encoder.
+        ValueError: the saved vectors are of another catalog, model or recipe, or damaged, or there is no encoder.
     """
     path = Path(path)
     texts = [item_text(item) for item in catalog.items]
@@ -81,7 +85,10 @@ def item_vectors(
 
 
 def _keep(path: Path, vectors: np.ndarray, recipe: dict) -> None:
-    """The JSON file is written before the vectors: a kill in between leaves no vectors, so they are made again."""
+    """Save vectors and their recipe.
+
+    The JSON file is written before the vectors: a kill in between leaves no vectors, so they are recomputed.
+    """
     path.unlink(missing_ok=True)
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
@@ -90,22 +97,30 @@ def _keep(path: Path, vectors: np.ndarray, recipe: dict) -> None:
 
 
 def _misfit(path: Path, recipe: dict) -> str:
-    """What is wrong with the kept vectors, "" for nothing."""
-    told = path.with_suffix(".json")
+    """Return why the saved vectors do not fit the recipe; "" if they fit."""
+    description = path.with_suffix(".json")
     try:
-        kept = json.loads(told.read_text(encoding="utf-8"))
+        kept = json.loads(description.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return f"has no {told.name} beside it that tells what it was made from"
+        return f"has no {description.name} beside it that tells what it was made from"
     except ValueError:
-        return f"has a broken {told.name} beside it"
+        return f"has a broken {description.name} beside it"
     different = [name for name, value in recipe.items() if not isinstance(kept, dict) or kept.get(name) != value]
     if different:
         return f"was made from other {', '.join(different)} than this catalog and --embedding_model"
-    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {told.name} tells of"
+    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} tells of"
 
 
 def sentence_encoder(model: str, device: str) -> Encoder:
-    """The encoder of sentence-transformers under this name. Raises ValueError where it cannot be loaded."""
+    """Load an encoder of sentence-transformers.
+
+    Args:
+        model: hub name or folder.
+        device: device of the encoder.
+
+    Raises:
+        ValueError: the encoder cannot be loaded.
+    """
     if not Path(model).is_dir() and (model.count("/") > 1 or Path(model).parent.is_dir() and "/" in model):
         raise ValueError(
             f"--embedding_model {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "

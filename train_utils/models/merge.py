@@ -1,4 +1,4 @@
-"""Which adapter is merged, and where the merged model goes."""
+"""Merge of a run's adapter: choice of the adapter, the backbone and the output folder."""
 
 import re
 from dataclasses import asdict
@@ -12,20 +12,28 @@ from train_utils.param import TrainOptions
 
 
 def newest_adapter(run: Path) -> Path:
-    """The best adapter of a run that validated, else that of the highest epoch. Raises ValueError without any."""
+    """Return the best adapter of a run that validated, else that of the highest epoch.
+
+    Raises:
+        ValueError: the run has no finished adapter.
+    """
     if (run / "best" / "manifest.json").exists():
         return run / "best"
-    found = sorted(
+    adapters = sorted(
         (path.parent for path in run.glob("Epoch*_SFT/manifest.json")),
         key=lambda folder: ([int(digits) for digits in re.findall("[0-9]+", folder.name)], folder.name),
     )
-    if not found:
+    if not adapters:
         raise ValueError(f"no finished adapter (Epoch*_SFT) in {str(run)!r}; see scripts/train_RecLM_cgen.sh")
-    return found[-1]
+    return adapters[-1]
 
 
 def adapter_of(options: TrainOptions) -> Path:
-    """The adapter of `--SFT_load`, or the newest of the run. Raises ValueError where there is none."""
+    """Return the adapter of `--SFT_load`, or the newest adapter of the run.
+
+    Raises:
+        ValueError: there is no such adapter.
+    """
     if not options.SFT_load:
         return newest_adapter(Path(options.output))
     if not Path(options.SFT_load).is_dir():
@@ -34,15 +42,18 @@ def adapter_of(options: TrainOptions) -> Path:
 
 
 def named_backbone(options: TrainOptions) -> str:
-    """The base model that a command names for an adapter; "" where it leaves it to the adapter's configuration."""
+    """Return the base model that a command names for an adapter; "" if the adapter's configuration decides."""
     return options.backbone if options.names("backbone") else ""
 
 
 def run_merge(options: TrainOptions) -> Path:
-    """Merges the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` next to it, `best` `SFT_best`.
+    """Merge the run's adapter into its backbone: `Epoch03_SFT` becomes `SFT_Epoch3` next to it, `best` `SFT_best`.
+
+    Returns:
+        The folder of the merged model.
 
     Raises:
-        ValueError: no adapter or backbone, or a folder to write that holds something else.
+        ValueError: there is no adapter or backbone, or the output folder contains other files of a model.
     """
     adapter = adapter_of(options)
     output = Path(options.merge_output) if options.merge_output else _next_to(adapter)
@@ -62,10 +73,14 @@ def _next_to(adapter: Path) -> Path:
 
 
 def _check_output(output: Path, adapter: Path, backbone: str) -> None:
-    """Raises ValueError where a merged folder would take the place of what it is made of, or of somebody's model."""
-    place = output.resolve()
+    """Check that the merged model replaces neither its own inputs nor a model that no merge wrote.
+
+    Raises:
+        ValueError: it would replace one of them, or `output` is a file.
+    """
+    resolved = output.resolve()
     for what, path in (("adapter", adapter), ("backbone", Path(backbone))):
-        if path.exists() and (place == path.resolve() or place in path.resolve().parents):
+        if path.exists() and (resolved == path.resolve() or resolved in path.resolve().parents):
             raise ValueError(
                 f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
                 "give another folder"

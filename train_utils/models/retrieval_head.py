@@ -1,4 +1,4 @@
-"""RecLM-ret: the state that predicts `<SOI>` -> a query -> the nearest admissible item (arXiv 2505.03336)."""
+"""Retrieval head of RecLM-ret: projects the state that predicts `<SOI>` to a query for items (arXiv 2505.03336)."""
 
 import hashlib
 import json
@@ -15,15 +15,17 @@ from train_utils.catalog import Catalog
 from train_utils.files import write_json
 
 INNER = 2048  # width of the projection
-# A folder of its own: loaders of a merged model take every .safetensors file beside the weights for more weights.
+# A separate folder, because loaders of a merged model read every .safetensors file next to the weights as weights.
 FOLDER = "retrieval"
 
 
 class Retrieval(nn.Module):
-    """Projection of the model's states and the table of the item vectors, in float32.
+    """Projection of the model's states and table of the item vectors, in float32.
 
     Args:
-        d_model: width of the model's states. vectors: float32 [items, d], their start. trains_items: train the table.
+        d_model: width of the model's states.
+        vectors: float32 [items, d], initial item vectors.
+        trains_items: whether the item vectors are trained.
     """
 
     def __init__(self, d_model: int, vectors: np.ndarray | torch.Tensor, trains_items: bool = True):
@@ -32,15 +34,18 @@ class Retrieval(nn.Module):
         self.projection = nn.Sequential(nn.Linear(d_model, INNER), nn.GELU(), nn.Linear(INNER, self.items.shape[1]))
 
     def queries(self, states: torch.Tensor) -> torch.Tensor:
-        """States [n, d_model] -> queries float32 [n, d]."""
+        """Return the queries, float32 [n, d], of states [n, d_model]."""
         return self.projection(states.float())
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
 def save_retrieval(weights: Mapping[str, torch.Tensor], catalog: Catalog, folder: Path) -> None:
-    """Writes `retrieval/` into the folder of an adapter or a model that is being written.
+    """Write `retrieval/` into the folder of an adapter or a model that is being written.
 
-    weights: the state of a `Retrieval` by name.
+    Args:
+        weights: weights of a `Retrieval` by name.
+        catalog: catalog of the item vectors.
+        folder: folder of the adapter or the model.
     """
     (folder / FOLDER).mkdir()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
@@ -50,26 +55,35 @@ def save_retrieval(weights: Mapping[str, torch.Tensor], catalog: Catalog, folder
 
 
 def has_retrieval(folder: str | Path) -> bool:
-    """Whether the folder of an adapter or a model is one of RecLM-ret."""
+    """Return whether the folder of an adapter or a model is of RecLM-ret."""
     return (Path(folder) / FOLDER / "config.json").is_file()
 
 
 def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | str = "cpu") -> Retrieval:
-    """Reads what `save_retrieval` wrote. Raises ValueError for another catalog or a damaged folder."""
-    place = Path(folder) / FOLDER
+    """Load a retrieval head that `save_retrieval` wrote.
+
+    Args:
+        folder: folder of the adapter or the model.
+        catalog: catalog of the item vectors.
+        device: device of the result.
+
+    Raises:
+        ValueError: the item vectors are of another catalog, or the folder is damaged.
+    """
+    path = Path(folder) / FOLDER
     try:
-        told = json.loads((place / "config.json").read_text(encoding="utf-8"))
-        if told["ids_sha256"] != _ids_digest(catalog):
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if config["ids_sha256"] != _ids_digest(catalog):
             raise ValueError(
-                f"{place} has vectors of the {told['items']} items of another catalog than "
+                f"{path} has vectors of the {config['items']} items of another catalog than "
                 f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned"
             )
-        items = load_file(place / "item_vectors.safetensors")["items"]
-        weights = load_file(place / "projection.safetensors")
+        items = load_file(path / "item_vectors.safetensors")["items"]
+        weights = load_file(path / "projection.safetensors")
         retrieval = Retrieval(weights["projection.0.weight"].shape[1], items)
         retrieval.load_state_dict({"items": items, **weights})
     except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{place} is damaged ({str(error).splitlines()[0]}); train or merge again") from None
+        raise ValueError(f"{path} is damaged ({str(error).splitlines()[0]}); train or merge again") from None
     return retrieval.to(device).eval().requires_grad_(False)
 
 

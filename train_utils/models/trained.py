@@ -1,4 +1,4 @@
-"""Trained models: merged folders and adapters with their backbone."""
+"""Trained models: merged folders, and adapters with their backbones."""
 
 import json
 import shutil
@@ -28,11 +28,17 @@ from train_utils.text_files import read_json
 
 
 def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manifest: Mapping[str, object]) -> None:
-    """Merges an adapter into its backbone; the folder opens in plain transformers, or is one of RecLM-ret as before.
+    """Merge an adapter into its backbone and write a folder that plain transformers loads.
 
-    The sums are made in float32 and rounded once, to the backbone's own dtype. Of what stands in `output` the files of
-    a model are replaced, and others, such as results, stay. A folder of a whole trained model has
-    nothing to be merged with, and is rounded alone.
+    The folder of an adapter of RecLM-ret remains one of RecLM-ret. Weights are summed in float32 and rounded once, to
+    the dtype of the backbone. In `output`, the files of a model are replaced; others, such as results, stay. A whole
+    trained model needs no merge and is only rounded.
+
+    Args:
+        adapter: folder of the adapter or of a whole trained model.
+        backbone: the base model.
+        output: the folder to write.
+        manifest: content of `manifest.json`.
 
     Raises:
         ValueError: the adapter or the backbone cannot be loaded.
@@ -51,14 +57,21 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
 def load_trained(
     name: str, device: torch.device, dtype: str = "auto", flash: bool = False, backbone: str = ""
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Tokenizer and model of a merged or base model, or of an adapter's folder, which is merged in memory.
+    """Load tokenizer and model of a merged model, a base model or an adapter, which is merged in memory.
 
     Args:
-        backbone: the base model of an adapter, instead of the one that its configuration names.
+        name: folder, GGUF file or hub name.
+        device: device of the model.
+        dtype: dtype of the weights; see `pick_dtype`.
+        flash: use FlashAttention 2 instead of the attention of PyTorch.
+        backbone: base model of an adapter, instead of the base model that its configuration names.
+
+    Returns:
+        The tokenizer and the model, in evaluation mode.
 
     Raises:
-        ValueError: nothing loadable under `name`, an adapter whose base model is not there, or a base model named for
-            what is no adapter.
+        ValueError: no model can be loaded under `name`, the base model of an adapter is missing, or `backbone` is given
+            and `name` is no adapter.
     """
     base = backbone_of(name, backbone)
     if base is None:
@@ -71,16 +84,18 @@ def load_trained(
 
 
 def backbone_of(name: str | Path, instead: str = "") -> str | None:
-    """The base model of an adapter's folder; None for a folder or name that is no adapter.
+    """Return the base model of an adapter's folder; None for a folder or name that is no adapter.
 
-    The path that the adapter's configuration names is looked for from the adapter's own folder upward, so that the
-    working directory does not matter, then from the working directory. An absolute path that is not there any more is
-    looked for by its end (at least two names), as the whole tree may have been moved.
+    The path in the adapter's configuration is searched from the adapter's folder upward, so that the working directory
+    does not matter, then from the working directory. An absolute path that no longer exists is searched by its last
+    parts (at least two), because the whole directory may have been moved.
 
-    instead: the base model to take, whatever is named.
+    Args:
+        name: folder of the adapter.
+        instead: base model to return for an adapter, regardless of its configuration.
 
     Raises:
-        ValueError: the configuration is broken, or names a path that is nowhere.
+        ValueError: the configuration is broken, or its path does not exist.
     """
     path = Path(name) / "adapter_config.json"
     if not path.is_file():
@@ -91,8 +106,10 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(named, str) or not named:
         raise ValueError(f"{path} names no base model; give it by --backbone")
-    places = _places_of(named, path)
-    if there := next(filter(_holds_model, places), None) or next((place for place in places if place.exists()), None):
+    candidates = _places_of(named, path)
+    if there := next(filter(_holds_model, candidates), None) or next(
+        (candidate for candidate in candidates if candidate.exists()), None
+    ):
         return str(there)
     try:
         _source(named)
@@ -105,15 +122,15 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
 
 
 def trained_from(folder: str | Path) -> str:
-    """The base model of a whole trained model by its manifest, looked for as that of an adapter; "" for none."""
+    """Return the base model in the manifest of a whole trained model, searched as for an adapter; "" for none."""
     path = Path(folder) / "manifest.json"
-    made = read_json(path) if path.is_file() else None
-    named = made.get("config", {}).get("backbone") if isinstance(made, dict) else None
+    manifest = read_json(path) if path.is_file() else None
+    named = manifest.get("config", {}).get("backbone") if isinstance(manifest, dict) else None
     return next((str(place) for place in _places_of(named, path) if _holds_model(place)), named) if named else ""
 
 
 def _places_of(named: str, configuration: Path) -> list[Path]:
-    """Where the base model that an adapter's configuration names may be, the likely places first."""
+    """Return the candidate paths of the base model in an adapter's configuration, the most probable first."""
     path = Path(named).expanduser()
     above = list(dict.fromkeys([*configuration.resolve().parents, *configuration.absolute().parents]))
     if not path.is_absolute():
@@ -127,7 +144,11 @@ def _holds_model(place: Path) -> bool:
 
 
 def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Tokenizer and float32 model of an adapter's folder, or of a whole trained model's."""
+    """Load tokenizer and float32 model of an adapter, merged, or of a whole trained model.
+
+    Raises:
+        ValueError: the adapter or its base model cannot be loaded.
+    """
     whole = (Path(adapter) / "config.json").exists()
     if not whole and not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
@@ -140,12 +161,12 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
         raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by --backbone") from None
     if whole:
         return tokenizer, model
-    # The rows start as they did for training, also those that the adapter does not hold.
+    # The rows start with the same values as in training, including rows that the adapter does not contain.
     if add_control_tokens(own):
         init_control_rows(tokenizer, model)
     untie_head(model)
     try:
         return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except RuntimeError as error:
-        told = " ".join(str(error).split())
-        raise ValueError(f"adapter {str(adapter)!r} was trained on another model than {backbone!r}: {told}") from None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"adapter {str(adapter)!r} was trained on another model than {backbone!r}: {reason}") from None
