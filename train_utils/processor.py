@@ -1,6 +1,6 @@
-"""The tree meets logits, inside `model.generate`: one state a row, one masked write a step.
+"""Published interface of the catalog constraint inside `model.generate`: one matcher per row, one mask per step.
 
-`Trie_link` and `FastPrefixConstrainedLogitsProcessor` carry the names and the call forms of the published system.
+`Trie_link` and `FastPrefixConstrainedLogitsProcessor` keep the names and signatures of the published system.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,17 +22,17 @@ from train_utils.prompts.control_tokens import EOI, SOI
 
 
 class Trie_link:  # noqa: N801 - the published name
-    """The published prefix tree over titles.
+    """Published prefix tree of titles.
 
     Args:
-        item_ids: token ids of each title; the begin-of-text and end-of-text tokens that a tokenizer puts around every
-            text are taken off.
-        tokenizer: its control tokens are `soi_token_id` / `eoi_token_id` where set, else found by name; its chat
-            template tells where a turn ends and an answer begins, without one its eos token.
+        item_ids: token ids of each title; begin-of-text and end-of-text tokens that the tokenizer adds to every text
+            are removed.
+        tokenizer: its control tokens are `soi_token_id` and `eoi_token_id` if set, else looked up by name. The end of a
+            turn and the text before an answer come from its chat template, or without one from its eos token.
 
     Raises:
-        ValueError: no titles, a title that holds a special token or shows no text, or a tokenizer without control
-            tokens.
+        ValueError: there are no titles, a title contains a special token or shows no text, or the tokenizer lacks
+            control tokens.
     """
 
     def __init__(self, item_ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase):
@@ -60,7 +60,7 @@ class Trie_link:  # noqa: N801 - the published name
             raise ValueError(f"the tokenizer has no {name}: add it as a special token, or set tokenizer.{attribute}")
         return token_id
 
-    # What callers of the published class read of it.
+    # Attributes of the published class.
 
     @property
     def soi_token_id(self) -> int:
@@ -76,23 +76,31 @@ class Trie_link:  # noqa: N801 - the published name
 
     @property
     def max_height(self) -> int:
-        """Tokens of the longest title."""
+        """Number of tokens of the longest title."""
         return int(np.diff(self.title_trie.title_start).max()) - 1
 
     @property
     def trie(self) -> "TrieNode":
-        """The tree's root, whose one child is the opening token."""
+        """Root of the trie, whose only child is `<SOI>`."""
         return TrieNode(self.title_trie, -1)
 
     def next_tokens(self, current_seq: Sequence[int]) -> list[int] | None:
-        """The tokens that follow a path from `<SOI>` down; None for no path, or an empty one."""
+        """Return the tokens that follow a path from `<SOI>` down; None if it is empty or not in the trie."""
         node: TrieNode | None = self.trie if len(current_seq) else None
         for token in current_seq:
             node = None if node is None else node[int(token)]
         return None if node is None else list(node.children)
 
     def constrain_search_list(self, batch_id: int, input_ids: torch.Tensor) -> list[int] | None:
-        """Allowed next tokens of one row (int64 [T]); None in free text, where only the closing token is barred."""
+        """Return the allowed next tokens of one row; None in free text, where only `<EOI>` is barred.
+
+        Args:
+            batch_id: number of the prompt.
+            input_ids: int64 [T], token ids of the row.
+
+        Raises:
+            ConstraintError: the row contains an item that is not admissible.
+        """
         ids = list(map(int, input_ids))
         start = self._places.of(batch_id, ids)
         allowed = Matcher.from_tokens(self.rules, ids, self.end_of_turn, start).allowed()
@@ -101,10 +109,13 @@ class Trie_link:  # noqa: N801 - the published name
 
 @dataclass(frozen=True)
 class TrieNode:
-    """A place of the tree as the published class has it: made when it is looked at, and never changed.
+    """Node of the trie in the form of the published class: created on access, immutable.
 
     Attributes:
-        token_id: the token that leads here, -1 at the root.
+        title_trie: the trie.
+        token_id: token that leads to the node; -1 at the root.
+        target: next branch at or below the node, or `~leaf`.
+        depth: number of title tokens up to the node; -1 at the root.
     """
 
     title_trie: TitleTrie
@@ -114,7 +125,7 @@ class TrieNode:
 
     @property
     def count(self) -> int:
-        """Titles below, each as often as items have it."""
+        """Number of items whose titles are below the node."""
         if self.depth < 0:
             return 0
         lo, hi = self.title_trie.below(self.target)
@@ -145,38 +156,43 @@ class TrieNode:
 
 
 def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Titles without what the tokenizer puts before and behind every text, and without a begin-of-text token, where all
-    of them have it. What stands around some titles alone is part of those."""
-    titles = [_plain_ids(place, ids) for place, ids in enumerate(item_ids)]
+    """Remove the tokens that the tokenizer adds before and after every text, and a begin-of-text token.
+
+    They are removed only if all titles have them: tokens around some titles only are part of these titles.
+    """
+    titles = [_plain_ids(number, ids) for number, ids in enumerate(item_ids)]
     around, plain = tokenizer("a")["input_ids"], tokenize(tokenizer, "a", split_special_tokens=False)
     at = next((at for at in range(len(around)) if plain and around[at : at + len(plain)] == plain), 0)
-    before, behind = around[:at], around[at + len(plain) :]
+    before, after = around[:at], around[at + len(plain) :]
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     for head in (before, bos):
         if head and titles and all(ids[: len(head)] == head for ids in titles):
             titles = [ids[len(head) :] for ids in titles]
-    if behind and all(ids[-len(behind) :] == behind for ids in titles):
-        titles = [ids[: -len(behind)] for ids in titles]
+    if after and all(ids[-len(after) :] == after for ids in titles):
+        titles = [ids[: -len(after)] for ids in titles]
     return titles
 
 
 def _plain_ids(place: int, ids: Sequence[int]) -> list[int]:
-    found = [] if isinstance(ids, str) else list(ids)
-    if isinstance(ids, str) or not all(hasattr(token, "__index__") and int(token) >= 0 for token in found):
+    tokens = [] if isinstance(ids, str) else list(ids)
+    if isinstance(ids, str) or not all(hasattr(token, "__index__") and int(token) >= 0 for token in tokens):
         raise ValueError(f"title {place} is {str(ids)[:60]!r}, wanted token ids; tokenize titles first")
-    return list(map(int, found))
+    return list(map(int, tokens))
 
 
 class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
-    """The published processor: masks every row by `prefix_allowed_tokens_fn(batch_id, input_ids)`.
+    """Published logits processor, which masks every row by `prefix_allowed_tokens_fn(batch_id, input_ids)`.
 
-    Given `Trie_link(...).constrain_search_list`, the fast path of `CatalogLogitsProcessor` is used, at the same output.
+    For `Trie_link(...).constrain_search_list`, it uses the faster `CatalogLogitsProcessor`, with the same output.
 
     Args:
-        prefix_allowed_tokens_fn: allowed tokens of a row, None for all.
-        num_beams: rows of one prompt.
-        answer_at: where the answer begins, padding included, for all prompts or one entry a prompt; without it the
-            chat template tells. For `Trie_link` alone.
+        prefix_allowed_tokens_fn: returns the allowed tokens of a row, None for all.
+        num_beams: rows per prompt.
+        answer_at: position at which the answer begins, padding included, for all prompts or one entry per prompt; None
+            uses the chat template. Only for `Trie_link`.
+
+    Raises:
+        ValueError: `answer_at` is invalid, or is given with another function.
     """
 
     def __init__(
@@ -196,8 +212,15 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
             raise ValueError("answer_at is for Trie_link(...).constrain_search_list; another function is given the ids")
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """As `CatalogLogitsProcessor`, on a copy of the scores. Raises ConstraintError when the function allows nothing
-        for a row."""
+        """Return masked scores as `CatalogLogitsProcessor` does, but leave `scores` unchanged.
+
+        Args:
+            input_ids: int64 [rows, T].
+            scores: float [rows, V].
+
+        Raises:
+            ConstraintError: the function allows no token for a row.
+        """
         if self._fast is not None:
             return self._fast(input_ids, cast("torch.FloatTensor", scores.clone()))
         masked = torch.full_like(scores, -torch.inf)
@@ -213,12 +236,12 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
 
 
 def _places(answer_at) -> list[int | None]:
-    """Places as plain numbers, one for all prompts or one a prompt; none for None."""
+    """Return the positions as integers, one for all prompts or one per prompt; an empty list for None."""
     if answer_at is None:
         return []
     value = answer_at.tolist() if isinstance(answer_at, (np.ndarray, np.generic, torch.Tensor)) else answer_at
     entries = list(value) if isinstance(value, (list, tuple, range)) else [value]
-    places = []
+    positions = []
     for entry in entries:
         if isinstance(entry, (np.generic, torch.Tensor)):
             entry = entry.tolist()
@@ -227,5 +250,5 @@ def _places(answer_at) -> list[int | None]:
                 f"answer_at holds {entry!r}, wanted the place of the row's ids where the answer begins, 0 "
                 "or more, for all prompts, or a list of one a prompt"
             )
-        places.append(entry)
-    return places
+        positions.append(entry)
+    return positions

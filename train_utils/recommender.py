@@ -1,4 +1,4 @@
-"""The front door: a model and its catalog, loaded once; lists for histories, and conversations."""
+"""Recommender: a model and its catalog, loaded once, for recommendation lists and conversations."""
 
 import operator
 import threading
@@ -39,12 +39,13 @@ _ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An item of the catalog in an answer.
+    """Item of the catalog in an answer.
 
     Attributes:
-        id, title: of the item.
-        rank: its place in the answer, from 1.
-        score: its log-probability among the admissible items; a prior adds its weight times the log of its share.
+        id: id of the item.
+        title: title of the item.
+        rank: position in the answer, from 1.
+        score: log-probability among the admissible items; a prior adds its weight times the log of the item's share.
     """
 
     id: str
@@ -54,15 +55,15 @@ class Recommendation:
 
 
 class Recommender:
-    """Recommends items of a catalog, by a chat model under the constraint.
+    """Recommender of a catalog's items by a chat model under the constraint.
 
     Args:
         model: a causal model that has the control tokens; see `load`.
-        renderer: renders conversations by its tokenizer; it knows the catalog's titles.
-        catalog: what is recommended; None for plain conversation, in which no item can be opened.
-        retriever: finds the items of RecLM-ret; None lets the model spell titles.
-        teacher: a sequential recommender whose scores enter lists as a prior; None for the model alone.
-        prior_weight: weight of that prior.
+        renderer: renders conversations with the model's tokenizer and the catalog's titles.
+        catalog: the items to recommend; None for plain conversation, in which no item can be opened.
+        retriever: retrieves the items of RecLM-ret; None lets the model spell titles.
+        teacher: sequential recommender whose scores are the prior of lists; None for no prior.
+        prior_weight: weight of the prior.
         source: the folder that the model was loaded from; "" for none.
         untrained: whether the model had no control tokens when it was loaded, so that it never learned to recommend.
 
@@ -120,15 +121,15 @@ class Recommender:
             device: "auto", "cpu" or a CUDA device.
             dtype: as `--dtype` of the scripts.
             attention: as `--FA2` of the scripts.
-            backbone: base model of an adapter, instead of the one that it names.
+            backbone: base model of an adapter, instead of the base model that its configuration names.
             trie_cache: folder that keeps tries between runs.
 
         Raises:
-            ValueError: nothing loadable, a broken dataset, or no such device; in one line.
+            ValueError: the model cannot be loaded, the dataset is broken, or the device does not exist; in one line.
         """
         picked = pick_device(device)
         tokenizer, causal = load_trained(str(model), picked, dtype, attention, backbone)
-        # A base model gets the control tokens that it never saw, so that it can be constrained.
+        # A base model gets new control tokens, so that it can be constrained.
         untrained = add_item_tokens(tokenizer, causal)
         loaded = cls(
             causal,
@@ -148,7 +149,7 @@ class Recommender:
             trie_cache: folder that keeps tries between runs; worth it from some 10,000 titles.
 
         Raises:
-            ValueError: a broken dataset, titles that no trie can hold, or item vectors of another catalog.
+            ValueError: the dataset is broken, no trie can hold its titles, or the item vectors are of another catalog.
         """
         if not isinstance(dataset, (str, Path, Catalog)):
             raise ValueError(f"dataset is {dataset!r}, wanted a dataset folder or a Catalog")
@@ -170,7 +171,11 @@ class Recommender:
 
     @cached_property
     def engine(self) -> Engine | PlainEngine:
-        """What decodes. Raises ValueError for a model that nothing here decodes."""
+        """Engine of the model, created on first access.
+
+        Raises:
+            ValueError: no engine can decode the model.
+        """
         return make_engine(self.model, self.renderer, self.retriever)
 
     # -- lists ---------------------------------------------------------------------------------------------------
@@ -186,14 +191,14 @@ class Recommender:
         """Return the k most probable items that follow a history, best first, without the items of the history.
 
         Args:
-            history: item ids or titles, oldest first; a user need not be known. May be empty.
-            k: length of the list; it is shorter where fewer items are admissible.
-            rules: what the list may hold, as `ItemRules` or as a mapping of its fields.
-            max_history: how many of the newest items are shown to the model.
+            history: item ids or titles, oldest first; may be empty, and the user may be unknown.
+            k: length of the list, which is shorter if fewer items are admissible.
+            rules: item rules of the list, as `ItemRules` or as a mapping of its fields.
+            max_history: number of newest items that the model sees.
 
         Raises:
-            ValueError: no catalog, an item that it does not have, or rules that are wrong.
-            ConstraintError: rules that admit no item.
+            ValueError: there is no catalog, it lacks an item, or the rules are invalid.
+            ConstraintError: the rules admit no item.
         """
         return self.recommend_batch([history], k, rules, max_history=max_history)[0]
 
@@ -205,7 +210,7 @@ class Recommender:
         *,
         max_history: int = 10,
     ) -> list[list[Recommendation]]:
-        """Return a list for each history, as `recommend` does; all are decoded in one batch."""
+        """Return a list for each history, as `recommend` does, decoded in one batch."""
         _ = self._known_catalog
         k, max_history = _whole("k", k), _whole("max_history", max_history)
         if not self.engine.searches:
@@ -265,16 +270,16 @@ class Recommender:
         wanted = rules if isinstance(rules, ItemRules) else item_rules({} if rules is None else rules)
         catalog, trie = self._known_catalog, self.renderer.trie
         assert trie is not None  # the renderer knows the titles of the catalog
-        wanted = replace(wanted, seen=(*wanted.seen, *catalog.ids(history)))
-        return compile_rules(catalog, trie, wanted, prior)
+        parsed = replace(parsed, seen=(*parsed.seen, *catalog.ids(history)))
+        return compile_rules(catalog, trie, parsed, prior)
 
     def _priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         if self.teacher is not None and known:
             scores = teacher_scores(self.teacher, self._known_catalog, [histories[i] for i in known], k)
-            for i, one in zip(known, scores, strict=True):
-                priors[i] = Prior(one, self.prior_weight, "sum")
+            for i, item_scores in zip(known, scores, strict=True):
+                priors[i] = Prior(item_scores, self.prior_weight, "sum")
         return priors
 
     def _list_request(self, shown: Sequence[int], k: int, constraint: Constraint) -> Request:
@@ -287,13 +292,17 @@ class Recommender:
         return [self._recommendation(item, rank, score) for rank, (item, score) in enumerate(pairs, 1)]
 
     def _recommendation(self, item: int, rank: int, score: float) -> Recommendation:
-        found = self._known_catalog.items[item]
-        return Recommendation(found.id, found.title, rank, score)
+        entry = self._known_catalog.items[item]
+        return Recommendation(entry.id, entry.title, rank, score)
 
     # -- conversations -------------------------------------------------------------------------------------------
 
     def chat_request(self, messages: Sequence[Mapping[str, str] | Message], **more) -> Request:
-        """Return the request that answers a conversation; `more` are fields of `Request`.
+        """Return the request that answers a conversation.
+
+        Args:
+            messages: as in `chat`.
+            **more: fields of `Request`.
 
         Raises:
             ValueError: no messages, one without role and content, or a conversation that the model's context lacks
@@ -325,7 +334,12 @@ class Recommender:
     def stream(
         self, request: Request, stop: threading.Event | None = None
     ) -> Iterator[TextDelta | Recommendation | Done]:
-        """Yield the answer to a request of `chat_request` as it grows; `stop` ends it early."""
+        """Yield the answer to a request as events.
+
+        Args:
+            request: a request of `chat_request`.
+            stop: ends the answer early when it is set.
+        """
         for event in self.engine.stream(request, stop):
             match event:
                 case ItemEvent(item, rank, score):
@@ -375,23 +389,23 @@ def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Seque
     """Return the teacher's probability of each item after each history.
 
     Args:
-        teacher: answers for all histories at once.
-        catalog: whose items are scored.
+        teacher: scores all histories in one call.
+        catalog: the items to score.
         histories: item indices, oldest first.
-        k: length of the lists that the scores are for.
+        k: length of the lists that use the scores.
 
     Returns:
         float64 [items] for each history; 0 for items beyond the teacher's `TEACHER_DEPTH` best.
     """
     n_items = len(catalog.items)
     left = n_items - max(map(len, map(set, histories)))
-    # One user who has had nearly everything takes no score from the others: then all is asked for, and what a history
-    # holds is missing from its list.
+    # A user who consumed almost all items must not reduce the scores of the others: then all items are requested, and
+    # the list of a history lacks the items of the history.
     depth = max(1, min(TEACHER_DEPTH, left if left > k else n_items - 1))
     lists, probabilities = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
     scores = np.zeros((len(histories), n_items))
-    for row, ids, found in zip(scores, lists, probabilities, strict=True):
-        row[catalog.indices(ids)] = found
+    for row, ids, values in zip(scores, lists, probabilities, strict=True):
+        row[catalog.indices(ids)] = values
     return list(scores)
 
 
