@@ -250,7 +250,7 @@ class Constraint:
     # -- prior ---------------------------------------------------------------------------------------------------
 
     def shares(self, branch: int, closed: _Closed, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weighted log-shares of `edges` of a branch, and what the prior can add after each at most.
+        """Return the weighted log-shares of `edges` of a branch, and an upper bound of what the prior adds after each.
 
         Args:
             branch: branch of the trie.
@@ -259,7 +259,7 @@ class Constraint:
 
         Returns:
             shares: float64 [n], the weighted log-share of each edge.
-            bounds: float64 [n], an upper bound of what later choices can add.
+            bounds: float64 [n], an upper bound of the terms of later branches.
         """
         assert self.prior is not None  # only a prior has shares
         sums, best = self._masses_of(branch, closed)

@@ -1,4 +1,4 @@
-"""Test whether the engine can decode a model: the logits of a few tokens are compared with those of a plain pass."""
+"""Support of a model by the engine, tested: the logits of a few tokens are compared with those of a plain pass."""
 
 import re
 import threading
