@@ -267,7 +267,7 @@ class Recommender:
     def _constraint(
         self, rules: ItemRules | Mapping[str, object] | None, history: Sequence[int], prior: Prior | None
     ) -> Constraint:
-        wanted = rules if isinstance(rules, ItemRules) else item_rules({} if rules is None else rules)
+        parsed = rules if isinstance(rules, ItemRules) else item_rules({} if rules is None else rules)
         catalog, trie = self._known_catalog, self.renderer.trie
         assert trie is not None  # the renderer knows the titles of the catalog
         parsed = replace(parsed, seen=(*parsed.seen, *catalog.ids(history)))
