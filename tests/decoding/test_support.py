@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -450,3 +451,23 @@ def test_threads_that_meet_a_length_at_once_find_it_once():
     with ThreadPoolExecutor(4) as pool:
         found = set(pool.map(lambda _: readable_length(model, 60), range(16)))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "build", [UNREADABLE["recurrence"], LENGTH_DEPENDENT["longrope"]], ids=["recurrence", "longrope"]
+)
+def test_a_model_with_a_state_answers_threads_as_it_answers_one(build):
+    """Its layers keep what they read last: streams and batches of one model take turns."""
+    model, chat = made(build)
+    engine, requests = PlainEngine(model, chat), asked(chat, lengths=(1, 6, 12, 3))
+    alone = [engine.complete(request).ids for request in requests]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            assert [one.ids for one in pool.map(engine.complete, requests)] == alone
+    streams = [engine.stream(request) for request in requests]
+    texts: list[list[str]] = [[] for _ in streams]
+    for event_of_each in itertools.zip_longest(*streams):  # read in turn by one caller
+        for text, event in zip(texts, event_of_each, strict=True):
+            text += [event.text] if isinstance(event, TextDelta) else []
+    whole = [[event.text for event in engine.stream(request) if isinstance(event, TextDelta)] for request in requests]
+    assert ["".join(text) for text in texts] == ["".join(text) for text in whole]

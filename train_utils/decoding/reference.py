@@ -7,7 +7,9 @@ import copy
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from transformers import LogitsProcessor, PreTrainedModel, StoppingCriteria
@@ -106,10 +108,22 @@ def _generate(
     criterion: StoppingCriteria,
 ) -> torch.Tensor:
     """Run `generate_greedily` independently of texts that the model has read before."""
-    if decoding_support(model).max_length is not None:
-        # Dynamic RoPE keeps the frequencies of the longest text so far until it reads a short text.
-        read_plainly(model, [chat.end_of_turn], [0])
-    return generate_greedily(model, ids, mask, max_new_tokens, chat.end_of_turn, processors, [criterion])
+    support = decoding_support(model)
+    with _alone(model) if support != Support() else nullcontext():
+        if support.max_length is not None:
+            # Dynamic RoPE keeps the frequencies of the longest text so far until it reads a short one.
+            read_plainly(model, [chat.end_of_turn], [0])
+        return generate_greedily(model, ids, mask, max_new_tokens, chat.end_of_turn, processors, [criterion])
+
+
+_LOCKS: WeakKeyDictionary[PreTrainedModel, threading.RLock] = WeakKeyDictionary()
+_LOCKS_GUARD = threading.Lock()
+
+
+def _alone(model: PreTrainedModel) -> threading.RLock:
+    """Return the lock of a model that keeps a state in its layers: one thread generates with it at a time."""
+    with _LOCKS_GUARD:
+        return _LOCKS.setdefault(model, threading.RLock())
 
 
 def _completion(chat: Chat, request: Request, rules: Constraint, ids: Sequence[int]) -> Completion:
