@@ -9,7 +9,7 @@ __all__ = ["Recommendation", "Recommender"]
 
 
 def __getattr__(name: str):
-    """Load the front door on first use: `import train_utils` alone imports no torch."""
+    """Load the public classes on first use, so that `import train_utils` does not import torch."""
     if name in __all__:
         from train_utils import recommender
 

@@ -1,4 +1,4 @@
-"""The item set: reads a dataset folder once, and refuses items that cannot be told apart."""
+"""Catalog of a dataset: loads a dataset folder and rejects items that cannot be told apart."""
 
 import logging
 import os
@@ -16,7 +16,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item: `title` is the text that the model spells (`title_t` on disk)."""
+    """Item of a catalog.
+
+    Attributes:
+        id: the item's id, unique in the catalog.
+        title: the text that the model spells (`title_t` on disk), unique in the catalog.
+        categories: names of its categories.
+        description: its description; "" for none.
+        attributes: the remaining fields of its metadata.
+    """
 
     id: str
     title: str
@@ -27,9 +35,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The items of one dataset, in file order, and its users' sequences (item indices, oldest first).
+    """Items of one dataset and the sequences of its users.
 
-    `test_users` are the test users of a temporal split; None for leave-one-out, which tests whom it can.
+    Attributes:
+        name: name of the dataset.
+        items: the items, in file order.
+        sequences: user id -> item indices, oldest first.
+        index: item id -> item index.
+        test_users: the test users of a temporal split; None for leave-one-out, which tests every user with at least
+            three events.
     """
 
     name: str
@@ -40,16 +54,16 @@ class Catalog:
 
     @cached_property
     def categories(self) -> Mapping[str, frozenset[int]]:
-        """Category -> indices of its items, in the order of first mention."""
-        found: dict[str, set[int]] = {}
+        """Category -> indices of its items; categories in the order of first mention."""
+        indices: dict[str, set[int]] = {}
         for i, item in enumerate(self.items):
             for category in item.categories:
-                found.setdefault(category, set()).add(i)
-        return MappingProxyType({category: frozenset(members) for category, members in found.items()})
+                indices.setdefault(category, set()).add(i)
+        return MappingProxyType({category: frozenset(members) for category, members in indices.items()})
 
     @cached_property
     def popularity(self) -> tuple[int, ...]:
-        """Training events of each item."""
+        """Number of training events per item."""
         counts = [0] * len(self.items)
         for sequence in self.training_sequences():
             for item in sequence:
@@ -64,28 +78,42 @@ class Catalog:
         return [self.items[i].id for i in indices]
 
     def indices(self, ids: Iterable[str]) -> list[int]:
-        """Item indices of `ids`. Raises ValueError naming the first id that is not in the catalog."""
+        """Return the item indices of `ids`.
+
+        Raises:
+            ValueError: an id is not in the catalog; the error names the first one.
+        """
         try:
             return [self.index[i] for i in ids]
         except KeyError as error:
             raise ValueError(f"item id {error.args[0]!r} is not in the catalog {self.name!r}") from None
 
     def in_category(self, category: str) -> frozenset[int]:
-        """Indices of the items of `category`. Raises ValueError for a category that no item has."""
+        """Return the indices of the items of `category`.
+
+        Raises:
+            ValueError: no item has this category.
+        """
         if category not in self.categories:
             known = ", ".join(sorted(self.categories)[:20])
             raise ValueError(f"no item of {self.name!r} has category {category!r}; known: {known}")
         return self.categories[category]
 
     def is_tested(self, user: str) -> bool:
-        """Whether the last two events of a user are held out; with fewer than three events nothing is."""
+        """Return whether the last two events of a user are held out, which takes at least three events."""
         return len(self.sequences[user]) >= 3 and (self.test_users is None or user in self.test_users)
 
     def split(self, part: str) -> list[tuple[str, tuple[int, ...], int]]:
-        """(user, everything before the target, target) for `part` "valid" or "test".
+        """Return the tested users with their histories and targets.
 
         The last event of a tested user is the test target and the second last the validation target. See
         docs/architecture.md, Split.
+
+        Args:
+            part: "valid" or "test".
+
+        Returns:
+            (user, all events before the target, target) per tested user.
         """
         cut = {"valid": -2, "test": -1}[part]
         return [
@@ -93,12 +121,12 @@ class Catalog:
         ]
 
     def training_sequences(self) -> list[tuple[int, ...]]:
-        """Every user's sequence without the validation and test events."""
+        """Return every user's sequence without the validation and test events."""
         return [sequence[:-2] if self.is_tested(user) else sequence for user, sequence in self.sequences.items()]
 
 
 def dataset_files(folder: str | Path) -> list[Path]:
-    """The files of a dataset folder that a run on it depends on."""
+    """Return the files of a dataset folder that a run on it depends on."""
     return list(dataset_paths(folder).values())
 
 
@@ -108,11 +136,17 @@ def make_catalog(
     sequences: Mapping[str, Iterable[str]] | None = None,
     test_users: Iterable[str] | None = None,
 ) -> Catalog:
-    """A catalog from plain items, for callers who bring their own.
+    """Make a catalog from items and sequences in memory.
+
+    Args:
+        name: name of the catalog.
+        items: the items; their order defines the item indices.
+        sequences: user id -> item ids, oldest first.
+        test_users: the test users of a temporal split; None for leave-one-out.
 
     Raises:
         ValueError: no items, an empty title, two items with one id or one title, a sequence with an unknown id, or a
-            test user without three events.
+            test user with fewer than three events.
     """
     items = tuple(items)
     if not items:
@@ -140,8 +174,9 @@ def make_catalog(
 
 
 def load_catalog(data_path: str | Path) -> Catalog:
-    """Reads a dataset folder: `metas`, `category` and `sequential`, each JSON or pickle, and `test_users.json` of a
-    temporal split. What is left out is counted, in a warning.
+    """Load a dataset folder: `metas`, `category` and `sequential`, and `test_users.json` of a temporal split.
+
+    Each of the three files is JSON or pickle. A warning counts the entries that were left out.
 
     Raises:
         ValueError: a missing folder or file, an entry of the wrong shape, or items that cannot be told apart.
@@ -163,7 +198,7 @@ def load_catalog(data_path: str | Path) -> Catalog:
     items = [
         _item(item_id, titles[item_id], meta, categories.get(item_id, [])) for item_id, meta in files.metas.items()
     ]
-    # The name by which the user calls the folder, where it is a link as well.
+    # The name that the user passed, also where the folder is a link.
     return make_catalog(Path(os.path.abspath(data_path)).name, items, files.sequences, files.test_users)
 
 

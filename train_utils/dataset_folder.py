@@ -1,7 +1,7 @@
-"""A dataset folder on disk: three files, JSON or pickle, checked to the last id. Standard library only.
+"""Files of a dataset folder, JSON or pickle, with every entry checked. Standard library only.
 
 `metas` (or `meta`) holds item id -> {"title", "title_t", ...}, `category` category -> [item ids], `sequential`
-user id -> [item ids], oldest first; `test_users.json` is there for a temporal split alone.
+user id -> [item ids], oldest first. Only a temporal split has `test_users.json`.
 """
 
 import reprlib
@@ -16,25 +16,24 @@ from train_utils.text_files import read_json, whole_characters
 V = TypeVar("V")
 
 TEST_USERS = "test_users.json"
-PAD = "[PAD]"  # row 0 of every UniRec table; no user and no item may have this id
-# Stands in a folder while preprocessing writes its files: a killed run leaves it behind.
+# Present while preprocessing writes the files of a folder, so that the folder of a killed run is recognized.
 UNFINISHED = "preprocessing.unfinished"
 _STEMS = {"metas": ("metas", "meta"), "category": ("category",), "sequential": ("sequential",)}
-_ID_LIMIT = 10**100  # Python writes whole numbers of up to 4300 digits as text
-# JSON is preferred: anybody can read it, and nothing in it can be more than data.
+_ID_LIMIT = 10**100  # Python converts at most 4300 digits to text
+# JSON is preferred: it is readable, and it can hold only data.
 _SUFFIXES = (".jsonl", ".json", ".pickle", ".pkl")
 
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """What a dataset folder holds; all ids are text.
+    """Contents of a dataset folder; all ids are text.
 
     Attributes:
         metas: item id -> its fields, in file order.
         categories: category -> item ids, all of them in `metas`.
         sequences: user id -> item ids, oldest first, all of them in `metas`.
         test_users: the test users of a temporal split; None for leave-one-out.
-        left_out: one sentence for each kind of entry that was not used, with how many there are.
+        left_out: one sentence per kind of unused entry, with their number.
     """
 
     metas: dict[str, dict[str, object]]
@@ -45,31 +44,33 @@ class DatasetFiles:
 
 
 def dataset_paths(folder: str | Path) -> dict[str, Path]:
-    """Return the files of a dataset folder by their part: "metas", "category", "sequential", and "test_users".
+    """Return the files of a dataset folder by part: "metas", "category", "sequential" and "test_users".
 
-    Parts that are not there are left out.
+    Missing parts are left out.
     """
-    found = {part: paths[0] for part in _STEMS if (paths := _files_of(folder, part))}
+    files = {part: paths[0] for part in _STEMS if (paths := _files_of(folder, part))}
     if (Path(folder) / TEST_USERS).is_file():
-        found["test_users"] = Path(folder) / TEST_USERS
-    return found
+        files["test_users"] = Path(folder) / TEST_USERS
+    return files
 
 
 def _files_of(folder: str | Path, part: str) -> list[Path]:
-    """Return the files that hold a part of a dataset, the one that is read first: JSON before pickles, then `metas`
-    before `meta`."""
+    """Return the files that hold a part of a dataset, in order of preference.
+
+    JSON comes before pickles, then `metas` before `meta`.
+    """
     names = [stem + suffix for suffix in _SUFFIXES for stem in _STEMS[part]]
     return [path for name in names if (path := Path(folder) / name).is_file()]
 
 
 def part_of(path: str | Path) -> str:
-    """Return which part of a dataset a file is by its name: "metas", "category" or "sequential", "" for none."""
+    """Return the part of a dataset that a file name stands for: "metas", "category" or "sequential"; "" for none."""
     file = PurePath(path)
     return next((part for part, stems in _STEMS.items() if file.stem in stems and file.suffix in _SUFFIXES), "")
 
 
 def is_dataset(folder: str | Path) -> bool:
-    """Whether a folder holds the three files of a dataset."""
+    """Return whether a folder holds the three files of a dataset."""
     return _STEMS.keys() <= dataset_paths(folder).keys()
 
 
@@ -77,7 +78,7 @@ def read_dataset(folder: str | Path) -> DatasetFiles:
     """Read and check the files of a dataset folder.
 
     Raises:
-        ValueError: a folder or file that is missing or unfinished, or an entry of the wrong shape; the text names the
+        ValueError: a folder or file is missing or unfinished, or an entry has the wrong shape; the error names the
             file, the key and the value.
     """
     folder = Path(folder)
@@ -103,9 +104,9 @@ def read_dataset(folder: str | Path) -> DatasetFiles:
 
 
 def _not_read(folder: Path) -> Iterator[str]:
-    """Yield a sentence for each file of a part that another file of the same part keeps from being read.
+    """Yield a sentence per file that is ignored because another file of the same part is read.
 
-    Nothing is said of a copy in another form, which is what preprocessing writes of the metadata.
+    A copy in another format is not reported: preprocessing writes the metadata in two formats.
     """
     for part in _STEMS:
         read, *others = _files_of(folder, part)
@@ -113,7 +114,7 @@ def _not_read(folder: Path) -> Iterator[str]:
             try:
                 held, kept = ({str(key): value for key, value in _object(path).items()} for path in (other, read))
                 is_copy = held == kept
-            except (ValueError, RecursionError):  # a file that is broken, or too deep to compare
+            except (ValueError, RecursionError):  # broken, or nested too deeply to compare
                 is_copy = False
             if not is_copy:
                 yield f"{read.name} is read, and {other.name}, which holds something else, is not; keep one of the two"
@@ -134,20 +135,23 @@ def _metas(path: Path) -> dict[str, dict[str, object]]:
 
 
 def spelled_title(fields: Mapping[str, object]) -> object:
-    """Return the title that the model spells: `title_t`, or `title` where that is missing or null."""
+    """Return the title that the model spells: `title_t`, or `title` where `title_t` is missing or null."""
     title = fields.get("title_t")
     return fields.get("title") if _is_missing(title) else title
 
 
 def described(fields: Mapping[str, object]) -> str:
-    """Return an item's description as one text, "" where it is missing or null; the dumps have lists of texts too."""
-    told = fields.get("description")
-    parts = told if isinstance(told, (list, tuple)) else [told]
+    """Return an item's description as one text; "" where it is missing or null.
+
+    The raw dumps hold lists of texts too.
+    """
+    description = fields.get("description")
+    parts = description if isinstance(description, (list, tuple)) else [description]
     return " ".join(str(part) for part in parts if not _is_missing(part))
 
 
 def _is_missing(value: object) -> bool:
-    """Whether a value is null, in JSON's way or as pandas writes it into JSON."""
+    """Return whether a value is null: JSON null, or NaN, which pandas writes into JSON."""
     return value is None or value != value
 
 
@@ -158,7 +162,11 @@ def _put(found: dict[str, V], key: str, value: V, path: Path, kind: str) -> None
 
 
 def read_categories(path: Path) -> dict[str, list[str]]:
-    """Read category -> distinct item ids. Raises ValueError, naming file, key and value, for any other shape."""
+    """Read a category file as category -> distinct item ids.
+
+    Raises:
+        ValueError: the file has another shape; the error names the file, the key and the value.
+    """
     found: dict[str, list[str]] = {}
     for key, members in _object(path).items():
         category = _id(key, path, "a category")
@@ -168,7 +176,7 @@ def read_categories(path: Path) -> dict[str, list[str]]:
                 "list of item ids; categories inside categories have to be written side by side"
             )
         if isinstance(members, (set, frozenset)):
-            members = sorted(members, key=str)  # of a pickle; the order of a category's items says nothing
+            members = sorted(members, key=str)  # from a pickle; the order of a category's items has no meaning
         members = list(dict.fromkeys(_ids(members, path, f"category {category!r}")))
         _put(found, category, members, path, "category")
     return found
@@ -177,7 +185,7 @@ def read_categories(path: Path) -> dict[str, list[str]]:
 def _known_only(
     categories: Mapping[str, list[str]], metas: Mapping[str, object], paths: Mapping[str, Path]
 ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """Return the categories without items that `metas` lacks, and a sentence on those."""
+    """Return the categories without the items that `metas` lacks, and a sentence that counts these items."""
     unknown = [(category, item) for category, ids in categories.items() for item in ids if item not in metas]
     if not unknown:
         return dict(categories), ()
@@ -238,7 +246,7 @@ def _id(value: object, path: Path, whose: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value on one line, shortened, with its kind."""
+    """Return a value and its kind on one line, shortened."""
     kinds = {
         str: "text",
         int: "number",
@@ -254,9 +262,9 @@ def _shown(value: object) -> str:
 
 
 def common_marker(titles: Iterable[str]) -> str:
-    """Return the special-token text that all of several titles begin with, "" for none.
+    """Return the special-token text that all titles start with; "" for none, or for a single title.
 
-    The published preprocessing writes titles with the begin-of-text token of its tokenizer in front.
+    The published preprocessing writes titles with its tokenizer's begin-of-text token in front.
     """
     first, *rest = titles
     end = {"<": ">", "[": "]"}.get(first[:1], "")
