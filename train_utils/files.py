@@ -1,4 +1,4 @@
-"""Atomic writes and run manifests. Standard library only."""
+"""Atomic writes, locks and checksums of files. Standard library only."""
 
 import ctypes
 import fcntl
@@ -16,21 +16,25 @@ from typing import IO
 
 _UMASK = os.umask(0)  # can only be read by setting it
 os.umask(_UMASK)
-# The date that chat templates which write today's date are given, in training, tests and the chat alike: the one that
-# Llama's own templates fall back on. Manifests name it.
+# Replaces today's date in chat templates that write one, in training, tests and the chat alike. It is the fallback date
+# of Llama's own templates. Manifests record it.
 PROMPT_DATE = date(2024, 7, 26)
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write into; made durable and renamed to `path` when the block ends well."""
-    path = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
+    """Yield a temporary file next to `path`; make it durable and rename it to `path` when the block succeeds.
+
+    Args:
+        path: the file to replace; of a link, its target is replaced.
+    """
+    path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
         yield Path(temporary)
-        os.chmod(temporary, 0o666 & ~_UMASK)  # a temporary file is its owner's alone
+        os.chmod(temporary, 0o666 & ~_UMASK)  # only its owner may read a temporary file
         _sync(Path(temporary))
         os.replace(temporary, path)
         _sync(path.parent)
@@ -41,18 +45,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
-    """A temporary folder next to `folder` to write into; made durable and put in its place when the block ends well.
+    """Yield a temporary folder next to `folder`; make it durable and move it to `folder` when the block succeeds.
 
-    Old and new change places in one step where the file system can do that, so that a killed run leaves one of them.
-    Where it cannot, the old one is put aside first, and the next writer puts it back.
+    Old and new folder are exchanged in one step where the file system supports it, so that a killed run leaves one of
+    them. Elsewhere the old folder is moved aside first, and the next writer restores it.
 
     Args:
-        keep: name of an entry of the old folder -> whether the new one gets a copy, where it has no such entry.
+        folder: the folder to replace.
+        keep: name of an entry of the old folder -> whether it is copied to the new folder, unless that has such an
+            entry.
 
     Raises:
         ValueError: `folder` is a file.
     """
-    final = Path(os.path.realpath(folder))  # behind a link, which stays
+    final = Path(os.path.realpath(folder))  # a link stays, its target is replaced
     if final.exists() and not final.is_dir():
         raise ValueError(f"{folder} is a file, wanted a folder; give another path")
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +85,8 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def _tidy(final: Path) -> None:
-    """Puts back what a killed run had put aside, and deletes the temporary folders of `final`."""
-    name = re.compile(rf"\.{re.escape(final.name)}\.[a-z0-9_]{{8}}")  # not those of a folder with a longer name
+    """Restore the folder that a killed run moved aside, and delete the temporary folders of `final`."""
+    name = re.compile(rf"\.{re.escape(final.name)}\.[a-z0-9_]{{8}}")  # not a folder with a longer name
     for left in [path for path in final.parent.iterdir() if name.fullmatch(path.name) and path.is_dir()]:
         if (left / _OLD).is_dir() and not final.exists():
             (left / _OLD).rename(final)
@@ -97,7 +103,7 @@ def _keep(old: Path, new: Path, keep: Callable[[str], bool]) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Lets two paths change places in one step; False where the system or the file system cannot."""
+    """Exchange two paths in one step; return False where the system or the file system cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     return (
         rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
@@ -105,20 +111,24 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def share(path: Path) -> None:
-    """Gives a file or folder the rights of the umask: temporary ones are their owner's alone, and so are the weights
-    that safetensors writes."""
+    """Give a file or folder the permissions of the umask.
+
+    Temporary files, and the weights that safetensors writes, are readable only by their owner.
+    """
     path.chmod((0o777 if path.is_dir() else 0o666) & ~_UMASK)
 
 
 @contextmanager
 def writing_file(path: str | Path, flag: str, is_ours: Callable[[object], bool]) -> Iterator[None]:
-    """Holds a JSON file that is about to be written; see `exclusively`.
+    """Lock a JSON file that is about to be written; see `exclusively`.
 
     Args:
-        flag: the command's flag that names it. is_ours: what an earlier file holds -> whether the command wrote it.
+        path: the file.
+        flag: the flag that names it, for errors.
+        is_ours: JSON value of an existing file -> whether this command wrote it.
 
     Raises:
-        ValueError: `path` is a folder, something the command did not write, held by another process, or cannot be
+        ValueError: `path` is a folder, was written by another command, is locked by another process, or cannot be
             written.
     """
     path = Path(path)
@@ -137,13 +147,13 @@ def writing_file(path: str | Path, flag: str, is_ours: Callable[[object], bool])
 
 @contextmanager
 def exclusively(path: str | Path) -> Iterator[None]:
-    """Holds `path`, a file or folder that is about to be written, against every other process that asks for it.
+    """Lock `path`, a file or folder that is about to be written, against other processes that call this function.
 
-    The folder above is made. The lock is a hidden file next to what `path` leads to, so that a link and its target are
-    one output; the system lets go of it when its process dies.
+    The parent folder is created. The lock is a hidden file next to the resolved path, so that a link and its target are
+    one output. The system releases it when the process dies.
 
     Raises:
-        ValueError: another process holds it, or nothing can be written there.
+        ValueError: another process holds the lock, or the path cannot be written.
     """
     path = Path(path)
     real = Path(os.path.realpath(path))
@@ -163,7 +173,10 @@ def exclusively(path: str | Path) -> Iterator[None]:
 
 
 def _locked(lock: Path) -> IO[str]:
-    """The lock's open file. Whoever held it deletes the file, so that the one that was opened may be gone by then."""
+    """Return the lock's open file.
+
+    The previous holder deletes the lock file, so the opened file may be gone once it is locked; then try again.
+    """
     while True:
         handle = lock.open("w")
         try:
@@ -177,7 +190,10 @@ def _locked(lock: Path) -> IO[str]:
 
 
 def _sync(path: Path) -> None:
-    """Makes a file's bytes, or the names in a folder, durable; a link is one of those names."""
+    """Make the bytes of a file, or the entries of a folder, durable.
+
+    A link is skipped: it is an entry of its folder.
+    """
     if path.is_symlink():
         return
     handle = os.open(path, os.O_RDONLY)
@@ -188,22 +204,28 @@ def _sync(path: Path) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Writes `content` to `path`, atomically."""
+    """Write `content` to `path` atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` to `path`, atomically."""
+    """Write `text` to `path` atomically, as UTF-8."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: object, indent: int | None = 1) -> None:
-    """Writes a JSON value and a final newline to `path`, atomically; without `indent` on one line."""
+    """Write a JSON value and a final newline to `path` atomically.
+
+    Args:
+        path: the file.
+        value: the value.
+        indent: spaces per level; None writes one line.
+    """
     write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

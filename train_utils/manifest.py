@@ -1,4 +1,4 @@
-"""What a written file was made from: settings, inputs, packages, commit."""
+"""Manifest of a written file: settings, inputs, packages, commit."""
 
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,15 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 
 
 def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict[str, object]:
-    """What a checkpoint or a result came from: configuration, commit, package versions, SHA-256 of the inputs."""
+    """Return the manifest of a checkpoint or a result.
+
+    Args:
+        config: the settings of the run.
+        inputs: files that the run read; missing ones are left out.
+
+    Returns:
+        Settings, prompt date, commit, package versions, and the SHA-256 of each input.
+    """
     return {
         "config": dict(config),
         "prompt_date": PROMPT_DATE.isoformat(),

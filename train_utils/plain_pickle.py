@@ -1,4 +1,4 @@
-"""Pickles of plain data, read without running anything that they name. Standard library only."""
+"""Pickles of plain data, loaded without running any code that they name. Standard library only."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from train_utils.files import replacing
 
 MAX_FILE_BYTES = 8 << 30
-# Plain containers that pickle by their name: a defaultdict is what grouping code leaves, and names its factory.
+# Plain containers that pickle stores by name: a defaultdict, common in grouping code, names its factory.
 _CONTAINERS = {"list", "dict", "set", "frozenset", "tuple", "int", "str", "float"}
 _PICKLE_GLOBALS = {
     "collections": {"OrderedDict", "defaultdict", "Counter"},
@@ -26,7 +26,7 @@ _PICKLE_GLOBALS = {
 
 
 def write_pickle(path: str | Path, value: object) -> None:
-    """Write one pickle, atomically."""
+    """Write one pickle atomically."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         pickle.dump(value, stream)
 
@@ -45,20 +45,24 @@ class _RestrictedUnpickler(pickle.Unpickler):
 def restricted_load(
     path: str | Path, max_bytes: int = MAX_FILE_BYTES, also: Mapping[str, Collection[str]] = MappingProxyType({})
 ) -> object:
-    """Unpickles plain containers (those of `collections` too), text, numbers and NumPy arrays; refuses everything else.
+    """Load a pickle of plain data and refuse every other class.
+
+    Plain data are containers (also those of `collections`), text, numbers and NumPy arrays.
 
     Args:
-        also: module -> further names that a file may ask for.
+        path: the pickle.
+        max_bytes: size limit of the file.
+        also: module -> additional names that the file may use.
 
     Raises:
-        ValueError: the file is too large, broken, or asks for a class outside the list above.
+        ValueError: the file is too large or broken, or names another class.
     """
     path = Path(path)
     if path.stat().st_size > max_bytes:
         raise ValueError(f"{path} has {path.stat().st_size} bytes; more than {max_bytes} are refused")
     try:
         return _RestrictedUnpickler(io.BytesIO(path.read_bytes()), also).load()
-    # A damaged stream fails in many ways; each of them means the same to the caller.
+    # A damaged stream raises many kinds of errors; the caller treats all of them alike.
     except (
         pickle.UnpicklingError,
         EOFError,

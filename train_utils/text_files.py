@@ -1,4 +1,4 @@
-"""Text files of unknown origin: their encoding, their lines, the JSON in them. Standard library only."""
+"""Text files of unknown origin: encoding, lines, JSON. Standard library only."""
 
 import codecs
 import gzip
@@ -15,7 +15,7 @@ from pathlib import Path
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -25,18 +25,21 @@ _PIECE = 1 << 17
 _NOT_CP1252 = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 NOT_TEXT = "not UTF-8 text"
 _UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
-_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks without a glyph
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def sniff_encoding(path: str | Path, fallback: str = "") -> str:
-    """Return the encoding of a text file, plain or gzip: by its byte-order mark or the zeros of UTF-16, else UTF-8.
+    """Return the encoding of a text file, plain or gzip.
+
+    It is the encoding of the byte-order mark, UTF-16 where the zero bytes show it, or UTF-8.
 
     Args:
         path: the file.
-        fallback: "latin-1" for a file that may be of one byte a character, which is found by reading it all: it is
-            "cp1252" where it has what only Windows writes, quotation marks for example. A file with at least as many
-            lines of UTF-8 as broken ones stays UTF-8. With "" all that is left for the reader to find.
+        fallback: "latin-1" for a file that may have one byte per character, which takes reading all of it. The result
+            is then "cp1252" where the file has characters that only Windows writes, for example quotation marks. A file
+            with at least as many valid lines of UTF-8 as broken ones stays UTF-8. With "", only the first bytes are
+            inspected, and errors are left to the reader.
 
     Raises:
         ValueError: a gzip file is damaged.
@@ -69,8 +72,10 @@ def _sniffed(path: str, fallback: str, _size: int, _changed: int) -> str:
 
 
 def _without_mark(begin: bytes) -> str:
-    """Return the kind of UTF-16 that a file without a byte-order mark begins in, "" for none: of such text, in Latin
-    letters for the most part, every second byte is zero."""
+    """Return the byte order of UTF-16 without a byte-order mark; "" for other text.
+
+    In UTF-16 of mostly Latin letters every second byte is zero.
+    """
     even, odd = begin[0:4096:2].count(0), begin[1:4096:2].count(0)
     pairs = len(begin[:4096]) // 2
     if pairs < 8 or min(even, odd) > pairs // 10:
@@ -79,7 +84,7 @@ def _without_mark(begin: bytes) -> str:
 
 
 def _of_broken_lines(path: str, fallback: str) -> str:
-    """Return the encoding of a file that is not UTF-8 throughout, by its lines outside ASCII."""
+    """Return the encoding of a file that is not entirely UTF-8, judged by its lines outside ASCII."""
     whole = broken = 0
     windows: set[int] = set()
     with _open_bytes(path) as file, _damage_told(path):
@@ -93,7 +98,7 @@ def _of_broken_lines(path: str, fallback: str) -> str:
                 windows |= {byte for byte in line if 0x80 <= byte < 0xA0}
     if whole and whole >= broken:
         return "utf-8"
-    # To Latin-1 these bytes are control characters, which no text has.
+    # In Latin-1 these bytes are control characters, which text does not contain.
     return "cp1252" if windows and not windows & _NOT_CP1252 else fallback
 
 
@@ -107,6 +112,10 @@ def _decoded(line: bytes, encoding: str = "utf-8") -> str | None:
 def read_text(path: str | Path, fallback: str = "") -> str:
     """Return the text of a file, plain or gzip.
 
+    Args:
+        path: the file.
+        fallback: see `sniff_encoding`.
+
     Raises:
         ValueError: the bytes are not text of the file's encoding, or a gzip file is damaged.
         OSError: the file cannot be read.
@@ -117,12 +126,12 @@ def read_text(path: str | Path, fallback: str = "") -> str:
 
 
 def text_chunks(path: str | Path) -> Iterator[str]:
-    """Yield the text of a file, plain or gzip, piece by piece; bytes that are no text as U+FFFD.
+    """Yield the text of a file, plain or gzip, in chunks; undecodable bytes become U+FFFD.
 
-    The encoding is that of the byte-order mark, else UTF-16 where the first character has a zero byte, else UTF-8.
+    The encoding is the one of the byte-order mark, UTF-16 where the first character has a zero byte, or UTF-8.
 
     Raises:
-        ValueError: a gzip file is damaged; what it holds before the damage has been given.
+        ValueError: a gzip file is damaged; the text before the damage has been yielded.
         OSError: the file cannot be read.
     """
     with _open_bytes(path) as file, _damage_told(path):
@@ -137,17 +146,17 @@ def text_chunks(path: str | Path) -> Iterator[str]:
 
 
 def text_lines(path: str | Path, fallback: str = "", rejected: Counter[str] | None = None) -> Iterator[str]:
-    """Yield the lines of a text file, plain or gzip, without their end.
+    """Yield the lines of a text file, plain or gzip, without their line ends.
 
-    Only "\n" and "\r\n" end a line: U+2028, U+0085 and the like are characters of the text.
+    Only a line feed, alone or after a carriage return, ends a line: U+2028, U+0085 and the like belong to the text.
 
     Args:
         path: the file.
-        fallback: see `sniff_encoding`. Lines of UTF-8 in a file of one byte a character are read as UTF-8.
-        rejected: counts the lines that are no text of the file's encoding, instead of an error for the first one.
+        fallback: see `sniff_encoding`. Lines of UTF-8 in a file with one byte per character are read as UTF-8.
+        rejected: counts the undecodable lines; None raises an error for the first one.
 
     Raises:
-        ValueError: as `read_text`, where the reading gets to the damage.
+        ValueError: as `read_text`, when the damage is reached.
     """
     for number, line in _numbered_lines(path, fallback):
         if line is not None:
@@ -159,8 +168,10 @@ def text_lines(path: str | Path, fallback: str = "", rejected: Counter[str] | No
 
 
 def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str | None]]:
-    """Yield (number from 1, line without its end, or None where it is no text) of a file: one broken line spoils no
-    other, except in UTF-16 and UTF-32."""
+    """Yield the lines of a file as (number from 1, line without its end); the line is None where it is not text.
+
+    Except in UTF-16 and UTF-32, a broken line does not affect the others.
+    """
     encoding = sniff_encoding(path, fallback)
     with _open_bytes(path) as file, _damage_told(path):
         if encoding.startswith(("utf-16", "utf-32")):
@@ -178,15 +189,15 @@ def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str 
 
 
 def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:
-    """Return the one JSON value that a file holds.
+    """Return the single JSON value of a file.
 
     Args:
         path: the file.
-        remedy: what the user can do about a broken file, for the error.
+        remedy: remedy for a broken file, for the error.
         wanted: what the file should be, for the error.
 
     Raises:
-        ValueError: the file is not text, or not one JSON value, or an object in it names a key twice.
+        ValueError: the file is not text, is not one JSON value, or has an object with a duplicate key.
         OSError: the file cannot be read.
     """
     try:
@@ -199,18 +210,18 @@ def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> objec
 
 
 def read_json_lines(path: str | Path, rejected: Counter[str] | None = None) -> Iterator[tuple[int, object]]:
-    """Yield (line number from 1, value) of a file with one JSON value a line, plain or gzip; blank lines are skipped.
+    """Yield (line number from 1, value) of a file with one JSON value per line, plain or gzip; skip blank lines.
 
     Args:
         path: the file.
-        rejected: counts the lines that are not JSON, by reason, instead of an error for the first one.
+        rejected: counts the lines that are not JSON, by reason; None raises an error for the first one.
 
     Raises:
         ValueError: a line is not JSON, or a gzip file is damaged.
         OSError: the file cannot be read.
     """
     for number, line in _numbered_lines(path, "latin-1"):
-        # Files that were put together have a mark in the middle.
+        # Concatenated files have byte-order marks in the middle.
         line = line.removeprefix("\ufeff") if line is not None else None
         if line is not None and not line.strip():
             continue
@@ -223,7 +234,14 @@ def read_json_lines(path: str | Path, rejected: Counter[str] | None = None) -> I
 
 
 def json_value(line: str | None) -> object:
-    """Return the JSON value that a line holds; None for a line that is no text. Raises ValueError for anything else."""
+    """Return the JSON value of a line.
+
+    Args:
+        line: the line; None for a line that is not text.
+
+    Raises:
+        ValueError: the line is not text, or not JSON.
+    """
     if line is None:
         raise ValueError(NOT_TEXT)
     try:
@@ -233,21 +251,24 @@ def json_value(line: str | None) -> object:
 
 
 def whole_characters(text: str) -> str:
-    """Return `text` with U+FFFD in place of lone surrogates, which JSON may hold and no tokenizer takes."""
+    """Return `text` with lone surrogates, which JSON may hold and tokenizers reject, replaced by U+FFFD."""
     return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def has_text(text: str) -> bool:
-    """Whether a text shows anything: white space, characters of no width and marks on no letter do not."""
+    """Return whether a text has a visible character.
+
+    White space, characters of no width and combining marks without a letter are not visible.
+    """
     return any(unicodedata.category(character) not in _UNSEEN and character not in _BLANKS for character in text)
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise ValueError(f"the key {twice!r} stands twice in one object")
-    return found
+    return fields
 
 
 def _open_bytes(path: str | Path) -> io.BufferedReader | gzip.GzipFile:
@@ -258,7 +279,7 @@ def _open_bytes(path: str | Path) -> io.BufferedReader | gzip.GzipFile:
 
 @contextmanager
 def _damage_told(path: str | Path) -> Iterator[None]:
-    """Turn what a damaged file makes of reading it into one line."""
+    """Turn the errors of reading a damaged file into a one-line ValueError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
