@@ -1,5 +1,4 @@
-"""How a command begins and ends: flags are checked, a user's error is one line, and a reader that leaves early is no
-error. Standard library only."""
+"""Entry and exit of the commands: flag checks, one-line errors, closed pipes. Standard library only."""
 
 import argparse
 import math
@@ -9,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-# Numbers from here on are typing errors; what counts in C (random generators, sizes) ends with a traceback beyond it.
+# A larger number is a typing error: C code (random generators, sizes) would fail on it with a traceback.
 MOST = 2**31 - 1
 
 
 class LineParser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, and that guesses no flag from its beginning."""
+    """Argument parser that reports an error on one line and accepts no abbreviated flags."""
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **{"allow_abbrev": False} | more)
@@ -24,10 +23,15 @@ class LineParser(argparse.ArgumentParser):
 
 
 def bounds_of(value: float, least: float | None = None, above: float | None = None, most: float | None = None) -> str:
-    """What a number was wanted to be, where it is not within its bounds; "" where it is. Infinities and NaN never are.
+    """Return the bounds that a number violates, in words; "" where it is within them.
+
+    Infinities and NaN are never within the bounds.
 
     Args:
-        least, most: bounds. above: a lower bound that is not itself allowed.
+        value: the number.
+        least: inclusive lower bound; None for none.
+        above: exclusive lower bound; None for none.
+        most: inclusive upper bound; None for none, or `MOST` for whole numbers.
     """
     whole = isinstance(value, int)
     bounds = [
@@ -43,13 +47,20 @@ def bounds_of(value: float, least: float | None = None, above: float | None = No
 def number(
     kind: type = int, least: float | None = None, above: float | None = None, most: float | None = None
 ) -> Callable[[str], float]:
-    """The `type` of a flag that takes a number within bounds; see `bounds_of`."""
+    """Return the `type` of a flag that takes a number within bounds.
+
+    Args:
+        kind: int or float.
+        least: see `bounds_of`.
+        above: see `bounds_of`.
+        most: see `bounds_of`.
+    """
 
     def read(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
-            if kind is int and len(text) > 4000:  # Python reads no longer ones
+            if kind is int and len(text) > 4000:  # longer than Python parses
                 value = -(2**63) if text.startswith("-") else 2**63
             else:
                 what = "whole number" if kind is int else "number"
@@ -62,17 +73,21 @@ def number(
 
 
 def path_of(text: str) -> Path:
-    """The `type` of a flag that takes a path: an empty one would be the working directory."""
+    """Return the path that a flag holds.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is empty, which `Path` would read as the working directory.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
-    """Runs an entry script and ends the process.
+    """Run an entry script and end the process.
 
-    The status is what `main` returns, 2 for a user's error, which is told in one line, and 130 for an interrupt. Where
-    the reader of a pipe has left, nothing is said: what the command writes into files is written.
+    The exit status is the return value of `main`, 2 for a user's error, which is printed on one line, and 130 for an
+    interrupt. A closed pipe is no error: the files that the command writes are complete.
     """
     status: int | None = 0
     try:
@@ -82,7 +97,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
         print("interrupted", file=sys.stderr)
         status = 130
     except BrokenPipeError:
-        # Python would complain once more when it flushes stdout at exit.
+        # Python would report the closed pipe again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -100,7 +115,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was asked for that is not there, in the words of Python, of PyTorch on a CPU, or on a GPU."""
+    """Return whether an error of Python or of PyTorch (CPU or GPU) means that memory is exhausted."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

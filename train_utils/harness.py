@@ -1,6 +1,6 @@
-"""RecLM in lm-evaluation-harness, so that standard suites score the model as it is served: under its constraint.
+"""RecLM as a model of lm-evaluation-harness, so that standard suites score it as it is served: under its constraint.
 
-`python -m train_utils.harness` is the command `lm_eval` with the model `reclm` beside the harness's own.
+`python -m train_utils.harness` is the command `lm_eval` with `reclm` as an additional model.
 """
 
 import sys
@@ -25,18 +25,21 @@ from train_utils.recommender import Recommender
 
 @register_model("reclm")
 class RecLM(HFLM):
-    """A merged folder, a base model or an adapter's folder, by the loader of the tests.
+    """Merged folder, base model or adapter folder, loaded like the model of a test.
 
-    Log-likelihoods are the model's own; the constraint acts where text is written. The results tell how many texts were
-    written, and how many of them open an item, which no standard suite asks for.
+    Log-likelihoods are the model's own; the constraint acts on generation. The results report how many texts were
+    generated and how many of them open an item, which no standard suite asks for.
 
     Args:
-        pretrained: the model. backbone: an adapter's base model, instead of the one that it names.
-        data_path: folder of the catalog that constrains; none leaves the model free.
-        device: cpu, cuda:0 or auto. dtype: as for `task_test.py`. more: what the harness passes on, like batch_size.
+        pretrained: the model.
+        data_path: dataset folder of the catalog that constrains generation; "" for no constraint.
+        device: "cpu", "cuda:0" or "auto".
+        dtype: as `--dtype` of `task_test.py`.
+        backbone: base model of an adapter, instead of the one that its configuration names.
+        more: options of the harness, such as batch_size.
 
     Raises:
-        ValueError: nothing loadable under `pretrained`, no such device, a catalog that is missing or broken.
+        ValueError: `pretrained` cannot be loaded, the device is missing, or the dataset is missing or broken.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class RecLM(HFLM):
         )
         self.chat, model, tokenizer = loaded.renderer, loaded.model, loaded.renderer.tokenizer
         super().__init__(model, tokenizer=tokenizer, backend="causal", **more)
-        # What a suite does not ask for is as where the model is served. An inherited configuration may penalize
+        # Settings that a suite does not pass are the ones of serving. An inherited configuration may penalize
         # repetition, or suppress the control tokens.
         pad = self.chat.end_of_turn if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         model.generation_config = own_generation_config(model, self.chat.end_of_turn, pad)
@@ -78,7 +81,7 @@ class RecLM(HFLM):
         return texts
 
     def get_model_info(self) -> dict:
-        """What the harness writes beside the results."""
+        """Return the model's entry in the result file of the harness."""
         counted = {"reclm_texts": self.written, "reclm_texts_with_items": self.with_items}
         return super().get_model_info() | counted
 

@@ -1,4 +1,4 @@
-"""Every default: one frozen dataclass per entry script, and the one function from argv to it."""
+"""All defaults: one frozen dataclass of options per entry script, and `parse`, which reads them from argv."""
 
 import argparse
 import math
@@ -26,14 +26,19 @@ def option(
     exists: bool = False,
     unused: str = "",
 ):
-    """A field that is a flag of the same name; without a default the flag is required.
+    """Return a dataclass field that is a flag of the same name.
 
     Args:
-        least, most: bounds of a number; above: a lower bound that is not itself allowed.
-        empty: an empty text is a value on the command line, as it is where it is the default.
-        exists: on the command line it names a file or folder, which has to be there.
-        needs: another flag without which this one, given another value than its default, has no effect.
-        unused: why the flag has no effect; it is accepted so that published command lines run, with a note.
+        default: default value; without one the flag is required.
+        help: help text of the flag.
+        choices: allowed values; None allows all.
+        least: inclusive lower bound of a number.
+        above: exclusive lower bound of a number.
+        most: inclusive upper bound of a number.
+        empty: whether the command line may give an empty text; always true where the default is empty.
+        needs: another flag that this one requires to have an effect, when its value is not the default.
+        exists: whether a value from the command line must name an existing file or folder.
+        unused: why the flag has no effect. Such a flag is accepted, with a note, so that published command lines run.
     """
     return field(
         default=default,
@@ -53,10 +58,10 @@ def option(
 
 @dataclass(frozen=True)
 class _Checked:
-    """Options whose values are checked when they are made, by a command or by code."""
+    """Options whose values are checked on construction, by a command or by code."""
 
-    _given: ClassVar[frozenset[str]] = frozenset()  # `parse` gives an object its own
-    # Field -> title of the group of `--help` that begins with it.
+    _given: ClassVar[frozenset[str]] = frozenset()  # flags on the command line; `parse` sets it per object
+    # Field -> title of the `--help` group that starts at this field.
     _groups: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self):
@@ -71,7 +76,7 @@ class _Checked:
                 )
 
     def names(self, flag: str) -> bool:
-        """Whether a flag was given on the command line, or has another value than its default."""
+        """Return whether a flag was given on the command line, or its value is not the default."""
         default = next(f.default for f in fields(self) if f.name == flag)
         return flag in self._given or getattr(self, flag) != default
 
@@ -341,7 +346,7 @@ class EvalOptions(ModelOptions):
 
 
 def _is_finite(text: str) -> bool:
-    """Whether a text is a number from 0 on."""
+    """Return whether a text is a finite number of 0 or more."""
     try:
         return 0 <= float(text) < math.inf
     except ValueError:
@@ -371,7 +376,14 @@ class ChatOptions(ModelOptions):
 
 
 def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
-    """argv -> options. Flags carry the names of the fields; a bad flag ends the program with one line, status 2."""
+    """Parse the command line into options. Flags carry the names of the fields.
+
+    A wrong flag ends the program with one line and status 2.
+
+    Args:
+        options: the class of options.
+        argv: the arguments; None for those of the process.
+    """
     parser = LineParser(
         usage="%(prog)s [options]",
         description=(options.__doc__ or "").strip(),
@@ -403,7 +415,7 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
         made = options(**given)
     except ValueError as error:
         parser.error(str(error))
-    object.__setattr__(made, "_given", frozenset(given))  # the only place that may: nobody has seen it yet
+    object.__setattr__(made, "_given", frozenset(given))  # safe: the frozen object is not shared yet
     for f in fields(options):
         if f.metadata["unused"] and made.names(f.name):
             print(f"note: --{f.name} has no effect: {f.metadata['unused']}", file=sys.stderr)
@@ -411,8 +423,11 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
 
 
 def _check_texts(options: type, given: Mapping[str, object]) -> None:
-    """Refuses an empty text where it would be a path, such as that of the working directory, and a path to read that is
-    not there."""
+    """Check the texts of the command line.
+
+    Raises:
+        ValueError: a text is empty (an empty path would be the working directory), or a path to read does not exist.
+    """
     for f in fields(options):
         text = given.get(f.name)
         if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):

@@ -1,4 +1,4 @@
-"""What `accelerate launch` was asked for against what runs: a difference stops the run before it starts."""
+"""Processes and devices of a run; verifies that `accelerate launch` started the processes it was configured for."""
 
 import os
 from collections.abc import Mapping
@@ -13,23 +13,25 @@ _SPLITTING = {"ACCELERATE_USE_FSDP": DistributedType.FSDP, "ACCELERATE_USE_DEEPS
 
 
 def init_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -> Accelerator:
-    """The processes that `accelerate launch` started, or this one alone.
+    """Return the accelerator of the processes that `accelerate launch` started, or of a single process.
 
     Args:
-        gpu: the flag: where one process alone trains. With cpu several processes talk over gloo; else each has a GPU.
-        dtype: number format of the run. batch_size: samples a micro-batch.
-        accumulation: micro-batches of a step, over all processes.
+        gpu: value of `--gpu`: the device of a single process. With "cpu", several processes communicate over gloo;
+            otherwise each has its own GPU.
+        dtype: number format of the run.
+        batch_size: samples per micro-batch.
+        accumulation: micro-batches per optimizer step, over all processes.
 
     Raises:
-        ValueError: accelerate runs something other than what it was asked for, or the micro-batches of a step cannot
-            be shared out evenly.
+        ValueError: the processes differ from the accelerate configuration, or the micro-batches of a step cannot be
+            divided evenly among them.
     """
     on_cpu = pick_device(gpu).type == "cpu"
     if on_cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 and gpu != "cpu":
         raise ValueError(_difference("a GPU for each process", "on the CPU (with --gpu cpu that is what is asked for)"))
     if on_cpu and os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         raise ValueError(_difference("DEEPSPEED", "on the CPU"))
-    # A micro-batch without an item leaves some weights of RecLM-ret out of the loss.
+    # In a micro-batch without an item, some weights of RecLM-ret get no gradient.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(cpu=on_cpu, device_placement=False, kwargs_handlers=[unused])
     for problem in differences(
@@ -43,12 +45,12 @@ def init_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -
 
 
 def init_processes(gpu: str) -> PartialState:
-    """The processes that share a test: those of `accelerate launch`, or this one alone."""
+    """Return the processes that share a test: the ones of `accelerate launch`, or this single process."""
     return PartialState(cpu=pick_device(gpu).type == "cpu")
 
 
 def own_device(options: EvalOptions, processes: PartialState) -> EvalOptions:
-    """The options of one of several processes: each has its GPU."""
+    """Return the options of one of several processes, with its own GPU as device."""
     shared = processes.num_processes > 1 and processes.device.type == "cuda"
     return replace(options, gpu=f"cuda:{processes.local_process_index}") if shared else options
 
@@ -56,13 +58,21 @@ def own_device(options: EvalOptions, processes: PartialState) -> EvalOptions:
 def differences(
     asked: Mapping[str, str], kind: DistributedType, processes: int, dtype: str, accumulation: int
 ) -> list[str]:
-    """Sentences on what differs. `asked` is the environment as `accelerate launch` has set it for its processes."""
+    """Return sentences on the differences between the accelerate configuration and the running processes.
+
+    Args:
+        asked: the environment as `accelerate launch` sets it for its processes.
+        kind: distributed type that runs.
+        processes: number of running processes.
+        dtype: number format of the run.
+        accumulation: micro-batches per optimizer step, over all processes.
+    """
     found = [
         _difference(wanted.value, f"{kind.value} in {processes} processes")
         for name, wanted in _SPLITTING.items()
         if asked.get(name, "").lower() == "true" and kind != wanted
     ]
-    # The launcher of one process sets a master's port only where several were asked for, and starts one all the same.
+    # The single-process launcher sets MASTER_PORT only where several processes are configured, and still starts one.
     if "ACCELERATE_USE_CPU" in asked and "MASTER_PORT" in asked and processes == 1:
         found.append(
             "accelerate was asked for several processes and started one; on CPUs take "
@@ -71,7 +81,7 @@ def differences(
     if "WORLD_SIZE" in asked and int(asked["WORLD_SIZE"]) != processes:
         found.append(_difference(f"{asked['WORLD_SIZE']} processes", f"{processes}"))
     precision = asked.get("ACCELERATE_MIXED_PRECISION", "no")
-    # DeepSpeed turns a whole model into the format that it is told; elsewhere the trained weights stay in float32.
+    # DeepSpeed casts the whole model to its configured format; elsewhere the trained weights stay in float32.
     wanted = "bf16" if kind == DistributedType.DEEPSPEED and dtype == "bfloat16" else "no"
     if precision != wanted:
         found.append(_difference(f"mixed_precision {precision}", f"--dtype {dtype}, which is mixed_precision {wanted}"))
@@ -88,7 +98,14 @@ def _difference(asked: str, runs: str) -> str:
 
 
 def pick_device(gpu: str) -> torch.device:
-    """The device named by `--gpu` ("cpu", "cuda:0", "auto"). Raises ValueError when it is not there."""
+    """Return the device that `--gpu` names.
+
+    Args:
+        gpu: "cpu", a CUDA device such as "cuda:0", or "auto": the first GPU, or the CPU where there is none.
+
+    Raises:
+        ValueError: the name is no device, or the device is missing.
+    """
     name = ("cuda:0" if torch.cuda.is_available() else "cpu") if gpu == "auto" else gpu
     try:
         device = torch.device(name)
