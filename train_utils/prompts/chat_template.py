@@ -1,4 +1,4 @@
-"""A tokenizer's own chat template: what it writes around the contents of messages, and the tokens that close a turn."""
+"""Chat template of a tokenizer: the text it writes around messages, and the tokens that end a turn."""
 
 import threading
 from calendar import timegm
@@ -11,10 +11,10 @@ from string import ascii_letters
 from train_utils.constraint.answer_start import Openers
 from train_utils.files import PROMPT_DATE
 
-# Stands for the content of message {}. The wide spaces show whether the template trims what it is given.
+# _SENTINEL replaces the content of message {}. The WIDE spaces around it show whether the template trims contents.
 WIDE = "\u2003"
 _SENTINEL = "\x02{}\x03"
-# Ways to ask for an answer: templates that think open it otherwise when they are asked not to.
+# Options of the generation prompt: templates of reasoning models open an answer differently without thinking.
 _WAYS: tuple[dict[str, bool], ...] = (
     {},
     {"enable_thinking": False},
@@ -26,18 +26,31 @@ _TOKENIZING = threading.Lock()
 
 
 def tokenize(tokenizer, text: str | list[str], split_special_tokens: bool) -> list:
-    """Token ids of a text, or of each of several; with `split_special_tokens` none of them is read as special."""
-    # How special tokens are read is a state of the tokenizer, not of the call: two threads would take each other's.
+    """Return the token ids of a text, or of each of several texts.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+        text: one text or several.
+        split_special_tokens: whether special tokens in a text are encoded as ordinary characters.
+    """
+    # split_special_tokens is state of the tokenizer, not of the call: concurrent calls would overwrite it.
     with _TOKENIZING:
         encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
     return encoded["input_ids"]
 
 
 class TemplateText:
-    """What a tokenizer's chat template writes.
+    """Text that a tokenizer's chat template writes.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+
+    Attributes:
+        tokenizer: the tokenizer.
+        added: ids of its special and other added tokens.
 
     Raises:
-        ValueError: no chat template, or several without a default one.
+        ValueError: the tokenizer has no chat template, or several without a default.
     """
 
     def __init__(self, tokenizer):
@@ -51,14 +64,19 @@ class TemplateText:
             raise ValueError(f"the tokenizer's chat template cannot be used: {' '.join(str(error).split())}") from None
 
     def tokenized(self, markup: str) -> list[int]:
-        """Token ids of a piece of markup; the template's special tokens are special."""
+        """Return the token ids of a piece of markup; special tokens of the template stay special."""
         return tokenize(self.tokenizer, markup, split_special_tokens=False) if markup else []
 
     def written(self, roles: Sequence[str], prompt: bool = False, **options: bool) -> str:
-        """The template's text for messages with these roles, whose contents are sentinels.
+        """Return the template's text for messages whose contents are sentinels.
+
+        Args:
+            roles: roles of the messages.
+            prompt: whether the generation prompt follows.
+            options: options of the template.
 
         Raises:
-            ValueError: the template refuses them.
+            ValueError: the template rejects the messages.
         """
         from jinja2.exceptions import TemplateError
 
@@ -67,36 +85,52 @@ class TemplateText:
             return self.tokenizer.apply_chat_template(
                 messages, chat_template=self._template, tokenize=False, add_generation_prompt=prompt, **options
             )
-        # A template is a program of somebody else's, which may fail in every way.
+        # A template is third-party code, which may raise any of these errors.
         except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            told = " ".join(str(error).split())
-            raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {told}") from None
+            why = " ".join(str(error).split())
+            raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {why}") from None
 
     def pieces(self, roles: Sequence[str], **options: bool) -> list[str]:
-        """The template's text around the contents of messages with these roles, `WIDE` where it does not trim."""
+        """Return the template's text around the contents of messages, with `WIDE` where it does not trim them.
+
+        Args:
+            roles: roles of the messages.
+            options: options of the template.
+
+        Returns:
+            The text before each content and the text after the last one.
+
+        Raises:
+            ValueError: the template rejects the messages, or drops or moves one.
+        """
         text = self.written(roles, **options)
         pieces = []
         for i, role in enumerate(roles):
-            before, found, text = text.partition(_SENTINEL.format(i))
-            if not found:
+            before, sentinel, text = text.partition(_SENTINEL.format(i))
+            if not sentinel:
                 raise ValueError(f"the chat template drops or moves the {role} message {i}; it cannot be used")
             pieces.append(before)
         return [*pieces, text]
 
     def prompt_tail(self, **options: bool) -> str:
-        """What the template writes behind a user's words to ask for an answer."""
+        """Return the text after a user's content in a prompt for an answer."""
         return self.written(["user"], prompt=True, **options).rpartition(_SENTINEL.format(0))[2]
 
     def end_of_turn(self) -> tuple[int | None, bool]:
-        """The first added or special token behind an answer's content, else the tokenizer's eos; and whether the
-        template writes it."""
+        """Return (token that ends an answer, whether the template writes it).
+
+        It is the first added or special token after an answer's content, or the tokenizer's eos token.
+        """
         for token in self.tokenized(self.pieces(["user", "assistant"], enable_thinking=False)[-1]):
             if token in self.added:
                 return token, True
         return self.tokenizer.eos_token_id, False
 
     def openers(self, end_of_turn: int | None) -> Openers:
-        """What opens an answer, however one is asked for; nothing where `end_of_turn` closes a user's turn."""
+        """Return the token sequences that open an answer, under all options of the generation prompt.
+
+        Sequences that contain `end_of_turn` are left out: there it closes the user's turn.
+        """
         markups = []
         for options in _WAYS:
             for write in (
@@ -110,23 +144,24 @@ class TemplateText:
         return Openers(self.tokenizer, [ids for ids in markups if end_of_turn not in ids])
 
     def added_tokens(self) -> set[int]:
-        """The special and other added tokens that the template writes."""
-        found: set[int] = set()
+        """Return the special and other added tokens that the template writes."""
+        tokens: set[int] = set()
         for roles in (["system", "user", "assistant"], ["user", "assistant"], ["user"]):
             try:
-                found |= self.added.intersection(self.tokenized(self.written(roles, prompt=roles[-1] == "user")))
+                tokens |= self.added.intersection(self.tokenized(self.written(roles, prompt=roles[-1] == "user")))
             except ValueError:
                 continue
-        return found
+        return tokens
 
 
 @dataclass(frozen=True)
 class TurnMarks:
-    """What shows in token ids where turns begin and end.
+    """Tokens that mark the turns of a conversation in token ids.
 
     Attributes:
-        end_of_turn: the token that ends an answer. openers: what opens one.
-        written: the added tokens that the chat template writes; no text may hold them.
+        end_of_turn: the token that ends an answer; None for none.
+        openers: token sequences that open an answer.
+        written: the added tokens that the chat template writes; no text may contain them.
     """
 
     end_of_turn: int | None
@@ -135,9 +170,10 @@ class TurnMarks:
 
 
 def turn_marks(tokenizer) -> TurnMarks:
-    """The marks of a tokenizer's chat template, also of one that `ChatTemplate` refuses: it may still prompt a model.
+    """Return the turn marks of a tokenizer, also where `ChatTemplate` rejects its template.
 
-    Without a template, with several and no default one, or with one that takes no answer, the eos token ends a turn.
+    A rejected template may still prompt a model. The eos token ends a turn where the tokenizer has no template, several
+    without a default, or one that takes no answer.
     """
     try:
         text = TemplateText(tokenizer)
@@ -151,30 +187,39 @@ def turn_marks(tokenizer) -> TurnMarks:
 
 
 class ChatTemplate:
-    """The template of a tokenizer, for conversations that are trained on and served.
+    """Chat template of a tokenizer, for conversations in training and serving.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
 
     Attributes:
-        system_allowed: whether it has a place for a system message that stays where it is.
-        end_of_turn: the token that ends an answer. closes_turn: whether the template writes it behind an answer.
-        openers: what opens an answer; nothing where the template closes a user's turn by `end_of_turn`, which then
-            shows where an answer begins.
+        system_allowed: whether the template takes a system message and leaves it in its position.
+        end_of_turn: the token that ends an answer.
+        closes_turn: whether the template writes it after an answer.
+        openers: token sequences that open an answer; empty where the template closes a user's turn by `end_of_turn`,
+            which then marks the start of an answer.
 
     Raises:
-        ValueError: no chat template, or one whose rendering of a conversation is not an extension of its prompt.
+        ValueError: no chat template, or one whose rendering of a conversation does not extend the rendering of its
+            prompt.
     """
 
     def __init__(self, tokenizer):
         self._text = TemplateText(tokenizer)
-        self._markups: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # it depends on the roles alone
+        self._markups: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # markup depends only on the roles
         self.system_allowed = self._renders(("system", "user", "assistant", "user", "assistant"))
         self.end_of_turn, self.closes_turn = self._end_of_turn()
         self.openers = self._text.openers(self.end_of_turn)
 
     def markup(self, roles: Sequence[str], prompt: bool) -> list[str]:
-        """What the template writes before each message, and behind the last one: up to the answer with `prompt`.
+        """Return the template's text before each message and after the last one.
 
-        Up to an answer's content it is what the template writes for a conversation that ends with this answer:
-        templates that think (Qwen 3) write older answers without the empty thought that newer ones open with.
+        The text before an answer's content is the one that the template writes for a conversation that ends with this
+        answer: templates of reasoning models (Qwen 3) open the newest answer with an empty thought, but not older ones.
+
+        Args:
+            roles: roles of the messages.
+            prompt: whether an answer follows; the last text then opens it.
         """
         key = (*roles, "assistant") if prompt else tuple(roles)
         if (key, prompt) not in self._markups:
@@ -186,11 +231,11 @@ class ChatTemplate:
         return self._markups[key, prompt]
 
     def tokenized(self, markup: str) -> list[int]:
-        """Token ids of a piece of markup; the template's special tokens are special."""
+        """Return the token ids of a piece of markup; special tokens of the template stay special."""
         return self._text.tokenized(markup)
 
     def _pieces(self, roles: Sequence[str]) -> list[str]:
-        # An answer is not thought over aloud; templates that do not think ignore the option.
+        # Answers contain no thinking; other templates ignore the option.
         return self._text.pieces(roles, enable_thinking=False)
 
     def _renders(self, roles: Sequence[str]) -> bool:
@@ -201,7 +246,11 @@ class ChatTemplate:
         return True
 
     def _end_of_turn(self) -> tuple[int, bool]:
-        """The token that ends an answer and whether the template writes it; where it does not, it is to be added."""
+        """Return (token that ends an answer, whether the template writes it); the caller adds it where not.
+
+        Raises:
+            ValueError: the template has no such token, or opens an answer differently than its prompt does.
+        """
         before = self._pieces(["user", "assistant"])[1]
         if not before.startswith(self._text.prompt_tail(enable_thinking=False)):
             raise ValueError("the chat template writes an answer otherwise than it prompts for one; it cannot be used")
@@ -212,11 +261,11 @@ class ChatTemplate:
 
 
 def with_fixed_date(template: str) -> str:
-    """A chat template that writes `PROMPT_DATE` for today: prompts, and runs that go on, would be others tomorrow.
+    """Return a chat template that writes `PROMPT_DATE` for today.
 
-    transformers gives templates a function `strftime_now`; a macro of that name at the head takes its place. A variable
-    `date_string`, which some templates read, gets the date unless the caller gives it. A template that has got both
-    stays as it is.
+    With the real date, prompts and resumed runs would differ from one day to the next. transformers gives templates a
+    function `strftime_now`; a macro of that name at the head replaces it. A variable `date_string`, which some
+    templates read, is set to the date unless the caller sets it. A template that already has this head stays as it is.
     """
     head = ""
     if "strftime_now" in template:
@@ -226,12 +275,12 @@ def with_fixed_date(template: str) -> str:
         head += f"{{% if date_string is not defined %}}{{% set date_string = {day!r} %}}{{% endif %}}"
     if not head or template.startswith(head):
         return template
-    # The environment drops the first line break behind a tag.
+    # The environment drops the first line break after a tag.
     return head + ("\n" if template.startswith("\n") else "") + template
 
 
 def dated_templates(templates: str | dict[str, str]) -> str | dict[str, str]:
-    """A tokenizer's template, or its templates by name, with the fixed date."""
+    """Return a tokenizer's template, or its templates by name, with the fixed date."""
     if isinstance(templates, dict):
         return {name: with_fixed_date(template) for name, template in templates.items()}
     return with_fixed_date(templates)
@@ -239,13 +288,13 @@ def dated_templates(templates: str | dict[str, str]) -> str | dict[str, str]:
 
 @cache
 def _date_macro() -> str:
-    """A macro with the name of transformers' function, for every directive of strftime."""
+    """Return a macro that replaces transformers' `strftime_now`, for every directive of strftime."""
     moment = datetime.combine(PROMPT_DATE, datetime.min.time())
     values = {}
     for letter in ascii_letters:
         for flag in ("-", "_", "0", "^", "#", ""):
             directive = f"%{flag}{letter}"
-            # Seconds since 1970 would be counted from the midnight of the machine's own time zone.
+            # strftime would count the seconds since 1970 in the machine's time zone.
             values[directive] = str(timegm(moment.timetuple())) if letter == "s" else moment.strftime(directive)
     pairs = [pair for pair in values.items() if pair[0] != pair[1]]
     return (

@@ -1,4 +1,4 @@
-"""Text to token ids and back, so that no text can forge a control token or an end of turn."""
+"""Plain text to token ids and back; no text can forge a control token or an end of turn."""
 
 import itertools
 import os
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from train_utils.prompts.chat_template import ChatTemplate, tokenize
 from train_utils.prompts.control_tokens import EOI, SOI, control_tokens
 
-# Texts before which another is tokenized as it is in the middle of a text: the first that no token reaches over.
+# Prefixes after which a text is encoded as in mid-text; the first that no token merges with the text is used.
 _ANCHORS = ("\u241f", "\n", ".", "a")
 
 
 class Codec:
-    """Encodes and decodes plain text beside the markup of a chat template.
+    """Encoder and decoder of plain text, next to the markup of a chat template.
 
     Args:
         tokenizer: a Hugging Face tokenizer with a chat template and both control tokens.
@@ -21,12 +21,13 @@ class Codec:
     Attributes:
         template: the tokenizer's chat template.
         end_of_turn: id of the token that ends an answer.
-        soi, eoi: ids of the control tokens around an item.
-        reserved_texts: texts that no title may hold: special tokens and the template's markers.
+        soi: id of the control token before an item.
+        eoi: id of the control token after an item.
+        reserved_texts: texts that no title may contain: special tokens and the template's markers.
 
     Raises:
-        ValueError: no chat template, control tokens missing, or a template whose rendering of a conversation is not an
-            extension of its prompt.
+        ValueError: no chat template, missing control tokens, or a template whose rendering of a conversation does not
+            extend the rendering of its prompt.
     """
 
     def __init__(self, tokenizer):
@@ -35,11 +36,11 @@ class Codec:
         self.end_of_turn, self.system_allowed = self.template.end_of_turn, self.template.system_allowed
         self.soi, self.eoi = map(self._control_id, control_tokens(tokenizer))
         self._markers: list[str] = []
-        # A title is spelled as a word behind a space is: whole words are what the model knows, and the first token of
-        # a bare title is often a single letter. SentencePiece writes that space itself, before every text.
+        # A title is spelled like a word after a space: the model knows whole words, and the first token of a bare
+        # title is often a single letter. SentencePiece writes that space itself, before every text.
         self._space = "" if self.decode([*self.encode("a"), *self.encode("a")]) == "a a" else " "
         self._markers = self._markers_of_template()
-        self._before = self.encode("a")  # stands for what precedes a text that is decoded in the middle of an answer
+        self._before = self.encode("a")  # precedes a text that is decoded in mid-answer
         self._continuations = self._unlike_continuations()
         special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
         self.reserved_texts = sorted({SOI, EOI, *tokenizer.all_special_tokens, *self._markers, *special})
@@ -51,19 +52,21 @@ class Codec:
         return token_id
 
     def spell(self, title: str) -> str:
-        """Return the title as it is tokenized: behind a space, where the tokenizer does not write one itself."""
+        """Return the title as it is tokenized: after a space, unless the tokenizer writes the space itself."""
         return self._space + title
 
     def encode(self, text: str, behind: bool = False) -> list[int]:
-        """Token ids of plain text; special tokens and the template's markers in it stay ordinary characters.
+        """Return the token ids of plain text; special tokens and the template's markers in it stay ordinary characters.
 
-        behind: other content of the message stands before it, so that SentencePiece writes no space of its own.
+        Args:
+            text: the text.
+            behind: whether other content of the message precedes the text, so that SentencePiece adds no space.
         """
         pieces = [text]
         if self._markers:
-            # A tokenizer splits only special tokens; other markers are cut behind their first character.
-            found = re.finditer("|".join(map(re.escape, self._markers)), text)
-            cuts = [0, *(marker.start() + 1 for marker in found), len(text)]
+            # A tokenizer splits only special tokens; other markers are cut after their first character.
+            matches = re.finditer("|".join(map(re.escape, self._markers)), text)
+            cuts = [0, *(marker.start() + 1 for marker in matches), len(text)]
             pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
         return [
             token
@@ -87,29 +90,43 @@ class Codec:
         return tokenize(self.tokenizer, text, split_special_tokens=True)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids` without special tokens."""
+        """Return the text of `ids` without special tokens."""
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def decode_part(self, ids: Sequence[int], first: bool) -> str:
-        """Text of a run of an answer's tokens between two items, as it reads there: SentencePiece's space before a
-        word counts, but at the beginning of the answer."""
+        """Return the text of an answer's tokens between two items, as it reads in the answer.
+
+        SentencePiece's space before a word is kept, except at the start of the answer.
+
+        Args:
+            ids: the tokens.
+            first: whether they start the answer.
+        """
         if first:
             return self.decode(ids)
         return self.decode([*self._before, *ids]).removeprefix(self.decode(self._before))
 
     def settled_part(self, ids: Sequence[int], first: bool) -> str:
-        """The beginning of `decode_part` that no further token can change: half of a character is left out."""
+        """Return the prefix of `decode_part` that no further token can change, without incomplete characters.
+
+        Args:
+            ids: the tokens.
+            first: whether they start the answer.
+        """
         readings = [self.decode_part([*ids, *more], first) for more in ((), *self._continuations)]
         return os.path.commonprefix(readings).rstrip("\ufffd")
 
     def _unlike_continuations(self) -> list[list[int]]:
-        """Tokens that show what is settled: a letter, and a byte of no character, which spoils the bytes before it."""
+        """Return continuations whose common decoding shows the settled text.
+
+        They are a letter, and a byte that belongs to no character and makes the incomplete bytes before it invalid.
+        """
         vocabulary = self.tokenizer.get_vocab()
         spoiling = [[vocabulary[token]] for token in ("<0xFF>",) if token in vocabulary]
         return [self._before, *spoiling]
 
     def _markers_of_template(self) -> list[str]:
-        """Added tokens that the template writes although they are not special: a text must not be read as them."""
+        """Return the non-special added tokens that the template writes; a text must not be encoded to them."""
         roles = ["system"] * self.system_allowed + ["user", "assistant"]
         written = set(self.template.tokenized("".join(self.template.markup(roles, prompt=False))))
         added = self.tokenizer.added_tokens_decoder.items()

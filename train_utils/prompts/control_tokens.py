@@ -1,4 +1,4 @@
-"""The two control tokens around an item: names, added to a tokenizer, found in an answer."""
+"""The two control tokens around an item: their names, adding them to a tokenizer, splitting an answer by them."""
 
 import re
 from collections.abc import Sequence
@@ -9,11 +9,14 @@ _RESERVED = re.compile(r"<\|reserved_special_token_\d+\|>")
 
 
 def add_control_tokens(tokenizer) -> int:
-    """Gives the tokenizer its two control tokens where they are missing; returns how many it did not have before.
+    """Add the two control tokens to a tokenizer where they are missing.
 
-    Where the vocabulary holds reserved special tokens (Llama 3), the first two that nothing else uses become the
-    control tokens, so that the embedding keeps its size; they are kept in the tokenizer's configuration as
-    `soi_token` and `eoi_token`. Elsewhere `<SOI>` and `<EOI>` are added as special tokens.
+    Where the vocabulary holds reserved special tokens (Llama 3), the first two unused ones become the control tokens,
+    so that the embedding keeps its size; the tokenizer's configuration stores them as `soi_token` and `eoi_token`.
+    Elsewhere `<SOI>` and `<EOI>` are added as special tokens.
+
+    Returns:
+        The number of control tokens that were missing.
     """
     if set(control_tokens(tokenizer)) <= tokenizer.get_vocab().keys():
         return 0
@@ -27,12 +30,15 @@ def add_control_tokens(tokenizer) -> int:
 
 
 def control_tokens(tokenizer) -> tuple[str, str]:
-    """The tokens around an item: those that the tokenizer names `soi_token` and `eoi_token`, else `<SOI>`, `<EOI>`."""
+    """Return the tokens around an item.
+
+    They are the tokenizer's `soi_token` and `eoi_token`, or `<SOI>` and `<EOI>` where it has none.
+    """
     return getattr(tokenizer, "soi_token", None) or SOI, getattr(tokenizer, "eoi_token", None) or EOI
 
 
 def _reserved_tokens(tokenizer) -> list[str]:
-    """Special tokens that the vocabulary keeps in reserve, by id, without those that have got a meaning."""
+    """Return the reserved special tokens of the vocabulary that are unused, by id."""
     used = {str(token) for token in tokenizer.special_tokens_map.values()}
     template = str(tokenizer.chat_template)
     added = sorted(tokenizer.added_tokens_decoder.items())
@@ -47,9 +53,17 @@ def _reserved_tokens(tokenizer) -> list[str]:
 
 
 def split_completion(ids: Sequence[int], soi: int, eoi: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Splits a completion into (items, texts): the token ids between control tokens, and those outside.
+    """Split a completion into items and texts.
 
-    An item that is not closed counts as an item, so that a scorer sees it as one that does not exist.
+    An item that is not closed counts as an item, so that a scorer counts it as a nonexistent one.
+
+    Args:
+        ids: the tokens.
+        soi: id of the control token before an item.
+        eoi: id of the control token after an item.
+
+    Returns:
+        (items, texts): the token ids between control tokens, and the token ids outside them.
     """
     items: list[list[int]] = []
     texts: list[list[int]] = [[]]

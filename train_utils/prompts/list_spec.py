@@ -1,4 +1,4 @@
-"""What a request for a list asks: its length, category, candidates, and how they are drawn."""
+"""List specification: what a list request asks for, its wording, and random categories and candidates."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -22,12 +22,14 @@ from train_utils.prompts.templates import (
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """What a request asks for.
+    """What a list request asks for.
 
     Attributes:
-        k: how many items. in_words: the number is spelled out.
-        category: the answer keeps to it (`wanted`) or keeps out of it; "" for anything.
-        candidates: items to select from, as they are shown; () for the whole catalog.
+        k: number of items.
+        in_words: whether the number is spelled out.
+        category: the category that the list keeps to or avoids; "" for any item.
+        wanted: whether the list keeps to the category, or avoids it.
+        candidates: items to select from, in the order shown; () for the whole catalog.
     """
 
     k: int
@@ -37,13 +39,13 @@ class ListSpec:
     candidates: tuple[int, ...] = ()
 
     def admits(self, item: int, catalog: Catalog) -> bool:
-        """Whether an item keeps to it."""
+        """Return whether an item satisfies the specification."""
         if self.candidates:
             return item in self.candidates
         return not self.category or (item in catalog.categories[self.category]) == self.wanted
 
     def admitted(self, catalog: Catalog) -> frozenset[int] | None:
-        """All items that keep to it, to make a rule of; None for the whole catalog."""
+        """Return all items that satisfy the specification, for an item rule; None for the whole catalog."""
         if self.candidates or not self.category:
             return frozenset(self.candidates) or None
         members = catalog.categories[self.category]
@@ -67,14 +69,14 @@ def list_messages(
     names_symbols: bool = False,
     marked_history: bool = False,
 ) -> list[Message]:
-    """Return the conversation that asks for a list, up to where the model is to answer.
+    """Return the conversation that asks for a list, up to the model's answer.
 
     Args:
         history: item indices, oldest first; may be empty.
-        spec: what the list has to hold.
+        spec: the list specification.
         exchange: earlier messages of the conversation.
-        names_symbols: use the wording that names the control symbols.
-        marked_history: write items of the history between control tokens.
+        names_symbols: whether the wording names the control symbols.
+        marked_history: whether items of the history are written between control tokens.
     """
     wordings = SEQREC_TEST if history else COLD_START
     if spec.candidates:
@@ -92,8 +94,19 @@ def list_messages(
 
 
 def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: random.Random) -> tuple[str, bool]:
-    """(category, whether it is wanted): one of the target, or one to leave out that the target lacks, of the history's
-    where it can."""
+    """Draw a category for a request: one of the target, or one to avoid that the target lacks.
+
+    A category to avoid is one of the history where possible.
+
+    Args:
+        catalog: the catalog.
+        target: index of the target.
+        history: item indices.
+        rng: source of randomness.
+
+    Returns:
+        (category, whether the list keeps to it).
+    """
     own = sorted(set(catalog.items[target].categories))
     shown = {name for item in history for name in catalog.items[item].categories}
     others = sorted(shown - set(own)) or sorted(set(catalog.categories) - set(own))
@@ -102,7 +115,7 @@ def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: ra
 
 
 def draw_others(n_items: int, n: int, taken: Iterable[int], rng: random.Random) -> list[int]:
-    """`n` different items outside `taken`; fewer where there are no more."""
+    """Draw `n` distinct items outside `taken`; fewer where the catalog has no more."""
     had = set(taken)
     n = min(n, n_items - len(had))
     drawn: list[int] = []
@@ -115,7 +128,11 @@ def draw_others(n_items: int, n: int, taken: Iterable[int], rng: random.Random) 
 
 
 def check_categories(task: str, catalog: Catalog) -> None:
-    """Raises ValueError where nothing could be asked for or left out."""
+    """Check that a catalog has categories to ask for and to avoid.
+
+    Raises:
+        ValueError: the catalog has fewer than two categories.
+    """
     if len(catalog.categories) < 2:
         raise ValueError(
             f"task {task} needs items of two or more categories, {catalog.name!r} has "

@@ -1,4 +1,4 @@
-"""Messages whose text refers to items, and the written form of a numbered list."""
+"""Messages that refer to items, and numbered lists."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,21 +6,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ItemPart:
-    """An item of the catalog, written as `<SOI>` title `<EOI>`."""
+    """Item of the catalog, written as `<SOI>` title `<EOI>`.
+
+    Attributes:
+        item: its index.
+    """
 
     item: int
 
 
 @dataclass(frozen=True, slots=True)
 class TitlePart:
-    """An item of the catalog named in running text, without control tokens."""
+    """Item of the catalog that running text names, without control tokens.
+
+    Attributes:
+        item: its index.
+    """
 
     item: int
 
 
 @dataclass(frozen=True, slots=True)
 class ControlPart:
-    """A control symbol that a text talks about: "soi" or "eoi"."""
+    """Control symbol that a text mentions.
+
+    Attributes:
+        which: "soi" or "eoi".
+    """
 
     which: str
 
@@ -39,12 +51,12 @@ def message(role: str, *parts: Part) -> Message:
 
 
 def separator(rank: int, idx: bool) -> str:
-    """What stands before the item of this rank (from 1) in a list."""
+    """Return the text before the item of this rank (from 1) in a list."""
     return ("" if rank == 1 else "\n") + (f"{rank}. " if idx else "")
 
 
 def numbered(items: Iterable[int], idx: bool) -> tuple[Part, ...]:
-    """The parts of an answer that lists `items`, one a line, numbered when `idx` is set."""
+    """Return the parts of an answer that lists `items`, one per line, numbered when `idx` is set."""
     parts: list[Part] = []
     for rank, item in enumerate(items, 1):
         parts += [separator(rank, idx), ItemPart(item)]

@@ -1,4 +1,4 @@
-"""Titles of a catalog that a text names."""
+"""Catalog titles that a text names."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from functools import cached_property
 
 from train_utils.prompts.control_tokens import EOI, SOI
 
-_FIRST = 4  # characters by which titles are looked up
+_FIRST = 4  # length of the prefix by which titles are looked up
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
 _ALIKE = str.maketrans(
@@ -17,11 +17,11 @@ _ALIKE = str.maketrans(
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
     }
 )
-# What may stand on either side of a title in a list, a quotation or markup; letters and digits may not.
+# Characters allowed next to a title in a list, a quotation or markup; letters and digits are not.
 _BEFORE = "\"'*_,;:>|([{-+/=\u2022\u300c\u300e\u3001\u3002\uff0c"
 _AFTER = "\"'*_,;:<|)]}-+/=.?!\u2022\u300d\u300f\u3001\u3002\uff0c"
 _KATAKANA = ("\u30a0", "\u30ff")
-# Scripts that write no blanks between words, or hang particles on them (Hangul).
+# Scripts without spaces between words, or with particles attached to words (Hangul).
 _UNSPACED = (
     ("\u0e00", "\u0eff"),
     ("\u1000", "\u109f"),
@@ -35,13 +35,16 @@ _UNSPACED = (
 
 
 class NamedTitles:
-    """Finds the items whose titles a text names, as whole words, the longest title at each place.
+    """Finder of the items whose titles a text names, as whole words, the longest title at each position.
 
-    Capitals, blanks, and the kinds of quotation marks and dashes make no difference, with one exception. A title of a
-    single word is often a common word ("It", "Heat"): in running text it has to begin with a capital where the
-    catalog writes one, and one of a single character has to stand apart: between control tokens, quotation marks,
-    commas, arrows or line ends. A year in parentheses at the end of a title may be missing in the text, and
-    "Matrix, The" is also "The Matrix", unless another item has just that title.
+    Case, white space, and the kinds of quotation marks and dashes are ignored, with one exception: a single-word title
+    is often a common word ("It", "Heat"). In running text it must start with a capital letter where the catalog writes
+    one. A title of a single character must stand between control tokens, quotation marks, commas, arrows or line ends.
+    A year in parentheses at the end of a title may be missing in the text, and "Matrix, The" is also "The Matrix",
+    unless another item has exactly that title.
+
+    Args:
+        titles: the catalog's titles, in item order.
     """
 
     def __init__(self, titles: Sequence[str]):
@@ -49,32 +52,35 @@ class NamedTitles:
 
     @cached_property
     def _by_beginning(self) -> dict[str, dict[str, tuple[str, list[int]]]]:
-        """First characters -> lower-case form -> (the form as it is written, its items)."""
+        """First characters -> lower-case form -> (the form as written, its items)."""
         whole = [_plain(title).strip() for title in self.titles]
         taken = {_lower(title) for title in whole}
-        found: dict[str, dict[str, tuple[str, list[int]]]] = {}
+        forms: dict[str, dict[str, tuple[str, list[int]]]] = {}
         for item, title in enumerate(whole):
             for form in (title, *(form for form in _other_forms(title) if _lower(form) not in taken)):
                 if form:
                     key = _lower(form)
-                    found.setdefault(key[:_FIRST], {}).setdefault(key, (form, []))[1].append(item)
-        return found
+                    forms.setdefault(key[:_FIRST], {}).setdefault(key, (form, []))[1].append(item)
+        return forms
 
     def find(self, text: str) -> list[int]:
-        """Item indices in the order of the text, each once; of items that share a title all."""
-        found: dict[int, None] = {}
+        """Return the item indices in the order of the text, each once.
+
+        Of a title that several items share, all of them are returned.
+        """
+        named: dict[int, None] = {}
         for line in text.splitlines():
-            # Control tokens are cut out, and leave marks that no word holds.
+            # Control tokens become line breaks, which no word contains.
             line = _plain(line.replace(SOI, "\n").replace(EOI, "\n"))
             at, lower = 0, _lower(line)
             while at < len(line):
                 length, items = self._at(line, lower, at)
-                found |= dict.fromkeys(items)
+                named |= dict.fromkeys(items)
                 at += length
-        return list(found)
+        return list(named)
 
     def _at(self, text: str, lower: str, at: int) -> tuple[int, list[int]]:
-        """(characters, items) of the longest title that stands at a place of a line; (1, []) for none."""
+        """Return (characters, items) of the longest title at a position of a line; (1, []) for none."""
         if text[at] == " " or at and _one_word(text[at - 1], text[at]):
             return 1, []
         best: tuple[int, list[int]] = (1, [])
@@ -94,16 +100,16 @@ class NamedTitles:
 
 
 def _is_meant(text: str, at: int, end: int, form: str) -> bool:
-    """Whether words that read like a title are one."""
-    said = text[at:end]
-    if len(form) > 1 and (said == form or not form.isalnum() or said[0] == form[0] != said[0].lower()):
+    """Return whether words that match a title are meant as a title."""
+    words = text[at:end]
+    if len(form) > 1 and (words == form or not form.isalnum() or words[0] == form[0] != words[0].lower()):
         return True
     before, after = text[:at].rstrip(" "), text[end:].lstrip(" ")
     return (not before or before[-1] in _BEFORE + "\n") and (not after or after[0] in _AFTER + "\n")
 
 
 def _other_forms(title: str) -> Iterator[str]:
-    """How else a title is named: without its year, with its article in front."""
+    """Yield other forms of a title: without its year, and with its article in front."""
     short = _YEAR.sub("", title)
     if short != title:
         yield short
@@ -112,19 +118,19 @@ def _other_forms(title: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """The text with one kind of quotation marks, dashes and blanks, composed, without characters of no width."""
+    """Return the text with uniform quotation marks, dashes and spaces, in NFKC, without zero-width characters."""
     text = unicodedata.normalize("NFKC", text.translate(_ALIKE)).translate(_ALIKE)
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     return re.sub(r"[^\S\n]+", " ", text)
 
 
 def _lower(text: str) -> str:
-    """Lower case, of the same length: places in it are those of the text."""
+    """Return the text in lower case with its length unchanged, so that positions stay valid."""
     return "".join(low if len(low := character.lower()) == 1 else character for character in text)
 
 
 def _one_word(left: str, right: str) -> bool:
-    """Whether two neighboring characters belong to one word."""
+    """Return whether two adjacent characters belong to one word."""
     if not (left.isalnum() and right.isalnum()):
         return False
     if all(_KATAKANA[0] <= character <= _KATAKANA[1] for character in (left, right)):

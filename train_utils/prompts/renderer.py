@@ -1,7 +1,7 @@
 """Messages to token ids and back.
 
 A message's content is a list of parts. Text parts are encoded with special tokens disabled, so no text can forge a
-control token or an end of turn; items and control symbols are inserted here by id.
+control token or an end of turn. Items and control symbols are inserted by id.
 """
 
 import itertools
@@ -19,12 +19,12 @@ from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, T
 
 @dataclass(frozen=True)
 class Rendered:
-    """A conversation as token ids.
+    """Conversation as token ids.
 
     Attributes:
         ids: the tokens.
         labeled: for each token, whether the assistant wrote it (its end-of-turn token included).
-        items: (start, item) of each item that stands between control tokens; `start` is the place of `<SOI>`.
+        items: (start, item) per item between control tokens; `start` is the position of `<SOI>`.
     """
 
     ids: list[int]
@@ -33,13 +33,13 @@ class Rendered:
 
 
 class Chat(Codec):
-    """Encodes and decodes conversations whose messages hold items of a catalog.
+    """Encoder and decoder of conversations whose messages contain items of a catalog.
 
     Args:
         tokenizer: a Hugging Face tokenizer with a chat template and both control tokens.
         titles: the catalog's titles, in item order.
-        trie_cache: a folder that keeps the titles' trie between runs, so that they need not be tokenized again; "" for
-            none.
+        trie_cache: folder that keeps the trie of the titles between runs, so that they are not tokenized again; ""
+            for none.
 
     Attributes:
         titles: the titles.
@@ -47,7 +47,7 @@ class Chat(Codec):
         trie: their trie; None without titles.
 
     Raises:
-        ValueError: what `Codec` and `TitleIndex.build` raise.
+        ValueError: see `Codec` and `TitleIndex.build`.
     """
 
     def __init__(self, tokenizer, titles: Sequence[str] = (), trie_cache: str | Path = ""):
@@ -59,9 +59,11 @@ class Chat(Codec):
         return [self.soi, *self.title_ids[item], self.eoi]
 
     def parts_of(self, ids: Sequence[int], item_of: Callable[[list[int]], int | None]) -> tuple[Part, ...]:
-        """The parts of an answer from its tokens.
+        """Return the parts of an answer.
 
-        item_of: the item of the token ids between control tokens; None keeps these as text.
+        Args:
+            ids: tokens of the answer.
+            item_of: token ids between control tokens -> item; None keeps the tokens as text.
         """
         parts: list[Part] = []
         titles, texts = split_completion(ids, self.soi, self.eoi)
@@ -73,16 +75,23 @@ class Chat(Codec):
         return tuple(part for part in parts if part != "")
 
     def answer_start(self, prompt: Sequence[int]) -> int:
-        """Where in a prompt the answer that it opens or has begun starts."""
+        """Return the position in a prompt at which the answer that it opens or has begun starts."""
         return answer_start(prompt, self.end_of_turn, self.template.openers, self.trie)
 
     # -- conversations -------------------------------------------------------------------------------------------
 
     def render(self, messages: Sequence[Message], *, prompt: bool) -> Rendered:
-        """Encodes a conversation; with `prompt` it ends where the assistant is to go on.
+        """Encode a conversation.
 
-        The rendering of a conversation starts with the rendering of every prompt cut from it, so what is trained
-        is what is served.
+        The rendering of a conversation starts with the rendering of every prompt that is a prefix of it, so training
+        and serving use the same tokens.
+
+        Args:
+            messages: the messages.
+            prompt: whether the rendering ends where the assistant continues.
+
+        Raises:
+            ValueError: there are no messages.
         """
         messages = self._without_system(messages)
         markup = self.template.markup([m.role for m in messages], prompt)
@@ -96,12 +105,12 @@ class Chat(Codec):
         return Rendered(ids, labeled, items)
 
     def _append_markup(self, text: str, previous_role: str, ids: list[int], labeled: list[bool]) -> None:
-        # A space before a content belongs to its first word.
+        # A space before the content is encoded with the content's first word.
         tokens = self.template.tokenized(text.removeprefix(WIDE).removesuffix(WIDE).removesuffix(" "))
         written = 0
         if previous_role == "assistant":
             if self.end_of_turn not in tokens:
-                tokens.insert(0, self.end_of_turn)  # the template closes no turn: no answer would ever learn to stop
+                tokens.insert(0, self.end_of_turn)  # else the model never learns to stop
             written = tokens.index(self.end_of_turn) + 1
         ids += tokens
         labeled += [position < written for position in range(len(tokens))]
@@ -122,7 +131,13 @@ class Chat(Codec):
         labeled += [entry.role == "assistant"] * (len(ids) - start)
 
     def _placed(self, parts: Iterable[Part], before: str, behind: str) -> list[Part]:
-        """A message's parts as the template puts them between its markup: trimmed or not, behind a space or not."""
+        """Return a message's parts as the template writes them between its markup.
+
+        Args:
+            parts: parts of the message.
+            before: markup before the message; decides whether the content is trimmed and starts with a space.
+            behind: markup after the message; decides whether the content is trimmed.
+        """
         joined = self._joined(parts)
         if joined and isinstance(joined[0], str) and not before.endswith(WIDE):
             joined[0] = joined[0].lstrip()
@@ -133,7 +148,7 @@ class Chat(Codec):
         return joined
 
     def _joined(self, parts: Iterable[Part]) -> list[Part]:
-        """Text and the titles in it as one string: it is encoded as it would be if a user had typed it."""
+        """Return the parts with text and the titles in it joined, so that they are encoded like typed text."""
         joined: list[Part] = []
         for part in parts:
             text = f" {self.titles[part.item]}" if isinstance(part, TitlePart) else part
@@ -144,7 +159,11 @@ class Chat(Codec):
         return joined
 
     def _without_system(self, messages: Sequence[Message]) -> list[Message]:
-        """Templates that know no system role get its text at the head of the first user message."""
+        """Return the messages; without a system role in the template, the first user message takes the system text.
+
+        Raises:
+            ValueError: there are no messages.
+        """
         messages = list(messages)
         if not messages:
             raise ValueError("a conversation needs at least one message, got none")

@@ -1,6 +1,6 @@
-"""Conversations to mix in, from a file: ShareGPT's form or OpenAI's, read record by record.
+"""Chat exchanges from a file in the form of ShareGPT or OpenAI, read record by record.
 
-What cannot be read is counted and named, in a warning; a file that is cut off gives the records before its end.
+A warning counts and names the unreadable records. Of a truncated file, the records before its end are read.
 """
 
 import json
@@ -16,7 +16,7 @@ from train_utils.text_files import text_chunks, whole_characters
 
 logger = logging.getLogger(__name__)
 
-# Keys under which a record may hold its turns, a turn its speaker and its text, and names of who speaks.
+# Keys of a record's turns, of a turn's speaker and text, and names of speakers.
 _TURNS = ("conversations", "messages", "conversation", "turns", "dialog", "dialogue", "items")
 _SPEAKER, _TEXT = ("from", "role"), ("value", "content", "text")
 _ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
@@ -25,8 +25,8 @@ _ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
 _USUAL = ("human", "user", "gpt", "assistant")
 _SYSTEM = ("system", "developer")
 _SEPARATORS = "]},: \n\r\t\ufeff"
-_NESTED = re.compile(r'(?:[\[{]\s*(?:"[^"\\]*"\s*:\s*)?)*')  # what opens objects and lists in each other
-_DEEPEST = 4  # objects and lists around records
+_NESTED = re.compile(r'(?:[\[{]\s*(?:"[^"\\]*"\s*:\s*)?)*')  # opening brackets of nested objects and lists
+_DEEPEST = 4  # levels of objects and lists around records
 CUT_OFF = "the file ends inside a record"
 BROKEN = "a record that is not JSON, left out"
 NO_TURNS = f"no list of turns under {', '.join(map(repr, _TURNS))}, left out"
@@ -38,11 +38,11 @@ HALF_CHARACTER = "half a character (a lone surrogate), read as U+FFFD"
 def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> Iterator[dict]:
     """Yield the records of a JSON array, of JSON lines, or of lists in objects such as {"data": [...]}.
 
-    Behind a record that is broken reading goes on with the next one.
+    After a broken record, reading continues with the next one.
 
     Args:
         path: the file.
-        unreadable: counts what is not read, by reason.
+        unreadable: counts the unreadable records, by reason.
 
     Raises:
         ValueError: the file does not exist.
@@ -51,7 +51,7 @@ def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> It
     if not path.is_file():
         raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass --share_chat_gpt ''")
     unreadable = Counter() if unreadable is None else unreadable
-    inside = False  # a broken record, or an object around records: what is no record there is not counted again
+    inside = False  # in a broken record or an object around records, other values are not counted again
     for value in _values(path, unreadable):
         if value is _BROKEN:
             inside = True
@@ -70,14 +70,14 @@ _BROKEN = object()
 
 
 def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
-    """Yield the JSON values of a file, one after the other, and `_BROKEN` where one begins that is none."""
+    """Yield the JSON values of a file one by one, and `_BROKEN` where an invalid one starts."""
     decoder = json.JSONDecoder(strict=False, parse_int=_whole_number)
     buffer, tried, chunks, ended, begun, broken = "", 0, _chunks(path, unreadable), False, False, False
     while True:
         while not ended and len(buffer) < max(2 * tried, 1):
             ended = (chunk := next(chunks, None)) is None
             buffer += chunk or ""
-        # Only the outermost list is opened: those in it are values, such as a conversation that is a list of turns.
+        # Only the outermost list is opened: inner lists are values, such as a conversation that is a list of turns.
         buffer = buffer.lstrip(_SEPARATORS)
         if not begun or broken:
             buffer = buffer[buffer.startswith("[") :].lstrip(_SEPARATORS)
@@ -115,23 +115,23 @@ def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
 def _chunks(path: Path, unreadable: Counter[str]) -> Iterator[str]:
     try:
         yield from text_chunks(path)
-    except ValueError:  # a gzip file that is cut off
+    except ValueError:  # a truncated gzip file
         unreadable[_WHOLE_FILE[1]] += 1
 
 
 def _next_object(buffer: str) -> int:
-    """The place of the next object behind the first character; the end where there is none."""
-    place = buffer.find("{", 1)
-    return len(buffer) if place < 0 else place
+    """Return the position of the next object after the first character; the end where there is none."""
+    start = buffer.find("{", 1)
+    return len(buffer) if start < 0 else start
 
 
 def _whole_number(digits: str) -> int | str:
-    """A number; one that is too long for Python stays text."""
+    """Return a number; digits that Python would refuse to convert stay text."""
     return int(digits) if len(digits) < 4000 else digits
 
 
 def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
-    """Yield a record, a list of turns as one, or the records in an object or a list around them."""
+    """Yield the records in a value: itself, a list of turns as one record, or the ones nested in it."""
     if depth > _DEEPEST:
         return
     if isinstance(value, dict):
@@ -141,7 +141,7 @@ def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
             for inner in value.values():
                 yield from _records_in(inner, depth + 1)
     elif isinstance(value, list):
-        if value and all(isinstance(one, dict) and _first(one, _SPEAKER) is not None for one in value):
+        if value and all(isinstance(turn, dict) and _first(turn, _SPEAKER) is not None for turn in value):
             yield {_TURNS[0]: value}
         else:
             for inner in value:
@@ -149,31 +149,41 @@ def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
 
 
 def _may_be_turns(value: object) -> bool:
-    """Whether a value is a list that is not one of whole records: a file may keep these under "items" too."""
+    """Return whether a value is a list, but not of records, which a file may also keep under "items"."""
     return (
         isinstance(value, list)
         and bool(value)
-        and not any(isinstance(one, dict) and any(isinstance(one.get(key), list) for key in _TURNS) for one in value)
+        and not any(isinstance(turn, dict) and any(isinstance(turn.get(key), list) for key in _TURNS) for turn in value)
     )
 
 
 def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
-    """The first value under one of several keys that is not null."""
+    """Return the first value that is not null under one of several keys."""
     return next((found[key] for key in keys if found.get(key) is not None), None)
 
 
 def load_exchanges(
     path: str | Path, chat: Chat, max_segment: int, limit: int = 2000, rounds: int = 3
 ) -> list[tuple[Message, ...]]:
-    """The first rounds (a question and its answer) of each conversation, at most `rounds` of `limit` conversations.
+    """Load the first rounds (a question and its answer) of each conversation.
 
-    A conversation ends before the first round with a turn of more than `max_segment` tokens: nothing is cut, because
-    an answer that stops in mid-sentence teaches just that. Conversations that name their speakers otherwise than most
-    files do, or open with an instruction of ShareGPT's form, come last: what is drawn from files without them, or with
-    enough others, does not depend on them.
+    A conversation ends before the first round with a turn of more than `max_segment` tokens. Turns are not truncated,
+    because an answer that stops in mid-sentence teaches the model to stop there. Conversations with unusual speaker
+    names, or of ShareGPT's form with an instruction at the start, come last, so that draws from files with none of
+    them, or with enough others, do not depend on them.
+
+    Args:
+        path: the file.
+        chat: renderer that counts tokens.
+        max_segment: tokens per turn at most.
+        limit: number of conversations at most.
+        rounds: rounds per conversation at most.
+
+    Returns:
+        The messages of each conversation.
 
     Raises:
-        ValueError: the file is missing, holds no conversation, or none with a round that fits.
+        ValueError: the file is missing, holds no readable conversation, or none with a round that fits.
     """
     found: list[tuple[Message, ...]] = []
     last: list[tuple[Message, ...]] = []
@@ -203,9 +213,9 @@ def load_exchanges(
 
 
 def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str, str]]:
-    """(role, text) of each turn of a record up to the first that cannot be read; [] for a record of none."""
+    """Return (role, text) of the turns of a record up to the first unreadable one; [] for none."""
     listed = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
-    # A file of OpenAI's form opens with a system message as a rule; the samples bring their own.
+    # Files of OpenAI's form usually start with a system message; the samples have their own.
     while listed and str(_first(listed[0], _SPEAKER)).lower() in _SYSTEM:
         listed = listed[1:]
     if not listed:
@@ -217,7 +227,7 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
             break
         role, text = _ROLES.get(str(_first(turn, _SPEAKER)).lower()), _text_of(_first(turn, _TEXT))
         if role is None or text is None:
-            if not found:  # else a conversation is used up to the turn that cannot be read
+            if not found:  # otherwise the turns before the unreadable one are used
                 unreadable[NO_TEXT] += 1
             break
         whole = whole_characters(text)
@@ -228,7 +238,7 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
 
 
 def _is_usual(record: Mapping[str, object]) -> bool:
-    """Whether the first two turns are of a user and an assistant by their usual names, behind OpenAI's instruction."""
+    """Return whether the first two turns, after OpenAI's instruction, have usual names of user and assistant."""
     turns = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
     turns = turns[bool(turns and turns[0].get("role") == "system") :]
     return all(str(_first(turn, _SPEAKER)) in _USUAL for turn in turns[:2])
@@ -239,7 +249,10 @@ def _listed(record: Mapping[str, object]) -> list[object]:
 
 
 def _text_of(content: object) -> str | None:
-    """A text, or that of a list of parts: texts, and objects with a text; parts of other kinds say nothing."""
+    """Return the text of a content: a text, or the joined texts of a list of parts; None for no text.
+
+    Parts are texts, or objects with a text; other kinds are ignored.
+    """
     if isinstance(content, Mapping):
         content = _first(content, ("text", "parts", "content"))
     if isinstance(content, list):
@@ -250,12 +263,12 @@ def _text_of(content: object) -> str | None:
 
 
 def _rounds(turns: list[tuple[str, str]], chat: Chat, max_segment: int, rounds: int) -> Iterator[Message]:
-    """Messages of the rounds at the beginning of a conversation that fit."""
+    """Yield the messages of the first rounds of a conversation that fit."""
     for at in range(0, min(len(turns) - 1, 2 * rounds), 2):
         (asker, question), (answerer, answer) = turns[at : at + 2]
         if (asker, answerer) != ("user", "assistant") or not question.strip() or not answer.strip():
             return
-        # A token has at least one byte and on average about four; far longer texts need no counting.
+        # A token has about four bytes on average; texts far above that are not tokenized to be counted.
         if max(len(question), len(answer)) > max_segment * 8 or any(
             len(chat.encode(text)) > max_segment for text in (question, answer)
         ):

@@ -1,4 +1,4 @@
-"""Prompt wordings as frozen records, and the one function that fills them. No branching on tasks here."""
+"""Prompt wordings as frozen records, and the function that fills them. No branching on tasks here."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ SYSTEM = "You are an expert recommender and a helpful assistant."
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One wording. `{history}` and `{candidates}` (which bring their own space), `{k}`, `{category}`, `{soi}`, `{eoi}`
-    are filled in. The history stands before the candidates.
+    """Wording of a request.
+
+    Slots are `{history}` and `{candidates}` (whose parts bring their own space), `{k}`, `{category}`, `{soi}` and
+    `{eoi}`. The history precedes the candidates.
 
     Attributes:
         text: the user's words.
@@ -23,7 +25,7 @@ class Template:
     names_symbols: bool = False
 
 
-# Wordings of training and of testing differ on purpose: a test shall not reward a memorized sentence.
+# Wordings of training and of testing differ on purpose: a test must not reward a memorized sentence.
 SEQREC = (
     Template("I have enjoyed these, oldest first:{history}\nWhat {k} titles should come next?"),
     Template("My history so far:{history}\nRecommend {k} more."),
@@ -94,7 +96,7 @@ WITHOUT_CATEGORY_TEST = (
         True,
     ),
 )
-# Names one title and asks for it: the analysis of RecLM-ret's embeddings.
+# Names one title and asks for it, for the analysis of RecLM-ret's embeddings.
 NAME_ITEM = Template("I am looking for{history}. Please recommend it.")
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -102,7 +104,11 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 def fill(template: Template, **values: str | int | Sequence[Part]) -> tuple[Part, ...]:
-    """The parts of a wording with its slots filled. Raises ValueError when a slot has no value."""
+    """Return the parts of a wording with its slots filled.
+
+    Raises:
+        ValueError: a slot has no value.
+    """
     parts: list[Part] = []
     for i, piece in enumerate(_SLOT.split(template.text)):
         if i % 2 == 0:
@@ -119,12 +125,12 @@ def fill(template: Template, **values: str | int | Sequence[Part]) -> tuple[Part
 
 
 def in_words(number: int) -> str:
-    """The English word of a small number; digits of others."""
+    """Return the English word of a number up to twelve, or the digits of a larger one."""
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
 def candidate_parts(items: Sequence[int], marked: bool) -> list[Part]:
-    """Items to select from, one a line, written as `history_parts` writes them."""
+    """Return the parts that list candidates, one per line, written as by `history_parts`."""
     parts: list[Part] = []
     for item in items:
         parts += ["\n-", ItemPart(item) if marked else TitlePart(item)]
@@ -132,7 +138,13 @@ def candidate_parts(items: Sequence[int], marked: bool) -> list[Part]:
 
 
 def history_parts(items: Sequence[int], marked: bool) -> list[Part]:
-    """A history: items between control tokens as in an answer (`marked`), or plain titles joined by arrows."""
+    """Return the parts of a history.
+
+    Args:
+        items: item indices, oldest first.
+        marked: whether the items are written between control tokens, as in an answer, or as plain titles joined by
+            arrows.
+    """
     if marked:
         return [ItemPart(item) for item in items]
     parts: list[Part] = []
