@@ -1,4 +1,4 @@
-"""Chats in the terminal or in a pipe: argv -> model and catalogs -> typed lines in, answers out."""
+"""Chat in the terminal or in a pipe: argv -> model and catalogs -> typed lines in, answers out."""
 
 import io
 import re
@@ -27,12 +27,17 @@ from train_utils.serving.chat_session import (
     first_domain,
 )
 
-# What a terminal would obey instead of showing it, line break and tab left out.
+# Characters that a terminal would execute instead of showing, except line break and tab.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen:
-    """Prints events: answers on stdout, notices on stderr."""
+    """Printer of events: answers on stdout, notices on stderr.
+
+    Args:
+        styled: whether stdout is a terminal: titles are bold, and control characters are removed.
+        separate: whether a blank line separates answers.
+    """
 
     def __init__(self, styled: bool, separate: bool):
         self.styled = styled
@@ -109,11 +114,11 @@ def load_session(options: ChatOptions) -> ChatSession:
 
 
 def typed_lines() -> Iterator[str]:
-    """Lines typed at a prompt with history and arrow keys; Ctrl-C clears the line, Ctrl-D ends."""
+    """Yield lines typed at a prompt with history and arrow keys; Ctrl-C clears the line, Ctrl-D ends."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.output import create_output
 
-    # With stdout sent to a file the prompt goes to the terminal behind stderr.
+    # When stdout is redirected to a file, the prompt goes to the terminal of stderr.
     prompt: PromptSession[str] = PromptSession(output=create_output(always_prefer_tty=True))
     while True:
         try:
@@ -129,7 +134,7 @@ def typed_lines() -> Iterator[str]:
 
 @contextmanager
 def stopped_by_interrupt() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, instead of ending the program."""
+    """Yield an event that Ctrl-C sets, instead of ending the program."""
     stop = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:

@@ -1,4 +1,4 @@
-"""Trains, merges and tests RecLM-cgen and RecLM-ret: argv -> options -> one function of train_utils."""
+"""Train, merge and test RecLM-cgen and RecLM-ret: argv -> options -> one function of train_utils."""
 
 from train_utils.command import run_cli
 from train_utils.param import TrainOptions, parse

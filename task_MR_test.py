@@ -1,4 +1,4 @@
-"""Recommendation and mathematics in one conversation, scored: argv -> options -> two_turns."""
+"""Score recommendation and mathematics in one conversation: argv -> options -> run_multi_round."""
 
 from train_utils.command import run_cli
 from train_utils.param import EvalOptions, parse
@@ -6,7 +6,7 @@ from train_utils.param import EvalOptions, parse
 
 def main() -> None:
     options = parse(EvalOptions)
-    # Behind the flags: a wrong one is told before torch is loaded.
+    # Imported after parsing, so that a wrong flag is reported before torch is loaded.
     from train_utils.evaluation.multi_round import run_multi_round
     from train_utils.evaluation.results import summary_row
     from train_utils.report.tables import text_table
@@ -19,8 +19,8 @@ def main() -> None:
         "csn_none": "answers to GSM8K without a control symbol",
     }
     for name, meaning in meanings.items():
-        found = result["metrics"][name]
-        print(f"{meaning}: {found['mean']:.3f} [{found['ci'][0]:.3f}, {found['ci'][1]:.3f}]")
+        metric = result["metrics"][name]
+        print(f"{meaning}: {metric['mean']:.3f} [{metric['ci'][0]:.3f}, {metric['ci'][1]:.3f}]")
     print(f"{result['n_users']} dialogues, hide_seen {options.hide_seen}: {output}")
 
 

@@ -1,4 +1,4 @@
-"""Scores a model or a baseline on the test users of a dataset: argv -> options -> evaluate."""
+"""Score a model or a baseline on the test users of a dataset: argv -> options -> run_test."""
 
 from train_utils.command import run_cli
 from train_utils.param import EvalOptions, parse
@@ -6,7 +6,7 @@ from train_utils.param import EvalOptions, parse
 
 def main() -> None:
     options = parse(EvalOptions)
-    # Behind the flags: a wrong one is told before torch is loaded.
+    # Imported after parsing, so that a wrong flag is reported before torch is loaded.
     from train_utils.evaluation.results import summary_row
     from train_utils.evaluation.run import run_test
     from train_utils.evaluation.title_matching import NEAR

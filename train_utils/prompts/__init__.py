@@ -1,1 +1,1 @@
-"""Messages rendered by a chat template."""
+"""Messages, and their rendering by a chat template."""

@@ -268,7 +268,7 @@ def _rounds(turns: list[tuple[str, str]], chat: Chat, max_segment: int, rounds: 
         (asker, question), (answerer, answer) = turns[at : at + 2]
         if (asker, answerer) != ("user", "assistant") or not question.strip() or not answer.strip():
             return
-        # A token has about four bytes on average; texts far above that are not tokenized to be counted.
+        # A token has at least one byte, on average about four; far longer texts need no tokenization.
         if max(len(question), len(answer)) > max_segment * 8 or any(
             len(chat.encode(text)) > max_segment for text in (question, answer)
         ):

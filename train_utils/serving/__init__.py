@@ -1,1 +1,1 @@
-"""The chat, without its screen."""
+"""Chat session, independent of the terminal."""

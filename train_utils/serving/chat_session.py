@@ -1,4 +1,7 @@
-"""A conversation without a terminal: lines in, events out. Commands, history, catalogs, and what fits the context."""
+"""Chat session without a terminal: lines in, events out.
+
+It handles commands, the history, catalogs, and prompts that must fit the model's context.
+"""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +23,18 @@ HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; wi
 /new          forget the conversation
 /help         these lines
 /quit         end (or Ctrl-D); Ctrl-C stops an answer"""
-_RANKED = 32  # titles that one search of `--decoding rank` finds; a longer list searches again
+_RANKED = 32  # titles per search of `--decoding rank`; a longer list searches again
 _SEARCHED = {"greedy": 0, "best": 1, "rank": _RANKED}
 _CUT_SHORT = {"length": "the answer reached --max_new_tokens", "stopped": "stopped"}
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A line for the user that is no part of the conversation."""
+    """Line for the user that is not part of the conversation.
+
+    Attributes:
+        text: the line.
+    """
 
     text: str
 
@@ -47,7 +54,11 @@ class Command:
 
 
 def parse_line(line: str) -> Command | str | None:
-    """A typed line as a command ("/name argument"), as a message, or None when it is empty."""
+    """Parse a typed line.
+
+    Returns:
+        A command ("/name argument"), the text of a message, or None for an empty line.
+    """
     line = line.strip()
     if not line.startswith("/"):
         return line or None
@@ -57,7 +68,13 @@ def parse_line(line: str) -> Command | str | None:
 
 @dataclass(frozen=True)
 class Domain:
-    """What the conversation recommends from; without a catalog no item can be opened."""
+    """Source of the recommendations; without a catalog no item can be opened.
+
+    Attributes:
+        name: the domain's name.
+        recommender: model and catalog.
+        titles: finder of the catalog's titles in a text.
+    """
 
     name: str
     recommender: Recommender
@@ -65,14 +82,22 @@ class Domain:
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
-    """The dataset folders below `data_root`, by name; empty when it does not exist."""
+    """Return the dataset folders in `data_root`, by name; empty when `data_root` does not exist."""
     root = Path(data_root)
-    found = [path for path in root.iterdir() if is_dataset(path)] if root.is_dir() else []
-    return {path.name: path for path in sorted(found)}
+    folders = [path for path in root.iterdir() if is_dataset(path)] if root.is_dir() else []
+    return {path.name: path for path in sorted(folders)}
 
 
 def first_domain(folders: Mapping[str, Path], wanted: str) -> str:
-    """The domain to start with: `wanted`, else the only folder, else none. Raises ValueError for an unknown name."""
+    """Return the name of the domain to start with.
+
+    Args:
+        folders: dataset folders by domain name.
+        wanted: the requested domain; "" takes the only folder, or no domain.
+
+    Raises:
+        ValueError: the requested domain is unknown.
+    """
     if not wanted:
         return next(iter(folders)) if len(folders) == 1 else NO_DOMAIN
     return _known(folders, wanted)
@@ -85,16 +110,22 @@ def _known(folders: Mapping[str, Path], name: str) -> str:
 
 
 class ChatSession:
-    """One user's conversation.
+    """Conversation of one user.
 
     Args:
         recommender: a chat model that has the control tokens, without a catalog.
-        folders: dataset folders by domain name; each is read when it is first picked.
+        folders: dataset folders by domain name; each is loaded when it is first selected.
         options: length limit and kind of constraint.
-        start: the domain to begin with.
+        start: the domain to start with.
+
+    Attributes:
+        context: tokens that the model's context holds; None for no limit.
+        history: the exchanges so far, as (user message, answer).
+        named: items that the user has named, also in exchanges that were dropped since.
+        domain: the current domain.
 
     Raises:
-        ValueError: a dataset that does not load, or a length limit that leaves no room in the model's context.
+        ValueError: a dataset cannot be loaded, or the length limit leaves no room in the model's context.
     """
 
     def __init__(
@@ -115,11 +146,16 @@ class ChatSession:
         self.options = options
         self._loaded: dict[str, Domain] = {}
         self.history: list[tuple[Message, Message]] = []
-        self.named: set[int] = set()  # items that the user has named, also in exchanges that were forgotten since
+        self.named: set[int] = set()
         self.domain = self._load(start)
 
     def handle(self, line: str, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Does what a typed line asks for; `stop` ends a running answer."""
+        """Handle a typed line and yield its events.
+
+        Args:
+            line: the line.
+            stop: set to stop a running answer.
+        """
         match parse_line(line):
             case None:
                 pass
@@ -140,7 +176,14 @@ class ChatSession:
                 yield Notice(f"unknown command /{name}; /help lists the commands")
 
     def reply(self, text: str, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Answers a message. What was shown of the answer is kept, also when it is stopped or the caller goes away."""
+        """Answer a message and yield the answer's events.
+
+        The part of the answer that was shown is kept, also when the answer is stopped or the caller stops iterating.
+
+        Args:
+            text: the user's message.
+            stop: set to stop the answer.
+        """
         user = message("user", text)
         fitted = self._fit(user)
         if fitted is None:
@@ -174,7 +217,7 @@ class ChatSession:
                         parts.append(words)
                     case Recommendation(item_id):
                         catalog = self.domain.recommender.catalog
-                        assert catalog is not None  # without one no item is opened
+                        assert catalog is not None  # without a catalog no item is opened
                         parts.append(ItemPart(catalog.index[item_id]))
                     case Done(finish):
                         pass
@@ -185,11 +228,14 @@ class ChatSession:
             yield Notice(_CUT_SHORT[finish])
 
     def _begin(self) -> None:
-        """Forgets the conversation."""
+        """Clear the conversation."""
         self.history, self.named = [], set()
 
     def _rules(self) -> Constraint | None:
-        """What may be listed: nothing that the user has named in the conversation. None where nothing is left."""
+        """Return the constraint: every item that the user has not named in the conversation.
+
+        None means that no item is left, or that there is no catalog.
+        """
         trie = self.domain.recommender.renderer.trie
         if trie is None:
             return None
@@ -199,11 +245,19 @@ class ChatSession:
             return None
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
-        """The conversation with `user` as its newest message, without the oldest `skip` exchanges."""
+        """Return the conversation for the model.
+
+        Args:
+            user: the newest message.
+            skip: number of the oldest exchanges to leave out.
+        """
         return [message("system", SYSTEM), *(m for exchange in self.history[skip:] for m in exchange), user]
 
     def _fit(self, user: Message) -> tuple[list[int], int] | None:
-        """(prompt, exchanges to drop) so that prompt and answer fit the context; None when nothing fits."""
+        """Return (prompt, exchanges to drop) so that prompt and answer fit the context.
+
+        None means that not even the newest message fits.
+        """
         for skip in range(len(self.history) + 1):
             prompt = self.domain.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
             if self.context is None or len(prompt) + self.options.max_new_tokens <= self.context:
@@ -226,7 +280,7 @@ class ChatSession:
                 self._loaded[name] = Domain(name, self.recommender)
             else:
                 loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
-                _ = loaded.engine  # what cannot be decoded is refused here
+                _ = loaded.engine  # raises here where the catalog cannot be decoded
                 self._loaded[name] = Domain(name, loaded, NamedTitles(loaded.renderer.titles))
         return self._loaded[name]
 
@@ -236,7 +290,7 @@ def _count(n: int, noun: str) -> str:
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Parts with neighboring texts made one, so that they are encoded as one text."""
+    """Return the parts with adjacent texts joined, so that they are encoded as one text."""
     joined: list[Part] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
