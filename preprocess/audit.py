@@ -1,4 +1,4 @@
-"""The audit of a dataset: what was left out, and why."""
+"""Audit of a dataset: what was left out, with reasons and counts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,8 +16,13 @@ VISIBLE_HISTORY = 10
 
 @dataclass(frozen=True)
 class Naming:
-    """`titles`: item id -> final title, in catalog order; `clashes`: titles with several holders;
-    `suffixed`: items whose title got a number."""
+    """Titles of a catalog.
+
+    Attributes:
+        titles: item id -> final title, in catalog order.
+        clashes: number of titles that several items share.
+        suffixed: number of items whose title got a number.
+    """
 
     titles: dict[str, str]
     clashes: int
@@ -25,7 +30,7 @@ class Naming:
 
 
 def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
-    """Where the temporal split lies, and how many users and events are on which side of it."""
+    """Return the time of the temporal split, and the numbers of users and events on each side of it."""
     cut, n_test = selection.cut, int(selection.cut.is_test.sum())
     second = cut.time // events.ticks
     try:
@@ -42,7 +47,12 @@ def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
 
 
 def time_ties(events: Events, rows: np.ndarray) -> dict[str, int | str]:
-    """How often the order of ordered `rows` rests on the place in the file instead of on time."""
+    """Return how often the order of events depends on the file order, because their times tie.
+
+    Args:
+        events: all events.
+        rows: int64 [n], kept events, by user and oldest first.
+    """
     user, time = events.user[rows], events.time[rows]
     same_as_before = np.r_[False, (user[1:] == user[:-1]) & (time[1:] == time[:-1])]
     last = np.r_[user[1:] != user[:-1], True]
@@ -55,7 +65,13 @@ def time_ties(events: Events, rows: np.ndarray) -> dict[str, int | str]:
 
 
 def targets_in_history(sequences: Iterable[Sequence[str]], visible: int) -> dict[str, int]:
-    """Test (last) and validation (second last) items already among the `visible` items before them."""
+    """Count the targets that repeat an item of the visible history.
+
+    Args:
+        sequences: item ids of each user, oldest first; the last is the test target, the second last the validation
+            target.
+        visible: number of events before a target that are shown.
+    """
     test = validation = 0
     for sequence in sequences:
         test += sequence[-1] in sequence[-1 - visible : -1]
@@ -66,7 +82,17 @@ def targets_in_history(sequences: Iterable[Sequence[str]], visible: int) -> dict
 def audit_of(
     raw: RawDataset, filters: Filters, selection: Selection, naming: Naming, unusable: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Read, kept and dropped with reasons; rejected lines count as read and dropped."""
+    """Return the audit: read, kept and dropped events, users and items with reasons.
+
+    Rejected lines count as read and dropped.
+
+    Args:
+        raw: the dump.
+        filters: the filters that were applied.
+        selection: the kept events.
+        naming: the titles of the kept items.
+        unusable: reason -> number of items without a usable title.
+    """
     events, rejected = raw.events, [raw.rejected[path.name] for path in raw.files]
     unconsumed = len(raw.items) - sum(unusable.values()) - len(naming.titles)
     return {
@@ -98,7 +124,7 @@ def audit_of(
 
 
 def summary_of(audit: Mapping[str, Any]) -> str:
-    """Lines for the terminal: what was read, kept and dropped."""
+    """Return the lines for the terminal: what was read, kept and dropped."""
     lines = [
         f"{part}: {audit[part]['kept']} of {audit[part]['read']} kept"
         + "".join(f"; {count} {reason}" for reason, count in audit[part]["dropped"].items())

@@ -22,9 +22,14 @@ AUDIT_FILE = "audit.json"
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset folder holds. Ids are strings, sequences oldest first, `meta` in catalog order.
+    """Contents of a dataset folder; all ids are text.
 
-    `test_users` of a temporal split are the only ones whose last event is a target; None: everybody's is.
+    Attributes:
+        sequences: user id -> item ids, oldest first.
+        meta: item id -> its fields, in catalog order.
+        categories: category -> item ids.
+        audit: see `audit_of`.
+        test_users: users whose last event is a target, for a temporal split; None means every user.
     """
 
     sequences: dict[str, list[str]]
@@ -41,9 +46,17 @@ def build_dataset(
     need_category: bool = False,
     test_share: float | None = None,
 ) -> Dataset:
-    """Filter, order and name everything; ValueError when nothing is left. The catalog: items consumed.
+    """Filter and order the events, and name the items. The catalog holds the items that a kept event consumes.
 
-    `test_share`: of the events, for a temporal split; None for leave-one-out.
+    Args:
+        raw: the dump.
+        rules: requirements of the tokenizer on titles.
+        filters: filters of events and users.
+        need_category: whether items without a category are dropped.
+        test_share: share of the events after the temporal split; None for leave-one-out.
+
+    Raises:
+        ValueError: no event is left, or `test_share` is out of range or leaves no test user.
     """
     if test_share is not None and not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share}, wanted a share between 0 and 1, such as 0.1")
@@ -70,7 +83,16 @@ def build_dataset(
 def settle_items(
     items: Sequence[Item], rules: TitleRules, need_category: bool
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """(item id -> clean title, not yet unique; reason -> items refused)."""
+    """Return the clean titles of the usable items, and the number of unusable items per reason.
+
+    Args:
+        items: the items of the dump.
+        rules: requirements of the tokenizer on titles.
+        need_category: whether an item without a category is unusable.
+
+    Returns:
+        (item id -> clean title, not yet unique; reason -> number of items).
+    """
     settled: dict[str, str] = {}
     unusable: Counter[str] = Counter()
     for item in tqdm(items, desc="titles", disable=None):
@@ -91,9 +113,19 @@ def select_and_name(
     filters: Filters,
     test_share: float | None = None,
 ) -> tuple[Selection, Naming, int]:
-    """Kept events, unique titles of the items in them, and how many items got no title of their own.
+    """Select events and make the titles of their items unique.
 
-    Those items go, and the filters are applied again without them.
+    Items without a unique title are dropped, and the filters are applied again without them.
+
+    Args:
+        events: all events.
+        settled: item id -> clean title.
+        rules: requirements of the tokenizer on titles.
+        filters: filters of events and users.
+        test_share: share of the events after the temporal split; None for leave-one-out.
+
+    Returns:
+        (kept events, titles of their items, number of items without a unique title).
     """
     place = {item_id: number for number, item_id in enumerate(events.item_ids)}
     failed: set[str] = set()
@@ -113,14 +145,19 @@ def select_and_name(
 
 
 def clean_categories(item: Item, rules: TitleRules) -> list[str]:
-    """Distinct non-empty category names, cleaned like titles, in the dump's order."""
+    """Return the distinct non-empty category names of an item, cleaned like titles, in the dump's order."""
     names = (clean_text(name, rules.special_tokens) for name in item.categories)
     return list(dict.fromkeys(name for name in names if name))
 
 
 def meta_entry(item: Item, title_t: str, rules: TitleRules) -> dict[str, Any]:
-    """One item's metadata: clean title, the title the model spells (unique, and cut where it is too long), description,
-    categories, attributes."""
+    """Return the metadata of an item: clean title, spelled title, description, categories, attributes.
+
+    Args:
+        item: the item.
+        title_t: the title that the model spells: unique, and cut where it is too long.
+        rules: requirements of the tokenizer on titles.
+    """
     attributes = {
         name: clean_text(value, rules.special_tokens) if isinstance(value, str) else value
         for name, value in item.attributes.items()
@@ -134,7 +171,7 @@ def meta_entry(item: Item, title_t: str, rules: TitleRules) -> dict[str, Any]:
 
 
 def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Category -> item ids in catalog order."""
+    """Return category -> item ids, in catalog order."""
     categories: dict[str, list[str]] = {}
     for item_id, entry in meta.items():
         for name in entry["category"]:
@@ -143,7 +180,7 @@ def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]
 
 
 def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
-    """User id -> item ids, of rows already grouped by user and ordered in time."""
+    """Return user id -> item ids, of rows that are grouped by user and ordered in time."""
     sequences: dict[str, list[str]] = {}
     for user, item in zip(events.user[rows].tolist(), events.item[rows].tolist(), strict=True):
         sequences.setdefault(events.user_ids[user], []).append(events.item_ids[item])
@@ -151,7 +188,7 @@ def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
 
 
 def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> list[str] | None:
-    """Those of `users` who have a target after the cut, in their order; None without a cut."""
+    """Return the users with a target after the cut, in the order of `users`; None without a cut."""
     if cut is None:
         return None
     tested = {events.user_ids[number] for number in np.flatnonzero(cut.is_test)}
@@ -159,7 +196,10 @@ def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> 
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> None:
-    """Write the folder's files. A marker stands there meanwhile: a folder that a killed run left is refused."""
+    """Write the files of a dataset folder.
+
+    A marker file is present until all are written, so that readers reject the folder of a killed run.
+    """
     write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
     (folder / AUDIT_FILE).unlink(missing_ok=True)
     write_pickle(folder / "meta.pickle", dataset.meta)

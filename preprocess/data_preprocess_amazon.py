@@ -1,10 +1,10 @@
-"""Amazon Reviews 2018 -> dataset folder and UniRec files, by the published recipe unless told otherwise.
+"""Amazon Reviews 2018 -> dataset folder and UniRec files, by default with the published recipe.
 
     python preprocess/data_preprocess_amazon.py --tokenizer_path snap/base/SmolLM2-135M-Instruct
 
 Reads `<dataset_full_name>_5.json.gz` and `meta_<dataset_full_name>.json.gz` in `--raw_path`. The recipe
-(arXiv 2505.03336): items with title and category, users with 17 events or more, the first 17 of each, 10,000
-users; here they are drawn without replacement, so that 10,000 means 10,000.
+(arXiv 2505.03336) keeps items with title and category, users with 17 events or more, the first 17 events of each, and
+10,000 users. Users are drawn without replacement here, so that 10,000 distinct users are kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which events stay, and in which order: filters on arrays, every event dropped for one counted reason."""
+"""Selection and order of events: filters on arrays; every dropped event is counted under one reason."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ DUPLICATE = "same user and item again"
 
 @dataclass(frozen=True)
 class Filters:
-    """What a data set keeps; applied in the order of the fields, after items without a usable title are gone.
+    """Filters of events and users, applied in the order of the fields, after items without a usable title are dropped.
 
-    `k_core`: users and items with fewer events are removed until none is left; 0 removes none.
-    `max_events_per_user`: the `keep` (first, last) events of each user; 0 keeps all.
-    `users`: how many of the remaining users are drawn without replacement by `seed`; 0 keeps all.
+    Attributes:
+        k_core: users and items with fewer events are removed, repeatedly, until none is left; 0 removes none.
+        min_events_per_user: users with fewer events are dropped.
+        max_events_per_user: number of events that are kept per user; 0 keeps all.
+        keep: which of a user's events are kept, "first" or "last".
+        users: number of the remaining users to draw without replacement; 0 keeps all.
+        seed: seed of the draw.
     """
 
     k_core: int = 0
@@ -39,7 +43,12 @@ class Filters:
 
 @dataclass(frozen=True)
 class TimeCut:
-    """The temporal split. `time`: the latest that is trained on, in the dump's unit; `is_test`: bool [n_user_ids]."""
+    """Temporal split.
+
+    Attributes:
+        time: time of the latest training event, in the dump's unit.
+        is_test: bool [n_user_ids], whether a user is tested.
+    """
 
     time: int
     is_test: np.ndarray
@@ -47,10 +56,13 @@ class TimeCut:
 
 @dataclass(frozen=True)
 class Selection:
-    """`rows`: int64 [n_kept] event rows, grouped by user in order of first appearance, oldest first.
+    """Kept events.
 
-    `dropped` counts events by reason; `dropped_users` the users that each reason left without any event. `cut` is
-    None for leave-one-out.
+    Attributes:
+        rows: int64 [n_kept], indices of events, grouped by user in order of first appearance, oldest first.
+        dropped: reason -> number of dropped events.
+        dropped_users: reason -> number of users that it left without events.
+        cut: the temporal split; None for leave-one-out.
     """
 
     rows: np.ndarray
@@ -60,19 +72,19 @@ class Selection:
 
 
 def oldest_first(events: Events, rows: np.ndarray) -> np.ndarray:
-    """`rows` by user (order of first appearance in the dump), then time, then place in the file."""
+    """Return `rows` ordered by user (first appearance in the dump), then time, then position in the file."""
     return rows[np.lexsort((rows, events.time[rows], events.user[rows]))]
 
 
 def first_of_each_pair(events: Events, rows: np.ndarray) -> np.ndarray:
-    """Of ordered `rows`, the oldest event of each (user, item)."""
+    """Return the oldest event of each (user, item) among ordered `rows`."""
     pairs = events.user[rows].astype(np.int64) * len(events.item_ids) + events.item[rows]
     _, places = np.unique(pairs, return_index=True)
     return rows[np.sort(places)]
 
 
 def k_core_of(events: Events, rows: np.ndarray, k: int) -> np.ndarray:
-    """The largest subset of `rows` in which every user and every item has at least `k` events."""
+    """Return the largest subset of `rows` in which every user and every item has at least `k` events."""
     while len(rows):
         user, item = events.user[rows], events.item[rows]
         keep = (np.bincount(user)[user] >= k) & (np.bincount(item)[item] >= k)
@@ -83,14 +95,18 @@ def k_core_of(events: Events, rows: np.ndarray, k: int) -> np.ndarray:
 
 
 def rank_in_user(user: np.ndarray) -> np.ndarray:
-    """Place of each row among its user's rows, from 0; `user` is grouped: [5, 5, 9] -> [0, 1, 0]."""
+    """Return the position of each row among its user's rows, from 0.
+
+    Args:
+        user: int [n], grouped by user; [5, 5, 9] gives [0, 1, 0].
+    """
     starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]]) if len(user) else np.array([], dtype=np.int64)
     lengths = np.diff(np.r_[starts, len(user)])
     return np.arange(len(user)) - np.repeat(starts, lengths)
 
 
 def cut_users(events: Events, rows: np.ndarray, limit: int, keep: str) -> np.ndarray:
-    """The first or last `limit` events of each user, of ordered `rows`."""
+    """Return the first or last `limit` events of each user among ordered `rows`."""
     user = events.user[rows]
     rank = rank_in_user(user)
     if keep == "last":
@@ -99,7 +115,7 @@ def cut_users(events: Events, rows: np.ndarray, limit: int, keep: str) -> np.nda
 
 
 def draw_users(events: Events, rows: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Rows of `count` users drawn without replacement; all rows when there are no more users than that."""
+    """Return the rows of `count` users, drawn without replacement; all rows when there are at most `count`."""
     present = np.unique(events.user[rows])
     if len(present) <= count:
         return rows
@@ -108,10 +124,17 @@ def draw_users(events: Events, rows: np.ndarray, count: int, seed: int) -> np.nd
 
 
 def time_cut(events: Events, rows: np.ndarray, test_share: float) -> TimeCut:
-    """The time that at most `test_share` of `rows` lie after, and the users whom it leaves a target.
+    """Return the temporal split: its time, and the users with a target after it.
 
-    A test user has an event after it, the target, and two up to it, so that validation lies before it as well.
-    ValueError when there is no such user.
+    A test user has an event after the split, the target, and two events up to it, so that validation also precedes it.
+
+    Args:
+        events: all events.
+        rows: int64 [n], kept events.
+        test_share: upper bound on the share of `rows` after the split.
+
+    Raises:
+        ValueError: there is no test user.
     """
     time = int(np.sort(events.time[rows])[len(rows) - 1 - int(test_share * len(rows))])
     late = events.time[rows] > time
@@ -128,10 +151,19 @@ def time_cut(events: Events, rows: np.ndarray, test_share: float) -> TimeCut:
 def select_events(
     events: Events, usable_item: np.ndarray, filters: Filters, test_share: float | None = None
 ) -> Selection:
-    """Filtered rows in order. `usable_item`: bool [n_item_ids], False drops all events of the item.
+    """Return the kept events, in order.
 
-    With `test_share` the split is temporal: after the filters, which see all events, a test user's rows end with the
-    first one after the cut, and other users' rows before it.
+    With `test_share` the split is temporal, and applied after the filters, which see all events: a test user's rows end
+    with the first event after the split, and other users' rows before the split.
+
+    Args:
+        events: all events.
+        usable_item: bool [n_item_ids]; False drops all events of an item.
+        filters: the filters.
+        test_share: upper bound on the share of events after the split; None for leave-one-out.
+
+    Raises:
+        ValueError: a temporal split leaves no test user.
     """
     dropped: dict[str, int] = {}
     dropped_users: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The flags that are the same for every dump."""
+"""Flags that all preprocessing scripts share."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def add_max_title_tokens(parser: argparse.ArgumentParser) -> None:
 
 
 def share_of(arguments: argparse.Namespace) -> float | None:
-    """Share of the events after the temporal split; None for leave-one-out."""
+    """Return the share of the events after the temporal split; None for leave-one-out."""
     return arguments.test_share if arguments.split == "temporal" else None

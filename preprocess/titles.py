@@ -1,4 +1,4 @@
-"""Titles a model can spell: clean, unique in the catalog, unchanged by the tokenizer's encode -> decode."""
+"""Titles that a model can spell: clean, unique in the catalog, unchanged by the tokenizer's encode -> decode."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ _MAX_ROUNDS = 8
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 # "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket.
 _MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE)
-# Page code that Amazon's 2018 crawl took for a title: JavaScript or a style-sheet rule.
+# Page code in place of a title in Amazon's 2018 crawl: JavaScript or a style-sheet rule.
 _SCRAPED = re.compile(r"\bgetTime\(|\bvar\s+\w+\s*=|\bfunction\b[\s\w]*\([^)]*\)\s*\{|\{[^{}:;]*:[^{};]*;[^{}]*\}")
 _JOINERS = "\u200c\u200d"
 _SKIN_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
-_JAMO_ENDS = "".join(map(chr, range(0x1160, 0x1200)))  # vowels and ends of a Korean syllable
+_JAMO_ENDS = "".join(map(chr, range(0x1160, 0x1200)))  # vowels and final consonants of a Korean syllable
 _VIRAMA = 9  # the combining class of the sign that joins two consonants of an Indic script
 
 
 @dataclass(frozen=True)
 class TitleRules:
-    """What the tokenizer asks of a title: texts it must not hold, the encode -> decode function, and a length.
+    """Requirements of the tokenizer on titles.
 
-    `max_tokens`: a longer title is cut behind a word; 0 cuts none. `count_tokens`: tokens of a title.
+    Attributes:
+        special_tokens: texts that a title must not contain.
+        round_trip: text -> text after encode and decode.
+        max_tokens: a longer title is cut after a word; 0 cuts none.
+        count_tokens: title -> number of its tokens.
     """
 
     special_tokens: tuple[str, ...]
@@ -40,7 +44,10 @@ class TitleRules:
 
 
 def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
-    """Rules of a transformers tokenizer; `<SOI>` and `<EOI>` count as its special tokens in any case."""
+    """Return the title rules of a transformers tokenizer.
+
+    `<SOI>` and `<EOI>` always count as special tokens.
+    """
     added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     specials = {text for text in (*CONTROL_TOKENS, *tokenizer.all_special_tokens, *added) if text.strip()}
 
@@ -49,17 +56,24 @@ def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
         return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def count_tokens(text: str) -> int:
-        # Behind a space, as titles are spelled.
+        # After a space, as titles are spelled.
         return len(tokenizer.encode(f" {text}", add_special_tokens=False))
 
-    # Longest first: where one token's text holds another's, the longer must go as a whole.
+    # Longest first: where one token's text contains another's, the longer one must be removed as a whole.
     ordered = tuple(sorted(specials, key=lambda text: (-len(text), text)))
     return TitleRules(ordered, round_trip, max_tokens, count_tokens)
 
 
 def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
-    """Rules of the tokenizer in a local folder or on the hub; ValueError when there is none, or for a bound that leaves
-    no room for a word and a number."""
+    """Load the title rules of a tokenizer.
+
+    Args:
+        tokenizer_path: a local folder, or a name on the hub.
+        max_tokens: length limit of titles, in tokens; 0 for none.
+
+    Raises:
+        ValueError: there is no tokenizer, or the limit leaves no room for a word and a number.
+    """
     from transformers import AutoTokenizer  # here, so that cleaning text needs no transformers
 
     if max_tokens and max_tokens < LEAST_TOKENS:
@@ -87,9 +101,9 @@ def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
 
 
 def clean_text(text: str, special_tokens: Iterable[str] = CONTROL_TOKENS) -> str:
-    """Entities decoded, markup, control characters and special tokens out, whitespace folded, NFC.
+    """Return the text in NFC without markup, control characters and special tokens, its entities decoded and spaces folded.
 
-    Idempotent: repeated until nothing changes, for removing one thing can make another ("<S<b>OI>").
+    It is idempotent: cleaning repeats until the text is stable, because a removal can create a new match ("<S<b>OI>").
     """
     tokens = tuple(special_tokens)
     while (cleaner := _clean_once(text, tokens)) != text:
@@ -98,7 +112,7 @@ def clean_text(text: str, special_tokens: Iterable[str] = CONTROL_TOKENS) -> str
 
 
 def settle(text: str, rules: TitleRules) -> str | None:
-    """The form of `text` that cleaning and the tokenizer both leave alone; None when there is none."""
+    """Return the form of `text` that cleaning and the tokenizer leave unchanged; None when there is none."""
     for _ in range(_MAX_ROUNDS):
         cleaned = clean_text(text, rules.special_tokens)
         text = rules.round_trip(cleaned)
@@ -108,22 +122,28 @@ def settle(text: str, rules: TitleRules) -> str | None:
 
 
 def settle_within(text: str, suffix: str, rules: TitleRules) -> str | None:
-    """The settled form of a text with a suffix; where that is too long, the text is cut at a word, with an ellipsis."""
+    """Return the settled form of a text with a suffix; None when there is none.
+
+    A text that is too long is cut at a word and gets an ellipsis.
+    """
     whole = settle(text + suffix, rules)
     if whole is None or not rules.max_tokens or rules.count_tokens(whole) <= rules.max_tokens:
         return whole
     if " " in text:
-        # A first word too long for any cut behind a word is cut itself.
+        # Where no cut after a word is short enough, the first word itself is cut.
         return _longest_cut(
             text, [at for at, character in enumerate(text) if character == " "], suffix, rules
         ) or settle_within(text.split(" ", 1)[0], suffix, rules)
     return _longest_cut(text, character_ends(text), suffix, rules) or _longest_cut(
         text, range(1, len(text)), suffix, rules
-    )  # one character of very many marks
+    )  # a single character with very many marks
 
 
 def character_ends(text: str) -> list[int]:
-    """Places inside `text` where a reader sees one character end: not before a mark, nor inside an emoji or a flag."""
+    """Return the positions inside `text` at which a visible character ends.
+
+    A position before a combining mark, or inside an emoji or a flag, is not such an end.
+    """
     ends, flag_open = [], False
     for at in range(1, len(text)):
         before, behind = text[at - 1], text[at]
@@ -143,29 +163,29 @@ def character_ends(text: str) -> list[int]:
 
 
 def _longest_cut(text: str, ends: Sequence[int], suffix: str, rules: TitleRules) -> str | None:
-    """Cut the settled text at the last of `ends` where it fits with an ellipsis and the suffix; None if none does."""
+    """Return the settled text, cut at the last of `ends` at which it fits with ellipsis and suffix; None for none."""
 
     def cut(n: int) -> str | None:
         head = text[: ends[n]]
-        # A text of nothing but such signs keeps them: an ellipsis alone names nothing.
+        # A text that consists of such signs keeps them: an ellipsis is no title.
         return settle((head.rstrip(" ,;:-([") or head) + ELLIPSIS + suffix, rules)
 
     def fits(n: int) -> bool:
-        found = cut(n)
-        return found is not None and rules.count_tokens(found) <= rules.max_tokens
+        title = cut(n)
+        return title is not None and rules.count_tokens(title) <= rules.max_tokens
 
-    # More words are more tokens, so that the last cut that fits is found by halving.
+    # More words are more tokens, so the last cut that fits is found by bisection.
     low = bisect_left(range(len(ends)), True, key=lambda n: not fits(n)) - 1
     return cut(low) if low >= 0 else None
 
 
 def is_cut(title: str, whole: str) -> bool:
-    """Whether a settled title is the whole one cut."""
+    """Return whether a settled title is a cut form of the whole title."""
     return ELLIPSIS in title and not title.startswith(whole)
 
 
 def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
-    """(title, "") or (None, why the item cannot be named)."""
+    """Return (title, "") or (None, the reason why the item has no usable title)."""
     if _SCRAPED.search(raw):
         return None, "title is scraped page code"
     cleaned = clean_text(raw, rules.special_tokens)
@@ -178,10 +198,11 @@ def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
 
 
 def unique_titles(settled: Mapping[str, str], rules: TitleRules) -> dict[str, str | None]:
-    """Item id -> title no other item has: ` (1)`, ` (2)`, ... from the second holder on, in catalog order.
+    """Return item id -> unique title.
 
-    A title that some item bears by itself is never given to another as a suffixed one. None marks an item for
-    which every suffixed title is changed by the tokenizer into one that is taken.
+    From the second item of a title on, ` (1)`, ` (2)`, ... is appended, in catalog order. A suffixed title never equals
+    the own title of another item. None marks an item for which the tokenizer turns every suffixed title into a taken
+    one.
     """
     taken = set(settled.values())
     seen: set[str] = set()
@@ -194,8 +215,8 @@ def unique_titles(settled: Mapping[str, str], rules: TitleRules) -> dict[str, st
 
 
 def _suffixed(title: str, taken: set[str], numbers: dict[str, int], rules: TitleRules) -> str | None:
-    """First free ` (n)` form of `title`; adds it to `taken` and remembers n in `numbers`."""
-    # Of this many different forms one is free, unless the tokenizer folds them together.
+    """Return the first free ` (n)` form of `title`; add it to `taken` and store n in `numbers`."""
+    # Among this many distinct forms one is free, unless the tokenizer maps several to one.
     for number in range(numbers.get(title, 0) + 1, numbers.get(title, 0) + len(taken) + 2):
         candidate = settle_within(title, f" ({number})", rules)
         if candidate is None or candidate == title:

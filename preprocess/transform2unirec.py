@@ -26,7 +26,13 @@ from train_utils.plain_pickle import write_pickle
 
 @dataclass(frozen=True)
 class Split:
-    """The split in UniRec ids (from 1). `train[u]`: int64 [n]; `valid`, `test`: (user, item) pairs."""
+    """Split in UniRec ids, which start at 1.
+
+    Attributes:
+        train: user -> int64 [n], training items, oldest first.
+        valid: (user, item) of the validation events.
+        test: (user, item) of the test events.
+    """
 
     train: dict[int, np.ndarray]
     valid: list[tuple[int, int]]
@@ -34,7 +40,11 @@ class Split:
 
 
 def number_from_one(names: Sequence[str]) -> dict[str, int]:
-    """Name -> id; `[PAD]` is 0. ValueError when a name is `[PAD]` itself."""
+    """Return name -> id; the id of `[PAD]` is 0.
+
+    Raises:
+        ValueError: a name is `[PAD]`.
+    """
     if PAD in names:
         raise ValueError(f"the id {PAD!r} is UniRec's padding and cannot name a user or an item; rename it")
     return {PAD: 0} | {name: number for number, name in enumerate(names, start=1)}
@@ -46,8 +56,17 @@ def split_sequences(
     item2id: Mapping[str, int],
     test_users: Collection[str] | None = None,
 ) -> Split:
-    """Last item test, second last validation, the rest train; all is train of users with fewer than 3 events, and of
-    those who are not among the `test_users` of a temporal split."""
+    """Split each sequence: the last item is for test, the second last for validation, the rest for training.
+
+    Sequences of fewer than three events, and of users who are not test users of a temporal split, are for training
+    only.
+
+    Args:
+        sequences: user id -> item ids, oldest first.
+        user2id: user id -> UniRec id.
+        item2id: item id -> UniRec id.
+        test_users: the test users of a temporal split; None for leave-one-out.
+    """
     train: dict[int, np.ndarray] = {}
     valid: list[tuple[int, int]] = []
     test: list[tuple[int, int]] = []
@@ -64,9 +83,9 @@ def split_sequences(
 
 
 def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
-    """A table as UniRec pickles it, its columns in the order given."""
+    """Return a table as UniRec pickles it, with its columns in the given order."""
     frame = pd.DataFrame(columns)
-    # pandas would keep the names as Arrow text wherever pyarrow is installed, and the file would then ask for it.
+    # Where pyarrow is installed, pandas would store the names as Arrow text, and readers of the file would need it.
     frame.columns = pd.Index(list(columns), dtype=object)
     return frame
 
@@ -77,7 +96,7 @@ def _pairs_frame(pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
 
 
 def _frames(split: Split) -> dict[str, pd.DataFrame]:
-    """File stem -> DataFrame."""
+    """Return file stem -> table."""
     lengths = [len(items) for items in split.train.values()]
     users = np.array(list(split.train), dtype=np.int64)
     history = np.empty(len(users), dtype=object)
@@ -91,7 +110,7 @@ def _frames(split: Split) -> dict[str, pd.DataFrame]:
 
 
 def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
-    """UniRec's data-set keys; both counts include the padding id."""
+    """Return the dataset's settings under UniRec's keys; both counts include the padding id."""
     return {
         "group_size": -1,
         "n_items": n_items,
@@ -108,10 +127,16 @@ def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
 
 
 def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path) -> str:
-    """Write the UniRec files of a dataset folder and return one line about them.
+    """Write the UniRec files of a dataset folder.
 
-    The YAML goes first and comes last: without it the rest is incomplete. ValueError for a folder that is no dataset
-    or that preprocessing did not finish, OSError when a file cannot be read or written.
+    The YAML is deleted first and written last: without it the other files are incomplete.
+
+    Returns:
+        One line that describes the files.
+
+    Raises:
+        ValueError: the folder is no dataset, or its preprocessing did not finish.
+        OSError: a file cannot be read or written.
     """
     files = read_dataset(data_path)
     sequences, items, test_users = files.sequences, list(files.metas), files.test_users

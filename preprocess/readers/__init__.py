@@ -1,1 +1,1 @@
-"""Readers of raw dumps, one module a format."""
+"""Readers of raw dumps, one module per format."""

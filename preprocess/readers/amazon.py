@@ -1,4 +1,4 @@
-"""Amazon Reviews 2018: one strict JSON object a line.
+"""Reader of Amazon Reviews 2018: one strict JSON object per line.
 
 Source: https://nijianmo.github.io/amazon/ (reviews and metadata).
 """
@@ -18,10 +18,18 @@ _PRICE = re.compile(r"\$\s*(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?")
 
 
 def read_amazon(folder: Path, full_name: str) -> RawDataset:
-    """`<full_name>_5.json[.gz]` and `meta_<full_name>.json[.gz]` of the 2018 dump, in `folder`.
+    """Read `<full_name>_5.json[.gz]` and `meta_<full_name>.json[.gz]` of the 2018 dump.
 
-    Reviews are streamed: memory holds 16 bytes an event, the interned ids and the items that were reviewed.
-    Lines that are not strict JSON are counted, never evaluated. ValueError when no line is usable.
+    Reviews are streamed: memory holds 16 bytes per event, the interned ids, and the items that were reviewed. Lines
+    that are not strict JSON are counted, never evaluated.
+
+    Args:
+        folder: folder of the two files.
+        full_name: name of the category in the file names.
+
+    Raises:
+        ValueError: a file has no usable line.
+        FileNotFoundError: a file is missing.
     """
     files = _either_suffix(folder, f"{full_name}_5.json"), _either_suffix(folder, f"meta_{full_name}.json")
     return read_dump(f"amazon 2018, {full_name}", files, _amazon_events, _amazon_items)
@@ -37,7 +45,7 @@ def _either_suffix(folder: Path, name: str) -> Path:
 
 
 def json_lines(path: Path, rejected: Counter[str]) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects of a file with one a line, gzip or plain; other lines are counted."""
+    """Yield the JSON objects of a file with one per line, gzip or plain; count other lines in `rejected`."""
     for _, record in tqdm(read_json_lines(path, rejected), desc=path.name, unit=" lines", disable=None):
         if isinstance(record, dict):
             yield record
@@ -54,15 +62,20 @@ def _amazon_events(path: Path, rejected: Counter[str]) -> Events:
 
 
 def _strings(value: object) -> list[str]:
-    """The non-blank strings of a list, and of the lists in it (the dump of 2014 nests categories); a lone string counts
-    as a list of one (old rows hold `""`)."""
+    """Return the non-blank strings of a list and of the lists in it; a single string counts as a list.
+
+    The dump of 2014 nests categories; old rows hold `""`.
+    """
     values = value if isinstance(value, list) else [value]
-    flat = [text for one in values for text in (one if isinstance(one, list) else [one])]
+    flat = [text for entry in values for text in (entry if isinstance(entry, list) else [entry])]
     return [text.strip() for text in flat if isinstance(text, str) and text.strip()]
 
 
 def _amazon_attributes(record: Mapping[str, Any]) -> dict[str, str | float]:
-    """`brand` and `price` (US dollars) where the row has them; a style sheet in `price` does not parse."""
+    """Return `brand` and `price` (US dollars) where the row has them.
+
+    A style sheet in `price` does not parse as a price.
+    """
     attributes: dict[str, str | float] = {}
     if brand := " ".join(_strings(record.get("brand"))):
         attributes["brand"] = brand

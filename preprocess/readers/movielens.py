@@ -1,4 +1,4 @@
-"""MovieLens-100K, as GroupLens publishes it and as RecBole atomic files.
+"""Reader of MovieLens-100K, as GroupLens publishes it and as RecBole atomic files.
 
 Sources: https://grouplens.org/datasets/movielens/100k/ (README), https://recbole.io/docs (atomic files).
 """
@@ -21,9 +21,10 @@ _TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)\s*\((?P<year>\d{4})\)\s*", re.DOT
 
 
 def read_movielens(folder: Path) -> RawDataset:
-    """MovieLens-100K in either layout, RecBole atomic files or GroupLens `u.data` + `u.item`.
+    """Read MovieLens-100K in either layout: RecBole atomic files, or GroupLens `u.data` and `u.item`.
 
-    FileNotFoundError when the folder holds neither.
+    Raises:
+        FileNotFoundError: the folder holds neither.
     """
     atomic = (folder / "ml-100k.inter", folder / "ml-100k.item")
     grouplens = (folder / "u.data", folder / "u.item")
@@ -38,19 +39,28 @@ def read_movielens(folder: Path) -> RawDataset:
 
 
 def _atomic_rows(path: Path, wanted: tuple[str, ...], rejected: Counter[str]) -> Iterator[list[str]]:
-    """Values of the `wanted` columns, by the typed header `name:type<TAB>...` of a RecBole atomic file."""
+    """Yield the values of columns of a RecBole atomic file, which has a typed header `name:type<TAB>...`.
+
+    Args:
+        path: the file.
+        wanted: names of the columns, in the order of the values.
+        rejected: counts the unused lines, by reason.
+
+    Raises:
+        ValueError: a column is missing.
+    """
     lines = text_lines(path, "latin-1", rejected)
     names = [column.split(":")[0] for column in next(lines, "").split("\t")]
     missing = [name for name in wanted if name not in names]
     if missing:
         raise ValueError(f"{path} has the columns {names}, but lacks {missing}; is it a RecBole file?")
-    places = [names.index(name) for name in wanted]
+    columns = [names.index(name) for name in wanted]
     for line in lines:
         values = line.split("\t")
         if len(values) != len(names):
             rejected["wrong number of columns"] += 1
             continue
-        yield [values[place] for place in places]
+        yield [values[column] for column in columns]
 
 
 def _atomic_events(path: Path, rejected: Counter[str]) -> Events:

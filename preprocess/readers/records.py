@@ -1,7 +1,8 @@
-"""Readers of the raw dumps, bytes in, plain records out: MovieLens-100K in two layouts, Amazon Reviews 2018.
+"""Records of the raw dumps, and the code that their readers share.
 
-Sources: https://grouplens.org/datasets/movielens/100k/ (README), https://recbole.io/docs (atomic files),
-https://nijianmo.github.io/amazon/ (2018 reviews and metadata, one strict JSON object a line).
+Dumps: MovieLens-100K in two layouts, Amazon Reviews 2018. Sources: https://grouplens.org/datasets/movielens/100k/
+(README), https://recbole.io/docs (atomic files), https://nijianmo.github.io/amazon/ (2018 reviews and metadata, one
+strict JSON object per line).
 """
 
 from array import array
@@ -16,14 +17,22 @@ import numpy as np
 
 from train_utils.text_files import sniff_encoding
 
-# Name, ticks a second, and the magnitude from which on a file's median is one of it (in seconds the year 5138).
+# Name, ticks per second, and the smallest median of a file in this unit (10**11 seconds would be the year 5138).
 TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds", 10**6, 10**14),
               ("nanoseconds", 10**9, 10**17))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Item:
-    """One catalog entry as the dump has it; the title is not yet cleaned."""
+    """Catalog entry as in the dump; the title is not yet cleaned.
+
+    Attributes:
+        id: the item's id.
+        title: the raw title.
+        categories: names of its categories, in the dump's order.
+        description: the raw description; "" for none.
+        attributes: further fields.
+    """
 
     id: str
     title: str
@@ -36,8 +45,15 @@ class Item:
 class Events:
     """Interactions in file order: row n is the n-th accepted line.
 
-    `user`, `item`: int32 [n_events], places in `user_ids` and `item_ids`; `time`: int64 [n_events], of which `ticks`
-    make a second, so that no order is lost. `time_unit` is that of most times in the dump, `times_by_unit` counts them.
+    Attributes:
+        user_ids: the distinct user ids.
+        item_ids: the distinct item ids.
+        user: int32 [n_events], indices into `user_ids`.
+        item: int32 [n_events], indices into `item_ids`.
+        time: int64 [n_events], in ticks since 1970, fine enough to keep every order.
+        time_unit: unit of most times in the dump.
+        ticks: ticks per second.
+        times_by_unit: unit -> number of times in it.
     """
 
     user_ids: list[str]
@@ -52,7 +68,16 @@ class Events:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A dump: `rejected` counts, by file name and reason, the lines that were not used; `encodings`, by file name."""
+    """Dump of a dataset.
+
+    Attributes:
+        source: name of the dump.
+        files: files of events and of items.
+        events: the accepted events.
+        items: the accepted items.
+        rejected: file name -> reason -> number of unused lines.
+        encodings: file name -> its encoding.
+    """
 
     source: str
     files: tuple[Path, ...]
@@ -63,13 +88,13 @@ class RawDataset:
 
 
 class EventCollector:
-    """Grows arrays of interned ids: 16 bytes an event, whatever the line held."""
+    """Builder of `Events` that grows arrays of interned ids: 16 bytes per event."""
 
     def __init__(self) -> None:
         self._users: dict[str, int] = {}
         self._items: dict[str, int] = {}
         self._user, self._item, self._time = array("i"), array("i"), array("q")
-        self._fractions: dict[int, Decimal] = {}  # of the few dumps whose times have one, by row
+        self._fractions: dict[int, Decimal] = {}  # row -> fraction; few dumps have any
 
     def add(self, user_id: str, item_id: str, time: Decimal) -> None:
         whole = int(time)
@@ -95,7 +120,14 @@ class EventCollector:
 
 @dataclass(frozen=True)
 class Times:
-    """`values`: int64 [n], `ticks` of which make a second; `unit`: that of most; `by_unit`: how many have which."""
+    """Times in one unit.
+
+    Attributes:
+        values: int64 [n], in ticks.
+        unit: unit of most times in the dump.
+        ticks: ticks per second.
+        by_unit: unit -> number of times in it.
+    """
 
     values: np.ndarray
     unit: str
@@ -104,38 +136,47 @@ class Times:
 
 
 def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingProxyType({})) -> Times:
-    """Times since 1970 as they were read, int64 [n], and the fractions of some rows -> one unit that keeps every order.
+    """Convert times to one unit that keeps every order.
 
-    The unit of the file is that of its median. A time that this unit puts outside 1973 to 2100 and another one inside
-    has the other one; then, and where there are fractions, all of them are kept in the finest unit that is needed.
+    The unit of the file is that of its median. A time that this unit puts outside 1973 to 2100, and another unit
+    inside, has the other unit. In that case, and where there are fractions, all times are kept in the finest unit that
+    is needed.
+
+    Args:
+        time: int64 [n], whole times since 1970 as read.
+        fractions: row -> fraction of its time.
     """
     typical = float(np.median(np.abs(time.astype(np.float64)))) if len(time) else 0.0
     own = max(number for number, (_, _, least) in enumerate(TIME_UNITS) if typical >= least)
-    place = np.full(len(time), own)
+    unit = np.full(len(time), own)
     in_own = _is_modern(time, TIME_UNITS[own][1])
     for number, (_, ticks, _) in enumerate(TIME_UNITS):
-        place[~in_own & _is_modern(time, ticks)] = number
-    finest = max(place.max(initial=own), own)
+        unit[~in_own & _is_modern(time, ticks)] = number
+    finest = max(unit.max(initial=own), own)
     if fractions:
-        # Nanoseconds hold any time up to the year 2262; of times that they cannot hold only the whole part is kept.
-        seconds = np.abs(time.astype(np.float64)) / np.array([ticks for _, ticks, _ in TIME_UNITS])[place]
+        # int64 nanoseconds reach the year 2262; times beyond that lose their fractions.
+        seconds = np.abs(time.astype(np.float64)) / np.array([ticks for _, ticks, _ in TIME_UNITS])[unit]
         finest = len(TIME_UNITS) - 1 if seconds.max() < 9e9 else finest
     scale = np.array([TIME_UNITS[finest][1] // ticks if ticks <= TIME_UNITS[finest][1] else 1 for _, ticks, _ in
-                      TIME_UNITS], dtype=np.int64)[place]  # fmt: skip
+                      TIME_UNITS], dtype=np.int64)[unit]  # fmt: skip
     values = time * scale
     for row, fraction in fractions.items():
         values[row] += int(fraction * int(scale[row]))
-    by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(place)) if n}
+    by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(unit)) if n}
     return Times(values, TIME_UNITS[own][0], TIME_UNITS[finest][1], by_unit)
 
 
 def _is_modern(time: np.ndarray, ticks: int) -> np.ndarray:
-    """Which times, of so many ticks a second, are between 1973 and 2100: no time is that in two units."""
+    """Return which times are between 1973 and 2100, at `ticks` per second; no time is in two units."""
     return (time >= 10**8 * ticks) & (time <= 4_102_444_800 * ticks)
 
 
 def parse_id(value: object) -> str:
-    """A usable id: a non-empty printable string without surrounding blanks; ValueError otherwise."""
+    """Return a usable id: a non-empty printable string without surrounding white space.
+
+    Raises:
+        ValueError: the value is no such id.
+    """
     text = value.strip() if isinstance(value, str) else ""
     if not text or not text.isprintable():
         raise ValueError("id missing or unprintable")
@@ -143,8 +184,14 @@ def parse_id(value: object) -> str:
 
 
 def parse_time(value: object) -> Decimal:
-    """A time since 1970, in any unit, of a number or its text, to its last digit; ValueError when it is not one, or out
-    of int64."""
+    """Return a time since 1970, in any unit, with all its digits.
+
+    Args:
+        value: a number, or its text.
+
+    Raises:
+        ValueError: the value is no number, or is out of range of int64.
+    """
     try:
         is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
         time = Decimal(value.strip() if isinstance(value, str) else value) if is_number else None
@@ -156,7 +203,15 @@ def parse_time(value: object) -> Decimal:
 
 
 class ItemCollector:
-    """Items by id in file order: the first row of each id among `wanted`; the others are counted."""
+    """Items by id in file order: the first row of each wanted id.
+
+    Args:
+        wanted: ids of the items to keep.
+        rejected: counts the other rows, by reason.
+
+    Attributes:
+        items: the kept items, by id.
+    """
 
     def __init__(self, wanted: set[str], rejected: Counter[str]) -> None:
         self.items: dict[str, Item] = {}
@@ -177,10 +232,20 @@ def read_dump(
     read_events: Callable[[Path, Counter[str]], Events],
     read_items: Callable[[Path, Counter[str]], Iterator[Item]],
 ) -> RawDataset:
-    """Events of the first file, items of the second, rejected lines of both."""
+    """Read a dump: events of the first file, items of the second, rejected lines of both.
+
+    Args:
+        source: name of the dump.
+        files: files of events and of items.
+        read_events: reader of the first file.
+        read_items: reader of the second file.
+
+    Raises:
+        ValueError: a file has no usable line.
+    """
     rejected: dict[str, Counter[str]] = {path.name: Counter() for path in files}
     events = read_events(files[0], rejected[files[0].name])
-    # Rows of items without an event are not held: a metadata file may be larger than the reviews.
+    # Items without an event are not kept in memory: a metadata file may be larger than the reviews.
     rows = ItemCollector(set(events.item_ids), rejected[files[1].name])
     for item in read_items(files[1], rejected[files[1].name]):
         rows.add(item)
@@ -193,7 +258,7 @@ def read_dump(
 
 
 def collect(rows: Iterable[list[str]], rejected: Counter[str]) -> Events:
-    """Events of rows (user, item, time)."""
+    """Return the events of rows (user, item, time); count unusable rows in `rejected`."""
     collector = EventCollector()
     for user_id, item_id, time in rows:
         try:
