@@ -16,6 +16,7 @@ from train_utils.text_files import read_json, whole_characters
 V = TypeVar("V")
 
 TEST_USERS = "test_users.json"
+PAD = "[PAD]"  # row 0 of every UniRec table; no user and no item may have this id
 # Present while preprocessing writes the files of a folder, so that the folder of a killed run is recognized.
 UNFINISHED = "preprocessing.unfinished"
 _STEMS = {"metas": ("metas", "meta"), "category": ("category",), "sequential": ("sequential",)}
