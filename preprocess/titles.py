@@ -101,9 +101,10 @@ def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
 
 
 def clean_text(text: str, special_tokens: Iterable[str] = CONTROL_TOKENS) -> str:
-    """Return the text in NFC without markup, control characters and special tokens, entities decoded, spaces folded.
+    """Return the text in NFC, with entities decoded and without markup, control characters and special tokens.
 
-    It is idempotent: cleaning repeats until the text is stable, as a removal can create a new match ("<S<b>OI>").
+    White space is folded. Cleaning is idempotent: it repeats until the text is stable, because a removal can create a
+    new match ("<S<b>OI>").
     """
     tokens = tuple(special_tokens)
     while (cleaner := _clean_once(text, tokens)) != text:
