@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Amazon Reviews 2018 (X_5.json.gz and meta_X.json.gz in RAW_PATH, or else DATA_PATH) -> dataset folder, UniRec files.
-# Extra arguments go to the preprocessing, e.g. --users 0 --keep last.
-# SPLIT=temporal splits by time instead of leave-one-out, as a data set of its own, movies-temporal.
+# Amazon Reviews 2018 (X_5.json.gz and meta_X.json.gz in RAW_PATH, else DATA_PATH) -> dataset folder and UniRec files.
+# Extra arguments are passed to the preprocessing, e.g. --users 0 --keep last.
+# SPLIT=temporal splits by time instead of leave-one-out and writes a separate dataset, movies-temporal.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}

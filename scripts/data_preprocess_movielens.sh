@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# MovieLens-100K in RAW_PATH -> dataset folder and UniRec files. Extra arguments go to the preprocessing.
-# SPLIT=temporal splits by time instead of leave-one-out, as a data set of its own, ml-100k-temporal.
+# MovieLens-100K in RAW_PATH -> dataset folder and UniRec files. Extra arguments are passed to the preprocessing.
+# SPLIT=temporal splits by time instead of leave-one-out and writes a separate dataset, ml-100k-temporal.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}

@@ -1,5 +1,5 @@
-# Sourced: dataset_name TEXT prints the name of a dataset, the name of a folder, without the slash that completion
-# leaves; nothing, with status 1, for a text that is no name.
+# Sourced: dataset_name TEXT prints the name of a dataset, which is a folder name, without the trailing slash of shell
+# completion. For a text that is not a name it prints no output and returns 1.
 set -euo pipefail
 dataset_name() {
     local name=${1%/}

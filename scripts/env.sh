@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv from requirements.lock with Python 3.11, unless it is there and up to date. Used by quickstart.sh and test.sh.
+# Create .venv from requirements.lock with Python 3.11, unless it is up to date. Used by quickstart.sh and test.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,9 +16,9 @@ fi
 echo "making .venv (torch, transformers, ...)" >&2
 rm -rf .venv
 "$BASE_PYTHON" -m venv .venv
-# UniRec pins a torch of 2022, so it comes without its dependencies; requirements.txt has those that it needs.
+# UniRec pins a torch of 2022, so it is installed without dependencies; requirements.txt has the ones that it needs.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-unirec.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-# Written last: an interrupted installation is made anew.
+# Written last, so that an interrupted installation starts again.
 echo "$wanted" > .venv/made_from

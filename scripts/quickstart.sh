@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole pipeline on real data and two CPU cores, in some 36 minutes: raw ratings -> SASRec teacher -> LoRA SFT ->
-# merge -> test against baselines -> table, picture, chat. What is done is skipped; a killed run goes on where it was.
+# Run the whole pipeline on real data and two CPU cores, in about 36 minutes: raw ratings -> SASRec teacher -> LoRA SFT
+# -> merge -> test against baselines -> table, picture, chat. Finished stages are skipped; a killed run resumes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ bash scripts/env.sh
 environment_seconds=$(($(date +%s) - started))
 PYTHON=.venv/bin/python
 
-stage() { # NAME, then what scripts/stage.py takes
+stage() { # NAME [arguments of scripts/stage.py ...]
     "$PYTHON" scripts/stage.py "$1" --state $OUT/stages --input requirements.lock requirements-unirec.txt "${@:2}"
 }
 score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
@@ -52,7 +52,7 @@ stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt main.py \
 stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{models/merge,command}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
 
-# The ten most probable titles of each model: the base model never learned to open an item or to write a list.
+# Rank the ten most probable titles of each model: the base model never learned to open an item or to write a list.
 model_flags=(--use_CBS --CBS_type 2 --batch_size 16 --idx --decoding rank)
 score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${model_flags[@]}"
 score test_prior $OUT/RecLM-cgen+prior.json --input $TUNED unirec/output/$NAME -- --model_name $TUNED/ \

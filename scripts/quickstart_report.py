@@ -1,4 +1,4 @@
-"""The end of quickstart.sh: the report of all rows, the chat, and the result as one JSON line."""
+"""Last step of quickstart.sh: write the report of all results, and print the chat and a summary as one JSON line."""
 
 import argparse
 import json

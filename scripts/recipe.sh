@@ -1,5 +1,5 @@
-# Sourced by the fine-tuning scripts: recipe.sh NAME LEARNING-RATE sets name, PYTHON, BACKBONE, TEACHER_PORT and the
-# flags of RECIPE, cpu (23 minutes of two cores on MovieLens-100K) or published (arXiv 2505.03336, for a GPU).
+# Sourced by the fine-tuning scripts: recipe.sh NAME LEARNING-RATE sets name, PYTHON, BACKBONE, TEACHER_PORT, and flags
+# for RECIPE: cpu (23 minutes on two cores for MovieLens-100K) or published (arXiv 2505.03336, for a GPU).
 set -euo pipefail
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 BACKBONE=${BACKBONE:-snap/base/SmolLM2-135M-Instruct}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Merges the newest adapter of a run into its backbone: scripts/run_SFT_merge.sh [NAME] [flags of main.py]
+# Merge the newest adapter of a run into its backbone: scripts/run_SFT_merge.sh [NAME] [flags of main.py]
 # snap/NAME/cgen/Epoch<n>_SFT becomes snap/NAME/cgen/SFT_Epoch<n>/; for RecLM-ret add --output snap/NAME/ret.
-# BACKBONE, where it is set, is taken instead of the base model that the adapter names.
+# BACKBONE, if set, replaces the base model that the adapter names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}

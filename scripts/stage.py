@@ -1,15 +1,15 @@
-"""Run one stage of a pipeline, or say that its outputs are up to date.
+"""Run one stage of a pipeline, or report that its outputs are up to date.
 
     python scripts/stage.py NAME --state DIR --input PATH ... --code FILE ... --value KEY=VALUE --output PATH ... \\
         -- COMMAND
 
-`--code` names Python files and shell scripts that count with every file of this project that they can import or call;
-scripts that COMMAND names count as well. A stage is up to date when
-DIR/NAME.json holds the fingerprint of the same command, values and input contents, and every output is as that run left
-it. Otherwise the command runs, and only its success writes the record: a stage that is killed leaves none, so the same
-line goes on. Exit status: the command's own (128 + signal if a signal ended it), 2 for a wrong call.
+`--code` names Python files and shell scripts; each is an input together with every project file that it can import or
+call. Scripts that COMMAND names are inputs too. A stage is up to date when DIR/NAME.json holds the fingerprint of the
+same command, values and input contents, and every output is unchanged since that run. Otherwise the command runs, and
+only its success writes the record. A killed stage leaves no record, so the same command line resumes it. Exit status:
+the command's own (128 + signal if a signal ended it), 2 for a wrong call.
 
-Standard library only: it runs before anything is installed.
+Standard library only: it runs before packages are installed.
 """
 
 from __future__ import annotations
@@ -36,18 +36,27 @@ from typing import Any
 Digest = Callable[[Path], str]
 
 _SKIPPED_FOLDER = "__pycache__"
-_CACHED_BYTES = 1 << 20  # digests of files from here on are remembered by size and time of change
+_CACHED_BYTES = 1 << 20  # digests of files of this size or more are cached by size and modification time
 _CACHE_NAME = "digests.cache"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage as the command line gives it."""
+    """Stage of a pipeline, as given on the command line.
+
+    Attributes:
+        name: name of the stage.
+        state: folder of the records.
+        inputs: paths or glob patterns; a folder stands for every file in it.
+        values: KEY=VALUE texts.
+        outputs: files or folders that the command writes.
+        command: the command and its arguments.
+    """
 
     name: str
     state: Path
-    inputs: tuple[str, ...]  # paths or glob patterns; folders count with everything below them
-    values: tuple[str, ...]  # KEY=VALUE
+    inputs: tuple[str, ...]
+    values: tuple[str, ...]
     outputs: tuple[Path, ...]
     command: tuple[str, ...]
 
@@ -57,7 +66,7 @@ class Stage:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the program and return its exit status."""
     try:
         stage = parse(sys.argv[1:] if argv is None else argv)
         stage.state.mkdir(parents=True, exist_ok=True)
@@ -72,12 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # while comparing files; a running command gets the signal itself
+    except KeyboardInterrupt:  # while files are compared; a running command receives the signal itself
         return 128 + signal.SIGINT
 
 
 def parse(argv: Sequence[str]) -> Stage:
-    """Command line -> Stage; argparse ends the program with one line and status 2 on a wrong call."""
+    """Parse the command line; a wrong call ends the program with one line and status 2."""
     parser = argparse.ArgumentParser(
         description="Run a pipeline stage unless its outputs are up to date.",
         usage="%(prog)s NAME --state DIR [options] -- COMMAND ...",
@@ -110,15 +119,16 @@ def parse(argv: Sequence[str]) -> Stage:
 
 
 def read_seconds(state_dir: str | Path) -> dict[str, float]:
-    """Seconds of every finished stage recorded in the folder, in the order they finished."""
+    """Return the seconds of every finished stage recorded in a folder, in the order of completion."""
     records = filter(None, (_read_json(path) for path in Path(state_dir).glob("*.json")))
     return {record["name"]: record["seconds"] for record in sorted(records, key=lambda r: r["finished_at"])}
 
 
 def fingerprint(stage: Stage, digest: Digest) -> str:
-    """SHA-256 over the command, the values, and the names and contents of all inputs.
+    """Return the SHA-256 of the command, the values, and the names and contents of all inputs.
 
-    Raises ValueError for an input that does not exist.
+    Raises:
+        ValueError: an input does not exist.
     """
     parts = ["command", *stage.command, "values", *stage.values, "inputs"]
     for path in input_files(stage.inputs):
@@ -127,44 +137,51 @@ def fingerprint(stage: Stage, digest: Digest) -> str:
 
 
 def input_files(patterns: Sequence[str]) -> list[Path]:
-    """All files behind the paths and patterns, folders taken recursively, each once and sorted."""
-    found: set[Path] = set()
+    """Return all files that paths and patterns match, folders recursively, each once and sorted.
+
+    Raises:
+        ValueError: a path or pattern matches no file.
+    """
+    files: set[Path] = set()
     for pattern in patterns:
         matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
         if not matches:
             raise ValueError(f"input {pattern} does not exist: correct it, or run the stage that makes it")
         for match in map(Path, matches):
-            found.update(_files_below(match) if match.is_dir() else [match])
-    return sorted(found)
+            files.update(_files_below(match) if match.is_dir() else [match])
+    return sorted(files)
 
 
 def code_files(entries: Sequence[Path]) -> set[Path]:
-    """The files of `entries`, and those of the working directory that they use, directly or not: what Python files
-    import and read, and the shell scripts that shell scripts call."""
-    found: set[Path] = set()
+    """Return the files of `entries` and the files of the working directory that they use, directly or indirectly.
+
+    Python files use the files that they import or read; shell scripts use the shell scripts that they call.
+    """
+    files: set[Path] = set()
     waiting = list(entries)
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
+        if path not in files:
+            files.add(path)
             if path.is_file() and path.suffix in (".py", ".sh"):
                 waiting += imported_files(path) if path.suffix == ".py" else called_scripts(path)
-    return found
+    return files
 
 
 def called_scripts(path: Path) -> list[Path]:
-    """The shell scripts that a shell script names by their path from the working directory, comments left out."""
+    """Return the shell scripts that a shell script names by their path from the working directory, outside comments."""
     lines = [line for line in path.read_text(encoding="utf-8").split("\n") if not line.lstrip().startswith("#")]
     named = re.findall(r"[\w./-]+\.sh\b", "\n".join(lines))
-    return [place for place in map(Path, sorted(set(named))) if place.is_file() and place != path]
+    return [script for script in map(Path, sorted(set(named))) if script.is_file() and script != path]
 
 
 def imported_files(path: Path) -> list[Path]:
-    """The project's files that a Python file imports, inside its functions too, and files of data beside it that it
-    names: modules by their name from the working directory, or from the file's own folder, as a script finds its
-    siblings.
+    """Return the project files that a Python file imports, also in functions, and adjacent data files that it names.
 
-    Raises ValueError for a file that is not Python.
+    Modules are resolved from the working directory, and from the file's own folder, as a script resolves its siblings.
+
+    Raises:
+        ValueError: the file is not Python.
     """
     try:
         tree = ast.parse(path.read_bytes(), str(path))
@@ -179,7 +196,7 @@ def imported_files(path: Path) -> list[Path]:
             base = node.module.split(".") if node.module else []
             for name in ([], *([alias.name] for alias in node.names)):
                 if node.level:
-                    # One dot is the file's folder, each further one the folder above.
+                    # One dot is the file's folder, each further dot the parent folder.
                     above = path.parent.joinpath(*[".."] * (node.level - 1))
                     places += _module_places(Path(os.path.normpath(above)), [*base, *name])
                 else:
@@ -199,7 +216,7 @@ def _places(parts: list[str], path: Path) -> list[Path]:
 
 
 def _module_places(root: Path, parts: list[str]) -> list[Path]:
-    """Where a module may be: importing it runs the packages that it is in."""
+    """Return the possible files of a module and of its packages, which its import runs."""
     if not all(part.isidentifier() for part in parts):
         return []
     packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(len(parts) + 1)]
@@ -211,11 +228,11 @@ def _called(call: ast.Call) -> str:
 
 
 def _texts(call: ast.Call) -> list[str]:
-    return [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
 
 
 def up_to_date(stage: Stage, mark: str, digest: Digest) -> dict[str, Any] | None:
-    """The stage's record if it still holds, else None."""
+    """Return the stage's record if it is still valid, or None."""
     record = _read_json(stage.record)
     if record is None or record.get("fingerprint") != mark:
         return None
@@ -226,7 +243,7 @@ def up_to_date(stage: Stage, mark: str, digest: Digest) -> dict[str, Any] | None
 
 
 def describe_output(path: Path, digest: Digest) -> dict[str, Any]:
-    """What a record keeps of an output: size and content of a file; names and sizes in a folder."""
+    """Return a record's entry for an output: size and digest of a file, or names and sizes in a folder."""
     if path.is_file():
         return {"size": path.stat().st_size, "sha256": digest(path)}
     entries = [[file.relative_to(path).as_posix(), file.stat().st_size] for file in _files_below(path)]
@@ -237,8 +254,15 @@ def describe_output(path: Path, digest: Digest) -> dict[str, Any]:
 
 
 def run_and_record(stage: Stage, mark: str) -> int:
-    """Run the command; if it succeeds and its outputs exist, write the record. Returns the exit status."""
-    stage.record.unlink(missing_ok=True)  # from here on the outputs may be half of something
+    """Run the command; write the record if it succeeds and its outputs exist.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: the command succeeded without writing an output.
+    """
+    stage.record.unlink(missing_ok=True)  # from now on the outputs may be incomplete
     print(f"[{stage.name}] {shlex.join(stage.command)}", flush=True)
     start = time.monotonic()
     status = run(stage.command)
@@ -265,13 +289,13 @@ def run_and_record(stage: Stage, mark: str) -> int:
 
 
 def run(command: Sequence[str]) -> int:
-    """Run the command in a process group of its own, with our output; returns its exit status.
+    """Run a command in its own process group, with our output, and return its exit status.
 
-    SIGINT and SIGTERM go on to the group and make the status 128 + signal, even if the command then ends
-    well: it was told to stop early. If this process is killed outright, the group is killed as well.
+    SIGINT and SIGTERM are forwarded to the group and make the status 128 + signal, even if the command then succeeds,
+    because it was stopped early. If this process is killed, the group is killed too.
     """
     received: list[int] = []
-    # A group in the background that reads the terminal would be stopped for ever.
+    # A background group that reads the terminal would be stopped forever.
     stdin = subprocess.DEVNULL if os.isatty(0) else None
     with guarded_group() as group:
 
@@ -282,7 +306,7 @@ def run(command: Sequence[str]) -> int:
         previous = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             child = subprocess.Popen(command, process_group=group, stdin=stdin)
-            if received:  # it came before there was anybody to tell
+            if received:  # the signal arrived before the child existed
                 os.killpg(group, received[0])
             status = child.wait()
         finally:
@@ -295,7 +319,7 @@ def run(command: Sequence[str]) -> int:
 
 @contextmanager
 def guarded_group() -> Iterator[int]:
-    """A new process group that dies with us: its leader waits on a pipe that only our death closes early."""
+    """Yield a new process group that dies with this process: its leader reads a pipe that closes early only then."""
     watch = "trap '' INT TERM; read -r _ || kill -KILL 0"
     guard = subprocess.Popen(["sh", "-c", watch], stdin=subprocess.PIPE, process_group=0)
     try:
@@ -306,7 +330,10 @@ def guarded_group() -> Iterator[int]:
 
 @contextmanager
 def digest_cache(path: Path) -> Iterator[Digest]:
-    """SHA-256 of files; those of big files are kept in `path` by name, size and time of change."""
+    """Yield a function that returns the SHA-256 of a file.
+
+    Digests of large files are cached in `path` by name, size and modification time.
+    """
     known = _read_json(path) or {}
     before = dict(known)
 
@@ -336,7 +363,7 @@ def _sha256(path: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """The file's object; None if there is no file, or one that was cut off."""
+    """Return the object of a JSON file; None if the file is missing or truncated."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -344,7 +371,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write beside the final name, then move there in one step."""
+    """Write a JSON file under a temporary name in the same folder, then rename it in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1)

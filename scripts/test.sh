@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests, in the environment that quickstart.sh uses: a process for each core. Arguments go to pytest.
+# Run the checks and the tests in the environment of quickstart.sh, one process per core. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/env.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# LoRA fine-tuning of RecLM-cgen: scripts/train_RecLM_cgen.sh NAME [flags of main.py]. The teacher must be serving.
+# Fine-tune RecLM-cgen with LoRA: scripts/train_RecLM_cgen.sh NAME [flags of main.py]. The teacher must be running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/recipe.sh "${1:-}" 3e-3

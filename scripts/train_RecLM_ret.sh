@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fine-tuning of RecLM-ret: scripts/train_RecLM_ret.sh NAME [flags of main.py]. The teacher must be serving.
-# The item vectors are made first, where the dataset folder has none.
+# Fine-tune RecLM-ret: scripts/train_RecLM_ret.sh NAME [flags of main.py]. The teacher must be running.
+# Item vectors are computed first if the dataset folder has none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/recipe.sh "${1:-}" 1e-3

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Serve teachers: scripts/unirec_serve.sh NAME PORT [WORKERS] [flags of unirec/async_server.py]
-# NAME is a dataset, several with commas between, or all.
+# NAME is a dataset, several separated by commas, or all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}

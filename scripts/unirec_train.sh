@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
-# Waiting threads sleep instead of spinning: on cores shared with other jobs spinning costs up to 20 times the time.
+# Waiting threads sleep instead of spinning: on cores shared with other jobs, spinning takes up to 20 times as long.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 
 source scripts/dataset_name.sh
@@ -14,7 +14,7 @@ if ! name=$(dataset_name "${1:-}"); then
 fi
 shift
 
-# The teacher's files are made where one is missing, and made again where the dataset has changed since.
+# Write the teacher's files if one is missing, or if the dataset has changed since they were written.
 made=unirec/data/$name
 complete=1
 for file in train valid test user_history map; do

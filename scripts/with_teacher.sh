@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Serves the teacher while a command runs: scripts/with_teacher.sh NAME PORT COMMAND [ARGUMENT ...]
-# Its start is waited for, TEACHER_WAIT seconds at most.
+# Serve the teacher while a command runs: scripts/with_teacher.sh NAME PORT COMMAND [ARGUMENT ...]
+# The command starts once the teacher is ready; the wait is at most TEACHER_WAIT seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -lt 3 ]; then
@@ -9,7 +9,7 @@ if [ $# -lt 3 ]; then
 fi
 name=$1 port=$2
 shift 2
-TEACHER_WAIT=${TEACHER_WAIT:-180} # seconds that it may take to load
+TEACHER_WAIT=${TEACHER_WAIT:-180} # seconds the teacher may take to load
 if ! [[ $TEACHER_WAIT =~ ^[1-9][0-9]{0,5}$ ]]; then
     echo "error: TEACHER_WAIT is '$TEACHER_WAIT', wanted whole seconds from 1 to 999999" >&2
     exit 2
@@ -20,7 +20,7 @@ if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
 fi
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
-# Somebody else's server on this port would look ready before ours has found that it cannot have it.
+# Another server on this port would look ready before ours fails to bind it.
 if (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
     echo "error: port $port is taken by another server; stop it or choose another port" >&2
     exit 2
@@ -29,7 +29,7 @@ bash scripts/unirec_serve.sh "$name" "$port" 1 &
 server=$!
 trap 'kill "$server" 2> /dev/null || true; wait "$server" 2> /dev/null || true' EXIT
 
-# A proxy of the environment must not stand between two processes of one machine.
+# Ignore the proxies of the environment: both processes are on this machine.
 healthy() {
     "$PYTHON" -c 'import sys, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=2)' \
         "http://127.0.0.1:$port/health/ready" 2> /dev/null
