@@ -1,4 +1,4 @@
-"""Chat models of several families, built small: their templates, their control tokens, their ways to tokenize."""
+"""Small models of several chat families: templates, control tokens, tokenization."""
 
 import json
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ QWEN_2 = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
     + _PROMPT + "{{ '<|im_start|>assistant\n' }}{% endif %}"
 )  # fmt: skip
-# An answer behind the last question opens with a thought, an empty one if need be; older answers have none.
+# The answer to the last question opens with a thought, which may be empty; older answers have none.
 QWEN_3 = (
     "{% set seen = namespace(last=0) %}"
     "{% for m in messages %}{% if m.role == 'user' %}{% set seen.last = loop.index0 %}{% endif %}{% endfor %}"
@@ -42,7 +42,7 @@ QWEN_3 = (
     + _PROMPT + "{{ '<|im_start|>assistant\n' }}"
     "{% if enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
 )  # fmt: skip
-# Its prompt opens a thought whatever it is told.
+# The prompt always opens a thought, whatever the options.
 ALWAYS_THINKS = QWEN_3.partition("{% if add_generation_prompt")[0] + (
     _PROMPT + "{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
 )
@@ -55,7 +55,7 @@ MISTRAL = (
     "<s>" + _ALTERNATE + "{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + '[/INST]' }}"
     "{% else %}{{ ' ' + m.content | trim + '</s>' }}{% endif %}{% endfor %}"
 )
-# The system's words stand before the newest question, so they move as the conversation goes on.
+# The system text precedes the newest question, so it moves as the conversation continues.
 MISTRAL_SYSTEM = (
     "<s>{% if messages[0].role == 'system' %}{% set system = messages[0].content + '\n\n' %}"
     "{% set messages = messages[1:] %}{% endif %}{% for m in messages %}{% if m.role == 'user' %}"
@@ -66,7 +66,7 @@ PHI = (
     "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
     + _PROMPT + "{{ '<|assistant|>\n' }}{% else %}{{ '<|endoftext|>' }}{% endif %}"
 )  # fmt: skip
-# Three that close no turn: an answer ends where the next question opens, or the text.
+# Three templates that close no turn: an answer ends at the next question, or at the end of the text.
 GLM = (
     "[gMASK]<sop>{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content }}{% endfor %}"
     + _PROMPT + "{{ '<|assistant|>\n' }}{% endif %}"
@@ -80,7 +80,7 @@ FALCON = (
     "{{ '\n\n' + m.role | capitalize + ': ' + m.content }}{% endif %}{% endfor %}"
     + _PROMPT + "{{ '\n\nAssistant:' }}{% endif %}"
 )  # fmt: skip
-# One that reads on from R1: the prompt opens a thought, and no answer in a conversation has one.
+# After R1: the prompt opens a thought, but answers in a conversation have none.
 R1 = (
     "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}"
     "{% if m.role == 'assistant' %}{{ '<|end|>' }}{% endif %}{% endfor %}"
@@ -90,12 +90,15 @@ R1 = (
 
 @dataclass(frozen=True)
 class Family:
-    """A template, the tokens that it writes, and which of them closes a turn.
+    """Template of a chat family, and its tokens.
 
     Attributes:
-        special: control tokens. markers: added tokens that the vocabulary does not call special.
-        system: whether the template has a place for a system message that stays where it is.
-        closes: whether the template writes `end_of_turn` behind an answer.
+        template: the chat template.
+        special: its special tokens.
+        end_of_turn: the token that closes a turn.
+        markers: added tokens that are not special in the vocabulary.
+        system: whether the template takes a system message and leaves it in its position.
+        closes: whether the template writes `end_of_turn` after an answer.
     """
 
     template: str
@@ -133,7 +136,7 @@ FAMILIES |= {
     "Solar": Family(SOLAR, ("</s>",), "</s>", closes=False),
     "Falcon": Family(FALCON, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
-# Families that others serve; some cannot be trained with (R1), some open an answer otherwise than they write it.
+# Families of other servers: some cannot be used in training (R1), some open an answer differently than they write it.
 _SYSTEM = "{% else %}{{ m.content }}{% endif %}{% endfor %}"
 
 
@@ -230,8 +233,8 @@ OTHER_FAMILIES = {
     "ChatML-as-text": Family(QWEN_2, ("<|endoftext|>",), "<|endoftext|>", closes=False),
 }
 
-# How text becomes tokens: by bytes (Llama 3, Qwen), or as SentencePiece does it, which puts a space before a text
-# (first, always: Llama 2, Mistral, Phi; legacy: the same as a normalizer) or does not (never: Gemma).
+# Tokenization: by bytes (Llama 3, Qwen), or as SentencePiece does, which puts a space before a text (first, always:
+# Llama 2, Mistral, Phi; legacy: the same as a normalizer) or does not (never: Gemma).
 KINDS = ("bytes", "first", "always", "legacy", "never")
 
 
@@ -247,7 +250,7 @@ def _byte_level() -> Tokenizer:
 
 
 def _sentencepiece(kind: str) -> Tokenizer:
-    """BPE on `▁` for a space, with bytes for characters that it does not know."""
+    """Return a BPE tokenizer with `▁` for a space, and bytes for unknown characters."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
     trained.train_from_iterator([WORDS] * 3, trainers.BpeTrainer(vocab_size=200, show_progress=False))
@@ -272,7 +275,7 @@ def _sentencepiece(kind: str) -> Tokenizer:
 
 
 def family_tokenizer(family: Family, kind: str = "bytes") -> PreTrainedTokenizerFast:
-    """The family's tokenizer without the project's control tokens."""
+    """Return the family's tokenizer without the project's control tokens."""
     tokenizer = _byte_level() if kind == "bytes" else _sentencepiece(kind)
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in family.special])
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in family.markers])

@@ -1,6 +1,6 @@
-"""Tests run on one thread: their models are tiny, and threads that wait for each other are slower than one.
+"""Settings of all tests: one thread, because the models are tiny and threads that wait for each other are slower.
 
-None is judged by its time, by Hypothesis neither: the machine may be busy.
+No test is judged by its time, also not by Hypothesis, because the machine may be busy.
 """
 
 import pytest

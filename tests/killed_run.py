@@ -1,4 +1,4 @@
-"""A small training run that may be killed at a file operation, in a process of its own, which imports nothing new."""
+"""Small training run that can be killed at a file operation, in its own process, which imports no further modules."""
 
 import os
 import signal
@@ -21,13 +21,16 @@ CONFIG = LoopConfig(
 
 
 def nothing() -> None:
-    """Returns when everything is imported."""
+    """Return once all modules are imported."""
 
 
 def run_once(folder: Path, operations: int = 0) -> None:
-    """Trains with a checkpoint a step; writes `weights.pt` at the end.
+    """Train with a checkpoint per step; write `weights.pt` at the end.
 
-    operations: kill the process with SIGKILL just before its n-th operation on a file of the run; 0 lets it live.
+    Args:
+        folder: folder of the run.
+        operations: kill the process with SIGKILL right before this operation on a file of the run, counted from 1; 0
+            never kills it.
     """
     if operations:
         _die_at(folder, operations)
@@ -40,7 +43,7 @@ def run_once(folder: Path, operations: int = 0) -> None:
 
 
 def _die_at(folder: Path, operations: int) -> None:
-    """Counts what Python tells its auditors: opening, renaming, deleting, listing."""
+    """Count the file operations that Python reports to audit hooks: open, rename, delete, list."""
     left = [operations]
 
     def auditor(event: str, arguments: tuple) -> None:

@@ -1,4 +1,4 @@
-"""Events made by hand, title rules without a tokenizer, and a dataset folder whose split is a moment."""
+"""Handmade events, title rules without a tokenizer, and a dataset folder with a temporal split."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def events_of(triples: list[tuple[str, str, int]]) -> Events:
     return collector.events()
 
 
-# Five trained events up to second 5; u and v go on behind it, w is only there before, x only after, y with one before.
+# The split is after second 5. u and v have events on both sides, w only before, x only after, y one before it.
 TRIPLES = [
     ("u", "a", 1), ("u", "b", 2), ("u", "c", 8), ("u", "d", 9), ("w", "a", 3), ("w", "c", 4), ("w", "b", 5),
     ("v", "b", 2), ("v", "c", 3), ("v", "a", 4), ("v", "e", 7), ("x", "a", 6), ("x", "b", 7), ("y", "a", 5),

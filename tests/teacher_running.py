@@ -1,4 +1,4 @@
-"""Teachers of the ring in real server processes, for the tests of the HTTP server."""
+"""Teachers of the ring dataset in server processes, for the tests of the HTTP server."""
 
 import signal
 import subprocess
@@ -17,7 +17,11 @@ HISTORIES = [ALL[:1], ALL[3:9], ALL[::-1][:25], ALL[5:8] * 5, ALL[:28]]
 
 
 def trained(folder: Path, *flags: str) -> Path:
-    """`data` and `output` of a teacher trained for two epochs: neither uniform nor sure of itself."""
+    """Train a teacher for two epochs, so that its probabilities are neither uniform nor certain.
+
+    Returns:
+        `folder`, which then holds `data` and `output`.
+    """
     write_ring(folder / "data")
     flags = ("--epochs", "2", "--batch_size", "32", *flags)
     assert train.main(["--dataset", "ring", *places(folder), *TINY, *flags]) == 0
@@ -35,7 +39,7 @@ def start(folders: Sequence[Path], port: int = 0, dataset: str = "ring", *flags:
 
 
 def address(process: subprocess.Popen) -> str:
-    """The URL that a started server announces."""
+    """Return the URL that a started server prints."""
     return process.stdout.readline().strip().rpartition(" ")[2]
 
 
@@ -46,7 +50,7 @@ def host_port(url: str) -> tuple[str, int]:
 
 @contextmanager
 def running(folders: Sequence[Path], dataset: str = "ring", *flags: str) -> Iterator[str]:
-    """Address of a running server; at the end SIGTERM must end it with status 0 and no traceback."""
+    """Yield the URL of a running server; at the end, SIGTERM must end it with status 0 and no traceback."""
     process = start(folders, 0, dataset, *flags)
     try:
         yield address(process)

@@ -1,4 +1,4 @@
-"""A dataset whose answers are obvious, for the teacher's tests: everyone walks a ring of items forward."""
+"""Dataset with obvious answers, for the teacher's tests: every user follows a ring of items forward."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from transform2unirec import unirec_table
 
-torch.set_num_threads(1)  # toy tensors: a second thread only waits, and spins where cores are shared
+torch.set_num_threads(1)  # tiny tensors: a second thread would only wait, and spin on shared cores
 
 N_ITEMS = 30
 N_USERS = 40
@@ -15,7 +15,7 @@ TINY = ("--embedding_size", "16", "--hidden_size", "16", "--inner_size", "32", "
 
 
 def raw_id(number: int) -> str:
-    """Item int -> raw id; never equal, so that a mix-up shows."""
+    """Return the raw id of an item index; the two are never equal, so that a mix-up shows."""
     return f"m{number + 100}"
 
 
@@ -24,7 +24,7 @@ def next_on_ring(number: int) -> int:
 
 
 def write_ring(folder: Path) -> Path:
-    """UniRec files of the ring under `folder`; users start at different items and have different lengths."""
+    """Write UniRec files of the ring; users start at different items and have different lengths."""
     folder.mkdir(parents=True)
     rows = []
     for user in range(1, N_USERS + 1):
@@ -35,8 +35,8 @@ def write_ring(folder: Path) -> Path:
     users, items = np.array(rows).T
     frame = unirec_table(user_id=users, item_id=items)
     back = frame.groupby("user_id").cumcount(ascending=False)
-    for name, wanted in (("train", back >= 2), ("valid", back == 1), ("test", back == 0)):
-        frame[wanted].reset_index(drop=True).to_pickle(folder / f"{name}.pkl")
+    for name, in_part in (("train", back >= 2), ("valid", back == 1), ("test", back == 0)):
+        frame[in_part].reset_index(drop=True).to_pickle(folder / f"{name}.pkl")
     history = frame[back >= 2].groupby("user_id")["item_id"].agg(np.array)
     unirec_table(user_id=history.index.to_numpy(), item_seq=history.to_numpy()).to_pickle(folder / "user_history.pkl")
     maps = {

@@ -1,4 +1,4 @@
-"""A tiny real chat model: byte-level BPE with a ChatML template, and a random Llama. Built, never downloaded."""
+"""Tiny chat model, built and never downloaded: byte-level BPE with a ChatML template, and a random Llama."""
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -16,7 +16,7 @@ WORDS = "the a red blue green moon river night return of end start an item recom
 
 
 def tiny_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
-    """About 300 tokens: all bytes, and some of the words above."""
+    """Return a tokenizer of about 300 tokens: all bytes, and some of the words above."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -61,12 +61,22 @@ def tiny_chat(titles: list[str], seed: int = 0, tied: bool = True) -> tuple[Llam
 
 
 def closed_by_caps(rules: Constraint, listed: list[int]) -> set[int]:
-    """The items of every group of which as many are listed as it allows, counted anew."""
+    """Return the items of every group that has reached its limit, computed from scratch.
+
+    Args:
+        rules: the constraint.
+        listed: items that were listed.
+    """
     return {item for items, limit in rules._caps if sum(one in items for one in listed) >= limit for item in items}
 
 
 def scripted(model, script: dict[int, int]) -> None:
-    """Makes a model continue a text as `script` says: place of a token in the text -> the token that it foretells."""
+    """Make a model continue a text as a script says.
+
+    Args:
+        model: the model; it gets a forward hook.
+        script: position in the text -> token that the model predicts for it.
+    """
 
     def speak(module, arguments, given, output):
         places = given["position_ids"][0]

@@ -1,4 +1,4 @@
-"""Samples of a small catalog and of a teacher that needs no training, for tests of training."""
+"""Samples of a small catalog and of an untrained teacher, for the tests of training."""
 
 import json
 import random
@@ -45,7 +45,7 @@ def small_catalog() -> Catalog:
 
 
 def write_small_catalog(folder: Path) -> None:
-    """The small catalog as a dataset folder."""
+    """Write the small catalog as a dataset folder."""
     folder.mkdir()
     catalog = small_catalog()
     files = {
@@ -58,7 +58,7 @@ def write_small_catalog(folder: Path) -> None:
 
 
 class FixedTeacher:
-    """Ranks items by a fixed order behind the last item of the history."""
+    """Teacher that ranks items in a fixed order after the last item of the history."""
 
     def top_k(self, histories, k, scores=False):
         lists = [[str((int(h[-1]) + step) % 20) for step in range(1, 20)] for h in histories]

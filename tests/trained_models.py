@@ -1,4 +1,4 @@
-"""Tiny backbones in folders, trained by one step of some kind."""
+"""Tiny backbones in folders, trained for one step."""
 
 import torch
 from chat_templates import FAMILIES, family_tokenizer
@@ -15,7 +15,17 @@ CPU = torch.device("cpu")
 
 
 def backbone_at(folder, tokens="added", tied=True, dtype=torch.float32) -> str:
-    """A backbone's folder: its control tokens are to be added, have spare rows, or are reserved in the vocabulary."""
+    """Write a tiny backbone.
+
+    Args:
+        folder: target folder.
+        tokens: where the control tokens go: "added" to the vocabulary, into "spare" rows, or into "reserved" tokens.
+        tied: whether input and output embeddings are tied.
+        dtype: number format of the weights.
+
+    Returns:
+        The folder.
+    """
     tokenizer = family_tokenizer(FAMILIES["Llama-3"]) if tokens == "reserved" else tiny_tokenizer()
     model = tiny_model(len(tokenizer) + (8 if tokens == "spare" else 0), tied=tied)
     model.to(dtype).save_pretrained(folder)
@@ -24,7 +34,13 @@ def backbone_at(folder, tokens="added", tied=True, dtype=torch.float32) -> str:
 
 
 def trained(backbone, how, layers=0):
-    """A model after a step of some kind, and its chat."""
+    """Return a model after one random step, and its renderer.
+
+    Args:
+        backbone: folder of the backbone.
+        how: "full" for every weight, "dora", or another value for LoRA.
+        layers: number of adapted layers at the top; 0 for all.
+    """
     tokenizer, model = load_backbone(backbone, CPU, "float32")
     add_item_tokens(tokenizer, model)
     chat = Chat(tokenizer, TITLES)
@@ -41,7 +57,7 @@ def trained(backbone, how, layers=0):
 
 
 def logits(model, chat) -> torch.Tensor:
-    """float32 [T, V] of a conversation with items in the question and in the answer."""
-    talk = [message("user", "the red ", ItemPart(1)), message("assistant", "look: ", ItemPart(3), " or ", ItemPart(0))]
+    """Return float32 [T, V], the logits of a conversation with items in the question and in the answer."""
+    turns = [message("user", "the red ", ItemPart(1)), message("assistant", "look: ", ItemPart(3), " or ", ItemPart(0))]
     with torch.no_grad():
-        return model(torch.tensor([chat.render(talk, prompt=False).ids])).logits[0].float()
+        return model(torch.tensor([chat.render(turns, prompt=False).ids])).logits[0].float()
