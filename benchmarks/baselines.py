@@ -1,8 +1,8 @@
-"""The rivals of `CatalogLogitsProcessor`, written from their described behavior, for timing and for tests.
+"""Rivals of `CatalogLogitsProcessor`, written from their described behavior, for timing and for tests.
 
 - `PublishedTrie` / `PublishedProcessor`: the decoding of RecLM-cgen as published (microsoft/RecAI).
-- `nested_dict_fn`: the tree as nested dicts, for the `PrefixConstrainedLogitsProcessor` of transformers.
-- `masked_fill_floor`: what writing a mask costs once somebody else has computed it.
+- `nested_dict_fn`: the trie as nested dicts, for the `PrefixConstrainedLogitsProcessor` of transformers.
+- `masked_fill_floor`: the cost of applying a mask that is already computed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,12 @@ from transformers import LogitsProcessor
 
 
 class PublishedNode:
-    """A node of the published tree: its children by token, and the number of titles below it."""
+    """Node of the published trie.
+
+    Attributes:
+        children: token -> child.
+        count: number of titles below the node.
+    """
 
     __slots__ = ("children", "count")
 
@@ -21,22 +26,23 @@ class PublishedNode:
         self.count = 0
 
     def child(self, token: int) -> "PublishedNode":
-        """The child under `token`, made where it is missing."""
+        """Return the child at `token`; create it where it is missing."""
         if token not in self.children:
             self.children[token] = PublishedNode()
         return self.children[token]
 
 
 class PublishedTrie:
-    """Prefix tree of Python objects that reads the whole turn again at every step.
+    """Trie of Python objects that reads the whole turn again at every step.
 
-    It differs from `Trie_link` where the published system does: a title listed n times may be emitted n times, a token
-    path outside the tree frees the row, and free text is not masked at all.
+    It differs from `Trie_link` as the published system does: a title listed n times may be emitted n times, a token
+    path outside the trie frees the row, and free text is not masked.
 
     Args:
         titles: token ids of each title, without control tokens.
-        soi, eoi: ids of the control tokens that open and close an item.
-        end_of_turn: token behind which a new turn starts.
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
+        end_of_turn: token after which a new turn starts.
     """
 
     def __init__(self, titles: Iterable[Sequence[int]], soi: int, eoi: int, end_of_turn: int):
@@ -50,7 +56,14 @@ class PublishedTrie:
                 node.count += 1
 
     def allowed(self, input_ids: torch.Tensor) -> list[int] | None:
-        """Allowed next tokens of one row (int64 [T]); None leaves the row free. Empty when every title was used."""
+        """Return the allowed next tokens of one row.
+
+        Args:
+            input_ids: int64 [T].
+
+        Returns:
+            The tokens, none when every title was used; None leaves the row free.
+        """
         ends = torch.nonzero(input_ids == self.end_of_turn).flatten()
         window = input_ids[ends[-1].item() + 1 :] if len(ends) else input_ids
         openings = torch.nonzero(window == self.soi).flatten()
@@ -66,9 +79,9 @@ class PublishedTrie:
         return [token for token, child in node.children.items() if visits.get(id(child), 0) < child.count]
 
     def _walk(self, window: torch.Tensor, place: int, visits: dict[int, int]) -> PublishedNode | None:
-        """Follows the item that starts at `place`, counts its visits; None where it leaves the tree."""
+        """Follow the item that starts at `place` and count its visits; return None where it leaves the trie."""
         node = self.root
-        # One host read a token, as published: on a GPU each of them waits for the device.
+        # One `item()` per token, as published: on a GPU each call waits for the device.
         while place < len(window):
             token = window[place].item()
             child = node.children.get(token)
@@ -82,17 +95,28 @@ class PublishedTrie:
 
 
 class PublishedProcessor(LogitsProcessor):
-    """Masks as published: a full mask of -inf a call, a list of indices a row, and a sum over the vocabulary."""
+    """Logits processor that masks as published.
+
+    Each call makes a full mask of -inf, a list of indices per row, and a sum over the vocabulary.
+
+    Args:
+        trie: the trie.
+        num_beams: number of beams per prompt.
+    """
 
     def __init__(self, trie: PublishedTrie, num_beams: int = 1):
         self.trie = trie
         self.num_beams = num_beams
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """input_ids: int64 [rows, T]; scores: float [rows, V]; returns new scores.
+        """Return the masked scores.
+
+        Args:
+            input_ids: int64 [rows, T].
+            scores: float [rows, V], unchanged.
 
         Raises:
-            ValueError: every title of the catalog was used and another item is open.
+            ValueError: an item is open and every title of the catalog was used.
         """
         mask = torch.full_like(scores, -torch.inf)
         for prompt, beams in enumerate(input_ids.view(-1, self.num_beams, input_ids.shape[-1])):
@@ -111,9 +135,15 @@ class PublishedProcessor(LogitsProcessor):
 def nested_dict_fn(
     titles: Iterable[Sequence[int]], soi: int, eoi: int, vocabulary: int
 ) -> Callable[[int, torch.Tensor], list[int]]:
-    """The `prefix_allowed_tokens_fn` of a catalog, over nested dicts; items may repeat.
+    """Return the `prefix_allowed_tokens_fn` of a catalog, over nested dicts; items may repeat.
 
-    That library knows no unconstrained row, so free text is a list of the whole vocabulary.
+    transformers has no unconstrained row there, so free text is a list of the whole vocabulary.
+
+    Args:
+        titles: token ids of each title, without control tokens.
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
+        vocabulary: number of tokens.
     """
     root: dict = {}
     for title in titles:
@@ -138,5 +168,10 @@ def nested_dict_fn(
 
 
 def masked_fill_floor(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """One in-place pass over scores (float [rows, V]) with a mask that is already there (bool [rows, V])."""
+    """Apply an existing mask in one in-place pass.
+
+    Args:
+        scores: float [rows, V], masked in place.
+        mask: bool [rows, V], true for the tokens to mask.
+    """
     return scores.masked_fill_(mask, -torch.inf)

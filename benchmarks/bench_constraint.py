@@ -1,11 +1,11 @@
-"""What the catalog constraint costs at one decoding step: ours, the published code, transformers' own, and a floor.
+"""Cost of the catalog constraint per decoding step: ours, the published code, transformers' own, and a floor.
 
     python benchmarks/bench_constraint.py --items 100000 --rows 16
 
-Titles are synthetic. Rows hold `--listed` items of the open turn and end inside a title, right behind the opening
-token, or in free text. A step is one call of the logits processor, as `model.generate` makes it: ids that are one token
-longer than at the call before, and fresh scores. The memory of freed tensors is kept, which favors the rivals that
-allocate a mask at every call. The last line of the output is the table as JSON.
+Titles are synthetic. Rows hold `--listed` items of the open turn and end inside a title, right after the opening token,
+or in free text. A step is one call of the logits processor, as in `model.generate`: ids that are one token longer than
+in the previous call, and fresh scores. With `--keep_memory`, freed tensors keep their memory, which favors the rivals
+that allocate a mask per call. The last line of the output is the table as JSON.
 """
 
 import argparse
@@ -42,7 +42,12 @@ Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class World:
-    """A catalog and its control tokens; the last three ids of the vocabulary are never part of a title."""
+    """Catalog and its control tokens.
+
+    Attributes:
+        titles: token ids of each title; none of them contains one of the last three ids of the vocabulary.
+        vocabulary: number of tokens.
+    """
 
     titles: list[list[int]]
     vocabulary: int
@@ -61,9 +66,9 @@ class World:
 
 
 def synthetic_titles(n: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
-    """`n` distinct titles of 3 to 20 tokens: frequencies by Zipf's law, and 3 of 10 share a beginning with another.
+    """Return `n` distinct titles of 3 to 20 tokens: Zipf frequencies, and 3 of 10 share a prefix with another title.
 
-    On catalogs of 10k to 1M titles about 0.7 of the tokens are the only choice at their node, as in real ones.
+    On catalogs of 10k to 1M titles about 0.7 of the tokens are the only choice at their node, as in real catalogs.
     """
     rng = np.random.default_rng(seed)
     words = rng.permutation(vocabulary - 3).astype(np.int32)
@@ -85,7 +90,14 @@ def synthetic_titles(n: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
 
 
 def context(world: World, where: str, listed: int, length: int, rng: np.random.Generator) -> list[int]:
-    """One row: a prompt, an end of turn, `listed` different items, and the place that is asked for.
+    """Return one row: a prompt, an end of turn, `listed` different items, and the position to decode.
+
+    Args:
+        world: the catalog.
+        where: position to decode: "title", "root" or "free".
+        listed: number of items in the answer.
+        length: number of tokens of the row.
+        rng: source of randomness.
 
     Raises:
         ValueError: the items do not fit into `length` tokens.
@@ -103,7 +115,7 @@ def context(world: World, where: str, listed: int, length: int, rng: np.random.G
 
 
 def batches(world: World, where: str, options: argparse.Namespace) -> Iterator[torch.Tensor]:
-    """Endless int64 [rows, context], the same sequence for every rival."""
+    """Yield int64 [rows, context] without end, the same sequence for every rival."""
     rng = np.random.default_rng(WHERE.index(where))
     while True:
         rows = [context(world, where, options.listed, options.context, rng) for _ in range(options.rows)]
@@ -111,7 +123,7 @@ def batches(world: World, where: str, options: argparse.Namespace) -> Iterator[t
 
 
 def take_step(step: Step, ids: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """The call before, untimed, then the call itself: (masked scores, seconds)."""
+    """Make the previous call, untimed, then the timed call; return (masked scores, seconds)."""
     step(ids[:, :-1], scores.clone())
     fresh = scores.clone()
     start = time.perf_counter()
@@ -120,7 +132,10 @@ def take_step(step: Step, ids: torch.Tensor, scores: torch.Tensor) -> tuple[torc
 
 
 def median_ms(step: Step, world: World, where: str, options: argparse.Namespace) -> float:
-    """Median milliseconds a call over `--repeats` batches; a slow rival stops after 10 s, with three calls at least."""
+    """Return the median milliseconds per call over `--repeats` batches.
+
+    A slow rival stops after 10 s, but makes at least three calls.
+    """
     scores = torch.rand(options.rows, world.vocabulary)
     seconds: list[float] = []
     begun = time.perf_counter()
@@ -132,23 +147,30 @@ def median_ms(step: Step, world: World, where: str, options: argparse.Namespace)
 
 
 def finite_scores(step: Step, world: World, where: str, options: argparse.Namespace) -> list[torch.Tensor]:
-    """For the first batches: which scores are left (bool [rows, V]), but for the closing token in free text."""
-    found = []
+    """Return the unmasked scores of the first batches, bool [rows, V] each, except the closing token in free text."""
+    unmasked = []
     for ids in islice(batches(world, where, options), CHECKED):
         finite = torch.isfinite(take_step(step, ids, torch.rand(options.rows, world.vocabulary))[0])
         if where == "free":
             finite[:, world.eoi] = False
-        found.append(finite)
-    return found
+        unmasked.append(finite)
+    return unmasked
 
 
 def measure(
     name: str, step: Step, expected: dict[str, list[torch.Tensor]], world: World, options: argparse.Namespace
 ) -> dict[str, float]:
-    """where -> milliseconds of one rival, after its allowed tokens were compared with ours.
+    """Return the milliseconds of one rival by position, after comparing its allowed tokens with ours.
+
+    Args:
+        name: name of the rival.
+        step: its logits processor.
+        expected: position -> unmasked scores of ours, per batch.
+        world: the catalog.
+        options: the flags.
 
     Raises:
-        ValueError: the rival allows other tokens than ours; one without distinctness may allow more.
+        ValueError: the rival allows other tokens than ours; without distinctness ("hf") it may allow more.
     """
     times = {}
     for where in options.where:
@@ -162,12 +184,15 @@ def measure(
 
 
 def on_a_copy(step: Step) -> Step:
-    """As the public class takes a step: the scores that it is given stay as they are."""
+    """Return the step on a copy of the scores, as in the public class, which leaves its input unchanged."""
     return lambda ids, scores: step(ids, scores.clone())
 
 
 def rival_steps(world: World, options: argparse.Namespace) -> Iterator[tuple[str, Step]]:
-    """The other processors, built one after the other: a tree of Python objects takes gigabytes at 1M titles."""
+    """Yield the other processors by name.
+
+    They are built one after the other: a trie of Python objects takes gigabytes at 1M titles.
+    """
     control = world.soi, world.eoi
     if not options.no_published:
         yield "published", PublishedProcessor(PublishedTrie(world.titles, *control, world.end_of_turn))
@@ -178,18 +203,21 @@ def rival_steps(world: World, options: argparse.Namespace) -> Iterator[tuple[str
 
 
 def floor_ms(world: World, where: str, options: argparse.Namespace) -> float:
-    """The floor: an in-place fill with a mask that is already there."""
+    """Return the milliseconds of the floor: an in-place fill with an existing mask."""
     mask = torch.rand(options.rows, world.vocabulary) < 0.99
     return median_ms(lambda _, scores: masked_fill_floor(scores, mask), world, where, options)
 
 
 def array_bytes(trie: TitleTrie) -> int:
-    """Bytes of the arrays of a tree, titles included."""
+    """Return the bytes of a trie's arrays, titles included."""
     return sum(value.nbytes for value in vars(trie).values() if isinstance(value, np.ndarray))
 
 
 def keep_freed_memory() -> None:
-    """Asks glibc to give no memory back, as a GPU allocator does: page faults would come and go with the heap."""
+    """Make glibc keep freed memory, as a GPU allocator does.
+
+    Otherwise page faults would vary with the size of the heap.
+    """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         trim_threshold, mmap_max = -1, -4
@@ -198,7 +226,11 @@ def keep_freed_memory() -> None:
 
 
 def run(options: argparse.Namespace) -> list[dict[str, object]]:
-    """One record a place: milliseconds of every rival, None for one that was left out."""
+    """Return one record per position: milliseconds of every rival, None for a rival that was left out.
+
+    Raises:
+        ValueError: a flag is out of range, or a rival allows other tokens than ours.
+    """
     if min(options.items, options.rows, options.repeats) < 1 or options.listed < 0:
         raise ValueError("--items, --rows and --repeats must be 1 or more, --listed 0 or more")
     if options.listed >= options.items:

@@ -1,6 +1,6 @@
-"""Where the time of a test goes: the model's passes, the constraint with all else of decoding, prompts, metrics.
+"""Time of a test by part: forward passes, the rest of decoding with the constraint, prompts, metrics.
 
-CPU seconds, so that other programs on the machine do not count; the last line is JSON.
+Times are CPU seconds, so that other programs on the machine do not count. The last line of the output is JSON.
 """
 
 import json
@@ -39,7 +39,14 @@ class Options:
 
 
 class PassTime:
-    """CPU seconds inside the model's forward passes, summed over threads."""
+    """Clock of the model's forward passes, in CPU seconds, summed over threads.
+
+    Args:
+        model: the model; it gets hooks.
+
+    Attributes:
+        seconds: the sum so far.
+    """
 
     def __init__(self, model: nn.Module):
         self.seconds, self._lock, self._thread = 0.0, threading.Lock(), threading.local()
@@ -55,7 +62,7 @@ class PassTime:
 
 
 class Parts:
-    """Name -> CPU seconds of the whole process."""
+    """Clock of named parts, in CPU seconds of the whole process."""
 
     def __init__(self):
         self.seconds: dict[str, float] = {}
@@ -68,8 +75,8 @@ class Parts:
 
 
 def measure(options: Options) -> dict[str, object]:
-    """Runs the test of `task_test.py` on the quickstart's flags, without its result file of record."""
-    asked = EvalOptions(
+    """Run the test of `task_test.py` with the quickstart's flags, without keeping its result file."""
+    test = EvalOptions(
         data_path=options.data,
         model_name=options.model,
         users=options.users,
@@ -80,19 +87,19 @@ def measure(options: Options) -> dict[str, object]:
         batch_size=options.batch_size,
     )
     catalog = load_catalog(options.data)
-    llm, scorer, parts = LLMRecommender(catalog, asked), Scorer(catalog), Parts()
+    llm, scorer, parts = LLMRecommender(catalog, test), Scorer(catalog), Parts()
     passes = PassTime(llm.engine.model)
     records, began = [], time.perf_counter()
     with parts.part("prompts"):
-        users = eval_cases(catalog, asked)
-        cut = batches(users, asked, llm)
+        users = eval_cases(catalog, test)
+        cut = batches(users, test, llm)
     for rows in tqdm(cut, desc="test", unit="batch", mininterval=5):
         with parts.part("decoding"):
             (answers,) = llm.answers(rows)
         with parts.part("metrics"):
             records += [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
     with parts.part("metrics"), TemporaryDirectory() as folder:
-        write_result(Path(folder) / "result.json", result_of({}, records, catalog, asked.seed), 0.0)
+        write_result(Path(folder) / "result.json", result_of({}, records, catalog, test.seed), 0.0)
     wall, seconds = time.perf_counter() - began, parts.seconds
     return {
         "users": len(users),
@@ -108,18 +115,18 @@ def measure(options: Options) -> dict[str, object]:
 def main() -> None:
     options = parse(Options)
     torch.manual_seed(0)
-    found = measure(options)
+    record = measure(options)
     names = ("model_s", "constraint_s", "prompts_s", "metrics_s")
-    total = sum(found[name] for name in names)
-    print(f"{machine_name()}; {found['users']} users, --decoding {options.decoding}")
+    total = sum(record[name] for name in names)
+    print(f"{machine_name()}; {record['users']} users, --decoding {options.decoding}")
     print(f"{'part':>12} {'CPU seconds':>12} {'share':>7}")
     for name in names:
-        print(f"{name.removesuffix('_s'):>12} {found[name]:>12.2f} {found[name] / total:>7.1%}")
+        print(f"{name.removesuffix('_s'):>12} {record[name]:>12.2f} {record[name] / total:>7.1%}")
     print(
-        f"{found['users_per_s']:.2f} users/s, {found['wall_s']:.1f} s; all but the model: "
-        f"{1 - found['model_s'] / total:.1%}"
+        f"{record['users_per_s']:.2f} users/s, {record['wall_s']:.1f} s; all but the model: "
+        f"{1 - record['model_s'] / total:.1%}"
     )
-    print(json.dumps({"machine": machine_name(), **{k: round(v, 3) for k, v in found.items()}}))
+    print(json.dumps({"machine": machine_name(), **{k: round(v, 3) for k, v in record.items()}}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Whole lists a second: this project's engine, the published way, and `generate` with this project's processor.
+"""Lists per second: this project's engine, the published way, and `generate` with this project's processor.
 
-All decode greedily over the same prompts, under the same rules, to the same number of items. Lists of the engine are
-compared with those of one-token-at-a-time decoding; where they differ, the gap between the plain decoder's two
-likeliest tokens at the first difference tells whether rounding can be the reason.
+All decode greedily over the same prompts, under the same rules, to the same number of items. The engine's lists are
+compared with those of one-token-at-a-time decoding. Where they differ, the gap between the plain decoder's two most
+probable tokens at the first difference shows whether rounding can be the reason.
 """
 
 import json
@@ -48,7 +48,11 @@ class Options:
 
 
 class Gaps(LogitsProcessor):
-    """Watches a plain decoder: the gap between the two likeliest tokens of each row at each step."""
+    """Watcher of a plain decoder: the gap between the two most probable tokens, per row and step.
+
+    Attributes:
+        steps: float [rows] per step.
+    """
 
     def __init__(self):
         self.steps: list[torch.Tensor] = []
@@ -62,11 +66,19 @@ class Gaps(LogitsProcessor):
 def timed(
     decode: Callable[[Sequence[Request]], list[Completion]], batches: Sequence[Sequence[Request]], what: str
 ) -> tuple[list[Completion], float]:
-    """Completions of all batches, and lists a second. One request is decoded before the clock runs."""
+    """Decode all batches; return the completions and the lists per second.
+
+    One request is decoded before the clock starts.
+
+    Args:
+        decode: requests of a batch -> their completions.
+        batches: the batches.
+        what: label of the progress bar.
+    """
     decode(batches[0][:1])
     begun = time.perf_counter()
-    found = [one for batch in tqdm(batches, desc=what, unit="batch", disable=None) for one in decode(batch)]
-    return found, len(found) / (time.perf_counter() - begun)
+    lists = [made for batch in tqdm(batches, desc=what, unit="batch", disable=None) for made in decode(batch)]
+    return lists, len(lists) / (time.perf_counter() - begun)
 
 
 def decoder(engine: Engine) -> Callable[[Sequence[Request]], list[Completion]]:
@@ -117,7 +129,7 @@ def run(options: Options) -> dict:
         return completions
 
     found["plain"], per_second["plain"] = timed(plain, few, "plain")
-    del gaps[:1]  # of the batch before the clock ran
+    del gaps[:1]  # of the request before the clock started
     trie = PublishedTrie(chat.title_ids, chat.soi, chat.eoi, chat.end_of_turn)
     found["published"], per_second["published"] = timed(
         lambda batch: generate_reference(model, chat, batch, [PublishedProcessor(trie)]), few, "published"
@@ -132,14 +144,14 @@ def drafted(
     teacher: Teacher,
     llm: LLMRecommender,
 ) -> list[list[Request]]:
-    """The same requests, each with the teacher's list for its user."""
+    """Return the same requests, each with the teacher's list for its user as `expected`."""
     lists = teacher.top_k([catalog.ids(user.shown) for user in users], 50)
     by_prompt = {tuple(llm.request(user).prompt): catalog.indices(ids) for user, ids in zip(users, lists, strict=True)}
     return [[replace(request, expected=by_prompt[tuple(request.prompt)]) for request in batch] for batch in batches]
 
 
 def first_gap(plain: Completion, ours: Completion, gaps: Sequence[float]) -> float | None:
-    """The plain decoder's gap where the engine first wrote something else; None for the same answer."""
+    """Return the plain decoder's gap at the engine's first different token; None for equal completions."""
     for at, gap in enumerate(gaps):
         if plain.ids[at : at + 1] != ours.ids[at : at + 1]:
             return gap

@@ -1,11 +1,11 @@
-"""The SASRec teacher beside its rivals: training, serving, and how well it ranks.
+"""SASRec teacher compared with its rivals: training, serving, and ranking quality.
 
     python benchmarks/bench_teacher.py --dataset ml-100k
 
-Trains with unirec/train.py as a user would, times one epoch of UniRec's own feeding (`unirec_feed.py`), then puts the
-same load on unirec/async_server.py and on the published manner of serving (`one_at_a_time_server.py`). Requests hold
-one history of 10 real items. Answers are checked against a plain ranking of all items; a wrong one, or a status other
-than 200, ends the run. The last line of the output is JSON.
+Trains with unirec/train.py as a user would, and times one epoch of UniRec's own feeding (`unirec_feed.py`). Then it
+puts the same load on unirec/async_server.py and on the published way of serving (`one_at_a_time_server.py`). Requests
+hold one history of 10 real items. Answers are checked against a plain ranking of all items; a wrong answer, or a status
+other than 200, ends the run. The last line of the output is JSON.
 """
 
 import json
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as unirec/train.py has it
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in unirec/train.py
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HISTORY, K, BULK_K = 10, 10, 50
 BULK_HISTORIES, LOAD_HISTORIES, CHECKED = 20_000, 2_000, 512
 WARM_UP_BATCHES = 5
-STOP_S = 40  # longer than the server drains
+STOP_S = 40  # longer than the server takes to drain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,17 @@ class Options:
 
 @dataclass(frozen=True)
 class World:
-    """A trained teacher, its data, and different windows of 10 real items, as raw ids and as ints [n, 10].
+    """Trained teacher, its data, and distinct histories of 10 real items.
 
-    metrics, config: of the run that made the checkpoint.
+    Attributes:
+        data: the UniRec files.
+        data_path: their folder.
+        output: folder of the teacher's runs.
+        checkpoint: the trained model.
+        metrics: metrics of the run that wrote the checkpoint.
+        config: settings of that run.
+        histories: raw ids of each history.
+        history_ints: int64 [n, 10], the same histories as item indices.
     """
 
     data: UniRecData
@@ -79,7 +87,19 @@ class World:
 
 
 def real_histories(data: UniRecData, n: int, seed: int = 0) -> np.ndarray:
-    """The 10 items before each of `n` events, drawn without replacement: int64 [n or fewer, 10]."""
+    """Return the 10 items before each of `n` events, drawn without replacement.
+
+    Args:
+        data: the UniRec files.
+        n: number of events.
+        seed: seed of the draw.
+
+    Returns:
+        int64 [n or fewer, 10].
+
+    Raises:
+        ValueError: no user has more than 10 events.
+    """
     starts = np.repeat(data.offsets[:-1], np.diff(data.offsets))
     events = np.flatnonzero(np.arange(len(data.items)) - starts >= HISTORY)
     if not len(events):
@@ -89,7 +109,11 @@ def real_histories(data: UniRecData, n: int, seed: int = 0) -> np.ndarray:
 
 
 def train(options: Options, output: Path) -> None:
-    """Train into `output` by the command a user types; ValueError when it fails."""
+    """Train a teacher into `output` by the user's command.
+
+    Raises:
+        ValueError: the command failed.
+    """
     command = [sys.executable, "unirec/train.py", "--dataset", options.dataset, "--output_path", str(output)]
     ended = subprocess.run(command, cwd=ROOT)
     if ended.returncode:
@@ -113,7 +137,10 @@ def load_world(options: Options, data: UniRecData, data_path: Path, output: Path
 
 
 def time_feeding(world: World) -> dict[str, float]:
-    """Seconds of one epoch of UniRec's feeding, with its worker processes and without, and the share of the steps."""
+    """Return the seconds of one epoch of UniRec's feeding, and the part of them in the steps.
+
+    Both are measured with its worker processes and without.
+    """
     events = read_events(world.data_path, world.checkpoint.model.max_seq_len)
     rival = UniRecFeeding(world.config)
     for batch in islice(make_loader(events, workers=0), WARM_UP_BATCHES):
@@ -128,10 +155,19 @@ def time_feeding(world: World) -> dict[str, float]:
 
 
 def check_lists(world: World, rows: Sequence[int], lists: Sequence[Sequence[str]], k: int) -> None:
-    """ValueError unless each list holds the k most probable items outside its history, in order.
+    """Check that each list holds the k most probable items outside its history, in order.
 
-    Probabilities are taken from a plain pass over the whole catalog. Items whose probabilities agree to rounding
-    (1e-4 of their size, or 3e-7, to which the published server rounds) may swap.
+    Probabilities come from a plain pass over the whole catalog. Items whose probabilities agree to rounding (1e-4 of
+    their size, or 3e-7, to which the published server rounds) may swap.
+
+    Args:
+        world: the teacher.
+        rows: index of each list's history.
+        lists: raw item ids.
+        k: length of the lists.
+
+    Raises:
+        ValueError: a list is wrong.
     """
     inputs = torch.from_numpy(world.history_ints[list(rows)])
     model = world.checkpoint.model
@@ -139,16 +175,16 @@ def check_lists(world: World, rows: Sequence[int], lists: Sequence[Sequence[str]
     probability[:, 0] = 0.0
     best = probability.topk(k, dim=1).values
     index = {raw: number for number, raw in enumerate(world.data.raw_ids)}
-    for row, found, own, wanted in zip(rows, lists, probability, best, strict=True):
-        items = [index[raw] for raw in found]
-        right = len(set(items)) == k and torch.allclose(own[items], wanted, rtol=1e-4, atol=3e-7)
+    for row, answer, own, expected in zip(rows, lists, probability, best, strict=True):
+        items = [index[raw] for raw in answer]
+        right = len(set(items)) == k and torch.allclose(own[items], expected, rtol=1e-4, atol=3e-7)
         if not right:
-            raise ValueError(f"a wrong answer to the history {world.histories[row]}: {list(found)}")
+            raise ValueError(f"a wrong answer to the history {world.histories[row]}: {list(answer)}")
 
 
 @contextmanager
 def serving(command: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """(host, port) of a server that prints its address as the last word of its first line; stopped at the end."""
+    """Yield (host, port) of a server, the last word of its first line of output; stop it at the end."""
     with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         try:
             line = child.stdout.readline()
@@ -165,7 +201,7 @@ def serving(command: Sequence[str]) -> Iterator[tuple[str, int]]:
 
 
 def put_load(world: World, options: Options, address: tuple[str, int], immediately: bool) -> dict[str, float]:
-    """Figures of a load of single histories from a process of its own, its answers checked."""
+    """Return the figures of a load of single histories from its own process, after checking the answers."""
     bodies = [
         json.dumps({"users": [str(number)], "item_lengths": [HISTORY], "item_lists": [history], "k": K,
                     "immediately": immediately})
@@ -186,7 +222,10 @@ def put_load(world: World, options: Options, address: tuple[str, int], immediate
 
 
 def bulk_rate(world: World, address: tuple[str, int], k: int, scores: bool) -> float:
-    """Histories a second of one call of our client over all histories; a sample of the lists is checked."""
+    """Return the histories per second of one call of our client over all histories.
+
+    A sample of the lists is checked.
+    """
     teacher = HttpTeacher(*address)
     try:
         teacher.top_k(world.histories[:64], k)
@@ -215,26 +254,26 @@ def time_serving(world: World, options: Options) -> dict[str, float]:
         "--data", str(world.data_path),
     ]  # fmt: skip
     steps = tqdm(total=5, desc="serving", unit="load", disable=None)
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     with steps:
         with serving(ours) as address:
             for prefix, immediately in (("", False), ("immediate_", True)):
-                found |= named(put_load(world, options, address, immediately), prefix)
+                figures |= named(put_load(world, options, address, immediately), prefix)
                 steps.update()
             for name, k, scores in (
                 ("histories_per_s_bulk", K, False),
                 (f"histories_per_s_bulk_k{BULK_K}_scores", BULK_K, True),
             ):
-                found[name] = bulk_rate(world, address, k, scores)
+                figures[name] = bulk_rate(world, address, k, scores)
                 steps.update()
         with serving(rival) as address:
-            found |= named(put_load(world, options, address, immediately=True), "one_at_a_time_")
+            figures |= named(put_load(world, options, address, immediately=True), "one_at_a_time_")
             steps.update()
-    return found
+    return figures
 
 
 def ranking(metrics: dict[str, Any]) -> dict[str, float]:
-    """NDCG@10 and HR@10: test with everything consumed hidden, the same with the window hidden, validation."""
+    """Return NDCG@10 and HR@10: test with all consumed items hidden, test with the window hidden, validation."""
     columns = (("", "test", "hide_all"), ("hide_visible_", "test", "hide_visible"), ("valid_", "valid", "hide_all"))
     return {
         f"{prefix}{name}": metrics[split][rule][name]
@@ -311,7 +350,7 @@ def show(record: dict[str, Any]) -> None:
 
 def main() -> None:
     warnings.filterwarnings("ignore", "This DataLoader will create")  # 4 workers are the rival's setting, not ours
-    # so that children are stopped when this process is asked to end, as they are on Ctrl-C
+    # SIGTERM must also stop the child processes, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     show(run(parse(Options)))
 

@@ -1,10 +1,10 @@
-"""Training throughput beside TRL's SFTTrainer and the published dense scope mask, on the CPU.
+"""Training throughput compared with TRL's SFTTrainer and the published dense scope mask, on the CPU.
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/bench_train.py
 
-Each rival trains the same samples in a process of its own (`train_rival.py`), one after the other, round after round,
-so that what else the machine does hits all of them. The last line of the output is JSON.
+Each rival trains the same samples in its own process (`train_rival.py`), one after the other, round after round, so
+that other load on the machine affects all of them. The last line of the output is JSON.
 """
 
 import json
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-# Threads that spin at barriers stop each other on a shared machine; the rivals inherit it.
+# Threads that spin at barriers block each other on a shared machine; the rivals inherit this setting.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from machine import machine_name
@@ -29,7 +29,7 @@ from train_utils.samples.prefetch import WINDOW_STEPS
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = {"ours": "ours", "trl": "TRL, plain cross-entropy", "dense_mask": "published dense mask"}
 PREFIX = {"ours": "", "trl": "trl_", "dense_mask": "dense_mask_"}
-# As train_utils/training/sft.py chooses on a CPU; TRL has what SFTTrainer takes unless told otherwise.
+# As train_utils/training/sft.py chooses on a CPU; TRL uses the default of SFTTrainer.
 ATTENTION = {"ours": "eager", "dense_mask": "eager", "trl": "sdpa"}
 
 
@@ -49,7 +49,11 @@ class Options:
 
 
 def check(options: Options) -> None:
-    """Raises ValueError for a missing package or a number out of range."""
+    """Check packages and numbers.
+
+    Raises:
+        ValueError: a package is missing, or a number is out of range.
+    """
     for package in ("trl", "datasets"):
         if find_spec(package) is None:
             raise ValueError(f"package {package} is missing; pip install -r benchmarks/requirements.txt")
@@ -64,7 +68,16 @@ def check(options: Options) -> None:
 
 
 def run_rival(kind: str, options: Options, **train: object) -> dict[str, float]:
-    """Figures of one run; ValueError when it fails."""
+    """Run one rival in its own process and return its figures.
+
+    Args:
+        kind: "ours", "trl", "dense_mask" or "gap".
+        options: the flags.
+        train: further fields of TrainOptions.
+
+    Raises:
+        ValueError: the run failed.
+    """
     fields = {
         "data_path": options.data_path,
         "backbone": options.backbone,
@@ -88,8 +101,8 @@ def run_rival(kind: str, options: Options, **train: object) -> dict[str, float]:
     if ended.returncode < 0:
         raise ValueError(f"{kind} was stopped by signal {-ended.returncode}; out of memory, probably: lower --batch")
     if ended.returncode:
-        told = ended.stderr.strip().splitlines() or ["no message"]
-        raise ValueError(f"{kind} ended with status {ended.returncode}: {told[-1].removeprefix('error: ')}")
+        lines = ended.stderr.strip().splitlines() or ["no message"]
+        raise ValueError(f"{kind} ended with status {ended.returncode}: {lines[-1].removeprefix('error: ')}")
     return json.loads(ended.stdout.splitlines()[-1])
 
 
@@ -105,7 +118,7 @@ def measure(options: Options) -> dict[str, object]:
         record[f"{prefix}tokens_per_s"] = statistics.median(run["tokens"] / run["seconds"] for run in found)
         record[f"{prefix}cpu_s_per_sample"] = statistics.median(run["cpu_seconds"] / run["samples"] for run in found)
         record[f"{prefix}peak_mb"] = statistics.median(run["peak_mb"] for run in found)
-    # Within a round the machine's other load is most alike.
+    # Ratios are taken within a round, in which the machine's other load varies least.
     for kind in ("trl", "dense_mask"):
         pairs = list(zip(runs["ours"], runs[kind], strict=True))
         for name, column in (("ratio", "seconds"), ("cpu_ratio", "cpu_seconds")):

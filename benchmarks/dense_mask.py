@@ -1,8 +1,8 @@
-"""The scope mask as published: a Python walk fills a mask of [batch, time, vocabulary], and all logits are made.
+"""Scope mask as published: a Python walk fills a mask of [batch, time, vocabulary], and all logits are computed.
 
-Written from its description (microsoft/RecAI, RecLM-cgen), for timing and for tests. Repaired where the original is
-known to fail, so that its loss is that of `train_utils.training.loss`: `<EOI>` is masked like a title token, an item of
-a list is closed behind it, a label always stays allowed, padding has no label, and batches may hold several samples.
+Written from its description (microsoft/RecAI, RecLM-cgen), for timing and for tests. Known failures of the original are
+repaired, so that its loss equals that of `train_utils.training.loss`: `<EOI>` is masked like a title token, an item of
+a list is closed after it, a label always stays allowed, padding has no label, and batches may hold several samples.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +23,15 @@ UNLABELLED = -100
 
 @dataclass(frozen=True)
 class DenseBatch:
-    """B samples, right-padded to T, in the order given. Labels and mask stand at the place that predicts the token.
+    """B samples, right-padded to T, in the given order.
+
+    Labels and forbidden tokens are at the position that predicts them.
 
     Attributes:
-        ids, mask: int64 [B, T]. labels: int64 [B, T], -100 where nothing is learned.
-        forbidden: bool [B, T, V], true for tokens that the tree does not allow there.
+        ids: int64 [B, T].
+        mask: int64 [B, T], 1 for tokens and 0 for padding.
+        labels: int64 [B, T], -100 where no token is learned.
+        forbidden: bool [B, T, V], true for tokens that the trie does not allow.
     """
 
     ids: torch.Tensor
@@ -37,9 +41,11 @@ class DenseBatch:
 
 
 class DenseScope:
-    """Prefix tree of Python objects over the distinct titles, and the allowed tokens along a list of items.
+    """Trie of Python objects over the distinct titles, which gives the allowed tokens along a list of items.
 
-    titles: token ids of each title, without control tokens. eoi: id of the token that closes an item.
+    Args:
+        titles: token ids of each title, without control tokens.
+        eoi: id of the token that closes an item.
     """
 
     def __init__(self, titles: Iterable[Sequence[int]], eoi: int):
@@ -49,7 +55,7 @@ class DenseScope:
                 node.count += 1
 
     def of_list(self, titles: Iterable[Sequence[int]]) -> Iterator[list[list[int]]]:
-        """For each item of a list: the allowed tokens at each place of its title and at its `<EOI>`."""
+        """Yield, per item of a list, the allowed tokens at each position of its title and at its `<EOI>`."""
         visits: dict[int, int] = {}
         closed: set[tuple[int, ...]] = set()
         for title in titles:
@@ -67,18 +73,26 @@ class DenseScope:
                 visits |= {id(node): visits.get(id(node), 0) + 1 for node in path}
 
     def _path(self, title: Sequence[int]) -> list[PublishedNode]:
-        """Nodes behind each token of a title and behind its end."""
-        found, node = [], self.root
+        """Return the nodes after each token of a title and after its end."""
+        nodes, node = [], self.root
         for token in (*title, self.eoi):
             node = node.child(token)
-            found.append(node)
-        return found
+            nodes.append(node)
+        return nodes
 
 
 def dense_batch(
     talks: Sequence[Conversation], chat: Chat, scope: DenseScope, pad_id: int, vocabulary: int
 ) -> DenseBatch:
-    """Pads conversations in their own order and walks the tree for every answered item. vocabulary: V, of the head."""
+    """Pad conversations in their own order and walk the trie for every answered item.
+
+    Args:
+        talks: the conversations.
+        chat: renderer with the catalog's titles.
+        scope: the trie.
+        pad_id: id of the padding token.
+        vocabulary: V, the output size of the head.
+    """
     width = max(len(talk.rendered.ids) for talk in talks)
     ids = torch.full((len(talks), width), pad_id)
     mask = torch.zeros_like(ids)
@@ -88,9 +102,9 @@ def dense_batch(
         rendered = talk.rendered
         ids[row, : len(rendered.ids)] = torch.tensor(rendered.ids)
         mask[row, : len(rendered.ids)] = 1
-        for place, (token, on) in enumerate(zip(rendered.ids, rendered.labeled, strict=True)):
+        for position, (token, on) in enumerate(zip(rendered.ids, rendered.labeled, strict=True)):
             if on:
-                labels[row, place - 1] = token
+                labels[row, position - 1] = token
         answered = [(start, chat.title_ids[item]) for start, item in rendered.items if rendered.labeled[start]]
         for (start, _), scopes in zip(answered, scope.of_list(title for _, title in answered), strict=True):
             for offset, allowed in enumerate(scopes):
@@ -100,7 +114,10 @@ def dense_batch(
 
 
 def dense_mask_loss(model: nn.Module, batch: DenseBatch) -> tuple[torch.Tensor, Parts]:
-    """Mean over samples of each sample's mean cross-entropy, from all logits in float32; no parts for the log."""
+    """Return the loss, and no parts for the log.
+
+    The loss is the mean over samples of each sample's mean cross-entropy, from all logits in float32.
+    """
     with mixed_precision(model):
         logits = unwrap(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
     logits = logits.float().masked_fill(batch.forbidden, -torch.inf)

@@ -1,7 +1,7 @@
 """Load on an HTTP server from its own process: python benchmarks/http_load.py < JOB, one JSON line out.
 
-JOB is a `Job` as JSON. Every connection stays open and sends its next request when the answer to the one before is
-there. Raw HTTP/1.1 on asyncio's protocols: a client library would cost more than the server it measures.
+JOB is a `Job` as JSON. Every connection stays open and sends its next request when the previous answer has arrived. It
+uses raw HTTP/1.1 on asyncio's protocols: a client library would cost more than the server that it measures.
 """
 
 import asyncio
@@ -19,7 +19,17 @@ from train_utils.command import run_cli
 
 @dataclass(frozen=True)
 class Job:
-    """POST `bodies` in turn to `path` over `connections`; `seconds` are measured, after `warm_up_s` that are not."""
+    """Load: POST requests over open connections.
+
+    Attributes:
+        host: host of the server.
+        port: port of the server.
+        path: path of the requests.
+        bodies: bodies of the requests, sent in turn.
+        connections: number of connections.
+        seconds: measured seconds.
+        warm_up_s: seconds before the measurement.
+    """
 
     host: str
     port: int
@@ -40,7 +50,11 @@ def request_bytes(job: Job, body: str) -> bytes:
 
 
 def whole_answer(received: bytes) -> tuple[int, bytes] | None:
-    """(status, body) of an answer once all of it has come, None before; ValueError without Content-Length."""
+    """Return (status, body) of an answer; None while it is incomplete.
+
+    Raises:
+        ValueError: the answer has no Content-Length.
+    """
     head, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return None
@@ -53,7 +67,15 @@ def whole_answer(received: bytes) -> tuple[int, bytes] | None:
 
 
 class Load:
-    """What the connections share: the requests, the clock, and the answers to each body's first request."""
+    """State that the connections share: requests, clock, and the answer to the first request of each body.
+
+    Attributes:
+        messages: the requests.
+        opens: start of the measurement, by `time.perf_counter`.
+        closes: its end.
+        latencies: seconds of each measured request.
+        answers: number of a body -> its first answer.
+    """
 
     def __init__(self, job: Job) -> None:
         self.messages = [request_bytes(job, body) for body in job.bodies]
@@ -64,11 +86,15 @@ class Load:
         self._turn = count()
 
     def next_body(self) -> int | None:
-        """Number of the body to send; None when time is over."""
+        """Return the number of the body to send; None when time is over."""
         return None if time.perf_counter() >= self.closes else next(self._turn) % len(self.messages)
 
     def note(self, body: int, sent: float, status: int, answer: bytes) -> None:
-        """Count one answer; ValueError unless its status is 200."""
+        """Count one answer.
+
+        Raises:
+            ValueError: its status is not 200.
+        """
         if status != 200:
             raise ValueError(f"the server answered {status}: {answer[:200].decode(errors='replace')}")
         now = time.perf_counter()
@@ -79,7 +105,12 @@ class Load:
 
 
 class Connection(asyncio.Protocol):
-    """One client. `finished` holds the error that ended it, if any."""
+    """One client.
+
+    Attributes:
+        finished: done when the connection ends; holds the error that ended it, if any.
+        received: bytes of the current answer.
+    """
 
     def __init__(self, load: Load) -> None:
         self.load = load
@@ -119,15 +150,20 @@ class Connection(asyncio.Protocol):
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed; NaN for none."""
+    """Return the smallest value that at least `share` of the values do not exceed; NaN for no values."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
 
 
 async def put_load(job: Job) -> dict[str, Any]:
-    """requests_per_s, p50_ms and p99_ms over the measured seconds, the client's own share of a core, and answers.
+    """Run a load and return its figures.
 
-    "answers" maps the number of a body, as text, to the text of its first answer. ValueError for an answer that is
-    not 200 and for a connection that breaks, OSError when nothing listens.
+    Returns:
+        requests_per_s, p50_ms and p99_ms over the measured seconds; client_cpu, the client's share of a core; and
+        answers, which maps the number of a body, as text, to the text of its first answer.
+
+    Raises:
+        ValueError: an answer is not 200, or a connection breaks.
+        OSError: no server listens.
     """
     load = Load(job)
     loop = asyncio.get_running_loop()

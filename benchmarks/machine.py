@@ -1,4 +1,4 @@
-"""The machine that a figure belongs to."""
+"""Machine of a measurement."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 
 
 def machine_name() -> str:
-    """The GPU, or the CPU model and torch's threads."""
+    """Return the name of the GPU, or the CPU model and the number of torch threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     cpuinfo = Path("/proc/cpuinfo")

@@ -1,10 +1,10 @@
-"""The rival of unirec/async_server.py: the published server's `immediately` path, one request after the other.
+"""Rival of unirec/async_server.py: the `immediately` path of the published server, one request after the other.
 
     python benchmarks/one_at_a_time_server.py --checkpoint FILE --data FOLDER
 
-Written from its described behavior: the model runs inside the event loop on a batch of one, over the embeddings of
-the whole catalog looked up anew; the softmax of every item not in the history is raised by 1, everything is lowered
-by 1, and torch.topk takes the list. FastAPI and uvicorn stand in for sanic, so that both servers share their HTTP.
+Written from its described behavior: the model runs inside the event loop on a batch of one, and looks up the embeddings
+of the whole catalog again per request. The softmax of every item outside the history is raised by 1, all are lowered by
+1, and torch.topk takes the list. FastAPI and uvicorn replace sanic, so that both servers share their HTTP.
 """
 
 import os
@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as unirec/async_server.py has it
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in unirec/async_server.py
 
 import torch
 import uvicorn
@@ -39,7 +39,12 @@ class Options:
 
 
 class OneAtATime:
-    """Answers one history at a time. `raw_ids` are the ids by item int, the padding first."""
+    """Teacher that answers one history at a time.
+
+    Args:
+        model: the trained model.
+        raw_ids: raw ids by item index, padding first.
+    """
 
     def __init__(self, model: SASRec, raw_ids: tuple[str, ...]) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -48,7 +53,7 @@ class OneAtATime:
         self.all_items = torch.arange(len(raw_ids))
 
     def top_k(self, history: list[str], k: int) -> list[str]:
-        """The k best items outside the history. Probabilities that agree to about 1e-7 lose their order."""
+        """Return the k best items outside the history; probabilities that agree to about 1e-7 lose their order."""
         length = self.model.max_seq_len
         window = [PAD] * (length - len(history)) + history[-length:]
         item_seq = torch.tensor([[self.item2id[item] for item in window]])
@@ -76,7 +81,7 @@ def main() -> None:
     options = parse(Options)
     raw_ids = read_raw_ids(read_pickle(Path(options.data) / "map.pkl"), Path(options.data) / "map.pkl")
     app = build_app(OneAtATime(load_checkpoint(Path(options.checkpoint)).model, raw_ids))
-    # asyncio sets TCP_NODELAY only on sockets that name their protocol
+    # asyncio sets TCP_NODELAY only on sockets that name their protocol.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(2048)

@@ -1,7 +1,7 @@
-"""One rival of the training benchmark, in a process of its own so that its peak memory is its own.
+"""One rival of the training benchmark, in its own process, so that its peak memory is its own.
 
-The parent, bench_train.py, writes {"kind", "warm_up", "steps", "attention", "train"} to standard input, `train` being
-fields of TrainOptions; the last line of the output is JSON.
+The parent, bench_train.py, writes {"kind", "warm_up", "steps", "attention", "train"} to standard input; `train` holds
+fields of TrainOptions. The last line of the output is JSON.
 """
 
 import json
@@ -43,10 +43,14 @@ GAP_BATCHES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What the parent asks for.
+    """Request of the parent.
 
-    kind: ours, trl, dense_mask, or gap. warm_up, steps: optimizer steps before the clock and under it.
-    attention: implementation of the model. train: fields of TrainOptions.
+    Attributes:
+        kind: "ours", "trl", "dense_mask" or "gap".
+        warm_up: optimizer steps before the clock starts.
+        steps: timed optimizer steps.
+        attention: attention implementation of the model.
+        train: fields of TrainOptions.
     """
 
     kind: str
@@ -58,8 +62,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds of the measured steps, on the wall and of all threads, what they trained on without padding, and the
-    process's peak memory in MB."""
+    """Measurements of the timed steps.
+
+    Attributes:
+        seconds: wall-clock seconds.
+        cpu_seconds: CPU seconds of all threads.
+        samples: trained samples.
+        tokens: trained tokens, without padding.
+        peak_mb: peak memory of the process, in MB.
+    """
 
     seconds: float
     cpu_seconds: float
@@ -70,7 +81,16 @@ class Figures:
 
 @dataclass(frozen=True)
 class World:
-    """A backbone that has the control tokens and its own head, the conversations, and the first step of the clock."""
+    """Model and samples of a run.
+
+    Attributes:
+        job: request of the parent.
+        options: training options.
+        model: a backbone with the control tokens and an untied head.
+        chat: renderer with the catalog's titles.
+        source: the conversations.
+        first: first timed step.
+    """
 
     job: Job
     options: TrainOptions
@@ -88,7 +108,7 @@ class World:
         return self.model.get_output_embeddings().out_features
 
     def steps(self) -> range:
-        """Those of the stream that are trained, the warm-up's first."""
+        """Return the steps of the stream that are trained, warm-up first."""
         return range(self.first - self.job.warm_up, self.first + self.job.steps)
 
     def scope(self) -> DenseScope:
@@ -105,19 +125,23 @@ class World:
         )
 
     def stream(self, micro: int = 1) -> SampleStream:
-        """Steps of `batch_size` samples in `micro` micro-batches."""
+        """Return a stream of steps of `batch_size` samples in `micro` micro-batches."""
         return SampleStream(
             self.source, self.chat, encode_sample, self.options.batch_size // micro, micro, self.pad_id, CPU
         )
 
     def talks(self, step: int) -> list[Conversation]:
-        """Conversations of a step in the drawn order."""
+        """Return the conversations of a step in the drawn order."""
         size = self.options.batch_size
         return self.source.talks(range(step * size, (step + 1) * size))
 
 
 def make_world(job: Job) -> World:
-    """Raises ValueError for a missing dataset, backbone or teacher."""
+    """Load dataset, backbone and teacher.
+
+    Raises:
+        ValueError: one of them is missing.
+    """
     options = TrainOptions(**job.train)
     catalog = load_catalog(options.data_path)
     tokenizer, model = load_backbone(options.backbone, CPU, options.dtype)
@@ -131,7 +155,7 @@ def make_world(job: Job) -> World:
 
 
 class Clock:
-    """Notes when steps end: seconds on the wall and of the process, all its threads together."""
+    """Clock that records the ends of steps: wall-clock seconds, and CPU seconds of all threads."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[float, float]] = []
@@ -141,7 +165,7 @@ class Clock:
         return HookResult()
 
     def seconds(self, steps: int) -> tuple[float, float]:
-        """Of the last so many steps: (wall, CPU)."""
+        """Return (wall, CPU) seconds of the last `steps` steps."""
         (wall, cpu), (wall_before, cpu_before) = self.ends[-1], self.ends[-1 - steps]
         return wall - wall_before, cpu - cpu_before
 
@@ -149,8 +173,14 @@ class Clock:
 def train_by_loop(
     world: World, loss: Loss, batches: Callable[[int], Sequence[Batch | DenseBatch]], workers: int = 1
 ) -> tuple[float, float]:
-    """Wall and CPU seconds of the measured steps of the project's own loop; batches: step -> micro-batches, of which
-    `workers` are computed side by side."""
+    """Train with the project's own loop and return (wall, CPU) seconds of the timed steps.
+
+    Args:
+        world: model and samples.
+        loss: the loss.
+        batches: step -> micro-batches.
+        workers: number of micro-batches that are computed concurrently.
+    """
     job, options, clock = world.job, world.options, Clock()
     steps = world.steps()
     loop = LoopConfig(
@@ -169,14 +199,20 @@ def train_by_loop(
 
 
 def ours(world: World) -> tuple[float, float]:
-    """Samples are made while the clock runs, as in training; without dropout, micro-batches go side by side."""
+    """Time this project's training.
+
+    Samples are made while the clock runs, as in training; without dropout, micro-batches run concurrently.
+    """
     micro = 2 if world.options.lora_dropout == 0 and world.options.batch_size % 2 == 0 else 1
     with closing(world.stream(micro)) as stream:
         return train_by_loop(world, cgen_loss, stream, micro)
 
 
 def dense_mask(world: World) -> tuple[float, float]:
-    """Conversations are there before the clock runs; their masks are made under it."""
+    """Time training with the published dense mask.
+
+    Conversations are made before the clock starts; their masks are made while it runs.
+    """
     talks = {step: world.talks(step) for step in world.steps()}
     scope, vocabulary = world.scope(), world.vocabulary
     return train_by_loop(
@@ -185,10 +221,10 @@ def dense_mask(world: World) -> tuple[float, float]:
 
 
 def rows_of(world: World) -> list[dict[str, list[int]]]:
-    """TRL's samples: those of our batches, in our order, which is sorted by length within windows of steps."""
+    """Return TRL's samples: the samples of our batches, in our order, which is sorted by length within windows of steps."""
     numbers = range((world.first + world.job.steps) * world.options.batch_size)
     rendered = [talk.rendered for talk in world.source.talks(numbers)]
-    labeled = {tuple(one.ids): one.labeled for one in rendered}
+    labeled = {tuple(sample.ids): sample.labeled for sample in rendered}
     rows = []
     with closing(world.stream()) as stream:
         for step in world.steps():
@@ -220,13 +256,13 @@ def trl(world: World) -> tuple[float, float]:
 
 
 def gradient(model: nn.Module, loss: torch.Tensor) -> torch.Tensor:
-    """All gradients of the trained weights as one vector."""
+    """Return all gradients of the trained weights as one vector."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, trained)])
 
 
 def gap(world: World) -> dict[str, float]:
-    """Largest |difference| of the losses, and of the gradients relative to their length, on the same batches.
+    """Return the largest |difference| of the losses, and of the gradients relative to their norm, on the same batches.
 
     The adapter is random, as it would be after some steps.
     """
@@ -253,11 +289,11 @@ RIVALS = {"ours": ours, "trl": trl, "dense_mask": dense_mask}
 
 
 def figures(world: World) -> Figures:
-    """Trains and times."""
+    """Train, and return the measurements."""
     seconds, cpu_seconds = RIVALS[world.job.kind](world)
     numbers = range(world.first * world.options.batch_size, (world.first + world.job.steps) * world.options.batch_size)
     tokens = sum(len(talk.rendered.ids) for talk in world.source.talks(numbers))
-    # In kB on Linux. The parent stays small: what it has used at most would count as this process's own.
+    # In kB on Linux. The parent must stay small, because a child's peak includes the parent's.
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Figures(seconds, cpu_seconds, len(numbers), tokens, peak_mb)
 

@@ -1,4 +1,4 @@
-"""SFTTrainer of TRL on the same samples: plain cross-entropy on what the assistant wrote."""
+"""Training with TRL's SFTTrainer on the same samples: plain cross-entropy on the assistant's tokens."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,11 +32,19 @@ def train_with_trl(
     run: Path,
     after_step: Callable[[], None],
 ) -> None:
-    """Trains LoRA on every linear layer, and the control tokens' input rows; the head stays, TRL refuses to adapt it.
+    """Train LoRA on every linear layer, and the input rows of the control tokens.
+
+    The head is not trained, because TRL refuses to adapt it.
 
     Args:
-        rows: {"input_ids", "labels"} of each sample, -100 where nothing is learned, in the order to train in.
-        steps: optimizer steps of `options.batch_size` samples. run: folder for what the trainer writes.
+        model: the backbone.
+        tokenizer: its tokenizer.
+        rows: {"input_ids", "labels"} of each sample, -100 where no token is learned, in the order of training.
+        options: training options.
+        control_ids: ids of the control tokens.
+        steps: optimizer steps of `options.batch_size` samples.
+        run: folder for the trainer's files.
+        after_step: called after each optimizer step.
     """
     disable_progress_bar()
     lora = LoraConfig(

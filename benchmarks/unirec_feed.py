@@ -1,4 +1,4 @@
-"""The rival of unirec/train.py: SASRec fed as UniRec's own trainer feeds it, one window for one training event.
+"""Rival of unirec/train.py: SASRec fed as by UniRec's own trainer, one window per training event.
 
 Written from the described behavior of UniRec 0.0.1a4 with the flags that RecLM-cgen publishes for its teacher
 (SeqRecDataset, user_history_file_format user-item_seq, history_mask_mode autoregressive, num_workers 4, shuffled
@@ -27,15 +27,17 @@ Sample = tuple[int, int, int, np.ndarray, int]
 
 
 class OneWindowDataset(Dataset):
-    """One sample for each training event, its window cut and padded in Python when it is asked for.
+    """One sample per training event; its window is cut and padded in Python on access.
 
-    The place of an event in its user's history is looked up by its item; where the user has met the item several
-    times, one of these places is drawn at random. A user's first event is a sample too, with a window of padding.
+    The position of an event in its user's history is looked up by its item; where the user has consumed the item
+    several times, one of these positions is drawn at random. A user's first event is a sample too, with a window of
+    padding.
 
     Args:
-        users, items: int [events], one training event a row.
-        histories: user int -> training items, oldest first.
-        length: items of a window.
+        users: int [events], user of each training event.
+        items: int [events], item of each training event.
+        histories: user index -> training items, oldest first.
+        length: items per window.
     """
 
     def __init__(self, users: np.ndarray, items: np.ndarray, histories: Mapping[int, np.ndarray], length: int) -> None:
@@ -47,12 +49,12 @@ class OneWindowDataset(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Sample:
-        """(user, target, label 1, left-padded window int32 [length], items in the window)."""
+        """Return (user, target, label 1, left-padded window int32 [length], items in the window)."""
         user, target = self.rows[index]
-        wanted = {target}
+        targets = {target}
         history = self.histories[user]
-        places = [place for place, item in enumerate(history) if item in wanted]
-        before = history[: random.choice(places)]
+        positions = [position for position, item in enumerate(history) if item in targets]
+        before = history[: random.choice(positions)]
         return user, target, 1, self._padded(before), min(len(before), self.length)
 
     def _padded(self, before: np.ndarray) -> np.ndarray:
@@ -63,7 +65,12 @@ class OneWindowDataset(Dataset):
 
 
 def read_events(folder: Path, length: int) -> OneWindowDataset:
-    """The training events of the UniRec files in `folder`; ValueError or OSError when they cannot be read."""
+    """Read the training events of the UniRec files in `folder`.
+
+    Raises:
+        ValueError: a file is broken.
+        OSError: a file cannot be read.
+    """
     train = read_pickle(folder / "train.pkl")
     histories = read_pickle(folder / "user_history.pkl")
     by_user = dict(zip(histories["user_id"].tolist(), histories["item_seq"], strict=True))
@@ -71,13 +78,19 @@ def read_events(folder: Path, length: int) -> OneWindowDataset:
 
 
 def make_loader(events: OneWindowDataset, workers: int) -> DataLoader:
-    """Shuffled batches with torch's own collation; worker processes start anew each epoch, as UniRec has it."""
+    """Return shuffled batches with torch's collation; worker processes restart each epoch, as in UniRec."""
     return DataLoader(events, BATCH_SIZE, shuffle=True, num_workers=workers)
 
 
 @dataclass(frozen=True)
 class EpochTime:
-    """Seconds of an epoch, those of them inside forward, backward and optimizer, and the mean loss in nats."""
+    """Measurements of an epoch.
+
+    Attributes:
+        seconds: wall-clock seconds.
+        step_seconds: the part of them in forward, backward and optimizer.
+        loss: mean loss, in nats.
+    """
 
     seconds: float
     step_seconds: float
@@ -85,7 +98,11 @@ class EpochTime:
 
 
 class UniRecFeeding:
-    """The library's SASRec with fresh weights and its optimizer. `config` is in UniRec's keys."""
+    """UniRec's SASRec with fresh weights, and its optimizer.
+
+    Args:
+        config: settings under UniRec's keys.
+    """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.device = torch.device(config["device"])
@@ -93,7 +110,7 @@ class UniRecFeeding:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
 
     def step(self, batch: list[torch.Tensor]) -> float:
-        """One update from a collated batch; its loss."""
+        """Update the weights on a collated batch and return its loss."""
         self.model.train()
         inputs = {name: column.to(self.device) for name, column in zip(COLUMNS, batch, strict=True)}
         loss, _, _, _ = self.model(**inputs)
@@ -103,7 +120,7 @@ class UniRecFeeding:
         return loss.item()
 
     def epoch(self, loader: DataLoader) -> EpochTime:
-        """One pass over the loader; its batches count alike in the mean loss, as UniRec counts them."""
+        """Train one pass over the loader; every batch has the same weight in the mean loss, as in UniRec."""
         step_seconds, losses = 0.0, []
         begun = time.perf_counter()
         for batch in loader:
