@@ -28,7 +28,7 @@ from train_utils.param import EvalOptions, option, parse
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a test of a model costs, part by part."""
+    """Time of a model's test, part by part."""
 
     model: str = option("snap/ml-100k/cgen/SFT_Epoch3", "model folder")
     data: str = option("data/dataset/ml-100k", "dataset folder")

@@ -1,7 +1,7 @@
 """Lists per second: this project's engine, the published way, and `generate` with this project's processor.
 
 All decode greedily over the same prompts, under the same rules, to the same number of items. The engine's lists are
-compared with those of one-token-at-a-time decoding. Where they differ, the gap between the plain decoder's two most
+compared with the lists of one-token-at-a-time decoding. Where they differ, the gap between the plain decoder's two most
 probable tokens at the first difference shows whether rounding can be the reason.
 """
 
@@ -33,7 +33,7 @@ from train_utils.teacher.protocol import Teacher
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Lists a second of the engine and its rivals."""
+    """Lists per second of the engine and its rivals."""
 
     model: str = option(help="model folder")
     data: str = option("data/dataset/ml-100k", "dataset folder")

@@ -35,7 +35,7 @@ ATTENTION = {"ours": "eager", "dense_mask": "eager", "trl": "sdpa"}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Samples a second of an optimizer step, and peak memory."""
+    """Samples per second of an optimizer step, and peak memory."""
 
     data_path: str = option("data/dataset/ml-100k", "dataset folder")
     backbone: str = option("snap/base/SmolLM2-135M-Instruct", "chat model")

@@ -221,7 +221,10 @@ def dense_mask(world: World) -> tuple[float, float]:
 
 
 def rows_of(world: World) -> list[dict[str, list[int]]]:
-    """Return TRL's samples: the samples of our batches, in our order, which is sorted by length within windows of steps."""
+    """Return TRL's samples.
+
+    They are the samples of our batches, in our order, which is sorted by length within windows of steps.
+    """
     numbers = range((world.first + world.job.steps) * world.options.batch_size)
     rendered = [talk.rendered for talk in world.source.talks(numbers)]
     labeled = {tuple(sample.ids): sample.labeled for sample in rendered}

@@ -175,7 +175,7 @@ def _longest_cut(text: str, ends: Sequence[int], suffix: str, rules: TitleRules)
         title = cut(n)
         return title is not None and rules.count_tokens(title) <= rules.max_tokens
 
-    # More words are more tokens, so the last cut that fits is found by bisection.
+    # More words are more tokens, so bisection yields the last cut that fits.
     low = bisect_left(range(len(ends)), True, key=lambda n: not fits(n)) - 1
     return cut(low) if low >= 0 else None
 

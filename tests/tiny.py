@@ -71,7 +71,7 @@ def closed_by_caps(rules: Constraint, listed: list[int]) -> set[int]:
 
 
 def scripted(model, script: dict[int, int]) -> None:
-    """Make a model continue a text as a script says.
+    """Make a model continue a text by a script.
 
     Args:
         model: the model; it gets a forward hook.

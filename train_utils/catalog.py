@@ -1,4 +1,4 @@
-"""Catalog of a dataset: loads a dataset folder and rejects items that cannot be told apart."""
+"""Catalog of a dataset: loads a dataset folder and rejects items with the same id or title."""
 
 import logging
 import os

@@ -382,7 +382,7 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
 
     Args:
         options: the class of options.
-        argv: the arguments; None for those of the process.
+        argv: the arguments; None for the arguments of the process.
     """
     parser = LineParser(
         usage="%(prog)s [options]",

@@ -47,7 +47,7 @@ def restricted_load(
 ) -> object:
     """Load a pickle of plain data and refuse every other class.
 
-    Plain data are containers (also those of `collections`), text, numbers and NumPy arrays.
+    Plain data are containers (also from `collections`), text, numbers and NumPy arrays.
 
     Args:
         path: the pickle.

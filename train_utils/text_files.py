@@ -148,7 +148,8 @@ def text_chunks(path: str | Path) -> Iterator[str]:
 def text_lines(path: str | Path, fallback: str = "", rejected: Counter[str] | None = None) -> Iterator[str]:
     """Yield the lines of a text file, plain or gzip, without their line ends.
 
-    Only a line feed, alone or after a carriage return, ends a line: U+2028, U+0085 and the like belong to the text.
+    Only a line feed, or a carriage return with a line feed, ends a line: U+2028, U+0085 and the like belong to the
+    text.
 
     Args:
         path: the file.

@@ -36,7 +36,7 @@ class Codec:
         self.end_of_turn, self.system_allowed = self.template.end_of_turn, self.template.system_allowed
         self.soi, self.eoi = map(self._control_id, control_tokens(tokenizer))
         self._markers: list[str] = []
-        # A title is spelled like a word after a space: the model knows whole words, and the first token of a bare
+        # A title is spelled like a word after a space: the model learned whole words, and the first token of a bare
         # title is often a single letter. SentencePiece writes that space itself, before every text.
         self._space = "" if self.decode([*self.encode("a"), *self.encode("a")]) == "a a" else " "
         self._markers = self._markers_of_template()
