@@ -1,4 +1,4 @@
-"""Serve teachers over HTTP: python unirec/async_server.py --dataset movies --port 2068
+"""Serve teachers over HTTP: `python unirec/async_server.py --dataset movies --port 2068`.
 
 POST /inference and /ranking (fields in server_wire.py or at /docs); GET /health, /health/live, /health/ready,
 /metrics.
@@ -65,7 +65,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def named_datasets(text: str) -> list[str]:
-    """The names in the value of --dataset, in order; `all` are those of model_path that have a checkpoint."""
+    """Return the names in the value of --dataset, in order; `all` are those of model_path that have a checkpoint."""
     if text == "all":
         return _with_checkpoint()
     names = text.split(",")
@@ -110,13 +110,13 @@ def load_teachers(args: argparse.Namespace) -> dict[str, TeacherModel]:
 
 
 def worker_app() -> FastAPI:
-    """The application of one of several worker processes."""
+    """Return the application of one of several worker processes."""
     forget_dead_workers(Path(os.environ[MULTIPROCESS_FOLDER]))
     return build_app(load_teachers(parse_args(json.loads(os.environ[_ARGUMENTS]))))
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; ValueError when the port is not to be had."""
+    """Return a bound socket; ValueError when the port is not to be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it an answer waits 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -163,7 +163,7 @@ def _announce(teachers: dict[str, TeacherModel], host: str, listener: socket.soc
 
 
 def address_of(host: str, port: int) -> str:
-    """The address of a server as a client takes it: an IPv6 host in brackets, any interface as the loopback one."""
+    """Return the address of a server for clients: an IPv6 host in brackets, any interface as the loopback one."""
     client = host or "127.0.0.1"
     for family, loopback in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with suppress(OSError):

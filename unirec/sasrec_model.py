@@ -48,7 +48,7 @@ def default_config(model: str = "SASRec") -> dict[str, Any]:
 
 
 def build_model(config: dict[str, Any]) -> SequentialModel:
-    """A model with fresh weights; `config` in UniRec's keys, with n_users and n_items."""
+    """Return a model with fresh weights; `config` in UniRec's keys, with n_users and n_items."""
     check_settings(config)
     model = library_class(config["model"])(config).to(config["device"])
     model.max_seq_len = config["max_seq_len"]  # some of the library's classes do not keep it
@@ -119,7 +119,7 @@ def checkpoint_content(
     raw_ids: tuple[str, ...],
     popularity: np.ndarray,
 ) -> dict[str, Any]:
-    """What UniRec's trainer puts into its .pth file; optimizer and scheduler may be None there as well.
+    """Return what UniRec's trainer puts into its .pth file; optimizer and scheduler may be None there as well.
 
     raw_ids (raw id of each item int) and popularity (training events, int64 [n_items]) are ours: with them the
     file is a teacher by itself.
@@ -148,7 +148,7 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
-    """A model from a file in UniRec's layout, ours or UniRec's own, ready to score."""
+    """Return a model from a file in UniRec's layout, ours or UniRec's own, ready to score."""
     content = load_checkpoint_content(path, device)
     with checkpoint_errors(path):
         config = default_config(content["config"].get("model", "SASRec")) | content["config"] | {"device": device}

@@ -94,7 +94,7 @@ def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool
 
 
 def learning_rate(config: dict[str, Any], done: float) -> float:
-    """The rate after `done` epochs, a fraction within an epoch included."""
+    """Return the rate after `done` epochs, a fraction within an epoch included."""
     if config["scheduler"] == "none":
         return config["learning_rate"]
     if config["scheduler"] != "cosine":
@@ -114,7 +114,7 @@ def window_targets(model: SequentialModel, config: dict[str, Any]) -> int:
 def batches(
     data: UniRecData, config: dict[str, Any], targets: int, rng: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """An epoch's windows in batches of about `batch_size` targets: int64 [windows, length] inputs and labels."""
+    """Return an epoch's windows in batches of about `batch_size` targets: int64 [windows, length] inputs and labels."""
     inputs, labels = training_windows(data.offsets, data.items, config["max_seq_len"], targets, rng, data.held_out)
     size = max(1, config["batch_size"] // targets)
     for start in range(0, len(inputs), size):

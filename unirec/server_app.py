@@ -141,7 +141,7 @@ def answer_all(
 
 
 def build_app(teachers: Mapping[str, TeacherModel], limits: ServerLimits | None = None) -> FastAPI:
-    """The application around `teachers`, dataset -> teacher: one batcher and one worker thread for all."""
+    """Return the application around `teachers`, dataset -> teacher: one batcher and one worker thread for all."""
     limits = limits or ServerLimits()
     metrics = ServerMetrics()
 
@@ -192,7 +192,7 @@ def build_app(teachers: Mapping[str, TeacherModel], limits: ServerLimits | None 
 
 
 def chosen_dataset(served: Mapping[str, object], named: str | None) -> str:
-    """The dataset a request means; with one dataset it need not say. RequestError lists the choices."""
+    """Return the dataset a request means; with one dataset it need not say. RequestError lists the choices."""
     if named is None and len(served) == 1:
         return next(iter(served))
     if named is None or named not in served:
@@ -229,7 +229,7 @@ def _add_status_routes(app: FastAPI, teachers: Mapping[str, TeacherModel], metri
 
 
 def _refusal(status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error body; characters that UTF-8 cannot hold are shown as escapes."""
+    """Return an error body; characters that UTF-8 cannot hold are shown as escapes."""
     return JSONResponse({"detail": reason.encode("utf-8", "backslashreplace").decode()}, status, headers)
 
 

@@ -47,7 +47,7 @@ class ServerMetrics:
         self.model_seconds.labels(dataset).inc(seconds)
 
     def page(self) -> bytes:
-        """The body of GET /metrics: of this process, or of all workers."""
+        """Return the body of GET /metrics: of this process, or of all workers."""
         if MULTIPROCESS_FOLDER not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()

@@ -173,7 +173,7 @@ def split_query(query: Query, size: int) -> list[tuple[Query, int]]:
 
 
 def join_answers(answers: list[TeacherAnswer]) -> TeacherAnswer:
-    """The pieces' answers as one."""
+    """Return the pieces' answers as one."""
     return TeacherAnswer(
         [row for answer in answers for row in answer.items],
         [row for answer in answers for row in answer.probabilities],
@@ -182,7 +182,7 @@ def join_answers(answers: list[TeacherAnswer]) -> TeacherAnswer:
 
 
 def inference_content(query: Query, answer: TeacherAnswer, scores: bool) -> dict:
-    """The body of an `InferenceAnswer`, without what was not asked for."""
+    """Return the body of an `InferenceAnswer`, without what was not asked for."""
     content: dict = {"inference": answer.items}
     if scores:
         content["scores"] = answer.probabilities

@@ -84,7 +84,7 @@ def by_dataset(queries: Sequence[Query]) -> dict[str, list[int]]:
 
 
 def find_checkpoint(dataset: str, paths: Mapping[str, str | None], output: Path) -> Path:
-    """The checkpoint that `paths` names for the dataset, else the newest finished run under `output`."""
+    """Return the checkpoint that `paths` names for the dataset, else the newest finished run under `output`."""
     named = paths.get(dataset)
     path = Path(named) if named else newest_checkpoint(output)
     if path is None or not path.is_file():
@@ -95,7 +95,7 @@ def find_checkpoint(dataset: str, paths: Mapping[str, str | None], output: Path)
 
 
 def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel:
-    """A teacher from its checkpoint and the UniRec files it was trained on."""
+    """Return a teacher from its checkpoint and the UniRec files it was trained on."""
     data = read_unirec_data(data_path)
     loaded = load_checkpoint(checkpoint, device)
     if loaded.model.n_items != data.n_items:

@@ -1,4 +1,4 @@
-"""Train the teacher: python unirec/train.py --dataset ml-100k
+"""Train the teacher: `python unirec/train.py --dataset ml-100k`.
 
 Settings: config/base.yaml, config/dataset/NAME.yaml, config/model/MODEL.yaml; every key is also a flag.
 """
@@ -96,7 +96,7 @@ _ABOVE = dict.fromkeys(("learning_rate", "tau", "layer_norm_eps"), 0)
 
 
 def _check_numbers(config: dict[str, Any]) -> None:
-    """Raises ValueError for a number that no training can use."""
+    """Refuse, by a ValueError, a number that no training can use."""
     for key, value in config.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
@@ -132,7 +132,7 @@ def manifest(config: dict[str, Any], data_path: Path) -> dict[str, Any]:
 
 
 def choose_run(output: Path, wanted: dict[str, Any]) -> Path:
-    """The run folder made for the same settings and the same inputs, else a new one."""
+    """Return the run folder made for the same settings and the same inputs, else a new one."""
     same = ("config", "inputs_sha256")
     for path in sorted(output.glob(f"*/{RUN_NAME}"), reverse=True):
         found = json.loads(path.read_text(encoding="utf-8"))

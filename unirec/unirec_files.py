@@ -140,7 +140,7 @@ def read_raw_ids(maps: Any, path: Path) -> tuple[str, ...]:
 
 
 def _numbers(value: Any, path: Path, name: str) -> dict[str, int]:
-    """A dictionary of map.pkl, raw id -> int, its raw ids as text; ValueError unless the ints are 0..n-1."""
+    """Return a dictionary of map.pkl, raw id -> int, its raw ids as text; ValueError unless the ints are 0..n-1."""
     if not isinstance(value, dict):
         raise ValueError(f"{path}: {name} is {_short(value)}, wanted a dictionary from raw ids to ints")
     found: dict[str, int] = {}

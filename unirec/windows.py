@@ -11,8 +11,7 @@ def training_windows(
     rng: np.random.Generator,
     held_out: np.ndarray | int = 2,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut training sequences (all events but the last `held_out` of each user) into windows that predict each event
-    once.
+    """Cut training sequences, all events but the last `held_out` of each user, into windows: each event once.
 
     A window ends at a random phase per user, drawn anew each epoch, so that an event is predicted from
     different amounts of context. `targets` <= `length` is how many positions at a window's end are predicted;
@@ -37,6 +36,6 @@ def training_windows(
 
 
 def last_items(offsets: np.ndarray, items: np.ndarray, back: int, length: int) -> np.ndarray:
-    """The `length` items before the event `back` events before each user's end: int64 [users, length]."""
+    """Return the `length` items before the event `back` events before each user's end: int64 [users, length]."""
     position = (offsets[1:] - back)[:, None] + np.arange(-length, 0)
     return np.where(position >= offsets[:-1][:, None], items[np.maximum(position, 0)], 0)

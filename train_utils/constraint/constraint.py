@@ -139,7 +139,7 @@ class Constraint:
 
     @property
     def admitted(self) -> np.ndarray:
-        """bool [items], True for items that the rules admit, without regard to caps."""
+        """Items that the rules admit, without regard to caps: bool [items]."""
         admitted = np.full(self.trie.n_items, self._allow is None)
         if self._allow is not None:
             admitted[self._allow] = True

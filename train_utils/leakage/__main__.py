@@ -1,4 +1,4 @@
-"""Report on leakage of test targets: `python -m train_utils.leakage --data_path data/dataset/ml-100k/ ...`
+"""Report on leakage of test targets: `python -m train_utils.leakage --data_path data/dataset/ml-100k/ ...`.
 
 Search the training data of the model and of the teacher for held-out events, and probe whether the backbone has
 memorized the dataset. The exit status is 1 if a held-out event is trained on.

@@ -208,8 +208,7 @@ def own_generation_config(model: PreTrainedModel, end_of_turn: int, pad: int) ->
 
 
 def end_turns_alike(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
-    """Makes tokenizer, configuration and generation configuration agree on the token that ends a turn, and on padding;
-    the chat template writes the date that training had.
+    """Make tokenizer, configuration and generation configuration agree on the end of a turn and on padding.
 
     The tokenizer of a base model may have another eos token (Gemma), and a server of the folder uses either of them.
     The tokenizer keeps its eos token if the chat template writes it. The chat template also gets the date that training

@@ -54,7 +54,7 @@ CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 16, 256
 
 @cache
 def library_class(name: str) -> "type[SequentialModel]":
-    """The class of the UniRec library for one of MODELS; ImportError where the library is not installed."""
+    """Return the class of the UniRec library for one of MODELS; ImportError where the library is not installed."""
     return getattr(import_module(f"unirec.model.sequential.{name.lower()}"), name)
 
 
@@ -70,7 +70,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the newest finished run, `folder` itself or one below it; None where no run is finished."""
+    """Return the checkpoint of the newest finished run: `folder` itself or one below it; None if no run is finished."""
     finished = [done for done in (folder / DONE_NAME, *folder.glob(f"*/{DONE_NAME}")) if done.is_file()]
     finished.sort(key=lambda done: (done.stat().st_mtime_ns, done))
     complete = [path for done in finished for path in sorted(done.parent.glob("*.pth"))]
@@ -121,7 +121,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def item_vectors(model: "SequentialModel") -> torch.Tensor:
-    """The vector of every item int: float32 [n_items, hidden]; a copy of the table, so ask once."""
+    """Return the vector of every item int: float32 [n_items, hidden]; a copy of the table, so ask once."""
     with torch.inference_mode():
         return model.forward_item_emb(torch.arange(model.n_items, device=model.item_embedding.weight.device))
 
@@ -176,7 +176,7 @@ def next_item_scores(model: "SequentialModel", vectors: torch.Tensor, inputs: to
 
 
 def input_block(rows: Sequence[Row], length: int) -> np.ndarray:
-    """The last `length` items of each row's history, left-padded with 0: int64 [rows, length]."""
+    """Return the last `length` items of each row's history, left-padded with 0: int64 [rows, length]."""
     block = np.zeros((len(rows), length), np.int64)
     for padded, row in zip(block, rows, strict=True):
         recent = row.history[-length:]

@@ -67,7 +67,7 @@ class LocalTeacher:
 
 
 def as_sent(probabilities: np.ndarray) -> list[float]:
-    """The numbers that a client of the server reads: float32 is sent as its shortest decimal, and read as float64."""
+    """Return the numbers that a client of the server reads: float32 sent as its shortest decimal, read as float64."""
     return probabilities.astype(str).astype(np.float64).tolist()
 
 
@@ -80,7 +80,7 @@ def _finite_scores(model: NextItemModel, rows: Sequence[Row]) -> torch.Tensor:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint that `path` is, or the one of the newest finished run in that folder."""
+    """Return the checkpoint that `path` is, or the one of the newest finished run in that folder."""
     if path.is_file():
         return path
     if not path.is_dir():
@@ -153,7 +153,7 @@ def _are_counts(value: object, size: int) -> bool:
 
 
 def _checked_config(config: dict[str, Any], n_items: int, n_tensors: int, path: Path) -> dict[str, Any]:
-    """The settings the library's constructor gets."""
+    """Return the settings the library's constructor gets."""
 
     def refuse(name: str, wanted: str) -> None:
         raise TeacherError(f"{path}: {name} is {config.get(name)!r}, wanted is {wanted}; serve it with UniRec instead")

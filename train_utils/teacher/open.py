@@ -12,7 +12,7 @@ from train_utils.teacher.recorded import RecordedTeacher
 
 
 def open_teacher(spec: str) -> Teacher:
-    """A teacher from its description.
+    """Return a teacher from its description.
 
     "host:port" or "http://host:port" is a server, "http://host:port/NAME" a server of several datasets,
     "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording. ValueError for any other text.
@@ -35,7 +35,7 @@ def open_teacher(spec: str) -> Teacher:
 
 
 def checkpoint_of(teacher: Teacher) -> str:
-    """The digest of the checkpoint of a teacher inside this process; "" where the teacher is elsewhere."""
+    """Return the digest of the checkpoint of a teacher inside this process; "" where the teacher is elsewhere."""
     from train_utils.teacher.local import LocalTeacher
 
     return f"sha256 {digest(teacher.path)[:16]}" if isinstance(teacher, LocalTeacher) else ""

@@ -22,7 +22,7 @@ class Teacher(Protocol):
     def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
-        """The k best next items of each history, best first.
+        """Return the k best next items of each history, best first.
 
         histories: raw item ids, oldest first, any length; every id in a history is hidden from its answer.
         A list is shorter than k only when the catalog holds fewer items outside the history.
@@ -31,7 +31,7 @@ class Teacher(Protocol):
         """
 
     def close(self) -> None:
-        """Ends the use of the teacher; a question that waits for its answer in another thread fails soon."""
+        """End the use of the teacher; a question that waits for its answer in another thread fails soon."""
 
 
 @dataclass(frozen=True, slots=True)

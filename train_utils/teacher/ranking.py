@@ -96,7 +96,7 @@ def with_popularity(scores: torch.Tensor, rows: Sequence[Row], catalog: Catalog)
 
 
 def cold_rows(rows: Sequence[Row]) -> list[int]:
-    """Indices of the rows without a history."""
+    """Return indices of the rows without a history."""
     return [number for number, row in enumerate(rows) if not row.history]
 
 
@@ -118,7 +118,7 @@ def admissible(rows: Sequence[Row], catalog: Catalog) -> np.ndarray:
 
 
 def top_k(scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The k[row] best admissible items of each row and their softmax probabilities over the admissible items.
+    """Return the k[row] best admissible items of each row and their softmax probabilities over the admissible items.
 
     scores float [rows, n_items], allowed bool [rows, n_items], k int [rows], all >= 1. Returns one int array
     and one float32 array a row, best first; equal scores: lower item int first. A row with fewer admissible
@@ -144,7 +144,7 @@ def top_k(scores: torch.Tensor, allowed: np.ndarray, k: np.ndarray) -> tuple[lis
 def best_items(
     scores: torch.Tensor, rows: Sequence[Row], catalog: Catalog, k: np.ndarray
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The k[row] best admissible items of each row as raw ids, best first, and their probabilities (float32).
+    """Return the k[row] best admissible items of each row as raw ids, best first, and their probabilities (float32).
 
     Args:
         scores: float [rows, n_items].

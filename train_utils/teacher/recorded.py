@@ -50,7 +50,7 @@ class RecordedTeacher:
             self._claim(whose)
 
     def _claim(self, whose: str) -> None:
-        """Notes the teacher in the file, or refuses one that holds the answers of another."""
+        """Record the teacher in the file, or refuse one that holds the answers of another."""
         try:
             with self._file:
                 self._file.execute("CREATE TABLE IF NOT EXISTS teacher (whose TEXT)")
@@ -87,14 +87,14 @@ class RecordedTeacher:
         return (lists, [known[key][2][:k] for key in keys]) if scores else lists
 
     def close(self) -> None:
-        """Closes the file, and the teacher that is recorded."""
+        """Close the file, and the teacher that is recorded."""
         if self._inner is not None:
             self._inner.close()
         with self._lock:
             self._file.close()
 
     def _known(self, keys: Sequence[str], k: int) -> dict[str, _CachedRanking]:
-        """Recorded answers for at least `k` items."""
+        """Return recorded answers for at least `k` items."""
         found: dict[str, _CachedRanking] = {}
         try:
             with closing(self._file.cursor()) as cursor:
