@@ -136,3 +136,11 @@ def test_memory_that_is_not_there_is_one_line(error):
     code = f"def main():\n raise {error}\nfrom train_utils.command import run_cli\nrun_cli(main)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: out of memory") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("package", ["report", "leakage"])
+def test_a_package_that_runs_is_called_by_its_name(package):
+    done = subprocess.run(
+        [sys.executable, "-m", f"train_utils.{package}", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(f"usage: python -m train_utils.{package}")

@@ -16,10 +16,17 @@ class LineParser(argparse.ArgumentParser):
     """Argument parser that reports an error on one line and accepts no abbreviated flags."""
 
     def __init__(self, *arguments, **more):
-        super().__init__(*arguments, **{"allow_abbrev": False} | more)
+        super().__init__(*arguments, **{"allow_abbrev": False, "prog": _program()} | more)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
+def _program() -> str | None:
+    """Return `python -m NAME` for a package that runs; None, argparse's own choice, for a script."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = spec.name if spec else ""
+    return f"python -m {name.removesuffix('.__main__')}" if name.startswith("train_utils") else None
 
 
 def bounds_of(value: float, least: float | None = None, above: float | None = None, most: float | None = None) -> str:

@@ -40,7 +40,7 @@ def write_report(study: ResultSet, folder: str | Path) -> Path:
 
 
 def main() -> None:
-    parser = LineParser(prog="python -m train_utils.report", description=__doc__.splitlines()[0])
+    parser = LineParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", nargs="+", metavar="RESULT.json", help="result files of task_test.py")
     parser.add_argument(
         "--output", type=path_of, default="snap/report", help="folder of the report (default: %(default)s)"
