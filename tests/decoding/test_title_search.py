@@ -138,6 +138,9 @@ def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, 
         [Request([5, 6], rules, answer_at=2, max_items=len(kept), force_items=True, best_titles=len(titles))]
     )
     assert found.items == kept and found.finish == "items"
+    for k in (1, 2, len(kept), len(titles)):
+        (listed,) = Engine(model, chat).rank([Request([5, 6], rules, answer_at=2, max_items=k)])
+        assert listed.items == kept[:k] and listed.ids == found.ids[: len(listed.ids)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -153,6 +156,8 @@ def test_a_ranked_title_whose_first_item_a_cap_has_closed_is_listed_once_for_the
         [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)]
     )
     assert found.items == [twin[item] if item == closed else item for item in order]
+    (listed,) = Engine(model, chat).rank([Request([5, 6], rules, answer_at=2, max_items=4)])
+    assert (listed.items, listed.ids, listed.finish) == (found.items, found.ids, found.finish)
 
 
 def test_the_probabilities_of_the_whole_catalog_sum_to_one():

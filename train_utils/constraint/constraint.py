@@ -133,11 +133,6 @@ class Constraint:
         self.start_full = frozenset(start_full)
 
     @property
-    def has_caps(self) -> bool:
-        """Whether what may be listed depends on how many items of a group are listed already."""
-        return bool(self._caps)
-
-    @property
     def admitted(self) -> np.ndarray:
         """Items that the rules admit, without regard to caps: bool [items]."""
         admitted = np.full(self.trie.n_items, self._allow is None)

@@ -5,6 +5,7 @@ before them (jump forward). The usual separator between two items and the titles
 kept only where plain decoding writes the same tokens. The output equals constrained decoding one token at a time.
 """
 
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ import torch
 from transformers import PreTrainedModel
 
 from train_utils.constraint.constraint import ConstraintError
-from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafter
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
@@ -30,7 +30,6 @@ from train_utils.decoding.support import decoding_support, readable_length
 from train_utils.decoding.title_finder import NearestVector, TitleFinder, TrieSearch
 from train_utils.decoding.title_search import Opening, Ranked, prefill_to_item
 from train_utils.models.backbone import precision_of
-from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 
 _DRAFTED = 24  # maximum number of drafted tokens per sequence and pass
@@ -441,41 +440,27 @@ class Engine:
         opening = self.prefill(requests) if opening is None else opening
         depth = max(request.max_items for request in requests)
         rules = [request.rules for request in requests if request.rules is not None]
+        if len(rules) < len(requests):
+            raise ValueError("a request without rules has no catalog to rank; give each its rules")
         while True:
             ranked = opening.most_probable(rules, depth)
-            lists = [self._within_caps(request, titles) for request, titles in zip(requests, ranked, strict=True)]
-            whole = (
-                len(listed) == request.max_items or len(titles) < depth
-                for request, listed, titles in zip(requests, lists, ranked, strict=True)
-            )
-            if all(whole):
-                return [self._written(listed, one.idx) for one, listed in zip(requests, lists, strict=True)]
-            depth *= 4  # a cap closed titles of the ranking; those after them move up
+            lists = [self._listed(request, titles) for request, titles in zip(requests, ranked, strict=True)]
+            if all(one.finish or len(titles) < depth for one, titles in zip(lists, ranked, strict=True)):
+                return lists
+            depth *= 4  # caps closed titles of a ranking; those after it move up
 
-    def _within_caps(self, request: Request, titles: Sequence[Ranked]) -> list[Ranked]:
-        """Return the first `max_items` titles, without those that the titles before them close by a cap."""
-        if request.rules is None or not request.rules.has_caps:
-            return list(titles[: request.max_items])
-        matcher = Matcher.from_tokens(request.rules, request.prompt, self.chat.end_of_turn, request.answer_at)
-        listed: list[Ranked] = []
-        for title in titles:
-            if len(listed) == request.max_items or matcher.exhausted:
-                break
-            opened = matcher.copy()
-            opened.accept_token(self.chat.soi)
-            if opened.offers(title.item):
-                for token in self.chat.item_ids(title.item):
-                    matcher.accept_token(token)
-                listed.append(title)
-        return listed
-
-    def _written(self, titles: Sequence[Ranked], idx: bool) -> Completion:
-        """Return a list of items as the model writes it."""
-        ids: list[int] = []
-        for rank, title in enumerate(titles, 1):
-            ids += [*self.chat.encode(separator(rank, idx)), *self.chat.item_ids(title.item)]
-        scores = [title.log_probability for title in titles]
-        return Completion(ids, [title.item for title in titles], scores, finish="items")
+    def _listed(self, request: Request, titles: Sequence[Ranked]) -> Completion:
+        """Return a ranking written as a list; it has no finish where the ranking ends before the list does."""
+        state = DecodingState(replace(request, force_items=True, best_titles=1, max_new_tokens=sys.maxsize), self.chat)
+        ids = state.begin()
+        if titles and not state.finish:
+            state.ranking = tuple((title.item, title.log_probability) for title in titles)
+            ids += state.write_title()
+        items = state.take_items()
+        if not state.finish:  # the next item is open
+            ids = ids[: len(ids) - ids[::-1].index(self.chat.eoi)] if items else []
+        scores = [score for _, score, _ in items if score is not None]
+        return Completion(ids, [item for item, _, _ in items], scores, finish=state.finish)
 
     def finds_titles(self, tokens: int) -> bool:
         """Return whether whole titles can be searched in a text of `tokens` tokens, answer included."""
