@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
-from tiny import tiny_chat
+from tiny import scripted, tiny_chat
 
 from train_utils import Recommendation, Recommender
 from train_utils.catalog import Item, make_catalog
@@ -123,18 +122,21 @@ def test_without_a_catalog_there_is_conversation_and_no_list():
     assert isinstance(events[-1], Done) and not any(isinstance(event, Recommendation) for event in events)
 
 
-def test_a_conversation_yields_text_and_items_of_the_catalog():
-    model, chat = tiny_chat(list(TITLES), tied=False)
-    with torch.no_grad():  # the opening token outbids all text
-        model.get_output_embeddings().weight[chat.soi] = 1.2 * model.get_output_embeddings().weight.abs().max()
-    talk = Recommender(model, chat, CATALOG)
-    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "red moon?"}]
-    events = list(talk.chat(messages, {"deny": ["i0"]}, max_new_tokens=200))
+def eager() -> Recommender:
+    """A model that opens an item wherever it may."""
+    model, chat = tiny_chat(list(TITLES))
+    scripted(model, dict.fromkeys(range(1000), chat.soi))
+    return Recommender(model, chat, CATALOG)
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "best", "rank"])
+def test_a_conversation_yields_text_and_items_of_the_catalog(decoding):
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello?"}]
+    events = list(eager().chat(messages, {"deny": ["i0"]}, max_new_tokens=200, decoding=decoding))
     items = [event for event in events if isinstance(event, Recommendation)]
-    assert all((item.id, item.title) in {(one.id, one.title) for one in ITEMS[1:]} for item in items)
-    assert [item.rank for item in items] == list(range(1, len(items) + 1))
-    assert len({item.id for item in items}) == len(items)
-    assert all(isinstance(event, (TextDelta, Recommendation, Done)) for event in events)
+    assert {(item.id, item.title) for item in items} == {(one.id, one.title) for one in ITEMS[1:]}
+    assert [item.rank for item in items] == list(range(1, len(ITEMS)))
+    assert all(isinstance(event, (TextDelta, Recommendation)) for event in events[:-1]) and isinstance(events[-1], Done)
 
 
 def test_a_model_is_loaded_from_its_folder_with_a_dataset_folder(tmp_path):
@@ -207,16 +209,19 @@ def test_one_history_that_nothing_is_left_for_is_named(recommender):
 
 
 def test_what_the_user_names_is_not_recommended_back():
-    model, chat = tiny_chat(list(TITLES), tied=False)
-    with torch.no_grad():  # the opening token outbids all text
-        model.get_output_embeddings().weight[chat.soi] = 1.2 * model.get_output_embeddings().weight.abs().max()
-    talk = Recommender(model, chat, CATALOG)
+    talk = eager()
 
     def listed(content: str, **more) -> set[str]:
-        events = talk.chat([{"role": "user", "content": content}], max_new_tokens=150, **more)
+        events = talk.chat([{"role": "user", "content": content}], max_new_tokens=200, **more)
         return {event.id for event in events if isinstance(event, Recommendation)}
 
-    assert listed("hello") == listed("hello", exclude_named=False)
-    assert not listed("I liked the end and <SOI> a song<EOI>") & {"i3", "i5"}
+    everything = {item.id for item in ITEMS}
+    assert listed("hello") == listed("half a character: \ud800") == everything
+    named = "I liked the end and <SOI> a song<EOI>"
+    assert listed(named) == everything - {"i3", "i5"} and listed(named, exclude_named=False) == everything
     assert listed(", ".join(TITLES)) == set()
-    assert listed("half a character: \ud800") <= {item.id for item in ITEMS}
+
+
+def test_a_chat_of_another_decoding_is_refused(recommender):
+    with pytest.raises(ValueError, match="decoding is 'beam', wanted one of greedy, best, rank"):
+        recommender.chat([{"role": "user", "content": "hi"}], decoding="beam")

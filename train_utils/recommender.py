@@ -33,6 +33,8 @@ from train_utils.teacher.protocol import Teacher
 from train_utils.text_files import whole_characters
 
 TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
+# Whole titles that a search returns for a conversation, by the name of the decoding; a longer list searches again.
+DECODING = {"greedy": 0, "best": 1, "rank": 32}
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
 
@@ -297,55 +299,50 @@ class Recommender:
 
     # -- conversations -------------------------------------------------------------------------------------------
 
-    def chat_request(self, messages: Sequence[Mapping[str, str] | Message], **more) -> Request:
-        """Return the request that answers a conversation.
-
-        Args:
-            messages: as in `chat`.
-            **more: fields of `Request`.
-
-        Raises:
-            ValueError: no messages, one without role and content, or a conversation that the model's context lacks
-                room for.
-        """
-        if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
-            raise ValueError(f"messages is {messages!r}, wanted a list of messages")
-        prompt = self.renderer.render([_message(entry) for entry in messages], prompt=True).ids
-        if "rules" not in more and self.renderer.trie is not None:
-            more["rules"] = Constraint(self.renderer.trie)
-        request = Request(prompt, answer_at=len(prompt), **more)
-        self._check_context(len(prompt) + request.max_new_tokens, "leave out old messages or lower max_new_tokens")
-        return request
-
     def _check_context(self, tokens: int, remedy: str) -> None:
         if self.context is not None and tokens > self.context:
             raise ValueError(f"prompt and answer take {tokens} tokens, the context has {self.context}; {remedy}")
 
     @cached_property
-    def _titles(self) -> NamedTitles:
-        return NamedTitles(self._known_catalog.titles)
+    def named_titles(self) -> NamedTitles:
+        """Search of the catalog's titles in a text."""
+        return NamedTitles(self.catalog.titles if self.catalog else ())
 
     def _named(self, messages: Iterable[Message]) -> list[int]:
         """Return the items that the user names, as titles in the text or as items."""
-        parts = [part for one in messages if one.role == "user" for part in one.parts]
+        parts = [part for entry in messages if entry.role == "user" for part in entry.parts]
         named = {part.item for part in parts if isinstance(part, (ItemPart, TitlePart))}
-        return sorted(named.union(*(self._titles.find(part) for part in parts if isinstance(part, str))))
+        return sorted(named.union(*(self.named_titles.find(part) for part in parts if isinstance(part, str))))
 
-    def stream(
-        self, request: Request, stop: threading.Event | None = None
+    def answer(
+        self,
+        prompt: Sequence[int],
+        constraint: Constraint | None,
+        *,
+        max_new_tokens: int,
+        decoding: str = "rank",
+        stop: threading.Event | None = None,
     ) -> Iterator[TextDelta | Recommendation | Done]:
-        """Yield the answer to a request as events.
+        """Answer a rendered conversation; see `chat`.
 
         Args:
-            request: a request of `chat_request`.
+            prompt: token ids, up to where the answer begins.
+            constraint: the admissible items; None lets no item be opened.
+            max_new_tokens: length limit of the answer.
+            decoding: how titles are decoded, one of `DECODING`; a text that is too long to search spells them.
             stop: ends the answer early when it is set.
         """
+        if decoding not in DECODING:
+            raise ValueError(f"decoding is {decoding!r}, wanted one of {', '.join(DECODING)}")
+        searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
+        request = Request(
+            prompt, constraint, answer_at=len(prompt), max_new_tokens=max_new_tokens, best_titles=searched
+        )
+        return self._events(request, stop)
+
+    def _events(self, request: Request, stop: threading.Event | None) -> Iterator[TextDelta | Recommendation | Done]:
         for event in self.engine.stream(request, stop):
-            match event:
-                case ItemEvent(item, rank, score):
-                    yield self._recommendation(item, rank, score)
-                case _:
-                    yield event
+            yield self._recommendation(event.item, event.rank, event.score) if isinstance(event, ItemEvent) else event
 
     def chat(
         self,
@@ -353,6 +350,7 @@ class Recommender:
         rules: ItemRules | Mapping[str, object] | None = None,
         *,
         max_new_tokens: int = 512,
+        decoding: str = "rank",
         exclude_named: bool = True,
         stop: threading.Event | None = None,
     ) -> Iterator[TextDelta | Recommendation | Done]:
@@ -362,27 +360,35 @@ class Recommender:
             messages: `{"role": "system" | "user" | "assistant", "content": TEXT}`, the newest last.
             rules: which items may be recommended.
             max_new_tokens: length limit of the answer.
+            decoding: "rank", "best" or "greedy", as `--decoding` of the chat.
             exclude_named: do not recommend what the user's messages name.
             stop: ends the answer early when it is set.
 
         Raises:
-            ValueError: a message of another form, a conversation longer than the context, or rules that are wrong.
-            ConstraintError: rules that admit no item.
+            ValueError: a message of another form, a conversation longer than the context, or invalid rules.
+            ConstraintError: the rules admit no item.
         """
         if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
             raise ValueError(f"messages is {messages!r}, wanted a list of messages")
         conversation = [_message(entry) for entry in messages]
-        more: dict[str, object] = {"max_new_tokens": _whole("max_new_tokens", max_new_tokens)}
-        if self.catalog is None and rules is not None:
-            raise ValueError("rules are given and no catalog is loaded; pass dataset to Recommender.load")
-        if self.catalog is not None:
-            more["rules"] = self._constraint(rules, (), None)
-            if exclude_named and (named := self._named(conversation)):
-                try:
-                    more["rules"] = self._constraint(rules, named, None)
-                except ConstraintError:
-                    more["rules"] = None  # all that may be recommended was named: the model can only talk
-        return self.stream(self.chat_request(conversation, **more), stop)
+        max_new_tokens = _whole("max_new_tokens", max_new_tokens)
+        prompt = self.renderer.render(conversation, prompt=True).ids
+        self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower max_new_tokens")
+        constraint = self._chat_constraint(rules, self._named(conversation) if exclude_named else [])
+        return self.answer(prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding, stop=stop)
+
+    def _chat_constraint(
+        self, rules: ItemRules | Mapping[str, object] | None, named: Sequence[int]
+    ) -> Constraint | None:
+        if self.catalog is None:
+            if rules is not None:
+                raise ValueError("rules are given and no catalog is loaded; pass dataset to Recommender.load")
+            return None
+        try:
+            return self._constraint(rules, named, None)
+        except ConstraintError:
+            self._constraint(rules, (), None)  # raises where the rules alone admit no item
+            return None  # all that may be recommended was named: the model can only talk
 
 
 def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Sequence[int]], k: int) -> list[np.ndarray]:

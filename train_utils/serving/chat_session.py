@@ -5,16 +5,14 @@ It handles commands, the history, catalogs, and prompts that must fit the model'
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.dataset_folder import is_dataset
 from train_utils.decoding.events import Done, TextDelta
-from train_utils.decoding.request import Request
 from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, Message, Part, message
-from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import Recommendation, Recommender
 
@@ -23,8 +21,6 @@ HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; wi
 /new          forget the conversation
 /help         these lines
 /quit         end (or Ctrl-D); Ctrl-C stops an answer"""
-_RANKED = 32  # titles per search of `--decoding rank`; a longer list searches again
-_SEARCHED = {"greedy": 0, "best": 1, "rank": _RANKED}
 _CUT_SHORT = {"length": "the answer reached --max_new_tokens", "stopped": "stopped"}
 
 
@@ -73,12 +69,10 @@ class Domain:
     Attributes:
         name: the domain's name.
         recommender: model and catalog.
-        titles: finder of the catalog's titles in a text.
     """
 
     name: str
     recommender: Recommender
-    titles: NamedTitles = field(default_factory=lambda: NamedTitles(()))
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
@@ -199,19 +193,21 @@ class ChatSession:
                 f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
                 f"{self.context} tokens and were forgotten"
             )
-        self.named.update(self.domain.titles.find(text))
+        self.named.update(self.domain.recommender.named_titles.find(text))
         rules = self._rules()
         if rules is None and self.domain.recommender.catalog:
             yield Notice("every title of the catalog was named: nothing is left to recommend")
         parts: list[Part] = []
         finish = ""
         try:
-            longest = len(prompt) + self.options.max_new_tokens
-            searched = _SEARCHED[self.options.decoding] if self.domain.recommender.engine.finds_titles(longest) else 0
-            request = Request(
-                prompt, rules, answer_at=len(prompt), max_new_tokens=self.options.max_new_tokens, best_titles=searched
+            events = self.domain.recommender.answer(
+                prompt,
+                rules,
+                max_new_tokens=self.options.max_new_tokens,
+                decoding=self.options.decoding,
+                stop=stop,
             )
-            for event in self.domain.recommender.stream(request, stop):
+            for event in events:
                 match event:
                     case TextDelta(words):
                         parts.append(words)
@@ -281,7 +277,7 @@ class ChatSession:
             else:
                 loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
                 _ = loaded.engine  # raises here where the catalog cannot be decoded
-                self._loaded[name] = Domain(name, loaded, NamedTitles(loaded.renderer.titles))
+                self._loaded[name] = Domain(name, loaded)
         return self._loaded[name]
 
 
