@@ -23,6 +23,21 @@ _PICKLE_GLOBALS = {
     "numpy.core.numeric": {"_frombuffer"},
     "_codecs": {"encode"},
 }
+# Names that pandas needs to rebuild a table of numbers or strings; none of them runs code that the file chooses.
+TABLES = {
+    "builtins": {"slice"},
+    "__builtin__": {"slice"},
+    "pandas": {"DataFrame", "Index", "RangeIndex", "StringDtype"},
+    "pandas.arrays": {"StringArray"},
+    "pandas.core.arrays.string_": {"StringDtype"},
+    "pandas.core.frame": {"DataFrame"},
+    "pandas.core.indexes.base": {"Index", "_new_Index"},
+    "pandas.core.indexes.range": {"RangeIndex"},
+    "pandas.core.internals.managers": {"BlockManager"},
+    "pandas.core.internals.blocks": {"new_block"},
+    "pandas._libs.internals": {"_unpickle_block"},
+    "pandas._libs.arrays": {"__pyx_unpickle_NDArrayBacked"},
+}
 
 
 def write_pickle(path: str | Path, value: object) -> None:

@@ -1,8 +1,6 @@
 """UniRec's data files as integer arrays; pickles read by an allow-list."""
 
 import hashlib
-import io
-import pickle
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,59 +11,17 @@ import numpy as np
 import pandas as pd
 
 from train_utils.dataset_folder import PAD, read_categories
+from train_utils.plain_pickle import TABLES, restricted_load
 
 DATA_FILES = ("train.pkl", "valid.pkl", "test.pkl", "user_history.pkl", "map.pkl")
-
-# What pandas and NumPy need to rebuild a DataFrame of numbers or strings; none runs code chosen by the file.
-_ALLOWED = frozenset(
-    {(module, "slice") for module in ("builtins", "__builtin__")}
-    | {("_codecs", "encode"), ("numpy", "dtype"), ("numpy", "ndarray")}
-    | {
-        (f"numpy.{core}.{name}", function)
-        for core in ("core", "_core")
-        for name, function in (
-            ("multiarray", "_reconstruct"),
-            ("multiarray", "scalar"),
-            ("numeric", "_frombuffer"),
-        )
-    }
-    | {("pandas", name) for name in ("DataFrame", "Index", "RangeIndex", "StringDtype")}
-    | {
-        ("pandas.core.frame", "DataFrame"),
-        ("pandas.core.indexes.base", "Index"),
-        ("pandas.core.indexes.base", "_new_Index"),
-        ("pandas.core.indexes.range", "RangeIndex"),
-        ("pandas.core.internals.managers", "BlockManager"),
-        ("pandas.core.internals.blocks", "new_block"),
-        ("pandas._libs.internals", "_unpickle_block"),
-        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
-        ("pandas.arrays", "StringArray"),
-        ("pandas.core.arrays.string_", "StringDtype"),
-    }
-)
-
-
-class _TableUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
 
 
 def read_pickle(path: Path) -> Any:
     """Read a pickle of DataFrames, plain containers and arrays; ValueError if it holds anything else."""
     try:
-        return _TableUnpickler(io.BytesIO(path.read_bytes())).load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        AttributeError,
-        ImportError,
-        IndexError,
-        KeyError,
-        TypeError,
-    ) as error:
-        raise ValueError(f"{path} is not a table written by preprocess/transform2unirec.py: {error}") from error
+        return restricted_load(path, also=TABLES)
+    except ValueError as error:
+        raise ValueError(f"{error}; write it by preprocess/transform2unirec.py") from None
 
 
 @dataclass(frozen=True)

@@ -6,26 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.catalog import Catalog
-from train_utils.plain_pickle import restricted_load
+from train_utils.plain_pickle import TABLES, restricted_load
 
 PARTS = ("valid", "test")
 TRAINED_ON = ("train", "user_history")
 TEACHER_FILES = (*TRAINED_ON, "valid", "test", "map")
-
-# Names that pandas needs to rebuild a table of numbers or strings; none of them runs code that the file chooses.
-_TABLES = {
-    "builtins": {"slice"},
-    "pandas": {"DataFrame", "Index", "RangeIndex", "StringDtype"},
-    "pandas.arrays": {"StringArray"},
-    "pandas.core.arrays.string_": {"StringDtype"},
-    "pandas.core.frame": {"DataFrame"},
-    "pandas.core.indexes.base": {"Index", "_new_Index"},
-    "pandas.core.indexes.range": {"RangeIndex"},
-    "pandas.core.internals.managers": {"BlockManager"},
-    "pandas.core.internals.blocks": {"new_block"},
-    "pandas._libs.internals": {"_unpickle_block"},
-    "pandas._libs.arrays": {"__pyx_unpickle_NDArrayBacked"},
-}
 
 Events = Mapping[str, Counter[str]]  # user id -> item id -> how often
 
@@ -50,7 +35,7 @@ def read_teacher_data(folder: str | Path) -> dict[str, Events]:
 
 
 def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
-    frame: Any = restricted_load(path, also=_TABLES)  # a pandas table, or anything else if the file is wrong
+    frame: Any = restricted_load(path, also=TABLES)  # a pandas table, or anything else if the file is wrong
     events: dict[str, Counter[str]] = {}
     try:
         if "item_seq" in frame:
