@@ -144,3 +144,17 @@ def test_a_package_that_runs_is_called_by_its_name(package):
         [sys.executable, "-m", f"train_utils.{package}", "--help"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.startswith(f"usage: python -m train_utils.{package}")
+
+
+@pytest.mark.parametrize(
+    ("package", "run", "extra"),
+    [
+        ("matplotlib", "runpy.run_module('train_utils.report', run_name='__main__', alter_sys=True)", "report"),
+        ("uvicorn", "runpy.run_path('unirec/async_server.py', run_name='__main__')", "serve"),
+    ],
+)
+def test_a_package_of_an_extra_that_is_missing_is_one_line(package, run, extra):
+    code = f"import runpy, sys; sys.modules[{package!r}] = None; sys.path.insert(0, 'unirec'); {run}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"error: package {package} is missing; pip install 'reclm-cgen[{extra}]'\n"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,12 +23,14 @@ from sasrec_model import (
     save_torch,
     user_states,
 )
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from unirec_files import UniRecData
 from windows import last_items, training_windows
 
 from train_utils.teacher.inference import item_vectors, load_torch
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 RESUME_NAME = "resume.pt"
 CUTOFF = 10
@@ -220,7 +222,7 @@ def resume(run: Path, trainer: Trainer) -> Progress:
     return Progress(**state["progress"])
 
 
-def one_epoch(trainer: Trainer, progress: Progress, run: Path, board: SummaryWriter | None) -> Progress:
+def one_epoch(trainer: Trainer, progress: Progress, run: Path, board: "SummaryWriter | None") -> Progress:
     """Train an epoch, judge it, and save: the best weights so far, and what a killed run needs to go on."""
     started = time.perf_counter()
     epoch = progress.epoch + 1
@@ -258,6 +260,18 @@ def save_best(trainer: Trainer, run: Path, epoch: int, score: float) -> None:
     save_torch(checkpoint_path(run, config["model"]), content)
 
 
+def open_board(run: Path, epoch: int) -> "SummaryWriter":
+    """Open the TensorBoard log of a run, cut before `epoch`; ValueError where the package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError:
+        raise ValueError(
+            "package tensorboard is missing; pip install 'reclm-cgen[train]', or set use_tensorboard to False in "
+            "unirec/config/base.yaml"
+        ) from None
+    return SummaryWriter(run, purge_step=epoch)
+
+
 def fit(data: UniRecData, config: dict[str, Any], run: Path) -> dict[str, Any]:
     """Train until `epochs`, or `early_stop` epochs without a better validation NDCG@10.
 
@@ -268,7 +282,7 @@ def fit(data: UniRecData, config: dict[str, Any], run: Path) -> dict[str, Any]:
     """
     trainer = Trainer(data, config)
     progress = resume(run, trainer)
-    board = SummaryWriter(run, purge_step=progress.epoch + 1) if config["use_tensorboard"] else None
+    board = open_board(run, progress.epoch + 1) if config["use_tensorboard"] else None
     try:
         while progress.epoch < config["epochs"] and progress.epoch - progress.best_epoch < config["early_stop"]:
             progress = one_epoch(trainer, progress, run, board)

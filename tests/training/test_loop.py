@@ -18,6 +18,7 @@ from train_utils.models.adapters import add_lora, enable_gradient_checkpointing
 from train_utils.samples.batch import collate
 from train_utils.training.loop import HookResult, LoopConfig, ended_epoch, learning_rate, train
 from train_utils.training.method import cgen_loss
+from train_utils.training.run_log import RunLog
 
 LOOP = LoopConfig(steps=6, lr=1e-2, weight_decay=0.01, warmup_ratio=0.2, lr_power=2.0, clip=1.0, save_seconds=1e9)
 ROOT = Path(__file__).resolve().parents[2]
@@ -247,3 +248,10 @@ def test_learning_rate_warms_up_and_decays_to_zero():
     rates = [learning_rate(step, dataclasses.replace(LOOP, steps=100, warmup_ratio=0.1)) for step in range(101)]
     assert rates[0] == pytest.approx(1e-3) and max(rates) == rates[10] == 1e-2 and rates[100] == 0
     assert rates[55] == pytest.approx(1e-2 * 0.25)
+
+
+def test_a_log_for_tensorboard_without_its_package_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="package tensorboard is missing; pip install 'reclm-cgen\\[train\\]'"):
+        RunLog(tmp_path, 0, tensorboard=True)
+    RunLog(tmp_path, 0, tensorboard=False).close()

@@ -137,8 +137,7 @@ def _failure_of_generate(model: PreTrainedModel) -> str:
     """Return why `generate` cannot decode a model; "" if it can."""
     ids = torch.tensor([_TEXTS[0]], device=next(model.parameters()).device)
     try:
-        with mixed_precision(model):
-            generate_greedily(model, ids, torch.ones_like(ids), 2, _TEXTS[0][0])
+        generate_greedily(model, ids, torch.ones_like(ids), 2, _TEXTS[0][0])
     except _FAILURES as error:
         return _in_one_line(error)
     return ""

@@ -73,16 +73,17 @@ def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
     cases = []
     for user, consumed, target in users:
         shown = consumed[-options.max_history :]
-        row = EvalCase(user, consumed, shown, target, _list_spec(user, shown, target, catalog, options))
+        row = EvalCase(user, consumed, shown, target, _list_spec(user, shown, target, catalog, task, options))
         # No list can be longer than the number of items that are not hidden.
         left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
         cases.append(replace(row, spec=replace(row.spec, k=min(row.spec.k, left))))
     return cases
 
 
-def _list_spec(user: str, shown: Sequence[int], target: int, catalog: Catalog, options: EvalOptions) -> ListSpec:
+def _list_spec(
+    user: str, shown: Sequence[int], target: int, catalog: Catalog, task: EvalTask, options: EvalOptions
+) -> ListSpec:
     """Draw the list specification of a user, independent of the other users tested."""
-    task = EvalTask.parse(options.SFT_test_task)
     rng = random.Random(f"{options.seed}/{task.name}/{user}")
     match task.kind:
         case "item_count":

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any, Literal, overload
 
 import numpy as np
+import orjson
 import torch
 
 from train_utils.dataset_folder import PAD
@@ -68,7 +69,7 @@ class LocalTeacher:
 
 def as_sent(probabilities: np.ndarray) -> list[float]:
     """Return the numbers that a client of the server reads: float32 sent as its shortest decimal, read as float64."""
-    return probabilities.astype(str).astype(np.float64).tolist()
+    return orjson.loads(orjson.dumps(probabilities, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _finite_scores(model: NextItemModel, rows: Sequence[Row]) -> torch.Tensor:

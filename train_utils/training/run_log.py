@@ -23,7 +23,12 @@ class RunLog:
         run.mkdir(parents=True, exist_ok=True)
         _cut(self.path, first)
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ModuleNotFoundError:
+                raise ValueError(
+                    "package tensorboard is missing; pip install 'reclm-cgen[train]', or give --no-tensorboard"
+                ) from None
 
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
 
