@@ -100,7 +100,7 @@ TEST_TASKS = (
     "SFTTestEmbedding",
 )
 _TEST_TASK_HELP = (
-    "test task. SFTTestSeqRec: what comes next; -MR: behind a chat exchange, -same: one for all users; "
+    "test task. SFTTestSeqRec: the next items; -MR: after a chat exchange, -same: one exchange for all users; "
     "-CS: names the control symbols; SFTTestSeqRanking: a choice of candidates; SFTTestCategory: one "
     "category only, or none of it; SFTTestItemCount: 1..topk items, in words; SFTTestEmbedding asks "
     "RecLM-ret for items by their titles: recall of the item named, cosines of queries and item vectors "
@@ -123,7 +123,7 @@ class ModelOptions(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(ModelOptions):
-    """main.py: training, merging and the tests of RecLM-ret."""
+    """Train, merge and test adapters of RecLM-cgen and RecLM-ret."""
 
     _groups = {
         "gpu": "device",
@@ -144,10 +144,10 @@ class TrainOptions(ModelOptions):
     backbone: str = option("snap/base/SmolLM2-135M-Instruct", "chat model: a folder or a hub name")
     output: str = option("snap/ml-100k/cgen", "folder of the run: checkpoints, log, adapters")
     seed: int = option(0, "seed of samples and initialization", least=0)
-    overwrite: bool = option(False, "throw away a run of other settings in --output, instead of refusing")
-    epoch: int = option(20, "passes over the users, one sample a user and pass", least=1)
-    batch_size: int = option(8, "samples a forward pass", least=1)
-    gradient_accumulation_steps: int = option(8, "forward passes an optimizer step, over all processes", least=1)
+    overwrite: bool = option(False, "replace a run of other settings in --output instead of refusing")
+    epoch: int = option(20, "passes over the users, one sample per user and pass", least=1)
+    batch_size: int = option(8, "samples per forward pass", least=1)
+    gradient_accumulation_steps: int = option(8, "forward passes per optimizer step, over all processes", least=1)
     lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights", above=0)
     weight_decay: float = option(0.01, "weight decay", least=0)
     warmup_ratio: float = option(0.0125, "share of the steps that warm up", least=0, most=1)
@@ -158,7 +158,7 @@ class TrainOptions(ModelOptions):
         "what is trained: LoRA, DoRA, LoRA on weights in four bits (GPU), or every weight",
         ("lora", "dora", "qlora", "full"),
     )
-    gradient_checkpointing: bool = option(False, "keep less for the backward pass, make it again: slower, less memory")
+    gradient_checkpointing: bool = option(False, "recompute activations in the backward pass: slower, less memory")
     SFT_actor_lora_r: int = option(16, "rank of LoRA", least=1)
     SFT_actor_lora_a: int = option(8, "alpha of LoRA", least=1)
     lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=0.99)
@@ -182,8 +182,8 @@ class TrainOptions(ModelOptions):
         "SFTSeqRec-MR:2,SFTSeqRec-CS-MR",
         "what samples ask, TASK[:WEIGHT] with commas between. SFTSeqRec: what comes "
         "next; SFTSeqRanking: a choice of candidates; SFTCategory: one category only, or none of it; SFTItemCount: a "
-        "number of items in words; each with -CS (names the control symbols) and -MR (a chat exchange beside it) "
-        "behind it; ShareChatGPT: a chat alone",
+        "number of items in words; each with -CS (names the control symbols) and -MR (with a chat exchange) "
+        "appended; ShareChatGPT: a chat without a request",
     )
     train_data_file: str = option(
         "",
@@ -197,7 +197,7 @@ class TrainOptions(ModelOptions):
         1.0, "share of samples that ask for 1..topk items; the others ask for one", least=0, most=1
     )
     idx: bool = option(False, "number the list")
-    multi_round_ratio: float = option(0.1, "share of samples beside a chat exchange", least=0, most=1)
+    multi_round_ratio: float = option(0.1, "share of samples with a chat exchange", least=0, most=1)
     share_chat_gpt: str = option(
         "data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none", empty=True, exists=True
     )
@@ -213,18 +213,18 @@ class TrainOptions(ModelOptions):
     val_epochs: int = option(1, "epochs between validations", least=1, needs="val_users")
     early_stop: int = option(
         0,
-        "validations without a better NDCG@10 after which training stops; 0 goes on to the end",
+        "validations without a better NDCG@10 after which training stops; 0 never stops early",
         least=0,
         needs="val_users",
     )
     SFT_load: str = option(
         "", "adapter to merge or to test, '' takes the newest of the run; for SFT_Embedding the adapter to start from"
     )
-    merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> beside the adapter")
+    merge_output: str = option("", "folder of the merged model; '' is SFT_Epoch<n> next to the adapter")
     # The test stages; published names.
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
-    test_batch_size: int = option(16, "users a forward pass in tests", least=1)
+    test_batch_size: int = option(16, "users per forward pass in tests", least=1)
     gen_max_length: int = option(512, "new tokens at most", least=1)
     max_token_length: int = option(
         1024,
@@ -247,19 +247,19 @@ class TrainOptions(ModelOptions):
     )
     embedding_path: str = option(
         "",
-        "file of the item vectors (.npy, its recipe as .json beside it), made where it is "
-        "not there; '' is item_vectors.npy in the dataset folder",
+        "file of the item vectors (.npy, with its recipe as .json), made if it is "
+        "missing; '' is item_vectors.npy in the dataset folder",
     )
     item_emb: bool = option(True, "train the item vectors")
     only_item_emb_proj: bool = option(
         False, "train the projection and the item vectors; the adapter stays as it is (of --SFT_load, or untrained)"
     )
-    emb_alpha: float = option(1.0, "weight of the loss of retrieval beside that of the text", least=0)
+    emb_alpha: float = option(1.0, "weight of the retrieval loss, relative to the text loss", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions(ModelOptions):
-    """task_test.py and task_MR_test.py."""
+    """Score a model, a baseline or the lists of another system on the users of a dataset."""
 
     _groups = {
         "gpu": "device",
@@ -276,17 +276,17 @@ class EvalOptions(ModelOptions):
     model_name: str = option("", "model folder (merged, base or adapter), or a hub name")
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     SFT_test_task: str = option("SFTTestSeqRec", _TEST_TASK_HELP, TEST_TASKS)
-    output: str = option("", "result file; '' puts it beside the model, under a name that tells the settings")
+    output: str = option("", "result file; '' writes it to the model's folder, under a name that states the settings")
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     use_CBS: bool = option(False, "constrain titles to the catalog")
-    CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
+    CBS_type: int = option(2, "1: the trie alone, 2: the trie with distinct items", (1, 2))
     topk: int = option(10, "items asked for", least=1)
     candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows", least=1)
     enforce_request: bool = option(
         False, "what a request asks for (a category, candidates) becomes a rule: nothing else can be listed"
     )
     idx: bool = option(False, "the list is numbered")
-    batch_size: int = option(16, "users a forward pass", least=1)
+    batch_size: int = option(16, "users per forward pass", least=1)
     max_history: int = option(10, "events shown at most", least=1)
     gen_max_length: int = option(512, "new tokens at most", least=1)
     max_token_length: int = option(1024, "prompt tokens at most", least=1)
@@ -336,7 +336,7 @@ class EvalOptions(ModelOptions):
         exists=True,
     )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
-    trie_cache: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
+    trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
     GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
 
     def __post_init__(self):
@@ -355,7 +355,7 @@ def _is_finite(text: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions(ModelOptions):
-    """cli_serve.py."""
+    """Chat in the terminal or in a pipe."""
 
     _groups = {"gpu": "device", "model_name": "model and catalogs", "max_new_tokens": "answers"}
 
@@ -364,14 +364,14 @@ class ChatOptions(ModelOptions):
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
     domain: str = option("", "catalog to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most", least=1)
-    CBS_type: int = option(2, "1: the tree alone, 2: the tree with distinct items", (1, 2))
+    CBS_type: int = option(2, "1: the trie alone, 2: the trie with distinct items", (1, 2))
     decoding: str = option(
         "rank",
         "how titles are found. greedy: token by token; best: at each item the most probable title; rank: a "
         "list takes the most probable titles at its first item",
         ("greedy", "best", "rank"),
     )
-    trie_cache: str = option("", "folder that keeps title trees between runs; worth it from some 10,000 titles")
+    trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 

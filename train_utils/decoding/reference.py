@@ -189,14 +189,14 @@ class PlainEngine:
         self,
         request: Request,
         stop: threading.Event | None = None,
-        told: Callable[[DecodingState | None, Completion], None] = lambda state, answer: None,
+        on_progress: Callable[[DecodingState | None, Completion], None] = lambda state, answer: None,
     ) -> Completion:
         """Answer one request.
 
         Args:
             request: the request.
             stop: ends the answer early when it is set.
-            told: called with the state and the answer before the first token and after each token.
+            on_progress: called with the state and the answer before the first token and after each token.
         """
         answer = Completion()
         try:
@@ -205,10 +205,10 @@ class PlainEngine:
                     "whole titles are found by the engine alone, which cannot read this model or a "
                     "text of this length; decode greedily"
                 )
-            driver = _Driver(DecodingState(request, self.chat), answer, stop, told)
+            driver = _Driver(DecodingState(request, self.chat), answer, stop, on_progress)
         except ConstraintError as error:
             answer.finish, answer.error = "error", error
-            told(None, answer)
+            on_progress(None, answer)
             return answer
         if not answer.finish:
             device = next(self.model.parameters()).device
@@ -220,7 +220,7 @@ class PlainEngine:
                     )
             except ConstraintError as error:
                 answer.finish, answer.error = "error", error
-            told(driver.state, answer)
+            on_progress(driver.state, answer)
         return answer
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
@@ -228,12 +228,12 @@ class PlainEngine:
         snapshots: queue.Queue[tuple[DecodingState | None, Completion] | BaseException] = queue.Queue()
         stop = threading.Event() if stop is None else stop
 
-        def told(state: DecodingState | None, answer: Completion) -> None:
+        def on_progress(state: DecodingState | None, answer: Completion) -> None:
             snapshots.put((state, copy.deepcopy(answer)))
 
         def work() -> None:
             try:
-                self.complete(request, stop, told)
+                self.complete(request, stop, on_progress)
             except Exception as error:  # raised again in the thread that reads the events
                 snapshots.put(error)
 
@@ -264,7 +264,7 @@ class _Driver(LogitsProcessor):
         state: state of the answer.
         answer: the completion, extended in place.
         stop: ends the answer early when it is set.
-        told: called with the state and the answer before the first token and after each token.
+        on_progress: called with the state and the answer before the first token and after each token.
     """
 
     def __init__(
@@ -272,14 +272,14 @@ class _Driver(LogitsProcessor):
         state: DecodingState,
         answer: Completion,
         stop: threading.Event | None,
-        told: Callable[[DecodingState, Completion], None],
+        on_progress: Callable[[DecodingState, Completion], None],
     ):
-        self.state, self.answer, self.stop, self.told = state, answer, stop, told
+        self.state, self.answer, self.stop, self.on_progress = state, answer, stop, on_progress
         self.chat = state.chat
         self._steps, self._score = 0, 0.0
         self._ended = False
         self._write(state.begin())
-        self.told(state, answer)
+        self.on_progress(state, answer)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self._steps == len(self.answer.ids):
@@ -288,7 +288,7 @@ class _Driver(LogitsProcessor):
             (sampled,) = sample_tokens(scores.to(torch.promote_types(scores.dtype, torch.float32)), [point])
             self._score += sampled.score
             self._write(self.state.write(sampled.token))
-            self.told(self.state, self.answer)
+            self.on_progress(self.state, self.answer)
         ended = self._steps == len(self.answer.ids)
         token = self.chat.end_of_turn if ended else self.answer.ids[self._steps]
         self._steps += 1

@@ -207,8 +207,8 @@ class StaticSamples:
             known,
         )
 
-    def _ranking(self, told: Mapping) -> TeacherList:
-        items, scores = tuple(self.catalog.indices(told["items"])), tuple(map(float, told["scores"]))
+    def _ranking(self, entry: Mapping) -> TeacherList:
+        items, scores = tuple(self.catalog.indices(entry["items"])), tuple(map(float, entry["scores"]))
         if len(items) != len(scores):
             raise ValueError(f"a ranking has {len(items)} items and {len(scores)} scores")
         return TeacherList(items, scores)
@@ -242,10 +242,10 @@ class StaticSamples:
         return parts
 
 
-def _turns(told: Sequence) -> tuple[Message, ...]:
+def _turns(turns: Sequence) -> tuple[Message, ...]:
     """Convert [role, text] pairs to chat messages."""
     messages = []
-    for role, text in told:
+    for role, text in turns:
         if role not in _ROLES or not isinstance(text, str):
             raise ValueError(f"a chat message is [{role!r}, ...], wanted the role user or assistant, and a text")
         messages.append(message(role, text))

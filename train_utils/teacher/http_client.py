@@ -98,7 +98,7 @@ class HttpTeacher:
 
     def _post(self, body: dict) -> httpx.Response:
         """POST /inference, repeated while the server is away or busy and the patience lasts."""
-        started, wait, told = time.monotonic(), self._backoff, False
+        started, wait, warned = time.monotonic(), self._backoff, False
         while not self._closed.is_set():
             pause = wait
             try:
@@ -111,8 +111,8 @@ class HttpTeacher:
             except httpx.RequestError as error:
                 reason = str(error) or type(error).__name__
             waited = time.monotonic() - started
-            if waited > _SILENT_S and not told:
-                told = True
+            if waited > _SILENT_S and not warned:
+                warned = True
                 logger.warning(
                     "the teacher at %s does not answer (%s): it is asked again for up to %.0f s",
                     self.url,
