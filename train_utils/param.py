@@ -135,7 +135,7 @@ class TrainOptions(ModelOptions):
         "save_seconds": "checkpoints and log",
         "val_users": "validation",
         "SFT_load": "merging and testing",
-        "item_index": "accepted without effect",
+        "chat_template": "accepted without effect",
         "embedding_model": "RecLM-ret",
     }
 
@@ -162,6 +162,24 @@ class TrainOptions(ModelOptions):
     SFT_actor_lora_r: int = option(16, "rank of LoRA", least=1)
     SFT_actor_lora_a: int = option(8, "alpha of LoRA", least=1)
     lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=0.99)
+    item_index: str = option(
+        "title_t",
+        "how items are written. title_t: by their titles, as published; token: one new token per item; token_title: this "
+        "token, then the title",
+        ("title_t", "title", "token", "token_title"),
+    )
+    item_lr: float = option(3e-3, "learning rate of the rows of item tokens", above=0)
+    item_dropout: float = option(0.2, "dropout of the vectors of item tokens", least=0, most=0.99)
+    average: float = option(
+        0.0,
+        "decay of the average of the weights, which is saved instead of the last ones; 0 = none",
+        least=0,
+        most=0.9999,
+    )
+    sequence_passes: int = option(
+        0, "passes over all training events as whole histories of bare item tokens, beside the conversations", least=0
+    )
+    max_sequence: int = option(50, "items of such a history at most", least=2)
     lora_layers: int = option(
         0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published", least=0
     )
@@ -233,9 +251,6 @@ class TrainOptions(ModelOptions):
         least=1,
     )
     # Accepted so that published command lines run.
-    item_index: str = option(
-        "title_t", "no effect", ("title_t", "title"), unused="titles are spelled whole, as the dataset has them"
-    )
     chat_template: str = option(
         "auto", "no effect", ("auto", "llama-3", "llama-2", "chatml"), unused="the tokenizer's own template is used"
     )

@@ -20,6 +20,7 @@ from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.support import decoding_support
+from train_utils.item_codes import ItemCodes, load_item_codes
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained
@@ -162,7 +163,7 @@ class Recommender:
         catalog = dataset if isinstance(dataset, Catalog) else load_catalog(dataset)
         return Recommender(
             self.model,
-            Chat(self.renderer.tokenizer, catalog.titles, trie_cache),
+            Chat(self.renderer.tokenizer, catalog.titles, trie_cache, self._item_codes(catalog)),
             catalog,
             retriever=load_retriever(self.source, catalog, self.model.device) if self.source else None,
             teacher=self.teacher,
@@ -170,6 +171,9 @@ class Recommender:
             source=self.source,
             untrained=self.untrained,
         )
+
+    def _item_codes(self, catalog: Catalog) -> ItemCodes | None:
+        return load_item_codes(self.source, catalog) if self.source else self.renderer.codes
 
     @cached_property
     def engine(self) -> Engine | PlainEngine:

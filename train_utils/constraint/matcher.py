@@ -189,9 +189,9 @@ class Matcher:
         return int(trie.tokens[int(trie.title_start[trie.item_leaf[item]]) + self._depth])
 
     def barred(self) -> tuple[int, ...]:
-        """Return the token ids that free text must not contain: `<EOI>`, and `<SOI>` if no item is admissible."""
+        """Return the token ids that free text must not contain: those of the trie, and `<SOI>` if no item is admissible."""
         trie = self.rules.trie
-        return (trie.eoi, trie.soi) if self.exhausted else (trie.eoi,)
+        return (*trie.barred, trie.soi) if self.exhausted else trie.barred
 
     def accept_token(self, token: int) -> int | None:
         """Move the matcher over a token.

@@ -1,6 +1,6 @@
 """Titles of a catalog as token ids and as a trie: tokenized and checked once, or loaded from a trie cache."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from train_utils.constraint.title_check import check_title_ids, check_told_apart, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
 from train_utils.constraint.trie_cache import TrieTitles, load_trie, save_trie, trie_key
+from train_utils.item_codes import CODE, ItemCodes
 from train_utils.text_files import has_text
 
 _REMEDY = "preprocess the dataset again"
@@ -44,48 +45,86 @@ class TitleIndex:
 
     Attributes:
         titles: the titles, in item order.
-        title_ids: token ids of each title, without control tokens.
-        trie: the trie of the titles; None if there are no titles.
+        title_ids: token ids of each item between its control tokens: the title, the item's code, or both.
+        code_ids: token ids of each item's code; () if items are spelled by their titles alone.
+        trie: the trie of `title_ids`; None if there are no titles.
     """
 
     titles: Sequence[str]
     title_ids: Sequence[list[int]]
+    code_ids: Sequence[list[int]]
     trie: TitleTrie | None
 
     @classmethod
-    def build(cls, codec: TitleCodec, titles: Sequence[str], trie_cache: str | Path = "") -> "TitleIndex":
+    def build(
+        cls, codec: TitleCodec, titles: Sequence[str], trie_cache: str | Path = "", codes: ItemCodes | None = None
+    ) -> "TitleIndex":
         """Tokenize titles and build their trie, or load the trie from `trie_cache`.
 
         Args:
             codec: encodes titles as token ids.
             titles: the titles, in item order.
             trie_cache: folder that keeps tries between runs; "" for no cache.
+            codes: codes of the items; None spells items by their titles.
 
         Raises:
             ValueError: a title shows no text or contains a special token, two titles have the same tokens, or a cache
                 file is damaged.
         """
         if not titles:
-            return cls(titles, [], None)
+            return cls(titles, [], [], None)
+        code_ids, item_tokens = _code_ids(codec, titles, codes)
         spelled = [codec.spell(title) for title in titles]
-        key = trie_key(codec.tokenizer, spelled, codec.soi, codec.eoi, codec.reserved_texts) if trie_cache else ""
+        # Codes are reserved as well; they are told from titles by their form, since there may be many.
+        reserved = codec.reserved_texts
+        if codes is not None:
+            reserved = sorted(set(reserved).difference(codes.tokens))
+        keyed = spelled if codes is None else [*spelled, codes.form, *map("".join, codes.codes)]
+        key = trie_key(codec.tokenizer, keyed, codec.soi, codec.eoi, reserved) if trie_cache else ""
         if key and (cached := load_trie(trie_cache, key)) is not None:
-            return cls(titles, TrieTitles(cached), cached)
-        _check_texts(titles, codec.reserved_texts)
+            return cls(titles, TrieTitles(cached), code_ids, cached)
+        _check_texts(titles, reserved, frozenset(() if codes is None else codes.tokens))
         title_ids = codec.encode_many(spelled)
         # Not every tokenizer obeys the request to encode the text of a special token as plain text.
         special = special_ids(codec.tokenizer, (codec.soi, codec.eoi, codec.end_of_turn))
         check_title_ids(codec.tokenizer, title_ids, special, _REMEDY, titles)
-        trie = build_trie(title_ids, codec.soi, codec.eoi)
+        if codes is not None:
+            endings = title_ids if codes.with_title else [[]] * len(titles)
+            title_ids = [[*code, *ending] for code, ending in zip(code_ids, endings, strict=True)]
+        trie = build_trie(title_ids, codec.soi, codec.eoi, item_tokens)
         check_told_apart(titles, trie)
         if key:
             save_trie(trie, trie_cache, key)
-        return cls(titles, title_ids, trie)
+        return cls(titles, title_ids, code_ids, trie)
 
 
-def _check_texts(titles: Sequence[str], reserved_texts: Sequence[str]) -> None:
+def _code_ids(
+    codec: TitleCodec, titles: Sequence[str], codes: ItemCodes | None
+) -> tuple[list[list[int]], Sequence[int]]:
+    """Return the token ids of each item's code, and of all code tokens.
+
+    Raises:
+        ValueError: the codes are of another number of items, or the tokenizer lacks a code token.
+    """
+    if codes is None:
+        return [], ()
+    if len(codes.codes) != len(titles):
+        raise ValueError(f"there are {len(codes.codes)} item codes for {len(titles)} titles")
+    vocabulary = codec.tokenizer.get_vocab()
+    if lacking := next((token for token in codes.tokens if token not in vocabulary), None):
+        raise ValueError(f"the tokenizer has no item code {lacking}; the tokenizer and the item codes differ")
+    ids = {token: vocabulary[token] for token in codes.tokens}
+    return [[ids[token] for token in code] for code in codes.codes], list(ids.values())
+
+
+def _check_texts(titles: Sequence[str], reserved_texts: Sequence[str], codes: Collection[str]) -> None:
     for number, title in enumerate(titles):
         if not has_text(title):
             raise ValueError(f"title {number}, {title!r}, shows no text; give the item a title")
-        if special := next((text for text in reserved_texts if text in title), None):
+        if special := next((text for text in (*reserved_texts, *_codes_in(title, codes)) if text in title), None):
             raise ValueError(f"title {number}, {title!r}, holds the special token {special}; {_REMEDY}")
+
+
+def _codes_in(title: str, codes: Collection[str]) -> list[str]:
+    """Return the code tokens that a title contains as text."""
+    return [match for match in CODE.findall(title) if match in codes] if codes else []

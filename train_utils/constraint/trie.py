@@ -5,7 +5,8 @@ from the titles. On real catalogs these are two thirds or more of all title toke
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -34,6 +35,7 @@ class TitleTrie:
         leaf_item_start: int [leaves + 1], offset of each leaf in `leaf_items`.
         leaf_items: int32 [N], the items by leaf; several items share the leaf of their common title.
         item_leaf: int32 [N], leaf of each item.
+        item_tokens: int32 [M], tokens that only items contain, such as item codes; free text must not contain them.
     """
 
     soi: int
@@ -50,6 +52,12 @@ class TitleTrie:
     leaf_item_start: np.ndarray
     leaf_items: np.ndarray
     item_leaf: np.ndarray
+    item_tokens: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+
+    @cached_property
+    def barred(self) -> tuple[int, ...]:
+        """Token ids that free text must not contain: `<EOI>` and the tokens that only items contain."""
+        return (self.eoi, *self.item_tokens.tolist())
 
     @property
     def n_items(self) -> int:
@@ -66,7 +74,7 @@ class TitleTrie:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
 
     def items_of_leaf(self, leaf: int) -> list[int]:
         return self.leaf_items[self.leaf_item_start[leaf] : self.leaf_item_start[leaf + 1]].tolist()
@@ -115,13 +123,14 @@ class TitleTrie:
         return tuple(steps)
 
 
-def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie:
+def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens: Sequence[int] = ()) -> TitleTrie:
     """Build the trie of titles, one token column at a time over the titles that are still equal.
 
     Args:
         titles: token ids of each title, without control tokens.
         soi: id of the control token that opens an item.
         eoi: id of the control token that closes an item.
+        item_tokens: ids of further tokens that only items contain.
 
     Raises:
         ValueError: there is no title, a title is empty, or a title contains `soi` or `eoi`.
@@ -169,6 +178,7 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie
         _narrow(np.append(first, len(titles))),
         order.astype(np.int32),
         item_leaf,
+        np.array(item_tokens, dtype=np.int32),
     )
 
 

@@ -129,7 +129,7 @@ class DecodingState:
     def _barred(self) -> tuple[int, ...]:
         """Return the tokens that free text must not contain here."""
         if self.matcher is None:
-            return (self.chat.soi, self.chat.eoi) if self.request.constrained else ()
+            return (self.chat.soi, self.chat.eoi, *self.chat.item_tokens) if self.request.constrained else ()
         return self.matcher.barred()
 
     def expected_text(self) -> int | None:

@@ -1,7 +1,7 @@
 """LoRA adapters: construction and saving."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -41,6 +41,7 @@ def add_lora(
     dropout: float,
     layers: int = 0,
     dora: bool = False,
+    code_ids: Sequence[int] = (),
 ) -> PeftModel:
     """Add LoRA to every linear layer and the head, and train the control tokens' input rows, all in float32.
 
@@ -55,6 +56,8 @@ def add_lora(
         layers: number of top layers to adapt, so that the backward pass stops there; the control tokens' input rows
             then keep their initial values. 0 adapts every layer and trains these rows as well.
         dora: train the magnitude of each output's weights separately from their direction (arXiv 2402.09353).
+        code_ids: ids of item codes. With codes, the rows of codes and control tokens are trained whole, in the input
+            and in the head, which gets no LoRA.
 
     Raises:
         ValueError: `layers` is negative or exceeds the number of layers.
@@ -67,8 +70,13 @@ def add_lora(
     inner = {n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {head}
     # A pattern instead of layers_to_transform, which would exclude the head.
     top = "|".join(str(layer) for layer in range(total - layers, total))
-    pattern = rf"{head}|.*\.(?:{top if layers else r'[0-9]+'})\..*\.(?:{'|'.join(sorted(inner))})"
-    rows = None if layers else {_name(model, model.get_input_embeddings()).split(".")[-1]: control_ids}
+    pattern = (
+        rf"{'' if code_ids else f'{head}|'}.*\.(?:{top if layers else r'[0-9]+'})\..*\.(?:{'|'.join(sorted(inner))})"
+    )
+    embedding = _name(model, model.get_input_embeddings()).split(".")[-1]
+    rows = None if layers else {embedding: control_ids}
+    if code_ids:
+        rows = {embedding: [*control_ids, *code_ids], head.split(".")[-1]: [*control_ids, *code_ids]}
     config = LoraConfig(
         r=r,
         lora_alpha=alpha,

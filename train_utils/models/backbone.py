@@ -24,6 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
 from train_utils.param import ModelOptions
 from train_utils.processes import pick_device
@@ -49,6 +50,7 @@ _MODEL_FILES = (
     "added_tokens.json",
     "chat_template*",
     f"{RETRIEVAL}/*.safetensors",
+    ITEM_CODES,
 )
 # Errors that transformers raises for a wrong or damaged folder or file; a truncated GGUF ends inside a field.
 _UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)

@@ -10,6 +10,8 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.files import replacing_folder
+from train_utils.item_codes import FILE_NAME as ITEM_CODES
+from train_utils.item_codes import has_item_codes
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import (
     _own_dtype,
@@ -51,6 +53,8 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         tokenizer.save_pretrained(to)
         if has_retrieval(adapter):
             shutil.copytree(Path(adapter) / RETRIEVAL, to / RETRIEVAL)
+        if has_item_codes(adapter):
+            shutil.copy2(Path(adapter) / ITEM_CODES, to / ITEM_CODES)
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
@@ -165,6 +169,8 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     if add_control_tokens(own):
         init_control_rows(tokenizer, model)
     untie_head(model)
+    if has_item_codes(adapter):
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)  # the adapter has the rows of the codes
     try:
         return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except RuntimeError as error:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from tokenizers import AddedToken
+
 SOI, EOI = "<SOI>", "<EOI>"
 SOI_WORDS, EOI_WORDS = "start of an item", "end of an item"
 _RESERVED = re.compile(r"<\|reserved_special_token_\d+\|>")
@@ -27,6 +29,14 @@ def add_control_tokens(tokenizer) -> int:
     tokenizer.SPECIAL_TOKENS_ATTRIBUTES = [*tokenizer.SPECIAL_TOKENS_ATTRIBUTES, *named]
     tokenizer.add_special_tokens(named)
     return len(named)
+
+
+def add_code_tokens(tokenizer, codes: Sequence[str]) -> int:
+    """Add code tokens to a tokenizer as special tokens, which no text is encoded to; return how many were missing."""
+    known = tokenizer.get_vocab()
+    missing = [token for token in codes if token not in known]
+    # Normalized or stripped tokens would match other texts.
+    return tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
 
 
 def control_tokens(tokenizer) -> tuple[str, str]:

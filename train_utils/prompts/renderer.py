@@ -11,6 +11,7 @@ from pathlib import Path
 
 from train_utils.constraint.answer_start import answer_start
 from train_utils.constraint.title_index import TitleIndex
+from train_utils.item_codes import ItemCodes
 from train_utils.prompts.chat_template import WIDE
 from train_utils.prompts.codec import Codec
 from train_utils.prompts.control_tokens import split_completion
@@ -24,7 +25,9 @@ class Rendered:
     Attributes:
         ids: the tokens.
         labeled: for each token, whether the assistant wrote it (its end-of-turn token included).
-        items: (start, item) per item between control tokens; `start` is the position of `<SOI>`.
+        items: (start, item) per item that is not written as text; `start` is the position before its title or code,
+            that of `<SOI>` for an item between control tokens. A user's items are bare codes, if there are codes: text
+            cannot forge a code, and a history is shorter without the control tokens.
     """
 
     ids: list[int]
@@ -40,23 +43,40 @@ class Chat(Codec):
         titles: the catalog's titles, in item order.
         trie_cache: folder that keeps the trie of the titles between runs, so that they are not tokenized again; ""
             for none.
+        codes: codes of the items; None spells items by their titles.
 
     Attributes:
         titles: the titles.
-        title_ids: their token ids.
-        trie: their trie; None without titles.
+        title_ids: token ids of each item between its control tokens: its title, its code, or both.
+        code_ids: token ids of each item's code; () if items are spelled by their titles alone.
+        trie: the trie of `title_ids`; None without titles.
+        item_tokens: ids of the code tokens.
 
     Raises:
         ValueError: see `Codec` and `TitleIndex.build`.
     """
 
-    def __init__(self, tokenizer, titles: Sequence[str] = (), trie_cache: str | Path = ""):
+    def __init__(
+        self, tokenizer, titles: Sequence[str] = (), trie_cache: str | Path = "", codes: ItemCodes | None = None
+    ):
         super().__init__(tokenizer)
-        index = TitleIndex.build(self, titles, trie_cache)
-        self.titles, self.title_ids, self.trie = index.titles, index.title_ids, index.trie
+        index = TitleIndex.build(self, titles, trie_cache, codes)
+        self.titles, self.title_ids, self.code_ids = index.titles, index.title_ids, index.code_ids
+        self.trie, self.codes = index.trie, codes
+        self.item_tokens = [] if index.trie is None else index.trie.item_tokens.tolist()
 
     def item_ids(self, item: int) -> list[int]:
         return [self.soi, *self.title_ids[item], self.eoi]
+
+    def written_ids(self, item: int, recommended: bool) -> list[int]:
+        """Return the tokens of an item after its position in `Rendered.items`.
+
+        Args:
+            item: the item.
+            recommended: whether the assistant lists the item, between control tokens.
+        """
+        bare = bool(self.code_ids) and not recommended
+        return self.code_ids[item] if bare else [*self.title_ids[item], self.eoi]
 
     def parts_of(self, ids: Sequence[int], item_of: Callable[[list[int]], int | None]) -> tuple[Part, ...]:
         """Return the parts of an answer.
@@ -123,6 +143,9 @@ class Chat(Codec):
             match part:
                 case str():
                     ids += self.encode(part, behind=len(ids) > start)
+                case ItemPart(item) if self.code_ids and entry.role != "assistant":
+                    items.append((len(ids) - 1, item))
+                    ids += self.code_ids[item]
                 case ItemPart(item):
                     items.append((len(ids), item))
                     ids += self.item_ids(item)

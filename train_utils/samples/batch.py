@@ -27,6 +27,9 @@ class Batch:
         candidate: int64 [E], token ids.
         candidate_choice: int64 [E], index of the choice that the candidate belongs to.
         candidate_share: float32 [E], target share.
+        closed: int64 [K], indices of items that a choice over the whole catalog excludes.
+        closed_choice: int64 [K], index of the choice.
+        seed: seed of the randomness in the batch's loss.
     """
 
     tasks: tuple[str, ...]
@@ -40,6 +43,9 @@ class Batch:
     candidate: torch.Tensor
     candidate_choice: torch.Tensor
     candidate_share: torch.Tensor
+    closed: torch.Tensor
+    closed_choice: torch.Tensor
+    seed: int = 0
 
     def to(self, device: torch.device) -> "Batch":
         tensors: dict[str, Any] = {
@@ -60,6 +66,7 @@ class Sample:
             (int32 [n]).
         forced: total weight of the labeled title tokens that leave no choice; their loss is 0.
         task: task name, for the log.
+        closed: for each choice over the whole catalog, the items that it excludes (int32 [n]); () for other choices.
     """
 
     ids: list[int]
@@ -67,15 +74,17 @@ class Sample:
     choices: list[tuple[int, float, np.ndarray, np.ndarray]]
     forced: float
     task: str
+    closed: Sequence[np.ndarray] = ()
 
 
-def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batch:
+def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False, seed: int = 0) -> Batch:
     """Pad and flatten samples into one batch.
 
     Args:
         samples: the B samples of the batch.
         pad_id: token id of the padding.
         apart: take one mean over a sample's text and one over its choices, and add them; otherwise both share a mean.
+        seed: seed of the randomness in the batch's loss.
 
     Raises:
         ValueError: a sample has no labeled token.
@@ -86,6 +95,7 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batc
     text: list[tuple[int, int, float]] = []
     choice: list[tuple[int, float]] = []
     tokens, shares, sizes = [], [], []
+    closed: list[np.ndarray] = []
     for row, sample in enumerate(samples):
         ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
         mask[row, : len(sample.ids)] = 1
@@ -103,6 +113,7 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batc
             tokens.append(candidates)
             shares.append(distribution)
             sizes.append(len(candidates))
+        closed += sample.closed
     return Batch(
         tasks=tuple(sample.task for sample in samples),
         ids=ids,
@@ -115,4 +126,7 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False) -> Batc
         candidate=torch.from_numpy(np.concatenate(tokens or [np.empty(0)]).astype(np.int64)),
         candidate_choice=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)),
         candidate_share=torch.from_numpy(np.concatenate(shares or [np.empty(0)]).astype(np.float32)),
+        closed=torch.from_numpy(np.concatenate(closed or [np.empty(0)]).astype(np.int64)),
+        closed_choice=torch.from_numpy(np.repeat(np.arange(len(closed)), list(map(len, closed))).astype(np.int64)),
+        seed=seed,
     )

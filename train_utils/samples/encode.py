@@ -78,7 +78,7 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     for start, item, weight, ranked, listed in _item_places(talk, config):
         if weight > 0:
-            inside |= dict.fromkeys(range(start + 1, start + len(chat.title_ids[item]) + 2), weight)
+            inside |= dict.fromkeys(_written(chat, rendered, start, item), weight)
             used = choices.trie.item_leaf[listed]
             choices_of_items += [
                 (start + offset, weight, tokens, shares)
@@ -104,7 +104,7 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
     spelled: set[int] = set()
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     for start, item, weight, ranked, listed in _item_places(talk, config):
-        spelled |= set(range(start + 1, start + len(chat.title_ids[item]) + 2))
+        spelled |= set(_written(chat, rendered, start, item))
         if weight > 0:
             choices_of_items.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
     return Sample(
@@ -114,6 +114,38 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
         forced=0.0,
         task=talk.task,
     )
+
+
+def encode_code_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
+    """Encode a conversation for items of one code token: one choice over the whole catalog per item.
+
+    A choice excludes the items that the user is shown or the answer has listed before. Titles behind codes are forced
+    by the trie and not labeled.
+    """
+    rendered = talk.rendered
+    spelled: set[int] = set()
+    choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    closed: list[np.ndarray] = []
+    shown = [item for start, item in rendered.items if not rendered.labeled[start]]
+    for start, item, weight, ranked, listed in _item_places(talk, config):
+        spelled |= set(_written(chat, rendered, start, item))
+        if weight > 0:
+            before = {*listed, *(shown if rendered.labeled[start] else ())} - {item}
+            choices_of_items.append((start + 1, weight, *_item_shares(item, before, ranked, config.soft_labels)))
+            closed.append(np.fromiter(before, dtype=np.int32))
+    return Sample(
+        ids=rendered.ids,
+        text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in spelled],
+        choices=choices_of_items,
+        forced=0.0,
+        task=talk.task,
+        closed=closed,
+    )
+
+
+def _written(chat: Chat, rendered: Rendered, start: int, item: int) -> range:
+    """Return the positions of an item's tokens after `start`."""
+    return range(start + 1, start + 1 + len(chat.written_ids(item, rendered.labeled[start])))
 
 
 def _item_places(

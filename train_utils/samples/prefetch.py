@@ -88,9 +88,16 @@ class SampleStream:
         size = WINDOW_STEPS * self.batch_size * self.accumulation
         return range(window * size, (window + 1) * size)
 
+    def _seed(self, window: int, at: int) -> int:
+        return random.Random(f"{self.source.config.seed}/loss/{window}/{at}").getrandbits(63)
+
     def _make_window(self, window: int) -> list[list[Batch]]:
         samples = sorted(self.samples(self._numbers(window)), key=lambda sample: len(sample.ids))
         starts = range(0, len(samples), self.batch_size)
-        batches = [collate(samples[at : at + self.batch_size], self.pad_id, self.apart) for at in starts]
-        random.Random(f"{self.source.config.seed}/window/{window}").shuffle(batches)
+        rng = random.Random(f"{self.source.config.seed}/window/{window}")
+        batches = [
+            collate(samples[at : at + self.batch_size], self.pad_id, self.apart, self._seed(window, at))
+            for at in starts
+        ]
+        rng.shuffle(batches)
         return [batches[at : at + self.accumulation] for at in range(0, len(batches), self.accumulation)]

@@ -21,6 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from train_utils.files import digest, replacing_folder, write_json
+from train_utils.training.average import AverageWeights
 
 KEPT = 2
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
@@ -36,12 +37,14 @@ class TrainState:
         model: the model, its parameters possibly sharded over processes.
         prepared: the module that the loop calls, as `accelerator.prepare` returned it.
         optimizer: the torch optimizer of the trained parameters of `model`.
+        average: the average of the trained weights; None for none.
     """
 
     accelerator: Accelerator
     model: nn.Module
     prepared: nn.Module
     optimizer: torch.optim.Optimizer
+    average: AverageWeights | None = None
 
     @property
     def by_engine(self) -> bool:
@@ -84,6 +87,8 @@ def save(training: TrainState, place: Progress, config: Mapping[str, object], fo
             "weights": get_model_state_dict(training.model, options=_WHOLE),
             "optimizer": get_optimizer_state_dict(training.model, training.optimizer, options=_WHOLE),
         }
+        if training.average is not None:
+            state["average"] = training.average.state()
         if training.accelerator.is_main_process:
             with replacing_folder(final) as temporary:
                 _write_state(state, temporary / "state.pt")
@@ -155,6 +160,8 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
         state = torch.load(path / "state.pt", map_location="cpu", weights_only=True, mmap=True)
         set_model_state_dict(training.model, state["weights"], options=_INTO)
         set_optimizer_state_dict(training.model, training.optimizer, state["optimizer"], options=_INTO)
+        if training.average is not None:
+            training.average.load(state["average"])
     return Progress(made["step"], made["ended"])
 
 

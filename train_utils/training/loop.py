@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from train_utils.samples.batch import Batch
 from train_utils.training import checkpoint
+from train_utils.training.average import AverageWeights, averaged
 from train_utils.training.checkpoint import Progress, TrainState
 from train_utils.training.loss import Parts
 from train_utils.training.run_log import RunLog
@@ -44,6 +45,10 @@ class LoopConfig:
         epochs: number of epochs that the steps are divided into, for the end-of-epoch hook.
         seed: seed of the randomness inside a step (dropout).
         tensorboard: whether to write a TensorBoard log too.
+        item_lr: peak learning rate of parameters that `is_item_row` names; None for `lr`.
+        average: decay of the average of the weights, which is what is saved; 0 saves the last weights.
+        beta2: decay of AdamW's second moment.
+        eps: epsilon of AdamW.
     """
 
     steps: int
@@ -56,6 +61,10 @@ class LoopConfig:
     epochs: int = 1
     seed: int = 0
     tensorboard: bool = False
+    item_lr: float | None = None
+    average: float = 0.0
+    beta2: float = 0.999
+    eps: float = 1e-5
 
     def of_the_run(self) -> dict[str, object]:
         """Return the settings that must be equal for a run to continue."""
@@ -87,6 +96,21 @@ def ended_epoch(step: int, config: LoopConfig) -> int | None:
     """Return the epoch (from 1) that ends with this step, None if no epoch does."""
     epoch = (step + 1) * config.epochs // config.steps
     return epoch if epoch > step * config.epochs // config.steps else None
+
+
+def is_item_row(name: str) -> bool:
+    """Return whether a parameter holds rows of tokens (peft's name for rows that are trained whole)."""
+    return "trainable_tokens_delta" in name
+
+
+def parameter_groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
+    """Return the trained parameters as AdamW's groups, with `scale`: their learning rate relative to `config.lr`."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [{"params": [p for name, p in trained if config.item_lr is None or not is_item_row(name)], "scale": 1.0}]
+    if config.item_lr is not None:
+        rows = [p for name, p in trained if is_item_row(name)]
+        groups.append({"params": rows, "scale": config.item_lr / config.lr})
+    return [group for group in groups if group["params"]]
 
 
 class ModelWithLoss(nn.Module):
@@ -135,16 +159,24 @@ def train(
     """
     device = next(model.parameters()).device
     accelerator = accelerator or Accelerator(cpu=device.type == "cpu", device_placement=False)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.lr, eps=1e-5, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, config),
+        lr=config.lr,
+        betas=(0.9, config.beta2),
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+    )
     prepared, wrapped = accelerator.prepare(ModelWithLoss(model, loss), optimizer)
-    training = TrainState(accelerator, model, prepared, optimizer)
+    average = AverageWeights(model, config.average) if config.average else None
+    training = TrainState(accelerator, model, prepared, optimizer, average)
     progress = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")
     if not progress.ended:
         log = RunLog(run, progress.step, config.tensorboard) if accelerator.is_main_process else None
         model.train()
         _steps(training, wrapped, batches, config, run, progress.step, workers, end_of_epoch, log)
         model.eval()
+    if average is not None:
+        average.swap()
     return checkpoint.whole_weights(training)
 
 
@@ -173,7 +205,7 @@ def _steps(
     ) as bar:
         for step in bar:
             for group in wrapped.param_groups:
-                group["lr"] = learning_rate(step, config)
+                group["lr"] = learning_rate(step, config) * group["scale"]
             numbers, samples = _step(training, wrapped, batches(step), config, step, pool, run)
             speed = samples * (bar.format_dict["rate"] or 0.0)
             if log:
@@ -184,7 +216,8 @@ def _steps(
                 log.write(step, numbers, speed)
             verdict = HookResult()
             if end_of_epoch and (epoch := ended_epoch(step, config)):
-                verdict = end_of_epoch(epoch)
+                with averaged(training.average):
+                    verdict = end_of_epoch(epoch)
                 if log:
                     log.write(step, {"epoch": epoch, **verdict.numbers})
             progress = Progress(step + 1, verdict.stop or step + 1 == config.steps)
@@ -232,6 +265,8 @@ def _step(
         )
     wrapped.step()
     wrapped.zero_grad()
+    if training.average is not None:
+        training.average.update(step)
     return {"lr": wrapped.param_groups[0]["lr"]} | total, samples
 
 

@@ -1,11 +1,12 @@
 """Losses of hidden states against labels and allowed sets. Logits are computed at labeled positions only."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from train_utils.models.item_rows import row_numbers, trained_rows
 from train_utils.samples.batch import Batch
 
 # Name -> (sum, count). The log shows the quotient of both, summed over all micro-batches of a step.
@@ -27,6 +28,8 @@ def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | N
     def rows(table: torch.Tensor) -> torch.Tensor:
         return table if columns is None else table[columns]
 
+    if (own := trained_rows(head)) is not None:
+        return _logits_of_rows(cast("Any", head).token_adapter.get_base_layer(), *own, hidden, columns)
     layer: Any = head  # the attributes of peft's layers are untyped
     base = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
     weight = rows(base.weight)
@@ -40,6 +43,21 @@ def head_logits(head: nn.Module, hidden: torch.Tensor, columns: torch.Tensor | N
             length = (weight.detach() + scale * (up @ down).detach()).float().norm(dim=1)
             logits = logits * (rows(layer.lora_magnitude_vector[name].weight) / length)
     return logits if base.bias is None else logits + rows(base.bias)
+
+
+def _logits_of_rows(
+    base: nn.Linear, tokens: torch.Tensor, weights: torch.Tensor, hidden: torch.Tensor, columns: torch.Tensor | None
+) -> torch.Tensor:
+    """Compute `head_logits` of a head of which the rows `weights` [n, d] of `tokens` (int64 [n]) are trained."""
+    if columns is None:
+        own = F.linear(hidden.to(base.weight.dtype), weights.to(base.weight.dtype)).float()
+        logits = F.linear(hidden.to(base.weight.dtype), base.weight).float().index_copy(1, tokens, own)
+        return logits if base.bias is None else logits + base.bias
+    at = row_numbers(tokens, columns)
+    fixed = base.weight[columns]
+    table = torch.where((at >= 0)[:, None], weights[at.clamp(min=0)].to(fixed.dtype), fixed)
+    logits = F.linear(hidden.to(table.dtype), table).float()
+    return logits if base.bias is None else logits + base.bias[columns]
 
 
 def text_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -118,21 +136,24 @@ def loss_parts(batch: Batch, text: torch.Tensor, items: torch.Tensor, item_weigh
     return parts
 
 
-def catalog_loss(
-    queries: torch.Tensor, items: torch.Tensor, choice: torch.Tensor, item: torch.Tensor, share: torch.Tensor
-) -> torch.Tensor:
-    """Compute softmax cross-entropy of query . item over the whole catalog.
+def catalog_loss(scores: torch.Tensor, choice: torch.Tensor, item: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Compute softmax cross-entropy over the whole catalog.
 
     Args:
-        queries: float32 [C, d].
-        items: float32 [N, d], item vectors.
-        choice: int64 [E], index of a query.
-        item: int64 [E], index of an item.
-        share: float32 [E], target share of the item at the query, sum 1 per query.
+        scores: float32 [C, N], logits of the items; -inf for an item that is not admissible.
+        choice: int64 [E], index of a row of `scores`.
+        item: int64 [E], index of an admissible item.
+        share: float32 [E], target share of the item in the row, sum 1 per row.
 
     Returns:
         float32 [C].
     """
-    scores = queries @ items.T
-    expected = torch.zeros(len(queries)).to(scores).index_add(0, choice, share * scores[choice, item])
+    expected = torch.zeros(len(scores)).to(scores).index_add(0, choice, share * scores[choice, item])
     return scores.logsumexp(1) - expected
+
+
+def without_closed(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return scores (float32 [C, N]) with -inf for the items that a choice no longer admits."""
+    closed = torch.zeros_like(scores, dtype=torch.bool)
+    closed[batch.closed_choice, batch.closed] = True
+    return scores.masked_fill(closed, -torch.inf)

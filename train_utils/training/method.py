@@ -9,22 +9,78 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
+from train_utils.item_codes import save_item_codes
 from train_utils.models.adapters import save_adapter
 from train_utils.models.backbone import mixed_precision, unwrap
+from train_utils.models.item_rows import embed
 from train_utils.param import TrainOptions
+from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch
-from train_utils.samples.encode import encode_sample
+from train_utils.samples.encode import encode_code_sample, encode_sample
 from train_utils.samples.sources import Encode
 from train_utils.training.loop import Loss
-from train_utils.training.loss import Parts, batch_loss
+from train_utils.training.loss import (
+    Parts,
+    batch_loss,
+    catalog_loss,
+    head_logits,
+    loss_parts,
+    text_loss,
+    without_closed,
+)
 
 
 def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
     """Compute the scope-mask loss of RecLM-cgen for a causal model, with or without an adapter."""
     causal = unwrap(model)
     with mixed_precision(model):
-        hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+        hidden = causal.base_model(
+            inputs_embeds=embed(causal.get_input_embeddings(), batch.ids), attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state
     return batch_loss(hidden, causal.get_output_embeddings(), batch)
+
+
+def code_loss(chat: Chat, item_dropout: float) -> Loss:
+    """Return the loss of items of one code token: text over the vocabulary, items over the whole catalog.
+
+    Each loss is the mean over samples of a sample's mean.
+
+    Args:
+        chat: renderer with the item codes.
+        item_dropout: dropout probability of the item vectors at the input and of the states that choose items.
+    """
+    ids = torch.tensor([code[0] for code in chat.code_ids])
+    barred = torch.tensor(chat.item_tokens)
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
+        causal = unwrap(model)
+        head, device = causal.get_output_embeddings(), batch.ids.device
+        vectors = embed(causal.get_input_embeddings(), batch.ids)
+        draws = torch.Generator().manual_seed(batch.seed)
+        if model.training and item_dropout > 0:
+            is_item = torch.isin(batch.ids, barred.to(device))[..., None]
+            vectors = torch.where(is_item, _dropped(vectors, item_dropout, draws), vectors)
+        with mixed_precision(model):
+            hidden = causal.base_model(inputs_embeds=vectors, attention_mask=batch.mask, use_cache=False)
+        states = hidden.last_hidden_state.flatten(0, 1)
+        # Free text cannot contain codes, so they do not compete there.
+        text_logits = head_logits(head, states[batch.text_at]).index_fill(1, barred.to(device), -torch.inf)
+        text = text_loss(text_logits, batch.text_label)
+        choosing = states[batch.choice_at]
+        if model.training and item_dropout > 0:
+            choosing = _dropped(choosing, item_dropout, draws)
+        scores = without_closed(head_logits(head, choosing, ids.to(device)), batch)
+        items = catalog_loss(scores, batch.candidate_choice, batch.candidate, batch.candidate_share)
+        total = (text * batch.text_weight).sum() + (items * batch.choice_weight).sum()
+        return total, loss_parts(batch, text, items)
+
+    return loss
+
+
+def _dropped(values: torch.Tensor, p: float, draws: torch.Generator) -> torch.Tensor:
+    """Return values after dropout whose mask depends on `draws` alone, whichever thread or device computes it."""
+    kept = torch.rand(values.shape, generator=draws) >= p
+    return values * (kept.to(values.device, values.dtype) / (1 - p))
 
 
 @dataclass(frozen=True)
@@ -35,15 +91,15 @@ class Method:
         encode: conversation -> sample.
         apart: see `train_utils.samples.batch.collate`.
         needs_engine: whether only the engine can decode the trained model.
-        loss: options -> loss of the training loop.
+        loss: (options, renderer) -> loss of the training loop.
         wrap: (model with an adapter, catalog, options) -> module to train.
-        save: (trained module, tokenizer, catalog, folder, manifest, weights or None) -> writes an adapter's folder.
+        save: (trained module, renderer, catalog, folder, manifest, weights or None) -> writes an adapter's folder.
     """
 
     encode: Encode
     apart: bool
     needs_engine: bool
-    loss: Callable[[TrainOptions], Loss]
+    loss: Callable[[TrainOptions, Chat], Loss]
     wrap: Callable[[PreTrainedModel | PeftModel, Catalog, TrainOptions], nn.Module]
     save: Callable[..., None]
 
@@ -52,7 +108,18 @@ CGEN = Method(
     encode=encode_sample,
     apart=False,
     needs_engine=False,
-    loss=lambda options: cgen_loss,
+    loss=lambda options, chat: cgen_loss,
     wrap=lambda model, catalog, options: model,
-    save=lambda model, tokenizer, catalog, *rest: save_adapter(model, tokenizer, *rest),
+    save=lambda model, chat, catalog, *rest: save_adapter(model, chat.tokenizer, *rest),
+)
+# Items of one code token each.
+CODES = Method(
+    encode=encode_code_sample,
+    apart=True,
+    needs_engine=False,
+    loss=lambda options, chat: code_loss(chat, options.item_dropout),
+    wrap=lambda model, catalog, options: model,
+    save=lambda model, chat, catalog, folder, manifest, weights=None: save_adapter(
+        model, chat.tokenizer, folder, manifest, weights, lambda to: save_item_codes(chat.codes, to)
+    ),
 )

@@ -8,7 +8,7 @@ import torch
 from accelerate import PartialState
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
@@ -16,6 +16,7 @@ from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.models.item_vectors import FILE_NAME, item_vectors
 from train_utils.models.retrieval_head import Retrieval, has_retrieval, load_retrieval, save_retrieval
 from train_utils.param import TrainOptions
+from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch
 from train_utils.samples.encode import encode_retrieval_sample
 from train_utils.training.loop import Loss
@@ -55,8 +56,7 @@ def ret_loss(emb_alpha: float) -> Loss:
         states = hidden.last_hidden_state.flatten(0, 1)
         text = text_loss(head_logits(causal.get_output_embeddings(), states[batch.text_at]), batch.text_label)
         items = catalog_loss(
-            retrieval.queries(states[batch.choice_at]),
-            retrieval.items,
+            retrieval.queries(states[batch.choice_at]) @ retrieval.items.T,
             batch.candidate_choice,
             batch.candidate,
             batch.candidate_share,
@@ -108,7 +108,7 @@ def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
 
 def save_ret(
     model: RetModel,
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     catalog: Catalog,
     folder: str | Path,
     manifest: Mapping[str, object],
@@ -123,7 +123,7 @@ def save_ret(
     kept = model.retrieval.state_dict() | of("retrieval.")
     made_from = {**manifest, "item_vectors": dict(model.vectors_from)}
     save_adapter(
-        model.language, tokenizer, folder, made_from, of("language."), lambda to: save_retrieval(kept, catalog, to)
+        model.language, chat.tokenizer, folder, made_from, of("language."), lambda to: save_retrieval(kept, catalog, to)
     )
 
 
@@ -131,7 +131,7 @@ RET = Method(
     encode=encode_retrieval_sample,
     apart=True,
     needs_engine=True,
-    loss=lambda options: ret_loss(options.emb_alpha),
+    loss=lambda options, chat: ret_loss(options.emb_alpha),
     wrap=add_retrieval,
     save=save_ret,
 )

@@ -5,6 +5,7 @@ import os
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -14,10 +15,12 @@ from transformers import PreTrainedModel
 from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.decoding.support import decoding_support
 from train_utils.files import exclusively, writing_file
+from train_utils.item_codes import ItemCodes, one_token_each
 from train_utils.manifest import manifest
 from train_utils.models.adapters import add_lora, enable_gradient_checkpointing, unfreeze
 from train_utils.models.backbone import load_backbone, load_tokenizer, model_files, with_dtype
 from train_utils.models.control_rows import add_item_tokens
+from train_utils.models.item_rows import add_item_rows
 from train_utils.param import TrainOptions
 from train_utils.processes import init_accelerator, pick_device
 from train_utils.prompts.control_tokens import add_control_tokens
@@ -25,6 +28,7 @@ from train_utils.prompts.renderer import Chat
 from train_utils.prompts.sharegpt import load_exchanges
 from train_utils.samples.plan import SampleConfig
 from train_utils.samples.prefetch import SampleStream
+from train_utils.samples.sequences import MixedSamples, SequenceSamples
 from train_utils.samples.sources import DrawnSamples, Source
 from train_utils.samples.static_file import StaticSamples, export_samples
 from train_utils.samples.tasks import parse_tasks
@@ -32,7 +36,7 @@ from train_utils.teacher.open import checkpoint_of, open_teacher
 from train_utils.teacher.protocol import Teacher
 from train_utils.teacher.recorded import RecordedTeacher
 from train_utils.training.loop import LoopConfig, train
-from train_utils.training.method import CGEN, Method
+from train_utils.training.method import CGEN, CODES, Method
 from train_utils.training.run_folder import claim
 from train_utils.training.validation import Validator
 
@@ -78,6 +82,8 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
             launched processes differ from the launch configuration.
     """
     sample_config(options)  # reject a wrong task before loading anything
+    if method is CGEN and options.item_index in ("token", "token_title"):
+        method = CODES
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
@@ -167,6 +173,9 @@ def _train_adapter(
     model = method.wrap(backbone, catalog, options)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
     samples = open_samples(options, catalog, chat, teacher)
+    if options.sequence_passes:
+        windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
+        samples = MixedSamples(samples, options.epoch, windows, options.sequence_passes)
     validator = (
         Validator(
             catalog,
@@ -174,7 +183,7 @@ def _train_adapter(
             model,
             options,
             run,
-            lambda folder: method.save(model, chat.tokenizer, catalog, folder, made_from),
+            lambda folder: method.save(model, chat, catalog, folder, made_from),
             accelerator,
             getattr(model, "retrieval", None),
         )
@@ -207,9 +216,10 @@ def _train_adapter(
             options.epoch,
             options.seed,
             options.tensorboard,
+            **optimizer_of(options),
         )
         workers = 1 if accelerator.num_processes > 1 else _workers(options, device)
-        weights = train(model, method.loss(options), stream, loop, run, workers, accelerator, validator)
+        weights = train(model, method.loss(options, chat), stream, loop, run, workers, accelerator, validator)
     if cut := getattr(samples, "cut", 0):
         logger.warning(
             "in %d samples the list, the candidates or the chat exchange were shortened to fit --max_token_length %d",
@@ -217,7 +227,7 @@ def _train_adapter(
             options.max_token_length,
         )
     if accelerator.is_main_process:
-        method.save(model, chat.tokenizer, catalog, adapter, made_from, weights)
+        method.save(model, chat, catalog, adapter, made_from, weights)
     accelerator.wait_for_everyone()
 
 
@@ -232,7 +242,10 @@ def _model(
         model.set_attn_implementation("eager")
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
-    chat = Chat(tokenizer, catalog.titles)
+    codes = item_codes_of(options, catalog, tokenizer)
+    if codes is not None:
+        add_item_rows(tokenizer, model, codes, catalog.titles, catalog.popularity)
+    chat = Chat(tokenizer, catalog.titles, codes=codes)
     trained: PreTrainedModel | PeftModel
     if options.peft == "full":
         trained = unfreeze(model)
@@ -245,10 +258,25 @@ def _model(
             options.lora_dropout,
             options.lora_layers,
             options.peft == "dora",
+            chat.item_tokens,
         )
     if options.gradient_checkpointing:
         enable_gradient_checkpointing(trained)
     return trained, chat
+
+
+def item_codes_of(options: TrainOptions, catalog: Catalog, tokenizer) -> ItemCodes | None:
+    """Return the item codes of `--item_index`; None where items are spelled by their titles."""
+    if options.item_index in ("title_t", "title"):
+        return None
+    return one_token_each((item.id for item in catalog.items), tokenizer.get_vocab(), options.item_index)
+
+
+def optimizer_of(options: TrainOptions) -> dict[str, Any]:
+    """Return the settings of the loop that depend on the item form: rows of codes are sparse and learn faster."""
+    if options.item_index in ("title_t", "title"):
+        return {"average": options.average}
+    return {"average": options.average, "item_lr": options.item_lr, "beta2": 0.98, "eps": 1e-8}
 
 
 def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Method) -> None:

@@ -1,0 +1,162 @@
+"""Item codes: the tokens that stand for the items of a catalog, where items are not spelled by their titles alone."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Literal, get_args
+
+from train_utils.catalog import Catalog
+from train_utils.files import write_text
+from train_utils.text_files import read_json
+
+Form = Literal["title_t", "token", "token_title", "rq_token_seq"]
+FORMS: tuple[str, ...] = get_args(Form)
+FILE_NAME = "item_index.json"
+# Every code token has this form, so that a title can be searched for all of them in one pass.
+CODE = re.compile(r"<[^<>\s]+>")
+
+
+@dataclass(frozen=True)
+class ItemCodes:
+    """Code tokens of a catalog's items, added to the vocabulary.
+
+    Attributes:
+        form: "token": one token per item; "token_title": this token, then the title; "rq_token_seq": several tokens
+            per item, from coarse to fine.
+        ids: item ids, in catalog order.
+        codes: code tokens of each item, in the same order; no code is a prefix of another.
+
+    Raises:
+        ValueError: a code is missing, malformed, shared by two items, or a prefix of another.
+    """
+
+    form: str
+    ids: tuple[str, ...]
+    codes: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS[1:]:
+            raise ValueError(f"the item form is {self.form!r}, wanted one of {', '.join(FORMS[1:])}")
+        if len(self.ids) != len(self.codes):
+            raise ValueError(f"there are {len(self.codes)} item codes for {len(self.ids)} items")
+        owner: dict[tuple[str, ...], str] = {}
+        for item_id, code in zip(self.ids, self.codes, strict=True):
+            if not code or not all(CODE.fullmatch(token) for token in code):
+                raise ValueError(f"the code of item {item_id!r} is {list(code)}, wanted tokens such as '<a_17>'")
+            if code in owner:
+                raise ValueError(f"items {owner[code]!r} and {item_id!r} share the code {''.join(code)}")
+            owner[code] = item_id
+        for code, item_id in owner.items():
+            if longer := next((code[:n] for n in range(1, len(code)) if code[:n] in owner), None):
+                raise ValueError(f"the code {''.join(longer)} of item {owner[longer]!r} begins that of {item_id!r}")
+
+    @property
+    def with_title(self) -> bool:
+        """Whether the title follows the code."""
+        return self.form == "token_title"
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The distinct code tokens, in order of first use."""
+        return tuple(dict.fromkeys(chain.from_iterable(self.codes)))
+
+    @cached_property
+    def levels(self) -> int:
+        """Number of tokens of the longest code."""
+        return max(map(len, self.codes))
+
+
+def one_token_each(ids: Iterable[str], vocabulary: Collection[str], form: str = "token") -> ItemCodes:
+    """Return codes of one new token per item, `<item_0>` and so on.
+
+    Args:
+        ids: item ids, in catalog order.
+        vocabulary: tokens that the codes must differ from.
+        form: "token" or "token_title".
+    """
+    ids = tuple(ids)
+    stem = "item"
+    while any(f"<{stem}_{number}>" in vocabulary for number in range(len(ids))):
+        stem = f"catalog_{stem}"
+    return ItemCodes(form, ids, tuple((f"<{stem}_{number}>",) for number in range(len(ids))))
+
+
+def save_item_codes(codes: ItemCodes, folder: str | Path) -> None:
+    """Write the codes of a model into its folder."""
+    content = {"form": codes.form, "codes": dict(zip(codes.ids, map(list, codes.codes), strict=True))}
+    write_text(Path(folder) / FILE_NAME, json.dumps(content, ensure_ascii=False))
+
+
+def has_item_codes(model: str | Path) -> bool:
+    """Return whether a model folder holds item codes."""
+    return (Path(model) / FILE_NAME).is_file()
+
+
+def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
+    """Load the codes of a catalog's items from a model folder; None for a model that spells titles.
+
+    Raises:
+        ValueError: the file is broken, or an item of the catalog has no code.
+    """
+    path = Path(model) / FILE_NAME
+    if not path.is_file():
+        return None
+    form, by_id = _parsed(read_json(path), path)
+    return _of_catalog(form, by_id, catalog, path)
+
+
+def _parsed(content: object, path: Path) -> tuple[str, Mapping[str, Sequence[str]]]:
+    codes = content.get("codes") if isinstance(content, dict) else None
+    form = content.get("form") if isinstance(content, dict) else None
+    if not isinstance(codes, dict) or not isinstance(form, str) or not all(map(_is_code, codes.values())):
+        raise ValueError(f'{path} is no file of item codes, wanted {{"form": ..., "codes": {{id: [token, ...]}}}}')
+    return form, codes
+
+
+def _is_code(code: object) -> bool:
+    return isinstance(code, list) and all(isinstance(token, str) for token in code)
+
+
+def _of_catalog(form: str, by_id: Mapping[str, Sequence[str]], catalog: Catalog, path: Path) -> ItemCodes:
+    lacking = [item.id for item in catalog.items if item.id not in by_id]
+    if lacking:
+        raise ValueError(
+            f"{path} has no code for {len(lacking)} of the {len(catalog.items)} items of catalog {catalog.name!r}, "
+            f"such as {lacking[0]!r}; take the dataset that the model was trained on, or train a model for this one"
+        )
+    return ItemCodes(
+        form, tuple(item.id for item in catalog.items), tuple(tuple(by_id[item.id]) for item in catalog.items)
+    )
+
+
+def read_uni_index(index: str | Path, item_ids: str | Path, catalog: Catalog) -> ItemCodes:
+    """Read codes in the files of RecLM-uni.
+
+    Args:
+        index: `NAME.index.json`, {"0": ["<a_137>", "<b_180>", ...], ...} by row.
+        item_ids: `NAME.item2id`, a line "ITEM-ID ROW" per item.
+        catalog: the catalog.
+
+    Raises:
+        ValueError: a file is missing or malformed, or an item of the catalog has no code.
+    """
+    content = read_json(index)
+    if not isinstance(content, dict) or not all(map(_is_code, content.values())):
+        raise ValueError(f'{index} is no index of item codes, wanted {{"0": ["<a_1>", "<b_2>"], ...}}')
+    by_id: dict[str, Sequence[str]] = {}
+    for number, line in enumerate(Path(item_ids).read_text(encoding="utf-8").splitlines(), 1):
+        item_id, _, row = line.rstrip().rpartition("\t" if "\t" in line else " ")
+        if not item_id or row not in content:
+            raise ValueError(f"{item_ids}, line {number}: {line[:80]!r} is no 'ITEM-ID ROW' of a row in {index}")
+        by_id[item_id] = content[row]
+    return _of_catalog("rq_token_seq", by_id, catalog, Path(index))
+
+
+def write_uni_index(codes: ItemCodes, index: str | Path, item_ids: str | Path) -> None:
+    """Write codes as the files of RecLM-uni; see `read_uni_index`."""
+    write_text(Path(index), json.dumps({str(row): list(code) for row, code in enumerate(codes.codes)}))
+    write_text(Path(item_ids), "".join(f"{item_id}\t{row}\n" for row, item_id in enumerate(codes.ids)))

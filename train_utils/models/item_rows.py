@@ -1,0 +1,108 @@
+"""Item rows: embedding and output rows of item codes, started from the titles and trained whole."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from train_utils.item_codes import ItemCodes
+from train_utils.models.adapters import untie_head
+from train_utils.models.backbone import mixed_precision, n_embeddings
+from train_utils.prompts.codec import Codec
+from train_utils.prompts.control_tokens import add_code_tokens
+
+_OUTPUT_SCALE = 0.5  # of a title's mean row in the output row: the text's own next words stay ahead at the start
+
+
+def add_item_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+    codes: ItemCodes,
+    titles: Sequence[str],
+    popularity: Sequence[int],
+) -> None:
+    """Add code tokens to a tokenizer that has the control tokens, and their rows to a model.
+
+    A code token starts as the mean of the rows of the title tokens of its items, in the input and in the output. The
+    output row also gets the log of its items' popularity along the model's mean state, so that training does not spend
+    its first part on learning which items are popular. The head gets its own copy of a shared embedding.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        model: the model.
+        codes: codes of the catalog's items.
+        titles: titles of the items, in the same order.
+        popularity: number of training events of each item.
+    """
+    add_code_tokens(tokenizer, codes.tokens)
+    untie_head(model)
+    if len(tokenizer) > n_embeddings(model):
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    codec = Codec(tokenizer)
+    spelled = codec.encode_many([codec.spell(title) for title in titles])
+    vocabulary = tokenizer.get_vocab()
+    items_of: dict[str, list[int]] = {token: [] for token in codes.tokens}
+    for item, code in enumerate(codes.codes):
+        for token in code:
+            items_of[token].append(item)
+    ids = [vocabulary[token] for token in codes.tokens]
+    tables = [
+        cast("nn.Linear", table).weight for table in (model.get_input_embeddings(), model.get_output_embeddings())
+    ]
+    with torch.no_grad():
+        for table, scale in zip(tables, (1.0, _OUTPUT_SCALE), strict=True):
+            of_item = torch.stack([table[title].float().mean(0) for title in spelled])
+            of_token = torch.stack([of_item[items].mean(0) for items in items_of.values()])
+            table[ids] = (of_token * scale).to(table.dtype)
+        counts = np.log([1.0 + sum(popularity[item] for item in items) for items in items_of.values()])
+        direction = _mean_state(model, ids)
+        offsets = torch.tensor(counts - counts.mean(), dtype=torch.float32, device=direction.device)
+        tables[1][ids] += (offsets[:, None] * direction / direction.square().sum()).to(tables[1].dtype)
+
+
+def _mean_state(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
+    """Return the mean last hidden state (float32 [d]) over sequences of code tokens."""
+    drawn = np.random.default_rng(0).choice(ids, size=(8, 32))
+    with torch.inference_mode(), mixed_precision(model):
+        states = model.base_model(input_ids=torch.tensor(drawn, device=model.device), use_cache=False)
+    return states.last_hidden_state.float().mean((0, 1))
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+def trained_rows(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return the rows of an embedding or head that are trained whole: (token ids int64 [n], weights [n, d]).
+
+    None where the layer trains no rows of its own.
+    """
+    adapter: Any = getattr(layer, "token_adapter", None)  # peft's wrapper of a layer with trained rows
+    if adapter is None:
+        return None
+    name = next(iter(adapter.trainable_tokens_delta))
+    weights = adapter.trainable_tokens_delta[name]
+    return torch.as_tensor(adapter.token_indices[name], device=weights.device), weights
+
+
+def embed(layer: nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """Return the input vectors of token ids, [..., d].
+
+    Rows that are trained are read from their own table; peft's layer would copy the whole embedding in every pass.
+    """
+    rows = trained_rows(layer)
+    base = None if rows is None else cast("Any", layer).token_adapter.get_base_layer()
+    if rows is None or type(base) is not nn.Embedding:  # a subclass may scale its vectors
+        return layer(ids)
+    tokens, weights = rows
+    at = row_numbers(tokens, ids)
+    vectors = F.embedding(ids, base.weight)
+    return torch.where((at >= 0)[..., None], F.embedding(at.clamp(min=0), weights.to(vectors.dtype)), vectors)
+
+
+def row_numbers(tokens: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Return the position of each id in `tokens` (int64, any order), -1 for an id that is not in it."""
+    ordered, order = tokens.sort()
+    at = torch.searchsorted(ordered, ids).clamp(max=len(tokens) - 1)
+    return torch.where(ordered[at] == ids, order[at], -1)

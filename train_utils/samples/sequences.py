@@ -1,0 +1,164 @@
+"""Sequence samples: whole histories as bare item codes, with a label at every item."""
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+
+from train_utils.catalog import Catalog
+from train_utils.prompts.messages import ItemPart, message
+from train_utils.prompts.renderer import Chat, Rendered
+from train_utils.samples.conversation import Conversation
+from train_utils.samples.plan import SampleConfig
+from train_utils.samples.sources import Source, ask_teacher, shuffled
+from train_utils.teacher.protocol import Teacher
+
+TASK = "Sequence"
+_PREFIX = "My history so far:"
+
+
+class SequenceSamples:
+    """Windows of the training sequences. Each item of a window but the first is predicted from those before it.
+
+    A pass covers every training event. The windows of a pass have other borders than those of the passes before.
+
+    Args:
+        catalog: the catalog and the users' sequences.
+        chat: renderer with item codes.
+        teacher: ranks the items that follow each history; None for hard labels.
+        config: configuration of the samples.
+        length: items of a window at most.
+
+    Raises:
+        ValueError: the renderer has no item codes, or no user has two training events.
+    """
+
+    def __init__(self, catalog: Catalog, chat: Chat, teacher: Teacher | None, config: SampleConfig, length: int):
+        if not chat.code_ids:
+            raise ValueError("sequence samples need item codes; take another item form than titles")
+        self.catalog, self.chat, self.teacher, self.config, self.length = catalog, chat, teacher, config, length
+        self.sequences = [sequence for sequence in catalog.training_sequences() if len(sequence) >= 2]
+        if not self.sequences:
+            raise ValueError(f"dataset {catalog.name!r} has no user with two training events; nothing can be trained")
+        self._windows = [
+            (user, part)
+            for user, sequence in enumerate(self.sequences)
+            for part in range(n_windows(len(sequence), length))
+        ]
+        self._start = [chat.render([message("user", _PREFIX)], prompt=False).ids[0], *chat.encode(_PREFIX)]
+
+    def samples(self, epochs: int) -> int:
+        """Return the number of windows in `epochs` passes."""
+        return len(self._windows) * epochs
+
+    def check(self, epochs: int) -> None:
+        longest = len(self._start) + self.length * max(map(len, self.chat.code_ids))
+        if longest > self.config.max_token_length:
+            raise ValueError(
+                f"`max_token_length` {self.config.max_token_length} is too short for windows of {self.length} items "
+                f"({longest} tokens); raise it or lower `max_sequence`"
+            )
+
+    def talks(self, numbers: Sequence[int]) -> list[Conversation]:
+        windows = [self._window(number) for number in numbers]
+        rankings = iter(self._ask([history for window in windows for history in self._histories(*window)]))
+        return [self._talk(*window, rankings) for window in windows]
+
+    def ask_ahead(self, numbers: Sequence[int]) -> None:
+        self._ask([history for number in numbers for history in self._histories(*self._window(number))])
+
+    def _window(self, number: int) -> tuple[int, int, int]:
+        """Return (user, start, end) of a window."""
+        epoch, index = divmod(number, len(self._windows))
+        user, part = self._windows[shuffled(self.config.seed, epoch, len(self._windows))[index]]
+        starts = window_starts(len(self.sequences[user]), self.length, f"{self.config.seed}/{epoch}/{user}")
+        end = starts[part + 1] if part + 1 < len(starts) else len(self.sequences[user])
+        return user, max(0, starts[part] - 1), end  # the event before a window is its first input
+
+    def _histories(self, user: int, start: int, end: int) -> list[tuple[int, ...]]:
+        """Return the history before each labeled item of a window, as long as the model may see."""
+        sequence = self.sequences[user]
+        return [sequence[max(0, at - self.length) : at] for at in range(start + 1, end)]
+
+    def _ask(self, histories: Sequence[tuple[int, ...]]):
+        if self.teacher is None or self.config.soft_labels == 0:
+            return [None] * len(histories)
+        return ask_teacher(self.teacher, self.catalog, histories, self.config)
+
+    def _talk(self, user: int, start: int, end: int, rankings) -> Conversation:
+        items = self.sequences[user][start:end]
+        ids, places = list(self._start), []
+        for item in items:
+            places.append((len(ids) - 1, item))
+            ids += self.chat.code_ids[item]
+        beginnings = {n: next(rankings) for n in range(1, len(items))}
+        return Conversation(
+            TASK,
+            (message("user", _PREFIX, *map(ItemPart, items)),),
+            Rendered(ids, [False] * len(ids), places),
+            len(items),
+            beginnings=beginnings,
+        )
+
+
+def n_windows(events: int, length: int) -> int:
+    """Return the number of windows of a sequence, each with `length` labeled items at most."""
+    return max(1, -(-events // length))
+
+
+@lru_cache(maxsize=4096)
+def window_starts(events: int, length: int, draw: str) -> tuple[int, ...]:
+    """Return where the windows of a sequence start: the first has a random length, the others are full but the last."""
+    n = n_windows(events, length)
+    if n == 1:
+        return (0,)
+    first = random.Random(draw).randint(max(1, events - (n - 1) * length), length)
+    return (0, *range(first, events, length))[:n]
+
+
+class MixedSamples:
+    """Two sources as one, interleaved evenly: all samples of `epochs` epochs of one, and `passes` of the other.
+
+    Args:
+        first: source of `epochs` epochs.
+        epochs: the epochs.
+        second: source of `passes` epochs.
+        passes: its epochs.
+    """
+
+    def __init__(self, first: Source, epochs: int, second: Source, passes: int):
+        self.first, self.second, self.config = first, second, first.config
+        self._epochs, self._passes = epochs, passes
+        self._of_first, self._of_second = first.samples(epochs), second.samples(passes)
+
+    @property
+    def cut(self) -> int:
+        return getattr(self.first, "cut", 0)
+
+    def samples(self, epochs: int) -> int:
+        return self._of_first + self._of_second
+
+    def check(self, epochs: int) -> None:
+        self.first.check(self._epochs)
+        self.second.check(self._passes)
+
+    def talks(self, numbers: Sequence[int]) -> list[Conversation]:
+        of_first, of_second = self._split(numbers)
+        talks = iter(self.first.talks(of_first)), iter(self.second.talks(of_second))
+        return [next(talks[not self._is_first(number)]) for number in numbers]
+
+    def ask_ahead(self, numbers: Sequence[int]) -> None:
+        of_first, of_second = self._split(numbers)
+        self.first.ask_ahead(of_first)
+        self.second.ask_ahead(of_second)
+
+    def _firsts_before(self, number: int) -> int:
+        """Return how many of the numbers below `number` are of the first source."""
+        return number * self._of_first // (self._of_first + self._of_second)
+
+    def _is_first(self, number: int) -> bool:
+        return self._firsts_before(number + 1) > self._firsts_before(number)
+
+    def _split(self, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the numbers of the samples in the first and in the second source."""
+        firsts = [self._firsts_before(number) for number in numbers if self._is_first(number)]
+        return firsts, [number - self._firsts_before(number) for number in numbers if not self._is_first(number)]
