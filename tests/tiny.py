@@ -5,7 +5,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from train_utils.constraint.constraint import Constraint
+from train_utils.item_codes import one_token_each
 from train_utils.models.control_rows import add_item_tokens
+from train_utils.models.item_rows import add_item_rows
 from train_utils.prompts.renderer import Chat
 
 CHATML = (
@@ -90,3 +92,13 @@ def scripted(model, script: dict[int, int]) -> None:
         return output
 
     model.register_forward_hook(speak, with_kwargs=True)
+
+
+def coded_chat(titles: list[str], form: str = "token", seed: int = 0) -> tuple[LlamaForCausalLM, Chat]:
+    """Return a tiny model and a renderer with one code token per item."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(len(tokenizer), seed)
+    add_item_tokens(tokenizer, model)
+    codes = one_token_each(map(str, range(len(titles))), tokenizer.get_vocab(), form)
+    add_item_rows(tokenizer, model, codes, titles, range(len(titles)))
+    return model, Chat(tokenizer, titles, codes=codes)
