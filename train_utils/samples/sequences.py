@@ -102,7 +102,7 @@ class SequenceSamples:
 
 def n_windows(events: int, length: int) -> int:
     """Return the number of windows of a sequence, each with `length` labeled items at most."""
-    return max(1, -(-events // length))
+    return 1 if events <= length else events // length + 1
 
 
 @lru_cache(maxsize=4096)
@@ -111,8 +111,8 @@ def window_starts(events: int, length: int, draw: str) -> tuple[int, ...]:
     n = n_windows(events, length)
     if n == 1:
         return (0,)
-    first = random.Random(draw).randint(max(1, events - (n - 1) * length), length)
-    return (0, *range(first, events, length))[:n]
+    shortest, longest = max(1, events - (n - 1) * length), min(length, events - (n - 2) * length - 1)
+    return (0, *range(random.Random(draw).randint(shortest, longest), events, length))
 
 
 class MixedSamples:

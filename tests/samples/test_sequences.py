@@ -1,0 +1,120 @@
+"""Sequence samples cover every training event, label every item, and never see what is tested."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import coded_chat, tiny_chat
+from tiny_samples import CONFIG, TITLES, FixedTeacher, drawn, small_catalog
+
+from train_utils.catalog import Item, make_catalog
+from train_utils.samples.batch import collate
+from train_utils.samples.encode import encode_code_sample
+from train_utils.samples.prefetch import SampleStream
+from train_utils.samples.sequences import MixedSamples, SequenceSamples, n_windows, window_starts
+
+
+def long_catalog():
+    items = [Item(str(i), title) for i, title in enumerate(TITLES)]
+    sequences = {f"u{n}": [str(i % 20) for i in range(n)] for n in (3, 4, 5, 9, 14, 20)}
+    return make_catalog("long", items, sequences)
+
+
+def windows(length=4, catalog=None, config=CONFIG, teacher=None):
+    chat = coded_chat(TITLES)[1]
+    return SequenceSamples(catalog or long_catalog(), chat, teacher or FixedTeacher(), config, length)
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 50])
+def test_each_pass_labels_every_training_event_once(length):
+    catalog = long_catalog()
+    source = windows(length)
+    for epoch in range(3):
+        n = source.samples(1)
+        labeled = Counter()
+        for user, start, end in map(source._window, range(epoch * n, (epoch + 1) * n)):
+            assert end - start <= length + 1
+            labeled.update((user, at) for at in range(start + 1, end))
+        trained = [sequence for sequence in catalog.training_sequences() if len(sequence) >= 2]
+        assert labeled == Counter((user, at) for user, sequence in enumerate(trained) for at in range(1, len(sequence)))
+
+
+def test_the_borders_move_from_pass_to_pass():
+    assert len({window_starts(20, 4, f"draw {n}") for n in range(20)}) > 1
+    assert all(len(window_starts(events, 4, "x")) == n_windows(events, 4) for events in range(2, 40))
+
+
+def test_a_window_is_the_bare_codes_of_a_history_and_each_later_item_is_a_choice():
+    source = windows(50)
+    config = replace(CONFIG, soft_labels=0.0)
+    for talk in source.talks(range(source.samples(1))):
+        sample = encode_code_sample(source.chat, None, talk, config)
+        items = [item for _, item in talk.rendered.items]
+        assert [source.chat.item_tokens.index(t) for t in sample.ids if t in source.chat.item_tokens] == items
+        assert [sample.ids[position] for position, *_ in sample.choices] == [
+            source.chat.code_ids[item][0] for item in items[1:]
+        ]
+        assert [choice[2].tolist() for choice in sample.choices] == [[item] for item in items[1:]]
+        for n, closed in enumerate(sample.closed, 1):
+            assert set(closed.tolist()) == set(items[:n]) - {items[n]}
+        assert not sample.text
+
+
+def test_soft_labels_follow_the_teacher_after_the_same_history():
+    source = windows(50)
+    (talk,) = source.talks([0])
+    items = [item for _, item in talk.rendered.items]
+    for n, ranking in talk.beginnings.items():
+        ids, _ = FixedTeacher().top_k([[str(i) for i in items[:n]]], 5, scores=True)
+        assert [str(i) for i in ranking.items[:5]] == ids[0]
+
+
+def test_talks_are_the_same_at_every_call_and_in_every_grouping():
+    source = windows()
+    numbers = range(2 * source.samples(1))
+    assert source.talks(numbers) == [talk for number in numbers for talk in source.talks([number])]
+
+
+def test_sequences_need_codes_and_room():
+    with pytest.raises(ValueError, match="item codes"):
+        SequenceSamples(long_catalog(), tiny_chat(TITLES)[1], None, CONFIG, 4)
+    with pytest.raises(ValueError, match="max_sequence"):
+        windows(50, config=replace(CONFIG, max_token_length=30)).check(1)
+
+
+def test_two_sources_are_mixed_evenly_and_whole():
+    chat = coded_chat(TITLES)[1]
+    conversations, sequences = drawn(chat), windows()
+    mixed = MixedSamples(conversations, 3, sequences, 2)
+    total = mixed.samples(3)
+    assert total == conversations.samples(3) + sequences.samples(2)
+    talks = mixed.talks(range(total))
+    of_each = [talk for talk in talks if talk.task != "Sequence"], [talk for talk in talks if talk.task == "Sequence"]
+    assert of_each[0] == conversations.talks(range(conversations.samples(3)))
+    assert of_each[1] == sequences.talks(range(sequences.samples(2)))
+    half = sum(talk.task == "Sequence" for talk in talks[: total // 2])
+    assert abs(half - len(of_each[1]) / 2) <= 1
+    assert mixed.talks([5, 2]) == [talks[5], talks[2]]
+
+
+def test_a_batch_keeps_what_each_choice_excludes():
+    source = windows(50)
+    samples = [encode_code_sample(source.chat, None, talk, CONFIG) for talk in source.talks(range(4))]
+    batch = collate(samples, 1, apart=True)
+    choice = 0
+    for sample in samples:
+        for closed in sample.closed:
+            assert sorted(batch.closed[batch.closed_choice == choice].tolist()) == sorted(closed.tolist())
+            choice += 1
+    assert choice == len(batch.choice_at)
+
+
+def test_a_stream_of_both_is_built_ahead():
+    chat = coded_chat(TITLES)[1]
+    mixed = MixedSamples(drawn(chat), 1, windows(catalog=small_catalog()), 1)
+    stream = SampleStream(mixed, chat, encode_code_sample, 3, 2, 1, torch.device("cpu"), 1, apart=True)
+    steps = [stream(step) for step in range(stream.steps(1))]
+    assert {task for step in steps for batch in step for task in batch.tasks} > {"Sequence"}
+    assert len({batch.seed for step in steps for batch in step}) == sum(map(len, steps))
+    stream.close()

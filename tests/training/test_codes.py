@@ -1,0 +1,140 @@
+"""Training with item codes: the loss equals an obvious one, dropout follows its seed, the average is the saved model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import coded_chat
+from tiny_samples import CONFIG, TITLES, drawn
+
+from train_utils.models.adapters import add_lora
+from train_utils.samples.batch import collate
+from train_utils.samples.encode import encode_code_sample
+from train_utils.training.average import AverageWeights, averaged
+from train_utils.training.loop import LoopConfig, parameter_groups, train
+from train_utils.training.method import code_loss
+
+
+def model_and_batches(form="token", seed=0):
+    model, chat = coded_chat(TITLES, form, seed)
+    wrapped = add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.0, 1, False, chat.item_tokens)
+    talks = drawn(chat).talks(range(6))
+    samples = [encode_code_sample(chat, None, talk, CONFIG) for talk in talks]
+    return wrapped, chat, talks, samples
+
+
+@pytest.mark.parametrize("form", ["token", "token_title"])
+def test_the_loss_is_the_mean_of_plain_cross_entropies(form):
+    model, chat, talks, samples = model_and_batches(form)
+    model.eval()
+    codes = [ids[0] for ids in chat.code_ids]
+    expected = []
+    for talk, sample in zip(talks, samples, strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([sample.ids])).logits[0].float()
+        text, items, weights = [], [], []
+        free = logits.clone()
+        free[:, chat.item_tokens] = -torch.inf
+        for position, _ in sample.text:
+            text.append(-free[position - 1].log_softmax(0)[sample.ids[position]])
+        shown = {item for start, item in talk.rendered.items if not talk.rendered.labeled[start]}
+        answered = set()
+        for (start, item), number in zip(talk.rendered.items, range(len(talk.rendered.items)), strict=True):
+            listed = talk.rendered.labeled[start]
+            before = {i for s, i in talk.rendered.items[:number] if not talk.rendered.labeled[s]} if not listed else shown | answered
+            answered |= {item} if listed else set()
+            weight = 1.0 if listed else CONFIG.history_weight * (0 < number < talk.n_history)
+            if not weight:
+                continue
+            scores = logits[start, codes].clone()
+            scores[list(before - {item})] = -torch.inf
+            share = torch.zeros(len(codes))
+            ranked = talk.ranked if listed else talk.beginnings.get(number)
+            soft = {i: s for i, s in zip(ranked.items, ranked.scores, strict=True) if i not in before - {item}} if ranked else {}
+            total = sum(soft.values())
+            share[item] = 1 - CONFIG.soft_labels if soft else 1.0
+            for i, s in soft.items():
+                share[i] += CONFIG.soft_labels * s / total
+            admitted = share > 0
+            items.append(weight * -(share[admitted] * scores.log_softmax(0)[admitted]).sum())
+            weights.append(weight)
+        expected.append(torch.stack(text).mean() + torch.stack(items).sum() / sum(weights))
+    with torch.no_grad():
+        value, _ = code_loss(chat, 0.2)(model, collate(samples, 1, apart=True))
+    assert value == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+
+
+def test_dropout_depends_on_the_seed_of_the_batch_alone():
+    model, chat, _, samples = model_and_batches()
+    model.train()
+    loss = code_loss(chat, 0.5)
+
+    def value(seed):
+        torch.rand(3)  # the global generator does not matter
+        return loss(model, collate(samples, 1, apart=True, seed=seed))[0].item()
+
+    assert value(1) == value(1) != value(2)
+    model.eval()
+    assert value(1) == value(2)
+
+
+def test_item_rows_learn_at_their_own_rate():
+    model, *_ = model_and_batches()
+    groups = parameter_groups(model, LoopConfig(1, 1e-3, 0.0, 0.0, 1.0, 1.0, 60, item_lr=5e-3))
+    assert [(len(group["params"]) > 0, group["scale"]) for group in groups] == [(True, 1.0), (True, 5.0)]
+    assert len(groups[1]["params"]) == 2, "the rows of the input and those of the head"
+    (only,) = parameter_groups(model, LoopConfig(1, 1e-3, 0.0, 0.0, 1.0, 1.0, 60))
+    assert len(only["params"]) == len(groups[0]["params"]) + 2
+
+
+def test_the_average_equals_its_recurrence():
+    layer = torch.nn.Linear(2, 2)
+    average = AverageWeights(layer, 0.9)
+    expected = layer.weight.detach().clone()
+    for step in range(200):
+        with torch.no_grad():
+            layer.weight += 0.1
+        average.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * layer.weight.detach()
+    last = layer.weight.detach().clone()
+    with averaged(average):
+        assert torch.allclose(layer.weight, expected)
+    assert torch.equal(layer.weight, last)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_saves_the_average_also_after_an_interruption(tmp_path, interrupted):
+    def run(steps_before=0):
+        model, chat, _, samples = model_and_batches()
+        config = LoopConfig(6, 1e-2, 0.0, 0.0, 1.0, 1.0, 0.0, item_lr=2e-2, average=0.9, beta2=0.98, eps=1e-8)
+
+        def batches(step):
+            if step == 3 and steps_before:
+                raise KeyboardInterrupt
+            return [collate(samples[at : at + 3], 1, True, seed=step + at) for at in (0, 3)]
+
+        return train(model, code_loss(chat, 0.2), batches, config, tmp_path / f"run{interrupted}")
+
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            run(3)
+    weights = run()
+    model, chat, _, samples = model_and_batches()
+    config = LoopConfig(6, 1e-2, 0.0, 0.0, 1.0, 1.0, 1e9, item_lr=2e-2, average=0.9, beta2=0.98, eps=1e-8)
+    whole = train(
+        model,
+        code_loss(chat, 0.2),
+        lambda step: [collate(samples[at : at + 3], 1, True, seed=step + at) for at in (0, 3)],
+        config,
+        tmp_path / "whole",
+    )
+    last = train(
+        model_and_batches()[0],
+        code_loss(chat, 0.2),
+        lambda step: [collate(samples[at : at + 3], 1, True, seed=step + at) for at in (0, 3)],
+        replace(config, average=0.0),
+        tmp_path / "last",
+    )
+    assert all(torch.equal(weights[name], whole[name]) for name in whole)
+    assert any(not torch.equal(last[name], whole[name]) for name in whole)
