@@ -103,6 +103,8 @@ def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
         ValueError: the file is broken, or an item of the catalog has no code.
     """
     path = Path(model) / FILE_NAME
+    if Path(model).is_file():  # a GGUF file
+        path = Path(model).parent / FILE_NAME
     if not path.is_file():
         return None
     form, by_id = _parsed(read_json(path), path)

@@ -179,6 +179,9 @@ class TrainOptions(ModelOptions):
     sequence_passes: int = option(
         0, "passes over all training events as whole histories of bare item tokens, beside the conversations", least=0
     )
+    conversations: int = option(
+        0, "conversations of the run beside these passes; 0 = one per user and epoch", least=0, needs="sequence_passes"
+    )
     max_sequence: int = option(50, "items of such a history at most", least=2)
     lora_layers: int = option(
         0, "adapt this many layers at the top (a shorter backward pass); 0 = all, as published", least=0

@@ -2,16 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations, pairwise
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import coded_chat, tiny_chat
 from tiny_samples import CONFIG, TITLES, FixedTeacher, drawn, small_catalog
 
 from train_utils.catalog import Item, make_catalog
 from train_utils.samples.batch import collate
 from train_utils.samples.encode import encode_code_sample
-from train_utils.samples.prefetch import SampleStream
+from train_utils.samples.prefetch import SampleStream, cut_evenly
 from train_utils.samples.sequences import MixedSamples, SequenceSamples, n_windows, window_starts
 
 
@@ -86,7 +89,7 @@ def test_sequences_need_codes_and_room():
 def test_two_sources_are_mixed_evenly_and_whole():
     chat = coded_chat(TITLES)[1]
     conversations, sequences = drawn(chat), windows()
-    mixed = MixedSamples(conversations, 3, sequences, 2)
+    mixed = MixedSamples(conversations, 27, sequences, 2)
     total = mixed.samples(3)
     assert total == conversations.samples(3) + sequences.samples(2)
     talks = mixed.talks(range(total))
@@ -112,9 +115,21 @@ def test_a_batch_keeps_what_each_choice_excludes():
 
 def test_a_stream_of_both_is_built_ahead():
     chat = coded_chat(TITLES)[1]
-    mixed = MixedSamples(drawn(chat), 1, windows(catalog=small_catalog()), 1)
+    mixed = MixedSamples(drawn(chat), 9, windows(catalog=small_catalog()), 1)
     stream = SampleStream(mixed, chat, encode_code_sample, 3, 2, 1, torch.device("cpu"), 1, apart=True)
     steps = [stream(step) for step in range(stream.steps(1))]
     assert {task for step in steps for batch in step for task in batch.tasks} > {"Sequence"}
     assert len({batch.seed for step in steps for batch in step}) == sum(map(len, steps))
     stream.close()
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 5))
+def test_micro_batches_of_a_step_are_as_even_as_can_be(lengths, n):
+    lengths = sorted(lengths, reverse=True)
+    parts = cut_evenly(lengths, n)
+    assert [i for part in parts for i in part] == list(range(len(lengths))) and len(parts) == min(n, len(lengths))
+    cuts = combinations(range(1, len(lengths)), min(n, len(lengths)) - 1)
+    best = min(
+        max(lengths[a] * (b - a) for a, b in pairwise([0, *cut, len(lengths)])) for cut in cuts
+    )
+    assert max(lengths[part.start] * len(part) for part in parts) == best

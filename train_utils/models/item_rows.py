@@ -27,9 +27,9 @@ def add_item_rows(
 ) -> None:
     """Add code tokens to a tokenizer that has the control tokens, and their rows to a model.
 
-    A code token starts as the mean of the rows of the title tokens of its items, in the input and in the output. The
-    output row also gets the log of its items' popularity along the model's mean state, so that training does not spend
-    its first part on learning which items are popular. The head gets its own copy of a shared embedding.
+    A code token starts as the mean of the rows of the title tokens of its items, in the input and in the output. Along
+    the model's mean state, the output row gets the log of its items' popularity instead, so that training does not
+    spend its first part on learning which items are popular. The head gets its own copy of a shared embedding.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -58,15 +58,17 @@ def add_item_rows(
             of_item = torch.stack([table[title].float().mean(0) for title in spelled])
             of_token = torch.stack([of_item[items].mean(0) for items in items_of.values()])
             table[ids] = (of_token * scale).to(table.dtype)
-        counts = np.log([1.0 + sum(popularity[item] for item in items) for items in items_of.values()])
-        direction = _mean_state(model, ids)
-        offsets = torch.tensor(counts - counts.mean(), dtype=torch.float32, device=direction.device)
-        tables[1][ids] += (offsets[:, None] * direction / direction.square().sum()).to(tables[1].dtype)
+        counts = np.array([1.0 + sum(popularity[item] for item in items) for items in items_of.values()])
+        mean = _mean_state(model, ids, counts / counts.sum())
+        wanted = torch.tensor(np.log(counts) - np.log(counts).mean(), dtype=torch.float32, device=mean.device)
+        rows = of_token * _OUTPUT_SCALE
+        rows += (wanted - rows @ mean)[:, None] * mean / mean.square().sum()
+        tables[1][ids] = rows.to(tables[1].dtype)
 
 
-def _mean_state(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
-    """Return the mean last hidden state (float32 [d]) over sequences of code tokens."""
-    drawn = np.random.default_rng(0).choice(ids, size=(8, 32))
+def _mean_state(model: PreTrainedModel, ids: Sequence[int], shares: np.ndarray) -> torch.Tensor:
+    """Return the mean last hidden state (float32 [d]) over sequences of code tokens drawn by their shares."""
+    drawn = np.random.default_rng(0).choice(ids, size=(8, 32), p=shares)
     with torch.inference_mode(), mixed_precision(model):
         states = model.base_model(input_ids=torch.tensor(drawn, device=model.device), use_cache=False)
     return states.last_hidden_state.float().mean((0, 1))

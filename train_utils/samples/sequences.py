@@ -1,5 +1,6 @@
 """Sequence samples: whole histories as bare item codes, with a label at every item."""
 
+import math
 import random
 from collections.abc import Sequence
 from functools import lru_cache
@@ -116,19 +117,18 @@ def window_starts(events: int, length: int, draw: str) -> tuple[int, ...]:
 
 
 class MixedSamples:
-    """Two sources as one, interleaved evenly: all samples of `epochs` epochs of one, and `passes` of the other.
+    """Two sources as one, interleaved evenly: the first `n` samples of one, and `passes` epochs of the other.
 
     Args:
-        first: source of `epochs` epochs.
-        epochs: the epochs.
+        first: source of `n` samples.
+        n: the number of samples.
         second: source of `passes` epochs.
         passes: its epochs.
     """
 
-    def __init__(self, first: Source, epochs: int, second: Source, passes: int):
+    def __init__(self, first: Source, n: int, second: Source, passes: int):
         self.first, self.second, self.config = first, second, first.config
-        self._epochs, self._passes = epochs, passes
-        self._of_first, self._of_second = first.samples(epochs), second.samples(passes)
+        self._of_first, self._passes, self._of_second = n, passes, second.samples(passes)
 
     @property
     def cut(self) -> int:
@@ -138,7 +138,7 @@ class MixedSamples:
         return self._of_first + self._of_second
 
     def check(self, epochs: int) -> None:
-        self.first.check(self._epochs)
+        self.first.check(math.ceil(self._of_first / max(1, self.first.samples(1))))
         self.second.check(self._passes)
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:

@@ -175,7 +175,7 @@ def _train_adapter(
     samples = open_samples(options, catalog, chat, teacher)
     if options.sequence_passes:
         windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
-        samples = MixedSamples(samples, options.epoch, windows, options.sequence_passes)
+        samples = MixedSamples(samples, options.conversations or samples.samples(options.epoch), windows, options.sequence_passes)
     validator = (
         Validator(
             catalog,
@@ -201,6 +201,7 @@ def _train_adapter(
             device,
             options.epoch,
             method.apart,
+            bool(options.sequence_passes),
         )
     ) as stream:
         if options.teacher_record and accelerator.is_main_process:
