@@ -47,7 +47,9 @@ def test_the_engine_equals_plain_constrained_decoding(form, seed):
     rng = random.Random(seed)
     model, chat = made(form, seed % 3)
     requests = [request(chat, rng, max_items=rng.choice([0, 3])) for _ in range(3)]
-    for own, plain in zip(Engine(model, chat).generate(requests), generate_reference(model, chat, requests), strict=True):
+    for own, plain in zip(
+        Engine(model, chat).generate(requests), generate_reference(model, chat, requests), strict=True
+    ):
         assert (own.ids, own.items, own.finish) == (plain.ids, plain.items, plain.finish)
         assert len(set(own.items)) == len(own.items)
 
@@ -60,7 +62,9 @@ def test_a_ranking_is_the_order_of_the_plain_probabilities(form):
     prior = Prior(np.array([rng.random() for _ in TITLES]), 2.0, "sum")
     for bias in (None, prior):
         rules = Constraint(chat.trie, deny=[3], prior=bias)
-        (ranked,) = Engine(model, chat).rank([Request(prompt, rules, answer_at=len(prompt), max_items=10, force_items=True)])
+        (ranked,) = Engine(model, chat).rank(
+            [Request(prompt, rules, answer_at=len(prompt), max_items=10, force_items=True)]
+        )
         with torch.no_grad():
             logits = model(torch.tensor([[*prompt, chat.soi]])).logits[0, -1]
         scores = logits[[ids[0] for ids in chat.code_ids]].clone()

@@ -95,6 +95,10 @@ def test_an_adapter_with_codes_merges_to_a_model_that_plain_transformers_opens(t
     known = AutoTokenizer.from_pretrained(tmp_path / "merged").get_vocab()
     with torch.no_grad():
         assert torch.allclose(merged(ids).logits, expected, atol=1e-4)
-        assert torch.allclose(load_trained(str(tmp_path / "adapter"), CPU, backbone=backbone, dtype="float32")[1](ids).logits, expected, atol=1e-4)
+        assert torch.allclose(
+            load_trained(str(tmp_path / "adapter"), CPU, backbone=backbone, dtype="float32")[1](ids).logits,
+            expected,
+            atol=1e-4,
+        )
     assert [known[token] for token in codes.tokens] == chat.item_tokens
     assert (tmp_path / "merged" / "item_index.json").is_file()

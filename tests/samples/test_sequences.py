@@ -129,7 +129,5 @@ def test_micro_batches_of_a_step_are_as_even_as_can_be(lengths, n):
     parts = cut_evenly(lengths, n)
     assert [i for part in parts for i in part] == list(range(len(lengths))) and len(parts) == min(n, len(lengths))
     cuts = combinations(range(1, len(lengths)), min(n, len(lengths)) - 1)
-    best = min(
-        max(lengths[a] * (b - a) for a, b in pairwise([0, *cut, len(lengths)])) for cut in cuts
-    )
+    best = min(max(lengths[a] * (b - a) for a, b in pairwise([0, *cut, len(lengths)])) for cut in cuts)
     assert max(lengths[part.start] * len(part) for part in parts) == best

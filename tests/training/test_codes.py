@@ -41,7 +41,11 @@ def test_the_loss_is_the_mean_of_plain_cross_entropies(form):
         answered = set()
         for (start, item), number in zip(talk.rendered.items, range(len(talk.rendered.items)), strict=True):
             listed = talk.rendered.labeled[start]
-            before = {i for s, i in talk.rendered.items[:number] if not talk.rendered.labeled[s]} if not listed else shown | answered
+            before = (
+                {i for s, i in talk.rendered.items[:number] if not talk.rendered.labeled[s]}
+                if not listed
+                else shown | answered
+            )
             answered |= {item} if listed else set()
             weight = 1.0 if listed else CONFIG.history_weight * (0 < number < talk.n_history)
             if not weight:
@@ -50,7 +54,11 @@ def test_the_loss_is_the_mean_of_plain_cross_entropies(form):
             scores[list(before - {item})] = -torch.inf
             share = torch.zeros(len(codes))
             ranked = talk.ranked if listed else talk.beginnings.get(number)
-            soft = {i: s for i, s in zip(ranked.items, ranked.scores, strict=True) if i not in before - {item}} if ranked else {}
+            soft = (
+                {i: s for i, s in zip(ranked.items, ranked.scores, strict=True) if i not in before - {item}}
+                if ranked
+                else {}
+            )
             total = sum(soft.values())
             share[item] = 1 - CONFIG.soft_labels if soft else 1.0
             for i, s in soft.items():

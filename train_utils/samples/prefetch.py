@@ -132,7 +132,9 @@ def cut_evenly(lengths: Sequence[int], n: int) -> list[range]:
         low, high = (low, middle) if len(_parts(lengths, middle)) <= n else (middle + 1, high)
     parts = _parts(lengths, low)
     while len(parts) < min(n, len(lengths)):
-        number = max((i for i, part in enumerate(parts) if len(part) > 1), key=lambda i: lengths[parts[i].start] * len(parts[i]))
+        number = max(
+            (i for i, part in enumerate(parts) if len(part) > 1), key=lambda i: lengths[parts[i].start] * len(parts[i])
+        )
         part = parts[number]
         middle = part.start + len(part) // 2
         parts[number : number + 1] = [range(part.start, middle), range(middle, part.stop)]

@@ -43,7 +43,7 @@ class SequenceSamples:
         self._windows = [
             (user, part)
             for user, sequence in enumerate(self.sequences)
-            for part in range(n_windows(len(sequence), length))
+            for part in range(n_windows(len(sequence) - 1, length))
         ]
         self._start = [chat.render([message("user", _PREFIX)], prompt=False).ids[0], *chat.encode(_PREFIX)]
 
@@ -71,9 +71,10 @@ class SequenceSamples:
         """Return (user, start, end) of a window."""
         epoch, index = divmod(number, len(self._windows))
         user, part = self._windows[shuffled(self.config.seed, epoch, len(self._windows))[index]]
-        starts = window_starts(len(self.sequences[user]), self.length, f"{self.config.seed}/{epoch}/{user}")
-        end = starts[part + 1] if part + 1 < len(starts) else len(self.sequences[user])
-        return user, max(0, starts[part] - 1), end  # the event before a window is its first input
+        labels = len(self.sequences[user]) - 1  # every event but the first
+        starts = window_starts(labels, self.length, f"{self.config.seed}/{epoch}/{user}")
+        end = starts[part + 1] if part + 1 < len(starts) else labels
+        return user, starts[part], end + 1
 
     def _histories(self, user: int, start: int, end: int) -> list[tuple[int, ...]]:
         """Return the history before each labeled item of a window, as long as the model may see."""
@@ -101,19 +102,19 @@ class SequenceSamples:
         )
 
 
-def n_windows(events: int, length: int) -> int:
-    """Return the number of windows of a sequence, each with `length` labeled items at most."""
-    return 1 if events <= length else events // length + 1
+def n_windows(labels: int, length: int) -> int:
+    """Return the number of windows of a sequence, each with `length` labels at most."""
+    return 1 if labels <= length else labels // length + 1
 
 
 @lru_cache(maxsize=4096)
-def window_starts(events: int, length: int, draw: str) -> tuple[int, ...]:
+def window_starts(labels: int, length: int, draw: str) -> tuple[int, ...]:
     """Return where the windows of a sequence start: the first has a random length, the others are full but the last."""
-    n = n_windows(events, length)
+    n = n_windows(labels, length)
     if n == 1:
         return (0,)
-    shortest, longest = max(1, events - (n - 1) * length), min(length, events - (n - 2) * length - 1)
-    return (0, *range(random.Random(draw).randint(shortest, longest), events, length))
+    shortest, longest = max(1, labels - (n - 1) * length), min(length, labels - (n - 2) * length - 1)
+    return (0, *range(random.Random(draw).randint(shortest, longest), labels, length))
 
 
 class MixedSamples:

@@ -175,7 +175,9 @@ def _train_adapter(
     samples = open_samples(options, catalog, chat, teacher)
     if options.sequence_passes:
         windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
-        samples = MixedSamples(samples, options.conversations or samples.samples(options.epoch), windows, options.sequence_passes)
+        samples = MixedSamples(
+            samples, options.conversations or samples.samples(options.epoch), windows, options.sequence_passes
+        )
     validator = (
         Validator(
             catalog,
