@@ -24,7 +24,8 @@ from train_utils.decoding.engine import Counters, Engine
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
 from train_utils.evaluation.cases import EvalCase, eval_cases
-from train_utils.evaluation.llm import LLMRecommender, side_by_side
+from train_utils.evaluation.llm import LLMRecommender, load_llm, side_by_side
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.backbone import with_dtype
 from train_utils.param import EvalOptions, option, parse
 from train_utils.teacher.open import open_teacher
@@ -102,8 +103,9 @@ def run(options: Options) -> dict:
         dtype=options.dtype,
         gpu=options.gpu,
     )
-    users = eval_cases(catalog, test)
-    llm = LLMRecommender(catalog, test)
+    plan = ModelPlan.from_options(test)
+    users = eval_cases(catalog, plan.task, plan.split)
+    llm = LLMRecommender(catalog, load_llm(catalog, test), plan)
     chat, model = llm.chat, llm.engine.model
     requests = sorted(
         (replace(llm.request(user), max_items=options.topk) for user in users),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from train_utils.command import LineParser, bounds_of
 
@@ -107,6 +107,13 @@ _TEST_TASK_HELP = (
     "within and between categories, heat maps as a PNG"
 )
 _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
+# Choices of the test's options.
+Split = Literal["valid", "test"]
+HideSeen = Literal["none", "visible", "all"]
+Decoding = Literal["greedy", "best", "rank"]
+EvalEngine = Literal["own", "hf"]
+PriorSource = Literal["teacher", "popularity"]
+PriorReduce = Literal["sum", "max"]
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
 
@@ -292,32 +299,36 @@ class EvalOptions(ModelOptions):
     max_token_length: int = option(1024, "prompt tokens at most", least=1)
     users: int = option(0, "users drawn by seed; 0 takes all", least=0)
     seed: int = option(0, "seed of the draw, of wordings and of the bootstrap", least=0)
-    split: str = option("test", "which event is the target", ("valid", "test"))
-    hide_seen: str = option(
-        "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
+    split: Split = option("test", "which event is the target", get_args(Split))
+    hide_seen: HideSeen = option(
+        "visible", "which consumed items may not be listed: none, the shown ones, or all", get_args(HideSeen)
     )
     share_chat_gpt: str = option(
         "data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks", empty=True, exists=True
     )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
-    decoding: str = option(
+    decoding: Decoding = option(
         "greedy",
         "how titles are found. greedy: token by token, as published; best: at each item the most probable "
         "title; rank: the topk most probable titles at the first item",
-        ("greedy", "best", "rank"),
+        get_args(Decoding),
     )
     force_items: bool = option(False, "open every item of the list for the model")
-    engine: str = option(
-        "own", "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists", ("own", "hf")
+    engine: EvalEngine = option(
+        "own",
+        "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists",
+        get_args(EvalEngine),
     )
-    prior: str = option("", "scores of the items that enter decoding", ("", "teacher", "popularity"))
+    prior: Literal["", PriorSource] = option(
+        "", "scores of the items that enter decoding", ("", *get_args(PriorSource))
+    )
     prior_weight: str = option(
         "auto", "weight of the prior; auto: that of the best NDCG@10 for validation users", needs="prior"
     )
-    prior_reduce: str = option(
+    prior_reduce: Literal["auto", PriorReduce] = option(
         "auto",
         "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
-        ("auto", "sum", "max"),
+        ("auto", *get_args(PriorReduce)),
         needs="prior",
     )
     prior_users: int = option(128, "validation users that choose the weight", least=1, needs="prior")
@@ -396,7 +407,7 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
         if f.name in groups:
             group = parser.add_argument_group(groups[f.name])
         kind = kinds[f.name]
-        kind = get_args(kind)[0] if get_origin(kind) else kind
+        kind = str if get_origin(kind) is Literal else kind
         help = f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")
         if kind is bool:
             group.add_argument(f"--{f.name}", dest=f.name, help=help, action=argparse.BooleanOptionalAction)

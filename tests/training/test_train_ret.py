@@ -16,7 +16,8 @@ import task_test
 from train_utils.evaluation.adapter import eval_options
 from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.embeddings import compare
-from train_utils.evaluation.llm import LLMRecommender
+from train_utils.evaluation.llm import LLMRecommender, load_llm
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.adapters import add_lora
 from train_utils.models.item_vectors import item_vectors
 from train_utils.models.retrieval_head import has_retrieval, load_retrieval
@@ -321,11 +322,13 @@ def test_a_prior_enters_retrieval(world):
         force_items=True,
         dtype="float32",
     )
-    llm = LLMRecommender(small_catalog(), options)
-    plain, strong = llm.answers(eval_cases(small_catalog(), options), [0.0, 1e6])
+    plan = ModelPlan.from_options(options)
+    llm = LLMRecommender(small_catalog(), load_llm(small_catalog(), options), plan)
+    users = eval_cases(small_catalog(), plan.task, plan.split)
+    plain, strong = llm.answers(users, [0.0, 1e6])
     counts = np.bincount([i for s in small_catalog().training_sequences() for i in s], minlength=20)
     assert plain != strong
-    for user, answer in zip(eval_cases(small_catalog(), options), strong, strict=True):
+    for user, answer in zip(users, strong, strict=True):
         left = sorted(set(range(20)) - set(user.shown), key=lambda item: -counts[item])
         assert sorted(counts[int(i)] for i in answer.items) == sorted(counts[left[:4]])
 

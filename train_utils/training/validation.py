@@ -14,6 +14,7 @@ from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.llm import LLMRecommender, batches, prompt_of
 from train_utils.evaluation.metrics import aggregate
 from train_utils.evaluation.scoring import Scorer
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.files import write_json
 from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
@@ -80,12 +81,12 @@ class Validator:
             )
         self.catalog, self.options, self.run, self.save = catalog, options, run, save
         self.accelerator, self.model = accelerator, model
-        self.asked = validation_options(options)
-        self.users = eval_cases(catalog, self.asked)
+        self.plan = ModelPlan.from_options(validation_options(options))
+        self.users = eval_cases(catalog, self.plan.task, self.plan.split)
         self.chat, self.retrieval = chat, retrieval
         for row in self.users:  # now, because a prompt that does not fit would end the run after its first epoch
             try:
-                prompt_of(row, (), chat, self.asked)
+                prompt_of(row, (), chat, self.plan)
             except ValueError as error:
                 raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
 
@@ -103,12 +104,11 @@ class Validator:
         self.model.eval()
         try:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
-            llm = LLMRecommender(
-                self.catalog, self.asked, Recommender(causal, self.chat, self.catalog, retriever=retriever)
-            )
+            recommender = Recommender(causal, self.chat, self.catalog, retriever=retriever)
+            llm = LLMRecommender(self.catalog, recommender, self.plan)
             mine = self.users[self.accelerator.process_index :: self.accelerator.num_processes]
             records, scorer = [], Scorer(self.catalog)
-            for rows in batches(mine, self.asked, llm):
+            for rows in batches(mine, llm):
                 (answers,) = llm.answers(rows)
                 records += [scorer.record(row, answer)["metrics"] for row, answer in zip(rows, answers, strict=True)]
         finally:
