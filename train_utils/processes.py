@@ -28,7 +28,7 @@ def init_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -
     """
     on_cpu = pick_device(gpu).type == "cpu"
     if on_cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 and gpu != "cpu":
-        raise ValueError(_difference("a GPU for each process", "on the CPU (with --gpu cpu that is what is asked for)"))
+        raise ValueError(_difference("a GPU for each process", "on the CPU (with `gpu` cpu that is what is asked for)"))
     if on_cpu and os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         raise ValueError(_difference("DEEPSPEED", "on the CPU"))
     # In a micro-batch without an item, some weights of RecLM-ret get no gradient.
@@ -84,10 +84,10 @@ def differences(
     # DeepSpeed casts the whole model to its configured format; elsewhere the trained weights stay in float32.
     wanted = "bf16" if kind == DistributedType.DEEPSPEED and dtype == "bfloat16" else "no"
     if precision != wanted:
-        found.append(_difference(f"mixed_precision {precision}", f"--dtype {dtype}, which is mixed_precision {wanted}"))
+        found.append(_difference(f"mixed_precision {precision}", f"`dtype` {dtype}, which is mixed_precision {wanted}"))
     if accumulation % processes:
         found.append(
-            f"--gradient_accumulation_steps {accumulation} counts the forward passes of all processes and "
+            f"`gradient_accumulation_steps` {accumulation} counts the forward passes of all processes and "
             f"cannot be shared by {processes}; take a multiple"
         )
     return found
@@ -110,7 +110,7 @@ def pick_device(gpu: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"--gpu {gpu!r} is no device; use cpu, cuda:0 or auto") from None
+        raise ValueError(f"`gpu` {gpu!r} is no device; use cpu, cuda:0 or auto") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--gpu {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use --gpu cpu")
+        raise ValueError(f"`gpu` {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use `gpu` cpu")
     return device

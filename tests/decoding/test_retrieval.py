@@ -283,7 +283,7 @@ def test_vectors_are_made_once_and_refuse_another_catalog_model_or_file(tmp_path
     ):
         with pytest.raises(ValueError, match=complaint) as raised:
             vectors(**other)
-        assert "\n" not in str(raised.value) and "--overwrite" in str(raised.value)
+        assert "\n" not in str(raised.value) and "`overwrite`" in str(raised.value)
     assert np.array_equal(vectors(), first)
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with pytest.raises(ValueError, match="not the file that v.json tells of"):

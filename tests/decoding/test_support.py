@@ -198,7 +198,7 @@ def test_what_the_engine_reads_it_reads_at_any_length(build):
 @pytest.mark.parametrize("build", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_model_that_the_engine_cannot_read_is_refused_in_one_line_and_decoded_by_generate(build):
     model, chat = made(build)
-    with pytest.raises(ValueError, match=f"{type(model).__name__} cannot be read .*--engine hf") as error:
+    with pytest.raises(ValueError, match=f"{type(model).__name__} cannot be read .*`engine` hf") as error:
         Engine(model, chat)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="cannot be read"):
@@ -270,7 +270,7 @@ def test_a_chat_that_ranks_titles_spells_them_once_the_conversation_is_long():
     session.domain = Domain("films", Recommender(model, chat, catalog))
     for text in ("hi", "the red moon " * 9):
         *_, done, notice = session.reply(text)
-        assert done == Done("length") and "--max_new_tokens" in notice.text
+        assert done == Done("length") and "`max_new_tokens`" in notice.text
 
 
 def test_a_window_that_the_engine_reads_is_no_limit():

@@ -209,8 +209,8 @@ def test_a_free_model_s_result_has_the_near_rates_and_a_constrained_one_s_has_no
     [
         ({"SFT_test_task": "SFTTestItemCount", "decoding": "rank"}, "asks whether the model counts"),
         ({"SFT_test_task": "SFTTestEmbedding"}, "SFT_Embedding_Test"),
-        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted --topk"),
-        ({"enforce_request": True, "use_CBS": False}, "needs --use_CBS"),
+        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted `topk`"),
+        ({"enforce_request": True, "use_CBS": False}, "needs `use_CBS`"),
         ({"users": 10}, "the split has 9 users"),
     ],
 )
@@ -342,7 +342,7 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
 @pytest.mark.parametrize(
     "more,match",
     [
-        ({}, "--GSM8K_data_path is missing"),
+        ({}, "`GSM8K_data_path` is missing"),
         ({"GSM8K_data_path": "x", "decoding": "rank"}, "when a model opens"),
         ({"GSM8K_data_path": "x", "ranker": "popularity"}, "a model alone"),
         ({"GSM8K_data_path": "/none"}, "does not exist"),
@@ -381,8 +381,8 @@ def test_a_validation_prompt_that_does_not_fit_is_found_before_the_first_step(tm
     options = TrainOptions(val_users=4, max_history=3, topk=3, max_token_length=120, share_chat_gpt="")
     with pytest.raises(
         ValueError,
-        match="--val_users: the prompt of user .* has 1.. tokens, --max_token_length allows "
-        "120; raise it or lower --max_history, or give --val_users 0",
+        match="`val_users`: the prompt of user .* has 1.. tokens, `max_token_length` allows "
+        "120; raise it or lower `max_history`, or give `val_users` 0",
     ):
         Validator(CATALOG, chat, model, options, tmp_path, None, Accelerator(cpu=True))
     fitting = dataclasses.replace(options, max_token_length=400)
@@ -409,5 +409,5 @@ def test_a_prompt_that_does_not_fit_is_found_before_a_prior_is_tuned(world, tmp_
         max_token_length=230,
         output=str(tmp_path / "late.json"),
     )
-    with pytest.raises(ValueError, match="the prompt of user 'u' has .* tokens, --max_token_length allows 230"):
+    with pytest.raises(ValueError, match="the prompt of user 'u' has .* tokens, `max_token_length` allows 230"):
         run_test(options)

@@ -13,7 +13,7 @@ MODEL = EvalOptions(data_path="no/such", model_name="no/such", use_CBS=True)
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"use_CBS": False, "decoding": "best"}, "needs .*use_CBS"),
+        ({"use_CBS": False, "decoding": "best"}, "needs `use_CBS`"),
         ({"use_CBS": False, "engine": "hf"}, "oracle of greedy lists"),
         ({"engine": "hf", "decoding": "rank"}, "oracle of greedy lists"),
         ({"engine": "hf", "force_items": True}, "oracle of greedy lists"),
@@ -22,7 +22,7 @@ MODEL = EvalOptions(data_path="no/such", model_name="no/such", use_CBS=True)
         ({"use_CBS": False, "enforce_request": True}, "makes rules of requests"),
         ({"SFT_test_task": "SFTTestItemCount", "force_items": True}, "asks whether the model counts"),
         ({"SFT_test_task": "SFTTestEmbedding"}, "looks into RecLM-ret"),
-        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 3}, "wanted .*topk.* or more"),
+        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 3}, "wanted `topk` .10. or more"),
         ({"model_name": ""}, "expected exactly one .* got 0"),
         ({"ranker": "ease"}, "expected exactly one .* got 2"),
         ({"model_name": "", "ranker": "teacher", "hide_seen": "none"}, "hides what it is shown"),

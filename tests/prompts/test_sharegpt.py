@@ -31,7 +31,7 @@ def test_only_whole_exchanges_that_fit_are_kept(tmp_path):
     records = [talk("hi", "x" * 500), talk("only a question"), talk("one", " two ", "three"), talk("", "four")]
     path.write_text(json.dumps(records))
     assert load_exchanges(path, chat, 20) == [(message("user", "one"), message("assistant", "two"))]
-    with pytest.raises(ValueError, match="raise --max_segment"):
+    with pytest.raises(ValueError, match="raise `max_segment`"):
         load_exchanges(path, chat, 1)
     with pytest.raises(ValueError, match="do not exist"):
         load_exchanges(tmp_path / "none.json", chat, 20)

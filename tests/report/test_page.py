@@ -250,7 +250,7 @@ def test_what_is_no_result_is_one_line_and_status_2(tmp_path, content):
 def test_two_results_of_one_name_and_an_unknown_base_are_refused(files):
     with pytest.raises(ValueError, match="two results are named"):
         load_result_set([files[0], files[0]])
-    with pytest.raises(ValueError, match="--base is 'nobody'"):
+    with pytest.raises(ValueError, match="`base` is 'nobody'"):
         load_result_set(files, "nobody")
 
 

@@ -177,7 +177,7 @@ def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
 
 
 def test_a_sample_that_cannot_fit_is_refused_with_what_to_change():
-    with pytest.raises(ValueError, match="--max_token_length allows 20; raise it"):
+    with pytest.raises(ValueError, match="`max_token_length` allows 20; raise it"):
         list(made("SFTSeqRec", max_token_length=20))
 
 
@@ -241,7 +241,7 @@ def test_titles_that_no_sample_can_hold_are_named_before_the_first_step(tasks):
     source = long_source(900, tasks)
     with pytest.raises(
         ValueError,
-        match="--max_token_length 900 is too short for samples of .* items: the titles of "
+        match="`max_token_length` 900 is too short for samples of .* items: the titles of "
         "'[0-9]' \\(5[0-9][0-9] tokens\\).*raise it, or shorten titles",
     ) as error:
         source.check(3)
@@ -257,7 +257,7 @@ def test_the_shortest_form_is_measured_exactly_where_the_limit_is_near():
         try:
             source.check(2)
         except ValueError:
-            with pytest.raises(ValueError, match="--max_token_length"):
+            with pytest.raises(ValueError, match="`max_token_length`"):
                 source.talks(range(source.samples(2)))
         else:
             assert all(len(talk.rendered.ids) <= limit for talk in source.talks(range(source.samples(2))))
@@ -354,7 +354,7 @@ def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
             [],
             "two or more categories",
         ),
-        ("ShareChatGPT", CATALOG, [], "--share_chat_gpt"),
+        ("ShareChatGPT", CATALOG, [], "`share_chat_gpt`"),
     ],
 )
 def test_a_task_that_cannot_be_fed_is_refused_at_the_start(tasks, catalog, exchanges, match):

@@ -305,7 +305,7 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
 @pytest.mark.parametrize("limit", [0, -1, 16384])
 def test_a_length_limit_without_room_is_refused(world, loaded, limit):
     tokenizer, model = loaded
-    with pytest.raises(ValueError, match=f"--max_new_tokens is {limit}"):
+    with pytest.raises(ValueError, match=f"`max_new_tokens` is {limit}"):
         ChatSession(Recommender(model, Chat(tokenizer)), {}, options(max_new_tokens=limit))
 
 

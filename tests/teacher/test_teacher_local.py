@@ -172,7 +172,7 @@ def test_a_folder_means_its_newest_finished_run(checkpoint, tmp_path):
 
 
 def test_a_checkpoint_without_its_catalog_says_to_serve_it(changed):
-    with pytest.raises(TeacherError, match=r"scripts/unirec_serve.sh NAME PORT and use --teacher http"):
+    with pytest.raises(TeacherError, match=r"scripts/unirec_serve.sh NAME PORT and use `teacher` http"):
         LocalTeacher(changed(lambda content: content.pop("raw_ids")))
 
 

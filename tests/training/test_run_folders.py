@@ -67,7 +67,7 @@ def test_a_base_that_is_missing_is_named_with_its_adapter_and_can_be_given(trie)
     root, chat, wanted = trie
     adapter = root / "snap/run/Epoch03_SFT"
     (root / "snap/base/tiny").rename(root / "elsewhere")
-    with pytest.raises(ValueError, match=r"base model 'snap/base/tiny' of the adapter '.*Epoch03_SFT'.*--backbone"):
+    with pytest.raises(ValueError, match=r"base model 'snap/base/tiny' of the adapter '.*Epoch03_SFT'.*`backbone`"):
         load_trained(str(adapter), CPU, "float32")
     with pytest.raises(ValueError, match=r"the base model of the adapter '.*Epoch03_SFT': model 'no/such/place'"):
         load_trained(str(adapter), CPU, "float32", backbone="no/such/place")
@@ -117,7 +117,7 @@ def test_the_newest_adapter_has_the_highest_epoch(tmp_path, names, newest):
 
 
 def test_an_adapter_that_is_named_has_to_exist(tmp_path):
-    with pytest.raises(ValueError, match="--SFT_load 'no/such' does not exist"):
+    with pytest.raises(ValueError, match="`SFT_load` 'no/such' does not exist"):
         run_merge(TrainOptions(SFT_load="no/such", output=str(tmp_path)))
 
 
@@ -259,6 +259,6 @@ def test_a_folder_of_a_model_is_no_run_and_stays(tmp_path, content, overwrite):
     tiny_tokenizer().save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(content)
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(ValueError, match="give another --output"):
+    with pytest.raises(ValueError, match="give another `output`"):
         claimed(tmp_path, overwrite=overwrite)
     assert sorted(path.name for path in tmp_path.iterdir()) == before

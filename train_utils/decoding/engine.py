@@ -348,7 +348,7 @@ class Engine:
 
     def __init__(self, model: PreTrainedModel, chat: Chat, retriever: Retriever | None = None):
         if problem := decoding_support(model).problem:
-            raise ValueError(f"{problem}; --engine hf decodes it, greedily")
+            raise ValueError(f"{problem}; `engine` hf decodes it, greedily")
         use_ragged_attention(model)
         self.plain = PlainEngine(model, chat, retrieves=retriever is not None)
         self.finder: TitleFinder = TrieSearch(model) if retriever is None else NearestVector(model, retriever)

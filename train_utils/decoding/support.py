@@ -106,7 +106,7 @@ def check_length(model: PreTrainedModel, tokens: int) -> None:
         raise ValueError(
             f"a text of {tokens} tokens cannot be searched: from {longest} on the positions or the "
             f"attention of {type(model).__name__} depend on the length of the text; shorten the prompt "
-            "(--max_history), or decode greedily"
+            "(`max_history`), or decode greedily"
         )
 
 

@@ -71,7 +71,7 @@ def eval_cases(catalog: Catalog, task: EvalTask, split: SplitSpec) -> list[EvalC
         check_categories(task.name, catalog)
     users = catalog.split(split.split)
     if split.users > len(users):
-        raise ValueError(f"--users {split.users}: the split has {len(users)} users")
+        raise ValueError(f"`users` {split.users}: the split has {len(users)} users")
     if split.users:
         chosen = set(random.Random(split.seed).sample(range(len(users)), split.users))
         users = [row for i, row in enumerate(users) if i in chosen]

@@ -68,8 +68,8 @@ def prompt_of(row: EvalCase, exchange: Sequence[Message], chat: Chat, plan: Mode
     prompt = chat.render(messages_of(row, exchange, plan.task, plan.split), prompt=True).ids
     if len(prompt) > plan.decoding.max_token_length:
         raise ValueError(
-            f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
-            f"{plan.decoding.max_token_length}; raise it or lower --max_history"
+            f"the prompt of user {row.user!r} has {len(prompt)} tokens, `max_token_length` allows "
+            f"{plan.decoding.max_token_length}; raise it or lower `max_history`"
         )
     return prompt
 
@@ -91,8 +91,8 @@ class LLMRecommender:
         model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
         if plan.decoding.decoding != "greedy" and not self.engine.searches:
             raise ValueError(
-                f"--decoding {plan.decoding.decoding} finds titles by the engine; "
-                f"{decoding_support(model).problem}: take --decoding greedy"
+                f"`decoding` {plan.decoding.decoding} finds titles by the engine; "
+                f"{decoding_support(model).problem}: take `decoding` greedy"
             )
         if not self.engine.searches and plan.decoding.engine != "hf":
             logger.warning(

@@ -119,8 +119,8 @@ def tell_impossible(users: Sequence[EvalCase], hide_seen: HideSeen) -> None:
     hidden = sum(row.target in row.hidden(hide_seen) for row in users)
     if hidden:
         logger.warning(
-            "%d of %d targets are among the items that --hide_seen %s bars: users consume them again, and "
-            "they can only be missed; --hide_seen none counts them",
+            "%d of %d targets are among the items that `hide_seen` %s bars: users consume them again, and "
+            "they can only be missed; `hide_seen` none counts them",
             hidden,
             len(users),
             hide_seen,

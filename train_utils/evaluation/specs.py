@@ -83,18 +83,18 @@ class DecodingSpec:
 
     def __post_init__(self):
         if self.decoding != "greedy" and not self.constrained:
-            raise ValueError(f"--decoding {self.decoding} compares the titles of the catalog; it needs --use_CBS")
+            raise ValueError(f"`decoding` {self.decoding} compares the titles of the catalog; it needs `use_CBS`")
         if self.engine == "hf" and (self.decoding != "greedy" or self.force_items or not self.constrained):
             raise ValueError(
-                "--engine hf is the oracle of greedy lists; it needs --decoding greedy and --use_CBS, and "
-                "has no --force_items"
+                "`engine` hf is the oracle of greedy lists; it needs `decoding` greedy and `use_CBS`, and "
+                "has no `force_items`"
             )
 
     @classmethod
     def from_options(cls, options: EvalOptions) -> "DecodingSpec":
         retrieves = has_retrieval(options.model_name)
         if retrieves and options.engine == "hf":
-            raise ValueError("--engine hf spells titles; a model of RecLM-ret retrieves them, take --engine own")
+            raise ValueError("`engine` hf spells titles; a model of RecLM-ret retrieves them, take `engine` own")
         return cls(
             decoding=options.decoding,
             engine=options.engine,
@@ -161,7 +161,7 @@ class EvalPlan:
     def __post_init__(self):
         topk, shown = self.split.topk, self.split.candidate_num
         if self.task.kind == "ranking" and topk > shown:
-            raise ValueError(f"--candidate_num is {shown}, wanted --topk ({topk}) or more")
+            raise ValueError(f"`candidate_num` is {shown}, wanted `topk` ({topk}) or more")
 
     @classmethod
     def from_options(cls, options: EvalOptions) -> "EvalPlan":
@@ -172,11 +172,11 @@ class EvalPlan:
         """
         named = [name for name in ("model_name", "ranker", "run_file") if getattr(options, name)]
         if len(named) != 1:
-            raise ValueError(f"expected exactly one of --model_name, --ranker and --run_file, got {len(named)}")
+            raise ValueError(f"expected exactly one of `model_name`, `ranker` and `run_file`, got {len(named)}")
         if options.model_name:
             return ModelPlan.from_options(options)
         if options.ranker == "teacher" and options.hide_seen == "none":
-            raise ValueError("--ranker teacher hides what it is shown; use --hide_seen visible or all")
+            raise ValueError("`ranker` teacher hides what it is shown; use `hide_seen` visible or all")
         return cls(task=_task(options), split=SplitSpec.from_options(options))
 
 
@@ -201,19 +201,19 @@ class ModelPlan(EvalPlan):
         super().__post_init__()
         if self.task.kind == "embedding":
             raise ValueError(
-                "--SFT_test_task SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage SFT_Embedding_Test"
+                "`SFT_test_task` SFTTestEmbedding looks into RecLM-ret; run main.py --train_stage SFT_Embedding_Test"
             )
         if self.task.kind == "item_count" and self.decoding.opens_items:
             raise ValueError(
-                "--SFT_test_task SFTTestItemCount asks whether the model counts; --decoding rank and "
-                "--force_items count for it, take --decoding greedy or best"
+                "`SFT_test_task` SFTTestItemCount asks whether the model counts; `decoding` rank and "
+                "`force_items` count for it, take `decoding` greedy or best"
             )
         if self.split.enforce_request and not self.decoding.constrained:
-            raise ValueError("--enforce_request makes rules of requests; it needs --use_CBS")
+            raise ValueError("`enforce_request` makes rules of requests; it needs `use_CBS`")
         if self.prior and not self.decoding.constrained:
-            raise ValueError(f"--prior {self.prior.source} scores the titles of the catalog; it needs --use_CBS")
+            raise ValueError(f"`prior` {self.prior.source} scores the titles of the catalog; it needs `use_CBS`")
         if self.prior and self.prior.weight is None and self.split.split == "valid":
-            raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
+            raise ValueError("`prior_weight` auto is chosen by the validation split; give a number to score that split")
 
     @classmethod
     def from_options(cls, options: EvalOptions) -> "ModelPlan":
@@ -223,7 +223,7 @@ class ModelPlan(EvalPlan):
             ValueError: no model is named, or options contradict each other.
         """
         if not options.model_name:
-            raise ValueError("--model_name is missing: a merged model folder")
+            raise ValueError("`model_name` is missing: a merged model folder")
         return cls(
             task=_task(options),
             split=SplitSpec.from_options(options),
@@ -240,15 +240,15 @@ class ModelPlan(EvalPlan):
             ValueError: there is no file of questions, or an option would force the recommendation.
         """
         if not options.GSM8K_data_path:
-            raise ValueError("--GSM8K_data_path is missing: GSM8K's test.jsonl, or a saved dataset")
+            raise ValueError("`GSM8K_data_path` is missing: GSM8K's test.jsonl, or a saved dataset")
         if options.ranker or options.prior or options.engine != "own":
             raise ValueError(
-                "the two-turn test is of a model alone, by the engine; leave out --ranker, --prior, --engine"
+                "the two-turn test is of a model alone, by the engine; leave out `ranker`, `prior`, `engine`"
             )
         if options.decoding == "rank" or options.force_items:
             raise ValueError(
-                "the two-turn test asks when a model opens an item; --decoding rank and --force_items open "
-                "them for it, take --decoding greedy or best"
+                "the two-turn test asks when a model opens an item; `decoding` rank and `force_items` open "
+                "them for it, take `decoding` greedy or best"
             )
         return cls.from_options(options)
 

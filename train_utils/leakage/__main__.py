@@ -118,7 +118,7 @@ def _is_report(found: object) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = parse(LeakageOptions, argv)
-    with writing_file(options.output, "--output", _is_report) if options.output else nullcontext():
+    with writing_file(options.output, "output", _is_report) if options.output else nullcontext():
         report = report_of(options)
         print("\n".join(lines_of(report)))
         if options.output:

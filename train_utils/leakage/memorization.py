@@ -108,7 +108,7 @@ def probe_titles(
     if len(halves) < 2:
         raise ValueError(
             f"{catalog.name!r} has {len(halves)} titles of two tokens or more beside {EXAMPLES} examples, "
-            "wanted 2 or more; leave --model_name out"
+            "wanted 2 or more; leave `model_name` out"
         )
     others = [*halves[1:], halves[0]]
     rows = [
@@ -146,7 +146,7 @@ def probe_next_items(
     if len(users) < 2:
         raise ValueError(
             f"{catalog.name!r} has {len(users)} users with more than {EVENTS} training events, wanted 2 "
-            "or more; leave --model_name out"
+            "or more; leave `model_name` out"
         )
     titles = catalog.titles
     controls = min(CONTROLS, len(users) - 1)

@@ -76,7 +76,7 @@ def load_trained(
     base = backbone_of(name, backbone)
     if base is None:
         if backbone:
-            raise ValueError(f"--backbone is {backbone!r}, and {name!r} is no adapter: it needs no base model")
+            raise ValueError(f"`backbone` is {backbone!r}, and {name!r} is no adapter: it needs no base model")
         return load_backbone(name, device, dtype, flash)
     tokenizer, model = _with_adapter(name, base)
     number_format = getattr(torch, pick_dtype(dtype, device))
@@ -105,7 +105,7 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     config = read_json(path)
     named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(named, str) or not named:
-        raise ValueError(f"{path} names no base model; give it by --backbone")
+        raise ValueError(f"{path} names no base model; give it by `backbone`")
     candidates = _places_of(named, path)
     if there := next(filter(_holds_model, candidates), None) or next(
         (candidate for candidate in candidates if candidate.exists()), None
@@ -117,7 +117,7 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     except ValueError:
         raise ValueError(
             f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
-            "nor in the working directory; give it by --backbone"
+            "nor in the working directory; give it by `backbone`"
         ) from None
 
 
@@ -158,7 +158,7 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     except ValueError as error:
         if whole:
             raise
-        raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by --backbone") from None
+        raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by `backbone`") from None
     if whole:
         return tokenizer, model
     # The rows start with the same values as in training, including rows that the adapter does not contain.

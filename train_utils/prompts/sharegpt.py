@@ -49,7 +49,7 @@ def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> It
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass --share_chat_gpt ''")
+        raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass `share_chat_gpt` ''")
     unreadable = Counter() if unreadable is None else unreadable
     inside = False  # in a broken record or an object around records, other values are not counted again
     for value in _values(path, unreadable):
@@ -208,7 +208,7 @@ def load_exchanges(
     if summary:
         logger.warning("conversations of %s: %d records read; %s", path, records, summary)
     if not found:
-        raise ValueError(f"{str(path)!r} holds no exchange whose turns fit {max_segment} tokens; raise --max_segment")
+        raise ValueError(f"{str(path)!r} holds no exchange whose turns fit {max_segment} tokens; raise `max_segment`")
     return found
 
 

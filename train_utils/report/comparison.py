@@ -210,7 +210,7 @@ def choose_base(results: Mapping[str, dict], asked: str = "") -> str:
         ValueError: `asked` is not among the results.
     """
     if asked and asked not in results:
-        raise ValueError(f"--base is {asked!r}, wanted one of {', '.join(results)}")
+        raise ValueError(f"`base` is {asked!r}, wanted one of {', '.join(results)}")
     baselines = [name for name, result in results.items() if _is_baseline(result)]
     best = max(baselines, key=lambda name: results[name]["metrics"]["ndcg@10"]["mean"], default=next(iter(results)))
     return asked or best
@@ -231,7 +231,7 @@ def _catalog(result: dict, data_path: str) -> Catalog | None:
         if part in DECIDING and made_from.get(part, sha := digest(path)) != sha:
             raise ValueError(
                 f"{path} is not the file that the results were made from; give the folder of "
-                "that dataset as --data_path"
+                "that dataset as `data_path`"
             )
     return catalog
 

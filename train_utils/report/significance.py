@@ -281,7 +281,8 @@ def _check_comparable(a: Mapping, b: Mapping) -> None:
     if differ := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
         raise ValueError(
             f"two results of other requests cannot be compared: user {differ[0]!r} was asked for "
-            f"{wishes_a[differ[0]]} and {wishes_b[differ[0]]}; test both by one --SFT_test_task and --topk"
+            f"{wishes_a[differ[0]]} and {wishes_b[differ[0]]}; test both by task_test.py with "
+            "one --SFT_test_task and --topk"
         )
     _check_conditions(a, b)
 

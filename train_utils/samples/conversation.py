@@ -129,7 +129,7 @@ def make_conversation(
             return replace(shorter, rendered=rendered)
     raise ValueError(
         f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens at the shortest, "
-        f"--max_token_length allows {config.max_token_length}; raise it"
+        f"`max_token_length` allows {config.max_token_length}; raise it"
     )
 
 

@@ -157,6 +157,6 @@ def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> Non
         if task.kind == "SFTCategory":
             check_categories(task.name, catalog)
         if task.kind == "ShareChatGPT" and not n_exchanges:
-            raise ValueError(f"task {task.name} needs conversations; name a file of them by --share_chat_gpt")
+            raise ValueError(f"task {task.name} needs conversations; name a file of them by `share_chat_gpt`")
         if task.kind == "SFTSeqRanking" and config.candidate_num < 2:
-            raise ValueError(f"--candidate_num is {config.candidate_num}, task {task.name} needs 2 or more")
+            raise ValueError(f"`candidate_num` is {config.candidate_num}, task {task.name} needs 2 or more")

@@ -151,7 +151,7 @@ class StaticSamples:
         if len(rendered.ids) > self.config.max_token_length:
             raise ValueError(
                 f"sample {place} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
-                f"--max_token_length allows {self.config.max_token_length}; raise it, or shorten the "
+                f"`max_token_length` allows {self.config.max_token_length}; raise it, or shorten the "
                 "sample"
             )
         return replace(talk, rendered=rendered)
@@ -161,8 +161,8 @@ class StaticSamples:
 
     def _read(self) -> list[list[dict]]:
         if not self.path.is_file():
-            raise ValueError(f"--train_data_file {str(self.path)!r} does not exist; --train_stage SFT_Export makes one")
-        epochs = read_json(self.path, "make it again by --train_stage SFT_Export")
+            raise ValueError(f"`train_data_file` {str(self.path)!r} does not exist; `train_stage` SFT_Export makes one")
+        epochs = read_json(self.path, "make it again by `train_stage` SFT_Export")
         if (
             not isinstance(epochs, list)
             or not epochs

@@ -124,7 +124,7 @@ def _checked(
     if "raw_ids" not in content or "popularity" not in content:
         raise TeacherError(
             f"{path} does not carry its items' ids and popularity, as UniRec's own files do not; serve it with "
-            "scripts/unirec_serve.sh NAME PORT and use --teacher http://127.0.0.1:PORT, or train again"
+            "scripts/unirec_serve.sh NAME PORT and use `teacher` http://127.0.0.1:PORT, or train again"
         )
     raw_ids, popularity = content["raw_ids"], content["popularity"]
     if not _are_ids(raw_ids):

@@ -30,7 +30,7 @@ class RecordedTeacher:
         self.path, self._inner = Path(path), inner
         self._lock = threading.Lock()
         if inner is None and not self.path.is_file():
-            raise TeacherError(f"there is no recording {str(path)!r}; a training run with --teacher_record writes one")
+            raise TeacherError(f"there is no recording {str(path)!r}; a training run with `teacher_record` writes one")
         if inner is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         mode = "ro" if inner is None else "rwc"

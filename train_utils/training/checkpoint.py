@@ -147,7 +147,7 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
     path, made = newest
     different = {k: (made["config"].get(k), v) for k, v in config.items() if made["config"].get(k) != v}
     if different:
-        raise ValueError(f"{path} was made with other settings {different}; give another --output or delete it")
+        raise ValueError(f"{path} was made with other settings {different}; give another `output` or delete it")
     if training.by_engine:
         training.accelerator.load_state(str(path), load_module_strict=False)
     else:

@@ -228,7 +228,7 @@ def _step(
     if not math.isfinite(total["loss"]) or not math.isfinite(total["norm"]):
         raise ValueError(
             f"loss {total['loss']} with gradient norm {total['norm']} at step {step} is not finite; "
-            f"the last checkpoint in {run} is kept: lower --lr"
+            f"the last checkpoint in {run} is kept: lower `lr`"
         )
     wrapped.step()
     wrapped.zero_grad()

@@ -94,15 +94,15 @@ def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options:
 
 def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
     if not isinstance(model, PeftModel) or not (Path(adapter) / "adapter_config.json").exists():
-        raise ValueError(f"--SFT_load {adapter!r} is no adapter that this model could start from; see --peft")
+        raise ValueError(f"`SFT_load` {adapter!r} is no adapter that this model could start from; see `peft`")
     try:
         loaded = set_peft_model_state_dict(model, load_peft_weights(adapter, device="cpu"))
     except RuntimeError:
         loaded = None
     if loaded is None or loaded.unexpected_keys:
         raise ValueError(
-            f"--SFT_load {adapter!r} has weights of another shape; give the same backbone, --peft, "
-            "--SFT_actor_lora_r and --lora_layers"
+            f"`SFT_load` {adapter!r} has weights of another shape; give the same backbone, `peft`, "
+            "`SFT_actor_lora_r` and `lora_layers`"
         )
 
 

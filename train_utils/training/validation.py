@@ -76,8 +76,8 @@ class Validator:
     ):
         if accelerator.distributed_type == DistributedType.FSDP:
             raise ValueError(
-                "--val_users needs a whole model in each process; validate a run of FSDP afterwards, with "
-                "task_test.py --split valid, and give --val_users 0"
+                "`val_users` needs a whole model in each process; validate a run of FSDP afterwards, with "
+                "task_test.py --split valid, and give `val_users` 0"
             )
         self.catalog, self.options, self.run, self.save = catalog, options, run, save
         self.accelerator, self.model = accelerator, model
@@ -88,7 +88,7 @@ class Validator:
             try:
                 prompt_of(row, (), chat, self.plan)
             except ValueError as error:
-                raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
+                raise ValueError(f"`val_users`: {error}, or give `val_users` 0") from None
 
     def __call__(self, epoch: int) -> HookResult:
         if epoch % self.options.val_epochs and epoch != self.options.epoch:
