@@ -302,10 +302,13 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
     assert not session.named, "another catalog has other items"
 
 
-@pytest.mark.parametrize("limit", [0, -1, 16384])
-def test_a_length_limit_without_room_is_refused(world, loaded, limit):
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [(0, "--max_new_tokens is 0"), (-1, "--max_new_tokens is -1"), (16384, "`max_new_tokens` is 16384")],
+)
+def test_a_length_limit_without_room_is_refused(world, loaded, limit, message):
     tokenizer, model = loaded
-    with pytest.raises(ValueError, match=f"`max_new_tokens` is {limit}"):
+    with pytest.raises(ValueError, match=message):
         ChatSession(Recommender(model, Chat(tokenizer)), {}, options(max_new_tokens=limit))
 
 
