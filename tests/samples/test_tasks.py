@@ -101,13 +101,13 @@ def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
 def test_category_requests_are_obeyed():
     seen = set()
     for plan, talk, asked, answer in made("SFTCategory,SFTCategory-CS", range(200)):
-        assert plan.category in text_of(asked)
-        members = CATALOG.in_category(plan.category)
-        assert all((item in members) == plan.wanted for item in answer)
-        assert all((item in members) == plan.wanted for item in talk.ranked.items)
-        assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.k
+        assert plan.spec.category in text_of(asked)
+        members = CATALOG.in_category(plan.spec.category)
+        assert all((item in members) == plan.spec.wanted for item in answer)
+        assert all((item in members) == plan.spec.wanted for item in talk.ranked.items)
+        assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.spec.k
         assert str(len(answer)) in text_of(asked)
-        seen.add((plan.category, plan.wanted))
+        seen.add((plan.spec.category, plan.spec.wanted))
     assert len(seen) == 6  # three categories, wanted and not
 
 
@@ -117,7 +117,7 @@ def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_the
         history, candidates = shown[: len(plan.history)], shown[len(plan.history) :]
         assert tuple(history) == plan.history
         assert len(candidates) == len(set(candidates)) == 6
-        assert answer[0] == plan.target and set(answer) <= set(candidates) and len(answer) == plan.k
+        assert answer[0] == plan.target and set(answer) <= set(candidates) and len(answer) == plan.spec.k
         assert not (set(candidates) - {plan.target}) & set(plan.history)
         ranking = [item for item in talk.ranked.items if item in candidates and item != plan.target]
         assert answer[1:] == ranking[: len(answer) - 1]
@@ -126,7 +126,7 @@ def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_the
 
 def test_a_list_is_no_longer_than_its_candidates():
     for plan, _, _, answer in made("SFTSeqRanking", candidate_num=3):
-        assert len(answer) == min(plan.k, 3)
+        assert len(answer) == min(plan.spec.k, 3)
 
 
 def test_a_count_is_asked_for_in_words():
@@ -154,8 +154,8 @@ def test_candidates_carry_no_choice_to_learn_and_the_history_does():
         starts = [start for start, _ in talk.rendered.items]
         learned = {max(s for s in starts if s < place) for place, *_ in sample.choices}
         n = len(plan.history) * plan.marked
-        shown = starts[: -plan.k]
-        assert learned <= {*starts[1:n], *starts[-plan.k :]}
+        shown = starts[: -plan.spec.k]
+        assert learned <= {*starts[1:n], *starts[-plan.spec.k :]}
         assert not learned & set(shown[n:])
 
 
@@ -309,7 +309,7 @@ def test_a_catalog_hardly_larger_than_a_history_is_trained_on(n_items):
     source = DrawnSamples(catalog, tiny_chat(catalog.titles)[1], WholeTeacher(n_items), [EXCHANGE], config)
     for plan, talk in zip(source.plans(range(40)), source.talks(range(40)), strict=True):
         left = n_items - len({*plan.history, plan.target})
-        assert talk.about["k"] == min(plan.k, left + 1)
+        assert talk.about["k"] == min(plan.spec.k, left + 1)
 
 
 def test_a_teacher_that_gives_too_few_is_still_told():

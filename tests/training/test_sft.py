@@ -31,7 +31,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index():
     users = list(catalog.sequences)
     plans = [plan_sample(catalog, users, CONFIG, 1, e, i) for e in range(3) for i in range(9)]
     assert plans == [plan_sample(catalog, users, CONFIG, 1, e, i) for e in range(3) for i in range(9)]
-    assert len({(p.history, p.target, p.k) for p in plans}) > 20
+    assert len({(p.history, p.target, p.spec.k) for p in plans}) > 20
     for plan in plans:
         sequence = catalog.sequences[plan.user]
         place = sequence.index(plan.target)

@@ -60,7 +60,7 @@ def test_titles_are_chosen_and_never_spelled(config):
         (sample,) = source.samples([number])
         text = {place for place, _ in sample.text}
         answers = [choice for choice in sample.choices if choice[0] in text]  # those at a labeled `<SOI>`
-        assert len(answers) == plan.k
+        assert len(answers) == plan.spec.k
         for place, weight, items, shares in answers:
             assert sample.ids[place] == chat.soi and weight == 1 and shares.sum() == pytest.approx(1)
             title = next(

@@ -13,6 +13,7 @@ from train_utils.prompts.templates import (
     SEQREC_TEST,
     SYSTEM,
     WITHOUT_CATEGORY_TEST,
+    Template,
     candidate_parts,
     fill,
     history_parts,
@@ -83,14 +84,29 @@ def list_messages(
         wordings = RANKING_TEST
     elif spec.category:
         wordings = ONLY_CATEGORY_TEST if spec.wanted else WITHOUT_CATEGORY_TEST
-    asked = fill(
-        next(template for template in wordings if template.names_symbols == names_symbols),
-        history=history_parts(history, marked_history),
-        k=in_words(spec.k) if spec.in_words else spec.k,
-        category=spec.category,
-        candidates=candidate_parts(spec.candidates, marked_history),
+    template = next(template for template in wordings if template.names_symbols == names_symbols)
+    return [message("system", SYSTEM), *exchange, request_message(template, history, spec, marked_history)]
+
+
+def request_message(template: Template, history: Sequence[int], spec: ListSpec, marked: bool) -> Message:
+    """Return the user message that asks for a list.
+
+    Args:
+        template: the wording.
+        history: item indices, oldest first.
+        spec: the list specification.
+        marked: whether the items shown are written between control tokens.
+    """
+    return message(
+        "user",
+        *fill(
+            template,
+            history=history_parts(history, marked),
+            k=in_words(spec.k) if spec.in_words else spec.k,
+            category=spec.category,
+            candidates=candidate_parts(spec.candidates, marked),
+        ),
     )
-    return [message("system", SYSTEM), *exchange, message("user", *asked)]
 
 
 def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: random.Random) -> tuple[str, bool]:
