@@ -100,7 +100,7 @@ def test_wishes_are_of_the_user_whatever_others_are_tested(world):
 
 def test_wishes_can_be_met_by_the_target(world):
     wishes = [row.spec for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestCategory"))]
-    assert {spec.wanted for spec in wishes} == {True, False}
+    assert {spec.inside for spec in wishes} == {True, False}
     for task in ("SFTTestCategory", "SFTTestSeqRanking"):
         for row in eval_cases(CATALOG, options_of(world, SFT_test_task=task)):
             assert row.target in row.spec.admitted(CATALOG)

@@ -103,12 +103,12 @@ def test_category_requests_are_obeyed():
     for plan, talk, asked, answer in made("SFTCategory,SFTCategory-CS", range(200)):
         assert plan.spec.category in text_of(asked)
         members = CATALOG.in_category(plan.spec.category)
-        assert all((item in members) == plan.spec.wanted for item in answer)
-        assert all((item in members) == plan.spec.wanted for item in talk.ranked.items)
+        assert all((item in members) == plan.spec.inside for item in answer)
+        assert all((item in members) == plan.spec.inside for item in talk.ranked.items)
         assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.spec.k
         assert str(len(answer)) in text_of(asked)
-        seen.add((plan.spec.category, plan.spec.wanted))
-    assert len(seen) == 6  # three categories, wanted and not
+        seen.add((plan.spec.category, plan.spec.inside))
+    assert len(seen) == 6  # three categories, inside and outside
 
 
 def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_them():

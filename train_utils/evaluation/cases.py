@@ -89,8 +89,8 @@ def _list_spec(
         case "item_count":
             return ListSpec(rng.randint(1, options.topk), in_words=True)
         case "category":
-            category, wanted = draw_category(catalog, target, shown, rng)
-            return ListSpec(options.topk, category=category, wanted=wanted)
+            category, inside = draw_category(catalog, target, shown, rng)
+            return ListSpec(options.topk, category=category, inside=inside)
         case "ranking":
             others = draw_others(len(catalog.items), options.candidate_num - 1, catalog.sequences[user], rng)
             candidates = [target, *others]

@@ -132,9 +132,9 @@ def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePla
     """Add a wording to the plan, and a category if the task needs one."""
     wordings = WORDINGS[plan.task.kind]
     if plan.task.kind == "SFTCategory":
-        category, wanted = draw_category(catalog, plan.target, plan.history, rng)
-        plan = replace(plan, spec=replace(plan.spec, category=category, wanted=wanted))
-        wordings = ONLY_CATEGORY if wanted else WITHOUT_CATEGORY
+        category, inside = draw_category(catalog, plan.target, plan.history, rng)
+        plan = replace(plan, spec=replace(plan.spec, category=category, inside=inside))
+        wordings = ONLY_CATEGORY if inside else WITHOUT_CATEGORY
     fitting = [wording for wording in wordings if wording.names_symbols == plan.task.names_symbols]
     return replace(plan, template=rng.choice(fitting))
 
