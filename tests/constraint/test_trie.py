@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train_utils.constraint.constraint import PRIOR_FLOOR, Constraint, ConstraintError, Prior
-from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.matcher import Matcher, Unconstrained
 from train_utils.constraint.trie import build_trie
 
 SOI, EOI = 100, 101
@@ -228,6 +228,16 @@ def test_free_text_bars_only_the_closing_token():
     assert matcher.allowed() is None and matcher.barred() == (EOI,) and matcher.jump_forward() == []
     with pytest.raises(ConstraintError):
         matcher.accept_token(EOI)
+
+
+def test_an_unconstrained_text_accepts_every_token_and_opens_no_item():
+    matcher = Unconstrained(barred=(SOI, EOI))
+    for token in (SOI, 5, EOI, SOI):
+        assert matcher.accept_token(token) is None
+        assert matcher.free and not matcher.at_root and not matcher.exhausted and matcher.branch is None
+        assert matcher.allowed() is None and matcher.forced_token() is None and matcher.jump_forward() == []
+        assert matcher.prior() is None
+    assert matcher.barred() == (SOI, EOI) and Unconstrained().barred() == () and matcher.copy().items == ()
 
 
 def test_bad_catalogs_rules_and_priors_are_refused():

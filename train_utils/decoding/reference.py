@@ -172,7 +172,6 @@ class PlainEngine:
     """
 
     searches: Literal[False] = False
-    retriever = None
 
     def __init__(self, model: PreTrainedModel, chat: Chat, retrieves: bool = False):
         self.model, self.chat, self.retrieves = model, chat, retrieves
