@@ -432,8 +432,8 @@ def _check_texts(options: type, given: Mapping[str, object]) -> None:
         text = given.get(f.name)
         if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):
             raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
-        kind, _, place = text.partition(":") if isinstance(text, str) else ("", "", "")
-        path = text if f.metadata["exists"] else place if f.name == "teacher" and kind in ("local", "file") else ""
+        kind, _, address = text.partition(":") if isinstance(text, str) else ("", "", "")
+        path = text if f.metadata["exists"] else address if f.name == "teacher" and kind in ("local", "file") else ""
         if isinstance(path, str) and path and not Path(path).exists():
             raise ValueError(f"--{f.name} {text!r} does not exist; correct the path, or leave the flag out")
 

@@ -80,13 +80,13 @@ def test_no_token_that_follows_changes_what_was_shown(kind, data):
 def test_text_in_the_middle_of_an_answer_is_encoded_without_a_space_of_the_tokenizers_own(kind, text):
     chat = family_chat("Phi", kind, TITLES)
     assert (
-        chat.decode_part(chat.encode(text, behind=True), first=False)
-        == chat.decode([*chat.encode("a"), *chat.encode(text, behind=True)])[1:]
+        chat.decode_part(chat.encode(text, continues=True), first=False)
+        == chat.decode([*chat.encode("a"), *chat.encode(text, continues=True)])[1:]
     )
     if kind in ("bytes", "never"):
-        assert chat.encode(text, behind=True) == chat.encode(text)
+        assert chat.encode(text, continues=True) == chat.encode(text)
     elif "▁" not in text:
-        assert chat.decode_part(chat.encode(text, behind=True), first=False) == text
+        assert chat.decode_part(chat.encode(text, continues=True), first=False) == text
 
 
 def test_a_free_model_is_streamed_to_the_letter():

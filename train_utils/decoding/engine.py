@@ -445,7 +445,7 @@ class Engine:
         while True:
             ranked = opening.most_probable(rules, depth)
             lists = [self._listed(request, titles) for request, titles in zip(requests, ranked, strict=True)]
-            if all(one.finish or len(titles) < depth for one, titles in zip(lists, ranked, strict=True)):
+            if all(completion.finish or len(titles) < depth for completion, titles in zip(lists, ranked, strict=True)):
                 return lists
             depth *= 4  # caps closed titles of a ranking; those after it move up
 

@@ -166,8 +166,8 @@ def candidate_ranks(scores: torch.Tensor, allowed: np.ndarray, rows: Sequence[Ro
     values = scores.cpu().numpy()
     ranks = []
     for own_scores, own_allowed, row in zip(values, allowed, rows, strict=True):
-        wanted = np.array(row.candidates or (), np.int64)
-        own = own_scores[wanted][:, None]
-        ahead = (own_scores > own) | ((own_scores == own) & (np.arange(len(own_scores)) < wanted[:, None]))
+        candidates = np.array(row.candidates or (), np.int64)
+        own = own_scores[candidates][:, None]
+        ahead = (own_scores > own) | ((own_scores == own) & (np.arange(len(own_scores)) < candidates[:, None]))
         ranks.append((1 + (ahead & own_allowed).sum(1)).tolist())
     return ranks

@@ -80,12 +80,12 @@ class Validator:
             )
         self.catalog, self.options, self.run, self.save = catalog, options, run, save
         self.accelerator, self.model = accelerator, model
-        self.asked = validation_options(options)
-        self.users = eval_cases(catalog, self.asked)
+        self.eval_options = validation_options(options)
+        self.users = eval_cases(catalog, self.eval_options)
         self.chat, self.retrieval = chat, retrieval
         for row in self.users:  # now, because a prompt that does not fit would end the run after its first epoch
             try:
-                prompt_of(row, (), chat, self.asked)
+                prompt_of(row, (), chat, self.eval_options)
             except ValueError as error:
                 raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
 
@@ -104,11 +104,11 @@ class Validator:
         try:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
             llm = LLMRecommender(
-                self.catalog, self.asked, Recommender(causal, self.chat, self.catalog, retriever=retriever)
+                self.catalog, self.eval_options, Recommender(causal, self.chat, self.catalog, retriever=retriever)
             )
             mine = self.users[self.accelerator.process_index :: self.accelerator.num_processes]
             records, scorer = [], Scorer(self.catalog)
-            for rows in batches(mine, self.asked, llm):
+            for rows in batches(mine, self.eval_options, llm):
                 (answers,) = llm.answers(rows)
                 records += [scorer.record(row, answer)["metrics"] for row, answer in zip(rows, answers, strict=True)]
         finally:
@@ -117,17 +117,17 @@ class Validator:
         means = aggregate(gather_object(records), bootstrap=1)
         return {name: means[name]["mean"] for name in METRICS}
 
-    def _decide(self, epoch: int, found: dict[str, float]) -> HookResult:
+    def _decide(self, epoch: int, means: dict[str, float]) -> HookResult:
         """Record the metrics, save the adapter if it is the best so far, and decide whether to stop."""
         path = self.run / "validation.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         before = [record for record in before if record["epoch"] < epoch]
         best = max((record["ndcg@10"] for record in before), default=-1.0)
-        if found["ndcg@10"] > best:
+        if means["ndcg@10"] > best:
             self.save(self.run / "best")
-        records = [*before, {"epoch": epoch, "users": len(self.users), **found}]
+        records = [*before, {"epoch": epoch, "users": len(self.users), **means}]
         write_json(path, records)
-        return HookResult(found, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
+        return HookResult(means, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
 
 
 def without_gain(scores: list[float]) -> int:
