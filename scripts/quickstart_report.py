@@ -42,7 +42,7 @@ def main() -> None:
 
     print(f"\n{text_table(rows)}\n\nreport: {page}\n")
     print((options.folder / "chat.txt").read_text(encoding="utf-8"))
-    print(f"go on chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
+    print(f"continue chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
     print(json.dumps(summary))
 
 

@@ -65,7 +65,7 @@ def _files_of(folder: str | Path, part: str) -> list[Path]:
 
 
 def part_of(path: str | Path) -> str:
-    """Return the part of a dataset that a file name stands for: "metas", "category" or "sequential"; "" for none."""
+    """Return the part of a dataset that a file name denotes: "metas", "category" or "sequential"; "" for none."""
     file = PurePath(path)
     return next((part for part, stems in _STEMS.items() if file.stem in stems and file.suffix in _SUFFIXES), "")
 

@@ -234,7 +234,7 @@ def test_conditions_that_look_alike_when_shortened_all_hold():
 
 
 def test_a_tree_of_another_catalog_is_refused():
-    with pytest.raises(ValueError, match="the tree holds 1 titles"):
+    with pytest.raises(ValueError, match="the trie holds 1 titles"):
         compile_rules(MOVIES, build_trie([[1]], SOI, EOI), ItemRules())
 
 

@@ -1,4 +1,4 @@
-"""A saved tree is the tree that was saved, for that tokenizer and catalog only."""
+"""A saved trie equals the trie that was saved, for that tokenizer and catalog only."""
 
 import numpy as np
 import pytest

@@ -289,7 +289,7 @@ def test_vectors_are_made_once_and_refuse_another_catalog_model_or_file(tmp_path
     with pytest.raises(ValueError, match="not the file that v.json tells of"):
         vectors()
     path.with_suffix(".json").unlink()
-    with pytest.raises(ValueError, match="no v.json beside it"):
+    with pytest.raises(ValueError, match="no v.json next to it"):
         vectors()
     assert not np.array_equal(vectors(changed, overwrite=True), first) and len(calls) == 2
     assert np.array_equal(vectors(changed), np.load(path))

@@ -31,7 +31,7 @@ def test_a_hand_made_split():
         "users": {"test": 2, "training only": 2}, "events": {"training": 7, "validation": 2, "test": 2},
     }  # fmt: skip
     assert dataset.audit["events"]["dropped"] == {
-        "after the split, user with fewer than 2 events before it": 3, "after the split, behind the user's target": 1,
+        "after the split, user with fewer than 2 events before it": 3, "after the split, after the user's target": 1,
     }  # fmt: skip
     assert dataset.audit["users"]["dropped"] == {"after the split, user with fewer than 2 events before it": 1}
 

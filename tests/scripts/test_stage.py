@@ -122,7 +122,7 @@ def test_digests_of_big_files_are_remembered(folder):
 def test_failure_passes_the_status_on_and_leaves_no_record(folder, capfd):
     run_stage()
     assert run_stage(code="raise SystemExit(7)") == 7
-    assert capfd.readouterr().err == ("error: stage demo failed (status 7); run the same command again to go on\n")
+    assert capfd.readouterr().err == ("error: stage demo failed (status 7); run the same command again to continue\n")
     assert not Path("state/demo.json").exists()
 
 

@@ -105,7 +105,7 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
     """
     if len(catalog.items) != trie.n_items:
         raise ValueError(
-            f"the tree holds {trie.n_items} titles and the catalog {catalog.name!r} "
+            f"the trie holds {trie.n_items} titles and the catalog {catalog.name!r} "
             f"{len(catalog.items)} items; build it from this catalog's titles"
         )
     met = _conditions(catalog, rules)

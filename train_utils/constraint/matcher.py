@@ -126,7 +126,7 @@ class Matcher:
         """
         tokens, _ = self._own_rules.open_edges(self._target, self._closed)
         if not len(tokens):
-            raise ConstraintError(f"no admissible item is left below branch {self._target} of the tree")
+            raise ConstraintError(f"no admissible item is left below branch {self._target} of the trie")
         return tokens
 
     def mask(self) -> tuple[np.ndarray, list[int]]:
@@ -198,7 +198,7 @@ class Matcher:
         if self._depth == FREE:
             if token in (trie.eoi, trie.soi):
                 if token in self.barred():
-                    raise ConstraintError(f"control token {token} is barred in this place of the text")
+                    raise ConstraintError(f"control token {token} is barred at this position of the text")
                 self._depth = 0
                 self._head_for(trie.top)
             return None

@@ -127,7 +127,7 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int) -> TitleTrie
         ValueError: there is no title, a title is empty, or a title contains `soi` or `eoi`.
     """
     if not len(titles):
-        raise ValueError("a tree needs at least one title, got none")
+        raise ValueError("a trie needs at least one title, got none")
     lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
     if not lengths.all():
         raise ValueError(f"title {int(np.argmin(lengths))} has no tokens; every title needs at least one")

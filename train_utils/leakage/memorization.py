@@ -107,7 +107,7 @@ def probe_titles(
             break
     if len(halves) < 2:
         raise ValueError(
-            f"{catalog.name!r} has {len(halves)} titles of two tokens or more beside {EXAMPLES} examples, "
+            f"{catalog.name!r} has {len(halves)} titles of two tokens or more besides {EXAMPLES} examples, "
             "wanted 2 or more; leave --model_name out"
         )
     others = [*halves[1:], halves[0]]

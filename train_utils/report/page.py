@@ -115,7 +115,7 @@ def conditions_of(result_set: ResultSet) -> str:
     hide_seen = result_set.config.get("hide_seen")
     return (
         f"Dataset {result_set.dataset}, {result_set.config.get('split', 'test')} split, {result_set.n_users} users; "
-        f"hide_seen {hide_seen}: {hidden.get(hide_seen, 'not told what is hidden')}."
+        f"hide_seen {hide_seen}: {hidden.get(hide_seen, 'hidden items not recorded')}."
     )
 
 

@@ -149,7 +149,7 @@ def best_items(
     Args:
         scores: float [rows, n_items].
         rows: histories, with what limits their lists.
-        catalog: the items behind the columns of `scores`.
+        catalog: the items of the columns of `scores`.
         k: int [rows], all >= 1.
     """
     ints, probabilities = top_k(scores, admissible(rows, catalog), k)
