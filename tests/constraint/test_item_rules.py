@@ -45,36 +45,36 @@ def as_number(value):
     return None if number != number or abs(number) == float("inf") else number
 
 
-def equal(held, wanted):
-    if isinstance(held, bool) or isinstance(wanted, bool):
-        return held is wanted
-    if isinstance(wanted, str):
-        return held == wanted
-    return as_number(held) == wanted
+def equal(held, target_value):
+    if isinstance(held, bool) or isinstance(target_value, bool):
+        return held is target_value
+    if isinstance(target_value, str):
+        return held == target_value
+    return as_number(held) == target_value
 
 
-def ordered(held, wanted):
+def ordered(held, target_value):
     """(held, wanted) as two things that can be ordered, or None."""
-    if isinstance(wanted, str):
-        return (held, wanted) if isinstance(held, str) else None
-    return None if as_number(held) is None else (as_number(held), wanted)
+    if isinstance(target_value, str):
+        return (held, target_value) if isinstance(held, str) else None
+    return None if as_number(held) is None else (as_number(held), target_value)
 
 
-def contains(held, wanted):
+def contains(held, target_value):
     if isinstance(held, str):
-        return isinstance(wanted, str) and wanted in held
-    return isinstance(held, list) and any(equal(element, wanted) for element in held)
+        return isinstance(target_value, str) and target_value in held
+    return isinstance(held, list) and any(equal(element, target_value) for element in held)
 
 
 RELATIONS = {
     "==": equal,
-    "!=": lambda held, wanted: not equal(held, wanted),
-    "<": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] < pair[1],
-    "<=": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] <= pair[1],
-    ">": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] > pair[1],
-    ">=": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] >= pair[1],
-    "in": lambda held, wanted: any(equal(held, one) for one in wanted),
-    "not in": lambda held, wanted: not any(equal(held, one) for one in wanted),
+    "!=": lambda held, target_value: not equal(held, target_value),
+    "<": lambda held, target_value: (pair := ordered(held, target_value)) is not None and pair[0] < pair[1],
+    "<=": lambda held, target_value: (pair := ordered(held, target_value)) is not None and pair[0] <= pair[1],
+    ">": lambda held, target_value: (pair := ordered(held, target_value)) is not None and pair[0] > pair[1],
+    ">=": lambda held, target_value: (pair := ordered(held, target_value)) is not None and pair[0] >= pair[1],
+    "in": lambda held, target_value: any(equal(held, one) for one in target_value),
+    "not in": lambda held, target_value: not any(equal(held, one) for one in target_value),
     "contains": contains,
 }
 
@@ -92,9 +92,9 @@ def admits(rules, item):
         return False
     if any(c in item.categories for c in rules.without_categories):
         return False
-    for attribute, wanted in rules.where.items():
+    for attribute, target_value in rules.where.items():
         held = item.attributes.get(attribute)
-        for name, value in (wanted if isinstance(wanted, dict) else {"==": wanted}).items():
+        for name, value in (target_value if isinstance(target_value, dict) else {"==": target_value}).items():
             if is_missing(held) or not RELATIONS[name](held, value):
                 return False
     return True

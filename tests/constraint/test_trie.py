@@ -37,12 +37,12 @@ class Oracle:
 
     def children(self, prefix):
         """token -> admissible items below it."""
-        found = {}
+        actual = {}
         for i in self.items():
             closed = (*self.catalog[i], self.eoi)
             if closed[: len(prefix)] == tuple(prefix):
-                found.setdefault(closed[len(prefix)], []).append(i)
-        return dict(sorted(found.items()))
+                actual.setdefault(closed[len(prefix)], []).append(i)
+        return dict(sorted(actual.items()))
 
 
 def drawn_rules(catalog, data):
@@ -100,8 +100,8 @@ def test_walk_offers_exactly_what_a_list_of_titles_offers(catalog, control, data
             children = oracle.children(prefix)
             assert matcher.allowed().tolist() == list(children)
             added = matcher.prior()
-            if (wanted := expected_prior(prior, children, catalog)) is not None:
-                assert added[0].tolist() == pytest.approx(wanted)
+            if (expected := expected_prior(prior, children, catalog)) is not None:
+                assert added[0].tolist() == pytest.approx(expected)
             else:
                 assert added is None or not added[0].any()
             for token in {2, 3, 4, 5, 6, eoi, soi} - set(children):

@@ -24,12 +24,12 @@ def test_a_saved_tree_comes_back_as_it_was(tmp_path):
     rng = np.random.default_rng(0)
     trie = build_trie([rng.integers(2, 9, rng.integers(1, 7)).tolist() for _ in range(300)], 0, 1)
     save_trie(trie, tmp_path / "new", "k")
-    found = load_trie(tmp_path / "new", "k")
-    assert (found.soi, found.eoi) == (0, 1)
+    actual = load_trie(tmp_path / "new", "k")
+    assert (actual.soi, actual.eoi) == (0, 1)
     for name, array in trie.arrays().items():
-        assert getattr(found, name).dtype == array.dtype and np.array_equal(getattr(found, name), array)
+        assert getattr(actual, name).dtype == array.dtype and np.array_equal(getattr(actual, name), array)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["k.safetensors"]
-    matcher = Matcher(Constraint(found, deny=[3]))
+    matcher = Matcher(Constraint(actual, deny=[3]))
     matcher.accept_token(0)
     assert matcher.allowed().tolist() == sorted({trie.title(leaf)[0] for leaf in range(trie.n_leaves)})
 

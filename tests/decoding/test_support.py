@@ -449,8 +449,8 @@ def test_a_length_is_found_in_bfloat16_too(build):
 def test_threads_that_meet_a_length_at_once_find_it_once():
     model, _ = made(WINDOWED["chunks"] if "chunks" in WINDOWED else next(iter(WINDOWED.values())))
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: readable_length(model, 60), range(16)))
-    assert len(found) == 1
+        actual = set(pool.map(lambda _: readable_length(model, 60), range(16)))
+    assert len(actual) == 1
 
 
 @pytest.mark.parametrize(

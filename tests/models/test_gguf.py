@@ -107,7 +107,7 @@ def test_an_adapter_on_a_gguf_is_merged_into_an_ordinary_folder_and_finds_its_fi
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
-        wanted = model(ids_of(chat)).logits
+        expected = model(ids_of(chat)).logits
     save_adapter(model, tokenizer, tmp_path / "adapter", {})
     _, in_memory = load_trained(str(tmp_path / "adapter"), CPU, "float32")
     merge_adapter(tmp_path / "adapter", file, tmp_path / "merged", {})
@@ -116,7 +116,7 @@ def test_an_adapter_on_a_gguf_is_merged_into_an_ordinary_folder_and_finds_its_fi
     again = Chat(AutoTokenizer.from_pretrained(tmp_path / "merged"), TITLES)
     assert again.title_ids == chat.title_ids and again.end_of_turn == chat.end_of_turn
     with torch.no_grad():
-        torch.testing.assert_close(in_memory(ids_of(chat)).logits, wanted, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(in_memory(ids_of(chat)).logits, expected, atol=1e-4, rtol=1e-4)
         for name, weight in in_memory.state_dict().items():
             assert torch.equal(merged.state_dict()[name], weight.to(torch.bfloat16)), name
 

@@ -78,8 +78,8 @@ def test_both_sides_read_the_same_split_from_the_files(tmp_path):
     events = Counter(i for items in catalog.training_sequences() for i in catalog.ids(items))
     assert events == {raw: n for raw, n in zip(teacher.raw_ids, teacher.popularity().tolist(), strict=True) if n}
     assert teacher.held_out.tolist() == [2, 0, 2, 0]
-    found = count_teacher(catalog, read_teacher_data(folder / "unirec"))
-    assert not sum(sum(counts.values()) for counts in found.values())
+    actual = count_teacher(catalog, read_teacher_data(folder / "unirec"))
+    assert not sum(sum(counts.values()) for counts in actual.values())
     assert count_split(catalog, 10)["users"] == {"tested": 2, "training_only": 2}
 
 

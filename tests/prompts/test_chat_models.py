@@ -241,9 +241,9 @@ def test_an_answer_that_the_template_leaves_open_is_closed_and_its_end_is_learne
     assert not chat.template.closes_turn
     for talk in (ROUNDS[:2], ROUNDS[2:4], ROUNDS):
         rendered = chat.render(talk, prompt=False)
-        ends = [place for place, token in enumerate(rendered.ids) if token == chat.end_of_turn]
-        assert len(ends) == len(talk) // 2 and all(rendered.labeled[place] for place in ends)
-        assert all(rendered.labeled[place - 1] for place in ends)
+        ends = [position for position, token in enumerate(rendered.ids) if token == chat.end_of_turn]
+        assert len(ends) == len(talk) // 2 and all(rendered.labeled[position] for position in ends)
+        assert all(rendered.labeled[position - 1] for position in ends)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "first", "never"])

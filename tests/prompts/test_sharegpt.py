@@ -177,8 +177,8 @@ def test_half_a_character_is_read_as_one_that_shows_it(tmp_path, caplog):
     ],
 )
 def test_a_file_without_a_conversation_is_one_line_that_says_what_is_wanted(tmp_path, content):
-    wanted = r"holds no conversation that can be read.*'conversations'.*'messages'"
-    with pytest.raises(ValueError, match=wanted) as raised:
+    expected = r"holds no conversation that can be read.*'conversations'.*'messages'"
+    with pytest.raises(ValueError, match=expected) as raised:
         pairs(tmp_path / "x", content)
     assert "\n" not in str(raised.value)
 

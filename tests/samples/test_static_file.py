@@ -43,10 +43,10 @@ def test_an_exported_file_gives_the_samples_that_it_was_made_of(tmp_path_factory
     assert export_samples(source, 3, path) == 27
     static = StaticSamples(path, CATALOG, CHAT, config)
     assert static.samples(3) == source.samples(3) == 27
-    for wanted, found in zip(samples_of(source, encode, 27), samples_of(static, encode, 27), strict=True):
+    for expected, actual in zip(samples_of(source, encode, 27), samples_of(static, encode, 27), strict=True):
         for name in ("ids", "text", "forced", "task"):
-            assert getattr(wanted, name) == getattr(found, name)
-        for one, other in zip(wanted.choices, found.choices, strict=True):
+            assert getattr(expected, name) == getattr(actual, name)
+        for one, other in zip(expected.choices, actual.choices, strict=True):
             assert one[:2] == other[:2]
             np.testing.assert_array_equal(one[2], other[2])
             np.testing.assert_array_equal(one[3], other[3])

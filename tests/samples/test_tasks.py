@@ -52,8 +52,8 @@ def items_of(entry):
 
 
 def test_tasks_are_read_with_their_suffixes_and_weights():
-    found = parse_tasks("SFTSeqRec-CS-MR:2, SFTCategory,ShareChatGPT:0.5")
-    assert [(t.name, t.kind, t.weight, t.names_symbols, t.multi_round) for t in found] == [
+    actual = parse_tasks("SFTSeqRec-CS-MR:2, SFTCategory,ShareChatGPT:0.5")
+    assert [(t.name, t.kind, t.weight, t.names_symbols, t.multi_round) for t in actual] == [
         ("SFTSeqRec-CS-MR", "SFTSeqRec", 2.0, True, True),
         ("SFTCategory", "SFTCategory", 1.0, False, False),
         ("ShareChatGPT", "ShareChatGPT", 0.5, False, False),
@@ -141,7 +141,7 @@ def test_a_pure_chat_has_no_item_and_trains_its_answers_alone():
     source = stream((None, CHAT), dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT")))
     for talk, sample in zip(source.source.talks(range(3)), source.samples(range(3)), strict=True):
         assert talk.messages[1:] == EXCHANGE and not sample.choices and sample.forced == 0
-        assert [sample.ids[place] for place, _ in sample.text] == [*CHAT.encode("hi there"), CHAT.end_of_turn]
+        assert [sample.ids[position] for position, _ in sample.text] == [*CHAT.encode("hi there"), CHAT.end_of_turn]
     assert source(0)[0].tasks == ("ShareChatGPT",) * 3
 
 
@@ -152,7 +152,7 @@ def test_candidates_carry_no_choice_to_learn_and_the_history_does():
         source.source.plans(range(30)), source.source.talks(range(30)), source.samples(range(30)), strict=True
     ):
         starts = [start for start, _ in talk.rendered.items]
-        learned = {max(s for s in starts if s < place) for place, *_ in sample.choices}
+        learned = {max(s for s in starts if s < position) for position, *_ in sample.choices}
         n = len(plan.history) * plan.marked
         shown = starts[: -plan.spec.k]
         assert learned <= {*starts[1:n], *starts[-plan.spec.k :]}
@@ -336,13 +336,13 @@ def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
     )
     plans = source.plans(range(40))
     source.ask_ahead(range(40))
-    wanted = {
+    expected = {
         tuple(CATALOG.ids(plan.history[:end]))
         for plan in plans
         if plan.template is not None
         for end in range(1 if plan.marked else len(plan.history), len(plan.history) + 1)
     }
-    assert set(asked) == wanted
+    assert set(asked) == expected
 
 
 @pytest.mark.parametrize(

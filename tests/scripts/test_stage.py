@@ -231,8 +231,8 @@ def test_code_is_what_a_file_can_import_of_the_project(folder):
         "lib/other.py": "",
     }.items():
         Path(name).write_text(text)
-    found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
-    assert found == {
+    actual = {path.as_posix() for path in stage.code_files([Path("run.py")])}
+    assert actual == {
         "run.py",
         "lib/__init__.py",
         "lib/one.py",
@@ -268,9 +268,9 @@ def test_code_is_also_what_is_imported_by_dots_by_a_text_or_read_beside(folder):
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
-    found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
+    actual = {path.as_posix() for path in stage.code_files([Path("run.py")])}
     every = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
-    assert found == every - {"in.txt", "lib/deep/other.txt"}
+    assert actual == every - {"in.txt", "lib/deep/other.txt"}
 
 
 def test_a_stage_depends_on_the_scripts_that_its_command_calls_and_on_those_that_they_call(folder):

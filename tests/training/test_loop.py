@@ -239,9 +239,9 @@ def test_the_whole_weights_come_back(tmp_path):
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_every_epoch_ends_once_and_the_last_with_the_run(steps, epochs):
     ends = [ended_epoch(step, dataclasses.replace(LOOP, steps=steps, epochs=epochs)) for step in range(steps)]
-    found = [epoch for epoch in ends if epoch]
-    assert found == sorted(set(found)) and ends[-1] == epochs
-    assert epochs > steps or found == list(range(1, epochs + 1))
+    actual = [epoch for epoch in ends if epoch]
+    assert actual == sorted(set(actual)) and ends[-1] == epochs
+    assert epochs > steps or actual == list(range(1, epochs + 1))
 
 
 def test_learning_rate_warms_up_and_decays_to_zero():
