@@ -53,7 +53,7 @@ def test_options_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("options", "line", "told"),
+    ("options", "line", "reason"),
     [
         (EvalOptions, "--data_path x --topk 10000000000000000000000", "at most 2147483647"),
         (EvalOptions, "--data_path x --users -3", "--users is -3, wanted 0 or more"),
@@ -75,11 +75,11 @@ def test_options_cannot_be_changed():
         (ChatOptions, "--model_name x --domain \t", "--domain is"),
     ],
 )
-def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line(capsys, options, line, told):
+def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line(capsys, options, line, reason):
     with pytest.raises(SystemExit) as stopped:
         parse(options, line.split(" "))
     error = capsys.readouterr().err
-    assert stopped.value.code == 2 and error.count("\n") == 1 and told in error, error
+    assert stopped.value.code == 2 and error.count("\n") == 1 and reason in error, error
 
 
 def test_a_flag_that_is_given_its_default_is_given():

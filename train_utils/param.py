@@ -337,7 +337,7 @@ class EvalOptions(ModelOptions):
     )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
-    GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
+    GSM8K_data_path: str = option("", "GSM8K questions for the multi-round test", exists=True)
 
     def __post_init__(self):
         super().__post_init__()

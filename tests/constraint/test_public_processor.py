@@ -36,7 +36,7 @@ def soi_eoi(trie) -> tuple[str, str]:
     return tuple(trie.tokenizer.convert_ids_to_tokens([trie.soi_token_id, trie.eoi_token_id]))
 
 
-def allowed_behind(trie, processor, ids) -> set[int]:
+def allowed_after(trie, processor, ids) -> set[int]:
     """Tokens that the processor leaves behind a text; the slow way leaves the same inside an item."""
     scores = processor(torch.tensor([ids]), torch.zeros(1, len(trie.tokenizer)))
     actual = set(torch.nonzero(torch.isfinite(scores[0])).flatten().tolist())
@@ -58,10 +58,10 @@ def test_what_earlier_turns_and_the_user_say_is_no_part_of_the_answer(family):
     ):
         prompt = prompt_of(tokenizer, *turns)
         processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
-        assert trie.soi_token_id in allowed_behind(trie, processor, prompt)
-        assert allowed_behind(trie, processor, [*prompt, trie.soi_token_id]) == first
-        told = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1, answer_at=len(prompt))
-        assert allowed_behind(trie, told, [*prompt, trie.soi_token_id]) == first
+        assert trie.soi_token_id in allowed_after(trie, processor, prompt)
+        assert allowed_after(trie, processor, [*prompt, trie.soi_token_id]) == first
+        given = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1, answer_at=len(prompt))
+        assert allowed_after(trie, given, [*prompt, trie.soi_token_id]) == first
 
 
 SAYINGS = [
@@ -105,10 +105,10 @@ def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_an
                     "input_ids"
                 ]
                 processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
-                assert trie.soi_token_id in allowed_behind(trie, processor, prompt)
-                assert allowed_behind(trie, processor, [*prompt, trie.soi_token_id]) == first
+                assert trie.soi_token_id in allowed_after(trie, processor, prompt)
+                assert allowed_after(trie, processor, [*prompt, trie.soi_token_id]) == first
                 fresh = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
-                again = allowed_behind(trie, fresh, [*prompt, *listed, trie.soi_token_id])
+                again = allowed_after(trie, fresh, [*prompt, *listed, trie.soi_token_id])
                 assert again == {ids[0] for ids in titles[1:]}
 
 
@@ -131,10 +131,10 @@ def test_what_opens_an_answer_opens_none_inside_a_title(name, title):
     for end in range(len(prompt), len(prompt) + len(item) + 1):
         fresh = FastPrefixConstrainedLogitsProcessor(Trie_link(titles, tokenizer).constrain_search_list, 1)
         ids = [*prompt, *item][:end]
-        assert allowed_behind(trie, kept, ids) == allowed_behind(trie, fresh, ids)
+        assert allowed_after(trie, kept, ids) == allowed_after(trie, fresh, ids)
         if len(prompt) < end < len(prompt) + len(item):
-            assert item[end - len(prompt)] in allowed_behind(trie, fresh, ids) <= {*sum(titles, []), trie.eoi_token_id}
-    listed = allowed_behind(trie, kept, [*prompt, *item, trie.soi_token_id])
+            assert item[end - len(prompt)] in allowed_after(trie, fresh, ids) <= {*sum(titles, []), trie.eoi_token_id}
+    listed = allowed_after(trie, kept, [*prompt, *item, trie.soi_token_id])
     assert listed == {ids[0] for ids in titles[:-1]}
 
 
@@ -178,13 +178,13 @@ def test_places_of_answers_that_do_not_fit_the_batch_are_refused():
     tokenizer, _, trie, _ = made(FAMILIES["Qwen2.5"])
     fn, scores = trie.constrain_search_list, torch.zeros(3, len(tokenizer))
     ids = torch.full((3, 4), 5)
-    for beams, positions, told in (
+    for beams, positions, reason in (
         (1, 5, "answer_at is 5 for row 0, which has 4 tokens"),
         (1, [1, 9, 1], "answer_at is 9 for row 1"),
         (1, [1, 2], "answer_at has 2 entries.*3 rows"),
         (2, None, "3 rows are no whole number of prompts of num_beams=2"),
     ):
-        with pytest.raises(ConstraintError, match=told):
+        with pytest.raises(ConstraintError, match=reason):
             FastPrefixConstrainedLogitsProcessor(fn, beams, answer_at=positions)(ids, scores)
     # Embeddings have no ids; sampling may give several rows a prompt.
     for positions in (7, [7], [0, 1, 2]):
@@ -223,8 +223,8 @@ def test_refused_drafts_leave_the_answer_where_it_began():
     answer = [trie.soi_token_id, *titles[0], trie.eoi_token_id, *opener, 5, 5]
     kept = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1)
     for end in range(len(prompt), len(prompt) + len(answer) + 1):
-        allowed_behind(trie, kept, [*prompt, *answer][:end])
-    actual = allowed_behind(trie, kept, [*prompt, *answer[:-1], trie.soi_token_id])
+        allowed_after(trie, kept, [*prompt, *answer][:end])
+    actual = allowed_after(trie, kept, [*prompt, *answer[:-1], trie.soi_token_id])
     assert actual == {ids[0] for ids in titles[1:]}
 
 
@@ -234,7 +234,7 @@ def test_an_answer_that_the_prompt_has_begun_goes_on_with_what_it_lists(name):
     listed = [trie.soi_token_id, *titles[0], trie.eoi_token_id]
     prompt = [*prompt_of(tokenizer, "Recommend 2 films."), *listed]
     processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
-    assert allowed_behind(trie, processor, [*prompt, trie.soi_token_id]) == {ids[0] for ids in titles[1:]}
+    assert allowed_after(trie, processor, [*prompt, trie.soi_token_id]) == {ids[0] for ids in titles[1:]}
 
 
 @families
@@ -363,7 +363,7 @@ def test_raw_logits_stay_raw():
         assert len(out.logits) == 18 and all(torch.isfinite(step).all() for step in out.logits)
 
 
-def test_what_callers_of_the_published_tree_read_is_there():
+def test_what_callers_of_the_published_trie_read_is_there():
     tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
     assert (tree.soi_token_id, tree.eoi_token_id) == tuple(tokenizer.convert_tokens_to_ids(["<SOI>", "<EOI>"]))
     assert tree.tokenizer is tokenizer and tree.all_token_ids == list(range(len(tokenizer)))
@@ -452,7 +452,7 @@ def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_be
 
 
 @pytest.mark.parametrize(
-    ("titles", "told"),
+    ("titles", "reason"),
     [
         (["Red"], "title 0 is 'Red', wanted token ids"),
         ([[3], [-1]], r"title 1 is '\[-1\]'"),
@@ -461,10 +461,10 @@ def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_be
         ([], "at least one title"),
     ],
 )
-def test_titles_that_are_no_token_ids_are_refused_in_one_line(titles, told):
+def test_titles_that_are_no_token_ids_are_refused_in_one_line(titles, reason):
     tokenizer = tiny_tokenizer()
     add_control_tokens(tokenizer)
-    with pytest.raises(ValueError, match=told) as error:
+    with pytest.raises(ValueError, match=reason) as error:
         Trie_link(titles, tokenizer)
     assert "\n" not in str(error.value)
 
@@ -559,12 +559,12 @@ def test_what_the_model_itself_writes_opens_no_other_answer(name):
             continue
         kept = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1)
         for end in range(len(prompt), len(prompt) + len(answer) + 1):
-            actual = allowed_behind(trie, kept, [*prompt, *answer][:end])
+            actual = allowed_after(trie, kept, [*prompt, *answer][:end])
         assert actual == {ids[0] for ids in titles[1:]}
         # An end of turn is one, whoever writes it.
         again = [*prompt, *listed, trie.end_of_turn, trie.soi_token_id]
         for end in range(len(prompt), len(again) + 1):
-            actual = allowed_behind(trie, kept, again[:end])
+            actual = allowed_after(trie, kept, again[:end])
         assert actual == {ids[0] for ids in titles}
 
 

@@ -1,4 +1,4 @@
-"""The tree promises what a set of titles would: exact children, distinct items, rules and priors by counting."""
+"""The trie promises what a set of titles would: exact children, distinct items, rules and priors by counting."""
 
 import math
 
@@ -77,13 +77,13 @@ def expected_prior(prior, children, catalog):
 @given(titles, controls, st.data())
 def test_walk_offers_exactly_what_a_list_of_titles_offers(catalog, control, data):
     soi, eoi = control
-    trie, asked, prior = build_trie(catalog, soi, eoi), drawn_rules(catalog, data), drawn_prior(catalog, data)
-    oracle = Oracle(catalog, eoi, **asked)
+    trie, drawn, prior = build_trie(catalog, soi, eoi), drawn_rules(catalog, data), drawn_prior(catalog, data)
+    oracle = Oracle(catalog, eoi, **drawn)
     if not oracle.items():
         with pytest.raises(ConstraintError, match="admit none"):
-            Constraint(trie, **asked)
+            Constraint(trie, **drawn)
         return
-    rules = Constraint(trie, **asked, prior=prior)
+    rules = Constraint(trie, **drawn, prior=prior)
     assert rules.admitted.tolist() == [i in oracle.admitted for i in range(len(catalog))]
     matcher = Matcher(rules)
     for _ in range(6):
@@ -213,7 +213,7 @@ def test_at_most_so_many_of_a_group_are_listed():
     assert matcher.allowed().tolist() == [2]
 
 
-def test_copies_of_a_cursor_go_their_own_ways():
+def test_copies_of_a_matcher_go_their_own_ways():
     matcher = Matcher(Constraint(build_trie([[1], [2]], SOI, EOI)))
     matcher.accept_token(SOI)
     other = matcher.copy()

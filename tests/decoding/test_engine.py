@@ -368,10 +368,10 @@ def test_without_a_word_on_where_the_answer_begins_the_template_tells(name):
     model = tiny_model(len(chat.tokenizer)).double()
     prompt = chat.render([message("user", *map(ItemPart, range(len(TITLES))), " again")], prompt=True).ids
     for how in ({}, {"force_items": True, "max_items": 3}):
-        told, default = (
+        given, default = (
             Request(prompt, Constraint(chat.trie), answer_at=at, max_new_tokens=30, **how) for at in (len(prompt), None)
         )
-        (one,), (other,) = (Engine(model, chat).generate([request]) for request in (told, default))
+        (one,), (other,) = (Engine(model, chat).generate([request]) for request in (given, default))
         assert (one.ids, one.items) == (other.ids, other.items)
         if not how:
             assert generate_reference(model, chat, [default])[0].ids == one.ids
@@ -399,10 +399,10 @@ def test_prompts_and_places_may_be_arrays(kind, position):
     model, chat, trie = make(2)
     prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
     at = len(prompt) - len(chat.item_ids(0))
-    asked = Request(prompt, Constraint(trie), answer_at=at, max_new_tokens=12)
+    requests = Request(prompt, Constraint(trie), answer_at=at, max_new_tokens=12)
     same = Request(kind(prompt), Constraint(trie), answer_at=position(at), max_new_tokens=12)
     for answer in (Engine(model, chat).generate, partial(generate_reference, model, chat)):
-        assert answer([asked]) == answer([same])
+        assert answer([requests]) == answer([same])
 
 
 @pytest.mark.parametrize(
@@ -551,14 +551,16 @@ def test_a_reproducible_batch_is_read_in_the_same_passes_whatever_was_decoded_be
     """In bf16 passes of other shapes round otherwise: an interrupted test would not go on to the same file."""
     model, chat = tiny_chat(TITLES)
     prompt = chat.render([message("user", "titles")], prompt=True).ids
-    asked = [Request([*prompt, token], Constraint(chat.trie), max_items=6, force_items=True) for token in range(20, 28)]
+    requests = [
+        Request([*prompt, token], Constraint(chat.trie), max_items=6, force_items=True) for token in range(20, 28)
+    ]
 
     def read_by(engine):
         before = (engine.counters.drafted, engine.counters.accepted)
-        engine.generate(asked[:2], reproducible=True)
+        engine.generate(requests[:2], reproducible=True)
         return engine.counters.drafted - before[0], engine.counters.accepted - before[1]
 
     engine = Engine(model, chat)
     first = read_by(engine)
-    engine.generate(asked)
+    engine.generate(requests)
     assert read_by(engine) == first and first[1] > 0

@@ -64,11 +64,11 @@ def write_slowly(model, chat, retrieval, request):
     enough = request.max_items or 99
     forced = [*chat.encode(separator(1, request.idx)), chat.soi] if request.force_items else []
     while len(ids) < request.max_new_tokens and len(listed) < enough:
-        behind = [*request.prompt, *ids]
+        tokens = [*request.prompt, *ids]
         if forced:
             token = forced.pop(0)
         else:
-            logits = model(input_ids=torch.tensor([behind])).logits[0, -1].clone()
+            logits = model(input_ids=torch.tensor([tokens])).logits[0, -1].clone()
             logits[list(Matcher(request.rules, listed).barred())] = -torch.inf
             token = int(logits.argmax())
             if token == chat.end_of_turn:
@@ -79,7 +79,7 @@ def write_slowly(model, chat, retrieval, request):
             continue
         ranking = [one for one in ranking if one[1] not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            ranking = score_every_item(model, retrieval, behind, request.rules, listed)[: request.best_titles or 1]
+            ranking = score_every_item(model, retrieval, tokens, request.rules, listed)[: request.best_titles or 1]
         score, item = ranking.pop(0)
         listed.append(item)
         scores.append(score)
@@ -181,8 +181,8 @@ def test_a_stream_tells_the_items_and_unconstrained_requests_are_left_alone():
     prompt = chat.render([message("user", "list")], prompt=True).ids
     request = Request(prompt, Constraint(chat.trie), max_items=3, force_items=True)
     (whole,) = engine.generate([request])
-    told = [event for event in engine.stream(request) if isinstance(event, ItemEvent)]
-    assert [event.item for event in told] == whole.items and [event.score for event in told] == whole.scores
+    events = [event for event in engine.stream(request) if isinstance(event, ItemEvent)]
+    assert [event.item for event in events] == whole.items and [event.score for event in events] == whole.scores
     free = Request(prompt, constrained=False, max_new_tokens=20)
     assert engine.generate([free])[0].ids == Engine(model, chat).generate([free])[0].ids
 

@@ -47,11 +47,11 @@ def test_a_stream_joined_is_the_whole_answer_and_the_next_prompt_holds_its_token
         model = tiny_model(len(chat.tokenizer))
         scripted(model, dict(enumerate([*answer, chat.end_of_turn], len(prompt))))
         events, _ = streamed(make(model, chat), chat, prompt, answer)
-        told = [e.text if isinstance(e, TextDelta) else ItemPart(e.item) for e in events if not isinstance(e, Done)]
-        assert joined(told) == joined(chat.parts_of(answer, chat.title_ids.index))
-        assert joined(told).strip() == joined(parts)
+        shown = [e.text if isinstance(e, TextDelta) else ItemPart(e.item) for e in events if not isinstance(e, Done)]
+        assert joined(shown) == joined(chat.parts_of(answer, chat.title_ids.index))
+        assert joined(shown).strip() == joined(parts)
         if not any(isinstance(part, ItemPart) for part in parts):
-            assert joined(told) == chat.decode(answer)
+            assert joined(shown) == chat.decode(answer)
         # What is kept of the answer is read by the model as it was written.
         kept = Message("assistant", chat.parts_of(answer, chat.title_ids.index))
         assert chat.render([user, kept], prompt=False).ids == whole

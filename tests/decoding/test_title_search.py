@@ -23,10 +23,10 @@ titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9),
 @torch.inference_mode()
 def score_every_title(model, chat, trie, prompt, rules, idx):
     """(log-probability, item) of each admissible title, best first: one plain forward pass a title."""
-    return score_titles_behind(model, chat, trie, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
+    return score_titles_after(model, chat, trie, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
 
 
-def score_titles_behind(model, chat, trie, opening, rules, listed=()):
+def score_titles_after(model, chat, trie, opening, rules, listed=()):
     scored = []
     for leaf in range(trie.n_leaves):
         items = [i for i in trie.items_of_leaf(leaf) if rules.admitted[i] and i not in closed_by_caps(rules, listed)]
@@ -87,7 +87,7 @@ def write_slowly(model, chat, trie, request):
             continue
         ranking = [item for item in ranking if item not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            scored = score_titles_behind(model, chat, trie, [*request.prompt, *ids], request.rules, listed)
+            scored = score_titles_after(model, chat, trie, [*request.prompt, *ids], request.rules, listed)
             ranking = [item for _, item in scored[: request.best_titles]]
         listed.append(ranking.pop(0))
         ids += [*chat.title_ids[listed[-1]], chat.eoi]

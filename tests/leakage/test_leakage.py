@@ -88,9 +88,9 @@ def test_a_planted_event_in_the_teacher_s_files_ends_with_one_line_and_status_1(
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         leakage.main([*argv, "--output", str(tmp_path / "leak.json")])
-    told = capsys.readouterr()
-    assert ended.value.code == 1 and told.err.count("\n") == 1
-    assert told.err.startswith("leak: 1 test events in the teacher's train.pkl;")
+    output = capsys.readouterr()
+    assert ended.value.code == 1 and output.err.count("\n") == 1
+    assert output.err.startswith("leak: 1 test events in the teacher's train.pkl;")
     assert json.loads((tmp_path / "leak.json").read_text())["teacher"]["train"] == {"valid": 0, "test": 1, "other": 0}
 
 

@@ -135,9 +135,9 @@ def test_a_gguf_that_is_cut_off_is_refused_in_one_line(tmp_path, kept):
 def test_what_is_no_gguf_is_refused_in_one_line(tmp_path):
     (tmp_path / "text.gguf").write_text("not a model")
     (tmp_path / "folder.gguf").mkdir()
-    for name, told in (("text", "cannot be loaded"), ("folder", "no such file"), ("nothing", "no such file")):
+    for name, reason in (("text", "cannot be loaded"), ("folder", "no such file"), ("nothing", "no such file")):
         for load in (load_tokenizer, lambda file: load_backbone(file, CPU)):
-            with pytest.raises(ValueError, match=told) as error:
+            with pytest.raises(ValueError, match=reason) as error:
                 load(str(tmp_path / f"{name}.gguf"))
             assert "\n" not in str(error.value)
 

@@ -166,9 +166,9 @@ def test_a_merged_folder_agrees_with_itself_on_the_end_of_a_turn(tmp_path, famil
     merge_adapter(tmp_path / "adapter", str(tmp_path / "base"), tmp_path / "merged", {})
     merged, again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged"), load_tokenizer(str(tmp_path / "merged"))
     assert again.eos_token_id == merged.generation_config.eos_token_id == merged.config.eos_token_id == chat.end_of_turn
-    asked = [message("user", "the red"), message("assistant", "moon"), message("user", "more")]
-    assert Chat(again, TITLES).render(asked, prompt=True) == chat.render(asked, prompt=True)
-    own = [{"role": m.role, "content": m.parts[0]} for m in asked]
+    conversation = [message("user", "the red"), message("assistant", "moon"), message("user", "more")]
+    assert Chat(again, TITLES).render(conversation, prompt=True) == chat.render(conversation, prompt=True)
+    own = [{"role": m.role, "content": m.parts[0]} for m in conversation]
     before = load_tokenizer(str(tmp_path / "base")).apply_chat_template(own, tokenize=False, add_generation_prompt=True)
     assert again.apply_chat_template(own, tokenize=False, add_generation_prompt=True) == before
 
@@ -204,6 +204,6 @@ def test_a_merged_folder_pads_by_a_token_and_writes_the_date_of_training(tmp_pat
     assert again.pad_token_id == merged.generation_config.pad_token_id is not None
     own = again.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True)
     assert own.startswith("26 Jul 202426 Jul 2024")
-    asked = chat.render([message("user", "x")], prompt=True)
-    assert Chat(again, TITLES).render([message("user", "x")], prompt=True) == asked
-    assert again.encode(own, add_special_tokens=False) == asked.ids
+    conversation = chat.render([message("user", "x")], prompt=True)
+    assert Chat(again, TITLES).render([message("user", "x")], prompt=True) == conversation
+    assert again.encode(own, add_special_tokens=False) == conversation.ids

@@ -140,6 +140,6 @@ def test_the_teachers_files_ask_for_nothing_that_only_some_installations_have(tm
     """With pyarrow beside it pandas keeps text as Arrow arrays, which no reader of ours admits."""
     write_temporal(tmp_path)
     for name in ("train", "valid", "test", "user_history"):
-        told = {str(told) for _, told, _ in pickletools.genops((tmp_path / f"unirec/{name}.pkl").read_bytes())}
-        assert not any("StringArray" in text or "StringDtype" in text for text in told)
+        texts = {str(argument) for _, argument, _ in pickletools.genops((tmp_path / f"unirec/{name}.pkl").read_bytes())}
+        assert not any("StringArray" in text or "StringDtype" in text for text in texts)
     assert len(read_unirec_data(tmp_path / "unirec").raw_ids) == 5

@@ -148,7 +148,7 @@ def test_titles_that_the_tokenizer_makes_one_of_are_refused_by_both_names():
     assert Chat(tokenizer, ["red", "red"]).trie.n_leaves == 1
 
 
-def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
+def test_a_kept_trie_is_not_used_where_its_titles_would_be_refused(tmp_path):
     """The chat template decides which tokens no title may hold, and it is no part of the tokenizer's own file."""
 
     def tokenizer(template):
@@ -207,7 +207,7 @@ def test_a_template_that_thinks_is_prompted_for_an_answer_without_a_thought():
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "reason"),
     [
         (R1, "otherwise than it prompts"),
         ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "drops or moves"),
@@ -219,10 +219,10 @@ def test_a_template_that_thinks_is_prompted_for_an_answer_without_a_thought():
         ({"a": "x", "b": "y"}, "multiple chat templates"),
     ],
 )
-def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(template, told):
+def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(template, reason):
     tokenizer = family_tokenizer(dataclasses.replace(FAMILIES["Phi"], template=template, markers=("<think>",)))
     add_control_tokens(tokenizer)
-    with pytest.raises(ValueError, match=told) as error:
+    with pytest.raises(ValueError, match=reason) as error:
         Chat(tokenizer)
     assert "\n" not in str(error.value)
     assert turn_marks(tokenizer).end_of_turn is not None, "it may prompt a model all the same"
@@ -348,7 +348,7 @@ for name, head in DATES.items():
 
 def test_prompts_are_the_same_on_two_days():
     tests = Path(__file__).resolve().parents[1]
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", TWO_DAYS, year, str(tests)],
             text=True,
@@ -358,7 +358,7 @@ def test_prompts_are_the_same_on_two_days():
         ).stdout
         for year in ("2031", "2037")
     ]
-    assert told[0] == told[1] and told[0].count("\n") == len(DATES)
+    assert outputs[0] == outputs[1] and outputs[0].count("\n") == len(DATES)
 
 
 # -- control tokens --------------------------------------------------------------------------------------------------
@@ -445,5 +445,5 @@ def test_a_conversation_reads_the_same_whatever_was_rendered_before(name):
     used = chat_of(name, "bytes")
     for conversation in conversations():
         for prompt in (False, True):
-            asked = conversation[:-1] if prompt else conversation
-            assert used.render(asked, prompt=prompt) == chat_of(name, "bytes").render(asked, prompt=prompt)
+            shown = conversation[:-1] if prompt else conversation
+            assert used.render(shown, prompt=prompt) == chat_of(name, "bytes").render(shown, prompt=prompt)

@@ -186,9 +186,9 @@ def test_near_titles_have_columns_and_a_note_where_a_model_was_free(files, tmp_p
     write_report(load_result_set(files), tmp_path / "held")
     rewrite(files[0], lambda value: value["metrics"].update({"near_ood@10": {"mean": 0.25, "ci": [0.2, 0.3]}}))
     write_report(load_result_set(files), tmp_path / "free")
-    told = {name: (tmp_path / name / "index.html").read_text() for name in ("held", "free")}
+    pages = {name: (tmp_path / name / "index.html").read_text() for name in ("held", "free")}
     for text in ("OOD near", "Near: where nothing constrains"):
-        assert text in told["free"] and text not in told["held"]
+        assert text in pages["free"] and text not in pages["held"]
 
 
 def test_an_example_marks_the_hit_and_tells_its_place(files):

@@ -35,12 +35,12 @@ def made(tasks, numbers=range(60), **settings):
     """(plan, conversation, its request, the items of its answer) of samples of these tasks."""
     source = drawn(CHAT, dataclasses.replace(CONFIG, tasks=parse_tasks(tasks), **settings))
     for plan, talk in zip(source.plans(numbers), source.talks(numbers), strict=True):
-        asked, answered = next(
+        request, answered = next(
             (a, b)
             for a, b in zip(talk.messages, talk.messages[1:], strict=False)
             if b.role == "assistant" and (b not in EXCHANGE)
         )
-        yield plan, talk, asked, [part.item for part in answered.parts if isinstance(part, ItemPart)]
+        yield plan, talk, request, [part.item for part in answered.parts if isinstance(part, ItemPart)]
 
 
 def text_of(entry):
@@ -91,29 +91,29 @@ def test_every_task_has_several_wordings_of_both_kinds_and_none_of_the_tests():
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
     numbers = range(400)
     counted = Counter()
-    for plan, _, asked, _ in made("SFTSeqRec:3,SFTSeqRec-CS", numbers):
+    for plan, _, request, _ in made("SFTSeqRec:3,SFTSeqRec-CS", numbers):
         counted[plan.task.name] += 1
-        assert any(isinstance(part, ControlPart) for part in asked.parts) == (plan.task.name == "SFTSeqRec-CS")
+        assert any(isinstance(part, ControlPart) for part in request.parts) == (plan.task.name == "SFTSeqRec-CS")
         assert plan.exchange is None
     assert 240 < counted["SFTSeqRec"] < 360
 
 
 def test_category_requests_are_obeyed():
     seen = set()
-    for plan, talk, asked, answer in made("SFTCategory,SFTCategory-CS", range(200)):
-        assert plan.spec.category in text_of(asked)
+    for plan, talk, request, answer in made("SFTCategory,SFTCategory-CS", range(200)):
+        assert plan.spec.category in text_of(request)
         members = CATALOG.in_category(plan.spec.category)
         assert all((item in members) == plan.spec.inside for item in answer)
         assert all((item in members) == plan.spec.inside for item in talk.ranked.items)
         assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.spec.k
-        assert str(len(answer)) in text_of(asked)
+        assert str(len(answer)) in text_of(request)
         seen.add((plan.spec.category, plan.spec.inside))
     assert len(seen) == 6  # three categories, inside and outside
 
 
 def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_them():
-    for plan, talk, asked, answer in made("SFTSeqRanking", candidate_num=6):
-        shown = items_of(asked)
+    for plan, talk, request, answer in made("SFTSeqRanking", candidate_num=6):
+        shown = items_of(request)
         history, candidates = shown[: len(plan.history)], shown[len(plan.history) :]
         assert tuple(history) == plan.history
         assert len(candidates) == len(set(candidates)) == 6
@@ -131,8 +131,8 @@ def test_a_list_is_no_longer_than_its_candidates():
 
 def test_a_count_is_asked_for_in_words():
     counts = Counter()
-    for _, _, asked, answer in made("SFTItemCount", list_ratio=0.0):
-        assert in_words(len(answer)) in text_of(asked)
+    for _, _, request, answer in made("SFTItemCount", list_ratio=0.0):
+        assert in_words(len(answer)) in text_of(request)
         counts[len(answer)] += 1
     assert set(counts) == {1, 2, 3, 4}
 
@@ -163,8 +163,8 @@ def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
     whole = {n: t for n, (_, t, *_) in enumerate(made("SFTSeqRec", max_history=6, topk=1))}
     limit = sorted(len(talk.rendered.ids) for talk in whole.values())[-10]
     cut = 0
-    for number, (plan, talk, asked, _) in enumerate(made("SFTSeqRec", max_history=6, topk=1, max_token_length=limit)):
-        shown = tuple(items_of(asked))
+    for number, (plan, talk, request, _) in enumerate(made("SFTSeqRec", max_history=6, topk=1, max_token_length=limit)):
+        shown = tuple(items_of(request))
         assert len(talk.rendered.ids) <= limit
         assert shown == plan.history[len(plan.history) - len(shown) :] and shown
         if len(whole[number].rendered.ids) <= limit:
@@ -218,7 +218,7 @@ def test_samples_of_long_titles_fit_by_shorter_lists_that_are_counted():
     assert 0 < sum(talk.cut for talk in talks) == source.cut < 60
     whole = long_source(10**6, "SFTSeqRec-MR,SFTItemCount").talks(range(60))
     for talk, before in zip(talks, whole, strict=True):
-        asked, listed = talk.messages[-2:]
+        request, listed = talk.messages[-2:]
         if not talk.cut and len(before.rendered.ids) <= limit:
             assert talk == before
         assert talk.about["target"] == before.about["target"] and talk.about["k"] <= before.about["k"]
@@ -324,15 +324,19 @@ def test_a_teacher_that_gives_too_few_is_still_told():
 
 
 def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
-    asked = []
+    queried = []
 
-    class Asked(FixedTeacher):
+    class RecordingTeacher(FixedTeacher):
         def top_k(self, histories, k, scores=False):
-            asked.extend(tuple(h) for h in histories)
+            queried.extend(tuple(h) for h in histories)
             return super().top_k(histories, k, scores)
 
     source = DrawnSamples(
-        CATALOG, CHAT, Asked(), [EXCHANGE], dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT"))
+        CATALOG,
+        CHAT,
+        RecordingTeacher(),
+        [EXCHANGE],
+        dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT")),
     )
     plans = source.plans(range(40))
     source.ask_ahead(range(40))
@@ -342,7 +346,7 @@ def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
         if plan.template is not None
         for end in range(1 if plan.marked else len(plan.history), len(plan.history) + 1)
     }
-    assert set(asked) == expected
+    assert set(queried) == expected
 
 
 @pytest.mark.parametrize(

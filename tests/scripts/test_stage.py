@@ -359,8 +359,8 @@ def test_a_stage_of_the_quickstart_depends_on_what_it_imports(monkeypatch, name,
     script = (ROOT / "scripts/quickstart.sh").read_text()
     script = script.replace('"$PYTHON" scripts/stage.py', "printf '%s\\n' STAGE").replace("bash scripts/env.sh", ":")
     script = script.partition("exec ")[0].replace('cd "$(dirname "$0")/.."', f"cd {ROOT}")
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    stages = {lines[0]: lines for lines in (part.strip("\n").split("\n") for part in told.split("STAGE\n")[1:])}
+    output = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    stages = {lines[0]: lines for lines in (part.strip("\n").split("\n") for part in output.split("STAGE\n")[1:])}
     monkeypatch.chdir(ROOT)
     files = {path for path in stage.parse(stages[name]).inputs}
     assert set(modules) <= files

@@ -133,8 +133,8 @@ def direct(loaded, titles, messages, limit=40):
         ("/", Command("", "")),
     ],
 )
-def test_a_line_is_a_command_a_message_or_nothing(line, target_value):
-    assert parse_line(line) == target_value
+def test_a_line_is_a_command_a_message_or_nothing(line, expected):
+    assert parse_line(line) == expected
 
 
 def test_replies_are_those_of_the_engine_for_the_whole_conversation(session, loaded):
@@ -296,7 +296,7 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
     actual = {
         event.id for turn in range(6) for event in session.reply(f"more {turn}") if isinstance(event, Recommendation)
     }
-    assert not any("Red Moon" in str(asked.parts) for asked, _ in session.history), "it was forgotten"
+    assert not any("Red Moon" in str(request.parts) for request, _ in session.history), "it was forgotten"
     assert actual and not actual & {"10", "13"}
     list(session.handle("/domain books"))
     assert not session.named, "another catalog has other items"
@@ -374,13 +374,13 @@ class Output:
         self.file = file
         self.unread = b""
 
-    def until(self, target_value: bytes) -> bytes:
-        """Reads up to and over `target_value`; returns what stood before it."""
-        while target_value not in self.unread:
+    def until(self, ending: bytes) -> bytes:
+        """Reads up to and over `ending`; returns the bytes before it."""
+        while ending not in self.unread:
             chunk = os.read(self.file, 4096)
-            assert chunk, f"the program ended before it wrote {target_value!r}: {self.unread!r}"
+            assert chunk, f"the program ended before it wrote {ending!r}: {self.unread!r}"
             self.unread += chunk
-        before, _, self.unread = self.unread.partition(target_value)
+        before, _, self.unread = self.unread.partition(ending)
         return before
 
 

@@ -147,13 +147,13 @@ def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refus
     assert same(merge(root / "out"), chat, expected)
     assert (root / "out/notes/a.txt").read_text() == "mine" and (root / "out/result.json").exists()
     assert not (root / "out/model-00009-of-00009.safetensors").exists()
-    for output, told in (
+    for output, content in (
         (adapter, "adapter"),
         (root / "snap/base/tiny", "backbone"),
         (root / "snap/run", "adapter"),
         (root, "adapter"),
     ):
-        with pytest.raises(ValueError, match=f"holds the {told}"):
+        with pytest.raises(ValueError, match=f"holds the {content}"):
             merge(output)
     shutil.copytree(root / "snap/base/tiny", root / "theirs")
     with pytest.raises(ValueError, match="which no merge wrote"):

@@ -122,8 +122,8 @@ def test_choices_are_the_admissible_children_and_the_teachers_best_item_below_ea
         assert tokens == sorted(below)
         total = sum(below.values())
         hard = np.array([float(t == title[offset - 1]) for t in tokens])
-        target_value = hard if total < 1e-9 else (1 - soft) * hard + soft * np.array([below[t] / total for t in tokens])
-        np.testing.assert_allclose(shares, target_value, atol=1e-5)
+        blended = hard if total < 1e-9 else (1 - soft) * hard + soft * np.array([below[t] / total for t in tokens])
+        np.testing.assert_allclose(shares, blended, atol=1e-5)
 
 
 def test_loss_equals_the_dense_mask_in_value_and_gradient():

@@ -108,7 +108,7 @@ def test_one_process_where_several_were_asked_for_stops(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "asked,kind,processes,dtype,words",
+    "environment,kind,processes,dtype,words",
     [
         ({"WORLD_SIZE": "3"}, DistributedType.MULTI_GPU, 3, "float32", "cannot be shared by 3"),
         ({}, DistributedType.NO, 1, "bfloat16", None),
@@ -127,8 +127,8 @@ def test_one_process_where_several_were_asked_for_stops(tmp_path):
         ({"ACCELERATE_MIXED_PRECISION": "fp16"}, DistributedType.NO, 1, "bfloat16", "mixed_precision fp16"),
     ],
 )
-def test_differences_between_what_is_asked_for_and_what_runs(asked, kind, processes, dtype, words):
-    actual = differences(asked, kind, processes, dtype, accumulation=8)
+def test_differences_between_what_is_asked_for_and_what_runs(environment, kind, processes, dtype, words):
+    actual = differences(environment, kind, processes, dtype, accumulation=8)
     assert (actual == []) if words is None else any(words in sentence for sentence in actual)
 
 
