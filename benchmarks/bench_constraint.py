@@ -281,7 +281,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--listed", type=int, default=5, help="items that the turn already holds")
     parser.add_argument("--context", type=int, default=400, help="tokens of a row")
     parser.add_argument("--repeats", type=int, default=50, help="timed calls, each on new rows")
-    parser.add_argument("--where", nargs="+", choices=WHERE, default=WHERE, help="places of a row that are timed")
+    parser.add_argument("--where", nargs="+", choices=WHERE, default=WHERE, help="positions of a row that are timed")
     parser.add_argument("--no_published", action="store_true", help="leave the published code out (2.6 GB at 1M items)")
     parser.add_argument("--no_hf", action="store_true", help="leave transformers' own processor out (1.8 GB at 1M)")
     parser.add_argument("--keep_memory", action="store_true", help="give no freed memory back, which helps the rivals")

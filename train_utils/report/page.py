@@ -126,7 +126,7 @@ def note_of(result_set: ResultSet) -> str:
         sentences.append(f"Against {result_set.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
     sentences.append(
         "Of the first ten items: OOD, share that the catalog does not hold; repeat, share listed before; "
-        "coverage, share of the catalog that some list holds. Short: lists with fewer items than asked for."
+        "coverage, share of the catalog that some list holds. Short: lists with fewer items than requested."
     )
     if any("near_ood@10" in result["metrics"] for result in result_set.results.values()):
         sentences.append(f"Near: where nothing constrains, titles of up to {NEAR} edits are counted as the catalog's.")

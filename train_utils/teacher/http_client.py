@@ -121,7 +121,7 @@ class HttpTeacher:
             if waited > _SILENT_S and not warned:
                 warned = True
                 logger.warning(
-                    "the teacher at %s does not answer (%s): it is asked again for up to %.0f s",
+                    "the teacher at %s does not answer (%s): the request is sent again for up to %.0f s",
                     self.url,
                     reason,
                     self._patience,

@@ -1,4 +1,4 @@
-"""The teacher's answers in a SQLite file: asked once, written as they come, there again after a crash."""
+"""Teacher lists in a SQLite file: each query is sent once, and its answer is recorded as it comes."""
 
 import json
 import sqlite3
@@ -11,7 +11,7 @@ from typing import Literal, overload
 
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError
 
-_CachedRanking = tuple[int, list[str], list[float]]  # for how many it was asked, items, probabilities
+_CachedRanking = tuple[int, list[str], list[float]]  # k of the query, items, probabilities
 
 
 class RecordedTeacher:
