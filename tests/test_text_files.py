@@ -186,7 +186,7 @@ FORMS = {
                                     {"role": "assistant", "content": "the end"}]}],
     "roles in conversations": [{"conversations": OPENAI[0]["messages"]}],
     "data": {"data": SHAREGPT},
-    "data behind a version": {"version": 1, "info": {"a": [1]}, "items": OPENAI},
+    "data after a version": {"version": 1, "info": {"a": [1]}, "items": OPENAI},
     "one record": OPENAI[0],
 }  # fmt: skip
 

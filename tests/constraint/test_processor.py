@@ -1,4 +1,4 @@
-"""The processor leaves the tokens that the state behind a row's ids allows, whatever came in the step before."""
+"""The processor leaves the tokens that the state after a row's ids allows, whatever came in the step before."""
 
 import random
 

@@ -37,7 +37,7 @@ def soi_eoi(trie) -> tuple[str, str]:
 
 
 def allowed_after(trie, processor, ids) -> set[int]:
-    """Tokens that the processor leaves behind a text; the slow way leaves the same inside an item."""
+    """Tokens that the processor leaves after a text; the slow way leaves the same inside an item."""
     scores = processor(torch.tensor([ids]), torch.zeros(1, len(trie.tokenizer)))
     actual = set(torch.nonzero(torch.isfinite(scores[0])).flatten().tolist())
     slow = trie.constrain_search_list(0, torch.tensor(ids))

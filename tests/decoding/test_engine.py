@@ -133,7 +133,7 @@ def sample_slowly(model, chat, request):
         token = nucleus[0][1]
         if not (not matcher.free and len(allowed) == 1):
             aim = next(numbers) * mass
-            for share, token in nucleus:  # noqa: B007 - the last one stands for what rounding leaves
+            for share, token in nucleus:  # noqa: B007 - the last one takes what rounding leaves
                 aim -= share
                 if aim < 0:
                     break

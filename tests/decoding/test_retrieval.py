@@ -1,4 +1,4 @@
-"""RecLM-ret retrieves what comparing every item, with the whole prefix read anew, would retrieve."""
+"""RecLM-ret retrieves what comparing every item, with the whole prefix read again, would retrieve."""
 
 import random
 from dataclasses import replace
@@ -42,7 +42,7 @@ def make(titles, seed=0, bias_soi=0.7):
 
 @torch.inference_mode()
 def score_every_item(model, retrieval, ids, rules, listed):
-    """(log-probability, item), best first, for an item that opens behind `ids`; one pass of the whole prefix."""
+    """(log-probability, item), best first, for an item that opens after `ids`; one pass of the whole prefix."""
     state = model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]
     query = retrieval.projection(state.float())
     left = [i for i in range(rules.trie.n_items) if rules.admits(i) and i not in closed_by_caps(rules, listed)]

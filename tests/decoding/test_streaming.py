@@ -90,7 +90,7 @@ def test_text_in_the_middle_of_an_answer_is_encoded_without_a_space_of_the_token
 
 
 def test_a_free_model_is_streamed_to_the_letter():
-    """Nothing constrains it: what stands between its control symbols is text like any other."""
+    """Nothing constrains it: what is between its control symbols is text like any other."""
     model, chat = tiny_chat(list(TITLES))
     prompt = chat.render([message("user", "recommend")], prompt=True).ids
     answer = [*chat.encode("see "), chat.soi, *chat.encode(" nothing like it"), chat.eoi, *chat.encode(" or so")]

@@ -137,7 +137,7 @@ def test_the_teacher_trains_on_all_events_of_some_users_and_is_judged_by_the_oth
 
 
 def test_the_teachers_files_ask_for_nothing_that_only_some_installations_have(tmp_path):
-    """With pyarrow beside it pandas keeps text as Arrow arrays, which no reader of ours admits."""
+    """With pyarrow installed, pandas keeps text as Arrow arrays, which no reader of ours admits."""
     write_temporal(tmp_path)
     for name in ("train", "valid", "test", "user_history"):
         texts = {str(argument) for _, argument, _ in pickletools.genops((tmp_path / f"unirec/{name}.pkl").read_bytes())}

@@ -168,7 +168,7 @@ def test_a_kept_trie_is_not_used_where_its_titles_would_be_refused(tmp_path):
 def test_titles_survive_and_are_told_apart(name, kind):
     chat = chat_of(name, kind)
     assert [chat.decode(ids).removeprefix(" ") for ids in chat.title_ids] == list(TITLES)
-    # One space at most stands before a title, whoever writes it.
+    # At most one space precedes a title, whoever writes it.
     assert not any(chat.decode([*chat.encode("a"), *ids]).startswith("a  ") for ids in chat.title_ids)
     assert build_trie(chat.title_ids, chat.soi, chat.eoi).n_items == len(TITLES)
 

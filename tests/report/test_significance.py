@@ -227,7 +227,7 @@ def test_hits_are_compared_exactly(wins, losses):
 
 
 def test_a_mark_does_not_depend_on_the_draw_of_permutations():
-    """46 wins against 75 losses: the exact value lies above .01, and no seed marks it below."""
+    """46 wins against 75 losses: the exact value is above .01, and no seed marks it below."""
     a, b = paired(46, 75, 20)
     exact = binomtest(46, 121, 0.5).pvalue
     assert 0.01 < exact < 0.011

@@ -1,4 +1,4 @@
-"""The stage runner: skips what is up to date, goes on after a kill, never records a half-made output."""
+"""The stage runner: skips what is up to date, continues after a kill, never records a half-made output."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The loop trains the same whatever the micro-batches, goes on exactly, and stops cleanly."""
+"""The loop trains the same whatever the micro-batches, resumes exactly, and stops cleanly."""
 
 import dataclasses
 import json
@@ -96,7 +96,7 @@ def test_a_resumed_run_ends_with_the_weights_and_logs_of_an_unbroken_one(tmp_pat
     with pytest.raises(Interrupted):
         interrupted(tmp_path / "b", 4, config)
     with (tmp_path / "b/log.jsonl").open("a") as log:
-        log.write('{"step": 4, "lr": 0.01}\n{"step"')  # a step behind the checkpoint, and one that was being written
+        log.write('{"step": 4, "lr": 0.01}\n{"step"')  # a step after the checkpoint, and one that was being written
     resumed = interrupted(tmp_path / "b", None, config)
     assert unbroken.keys() == resumed.keys()
     assert all(torch.equal(weight, resumed[name]) for name, weight in unbroken.items())
