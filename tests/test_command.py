@@ -94,7 +94,7 @@ def test_every_command_ends_in_this_way(script):
 
 
 @pytest.mark.parametrize(
-    ("command", "line", "told"),
+    ("command", "line", "reason"),
     [
         (report.main, "TMP", "is a folder"),
         (report.main, "x.json --output=", "the path is empty"),
@@ -117,13 +117,13 @@ def test_every_command_ends_in_this_way(script):
         (transform2unirec.main, "--unirec_data_path=", "the path is empty"),
     ],
 )
-def test_a_bad_flag_of_any_command_is_one_line(command, line, told, tmp_path, monkeypatch, capsys):
+def test_a_bad_flag_of_any_command_is_one_line(command, line, reason, tmp_path, monkeypatch, capsys):
     arguments = [str(tmp_path) if part == "TMP" else part for part in line.split()]
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
     with pytest.raises(SystemExit) as ended:
         run_cli(command if command is report.main else lambda: command(arguments))
     error = capsys.readouterr().err
-    assert ended.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1 and told in error, error
+    assert ended.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1 and reason in error, error
 
 
 @pytest.mark.parametrize(

@@ -175,9 +175,9 @@ class TrainOptions(ModelOptions):
     teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
     teacher_record: str = option(
         "",
-        "file that gets the teacher's answers to all samples of the run, asked before the "
+        "file that gets the teacher's answers to all samples of the run, queried before the "
         "first step; --teacher file:PATH then trains the same without a teacher. Without it "
-        "they are asked as they are needed and kept in the run's folder",
+        "they are queried as they are needed and kept in the run's folder",
     )
     teacher_depth: int = option(50, "teacher items that carry a soft label", least=1)
     soft_labels: float = option(
@@ -199,7 +199,7 @@ class TrainOptions(ModelOptions):
     )
     candidate_num: int = option(10, "candidates that SFTSeqRanking shows", least=1)
     max_history: int = option(10, "events shown at most", least=1)
-    topk: int = option(10, "items asked for at most", least=1)
+    topk: int = option(10, "maximum number of items requested", least=1)
     list_ratio: float = option(
         1.0, "share of samples that ask for 1..topk items; the others ask for one", least=0, most=1
     )
@@ -287,7 +287,7 @@ class EvalOptions(ModelOptions):
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     use_CBS: bool = option(False, "constrain titles to the catalog")
     CBS_type: int = option(2, "1: the trie alone, 2: the trie with distinct items", (1, 2))
-    topk: int = option(10, "items asked for", least=1)
+    topk: int = option(10, "number of items requested", least=1)
     candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows", least=1)
     enforce_request: bool = option(
         False, "what a request asks for (a category, candidates) becomes a rule: nothing else can be listed"
@@ -348,7 +348,7 @@ class EvalOptions(ModelOptions):
     )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
-    GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
+    GSM8K_data_path: str = option("", "GSM8K questions for the multi-round test", exists=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -443,8 +443,8 @@ def _check_texts(options: type, given: Mapping[str, object]) -> None:
         text = given.get(f.name)
         if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):
             raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
-        kind, _, place = text.partition(":") if isinstance(text, str) else ("", "", "")
-        path = text if f.metadata["exists"] else place if f.name == "teacher" and kind in ("local", "file") else ""
+        kind, _, address = text.partition(":") if isinstance(text, str) else ("", "", "")
+        path = text if f.metadata["exists"] else address if f.name == "teacher" and kind in ("local", "file") else ""
         if isinstance(path, str) and path and not Path(path).exists():
             raise ValueError(f"--{f.name} {text!r} does not exist; correct the path, or leave the flag out")
 

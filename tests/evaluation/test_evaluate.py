@@ -107,7 +107,7 @@ def test_wishes_are_of_the_user_whatever_others_are_tested(world):
 
 def test_wishes_can_be_met_by_the_target(world):
     wishes = [row.spec for row in cases_of(world, SFT_test_task="SFTTestCategory")]
-    assert {spec.wanted for spec in wishes} == {True, False}
+    assert {spec.inside for spec in wishes} == {True, False}
     for task in ("SFTTestCategory", "SFTTestSeqRanking"):
         for row in cases_of(world, SFT_test_task=task):
             assert row.target in row.spec.admitted(CATALOG)
@@ -314,10 +314,10 @@ def test_two_processes_write_the_file_of_one(world, tmp_path):
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == names
 
 
-# -- two turns ---------------------------------------------------------------------------------------------------------
+# -- multi-round -------------------------------------------------------------------------------------------------------
 
 
-def test_two_turns_score_both_answers_on_token_ids(world, tmp_path):
+def test_multi_round_scores_both_answers_on_token_ids(world, tmp_path):
     options = options_of(world, GSM8K_data_path=str(world / "gsm8k.jsonl"), output=str(tmp_path / "mr.json"))
     output, result = run_multi_round(options)
     assert result["n_users"] == 9 and len({record["question"] for record in result["users"]}) == 5
@@ -348,7 +348,7 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
         ({"GSM8K_data_path": "/none"}, "does not exist"),
     ],
 )
-def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
+def test_a_multi_round_test_that_would_say_nothing_is_refused(world, more, match):
     with pytest.raises(ValueError, match=match):
         run_multi_round(options_of(world, **more))
 

@@ -386,9 +386,9 @@ def said_of_hidden(caplog):
     return [said for said in caplog.messages if "users consume them again" in said]
 
 
-@pytest.mark.parametrize("tested", ["ranker", "model", "two turns"])
+@pytest.mark.parametrize("tested", ["ranker", "model", "multi-round"])
 def test_targets_that_are_hidden_because_they_come_again_are_told(again, tmp_path, caplog, tested):
-    test = run_multi_round if tested == "two turns" else run_test
+    test = run_multi_round if tested == "multi-round" else run_test
     options = dataclasses.replace(again, output=str(tmp_path / "r.json"), users=3)
     if tested == "ranker":
         options = dataclasses.replace(options, model_name="", ranker="popularity")

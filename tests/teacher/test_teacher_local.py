@@ -74,12 +74,12 @@ def of_each_model(request, tmp_path_factory, folder) -> Path:
 
 def test_the_answers_are_the_server_s(of_each_model):
     teacher = open_teacher(f"local:{of_each_model / 'output'}")
-    asked = [*HISTORIES, [], ALL]
+    histories = [*HISTORIES, [], ALL]
     with running([of_each_model]) as url:
         server = open_teacher(url)
         for k in (1, 7, N_ITEMS):
-            assert teacher.top_k(asked, k, scores=True) == server.top_k(asked, k, scores=True)
-            assert teacher.top_k(asked, k) == server.top_k(asked, k)
+            assert teacher.top_k(histories, k, scores=True) == server.top_k(histories, k, scores=True)
+            assert teacher.top_k(histories, k) == server.top_k(histories, k)
         server.close()
 
 

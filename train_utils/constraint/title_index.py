@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from train_utils.constraint.title_check import check_title_ids, check_told_apart, special_ids
+from train_utils.constraint.title_check import check_distinct_tokens, check_title_ids, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
 from train_utils.constraint.trie_cache import TrieTitles, load_trie, save_trie, trie_key
 from train_utils.text_files import has_text
@@ -77,7 +77,7 @@ class TitleIndex:
         special = special_ids(codec.tokenizer, (codec.soi, codec.eoi, codec.end_of_turn))
         check_title_ids(codec.tokenizer, title_ids, special, _REMEDY, titles)
         trie = build_trie(title_ids, codec.soi, codec.eoi)
-        check_told_apart(titles, trie)
+        check_distinct_tokens(titles, trie)
         if key:
             save_trie(trie, trie_cache, key)
         return cls(titles, title_ids, trie)

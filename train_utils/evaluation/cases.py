@@ -96,8 +96,8 @@ def _list_spec(
         case "item_count":
             return ListSpec(rng.randint(1, split.topk), in_words=True)
         case "category":
-            category, wanted = draw_category(catalog, target, shown, rng)
-            return ListSpec(split.topk, category=category, wanted=wanted)
+            category, inside = draw_category(catalog, target, shown, rng)
+            return ListSpec(split.topk, category=category, inside=inside)
         case "ranking":
             others = draw_others(len(catalog.items), split.candidate_num - 1, catalog.sequences[user], rng)
             candidates = [target, *others]

@@ -112,8 +112,8 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in counts.items())
 
 
-def _is_report(found: object) -> bool:
-    return isinstance(found, dict) and {"manifest", "split"} <= found.keys()
+def _is_report(value: object) -> bool:
+    return isinstance(value, dict) and {"manifest", "split"} <= value.keys()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

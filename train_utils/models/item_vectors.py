@@ -102,9 +102,9 @@ def _misfit(path: Path, recipe: dict) -> str:
     try:
         kept = json.loads(description.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return f"has no {description.name} beside it that tells what it was made from"
+        return f"has no {description.name} next to it that says what it was made from"
     except ValueError:
-        return f"has a broken {description.name} beside it"
+        return f"has a broken {description.name} next to it"
     different = [name for name, value in recipe.items() if not isinstance(kept, dict) or kept.get(name) != value]
     if different:
         return f"was made from other {', '.join(different)} than this catalog and `embedding_model`"

@@ -106,7 +106,7 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(named, str) or not named:
         raise ValueError(f"{path} names no base model; give it by `backbone`")
-    candidates = _places_of(named, path)
+    candidates = _base_candidates(named, path)
     if there := next(filter(_holds_model, candidates), None) or next(
         (candidate for candidate in candidates if candidate.exists()), None
     ):
@@ -126,10 +126,14 @@ def trained_from(folder: str | Path) -> str:
     path = Path(folder) / "manifest.json"
     manifest = read_json(path) if path.is_file() else None
     named = manifest.get("config", {}).get("backbone") if isinstance(manifest, dict) else None
-    return next((str(place) for place in _places_of(named, path) if _holds_model(place)), named) if named else ""
+    return (
+        next((str(candidate) for candidate in _base_candidates(named, path) if _holds_model(candidate)), named)
+        if named
+        else ""
+    )
 
 
-def _places_of(named: str, configuration: Path) -> list[Path]:
+def _base_candidates(named: str, configuration: Path) -> list[Path]:
     """Return the candidate paths of the base model in an adapter's configuration, the most probable first."""
     path = Path(named).expanduser()
     above = list(dict.fromkeys([*configuration.resolve().parents, *configuration.absolute().parents]))
@@ -139,8 +143,8 @@ def _places_of(named: str, configuration: Path) -> list[Path]:
     return [path, *(parent / tail for tail in tails for parent in above)]
 
 
-def _holds_model(place: Path) -> bool:
-    return place.is_file() or (place / "config.json").is_file()
+def _holds_model(path: Path) -> bool:
+    return path.is_file() or (path / "config.json").is_file()
 
 
 def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:

@@ -82,19 +82,19 @@ def dataset_folders(data_root: str | Path) -> dict[str, Path]:
     return {path.name: path for path in sorted(folders)}
 
 
-def first_domain(folders: Mapping[str, Path], wanted: str) -> str:
+def first_domain(folders: Mapping[str, Path], requested: str) -> str:
     """Return the name of the domain to start with.
 
     Args:
         folders: dataset folders by domain name.
-        wanted: the requested domain; "" takes the only folder, or no domain.
+        requested: the requested domain; "" takes the only folder, or no domain.
 
     Raises:
         ValueError: the requested domain is unknown.
     """
-    if not wanted:
+    if not requested:
         return next(iter(folders)) if len(folders) == 1 else NO_DOMAIN
-    return _known(folders, wanted)
+    return _known(folders, requested)
 
 
 def _known(folders: Mapping[str, Path], name: str) -> str:

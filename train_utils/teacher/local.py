@@ -89,7 +89,8 @@ def find_checkpoint(path: Path) -> Path:
     newest = newest_checkpoint(path)
     if newest is None:
         raise TeacherError(
-            f"{path} holds no finished run (SASRec.pth beside {DONE_NAME}); train one with scripts/unirec_train.sh NAME"
+            f"{path} holds no finished run (SASRec.pth next to {DONE_NAME}); "
+            "train one with scripts/unirec_train.sh NAME"
         )
     return newest
 

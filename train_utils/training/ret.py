@@ -117,8 +117,8 @@ def save_ret(
     """Write the adapter's folder with `retrieval/` in it, by one rename."""
 
     def of(prefix: str) -> dict[str, torch.Tensor]:
-        found = (weights or {}).items()
-        return {name.removeprefix(prefix): weight for name, weight in found if name.startswith(prefix)}
+        named = (weights or {}).items()
+        return {name.removeprefix(prefix): weight for name, weight in named if name.startswith(prefix)}
 
     kept = model.retrieval.state_dict() | of("retrieval.")
     made_from = {**manifest, "item_vectors": dict(model.vectors_from)}

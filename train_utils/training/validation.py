@@ -117,17 +117,17 @@ class Validator:
         means = aggregate(gather_object(records), bootstrap=1)
         return {name: means[name]["mean"] for name in METRICS}
 
-    def _decide(self, epoch: int, found: dict[str, float]) -> HookResult:
+    def _decide(self, epoch: int, means: dict[str, float]) -> HookResult:
         """Record the metrics, save the adapter if it is the best so far, and decide whether to stop."""
         path = self.run / "validation.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         before = [record for record in before if record["epoch"] < epoch]
         best = max((record["ndcg@10"] for record in before), default=-1.0)
-        if found["ndcg@10"] > best:
+        if means["ndcg@10"] > best:
             self.save(self.run / "best")
-        records = [*before, {"epoch": epoch, "users": len(self.users), **found}]
+        records = [*before, {"epoch": epoch, "users": len(self.users), **means}]
         write_json(path, records)
-        return HookResult(found, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
+        return HookResult(means, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
 
 
 def without_gain(scores: list[float]) -> int:
