@@ -84,7 +84,9 @@ def differences(
     # DeepSpeed casts the whole model to its configured format; elsewhere the trained weights stay in float32.
     expected = "bf16" if kind == DistributedType.DEEPSPEED and dtype == "bfloat16" else "no"
     if precision != expected:
-        problems.append(_difference(f"mixed_precision {precision}", f"`dtype` {dtype}, which is mixed_precision {expected}"))
+        problems.append(
+            _difference(f"mixed_precision {precision}", f"`dtype` {dtype}, which is mixed_precision {expected}")
+        )
     if accumulation % processes:
         problems.append(
             f"`gradient_accumulation_steps` {accumulation} counts the forward passes of all processes and "
