@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from train_utils.command import run_cli
+from train_utils.command import run_cli, with_flags
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.support import decoding_support
 from train_utils.param import ChatOptions, parse
@@ -56,7 +56,7 @@ class Screen:
                 self.written = ""
                 self.answers += 1
             case Notice(text):
-                print(text, file=sys.stderr, flush=True)
+                print(with_flags(text), file=sys.stderr, flush=True)
 
     def _write(self, text: str) -> None:
         if not text:

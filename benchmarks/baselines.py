@@ -78,17 +78,17 @@ class PublishedTrie:
             return None
         return [token for token, child in node.children.items() if visits.get(id(child), 0) < child.count]
 
-    def _walk(self, window: torch.Tensor, place: int, visits: dict[int, int]) -> PublishedNode | None:
-        """Follow the item that starts at `place` and count its visits; return None where it leaves the trie."""
+    def _walk(self, window: torch.Tensor, position: int, visits: dict[int, int]) -> PublishedNode | None:
+        """Follow the item that starts at `position` and count its visits; return None where it leaves the trie."""
         node = self.root
         # One `item()` per token, as published: on a GPU each call waits for the device.
-        while place < len(window):
-            token = window[place].item()
+        while position < len(window):
+            token = window[position].item()
             child = node.children.get(token)
             if child is None:
                 return None
             visits[id(child)] = visits.get(id(child), 0) + 1
-            node, place = child, place + 1
+            node, position = child, position + 1
             if token == self.eoi:
                 break
         return node
@@ -154,12 +154,12 @@ def nested_dict_fn(
 
     def allowed(batch_id: int, input_ids: torch.Tensor) -> list[int]:
         ids = input_ids.tolist()
-        for place in range(len(ids) - 1, -1, -1):
-            if ids[place] == eoi:
+        for position in range(len(ids) - 1, -1, -1):
+            if ids[position] == eoi:
                 break
-            if ids[place] == soi:
+            if ids[position] == soi:
                 node = root
-                for token in ids[place + 1 :]:
+                for token in ids[position + 1 :]:
                     node = node[token]
                 return list(node)
         return everything

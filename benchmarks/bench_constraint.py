@@ -73,17 +73,17 @@ def synthetic_titles(n: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
     rng = np.random.default_rng(seed)
     words = rng.permutation(vocabulary - 3).astype(np.int32)
     frequency = np.cumsum(np.arange(1, len(words) + 1) ** -ZIPF)
-    places = np.arange(LONGEST)
+    columns = np.arange(LONGEST)
     table = np.zeros((0, LONGEST), dtype=np.int32)
     while len(table) < n:
         more = int(1.1 * (n - len(table))) + 16
         lengths = np.clip(SHORTEST + rng.poisson(MEAN - SHORTEST, more), SHORTEST, LONGEST)
         ranks = np.searchsorted(frequency, rng.random((more, LONGEST)) * frequency[-1])
-        drawn = np.where(places < lengths[:, None], words[ranks], -1)
+        drawn = np.where(columns < lengths[:, None], words[ranks], -1)
         other = rng.integers(0, more, more)
         shared = np.minimum(np.minimum(lengths, lengths[other]), rng.integers(1, 9, more))
         shared *= rng.random(more) < SHARED_PREFIX
-        table = np.concatenate([table, np.where(places < shared[:, None], drawn[other], drawn)])
+        table = np.concatenate([table, np.where(columns < shared[:, None], drawn[other], drawn)])
         whole_rows = table.view(np.dtype((np.void, table.itemsize * LONGEST))).ravel()
         table = table[np.sort(np.unique(whole_rows, return_index=True)[1])]
     return [row[row >= 0].tolist() for row in table[:n]]
@@ -240,7 +240,7 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
     trie = build_trie(world.titles, world.soi, world.eoi)
     build_s = time.perf_counter() - start
     size = array_bytes(trie) / options.items
-    print(f"{machine_name()}: tree of {options.items} titles in {build_s:.3f} s, {size:.1f} bytes a title", flush=True)
+    print(f"{machine_name()}: trie of {options.items} titles in {build_s:.3f} s, {size:.1f} bytes a title", flush=True)
 
     ours = CatalogLogitsProcessor(Constraint(trie), world.end_of_turn)
     expected = {where: finite_scores(ours, world, where, options) for where in options.where}
@@ -281,7 +281,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--listed", type=int, default=5, help="items that the turn already holds")
     parser.add_argument("--context", type=int, default=400, help="tokens of a row")
     parser.add_argument("--repeats", type=int, default=50, help="timed calls, each on new rows")
-    parser.add_argument("--where", nargs="+", choices=WHERE, default=WHERE, help="places of a row that are timed")
+    parser.add_argument("--where", nargs="+", choices=WHERE, default=WHERE, help="positions of a row that are timed")
     parser.add_argument("--no_published", action="store_true", help="leave the published code out (2.6 GB at 1M items)")
     parser.add_argument("--no_hf", action="store_true", help="leave transformers' own processor out (1.8 GB at 1M)")
     parser.add_argument("--keep_memory", action="store_true", help="give no freed memory back, which helps the rivals")

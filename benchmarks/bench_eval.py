@@ -20,9 +20,10 @@ from tqdm import tqdm
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.evaluation.cases import eval_cases
-from train_utils.evaluation.llm import LLMRecommender, batches
+from train_utils.evaluation.llm import LLMRecommender, batches, load_llm
 from train_utils.evaluation.results import result_of, write_result
 from train_utils.evaluation.scoring import Scorer
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.param import EvalOptions, option, parse
 
 
@@ -86,20 +87,20 @@ def measure(options: Options) -> dict[str, object]:
         decoding=options.decoding,
         batch_size=options.batch_size,
     )
-    catalog = load_catalog(options.data)
-    llm, scorer, parts = LLMRecommender(catalog, test), Scorer(catalog), Parts()
+    catalog, plan = load_catalog(options.data), ModelPlan.from_options(test)
+    llm, scorer, parts = LLMRecommender(catalog, load_llm(catalog, test), plan), Scorer(catalog), Parts()
     passes = PassTime(llm.engine.model)
     records, began = [], time.perf_counter()
     with parts.part("prompts"):
-        users = eval_cases(catalog, test)
-        cut = batches(users, test, llm)
+        users = eval_cases(catalog, plan.task, plan.split)
+        cut = batches(users, llm)
     for rows in tqdm(cut, desc="test", unit="batch", mininterval=5):
         with parts.part("decoding"):
             (answers,) = llm.answers(rows)
         with parts.part("metrics"):
             records += [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
     with parts.part("metrics"), TemporaryDirectory() as folder:
-        write_result(Path(folder) / "result.json", result_of({}, records, catalog, test.seed), 0.0)
+        write_result(Path(folder) / "result.json", result_of({}, records, catalog, plan.split.seed), 0.0)
     wall, seconds = time.perf_counter() - began, parts.seconds
     return {
         "users": len(users),

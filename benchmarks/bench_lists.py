@@ -24,7 +24,8 @@ from train_utils.decoding.engine import Counters, Engine
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
 from train_utils.evaluation.cases import EvalCase, eval_cases
-from train_utils.evaluation.llm import LLMRecommender, side_by_side
+from train_utils.evaluation.llm import LLMRecommender, load_llm, side_by_side
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.backbone import with_dtype
 from train_utils.param import EvalOptions, option, parse
 from train_utils.teacher.open import open_teacher
@@ -102,8 +103,9 @@ def run(options: Options) -> dict:
         dtype=options.dtype,
         gpu=options.gpu,
     )
-    users = eval_cases(catalog, test)
-    llm = LLMRecommender(catalog, test)
+    plan = ModelPlan.from_options(test)
+    users = eval_cases(catalog, plan.task, plan.split)
+    llm = LLMRecommender(catalog, load_llm(catalog, test), plan)
     chat, model = llm.chat, llm.engine.model
     requests = sorted(
         (replace(llm.request(user), max_items=options.topk) for user in users),
@@ -112,13 +114,13 @@ def run(options: Options) -> dict:
     batches = [requests[at : at + options.batch] for at in range(0, len(requests), options.batch)]
     few = batches[: -(-options.rival_users // options.batch)] if options.rival_users else batches
 
-    found, per_second, counters = {}, {}, {}
-    asked = {"ours": batches}
+    answers, per_second, counters = {}, {}, {}
+    batches_of = {"ours": batches}
     if options.teacher:
-        asked["ours, teacher's drafts"] = drafted(batches, catalog, users, open_teacher(options.teacher), llm)
-    for name, its_batches in asked.items():
+        batches_of["ours, teacher's drafts"] = drafted(batches, catalog, users, open_teacher(options.teacher), llm)
+    for name, its_batches in batches_of.items():
         engine = Engine(model, chat)
-        found[name], per_second[name] = timed(decoder(engine), its_batches, name)
+        answers[name], per_second[name] = timed(decoder(engine), its_batches, name)
         counters[name] = engine.counters
     gaps: list[list[float]] = []
 
@@ -128,13 +130,13 @@ def run(options: Options) -> dict:
         gaps.extend(torch.stack(watcher.steps, 1).tolist())
         return completions
 
-    found["plain"], per_second["plain"] = timed(plain, few, "plain")
+    answers["plain"], per_second["plain"] = timed(plain, few, "plain")
     del gaps[:1]  # of the request before the clock started
     trie = PublishedTrie(chat.title_ids, chat.soi, chat.eoi, chat.end_of_turn)
-    found["published"], per_second["published"] = timed(
+    answers["published"], per_second["published"] = timed(
         lambda batch: generate_reference(model, chat, batch, [PublishedProcessor(trie)]), few, "published"
     )
-    return summary(options, found, per_second, counters, gaps)
+    return summary(options, answers, per_second, counters, gaps)
 
 
 def drafted(
@@ -160,7 +162,7 @@ def first_gap(plain: Completion, ours: Completion, gaps: Sequence[float]) -> flo
 
 def summary(
     options: Options,
-    found: dict[str, list[Completion]],
+    answers: dict[str, list[Completion]],
     per_second: dict[str, float],
     counters: dict[str, Counters],
     gaps: Sequence[Sequence[float]],
@@ -174,22 +176,22 @@ def summary(
         "ours_lists_per_s": per_second["ours"],
         "published_lists_per_s": per_second["published"],
         "plain_lists_per_s": per_second["plain"],
-        "compared": len(found["plain"]),
-        "tokens_per_list": sum(len(one.ids) for one in found["ours"]) / len(found["ours"]),
-        "published_is_plain": sum(a.ids == b.ids for a, b in zip(found["published"], found["plain"], strict=True)),
+        "compared": len(answers["plain"]),
+        "tokens_per_list": sum(len(completion.ids) for completion in answers["ours"]) / len(answers["ours"]),
+        "published_is_plain": sum(a.ids == b.ids for a, b in zip(answers["published"], answers["plain"], strict=True)),
     }
     for name, key in (("ours", ""), ("ours, teacher's drafts", "teacher_")):
-        if name in found:
+        if name in answers:
             differing = [
                 gap
-                for one, other, row in zip(found["plain"], found[name], gaps, strict=False)
-                if (gap := first_gap(one, other, row)) is not None
+                for completion, other, row in zip(answers["plain"], answers[name], gaps, strict=False)
+                if (gap := first_gap(completion, other, row)) is not None
             ]
             work = counters[name]
             record |= {
                 f"{key}passes_per_item": work.row_passes / max(1, work.items),
                 f"{key}tokens_read_per_token": work.tokens_read / max(1, work.tokens),
-                f"{key}identical": len(found["plain"]) - len(differing),
+                f"{key}identical": len(answers["plain"]) - len(differing),
                 f"{key}min_gap": min(differing, default=None),
                 f"{key}max_gap": max(differing, default=None),
                 f"{key}off_catalog": work.off_catalog,

@@ -45,7 +45,7 @@ class Options:
     steps: int = option(WINDOW_STEPS, f"steps under the clock, a multiple of {WINDOW_STEPS}")
     rounds: int = option(3, "how often each rival runs; medians are shown")
     lora_dropout: float = option(0.0, "dropout of LoRA, of all three")
-    max_segment: int = option(128, "tokens that a turn of a chat beside a request may have")
+    max_segment: int = option(128, "tokens that a turn of a chat next to a request may have")
 
 
 def check(options: Options) -> None:
@@ -112,12 +112,12 @@ def measure(options: Options) -> dict[str, object]:
     for kind in tqdm(order, desc="rounds", unit="run", disable=None):
         runs[kind].append(run_rival(kind, options))
     record: dict[str, object] = {}
-    for kind, found in runs.items():
+    for kind, measured in runs.items():
         prefix = PREFIX[kind]
-        record[f"{prefix}samples_per_s"] = statistics.median(run["samples"] / run["seconds"] for run in found)
-        record[f"{prefix}tokens_per_s"] = statistics.median(run["tokens"] / run["seconds"] for run in found)
-        record[f"{prefix}cpu_s_per_sample"] = statistics.median(run["cpu_seconds"] / run["samples"] for run in found)
-        record[f"{prefix}peak_mb"] = statistics.median(run["peak_mb"] for run in found)
+        record[f"{prefix}samples_per_s"] = statistics.median(run["samples"] / run["seconds"] for run in measured)
+        record[f"{prefix}tokens_per_s"] = statistics.median(run["tokens"] / run["seconds"] for run in measured)
+        record[f"{prefix}cpu_s_per_sample"] = statistics.median(run["cpu_seconds"] / run["samples"] for run in measured)
+        record[f"{prefix}peak_mb"] = statistics.median(run["peak_mb"] for run in measured)
     # Ratios are taken within a round, in which the machine's other load varies least.
     for kind in ("trl", "dense_mask"):
         pairs = list(zip(runs["ours"], runs[kind], strict=True))
@@ -125,7 +125,7 @@ def measure(options: Options) -> dict[str, object]:
             record[f"{PREFIX[kind]}{name}"] = statistics.median(other[column] / own[column] for own, other in pairs)
     record |= run_rival("gap", options, dtype="float32", lora_dropout=0.0)
     record["samples_per_s_of_runs"] = {
-        kind: [round(run["samples"] / run["seconds"], 3) for run in found] for kind, found in runs.items()
+        kind: [round(run["samples"] / run["seconds"], 3) for run in measured] for kind, measured in runs.items()
     }
     return record | {"rounds": options.rounds, "batch": options.batch, "machine": machine_name()}
 

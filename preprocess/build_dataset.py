@@ -127,14 +127,14 @@ def select_and_name(
     Returns:
         (kept events, titles of their items, number of items without a unique title).
     """
-    place = {item_id: number for number, item_id in enumerate(events.item_ids)}
+    number_of = {item_id: number for number, item_id in enumerate(events.item_ids)}
     failed: set[str] = set()
     while True:
-        usable = np.zeros(len(place), dtype=bool)
-        usable[[place[item_id] for item_id in settled if item_id not in failed]] = True
+        usable = np.zeros(len(number_of), dtype=bool)
+        usable[[number_of[item_id] for item_id in settled if item_id not in failed]] = True
         selection = select_events(events, usable, filters, test_share)
-        consumed = np.bincount(events.item[selection.rows], minlength=len(place)) > 0
-        catalog = {item_id: title for item_id, title in settled.items() if consumed[place[item_id]]}
+        consumed = np.bincount(events.item[selection.rows], minlength=len(number_of)) > 0
+        catalog = {item_id: title for item_id, title in settled.items() if consumed[number_of[item_id]]}
         unique = unique_titles(catalog, rules)
         titles = {item_id: title for item_id, title in unique.items() if title is not None}
         if len(titles) == len(unique):

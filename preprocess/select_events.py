@@ -79,8 +79,8 @@ def oldest_first(events: Events, rows: np.ndarray) -> np.ndarray:
 def first_of_each_pair(events: Events, rows: np.ndarray) -> np.ndarray:
     """Return the oldest event of each (user, item) among ordered `rows`."""
     pairs = events.user[rows].astype(np.int64) * len(events.item_ids) + events.item[rows]
-    _, places = np.unique(pairs, return_index=True)
-    return rows[np.sort(places)]
+    _, oldest = np.unique(pairs, return_index=True)
+    return rows[np.sort(oldest)]
 
 
 def k_core_of(events: Events, rows: np.ndarray, k: int) -> np.ndarray:
@@ -196,5 +196,5 @@ def select_events(
     rows = note("after the split, user with fewer than 2 events before it", rows, kept)
     late = events.time[rows] > cut.time
     second_late = late & np.r_[False, late[:-1]] & (rank_in_user(events.user[rows]) > 0)
-    rows = note("after the split, behind the user's target", rows, rows[~second_late])
+    rows = note("after the split, after the user's target", rows, rows[~second_late])
     return Selection(rows, dropped, dropped_users, cut)

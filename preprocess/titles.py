@@ -147,16 +147,16 @@ def character_ends(text: str) -> list[int]:
     """
     ends, flag_open = [], False
     for at in range(1, len(text)):
-        before, behind = text[at - 1], text[at]
+        before, after = text[at - 1], text[at]
         flag_open = before in _FLAG_LETTERS and not flag_open
         inside = (
-            unicodedata.category(behind)[0] == "M"
-            or behind in _JOINERS
-            or behind in _SKIN_TONES
+            unicodedata.category(after)[0] == "M"
+            or after in _JOINERS
+            or after in _SKIN_TONES
             or before == _JOINERS[1]
             or unicodedata.combining(before) == _VIRAMA
-            or (flag_open and behind in _FLAG_LETTERS)
-            or behind in _JAMO_ENDS
+            or (flag_open and after in _FLAG_LETTERS)
+            or after in _JAMO_ENDS
         )
         if not inside:
             ends.append(at)

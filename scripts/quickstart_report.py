@@ -33,16 +33,16 @@ def main() -> None:
     parser.add_argument("--environment_seconds", type=float, required=True)
     options = parser.parse_args()
 
-    study = load_result_set([options.folder / f"{name}.json" for name in MODELS])
-    page = write_report(study, options.folder)
-    rows = [summary_row(name, result) for name, result in study.results.items()]
+    result_set = load_result_set([options.folder / f"{name}.json" for name in MODELS])
+    page = write_report(result_set, options.folder)
+    rows = [summary_row(name, result) for name, result in result_set.results.items()]
     seconds = {"environment": options.environment_seconds} | read_seconds(options.folder / "stages")
-    summary = {"stages": {name: round(s, 1) for name, s in seconds.items()}, "users": study.n_users, "rows": rows}
+    summary = {"stages": {name: round(s, 1) for name, s in seconds.items()}, "users": result_set.n_users, "rows": rows}
     write_json(options.folder / "result.json", summary)
 
     print(f"\n{text_table(rows)}\n\nreport: {page}\n")
     print((options.folder / "chat.txt").read_text(encoding="utf-8"))
-    print(f"go on chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
+    print(f"continue chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
     print(json.dumps(summary))
 
 

@@ -101,7 +101,7 @@ def parse(argv: Sequence[str]) -> Stage:
     options = parser.parse_args(argv[:split])
     command = tuple(argv[split + 1 :])
     if not command:
-        parser.error("no command: put it behind `--`")
+        parser.error("no command; put it after `--`")
     if not re.fullmatch(r"[\w][\w.-]*", options.name):
         parser.error(f"stage name {options.name!r} must consist of letters, digits, '.', '_' and '-'")
     for value in options.value:
@@ -187,35 +187,35 @@ def imported_files(path: Path) -> list[Path]:
         tree = ast.parse(path.read_bytes(), str(path))
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"{path} is not Python ({' '.join(str(error).split())}); correct it") from None
-    places: list[Path] = []
+    candidates: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                places += _places(alias.name.split("."), path)
+                candidates += _candidates(alias.name.split("."), path)
         elif isinstance(node, ast.ImportFrom):
             base = node.module.split(".") if node.module else []
             for name in ([], *([alias.name] for alias in node.names)):
                 if node.level:
                     # One dot is the file's folder, each further dot the parent folder.
                     above = path.parent.joinpath(*[".."] * (node.level - 1))
-                    places += _module_places(Path(os.path.normpath(above)), [*base, *name])
+                    candidates += _module_candidates(Path(os.path.normpath(above)), [*base, *name])
                 else:
-                    places += _places([*base, *name], path)
+                    candidates += _candidates([*base, *name], path)
         elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__", "run_module"):
-            places += [place for text in _texts(node) for place in _places(text.split("."), path)]
+            candidates += [module for text in _texts(node) for module in _candidates(text.split("."), path)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _FILE_NAME.fullmatch(node.value):
-            places.append(path.parent / node.value)
-    return sorted({place for place in places if place.is_file()})
+            candidates.append(path.parent / node.value)
+    return sorted({path for path in candidates if path.is_file()})
 
 
 _FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
 
 
-def _places(parts: list[str], path: Path) -> list[Path]:
-    return [place for root in (Path(), path.parent) for place in _module_places(root, parts)]
+def _candidates(parts: list[str], path: Path) -> list[Path]:
+    return [module for root in (Path(), path.parent) for module in _module_candidates(root, parts)]
 
 
-def _module_places(root: Path, parts: list[str]) -> list[Path]:
+def _module_candidates(root: Path, parts: list[str]) -> list[Path]:
     """Return the possible files of a module and of its packages, which its import runs."""
     if not all(part.isidentifier() for part in parts):
         return []
@@ -268,7 +268,7 @@ def run_and_record(stage: Stage, mark: str) -> int:
     status = run(stage.command)
     seconds = time.monotonic() - start
     if status:
-        again = "run the same command again to go on"
+        again = "run the same command again to continue"
         print(f"error: stage {stage.name} failed (status {status}); {again}", file=sys.stderr)
         return status
     for path in stage.outputs:

@@ -35,7 +35,7 @@ healthy() {
         "http://127.0.0.1:$port/health/ready" 2> /dev/null
 }
 SECONDS=0
-told=10
+report_at=10
 until healthy; do
     if ! kill -0 "$server" 2> /dev/null; then
         echo "error: the teacher of $name did not start on port $port" >&2
@@ -45,9 +45,9 @@ until healthy; do
         echo "error: the teacher of $name is not ready on port $port after $SECONDS s; a longer wait: TEACHER_WAIT=600" >&2
         exit 2
     fi
-    if [ "$SECONDS" -ge "$told" ]; then
+    if [ "$SECONDS" -ge "$report_at" ]; then
         echo "waiting for the teacher of $name on port $port ($SECONDS of at most $TEACHER_WAIT s)" >&2
-        told=$((told + 10))
+        report_at=$((report_at + 10))
     fi
     read -rt 0.3 <> <(:) || true
 done

@@ -24,5 +24,5 @@ _LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest files first."""
-    rank = {name: place for place, name in enumerate(_LONGEST)}
+    rank = {name: position for position, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))

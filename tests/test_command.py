@@ -42,6 +42,35 @@ def test_a_command_ends_with_a_status_and_at_most_one_line(body, status, errors)
     assert done.returncode == status and done.stderr.startswith(errors) and done.stderr.count("\n") <= 1
 
 
+NAMING = """
+import logging
+from train_utils.command import LineParser, run_cli
+def main():
+    parser = LineParser(prog="x")
+    parser.add_argument("--topk")
+    parser.add_argument("--idx", action=argparse.BooleanOptionalAction)
+    parser.parse_args({argv})
+    logging.getLogger("train_utils.any").warning("`topk` is %d", 0)
+    raise ValueError("`topk` is 0, wanted `users` of `unknown` or `idx=False`, `topk=False` or a b`topk")
+run_cli(main)
+"""
+
+
+def test_options_in_a_library_text_are_printed_as_the_flags_of_the_command():
+    code = "import argparse" + NAMING.format(argv=[])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.splitlines() == [
+        "--topk is 0",
+        "error: --topk is 0, wanted `users` of `unknown` or --no-idx, `topk=False` or a b`topk",
+    ]
+
+
+def test_without_a_command_a_text_names_fields():
+    code = "from train_utils.command import with_flags; print(with_flags('`topk` is 0'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "`topk` is 0\n"
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -65,7 +94,7 @@ def test_every_command_ends_in_this_way(script):
 
 
 @pytest.mark.parametrize(
-    ("command", "line", "told"),
+    ("command", "line", "reason"),
     [
         (report.main, "TMP", "is a folder"),
         (report.main, "x.json --output=", "the path is empty"),
@@ -88,13 +117,13 @@ def test_every_command_ends_in_this_way(script):
         (transform2unirec.main, "--unirec_data_path=", "the path is empty"),
     ],
 )
-def test_a_bad_flag_of_any_command_is_one_line(command, line, told, tmp_path, monkeypatch, capsys):
+def test_a_bad_flag_of_any_command_is_one_line(command, line, reason, tmp_path, monkeypatch, capsys):
     arguments = [str(tmp_path) if part == "TMP" else part for part in line.split()]
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
     with pytest.raises(SystemExit) as ended:
         run_cli(command if command is report.main else lambda: command(arguments))
     error = capsys.readouterr().err
-    assert ended.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1 and told in error, error
+    assert ended.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1 and reason in error, error
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_what_has_another_shape_is_one_line_in_the_library_and_in_the_teachers_s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"1": {"title": "A"}, "1": {"title": "B"}}', "the key '1' stands twice"),
+        ('{"1": {"title": "A"}, "1": {"title": "B"}}', "the key '1' is in one object twice"),
         ('{"1": {"title": "A"', "is not one JSON object"),
         ("", "is not one JSON object"),
         ('{"1": {"title": "A"}}\n{"2": {"title": "B"}}', "is not one JSON object .after one value there is more"),

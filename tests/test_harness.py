@@ -39,8 +39,8 @@ def opened(eager, **more) -> RecLM:
 
 
 def written(model: RecLM, **how) -> list[str]:
-    asked = {"until": ["never"], "max_gen_toks": 30, "do_sample": False} | how
-    requests = [Instance("generate_until", {}, (prompt, asked), n) for n, prompt in enumerate(PROMPTS)]
+    settings = {"until": ["never"], "max_gen_toks": 30, "do_sample": False} | how
+    requests = [Instance("generate_until", {}, (prompt, settings), n) for n, prompt in enumerate(PROMPTS)]
     return model.generate_until(requests)
 
 
@@ -85,10 +85,10 @@ def test_likelihoods_are_those_of_the_model_alone(eager):
     scored = opened(eager, data_path=str(eager / "data")).loglikelihood(pairs)
     model, chat = opened(eager).model, opened(eager).chat
     for prompt, (logprob, _) in zip(PROMPTS, scored, strict=True):
-        before, behind = chat.encode(prompt), chat.encode(" the end")
-        logits = model(torch.tensor([before + behind])).logits[0].log_softmax(-1)
-        told = sum(logits[len(before) + n - 1, token].item() for n, token in enumerate(behind))
-        assert logprob == pytest.approx(told, abs=1e-4)
+        before, continuation = chat.encode(prompt), chat.encode(" the end")
+        logits = model(torch.tensor([before + continuation])).logits[0].log_softmax(-1)
+        expected = sum(logits[len(before) + n - 1, token].item() for n, token in enumerate(continuation))
+        assert logprob == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -194,19 +194,19 @@ def test_unirec_folder_does_not_hide_the_installed_library():
 @library
 def test_one_module_spells_the_control_tokens(path):
     if path.stem != "control_tokens":
-        found = [text for text in spelled(path.read_text(encoding="utf-8")) if re.search("<[SE]OI>", text)]
-        assert not found, f"{path.name} spells a control token; take it from control_tokens.py"
+        actual = [text for text in spelled(path.read_text(encoding="utf-8")) if re.search("<[SE]OI>", text)]
+        assert not actual, f"{path.name} spells a control token; take it from control_tokens.py"
 
 
 def test_no_file_names_a_folder_of_one_machine():
-    found = []
+    actual = []
     for path in files_of_the_repository():
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:  # not a text file
             continue
-        found += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
-    assert not found
+        actual += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
+    assert not actual
 
 
 @scripts
@@ -229,8 +229,8 @@ def pins(name: str) -> dict[str, str]:
 
 
 def test_the_lock_holds_what_the_requirements_pin():
-    lock, wanted = pins("requirements.lock"), pins("requirements.txt")
-    assert {name: lock.get(name) for name in wanted} == wanted
+    lock, expected = pins("requirements.lock"), pins("requirements.txt")
+    assert {name: lock.get(name) for name in expected} == expected
 
 
 def test_the_lock_fits_the_ranges_of_the_package():

@@ -53,7 +53,7 @@ def test_options_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("options", "line", "told"),
+    ("options", "line", "reason"),
     [
         (EvalOptions, "--data_path x --topk 10000000000000000000000", "at most 2147483647"),
         (EvalOptions, "--data_path x --users -3", "--users is -3, wanted 0 or more"),
@@ -75,11 +75,11 @@ def test_options_cannot_be_changed():
         (ChatOptions, "--model_name x --domain \t", "--domain is"),
     ],
 )
-def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line(capsys, options, line, told):
+def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line(capsys, options, line, reason):
     with pytest.raises(SystemExit) as stopped:
         parse(options, line.split(" "))
     error = capsys.readouterr().err
-    assert stopped.value.code == 2 and error.count("\n") == 1 and told in error, error
+    assert stopped.value.code == 2 and error.count("\n") == 1 and reason in error, error
 
 
 def test_a_flag_that_is_given_its_default_is_given():
@@ -112,7 +112,7 @@ def test_a_path_to_read_that_is_named_has_to_exist(capsys, options, line):
 
 
 def test_paths_that_are_there_or_not_read_are_taken(tmp_path):
-    found = parse(
+    actual = parse(
         TrainOptions,
         [
             "--share_chat_gpt",
@@ -125,7 +125,7 @@ def test_paths_that_are_there_or_not_read_are_taken(tmp_path):
             "no/such",
         ],
     )
-    assert found.teacher == f"local:{tmp_path}"
+    assert actual.teacher == f"local:{tmp_path}"
 
 
 def test_help_has_groups_and_no_wall_of_flags(capsys):
@@ -133,8 +133,8 @@ def test_help_has_groups_and_no_wall_of_flags(capsys):
         parse(TrainOptions, ["--help"])
     shown = capsys.readouterr().out
     assert stopped.value.code == 0 and shown.startswith("usage: ") and len(shown.splitlines()[0]) < 80
-    places = [shown.index(f"\n{title}:\n") for title in ("run", "optimization", "samples", "RecLM-ret")]
-    assert places == sorted(places)
+    positions = [shown.index(f"\n{title}:\n") for title in ("run", "optimization", "samples", "RecLM-ret")]
+    assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize("line", ["--item_index title", "--chat_template llama-3"])

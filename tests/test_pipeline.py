@@ -355,7 +355,7 @@ def test_the_chat_answers_in_a_pipe(trained):
 
 
 def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
-    """Three files and nothing else, behind a proxy that nobody answers at: commands and code as they stand there."""
+    """Three files and nothing else, behind a proxy that nobody answers at: commands and code as written there."""
     folder, rng = world / "data/dataset/mine", random.Random(1)
     folder.mkdir()
     titles = [f"{first} {second}" for first in WORDS for second in WORDS][:30]

@@ -38,15 +38,15 @@ def recommender() -> Recommender:
 
 @pytest.mark.parametrize("history", [["i0", "i3"], ["red moon", "the end"], ["i0", "the end"], []])
 def test_a_list_is_what_ranking_every_title_gives(recommender, history):
-    found = recommender.recommend(history, k=4)
+    actual = recommender.recommend(history, k=4)
     shown = [{"red moon": 0, "the end": 3, "i0": 0, "i3": 3}[entry] for entry in history]
     prompt = CHAT.render(list_messages(shown, ListSpec(4)), prompt=True).ids
     opening = prefill_to_item(MODEL, CHAT, [prompt], idx=True, answer_at=[len(prompt)])
     (expected,) = opening.most_probable([Constraint(CHAT.trie, deny=shown)], len(TITLES))
-    assert [one.id for one in found] == [f"i{title.item}" for title in expected[:4]]
-    assert [one.score for one in found] == [title.log_probability for title in expected[:4]]
-    assert [one.rank for one in found] == [1, 2, 3, 4] and all(one.title == TITLES[int(one.id[1:])] for one in found)
-    assert all(a.score >= b.score for a, b in pairwise(found)) and not {one.id for one in found} & {"i0", "i3"} & {
+    assert [one.id for one in actual] == [f"i{title.item}" for title in expected[:4]]
+    assert [one.score for one in actual] == [title.log_probability for title in expected[:4]]
+    assert [one.rank for one in actual] == [1, 2, 3, 4] and all(one.title == TITLES[int(one.id[1:])] for one in actual)
+    assert all(a.score >= b.score for a, b in pairwise(actual)) and not {one.id for one in actual} & {"i0", "i3"} & {
         f"i{item}" for item in shown
     }
 
@@ -54,16 +54,16 @@ def test_a_list_is_what_ranking_every_title_gives(recommender, history):
 def test_a_batch_gives_what_each_history_gives_alone(recommender):
     histories = [["i0"], ["i1", "i2", "i3"], []]
     together = recommender.recommend_batch(histories, k=3)
-    for history, found in zip(histories, together, strict=True):
+    for history, actual in zip(histories, together, strict=True):
         alone = recommender.recommend(history, k=3)
-        assert [one.id for one in found] == [one.id for one in alone]
-        assert np.allclose([one.score for one in found], [one.score for one in alone], atol=1e-5)
+        assert [one.id for one in actual] == [one.id for one in alone]
+        assert np.allclose([one.score for one in actual], [one.score for one in alone], atol=1e-5)
     assert recommender.recommend_batch([]) == []
 
 
 def test_rules_hold_in_a_list(recommender):
-    found = recommender.recommend(["i0"], k=10, rules={"categories": ["even"], "deny": ["i2"]})
-    assert sorted(one.id for one in found) == ["i4", "i6"]
+    actual = recommender.recommend(["i0"], k=10, rules={"categories": ["even"], "deny": ["i2"]})
+    assert sorted(one.id for one in actual) == ["i4", "i6"]
     with pytest.raises(ConstraintError, match="admit none"):
         recommender.recommend(["i0", "i2", "i4", "i6"], rules={"categories": ["even"]})
 

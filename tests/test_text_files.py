@@ -186,7 +186,7 @@ FORMS = {
                                     {"role": "assistant", "content": "the end"}]}],
     "roles in conversations": [{"conversations": OPENAI[0]["messages"]}],
     "data": {"data": SHAREGPT},
-    "data behind a version": {"version": 1, "info": {"a": [1]}, "items": OPENAI},
+    "data after a version": {"version": 1, "info": {"a": [1]}, "items": OPENAI},
     "one record": OPENAI[0],
 }  # fmt: skip
 
@@ -208,8 +208,8 @@ def test_what_cannot_be_read_of_conversations_is_counted_and_named(tmp_path, cap
            {"messages": [{"role": "user", "content": "a\ud83d"}, {"role": "assistant", "content": "b"}]}]  # fmt: skip
     path.write_text(json.dumps([*odd, *SHAREGPT])[:-1] + ', {"conversations": [{"from')
     with caplog.at_level(logging.WARNING):
-        found = load_exchanges(path, CHAT, 20)
-    assert found == [(message("user", "a\ufffd"), message("assistant", "b")), *WANTED]
+        actual = load_exchanges(path, CHAT, 20)
+    assert actual == [(message("user", "a\ufffd"), message("assistant", "b")), *WANTED]
     (line,) = caplog.messages
     for part in ("5 records read", "1 with a value that is no object", "2 with no list of turns", "1 with a first turn",
                  "1 with half a character", "ends inside a record"):  # fmt: skip

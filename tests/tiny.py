@@ -81,14 +81,14 @@ def scripted(model, script: dict[int, int]) -> None:
     """
 
     def speak(module, arguments, given, output):
-        places = given["position_ids"][0]
+        positions = given["position_ids"][0]
         kept = given.get("logits_to_keep", 0)
         if isinstance(kept, int):
-            kept = torch.arange(len(places))[-kept:] if kept else torch.arange(len(places))
-        for row, place in enumerate(places[kept].tolist()):
-            if place + 1 in script:
+            kept = torch.arange(len(positions))[-kept:] if kept else torch.arange(len(positions))
+        for row, position in enumerate(positions[kept].tolist()):
+            if position + 1 in script:
                 output.logits[0, row] = -10.0
-                output.logits[0, row, script[place + 1]] = 10.0
+                output.logits[0, row, script[position + 1]] = 10.0
         return output
 
     model.register_forward_hook(speak, with_kwargs=True)

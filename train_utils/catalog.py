@@ -155,7 +155,7 @@ def make_catalog(
     seen_titles: dict[str, str] = {}
     for position, item in enumerate(items):
         if item.id in index:
-            raise ValueError(f"item id {item.id!r} stands twice in catalog {name!r}; ids must be unique")
+            raise ValueError(f"item id {item.id!r} is in catalog {name!r} twice; ids must be unique")
         if not has_text(item.title):
             raise ValueError(f"item {item.id!r} of catalog {name!r} has an empty title; preprocess it again")
         if item.title in seen_titles:

@@ -1,8 +1,13 @@
-"""Entry and exit of the commands: flag checks, one-line errors, closed pipes. Standard library only."""
+"""Entry and exit of the commands: flag checks, one-line errors, closed pipes. Standard library only.
+
+Errors of the library name options as code does, in backticks (`topk`). A command prints them as its flags (--topk).
+"""
 
 import argparse
+import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +15,7 @@ from typing import NoReturn
 
 # A larger number is a typing error: C code (random generators, sizes) would fail on it with a traceback.
 MOST = 2**31 - 1
+_flags: set[str] = set()  # those of the running command, without their dashes; `LineParser` fills it
 
 
 class LineParser(argparse.ArgumentParser):
@@ -18,8 +24,31 @@ class LineParser(argparse.ArgumentParser):
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **{"allow_abbrev": False, "prog": _program()} | more)
 
+    def parse_known_args(self, *arguments, **more):
+        _flags.clear()
+        _flags.update(flag.removeprefix("--") for action in self._actions for flag in action.option_strings)
+        return super().parse_known_args(*arguments, **more)
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {' '.join(message.split())}; see {self.prog} --help\n")
+        self.exit(2, f"error: {' '.join(with_flags(message).split())}; see {self.prog} --help\n")
+
+
+def with_flags(text: str) -> str:
+    """Return a text of the library with the running command's flags for the options that it names in backticks.
+
+    `topk` becomes --topk, and `tensorboard=False` becomes --no-tensorboard. Words that are no flag stay as they are.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name = f"no-{match[1]}" if match[2] else match[1]
+        return f"--{name}" if name in _flags else match[0]
+
+    return re.sub(r"`(\w+)(=False)?`", flag, text)
+
+
+class _FlagFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return with_flags(super().format(record))
 
 
 def _program() -> str | None:
@@ -97,6 +126,8 @@ def run_cli(main: Callable[[], int | None]) -> None:
     interrupt. A closed pipe is no error: the files that the command writes are complete.
     """
     status: int | None = 0
+    if logging.lastResort:  # prints warnings, as no handler is set
+        logging.lastResort.setFormatter(_FlagFormatter())
     try:
         status = main()
         sys.stdout.flush()
@@ -116,7 +147,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
         )
         status = 2
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(with_flags(str(error)).split())}", file=sys.stderr)
         status = 2
     sys.exit(status)
 

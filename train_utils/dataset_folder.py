@@ -65,7 +65,7 @@ def _files_of(folder: str | Path, part: str) -> list[Path]:
 
 
 def part_of(path: str | Path) -> str:
-    """Return the part of a dataset that a file name stands for: "metas", "category" or "sequential"; "" for none."""
+    """Return the part of a dataset that a file name denotes: "metas", "category" or "sequential"; "" for none."""
     file = PurePath(path)
     return next((part for part, stems in _STEMS.items() if file.stem in stems and file.suffix in _SUFFIXES), "")
 
@@ -122,7 +122,7 @@ def _not_read(folder: Path) -> Iterator[str]:
 
 
 def _metas(path: Path) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
+    metas: dict[str, dict[str, object]] = {}
     for key, fields in _object(path).items():
         item = _id(key, path, "an item")
         if not isinstance(fields, Mapping):
@@ -131,8 +131,8 @@ def _metas(path: Path) -> dict[str, dict[str, object]]:
             raise ValueError(
                 f"{path.name}: item {item!r} has no text under 'title_t' or 'title', but {_shown(dict(fields))}"
             )
-        _put(found, item, dict(fields), path, "item")
-    return found
+        _put(metas, item, dict(fields), path, "item")
+    return metas
 
 
 def spelled_title(fields: Mapping[str, object]) -> object:
@@ -156,10 +156,10 @@ def _is_missing(value: object) -> bool:
     return value is None or value != value
 
 
-def _put(found: dict[str, V], key: str, value: V, path: Path, kind: str) -> None:
-    if key in found:
+def _put(entries: dict[str, V], key: str, value: V, path: Path, kind: str) -> None:
+    if key in entries:
         raise ValueError(f"{path.name}: {kind} {key!r} is there twice (ids are compared as text, 1 as '1'); keep one")
-    found[key] = value
+    entries[key] = value
 
 
 def read_categories(path: Path) -> dict[str, list[str]]:
@@ -168,7 +168,7 @@ def read_categories(path: Path) -> dict[str, list[str]]:
     Raises:
         ValueError: the file has another shape; the error names the file, the key and the value.
     """
-    found: dict[str, list[str]] = {}
+    categories: dict[str, list[str]] = {}
     for key, members in _object(path).items():
         category = _id(key, path, "a category")
         if isinstance(members, Mapping):
@@ -179,8 +179,8 @@ def read_categories(path: Path) -> dict[str, list[str]]:
         if isinstance(members, (set, frozenset)):
             members = sorted(members, key=str)  # from a pickle; the order of a category's items has no meaning
         members = list(dict.fromkeys(_ids(members, path, f"category {category!r}")))
-        _put(found, category, members, path, "category")
-    return found
+        _put(categories, category, members, path, "category")
+    return categories
 
 
 def _known_only(
@@ -199,16 +199,16 @@ def _known_only(
 
 
 def _sequences(path: Path, metas: Mapping[str, object], of: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    sequences: dict[str, list[str]] = {}
     for key, events in _object(path).items():
         user = _id(key, path, "a user")
-        _put(found, user, _ids(events, path, f"user {user!r}"), path, "user")
-        if unknown := next((item for item in found[user] if item not in metas), None):
+        _put(sequences, user, _ids(events, path, f"user {user!r}"), path, "user")
+        if unknown := next((item for item in sequences[user] if item not in metas), None):
             raise ValueError(
                 f"{path.name}: user {user!r}: item {unknown!r} is not in the catalog; add it to {of}, "
                 "or take it out of the sequence"
             )
-    return found
+    return sequences
 
 
 def _test_users(path: Path | None) -> list[str] | None:
@@ -235,7 +235,7 @@ def _ids(value: object, path: Path, whose: str) -> list[str]:
     values = value.tolist() if hasattr(value, "tolist") else value  # NumPy, from a pickle
     if not isinstance(values, (list, tuple)):
         raise ValueError(f"{path.name}: {whose} holds {_shown(value)}, wanted a list of item ids")
-    return [_id(one, path, whose) for one in values]
+    return [_id(item, path, whose) for item in values]
 
 
 def _id(value: object, path: Path, whose: str) -> str:

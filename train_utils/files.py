@@ -102,11 +102,12 @@ def _keep(old: Path, new: Path, keep: Callable[[str], bool]) -> None:
                 shutil.copy2(path, new / path.name, follow_symlinks=False)
 
 
-def _exchange(one: Path, other: Path) -> bool:
+def _exchange(first: Path, second: Path) -> bool:
     """Exchange two paths in one step; return False where the system or the file system cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     return (
-        rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+        rename is not None
+        and rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0
     )
 
 
@@ -119,12 +120,12 @@ def share(path: Path) -> None:
 
 
 @contextmanager
-def writing_file(path: str | Path, flag: str, is_ours: Callable[[object], bool]) -> Iterator[None]:
+def writing_file(path: str | Path, option: str, is_ours: Callable[[object], bool]) -> Iterator[None]:
     """Lock a JSON file that is about to be written; see `exclusively`.
 
     Args:
         path: the file.
-        flag: the flag that names it, for errors.
+        option: the option that names it, for errors.
         is_ours: JSON value of an existing file -> whether this command wrote it.
 
     Raises:
@@ -133,7 +134,7 @@ def writing_file(path: str | Path, flag: str, is_ours: Callable[[object], bool])
     """
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"{flag} is the folder {path}, wanted a file, such as {path / 'result.json'}")
+        raise ValueError(f"`{option}` is the folder {path}, wanted a file, such as {path / 'result.json'}")
     with exclusively(path):
         if path.exists():
             try:
@@ -141,7 +142,9 @@ def writing_file(path: str | Path, flag: str, is_ours: Callable[[object], bool])
             except (OSError, ValueError, RecursionError):
                 ours = False
             if not ours:
-                raise ValueError(f"{flag} is {path}, which another command wrote; give another {flag}, or delete it")
+                raise ValueError(
+                    f"`{option}` is {path}, which another command wrote; give another `{option}`, or delete it"
+                )
         yield
 
 
@@ -162,9 +165,9 @@ def exclusively(path: str | Path) -> Iterator[None]:
         real.parent.mkdir(parents=True, exist_ok=True)
         handle = _locked(lock)
     except BlockingIOError:
-        raise ValueError(f"{path} is being written by another process; wait for it, or give another --output") from None
+        raise ValueError(f"{path} is being written by another process; wait for it, or give another `output`") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}); give another --output") from None
+        raise ValueError(f"{path} cannot be written ({error.strerror}); give another `output`") from None
     try:
         yield
     finally:

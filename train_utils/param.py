@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from train_utils.command import LineParser, bounds_of
 
@@ -107,6 +107,13 @@ _TEST_TASK_HELP = (
     "within and between categories, heat maps as a PNG"
 )
 _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
+# Choices of the test's options.
+Split = Literal["valid", "test"]
+HideSeen = Literal["none", "visible", "all"]
+Decoding = Literal["greedy", "best", "rank"]
+EvalEngine = Literal["own", "hf"]
+PriorSource = Literal["teacher", "popularity"]
+PriorReduce = Literal["sum", "max"]
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
 
@@ -164,8 +171,8 @@ class TrainOptions(ModelOptions):
     lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=0.99)
     item_index: str = option(
         "title_t",
-        "how items are written. title_t: by their titles, as published; token: one new token per item; token_title: this "
-        "token, then the title",
+        "how items are written. title_t: by their titles, as published; token: one new token per item; "
+        "token_title: this token, then the title",
         ("title_t", "title", "token", "token_title"),
     )
     item_lr: float = option(3e-3, "learning rate of the rows of item tokens", above=0)
@@ -189,9 +196,9 @@ class TrainOptions(ModelOptions):
     teacher: str = option("http://127.0.0.1:2068", "the teacher: " + _TEACHERS)
     teacher_record: str = option(
         "",
-        "file that gets the teacher's answers to all samples of the run, asked before the "
+        "file that gets the teacher's answers to all samples of the run, queried before the "
         "first step; --teacher file:PATH then trains the same without a teacher. Without it "
-        "they are asked as they are needed and kept in the run's folder",
+        "they are queried as they are needed and kept in the run's folder",
     )
     teacher_depth: int = option(50, "teacher items that carry a soft label", least=1)
     soft_labels: float = option(
@@ -213,7 +220,7 @@ class TrainOptions(ModelOptions):
     )
     candidate_num: int = option(10, "candidates that SFTSeqRanking shows", least=1)
     max_history: int = option(10, "events shown at most", least=1)
-    topk: int = option(10, "items asked for at most", least=1)
+    topk: int = option(10, "maximum number of items requested", least=1)
     list_ratio: float = option(
         1.0, "share of samples that ask for 1..topk items; the others ask for one", least=0, most=1
     )
@@ -298,7 +305,7 @@ class EvalOptions(ModelOptions):
     use_control_symbol: bool = option(False, "the instruction names the control symbols")
     use_CBS: bool = option(False, "constrain titles to the catalog")
     CBS_type: int = option(2, "1: the trie alone, 2: the trie with distinct items", (1, 2))
-    topk: int = option(10, "items asked for", least=1)
+    topk: int = option(10, "number of items requested", least=1)
     candidate_num: int = option(10, "candidates that SFTTestSeqRanking shows", least=1)
     enforce_request: bool = option(
         False, "what a request asks for (a category, candidates) becomes a rule: nothing else can be listed"
@@ -310,32 +317,36 @@ class EvalOptions(ModelOptions):
     max_token_length: int = option(1024, "prompt tokens at most", least=1)
     users: int = option(0, "users drawn by seed; 0 takes all", least=0)
     seed: int = option(0, "seed of the draw, of wordings and of the bootstrap", least=0)
-    split: str = option("test", "which event is the target", ("valid", "test"))
-    hide_seen: str = option(
-        "visible", "which consumed items may not be listed: none, the shown ones, or all", ("none", "visible", "all")
+    split: Split = option("test", "which event is the target", get_args(Split))
+    hide_seen: HideSeen = option(
+        "visible", "which consumed items may not be listed: none, the shown ones, or all", get_args(HideSeen)
     )
     share_chat_gpt: str = option(
         "data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations of the -MR tasks", empty=True, exists=True
     )
     marked_history: bool = option(True, "write the history as the answers are written, between control tokens")
-    decoding: str = option(
+    decoding: Decoding = option(
         "greedy",
         "how titles are found. greedy: token by token, as published; best: at each item the most probable "
         "title; rank: the topk most probable titles at the first item",
-        ("greedy", "best", "rank"),
+        get_args(Decoding),
     )
     force_items: bool = option(False, "open every item of the list for the model")
-    engine: str = option(
-        "own", "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists", ("own", "hf")
+    engine: EvalEngine = option(
+        "own",
+        "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists",
+        get_args(EvalEngine),
     )
-    prior: str = option("", "scores of the items that enter decoding", ("", "teacher", "popularity"))
+    prior: Literal["", PriorSource] = option(
+        "", "scores of the items that enter decoding", ("", *get_args(PriorSource))
+    )
     prior_weight: str = option(
         "auto", "weight of the prior; auto: that of the best NDCG@10 for validation users", needs="prior"
     )
-    prior_reduce: str = option(
+    prior_reduce: Literal["auto", PriorReduce] = option(
         "auto",
         "what the prior says of a branch: the sum or the maximum below it; auto: max for greedy, else sum",
-        ("auto", "sum", "max"),
+        ("auto", *get_args(PriorReduce)),
         needs="prior",
     )
     prior_users: int = option(128, "validation users that choose the weight", least=1, needs="prior")
@@ -355,7 +366,7 @@ class EvalOptions(ModelOptions):
     )
     teacher: str = option("http://127.0.0.1:2068", "of --ranker and --prior: " + _TEACHERS)
     trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
-    GSM8K_data_path: str = option("", "GSM8K questions for the two-turn test", exists=True)
+    GSM8K_data_path: str = option("", "GSM8K questions for the multi-round test", exists=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -414,7 +425,7 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
         if f.name in groups:
             group = parser.add_argument_group(groups[f.name])
         kind = kinds[f.name]
-        kind = get_args(kind)[0] if get_origin(kind) else kind
+        kind = str if get_origin(kind) is Literal else kind
         help = f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%")
         if kind is bool:
             group.add_argument(f"--{f.name}", dest=f.name, help=help, action=argparse.BooleanOptionalAction)
@@ -450,8 +461,8 @@ def _check_texts(options: type, given: Mapping[str, object]) -> None:
         text = given.get(f.name)
         if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):
             raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
-        kind, _, place = text.partition(":") if isinstance(text, str) else ("", "", "")
-        path = text if f.metadata["exists"] else place if f.name == "teacher" and kind in ("local", "file") else ""
+        kind, _, address = text.partition(":") if isinstance(text, str) else ("", "", "")
+        path = text if f.metadata["exists"] else address if f.name == "teacher" and kind in ("local", "file") else ""
         if isinstance(path, str) and path and not Path(path).exists():
             raise ValueError(f"--{f.name} {text!r} does not exist; correct the path, or leave the flag out")
 

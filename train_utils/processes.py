@@ -28,7 +28,7 @@ def init_accelerator(gpu: str, dtype: str, batch_size: int, accumulation: int) -
     """
     on_cpu = pick_device(gpu).type == "cpu"
     if on_cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 and gpu != "cpu":
-        raise ValueError(_difference("a GPU for each process", "on the CPU (with --gpu cpu that is what is asked for)"))
+        raise ValueError(_difference("a GPU for each process", "on the CPU (with `gpu` cpu that is what is asked for)"))
     if on_cpu and os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         raise ValueError(_difference("DEEPSPEED", "on the CPU"))
     # In a micro-batch without an item, some weights of RecLM-ret get no gradient.
@@ -56,45 +56,47 @@ def own_device(options: EvalOptions, processes: PartialState) -> EvalOptions:
 
 
 def differences(
-    asked: Mapping[str, str], kind: DistributedType, processes: int, dtype: str, accumulation: int
+    environment: Mapping[str, str], kind: DistributedType, processes: int, dtype: str, accumulation: int
 ) -> list[str]:
     """Return sentences on the differences between the accelerate configuration and the running processes.
 
     Args:
-        asked: the environment as `accelerate launch` sets it for its processes.
+        environment: the environment as `accelerate launch` sets it for its processes.
         kind: distributed type that runs.
         processes: number of running processes.
         dtype: number format of the run.
         accumulation: micro-batches per optimizer step, over all processes.
     """
-    found = [
-        _difference(wanted.value, f"{kind.value} in {processes} processes")
-        for name, wanted in _SPLITTING.items()
-        if asked.get(name, "").lower() == "true" and kind != wanted
+    problems = [
+        _difference(configured.value, f"{kind.value} in {processes} processes")
+        for name, configured in _SPLITTING.items()
+        if environment.get(name, "").lower() == "true" and kind != configured
     ]
     # The single-process launcher sets MASTER_PORT only where several processes are configured, and still starts one.
-    if "ACCELERATE_USE_CPU" in asked and "MASTER_PORT" in asked and processes == 1:
-        found.append(
+    if "ACCELERATE_USE_CPU" in environment and "MASTER_PORT" in environment and processes == 1:
+        problems.append(
             "accelerate was asked for several processes and started one; on CPUs take "
             "scripts/accelerate/cpu_two_processes.yaml"
         )
-    if "WORLD_SIZE" in asked and int(asked["WORLD_SIZE"]) != processes:
-        found.append(_difference(f"{asked['WORLD_SIZE']} processes", f"{processes}"))
-    precision = asked.get("ACCELERATE_MIXED_PRECISION", "no")
+    if "WORLD_SIZE" in environment and int(environment["WORLD_SIZE"]) != processes:
+        problems.append(_difference(f"{environment['WORLD_SIZE']} processes", f"{processes}"))
+    precision = environment.get("ACCELERATE_MIXED_PRECISION", "no")
     # DeepSpeed casts the whole model to its configured format; elsewhere the trained weights stay in float32.
-    wanted = "bf16" if kind == DistributedType.DEEPSPEED and dtype == "bfloat16" else "no"
-    if precision != wanted:
-        found.append(_difference(f"mixed_precision {precision}", f"--dtype {dtype}, which is mixed_precision {wanted}"))
+    expected = "bf16" if kind == DistributedType.DEEPSPEED and dtype == "bfloat16" else "no"
+    if precision != expected:
+        problems.append(
+            _difference(f"mixed_precision {precision}", f"`dtype` {dtype}, which is mixed_precision {expected}")
+        )
     if accumulation % processes:
-        found.append(
-            f"--gradient_accumulation_steps {accumulation} counts the forward passes of all processes and "
+        problems.append(
+            f"`gradient_accumulation_steps` {accumulation} counts the forward passes of all processes and "
             f"cannot be shared by {processes}; take a multiple"
         )
-    return found
+    return problems
 
 
-def _difference(asked: str, runs: str) -> str:
-    return f"accelerate was asked for {asked} and would run {runs}; change the --config_file or the machine"
+def _difference(configured: str, runs: str) -> str:
+    return f"accelerate was asked for {configured} and would run {runs}; change the --config_file or the machine"
 
 
 def pick_device(gpu: str) -> torch.device:
@@ -110,7 +112,7 @@ def pick_device(gpu: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"--gpu {gpu!r} is no device; use cpu, cuda:0 or auto") from None
+        raise ValueError(f"`gpu` {gpu!r} is no device; use cpu, cuda:0 or auto") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--gpu {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use --gpu cpu")
+        raise ValueError(f"`gpu` {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use `gpu` cpu")
     return device

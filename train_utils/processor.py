@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
-from train_utils.constraint.answer_start import AnswerPlaces
+from train_utils.constraint.answer_start import AnswerStarts
 from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.constraint.matcher import Matcher
@@ -50,7 +50,7 @@ class Trie_link:  # noqa: N801 - the published name
         )
         self.title_trie = build_trie(titles, soi, eoi)
         self.rules = Constraint(self.title_trie)
-        self._places = AnswerPlaces(self.end_of_turn, self.openers, self.title_trie)
+        self._answer_starts = AnswerStarts(self.end_of_turn, self.openers, self.title_trie)
 
     def _control(self, attribute: str, name: str) -> int:
         token_id = getattr(self.tokenizer, attribute, None)
@@ -102,7 +102,7 @@ class Trie_link:  # noqa: N801 - the published name
             ConstraintError: the row contains an item that is not admissible.
         """
         ids = list(map(int, input_ids))
-        start = self._places.of(batch_id, ids)
+        start = self._answer_starts.of(batch_id, ids)
         allowed = Matcher.from_tokens(self.rules, ids, self.end_of_turn, start).allowed()
         return None if allowed is None else allowed.tolist()
 
@@ -173,10 +173,10 @@ def _without_surroundings(item_ids: Sequence[Sequence[int]], tokenizer: PreTrain
     return titles
 
 
-def _plain_ids(place: int, ids: Sequence[int]) -> list[int]:
+def _plain_ids(number: int, ids: Sequence[int]) -> list[int]:
     tokens = [] if isinstance(ids, str) else list(ids)
     if isinstance(ids, str) or not all(hasattr(token, "__index__") and int(token) >= 0 for token in tokens):
-        raise ValueError(f"title {place} is {str(ids)[:60]!r}, wanted token ids; tokenize titles first")
+        raise ValueError(f"title {number} is {str(ids)[:60]!r}, wanted token ids; tokenize titles first")
     return list(map(int, tokens))
 
 
@@ -205,10 +205,10 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
         self._num_beams = num_beams
         self._prefix_allowed_tokens_fn = prefix_allowed_tokens_fn
         self._fast = None
-        places = _places(answer_at)
+        answer_starts = _positions(answer_at)
         if isinstance(owner, Trie_link):
-            self._fast = CatalogLogitsProcessor(owner.rules, owner.end_of_turn, num_beams, places, owner.openers)
-        elif places:
+            self._fast = CatalogLogitsProcessor(owner.rules, owner.end_of_turn, num_beams, answer_starts, owner.openers)
+        elif answer_starts:
             raise ValueError("answer_at is for Trie_link(...).constrain_search_list; another function is given the ids")
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -235,7 +235,7 @@ class FastPrefixConstrainedLogitsProcessor(LogitsProcessor):
         return cast("torch.FloatTensor", masked)
 
 
-def _places(answer_at) -> list[int | None]:
+def _positions(answer_at) -> list[int | None]:
     """Return the positions as integers, one for all prompts or one per prompt; an empty list for None."""
     if answer_at is None:
         return []
@@ -247,8 +247,8 @@ def _places(answer_at) -> list[int | None]:
             entry = entry.tolist()
         if entry is not None and (type(entry) is not int or entry < 0):
             raise ValueError(
-                f"answer_at holds {entry!r}, wanted the place of the row's ids where the answer begins, 0 "
-                "or more, for all prompts, or a list of one a prompt"
+                f"answer_at holds {entry!r}, wanted the position in the row's ids at which the answer "
+                "begins, 0 or more: one for all prompts, or a list with one per prompt"
             )
         positions.append(entry)
     return positions

@@ -229,15 +229,15 @@ class Recommender:
             return []
         priors = self._priors(items, k)
         requests = []
-        for place, (history, prior) in enumerate(zip(items, priors, strict=True)):
+        for number, (history, prior) in enumerate(zip(items, priors, strict=True)):
             try:
                 requests.append(self._list_request(history[-max_history:], k, self._constraint(rules, history, prior)))
             except ConstraintError as error:
-                raise ConstraintError(f"history {place}: {error}" if len(items) > 1 else str(error)) from None
+                raise ConstraintError(f"history {number}: {error}" if len(items) > 1 else str(error)) from None
         completions = self.engine.rank(requests)
-        for place, completion in enumerate(completions):
+        for number, completion in enumerate(completions):
             if completion.error is not None:
-                raise ConstraintError(f"history {place}: {completion.error}") from completion.error
+                raise ConstraintError(f"history {number}: {completion.error}") from completion.error
         return [self._recommendations(completion) for completion in completions]
 
     def indices(self, history: Sequence[str]) -> list[int]:

@@ -51,7 +51,7 @@ def sniff_encoding(path: str | Path, fallback: str = "") -> str:
 
 @lru_cache(maxsize=64)
 def _sniffed(path: str, fallback: str, _size: int, _changed: int) -> str:
-    with _open_bytes(path) as file, _damage_told(path):
+    with _open_bytes(path) as file, _damage_as_value_error(path):
         chunk = file.read(_CHUNK)
         for mark, encoding in _BYTE_ORDER_MARKS:
             if chunk.startswith(mark):
@@ -87,7 +87,7 @@ def _of_broken_lines(path: str, fallback: str) -> str:
     """Return the encoding of a file that is not entirely UTF-8, judged by its lines outside ASCII."""
     whole = broken = 0
     windows: set[int] = set()
-    with _open_bytes(path) as file, _damage_told(path):
+    with _open_bytes(path) as file, _damage_as_value_error(path):
         for line in file:
             if line.isascii():
                 continue
@@ -121,7 +121,7 @@ def read_text(path: str | Path, fallback: str = "") -> str:
         OSError: the file cannot be read.
     """
     encoding = sniff_encoding(path, fallback)
-    with _open_bytes(path) as file, _damage_told(path):
+    with _open_bytes(path) as file, _damage_as_value_error(path):
         return file.read().decode(encoding)
 
 
@@ -134,7 +134,7 @@ def text_chunks(path: str | Path) -> Iterator[str]:
         ValueError: a gzip file is damaged; the text before the damage has been yielded.
         OSError: the file cannot be read.
     """
-    with _open_bytes(path) as file, _damage_told(path):
+    with _open_bytes(path) as file, _damage_as_value_error(path):
         piece = file.read1(_PIECE)
         marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if piece.startswith(mark)), "")
         unmarked = {b"\0": "utf-16-be"}.get(piece[:1]) or {b"\0": "utf-16-le"}.get(piece[1:2], "utf-8")
@@ -174,7 +174,7 @@ def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str 
     Except in UTF-16 and UTF-32, a broken line does not affect the others.
     """
     encoding = sniff_encoding(path, fallback)
-    with _open_bytes(path) as file, _damage_told(path):
+    with _open_bytes(path) as file, _damage_as_value_error(path):
         if encoding.startswith(("utf-16", "utf-32")):
             with io.TextIOWrapper(file, encoding, newline="\n") as stream:
                 for number, line in enumerate(stream, 1):
@@ -268,7 +268,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise ValueError(f"the key {twice!r} is in one object twice")
     return fields
 
 
@@ -279,7 +279,7 @@ def _open_bytes(path: str | Path) -> io.BufferedReader | gzip.GzipFile:
 
 
 @contextmanager
-def _damage_told(path: str | Path) -> Iterator[None]:
+def _damage_as_value_error(path: str | Path) -> Iterator[None]:
     """Turn the errors of reading a damaged file into a one-line ValueError."""
     try:
         yield

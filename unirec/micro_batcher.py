@@ -104,12 +104,12 @@ class MicroBatcher(Generic[Job, Result]):
         self._wake.set()
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await asyncio.gather(*(one.future for one in waiting))
+                return await asyncio.gather(*(waiter.future for waiter in waiting))
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
         finally:
-            for one in waiting:  # on a deadline or a client that hung up; done futures ignore it
-                one.future.cancel()
+            for waiter in waiting:  # on a deadline or a client that hung up; done futures ignore it
+                waiter.future.cancel()
 
     def _set_queued(self, rows: int) -> None:
         self._queued = rows
@@ -131,7 +131,7 @@ class MicroBatcher(Generic[Job, Result]):
 
 
 def _hand_out(batch: Sequence[Waiting], finished: "asyncio.Future") -> None:
-    """Give each waiter its result, or all of them the worker's exception: the server goes on."""
+    """Give each waiter its result, or all of them the worker's exception; the server keeps running."""
     error = finished.exception()
     for number, waiting in enumerate(batch):
         if waiting.future.done():

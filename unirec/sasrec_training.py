@@ -1,4 +1,4 @@
-"""The training loop of the teacher: arrays in, best checkpoint and metrics out; a killed run goes on."""
+"""The training loop of the teacher: arrays in, best checkpoint and metrics out; a killed run can be resumed."""
 
 import copy
 import math
@@ -40,7 +40,7 @@ _LOWEST_RATE = 0.02  # of the learning rate, where the cosine ends
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after `epoch` finished epochs.
+    """Progress of a run after `epoch` finished epochs.
 
     seconds: training and evaluation so far. epoch_seconds: training alone, by epoch.
     """
@@ -82,11 +82,11 @@ def evaluate(model: SequentialModel, data: UniRecData, back: int, hide_all: bool
     hits, gains = [], []
     for start in range(0, len(inputs), _EVAL_ROWS):
         rows = slice(start, start + _EVAL_ROWS)
-        batch, seen, wanted = (torch.from_numpy(array[rows]).to(device) for array in (inputs, shown, targets))
+        batch, seen, target = (torch.from_numpy(array[rows]).to(device) for array in (inputs, shown, targets))
         hidden = torch.zeros(len(batch), data.n_items, dtype=torch.bool, device=device)
         hidden.scatter_(1, seen, True)  # the padding of `seen` hides item 0, the padding of the catalog
         hidden[:, 0] = True
-        hit, gain = ranking_metrics(catalog_scores(model, vectors, batch), hidden, wanted)
+        hit, gain = ranking_metrics(catalog_scores(model, vectors, batch), hidden, target)
         hits.append(hit)
         gains.append(gain)
     return {
@@ -125,11 +125,11 @@ def batches(
 
 def reduced_precision(config: dict[str, Any]) -> bool:
     """Whether matrices are multiplied in bf16; weights, losses and the optimizer stay in float32."""
-    wanted, device = config["mixed_precision"], torch.device(config["device"]).type
-    if wanted not in ("auto", "bf16", "no"):
-        raise ValueError(f"mixed_precision must be auto, bf16 or no, got {wanted}")
-    if wanted != "auto":
-        return wanted == "bf16"
+    precision, device = config["mixed_precision"], torch.device(config["device"]).type
+    if precision not in ("auto", "bf16", "no"):
+        raise ValueError(f"mixed_precision must be auto, bf16 or no, got {precision}")
+    if precision != "auto":
+        return precision == "bf16"
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     able = torch.cpu.get_capabilities()
@@ -180,13 +180,13 @@ class Trainer:
             for inputs, labels in batches(data, config, window_targets(self.model, config), rng):
                 self.optimizer.param_groups[0]["lr"] = learning_rate(config, epoch - 1 + count / n_targets)
                 predicted = labels > 0
-                wanted = labels[predicted].to(device)
+                target = labels[predicted].to(device)
                 with bf16:
                     states = user_states(self.model, inputs.to(device))
-                    loss = loss_of(states[predicted[:, -states.size(1) :].to(device)], wanted)
+                    loss = loss_of(states[predicted[:, -states.size(1) :].to(device)], target)
                 self._step(loss)
-                total, count = total + loss.detach() * len(wanted), count + len(wanted)
-                bar.update(len(wanted))
+                total, count = total + loss.detach() * len(target), count + len(target)
+                bar.update(len(target))
         mean = float(total) / max(count, 1)
         if not math.isfinite(mean):
             raise ValueError(f"the loss of epoch {epoch} is not finite; lower learning_rate={config['learning_rate']}")
@@ -223,7 +223,7 @@ def resume(run: Path, trainer: Trainer) -> Progress:
 
 
 def one_epoch(trainer: Trainer, progress: Progress, run: Path, board: "SummaryWriter | None") -> Progress:
-    """Train an epoch, judge it, and save: the best weights so far, and what a killed run needs to go on."""
+    """Train an epoch, evaluate it, and save: the best weights so far, and what a killed run needs to resume."""
     started = time.perf_counter()
     epoch = progress.epoch + 1
     loss = trainer.train_epoch(epoch)

@@ -178,8 +178,8 @@ def build_app(teachers: Mapping[str, TeacherModel], limits: ServerLimits | None 
     # The answers are sent as they are: checking them against their own models would cost more than they do.
     @answers.post("/inference", response_model=InferenceAnswer, summary="The k best next items")
     async def inference(request: InferenceRequest) -> Response:
-        query, found = await answer(request)
-        return json_response(inference_content(query, found, request.return_scores))
+        query, ranked = await answer(request)
+        return json_response(inference_content(query, ranked, request.return_scores))
 
     @answers.post("/ranking", response_model=RankingAnswer, summary="Ranks of candidates")
     async def ranking(request: RankingRequest) -> Response:

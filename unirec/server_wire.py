@@ -182,7 +182,7 @@ def join_answers(answers: list[TeacherAnswer]) -> TeacherAnswer:
 
 
 def inference_content(query: Query, answer: TeacherAnswer, scores: bool) -> dict:
-    """Return the body of an `InferenceAnswer`, without what was not asked for."""
+    """Return the body of an `InferenceAnswer`, without the fields that were not requested."""
     content: dict = {"inference": answer.items}
     if scores:
         content["scores"] = answer.probabilities

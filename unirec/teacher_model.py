@@ -44,7 +44,7 @@ class TeacherModel(NextItemModel):
     def answer(self, queries: Sequence[Query]) -> list[TeacherAnswer]:
         """Answer several requests with one pass of the model."""
         rows = [row for query in queries for row in query.rows]
-        # 0 stands for a ranking
+        # 0 requests a ranking
         k = np.repeat([query.k or 0 for query in queries], [len(query.rows) for query in queries])
         scores = self.scores(rows)
         lists, ranks = self._lists(scores, rows, k), self._ranks(scores, rows, k)
@@ -61,18 +61,18 @@ class TeacherModel(NextItemModel):
         self, scores: torch.Tensor, rows: Sequence[Row], k: np.ndarray
     ) -> Iterator[tuple[list[str], np.ndarray]]:
         """Items and probabilities of the rows whose k is not 0, in order."""
-        wanted = np.flatnonzero(k)
-        if not len(wanted):
+        numbers = np.flatnonzero(k)
+        if not len(numbers):
             return iter(())
-        asked = [rows[number] for number in wanted]
-        return best_items(scores[torch.from_numpy(wanted)], asked, self.catalog, k[wanted])
+        selected = [rows[number] for number in numbers]
+        return best_items(scores[torch.from_numpy(numbers)], selected, self.catalog, k[numbers])
 
     def _ranks(self, scores: torch.Tensor, rows: Sequence[Row], k: np.ndarray) -> Iterator[list[int]]:
         """Ranks of the candidates of the rows whose k is 0, in order."""
-        wanted = np.flatnonzero(k == 0)
-        asked = [rows[number] for number in wanted]
-        allowed = admissible([Row(row.history) for row in asked], self.catalog)
-        return iter(candidate_ranks(scores[torch.from_numpy(wanted)], allowed, asked))
+        numbers = np.flatnonzero(k == 0)
+        selected = [rows[number] for number in numbers]
+        allowed = admissible([Row(row.history) for row in selected], self.catalog)
+        return iter(candidate_ranks(scores[torch.from_numpy(numbers)], allowed, selected))
 
 
 def by_dataset(queries: Sequence[Query]) -> dict[str, list[int]]:

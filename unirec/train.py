@@ -131,15 +131,15 @@ def manifest(config: dict[str, Any], data_path: Path) -> dict[str, Any]:
     }
 
 
-def choose_run(output: Path, wanted: dict[str, Any]) -> Path:
+def choose_run(output: Path, record: dict[str, Any]) -> Path:
     """Return the run folder made for the same settings and the same inputs, else a new one."""
     same = ("config", "inputs_sha256")
     for path in sorted(output.glob(f"*/{RUN_NAME}"), reverse=True):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if all(found.get(key) == wanted[key] for key in same):
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if all(earlier.get(key) == record[key] for key in same):
             return path.parent
     run = output / datetime.now(UTC).strftime("run_%Y%m%d-%H%M%S-%f")
-    write_json(run / RUN_NAME, wanted)
+    write_json(run / RUN_NAME, record)
     return run
 
 

@@ -99,19 +99,19 @@ def _numbers(value: Any, path: Path, name: str) -> dict[str, int]:
     """Return a dictionary of map.pkl, raw id -> int, its raw ids as text; ValueError unless the ints are 0..n-1."""
     if not isinstance(value, dict):
         raise ValueError(f"{path}: {name} is {_short(value)}, wanted a dictionary from raw ids to ints")
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for raw, number in value.items():
         if isinstance(raw, bool) or not isinstance(raw, (str, int, np.integer)):
             raise ValueError(f"{path}: {name} has the raw id {_short(raw)}, wanted a text or a whole number")
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
             raise ValueError(f"{path}: {name} gives {_short(raw)} the value {_short(number)}, wanted an int")
-        if str(raw) in found:
+        if str(raw) in numbers:
             raise ValueError(f"{path}: {name} has the raw id {str(raw)!r} twice (ids are compared as text)")
-        found[str(raw)] = int(number)
-    if sorted(found.values()) != list(range(len(found))):
+        numbers[str(raw)] = int(number)
+    if sorted(numbers.values()) != list(range(len(numbers))):
         ints = f"{name.removesuffix('2id')} ints"
         raise ValueError(f"{path}: {ints} must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again")
-    return found
+    return numbers
 
 
 def _short(value: Any) -> str:
@@ -135,8 +135,8 @@ def _check_histories(path: Path, n_items: int) -> None:
 
 def _events(path: Path, n_items: int) -> tuple[np.ndarray, np.ndarray]:
     frame = read_pickle(path)
-    wanted = {"user_id", "item_id"}
-    if not isinstance(frame, pd.DataFrame) or not wanted <= set(frame.columns) or not frame.columns.is_unique:
+    columns = {"user_id", "item_id"}
+    if not isinstance(frame, pd.DataFrame) or not columns <= set(frame.columns) or not frame.columns.is_unique:
         raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_id, each once")
     users, items = (frame[column].to_numpy() for column in ("user_id", "item_id"))
     if not (np.issubdtype(users.dtype, np.integer) and np.issubdtype(items.dtype, np.integer)):

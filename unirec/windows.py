@@ -13,7 +13,7 @@ def training_windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut training sequences, all events but the last `held_out` of each user, into windows: each event once.
 
-    A window ends at a random phase per user, drawn anew each epoch, so that an event is predicted from
+    A window ends at a random phase per user, drawn again each epoch, so that an event is predicted from
     different amounts of context. `targets` <= `length` is how many positions at a window's end are predicted;
     1 is UniRec's feeding, one window per event.
 

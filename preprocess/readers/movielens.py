@@ -38,12 +38,12 @@ def read_movielens(folder: Path) -> RawDataset:
     )
 
 
-def _atomic_rows(path: Path, wanted: tuple[str, ...], rejected: Counter[str]) -> Iterator[list[str]]:
+def _atomic_rows(path: Path, columns: tuple[str, ...], rejected: Counter[str]) -> Iterator[list[str]]:
     """Yield the values of columns of a RecBole atomic file, which has a typed header `name:type<TAB>...`.
 
     Args:
         path: the file.
-        wanted: names of the columns, in the order of the values.
+        columns: names of the columns, in the order of the values.
         rejected: counts the unused lines, by reason.
 
     Raises:
@@ -51,16 +51,16 @@ def _atomic_rows(path: Path, wanted: tuple[str, ...], rejected: Counter[str]) ->
     """
     lines = text_lines(path, "latin-1", rejected)
     names = [column.split(":")[0] for column in next(lines, "").split("\t")]
-    missing = [name for name in wanted if name not in names]
+    missing = [name for name in columns if name not in names]
     if missing:
         raise ValueError(f"{path} has the columns {names}, but lacks {missing}; is it a RecBole file?")
-    columns = [names.index(name) for name in wanted]
+    indices = [names.index(name) for name in columns]
     for line in lines:
         values = line.split("\t")
         if len(values) != len(names):
             rejected["wrong number of columns"] += 1
             continue
-        yield [values[column] for column in columns]
+        yield [values[index] for index in indices]
 
 
 def _atomic_events(path: Path, rejected: Counter[str]) -> Events:

@@ -206,21 +206,21 @@ class ItemCollector:
     """Items by id in file order: the first row of each wanted id.
 
     Args:
-        wanted: ids of the items to keep.
+        ids: ids of the items to keep.
         rejected: counts the other rows, by reason.
 
     Attributes:
         items: the kept items, by id.
     """
 
-    def __init__(self, wanted: set[str], rejected: Counter[str]) -> None:
+    def __init__(self, ids: set[str], rejected: Counter[str]) -> None:
         self.items: dict[str, Item] = {}
-        self._wanted, self._rejected = wanted, rejected
+        self._ids, self._rejected = ids, rejected
 
     def add(self, item: Item) -> None:
         if item.id in self.items:
             self._rejected["repeated item id"] += 1
-        elif item.id not in self._wanted:
+        elif item.id not in self._ids:
             self._rejected["no event in the dump"] += 1
         else:
             self.items[item.id] = item

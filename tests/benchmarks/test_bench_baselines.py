@@ -113,7 +113,7 @@ def test_a_title_listed_twice_may_be_published_twice_but_once_with_ours():
     assert Trie_link([list(title) for title in catalog], TOKENIZER).constrain_search_list(0, once) == [11]
 
 
-def test_off_the_tree_published_frees_the_row_and_ours_stops():
+def test_off_the_trie_published_frees_the_row_and_ours_stops():
     lost = torch.tensor([SOI, 15])
     assert PublishedTrie([(10,)], SOI, EOI, END_OF_TURN).allowed(lost) is None
     with pytest.raises(ConstraintError):

@@ -53,8 +53,8 @@ def expected_windows(sequences, length):
     return Counter(
         (user, item, 1, (*[0] * (length - len(before)), *before), len(before))
         for user, sequence in sequences.items()
-        for place, item in enumerate(sequence)
-        for before in [sequence[max(0, place - length) : place]]
+        for position, item in enumerate(sequence)
+        for before in [sequence[max(0, position - length) : position]]
     )
 
 
@@ -98,15 +98,15 @@ def test_unirec_feeding_takes_the_loss_of_the_last_position(ring):
     rival = UniRecFeeding(tiny_config(hidden_dropout_prob=0.0, attn_dropout_prob=0.0))
     batch = next(iter(make_loader(read_events(ring, 10), 0)))
     scores = catalog_scores(rival.model, item_vectors(rival.model), batch[3])
-    wanted = functional.cross_entropy(scores, batch[1]).item()
-    assert rival.step(batch) == pytest.approx(wanted, rel=1e-5)
-    assert rival.step(batch) < wanted
+    expected = functional.cross_entropy(scores, batch[1]).item()
+    assert rival.step(batch) == pytest.approx(expected, rel=1e-5)
+    assert rival.step(batch) < expected
 
 
 def test_an_epoch_is_timed_with_its_steps_inside(ring):
-    found = UniRecFeeding(tiny_config()).epoch(make_loader(read_events(ring, 10), 0))
-    assert 0 < found.step_seconds <= found.seconds
-    assert found.loss == pytest.approx(math.log(N_ITEMS + 1), rel=0.1)
+    actual = UniRecFeeding(tiny_config()).epoch(make_loader(read_events(ring, 10), 0))
+    assert 0 < actual.step_seconds <= actual.seconds
+    assert actual.loss == pytest.approx(math.log(N_ITEMS + 1), rel=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,9 @@ def test_the_one_at_a_time_server_answers_with_the_best_items(model, world):
 def test_the_one_at_a_time_server_reads_the_last_ten_and_hides_all(model):
     teacher = OneAtATime(model, RAW_IDS)
     long = [raw_id(item) for item in range(1, 16)]
-    found, short = teacher.top_k(long, 15), teacher.top_k(long[5:], 20)
-    assert set(found) == {raw_id(item) for item in range(16, N_ITEMS + 1)}
-    assert found == [item for item in short if item not in long]
+    actual, short = teacher.top_k(long, 15), teacher.top_k(long[5:], 20)
+    assert set(actual) == {raw_id(item) for item in range(16, N_ITEMS + 1)}
+    assert actual == [item for item in short if item not in long]
     assert len(teacher.top_k(long[:2], 28)) == 28
 
 
@@ -173,9 +173,9 @@ def test_an_answer_without_a_length_is_refused():
         whole_answer(b"HTTP/1.1 200 OK\r\n\r\n")
 
 
-@pytest.mark.parametrize(("share", "wanted"), [(0.5, 2), (0.99, 4), (0.25, 1), (1.0, 4)])
-def test_percentile_counted_by_hand(share, wanted):
-    assert percentile([4, 2, 1, 3], share) == wanted
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 2), (0.99, 4), (0.25, 1), (1.0, 4)])
+def test_percentile_counted_by_hand(share, expected):
+    assert percentile([4, 2, 1, 3], share) == expected
 
 
 async def loaded(answer, **settings):

@@ -38,12 +38,12 @@ def gradients(model, loss):
 @given(TITLE_LISTS, st.data())
 def test_the_scope_allows_what_titles_that_are_left_go_on_with(titles, data):
     listed = data.draw(st.lists(st.sampled_from(titles), max_size=5))
-    for place, (title, scopes) in enumerate(zip(listed, DenseScope(titles, EOI).of_list(listed), strict=True)):
+    for position, (title, scopes) in enumerate(zip(listed, DenseScope(titles, EOI).of_list(listed), strict=True)):
         # A label is always allowed, even where its title was listed before.
-        left = [[*other, EOI] for other in titles if other == title or other not in listed[:place]]
+        left = [[*other, EOI] for other in titles if other == title or other not in listed[:position]]
         spelled = [*title, EOI]
-        wanted = [{other[at] for other in left if other[:at] == spelled[:at]} for at in range(len(spelled))]
-        assert [set(allowed) for allowed in scopes] == wanted
+        expected = [{other[at] for other in left if other[:at] == spelled[:at]} for at in range(len(spelled))]
+        assert [set(allowed) for allowed in scopes] == expected
         assert all(len(set(allowed)) == len(allowed) for allowed in scopes)
 
 

@@ -24,12 +24,12 @@ MOVIES = make_catalog(
 )
 
 
-def tree_of(catalog):
+def trie_of(catalog):
     return build_trie([[i // 7, i % 7] for i in range(len(catalog.items))], SOI, EOI)
 
 
 def kept(rules, catalog=MOVIES):
-    return catalog.ids(np.flatnonzero(compile_rules(catalog, tree_of(catalog), rules).admitted).tolist())
+    return catalog.ids(np.flatnonzero(compile_rules(catalog, trie_of(catalog), rules).admitted).tolist())
 
 
 # -- a slow and obvious oracle ---------------------------------------------------------------------------------------
@@ -45,36 +45,36 @@ def as_number(value):
     return None if number != number or abs(number) == float("inf") else number
 
 
-def equal(held, wanted):
-    if isinstance(held, bool) or isinstance(wanted, bool):
-        return held is wanted
-    if isinstance(wanted, str):
-        return held == wanted
-    return as_number(held) == wanted
+def equal(held, operand):
+    if isinstance(held, bool) or isinstance(operand, bool):
+        return held is operand
+    if isinstance(operand, str):
+        return held == operand
+    return as_number(held) == operand
 
 
-def ordered(held, wanted):
+def ordered(held, operand):
     """(held, wanted) as two things that can be ordered, or None."""
-    if isinstance(wanted, str):
-        return (held, wanted) if isinstance(held, str) else None
-    return None if as_number(held) is None else (as_number(held), wanted)
+    if isinstance(operand, str):
+        return (held, operand) if isinstance(held, str) else None
+    return None if as_number(held) is None else (as_number(held), operand)
 
 
-def contains(held, wanted):
+def contains(held, operand):
     if isinstance(held, str):
-        return isinstance(wanted, str) and wanted in held
-    return isinstance(held, list) and any(equal(element, wanted) for element in held)
+        return isinstance(operand, str) and operand in held
+    return isinstance(held, list) and any(equal(element, operand) for element in held)
 
 
 RELATIONS = {
     "==": equal,
-    "!=": lambda held, wanted: not equal(held, wanted),
-    "<": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] < pair[1],
-    "<=": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] <= pair[1],
-    ">": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] > pair[1],
-    ">=": lambda held, wanted: (pair := ordered(held, wanted)) is not None and pair[0] >= pair[1],
-    "in": lambda held, wanted: any(equal(held, one) for one in wanted),
-    "not in": lambda held, wanted: not any(equal(held, one) for one in wanted),
+    "!=": lambda held, operand: not equal(held, operand),
+    "<": lambda held, operand: (pair := ordered(held, operand)) is not None and pair[0] < pair[1],
+    "<=": lambda held, operand: (pair := ordered(held, operand)) is not None and pair[0] <= pair[1],
+    ">": lambda held, operand: (pair := ordered(held, operand)) is not None and pair[0] > pair[1],
+    ">=": lambda held, operand: (pair := ordered(held, operand)) is not None and pair[0] >= pair[1],
+    "in": lambda held, operand: any(equal(held, value) for value in operand),
+    "not in": lambda held, operand: not any(equal(held, value) for value in operand),
     "contains": contains,
 }
 
@@ -92,9 +92,9 @@ def admits(rules, item):
         return False
     if any(c in item.categories for c in rules.without_categories):
         return False
-    for attribute, wanted in rules.where.items():
+    for attribute, condition in rules.where.items():
         held = item.attributes.get(attribute)
-        for name, value in (wanted if isinstance(wanted, dict) else {"==": wanted}).items():
+        for name, value in (condition if isinstance(condition, dict) else {"==": condition}).items():
             if is_missing(held) or not RELATIONS[name](held, value):
                 return False
     return True
@@ -190,9 +190,9 @@ def test_numpy_numbers_of_a_pickled_catalog_compare_as_numbers():
 
 
 def test_without_conditions_everything_is_admitted_and_distinct_is_handed_on():
-    rules = compile_rules(MOVIES, tree_of(MOVIES), ItemRules(distinct=False))
+    rules = compile_rules(MOVIES, trie_of(MOVIES), ItemRules(distinct=False))
     assert rules.admitted.all() and not rules.distinct
-    assert compile_rules(MOVIES, tree_of(MOVIES), ItemRules()).distinct
+    assert compile_rules(MOVIES, trie_of(MOVIES), ItemRules()).distinct
 
 
 def test_a_log_may_hold_removed_items_but_a_wish_may_not():
@@ -233,8 +233,8 @@ def test_conditions_that_look_alike_when_shortened_all_hold():
     assert kept(ItemRules(where={long: 1, also: 1}), catalog) == ["1"]
 
 
-def test_a_tree_of_another_catalog_is_refused():
-    with pytest.raises(ValueError, match="the tree holds 1 titles"):
+def test_a_trie_of_another_catalog_is_refused():
+    with pytest.raises(ValueError, match="the trie holds 1 titles"):
         compile_rules(MOVIES, build_trie([[1]], SOI, EOI), ItemRules())
 
 
@@ -339,6 +339,6 @@ wheres = st.dictionaries(
 def test_whatever_the_body_it_is_compiled_or_refused_in_one_line(body):
     try:
         rules = item_rules(body)
-        compile_rules(MOVIES, tree_of(MOVIES), rules)
+        compile_rules(MOVIES, trie_of(MOVIES), rules)
     except ValueError as error:
         assert "\n" not in str(error) and len(str(error)) < 500

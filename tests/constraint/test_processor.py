@@ -1,4 +1,4 @@
-"""The processor leaves the tokens that the state behind a row's ids allows, whatever came in the step before."""
+"""The processor leaves the tokens that the state after a row's ids allows, whatever came in the step before."""
 
 import random
 
@@ -51,10 +51,10 @@ def test_scores_are_those_of_a_walk_through_the_ids(catalog, seed, num_beams, dt
         rows = [[rng.choice([3, 7, EOT]) for _ in range(3)] + [EOT] for _ in rules for _ in range(num_beams)]
         for _ in range(12):
             scores = torch.randn(len(rows), VOCABULARY).to(dtype)
-            wanted = torch.stack([expected(rules[i // num_beams], row, scores[i]) for i, row in enumerate(rows)])
-            found = processor(torch.tensor(rows), scores)
-            assert found is scores
-            torch.testing.assert_close(found, wanted)
+            masked = torch.stack([expected(rules[i // num_beams], row, scores[i]) for i, row in enumerate(rows)])
+            actual = processor(torch.tensor(rows), scores)
+            assert actual is scores
+            torch.testing.assert_close(actual, masked)
             # Beams go on from any row of their prompt.
             kept = [rows[i // num_beams * num_beams + rng.randrange(num_beams)] for i in range(len(rows))]
             rows = [[*row, step(rules[i // num_beams], row, rng)] for i, row in enumerate(kept)]
@@ -65,12 +65,12 @@ def test_a_wide_branch_is_masked_like_a_narrow_one():
     rules = Constraint(trie, deny=[5, 70])
     rows = torch.tensor([[EOT, SOI, 30, 2, EOI, 7, SOI], [EOT, 7, 7, 7, 7, 7, SOI], [EOT, 7, 7, 7, 7, SOI, 40]])
     scores = torch.randn(3, 7000)
-    wanted = torch.stack([expected(rules, row.tolist(), scores[i]) for i, row in enumerate(rows)])
-    torch.testing.assert_close(CatalogLogitsProcessor(rules, EOT)(rows, scores), wanted)
-    assert wanted[0].isfinite().sum() == 5981 - 3
+    masked = torch.stack([expected(rules, row.tolist(), scores[i]) for i, row in enumerate(rows)])
+    torch.testing.assert_close(CatalogLogitsProcessor(rules, EOT)(rows, scores), masked)
+    assert masked[0].isfinite().sum() == 5981 - 3
 
 
-def test_a_row_that_leaves_the_tree_raises_at_once_and_at_the_next_step_again():
+def test_a_row_that_leaves_the_trie_raises_at_once_and_at_the_next_step_again():
     processor = CatalogLogitsProcessor(Constraint(build_trie([[2, 3], [4]], SOI, EOI)), EOT)
     processor(torch.tensor([[EOT, SOI, 2]]), torch.zeros(1, VOCABULARY))
     for ids in ([[EOT, SOI, 2, 5]], [[EOT, SOI, 2, 5, 6]]):

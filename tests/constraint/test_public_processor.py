@@ -32,23 +32,23 @@ def prompt_of(tokenizer, *turns: str) -> list[int]:
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
 
 
-def soi_eoi(tree) -> tuple[str, str]:
-    return tuple(tree.tokenizer.convert_ids_to_tokens([tree.soi_token_id, tree.eoi_token_id]))
+def soi_eoi(trie) -> tuple[str, str]:
+    return tuple(trie.tokenizer.convert_ids_to_tokens([trie.soi_token_id, trie.eoi_token_id]))
 
 
-def allowed_behind(tree, processor, ids) -> set[int]:
-    """Tokens that the processor leaves behind a text; the slow way leaves the same inside an item."""
-    scores = processor(torch.tensor([ids]), torch.zeros(1, len(tree.tokenizer)))
-    found = set(torch.nonzero(torch.isfinite(scores[0])).flatten().tolist())
-    slow = tree.constrain_search_list(0, torch.tensor(ids))
-    assert slow is None or set(slow) == found
-    return found
+def allowed_after(trie, processor, ids) -> set[int]:
+    """Tokens that the processor leaves after a text; the slow way leaves the same inside an item."""
+    scores = processor(torch.tensor([ids]), torch.zeros(1, len(trie.tokenizer)))
+    actual = set(torch.nonzero(torch.isfinite(scores[0])).flatten().tolist())
+    slow = trie.constrain_search_list(0, torch.tensor(ids))
+    assert slow is None or set(slow) == actual
+    return actual
 
 
 @pytest.mark.parametrize("family", [*FAMILIES.values(), GEMMA_IT], ids=[*FAMILIES, "Gemma-it"])
 def test_what_earlier_turns_and_the_user_say_is_no_part_of_the_answer(family):
-    tokenizer, _, tree, titles = made(family)
-    soi, eoi = soi_eoi(tree)
+    tokenizer, _, trie, titles = made(family)
+    soi, eoi = soi_eoi(trie)
     first = {ids[0] for ids in titles}
     for turns in (
         ("Recommend 2 films.",),
@@ -57,11 +57,11 @@ def test_what_earlier_turns_and_the_user_say_is_no_part_of_the_answer(family):
         ("x", f"{soi} red moon{eoi}, {soi} blue river{eoi}, {soi} the end{eoi}", f"again {eoi} {soi}"),
     ):
         prompt = prompt_of(tokenizer, *turns)
-        processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
-        assert tree.soi_token_id in allowed_behind(tree, processor, prompt)
-        assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == first
-        told = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=len(prompt))
-        assert allowed_behind(tree, told, [*prompt, tree.soi_token_id]) == first
+        processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+        assert trie.soi_token_id in allowed_after(trie, processor, prompt)
+        assert allowed_after(trie, processor, [*prompt, trie.soi_token_id]) == first
+        given = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1, answer_at=len(prompt))
+        assert allowed_after(trie, given, [*prompt, trie.soi_token_id]) == first
 
 
 SAYINGS = [
@@ -90,9 +90,9 @@ SAYINGS = [
 )
 def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_and_cut(family, kind):
     """Line breaks of the user's and of the template's share tokens; prompts may think, and open an answer otherwise."""
-    tokenizer, _, tree, titles = made(family, kind=kind)
+    tokenizer, _, trie, titles = made(family, kind=kind)
     first = {ids[0] for ids in titles}
-    listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
+    listed = [trie.soi_token_id, *titles[0], trie.eoi_token_id]
     for options in ({}, {"enable_thinking": False}, {"thinking": True}):
         for said in SAYINGS:
             talk = [
@@ -104,11 +104,11 @@ def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_an
                 prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True, **options)[
                     "input_ids"
                 ]
-                processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
-                assert tree.soi_token_id in allowed_behind(tree, processor, prompt)
-                assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == first
-                fresh = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
-                again = allowed_behind(tree, fresh, [*prompt, *listed, tree.soi_token_id])
+                processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+                assert trie.soi_token_id in allowed_after(trie, processor, prompt)
+                assert allowed_after(trie, processor, [*prompt, trie.soi_token_id]) == first
+                fresh = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+                again = allowed_after(trie, fresh, [*prompt, *listed, trie.soi_token_id])
                 assert again == {ids[0] for ids in titles[1:]}
 
 
@@ -124,17 +124,17 @@ def test_an_answer_begins_behind_what_a_user_typed_however_the_prompt_is_made_an
     ],
 )
 def test_what_opens_an_answer_opens_none_inside_a_title(name, title):
-    tokenizer, _, tree, titles = made((OTHER_FAMILIES | FAMILIES)[name], [*TITLES, title])
+    tokenizer, _, trie, titles = made((OTHER_FAMILIES | FAMILIES)[name], [*TITLES, title])
     prompt = prompt_of(tokenizer, "hi")
-    item = [tree.soi_token_id, *titles[-1], tree.eoi_token_id]
-    kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+    item = [trie.soi_token_id, *titles[-1], trie.eoi_token_id]
+    kept = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1)
     for end in range(len(prompt), len(prompt) + len(item) + 1):
         fresh = FastPrefixConstrainedLogitsProcessor(Trie_link(titles, tokenizer).constrain_search_list, 1)
         ids = [*prompt, *item][:end]
-        assert allowed_behind(tree, kept, ids) == allowed_behind(tree, fresh, ids)
+        assert allowed_after(trie, kept, ids) == allowed_after(trie, fresh, ids)
         if len(prompt) < end < len(prompt) + len(item):
-            assert item[end - len(prompt)] in allowed_behind(tree, fresh, ids) <= {*sum(titles, []), tree.eoi_token_id}
-    listed = allowed_behind(tree, kept, [*prompt, *item, tree.soi_token_id])
+            assert item[end - len(prompt)] in allowed_after(trie, fresh, ids) <= {*sum(titles, []), trie.eoi_token_id}
+    listed = allowed_after(trie, kept, [*prompt, *item, trie.soi_token_id])
     assert listed == {ids[0] for ids in titles[:-1]}
 
 
@@ -155,11 +155,11 @@ def test_what_opens_an_answer_opens_none_inside_a_title(name, title):
     ],
 )
 def test_the_place_of_the_answer_may_be_given_as_any_whole_number(form):
-    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
-    prompt = [5, tree.soi_token_id, *titles[0], tree.eoi_token_id]
-    fn = tree.constrain_search_list
+    tokenizer, _, trie, titles = made(FAMILIES["Qwen2.5"])
+    prompt = [5, trie.soi_token_id, *titles[0], trie.eoi_token_id]
+    fn = trie.constrain_search_list
     processor = FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=form(len(prompt)))
-    left = processor(torch.tensor([[*prompt, tree.soi_token_id]]), torch.zeros(1, len(tokenizer)))
+    left = processor(torch.tensor([[*prompt, trie.soi_token_id]]), torch.zeros(1, len(tokenizer)))
     assert left.isfinite().nonzero()[:, 1].tolist() == sorted({ids[0] for ids in titles})
 
 
@@ -168,33 +168,33 @@ def test_the_place_of_the_answer_may_be_given_as_any_whole_number(form):
     [True, np.True_, torch.tensor(True), -1, [3, -2], 2.0, torch.tensor([2.0]), "3", [[2]], torch.tensor([[2]])],
 )
 def test_the_place_of_the_answer_is_refused_in_one_line_when_it_is_none(wrong):
-    tree = made(FAMILIES["Qwen2.5"])[2]
+    trie = made(FAMILIES["Qwen2.5"])[2]
     with pytest.raises(ValueError, match="answer_at holds .*, wanted") as error:
-        FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=wrong)
+        FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1, answer_at=wrong)
     assert "\n" not in str(error.value)
 
 
 def test_places_of_answers_that_do_not_fit_the_batch_are_refused():
-    tokenizer, _, tree, _ = made(FAMILIES["Qwen2.5"])
-    fn, scores = tree.constrain_search_list, torch.zeros(3, len(tokenizer))
+    tokenizer, _, trie, _ = made(FAMILIES["Qwen2.5"])
+    fn, scores = trie.constrain_search_list, torch.zeros(3, len(tokenizer))
     ids = torch.full((3, 4), 5)
-    for beams, places, told in (
+    for beams, positions, reason in (
         (1, 5, "answer_at is 5 for row 0, which has 4 tokens"),
         (1, [1, 9, 1], "answer_at is 9 for row 1"),
         (1, [1, 2], "answer_at has 2 entries.*3 rows"),
         (2, None, "3 rows are no whole number of prompts of num_beams=2"),
     ):
-        with pytest.raises(ConstraintError, match=told):
-            FastPrefixConstrainedLogitsProcessor(fn, beams, answer_at=places)(ids, scores)
+        with pytest.raises(ConstraintError, match=reason):
+            FastPrefixConstrainedLogitsProcessor(fn, beams, answer_at=positions)(ids, scores)
     # Embeddings have no ids; sampling may give several rows a prompt.
-    for places in (7, [7], [0, 1, 2]):
-        FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=places)(ids[:, :0], scores)
+    for positions in (7, [7], [0, 1, 2]):
+        FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=positions)(ids[:, :0], scores)
     FastPrefixConstrainedLogitsProcessor(fn, 1, answer_at=[2])(ids, scores)
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_prompts_of_unlike_lengths_begin_their_answers_where_their_rows_say(beams):
-    tokenizer, model, tree, titles = made(FAMILIES["Llama-2"])
+    tokenizer, model, trie, titles = made(FAMILIES["Llama-2"])
     prompts = [prompt_of(tokenizer, text) for text in ("x", "each in <SOI> and <EOI>, please", "<SOI> red moon<EOI>")]
     width = max(map(len, prompts))
     rows = torch.tensor([[tokenizer.eos_token_id] * (width - len(ids)) + ids for ids in prompts])
@@ -203,12 +203,12 @@ def test_prompts_of_unlike_lengths_begin_their_answers_where_their_rows_say(beam
         do_sample=False,
         num_beams=beams,
         max_new_tokens=12,
-        eos_token_id=tree.end_of_turn,
-        pad_token_id=tree.end_of_turn,
+        eos_token_id=trie.end_of_turn,
+        pad_token_id=trie.end_of_turn,
     )
     outputs = []
-    for places in (None, width, [width] * 3, torch.tensor([width, width, width])):
-        processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, beams, answer_at=places)
+    for positions in (None, width, [width] * 3, torch.tensor([width, width, width])):
+        processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, beams, answer_at=positions)
         outputs.append(
             model.generate(rows, attention_mask=mask, generation_config=config, logits_processor=[processor]).tolist()
         )
@@ -217,47 +217,47 @@ def test_prompts_of_unlike_lengths_begin_their_answers_where_their_rows_say(beam
 
 def test_refused_drafts_leave_the_answer_where_it_began():
     """Assisted decoding shows a row with drafts, then without the refused ones."""
-    tokenizer, _, tree, titles = made(FAMILIES["Solar"])
+    tokenizer, _, trie, titles = made(FAMILIES["Solar"])
     prompt = prompt_of(tokenizer, "x")
     opener = tokenizer.encode("\n### Assistant:\n", add_special_tokens=False)
-    answer = [tree.soi_token_id, *titles[0], tree.eoi_token_id, *opener, 5, 5]
-    kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+    answer = [trie.soi_token_id, *titles[0], trie.eoi_token_id, *opener, 5, 5]
+    kept = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1)
     for end in range(len(prompt), len(prompt) + len(answer) + 1):
-        allowed_behind(tree, kept, [*prompt, *answer][:end])
-    found = allowed_behind(tree, kept, [*prompt, *answer[:-1], tree.soi_token_id])
-    assert found == {ids[0] for ids in titles[1:]}
+        allowed_after(trie, kept, [*prompt, *answer][:end])
+    actual = allowed_after(trie, kept, [*prompt, *answer[:-1], trie.soi_token_id])
+    assert actual == {ids[0] for ids in titles[1:]}
 
 
 @families
 def test_an_answer_that_the_prompt_has_begun_goes_on_with_what_it_lists(name):
-    tokenizer, _, tree, titles = made(FAMILIES[name])
-    listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
+    tokenizer, _, trie, titles = made(FAMILIES[name])
+    listed = [trie.soi_token_id, *titles[0], trie.eoi_token_id]
     prompt = [*prompt_of(tokenizer, "Recommend 2 films."), *listed]
-    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
-    assert allowed_behind(tree, processor, [*prompt, tree.soi_token_id]) == {ids[0] for ids in titles[1:]}
+    processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+    assert allowed_after(trie, processor, [*prompt, trie.soi_token_id]) == {ids[0] for ids in titles[1:]}
 
 
 @families
 def test_an_answer_by_generate_is_of_the_catalog_and_distinct(name):
-    tokenizer, model, tree, titles = made(FAMILIES[name])
-    ids = torch.tensor([prompt_of(tokenizer, f"each in {soi_eoi(tree)[0]}")])
+    tokenizer, model, trie, titles = made(FAMILIES[name])
+    ids = torch.tensor([prompt_of(tokenizer, f"each in {soi_eoi(trie)[0]}")])
     with torch.no_grad():  # it opens an item wherever it may
         model.lm_head.register_forward_hook(
-            lambda module, given, logits: logits + 50 * torch.eye(len(tokenizer), dtype=logits.dtype)[tree.soi_token_id]
+            lambda module, given, logits: logits + 50 * torch.eye(len(tokenizer), dtype=logits.dtype)[trie.soi_token_id]
         )
-    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
-    config = GenerationConfig(do_sample=False, max_new_tokens=40, eos_token_id=tree.end_of_turn, pad_token_id=1)
+    processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+    config = GenerationConfig(do_sample=False, max_new_tokens=40, eos_token_id=trie.end_of_turn, pad_token_id=1)
     out = model.generate(
         ids, attention_mask=torch.ones_like(ids), generation_config=config, logits_processor=[processor]
     )
-    items, _ = split_completion(out[0, ids.shape[1] :].tolist(), tree.soi_token_id, tree.eoi_token_id)
+    items, _ = split_completion(out[0, ids.shape[1] :].tolist(), trie.soi_token_id, trie.eoi_token_id)
     assert sorted(items) == sorted(titles)
 
 
 def test_a_prompt_may_be_given_as_embeddings():
-    tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
+    tokenizer, model, trie, titles = made(FAMILIES["Qwen2.5"])
     prompt = prompt_of(tokenizer, "x")
-    config = GenerationConfig(do_sample=False, max_new_tokens=30, eos_token_id=tree.end_of_turn, pad_token_id=1)
+    config = GenerationConfig(do_sample=False, max_new_tokens=30, eos_token_id=trie.end_of_turn, pad_token_id=1)
     for beams in (1, 3):
         config.num_beams = beams
         answers = []
@@ -265,7 +265,7 @@ def test_a_prompt_may_be_given_as_embeddings():
             {"input_ids": torch.tensor([prompt, prompt])},
             {"inputs_embeds": model.get_input_embeddings()(torch.tensor([prompt, prompt]))},
         ):
-            processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=beams)
+            processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=beams)
             out = model.generate(
                 **how, attention_mask=torch.ones(2, len(prompt)), logits_processor=[processor], generation_config=config
             )
@@ -289,20 +289,20 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("position", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("beams,samples", [(1, 1), (2, 1), (1, 3)])
 @pytest.mark.parametrize("name", ["Qwen2.5", "Solar"])
 def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids_or_embeddings(
-    name, place, beams, samples
+    name, position, beams, samples
 ):
-    tokenizer, model, tree, _ = made(FAMILIES[name])
+    tokenizer, model, trie, _ = made(FAMILIES[name])
     prompt, answers = prompt_of(tokenizer, "x"), []
     model.lm_head.register_forward_hook(  # items, and what a template that closes no turn opens an answer with
         lambda module, given, logits: (
             logits
             + 4
             * torch.eye(len(tokenizer), dtype=logits.dtype)[
-                [tree.soi_token_id, *(prompt[-2:] if name == "Solar" else [])]
+                [trie.soi_token_id, *(prompt[-2:] if name == "Solar" else [])]
             ].sum(0)
         )
     )
@@ -312,12 +312,12 @@ def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids
         num_return_sequences=samples,
         max_new_tokens=30,
         pad_token_id=1,
-        eos_token_id=tree.end_of_turn,
+        eos_token_id=trie.end_of_turn,
     )
     rows = torch.tensor([prompt, prompt])
-    for at in (len(prompt), place(len(prompt))):
+    for at in (len(prompt), position(len(prompt))):
         for how in ({"input_ids": rows}, {"inputs_embeds": model.get_input_embeddings()(rows)}):
-            processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, beams, answer_at=at)
+            processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, beams, answer_at=at)
             torch.manual_seed(0)
             out = model.generate(
                 **how, attention_mask=torch.ones_like(rows), logits_processor=[processor], generation_config=config
@@ -325,12 +325,12 @@ def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids
             answers.append(out[:, len(prompt) * ("input_ids" in how) :].tolist())
     assert answers[0] == answers[1] == answers[2] == answers[3]
     for row in answers[0]:
-        items, _ = split_completion(row, tree.soi_token_id, tree.eoi_token_id)
+        items, _ = split_completion(row, trie.soi_token_id, trie.eoi_token_id)
         assert len(set(map(tuple, items))) == len(items)
 
 
 @pytest.mark.parametrize(
-    "place,error,reason",
+    "position,error,reason",
     [
         (1.5, ValueError, "holds 1.5"),
         ([3, "4"], ValueError, "holds '4'"),
@@ -339,21 +339,21 @@ def test_the_place_of_an_answer_is_a_whole_number_of_any_kind_and_the_prompt_ids
         ([1, 2, 3], ConstraintError, "3 entries.* 2 rows"),
     ],
 )
-def test_a_place_that_is_none_is_told_in_one_line(place, error, reason):
-    tokenizer, _, tree, _ = made(FAMILIES["Qwen2.5"])
+def test_a_place_that_is_none_is_told_in_one_line(position, error, reason):
+    tokenizer, _, trie, _ = made(FAMILIES["Qwen2.5"])
     with pytest.raises(error, match=reason):
-        FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1, answer_at=place)(
+        FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1, answer_at=position)(
             torch.full((2, 3), 5), torch.zeros(2, len(tokenizer))
         )
 
 
 def test_raw_logits_stay_raw():
-    tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
-    ids = torch.tensor([[*prompt_of(tokenizer, "x"), tree.soi_token_id]])
+    tokenizer, model, trie, titles = made(FAMILIES["Qwen2.5"])
+    ids = torch.tensor([[*prompt_of(tokenizer, "x"), trie.soi_token_id]])
     config = GenerationConfig(
         do_sample=False, max_new_tokens=18, pad_token_id=1, output_logits=True, return_dict_in_generate=True
     )
-    for fn in (tree.constrain_search_list, lambda batch, row: tree.constrain_search_list(batch, row)):
+    for fn in (trie.constrain_search_list, lambda batch, row: trie.constrain_search_list(batch, row)):
         out = model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
@@ -363,7 +363,7 @@ def test_raw_logits_stay_raw():
         assert len(out.logits) == 18 and all(torch.isfinite(step).all() for step in out.logits)
 
 
-def test_what_callers_of_the_published_tree_read_is_there():
+def test_what_callers_of_the_published_trie_read_is_there():
     tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
     assert (tree.soi_token_id, tree.eoi_token_id) == tuple(tokenizer.convert_tokens_to_ids(["<SOI>", "<EOI>"]))
     assert tree.tokenizer is tokenizer and tree.all_token_ids == list(range(len(tokenizer)))
@@ -376,8 +376,10 @@ def test_what_callers_of_the_published_tree_read_is_there():
             paths.setdefault(tuple(path[:end]), []).append(path[end])
         paths[tuple(path)] = []
     for path, following in paths.items():
-        found = again.next_tokens(path)
-        assert found == following if not following else set(found) == set(following) and len(found) == len(set(found))
+        actual = again.next_tokens(path)
+        assert (
+            actual == following if not following else set(actual) == set(following) and len(actual) == len(set(actual))
+        )
     node = again.trie
     assert node.token_id == -1 and list(node.children) == [again.soi_token_id] and node[5] is None
     node = node[again.soi_token_id]
@@ -445,12 +447,12 @@ def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_be
         single="[gMASK] <sop> $A <|endoftext|>", special_tokens=around
     )
     plain = tokenizer(["red moon", "a"], add_special_tokens=False)["input_ids"]
-    tree = Trie_link(tokenizer(["red moon", "a"])["input_ids"], tokenizer).title_trie
-    assert sorted(tree.title(leaf)[:-1] for leaf in range(2)) == sorted(plain)
+    trie = Trie_link(tokenizer(["red moon", "a"])["input_ids"], tokenizer).title_trie
+    assert sorted(trie.title(leaf)[:-1] for leaf in range(2)) == sorted(plain)
 
 
 @pytest.mark.parametrize(
-    ("titles", "told"),
+    ("titles", "reason"),
     [
         (["Red"], "title 0 is 'Red', wanted token ids"),
         ([[3], [-1]], r"title 1 is '\[-1\]'"),
@@ -459,21 +461,21 @@ def test_what_a_tokenizer_puts_before_every_text_is_taken_off_though_it_is_no_be
         ([], "at least one title"),
     ],
 )
-def test_titles_that_are_no_token_ids_are_refused_in_one_line(titles, told):
+def test_titles_that_are_no_token_ids_are_refused_in_one_line(titles, reason):
     tokenizer = tiny_tokenizer()
     add_control_tokens(tokenizer)
-    with pytest.raises(ValueError, match=told) as error:
+    with pytest.raises(ValueError, match=reason) as error:
         Trie_link(titles, tokenizer)
     assert "\n" not in str(error.value)
 
 
 def test_titles_may_be_tensors_and_arrays():
-    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
+    tokenizer, _, trie, titles = made(FAMILIES["Qwen2.5"])
     for form in (torch.tensor, np.array, tuple):
         again = Trie_link([form(ids) for ids in titles], tokenizer)
         assert all(
             (a == b).all()
-            for a, b in zip(again.title_trie.arrays().values(), tree.title_trie.arrays().values(), strict=True)
+            for a, b in zip(again.title_trie.arrays().values(), trie.title_trie.arrays().values(), strict=True)
         )
 
 
@@ -490,32 +492,32 @@ def scores_in_every_layout():
 
 @pytest.mark.parametrize("how", ["fast", "custom", "beams"])
 def test_scores_are_never_written_into_whatever_their_layout(how):
-    tokenizer, _, tree, titles = made(FAMILIES["Qwen2.5"])
-    fn = tree.constrain_search_list if how != "custom" else lambda batch, ids: tree.constrain_search_list(batch, ids)
-    inside, free = [5, tree.soi_token_id], [5, 5]
+    tokenizer, _, trie, titles = made(FAMILIES["Qwen2.5"])
+    fn = trie.constrain_search_list if how != "custom" else lambda batch, ids: trie.constrain_search_list(batch, ids)
+    inside, free = [5, trie.soi_token_id], [5, 5]
     for rows in ([free] * 4, [inside] * 4, [free, inside, inside, free]):
         expected = None
         for scores in scores_in_every_layout():
             before, ids = scores.detach().clone(), torch.tensor(rows)
             processor = FastPrefixConstrainedLogitsProcessor(fn, num_beams=2 if how == "beams" else 1)
-            found = processor(ids, scores)
+            actual = processor(ids, scores)
             assert torch.equal(scores.detach(), before) and ids.tolist() == rows
-            assert found.dtype == scores.dtype and found.data_ptr() != scores.data_ptr()
-            kept = found.detach().isfinite()
-            assert torch.equal(found.detach()[kept], before[kept])
+            assert actual.dtype == scores.dtype and actual.data_ptr() != scores.data_ptr()
+            kept = actual.detach().isfinite()
+            assert torch.equal(actual.detach()[kept], before[kept])
             expected = kept if expected is None else expected
             assert torch.equal(kept, expected)
 
 
 @pytest.mark.parametrize("mode", [{"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}])
 def test_raw_logits_stay_raw_in_beams_and_samples(mode):
-    tokenizer, model, tree, _ = made(FAMILIES["Qwen2.5"])
-    ids = torch.tensor([[*prompt_of(tokenizer, "x"), tree.soi_token_id]])
+    tokenizer, model, trie, _ = made(FAMILIES["Qwen2.5"])
+    ids = torch.tensor([[*prompt_of(tokenizer, "x"), trie.soi_token_id]])
     config = GenerationConfig(
         max_new_tokens=8, pad_token_id=1, output_logits=True, output_scores=True, return_dict_in_generate=True, **mode
     )
     torch.manual_seed(0)
-    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=mode.get("num_beams", 1))
+    processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=mode.get("num_beams", 1))
     out = model.generate(
         ids, attention_mask=torch.ones_like(ids), generation_config=config, logits_processor=[processor]
     )
@@ -536,8 +538,8 @@ def test_what_a_tokenizer_puts_around_every_title_is_taken_off_and_what_stands_a
 def test_a_function_of_the_callers_own_may_allow_everything_but_not_nothing():
     scores = torch.randn(2, 8)
     processor = FastPrefixConstrainedLogitsProcessor(lambda batch, ids: None if batch else [3, 4], num_beams=1)
-    found = processor(torch.zeros(2, 3, dtype=torch.long), scores)
-    assert torch.isfinite(found).sum(1).tolist() == [2, 8] and torch.isfinite(scores).all()
+    actual = processor(torch.zeros(2, 3, dtype=torch.long), scores)
+    assert torch.isfinite(actual).sum(1).tolist() == [2, 8] and torch.isfinite(scores).all()
     with pytest.raises(ConstraintError, match="allows no token for row 0"):
         FastPrefixConstrainedLogitsProcessor(lambda batch, ids: [], 1)(torch.zeros(1, 1, dtype=torch.long), scores[:1])
     with pytest.raises(ValueError, match="answer_at is for Trie_link"):
@@ -547,36 +549,36 @@ def test_a_function_of_the_callers_own_may_allow_everything_but_not_nothing():
 @pytest.mark.parametrize("name", ["Solar", "Falcon", "Llama-2"])
 def test_what_the_model_itself_writes_opens_no_other_answer(name):
     """It may write what opens one, alone or with a question before it; the list stays one list."""
-    tokenizer, _, tree, titles = made(FAMILIES[name])
-    for question in ("x", f"I liked{soi_eoi(tree)[0]} red moon{soi_eoi(tree)[1]}"):
+    tokenizer, _, trie, titles = made(FAMILIES[name])
+    for question in ("x", f"I liked{soi_eoi(trie)[0]} red moon{soi_eoi(trie)[1]}"):
         prompt = prompt_of(tokenizer, question)
         opener = tokenizer.encode(tokenizer.decode(prompt).rpartition("x")[2], add_special_tokens=False)
-        listed = [tree.soi_token_id, *titles[0], tree.eoi_token_id]
-        answer = [*listed, *(opener if question == "x" else prompt_of(tokenizer, "y")), tree.soi_token_id]
-        if tree.end_of_turn in answer:
+        listed = [trie.soi_token_id, *titles[0], trie.eoi_token_id]
+        answer = [*listed, *(opener if question == "x" else prompt_of(tokenizer, "y")), trie.soi_token_id]
+        if trie.end_of_turn in answer:
             continue
-        kept = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, 1)
+        kept = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, 1)
         for end in range(len(prompt), len(prompt) + len(answer) + 1):
-            found = allowed_behind(tree, kept, [*prompt, *answer][:end])
-        assert found == {ids[0] for ids in titles[1:]}
+            actual = allowed_after(trie, kept, [*prompt, *answer][:end])
+        assert actual == {ids[0] for ids in titles[1:]}
         # An end of turn is one, whoever writes it.
-        again = [*prompt, *listed, tree.end_of_turn, tree.soi_token_id]
+        again = [*prompt, *listed, trie.end_of_turn, trie.soi_token_id]
         for end in range(len(prompt), len(again) + 1):
-            found = allowed_behind(tree, kept, again[:end])
-        assert found == {ids[0] for ids in titles}
+            actual = allowed_after(trie, kept, again[:end])
+        assert actual == {ids[0] for ids in titles}
 
 
 def test_a_scripted_answer_that_leaves_the_tree_is_led_back_into_it():
-    tokenizer, model, tree, titles = made(FAMILIES["Qwen2.5"])
+    tokenizer, model, trie, titles = made(FAMILIES["Qwen2.5"])
     ids = prompt_of(tokenizer, "x")
-    scripted(model, dict(enumerate([tree.soi_token_id, *[5] * 20], len(ids))))
-    processor = FastPrefixConstrainedLogitsProcessor(tree.constrain_search_list, num_beams=1)
-    config = GenerationConfig(do_sample=False, max_new_tokens=12, eos_token_id=tree.end_of_turn, pad_token_id=1)
+    scripted(model, dict(enumerate([trie.soi_token_id, *[5] * 20], len(ids))))
+    processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+    config = GenerationConfig(do_sample=False, max_new_tokens=12, eos_token_id=trie.end_of_turn, pad_token_id=1)
     out = model.generate(
         torch.tensor([ids]),
         logits_processor=[processor],
         generation_config=config,
         attention_mask=torch.ones(1, len(ids)),
     )
-    items, _ = split_completion(out[0, len(ids) :].tolist(), tree.soi_token_id, tree.eoi_token_id)
+    items, _ = split_completion(out[0, len(ids) :].tolist(), trie.soi_token_id, trie.eoi_token_id)
     assert items and items[0] in titles

@@ -1,4 +1,4 @@
-"""The tree promises what a set of titles would: exact children, distinct items, rules and priors by counting."""
+"""The trie promises what a set of titles would: exact children, distinct items, rules and priors by counting."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train_utils.constraint.constraint import PRIOR_FLOOR, Constraint, ConstraintError, Prior
-from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.matcher import Matcher, Unconstrained
 from train_utils.constraint.trie import build_trie
 
 SOI, EOI = 100, 101
@@ -37,12 +37,12 @@ class Oracle:
 
     def children(self, prefix):
         """token -> admissible items below it."""
-        found = {}
+        actual = {}
         for i in self.items():
             closed = (*self.catalog[i], self.eoi)
             if closed[: len(prefix)] == tuple(prefix):
-                found.setdefault(closed[len(prefix)], []).append(i)
-        return dict(sorted(found.items()))
+                actual.setdefault(closed[len(prefix)], []).append(i)
+        return dict(sorted(actual.items()))
 
 
 def drawn_rules(catalog, data):
@@ -77,13 +77,13 @@ def expected_prior(prior, children, catalog):
 @given(titles, controls, st.data())
 def test_walk_offers_exactly_what_a_list_of_titles_offers(catalog, control, data):
     soi, eoi = control
-    trie, asked, prior = build_trie(catalog, soi, eoi), drawn_rules(catalog, data), drawn_prior(catalog, data)
-    oracle = Oracle(catalog, eoi, **asked)
+    trie, drawn, prior = build_trie(catalog, soi, eoi), drawn_rules(catalog, data), drawn_prior(catalog, data)
+    oracle = Oracle(catalog, eoi, **drawn)
     if not oracle.items():
         with pytest.raises(ConstraintError, match="admit none"):
-            Constraint(trie, **asked)
+            Constraint(trie, **drawn)
         return
-    rules = Constraint(trie, **asked, prior=prior)
+    rules = Constraint(trie, **drawn, prior=prior)
     assert rules.admitted.tolist() == [i in oracle.admitted for i in range(len(catalog))]
     matcher = Matcher(rules)
     for _ in range(6):
@@ -100,8 +100,8 @@ def test_walk_offers_exactly_what_a_list_of_titles_offers(catalog, control, data
             children = oracle.children(prefix)
             assert matcher.allowed().tolist() == list(children)
             added = matcher.prior()
-            if (wanted := expected_prior(prior, children, catalog)) is not None:
-                assert added[0].tolist() == pytest.approx(wanted)
+            if (expected := expected_prior(prior, children, catalog)) is not None:
+                assert added[0].tolist() == pytest.approx(expected)
             else:
                 assert added is None or not added[0].any()
             for token in {2, 3, 4, 5, 6, eoi, soi} - set(children):
@@ -213,7 +213,7 @@ def test_at_most_so_many_of_a_group_are_listed():
     assert matcher.allowed().tolist() == [2]
 
 
-def test_copies_of_a_cursor_go_their_own_ways():
+def test_copies_of_a_matcher_go_their_own_ways():
     matcher = Matcher(Constraint(build_trie([[1], [2]], SOI, EOI)))
     matcher.accept_token(SOI)
     other = matcher.copy()
@@ -228,6 +228,16 @@ def test_free_text_bars_only_the_closing_token():
     assert matcher.allowed() is None and matcher.barred() == (EOI,) and matcher.jump_forward() == []
     with pytest.raises(ConstraintError):
         matcher.accept_token(EOI)
+
+
+def test_an_unconstrained_text_accepts_every_token_and_opens_no_item():
+    matcher = Unconstrained(barred=(SOI, EOI))
+    for token in (SOI, 5, EOI, SOI):
+        assert matcher.accept_token(token) is None
+        assert matcher.free and not matcher.at_root and not matcher.exhausted and matcher.branch is None
+        assert matcher.allowed() is None and matcher.forced_token() is None and matcher.jump_forward() == []
+        assert matcher.prior() is None
+    assert matcher.barred() == (SOI, EOI) and Unconstrained().barred() == () and matcher.copy().items == ()
 
 
 def test_bad_catalogs_rules_and_priors_are_refused():

@@ -1,4 +1,4 @@
-"""A saved tree is the tree that was saved, for that tokenizer and catalog only."""
+"""A saved trie equals the trie that was saved, for that tokenizer and catalog only."""
 
 import numpy as np
 import pytest
@@ -20,27 +20,27 @@ def tokenizer():
     return made
 
 
-def test_a_saved_tree_comes_back_as_it_was(tmp_path):
+def test_a_saved_trie_comes_back_as_it_was(tmp_path):
     rng = np.random.default_rng(0)
     trie = build_trie([rng.integers(2, 9, rng.integers(1, 7)).tolist() for _ in range(300)], 0, 1)
     save_trie(trie, tmp_path / "new", "k")
-    found = load_trie(tmp_path / "new", "k")
-    assert (found.soi, found.eoi) == (0, 1)
+    actual = load_trie(tmp_path / "new", "k")
+    assert (actual.soi, actual.eoi) == (0, 1)
     for name, array in trie.arrays().items():
-        assert getattr(found, name).dtype == array.dtype and np.array_equal(getattr(found, name), array)
+        assert getattr(actual, name).dtype == array.dtype and np.array_equal(getattr(actual, name), array)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["k.safetensors"]
-    matcher = Matcher(Constraint(found, deny=[3]))
+    matcher = Matcher(Constraint(actual, deny=[3]))
     matcher.accept_token(0)
     assert matcher.allowed().tolist() == sorted({trie.title(leaf)[0] for leaf in range(trie.n_leaves)})
 
 
-def test_a_tree_of_one_title_can_be_saved(tmp_path):
+def test_a_trie_of_one_title_can_be_saved(tmp_path):
     save_trie(build_trie([[5, 6]], 0, 1), tmp_path, "k")
     assert load_trie(tmp_path, "k").title(0) == [5, 6, 1]
     assert load_trie(tmp_path, "other") is None
 
 
-def test_a_chat_takes_its_titles_from_the_tree_of_an_earlier_run(tmp_path, monkeypatch):
+def test_a_chat_takes_its_titles_from_the_trie_of_an_earlier_run(tmp_path, monkeypatch):
     first = Chat(tokenizer(), TITLES, tmp_path)
     monkeypatch.setattr(Chat, "encode_many", lambda self, texts: pytest.fail("titles were tokenized again"))
     again = Chat(tokenizer(), TITLES, tmp_path)

@@ -1,4 +1,4 @@
-"""With item codes the engine writes what plain constrained decoding writes, and lists rank by the plain probabilities."""
+"""With item codes the engine equals plain constrained decoding, and lists rank by the plain probabilities."""
 
 import random
 

@@ -93,8 +93,8 @@ def test_engine_equals_plain_constrained_decoding(seed, distinct):
         for prompt in prompts(chat, 4, seed)
     ]
     engine = Engine(model, chat)
-    found = engine.generate(requests)
-    for request, completion in zip(requests, found, strict=True):
+    actual = engine.generate(requests)
+    for request, completion in zip(requests, actual, strict=True):
         expected = plain(model, chat, request)
         assert (completion.ids, completion.items) == (expected.ids, expected.items)
         assert completion.finish == expected.finish
@@ -105,7 +105,7 @@ def test_engine_equals_plain_constrained_decoding(seed, distinct):
     print(f"items {engine.counters.items}, not in the catalog {engine.counters.off_catalog}")
     assert engine.counters.off_catalog == 0
     # What was learned from one batch changes the speed of the next, and nothing else.
-    assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in found[::-1]]
+    assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in actual[::-1]]
 
 
 def sample_slowly(model, chat, request):
@@ -133,7 +133,7 @@ def sample_slowly(model, chat, request):
         token = nucleus[0][1]
         if not (not matcher.free and len(allowed) == 1):
             aim = next(numbers) * mass
-            for share, token in nucleus:  # noqa: B007 - the last one stands for what rounding leaves
+            for share, token in nucleus:  # noqa: B007 - the last one takes what rounding leaves
                 aim -= share
                 if aim < 0:
                     break
@@ -235,17 +235,17 @@ def test_a_heavy_prior_gives_its_own_ranking_and_no_weight_the_model_alone():
     ranking = np.argsort(-scores).tolist()
     for reduce, best_titles in (("max", 0), ("sum", 1), ("sum", len(TITLES))):
         rules = Constraint(trie, prior=Prior(scores, 1e6, reduce))
-        (found,) = Engine(model, chat).generate([replace(request, rules=rules, best_titles=best_titles)])
-        assert found.items == ranking and found.items != alone.items
+        (actual,) = Engine(model, chat).generate([replace(request, rules=rules, best_titles=best_titles)])
+        assert actual.items == ranking and actual.items != alone.items
 
 
 @torch.inference_mode()
 def test_scores_are_the_log_probabilities_of_the_items_among_the_admissible_ones():
     model, chat, trie = make(8)
     prompt = prompts(chat, 1)[0]
-    (found,) = Engine(model, chat).generate([Request(prompt, Constraint(trie), max_items=3, force_items=True)])
+    (actual,) = Engine(model, chat).generate([Request(prompt, Constraint(trie), max_items=3, force_items=True)])
     ids, matcher, expected = list(prompt), Matcher(Constraint(trie)), []
-    for token in found.ids:
+    for token in actual.ids:
         allowed = matcher.allowed()
         if token == chat.soi:
             expected.append(0.0)
@@ -254,7 +254,7 @@ def test_scores_are_the_log_probabilities_of_the_items_among_the_admissible_ones
             expected[-1] += float(kept[allowed.tolist().index(token)])
         matcher.accept_token(token)
         ids.append(token)
-    assert found.scores == pytest.approx(expected)
+    assert actual.scores == pytest.approx(expected)
 
 
 def test_an_answer_that_the_prompt_began_is_gone_on_with():
@@ -264,10 +264,10 @@ def test_an_answer_that_the_prompt_began_is_gone_on_with():
     for n in range(1, 4):
         prompt = [*prompts(chat, 1)[0], *itertools.chain.from_iterable(begun[:n])]
         request = Request(prompt, rules, max_new_tokens=40)
-        (found,) = Engine(model, chat).generate([request])
+        (actual,) = Engine(model, chat).generate([request])
         expected = plain(model, chat, request)
-        assert (found.ids, found.items) == (expected.ids, expected.items)
-        assert n < 2 or 3 not in found.items
+        assert (actual.ids, actual.items) == (expected.ids, expected.items)
+        assert n < 2 or 3 not in actual.items
 
 
 def test_a_broken_span_in_the_open_turn_raises_and_one_before_it_does_not_matter():
@@ -285,9 +285,9 @@ def test_an_error_of_one_row_leaves_the_others_of_its_batch_alone():
     good = [Request(prompt, Constraint(trie), max_new_tokens=25) for prompt in prompts(chat, 3)]
     broken = replace(good[0], prompt=[*good[0].prompt, chat.soi, *chat.encode("nowhere")])
     alone = [Engine(model, chat).generate([request])[0].ids for request in good]
-    found = Engine(model, chat).generate([good[0], broken, good[1], broken, good[2]])
-    assert [one.ids for one in found if one.finish != "error"] == alone
-    assert [one.finish == "error" and isinstance(one.error, ConstraintError) for one in found] == [
+    actual = Engine(model, chat).generate([good[0], broken, good[1], broken, good[2]])
+    assert [one.ids for one in actual if one.finish != "error"] == alone
+    assert [one.finish == "error" and isinstance(one.error, ConstraintError) for one in actual] == [
         False,
         True,
         False,
@@ -325,24 +325,24 @@ def test_a_turn_that_lists_all_there_is_goes_on_as_text_or_ends_exhausted(seed):
         ]
     )
     request = Request(prompt, rules, max_new_tokens=12, **how)
-    (found,) = Engine(model, chat).generate([request])
-    assert not found.items and chat.soi not in found.ids
+    (actual,) = Engine(model, chat).generate([request])
+    assert not actual.items and chat.soi not in actual.ids
     if "force_items" in how:
-        assert (found.ids, found.finish) == ([], "exhausted")
+        assert (actual.ids, actual.finish) == ([], "exhausted")
     elif "min_items" not in how and "best_titles" not in how:
-        assert found.ids == plain(model, chat, request).ids
+        assert actual.ids == plain(model, chat, request).ids
     # Beside others, and where it comes late.
     other = Request(prompts(chat, 1, seed)[0], Constraint(trie), max_new_tokens=12)
     assert [one.ids for one in Engine(model, chat).generate([other, request])] == [
         Engine(model, chat).generate([other])[0].ids,
-        found.ids,
+        actual.ids,
     ]
     running = RunningBatch(Engine(model, chat))
     running.add([other])
     (late,) = running.add([request])
     while running.rows:
         running.step()
-    assert late.out.ids == found.ids
+    assert late.out.ids == actual.ids
 
 
 def test_a_model_that_ends_its_turn_where_nothing_is_left_ends_exhausted():
@@ -350,8 +350,8 @@ def test_a_model_that_ends_its_turn_where_nothing_is_left_ends_exhausted():
     prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
     scripted(model, {len(prompt): chat.end_of_turn})
     for least, finish in ((0, "end"), (1, "exhausted")):
-        (found,) = Engine(model, chat).generate([Request(prompt, Constraint(trie, allow=[0]), min_items=least)])
-        assert (found.ids, found.finish) == ([], finish)
+        (actual,) = Engine(model, chat).generate([Request(prompt, Constraint(trie, allow=[0]), min_items=least)])
+        assert (actual.ids, actual.finish) == ([], finish)
 
 
 def test_a_search_for_titles_finds_none_where_the_prompt_has_listed_them_all():
@@ -368,10 +368,10 @@ def test_without_a_word_on_where_the_answer_begins_the_template_tells(name):
     model = tiny_model(len(chat.tokenizer)).double()
     prompt = chat.render([message("user", *map(ItemPart, range(len(TITLES))), " again")], prompt=True).ids
     for how in ({}, {"force_items": True, "max_items": 3}):
-        told, default = (
+        given, default = (
             Request(prompt, Constraint(chat.trie), answer_at=at, max_new_tokens=30, **how) for at in (len(prompt), None)
         )
-        (one,), (other,) = (Engine(model, chat).generate([request]) for request in (told, default))
+        (one,), (other,) = (Engine(model, chat).generate([request]) for request in (given, default))
         assert (one.ids, one.items) == (other.ids, other.items)
         if not how:
             assert generate_reference(model, chat, [default])[0].ids == one.ids
@@ -394,15 +394,15 @@ def test_the_oracle_refuses_what_generate_does_not_do():
 
 
 @pytest.mark.parametrize("kind", [tuple, np.array, torch.tensor])
-@pytest.mark.parametrize("place", [np.int64, np.uint8, torch.tensor])
-def test_prompts_and_places_may_be_arrays(kind, place):
+@pytest.mark.parametrize("position", [np.int64, np.uint8, torch.tensor])
+def test_prompts_and_places_may_be_arrays(kind, position):
     model, chat, trie = make(2)
     prompt = [*prompts(chat, 1)[0], *chat.item_ids(0)]
     at = len(prompt) - len(chat.item_ids(0))
-    asked = Request(prompt, Constraint(trie), answer_at=at, max_new_tokens=12)
-    same = Request(kind(prompt), Constraint(trie), answer_at=place(at), max_new_tokens=12)
+    requests = Request(prompt, Constraint(trie), answer_at=at, max_new_tokens=12)
+    same = Request(kind(prompt), Constraint(trie), answer_at=position(at), max_new_tokens=12)
     for answer in (Engine(model, chat).generate, partial(generate_reference, model, chat)):
-        assert answer([asked]) == answer([same])
+        assert answer([requests]) == answer([same])
 
 
 @pytest.mark.parametrize(
@@ -458,13 +458,13 @@ def test_an_answer_that_would_end_too_early_lists_as_many_items_as_are_asked_for
     )
     request = Request(prompts(chat, 1)[0], Constraint(trie), min_items=4, idx=True)
     for max_items, finish in ((0, "end"), (4, "items")):
-        (found,) = Engine(model, chat).generate([replace(request, max_items=max_items)])
-        assert (found.finish, len(set(found.items))) == (finish, 4)
-        assert chat.tokenizer.decode(found.ids).count("\n") == 3
-    (found,) = Engine(model, chat).generate([replace(request, rules=Constraint(trie, allow=[1, 2]))])
-    assert (found.finish, len(found.items)) == ("exhausted", 2)
-    (found,) = Engine(model, chat).generate([replace(request, min_items=0)])
-    assert (found.finish, found.ids) == ("end", [])
+        (actual,) = Engine(model, chat).generate([replace(request, max_items=max_items)])
+        assert (actual.finish, len(set(actual.items))) == (finish, 4)
+        assert chat.tokenizer.decode(actual.ids).count("\n") == 3
+    (actual,) = Engine(model, chat).generate([replace(request, rules=Constraint(trie, allow=[1, 2]))])
+    assert (actual.finish, len(actual.items)) == ("exhausted", 2)
+    (actual,) = Engine(model, chat).generate([replace(request, min_items=0)])
+    assert (actual.finish, actual.ids) == ("end", [])
 
 
 def test_forced_tokens_and_drafts_save_passes():
@@ -551,14 +551,16 @@ def test_a_reproducible_batch_is_read_in_the_same_passes_whatever_was_decoded_be
     """In bf16 passes of other shapes round otherwise: an interrupted test would not go on to the same file."""
     model, chat = tiny_chat(TITLES)
     prompt = chat.render([message("user", "titles")], prompt=True).ids
-    asked = [Request([*prompt, token], Constraint(chat.trie), max_items=6, force_items=True) for token in range(20, 28)]
+    requests = [
+        Request([*prompt, token], Constraint(chat.trie), max_items=6, force_items=True) for token in range(20, 28)
+    ]
 
     def read_by(engine):
         before = (engine.counters.drafted, engine.counters.accepted)
-        engine.generate(asked[:2], reproducible=True)
+        engine.generate(requests[:2], reproducible=True)
         return engine.counters.drafted - before[0], engine.counters.accepted - before[1]
 
     engine = Engine(model, chat)
     first = read_by(engine)
-    engine.generate(asked)
+    engine.generate(requests)
     assert read_by(engine) == first and first[1] > 0

@@ -59,8 +59,8 @@ def test_rows_of_any_length_get_the_logits_that_each_gets_alone(family):
     cache, lengths = RaggedCache(3), [0, 0, 0]
     for new in ([7, 1, 30], [1, 1, 1], [2, 70, 5], [10, 3, 1]):
         blocks = [text[at : at + n] for text, at, n in zip(texts, lengths, new, strict=True)]
-        found = ragged(model, cache, blocks, lengths)
-        for row, at, n, whole in zip(found, lengths, new, alone, strict=True):
+        actual = ragged(model, cache, blocks, lengths)
+        for row, at, n, whole in zip(actual, lengths, new, alone, strict=True):
             torch.testing.assert_close(row, whole[at : at + n])
         lengths = [at + n for at, n in zip(lengths, new, strict=True)]
 
@@ -76,9 +76,9 @@ def test_rows_can_be_dropped_copied_and_taken_back():
     ragged(model, cache, [first[:9], second[:12]], [0, 0])
     cache = cache.select([1, 1])
     # Five tokens are read again over the seven that were read before.
-    found = ragged(model, cache, [second[5:], second[12:15]], [5, 12])
-    torch.testing.assert_close(found[0], alone[5:])
-    torch.testing.assert_close(found[1], alone[12:15])
+    actual = ragged(model, cache, [second[5:], second[12:15]], [5, 12])
+    torch.testing.assert_close(actual[0], alone[5:])
+    torch.testing.assert_close(actual[1], alone[12:15])
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""RecLM-ret retrieves what comparing every item, with the whole prefix read anew, would retrieve."""
+"""RecLM-ret retrieves what comparing every item, with the whole prefix read again, would retrieve."""
 
 import random
 from dataclasses import replace
@@ -42,7 +42,7 @@ def make(titles, seed=0, bias_soi=0.7):
 
 @torch.inference_mode()
 def score_every_item(model, retrieval, ids, rules, listed):
-    """(log-probability, item), best first, for an item that opens behind `ids`; one pass of the whole prefix."""
+    """(log-probability, item), best first, for an item that opens after `ids`; one pass of the whole prefix."""
     state = model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]
     query = retrieval.projection(state.float())
     left = [i for i in range(rules.trie.n_items) if rules.admits(i) and i not in closed_by_caps(rules, listed)]
@@ -64,11 +64,11 @@ def write_slowly(model, chat, retrieval, request):
     enough = request.max_items or 99
     forced = [*chat.encode(separator(1, request.idx)), chat.soi] if request.force_items else []
     while len(ids) < request.max_new_tokens and len(listed) < enough:
-        behind = [*request.prompt, *ids]
+        tokens = [*request.prompt, *ids]
         if forced:
             token = forced.pop(0)
         else:
-            logits = model(input_ids=torch.tensor([behind])).logits[0, -1].clone()
+            logits = model(input_ids=torch.tensor([tokens])).logits[0, -1].clone()
             logits[list(Matcher(request.rules, listed).barred())] = -torch.inf
             token = int(logits.argmax())
             if token == chat.end_of_turn:
@@ -79,7 +79,7 @@ def write_slowly(model, chat, retrieval, request):
             continue
         ranking = [one for one in ranking if one[1] not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            ranking = score_every_item(model, retrieval, behind, request.rules, listed)[: request.best_titles or 1]
+            ranking = score_every_item(model, retrieval, tokens, request.rules, listed)[: request.best_titles or 1]
         score, item = ranking.pop(0)
         listed.append(item)
         scores.append(score)
@@ -140,8 +140,8 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
             )
         )
     engine = Engine(model, chat, Retriever(retrieval))
-    found = engine.generate(requests)
-    for request, completion in zip(requests, found, strict=True):
+    actual = engine.generate(requests)
+    for request, completion in zip(requests, actual, strict=True):
         ids, items, scores = write_slowly(model, chat, retrieval, request)
         assert completion.ids == ids
         # An item whose tokens the length limit cut off is not emitted.
@@ -151,7 +151,7 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
         assert all(request.rules.admits(item) for item in completion.items)
     assert engine.counters.off_catalog == 0
     # What was learned from one batch changes the speed of the next, and nothing else.
-    assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in found[::-1]]
+    assert [c.ids for c in engine.generate(requests[::-1])] == [c.ids for c in actual[::-1]]
 
 
 def test_an_item_that_the_prompt_has_opened_is_retrieved_by_the_state_before_it():
@@ -181,8 +181,8 @@ def test_a_stream_tells_the_items_and_unconstrained_requests_are_left_alone():
     prompt = chat.render([message("user", "list")], prompt=True).ids
     request = Request(prompt, Constraint(chat.trie), max_items=3, force_items=True)
     (whole,) = engine.generate([request])
-    told = [event for event in engine.stream(request) if isinstance(event, ItemEvent)]
-    assert [event.item for event in told] == whole.items and [event.score for event in told] == whole.scores
+    events = [event for event in engine.stream(request) if isinstance(event, ItemEvent)]
+    assert [event.item for event in events] == whole.items and [event.score for event in events] == whole.scores
     free = Request(prompt, constrained=False, max_new_tokens=20)
     assert engine.generate([free])[0].ids == Engine(model, chat).generate([free])[0].ids
 
@@ -191,10 +191,10 @@ def test_items_that_share_a_title_are_retrieved_as_the_first_admitted_one():
     model, chat, retrieval = make(["red", "red", "moon", "red"], 0)
     prompt = chat.render([message("user", "list")], prompt=True).ids
     rules = Constraint(chat.trie, deny=[0])
-    (found,) = Engine(model, chat, Retriever(retrieval)).generate(
+    (actual,) = Engine(model, chat, Retriever(retrieval)).generate(
         [Request(prompt, rules, max_items=4, force_items=True)]
     )
-    assert sorted(found.items) == [1, 2] and found.finish == "exhausted"
+    assert sorted(actual.items) == [1, 2] and actual.finish == "exhausted"
 
 
 # -- search ------------------------------------------------------------------------------------------------------------
@@ -216,9 +216,9 @@ def test_an_index_finds_what_comparing_all_items_finds(kind):
     states = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)) * 30
     matchers, k = [Matcher(rules, [5])] * 40, [3] * 40
     exact = Retriever(retrieval).nearest(states, matchers, k)
-    found = Retriever(retrieval, index_from=1).nearest(states, matchers, k)
-    assert [[item for item, _ in row] for row in found] == [[item for item, _ in row] for row in exact]
-    assert 5 not in {item for row in found for item, _ in row}
+    actual = Retriever(retrieval, index_from=1).nearest(states, matchers, k)
+    assert [[item for item, _ in row] for row in actual] == [[item for item, _ in row] for row in exact]
+    assert 5 not in {item for row in actual for item, _ in row}
 
 
 def test_probabilities_of_all_items_sum_to_one_and_exhausted_rules_are_refused():
@@ -235,11 +235,11 @@ def test_probabilities_of_all_items_sum_to_one_and_exhausted_rules_are_refused()
 def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalog():
     queries, items = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     # Scores are (1, 0, 1) and (0, 2, 2).
-    found = catalog_loss(
+    actual = catalog_loss(
         queries, items, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), torch.tensor([1.0, 0.25, 0.75])
     )
     by_hand = [np.log(2 * np.e + 1) - 1, np.log(1 + 2 * np.exp(2)) - 2]
-    np.testing.assert_allclose(found.numpy(), by_hand, rtol=1e-6)
+    np.testing.assert_allclose(actual.numpy(), by_hand, rtol=1e-6)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -248,9 +248,9 @@ def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalog():
 def test_what_is_saved_is_what_is_loaded_and_only_for_its_catalog(tmp_path):
     _, _, retrieval = make(TITLES)
     save_retrieval(retrieval.state_dict(), catalog_of(TITLES), tmp_path)
-    found = load_retrieval(tmp_path, catalog_of(TITLES))
+    actual = load_retrieval(tmp_path, catalog_of(TITLES))
     states = torch.randn(3, 32)
-    assert torch.equal(found.queries(states), retrieval.queries(states)) and torch.equal(found.items, retrieval.items)
+    assert torch.equal(actual.queries(states), retrieval.queries(states)) and torch.equal(actual.items, retrieval.items)
     with pytest.raises(ValueError, match="another catalog"):
         load_retrieval(tmp_path, catalog_of(TITLES[:-1]))
     (tmp_path / "retrieval" / "projection.safetensors").write_bytes(b"\0" * 40)
@@ -283,13 +283,13 @@ def test_vectors_are_made_once_and_refuse_another_catalog_model_or_file(tmp_path
     ):
         with pytest.raises(ValueError, match=complaint) as raised:
             vectors(**other)
-        assert "\n" not in str(raised.value) and "--overwrite" in str(raised.value)
+        assert "\n" not in str(raised.value) and "`overwrite`" in str(raised.value)
     assert np.array_equal(vectors(), first)
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with pytest.raises(ValueError, match="not the file that v.json tells of"):
         vectors()
     path.with_suffix(".json").unlink()
-    with pytest.raises(ValueError, match="no v.json beside it"):
+    with pytest.raises(ValueError, match="no v.json next to it"):
         vectors()
     assert not np.array_equal(vectors(changed, overwrite=True), first) and len(calls) == 2
     assert np.array_equal(vectors(changed), np.load(path))

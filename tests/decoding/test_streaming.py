@@ -47,11 +47,11 @@ def test_a_stream_joined_is_the_whole_answer_and_the_next_prompt_holds_its_token
         model = tiny_model(len(chat.tokenizer))
         scripted(model, dict(enumerate([*answer, chat.end_of_turn], len(prompt))))
         events, _ = streamed(make(model, chat), chat, prompt, answer)
-        told = [e.text if isinstance(e, TextDelta) else ItemPart(e.item) for e in events if not isinstance(e, Done)]
-        assert joined(told) == joined(chat.parts_of(answer, chat.title_ids.index))
-        assert joined(told).strip() == joined(parts)
+        shown = [e.text if isinstance(e, TextDelta) else ItemPart(e.item) for e in events if not isinstance(e, Done)]
+        assert joined(shown) == joined(chat.parts_of(answer, chat.title_ids.index))
+        assert joined(shown).strip() == joined(parts)
         if not any(isinstance(part, ItemPart) for part in parts):
-            assert joined(told) == chat.decode(answer)
+            assert joined(shown) == chat.decode(answer)
         # What is kept of the answer is read by the model as it was written.
         kept = Message("assistant", chat.parts_of(answer, chat.title_ids.index))
         assert chat.render([user, kept], prompt=False).ids == whole
@@ -80,17 +80,17 @@ def test_no_token_that_follows_changes_what_was_shown(kind, data):
 def test_text_in_the_middle_of_an_answer_is_encoded_without_a_space_of_the_tokenizers_own(kind, text):
     chat = family_chat("Phi", kind, TITLES)
     assert (
-        chat.decode_part(chat.encode(text, behind=True), first=False)
-        == chat.decode([*chat.encode("a"), *chat.encode(text, behind=True)])[1:]
+        chat.decode_part(chat.encode(text, continues=True), first=False)
+        == chat.decode([*chat.encode("a"), *chat.encode(text, continues=True)])[1:]
     )
     if kind in ("bytes", "never"):
-        assert chat.encode(text, behind=True) == chat.encode(text)
+        assert chat.encode(text, continues=True) == chat.encode(text)
     elif "▁" not in text:
-        assert chat.decode_part(chat.encode(text, behind=True), first=False) == text
+        assert chat.decode_part(chat.encode(text, continues=True), first=False) == text
 
 
 def test_a_free_model_is_streamed_to_the_letter():
-    """Nothing constrains it: what stands between its control symbols is text like any other."""
+    """Nothing constrains it: what is between its control symbols is text like any other."""
     model, chat = tiny_chat(list(TITLES))
     prompt = chat.render([message("user", "recommend")], prompt=True).ids
     answer = [*chat.encode("see "), chat.soi, *chat.encode(" nothing like it"), chat.eoi, *chat.encode(" or so")]

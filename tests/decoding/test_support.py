@@ -180,7 +180,7 @@ def made(build):
     return model, Chat(tokenizer, TITLES)
 
 
-def asked(chat, lengths=(1, 4, 8, 2), **how) -> list[Request]:
+def requests_of(chat, lengths=(1, 4, 8, 2), **how) -> list[Request]:
     prompts = [chat.render([message("user", "recommend" + " the red moon" * n)], prompt=True).ids for n in lengths]
     return [
         Request(prompt, Constraint(chat.trie), answer_at=len(prompt), max_new_tokens=25, **how) for prompt in prompts
@@ -198,19 +198,19 @@ def test_what_the_engine_reads_it_reads_at_any_length(build):
 @pytest.mark.parametrize("build", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_model_that_the_engine_cannot_read_is_refused_in_one_line_and_decoded_by_generate(build):
     model, chat = made(build)
-    with pytest.raises(ValueError, match=f"{type(model).__name__} cannot be read .*--engine hf") as error:
+    with pytest.raises(ValueError, match=f"{type(model).__name__} cannot be read .*`engine` hf") as error:
         Engine(model, chat)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="cannot be read"):
         prefill_to_item(model, chat, [[5, 6]])
     engine = make_engine(model, chat)
     assert isinstance(engine, PlainEngine) and not engine.searches
-    requests = asked(chat)
+    requests = requests_of(chat)
     assert [one.ids for one in engine.generate(requests)] == [
         generate_reference(model, chat, [request])[0].ids for request in requests
     ]
     with pytest.raises(ConstraintError, match="whole titles"):
-        engine.generate(asked(chat, best_titles=3))
+        engine.generate(requests_of(chat, best_titles=3))
 
 
 @pytest.mark.parametrize("build", LENGTH_DEPENDENT.values(), ids=LENGTH_DEPENDENT)
@@ -218,7 +218,7 @@ def test_texts_beyond_the_length_that_the_engine_reads_alike_are_decoded_as_gene
     model, chat = made(build)
     longest = decoding_support(model).max_length
     assert 28 <= longest <= 32
-    engine, requests = Engine(model, chat), asked(chat)
+    engine, requests = Engine(model, chat), requests_of(chat)
     assert min(len(request.prompt) for request in requests) < longest < max(len(r.prompt) for r in requests)
     expected = [generate_reference(model, chat, [request])[0].ids for request in requests]
     assert [one.ids for one in engine.generate(requests)] == expected
@@ -237,7 +237,7 @@ def test_texts_beyond_the_length_that_the_engine_reads_alike_are_decoded_as_gene
 @pytest.mark.parametrize("build", WINDOWED.values(), ids=WINDOWED)
 def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(build):
     model, chat = made(build)
-    engine, requests = Engine(model, chat), asked(chat, lengths=(1, 6, 8, 2))
+    engine, requests = Engine(model, chat), requests_of(chat, lengths=(1, 6, 8, 2))
     short = dataclasses.replace(requests[0], max_new_tokens=40 - len(requests[0].prompt))
     engine.generate([short])
     assert decoding_support(model) == Support()
@@ -254,7 +254,7 @@ def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(buil
 def test_items_of_a_long_text_are_not_spelled_where_they_are_retrieved():
     model, chat = made(LENGTH_DEPENDENT["longrope"])
     engine = Engine(model, chat, Retriever(Retrieval(32, torch.randn(len(TITLES), 8)).eval()))
-    short, long = asked(chat, lengths=(1, 12))
+    short, long = requests_of(chat, lengths=(1, 12))
     short = dataclasses.replace(short, max_new_tokens=4)
     assert engine.finds_titles(len(short.prompt) + 4) and not engine.finds_titles(len(long.prompt))
     one, other = engine.generate([short, long])
@@ -270,12 +270,12 @@ def test_a_chat_that_ranks_titles_spells_them_once_the_conversation_is_long():
     session.domain = Domain("films", Recommender(model, chat, catalog))
     for text in ("hi", "the red moon " * 9):
         *_, done, notice = session.reply(text)
-        assert done == Done("length") and "--max_new_tokens" in notice.text
+        assert done == Done("length") and "`max_new_tokens`" in notice.text
 
 
 def test_a_window_that_the_engine_reads_is_no_limit():
     model, chat = made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=24)))
-    requests = asked(chat)
+    requests = requests_of(chat)
     expected = [generate_reference(model, chat, [request])[0].ids for request in requests]
     assert [one.ids for one in Engine(model, chat).generate(requests)] == expected
     assert decoding_support(model) == Support()
@@ -285,7 +285,7 @@ def test_a_window_that_the_engine_reads_is_no_limit():
 def test_an_answer_does_not_depend_on_longer_texts_read_before(build):
     """Dynamic RoPE keeps the frequencies of the longest text so far."""
     used, chat = made(build)
-    requests = asked(chat, lengths=(6, 12))
+    requests = requests_of(chat, lengths=(6, 12))
     alone = [generate_reference(made(build)[0], chat, [request])[0].ids for request in requests]
     assert [one.ids for one in Engine(used, chat).generate(requests[::-1])] == alone[::-1]
     assert [one.ids for one in generate_reference(made(build)[0], chat, requests[::-1])] == alone[::-1]
@@ -308,7 +308,7 @@ LEARNED_PLACES = BartConfig(
 )
 def test_the_oracle_writes_for_a_batch_what_it_writes_for_each_request_alone(build):
     model, chat = made(build)
-    requests = asked(chat)
+    requests = requests_of(chat)
     alone = [generate_reference(model, chat, [request])[0].ids for request in requests]
     assert [one.ids for one in generate_reference(model, chat, requests)] == alone
 
@@ -340,7 +340,7 @@ def test_rows_of_a_model_that_keeps_a_state_in_its_layers_are_not_read_at_the_sa
 def test_generate_driven_by_the_state_writes_what_the_engine_writes(how):
     model, chat = made(READABLE["plain"])
     model = model.double()
-    requests = asked(chat, **how)
+    requests = requests_of(chat, **how)
     prior = Prior([0.1, 0.5, 0.0, 1.0, 2.0], 2.0)
     requests += [dataclasses.replace(request, rules=Constraint(chat.trie, prior=prior)) for request in requests]
     requests.append(dataclasses.replace(requests[0], rules=None, force_items=False, min_items=0))
@@ -355,7 +355,7 @@ def test_a_stream_of_the_plain_engine_ends_when_it_is_stopped_or_left():
     import threading
 
     model, chat = made(READABLE["plain"])
-    (request,) = asked(chat, lengths=(1,))
+    (request,) = requests_of(chat, lengths=(1,))
     request = dataclasses.replace(request, max_new_tokens=1000)
     stop = threading.Event()
     seen = []
@@ -372,7 +372,7 @@ def test_a_stream_of_the_plain_engine_ends_when_it_is_stopped_or_left():
 def test_the_oracle_obeys_no_configuration_of_the_base_model():
     model, chat = made(READABLE["plain"])
     model = model.double()
-    requests = [request for seed in range(3) for request in asked(chat, lengths=(1, 2, 3))]
+    requests = [request for seed in range(3) for request in requests_of(chat, lengths=(1, 2, 3))]
     expected = [one.ids for one in Engine(model, chat).generate(requests)]
     model.generation_config = GenerationConfig(
         repetition_penalty=1.7,
@@ -418,7 +418,7 @@ SETTINGS = {
 @pytest.mark.parametrize("wrapped", [False, True], ids=["model", "adapter"])
 def test_no_single_setting_of_the_base_model_changes_what_generate_writes(wrapped):
     model, chat = made(READABLE["plain"])
-    requests = asked(chat, lengths=(1, 3))
+    requests = requests_of(chat, lengths=(1, 3))
     outer = add_lora(model, [chat.soi, chat.eoi], 4, 8, 0.0).eval() if wrapped else model
     expected = [one.ids for one in generate_reference(outer, chat, requests)]
     for name, value in SETTINGS.items():
@@ -449,8 +449,8 @@ def test_a_length_is_found_in_bfloat16_too(build):
 def test_threads_that_meet_a_length_at_once_find_it_once():
     model, _ = made(WINDOWED["chunks"] if "chunks" in WINDOWED else next(iter(WINDOWED.values())))
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: readable_length(model, 60), range(16)))
-    assert len(found) == 1
+        actual = set(pool.map(lambda _: readable_length(model, 60), range(16)))
+    assert len(actual) == 1
 
 
 @pytest.mark.parametrize(
@@ -459,7 +459,7 @@ def test_threads_that_meet_a_length_at_once_find_it_once():
 def test_a_model_with_a_state_answers_threads_as_it_answers_one(build):
     """Its layers keep what they read last: streams and batches of one model take turns."""
     model, chat = made(build)
-    engine, requests = PlainEngine(model, chat), asked(chat, lengths=(1, 6, 12, 3))
+    engine, requests = PlainEngine(model, chat), requests_of(chat, lengths=(1, 6, 12, 3))
     alone = [engine.complete(request).ids for request in requests]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):

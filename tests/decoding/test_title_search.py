@@ -23,10 +23,10 @@ titles_strategy = st.lists(st.text("ab é夜red moon2", min_size=1, max_size=9),
 @torch.inference_mode()
 def score_every_title(model, chat, trie, prompt, rules, idx):
     """(log-probability, item) of each admissible title, best first: one plain forward pass a title."""
-    return score_titles_behind(model, chat, trie, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
+    return score_titles_after(model, chat, trie, [*prompt, *chat.encode(separator(1, idx)), chat.soi], rules)
 
 
-def score_titles_behind(model, chat, trie, opening, rules, listed=()):
+def score_titles_after(model, chat, trie, opening, rules, listed=()):
     scored = []
     for leaf in range(trie.n_leaves):
         items = [i for i in trie.items_of_leaf(leaf) if rules.admitted[i] and i not in closed_by_caps(rules, listed)]
@@ -57,15 +57,17 @@ def test_the_search_equals_scoring_every_title(titles, seed, data):
     scores = np.array([data.draw(st.sampled_from([0.0, 1e-3, 1.0, 2.0])) for _ in titles])
     prior = data.draw(st.sampled_from([None, Prior(scores, 0.5, "sum"), Prior(scores, 3.0, "sum"), Prior(scores, 2.0)]))
     rules = [Constraint(trie, deny=deny, prior=prior) for deny in denied]
-    found = prefill_to_item(model, chat, prompts, idx).most_probable(rules, k)
-    for prompt, rule, ranked in zip(prompts, rules, found, strict=True):
+    actual = prefill_to_item(model, chat, prompts, idx).most_probable(rules, k)
+    for prompt, rule, ranked in zip(prompts, rules, actual, strict=True):
         expected = score_every_title(model, chat, trie, prompt, rule, idx)
         assert len(ranked) == min(k, len(expected))
         torch.testing.assert_close([r.log_probability for r in ranked], [p for p, _ in expected[:k]])
         scores = dict((item, p) for p, item in expected)
-        for place, one in enumerate(ranked):
+        for position, one in enumerate(ranked):
             # The same title, or one that is equally likely.
-            assert one.item == expected[place][1] or scores[one.item] == pytest.approx(expected[place][0], abs=1e-9)
+            assert one.item == expected[position][1] or scores[one.item] == pytest.approx(
+                expected[position][0], abs=1e-9
+            )
         assert len({r.item for r in ranked}) == len(ranked)
 
 
@@ -85,7 +87,7 @@ def write_slowly(model, chat, trie, request):
             continue
         ranking = [item for item in ranking if item not in closed_by_caps(request.rules, listed)]
         if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            scored = score_titles_behind(model, chat, trie, [*request.prompt, *ids], request.rules, listed)
+            scored = score_titles_after(model, chat, trie, [*request.prompt, *ids], request.rules, listed)
             ranking = [item for _, item in scored[: request.best_titles]]
         listed.append(ranking.pop(0))
         ids += [*chat.title_ids[listed[-1]], chat.eoi]
@@ -119,8 +121,8 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
         )
         for _ in range(3)
     ]
-    found = Engine(model, chat).generate(requests)
-    assert [c.ids for c in found] == [write_slowly(model, chat, trie, request) for request in requests]
+    actual = Engine(model, chat).generate(requests)
+    assert [c.ids for c in actual] == [write_slowly(model, chat, trie, request) for request in requests]
 
 
 @pytest.mark.parametrize("distinct", [True, False])
@@ -134,13 +136,13 @@ def test_a_list_that_was_ranked_at_once_passes_over_what_a_cap_has_closed(seed, 
     kept = [one.item for one in ranked]
     first = next(item for item in kept if item in group)
     kept = [item for item in kept if item == first or item not in group]
-    (found,) = Engine(model, chat).generate(
+    (actual,) = Engine(model, chat).generate(
         [Request([5, 6], rules, answer_at=2, max_items=len(kept), force_items=True, best_titles=len(titles))]
     )
-    assert found.items == kept and found.finish == "items"
+    assert actual.items == kept and actual.finish == "items"
     for k in (1, 2, len(kept), len(titles)):
         (listed,) = Engine(model, chat).rank([Request([5, 6], rules, answer_at=2, max_items=k)])
-        assert listed.items == kept[:k] and listed.ids == found.ids[: len(listed.ids)]
+        assert listed.items == kept[:k] and listed.ids == actual.ids[: len(listed.ids)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -152,12 +154,12 @@ def test_a_ranked_title_whose_first_item_a_cap_has_closed_is_listed_once_for_the
     order = [one.item for one in ranked]
     closed = next(item for item in order[1:] if item in twin)
     rules = Constraint(chat.trie, caps=[([order[0], closed], 1)], distinct=False)
-    (found,) = Engine(model, chat).generate(
+    (actual,) = Engine(model, chat).generate(
         [Request([5, 6], rules, answer_at=2, max_items=4, force_items=True, best_titles=4)]
     )
-    assert found.items == [twin[item] if item == closed else item for item in order]
+    assert actual.items == [twin[item] if item == closed else item for item in order]
     (listed,) = Engine(model, chat).rank([Request([5, 6], rules, answer_at=2, max_items=4)])
-    assert (listed.items, listed.ids, listed.finish) == (found.items, found.ids, found.finish)
+    assert (listed.items, listed.ids, listed.finish) == (actual.items, actual.ids, actual.finish)
 
 
 def test_the_probabilities_of_the_whole_catalog_sum_to_one():

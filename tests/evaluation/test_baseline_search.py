@@ -10,10 +10,13 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.evaluation.baseline_search import CUTOFF, GRIDS, Grid, ndcg, next_value, tune, tuned
 from train_utils.evaluation.baselines import BASELINES, ItemKNN, RecentPopularity
 from train_utils.evaluation.cases import eval_cases
+from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.metrics import score_list
+from train_utils.evaluation.specs import SplitSpec
 from train_utils.param import EvalOptions
 
-OPTIONS = EvalOptions(data_path="", max_history=3)
+TASK = EvalTask.parse("SFTTestSeqRec")
+SPLIT = SplitSpec.from_options(EvalOptions(data_path="", max_history=3))
 N_ITEMS = 30
 
 
@@ -35,12 +38,12 @@ def training(catalog):
 @pytest.mark.parametrize("name", GRIDS)
 @pytest.mark.parametrize("hide_seen", ["none", "visible", "all"])
 def test_the_choice_is_the_best_of_the_log_and_ranks_as_a_fresh_one_with_its_settings(name, hide_seen):
-    catalog, options = world(), replace(OPTIONS, hide_seen=hide_seen)
-    ranker, log = tuned(name, catalog, options)
+    catalog, split = world(), replace(SPLIT, hide_seen=hide_seen)
+    ranker, log = tuned(name, catalog, split)
     best = max(log, key=lambda row: row["ndcg@10"])  # max takes the first of equal ones
     fresh = BASELINES[name](**best["settings"]).fit(training(catalog), N_ITEMS)
     assert {setting: getattr(ranker, setting) for setting in best["settings"]} == best["settings"]
-    users = eval_cases(catalog, replace(options, split="valid"))
+    users = eval_cases(catalog, TASK, replace(split, split="valid"))
     asked = [list(user.shown) for user in users], [user.hidden(hide_seen) for user in users], CUTOFF
     lists = ranker.rank(*asked)
     np.testing.assert_array_equal(lists, fresh.rank(*asked))
@@ -52,7 +55,7 @@ def test_the_choice_is_the_best_of_the_log_and_ranks_as_a_fresh_one_with_its_set
 
 
 def test_the_log_has_every_combination_once():
-    _, log = tuned("item-knn", world(), OPTIONS)
+    _, log = tuned("item-knn", world(), SPLIT)
     grid = GRIDS["item-knn"]
     assert len({tuple(row["settings"].items()) for row in log}) == len(log)
     assert len(log) == len(grid.fit["neighbors"]) * len(grid.rank["recency"])
@@ -60,18 +63,18 @@ def test_the_log_has_every_combination_once():
 
 def test_test_events_play_no_part():
     # The same walks, and everybody's test event another item.
-    logs = [tuned("ease", world(last=last), OPTIONS)[1] for last in ("0", "17")]
+    logs = [tuned("ease", world(last=last), SPLIT)[1] for last in ("0", "17")]
     assert logs[0] == logs[1]
 
 
-def test_the_split_the_users_and_the_request_of_the_options_play_no_part():
-    asked = replace(OPTIONS, split="test", users=5, SFT_test_task="SFTTestItemCount")
-    assert tuned("item-knn", world(), asked)[1] == tuned("item-knn", world(), OPTIONS)[1]
+def test_the_split_the_users_and_the_request_play_no_part():
+    asked = replace(SPLIT, split="test", users=5, topk=2, enforce_request=True)
+    assert tuned("item-knn", world(), asked)[1] == tuned("item-knn", world(), SPLIT)[1]
 
 
 def test_what_is_shown_and_hidden_plays_a_part():
     logs = [
-        tuned("item-knn", world(), replace(OPTIONS, **changed))[1]
+        tuned("item-knn", world(), replace(SPLIT, **changed))[1]
         for changed in ({}, {"max_history": 1}, {"hide_seen": "none"})
     ]
     assert logs[0] != logs[1] and logs[0] != logs[2]
@@ -79,7 +82,7 @@ def test_what_is_shown_and_hidden_plays_a_part():
 
 def test_of_equal_settings_the_first_is_taken():
     catalog = world()
-    users = eval_cases(catalog, replace(OPTIONS, split="valid"))
+    users = eval_cases(catalog, TASK, replace(SPLIT, split="valid"))
     grid = Grid({"window": (100, 50, 20)})  # all of a user's events, three times
     ranker, log = tune(RecentPopularity(), grid, training(catalog), N_ITEMS, users, "visible")
     assert len({row["ndcg@10"] for row in log}) == 1
@@ -88,23 +91,23 @@ def test_of_equal_settings_the_first_is_taken():
 
 def test_tuning_leaves_the_ranker_it_was_given_as_it_was():
     catalog, given = world(), ItemKNN(7, 0.3)
-    users = eval_cases(catalog, replace(OPTIONS, split="valid"))
+    users = eval_cases(catalog, TASK, replace(SPLIT, split="valid"))
     tune(given, Grid({"neighbors": (2, 3)}, {"recency": (0.5,)}), training(catalog), N_ITEMS, users, "visible")
     assert given == ItemKNN(7, 0.3) and given.nearest is None
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES.keys() - GRIDS.keys()))
 def test_a_baseline_without_settings_is_fitted_and_has_an_empty_log(name):
-    ranker, log = tuned(name, world(), OPTIONS)
+    ranker, log = tuned(name, world(), SPLIT)
     assert log == [] and ranker.rank([[0]], [[0]], 3).shape == (1, 3)
 
 
 def test_what_cannot_be_tuned_is_refused():
     with pytest.raises(ValueError, match="no baseline is called 'svd'"):
-        tuned("svd", world(), OPTIONS)
+        tuned("svd", world(), SPLIT)
     lonely = make_catalog("short", [Item("a", "A"), Item("b", "B")], {"u": ["a", "b"]})
     with pytest.raises(ValueError, match="no user of 'short' has a validation event to choose the settings of ease by"):
-        tuned("ease", lonely, OPTIONS)
+        tuned("ease", lonely, SPLIT)
 
 
 def test_ndcg_by_hand():
@@ -147,7 +150,7 @@ class Peak:
 
 @pytest.mark.parametrize(("peak", "best"), [(5.0, 10.0), (20.0, 20.0), (640.0, 640.0), (20_000.0, 2560.0)])
 def test_a_grid_goes_on_until_the_best_is_inside_or_at_a_bound_which_is_said(peak, best, caplog):
-    users = [replace(user, target=0) for user in eval_cases(world(), replace(OPTIONS, split="valid"))]
+    users = [replace(user, target=0) for user in eval_cases(world(), TASK, replace(SPLIT, split="valid"))]
     grid = Grid({"setting": (10.0, 20.0, 40.0)}, bounds={"setting": (10.0, 2560.0)})
     ranker, log = tune(Peak(peak), grid, [], N_ITEMS, users, "none")
     tried = [row["settings"]["setting"] for row in log]

@@ -13,12 +13,13 @@ from tiny_samples import EXCHANGE, TITLES, small_catalog, write_small_catalog
 
 from train_utils.decoding.request import Completion
 from train_utils.evaluation.cases import Prediction, eval_cases, messages_of
-from train_utils.evaluation.llm import LLMRecommender
+from train_utils.evaluation.llm import LLMRecommender, load_llm
 from train_utils.evaluation.multi_round import run_multi_round, said
 from train_utils.evaluation.partial_results import delete_partials, run_resumable
 from train_utils.evaluation.prior_weight import PRIOR_WEIGHTS, best_weight
 from train_utils.evaluation.run import run_test
 from train_utils.evaluation.scoring import Scorer
+from train_utils.evaluation.specs import EvalPlan, ModelPlan
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.prompts.messages import ControlPart, ItemPart
 from train_utils.prompts.templates import in_words
@@ -64,9 +65,15 @@ def options_of(world, **more):
     return EvalOptions(**common | more)
 
 
+def cases_of(world, **more):
+    plan = EvalPlan.from_options(options_of(world, **more))
+    return eval_cases(CATALOG, plan.task, plan.split)
+
+
 def asked_of(options):
-    for row in eval_cases(CATALOG, options):
-        (system, *before, request) = messages_of(row, EXCHANGE, options)
+    plan = EvalPlan.from_options(options)
+    for row in eval_cases(CATALOG, plan.task, plan.split):
+        (system, *before, request) = messages_of(row, EXCHANGE, plan.task, plan.split)
         assert system.role == "system" and tuple(before) == EXCHANGE
         yield row, "".join(part for part in request.parts if isinstance(part, str)), request.parts
 
@@ -91,18 +98,18 @@ def test_control_symbols_are_named_where_asked_for(world, task):
 
 def test_wishes_are_of_the_user_whatever_others_are_tested(world):
     for task in TASKS:
-        everyone = {row.user: row for row in eval_cases(CATALOG, options_of(world, SFT_test_task=task))}
-        some = eval_cases(CATALOG, options_of(world, SFT_test_task=task, users=4))
+        everyone = {row.user: row for row in cases_of(world, SFT_test_task=task)}
+        some = cases_of(world, SFT_test_task=task, users=4)
         assert len(some) == 4 and all(everyone[row.user] == row for row in some)
-        other = eval_cases(CATALOG, options_of(world, SFT_test_task=task, seed=1))
+        other = cases_of(world, SFT_test_task=task, seed=1)
         assert task == "SFTTestSeqRec" or [row.spec for row in other] != [row.spec for row in everyone.values()]
 
 
 def test_wishes_can_be_met_by_the_target(world):
-    wishes = [row.spec for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestCategory"))]
-    assert {spec.wanted for spec in wishes} == {True, False}
+    wishes = [row.spec for row in cases_of(world, SFT_test_task="SFTTestCategory")]
+    assert {spec.inside for spec in wishes} == {True, False}
     for task in ("SFTTestCategory", "SFTTestSeqRanking"):
-        for row in eval_cases(CATALOG, options_of(world, SFT_test_task=task)):
+        for row in cases_of(world, SFT_test_task=task):
             assert row.target in row.spec.admitted(CATALOG)
             assert row.spec.admitted(CATALOG) == {i for i in range(20) if row.spec.admits(i, CATALOG)}
             if task == "SFTTestSeqRanking":
@@ -112,14 +119,14 @@ def test_wishes_can_be_met_by_the_target(world):
 
 def test_the_wish_is_judged_by_catalog_ids(world):
     scorer = Scorer(CATALOG)
-    for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestCategory")):
+    for row in cases_of(world, SFT_test_task="SFTTestCategory"):
         good = sorted(row.spec.admitted(CATALOG))[:2]
         bad = next(i for i in range(20) if i not in row.spec.admitted(CATALOG))
         record = scorer.record(row, Prediction([*CATALOG.ids(good), CATALOG.items[bad].id, None]))
         assert record["metrics"]["target_category"] == 0.5
         assert record["asked"].get("only", record["asked"].get("without")) == row.spec.category
         assert record["history"] == CATALOG.ids(row.shown)
-    for row in eval_cases(CATALOG, options_of(world, SFT_test_task="SFTTestSeqRanking")):
+    for row in cases_of(world, SFT_test_task="SFTTestSeqRanking"):
         outside = next(i for i in range(20) if i not in row.spec.candidates)
         record = scorer.record(row, Prediction(CATALOG.ids([row.target, outside])))
         assert record["metrics"]["not_in_candidate"] == 0.5 and record["metrics"]["hr@1"] == 1
@@ -170,9 +177,10 @@ def test_the_lists_of_another_system_are_scored_as_they_are(world, tmp_path):
 
 
 def test_a_free_model_is_scored_to_the_letter_and_near_titles_are_told_beside(world):
-    llm = LLMRecommender(CATALOG, options_of(world, use_CBS=False))
+    options = options_of(world, use_CBS=False)
+    llm = LLMRecommender(CATALOG, load_llm(CATALOG, options), ModelPlan.from_options(options))
     chat, scorer = llm.chat, Scorer(CATALOG)
-    row = next(row for row in eval_cases(CATALOG, llm.options) if len(CATALOG.titles[row.target]) > 6)
+    row = next(row for row in cases_of(world) if len(CATALOG.titles[row.target]) > 6)
     request, target = llm.request(row), CATALOG.titles[row.target]
     in_symbols = [chat.soi, *chat.encode(target + "x"), chat.eoi, chat.soi, *chat.encode("no such thing"), chat.eoi]
     for ids, plain in ((chat.encode(f"Surely:\n1. {target}x\n2. no such thing\n"), 1.0), (in_symbols, 0.0)):
@@ -201,8 +209,8 @@ def test_a_free_model_s_result_has_the_near_rates_and_a_constrained_one_s_has_no
     [
         ({"SFT_test_task": "SFTTestItemCount", "decoding": "rank"}, "asks whether the model counts"),
         ({"SFT_test_task": "SFTTestEmbedding"}, "SFT_Embedding_Test"),
-        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted --topk"),
-        ({"enforce_request": True, "use_CBS": False}, "needs --use_CBS"),
+        ({"SFT_test_task": "SFTTestSeqRanking", "candidate_num": 2}, "wanted `topk`"),
+        ({"enforce_request": True, "use_CBS": False}, "needs `use_CBS`"),
         ({"users": 10}, "the split has 9 users"),
     ],
 )
@@ -306,10 +314,10 @@ def test_two_processes_write_the_file_of_one(world, tmp_path):
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == names
 
 
-# -- two turns ---------------------------------------------------------------------------------------------------------
+# -- multi-round -------------------------------------------------------------------------------------------------------
 
 
-def test_two_turns_score_both_answers_on_token_ids(world, tmp_path):
+def test_multi_round_scores_both_answers_on_token_ids(world, tmp_path):
     options = options_of(world, GSM8K_data_path=str(world / "gsm8k.jsonl"), output=str(tmp_path / "mr.json"))
     output, result = run_multi_round(options)
     assert result["n_users"] == 9 and len({record["question"] for record in result["users"]}) == 5
@@ -334,13 +342,13 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
 @pytest.mark.parametrize(
     "more,match",
     [
-        ({}, "--GSM8K_data_path is missing"),
+        ({}, "`GSM8K_data_path` is missing"),
         ({"GSM8K_data_path": "x", "decoding": "rank"}, "when a model opens"),
         ({"GSM8K_data_path": "x", "ranker": "popularity"}, "a model alone"),
         ({"GSM8K_data_path": "/none"}, "does not exist"),
     ],
 )
-def test_a_two_turn_test_that_would_say_nothing_is_refused(world, more, match):
+def test_a_multi_round_test_that_would_say_nothing_is_refused(world, more, match):
     with pytest.raises(ValueError, match=match):
         run_multi_round(options_of(world, **more))
 
@@ -373,8 +381,8 @@ def test_a_validation_prompt_that_does_not_fit_is_found_before_the_first_step(tm
     options = TrainOptions(val_users=4, max_history=3, topk=3, max_token_length=120, share_chat_gpt="")
     with pytest.raises(
         ValueError,
-        match="--val_users: the prompt of user .* has 1.. tokens, --max_token_length allows "
-        "120; raise it or lower --max_history, or give --val_users 0",
+        match="`val_users`: the prompt of user .* has 1.. tokens, `max_token_length` allows "
+        "120; raise it or lower `max_history`, or give `val_users` 0",
     ):
         Validator(CATALOG, chat, model, options, tmp_path, None, Accelerator(cpu=True))
     fitting = dataclasses.replace(options, max_token_length=400)
@@ -401,5 +409,5 @@ def test_a_prompt_that_does_not_fit_is_found_before_a_prior_is_tuned(world, tmp_
         max_token_length=230,
         output=str(tmp_path / "late.json"),
     )
-    with pytest.raises(ValueError, match="the prompt of user 'u' has .* tokens, --max_token_length allows 230"):
+    with pytest.raises(ValueError, match="the prompt of user 'u' has .* tokens, `max_token_length` allows 230"):
         run_test(options)

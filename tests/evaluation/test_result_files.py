@@ -150,10 +150,10 @@ def test_what_is_kept_of_a_result_is_that_of_its_own_name_alone(tmp_path, name):
 
 def test_a_bad_output_is_told_before_the_work(world, tmp_path):  # noqa: F811
     nowhere = {"data_path": "nowhere"}  # the dataset would be missed first, were it read first
-    with pytest.raises(ValueError, match="--output is the folder .*, wanted a file"):
+    with pytest.raises(ValueError, match="`output` is the folder .*, wanted a file"):
         run_test(options_of(world, **nowhere, output=str(tmp_path)))
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="cannot be written .*give another --output"):
+    with pytest.raises(ValueError, match="cannot be written .*give another `output`"):
         run_test(options_of(world, **nowhere, output=str(tmp_path / "file" / "r.json")))
 
 
@@ -289,7 +289,7 @@ def test_an_adapter_is_loaded_from_any_working_directory(world, tmp_path, monkey
         assert all(torch.equal(found[key], weights[key]) for key in weights)
     moved = tmp_path / "elsewhere/adapter"
     shutil.copytree(tmp_path / "repo/snap/films/cgen/Epoch01_SFT", moved)
-    with pytest.raises(ValueError, match="base model 'snap/base/tiny' of the adapter '.*adapter' .*--backbone"):
+    with pytest.raises(ValueError, match="base model 'snap/base/tiny' of the adapter '.*adapter' .*`backbone`"):
         load_trained(str(moved), CPU, "float32")
     found = load_trained(str(moved), CPU, "float32", backbone=str(tmp_path / "repo/snap/base/tiny"))[1].state_dict()
     assert all(torch.equal(found[key], weights[key]) for key in weights)
@@ -386,16 +386,16 @@ def said_of_hidden(caplog):
     return [said for said in caplog.messages if "users consume them again" in said]
 
 
-@pytest.mark.parametrize("tested", ["ranker", "model", "two turns"])
+@pytest.mark.parametrize("tested", ["ranker", "model", "multi-round"])
 def test_targets_that_are_hidden_because_they_come_again_are_told(again, tmp_path, caplog, tested):
-    test = run_multi_round if tested == "two turns" else run_test
+    test = run_multi_round if tested == "multi-round" else run_test
     options = dataclasses.replace(again, output=str(tmp_path / "r.json"), users=3)
     if tested == "ranker":
         options = dataclasses.replace(options, model_name="", ranker="popularity")
     test(options)
     (said,) = said_of_hidden(caplog)
-    assert said.startswith("3 of 3 targets are among the items that --hide_seen visible bars")
-    assert said.endswith("--hide_seen none counts them")
+    assert said.startswith("3 of 3 targets are among the items that `hide_seen` visible bars")
+    assert said.endswith("`hide_seen` none counts them")
     caplog.clear()
     test(dataclasses.replace(options, hide_seen="none", output=str(tmp_path / "s.json")))
     assert not said_of_hidden(caplog)

@@ -7,6 +7,7 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.llm import LLMRecommender
 from train_utils.evaluation.scoring import Scorer
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.param import EvalOptions
 from train_utils.recommender import Recommender
 
@@ -33,8 +34,9 @@ def test_a_user_who_has_had_everything_is_a_miss_and_takes_no_other_user_along(d
         force_items=True,
         prior=prior,
     )
-    users = eval_cases(CATALOG, options)
-    llm = LLMRecommender(CATALOG, options, Recommender(MODEL, CHAT, CATALOG))
+    plan = ModelPlan.from_options(options)
+    users = eval_cases(CATALOG, plan.task, plan.split)
+    llm = LLMRecommender(CATALOG, Recommender(MODEL, CHAT, CATALOG), plan)
     (answers,) = llm.answers(users)
     listed = {row.user: answer.items for row, answer in zip(users, answers, strict=True)}
     assert listed["all"] == listed["v"] == [] and sorted(listed["some"]) == ["i1", "i2"]
@@ -55,8 +57,9 @@ class WholeTeacher:
 def test_a_user_who_has_had_everything_takes_no_teachers_score_from_the_others():
     catalog = make_catalog("small", CATALOG.items, {"all": ["i0", "i1", "i2", "i0"], "some": ["i2", "i2", "i2", "i1"]})
     options = EvalOptions(data_path="x", model_name="x", use_CBS=True, topk=10, hide_seen="visible", prior="teacher")
-    llm = LLMRecommender(catalog, options, Recommender(MODEL, CHAT, CATALOG))
+    plan = ModelPlan.from_options(options)
+    llm = LLMRecommender(catalog, Recommender(MODEL, CHAT, CATALOG), plan)
     llm.teacher = WholeTeacher()
-    users = eval_cases(catalog, options)
-    together, alone = llm._prior_scores(users)[1], llm._prior_scores(users[1:])[0]
+    users = eval_cases(catalog, plan.task, plan.split)
+    together, alone = llm._prior_scores(plan.prior, users)[1], llm._prior_scores(plan.prior, users[1:])[0]
     assert together.tolist() == alone.tolist() == [0.5, 0.25, 0]

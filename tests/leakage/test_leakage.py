@@ -49,19 +49,19 @@ def walks(n_users: int = 6, length: int = 9) -> Catalog:
 def test_targets_in_the_history_and_repeats_are_counted():
     sequences = {"u": "abcab", "v": "abcdd", "w": "ab"}
     catalog = make_catalog("c", [Item(i, i) for i in "abcd"], sequences)
-    found = count_split(catalog, visible=2)
-    assert found["users"] == {"tested": 2, "training_only": 1}
-    assert found["repeats"] == {"events": 3}
-    assert found["target_in_history"] == {"valid_visible": 0, "valid_all": 1, "test_visible": 1, "test_all": 2}
-    assert found["held_out_in_training"] == {"valid": 0, "test": 0}
+    actual = count_split(catalog, visible=2)
+    assert actual["users"] == {"tested": 2, "training_only": 1}
+    assert actual["repeats"] == {"events": 3}
+    assert actual["target_in_history"] == {"valid_visible": 0, "valid_all": 1, "test_visible": 1, "test_all": 2}
+    assert actual["held_out_in_training"] == {"valid": 0, "test": 0}
 
 
 def test_held_out_events_in_the_training_sequences_are_found():
     catalog = walks()
     leaking = Careless(catalog.name, catalog.items, catalog.sequences, catalog.index)
-    found = count_split(leaking, 10)
-    assert found["held_out_in_training"] == {"valid": 6, "test": 6}
-    assert leakage.leaks_of({"split": found}) == ["12 held-out events in the training sequences"]
+    actual = count_split(leaking, 10)
+    assert actual["held_out_in_training"] == {"valid": 6, "test": 6}
+    assert leakage.leaks_of({"split": actual}) == ["12 held-out events in the training sequences"]
 
 
 def test_the_teacher_s_surplus_is_told_by_part_and_an_item_met_twice_counts_twice():
@@ -73,8 +73,8 @@ def test_the_teacher_s_surplus_is_told_by_part_and_an_item_met_twice_counts_twic
     # u's target b is trained on legally: u had it before.
     assert count_teacher(catalog, files) == {"train": nothing, "user_history": nothing, "valid": {"test": 0}}
     leaking = {"u": Counter("abcab"), "v": Counter("abd"), "stranger": Counter("dd")}
-    found = count_teacher(catalog, {**files, "train": leaking, "valid": {**valid, "v": Counter("d")}})
-    assert found == {"train": {"valid": 1, "test": 2, "other": 2}, "user_history": nothing, "valid": {"test": 1}}
+    actual = count_teacher(catalog, {**files, "train": leaking, "valid": {**valid, "v": Counter("d")}})
+    assert actual == {"train": {"valid": 1, "test": 2, "other": 2}, "user_history": nothing, "valid": {"test": 1}}
 
 
 def test_a_planted_event_in_the_teacher_s_files_ends_with_one_line_and_status_1(tmp_path, capsys):
@@ -88,9 +88,9 @@ def test_a_planted_event_in_the_teacher_s_files_ends_with_one_line_and_status_1(
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         leakage.main([*argv, "--output", str(tmp_path / "leak.json")])
-    told = capsys.readouterr()
-    assert ended.value.code == 1 and told.err.count("\n") == 1
-    assert told.err.startswith("leak: 1 test events in the teacher's train.pkl;")
+    output = capsys.readouterr()
+    assert ended.value.code == 1 and output.err.count("\n") == 1
+    assert output.err.startswith("leak: 1 test events in the teacher's train.pkl;")
     assert json.loads((tmp_path / "leak.json").read_text())["teacher"]["train"] == {"valid": 0, "test": 1, "other": 0}
 
 
@@ -166,9 +166,9 @@ def test_a_model_that_learned_the_dataset_by_heart_is_found_out():
 
 
 def test_the_paired_difference_is_counted_by_hand():
-    found = compare([1.0, 2.0, 3.0], [0.0, 2.0, 1.0], 0)
-    assert (found["probes"], found["true"], found["control"], found["difference"]) == (3, 2.0, 1.0, 1.0)
-    assert found["ci"][0] >= 0 and found["p"] == pytest.approx(0.5, abs=0.03)
+    actual = compare([1.0, 2.0, 3.0], [0.0, 2.0, 1.0], 0)
+    assert (actual["probes"], actual["true"], actual["control"], actual["difference"]) == (3, 2.0, 1.0, 1.0)
+    assert actual["ci"][0] >= 0 and actual["p"] == pytest.approx(0.5, abs=0.03)
 
 
 def test_catalogs_too_small_to_be_probed_are_refused(model_and_tokenizer):

@@ -107,7 +107,7 @@ def test_an_adapter_on_a_gguf_is_merged_into_an_ordinary_folder_and_finds_its_fi
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
-        wanted = model(ids_of(chat)).logits
+        expected = model(ids_of(chat)).logits
     save_adapter(model, tokenizer, tmp_path / "adapter", {})
     _, in_memory = load_trained(str(tmp_path / "adapter"), CPU, "float32")
     merge_adapter(tmp_path / "adapter", file, tmp_path / "merged", {})
@@ -116,7 +116,7 @@ def test_an_adapter_on_a_gguf_is_merged_into_an_ordinary_folder_and_finds_its_fi
     again = Chat(AutoTokenizer.from_pretrained(tmp_path / "merged"), TITLES)
     assert again.title_ids == chat.title_ids and again.end_of_turn == chat.end_of_turn
     with torch.no_grad():
-        torch.testing.assert_close(in_memory(ids_of(chat)).logits, wanted, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(in_memory(ids_of(chat)).logits, expected, atol=1e-4, rtol=1e-4)
         for name, weight in in_memory.state_dict().items():
             assert torch.equal(merged.state_dict()[name], weight.to(torch.bfloat16)), name
 
@@ -135,9 +135,9 @@ def test_a_gguf_that_is_cut_off_is_refused_in_one_line(tmp_path, kept):
 def test_what_is_no_gguf_is_refused_in_one_line(tmp_path):
     (tmp_path / "text.gguf").write_text("not a model")
     (tmp_path / "folder.gguf").mkdir()
-    for name, told in (("text", "cannot be loaded"), ("folder", "no such file"), ("nothing", "no such file")):
+    for name, reason in (("text", "cannot be loaded"), ("folder", "no such file"), ("nothing", "no such file")):
         for load in (load_tokenizer, lambda file: load_backbone(file, CPU)):
-            with pytest.raises(ValueError, match=told) as error:
+            with pytest.raises(ValueError, match=reason) as error:
                 load(str(tmp_path / f"{name}.gguf"))
             assert "\n" not in str(error.value)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import coded_chat
 from tiny_samples import TITLES
+from trained_models import CPU, backbone_at
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from train_utils.item_codes import one_token_each, save_item_codes
@@ -11,7 +12,6 @@ from train_utils.models.adapters import add_lora, save_adapter
 from train_utils.models.item_rows import embed, row_numbers
 from train_utils.models.trained import load_trained, merge_adapter
 from train_utils.training.loss import head_logits
-from trained_models import CPU, backbone_at
 
 
 def with_lora(layers=1):

@@ -27,18 +27,18 @@ METHODS = [("lora", 0), ("lora", 1), ("dora", 0), ("dora", 1), ("full", 0)]
 def test_a_merged_folder_opens_in_plain_transformers_as_the_trained_model(tmp_path, how, layers, tied, tokens):
     backbone = backbone_at(tmp_path / "base", tokens, tied)
     model, chat = trained(backbone, how, layers)
-    wanted = logits(model, chat)
+    expected = logits(model, chat)
     save_adapter(model, chat.tokenizer, tmp_path / "adapter", {"of": "training"})
     merge_adapter(tmp_path / "adapter", backbone, tmp_path / "merged", {"of": "merge"})
 
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
     again = Chat(tokenizer, TITLES)
-    torch.testing.assert_close(logits(merged, again), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits(merged, again), expected, atol=1e-4, rtol=1e-4)
     assert (again.soi, again.eoi, again.title_ids) == (chat.soi, chat.eoi, chat.title_ids)
     assert tokenizer.chat_template == chat.tokenizer.chat_template
     assert add_item_tokens(tokenizer, merged) is False, "the trained rows stay"
-    torch.testing.assert_close(logits(merged, again), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits(merged, again), expected, atol=1e-4, rtol=1e-4)
 
     assert merged.generation_config.do_sample is False
     assert merged.generation_config.eos_token_id == chat.end_of_turn
@@ -46,7 +46,7 @@ def test_a_merged_folder_opens_in_plain_transformers_as_the_trained_model(tmp_pa
     assert not (tmp_path / "merged/adapter_config.json").exists()
 
     in_memory = load_trained(str(tmp_path / "adapter"), CPU, "float32")[1]
-    torch.testing.assert_close(logits(in_memory, chat), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits(in_memory, chat), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("tokens", ["spare", "reserved"])
@@ -74,11 +74,11 @@ def test_training_goes_on_from_a_merged_model_with_the_rows_it_has(tmp_path, lay
     save_adapter(model, chat.tokenizer, tmp_path / "first", {})
     merge_adapter(tmp_path / "first", str(tmp_path / "base"), tmp_path / "once", {})
     model, chat = trained(str(tmp_path / "once"), "lora", layers)
-    wanted = logits(model, chat)
+    expected = logits(model, chat)
     save_adapter(model, chat.tokenizer, tmp_path / "second", {})
     merge_adapter(tmp_path / "second", str(tmp_path / "once"), tmp_path / "twice", {})
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "twice")
-    torch.testing.assert_close(logits(merged, chat), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits(merged, chat), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_an_adapter_that_added_its_tokens_is_merged_into_a_backbone_with_reserved_ones(tmp_path):
@@ -166,9 +166,9 @@ def test_a_merged_folder_agrees_with_itself_on_the_end_of_a_turn(tmp_path, famil
     merge_adapter(tmp_path / "adapter", str(tmp_path / "base"), tmp_path / "merged", {})
     merged, again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged"), load_tokenizer(str(tmp_path / "merged"))
     assert again.eos_token_id == merged.generation_config.eos_token_id == merged.config.eos_token_id == chat.end_of_turn
-    asked = [message("user", "the red"), message("assistant", "moon"), message("user", "more")]
-    assert Chat(again, TITLES).render(asked, prompt=True) == chat.render(asked, prompt=True)
-    own = [{"role": m.role, "content": m.parts[0]} for m in asked]
+    conversation = [message("user", "the red"), message("assistant", "moon"), message("user", "more")]
+    assert Chat(again, TITLES).render(conversation, prompt=True) == chat.render(conversation, prompt=True)
+    own = [{"role": m.role, "content": m.parts[0]} for m in conversation]
     before = load_tokenizer(str(tmp_path / "base")).apply_chat_template(own, tokenize=False, add_generation_prompt=True)
     assert again.apply_chat_template(own, tokenize=False, add_generation_prompt=True) == before
 
@@ -204,6 +204,6 @@ def test_a_merged_folder_pads_by_a_token_and_writes_the_date_of_training(tmp_pat
     assert again.pad_token_id == merged.generation_config.pad_token_id is not None
     own = again.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True)
     assert own.startswith("26 Jul 202426 Jul 2024")
-    asked = chat.render([message("user", "x")], prompt=True)
-    assert Chat(again, TITLES).render([message("user", "x")], prompt=True) == asked
-    assert again.encode(own, add_special_tokens=False) == asked.ids
+    conversation = chat.render([message("user", "x")], prompt=True)
+    assert Chat(again, TITLES).render([message("user", "x")], prompt=True) == conversation
+    assert again.encode(own, add_special_tokens=False) == conversation.ids

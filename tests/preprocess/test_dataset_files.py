@@ -68,12 +68,12 @@ def test_filters_agree_with_a_plain_loop_and_every_dropped_event_has_a_reason(tr
     expected = {u: items for u, items in expected.items() if len(items) >= least}
     if cut:
         expected = {u: items[:cut] if keep == "first" else items[-cut:] for u, items in expected.items()}
-    found = {}
+    actual = {}
     for row in selection.rows:
-        found.setdefault(events.user_ids[events.user[row]], []).append(events.item_ids[events.item[row]])
-    assert found == expected
+        actual.setdefault(events.user_ids[events.user[row]], []).append(events.item_ids[events.item[row]])
+    assert actual == expected
     assert len(selection.rows) + sum(selection.dropped.values()) == len(triples)
-    assert len(found) + sum(selection.dropped_users.values()) == len(events.user_ids)
+    assert len(actual) + sum(selection.dropped_users.values()) == len(events.user_ids)
 
 
 def test_users_are_drawn_without_replacement_and_by_the_seed():

@@ -132,7 +132,7 @@ def test_the_script_splits_in_time_when_it_is_told_to(tmp_path, tokenizer_folder
     with (tmp_path / "ml-100k.inter").open("a") as stream:
         stream.write("".join("\t".join(rating) + "\n" for rating in ratings))
     out = tmp_path / "out"
-    told = {
+    environment = {
         "SPLIT": "temporal",
         "PYTHON": sys.executable,
         "TOKENIZER_PATH": tokenizer_folder,
@@ -142,7 +142,7 @@ def test_the_script_splits_in_time_when_it_is_told_to(tmp_path, tokenizer_folder
         "UNIREC_CONFIG_PATH": str(out / "x.yaml"),
     }
     command = ["bash", str(ROOT / "scripts/data_preprocess_movielens.sh"), "--test_share", "0.2"]
-    done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True)
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "test_users.json").read_text()) == {
         "last_training_second": 881250950,

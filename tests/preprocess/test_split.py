@@ -31,7 +31,7 @@ def test_a_hand_made_split():
         "users": {"test": 2, "training only": 2}, "events": {"training": 7, "validation": 2, "test": 2},
     }  # fmt: skip
     assert dataset.audit["events"]["dropped"] == {
-        "after the split, user with fewer than 2 events before it": 3, "after the split, behind the user's target": 1,
+        "after the split, user with fewer than 2 events before it": 3, "after the split, after the user's target": 1,
     }  # fmt: skip
     assert dataset.audit["users"]["dropped"] == {"after the split, user with fewer than 2 events before it": 1}
 
@@ -78,8 +78,8 @@ def test_both_sides_read_the_same_split_from_the_files(tmp_path):
     events = Counter(i for items in catalog.training_sequences() for i in catalog.ids(items))
     assert events == {raw: n for raw, n in zip(teacher.raw_ids, teacher.popularity().tolist(), strict=True) if n}
     assert teacher.held_out.tolist() == [2, 0, 2, 0]
-    found = count_teacher(catalog, read_teacher_data(folder / "unirec"))
-    assert not sum(sum(counts.values()) for counts in found.values())
+    actual = count_teacher(catalog, read_teacher_data(folder / "unirec"))
+    assert not sum(sum(counts.values()) for counts in actual.values())
     assert count_split(catalog, 10)["users"] == {"tested": 2, "training_only": 2}
 
 
@@ -137,9 +137,9 @@ def test_the_teacher_trains_on_all_events_of_some_users_and_is_judged_by_the_oth
 
 
 def test_the_teachers_files_ask_for_nothing_that_only_some_installations_have(tmp_path):
-    """With pyarrow beside it pandas keeps text as Arrow arrays, which no reader of ours admits."""
+    """With pyarrow installed, pandas keeps text as Arrow arrays, which no reader of ours admits."""
     write_temporal(tmp_path)
     for name in ("train", "valid", "test", "user_history"):
-        told = {str(told) for _, told, _ in pickletools.genops((tmp_path / f"unirec/{name}.pkl").read_bytes())}
-        assert not any("StringArray" in text or "StringDtype" in text for text in told)
+        texts = {str(argument) for _, argument, _ in pickletools.genops((tmp_path / f"unirec/{name}.pkl").read_bytes())}
+        assert not any("StringArray" in text or "StringDtype" in text for text in texts)
     assert len(read_unirec_data(tmp_path / "unirec").raw_ids) == 5

@@ -148,7 +148,7 @@ def test_titles_that_the_tokenizer_makes_one_of_are_refused_by_both_names():
     assert Chat(tokenizer, ["red", "red"]).trie.n_leaves == 1
 
 
-def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
+def test_a_kept_trie_is_not_used_where_its_titles_would_be_refused(tmp_path):
     """The chat template decides which tokens no title may hold, and it is no part of the tokenizer's own file."""
 
     def tokenizer(template):
@@ -168,7 +168,7 @@ def test_a_kept_tree_is_not_used_where_its_titles_would_be_refused(tmp_path):
 def test_titles_survive_and_are_told_apart(name, kind):
     chat = chat_of(name, kind)
     assert [chat.decode(ids).removeprefix(" ") for ids in chat.title_ids] == list(TITLES)
-    # One space at most stands before a title, whoever writes it.
+    # At most one space precedes a title, whoever writes it.
     assert not any(chat.decode([*chat.encode("a"), *ids]).startswith("a  ") for ids in chat.title_ids)
     assert build_trie(chat.title_ids, chat.soi, chat.eoi).n_items == len(TITLES)
 
@@ -207,7 +207,7 @@ def test_a_template_that_thinks_is_prompted_for_an_answer_without_a_thought():
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "reason"),
     [
         (R1, "otherwise than it prompts"),
         ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "drops or moves"),
@@ -219,10 +219,10 @@ def test_a_template_that_thinks_is_prompted_for_an_answer_without_a_thought():
         ({"a": "x", "b": "y"}, "multiple chat templates"),
     ],
 )
-def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(template, told):
+def test_a_template_that_cannot_keep_the_promises_is_refused_in_one_line(template, reason):
     tokenizer = family_tokenizer(dataclasses.replace(FAMILIES["Phi"], template=template, markers=("<think>",)))
     add_control_tokens(tokenizer)
-    with pytest.raises(ValueError, match=told) as error:
+    with pytest.raises(ValueError, match=reason) as error:
         Chat(tokenizer)
     assert "\n" not in str(error.value)
     assert turn_marks(tokenizer).end_of_turn is not None, "it may prompt a model all the same"
@@ -241,9 +241,9 @@ def test_an_answer_that_the_template_leaves_open_is_closed_and_its_end_is_learne
     assert not chat.template.closes_turn
     for talk in (ROUNDS[:2], ROUNDS[2:4], ROUNDS):
         rendered = chat.render(talk, prompt=False)
-        ends = [place for place, token in enumerate(rendered.ids) if token == chat.end_of_turn]
-        assert len(ends) == len(talk) // 2 and all(rendered.labeled[place] for place in ends)
-        assert all(rendered.labeled[place - 1] for place in ends)
+        ends = [position for position, token in enumerate(rendered.ids) if token == chat.end_of_turn]
+        assert len(ends) == len(talk) // 2 and all(rendered.labeled[position] for position in ends)
+        assert all(rendered.labeled[position - 1] for position in ends)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "first", "never"])
@@ -348,7 +348,7 @@ for name, head in DATES.items():
 
 def test_prompts_are_the_same_on_two_days():
     tests = Path(__file__).resolve().parents[1]
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", TWO_DAYS, year, str(tests)],
             text=True,
@@ -358,7 +358,7 @@ def test_prompts_are_the_same_on_two_days():
         ).stdout
         for year in ("2031", "2037")
     ]
-    assert told[0] == told[1] and told[0].count("\n") == len(DATES)
+    assert outputs[0] == outputs[1] and outputs[0].count("\n") == len(DATES)
 
 
 # -- control tokens --------------------------------------------------------------------------------------------------
@@ -445,5 +445,5 @@ def test_a_conversation_reads_the_same_whatever_was_rendered_before(name):
     used = chat_of(name, "bytes")
     for conversation in conversations():
         for prompt in (False, True):
-            asked = conversation[:-1] if prompt else conversation
-            assert used.render(asked, prompt=prompt) == chat_of(name, "bytes").render(asked, prompt=prompt)
+            shown = conversation[:-1] if prompt else conversation
+            assert used.render(shown, prompt=prompt) == chat_of(name, "bytes").render(shown, prompt=prompt)

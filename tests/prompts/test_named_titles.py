@@ -71,9 +71,9 @@ def test_a_title_is_found_as_people_write_it(text, named):
 @given(st.lists(st.sampled_from([*FILMS, " ", ", ", "x", "->", "<SOI>", "<EOI>", "\n", "\u200b", "2"]), max_size=8))
 def test_what_is_found_is_written_there(pieces):
     text = "".join(pieces)
-    found = NamedTitles(FILMS).find(text)
-    assert len(found) == len(set(found))
-    for item in found:
+    actual = NamedTitles(FILMS).find(text)
+    assert len(actual) == len(set(actual))
+    for item in actual:
         stem = FILMS[item].split(" (")[0].split(",")[0].replace("’", "'").lower()
         assert stem in text.replace("\u200b", "").replace("’", "'").lower()
 

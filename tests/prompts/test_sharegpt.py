@@ -31,7 +31,7 @@ def test_only_whole_exchanges_that_fit_are_kept(tmp_path):
     records = [talk("hi", "x" * 500), talk("only a question"), talk("one", " two ", "three"), talk("", "four")]
     path.write_text(json.dumps(records))
     assert load_exchanges(path, chat, 20) == [(message("user", "one"), message("assistant", "two"))]
-    with pytest.raises(ValueError, match="raise --max_segment"):
+    with pytest.raises(ValueError, match="raise `max_segment`"):
         load_exchanges(path, chat, 1)
     with pytest.raises(ValueError, match="do not exist"):
         load_exchanges(tmp_path / "none.json", chat, 20)
@@ -128,7 +128,7 @@ DEEP_OBJECTS = '{"a":' * 100_000 + "1" + "}" * 100_000
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
         (
             f'[{json.dumps(ONE)}, {{"conversations": [{{"from": x}}]}}, {json.dumps(TWO)}]',
@@ -146,9 +146,9 @@ DEEP_OBJECTS = '{"a":' * 100_000 + "1" + "}" * 100_000
         (json.dumps([ONE, talk(3, 4), talk(None, "x"), TWO]), "2 with a first turn without a text"),
     ],
 )
-def test_what_cannot_be_read_is_counted_and_the_rest_is_read(tmp_path, caplog, content, told):
+def test_what_cannot_be_read_is_counted_and_the_rest_is_read(tmp_path, caplog, content, reason):
     assert pairs(tmp_path / "x", content) == [("a", "b"), ("c", "d")]
-    assert told in caplog.text
+    assert reason in caplog.text
 
 
 def test_half_a_character_is_read_as_one_that_shows_it(tmp_path, caplog):
@@ -177,8 +177,8 @@ def test_half_a_character_is_read_as_one_that_shows_it(tmp_path, caplog):
     ],
 )
 def test_a_file_without_a_conversation_is_one_line_that_says_what_is_wanted(tmp_path, content):
-    wanted = r"holds no conversation that can be read.*'conversations'.*'messages'"
-    with pytest.raises(ValueError, match=wanted) as raised:
+    expected = r"holds no conversation that can be read.*'conversations'.*'messages'"
+    with pytest.raises(ValueError, match=expected) as raised:
         pairs(tmp_path / "x", content)
     assert "\n" not in str(raised.value)
 

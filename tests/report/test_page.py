@@ -37,13 +37,13 @@ def dataset(tmp_path) -> Path:
     return folder
 
 
-def result(dataset: Path, place, *, users: int = N_USERS, **config) -> dict:
+def result(dataset: Path, position, *, users: int = N_USERS, **config) -> dict:
     """A result whose user u finds the target at place(u) of the list, None for a miss."""
     rows = []
     for u in range(users):
         items = [str(1 + (u + i) % 39) for i in range(10)]
-        if place(u) is not None:
-            items[place(u) - 1] = "0"
+        if position(u) is not None:
+            items[position(u) - 1] = "0"
         metrics = score_list(items, "0", history=[], k_asked=10)
         rows.append({"user": f"u{u}", "target": "0", "history": ["1", "2"], "items": items, "metrics": metrics})
     options = {"data_path": str(dataset), "split": "test", "hide_seen": "visible", "max_history": 10, "ranker": ""}
@@ -146,19 +146,19 @@ def test_the_page_can_be_read_aloud_and_ids_are_unique(files, tmp_path):
 
 
 def test_marks_stand_where_the_adjusted_p_is_small_and_nowhere_else(files):
-    study = load_result_set(files)
-    for row in report_rows(study):
-        for one in study.comparisons.get(row["model"], ()):
-            wanted = "‡" if one.p_holm < 0.01 else "†" if one.p_holm < 0.05 else ""
-            assert row[f"{one.metric}_mark"] == wanted
-    marks = {row["model"]: row.get("ndcg@10_mark", "") for row in report_rows(study)}
+    result_set = load_result_set(files)
+    for row in report_rows(result_set):
+        for one in result_set.comparisons.get(row["model"], ()):
+            expected = "‡" if one.p_holm < 0.01 else "†" if one.p_holm < 0.05 else ""
+            assert row[f"{one.metric}_mark"] == expected
+    marks = {row["model"]: row.get("ndcg@10_mark", "") for row in report_rows(result_set)}
     assert marks == {"RecLM-cgen": "‡", "item-knn": "", "popularity": ""}
 
 
 def test_the_base_is_the_best_baseline_or_the_one_asked_for(files):
-    study = load_result_set(files)
-    assert study.base == "item-knn" and set(study.comparisons) == {"RecLM-cgen", "popularity"}
-    assert choose_base(study.results, "popularity") == "popularity"
+    result_set = load_result_set(files)
+    assert result_set.base == "item-knn" and set(result_set.comparisons) == {"RecLM-cgen", "popularity"}
+    assert choose_base(result_set.results, "popularity") == "popularity"
     assert load_result_set(files[:1]).base == "RecLM-cgen"
 
 
@@ -168,10 +168,12 @@ def test_one_result_alone_is_a_report(files, tmp_path):
 
 
 def test_buckets_cover_every_user_and_keep_cold_targets_apart(files):
-    study = load_result_set(files)
-    assert [(group.label, group.n) for group in study.by_popularity["RecLM-cgen"]] == [("cold: no events", N_USERS)]
-    assert len(study.by_history["RecLM-cgen"]) == 4
-    assert sum(group.n for group in study.by_history["RecLM-cgen"]) == N_USERS
+    result_set = load_result_set(files)
+    assert [(group.label, group.n) for group in result_set.by_popularity["RecLM-cgen"]] == [
+        ("cold: no events", N_USERS)
+    ]
+    assert len(result_set.by_history["RecLM-cgen"]) == 4
+    assert sum(group.n for group in result_set.by_history["RecLM-cgen"]) == N_USERS
 
 
 def test_quarters_of_equal_values_are_one():
@@ -184,9 +186,9 @@ def test_near_titles_have_columns_and_a_note_where_a_model_was_free(files, tmp_p
     write_report(load_result_set(files), tmp_path / "held")
     rewrite(files[0], lambda value: value["metrics"].update({"near_ood@10": {"mean": 0.25, "ci": [0.2, 0.3]}}))
     write_report(load_result_set(files), tmp_path / "free")
-    told = {name: (tmp_path / name / "index.html").read_text() for name in ("held", "free")}
+    pages = {name: (tmp_path / name / "index.html").read_text() for name in ("held", "free")}
     for text in ("OOD near", "Near: where nothing constrains"):
-        assert text in told["free"] and text not in told["held"]
+        assert text in pages["free"] and text not in pages["held"]
 
 
 def test_an_example_marks_the_hit_and_tells_its_place(files):
@@ -198,9 +200,9 @@ def test_an_example_marks_the_hit_and_tells_its_place(files):
 
 def test_without_the_dataset_folder_ids_stand_for_titles(files, dataset, tmp_path):
     dataset.rename(tmp_path / "elsewhere")
-    study = load_result_set(files)
-    assert example(study, "u1")["target"] == "0"
-    assert "not there" in write_report(study, tmp_path / "out").read_text()
+    result_set = load_result_set(files)
+    assert example(result_set, "u1")["target"] == "0"
+    assert "not there" in write_report(result_set, tmp_path / "out").read_text()
     assert load_result_set(files, data_path=str(tmp_path / "elsewhere")).by_history
 
 
@@ -250,7 +252,7 @@ def test_what_is_no_result_is_one_line_and_status_2(tmp_path, content):
 def test_two_results_of_one_name_and_an_unknown_base_are_refused(files):
     with pytest.raises(ValueError, match="two results are named"):
         load_result_set([files[0], files[0]])
-    with pytest.raises(ValueError, match="--base is 'nobody'"):
+    with pytest.raises(ValueError, match="`base` is 'nobody'"):
         load_result_set(files, "nobody")
 
 

@@ -59,10 +59,10 @@ def test_holm_counted_by_hand():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.5))
 def test_holm_rejects_as_the_step_down_procedure_does(p_values, alpha):
     rejected = set()
-    for step, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        if p_values[place] * (len(p_values) - step) > alpha:
+    for step, position in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        if p_values[position] * (len(p_values) - step) > alpha:
             break
-        rejected.add(place)
+        rejected.add(position)
     assert {i for i, p in enumerate(holm(p_values)) if p <= alpha} == rejected
 
 
@@ -157,17 +157,17 @@ def test_spread_over_seeds_by_hand():
 
 
 def test_buckets_by_hand():
-    found = buckets(result(["t", "a", "t", "t"]), {"u0": 0, "u1": 1, "u2": 4, "u3": 50}, [1, 5, 20], "hr@10")
-    assert [(one.label, one.n, one.mean) for one in found] == [("< 1", 1, 1), ("1 to < 5", 2, 0.5), (">= 20", 1, 1)]
-    assert found[0].ci == (1, 1) and found[1].ci == (0, 1)
+    actual = buckets(result(["t", "a", "t", "t"]), {"u0": 0, "u1": 1, "u2": 4, "u3": 50}, [1, 5, 20], "hr@10")
+    assert [(one.label, one.n, one.mean) for one in actual] == [("< 1", 1, 1), ("1 to < 5", 2, 0.5), (">= 20", 1, 1)]
+    assert actual[0].ci == (1, 1) and actual[1].ci == (0, 1)
 
 
 def test_buckets_hold_every_user_once():
     whole = random_result(3)
     key = {row["user"]: n % 7 for n, row in enumerate(whole["users"])}
-    found = buckets(whole, key, [2, 3, 5], "ndcg@10")
-    assert sum(one.n for one in found) == 60
-    assert sum(one.n * one.mean for one in found) / 60 == pytest.approx(whole["metrics"]["ndcg@10"]["mean"])
+    actual = buckets(whole, key, [2, 3, 5], "ndcg@10")
+    assert sum(one.n for one in actual) == 60
+    assert sum(one.n * one.mean for one in actual) / 60 == pytest.approx(whole["metrics"]["ndcg@10"]["mean"])
 
 
 def test_buckets_refuse_bad_edges_and_users_without_a_number():
@@ -227,7 +227,7 @@ def test_hits_are_compared_exactly(wins, losses):
 
 
 def test_a_mark_does_not_depend_on_the_draw_of_permutations():
-    """46 wins against 75 losses: the exact value lies above .01, and no seed marks it below."""
+    """46 wins against 75 losses: the exact value is above .01, and no seed marks it below."""
     a, b = paired(46, 75, 20)
     exact = binomtest(46, 121, 0.5).pvalue
     assert 0.01 < exact < 0.011

@@ -43,10 +43,10 @@ def test_an_exported_file_gives_the_samples_that_it_was_made_of(tmp_path_factory
     assert export_samples(source, 3, path) == 27
     static = StaticSamples(path, CATALOG, CHAT, config)
     assert static.samples(3) == source.samples(3) == 27
-    for wanted, found in zip(samples_of(source, encode, 27), samples_of(static, encode, 27), strict=True):
+    for expected, actual in zip(samples_of(source, encode, 27), samples_of(static, encode, 27), strict=True):
         for name in ("ids", "text", "forced", "task"):
-            assert getattr(wanted, name) == getattr(found, name)
-        for one, other in zip(wanted.choices, found.choices, strict=True):
+            assert getattr(expected, name) == getattr(actual, name)
+        for one, other in zip(expected.choices, actual.choices, strict=True):
             assert one[:2] == other[:2]
             np.testing.assert_array_equal(one[2], other[2])
             np.testing.assert_array_equal(one[3], other[3])
@@ -71,8 +71,8 @@ def written(tmp_path, *records):
     return StaticSamples(path, CATALOG, CHAT, CONFIG)
 
 
-def record(asked="I had <SOI>red<EOI>. More, each in <SOI> and <EOI>?", answer="<SOI>red moon<EOI>", **known):
-    return {"input_text": asked, "output_text": answer, "task": "mine", "input_field_data": known}
+def record(request="I had <SOI>red<EOI>. More, each in <SOI> and <EOI>?", answer="<SOI>red moon<EOI>", **known):
+    return {"input_text": request, "output_text": answer, "task": "mine", "input_field_data": known}
 
 
 def test_a_file_of_ones_own_needs_the_two_texts_alone(tmp_path):
@@ -126,7 +126,7 @@ def test_a_missing_file_names_what_makes_one(tmp_path):
 
 
 def test_a_sample_that_is_too_long_is_told_by_place(tmp_path):
-    source = written(tmp_path, record(asked="the end " * 600))
+    source = written(tmp_path, record(request="the end " * 600))
     with pytest.raises(ValueError, match="sample 0 of epoch 0 .* raise it, or shorten the sample"):
         source.talks([0])
 

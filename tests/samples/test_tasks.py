@@ -35,12 +35,12 @@ def made(tasks, numbers=range(60), **settings):
     """(plan, conversation, its request, the items of its answer) of samples of these tasks."""
     source = drawn(CHAT, dataclasses.replace(CONFIG, tasks=parse_tasks(tasks), **settings))
     for plan, talk in zip(source.plans(numbers), source.talks(numbers), strict=True):
-        asked, answered = next(
+        request, answered = next(
             (a, b)
             for a, b in zip(talk.messages, talk.messages[1:], strict=False)
             if b.role == "assistant" and (b not in EXCHANGE)
         )
-        yield plan, talk, asked, [part.item for part in answered.parts if isinstance(part, ItemPart)]
+        yield plan, talk, request, [part.item for part in answered.parts if isinstance(part, ItemPart)]
 
 
 def text_of(entry):
@@ -52,8 +52,8 @@ def items_of(entry):
 
 
 def test_tasks_are_read_with_their_suffixes_and_weights():
-    found = parse_tasks("SFTSeqRec-CS-MR:2, SFTCategory,ShareChatGPT:0.5")
-    assert [(t.name, t.kind, t.weight, t.names_symbols, t.multi_round) for t in found] == [
+    actual = parse_tasks("SFTSeqRec-CS-MR:2, SFTCategory,ShareChatGPT:0.5")
+    assert [(t.name, t.kind, t.weight, t.names_symbols, t.multi_round) for t in actual] == [
         ("SFTSeqRec-CS-MR", "SFTSeqRec", 2.0, True, True),
         ("SFTCategory", "SFTCategory", 1.0, False, False),
         ("ShareChatGPT", "ShareChatGPT", 0.5, False, False),
@@ -91,33 +91,33 @@ def test_every_task_has_several_wordings_of_both_kinds_and_none_of_the_tests():
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
     numbers = range(400)
     counted = Counter()
-    for plan, _, asked, _ in made("SFTSeqRec:3,SFTSeqRec-CS", numbers):
+    for plan, _, request, _ in made("SFTSeqRec:3,SFTSeqRec-CS", numbers):
         counted[plan.task.name] += 1
-        assert any(isinstance(part, ControlPart) for part in asked.parts) == (plan.task.name == "SFTSeqRec-CS")
+        assert any(isinstance(part, ControlPart) for part in request.parts) == (plan.task.name == "SFTSeqRec-CS")
         assert plan.exchange is None
     assert 240 < counted["SFTSeqRec"] < 360
 
 
 def test_category_requests_are_obeyed():
     seen = set()
-    for plan, talk, asked, answer in made("SFTCategory,SFTCategory-CS", range(200)):
-        assert plan.category in text_of(asked)
-        members = CATALOG.in_category(plan.category)
-        assert all((item in members) == plan.wanted for item in answer)
-        assert all((item in members) == plan.wanted for item in talk.ranked.items)
-        assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.k
-        assert str(len(answer)) in text_of(asked)
-        seen.add((plan.category, plan.wanted))
-    assert len(seen) == 6  # three categories, wanted and not
+    for plan, talk, request, answer in made("SFTCategory,SFTCategory-CS", range(200)):
+        assert plan.spec.category in text_of(request)
+        members = CATALOG.in_category(plan.spec.category)
+        assert all((item in members) == plan.spec.inside for item in answer)
+        assert all((item in members) == plan.spec.inside for item in talk.ranked.items)
+        assert answer[0] == plan.target and len(set(answer)) == len(answer) <= plan.spec.k
+        assert str(len(answer)) in text_of(request)
+        seen.add((plan.spec.category, plan.spec.inside))
+    assert len(seen) == 6  # three categories, inside and outside
 
 
 def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_them():
-    for plan, talk, asked, answer in made("SFTSeqRanking", candidate_num=6):
-        shown = items_of(asked)
+    for plan, talk, request, answer in made("SFTSeqRanking", candidate_num=6):
+        shown = items_of(request)
         history, candidates = shown[: len(plan.history)], shown[len(plan.history) :]
         assert tuple(history) == plan.history
         assert len(candidates) == len(set(candidates)) == 6
-        assert answer[0] == plan.target and set(answer) <= set(candidates) and len(answer) == plan.k
+        assert answer[0] == plan.target and set(answer) <= set(candidates) and len(answer) == plan.spec.k
         assert not (set(candidates) - {plan.target}) & set(plan.history)
         ranking = [item for item in talk.ranked.items if item in candidates and item != plan.target]
         assert answer[1:] == ranking[: len(answer) - 1]
@@ -126,13 +126,13 @@ def test_candidates_hold_the_target_and_the_teachers_and_the_answer_is_among_the
 
 def test_a_list_is_no_longer_than_its_candidates():
     for plan, _, _, answer in made("SFTSeqRanking", candidate_num=3):
-        assert len(answer) == min(plan.k, 3)
+        assert len(answer) == min(plan.spec.k, 3)
 
 
 def test_a_count_is_asked_for_in_words():
     counts = Counter()
-    for _, _, asked, answer in made("SFTItemCount", list_ratio=0.0):
-        assert in_words(len(answer)) in text_of(asked)
+    for _, _, request, answer in made("SFTItemCount", list_ratio=0.0):
+        assert in_words(len(answer)) in text_of(request)
         counts[len(answer)] += 1
     assert set(counts) == {1, 2, 3, 4}
 
@@ -141,7 +141,7 @@ def test_a_pure_chat_has_no_item_and_trains_its_answers_alone():
     source = stream((None, CHAT), dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT")))
     for talk, sample in zip(source.source.talks(range(3)), source.samples(range(3)), strict=True):
         assert talk.messages[1:] == EXCHANGE and not sample.choices and sample.forced == 0
-        assert [sample.ids[place] for place, _ in sample.text] == [*CHAT.encode("hi there"), CHAT.end_of_turn]
+        assert [sample.ids[position] for position, _ in sample.text] == [*CHAT.encode("hi there"), CHAT.end_of_turn]
     assert source(0)[0].tasks == ("ShareChatGPT",) * 3
 
 
@@ -152,10 +152,10 @@ def test_candidates_carry_no_choice_to_learn_and_the_history_does():
         source.source.plans(range(30)), source.source.talks(range(30)), source.samples(range(30)), strict=True
     ):
         starts = [start for start, _ in talk.rendered.items]
-        learned = {max(s for s in starts if s < place) for place, *_ in sample.choices}
+        learned = {max(s for s in starts if s < position) for position, *_ in sample.choices}
         n = len(plan.history) * plan.marked
-        shown = starts[: -plan.k]
-        assert learned <= {*starts[1:n], *starts[-plan.k :]}
+        shown = starts[: -plan.spec.k]
+        assert learned <= {*starts[1:n], *starts[-plan.spec.k :]}
         assert not learned & set(shown[n:])
 
 
@@ -163,8 +163,8 @@ def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
     whole = {n: t for n, (_, t, *_) in enumerate(made("SFTSeqRec", max_history=6, topk=1))}
     limit = sorted(len(talk.rendered.ids) for talk in whole.values())[-10]
     cut = 0
-    for number, (plan, talk, asked, _) in enumerate(made("SFTSeqRec", max_history=6, topk=1, max_token_length=limit)):
-        shown = tuple(items_of(asked))
+    for number, (plan, talk, request, _) in enumerate(made("SFTSeqRec", max_history=6, topk=1, max_token_length=limit)):
+        shown = tuple(items_of(request))
         assert len(talk.rendered.ids) <= limit
         assert shown == plan.history[len(plan.history) - len(shown) :] and shown
         if len(whole[number].rendered.ids) <= limit:
@@ -177,7 +177,7 @@ def test_a_sample_that_is_too_long_loses_its_oldest_history_first():
 
 
 def test_a_sample_that_cannot_fit_is_refused_with_what_to_change():
-    with pytest.raises(ValueError, match="--max_token_length allows 20; raise it"):
+    with pytest.raises(ValueError, match="`max_token_length` allows 20; raise it"):
         list(made("SFTSeqRec", max_token_length=20))
 
 
@@ -218,7 +218,7 @@ def test_samples_of_long_titles_fit_by_shorter_lists_that_are_counted():
     assert 0 < sum(talk.cut for talk in talks) == source.cut < 60
     whole = long_source(10**6, "SFTSeqRec-MR,SFTItemCount").talks(range(60))
     for talk, before in zip(talks, whole, strict=True):
-        asked, listed = talk.messages[-2:]
+        request, listed = talk.messages[-2:]
         if not talk.cut and len(before.rendered.ids) <= limit:
             assert talk == before
         assert talk.about["target"] == before.about["target"] and talk.about["k"] <= before.about["k"]
@@ -241,7 +241,7 @@ def test_titles_that_no_sample_can_hold_are_named_before_the_first_step(tasks):
     source = long_source(900, tasks)
     with pytest.raises(
         ValueError,
-        match="--max_token_length 900 is too short for samples of .* items: the titles of "
+        match="`max_token_length` 900 is too short for samples of .* items: the titles of "
         "'[0-9]' \\(5[0-9][0-9] tokens\\).*raise it, or shorten titles",
     ) as error:
         source.check(3)
@@ -257,7 +257,7 @@ def test_the_shortest_form_is_measured_exactly_where_the_limit_is_near():
         try:
             source.check(2)
         except ValueError:
-            with pytest.raises(ValueError, match="--max_token_length"):
+            with pytest.raises(ValueError, match="`max_token_length`"):
                 source.talks(range(source.samples(2)))
         else:
             assert all(len(talk.rendered.ids) <= limit for talk in source.talks(range(source.samples(2))))
@@ -309,7 +309,7 @@ def test_a_catalog_hardly_larger_than_a_history_is_trained_on(n_items):
     source = DrawnSamples(catalog, tiny_chat(catalog.titles)[1], WholeTeacher(n_items), [EXCHANGE], config)
     for plan, talk in zip(source.plans(range(40)), source.talks(range(40)), strict=True):
         left = n_items - len({*plan.history, plan.target})
-        assert talk.about["k"] == min(plan.k, left + 1)
+        assert talk.about["k"] == min(plan.spec.k, left + 1)
 
 
 def test_a_teacher_that_gives_too_few_is_still_told():
@@ -324,25 +324,29 @@ def test_a_teacher_that_gives_too_few_is_still_told():
 
 
 def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
-    asked = []
+    queried = []
 
-    class Asked(FixedTeacher):
+    class RecordingTeacher(FixedTeacher):
         def top_k(self, histories, k, scores=False):
-            asked.extend(tuple(h) for h in histories)
+            queried.extend(tuple(h) for h in histories)
             return super().top_k(histories, k, scores)
 
     source = DrawnSamples(
-        CATALOG, CHAT, Asked(), [EXCHANGE], dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT"))
+        CATALOG,
+        CHAT,
+        RecordingTeacher(),
+        [EXCHANGE],
+        dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec,ShareChatGPT")),
     )
     plans = source.plans(range(40))
     source.ask_ahead(range(40))
-    wanted = {
+    expected = {
         tuple(CATALOG.ids(plan.history[:end]))
         for plan in plans
         if plan.template is not None
         for end in range(1 if plan.marked else len(plan.history), len(plan.history) + 1)
     }
-    assert set(asked) == wanted
+    assert set(queried) == expected
 
 
 @pytest.mark.parametrize(
@@ -354,7 +358,7 @@ def test_the_teacher_is_asked_about_beginnings_only_where_they_are_learned():
             [],
             "two or more categories",
         ),
-        ("ShareChatGPT", CATALOG, [], "--share_chat_gpt"),
+        ("ShareChatGPT", CATALOG, [], "`share_chat_gpt`"),
     ],
 )
 def test_a_task_that_cannot_be_fed_is_refused_at_the_start(tasks, catalog, exchanges, match):

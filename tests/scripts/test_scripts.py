@@ -40,8 +40,8 @@ def test_a_folders_name_is_the_name_of_a_dataset_for_every_script(world, given):
     assert run(world, "scripts/unirec_train.sh", given, "--epochs", "1").stdout.endswith(f"{name} --epochs 1\n")
     assert f"--dataset {name},b --port 1 " in run(world, "scripts/unirec_serve.sh", f"{given},b", "1").stdout
     for script in ("train_RecLM_cgen.sh", "run_SFT_merge.sh"):
-        told = run(world, f"scripts/{script}", given).stdout
-        assert f"data/dataset/{name}/" in told and f"--output snap/{name}/cgen" in told
+        output = run(world, f"scripts/{script}", given).stdout
+        assert f"data/dataset/{name}/" in output and f"--output snap/{name}/cgen" in output
 
 
 @pytest.mark.parametrize("given", ["", "..", ".", "a/b", "-x", "--output", "a\nb", "/"])

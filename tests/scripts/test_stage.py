@@ -1,4 +1,4 @@
-"""The stage runner: skips what is up to date, goes on after a kill, never records a half-made output."""
+"""The stage runner: skips what is up to date, continues after a kill, never records a half-made output."""
 
 import os
 import signal
@@ -122,7 +122,7 @@ def test_digests_of_big_files_are_remembered(folder):
 def test_failure_passes_the_status_on_and_leaves_no_record(folder, capfd):
     run_stage()
     assert run_stage(code="raise SystemExit(7)") == 7
-    assert capfd.readouterr().err == ("error: stage demo failed (status 7); run the same command again to go on\n")
+    assert capfd.readouterr().err == ("error: stage demo failed (status 7); run the same command again to continue\n")
     assert not Path("state/demo.json").exists()
 
 
@@ -231,8 +231,8 @@ def test_code_is_what_a_file_can_import_of_the_project(folder):
         "lib/other.py": "",
     }.items():
         Path(name).write_text(text)
-    found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
-    assert found == {
+    actual = {path.as_posix() for path in stage.code_files([Path("run.py")])}
+    assert actual == {
         "run.py",
         "lib/__init__.py",
         "lib/one.py",
@@ -268,9 +268,9 @@ def test_code_is_also_what_is_imported_by_dots_by_a_text_or_read_beside(folder):
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
-    found = {path.as_posix() for path in stage.code_files([Path("run.py")])}
+    actual = {path.as_posix() for path in stage.code_files([Path("run.py")])}
     every = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
-    assert found == every - {"in.txt", "lib/deep/other.txt"}
+    assert actual == every - {"in.txt", "lib/deep/other.txt"}
 
 
 def test_a_stage_depends_on_the_scripts_that_its_command_calls_and_on_those_that_they_call(folder):
@@ -359,8 +359,8 @@ def test_a_stage_of_the_quickstart_depends_on_what_it_imports(monkeypatch, name,
     script = (ROOT / "scripts/quickstart.sh").read_text()
     script = script.replace('"$PYTHON" scripts/stage.py', "printf '%s\\n' STAGE").replace("bash scripts/env.sh", ":")
     script = script.partition("exec ")[0].replace('cd "$(dirname "$0")/.."', f"cd {ROOT}")
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    stages = {lines[0]: lines for lines in (part.strip("\n").split("\n") for part in told.split("STAGE\n")[1:])}
+    output = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    stages = {lines[0]: lines for lines in (part.strip("\n").split("\n") for part in output.split("STAGE\n")[1:])}
     monkeypatch.chdir(ROOT)
     files = {path for path in stage.parse(stages[name]).inputs}
     assert set(modules) <= files

@@ -122,7 +122,7 @@ def direct(loaded, titles, messages, limit=40):
 
 
 @pytest.mark.parametrize(
-    "line,wanted",
+    "line,expected",
     [
         ("", None),
         (" \t\r\n", None),
@@ -133,8 +133,8 @@ def direct(loaded, titles, messages, limit=40):
         ("/", Command("", "")),
     ],
 )
-def test_a_line_is_a_command_a_message_or_nothing(line, wanted):
-    assert parse_line(line) == wanted
+def test_a_line_is_a_command_a_message_or_nothing(line, expected):
+    assert parse_line(line) == expected
 
 
 def test_replies_are_those_of_the_engine_for_the_whole_conversation(session, loaded):
@@ -143,10 +143,10 @@ def test_replies_are_those_of_the_engine_for_the_whole_conversation(session, loa
         talk.append(message("user", text))
         _, answer, items = direct(loaded, list(TITLES.values()), talk)
         events = list(session.reply(text))
-        found = [event for event in events if isinstance(event, Recommendation)]
-        assert [event.id for event in found] == [list(TITLES)[item] for item in items]
-        assert [(event.title, event.rank) for event in found] == [
-            (TITLES[event.id], rank) for rank, event in enumerate(found, 1)
+        actual = [event for event in events if isinstance(event, Recommendation)]
+        assert [event.id for event in actual] == [list(TITLES)[item] for item in items]
+        assert [(event.title, event.rank) for event in actual] == [
+            (TITLES[event.id], rank) for rank, event in enumerate(actual, 1)
         ]
         assert len(set(items)) == len(items), "never twice within an answer"
         assert session.history[-1] == (talk[-1], answer)
@@ -161,8 +161,8 @@ def test_items_of_earlier_answers_stand_between_control_tokens(session):
     items = [part.item for part in session.history[0][1].parts if isinstance(part, ItemPart)]
     rendered = chat.render(session.messages(message("user", "more")), prompt=True)
     assert items and [item for _, item in rendered.items] == items
-    for place, item in rendered.items:
-        assert rendered.ids[place : place + len(chat.item_ids(item))] == chat.item_ids(item)
+    for position, item in rendered.items:
+        assert rendered.ids[position : position + len(chat.item_ids(item))] == chat.item_ids(item)
 
 
 def test_typed_text_cannot_forge_control(session):
@@ -204,8 +204,8 @@ def spoken(events) -> tuple:
 def test_what_the_user_names_is_not_recommended_back_in_the_whole_conversation(session, said):
     named = {"10", "13"}
     for text in (said, "more", "and more"):
-        found = {event.id for event in session.reply(text) if isinstance(event, Recommendation)}
-        assert not found & named
+        actual = {event.id for event in session.reply(text) if isinstance(event, Recommendation)}
+        assert not actual & named
     session.handle("/new")
     list(session.handle("/new"))
     assert {
@@ -254,8 +254,8 @@ def test_commands(session):
     assert session.domain.name == "tiny" and len(session.history) == 1, "a failed command changes nothing"
     assert say("/domain books") == [Notice("domain books: 2 titles can be recommended; a new conversation starts")]
     assert session.history == []
-    found = {event.id for event in session.reply("Hi") if isinstance(event, Recommendation)}
-    assert found and found <= {"b1", "b2"}
+    actual = {event.id for event in session.reply("Hi") if isinstance(event, Recommendation)}
+    assert actual and actual <= {"b1", "b2"}
     assert say("/new") == [Notice("a new conversation starts")] and session.history == []
     assert say("/domain none") == [Notice("domain none: plain talk; a new conversation starts")]
 
@@ -293,19 +293,22 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
     monkeypatch.setattr(model.config, "max_position_embeddings", 300)
     session = ChatSession(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data"), options(), "tiny")
     list(session.reply("I know Red Moon and the end"))
-    found = {
+    actual = {
         event.id for turn in range(6) for event in session.reply(f"more {turn}") if isinstance(event, Recommendation)
     }
-    assert not any("Red Moon" in str(asked.parts) for asked, _ in session.history), "it was forgotten"
-    assert found and not found & {"10", "13"}
+    assert not any("Red Moon" in str(request.parts) for request, _ in session.history), "it was forgotten"
+    assert actual and not actual & {"10", "13"}
     list(session.handle("/domain books"))
     assert not session.named, "another catalog has other items"
 
 
-@pytest.mark.parametrize("limit", [0, -1, 16384])
-def test_a_length_limit_without_room_is_refused(world, loaded, limit):
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [(0, "--max_new_tokens is 0"), (-1, "--max_new_tokens is -1"), (16384, "`max_new_tokens` is 16384")],
+)
+def test_a_length_limit_without_room_is_refused(world, loaded, limit, message):
     tokenizer, model = loaded
-    with pytest.raises(ValueError, match=f"--max_new_tokens is {limit}"):
+    with pytest.raises(ValueError, match=message):
         ChatSession(Recommender(model, Chat(tokenizer)), {}, options(max_new_tokens=limit))
 
 
@@ -374,13 +377,13 @@ class Output:
         self.file = file
         self.unread = b""
 
-    def until(self, wanted: bytes) -> bytes:
-        """Reads up to and over `wanted`; returns what stood before it."""
-        while wanted not in self.unread:
+    def until(self, ending: bytes) -> bytes:
+        """Reads up to and over `ending`; returns the bytes before it."""
+        while ending not in self.unread:
             chunk = os.read(self.file, 4096)
-            assert chunk, f"the program ended before it wrote {wanted!r}: {self.unread!r}"
+            assert chunk, f"the program ended before it wrote {ending!r}: {self.unread!r}"
             self.unread += chunk
-        before, _, self.unread = self.unread.partition(wanted)
+        before, _, self.unread = self.unread.partition(ending)
         return before
 
 

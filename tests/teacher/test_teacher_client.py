@@ -202,9 +202,9 @@ def test_a_recording_holds_what_was_answered_before_the_teacher_failed(teacher, 
 def test_answers_of_several_threads_are_all_recorded(teacher, tmp_path):
     recording = RecordedTeacher(tmp_path / "answers", teacher)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda n: recording.top_k([[str(n % 20)]], 2, scores=True), range(100)))
+        actual = list(pool.map(lambda n: recording.top_k([[str(n % 20)]], 2, scores=True), range(100)))
     replay = RecordedTeacher(tmp_path / "answers")
-    assert found == [replay.top_k([[str(n % 20)]], 2, scores=True) for n in range(100)]
+    assert actual == [replay.top_k([[str(n % 20)]], 2, scores=True) for n in range(100)]
 
 
 def test_what_is_no_recording_is_refused(tmp_path):

@@ -74,12 +74,12 @@ def of_each_model(request, tmp_path_factory, folder) -> Path:
 
 def test_the_answers_are_the_server_s(of_each_model):
     teacher = open_teacher(f"local:{of_each_model / 'output'}")
-    asked = [*HISTORIES, [], ALL]
+    histories = [*HISTORIES, [], ALL]
     with running([of_each_model]) as url:
         server = open_teacher(url)
         for k in (1, 7, N_ITEMS):
-            assert teacher.top_k(asked, k, scores=True) == server.top_k(asked, k, scores=True)
-            assert teacher.top_k(asked, k) == server.top_k(asked, k)
+            assert teacher.top_k(histories, k, scores=True) == server.top_k(histories, k, scores=True)
+            assert teacher.top_k(histories, k) == server.top_k(histories, k)
         server.close()
 
 
@@ -172,7 +172,7 @@ def test_a_folder_means_its_newest_finished_run(checkpoint, tmp_path):
 
 
 def test_a_checkpoint_without_its_catalog_says_to_serve_it(changed):
-    with pytest.raises(TeacherError, match=r"scripts/unirec_serve.sh NAME PORT and use --teacher http"):
+    with pytest.raises(TeacherError, match=r"scripts/unirec_serve.sh NAME PORT and use `teacher` http"):
         LocalTeacher(changed(lambda content: content.pop("raw_ids")))
 
 

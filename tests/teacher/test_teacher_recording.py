@@ -87,7 +87,7 @@ def test_answers_of_another_checkpoint_are_not_mixed_with_those_that_are_kept(wo
 
 
 def test_a_recording_of_a_recording_is_refused(world, tmp_path):
-    with pytest.raises(ValueError, match="--teacher_record .* leave it out"):
+    with pytest.raises(ValueError, match="`teacher_record` .* leave it out"):
         train_with(world, tmp_path / "run", "file:answers", tmp_path / "copy")
 
 

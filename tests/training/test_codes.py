@@ -1,4 +1,4 @@
-"""Training with item codes: the loss equals an obvious one, dropout follows its seed, the average is the saved model."""
+"""Training with item codes: the loss equals an obvious one, dropout follows its seed, the average is saved."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The loop trains the same whatever the micro-batches, goes on exactly, and stops cleanly."""
+"""The loop trains the same whatever the micro-batches, resumes exactly, and stops cleanly."""
 
 import dataclasses
 import json
@@ -96,7 +96,7 @@ def test_a_resumed_run_ends_with_the_weights_and_logs_of_an_unbroken_one(tmp_pat
     with pytest.raises(Interrupted):
         interrupted(tmp_path / "b", 4, config)
     with (tmp_path / "b/log.jsonl").open("a") as log:
-        log.write('{"step": 4, "lr": 0.01}\n{"step"')  # a step behind the checkpoint, and one that was being written
+        log.write('{"step": 4, "lr": 0.01}\n{"step"')  # a step after the checkpoint, and one that was being written
     resumed = interrupted(tmp_path / "b", None, config)
     assert unbroken.keys() == resumed.keys()
     assert all(torch.equal(weight, resumed[name]) for name, weight in unbroken.items())
@@ -239,9 +239,9 @@ def test_the_whole_weights_come_back(tmp_path):
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_every_epoch_ends_once_and_the_last_with_the_run(steps, epochs):
     ends = [ended_epoch(step, dataclasses.replace(LOOP, steps=steps, epochs=epochs)) for step in range(steps)]
-    found = [epoch for epoch in ends if epoch]
-    assert found == sorted(set(found)) and ends[-1] == epochs
-    assert epochs > steps or found == list(range(1, epochs + 1))
+    actual = [epoch for epoch in ends if epoch]
+    assert actual == sorted(set(actual)) and ends[-1] == epochs
+    assert epochs > steps or actual == list(range(1, epochs + 1))
 
 
 def test_learning_rate_warms_up_and_decays_to_zero():

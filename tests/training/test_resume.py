@@ -61,8 +61,8 @@ def test_a_run_killed_100_times_ends_with_the_weights_of_an_unbroken_one(nursery
         kills += killed
         if not killed:
             runs += 1
-            found = torch.load(folder / "weights.pt", weights_only=True)
-            assert weights.keys() == found.keys() and all(torch.equal(weights[name], found[name]) for name in weights)
+            actual = torch.load(folder / "weights.pt", weights_only=True)
+            assert weights.keys() == actual.keys() and all(torch.equal(weights[name], actual[name]) for name in weights)
             assert (folder / "log.jsonl").read_text() == log
             left = [path.name for path in folder.rglob("*") if path.name.startswith(".")]
             assert not left, "nothing of the killed attempts is left behind"

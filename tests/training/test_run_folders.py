@@ -34,59 +34,59 @@ def trie(tmp_path, monkeypatch):
     return root, chat, logits(model, chat)
 
 
-def same(name, chat, wanted, backbone="") -> bool:
+def same(name, chat, expected, backbone="") -> bool:
     model = load_trained(str(name), CPU, "float32", backbone=backbone)[1]
-    return torch.allclose(logits(model, chat), wanted, atol=1e-3)
+    return torch.allclose(logits(model, chat), expected, atol=1e-3)
 
 
 def test_an_adapter_finds_its_base_from_any_working_directory_and_behind_a_link(trie, monkeypatch):
-    root, chat, wanted = trie
-    assert same(root / "snap/run/Epoch03_SFT", chat, wanted)
+    root, chat, expected = trie
+    assert same(root / "snap/run/Epoch03_SFT", chat, expected)
     (root.parent / "linked").symlink_to(root / "snap/run")
-    assert same("linked/Epoch03_SFT", chat, wanted)
+    assert same("linked/Epoch03_SFT", chat, expected)
     monkeypatch.chdir(root / "snap/run/Epoch03_SFT")
-    assert same(".", chat, wanted)
+    assert same(".", chat, expected)
 
 
 def test_a_tree_that_was_moved_is_searched_for_a_base_that_was_named_by_an_absolute_path(trie):
-    root, chat, wanted = trie
+    root, chat, expected = trie
     path = root / "snap/run/Epoch03_SFT/adapter_config.json"
     path.write_text(path.read_text().replace('"snap/base/tiny"', json.dumps(str(root / "snap/base/tiny"))))
     assert backbone_of(path.parent) == str(root / "snap/base/tiny")
     root.rename(root.parent / "moved")
-    assert same(root.parent / "moved/snap/run/Epoch03_SFT", chat, wanted)
+    assert same(root.parent / "moved/snap/run/Epoch03_SFT", chat, expected)
 
 
 def test_an_empty_folder_of_the_name_is_passed_over_for_the_base_above_it(trie):
-    root, chat, wanted = trie
+    root, chat, expected = trie
     (root / "snap/run/snap/base/tiny").mkdir(parents=True)
-    assert same(root / "snap/run/Epoch03_SFT", chat, wanted)
+    assert same(root / "snap/run/Epoch03_SFT", chat, expected)
 
 
 def test_a_base_that_is_missing_is_named_with_its_adapter_and_can_be_given(trie):
-    root, chat, wanted = trie
+    root, chat, expected = trie
     adapter = root / "snap/run/Epoch03_SFT"
     (root / "snap/base/tiny").rename(root / "elsewhere")
-    with pytest.raises(ValueError, match=r"base model 'snap/base/tiny' of the adapter '.*Epoch03_SFT'.*--backbone"):
+    with pytest.raises(ValueError, match=r"base model 'snap/base/tiny' of the adapter '.*Epoch03_SFT'.*`backbone`"):
         load_trained(str(adapter), CPU, "float32")
     with pytest.raises(ValueError, match=r"the base model of the adapter '.*Epoch03_SFT': model 'no/such/place'"):
         load_trained(str(adapter), CPU, "float32", backbone="no/such/place")
-    assert same(adapter, chat, wanted, str(root / "elsewhere"))
+    assert same(adapter, chat, expected, str(root / "elsewhere"))
     options = parse(
         TrainOptions,
         ["--train_stage", "SFT_Merge", "--output", str(root / "snap/run"), "--backbone", str(root / "elsewhere")],
     )
-    assert same(run_merge(options), chat, wanted)
+    assert same(run_merge(options), chat, expected)
 
 
 def test_a_backbone_that_is_given_its_default_overrides_that_of_the_adapter(trie, monkeypatch):
-    root, chat, wanted = trie
+    root, chat, expected = trie
     (root / "snap/base/tiny").rename(root / TrainOptions.backbone)
     monkeypatch.chdir(root)
     line = ["--train_stage", "SFT_Merge", "--output", "snap/run"]
     with pytest.raises(ValueError, match="of the adapter"):
         run_merge(parse(TrainOptions, line))
-    assert same(run_merge(parse(TrainOptions, [*line, "--backbone", TrainOptions.backbone])), chat, wanted)
+    assert same(run_merge(parse(TrainOptions, [*line, "--backbone", TrainOptions.backbone])), chat, expected)
 
 
 def test_a_whole_model_is_merged_from_any_working_directory(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_the_newest_adapter_has_the_highest_epoch(tmp_path, names, newest):
 
 
 def test_an_adapter_that_is_named_has_to_exist(tmp_path):
-    with pytest.raises(ValueError, match="--SFT_load 'no/such' does not exist"):
+    with pytest.raises(ValueError, match="`SFT_load` 'no/such' does not exist"):
         run_merge(TrainOptions(SFT_load="no/such", output=str(tmp_path)))
 
 
@@ -133,7 +133,7 @@ def test_a_merged_folder_is_named_after_its_epoch(trie, monkeypatch, name, merge
 
 
 def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refused(trie):
-    root, chat, wanted = trie
+    root, chat, expected = trie
     adapter = root / "snap/run/Epoch03_SFT"
 
     def merge(output):
@@ -144,16 +144,16 @@ def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refus
     merge(root / "out")
     (root / "out/result.json").write_text("{}")
     (root / "out/model-00009-of-00009.safetensors").write_text("of an older merge")
-    assert same(merge(root / "out"), chat, wanted)
+    assert same(merge(root / "out"), chat, expected)
     assert (root / "out/notes/a.txt").read_text() == "mine" and (root / "out/result.json").exists()
     assert not (root / "out/model-00009-of-00009.safetensors").exists()
-    for output, told in (
+    for output, content in (
         (adapter, "adapter"),
         (root / "snap/base/tiny", "backbone"),
         (root / "snap/run", "adapter"),
         (root, "adapter"),
     ):
-        with pytest.raises(ValueError, match=f"holds the {told}"):
+        with pytest.raises(ValueError, match=f"holds the {content}"):
             merge(output)
     shutil.copytree(root / "snap/base/tiny", root / "theirs")
     with pytest.raises(ValueError, match="which no merge wrote"):
@@ -161,7 +161,7 @@ def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refus
     (root / "file").write_text("mine")
     with pytest.raises(ValueError, match="is a file, wanted a folder"):
         merge(root / "file")
-    assert (root / "file").read_text() == "mine" and same(adapter, chat, wanted)
+    assert (root / "file").read_text() == "mine" and same(adapter, chat, expected)
 
 
 def test_a_folder_behind_a_link_is_replaced_there_and_the_link_stays(tmp_path):
@@ -259,6 +259,6 @@ def test_a_folder_of_a_model_is_no_run_and_stays(tmp_path, content, overwrite):
     tiny_tokenizer().save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(content)
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(ValueError, match="give another --output"):
+    with pytest.raises(ValueError, match="give another `output`"):
         claimed(tmp_path, overwrite=overwrite)
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -16,7 +16,8 @@ import task_test
 from train_utils.evaluation.adapter import eval_options
 from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.embeddings import compare
-from train_utils.evaluation.llm import LLMRecommender
+from train_utils.evaluation.llm import LLMRecommender, load_llm
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.adapters import add_lora
 from train_utils.models.item_vectors import item_vectors
 from train_utils.models.retrieval_head import has_retrieval, load_retrieval
@@ -58,16 +59,18 @@ def test_titles_are_chosen_and_never_spelled(config):
     source = stream(chat, config)
     for number, plan in enumerate(source.source.plans(range(30))):
         (sample,) = source.samples([number])
-        text = {place for place, _ in sample.text}
+        text = {position for position, _ in sample.text}
         answers = [choice for choice in sample.choices if choice[0] in text]  # those at a labeled `<SOI>`
-        assert len(answers) == plan.k
-        for place, weight, items, shares in answers:
-            assert sample.ids[place] == chat.soi and weight == 1 and shares.sum() == pytest.approx(1)
+        assert len(answers) == plan.spec.k
+        for position, weight, items, shares in answers:
+            assert sample.ids[position] == chat.soi and weight == 1 and shares.sum() == pytest.approx(1)
             title = next(
-                i for i in range(len(TITLES)) if sample.ids[place : place + len(chat.item_ids(i))] == chat.item_ids(i)
+                i
+                for i in range(len(TITLES))
+                if sample.ids[position : position + len(chat.item_ids(i))] == chat.item_ids(i)
             )
             assert items[0] == title and (config is CONFIG or (items.tolist(), shares.tolist()) == ([title], [1]))
-            assert not text & set(range(place + 1, place + len(chat.item_ids(title))))
+            assert not text & set(range(position + 1, position + len(chat.item_ids(title))))
         others = [choice for choice in sample.choices if choice[0] not in text]
         assert not others if config is PLAIN or not plan.marked else len(others) == len(plan.history) - 1
         assert all(weight == config.history_weight for _, weight, *_ in others)
@@ -77,19 +80,19 @@ def test_the_loss_is_the_mean_over_samples_of_text_and_retrieval(tmp_path):
     model, chat = ret_model(tmp_path)
     source = stream(chat, PLAIN)
     samples = source.samples(range(5))
-    found, parts = ret_loss(0.5)(model, collate(samples, 1, apart=True))
+    actual, parts = ret_loss(0.5)(model, collate(samples, 1, apart=True))
     total = 0.0
     causal = model.get_base_model()
     for sample in samples:
         hidden = causal.base_model(input_ids=torch.tensor([sample.ids])).last_hidden_state[0]
         logits = head_logits(causal.get_output_embeddings(), hidden)
-        text = [-logits[place - 1].log_softmax(0)[sample.ids[place]] for place, _ in sample.text]
+        text = [-logits[position - 1].log_softmax(0)[sample.ids[position]] for position, _ in sample.text]
         items = [
-            -(model.retrieval.items @ model.retrieval.queries(hidden[place - 1])).log_softmax(0)[items[0]]
-            for place, _, items, _ in sample.choices
+            -(model.retrieval.items @ model.retrieval.queries(hidden[position - 1])).log_softmax(0)[items[0]]
+            for position, _, items, _ in sample.choices
         ]
         total = total + (sum(text) / len(text) + 0.5 * sum(items) / len(items)) / len(samples)
-    torch.testing.assert_close(found, total)
+    torch.testing.assert_close(actual, total)
     assert parts["item"][0] / parts["item"][1] == pytest.approx(np.log(20), rel=0.3)
 
 
@@ -106,16 +109,16 @@ def test_gradients_reach_what_the_flags_say(tmp_path, flags, reached):
     model, chat = ret_model(tmp_path, **flags)
     loss, _ = ret_loss(1.0)(model, stream(chat)(0)[0])
     loss.backward()
-    found = {
+    actual = {
         name
         for name, parameter in model.named_parameters()
         if parameter.grad is not None and parameter.grad.abs().sum() > 0
     }
     assert {
         next(part for part in ("language", "retrieval.projection", "retrieval.items") if name.startswith(part))
-        for name in found
+        for name in actual
     } == reached
-    assert not any("lora" not in name and "trainable_tokens" not in name for name in found if name[0] == "l")
+    assert not any("lora" not in name and "trainable_tokens" not in name for name in actual if name[0] == "l")
 
 
 def test_retrieval_alone_trains_a_bf16_model_whose_adapter_is_left_alone(tmp_path):
@@ -161,13 +164,13 @@ def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(tmp_p
 def test_numbers_of_the_analysis_by_hand():
     vectors = np.eye(4, dtype=np.float32)
     queries = 3 * vectors[[0, 1, 3]]  # the third item, number 2, is taken for number 3
-    found = compare(queries, vectors, [0, 1, 2], [["a"], ["a", "b"], ["b"]])
-    assert found["recall@1"] == pytest.approx(2 / 3) and found["recall@10"] == 1
-    assert found["mrr"] == pytest.approx((1 + 1 + 1 / 4) / 3)  # equal scores count against it
+    actual = compare(queries, vectors, [0, 1, 2], [["a"], ["a", "b"], ["b"]])
+    assert actual["recall@1"] == pytest.approx(2 / 3) and actual["recall@10"] == 1
+    assert actual["mrr"] == pytest.approx((1 + 1 + 1 / 4) / 3)  # equal scores count against it
     # Less the mean vector an axis is (3, -1, -1, -1) / 4: a query along it has cosine 3 / sqrt 12, others -1 / sqrt 12.
-    assert found["cosine_own"] == pytest.approx((3 + 3 - 1) / 3 / 12**0.5)
-    assert found["cosine_other"] == pytest.approx(-1 / 12**0.5)
-    assert found["vectors_other"] == pytest.approx(-1 / 3)
+    assert actual["cosine_own"] == pytest.approx((3 + 3 - 1) / 3 / 12**0.5)
+    assert actual["cosine_other"] == pytest.approx(-1 / 12**0.5)
+    assert actual["vectors_other"] == pytest.approx(-1 / 3)
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
@@ -283,15 +286,15 @@ def test_training_lowers_both_losses_and_tells_what_its_vectors_were(world):
 
 def test_the_merged_folder_decodes_like_the_adapter(world, capsys):
     run(world, "SFT_Merge")
-    found = []
+    actual = []
     for name in ("Epoch06_SFT", "SFT_Epoch6"):
         scored(
             world, capsys, "--model_name", f"{world}/run/{name}", "--output", f"{world}/{name}.json", "--force_items"
         )
-        found.append(json.loads((world / f"{name}.json").read_text()))
-    assert [user["items"] for user in found[0]["users"]] == [user["items"] for user in found[1]["users"]]
-    assert all(len(user["items"]) == 4 for user in found[0]["users"])
-    assert found[0]["metrics"]["ood@10"]["mean"] == found[0]["metrics"]["repeat@10"]["mean"] == 0
+        actual.append(json.loads((world / f"{name}.json").read_text()))
+    assert [user["items"] for user in actual[0]["users"]] == [user["items"] for user in actual[1]["users"]]
+    assert all(len(user["items"]) == 4 for user in actual[0]["users"])
+    assert actual[0]["metrics"]["ood@10"]["mean"] == actual[0]["metrics"]["repeat@10"]["mean"] == 0
     # Loaders of the model take every weight file at the top for its own.
     assert [path.name for path in (world / "run/SFT_Epoch6").glob("*.safetensors")] == ["model.safetensors"]
 
@@ -321,11 +324,13 @@ def test_a_prior_enters_retrieval(world):
         force_items=True,
         dtype="float32",
     )
-    llm = LLMRecommender(small_catalog(), options)
-    plain, strong = llm.answers(eval_cases(small_catalog(), options), [0.0, 1e6])
+    plan = ModelPlan.from_options(options)
+    llm = LLMRecommender(small_catalog(), load_llm(small_catalog(), options), plan)
+    users = eval_cases(small_catalog(), plan.task, plan.split)
+    plain, strong = llm.answers(users, [0.0, 1e6])
     counts = np.bincount([i for s in small_catalog().training_sequences() for i in s], minlength=20)
     assert plain != strong
-    for user, answer in zip(eval_cases(small_catalog(), options), strong, strict=True):
+    for user, answer in zip(users, strong, strict=True):
         left = sorted(set(range(20)) - set(user.shown), key=lambda item: -counts[item])
         assert sorted(counts[int(i)] for i in answer.items) == sorted(counts[left[:4]])
 
@@ -346,8 +351,8 @@ def test_test_stages_score_the_newest_adapter(world, capsys):
 
 def test_validation_retrieves_and_keeps_the_best_adapter(world):
     run(world, "SFT_Embedding", *TRAIN, "--output", f"{world}/validated", "--epoch", "2", "--val_users", "4")
-    found = json.loads((world / "validated/validation.json").read_text())
-    assert [row["epoch"] for row in found] == [1, 2] and all(row["ood@10"] == row["short"] == 0 for row in found)
+    actual = json.loads((world / "validated/validation.json").read_text())
+    assert [row["epoch"] for row in actual] == [1, 2] and all(row["ood@10"] == row["short"] == 0 for row in actual)
     assert has_retrieval(world / "validated/best")
 
 

@@ -62,9 +62,9 @@ def test_two_processes_have_the_losses_of_one_and_end_with_its_weights(together,
     assert [record["step"] for record in two] == [record["step"] for record in alone] == list(range(6))
     for name in ("loss", "text", "item", "lr", "norm"):
         assert [r[name] for r in two] == pytest.approx([r[name] for r in alone], rel=1e-4), name
-    found = torch.load(together / "two.pt", weights_only=True)
+    actual = torch.load(together / "two.pt", weights_only=True)
     for name, weight in weights.items():
-        torch.testing.assert_close(found[name], weight, rtol=1e-3, atol=2e-5)
+        torch.testing.assert_close(actual[name], weight, rtol=1e-3, atol=2e-5)
 
 
 def test_an_interrupted_run_of_two_processes_goes_on_exactly(together):
@@ -108,7 +108,7 @@ def test_one_process_where_several_were_asked_for_stops(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "asked,kind,processes,dtype,words",
+    "environment,kind,processes,dtype,words",
     [
         ({"WORLD_SIZE": "3"}, DistributedType.MULTI_GPU, 3, "float32", "cannot be shared by 3"),
         ({}, DistributedType.NO, 1, "bfloat16", None),
@@ -127,9 +127,9 @@ def test_one_process_where_several_were_asked_for_stops(tmp_path):
         ({"ACCELERATE_MIXED_PRECISION": "fp16"}, DistributedType.NO, 1, "bfloat16", "mixed_precision fp16"),
     ],
 )
-def test_differences_between_what_is_asked_for_and_what_runs(asked, kind, processes, dtype, words):
-    found = differences(asked, kind, processes, dtype, accumulation=8)
-    assert (found == []) if words is None else any(words in sentence for sentence in found)
+def test_differences_between_what_is_asked_for_and_what_runs(environment, kind, processes, dtype, words):
+    actual = differences(environment, kind, processes, dtype, accumulation=8)
+    assert (actual == []) if words is None else any(words in sentence for sentence in actual)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -57,9 +57,9 @@ def sharded(folder: Path, accelerator: Accelerator) -> None:
     step(first)
     checkpoint.save(first, Progress(1), {}, folder)
     assert checkpoint.restore(second, {}, folder) == Progress(1)
-    expected, found = step(first), step(second)
+    expected, actual = step(first), step(second)
     assert set(expected) == ({"0.weight", "1.weight", "1.bias"} if accelerator.is_main_process else set())
-    assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
+    assert all(torch.equal(weight, actual[name]) for name, weight in expected.items())
 
 
 def main() -> None:

@@ -64,39 +64,39 @@ def mixed_bodies(count: int, seed: int) -> list[bytes]:
     ]
 
 
-async def client(place: tuple[str, int], number: int, bodies: list[bytes]) -> list[tuple[int, dict]]:
+async def client(position: tuple[str, int], number: int, bodies: list[bytes]) -> list[tuple[int, dict]]:
     """Ask one after the other on one connection; nothing may follow the last answer."""
-    reader, writer = await asyncio.open_connection(*place)
-    found = []
+    reader, writer = await asyncio.open_connection(*position)
+    actual = []
     for body in bodies:
         if number % 4 == 1:
             writer.write(message(b'{"users": ["u"], "item_lists": [["gone"]], "k": 5}'))
             status, problem = await read_answer(reader)
             assert status == 422 and "'gone'" in problem["detail"]
         if number % 4 == 2:
-            _, leaving = await asyncio.open_connection(*place)
+            _, leaving = await asyncio.open_connection(*position)
             leaving.write(message(body)[: len(body) // 2] if number % 8 == 2 else message(body))
             leaving.close()  # half way through the request, or before the answer
         writer.write(message(body))
-        found.append(await read_answer(reader))
+        actual.append(await read_answer(reader))
     writer.write_eof()
     assert await reader.read() == b""
     writer.close()
-    return found
+    return actual
 
 
-async def all_clients(place: tuple[str, int], bodies: list[list[bytes]]) -> list[list[tuple[int, dict]]]:
+async def all_clients(position: tuple[str, int], bodies: list[list[bytes]]) -> list[list[tuple[int, dict]]]:
     async with asyncio.timeout(120):
-        return await asyncio.gather(*(client(place, number, own) for number, own in enumerate(bodies)))
+        return await asyncio.gather(*(client(position, number, own) for number, own in enumerate(bodies)))
 
 
 def test_64_clients_with_good_bad_and_broken_requests_each_get_their_own_answers_once(folder, expected):
     bodies = [mixed_bodies(4, number) for number in range(CLIENTS)]
     with running([folder]) as url:
-        found = asyncio.run(all_clients(host_port(url), bodies))
+        actual = asyncio.run(all_clients(host_port(url), bodies))
         page = httpx.get(url + "/metrics", trust_env=False).text
     answers = iter(expected([body for own in bodies for body in own]))
-    for own in found:
+    for own in actual:
         for status, answer in own:
             assert (status, answer) == (200, next(answers))
     assert 'teacher_requests_total{path="/inference",status="422"} 64.0' in page
@@ -109,12 +109,12 @@ def resident_bytes(pid: int) -> int:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_memory_stays_flat_over_thousands_of_requests(folder):
     process = start([folder])
-    place = host_port(address(process))
+    position = host_port(address(process))
     bodies = [mixed_bodies(16, number) for number in range(CLIENTS)]
-    asyncio.run(all_clients(place, bodies))
+    asyncio.run(all_clients(position, bodies))
     before = resident_bytes(process.pid)
     for _ in range(4):
-        asyncio.run(all_clients(place, bodies))
+        asyncio.run(all_clients(position, bodies))
     assert resident_bytes(process.pid) - before < 16 * 2**20
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0

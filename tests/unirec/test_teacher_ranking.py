@@ -28,10 +28,10 @@ def test_top_k_equals_sorting_by_score_then_item(data):
     scores = torch.tensor([[float(data.draw(grid)) for _ in range(items)] for _ in range(rows)])
     allowed = np.array([[data.draw(st.booleans()) for _ in range(items)] for _ in range(rows)])
     k = np.array([data.draw(st.integers(1, items + 2)) for _ in range(rows)])
-    found, probabilities = top_k(scores, allowed, k)
+    actual, probabilities = top_k(scores, allowed, k)
     for row in range(rows):
         order = sorted(np.flatnonzero(allowed[row]), key=lambda item: (-scores[row, item], item))
-        assert found[row].tolist() == order[: k[row]]
+        assert actual[row].tolist() == order[: k[row]]
         if len(order) <= k[row]:
             assert abs(sum(probabilities[row]) - bool(order)) < 1e-6
 

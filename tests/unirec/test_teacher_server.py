@@ -261,7 +261,7 @@ def test_overload_deadline_and_body_limit_have_their_status(folder, limits, stat
 
 
 @pytest.mark.parametrize(
-    ("host", "wanted"),
+    ("host", "address"),
     [
         ("127.0.0.1", "http://127.0.0.1:2068"),
         ("::1", "http://[::1]:2068"),
@@ -274,10 +274,10 @@ def test_overload_deadline_and_body_limit_have_their_status(folder, limits, stat
         ("fe80::1%eth0", "http://[fe80::1%eth0]:2068"),
     ],
 )
-def test_an_address_is_announced_as_a_client_takes_it(host, wanted):
-    assert address_of(host, 2068) == wanted
+def test_an_address_is_announced_as_a_client_takes_it(host, address):
+    assert address_of(host, 2068) == address
     if "%" not in host:
-        assert open_teacher(wanted).url == wanted
+        assert open_teacher(address).url == address
 
 
 def test_a_server_on_ipv6_is_asked_by_the_address_that_it_announces(folder):

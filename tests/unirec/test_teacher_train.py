@@ -168,12 +168,12 @@ def test_the_judged_weights_are_the_moving_average_of_the_steps(ring):
 
 
 def test_metrics_equal_values_counted_by_hand():
-    scores = torch.arange(20, 0, -1).float().repeat(4, 1)  # item i stands at rank i + 1
+    scores = torch.arange(20, 0, -1).float().repeat(4, 1)  # item i has rank i + 1
     hidden = torch.zeros(4, 20, dtype=torch.bool)
     hidden[1, :2] = True
     hidden[3, 5] = True
     hit, gain = ranking_metrics(scores, hidden, torch.tensor([2, 2, 10, 5]))
-    assert hit.tolist() == [1, 1, 0, 0]  # rank 3; rank 1 behind two hidden; rank 11; the target itself hidden
+    assert hit.tolist() == [1, 1, 0, 0]  # rank 3; rank 1 after two hidden; rank 11; the target itself hidden
     np.testing.assert_allclose(gain, [0.5, 1, 0, 0])
 
 

@@ -27,18 +27,18 @@ class Openers:
         added = sorted({*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids})
         self._signs = {token: chr(_SIGNS + n) for n, token in enumerate(added)}
         patterns = {self._pattern(ids) for ids in markups}
-        self._found = re.compile("|".join(sorted(patterns - {""}, key=len, reverse=True)))
+        self._openers_pattern = re.compile("|".join(sorted(patterns - {""}, key=len, reverse=True)))
 
     def __bool__(self) -> bool:
-        return bool(self._found.pattern)
+        return bool(self._openers_pattern.pattern)
 
     def ends(self, ids: Sequence[int]) -> Iterator[int]:
         """Yield the position after each opener in `ids`, the last opener first."""
         if not self:
             return
         text, runs = self._read(ids)
-        for match in reversed(list(self._found.finditer(text))):
-            yield self._place(ids, match.end(), text, runs)
+        for match in reversed(list(self._openers_pattern.finditer(text))):
+            yield self._position_after(ids, match.end(), text, runs)
 
     def _pattern(self, ids: Sequence[int]) -> str:
         """Return a regular expression for one opener that ignores the amount of white space at its ends."""
@@ -65,7 +65,7 @@ class Openers:
         text = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return re.sub(_SIGN, "\ufffd", text)
 
-    def _place(self, ids: Sequence[int], end: int, text: str, runs: Sequence[tuple[int, int]]) -> int:
+    def _position_after(self, ids: Sequence[int], end: int, text: str, runs: Sequence[tuple[int, int]]) -> int:
         """Return the position after the token that completes `text[:end]`."""
         run = bisect_right(runs, end - 1, key=lambda run: run[0]) - 1
         (begin, low), (_, high) = runs[run], runs[run + 1]
@@ -108,7 +108,7 @@ def _in_title(ids: Sequence[int], trie: TitleTrie) -> bool:
     return trie.eoi not in inside and trie.begins_title(inside)
 
 
-class AnswerPlaces:
+class AnswerStarts:
     """Positions at which the answers of a running generation begin, from the token ids of each step.
 
     The position is computed from the prompt and kept while the prompt is continued token by token: text that the model

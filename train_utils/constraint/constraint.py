@@ -82,9 +82,10 @@ class Constraint:
         distinct: list a title at most once per turn.
         caps: (item indices of a group, number of its items that a turn may list), for instance of a category.
         prior: scores that enter decoding.
+        may_be_empty: accept that no item is admissible.
 
     Raises:
-        ConstraintError: an index is outside the catalog, or no item is admissible.
+        ConstraintError: an index is outside the catalog, or no item is admissible and the constraint may not be empty.
         ValueError: the prior has another number of items.
     """
 
@@ -96,6 +97,7 @@ class Constraint:
         distinct: bool = True,
         caps: Sequence[tuple[Iterable[int], int]] = (),
         prior: Prior | None = None,
+        may_be_empty: bool = False,
     ):
         if prior is not None and len(prior.scores) != trie.n_items:
             raise ValueError(f"the prior has {len(prior.scores)} scores, the catalog {trie.n_items} items")
@@ -106,7 +108,7 @@ class Constraint:
         self._deny = np.unique(_checked(deny, trie))
         self._caps = [(np.unique(_checked(items, trie)), int(limit)) for items, limit in caps]
         self._groups: dict[int, list[int]] | None = None
-        self._capped: dict[frozenset[int], Constraint | None] = {}
+        self._capped: dict[frozenset[int], Constraint] = {}
         self._edges: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._additive: dict[tuple[int, int], np.ndarray] = {}
         self._masses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -124,13 +126,12 @@ class Constraint:
                 if np.isin(trie.items_of_leaf(leaf), self._deny).all():
                     self.closed = self.close(self.closed, leaf)
         self.open_titles = self.count(0, trie.n_leaves)
-        start_full = {group for group, (_, limit) in enumerate(self._caps) if limit <= 0}
-        admits_any = self.open_titles > len(self.closed.leaves)
-        if not admits_any or (start_full and self.capped(frozenset(start_full)) is None):
+        self.start_full = frozenset(group for group, (_, limit) in enumerate(self._caps) if limit <= 0)
+        at_start = self.capped(self.start_full)
+        if not may_be_empty and at_start.open_titles == len(at_start.closed.leaves):
             raise ConstraintError(
                 f"the rules admit none of the catalog's {trie.n_items} items; loosen allow, deny, caps or hide_seen"
             )
-        self.start_full = frozenset(start_full)
 
     @property
     def admitted(self) -> np.ndarray:
@@ -232,14 +233,15 @@ class Constraint:
         held = Counter(group for item in listed for group in self._groups.get(item, ()))
         return self.start_full | {group for group, n in held.items() if n >= self._caps[group][1]}
 
-    def capped(self, full: frozenset[int]) -> "Constraint | None":
-        """Return this constraint without the items of the groups `full`; None if it would admit no item."""
+    def capped(self, full: frozenset[int]) -> "Constraint":
+        """Return this constraint without the items of the groups `full`; it may admit no item."""
+        if not full:
+            return self
         if full not in self._capped:
             deny = np.concatenate([self._deny, *(self._caps[group][0] for group in full)])
-            try:
-                self._capped[full] = Constraint(self.trie, self._allow, deny, self.distinct, prior=self.prior)
-            except ConstraintError:
-                self._capped[full] = None
+            self._capped[full] = Constraint(
+                self.trie, self._allow, deny, self.distinct, prior=self.prior, may_be_empty=True
+            )
         return self._capped[full]
 
     # -- prior ---------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
     """
     if len(catalog.items) != trie.n_items:
         raise ValueError(
-            f"the tree holds {trie.n_items} titles and the catalog {catalog.name!r} "
+            f"the trie holds {trie.n_items} titles and the catalog {catalog.name!r} "
             f"{len(catalog.items)} items; build it from this catalog's titles"
         )
     met = _conditions(catalog, rules)
@@ -186,38 +186,38 @@ def _column(catalog: Catalog, attribute: str) -> list[object]:
 # -- comparison of an attribute with the value of a rule -------------------------------------------------------------
 
 
-def _operations(wanted: object) -> Mapping[str, object]:
-    return wanted if isinstance(wanted, Mapping) else {"==": wanted}
+def _operations(condition: object) -> Mapping[str, object]:
+    return condition if isinstance(condition, Mapping) else {"==": condition}
 
 
-def _predicate(name: str, wanted: object) -> Callable[[object], bool]:
-    """Return a function that compares a catalog value with `wanted` by operator `name`.
+def _predicate(name: str, operand: object) -> Callable[[object], bool]:
+    """Return a function that compares a catalog value with `operand` by operator `name`.
 
     Values of different types are unequal.
     """
     if name in _ORDER:
         compare = _ORDER[name]
-        if isinstance(wanted, str):
-            return lambda held: isinstance(held, str) and compare(held, wanted)
-        return lambda held: (number := _number(held)) is not None and compare(number, wanted)
+        if isinstance(operand, str):
+            return lambda held: isinstance(held, str) and compare(held, operand)
+        return lambda held: (number := _number(held)) is not None and compare(number, operand)
     # `_check_condition` accepts only a list for these two operators.
-    is_one_of = _membership(cast("Collection[object]", wanted) if name in ("in", "not in") else (wanted,))
+    is_one_of = _membership(cast("Collection[object]", operand) if name in ("in", "not in") else (operand,))
     if name in ("!=", "not in"):
         return lambda held: not is_one_of(held)
     if name == "contains":
         return lambda held: (
-            isinstance(wanted, str) and wanted in held
+            isinstance(operand, str) and operand in held
             if isinstance(held, str)
             else isinstance(held, (list, tuple, set, frozenset)) and any(map(is_one_of, held))
         )
     return is_one_of
 
 
-def _membership(wanted: Collection[object]) -> Callable[[object], bool]:
+def _membership(values: Collection[object]) -> Callable[[object], bool]:
     # True == 1 in Python, but not in a request.
-    texts = frozenset(value for value in wanted if isinstance(value, str))
-    flags = frozenset(value for value in wanted if isinstance(value, bool))
-    numbers = frozenset(value for value in wanted if _is_number(value))
+    texts = frozenset(value for value in values if isinstance(value, str))
+    flags = frozenset(value for value in values if isinstance(value, bool))
+    numbers = frozenset(value for value in values if _is_number(value))
 
     def is_one_of(held: object) -> bool:
         if isinstance(held, bool):
@@ -257,16 +257,16 @@ def _is_number(value: object) -> TypeGuard[float]:
 # -- validation of a request -----------------------------------------------------------------------------------------
 
 
-def _check_condition(attribute: object, wanted: object) -> None:
+def _check_condition(attribute: object, condition: object) -> None:
     _require(isinstance(attribute, str), "an attribute in where", attribute, "a text")
     where = f"where {_shown(attribute)}"
     _require(
-        isinstance(wanted, Mapping) or _is_plain(wanted),
+        isinstance(condition, Mapping) or _is_plain(condition),
         where,
-        wanted,
+        condition,
         "a text, a finite number, true or false, or {operator: value}",
     )
-    operations = _operations(wanted)
+    operations = _operations(condition)
     _require(bool(operations), where, operations, f"one of the operators {', '.join(OPERATORS)}")
     for name, value in operations.items():
         _require(name in OPERATORS, f"an operator of {where}", name, f"one of {', '.join(OPERATORS)}")

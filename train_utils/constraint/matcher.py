@@ -32,8 +32,7 @@ class Matcher:
         self.items: tuple[int, ...] = ()
         self._depth = FREE
         self._head_for(rules.trie.top)
-        # None once the caps admit no item: then no item can be opened, so it is never None inside an item.
-        self._own_rules: Constraint | None = rules
+        self._own_rules = rules  # without the groups whose caps are full
         self._closed = rules.closed
         if rules.start_full:
             self._apply_caps()
@@ -80,7 +79,7 @@ class Matcher:
     @property
     def exhausted(self) -> bool:
         """True when no admissible item is left, so that no item may be opened."""
-        return self._own_rules is None or self._own_rules.open_titles == len(self._closed.leaves)
+        return self._own_rules.open_titles == len(self._closed.leaves)
 
     @property
     def leaves(self) -> tuple[int, int]:
@@ -92,8 +91,6 @@ class Matcher:
 
         Of the items that share a title, only the first admitted item counts.
         """
-        if self._own_rules is None:
-            return np.zeros(self.rules.trie.n_items, dtype=bool)
         return self._own_rules.admissible_mask(self._closed)
 
     def _head_for(self, target: int) -> None:
@@ -127,10 +124,9 @@ class Matcher:
         Raises:
             ConstraintError: no title below the branch is admissible.
         """
-        assert self._own_rules is not None
         tokens, _ = self._own_rules.open_edges(self._target, self._closed)
         if not len(tokens):
-            raise ConstraintError(f"no admissible item is left below branch {self._target} of the tree")
+            raise ConstraintError(f"no admissible item is left below branch {self._target} of the trie")
         return tokens
 
     def mask(self) -> tuple[np.ndarray, list[int]]:
@@ -138,7 +134,6 @@ class Matcher:
 
         The cached array of a wide branch is thus shared, not copied.
         """
-        assert self._own_rules is not None
         tokens, _ = self._own_rules.edges(self._target)
         closed_edges = self._closed.edges.get(self._target, ())
         if len(closed_edges) == len(tokens):
@@ -147,7 +142,6 @@ class Matcher:
 
     def additive_mask(self, vocabulary: int) -> np.ndarray:
         """Return float32 [vocabulary]: 0 for the candidates of `mask()`, else -inf. For wide branches."""
-        assert self._own_rules is not None
         return self._own_rules.additive_mask(self._target, vocabulary)
 
     def prior(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -157,15 +151,13 @@ class Matcher:
             added: float64 [n], 0 or less, added to the log-probability of each allowed token.
             bounds: float64 [n], 0 or less, the most that the prior can add after each token.
         """
-        if self.rules.prior is None or self._depth == FREE or not self._at_branch():
+        if self._depth == FREE or self.rules.prior is None or not self._at_branch():
             return None
-        assert self._own_rules is not None
         _, edges = self._own_rules.open_edges(self._target, self._closed)
         return self._own_rules.shares(self._target, self._closed, edges)
 
     def offers(self, item: int) -> bool:
         """Return whether the title of an item can still be written from this position of an open item."""
-        assert self._own_rules is not None
         leaf, (lo, hi) = int(self.rules.trie.item_leaf[item]), self.leaves
         return lo <= leaf < hi and leaf not in self._closed.leaves and self._own_rules.count(leaf, leaf + 1) > 0
 
@@ -189,7 +181,7 @@ class Matcher:
         return int(trie.tokens[int(trie.title_start[trie.item_leaf[item]]) + self._depth])
 
     def barred(self) -> tuple[int, ...]:
-        """Return the token ids that free text must not contain: those of the trie, and `<SOI>` if no item is admissible."""
+        """Return the tokens that free text must not contain: the trie's, and `<SOI>` if no item is admissible."""
         trie = self.rules.trie
         return (*trie.barred, trie.soi) if self.exhausted else trie.barred
 
@@ -206,7 +198,7 @@ class Matcher:
         if self._depth == FREE:
             if token in (trie.eoi, trie.soi):
                 if token in self.barred():
-                    raise ConstraintError(f"control token {token} is barred in this place of the text")
+                    raise ConstraintError(f"control token {token} is barred at this position of the text")
                 self._depth = 0
                 self._head_for(trie.top)
             return None
@@ -220,14 +212,12 @@ class Matcher:
         if token != trie.eoi:
             return None
         self._depth = FREE
-        assert self._own_rules is not None
         item = self._own_rules.first_item(~self._target)
         self._list(item)
         return item
 
     def _edge(self, token: int) -> int | None:
         """Return the edge of the current branch under `token`; None if no admissible item is below it."""
-        assert self._own_rules is not None
         trie, span = self.rules.trie, self.rules.trie.edges(self._target)
         # A Python int would be compared as int64, which copies all tokens.
         edge = span.start + int(np.searchsorted(trie.edge_token[span], np.int32(token)))
@@ -237,27 +227,24 @@ class Matcher:
 
     def _list(self, item: int) -> None:
         self.items = (*self.items, item)
-        if self.rules.distinct and self._own_rules is not None:
+        if self.rules.distinct:
             self._closed = self._own_rules.close(self._closed, int(self.rules.trie.item_leaf[item]))
         self._apply_caps()
 
     def _apply_caps(self) -> None:
         """Switch to the constraint without the full groups when another group is full."""
-        full = self.rules.full_groups(self.items)
-        rules = self.rules.capped(full) if full else self.rules
+        rules = self.rules.capped(self.rules.full_groups(self.items))
         if rules is self._own_rules:
             return
         self._own_rules = rules
-        if rules is not None:
-            self._closed = rules.closed
-            for leaf in self.rules.trie.item_leaf[list(self.items)].tolist() if rules.distinct else ():
-                self._closed = rules.close(self._closed, leaf)
+        self._closed = rules.closed
+        for leaf in self.rules.trie.item_leaf[list(self.items)].tolist() if rules.distinct else ():
+            self._closed = rules.close(self._closed, leaf)
 
     def jump_forward(self) -> list[int]:
         """Return the tokens that are forced from here to the next branch or to the end of the title."""
         if self._depth == FREE:
             return []
-        assert self._own_rules is not None
         trie, target, depth = self.rules.trie, self._target, self._depth
         run: list[int] = []
         while True:
@@ -272,3 +259,29 @@ class Matcher:
                 return run
             run.append(int(tokens[0]))
             target, depth = int(trie.edge_target[edges[0]]), until + 1
+
+
+class Unconstrained(Matcher):
+    """Matcher of a text that is not constrained: it is free throughout, and no token opens an item.
+
+    Args:
+        barred: token ids that the text must not contain.
+    """
+
+    __slots__ = ("_barred",)
+
+    exhausted = False
+
+    def __init__(self, barred: Iterable[int] = ()):
+        self.items = ()
+        self._depth = FREE
+        self._barred = tuple(barred)
+
+    def copy(self) -> "Unconstrained":
+        return self  # it has no state
+
+    def barred(self) -> tuple[int, ...]:
+        return self._barred
+
+    def accept_token(self, token: int) -> None:
+        """Accept any token; it completes no item."""

@@ -65,7 +65,7 @@ def check_title_ids(
                 raise ValueError(f"{named(number)} {why}; give the item another title")
 
 
-def check_told_apart(titles: Sequence[str], trie: TitleTrie) -> None:
+def check_distinct_tokens(titles: Sequence[str], trie: TitleTrie) -> None:
     """Reject different titles with the same tokens, since the second of them could never be listed.
 
     Such titles differ only in what the tokenizer normalizes. Equal texts may share a leaf.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from train_utils.constraint.title_check import check_title_ids, check_told_apart, special_ids
+from train_utils.constraint.title_check import check_distinct_tokens, check_title_ids, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
 from train_utils.constraint.trie_cache import TrieTitles, load_trie, save_trie, trie_key
 from train_utils.item_codes import CODE, ItemCodes
@@ -92,7 +92,7 @@ class TitleIndex:
             endings = title_ids if codes.with_title else [[]] * len(titles)
             title_ids = [[*code, *ending] for code, ending in zip(code_ids, endings, strict=True)]
         trie = build_trie(title_ids, codec.soi, codec.eoi, item_tokens)
-        check_told_apart(titles, trie)
+        check_distinct_tokens(titles, trie)
         if key:
             save_trie(trie, trie_cache, key)
         return cls(titles, title_ids, code_ids, trie)

@@ -136,7 +136,7 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
         ValueError: there is no title, a title is empty, or a title contains `soi` or `eoi`.
     """
     if not len(titles):
-        raise ValueError("a tree needs at least one title, got none")
+        raise ValueError("a trie needs at least one title, got none")
     lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
     if not lengths.all():
         raise ValueError(f"title {int(np.argmin(lengths))} has no tokens; every title needs at least one")
@@ -146,12 +146,12 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
     starts = np.cumsum(lengths) - lengths
     order, is_leaf, branches, edges = _sort(flat, starts, lengths, eoi)
 
-    leaf_of_place = np.cumsum(is_leaf) - 1
+    leaf_of_position = np.cumsum(is_leaf) - 1
     first = np.flatnonzero(is_leaf)
     if len(first) < len(titles):
-        order = order[np.lexsort((order, leaf_of_place))]  # items of one title in their own order
+        order = order[np.lexsort((order, leaf_of_position))]  # items of one title in their own order
     item_leaf = np.empty(len(titles), dtype=np.int32)
-    item_leaf[order] = leaf_of_place
+    item_leaf[order] = leaf_of_position
     unique = order[first]
     title_start = np.append(0, np.cumsum(lengths[unique] + 1))
     tokens = np.full(title_start[-1], eoi, dtype=np.int32)
@@ -159,17 +159,17 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
     inside[title_start[1:] - 1] = False
     tokens[inside] = flat[_ranges(starts[unique], lengths[unique])]
 
-    depth, place_lo, place_hi, edge_start = branches
-    edge_token, edge_place, edge_branch = edges
-    edge_lo = leaf_of_place[edge_place]
-    branch_hi = np.append(leaf_of_place, len(first))[place_hi]
+    depth, position_lo, position_hi, edge_start = branches
+    edge_token, edge_position, edge_branch = edges
+    edge_lo = leaf_of_position[edge_position]
+    branch_hi = np.append(leaf_of_position, len(first))[position_hi]
     return TitleTrie(
         soi,
         eoi,
         tokens,
         _narrow(title_start),
         depth.astype(np.int32),
-        leaf_of_place[place_lo].astype(np.int32),
+        leaf_of_position[position_lo].astype(np.int32),
         branch_hi.astype(np.int32),
         _narrow(edge_start),
         edge_token.astype(np.int32),

@@ -85,7 +85,7 @@ def load_trie(folder: str | Path, key: str) -> TitleTrie | None:
         if trie.title_start[-1] != len(trie.tokens) or trie.leaf_item_start[-1] != trie.n_items:
             raise ValueError("its arrays do not fit together")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} is no tree file ({error}); delete it, and it is made again") from None
+        raise ValueError(f"{path} is no trie cache ({error}); delete it, and it is made again") from None
     return trie
 
 

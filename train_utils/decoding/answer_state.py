@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import dropwhile
 
 from train_utils.constraint.constraint import Prior
-from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.matcher import Matcher, Unconstrained
 from train_utils.decoding.request import Request
 from train_utils.decoding.sampler import SamplingPoint
 from train_utils.prompts.messages import separator
@@ -25,7 +25,8 @@ class DecodingState:
         chat: renderer of the conversation, with the catalog's titles.
 
     Attributes:
-        matcher: state in the trie; None without a catalog.
+        constrained: whether the answer is constrained to a catalog.
+        matcher: state in the trie.
         finish: why the answer ended, "" until it ends.
         begins_answer: whether the prompt ends where an answer begins.
         begins_inside: whether the prompt ends inside an open item.
@@ -35,6 +36,7 @@ class DecodingState:
     __slots__ = (
         "request",
         "chat",
+        "constrained",
         "matcher",
         "finish",
         "ranking",
@@ -54,11 +56,16 @@ class DecodingState:
     def __init__(self, request: Request, chat: Chat):
         self.request = request
         self.chat = chat
-        self.matcher: Matcher | None = None
         answer_at = chat.answer_start(request.prompt) if request.answer_at is None else request.answer_at
         self.begins_answer = answer_at == len(request.prompt)
-        if request.constrained and request.rules:
-            self.matcher = Matcher.from_tokens(request.rules, request.prompt, chat.end_of_turn, answer_at)
+        rules = request.rules if request.constrained else None
+        self.constrained = rules is not None
+        self.matcher: Matcher = (
+            Unconstrained(barred=(chat.soi, chat.eoi, *chat.item_tokens) if request.constrained else ())
+            if rules is None
+            else Matcher.from_tokens(rules, request.prompt, chat.end_of_turn, answer_at)
+        )
+        self._likely = [] if rules is None else _likely_items(request, rules.prior)
         self.begins_inside = not self.free
         self.finish = ""
         self.ranking: tuple[tuple[int, float], ...] = ()
@@ -72,13 +79,12 @@ class DecodingState:
         self._done: list[tuple[int, float | None, list[int]]] = []  # items that `take_items` has not returned yet
         # The probable text before the next item; the last turn of the prompt may have listed all items already.
         self._expected = [] if self.exhausted else self._separator()
-        self._likely = [] if self.matcher is None else _likely_items(request, self.matcher.rules.prior)
 
     def copy(self) -> "DecodingState":
         other = object.__new__(DecodingState)
         for name in DecodingState.__slots__:
             setattr(other, name, getattr(self, name))
-        other.matcher = self.matcher.copy() if self.matcher is not None else None
+        other.matcher = self.matcher.copy()
         for name in ("_between", "_title", "_expected"):
             setattr(other, name, list(getattr(self, name)))
         other._done = []
@@ -87,12 +93,12 @@ class DecodingState:
     @property
     def free(self) -> bool:
         """True outside an item."""
-        return self.matcher is None or self.matcher.free
+        return self.matcher.free
 
     @property
     def exhausted(self) -> bool:
         """True if there is a catalog and none of its items is admissible."""
-        return self.matcher is not None and self.matcher.exhausted
+        return self.matcher.exhausted
 
     def take_items(self) -> list[tuple[int, float | None, list[int]]]:
         """Return the items written since the last call.
@@ -119,18 +125,12 @@ class DecodingState:
         if self.request.sampling.temperature > 0:
             uniform = random.Random(f"{self.request.seed}/{self._decisions}").random()
         matcher = self.matcher
-        if matcher is None or matcher.free:
-            return SamplingPoint(None, self._barred(), None, self.request.sampling, uniform)
+        if matcher.free:
+            return SamplingPoint(None, matcher.barred(), None, self.request.sampling, uniform)
         if self.searches:
             return None
         prior = matcher.prior()
         return SamplingPoint(matcher.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
-
-    def _barred(self) -> tuple[int, ...]:
-        """Return the tokens that free text must not contain here."""
-        if self.matcher is None:
-            return (self.chat.soi, self.chat.eoi, *self.chat.item_tokens) if self.request.constrained else ()
-        return self.matcher.barred()
 
     def expected_text(self) -> int | None:
         """Return the next token of the usual separator between items; None once the text has deviated from it."""
@@ -138,15 +138,13 @@ class DecodingState:
 
     def expected_title(self) -> int | None:
         """Return the next token of the best expected item that is admissible below this position; None if none is."""
-        matcher = self.matcher
-        assert matcher is not None  # called only inside an item
-        item = next(filter(matcher.offers, self._likely), None)
-        return None if item is None else matcher.token_towards(item)
+        item = next(filter(self.matcher.offers, self._likely), None)
+        return None if item is None else self.matcher.token_towards(item)
 
     @property
     def searches(self) -> bool:
         """Whether a whole title is searched here instead of a token sampled."""
-        return self.matcher is not None and self.matcher.at_root and self.request.best_titles > 0
+        return self.matcher.at_root and self.request.best_titles > 0
 
     def write(self, token: int) -> list[int]:
         """Write a sampled token and the tokens that are forced after it.
@@ -159,7 +157,7 @@ class DecodingState:
         """
         self._decisions += 1
         if token == self.chat.end_of_turn and self.free:
-            if self.matcher is None or self._items >= self.request.min_items:
+            if not self.constrained or self._items >= self.request.min_items:
                 self.finish = "end"
             elif self.exhausted:
                 self.finish = "exhausted"
@@ -181,7 +179,7 @@ class DecodingState:
     def _known(self) -> list[int]:
         """Return the tokens that are forced next."""
         matcher = self.matcher
-        if matcher is None or matcher.free:
+        if matcher.free:
             ended_item = not self._between and self._items > 0
             return self._separator() if self.request.force_items and ended_item else []
         if matcher.at_root and self.ranking and self._keeps_listing():
@@ -206,9 +204,9 @@ class DecodingState:
         matcher = self.matcher
         for at, token in enumerate(tokens, 1):
             self._count += 1
-            item = matcher.accept_token(token) if matcher is not None else None
+            item = matcher.accept_token(token)
             self._note(token)
-            if matcher is not None and item is not None:
+            if item is not None:
                 score = None
                 if self.ranking and matcher.same_title(self.ranking[0][0], item):
                     score, self.ranking = self.ranking[0][1], self.ranking[1:]

@@ -61,7 +61,7 @@ class Drafter:
 
     def _guesses(self, state: DecodingState, own: dict[int, Sequence[int]]) -> Iterator[tuple[str, int]]:
         matcher = state.matcher
-        if matcher is None or matcher.free:
+        if matcher.free:
             if (token := state.expected_text()) is not None:
                 yield "separator", token
             return

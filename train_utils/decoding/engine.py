@@ -156,7 +156,7 @@ class _Sequence:
                 self.opened = search_states[at]
                 return
             self.drafts.observe(state, self.branch_rankings, sampled.token)
-            if sampled.ranked and state.matcher is not None and (branch := state.matcher.branch) is not None:
+            if sampled.ranked and (branch := state.matcher.branch) is not None:
                 self.drafts.store(branch, sampled.ranked, self.branch_rankings)
             self._score += sampled.score
             written = state.write(sampled.token)
@@ -305,7 +305,7 @@ class RunningBatch:
         waiting = [
             (i, row.state.matcher, row.opened)
             for i, row in enumerate(rows)
-            if row.opened is not None and row.state is not None and row.state.matcher is not None
+            if row.opened is not None and row.state is not None
         ]
         if not waiting:
             return
@@ -348,7 +348,7 @@ class Engine:
 
     def __init__(self, model: PreTrainedModel, chat: Chat, retriever: Retriever | None = None):
         if problem := decoding_support(model).problem:
-            raise ValueError(f"{problem}; --engine hf decodes it, greedily")
+            raise ValueError(f"{problem}; `engine` hf decodes it, greedily")
         use_ragged_attention(model)
         self.plain = PlainEngine(model, chat, retrieves=retriever is not None)
         self.finder: TitleFinder = TrieSearch(model) if retriever is None else NearestVector(model, retriever)
@@ -445,7 +445,7 @@ class Engine:
         while True:
             ranked = opening.most_probable(rules, depth)
             lists = [self._listed(request, titles) for request, titles in zip(requests, ranked, strict=True)]
-            if all(one.finish or len(titles) < depth for one, titles in zip(lists, ranked, strict=True)):
+            if all(completion.finish or len(titles) < depth for completion, titles in zip(lists, ranked, strict=True)):
                 return lists
             depth *= 4  # caps closed titles of a ranking; those after it move up
 

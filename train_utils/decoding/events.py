@@ -58,7 +58,7 @@ def answer_events(
     while True:
         finished = bool(answer.finish)
         for token in answer.ids[read:]:
-            if state.matcher is None:
+            if not state.constrained:
                 text.add(token)
             elif token == chat.soi:
                 inside = True

@@ -34,11 +34,13 @@ def forward(
     device = next(model.parameters()).device
     sizes = [len(block) for block in blocks]
     cache.batch.layout = layout = lay_out(lengths, sizes, device, trees)
-    positions = [begin + at for begin, places in zip(accumulate(sizes, initial=0), kept, strict=False) for at in places]
+    positions = [
+        begin + at for begin, indices in zip(accumulate(sizes, initial=0), kept, strict=False) for at in indices
+    ]
     logits = model(
         input_ids=torch.tensor([list(chain.from_iterable(blocks))], device=device),
         attention_mask=layout.mask,
-        position_ids=layout.place[None],
+        position_ids=layout.position[None],
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=torch.tensor(positions, device=device),

@@ -28,22 +28,22 @@ class Layout:
     Attributes:
         row: int64 [T], row of each token.
         slot: int64 [T], slot of each token in the cache.
-        place: int64 [T], position of each token in the text of its row.
+        position: int64 [T], position of each token in the text of its row.
         column: int64 [T], number of each token among the new tokens of its row.
         width: number of new tokens of the row with the most.
         mask: bool [rows, 1, width, keys], True for slots that a new token attends to.
-        query_place: int64 [rows, width], position in the text of each new token.
-        key_place: int64 [rows, keys], position in the text of each slot.
+        query_position: int64 [rows, width], position in the text of each new token.
+        key_position: int64 [rows, keys], position in the text of each slot.
     """
 
     row: torch.Tensor
     slot: torch.Tensor
-    place: torch.Tensor
+    position: torch.Tensor
     column: torch.Tensor
     width: int
     mask: torch.Tensor
-    query_place: torch.Tensor
-    key_place: torch.Tensor
+    query_position: torch.Tensor
+    key_position: torch.Tensor
 
 
 def lay_out(
@@ -66,20 +66,22 @@ def lay_out(
     held = [0 if tree is None else len(tree.depth) - n for tree, n in zip(trees or [None] * rows, new, strict=True)]
     keys = int((lengths_ + counts + held).max())
     slots = np.arange(keys)
-    key_place = np.repeat(slots[None], rows, 0)
+    key_position = np.repeat(slots[None], rows, 0)
     own_position = lengths_[:, None] + np.arange(width)
     mask = slots <= own_position[:, :, None]
     for i, tree in enumerate(trees or ()):
         if tree is not None and new[i]:
             start, size = lengths[i], len(tree.depth)
-            key_place[i, start : start + size] = own = start + tree.depth
+            key_position[i, start : start + size] = own = start + tree.depth
             own_position[i, : new[i]] = own[size - new[i] :]
             mask[i] = slots < start
             mask[i, : new[i], start : start + size] = tree.seen[size - new[i] :]
     position = own_position[row, column]
-    arrays = (row, (lengths_ + held)[row] + column, position, column, mask[:, None], own_position, key_place)
-    of_row, slot, position_, column_, mask_, query_place, key_place_ = (torch.from_numpy(a).to(device) for a in arrays)
-    return Layout(of_row, slot, position_, column_, width, mask_, query_place, key_place_)
+    arrays = (row, (lengths_ + held)[row] + column, position, column, mask[:, None], own_position, key_position)
+    of_row, slot, position_, column_, mask_, query_position, key_position_ = (
+        torch.from_numpy(a).to(device) for a in arrays
+    )
+    return Layout(of_row, slot, position_, column_, width, mask_, query_position, key_position_)
 
 
 class TokenTree:
@@ -281,7 +283,7 @@ def ragged_attention(
     assert attention_mask is not None  # the layout of a pass has a mask
     mask = attention_mask
     if sliding_window is not None:
-        distance = ragged.query_place[:, None, :, None] - ragged.key_place[:, None, None]
+        distance = ragged.query_position[:, None, :, None] - ragged.key_position[:, None, None]
         mask = mask & (distance < sliding_window)
     padded = query.new_zeros((rows, ragged.width, query.shape[1], size))
     padded[ragged.row, ragged.column] = query[0].transpose(0, 1)

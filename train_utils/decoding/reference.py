@@ -32,16 +32,16 @@ class _EnoughItems(StoppingCriteria):
     Args:
         prompt_length: tokens of the padded prompts.
         eoi: id of the control token that closes an item.
-        wanted: maximum number of items per row; 0 for no limit.
+        max_items: maximum number of items per row; 0 for no limit.
     """
 
-    def __init__(self, prompt_length: int, eoi: int, wanted: Sequence[int]):
+    def __init__(self, prompt_length: int, eoi: int, max_items: Sequence[int]):
         self.prompt_length, self.eoi = prompt_length, eoi
-        self.wanted = torch.tensor([n or 2**31 for n in wanted])
+        self.max_items = torch.tensor([n or 2**31 for n in max_items])
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs) -> torch.BoolTensor:
         items = (input_ids[:, self.prompt_length :] == self.eoi).sum(1)
-        return items >= self.wanted.to(items.device)  # type: ignore[return-value]  # PyTorch types it as a Tensor
+        return items >= self.max_items.to(items.device)  # type: ignore[return-value]  # PyTorch types it as a Tensor
 
 
 def generate_reference(
@@ -172,7 +172,6 @@ class PlainEngine:
     """
 
     searches: Literal[False] = False
-    retriever = None
 
     def __init__(self, model: PreTrainedModel, chat: Chat, retrieves: bool = False):
         self.model, self.chat, self.retrieves = model, chat, retrieves

@@ -71,9 +71,9 @@ def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> lis
     return [sampled[i] for i in range(len(choices))]
 
 
-def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
-    """Return [places, 1], the drawn tokens in free text."""
-    values = logits[torch.tensor(places, device=logits.device)]
+def _pick_free(logits: torch.Tensor, positions: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
+    """Return [positions, 1], the drawn tokens in free text."""
+    values = logits[torch.tensor(positions, device=logits.device)]
     barred = [(row, token) for row, choice in enumerate(choices) for token in choice.barred]
     if barred:
         rows, tokens = torch.tensor(barred, device=logits.device).T
@@ -84,7 +84,7 @@ def _pick_free(logits: torch.Tensor, places: Sequence[int], choices: Sequence[Sa
 def _pick_inside(
     logits: torch.Tensor, inside: Mapping[int, np.ndarray], choices: Sequence[SamplingPoint]
 ) -> torch.Tensor:
-    """Return [places, 2 + n], the drawn tokens inside items.
+    """Return [positions, 2 + n], the drawn tokens inside items.
 
     The columns are the index of the drawn token among the allowed ones, its log-probability, and the indices of the n
     most probable tokens.
@@ -120,13 +120,13 @@ def log_probabilities(
 
 
 def _gathered(
-    logits: torch.Tensor, places: Sequence[int], tokens: Sequence[np.ndarray], added: Sequence[np.ndarray | None]
+    logits: torch.Tensor, positions: Sequence[int], tokens: Sequence[np.ndarray], added: Sequence[np.ndarray | None]
 ) -> torch.Tensor:
-    """Return [places, maximum of allowed tokens]: logits of the allowed tokens plus the prior, padded with -inf."""
+    """Return [positions, maximum of allowed tokens]: logits of the allowed tokens plus the prior, padded with -inf."""
     sizes = list(map(len, tokens))
     index = np.stack(
         [
-            np.repeat(places, sizes),
+            np.repeat(positions, sizes),
             np.concatenate(tokens),
             np.repeat(np.arange(len(sizes)), sizes),
             np.concatenate([np.arange(n) for n in sizes]),

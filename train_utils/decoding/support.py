@@ -106,7 +106,7 @@ def check_length(model: PreTrainedModel, tokens: int) -> None:
         raise ValueError(
             f"a text of {tokens} tokens cannot be searched: from {longest} on the positions or the "
             f"attention of {type(model).__name__} depend on the length of the text; shorten the prompt "
-            "(--max_history), or decode greedily"
+            "(`max_history`), or decode greedily"
         )
 
 
@@ -185,7 +185,7 @@ def _reads_beyond(model: PreTrainedModel, length: int) -> bool:
     """Return whether the engine reads the end of a text slightly longer than `length` as `generate` does."""
     size, words = length + _BEYOND, n_embeddings(model)
     begun = max(1, length - 2 - _NOISE)
-    text = [(place * place + 7 * place + 5) % words for place in range(size)]
+    text = [(at * at + 7 * at + 5) % words for at in range(size)]
     before = model.config._attn_implementation
     with mixed_precision(model):
         try:
@@ -196,15 +196,15 @@ def _reads_beyond(model: PreTrainedModel, length: int) -> bool:
             use_ragged_attention(model)
             cache = RaggedCache(1)
             forward(model, cache, [text[:begun]], [0], [[begun - 1]])
-            found = forward(model, cache, [text[begun:]], [begun], [list(range(size - begun))])
+            logits = forward(model, cache, [text[begun:]], [begun], [list(range(size - begun))])
         except _FAILURES:
             return False
         finally:
             if model.config._attn_implementation != before:
                 model.set_attn_implementation(before)
     below = max(1, length - 2 - begun)  # positions whose reading no length has changed yet
-    noise = float((found[:below].float() - plain[:below]).abs().max())
-    return _alike(found, plain, model, noise)
+    noise = float((logits[:below].float() - plain[:below]).abs().max())
+    return _alike(logits, plain, model, noise)
 
 
 def _max_length(model: PreTrainedModel) -> int | None:
@@ -219,9 +219,9 @@ def _max_length(model: PreTrainedModel) -> int | None:
     alone = read_plainly(model, text, range(len(text)))[:-1]
 
     def steady(last: int) -> bool:
-        places = [*range(len(text) - 1), last]
+        positions = [*range(len(text) - 1), last]
         # Passes of one shape: where nothing depends on the length, they round alike in every number format.
-        return _alike(read_plainly(model, text, places)[:-1], alone, model, noise=0.0)
+        return _alike(read_plainly(model, text, positions)[:-1], alone, model, noise=0.0)
 
     if steady(longest - 1):
         return None
@@ -233,19 +233,19 @@ def _max_length(model: PreTrainedModel) -> int | None:
 
 
 @torch.inference_mode()
-def read_plainly(model: PreTrainedModel, text: Sequence[int], places: Sequence[int]) -> torch.Tensor:
+def read_plainly(model: PreTrainedModel, text: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
     """Return the logits of a text by one pass without a cache.
 
     Args:
         model: the causal model.
         text: token ids.
-        places: position of each token.
+        positions: position of each token.
 
     Returns:
         float32 [tokens, V].
     """
     device = next(model.parameters()).device
-    ids, at = torch.tensor([list(text)], device=device), torch.tensor([list(places)], device=device)
+    ids, at = torch.tensor([list(text)], device=device), torch.tensor([list(positions)], device=device)
     return model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=at, use_cache=False).logits[0].float()
 
 
@@ -269,19 +269,19 @@ def _read_on(model: PreTrainedModel, text: Sequence[int], begun: int) -> torch.T
     return torch.stack(rows[1:])
 
 
-def _alike(found: torch.Tensor, wanted: torch.Tensor, model: PreTrainedModel, noise: float | None = None) -> bool:
+def _alike(logits: torch.Tensor, expected: torch.Tensor, model: PreTrainedModel, noise: float | None = None) -> bool:
     """Return whether logits agree up to rounding.
 
     Args:
-        found: logits [tokens, V].
-        wanted: float32 logits [tokens, V].
+        logits: logits [tokens, V].
+        expected: float32 logits [tokens, V].
         model: its number format decides how much rounding counts.
         noise: difference that rounding alone makes between the two ways of reading, where it was measured; formats that
             round much hide small differences otherwise.
     """
-    scale = max(float(wanted.max() - wanted.min()), 1e-6)
+    scale = max(float(expected.max() - expected.min()), 1e-6)
     tight = _TOLERANCE[torch.float32] * scale
     bound = _TOLERANCE.get(getattr(model, "compute_dtype", model.dtype), _COARSE) * scale
     if noise is not None:
         bound = min(bound, 4 * noise + tight)
-    return bool(((found.float() - wanted).abs().max() <= bound).item())
+    return bool(((logits.float() - expected).abs().max() <= bound).item())

@@ -12,7 +12,7 @@ from train_utils.decoding.ragged_attention import RaggedCache
 from train_utils.decoding.retriever import Retriever
 from train_utils.decoding.title_search import search_titles
 
-Found = list[tuple[int, float]]  # (item, log-probability among the admissible items), best first
+RankedItems = list[tuple[int, float]]  # (item, log-probability among the admissible items), best first
 
 
 class TitleFinder(Protocol):
@@ -45,7 +45,7 @@ class TitleFinder(Protocol):
         matchers: Sequence[Matcher],
         states: torch.Tensor,
         k: Sequence[int],
-    ) -> list[Found]:
+    ) -> list[RankedItems]:
         """Find the best titles for rows with an open item.
 
         Args:
@@ -78,7 +78,7 @@ class TrieSearch:
         matchers: Sequence[Matcher],
         states: torch.Tensor,
         k: Sequence[int],
-    ) -> list[Found]:
+    ) -> list[RankedItems]:
         ranked = search_titles(self._model, cache, lengths, rows, matchers, states, k)
         return [[(title.item, title.log_probability) for title in titles] for titles in ranked]
 
@@ -103,5 +103,5 @@ class NearestVector:
         matchers: Sequence[Matcher],
         states: torch.Tensor,
         k: Sequence[int],
-    ) -> list[Found]:
+    ) -> list[RankedItems]:
         return self._retriever.nearest(states, matchers, k)

@@ -52,8 +52,8 @@ def run_adapter_test(options: TrainOptions) -> AdapterResult:
     analysis = EvalTask.parse(options.SFT_test_task).kind == "embedding"
     if (analysis or options.train_stage == "SFT_Embedding_Test") and not has_retrieval(adapter):
         raise ValueError(
-            f"{adapter} retrieves no items; train RecLM-ret by --train_stage SFT_Embedding, or take "
-            "--train_stage SFT_Test with another --SFT_test_task"
+            f"{adapter} retrieves no items; train RecLM-ret by `train_stage` SFT_Embedding, or take "
+            "`train_stage` SFT_Test with another `SFT_test_task`"
         )
     asked = eval_options(options, adapter)
     if analysis:

@@ -14,7 +14,9 @@ import numpy as np
 from train_utils.catalog import Catalog
 from train_utils.evaluation.baselines import Ranker, baseline
 from train_utils.evaluation.cases import EvalCase, eval_cases
-from train_utils.param import EvalOptions
+from train_utils.evaluation.eval_task import EvalTask
+from train_utils.evaluation.specs import SplitSpec
+from train_utils.param import HideSeen
 
 logger = logging.getLogger(__name__)
 
@@ -98,16 +100,16 @@ GRIDS: Mapping[str, Grid] = MappingProxyType(
 )
 
 
-def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, list[dict]]:
+def tuned(name: str, catalog: Catalog, split: SplitSpec) -> tuple[Ranker, list[dict]]:
     """Fit a baseline on the training events with the best settings of its grid.
 
-    Settings are compared on all users of the validation split, with `max_history` and `hide_seen` of `options`; list
+    Settings are compared on all users of the validation split, with the test's `max_history` and `hide_seen`; list
     specifications are ignored. A baseline without settings has an empty log.
 
     Args:
         name: name of the baseline.
         catalog: the catalog with its split.
-        options: options of the test.
+        split: the users under test.
 
     Returns:
         The fitted ranker, and {"settings": {name: value}, "ndcg@10": float} of every combination in the order tried:
@@ -117,13 +119,13 @@ def tuned(name: str, catalog: Catalog, options: EvalOptions) -> tuple[Ranker, li
         ValueError: the name is unknown, or no user has a validation event.
     """
     training = [list(sequence) for sequence in catalog.training_sequences()]
-    ranker = baseline(name, options.seed)
+    ranker = baseline(name, split.seed)
     if name not in GRIDS:
         return ranker.fit(training, len(catalog.items)), []
-    users = eval_cases(catalog, replace(options, SFT_test_task="SFTTestSeqRec", split="valid", users=0))
+    users = eval_cases(catalog, EvalTask.parse("SFTTestSeqRec"), replace(split, split="valid", users=0))
     if not users:
         raise ValueError(f"no user of {catalog.name!r} has a validation event to choose the settings of {name} by")
-    return tune(ranker, GRIDS[name], training, len(catalog.items), users, options.hide_seen)
+    return tune(ranker, GRIDS[name], training, len(catalog.items), users, split.hide_seen)
 
 
 def tune(
@@ -132,7 +134,7 @@ def tune(
     training: Sequence[Sequence[int]],
     n_items: int,
     users: Sequence[EvalCase],
-    hide_seen: str,
+    hide_seen: HideSeen,
 ) -> tuple[Ranker, list[dict]]:
     """Fit a ranker with every combination of the grid and keep the best mean NDCG@10; the first wins ties.
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from train_utils.catalog import Catalog
 from train_utils.evaluation.eval_task import EvalTask
+from train_utils.evaluation.specs import SplitSpec
 from train_utils.evaluation.title_matching import Named
-from train_utils.param import EvalOptions
+from train_utils.param import HideSeen
 from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category, draw_others, list_messages
 from train_utils.prompts.messages import Message
 
@@ -30,8 +31,15 @@ class EvalCase:
     target: int
     spec: ListSpec
 
-    def hidden(self, hide_seen: str) -> tuple[int, ...]:
-        return {"none": (), "visible": self.shown, "all": self.consumed}[hide_seen]
+    def hidden(self, hide_seen: HideSeen) -> tuple[int, ...]:
+        """Return the consumed items that may not be listed."""
+        match hide_seen:
+            case "none":
+                return ()
+            case "visible":
+                return self.shown
+            case "all":
+                return self.consumed
 
 
 @dataclass(frozen=True)
@@ -53,58 +61,56 @@ class Prediction:
     plain: bool = False
 
 
-def eval_cases(catalog: Catalog, options: EvalOptions) -> list[EvalCase]:
-    """Return the evaluation cases of the split, or `options.users` of them drawn by seed, in file order.
+def eval_cases(catalog: Catalog, task: EvalTask, split: SplitSpec) -> list[EvalCase]:
+    """Return the evaluation cases of the split, or `split.users` of them drawn by seed, in file order.
 
     Raises:
-        ValueError: the split has fewer users, or the options or the catalog do not fit the task.
+        ValueError: the split has fewer users, or the catalog does not fit the task.
     """
-    task = EvalTask.parse(options.SFT_test_task)
     if task.kind == "category":
         check_categories(task.name, catalog)
-    if task.kind == "ranking" and not options.topk <= options.candidate_num:
-        raise ValueError(f"--candidate_num is {options.candidate_num}, wanted --topk ({options.topk}) or more")
-    users = catalog.split(options.split)
-    if options.users > len(users):
-        raise ValueError(f"--users {options.users}: the split has {len(users)} users")
-    if options.users:
-        chosen = set(random.Random(options.seed).sample(range(len(users)), options.users))
+    users = catalog.split(split.split)
+    if split.users > len(users):
+        raise ValueError(f"`users` {split.users}: the split has {len(users)} users")
+    if split.users:
+        chosen = set(random.Random(split.seed).sample(range(len(users)), split.users))
         users = [row for i, row in enumerate(users) if i in chosen]
     cases = []
     for user, consumed, target in users:
-        shown = consumed[-options.max_history :]
-        row = EvalCase(user, consumed, shown, target, _list_spec(user, shown, target, catalog, task, options))
+        shown = consumed[-split.max_history :]
+        row = EvalCase(user, consumed, shown, target, _list_spec(user, shown, target, catalog, task, split))
         # No list can be longer than the number of items that are not hidden.
-        left = max(1, len(catalog.items) - len(set(row.hidden(options.hide_seen))))
+        left = max(1, len(catalog.items) - len(set(row.hidden(split.hide_seen))))
         cases.append(replace(row, spec=replace(row.spec, k=min(row.spec.k, left))))
     return cases
 
 
 def _list_spec(
-    user: str, shown: Sequence[int], target: int, catalog: Catalog, task: EvalTask, options: EvalOptions
+    user: str, shown: Sequence[int], target: int, catalog: Catalog, task: EvalTask, split: SplitSpec
 ) -> ListSpec:
     """Draw the list specification of a user, independent of the other users tested."""
-    rng = random.Random(f"{options.seed}/{task.name}/{user}")
+    rng = random.Random(f"{split.seed}/{task.name}/{user}")
     match task.kind:
+        case "next_items" | "embedding":
+            return ListSpec(split.topk)
         case "item_count":
-            return ListSpec(rng.randint(1, options.topk), in_words=True)
+            return ListSpec(rng.randint(1, split.topk), in_words=True)
         case "category":
-            category, wanted = draw_category(catalog, target, shown, rng)
-            return ListSpec(options.topk, category=category, wanted=wanted)
+            category, inside = draw_category(catalog, target, shown, rng)
+            return ListSpec(split.topk, category=category, inside=inside)
         case "ranking":
-            others = draw_others(len(catalog.items), options.candidate_num - 1, catalog.sequences[user], rng)
+            others = draw_others(len(catalog.items), split.candidate_num - 1, catalog.sequences[user], rng)
             candidates = [target, *others]
             rng.shuffle(candidates)
-            return ListSpec(min(options.topk, len(candidates)), candidates=tuple(candidates))
-    return ListSpec(options.topk)
+            return ListSpec(min(split.topk, len(candidates)), candidates=tuple(candidates))
 
 
-def messages_of(row: EvalCase, exchange: Sequence[Message], options: EvalOptions) -> list[Message]:
+def messages_of(row: EvalCase, exchange: Sequence[Message], task: EvalTask, split: SplitSpec) -> list[Message]:
     """Return the conversation up to the model's answer; `exchange` precedes the request."""
     return list_messages(
         row.shown,
         row.spec,
         exchange=exchange,
-        names_symbols=options.use_control_symbol or EvalTask.parse(options.SFT_test_task).names_symbols,
-        marked_history=options.marked_history,
+        names_symbols=task.names_symbols,
+        marked_history=split.marked_history,
     )

@@ -58,7 +58,7 @@ def load_questions(path: str | Path) -> list[Question]:
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"--GSM8K_data_path {str(path)!r} does not exist; give GSM8K's test.jsonl, or a saved dataset")
+        raise ValueError(f"`GSM8K_data_path` {str(path)!r} does not exist; give GSM8K's test.jsonl, or a saved dataset")
     # Records may have any shape; malformed ones are rejected below.
     records: list[Any] = _saved(path) if path.is_dir() else [record for _, record in read_json_lines(path)]
     questions = []

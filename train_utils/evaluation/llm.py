@@ -20,9 +20,8 @@ from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.support import Support, decoding_support
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
-from train_utils.evaluation.eval_task import EvalTask, check_options
+from train_utils.evaluation.specs import ModelPlan, PriorSpec
 from train_utils.evaluation.title_matching import TitleReader
-from train_utils.models.retrieval_head import has_retrieval
 from train_utils.param import EvalOptions
 from train_utils.prompts.control_tokens import split_completion
 from train_utils.prompts.messages import Message
@@ -60,17 +59,17 @@ def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: Pre
         return list(pool.map(work, (rows[:half], rows[half:])))
 
 
-def prompt_of(row: EvalCase, exchange: Sequence[Message], chat: Chat, options: EvalOptions) -> list[int]:
+def prompt_of(row: EvalCase, exchange: Sequence[Message], chat: Chat, plan: ModelPlan) -> list[int]:
     """Return the prompt of an evaluation case as token ids.
 
     Raises:
-        ValueError: the prompt is longer than `--max_token_length`.
+        ValueError: the prompt is longer than `max_token_length` of the decoding.
     """
-    prompt = chat.render(messages_of(row, exchange, options), prompt=True).ids
-    if len(prompt) > options.max_token_length:
+    prompt = chat.render(messages_of(row, exchange, plan.task, plan.split), prompt=True).ids
+    if len(prompt) > plan.decoding.max_token_length:
         raise ValueError(
-            f"the prompt of user {row.user!r} has {len(prompt)} tokens, --max_token_length allows "
-            f"{options.max_token_length}; raise it or lower --max_history"
+            f"the prompt of user {row.user!r} has {len(prompt)} tokens, `max_token_length` allows "
+            f"{plan.decoding.max_token_length}; raise it or lower `max_history`"
         )
     return prompt
 
@@ -80,27 +79,22 @@ class LLMRecommender:
 
     Args:
         catalog: the catalog to recommend from.
-        options: options of the test.
-        loaded: a loaded model with this catalog; None loads `--model_name`.
+        recommender: the loaded model, with this catalog.
+        plan: plan of the test.
 
     Raises:
-        ValueError: the options contradict each other, the model or the engine.
+        ValueError: the engine cannot decode this model as planned, or no chat exchange fits.
     """
 
-    def __init__(self, catalog: Catalog, options: EvalOptions, loaded: Recommender | None = None):
-        if has_retrieval(options.model_name):
-            # Retrieved items are always items of the catalog, with or without --use_CBS.
-            options = replace(options, use_CBS=True)
-        self.catalog, self.options = catalog, options
-        check_options(options)
-        recommender = loaded or load_llm(catalog, options)
+    def __init__(self, catalog: Catalog, recommender: Recommender, plan: ModelPlan):
+        self.catalog, self.plan = catalog, plan
         model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
-        if options.decoding != "greedy" and not self.engine.searches:
+        if plan.decoding.decoding != "greedy" and not self.engine.searches:
             raise ValueError(
-                f"--decoding {options.decoding} finds titles by the engine; "
-                f"{decoding_support(model).problem}: take --decoding greedy"
+                f"`decoding` {plan.decoding.decoding} finds titles by the engine; "
+                f"{decoding_support(model).problem}: take `decoding` greedy"
             )
-        if not self.engine.searches and options.engine != "hf":
+        if not self.engine.searches and plan.decoding.engine != "hf":
             logger.warning(
                 "%s: it is decoded by transformers' generate, one token a pass", decoding_support(model).problem
             )
@@ -108,13 +102,12 @@ class LLMRecommender:
         self.teacher: Teacher | None = None
         self._kept: dict[EvalCase, array[int]] = {}
         self.exchanges: Sequence[Sequence[Message]] = ()
-        self.task = EvalTask.parse(options.SFT_test_task)
-        if self.task.exchange:
-            self.exchanges = load_exchanges(options.share_chat_gpt, self.chat, MR_SEGMENT, rounds=1)
+        if plan.task.exchange:
+            self.exchanges = load_exchanges(plan.exchanges, self.chat, MR_SEGMENT, rounds=1)
 
     def prompt(self, row: EvalCase) -> list[int]:
         """Return the prompt of an evaluation case; see `prompt_of`."""
-        return prompt_of(row, self._exchange(row), self.chat, self.options)
+        return prompt_of(row, self._exchange(row), self.chat, self.plan)
 
     def prompt_length(self, row: EvalCase) -> int:
         """Return the tokens of a user's prompt, which is kept until `request` takes it: each is rendered once."""
@@ -122,46 +115,46 @@ class LLMRecommender:
         return len(self._kept[row])
 
     def rules(self, row: EvalCase, prior: Prior | None = None) -> Constraint | None:
-        """Return the constraint of a user's list, None without `--use_CBS`."""
-        if not self.options.use_CBS:
+        """Return the constraint of a user's list, None where titles are not constrained."""
+        if not self.plan.decoding.constrained:
             return None
-        hidden = row.hidden(self.options.hide_seen)
-        allow = row.spec.admitted(self.catalog) if self.options.enforce_request else None
+        split, decoding = self.plan.split, self.plan.decoding
+        allow = row.spec.admitted(self.catalog) if split.enforce_request else None
         assert self.chat.trie is not None  # a test has a catalog
-        return Constraint(self.chat.trie, allow, hidden, distinct=self.options.CBS_type == 2, prior=prior)
+        return Constraint(self.chat.trie, allow, row.hidden(split.hide_seen), distinct=decoding.distinct, prior=prior)
 
     def _has_choice(self, row: EvalCase) -> bool:
         """Return whether any item is admissible for a user."""
-        if not self.options.use_CBS:
+        if not self.plan.decoding.constrained:
             return True
-        admitted = row.spec.admitted(self.catalog) if self.options.enforce_request else None
+        split = self.plan.split
+        admitted = row.spec.admitted(self.catalog) if split.enforce_request else None
         items = range(len(self.catalog.items)) if admitted is None else admitted
-        return not set(items) <= set(row.hidden(self.options.hide_seen))
+        return not set(items) <= set(row.hidden(split.hide_seen))
 
     def request(self, row: EvalCase) -> Request:
         """Return the request of an evaluation case, without a prior."""
-        options = self.options
-        forced = options.force_items or options.decoding == "rank"
+        decoding = self.plan.decoding
         kept = self._kept.pop(row, None)
         prompt = self.prompt(row) if kept is None else kept.tolist()
         return Request(
             prompt,
             self.rules(row),
             answer_at=len(prompt),
-            constrained=options.use_CBS,
-            max_new_tokens=options.gen_max_length,
+            constrained=decoding.constrained,
+            max_new_tokens=decoding.max_new_tokens,
             # One extra item shows that the model miscounted; further items of a runaway list add no information.
-            max_items=row.spec.k + (not forced),
-            force_items=forced,
-            idx=options.idx,
-            best_titles={"greedy": 0, "best": 1, "rank": row.spec.k}[options.decoding],
+            max_items=row.spec.k + (not decoding.opens_items),
+            force_items=decoding.opens_items,
+            idx=decoding.idx,
+            best_titles={"greedy": 0, "best": 1, "rank": row.spec.k}[decoding.decoding],
         )
 
     def _exchange(self, row: EvalCase) -> Sequence[Message]:
         if not self.exchanges:
             return ()
-        drawn_for = "" if self.task.exchange == "shared" else row.user
-        return random.Random(f"{self.options.seed}/{drawn_for}").choice(self.exchanges)
+        drawn_for = "" if self.plan.task.exchange == "shared" else row.user
+        return random.Random(f"{self.plan.split.seed}/{drawn_for}").choice(self.exchanges)
 
     def answer(self, request: Request, completion: Completion) -> Prediction:
         text = self.chat.tokenizer.decode(completion.ids)
@@ -218,39 +211,34 @@ class LLMRecommender:
 
     def _answers(self, users: Sequence[EvalCase], weights: Sequence[float]) -> Iterator[list[Prediction]]:
         """Yield the predictions of each weight. Where lists are ranked, prompts are prefilled once for all weights."""
-        scores = self._prior_scores(users)
+        prior = self.plan.prior
+        scores = self._prior_scores(prior, users) if prior else []
         requests = [self.request(row) for row in users]
-        ranks = self.options.decoding == "rank"
+        ranks = self.plan.decoding.decoding == "rank"
         engine = self.engine
         opening = engine.prefill(requests) if ranks and engine.searches and not engine.finder.always else None
         for weight in weights:
-            if self.options.prior:
-                priors = [Prior(of_items, weight, self._reduce()) for of_items in scores]
-                rules = [self.rules(row, prior) for row, prior in zip(users, priors, strict=True)]
+            if prior:
+                priors = [Prior(of_items, weight, prior.reduce) for of_items in scores]
+                rules = [self.rules(row, its_prior) for row, its_prior in zip(users, priors, strict=True)]
                 requests = [replace(request, rules=rule) for request, rule in zip(requests, rules, strict=True)]
             if ranks and engine.searches:
                 completions = engine.rank(requests, opening)
-            elif self.options.engine == "hf":
+            elif self.plan.decoding.engine == "hf":
                 completions = generate_reference(engine.model, self.chat, requests)
             else:
                 completions = self._generated(requests)
             yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]
 
-    def _reduce(self) -> str:
-        by_decoding = "max" if self.options.decoding == "greedy" else "sum"
-        return by_decoding if self.options.prior_reduce == "auto" else self.options.prior_reduce
-
-    def _prior_scores(self, users: Sequence[EvalCase]) -> list[np.ndarray]:
-        """Return the prior's scores of all items (float64 [items]) for each user; empty without a prior."""
-        match self.options.prior:
+    def _prior_scores(self, prior: PriorSpec, users: Sequence[EvalCase]) -> list[np.ndarray]:
+        """Return the prior's scores of all items (float64 [items]) for each user."""
+        match prior.source:
             case "teacher":
-                histories = [row.hidden(self.options.hide_seen) or row.shown for row in users]
-                self.teacher = self.teacher or open_teacher(self.options.teacher)
-                return teacher_scores(self.teacher, self.catalog, histories, self.options.topk)
+                histories = [row.hidden(self.plan.split.hide_seen) or row.shown for row in users]
+                self.teacher = self.teacher or open_teacher(prior.teacher)
+                return teacher_scores(self.teacher, self.catalog, histories, self.plan.split.topk)
             case "popularity":
                 return [np.array(self.catalog.popularity, dtype=np.float64)] * len(users)
-            case _:
-                return []
 
 
 def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
@@ -266,7 +254,8 @@ def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
     )
 
 
-def batches(users: Sequence[EvalCase], options: EvalOptions, llm: LLMRecommender) -> list[list[EvalCase]]:
+def batches(users: Sequence[EvalCase], llm: LLMRecommender) -> list[list[EvalCase]]:
     """Sort users by prompt length and cut them into batches, independent of progress so that a resumed run matches."""
     order = sorted(range(len(users)), key=lambda i: (llm.prompt_length(users[i]), i))
-    return [[users[i] for i in order[at : at + options.batch_size]] for at in range(0, len(order), options.batch_size)]
+    size = llm.plan.decoding.batch_size
+    return [[users[i] for i in order[at : at + size]] for at in range(0, len(order), size)]

@@ -13,9 +13,8 @@ from accelerate import PartialState
 from train_utils.catalog import load_catalog
 from train_utils.decoding.request import Completion, Request
 from train_utils.evaluation.cases import EvalCase, eval_cases, messages_of
-from train_utils.evaluation.eval_task import check_options
 from train_utils.evaluation.gsm8k import Question, load_questions, read_answer
-from train_utils.evaluation.llm import LLMRecommender, batches
+from train_utils.evaluation.llm import LLMRecommender, batches, load_llm
 from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
 from train_utils.evaluation.results import (
     default_output,
@@ -27,6 +26,7 @@ from train_utils.evaluation.results import (
 )
 from train_utils.evaluation.run import tell_impossible
 from train_utils.evaluation.scoring import Scorer
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
 from train_utils.param import EvalOptions
@@ -55,22 +55,22 @@ def run_multi_round(options: EvalOptions) -> tuple[Path, dict]:
         ValueError: as `run_test`, or the file of questions is missing or broken, or an option would force the
             recommendation.
     """
-    _check(options)
-    check_options(options)
+    plan = ModelPlan.for_multi_round(options)
     output = Path(options.output) if options.output else default_output(options, "two_turns")
     options = with_dtype(options)
     processes = init_processes(options.gpu)
     with result_file(output, options, processes.is_main_process):
-        return output, _run(output, options, processes)
+        return output, _run(output, options, plan, processes)
 
 
-def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
+def _run(output: Path, options: EvalOptions, plan: ModelPlan, processes: PartialState) -> dict:
     catalog, questions = load_catalog(options.data_path), load_questions(options.GSM8K_data_path)
-    users = eval_cases(catalog, options)
-    tell_impossible(users, options, processes)
+    users = eval_cases(catalog, plan.task, plan.split)
+    if plan.decoding.constrained and processes.is_main_process:
+        tell_impossible(users, plan.split.hide_seen)
     order = random.Random(options.seed).sample(range(len(questions)), len(questions))
     asked = {row.user: questions[order[index % len(order)]] for index, row in enumerate(users)}
-    llm = LLMRecommender(catalog, own_device(options, processes))
+    llm = LLMRecommender(catalog, load_llm(catalog, own_device(options, processes)), plan)
     made_from = manifest(result_identity(options), result_inputs(options))
     llm.exchanges = [DEMONSTRATION]
     scorer = Scorer(catalog)
@@ -78,7 +78,7 @@ def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
     def work(rows: Sequence[EvalCase]) -> list[dict]:
         return _dialogues(rows, asked, llm, scorer)
 
-    records, seconds = run_resumable(batches(users, options, llm), work, output, made_from, processes, "two turns")
+    records, seconds = run_resumable(batches(users, llm), work, output, made_from, processes, "two turns")
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed)
@@ -90,13 +90,13 @@ def _run(output: Path, options: EvalOptions, processes: PartialState) -> dict:
 
 def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRecommender, scorer: Scorer) -> list[dict]:
     """Run one batch of conversations and return their records."""
-    chat, options = llm.chat, llm.options
+    chat, plan = llm.chat, llm.plan
     requests = [llm.request(row) for row in rows]
     lists = llm.complete(requests)
     prompts = [
         chat.render(
             [
-                *messages_of(row, DEMONSTRATION, options),
+                *messages_of(row, DEMONSTRATION, plan.task, plan.split),
                 said(recommended.ids, chat, llm.titles.by_title.get),
                 message("user", asked[row.user].text),
             ],
@@ -110,8 +110,8 @@ def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRec
                 prompt,
                 request.rules,
                 answer_at=len(prompt),
-                constrained=options.use_CBS,
-                max_new_tokens=options.gen_max_length,
+                constrained=plan.decoding.constrained,
+                max_new_tokens=plan.decoding.max_new_tokens,
             )
             for prompt, request in zip(prompts, requests, strict=True)
         ]
@@ -147,15 +147,3 @@ def _record(
         "mathematics": text,
         "control_symbols": strays,
     }
-
-
-def _check(options: EvalOptions) -> None:
-    if not options.GSM8K_data_path:
-        raise ValueError("--GSM8K_data_path is missing: GSM8K's test.jsonl, or a saved dataset")
-    if options.ranker or options.prior or options.engine != "own":
-        raise ValueError("the two-turn test is of a model alone, by the engine; leave out --ranker, --prior, --engine")
-    if options.decoding == "rank" or options.force_items:
-        raise ValueError(
-            "the two-turn test asks when a model opens an item; --decoding rank and --force_items open "
-            "them for it, take --decoding greedy or best"
-        )

@@ -12,7 +12,7 @@ from train_utils.catalog import Catalog
 from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.llm import LLMRecommender, batches
 from train_utils.evaluation.scoring import Scorer
-from train_utils.param import EvalOptions
+from train_utils.evaluation.specs import PriorSpec
 
 logger = logging.getLogger(__name__)
 
@@ -21,27 +21,25 @@ _LARGEST_WEIGHT = 2.0**20
 
 
 def choose_prior_weight(
-    catalog: Catalog, options: EvalOptions, llm: LLMRecommender, processes: PartialState
+    catalog: Catalog, prior: PriorSpec, llm: LLMRecommender, processes: PartialState
 ) -> dict[str, object]:
-    """Return the weight of `--prior_weight`, or with auto the weight of the best NDCG@10 on the validation split.
+    """Return the weight of the prior; without a given one, the weight of the best NDCG@10 on the validation split.
+
+    Args:
+        catalog: the catalog of the test.
+        prior: the prior.
+        llm: the model under test, which decodes with this prior.
+        processes: the processes of the run.
 
     Returns:
-        {"weight": float}, and with auto {"ndcg@10": {weight: mean}, "validation_users": int}.
-
-    Raises:
-        ValueError: the weight is not a number, or auto is given for the validation split itself.
+        {"weight": float}, and where it is chosen {"ndcg@10": {weight: mean}, "validation_users": int}.
     """
-    if options.prior_weight != "auto":
-        try:
-            return {"weight": float(options.prior_weight)}
-        except ValueError:
-            raise ValueError(f"--prior_weight is {options.prior_weight!r}, wanted a number or auto") from None
-    if options.split == "valid":
-        raise ValueError("--prior_weight auto is chosen by the validation split; give a number to score that split")
-    everyone = replace(options, split="valid", users=0)
-    users = eval_cases(catalog, replace(everyone, users=min(options.prior_users, len(eval_cases(catalog, everyone)))))
+    if prior.weight is not None:
+        return {"weight": prior.weight}
+    drawn = min(prior.users, len(catalog.split("valid")))
+    users = eval_cases(catalog, llm.plan.task, replace(llm.plan.split, split="valid", users=drawn))
     scorer = Scorer(catalog)
-    shared = batches(users, options, llm)[processes.process_index :: processes.num_processes]
+    shared = batches(users, llm)[processes.process_index :: processes.num_processes]
 
     def measured(weights: Sequence[float]) -> dict[float, float]:
         """Return the mean NDCG@10 of each weight."""

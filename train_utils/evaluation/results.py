@@ -100,7 +100,7 @@ def result_file(output: Path, options: EvalOptions, is_writer: bool = True) -> I
             result.
     """
     if output.is_dir():
-        raise ValueError(f"--output is the folder {output}, wanted a file, such as {output / 'result.json'}")
+        raise ValueError(f"`output` is the folder {output}, wanted a file, such as {output / 'result.json'}")
     if not is_writer:
         yield
         return
@@ -120,7 +120,7 @@ def _read_result(output: Path) -> dict:
         made_from = json.loads(output.read_text(encoding="utf-8"))["manifest"]
         made_from["config"].keys(), made_from["inputs"].keys()  # both are objects
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"{output} is there and no result file; give another --output, or delete it") from None
+        raise ValueError(f"{output} is there and no result file; give another `output`, or delete it") from None
     return made_from
 
 

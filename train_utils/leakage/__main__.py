@@ -112,13 +112,13 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in counts.items())
 
 
-def _is_report(found: object) -> bool:
-    return isinstance(found, dict) and {"manifest", "split"} <= found.keys()
+def _is_report(value: object) -> bool:
+    return isinstance(value, dict) and {"manifest", "split"} <= value.keys()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = parse(LeakageOptions, argv)
-    with writing_file(options.output, "--output", _is_report) if options.output else nullcontext():
+    with writing_file(options.output, "output", _is_report) if options.output else nullcontext():
         report = report_of(options)
         print("\n".join(lines_of(report)))
         if options.output:

@@ -107,8 +107,8 @@ def probe_titles(
             break
     if len(halves) < 2:
         raise ValueError(
-            f"{catalog.name!r} has {len(halves)} titles of two tokens or more beside {EXAMPLES} examples, "
-            "wanted 2 or more; leave --model_name out"
+            f"{catalog.name!r} has {len(halves)} titles of two tokens or more besides {EXAMPLES} examples, "
+            "wanted 2 or more; leave `model_name` out"
         )
     others = [*halves[1:], halves[0]]
     rows = [
@@ -146,17 +146,17 @@ def probe_next_items(
     if len(users) < 2:
         raise ValueError(
             f"{catalog.name!r} has {len(users)} users with more than {EVENTS} training events, wanted 2 "
-            "or more; leave --model_name out"
+            "or more; leave `model_name` out"
         )
     titles = catalog.titles
     controls = min(CONTROLS, len(users) - 1)
     scores = np.zeros((controls + 1, len(users)))  # [own and other histories, users]
     for index, items in enumerate(tqdm(users, desc="next items", unit="user", disable=None)):
         prompt = [*_start(tokenizer), *_encode(tokenizer, "".join(f"{titles[item]}\n" for item in items[:-1]))]
-        asked = [(index + shift) % len(users) for shift in range(controls + 1)]
-        rows = [((), _encode(tokenizer, f"{titles[users[other][-1]]}\n")) for other in asked]
+        compared = [(index + shift) % len(users) for shift in range(controls + 1)]
+        rows = [((), _encode(tokenizer, f"{titles[users[other][-1]]}\n")) for other in compared]
         scored = score_continuations(model, prompt, rows)
-        for shift, other in enumerate(asked):
+        for shift, other in enumerate(compared):
             scores[shift, other] = scored[shift].log_probability
     return compare(scores[0].tolist(), scores[1:].mean(0).tolist(), seed)
 

@@ -25,7 +25,7 @@ def read_teacher_data(folder: str | Path) -> dict[str, Events]:
     missing = [name for name in TEACHER_FILES if not (folder / f"{name}.pkl").is_file()]
     if missing:
         raise ValueError(
-            f"--teacher_data {folder} lacks {', '.join(f'{name}.pkl' for name in missing)}; "
+            f"`teacher_data` {folder} lacks {', '.join(f'{name}.pkl' for name in missing)}; "
             "scripts/unirec_train.sh makes them from the dataset folder"
         )
     maps = restricted_load(folder / "map.pkl")

@@ -64,7 +64,7 @@ def add_lora(
     """
     total = model.config.num_hidden_layers
     if not 0 <= layers <= total:
-        raise ValueError(f"--lora_layers is {layers}, the model has {total} layers; 0 adapts all of them")
+        raise ValueError(f"`lora_layers` is {layers}, the model has {total} layers; 0 adapts all of them")
     untie_head(model)
     head = _name(model, model.get_output_embeddings())
     inner = {n.split(".")[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear)} - {head}

@@ -109,7 +109,7 @@ def load_backbone(
     number_format = getattr(torch, pick_dtype(dtype, device))
     packed = _four_bits(device, number_format) if four_bit else {}
     if file and packed:
-        raise ValueError(f"--peft qlora packs weights that are whole, and {name!r} is packed; use --peft lora")
+        raise ValueError(f"`peft` qlora packs weights that are whole, and {name!r} is packed; use `peft` lora")
     tokenizer = load_tokenizer(name)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
     load = partial(AutoModelForCausalLM.from_pretrained, folder, dtype=number_format, **file, **how)
@@ -189,8 +189,8 @@ def _not_loaded(name: str, error: Exception) -> str:
 def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:
     if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
         raise ValueError(
-            "--peft qlora keeps weights in four bits, which needs a GPU and the package bitsandbytes "
-            "(pip install bitsandbytes); use --peft lora"
+            "`peft` qlora keeps weights in four bits, which needs a GPU and the package bitsandbytes "
+            "(pip install bitsandbytes); use `peft` lora"
         )
     kind = BitsAndBytesConfig(
         load_in_4bit=True,

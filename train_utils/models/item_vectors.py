@@ -71,12 +71,12 @@ def item_vectors(
         if not complaint:
             return np.load(path, allow_pickle=False)
         if not overwrite:
-            raise ValueError(f"{path} {complaint}; give another --embedding_path, or --overwrite to make it anew")
+            raise ValueError(f"{path} {complaint}; give another `embedding_path`, or `overwrite` to make it anew")
     vectors = np.asarray((encoder or sentence_encoder(model, device))(texts), dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all() or not (lengths > 0).all():
         raise ValueError(
-            f"--embedding_model {model!r} gave an array of shape {vectors.shape}, or rows without a "
+            f"`embedding_model` {model!r} gave an array of shape {vectors.shape}, or rows without a "
             f"direction, for {len(texts)} texts; take another"
         )
     vectors /= lengths
@@ -102,12 +102,12 @@ def _misfit(path: Path, recipe: dict) -> str:
     try:
         kept = json.loads(description.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return f"has no {description.name} beside it that tells what it was made from"
+        return f"has no {description.name} next to it that says what it was made from"
     except ValueError:
-        return f"has a broken {description.name} beside it"
+        return f"has a broken {description.name} next to it"
     different = [name for name, value in recipe.items() if not isinstance(kept, dict) or kept.get(name) != value]
     if different:
-        return f"was made from other {', '.join(different)} than this catalog and --embedding_model"
+        return f"was made from other {', '.join(different)} than this catalog and `embedding_model`"
     return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} tells of"
 
 
@@ -123,7 +123,7 @@ def sentence_encoder(model: str, device: str) -> Encoder:
     """
     if not Path(model).is_dir() and (model.count("/") > 1 or Path(model).parent.is_dir() and "/" in model):
         raise ValueError(
-            f"--embedding_model {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "
+            f"`embedding_model` {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "
             "the default one, a hub name has the form owner/name"
         )
     try:
@@ -132,7 +132,7 @@ def sentence_encoder(model: str, device: str) -> Encoder:
         encoder = SentenceTransformer(model, device=device, model_kwargs={"dtype": "float32"})
     except (OSError, ImportError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"--embedding_model {model!r} cannot be loaded: {reason}") from None
+        raise ValueError(f"`embedding_model` {model!r} cannot be loaded: {reason}") from None
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         return encoder.encode(

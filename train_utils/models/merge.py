@@ -37,7 +37,7 @@ def adapter_of(options: TrainOptions) -> Path:
     if not options.SFT_load:
         return newest_adapter(Path(options.output))
     if not Path(options.SFT_load).is_dir():
-        raise ValueError(f"--SFT_load {options.SFT_load!r} does not exist; it is the folder of an adapter")
+        raise ValueError(f"`SFT_load` {options.SFT_load!r} does not exist; it is the folder of an adapter")
     return Path(options.SFT_load)
 
 
@@ -82,13 +82,13 @@ def _check_output(output: Path, adapter: Path, backbone: str) -> None:
     for what, path in (("adapter", adapter), ("backbone", Path(backbone))):
         if path.exists() and (resolved == path.resolve() or resolved in path.resolve().parents):
             raise ValueError(
-                f"--merge_output {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
+                f"`merge_output` {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
                 "give another folder"
             )
     if output.is_file():
-        raise ValueError(f"--merge_output {str(output)!r} is a file, wanted a folder; give another path")
+        raise ValueError(f"`merge_output` {str(output)!r} is a file, wanted a folder; give another path")
     is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
     if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
         raise ValueError(
-            f"--merge_output {str(output)!r} holds {foreign[0]}, which no merge wrote; give another folder"
+            f"`merge_output` {str(output)!r} holds {foreign[0]}, which no merge wrote; give another folder"
         )

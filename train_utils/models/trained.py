@@ -80,7 +80,7 @@ def load_trained(
     base = backbone_of(name, backbone)
     if base is None:
         if backbone:
-            raise ValueError(f"--backbone is {backbone!r}, and {name!r} is no adapter: it needs no base model")
+            raise ValueError(f"`backbone` is {backbone!r}, and {name!r} is no adapter: it needs no base model")
         return load_backbone(name, device, dtype, flash)
     tokenizer, model = _with_adapter(name, base)
     number_format = getattr(torch, pick_dtype(dtype, device))
@@ -109,8 +109,8 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     config = read_json(path)
     named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(named, str) or not named:
-        raise ValueError(f"{path} names no base model; give it by --backbone")
-    candidates = _places_of(named, path)
+        raise ValueError(f"{path} names no base model; give it by `backbone`")
+    candidates = _base_candidates(named, path)
     if there := next(filter(_holds_model, candidates), None) or next(
         (candidate for candidate in candidates if candidate.exists()), None
     ):
@@ -121,7 +121,7 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
     except ValueError:
         raise ValueError(
             f"the base model {named!r} of the adapter {str(name)!r} is neither above the adapter's folder "
-            "nor in the working directory; give it by --backbone"
+            "nor in the working directory; give it by `backbone`"
         ) from None
 
 
@@ -130,10 +130,14 @@ def trained_from(folder: str | Path) -> str:
     path = Path(folder) / "manifest.json"
     manifest = read_json(path) if path.is_file() else None
     named = manifest.get("config", {}).get("backbone") if isinstance(manifest, dict) else None
-    return next((str(place) for place in _places_of(named, path) if _holds_model(place)), named) if named else ""
+    return (
+        next((str(candidate) for candidate in _base_candidates(named, path) if _holds_model(candidate)), named)
+        if named
+        else ""
+    )
 
 
-def _places_of(named: str, configuration: Path) -> list[Path]:
+def _base_candidates(named: str, configuration: Path) -> list[Path]:
     """Return the candidate paths of the base model in an adapter's configuration, the most probable first."""
     path = Path(named).expanduser()
     above = list(dict.fromkeys([*configuration.resolve().parents, *configuration.absolute().parents]))
@@ -143,8 +147,8 @@ def _places_of(named: str, configuration: Path) -> list[Path]:
     return [path, *(parent / tail for tail in tails for parent in above)]
 
 
-def _holds_model(place: Path) -> bool:
-    return place.is_file() or (place / "config.json").is_file()
+def _holds_model(path: Path) -> bool:
+    return path.is_file() or (path / "config.json").is_file()
 
 
 def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
@@ -162,7 +166,7 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     except ValueError as error:
         if whole:
             raise
-        raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by --backbone") from None
+        raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by `backbone`") from None
     if whole:
         return tokenizer, model
     # The rows start with the same values as in training, including rows that the adapter does not contain.

@@ -55,12 +55,12 @@ class Codec:
         """Return the title as it is tokenized: after a space, unless the tokenizer writes the space itself."""
         return self._space + title
 
-    def encode(self, text: str, behind: bool = False) -> list[int]:
+    def encode(self, text: str, continues: bool = False) -> list[int]:
         """Return the token ids of plain text; special tokens and the template's markers in it stay ordinary characters.
 
         Args:
             text: the text.
-            behind: whether other content of the message precedes the text, so that SentencePiece adds no space.
+            continues: whether other content of the message precedes the text, so that SentencePiece adds no space.
         """
         pieces = [text]
         if self._markers:
@@ -71,10 +71,10 @@ class Codec:
         return [
             token
             for i, piece in enumerate(pieces)
-            for token in (self._encode_behind(piece) if behind or i else self._tokenized(piece))
+            for token in (self._encode_continued(piece) if continues or i else self._tokenized(piece))
         ]
 
-    def _encode_behind(self, text: str) -> list[int]:
+    def _encode_continued(self, text: str) -> list[int]:
         if not text or self._space:
             return self._tokenized(text)
         for anchor in _ANCHORS:

@@ -13,6 +13,7 @@ from train_utils.prompts.templates import (
     SEQREC_TEST,
     SYSTEM,
     WITHOUT_CATEGORY_TEST,
+    Template,
     candidate_parts,
     fill,
     history_parts,
@@ -28,34 +29,34 @@ class ListSpec:
         k: number of items.
         in_words: whether the number is spelled out.
         category: the category that the list keeps to or avoids; "" for any item.
-        wanted: whether the list keeps to the category, or avoids it.
+        inside: whether the items of the list have the category, or must not have it.
         candidates: items to select from, in the order shown; () for the whole catalog.
     """
 
     k: int
     in_words: bool = False
     category: str = ""
-    wanted: bool = True
+    inside: bool = True
     candidates: tuple[int, ...] = ()
 
     def admits(self, item: int, catalog: Catalog) -> bool:
         """Return whether an item satisfies the specification."""
         if self.candidates:
             return item in self.candidates
-        return not self.category or (item in catalog.categories[self.category]) == self.wanted
+        return not self.category or (item in catalog.categories[self.category]) == self.inside
 
     def admitted(self, catalog: Catalog) -> frozenset[int] | None:
         """Return all items that satisfy the specification, for an item rule; None for the whole catalog."""
         if self.candidates or not self.category:
             return frozenset(self.candidates) or None
         members = catalog.categories[self.category]
-        return members if self.wanted else frozenset(range(len(catalog.items))) - members
+        return members if self.inside else frozenset(range(len(catalog.items))) - members
 
     def to_dict(self, catalog: Catalog) -> dict[str, object]:
         """Return the request in item ids, for a result file."""
         record: dict[str, object] = {"k": self.k}
         if self.category:
-            record["only" if self.wanted else "without"] = self.category
+            record["only" if self.inside else "without"] = self.category
         if self.candidates:
             record["candidates"] = catalog.ids(self.candidates)
         return record
@@ -82,15 +83,30 @@ def list_messages(
     if spec.candidates:
         wordings = RANKING_TEST
     elif spec.category:
-        wordings = ONLY_CATEGORY_TEST if spec.wanted else WITHOUT_CATEGORY_TEST
-    asked = fill(
-        next(template for template in wordings if template.names_symbols == names_symbols),
-        history=history_parts(history, marked_history),
-        k=in_words(spec.k) if spec.in_words else spec.k,
-        category=spec.category,
-        candidates=candidate_parts(spec.candidates, marked_history),
+        wordings = ONLY_CATEGORY_TEST if spec.inside else WITHOUT_CATEGORY_TEST
+    template = next(template for template in wordings if template.names_symbols == names_symbols)
+    return [message("system", SYSTEM), *exchange, request_message(template, history, spec, marked_history)]
+
+
+def request_message(template: Template, history: Sequence[int], spec: ListSpec, marked: bool) -> Message:
+    """Return the user message that asks for a list.
+
+    Args:
+        template: the wording.
+        history: item indices, oldest first.
+        spec: the list specification.
+        marked: whether the items shown are written between control tokens.
+    """
+    return message(
+        "user",
+        *fill(
+            template,
+            history=history_parts(history, marked),
+            k=in_words(spec.k) if spec.in_words else spec.k,
+            category=spec.category,
+            candidates=candidate_parts(spec.candidates, marked),
+        ),
     )
-    return [message("system", SYSTEM), *exchange, message("user", *asked)]
 
 
 def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: random.Random) -> tuple[str, bool]:
@@ -105,13 +121,13 @@ def draw_category(catalog: Catalog, target: int, history: Sequence[int], rng: ra
         rng: source of randomness.
 
     Returns:
-        (category, whether the list keeps to it).
+        (category, whether the list keeps to it rather than avoids it).
     """
     own = sorted(set(catalog.items[target].categories))
     shown = {name for item in history for name in catalog.items[item].categories}
     others = sorted(shown - set(own)) or sorted(set(catalog.categories) - set(own))
-    wanted = bool(own) and (not others or rng.random() < 0.5)
-    return rng.choice(own if wanted else others), wanted
+    inside = bool(own) and (not others or rng.random() < 0.5)
+    return rng.choice(own if inside else others), inside
 
 
 def draw_others(n_items: int, n: int, taken: Iterable[int], rng: random.Random) -> list[int]:

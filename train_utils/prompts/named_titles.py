@@ -39,7 +39,7 @@ class NamedTitles:
 
     Case, white space, and the kinds of quotation marks and dashes are ignored, with one exception: a single-word title
     is often a common word ("It", "Heat"). In running text it must start with a capital letter where the catalog writes
-    one. A title of a single character must stand between control tokens, quotation marks, commas, arrows or line ends.
+    one. A title of a single character must be between control tokens, quotation marks, commas, arrows or line ends.
     A year in parentheses at the end of a title may be missing in the text, and "Matrix, The" is also "The Matrix",
     unless another item has exactly that title.
 

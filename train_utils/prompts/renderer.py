@@ -142,7 +142,7 @@ class Chat(Codec):
         for part in parts:
             match part:
                 case str():
-                    ids += self.encode(part, behind=len(ids) > start)
+                    ids += self.encode(part, continues=len(ids) > start)
                 case ItemPart(item) if self.code_ids and entry.role != "assistant":
                     items.append((len(ids) - 1, item))
                     ids += self.code_ids[item]
@@ -153,18 +153,18 @@ class Chat(Codec):
                     ids.append(self.soi if which == "soi" else self.eoi)
         labeled += [entry.role == "assistant"] * (len(ids) - start)
 
-    def _placed(self, parts: Iterable[Part], before: str, behind: str) -> list[Part]:
+    def _placed(self, parts: Iterable[Part], before: str, after: str) -> list[Part]:
         """Return a message's parts as the template writes them between its markup.
 
         Args:
             parts: parts of the message.
             before: markup before the message; decides whether the content is trimmed and starts with a space.
-            behind: markup after the message; decides whether the content is trimmed.
+            after: markup after the message; decides whether the content is trimmed.
         """
         joined = self._joined(parts)
         if joined and isinstance(joined[0], str) and not before.endswith(WIDE):
             joined[0] = joined[0].lstrip()
-        if joined and isinstance(joined[-1], str) and not behind.startswith(WIDE):
+        if joined and isinstance(joined[-1], str) and not after.startswith(WIDE):
             joined[-1] = joined[-1].rstrip()
         if joined and isinstance(joined[0], str) and joined[0] and before.removesuffix(WIDE).endswith(" "):
             joined[0] = self._space + joined[0]

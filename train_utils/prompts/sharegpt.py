@@ -49,7 +49,7 @@ def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> It
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass --share_chat_gpt ''")
+        raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass `share_chat_gpt` ''")
     unreadable = Counter() if unreadable is None else unreadable
     inside = False  # in a broken record or an object around records, other values are not counted again
     for value in _values(path, unreadable):
@@ -157,9 +157,9 @@ def _may_be_turns(value: object) -> bool:
     )
 
 
-def _first(found: Mapping[str, object], keys: tuple[str, ...]) -> object:
+def _first(fields: Mapping[str, object], keys: tuple[str, ...]) -> object:
     """Return the first value that is not null under one of several keys."""
-    return next((found[key] for key in keys if found.get(key) is not None), None)
+    return next((fields[key] for key in keys if fields.get(key) is not None), None)
 
 
 def load_exchanges(
@@ -185,8 +185,8 @@ def load_exchanges(
     Raises:
         ValueError: the file is missing, holds no readable conversation, or none with a round that fits.
     """
-    found: list[tuple[Message, ...]] = []
-    last: list[tuple[Message, ...]] = []
+    usual: list[tuple[Message, ...]] = []
+    unusual: list[tuple[Message, ...]] = []
     unreadable: Counter[str] = Counter()
     records = readable = 0
     for record in read_records(path, unreadable):
@@ -194,10 +194,10 @@ def load_exchanges(
         if turns := _turns(record, unreadable):
             readable += 1
             if exchange := tuple(_rounds(turns, chat, max_segment, rounds)):
-                (found if _is_usual(record) else last).append(exchange)
-        if len(found) == limit:
+                (usual if _is_usual(record) else unusual).append(exchange)
+        if len(usual) == limit:
             break
-    found += last[: limit - len(found)]
+    usual += unusual[: limit - len(usual)]
     summary = "; ".join(reason if reason in _WHOLE_FILE else f"{n} with {reason}" for reason, n in unreadable.items())
     if not readable:
         raise ValueError(
@@ -207,9 +207,9 @@ def load_exchanges(
         )
     if summary:
         logger.warning("conversations of %s: %d records read; %s", path, records, summary)
-    if not found:
-        raise ValueError(f"{str(path)!r} holds no exchange whose turns fit {max_segment} tokens; raise --max_segment")
-    return found
+    if not usual:
+        raise ValueError(f"{str(path)!r} holds no exchange whose turns fit {max_segment} tokens; raise `max_segment`")
+    return usual
 
 
 def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple[str, str]]:
@@ -221,20 +221,20 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
     if not listed:
         unreadable[NO_TURNS] += 1
         return []
-    found: list[tuple[str, str]] = []
+    turns: list[tuple[str, str]] = []
     for turn in listed:
-        if len(found) > 1 and str(_first(turn, _SPEAKER)) not in _USUAL:
+        if len(turns) > 1 and str(_first(turn, _SPEAKER)) not in _USUAL:
             break
         role, text = _ROLES.get(str(_first(turn, _SPEAKER)).lower()), _text_of(_first(turn, _TEXT))
         if role is None or text is None:
-            if not found:  # otherwise the turns before the unreadable one are used
+            if not turns:  # otherwise the turns before the unreadable one are used
                 unreadable[NO_TEXT] += 1
             break
         whole = whole_characters(text)
         if whole != text:
             unreadable[HALF_CHARACTER] += 1
-        found.append((role, whole))
-    return found
+        turns.append((role, whole))
+    return turns
 
 
 def _is_usual(record: Mapping[str, object]) -> bool:

@@ -26,16 +26,16 @@ except ModuleNotFoundError as error:
 __all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "write_report"]
 
 
-def write_report(study: ResultSet, folder: str | Path) -> Path:
+def write_report(result_set: ResultSet, folder: str | Path) -> Path:
     """Write index.html, table.md and the charts (.png) into a folder, and return the path of the page."""
     folder = Path(folder)
-    rows, pictures = report_rows(study), draw_pictures(study)
+    rows, pictures = report_rows(result_set), draw_pictures(result_set)
     for picture in pictures:
         save_png(picture.figure, folder / f"{picture.name}.png")
-    plot_rows(rows, folder / "result.png", title_of(study), study.ours)
-    table = markdown_table(rows, study.ours, headings(rows))
-    write_text(folder / "table.md", f"{table}\n\n{conditions_of(study)} {note_of(study)}\n")
-    write_text(folder / "index.html", render_page(study, pictures))
+    plot_rows(rows, folder / "result.png", title_of(result_set), result_set.ours)
+    table = markdown_table(rows, result_set.ours, headings(rows))
+    write_text(folder / "table.md", f"{table}\n\n{conditions_of(result_set)} {note_of(result_set)}\n")
+    write_text(folder / "index.html", render_page(result_set, pictures))
     return folder / "index.html"
 
 
@@ -60,13 +60,13 @@ def main() -> None:
         runs = [result for path in options.results for result in read_results([path]).values()]
         print(spread_table(over_seeds(runs, COMPARED)))
         return
-    study = load_result_set(options.results, options.base, options.data_path)
-    page = write_report(study, options.output)
-    rows = report_rows(study)
+    result_set = load_result_set(options.results, options.base, options.data_path)
+    page = write_report(result_set, options.output)
+    rows = report_rows(result_set)
     print(text_table(rows, headings(rows)))
-    if study.comparisons:
-        print(f"\nagainst {study.base}:\n{comparison_table(study.comparisons)}")
-    print(f"\n{conditions_of(study)}\n{note_of(study)}\n{page}")
+    if result_set.comparisons:
+        print(f"\nagainst {result_set.base}:\n{comparison_table(result_set.comparisons)}")
+    print(f"\n{conditions_of(result_set)}\n{note_of(result_set)}\n{page}")
 
 
 if __name__ == "__main__":

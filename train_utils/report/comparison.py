@@ -203,17 +203,17 @@ def _is_baseline(result: dict) -> bool:
     return bool(config.get("ranker") or config.get("run_file"))
 
 
-def choose_base(results: Mapping[str, dict], asked: str = "") -> str:
-    """Return the base of the comparison: `asked`, else the baseline with the best NDCG@10, else the first system.
+def choose_base(results: Mapping[str, dict], requested: str = "") -> str:
+    """Return the base of the comparison: `requested`, else the baseline with the best NDCG@10, else the first system.
 
     Raises:
-        ValueError: `asked` is not among the results.
+        ValueError: `requested` is not among the results.
     """
-    if asked and asked not in results:
-        raise ValueError(f"--base is {asked!r}, wanted one of {', '.join(results)}")
+    if requested and requested not in results:
+        raise ValueError(f"`base` is {requested!r}, wanted one of {', '.join(results)}")
     baselines = [name for name, result in results.items() if _is_baseline(result)]
     best = max(baselines, key=lambda name: results[name]["metrics"]["ndcg@10"]["mean"], default=next(iter(results)))
-    return asked or best
+    return requested or best
 
 
 def _catalog(result: dict, data_path: str) -> Catalog | None:
@@ -231,7 +231,7 @@ def _catalog(result: dict, data_path: str) -> Catalog | None:
         if part in DECIDING and made_from.get(part, sha := digest(path)) != sha:
             raise ValueError(
                 f"{path} is not the file that the results were made from; give the folder of "
-                "that dataset as --data_path"
+                "that dataset as `data_path`"
             )
     return catalog
 
@@ -265,10 +265,10 @@ def quarters(values: Sequence[float]) -> list[int]:
 # -- one system, one user --------------------------------------------------------------------------------------------
 
 
-def report_rows(study: ResultSet) -> list[dict]:
+def report_rows(result_set: ResultSet) -> list[dict]:
     """Return one row per system: all metrics of the long table, intervals, and marks of differences from the base."""
     rows = []
-    for name, result in study.results.items():
+    for name, result in result_set.results.items():
         row = {"model": name}
         for metric in ALL_HEADINGS:
             if metric in result["metrics"]:
@@ -276,11 +276,11 @@ def report_rows(study: ResultSet) -> list[dict]:
             elif isinstance(result.get(metric), float):
                 row |= {metric: result[metric]}
         row |= {f"{metric}_ci": result["metrics"][metric]["ci"] for metric in COMPARED}
-        rows.append(row | {f"{c.metric}_mark": mark(c) for c in study.comparisons.get(name, ())})
+        rows.append(row | {f"{c.metric}_mark": mark(c) for c in result_set.comparisons.get(name, ())})
     return rows
 
 
-def example_users(study: ResultSet, seed: int = 0) -> list[str]:
+def example_users(result_set: ResultSet, seed: int = 0) -> list[str]:
     """Draw example users by seed, independent of the quality of their lists."""
-    users = [row["user"] for row in next(iter(study.results.values()))["users"]]
+    users = [row["user"] for row in next(iter(result_set.results.values()))["users"]]
     return random.Random(seed).sample(users, min(EXAMPLES, len(users)))

@@ -277,11 +277,12 @@ def _check_comparable(a: Mapping, b: Mapping) -> None:
             f"two results of other targets cannot be compared: user {differ[0]!r} has "
             f"{targets_a[differ[0]]!r} and {targets_b[differ[0]]!r}; test both on the same split"
         )
-    wishes_a, wishes_b = ({row["user"]: row.get("asked") for row in result["users"]} for result in (a, b))
-    if differ := [user for user in wishes_a if wishes_a[user] != wishes_b[user]]:
+    requests_a, requests_b = ({row["user"]: row.get("asked") for row in result["users"]} for result in (a, b))
+    if differ := [user for user in requests_a if requests_a[user] != requests_b[user]]:
         raise ValueError(
             f"two results of other requests cannot be compared: user {differ[0]!r} was asked for "
-            f"{wishes_a[differ[0]]} and {wishes_b[differ[0]]}; test both by one --SFT_test_task and --topk"
+            f"{requests_a[differ[0]]} and {requests_b[differ[0]]}; test both by task_test.py with "
+            "one --SFT_test_task and --topk"
         )
     _check_conditions(a, b)
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from train_utils.catalog import Catalog
-from train_utils.prompts.list_spec import draw_others
+from train_utils.prompts.list_spec import ListSpec, draw_others, request_message
 from train_utils.prompts.messages import Message, message, numbered
 from train_utils.prompts.renderer import Chat, Rendered
-from train_utils.prompts.templates import SYSTEM, candidate_parts, fill, history_parts, in_words
+from train_utils.prompts.templates import SYSTEM
 from train_utils.samples.plan import SampleConfig, SamplePlan
 from train_utils.teacher.protocol import TeacherList
 
@@ -46,17 +46,17 @@ class Target:
 
     Attributes:
         items: the items of the list.
-        candidates: the candidates shown; empty if all items are candidates.
+        spec: the list specification, with the candidates shown; its `k` may exceed the number of items.
         ranked: the teacher's ranking of admissible items.
     """
 
     items: tuple[int, ...]
-    candidates: tuple[int, ...]
+    spec: ListSpec
     ranked: TeacherList
 
 
 def answer_of(plan: SamplePlan, ranked: TeacherList, catalog: Catalog, config: SampleConfig) -> Target:
-    """Return the true next item and the teacher's best admissible items, `plan.k` in all.
+    """Return the true next item and the teacher's best admissible items, `plan.spec.k` in all.
 
     The list is shorter if the catalog has no more items outside the history, or the teacher ranks no more items of the
     category.
@@ -65,38 +65,40 @@ def answer_of(plan: SamplePlan, ranked: TeacherList, catalog: Catalog, config: S
         ValueError: the teacher gave too few items for a request that admits all.
     """
     others = [item for item in ranked.items if item != plan.target and item not in plan.history]
+    spec, n_others = plan.spec, plan.spec.k - 1
     if plan.task.kind == "SFTSeqRanking":
-        return _selection(plan, others, ranked, catalog, config)
-    if plan.category:
-        members = catalog.categories[plan.category]
-
-        def admits(item: int) -> bool:
-            return (item in members) == plan.wanted
-
-        return Target((plan.target, *list(filter(admits, others))[: plan.k - 1]), (), ranked.within(admits))
-    there_are = len(catalog.items) - len({plan.target, *plan.history})
-    if len(others) < min(plan.k - 1, there_are):
-        raise ValueError(
-            f"the teacher gave {len(others)} items for user {plan.user!r}, {plan.k - 1} are needed and "
-            f"{there_are} outside the history shown are in the catalog"
-        )
-    return Target((plan.target, *others[: plan.k - 1]), (), ranked)
+        spec = replace(spec, candidates=_draw_candidates(plan, others, catalog, config))
+    elif not spec.category:
+        there_are = len(catalog.items) - len({plan.target, *plan.history})
+        if len(others) < min(n_others, there_are):
+            raise ValueError(
+                f"the teacher gave {len(others)} items for user {plan.user!r}, {n_others} are needed and "
+                f"{there_are} outside the history shown are in the catalog"
+            )
+    # The list follows the teacher's ranking, not the order of the candidates: a drawn one may rank above the others.
+    best = [item for item in others if spec.admits(item, catalog)][:n_others]
+    return Target((plan.target, *best), spec, ranked.within(lambda item: spec.admits(item, catalog)))
 
 
-def _selection(
-    plan: SamplePlan, others: Sequence[int], ranked: TeacherList, catalog: Catalog, config: SampleConfig
-) -> Target:
-    """Draw candidates: the true next item, some of the teacher's items, and items that the user never consumed."""
+def _draw_candidates(
+    plan: SamplePlan, others: Sequence[int], catalog: Catalog, config: SampleConfig
+) -> tuple[int, ...]:
+    """Draw candidates: the true next item, some of the teacher's items, and items that the user never consumed.
+
+    Args:
+        plan: the sample plan.
+        others: items of the teacher's ranking outside the history shown, best first.
+        catalog: the catalog of the plan.
+        config: sample configuration.
+    """
     rng = random.Random(f"{plan.draw}/candidates")
     room = config.candidate_num - 1
-    near = min(len(others), max(min(plan.k - 1, room), room // 2))
+    near = min(len(others), max(min(plan.spec.k - 1, room), room // 2))
     taken = [others[position] for position in sorted(rng.sample(range(len(others)), near))]
     drawn = draw_others(len(catalog.items), room - near, {*catalog.sequences[plan.user], *taken}, rng)
     candidates = [plan.target, *taken, *drawn]
     rng.shuffle(candidates)
-    # A drawn item may rank above the items taken from the ranking: the answer follows the ranking, not the draw.
-    best = [item for item in others if item in candidates]
-    return Target((plan.target, *best[: plan.k - 1]), tuple(candidates), ranked.within(candidates.__contains__))
+    return tuple(candidates)
 
 
 def make_conversation(
@@ -129,7 +131,7 @@ def make_conversation(
             return replace(shorter, rendered=rendered)
     raise ValueError(
         f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens at the shortest, "
-        f"--max_token_length allows {config.max_token_length}; raise it"
+        f"`max_token_length` allows {config.max_token_length}; raise it"
     )
 
 
@@ -155,7 +157,7 @@ def _shortenings(
     for start in range(len(plan.history)):
         yield _talk(plan, start, answer, beginnings, exchange, catalog, config)
     shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]
-    shorter += [_with_candidates(answer, n, chat) for n in range(len(answer.candidates) - 1, 1, -1)]
+    shorter += [_with_candidates(answer, n, chat) for n in range(len(answer.spec.candidates) - 1, 1, -1)]
     for shortened in shorter:
         yield replace(_talk(plan, start, shortened, beginnings, exchange, catalog, config), cut=True)
     if exchange:
@@ -165,10 +167,10 @@ def _shortenings(
 def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
     """Reduce the answer to its first item and the candidates to `n`: this item and the shortest other titles."""
     first = answer.items[0]
-    others = [item for item in answer.candidates if item != first]
+    others = [item for item in answer.spec.candidates if item != first]
     others = sorted(others, key=lambda item: len(chat.title_ids[item]))[: n - 1]
-    kept = tuple(item for item in answer.candidates if item == first or item in others)
-    return Target((first,), kept, answer.ranked.within(kept.__contains__))
+    kept = tuple(item for item in answer.spec.candidates if item == first or item in others)
+    return Target((first,), replace(answer.spec, candidates=kept), answer.ranked.within(kept.__contains__))
 
 
 def _talk(
@@ -183,18 +185,10 @@ def _talk(
     """Build the conversation with the history from `start` on, not rendered."""
     assert plan.template is not None  # a pure chat has no request
     shown = plan.history[start:]
-    asked = message(
-        "user",
-        *fill(
-            plan.template,
-            history=history_parts(shown, plan.marked),
-            k=in_words(len(answer.items)) if plan.task.kind == "SFTItemCount" else len(answer.items),
-            category=plan.category,
-            candidates=candidate_parts(answer.candidates, plan.marked),
-        ),
-    )
+    spec = replace(answer.spec, k=len(answer.items))
+    request = request_message(plan.template, shown, spec, plan.marked)
     answered = message("assistant", *numbered(answer.items, config.idx))
-    rounds = (*exchange, asked, answered) if plan.exchange_first else (asked, answered, *exchange)
+    rounds = (*exchange, request, answered) if plan.exchange_first else (request, answered, *exchange)
     return Conversation(
         plan.task.name,
         (message("system", SYSTEM), *rounds),
@@ -203,7 +197,7 @@ def _talk(
         answer.ranked,
         # The teacher's rankings still use the items that are no longer shown: they belong to this user's history.
         {length - start: ranking for length, ranking in beginnings.items() if length > start},
-        _about(plan, shown, answer, catalog),
+        _about(plan, shown, spec, catalog),
     )
 
 
@@ -226,7 +220,7 @@ class ShortestSamples:
         if plan.template is None:
             return None  # chats that do not fit were left out
         items = self.items(plan)
-        key = (plan.template, plan.marked, plan.category)
+        key = (plan.template, plan.marked, plan.spec.category)
         if key not in self._around:
             self._around[key] = self._rendered(plan) - sum(self.titles[item] for item in items)
         tokens = self._around[key] + sum(self.titles[item] for item in items)
@@ -252,21 +246,16 @@ class ShortestSamples:
         return (plan.target, *others[:m][-1:])
 
     def _rendered(self, plan: SamplePlan) -> int:
-        answer = Target((plan.target,), self._candidates(plan), TeacherList((), ()))
+        answer = Target((plan.target,), replace(plan.spec, candidates=self._candidates(plan)), TeacherList((), ()))
         conversation = _talk(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
         return len(self.chat.render(conversation.messages, prompt=False).ids)
 
 
-def _about(plan: SamplePlan, shown: Sequence[int], answer: Target, catalog: Catalog) -> dict[str, object]:
+def _about(plan: SamplePlan, shown: Sequence[int], spec: ListSpec, catalog: Catalog) -> dict[str, object]:
     """Return a description of the sample with catalog ids."""
-    about: dict[str, object] = {
+    return {
         "user": plan.user,
         "history": catalog.ids(shown),
         "target": catalog.items[plan.target].id,
-        "k": len(answer.items),
+        **spec.to_dict(catalog),
     }
-    if plan.category:
-        about["only" if plan.wanted else "without"] = plan.category
-    if answer.candidates:
-        about["candidates"] = catalog.ids(answer.candidates)
-    return about

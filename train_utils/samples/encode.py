@@ -76,7 +76,7 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
     rendered = talk.rendered
     inside: dict[int, float] = {}
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
-    for start, item, weight, ranked, listed in _item_places(talk, config):
+    for start, item, weight, ranked, listed in _item_positions(talk, config):
         if weight > 0:
             inside |= dict.fromkeys(_written(chat, rendered, start, item), weight)
             used = choices.trie.item_leaf[listed]
@@ -103,7 +103,7 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
     rendered = talk.rendered
     spelled: set[int] = set()
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
-    for start, item, weight, ranked, listed in _item_places(talk, config):
+    for start, item, weight, ranked, listed in _item_positions(talk, config):
         spelled |= set(_written(chat, rendered, start, item))
         if weight > 0:
             choices_of_items.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
@@ -127,7 +127,7 @@ def encode_code_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, con
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     closed: list[np.ndarray] = []
     shown = [item for start, item in rendered.items if not rendered.labeled[start]]
-    for start, item, weight, ranked, listed in _item_places(talk, config):
+    for start, item, weight, ranked, listed in _item_positions(talk, config):
         spelled |= set(_written(chat, rendered, start, item))
         if weight > 0:
             before = {*listed, *(shown if rendered.labeled[start] else ())} - {item}
@@ -148,7 +148,7 @@ def _written(chat: Chat, rendered: Rendered, start: int, item: int) -> range:
     return range(start + 1, start + 1 + len(chat.written_ids(item, rendered.labeled[start])))
 
 
-def _item_places(
+def _item_positions(
     talk: Conversation, config: SampleConfig
 ) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
     """Yield (position of `<SOI>`, item, weight of its choices, the teacher's ranking, items before it in its list).

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from train_utils.catalog import Catalog
-from train_utils.prompts.list_spec import check_categories, draw_category
+from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category
 from train_utils.prompts.templates import ONLY_CATEGORY, WITHOUT_CATEGORY, Template
 from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
 
@@ -60,13 +60,11 @@ class SamplePlan:
         user: user id.
         history: items shown, oldest first.
         target: the true next item.
-        k: number of items requested.
+        spec: what the request asks for; candidates are drawn when the teacher has answered. Unused in a pure chat.
         template: the wording; None for a pure chat.
         marked: whether the history items are enclosed in control tokens.
         exchange: index of the chat exchange next to the request, or of the pure chat; None for no exchange.
         exchange_first: whether the exchange precedes the request.
-        category: category of the request; "" for any item.
-        wanted: whether the answer must stay inside the category (True) or outside it (False).
     """
 
     task: Task
@@ -74,13 +72,11 @@ class SamplePlan:
     user: str
     history: tuple[int, ...]
     target: int
-    k: int
+    spec: ListSpec
     template: Template | None
     marked: bool
     exchange: int | None
     exchange_first: bool
-    category: str = ""
-    wanted: bool = True
 
 
 def trainable_users(catalog: Catalog) -> list[str]:
@@ -122,7 +118,7 @@ def plan_sample(
         user=user,
         history=tuple(trained[at - length : at]),
         target=trained[at],
-        k=rng.randint(1, config.topk) if lists else 1,
+        spec=ListSpec(rng.randint(1, config.topk) if lists else 1, in_words=task.kind == "SFTItemCount"),
         template=None,
         # Chat users write titles in plain text, so some samples do; only marked items carry choices to train.
         marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
@@ -136,15 +132,11 @@ def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePla
     """Add a wording to the plan, and a category if the task needs one."""
     wordings = WORDINGS[plan.task.kind]
     if plan.task.kind == "SFTCategory":
-        plan = _about_a_category(plan, catalog, rng)
-        wordings = ONLY_CATEGORY if plan.wanted else WITHOUT_CATEGORY
+        category, inside = draw_category(catalog, plan.target, plan.history, rng)
+        plan = replace(plan, spec=replace(plan.spec, category=category, inside=inside))
+        wordings = ONLY_CATEGORY if inside else WITHOUT_CATEGORY
     fitting = [wording for wording in wordings if wording.names_symbols == plan.task.names_symbols]
     return replace(plan, template=rng.choice(fitting))
-
-
-def _about_a_category(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:
-    category, wanted = draw_category(catalog, plan.target, plan.history, rng)
-    return replace(plan, category=category, wanted=wanted)
 
 
 def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> None:
@@ -157,6 +149,6 @@ def check_tasks(config: SampleConfig, catalog: Catalog, n_exchanges: int) -> Non
         if task.kind == "SFTCategory":
             check_categories(task.name, catalog)
         if task.kind == "ShareChatGPT" and not n_exchanges:
-            raise ValueError(f"task {task.name} needs conversations; name a file of them by --share_chat_gpt")
+            raise ValueError(f"task {task.name} needs conversations; name a file of them by `share_chat_gpt`")
         if task.kind == "SFTSeqRanking" and config.candidate_num < 2:
-            raise ValueError(f"--candidate_num is {config.candidate_num}, task {task.name} needs 2 or more")
+            raise ValueError(f"`candidate_num` is {config.candidate_num}, task {task.name} needs 2 or more")

@@ -33,8 +33,8 @@ class SampleStream:
         epochs: number of epochs. No window is built after the last step, and the constructor verifies that every
             sample fits. None for an endless stream.
         apart: see `train_utils.samples.batch.collate`.
-        even: cut each step into micro-batches of about equal cost, for samples of unlike lengths; otherwise micro-batches
-            have `batch_size` samples each.
+        even: cut each step into micro-batches of about equal cost, for samples of unlike lengths; otherwise every
+            micro-batch has `batch_size` samples.
 
     Raises:
         ValueError: a sample of the `epochs` cannot fit `max_token_length`.

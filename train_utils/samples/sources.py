@@ -111,7 +111,7 @@ class DrawnSamples:
             longest = sorted(needs, key=lambda item: -shortest.titles[item])[:5]
             named = ", ".join(f"{self.catalog.items[item].id!r} ({shortest.titles[item]} tokens)" for item in longest)
             raise ValueError(
-                f"--max_token_length {limit} is too short for samples of {len(needs)} items: the titles of {named} are "
+                f"`max_token_length` {limit} is too short for samples of {len(needs)} items: the titles of {named} are "
                 f"the longest, and a sample has up to {max(needs.values())} tokens at the shortest; raise it, or "
                 "shorten titles (preprocessing does by --max_title_tokens)"
             )
@@ -160,7 +160,7 @@ class DrawnSamples:
         ]
         if not fitting:
             raise ValueError(
-                f"--max_token_length {limit} is too short for every conversation; raise it, or lower --max_segment"
+                f"`max_token_length` {limit} is too short for every conversation; raise it, or lower `max_segment`"
             )
         return fitting
 

@@ -67,32 +67,34 @@ def record_of(talk: Conversation, catalog: Catalog) -> dict[str, object]:
     """Convert a conversation to a record of the file."""
     spoken = [m for m in talk.messages if m.role != "system"]
     rounds = [(m.role, _to_text(m.parts, catalog)) for m in spoken]
-    asked = next((i for i in range(0, len(spoken), 2) if any(isinstance(p, ItemPart) for p in spoken[i + 1].parts)), 0)
+    request = next(
+        (i for i in range(0, len(spoken), 2) if any(isinstance(p, ItemPart) for p in spoken[i + 1].parts)), 0
+    )
     fields: dict[str, object] = dict(talk.about)
-    if asked:
-        fields["before"] = rounds[:asked]
-    if rounds[asked + 2 :]:
-        fields["after"] = rounds[asked + 2 :]
+    if request:
+        fields["before"] = rounds[:request]
+    if rounds[request + 2 :]:
+        fields["after"] = rounds[request + 2 :]
     if not any(isinstance(part, (ItemPart, ControlPart)) for m in talk.messages for part in m.parts):
         fields["plain"] = True
     if talk.ranked is not None:
-        fields["teacher"] = _told(talk.ranked, catalog)
+        fields["teacher"] = _ranking_record(talk.ranked, catalog)
     if talk.beginnings:
-        fields["beginnings"] = {str(n): _told(ranking, catalog) for n, ranking in talk.beginnings.items()}
+        fields["beginnings"] = {str(n): _ranking_record(ranking, catalog) for n, ranking in talk.beginnings.items()}
     return {
-        "input_text": rounds[asked][1],
-        "output_text": rounds[asked + 1][1],
+        "input_text": rounds[request][1],
+        "output_text": rounds[request + 1][1],
         "task": talk.task,
         "input_field_data": fields,
     }
 
 
-def _told(ranked: TeacherList, catalog: Catalog) -> dict[str, object]:
+def _ranking_record(ranked: TeacherList, catalog: Catalog) -> dict[str, object]:
     return {"items": catalog.ids(ranked.items), "scores": ranked.scores}
 
 
 def _to_text(parts: Sequence[Part], catalog: Catalog) -> str:
-    def one(part: Part) -> str:
+    def text_of(part: Part) -> str:
         match part:
             case ItemPart(item):
                 return f"{SOI}{catalog.items[item].title}{EOI}"
@@ -102,7 +104,7 @@ def _to_text(parts: Sequence[Part], catalog: Catalog) -> str:
                 return SOI if which == "soi" else EOI
         return part
 
-    return "".join(map(one, parts))
+    return "".join(map(text_of, parts))
 
 
 class StaticSamples:
@@ -117,7 +119,7 @@ class StaticSamples:
         self.path, self.catalog, self.chat, self.config = Path(path), catalog, chat, config
         self.by_title = {item.title: i for i, item in enumerate(catalog.items)}
         self.epochs = [
-            [self._parsed(epoch, place, record) for place, record in enumerate(records)]
+            [self._parsed(epoch, index, record) for index, record in enumerate(records)]
             for epoch, records in enumerate(self._read())
         ]
         self._ends = list(accumulate(map(len, self.epochs)))
@@ -146,12 +148,12 @@ class StaticSamples:
             for index, talk in enumerate(bar):
                 self._rendered(talk, epoch, index)
 
-    def _rendered(self, talk: Conversation, epoch: int, place: int) -> Conversation:
+    def _rendered(self, talk: Conversation, epoch: int, index: int) -> Conversation:
         rendered = self.chat.render(talk.messages, prompt=False)
         if len(rendered.ids) > self.config.max_token_length:
             raise ValueError(
-                f"sample {place} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
-                f"--max_token_length allows {self.config.max_token_length}; raise it, or shorten the "
+                f"sample {index} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
+                f"`max_token_length` allows {self.config.max_token_length}; raise it, or shorten the "
                 "sample"
             )
         return replace(talk, rendered=rendered)
@@ -161,8 +163,8 @@ class StaticSamples:
 
     def _read(self) -> list[list[dict]]:
         if not self.path.is_file():
-            raise ValueError(f"--train_data_file {str(self.path)!r} does not exist; --train_stage SFT_Export makes one")
-        epochs = read_json(self.path, "make it again by --train_stage SFT_Export")
+            raise ValueError(f"`train_data_file` {str(self.path)!r} does not exist; `train_stage` SFT_Export makes one")
+        epochs = read_json(self.path, "make it again by `train_stage` SFT_Export")
         if (
             not isinstance(epochs, list)
             or not epochs
@@ -171,11 +173,11 @@ class StaticSamples:
             raise ValueError(f"{self.path} has to be a list of epochs, each a list of samples")
         return epochs
 
-    def _parsed(self, epoch: int, place: int, record: Mapping) -> Conversation:
+    def _parsed(self, epoch: int, index: int, record: Mapping) -> Conversation:
         try:
             return self._talk(record)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"sample {place} of epoch {epoch} in {self.path} cannot be used: {error}") from None
+            raise ValueError(f"sample {index} of epoch {epoch} in {self.path} cannot be used: {error}") from None
 
     def _talk(self, record: Mapping) -> Conversation:
         for name in ("input_text", "output_text"):
@@ -185,19 +187,19 @@ class StaticSamples:
         if not record["output_text"]:
             raise ValueError("its output_text is empty")
         plain = known.get("plain") is True
-        asked, answered = (
+        request, answer = (
             message(role, *([text] if plain else self._to_parts(text, strict=role == "assistant")))
             for role, text in (("user", record["input_text"]), ("assistant", record["output_text"]))
         )
         history = self.catalog.indices(known.get("history", ()))
-        shown = [part.item for part in asked.parts if isinstance(part, ItemPart)]
+        shown = [part.item for part in request.parts if isinstance(part, ItemPart)]
         return Conversation(
             str(record.get("task") or "static"),
             (
                 message("system", SYSTEM),
                 *_turns(known.get("before", ())),
-                asked,
-                answered,
+                request,
+                answer,
                 *_turns(known.get("after", ())),
             ),
             not_rendered(),

@@ -43,7 +43,7 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
     tasks = tuple(_task(entry.strip()) for entry in text.split(","))
     names = [task.name for task in tasks]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"--SFT_train_tasks names {twice} twice; give it one weight")
+        raise ValueError(f"`SFT_train_tasks` names {twice} twice; give it one weight")
     return tasks
 
 
@@ -53,7 +53,7 @@ def _task(entry: str) -> Task:
     extra = ("CS", "MR") if kind != "ShareChatGPT" else ()
     if kind not in WORDINGS or any(s not in extra for s in suffixes) or sorted(set(suffixes)) != suffixes:
         raise ValueError(
-            f"--SFT_train_tasks has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
+            f"`SFT_train_tasks` has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
             "-CS-MR behind it, if wanted) or ShareChatGPT, and :WEIGHT behind any of them"
         )
     try:
@@ -61,5 +61,5 @@ def _task(entry: str) -> Task:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise ValueError(f"--SFT_train_tasks has {entry!r}, wanted a number above 0 behind the colon")
+        raise ValueError(f"`SFT_train_tasks` has {entry!r}, wanted a number above 0 behind the colon")
     return Task(name, kind, number, "CS" in suffixes, "MR" in suffixes)

@@ -21,7 +21,7 @@ HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; wi
 /new          forget the conversation
 /help         these lines
 /quit         end (or Ctrl-D); Ctrl-C stops an answer"""
-_CUT_SHORT = {"length": "the answer reached --max_new_tokens", "stopped": "stopped"}
+_CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,19 @@ def dataset_folders(data_root: str | Path) -> dict[str, Path]:
     return {path.name: path for path in sorted(folders)}
 
 
-def first_domain(folders: Mapping[str, Path], wanted: str) -> str:
+def first_domain(folders: Mapping[str, Path], requested: str) -> str:
     """Return the name of the domain to start with.
 
     Args:
         folders: dataset folders by domain name.
-        wanted: the requested domain; "" takes the only folder, or no domain.
+        requested: the requested domain; "" takes the only folder, or no domain.
 
     Raises:
         ValueError: the requested domain is unknown.
     """
-    if not wanted:
+    if not requested:
         return next(iter(folders)) if len(folders) == 1 else NO_DOMAIN
-    return _known(folders, wanted)
+    return _known(folders, requested)
 
 
 def _known(folders: Mapping[str, Path], name: str) -> str:
@@ -132,7 +132,7 @@ class ChatSession:
         self.context = recommender.context
         if not 0 < options.max_new_tokens < (self.context or options.max_new_tokens + 1):
             raise ValueError(
-                f"--max_new_tokens is {options.max_new_tokens}, wanted 1 or more and less than the "
+                f"`max_new_tokens` is {options.max_new_tokens}, wanted 1 or more and less than the "
                 f"model's context of {self.context} tokens"
             )
         self.recommender = recommender
@@ -182,7 +182,7 @@ class ChatSession:
         fitted = self._fit(user)
         if fitted is None:
             yield Notice(
-                f"the message is too long and was not sent: with --max_new_tokens "
+                f"the message is too long and was not sent: with `max_new_tokens` "
                 f"{self.options.max_new_tokens} it does not fit the model's context of {self.context} tokens"
             )
             return

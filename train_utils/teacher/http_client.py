@@ -1,4 +1,4 @@
-"""The teacher behind one protocol: over HTTP, inside this process, or from a recorded file."""
+"""Client of a teacher over HTTP."""
 
 import logging
 import random
@@ -21,10 +21,17 @@ _RETRIED_STATUS = (502, 503, 504)
 class HttpTeacher:
     """Client of unirec/async_server.py. Connections stay open; usable from several threads.
 
-    dataset: which one to ask for, where the server holds several. timeout: seconds an answer may take.
-    After a broken connection or a busy server a request is sent again, `backoff` seconds apart at first, doubling
-    up to 5 s, with jitter: for up to `first_patience` seconds while the server has never answered, so that a wrong
-    address is told soon, and up to `patience` seconds once it has, so that a restart of it ends no training run.
+    After a broken connection or a busy server a request is sent again, with jitter. A wrong address is thus reported
+    soon, and a restart of the server ends no training run.
+
+    Args:
+        host: name or address of the server.
+        port: port of the server.
+        dataset: the dataset to ask for, where the server holds several.
+        timeout: seconds that an answer may take.
+        first_patience: seconds for which a request is sent again while the server has never answered.
+        patience: the same, once it has answered.
+        backoff: seconds before the first repetition; doubled up to 5 s.
     """
 
     def __init__(
@@ -44,7 +51,7 @@ class HttpTeacher:
         self._later_patience = patience
         self._backoff = backoff
         self._closed = threading.Event()
-        # trust_env off: a proxy of the environment must not stand between two processes of one machine
+        # trust_env off: a proxy of the environment must not be used between two processes of one machine
         self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
 
     def close(self) -> None:
@@ -114,7 +121,7 @@ class HttpTeacher:
             if waited > _SILENT_S and not warned:
                 warned = True
                 logger.warning(
-                    "the teacher at %s does not answer (%s): it is asked again for up to %.0f s",
+                    "the teacher at %s does not answer (%s): the request is sent again for up to %.0f s",
                     self.url,
                     reason,
                     self._patience,

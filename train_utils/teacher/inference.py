@@ -87,7 +87,7 @@ def load_torch(path: Path, device: str = "cpu") -> dict[str, Any]:
     with path.open("rb") as file:
         try:
             content = torch.load(file, map_location=device, weights_only=True)
-        except (*_BROKEN, OSError) as error:  # a damaged file makes torch seek to places before its start
+        except (*_BROKEN, OSError) as error:  # a damaged file makes torch seek to positions before its start
             raise TeacherError(f"{path} is not a checkpoint of tensors and plain values: {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise TeacherError(f"{path} must hold a dictionary, got {type(content).__name__}")

@@ -89,7 +89,8 @@ def find_checkpoint(path: Path) -> Path:
     newest = newest_checkpoint(path)
     if newest is None:
         raise TeacherError(
-            f"{path} holds no finished run (SASRec.pth beside {DONE_NAME}); train one with scripts/unirec_train.sh NAME"
+            f"{path} holds no finished run (SASRec.pth next to {DONE_NAME}); "
+            "train one with scripts/unirec_train.sh NAME"
         )
     return newest
 
@@ -124,7 +125,7 @@ def _checked(
     if "raw_ids" not in content or "popularity" not in content:
         raise TeacherError(
             f"{path} does not carry its items' ids and popularity, as UniRec's own files do not; serve it with "
-            "scripts/unirec_serve.sh NAME PORT and use --teacher http://127.0.0.1:PORT, or train again"
+            "scripts/unirec_serve.sh NAME PORT and use `teacher` http://127.0.0.1:PORT, or train again"
         )
     raw_ids, popularity = content["raw_ids"], content["popularity"]
     if not _are_ids(raw_ids):

@@ -42,6 +42,6 @@ def checkpoint_of(teacher: Teacher) -> str:
 
 
 def _is_plain(parts: SplitResult) -> bool:
-    """Whether an http address has at most one name behind host and port."""
+    """Whether an http address has at most one name after host and port."""
     more = (parts.query, parts.fragment, parts.username)
     return parts.scheme == "http" and not any(more) and parts.path.rstrip("/").count("/") < 2

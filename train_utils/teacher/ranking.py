@@ -149,7 +149,7 @@ def best_items(
     Args:
         scores: float [rows, n_items].
         rows: histories, with what limits their lists.
-        catalog: the items behind the columns of `scores`.
+        catalog: the items of the columns of `scores`.
         k: int [rows], all >= 1.
     """
     ints, probabilities = top_k(scores, admissible(rows, catalog), k)
@@ -166,8 +166,8 @@ def candidate_ranks(scores: torch.Tensor, allowed: np.ndarray, rows: Sequence[Ro
     values = scores.cpu().numpy()
     ranks = []
     for own_scores, own_allowed, row in zip(values, allowed, rows, strict=True):
-        wanted = np.array(row.candidates or (), np.int64)
-        own = own_scores[wanted][:, None]
-        ahead = (own_scores > own) | ((own_scores == own) & (np.arange(len(own_scores)) < wanted[:, None]))
+        candidates = np.array(row.candidates or (), np.int64)
+        own = own_scores[candidates][:, None]
+        ahead = (own_scores > own) | ((own_scores == own) & (np.arange(len(own_scores)) < candidates[:, None]))
         ranks.append((1 + (ahead & own_allowed).sum(1)).tolist())
     return ranks

@@ -1,4 +1,4 @@
-"""The teacher's answers in a SQLite file: asked once, written as they come, there again after a crash."""
+"""Teacher lists in a SQLite file: each query is sent once, and its answer is recorded as it comes."""
 
 import json
 import sqlite3
@@ -11,7 +11,7 @@ from typing import Literal, overload
 
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError
 
-_CachedRanking = tuple[int, list[str], list[float]]  # for how many it was asked, items, probabilities
+_CachedRanking = tuple[int, list[str], list[float]]  # k of the query, items, probabilities
 
 
 class RecordedTeacher:
@@ -30,7 +30,7 @@ class RecordedTeacher:
         self.path, self._inner = Path(path), inner
         self._lock = threading.Lock()
         if inner is None and not self.path.is_file():
-            raise TeacherError(f"there is no recording {str(path)!r}; a training run with --teacher_record writes one")
+            raise TeacherError(f"there is no recording {str(path)!r}; a training run with `teacher_record` writes one")
         if inner is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         mode = "ro" if inner is None else "rwc"
@@ -79,8 +79,8 @@ class RecordedTeacher:
             known = self._known(keys, k)
         missing = {key: history for key, history in zip(keys, histories, strict=True) if key not in known}
         if missing:
-            found = self._ask(list(missing.values()), k)
-            known |= zip(missing, found, strict=True)
+            rankings = self._ask(list(missing.values()), k)
+            known |= zip(missing, rankings, strict=True)
             with self._lock:
                 self._record({key: known[key] for key in missing})
         lists = [known[key][1][:k] for key in keys]
@@ -95,7 +95,7 @@ class RecordedTeacher:
 
     def _known(self, keys: Sequence[str], k: int) -> dict[str, _CachedRanking]:
         """Return recorded answers for at least `k` items."""
-        found: dict[str, _CachedRanking] = {}
+        rankings: dict[str, _CachedRanking] = {}
         try:
             with closing(self._file.cursor()) as cursor:
                 for key in dict.fromkeys(keys):
@@ -103,10 +103,10 @@ class RecordedTeacher:
                         "SELECT k, items, probabilities FROM answers WHERE history = ? AND k >= ?", (key, k)
                     ).fetchone()
                     if row:
-                        found[key] = (row[0], json.loads(row[1]), array("d", row[2]).tolist())
+                        rankings[key] = (row[0], json.loads(row[1]), array("d", row[2]).tolist())
         except (sqlite3.Error, ValueError, TypeError) as error:
             raise TeacherError(f"the recording {self.path} cannot be read ({error}); record again") from None
-        return found
+        return rankings
 
     def _ask(self, histories: Sequence[History], k: int) -> list[_CachedRanking]:
         if self._inner is None:

@@ -65,23 +65,23 @@ class Progress:
     ended: bool = False
 
 
-def save(training: TrainState, place: Progress, config: Mapping[str, object], folder: Path) -> None:
+def save(training: TrainState, progress: Progress, config: Mapping[str, object], folder: Path) -> None:
     """Write `folder/step-<n>` by one rename, its manifest of SHA-256 digests last, and keep the newest two.
 
     Every process must call this function; the first process writes.
 
     Args:
         training: the state to save.
-        place: progress of the run.
+        progress: progress of the run.
         config: settings that must be equal for the run to continue.
         folder: folder of the checkpoints.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; earlier checkpoints are kept.
     """
-    final = folder / f"step-{place.step:08d}"
+    final = folder / f"step-{progress.step:08d}"
     if training.by_engine:
-        _save_by_engine(training, place, config, final)
+        _save_by_engine(training, progress, config, final)
     else:
         state = {
             "weights": get_model_state_dict(training.model, options=_WHOLE),
@@ -92,7 +92,7 @@ def save(training: TrainState, place: Progress, config: Mapping[str, object], fo
         if training.accelerator.is_main_process:
             with replacing_folder(final) as temporary:
                 _write_state(state, temporary / "state.pt")
-                _write_manifest(temporary, place, config)
+                _write_manifest(temporary, progress, config)
     if training.accelerator.is_main_process:
         for old in _steps(folder)[KEPT:]:
             # Hide it first: a resuming run must not read a checkpoint that is deleted halfway.
@@ -111,7 +111,7 @@ def _write_state(state: Mapping[str, object], path: Path) -> None:
         ) from None
 
 
-def _save_by_engine(training: TrainState, place: Progress, config: Mapping[str, object], final: Path) -> None:
+def _save_by_engine(training: TrainState, progress: Progress, config: Mapping[str, object], final: Path) -> None:
     """Write a checkpoint by DeepSpeed: every process writes its optimizer shard, the first one finishes the folder."""
     partial = final.with_name(f".{final.name}.parts")
     training.accelerator.wait_for_everyone()
@@ -120,12 +120,12 @@ def _save_by_engine(training: TrainState, place: Progress, config: Mapping[str, 
     if training.accelerator.is_main_process:
         with replacing_folder(final) as temporary:
             shutil.copytree(partial, temporary, dirs_exist_ok=True)
-            _write_manifest(temporary, place, config)
+            _write_manifest(temporary, progress, config)
 
 
-def _write_manifest(folder: Path, place: Progress, config: Mapping[str, object]) -> None:
+def _write_manifest(folder: Path, progress: Progress, config: Mapping[str, object]) -> None:
     files = {str(path.relative_to(folder)): digest(path) for path in _files(folder)}
-    write_json(folder / "manifest.json", {**vars(place), "config": dict(config), "files": files})
+    write_json(folder / "manifest.json", {**vars(progress), "config": dict(config), "files": files})
 
 
 def restore(training: TrainState, config: Mapping[str, object], folder: Path) -> Progress:
@@ -152,7 +152,7 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
     path, made = newest
     different = {k: (made["config"].get(k), v) for k, v in config.items() if made["config"].get(k) != v}
     if different:
-        raise ValueError(f"{path} was made with other settings {different}; give another --output or delete it")
+        raise ValueError(f"{path} was made with other settings {different}; give another `output` or delete it")
     if training.by_engine:
         training.accelerator.load_state(str(path), load_module_strict=False)
     else:

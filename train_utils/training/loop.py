@@ -261,7 +261,7 @@ def _step(
     if not math.isfinite(total["loss"]) or not math.isfinite(total["norm"]):
         raise ValueError(
             f"loss {total['loss']} with gradient norm {total['norm']} at step {step} is not finite; "
-            f"the last checkpoint in {run} is kept: lower --lr"
+            f"the last checkpoint in {run} is kept: lower `lr`"
         )
     wrapped.step()
     wrapped.zero_grad()
@@ -314,10 +314,10 @@ def _with_loss(value: torch.Tensor, parts: Parts, batch: Batch) -> Parts:
     return {"loss": (value.item() * len(batch.ids), float(len(batch.ids))), **parts}
 
 
-def _sums(found: Sequence[Parts]) -> Parts:
+def _sums(results: Sequence[Parts]) -> Parts:
     """Add sums and counts by name, in the given order."""
     total: Parts = {}
-    for parts in found:
+    for parts in results:
         for name, (part, count) in parts.items():
             before, counted = total.get(name, (0.0, 0.0))
             total[name] = (before + part, counted + count)

@@ -94,15 +94,15 @@ def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options:
 
 def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
     if not isinstance(model, PeftModel) or not (Path(adapter) / "adapter_config.json").exists():
-        raise ValueError(f"--SFT_load {adapter!r} is no adapter that this model could start from; see --peft")
+        raise ValueError(f"`SFT_load` {adapter!r} is no adapter that this model could start from; see `peft`")
     try:
         loaded = set_peft_model_state_dict(model, load_peft_weights(adapter, device="cpu"))
     except RuntimeError:
         loaded = None
     if loaded is None or loaded.unexpected_keys:
         raise ValueError(
-            f"--SFT_load {adapter!r} has weights of another shape; give the same backbone, --peft, "
-            "--SFT_actor_lora_r and --lora_layers"
+            f"`SFT_load` {adapter!r} has weights of another shape; give the same backbone, `peft`, "
+            "`SFT_actor_lora_r` and `lora_layers`"
         )
 
 
@@ -117,8 +117,8 @@ def save_ret(
     """Write the adapter's folder with `retrieval/` in it, by one rename."""
 
     def of(prefix: str) -> dict[str, torch.Tensor]:
-        found = (weights or {}).items()
-        return {name.removeprefix(prefix): weight for name, weight in found if name.startswith(prefix)}
+        named = (weights or {}).items()
+        return {name.removeprefix(prefix): weight for name, weight in named if name.startswith(prefix)}
 
     kept = model.retrieval.state_dict() | of("retrieval.")
     made_from = {**manifest, "item_vectors": dict(model.vectors_from)}

@@ -48,7 +48,7 @@ def claim(run: Path, made_from: dict, overwrite: bool) -> None:
         ValueError: `run` is a file, or the folder of another configuration, or does not belong to a run.
     """
     if run.exists() and not run.is_dir():
-        raise ValueError(f"--output is the file {run}, wanted a folder for the run")
+        raise ValueError(f"`output` is the file {run}, wanted a folder for the run")
     kept = run / "config.json"
     if kept.exists():
         before, now = _identity(_read_claim(kept)), _identity(made_from)
@@ -62,7 +62,7 @@ def claim(run: Path, made_from: dict, overwrite: bool) -> None:
         if not overwrite and any(path for name in _WRITTEN for path in run.glob(f"{name}/*")):
             raise ValueError(
                 f"{run} holds a {'' if unfinished else 'finished '}run with other {', '.join(different)}; "
-                "give another --output, or --overwrite"
+                "give another `output`, or `overwrite`"
             )
         for path in [path for name in _WRITTEN for path in run.glob(name)]:
             if path.is_dir() and not path.is_symlink():
@@ -73,9 +73,9 @@ def claim(run: Path, made_from: dict, overwrite: bool) -> None:
 
 
 def _read_claim(path: Path) -> dict:
-    made = read_json(path, "give another --output")
+    made = read_json(path, "give another `output`")
     if not isinstance(made, dict) or not all(isinstance(made.get(part), dict) for part in ("config", "inputs")):
-        raise ValueError(f"{path} is not that of a run, but of a model or something else; give another --output")
+        raise ValueError(f"{path} is not that of a run, but of a model or something else; give another `output`")
     return made
 
 

@@ -117,14 +117,14 @@ def run_export(options: TrainOptions) -> Path:
         ValueError: `--train_data_file` is empty, the dataset, backbone or teacher is missing, or a task lacks its data.
     """
     if not options.train_data_file:
-        raise ValueError("--train_data_file is missing: the file to write, such as data/dataset/ml-100k/sft.json")
+        raise ValueError("`train_data_file` is missing: the file to write, such as data/dataset/ml-100k/sft.json")
     sample_config(options)
     path, catalog = Path(options.train_data_file), load_catalog(options.data_path)
     tokenizer = load_tokenizer(options.backbone)
     add_control_tokens(tokenizer)
     chat = Chat(tokenizer, catalog.titles)
     with (
-        writing_file(path, "--train_data_file", lambda contents: isinstance(contents, list)),
+        writing_file(path, "train_data_file", lambda contents: isinstance(contents, list)),
         closing(open_teacher(options.teacher)) as teacher,
     ):
         samples = _drawn_samples(replace(options, train_data_file=""), catalog, chat, teacher)
@@ -141,7 +141,7 @@ def teacher_of(options: TrainOptions, process: int) -> AbstractContextManager[Te
         ValueError: `--teacher_record` is given, but the run queries no teacher.
     """
     if options.teacher_record and (options.train_data_file or options.teacher.startswith("file:")):
-        raise ValueError("--teacher_record records what a teacher is asked, and this run asks none; leave it out")
+        raise ValueError("`teacher_record` records what a teacher is asked, and this run asks none; leave it out")
     if options.train_data_file:
         return nullcontext()
     teacher = open_teacher(options.teacher)
@@ -225,7 +225,7 @@ def _train_adapter(
         weights = train(model, method.loss(options, chat), stream, loop, run, workers, accelerator, validator)
     if cut := getattr(samples, "cut", 0):
         logger.warning(
-            "in %d samples the list, the candidates or the chat exchange were shortened to fit --max_token_length %d",
+            "in %d samples the list, the candidates or the chat exchange were shortened to fit `max_token_length` %d",
             cut,
             options.max_token_length,
         )
@@ -292,11 +292,11 @@ def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Meth
     support = decoding_support(model)
     problem = support.problem
     if support.undecodable:
-        raise ValueError(f"{support.undecodable}; take another --backbone")
+        raise ValueError(f"{support.undecodable}; take another `backbone`")
     if problem and method.needs_engine:
-        raise ValueError(f"{problem}; RecLM-ret needs the engine: take another --backbone")
+        raise ValueError(f"{problem}; RecLM-ret needs the engine: take another `backbone`")
     if problem and options.val_users:
-        raise ValueError(f"{problem}; validation during training needs the engine: give --val_users 0")
+        raise ValueError(f"{problem}; validation during training needs the engine: give `val_users` 0")
     if problem:
         logger.warning(
             "%s: it will be decoded by transformers' generate (task_test.py --engine hf), one token a pass, "

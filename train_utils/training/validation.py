@@ -14,6 +14,7 @@ from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.llm import LLMRecommender, batches, prompt_of
 from train_utils.evaluation.metrics import aggregate
 from train_utils.evaluation.scoring import Scorer
+from train_utils.evaluation.specs import ModelPlan
 from train_utils.files import write_json
 from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
@@ -75,19 +76,19 @@ class Validator:
     ):
         if accelerator.distributed_type == DistributedType.FSDP:
             raise ValueError(
-                "--val_users needs a whole model in each process; validate a run of FSDP afterwards, with "
-                "task_test.py --split valid, and give --val_users 0"
+                "`val_users` needs a whole model in each process; validate a run of FSDP afterwards, with "
+                "task_test.py --split valid, and give `val_users` 0"
             )
         self.catalog, self.options, self.run, self.save = catalog, options, run, save
         self.accelerator, self.model = accelerator, model
-        self.asked = validation_options(options)
-        self.users = eval_cases(catalog, self.asked)
+        self.plan = ModelPlan.from_options(validation_options(options))
+        self.users = eval_cases(catalog, self.plan.task, self.plan.split)
         self.chat, self.retrieval = chat, retrieval
         for row in self.users:  # now, because a prompt that does not fit would end the run after its first epoch
             try:
-                prompt_of(row, (), chat, self.asked)
+                prompt_of(row, (), chat, self.plan)
             except ValueError as error:
-                raise ValueError(f"--val_users: {error}, or give --val_users 0") from None
+                raise ValueError(f"`val_users`: {error}, or give `val_users` 0") from None
 
     def __call__(self, epoch: int) -> HookResult:
         if epoch % self.options.val_epochs and epoch != self.options.epoch:
@@ -103,12 +104,11 @@ class Validator:
         self.model.eval()
         try:
             retriever = None if self.retrieval is None else Retriever(self.retrieval)
-            llm = LLMRecommender(
-                self.catalog, self.asked, Recommender(causal, self.chat, self.catalog, retriever=retriever)
-            )
+            recommender = Recommender(causal, self.chat, self.catalog, retriever=retriever)
+            llm = LLMRecommender(self.catalog, recommender, self.plan)
             mine = self.users[self.accelerator.process_index :: self.accelerator.num_processes]
             records, scorer = [], Scorer(self.catalog)
-            for rows in batches(mine, self.asked, llm):
+            for rows in batches(mine, llm):
                 (answers,) = llm.answers(rows)
                 records += [scorer.record(row, answer)["metrics"] for row, answer in zip(rows, answers, strict=True)]
         finally:
@@ -117,17 +117,17 @@ class Validator:
         means = aggregate(gather_object(records), bootstrap=1)
         return {name: means[name]["mean"] for name in METRICS}
 
-    def _decide(self, epoch: int, found: dict[str, float]) -> HookResult:
+    def _decide(self, epoch: int, means: dict[str, float]) -> HookResult:
         """Record the metrics, save the adapter if it is the best so far, and decide whether to stop."""
         path = self.run / "validation.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         before = [record for record in before if record["epoch"] < epoch]
         best = max((record["ndcg@10"] for record in before), default=-1.0)
-        if found["ndcg@10"] > best:
+        if means["ndcg@10"] > best:
             self.save(self.run / "best")
-        records = [*before, {"epoch": epoch, "users": len(self.users), **found}]
+        records = [*before, {"epoch": epoch, "users": len(self.users), **means}]
         write_json(path, records)
-        return HookResult(found, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
+        return HookResult(means, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
 
 
 def without_gain(scores: list[float]) -> int:
