@@ -1,5 +1,6 @@
-# Sourced by the fine-tuning scripts: recipe.sh NAME LEARNING-RATE sets name, PYTHON, BACKBONE, TEACHER_PORT, and flags
-# for RECIPE: cpu (23 minutes on two cores for MovieLens-100K) or published (arXiv 2505.03336, for a GPU).
+# Sourced by the fine-tuning scripts: recipe.sh NAME LEARNING-RATE ITEM-INDEX sets name, PYTHON, BACKBONE, TEACHER_PORT,
+# and flags for RECIPE: cpu (two cores, MovieLens-100K) or published (arXiv 2505.03336, for a GPU). LEARNING-RATE is that
+# of the cpu recipe for items that are spelled by their titles.
 set -euo pipefail
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 BACKBONE=${BACKBONE:-snap/base/SmolLM2-135M-Instruct}
@@ -11,14 +12,22 @@ if ! name=$(dataset_name "${1:-}"); then
     echo "error: usage: $0 NAME [flags of main.py], such as: $0 movies" >&2
     exit 2
 fi
-case ${RECIPE:=cpu} in
-    cpu)
+case ${RECIPE:=cpu}-$3 in
+    cpu-title_t)
         flags=(--epoch 3 --batch_size 2 --gradient_accumulation_steps 2 --lr "$2" --lr_power 1 --warmup_ratio 0.03
             --SFT_actor_lora_a 16 --lora_dropout 0 --lora_layers 15 --soft_labels 0.7 --teacher_depth 100
             --history_weight 1 --max_history 25 --list_ratio 0.5 --idx --multi_round_ratio 0.2 --max_segment 128)
         ;;
-    published)
-        flags=(--epoch 20 --batch_size 1 --gradient_accumulation_steps 64 --lr 1e-4 --max_segment 500 --idx)
+    cpu-*)
+        flags=(--item_index "$3" --epoch 3 --sequences --conversations 133 --batch_size 4
+            --gradient_accumulation_steps 4 --lr 3e-4 --lr_power 1 --warmup_ratio 0.03 --average 0.99
+            --SFT_actor_lora_r 32 --SFT_actor_lora_a 32 --lora_dropout 0 --lora_layers 15 --soft_labels 0.5
+            --teacher_depth 100 --history_weight 0.2 --max_history 20 --list_ratio 0.5 --idx --multi_round_ratio 0.2
+            --max_segment 64)
+        ;;
+    published-*)
+        flags=(--item_index "$3" --epoch 20 --batch_size 1 --gradient_accumulation_steps 64 --lr 1e-4 --max_segment 500
+            --idx)
         ;;
     *)
         echo "error: RECIPE is '$RECIPE', wanted cpu or published" >&2

@@ -3,7 +3,7 @@
 # Item vectors are computed first if the dataset folder has none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source scripts/recipe.sh "${1:-}" 1e-3
+source scripts/recipe.sh "${1:-}" 1e-3 title_t
 EMBEDDING_MODEL=${EMBEDDING_MODEL:-snap/base/all-MiniLM-L6-v2}
 if [[ $EMBEDDING_MODEL == snap/base/all-MiniLM-L6-v2 && ! -f $EMBEDDING_MODEL/model.safetensors ]]; then
     "$PYTHON" scripts/fetch_defaults.py --with_minilm

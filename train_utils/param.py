@@ -183,11 +183,11 @@ class TrainOptions(ModelOptions):
         least=0,
         most=0.9999,
     )
-    sequence_passes: int = option(
-        0, "passes over all training events as whole histories of bare item tokens, beside the conversations", least=0
+    sequences: bool = option(
+        False, "with item tokens: each epoch also passes over all training events, as histories of bare item tokens"
     )
     conversations: int = option(
-        0, "conversations of the run beside these passes; 0 = one per user and epoch", least=0, needs="sequence_passes"
+        0, "conversations per epoch beside these histories; 0 = one per user", least=0, needs="sequences"
     )
     max_sequence: int = option(50, "items of such a history at most", least=2)
     lora_layers: int = option(

@@ -289,7 +289,9 @@ class Recommender:
         return priors
 
     def _list_request(self, shown: Sequence[int], k: int, constraint: Constraint) -> Request:
-        prompt = self.renderer.render(list_messages(shown, ListSpec(k)), prompt=True).ids
+        # A model with item codes knows items by their codes best; titles in a text are for what users type.
+        messages = list_messages(shown, ListSpec(k), marked_history=bool(self.renderer.code_ids))
+        prompt = self.renderer.render(messages, prompt=True).ids
         self._check_context(len(prompt), "show less of the history by max_history")
         return Request(prompt, constraint, answer_at=len(prompt), max_items=k, force_items=True, idx=True)
 

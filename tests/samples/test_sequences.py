@@ -89,12 +89,12 @@ def test_sequences_need_codes_and_room():
 def test_two_sources_are_mixed_evenly_and_whole():
     chat = coded_chat(TITLES)[1]
     conversations, sequences = drawn(chat), windows()
-    mixed = MixedSamples(conversations, 27, sequences, 2)
-    total = mixed.samples(3)
-    assert total == conversations.samples(3) + sequences.samples(2)
+    mixed = MixedSamples(conversations, 5, sequences)
+    total = mixed.samples(2)
+    assert total == 10 + sequences.samples(2)
     talks = mixed.talks(range(total))
     of_each = [talk for talk in talks if talk.task != "Sequence"], [talk for talk in talks if talk.task == "Sequence"]
-    assert of_each[0] == conversations.talks(range(conversations.samples(3)))
+    assert of_each[0] == conversations.talks(range(10))
     assert of_each[1] == sequences.talks(range(sequences.samples(2)))
     half = sum(talk.task == "Sequence" for talk in talks[: total // 2])
     assert abs(half - len(of_each[1]) / 2) <= 1
@@ -115,7 +115,7 @@ def test_a_batch_keeps_what_each_choice_excludes():
 
 def test_a_stream_of_both_is_built_ahead():
     chat = coded_chat(TITLES)[1]
-    mixed = MixedSamples(drawn(chat), 9, windows(catalog=small_catalog()), 1)
+    mixed = MixedSamples(drawn(chat), 9, windows(catalog=small_catalog()))
     stream = SampleStream(mixed, chat, encode_code_sample, 3, 2, 1, torch.device("cpu"), 1, apart=True)
     steps = [stream(step) for step in range(stream.steps(1))]
     assert {task for step in steps for batch in step for task in batch.tasks} > {"Sequence"}

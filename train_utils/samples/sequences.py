@@ -118,34 +118,33 @@ def window_starts(labels: int, length: int, draw: str) -> tuple[int, ...]:
 
 
 class MixedSamples:
-    """Two sources as one, interleaved evenly: the first `n` samples of one, and `passes` epochs of the other.
+    """Two sources as one, interleaved evenly. An epoch takes `n` samples of the first, and an epoch of the second.
 
     Args:
-        first: source of `n` samples.
+        first: source of `n` samples per epoch.
         n: the number of samples.
-        second: source of `passes` epochs.
-        passes: its epochs.
+        second: the other source.
     """
 
-    def __init__(self, first: Source, n: int, second: Source, passes: int):
+    def __init__(self, first: Source, n: int, second: Source):
         self.first, self.second, self.config = first, second, first.config
-        self._of_first, self._passes, self._of_second = n, passes, second.samples(passes)
+        self._of_first, self._of_both = n, n + second.samples(1)
 
     @property
     def cut(self) -> int:
         return getattr(self.first, "cut", 0)
 
     def samples(self, epochs: int) -> int:
-        return self._of_first + self._of_second
+        return self._of_both * epochs
 
     def check(self, epochs: int) -> None:
-        self.first.check(math.ceil(self._of_first / max(1, self.first.samples(1))))
-        self.second.check(self._passes)
+        self.first.check(math.ceil(self._of_first * epochs / max(1, self.first.samples(1))))
+        self.second.check(epochs)
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         of_first, of_second = self._split(numbers)
-        talks = iter(self.first.talks(of_first)), iter(self.second.talks(of_second))
-        return [next(talks[not self._is_first(number)]) for number in numbers]
+        first, second = iter(self.first.talks(of_first)), iter(self.second.talks(of_second))
+        return [next(first if self._is_first(number) else second) for number in numbers]
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
         of_first, of_second = self._split(numbers)
@@ -154,7 +153,7 @@ class MixedSamples:
 
     def _firsts_before(self, number: int) -> int:
         """Return how many of the numbers below `number` are of the first source."""
-        return number * self._of_first // (self._of_first + self._of_second)
+        return number * self._of_first // self._of_both
 
     def _is_first(self, number: int) -> bool:
         return self._firsts_before(number + 1) > self._firsts_before(number)

@@ -173,11 +173,9 @@ def _train_adapter(
     model = method.wrap(backbone, catalog, options)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
     samples = open_samples(options, catalog, chat, teacher)
-    if options.sequence_passes:
+    if options.sequences:
         windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
-        samples = MixedSamples(
-            samples, options.conversations or samples.samples(options.epoch), windows, options.sequence_passes
-        )
+        samples = MixedSamples(samples, options.conversations or samples.samples(1), windows)
     validator = (
         Validator(
             catalog,
@@ -203,7 +201,7 @@ def _train_adapter(
             device,
             options.epoch,
             method.apart,
-            bool(options.sequence_passes),
+            options.sequences,
         )
     ) as stream:
         if options.teacher_record and accelerator.is_main_process:
