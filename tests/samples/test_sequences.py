@@ -50,27 +50,37 @@ def test_the_borders_move_from_pass_to_pass():
 
 def test_a_window_is_the_bare_codes_of_a_history_and_each_later_item_is_a_choice():
     source = windows(50)
-    config = replace(CONFIG, soft_labels=0.0)
-    for talk in source.talks(range(source.samples(1))):
-        sample = encode_code_sample(source.chat, None, talk, config)
-        items = [item for _, item in talk.rendered.items]
-        assert [source.chat.item_tokens.index(t) for t in sample.ids if t in source.chat.item_tokens] == items
-        assert [sample.ids[position] for position, *_ in sample.choices] == [
-            source.chat.code_ids[item][0] for item in items[1:]
-        ]
-        assert [choice[2].tolist() for choice in sample.choices] == [[item] for item in items[1:]]
-        for n, closed in enumerate(sample.closed, 1):
-            assert set(closed.tolist()) == set(items[:n]) - {items[n]}
+    chat, config = source.chat, replace(CONFIG, soft_labels=0.0)
+    opened = 0
+    for number, talk in enumerate(source.talks(range(source.samples(1)))):
+        user, start, end = source._window(number)
+        items = source.sequences[user][start:end]
+        sample = encode_code_sample(chat, None, talk, config)
+        assert [chat.item_tokens.index(t) for t in sample.ids if t in chat.item_tokens] == list(items)
+        assert sample.ids[-2:] == [chat.soi, chat.code_ids[items[-1]][0]], "the last item stands behind <SOI>"
         assert not sample.text
+        predicted = []
+        for (position, weight, tokens, _), closed in zip(sample.choices, sample.closed, strict=True):
+            seen = [chat.item_tokens.index(t) for t in sample.ids[:position] if t in chat.item_tokens]
+            (item,) = tokens.tolist()
+            assert item == items[len(seen)] and set(closed.tolist()) == set(seen) - {item} and weight > 0
+            predicted.append(len(seen))
+        assert set(predicted) == set(range(1, len(items)))
+        assert len(predicted) - len(set(predicted)) == sample.ids.count(chat.soi)
+        opened += sample.ids.count(chat.soi)
+    assert opened >= source.samples(1)
 
 
 def test_soft_labels_follow_the_teacher_after_the_same_history():
     source = windows(50)
     (talk,) = source.talks([0])
-    items = [item for _, item in talk.rendered.items]
-    for n, ranking in talk.beginnings.items():
-        ids, _ = FixedTeacher().top_k([[str(i) for i in items[:n]]], 5, scores=True)
-        assert [str(i) for i in ranking.items[:5]] == ids[0]
+    ids, items = talk.rendered.ids, [item for _, item in talk.rendered.items]
+    for number, ranking in talk.beginnings.items():
+        start, _ = talk.rendered.items[number]
+        history = [source.chat.item_tokens.index(t) for t in ids[: start + 1] if t in source.chat.item_tokens]
+        expected, _ = FixedTeacher().top_k([[str(i) for i in history]], 5, scores=True)
+        assert [str(i) for i in ranking.items[:5]] == expected[0]
+    assert len(talk.beginnings) == len(items) - 1
 
 
 def test_talks_are_the_same_at_every_call_and_in_every_grouping():

@@ -14,7 +14,7 @@ from train_utils.samples.sources import Source, ask_teacher, shuffled
 from train_utils.teacher.protocol import Teacher
 
 TASK = "Sequence"
-_PREFIX = "My history so far:"
+_OPENED = 0.1  # share of the items of a window that stand behind `<SOI>`
 
 
 class SequenceSamples:
@@ -45,7 +45,7 @@ class SequenceSamples:
             for user, sequence in enumerate(self.sequences)
             for part in range(n_windows(len(sequence) - 1, length))
         ]
-        self._start = [chat.render([message("user", _PREFIX)], prompt=False).ids[0], *chat.encode(_PREFIX)]
+        self._start = chat.render([message("user", "a")], prompt=False).ids[:1]
 
     def samples(self, epochs: int) -> int:
         """Return the number of windows in `epochs` passes."""
@@ -88,17 +88,26 @@ class SequenceSamples:
 
     def _talk(self, user: int, start: int, end: int, rankings) -> Conversation:
         items = self.sequences[user][start:end]
-        ids, places = list(self._start), []
-        for item in items:
-            places.append((len(ids) - 1, item))
+        opened = opened_items(len(items), f"{self.config.seed}/{user}/{start}/{end}")
+        ids, positions = list(self._start), []
+        of_position: list[int] = []
+        for n, item in enumerate(items):
+            # A code of one token is predicted from the item before and from `<SOI>`; a longer code continues only one.
+            if n not in opened or len(self.chat.code_ids[item]) == 1:
+                positions.append((len(ids) - 1, item))
+                of_position.append(n)
+            if n in opened:
+                ids.append(self.chat.soi)
+                positions.append((len(ids) - 1, item))
+                of_position.append(n)
             ids += self.chat.code_ids[item]
-        beginnings = {n: next(rankings) for n in range(1, len(items))}
+        rankings_of = {n: next(rankings) for n in range(1, len(items))}
         return Conversation(
             TASK,
-            (message("user", _PREFIX, *map(ItemPart, items)),),
-            Rendered(ids, [False] * len(ids), places),
-            len(items),
-            beginnings=beginnings,
+            (message("user", *map(ItemPart, items)),),
+            Rendered(ids, [False] * len(ids), positions),
+            len(positions),
+            beginnings={at: rankings_of[n] for at, n in enumerate(of_position) if n},
         )
 
 
@@ -115,6 +124,15 @@ def window_starts(labels: int, length: int, draw: str) -> tuple[int, ...]:
         return (0,)
     shortest, longest = max(1, labels - (n - 1) * length), min(length, labels - (n - 2) * length - 1)
     return (0, *range(random.Random(draw).randint(shortest, longest), labels, length))
+
+
+def opened_items(n: int, draw: str) -> frozenset[int]:
+    """Return which of the n items of a window stand behind `<SOI>`: the last, and some of the others but the first.
+
+    So `<SOI>` learns to ask for the next item after histories of any length, at the price of a token.
+    """
+    rng = random.Random(draw)
+    return frozenset([n - 1, *(at for at in range(1, n - 1) if rng.random() < _OPENED)])
 
 
 class MixedSamples:
