@@ -100,5 +100,5 @@ def coded_chat(titles: list[str], form: str = "token", seed: int = 0) -> tuple[L
     model = tiny_model(len(tokenizer), seed)
     add_item_tokens(tokenizer, model)
     codes = one_token_each(map(str, range(len(titles))), tokenizer.get_vocab(), form)
-    add_item_rows(tokenizer, model, codes, titles, range(len(titles)))
+    add_item_rows(tokenizer, model, codes, titles, [[item] * item for item in range(len(titles))])
     return model, Chat(tokenizer, titles, codes=codes)

@@ -83,7 +83,7 @@ def test_an_adapter_with_codes_merges_to_a_model_that_plain_transformers_opens(t
     tokenizer, model = load_backbone(backbone, CPU, "float32")
     add_item_tokens(tokenizer, model)
     codes = one_token_each(map(str, range(len(TITLES))), tokenizer.get_vocab())
-    add_item_rows(tokenizer, model, codes, TITLES, [1] * len(TITLES))
+    add_item_rows(tokenizer, model, codes, TITLES, [range(len(TITLES))])
     chat = Chat(tokenizer, TITLES, codes=codes)
     trained = moved(add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.0, 1, False, chat.item_tokens))
     save_adapter(trained, tokenizer, tmp_path / "adapter", {}, more=lambda to: save_item_codes(codes, to))

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from train_utils.item_codes import ItemCodes
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import mixed_precision, n_embeddings
+from train_utils.models.co_occurrence import co_occurrence_vectors
 from train_utils.prompts.codec import Codec
 from train_utils.prompts.control_tokens import add_code_tokens
 
@@ -23,20 +24,21 @@ def add_item_rows(
     model: PreTrainedModel,
     codes: ItemCodes,
     titles: Sequence[str],
-    popularity: Sequence[int],
+    sequences: Sequence[Sequence[int]],
 ) -> None:
     """Add code tokens to a tokenizer that has the control tokens, and their rows to a model.
 
-    A code token starts as the mean of the rows of the title tokens of its items, in the input and in the output. Along
-    the model's mean state, the output row gets the log of its items' popularity instead, so that training does not
-    spend its first part on learning which items are popular. The head gets its own copy of a shared embedding.
+    A code token starts as the mean of the rows of the title tokens of its items, in the input and in the output, plus a
+    random projection of its items' co-occurrence vectors. Along the model's mean state, the output row gets the log of
+    its items' popularity instead. So training spends no time on what the counts tell: which items are popular, and
+    which are consumed together. The head gets its own copy of a shared embedding.
 
     Args:
         tokenizer: the model's tokenizer.
         model: the model.
         codes: codes of the catalog's items.
         titles: titles of the items, in the same order.
-        popularity: number of training events of each item.
+        sequences: item indices of each user's training events, oldest first.
     """
     add_code_tokens(tokenizer, codes.tokens)
     untie_head(model)
@@ -54,16 +56,26 @@ def add_item_rows(
         cast("nn.Linear", table).weight for table in (model.get_input_embeddings(), model.get_output_embeddings())
     ]
     with torch.no_grad():
+        together = torch.from_numpy(co_occurrence_vectors(sequences, len(titles)))
         for table, scale in zip(tables, (1.0, _OUTPUT_SCALE), strict=True):
             of_item = torch.stack([table[title].float().mean(0) for title in spelled])
+            of_item += _projected(together.to(of_item), of_item)
             of_token = torch.stack([of_item[items].mean(0) for items in items_of.values()])
             table[ids] = (of_token * scale).to(table.dtype)
+        popularity = np.bincount(np.concatenate([*sequences, [0]]).astype(np.int64), minlength=len(titles))
         counts = np.array([1.0 + sum(popularity[item] for item in items) for items in items_of.values()])
         mean = _mean_state(model, ids, counts / counts.sum())
         wanted = torch.tensor(np.log(counts) - np.log(counts).mean(), dtype=torch.float32, device=mean.device)
         rows = of_token * _OUTPUT_SCALE
         rows += (wanted - rows @ mean)[:, None] * mean / mean.square().sum()
         tables[1][ids] = rows.to(tables[1].dtype)
+
+
+def _projected(vectors: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Project vectors [n, size] at random to the width and the mean length of other vectors [n, d]."""
+    draws = torch.Generator().manual_seed(0)
+    projection = torch.randn(vectors.shape[1], like.shape[1], generator=draws) / like.shape[1] ** 0.5
+    return vectors @ projection.to(vectors) * like.norm(dim=1).mean()
 
 
 def _mean_state(model: PreTrainedModel, ids: Sequence[int], shares: np.ndarray) -> torch.Tensor:

@@ -245,7 +245,7 @@ def _model(
     add_item_tokens(tokenizer, model)
     codes = item_codes_of(options, catalog, tokenizer)
     if codes is not None:
-        add_item_rows(tokenizer, model, codes, catalog.titles, catalog.popularity)
+        add_item_rows(tokenizer, model, codes, catalog.titles, catalog.training_sequences())
     chat = Chat(tokenizer, catalog.titles, codes=codes)
     trained: PreTrainedModel | PeftModel
     if options.peft == "full":
