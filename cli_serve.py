@@ -98,8 +98,8 @@ def load_session(options: ChatOptions) -> ChatSession:
     if not session.domain.recommender.engine.searches:
         spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
         print(
-            f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token per "
-            f"pass{spelled}",
+            f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token "
+            f"per pass{spelled}",
             file=sys.stderr,
             flush=True,
         )
