@@ -99,7 +99,7 @@ def load_session(options: ChatOptions) -> ChatSession:
         spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
         print(
             f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token "
-            f"a pass{spelled}",
+            f"per pass{spelled}",
             file=sys.stderr,
             flush=True,
         )

@@ -165,6 +165,14 @@ def test_memory_that_is_not_there_is_one_line(error):
     code = f"def main():\n raise {error}\nfrom train_utils.command import run_cli\nrun_cli(main)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: out of memory") and done.stderr.count("\n") == 1
+    assert "--batch_size" not in done.stderr, "the command has no such flag"
+
+
+def test_the_remedy_for_memory_is_a_flag_of_the_command():
+    code = "from train_utils.command import LineParser, run_cli\ndef main():\n parser = LineParser(prog='x')\n "
+    code += "parser.add_argument('--batch_size')\n parser.parse_args([])\n raise MemoryError()\nrun_cli(main)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "take smaller sizes, such as --batch_size, or another machine" in done.stderr
 
 
 @pytest.mark.parametrize("package", ["report", "leakage"])

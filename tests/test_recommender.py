@@ -88,24 +88,24 @@ def test_a_teacher_enters_as_a_prior_where_there_is_a_history():
     ("call", "message"),
     [
         (lambda r: r.recommend(["red mon"]), "'red mon' is no item id or title .*did you mean 'red moon'"),
-        (lambda r: r.recommend("i0"), "history is 'i0', wanted a list"),
-        (lambda r: r.recommend(["i0"], k=0), "k is 0"),
+        (lambda r: r.recommend("i0"), "`history` is 'i0', wanted a list"),
+        (lambda r: r.recommend(["i0"], k=0), "`k` is 0"),
         (lambda r: r.recommend(["i0"], rules={"category": "x"}), "'category'"),
         (lambda r: r.recommend(["i0"], rules={"allow": ["x"]}), "'x' is not in the catalog"),
         (lambda r: list(r.chat([{"role": "robot", "content": "hi"}])), "wanted {'role': one of"),
         (lambda r: list(r.chat([{"role": "user"}])), "wanted {'role': one of"),
         (lambda r: list(r.chat([])), "at least one message"),
-        (lambda r: r.recommend(None), "history is None, wanted a list"),
+        (lambda r: r.recommend(None), "`history` is None, wanted a list"),
         (lambda r: r.recommend([["i0"]]), "wanted a text"),
-        (lambda r: r.recommend(["i0"], k=2.5), "k is 2.5, wanted a whole number"),
-        (lambda r: r.recommend(["i0"], k=None), "k is None, wanted a whole number"),
-        (lambda r: r.recommend(["i0"], max_history=0), "max_history is 0"),
+        (lambda r: r.recommend(["i0"], k=2.5), "`k` is 2.5, wanted a whole number"),
+        (lambda r: r.recommend(["i0"], k=None), "`k` is None, wanted a whole number"),
+        (lambda r: r.recommend(["i0"], max_history=0), "`max_history` is 0"),
         (lambda r: r.recommend(["i0"], rules=[]), "the body is"),
-        (lambda r: r.recommend_batch(None), "histories is None"),
-        (lambda r: r.chat(None), "messages is None"),
-        (lambda r: r.chat([{"role": "user", "content": "hi"}], max_new_tokens="5"), "max_new_tokens is '5'"),
+        (lambda r: r.recommend_batch(None), "`histories` is None"),
+        (lambda r: r.chat(None), "`messages` is None"),
+        (lambda r: r.chat([{"role": "user", "content": "hi"}], max_new_tokens="5"), "`max_new_tokens` is '5'"),
         (lambda r: r.chat([{"role": "user", "content": "moon " * 9000}]), "the context has .*leave out old messages"),
-        (lambda r: r.with_catalog(None), "dataset is None, wanted a dataset folder"),
+        (lambda r: r.with_catalog(None), "`dataset` is None, wanted a dataset folder"),
     ],
 )
 def test_wrong_calls_are_told_in_one_line(recommender, call, message):
@@ -151,8 +151,25 @@ def test_a_model_is_loaded_from_its_folder_with_a_dataset_folder(tmp_path):
     expected = Recommender(MODEL.float(), CHAT, CATALOG).recommend(["i0", "i1"], k=3)
     assert [one.id for one in loaded.recommend(["i0", "i1"], k=3)] == [one.id for one in expected]
     assert loaded.with_catalog(CATALOG).model is loaded.model and not loaded.untrained
-    with pytest.raises(ValueError, match="nowhere"):
-        Recommender.load(tmp_path / "model", tmp_path / "nowhere", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"dataset": "no/such"}, "dataset folder 'no/such' does not exist"),
+        ({"teacher": "local:no/such"}, "no/such does not exist"),
+        ({"device": "abacus"}, "^'abacus' is no device; use cpu"),
+    ],
+)
+def test_what_is_wrong_is_found_before_the_model_is_loaded(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Recommender.load("no/model", **wrong)
+
+
+@pytest.mark.parametrize("weight", ["auto", -1, float("nan"), float("inf"), None])
+def test_a_prior_weight_is_a_number_of_0_or_more(weight):
+    with pytest.raises(ValueError, match="`prior_weight` is .*, wanted a finite number, 0 or more"):
+        Recommender(MODEL, CHAT, CATALOG, prior_weight=weight)
 
 
 def test_the_package_offers_the_front_door_and_loads_it_when_asked():
@@ -223,5 +240,5 @@ def test_what_the_user_names_is_not_recommended_back():
 
 
 def test_a_chat_of_another_decoding_is_refused(recommender):
-    with pytest.raises(ValueError, match="decoding is 'beam', wanted one of greedy, best, rank"):
+    with pytest.raises(ValueError, match="`decoding` is 'beam', wanted one of greedy, best, rank"):
         recommender.chat([{"role": "user", "content": "hi"}], decoding="beam")

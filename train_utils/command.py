@@ -141,8 +141,8 @@ def run_cli(main: Callable[[], int | None]) -> None:
         if not _is_out_of_memory(error):
             raise
         print(
-            f"error: out of memory ({' '.join(str(error).split())[:200]}); take smaller sizes, such as --batch_size, "
-            "or another machine",
+            f"error: out of memory ({' '.join(str(error).split())[:200]}); take smaller sizes"
+            f"{', such as --batch_size,' if 'batch_size' in _flags else ''} or another machine",
             file=sys.stderr,
         )
         status = 2

@@ -71,8 +71,8 @@ class _Checked:
             needed = f.metadata["needs"]
             if needed and value != f.default and not getattr(self, needed):
                 raise ValueError(
-                    f"--{f.name} is {value}, which has no effect without --{needed}; give that too, or "
-                    f"leave --{f.name} out"
+                    f"`{f.name}` is {value}, which has no effect without `{needed}`; give that too, or leave "
+                    f"`{f.name}` out"
                 )
 
     def names(self, flag: str) -> bool:
@@ -84,9 +84,9 @@ class _Checked:
 def _check(name: str, value: object, rule: Mapping[str, Any]) -> None:
     choices, least, above, most = (rule[key] for key in ("choices", "least", "above", "most"))
     if choices and value not in choices:
-        raise ValueError(f"--{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
+        raise ValueError(f"`{name}` is {value!r}, wanted one of {', '.join(map(repr, choices))}")
     if isinstance(value, (int, float)) and (wanted := bounds_of(value, least, above, most)):
-        raise ValueError(f"--{name} is {value}, wanted {wanted}")
+        raise ValueError(f"`{name}` is {value}, wanted {wanted}")
 
 
 TEST_TASKS = (
@@ -334,7 +334,7 @@ class EvalOptions(ModelOptions):
     force_items: bool = option(False, "open every item of the list for the model")
     engine: EvalEngine = option(
         "own",
-        "own, or hf: transformers' generate, one token a pass, the slow oracle of greedy lists",
+        "own, or hf: transformers' generate, one token per pass, the slow oracle of greedy lists",
         get_args(EvalEngine),
     )
     prior: Literal["", PriorSource] = option(
@@ -371,7 +371,7 @@ class EvalOptions(ModelOptions):
     def __post_init__(self):
         super().__post_init__()
         if self.prior_weight != "auto" and not _is_finite(self.prior_weight):
-            raise ValueError(f"--prior_weight is {self.prior_weight!r}, wanted a number or auto, 0 or more")
+            raise ValueError(f"`prior_weight` is {self.prior_weight!r}, wanted a number or auto, 0 or more")
 
 
 def _is_finite(text: str) -> bool:

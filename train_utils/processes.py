@@ -112,7 +112,7 @@ def pick_device(gpu: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"`gpu` {gpu!r} is no device; use cpu, cuda:0 or auto") from None
+        raise ValueError(f"{gpu!r} is no device; use cpu, cuda:0 or auto") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"`gpu` {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use `gpu` cpu")
+        raise ValueError(f"device {gpu!r}: this machine has {torch.cuda.device_count()} GPUs; use cpu")
     return device

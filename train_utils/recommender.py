@@ -1,10 +1,12 @@
 """Recommender: a model and its catalog, loaded once, for recommendation lists and conversations."""
 
+import math
 import operator
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +76,7 @@ class Recommender:
         context: tokens that the model reads at most; None where its configuration does not say.
 
     Raises:
-        ValueError: a renderer of other titles than the catalog's.
+        ValueError: a renderer of other titles than the catalog's, or a weight that is no number of 0 or more.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Recommender:
                 f"the renderer's {len(renderer.titles)} titles are not those of catalog {catalog.name!r} in its order; "
                 "make it by Chat(tokenizer, catalog.titles)"
             )
+        _check_weight(prior_weight)
         self._by_title = {item.title: i for i, item in reversed([*enumerate(catalog.items)])} if catalog else {}
 
     @classmethod
@@ -131,18 +134,21 @@ class Recommender:
             ValueError: the model cannot be loaded, the dataset is broken, or the device does not exist; in one line.
         """
         picked = pick_device(device)
+        # Before the model, which takes longest to load.
+        catalog = load_catalog(dataset) if isinstance(dataset, (str, Path)) else dataset
+        prior = open_teacher(teacher) if isinstance(teacher, str) else teacher
         tokenizer, causal = load_trained(str(model), picked, dtype, attention, backbone)
         # A base model gets new control tokens, so that it can be constrained.
         untrained = add_item_tokens(tokenizer, causal)
         loaded = cls(
             causal,
             Chat(tokenizer),
-            teacher=open_teacher(teacher) if isinstance(teacher, str) else teacher,
+            teacher=prior,
             prior_weight=prior_weight,
             source=str(model),
             untrained=untrained,
         )
-        return loaded if dataset is None else loaded.with_catalog(dataset, trie_cache)
+        return loaded if catalog is None else loaded.with_catalog(catalog, trie_cache)
 
     def with_catalog(self, dataset: str | Path | Catalog, trie_cache: str | Path = "") -> "Recommender":
         """Return a recommender of another catalog that shares the model.
@@ -155,7 +161,7 @@ class Recommender:
             ValueError: the dataset is broken, no trie can hold its titles, or the item vectors are of another catalog.
         """
         if not isinstance(dataset, (str, Path, Catalog)):
-            raise ValueError(f"dataset is {dataset!r}, wanted a dataset folder or a Catalog")
+            raise ValueError(f"`dataset` is {dataset!r}, wanted a dataset folder or a Catalog")
         if self.retriever is not None and not self.source:
             raise ValueError(
                 "a model of RecLM-ret made from parts has item vectors of one catalog; load it by Recommender.load"
@@ -223,7 +229,7 @@ class Recommender:
             problem = decoding_support(self.model).problem
             raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
         if isinstance(histories, str) or not isinstance(histories, Iterable):
-            raise ValueError(f"histories is {histories!r}, wanted a list of histories")
+            raise ValueError(f"`histories` is {histories!r}, wanted a list of histories")
         items = [self.indices(history) for history in histories]
         if not items:
             return []
@@ -243,13 +249,13 @@ class Recommender:
     def indices(self, history: Sequence[str]) -> list[int]:
         """Return the item indices of a history of ids or titles. Raises ValueError for what the catalog lacks."""
         if isinstance(history, str) or not isinstance(history, Iterable):
-            raise ValueError(f"history is {history!r}, wanted a list of item ids or titles")
+            raise ValueError(f"`history` is {history!r}, wanted a list of item ids or titles")
         return [self._item_index(entry) for entry in history]
 
     @property
     def _known_catalog(self) -> Catalog:
         if self.catalog is None:
-            raise ValueError("no catalog is loaded; pass dataset to Recommender.load")
+            raise ValueError("no catalog is loaded; pass `dataset` to Recommender.load")
         return self.catalog
 
     def _item_index(self, entry: str) -> int:
@@ -292,7 +298,7 @@ class Recommender:
         # A model with item codes knows items by their codes best; titles in a text are for what users type.
         messages = list_messages(shown, ListSpec(k), marked_history=bool(self.renderer.code_ids))
         prompt = self.renderer.render(messages, prompt=True).ids
-        self._check_context(len(prompt), "show less of the history by max_history")
+        self._check_context(len(prompt), "show less of the history by `max_history`")
         return Request(prompt, constraint, answer_at=len(prompt), max_items=k, force_items=True, idx=True)
 
     def _recommendations(self, completion: Completion) -> list[Recommendation]:
@@ -339,7 +345,7 @@ class Recommender:
             stop: ends the answer early when it is set.
         """
         if decoding not in DECODING:
-            raise ValueError(f"decoding is {decoding!r}, wanted one of {', '.join(DECODING)}")
+            raise ValueError(f"`decoding` is {decoding!r}, wanted one of {', '.join(DECODING)}")
         searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
         request = Request(
             prompt, constraint, answer_at=len(prompt), max_new_tokens=max_new_tokens, best_titles=searched
@@ -375,11 +381,11 @@ class Recommender:
             ConstraintError: the rules admit no item.
         """
         if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
-            raise ValueError(f"messages is {messages!r}, wanted a list of messages")
+            raise ValueError(f"`messages` is {messages!r}, wanted a list of messages")
         conversation = [_message(entry) for entry in messages]
         max_new_tokens = _whole("max_new_tokens", max_new_tokens)
         prompt = self.renderer.render(conversation, prompt=True).ids
-        self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower max_new_tokens")
+        self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower `max_new_tokens`")
         constraint = self._chat_constraint(rules, self._named(conversation) if exclude_named else [])
         return self.answer(prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding, stop=stop)
 
@@ -388,7 +394,7 @@ class Recommender:
     ) -> Constraint | None:
         if self.catalog is None:
             if rules is not None:
-                raise ValueError("rules are given and no catalog is loaded; pass dataset to Recommender.load")
+                raise ValueError("rules are given and no catalog is loaded; pass `dataset` to Recommender.load")
             return None
         try:
             return self._constraint(rules, named, None)
@@ -430,6 +436,12 @@ def _message(entry: Mapping[str, str] | Message) -> Message:
     return message(role, whole_characters(content))
 
 
+def _check_weight(weight: object) -> None:
+    """Raise ValueError for a weight of the prior that is no finite number of 0 or more."""
+    if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
+        raise ValueError(f"`prior_weight` is {weight!r}, wanted a finite number, 0 or more")
+
+
 def _whole(name: str, value: object) -> int:
     """Return a whole number of any kind as an int. Raises ValueError for another value, or one below 1."""
     try:
@@ -437,5 +449,5 @@ def _whole(name: str, value: object) -> int:
     except TypeError:
         number = 0
     if number < 1:
-        raise ValueError(f"{name} is {value!r}, wanted a whole number, 1 or more")
+        raise ValueError(f"`{name}` is {value!r}, wanted a whole number, 1 or more")
     return number

@@ -345,6 +345,7 @@ def test_what_was_said_is_the_same_tokens_in_the_next_turn():
         ({}, "`GSM8K_data_path` is missing"),
         ({"GSM8K_data_path": "x", "decoding": "rank"}, "when a model opens"),
         ({"GSM8K_data_path": "x", "ranker": "popularity"}, "a model alone"),
+        ({"GSM8K_data_path": "x", "run_file": "x"}, "a model alone"),
         ({"GSM8K_data_path": "/none"}, "does not exist"),
     ],
 )

@@ -30,6 +30,12 @@ def test_auto_is_bfloat16_only_where_the_processor_computes_in_it(monkeypatch, a
     assert with_dtype(ChatOptions(model_name="any", gpu="cpu")).dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "", "Tensor"])
+def test_an_unknown_format_is_refused(dtype):
+    with pytest.raises(ValueError, match="`dtype` is .*, wanted auto, bfloat16 or float32"):
+        pick_dtype(dtype, CPU)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_a_named_format_is_taken_as_it_is(monkeypatch, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)

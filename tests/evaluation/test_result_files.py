@@ -340,7 +340,7 @@ def test_a_senseless_number_is_one_line(capsys, flags, message):
     ("warmup_ratio", 2.0), ("multi_round_ratio", -0.1), ("max_segment", 0), ("peft", "loora"), ("SFT_actor_lora_r", 0),
 ])  # fmt: skip
 def test_options_are_checked_when_they_are_made(name, value):
-    with pytest.raises(ValueError, match=f"--{name} is .*, wanted "):
+    with pytest.raises(ValueError, match=f"`{name}` is .*, wanted "):
         TrainOptions(**{name: value})
 
 
@@ -394,7 +394,7 @@ def test_targets_that_are_hidden_because_they_come_again_are_told(again, tmp_pat
         options = dataclasses.replace(options, model_name="", ranker="popularity")
     test(options)
     (said,) = said_of_hidden(caplog)
-    assert said.startswith("3 of 3 targets are among the items that `hide_seen` visible bars")
+    assert said.startswith("3 of 3 targets are among the items that `hide_seen` visible hides")
     assert said.endswith("`hide_seen` none counts them")
     caplog.clear()
     test(dataclasses.replace(options, hide_seen="none", output=str(tmp_path / "s.json")))

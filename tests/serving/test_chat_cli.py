@@ -304,7 +304,7 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
 
 @pytest.mark.parametrize(
     ("limit", "message"),
-    [(0, "--max_new_tokens is 0"), (-1, "--max_new_tokens is -1"), (16384, "`max_new_tokens` is 16384")],
+    [(0, "`max_new_tokens` is 0"), (-1, "`max_new_tokens` is -1"), (16384, "`max_new_tokens` is 16384")],
 )
 def test_a_length_limit_without_room_is_refused(world, loaded, limit, message):
     tokenizer, model = loaded

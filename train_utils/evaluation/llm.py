@@ -32,7 +32,7 @@ from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 
 logger = logging.getLogger(__name__)
-MR_SEGMENT = 200
+MR_SEGMENT = 200  # tokens that a turn of a chat exchange may have
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -81,12 +81,19 @@ class LLMRecommender:
         catalog: the catalog to recommend from.
         recommender: the loaded model, with this catalog.
         plan: plan of the test.
+        exchanges: chat exchanges, one of which precedes each request; None takes those of the plan's task.
 
     Raises:
         ValueError: the engine cannot decode this model as planned, or no chat exchange fits.
     """
 
-    def __init__(self, catalog: Catalog, recommender: Recommender, plan: ModelPlan):
+    def __init__(
+        self,
+        catalog: Catalog,
+        recommender: Recommender,
+        plan: ModelPlan,
+        exchanges: Sequence[Sequence[Message]] | None = None,
+    ):
         self.catalog, self.plan = catalog, plan
         model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
         if plan.decoding.decoding != "greedy" and not self.engine.searches:
@@ -96,14 +103,14 @@ class LLMRecommender:
             )
         if not self.engine.searches and plan.decoding.engine != "hf":
             logger.warning(
-                "%s: it is decoded by transformers' generate, one token a pass", decoding_support(model).problem
+                "%s: it is decoded by transformers' generate, one token per pass", decoding_support(model).problem
             )
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self._kept: dict[EvalCase, array[int]] = {}
-        self.exchanges: Sequence[Sequence[Message]] = ()
-        if plan.task.exchange:
-            self.exchanges = load_exchanges(plan.exchanges, self.chat, MR_SEGMENT, rounds=1)
+        if exchanges is None:
+            exchanges = load_exchanges(plan.exchanges, self.chat, MR_SEGMENT, rounds=1) if plan.task.exchange else ()
+        self._exchanges = exchanges
 
     def prompt(self, row: EvalCase) -> list[int]:
         """Return the prompt of an evaluation case; see `prompt_of`."""
@@ -151,10 +158,10 @@ class LLMRecommender:
         )
 
     def _exchange(self, row: EvalCase) -> Sequence[Message]:
-        if not self.exchanges:
+        if not self._exchanges:
             return ()
         drawn_for = "" if self.plan.task.exchange == "shared" else row.user
-        return random.Random(f"{self.plan.split.seed}/{drawn_for}").choice(self.exchanges)
+        return random.Random(f"{self.plan.split.seed}/{drawn_for}").choice(self._exchanges)
 
     def answer(self, request: Request, completion: Completion) -> Prediction:
         text = self.chat.tokenizer.decode(completion.ids)

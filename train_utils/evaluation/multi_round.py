@@ -24,7 +24,7 @@ from train_utils.evaluation.results import (
     result_of,
     write_result,
 )
-from train_utils.evaluation.run import tell_impossible
+from train_utils.evaluation.run import warn_impossible
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.manifest import manifest
@@ -67,18 +67,17 @@ def _run(output: Path, options: EvalOptions, plan: ModelPlan, processes: Partial
     catalog, questions = load_catalog(options.data_path), load_questions(options.GSM8K_data_path)
     users = eval_cases(catalog, plan.task, plan.split)
     if plan.decoding.constrained and processes.is_main_process:
-        tell_impossible(users, plan.split.hide_seen)
+        warn_impossible(users, plan.split.hide_seen)
     order = random.Random(options.seed).sample(range(len(questions)), len(questions))
     asked = {row.user: questions[order[index % len(order)]] for index, row in enumerate(users)}
-    llm = LLMRecommender(catalog, load_llm(catalog, own_device(options, processes)), plan)
+    llm = LLMRecommender(catalog, load_llm(catalog, own_device(options, processes)), plan, [DEMONSTRATION])
     made_from = manifest(result_identity(options), result_inputs(options))
-    llm.exchanges = [DEMONSTRATION]
     scorer = Scorer(catalog)
 
     def work(rows: Sequence[EvalCase]) -> list[dict]:
         return _dialogues(rows, asked, llm, scorer)
 
-    records, seconds = run_resumable(batches(users, llm), work, output, made_from, processes, "two turns")
+    records, seconds = run_resumable(batches(users, llm), work, output, made_from, processes, "multi-round")
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed)

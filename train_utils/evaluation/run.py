@@ -55,7 +55,7 @@ def run_test(options: EvalOptions) -> tuple[Path, dict]:
         users = eval_cases(catalog, plan.task, plan.split)
         hides = plan.decoding.constrained if isinstance(plan, ModelPlan) else not options.run_file
         if hides and processes.is_main_process:
-            tell_impossible(users, plan.split.hide_seen)
+            warn_impossible(users, plan.split.hide_seen)
         if isinstance(plan, ModelPlan):
             made_from, records, seconds, more = _score_model(catalog, users, options, plan, output, processes)
         else:
@@ -111,7 +111,7 @@ def _score_model(
     return made_from, records, seconds, more
 
 
-def tell_impossible(users: Sequence[EvalCase], hide_seen: HideSeen) -> None:
+def warn_impossible(users: Sequence[EvalCase], hide_seen: HideSeen) -> None:
     """Warn about users whose target is a repeat: no list can hit it if their consumed items are hidden.
 
     Not for run files and unconstrained models, which hide no items.
@@ -119,7 +119,7 @@ def tell_impossible(users: Sequence[EvalCase], hide_seen: HideSeen) -> None:
     hidden = sum(row.target in row.hidden(hide_seen) for row in users)
     if hidden:
         logger.warning(
-            "%d of %d targets are among the items that `hide_seen` %s bars: users consume them again, and "
+            "%d of %d targets are among the items that `hide_seen` %s hides: users consume them again, and "
             "they can only be missed; `hide_seen` none counts them",
             hidden,
             len(users),

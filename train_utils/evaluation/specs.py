@@ -241,13 +241,14 @@ class ModelPlan(EvalPlan):
         """
         if not options.GSM8K_data_path:
             raise ValueError("`GSM8K_data_path` is missing: GSM8K's test.jsonl, or a saved dataset")
-        if options.ranker or options.prior or options.engine != "own":
+        if options.ranker or options.run_file or options.prior or options.engine != "own":
             raise ValueError(
-                "the two-turn test is of a model alone, by the engine; leave out `ranker`, `prior`, `engine`"
+                "the multi-round test is of a model alone, by the engine; leave out `ranker`, `run_file`, `prior` and "
+                "`engine`"
             )
         if options.decoding == "rank" or options.force_items:
             raise ValueError(
-                "the two-turn test asks when a model opens an item; `decoding` rank and `force_items` open "
+                "the multi-round test asks when a model opens an item; `decoding` rank and `force_items` open "
                 "them for it, take `decoding` greedy or best"
             )
         return cls.from_options(options)

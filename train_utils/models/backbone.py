@@ -60,8 +60,13 @@ def pick_dtype(dtype: str, device: torch.device) -> str:
     """Return the dtype that `--dtype` names; "auto" is bfloat16 if the device computes in it, else float32.
 
     A CPU without bfloat16 instructions emulates them, at a tenth of the speed of float32 or less.
+
+    Raises:
+        ValueError: PyTorch has no such dtype.
     """
     if dtype != "auto":
+        if not isinstance(getattr(torch, dtype, None), torch.dtype):
+            raise ValueError(f"`dtype` is {dtype!r}, wanted auto, bfloat16 or float32")
         return dtype
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -155,13 +155,13 @@ def _shortenings(
     answer = answer_of(plan, lists[0], catalog, config)
     beginnings = dict(enumerate(lists[1:], 1))
     for start in range(len(plan.history)):
-        yield _talk(plan, start, answer, beginnings, exchange, catalog, config)
+        yield _from_history(plan, start, answer, beginnings, exchange, catalog, config)
     shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]
     shorter += [_with_candidates(answer, n, chat) for n in range(len(answer.spec.candidates) - 1, 1, -1)]
     for shortened in shorter:
-        yield replace(_talk(plan, start, shortened, beginnings, exchange, catalog, config), cut=True)
+        yield replace(_from_history(plan, start, shortened, beginnings, exchange, catalog, config), cut=True)
     if exchange:
-        yield replace(_talk(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
+        yield replace(_from_history(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
 
 
 def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
@@ -173,7 +173,7 @@ def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
     return Target((first,), replace(answer.spec, candidates=kept), answer.ranked.within(kept.__contains__))
 
 
-def _talk(
+def _from_history(
     plan: SamplePlan,
     start: int,
     answer: Target,
@@ -247,7 +247,7 @@ class ShortestSamples:
 
     def _rendered(self, plan: SamplePlan) -> int:
         answer = Target((plan.target,), replace(plan.spec, candidates=self._candidates(plan)), TeacherList((), ()))
-        conversation = _talk(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
+        conversation = _from_history(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
         return len(self.chat.render(conversation.messages, prompt=False).ids)
 
 

@@ -297,7 +297,7 @@ def _check_decodable(model: PreTrainedModel, options: TrainOptions, method: Meth
         raise ValueError(f"{problem}; validation during training needs the engine: give `val_users` 0")
     if problem:
         logger.warning(
-            "%s: it will be decoded by transformers' generate (task_test.py --engine hf), one token a pass, "
+            "%s: it will be decoded by transformers' generate (task_test.py --engine hf), one token per pass, "
             "without --decoding best and rank",
             problem,
         )
