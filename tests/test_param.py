@@ -137,8 +137,7 @@ def test_help_has_groups_and_no_wall_of_flags(capsys):
     assert positions == sorted(positions)
 
 
-@pytest.mark.parametrize("line", ["--item_index title", "--chat_template llama-3"])
-def test_a_flag_that_changes_nothing_says_so_once(capsys, line):
-    parse(TrainOptions, line.split())
+def test_a_flag_that_changes_nothing_says_so_once(capsys):
+    parse(TrainOptions, ["--chat_template", "llama-3"])
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and error.startswith(f"note: {line.split()[0]} has no effect: ")
+    assert error.count("\n") == 1 and error.startswith("note: --chat_template has no effect: ")
