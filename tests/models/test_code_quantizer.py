@@ -1,4 +1,4 @@
-"""Codes of several levels: the same by seed, one owner each, near items under one branch; the command that makes them."""
+"""Codes of several levels: equal by seed, one owner each, near items in one branch; the command that makes them."""
 
 import json
 
