@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from tiny import tiny_chat
+from tiny import coded_chat, tiny_chat
 from tiny_samples import TITLES, write_small_catalog
 from transformers import AutoTokenizer, GenerationConfig
 
@@ -16,6 +16,7 @@ from train_utils.constraint.constraint import Constraint
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Request
 from train_utils.harness import RecLM
+from train_utils.item_codes import save_item_codes
 from train_utils.prompts.renderer import Chat
 
 PROMPTS = ["the moon", "a list of titles:", "recommend an item", "1 2 3", "night"]
@@ -94,3 +95,22 @@ def test_likelihoods_are_those_of_the_model_alone(eager):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="nothing"):
         RecLM(str(tmp_path / "nothing"), device="cpu")
+
+
+@pytest.mark.parametrize("form", ["token", "token_title", "rq_token_seq"])
+def test_a_model_with_item_codes_writes_what_plain_constrained_decoding_writes(tmp_path, form):
+    write_small_catalog(tmp_path / "data")
+    plain, chat = coded_chat(TITLES, form)
+    with torch.no_grad():
+        plain.lm_head.weight[chat.soi] *= 3
+    plain.save_pretrained(tmp_path / "model")
+    chat.tokenizer.save_pretrained(tmp_path / "model")
+    save_item_codes(chat.codes, tmp_path / "model")
+    model = opened(tmp_path, data_path=str(tmp_path / "data"))
+    assert model.chat.code_ids == chat.code_ids
+    prompts = [model.tok_encode(prompt) for prompt in PROMPTS]
+    rules = Constraint(model.chat.trie)
+    expected = generate_reference(
+        model.model, model.chat, [Request(ids, rules, answer_at=len(ids), max_new_tokens=30) for ids in prompts]
+    )
+    assert written(model) == [model.tok_decode(completion.ids) for completion in expected]

@@ -14,13 +14,14 @@ from train_utils.item_codes import (
     load_item_codes,
     one_token_each,
     read_uni_index,
+    renamed,
     save_item_codes,
     write_uni_index,
 )
 from train_utils.prompts.messages import ItemPart, message
 from train_utils.prompts.renderer import Chat
 
-FORMS = ("token", "token_title")
+FORMS = ("token", "token_title", "rq_token_seq")
 
 
 def test_codes_are_kept_by_a_model_folder_for_its_catalog(tmp_path):
@@ -66,6 +67,14 @@ def test_names_that_a_vocabulary_has_are_not_taken():
     assert codes.codes == (("<catalog_catalog_item_0>",), ("<catalog_catalog_item_1>",), ("<catalog_catalog_item_2>",))
 
 
+def test_codes_of_a_file_that_a_vocabulary_has_are_renamed():
+    codes = ItemCodes("rq_token_seq", ("x", "y"), (("<a_0>", "<SOI>"), ("<a_0>", "<b_1>")))
+    assert renamed(codes, {"<b_2>"}) is codes
+    expected = (("<catalog_a_0>", "<catalog_SOI>"), ("<catalog_a_0>", "<catalog_b_1>"))
+    assert renamed(codes, {"<SOI>"}).codes == expected
+    assert renamed(codes, {"<SOI>", "<catalog_b_1>"}).tokens[0] == "<catalog_catalog_a_0>"
+
+
 def test_the_files_of_reclm_uni_are_read_and_written(tmp_path):
     catalog = small_catalog()
     written = ItemCodes(
@@ -86,15 +95,18 @@ def test_the_files_of_reclm_uni_are_read_and_written(tmp_path):
 @pytest.mark.parametrize("form", FORMS)
 def test_an_answer_lists_codes_between_control_tokens_and_a_history_is_bare(form):
     _, chat = coded_chat(TITLES, form)
-    code = [ids[0] for ids in chat.code_ids]
+    code = chat.code_ids
     title = chat.encode(chat.spell(TITLES[4])) if form == "token_title" else []
     turns = [message("user", "liked", ItemPart(3), ItemPart(5)), message("assistant", "take ", ItemPart(4))]
     rendered = chat.render(turns, prompt=False)
     ids = rendered.ids
-    assert [ids[start + 1] for start, _ in rendered.items] == [code[3], code[5], code[4]]
+    for start, item in rendered.items:
+        assert ids[start + 1 : start + 1 + len(code[item])] == code[item]
     bare, _, listed = (start for start, _ in rendered.items)
-    assert ids[bare + 1 : bare + 3] == [code[3], code[5]]
-    assert ids[listed : listed + 3 + len(title)] == [chat.soi, code[4], *title, chat.eoi]
+    both = [*code[3], *code[5]]
+    assert ids[bare + 1 : bare + 1 + len(both)] == both
+    recommended = [chat.soi, *code[4], *title, chat.eoi]
+    assert ids[listed : listed + len(recommended)] == recommended
     assert chat.tokenizer.decode(ids[listed:], skip_special_tokens=True).strip() == (TITLES[4] if title else "")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from train_utils.leakage.__main__ import LeakageOptions
-from train_utils.param import ChatOptions, EvalOptions, TrainOptions, parse
+from train_utils.param import ChatOptions, CodeOptions, EvalOptions, TrainOptions, parse
 
 PUBLISHED = {
     EvalOptions: (
@@ -137,7 +137,19 @@ def test_help_has_groups_and_no_wall_of_flags(capsys):
     assert positions == sorted(positions)
 
 
-def test_a_flag_that_changes_nothing_says_so_once(capsys):
-    parse(TrainOptions, ["--chat_template", "llama-3"])
+@pytest.mark.parametrize("line", ["--chat_template llama-3", "--chat_template chatml"])
+def test_a_flag_that_changes_nothing_says_so_once(capsys, line):
+    parse(TrainOptions, line.split())
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and error.startswith("note: --chat_template has no effect: ")
+    assert error.count("\n") == 1 and error.startswith(f"note: {line.split()[0]} has no effect: ")
+
+
+def test_every_item_form_and_the_command_that_makes_codes_are_parsed(capsys):
+    for form in ("title_t", "title", "token", "token_title", "rq_token_seq"):
+        assert parse(TrainOptions, ["--item_index", form]).item_index == form
+    made = parse(CodeOptions, ["--data_path", "data/dataset/x", "--vectors", "both", "--levels", "2", "--size", "16"])
+    assert (made.vectors, made.levels, made.size) == ("both", 2, 16)
+    for wrong in ("--levels 26", "--levels 0", "--size 0", "--vectors images"):
+        with pytest.raises(SystemExit):
+            parse(CodeOptions, ["--data_path", "x", *wrong.split()])
+    assert capsys.readouterr().err.count("error: ") == 4

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from train_utils.constraint.constraint import Constraint
-from train_utils.item_codes import one_token_each
+from train_utils.item_codes import ItemCodes, one_token_each
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.item_rows import add_item_rows
 from train_utils.prompts.renderer import Chat
@@ -94,11 +94,21 @@ def scripted(model, script: dict[int, int]) -> None:
     model.register_forward_hook(speak, with_kwargs=True)
 
 
+def codes_of_levels(n: int) -> ItemCodes:
+    """Return codes of two and three tokens for `n` items: the first has two, others share their first two."""
+    codes = [("<a_0>", "<b_9>")] + [(f"<a_{i % 3}>", f"<b_{i // 3 % 2}>", f"<c_{i // 6}>") for i in range(1, n)]
+    return ItemCodes("rq_token_seq", tuple(map(str, range(n))), tuple(codes[:n]))
+
+
 def coded_chat(titles: list[str], form: str = "token", seed: int = 0) -> tuple[LlamaForCausalLM, Chat]:
-    """Return a tiny model and a renderer with one code token per item."""
+    """Return a tiny model and a renderer with item codes."""
     tokenizer = tiny_tokenizer()
     model = tiny_model(len(tokenizer), seed)
     add_item_tokens(tokenizer, model)
-    codes = one_token_each(map(str, range(len(titles))), tokenizer.get_vocab(), form)
+    codes = (
+        codes_of_levels(len(titles))
+        if form == "rq_token_seq"
+        else one_token_each(map(str, range(len(titles))), tokenizer.get_vocab(), form)
+    )
     add_item_rows(tokenizer, model, codes, titles, [[item] * item for item in range(len(titles))])
     return model, Chat(tokenizer, titles, codes=codes)

@@ -125,6 +125,11 @@ class Catalog:
         return [sequence[:-2] if self.is_tested(user) else sequence for user, sequence in self.sequences.items()]
 
 
+def dataset_name(folder: str | Path) -> str:
+    """Return the name of a dataset: that of its folder as the user passed it, also where the folder is a link."""
+    return Path(os.path.abspath(folder)).name
+
+
 def dataset_files(folder: str | Path) -> list[Path]:
     """Return the files of a dataset folder that a run on it depends on."""
     return list(dataset_paths(folder).values())
@@ -198,8 +203,7 @@ def load_catalog(data_path: str | Path) -> Catalog:
     items = [
         _item(item_id, titles[item_id], meta, categories.get(item_id, [])) for item_id, meta in files.metas.items()
     ]
-    # The name that the user passed, also where the folder is a link.
-    return make_catalog(Path(os.path.abspath(data_path)).name, items, files.sequences, files.test_users)
+    return make_catalog(dataset_name(data_path), items, files.sequences, files.test_users)
 
 
 def _item(item_id: str, title: str, meta: Mapping[str, object], categories: list[str]) -> Item:

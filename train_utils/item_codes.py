@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -85,6 +85,14 @@ def one_token_each(ids: Iterable[str], vocabulary: Collection[str], form: str = 
     return ItemCodes(form, ids, tuple((f"<{stem}_{number}>",) for number in range(len(ids))))
 
 
+def renamed(codes: ItemCodes, vocabulary: Collection[str]) -> ItemCodes:
+    """Return codes whose tokens are not in a vocabulary: `<a_1>` becomes `<catalog_a_1>` where one of them is."""
+    while not set(codes.tokens).isdisjoint(vocabulary):
+        longer = tuple(tuple(f"<catalog_{token[1:]}" for token in code) for code in codes.codes)
+        codes = replace(codes, codes=longer)
+    return codes
+
+
 def save_item_codes(codes: ItemCodes, folder: str | Path) -> None:
     """Write the codes of a model into its folder."""
     content = {"form": codes.form, "codes": dict(zip(codes.ids, map(list, codes.codes), strict=True))}
@@ -135,6 +143,26 @@ def _of_catalog(form: str, by_id: Mapping[str, Sequence[str]], catalog: Catalog,
     )
 
 
+def uni_paths(data_path: str | Path, name: str) -> tuple[Path, Path]:
+    """Return the paths of `NAME.index.json` and `NAME.item2id` in a dataset folder."""
+    return Path(data_path) / f"{name}.index.json", Path(data_path) / f"{name}.item2id"
+
+
+def load_uni_index(data_path: str | Path, catalog: Catalog) -> ItemCodes:
+    """Read the codes of a dataset folder; see `read_uni_index`.
+
+    Raises:
+        ValueError: the folder has no codes, or broken ones.
+    """
+    paths = uni_paths(data_path, catalog.name)
+    if missing := [path for path in paths if not path.is_file()]:
+        raise ValueError(
+            f"{missing[0]} does not exist, and `item_index` rq_token_seq reads codes from it; make it by "
+            f"python -m train_utils.make_codes --data_path {data_path}"
+        )
+    return read_uni_index(*paths, catalog)
+
+
 def read_uni_index(index: str | Path, item_ids: str | Path, catalog: Catalog) -> ItemCodes:
     """Read codes in the files of RecLM-uni.
 
@@ -159,6 +187,6 @@ def read_uni_index(index: str | Path, item_ids: str | Path, catalog: Catalog) ->
 
 
 def write_uni_index(codes: ItemCodes, index: str | Path, item_ids: str | Path) -> None:
-    """Write codes as the files of RecLM-uni; see `read_uni_index`."""
-    write_text(Path(index), json.dumps({str(row): list(code) for row, code in enumerate(codes.codes)}))
+    """Write codes as the files of RecLM-uni, the index last; see `read_uni_index`."""
     write_text(Path(item_ids), "".join(f"{item_id}\t{row}\n" for row, item_id in enumerate(codes.ids)))
+    write_text(Path(index), json.dumps({str(row): list(code) for row, code in enumerate(codes.codes)}))

@@ -172,8 +172,9 @@ class TrainOptions(ModelOptions):
     item_index: str = option(
         "title_t",
         "how items are written. title_t: by their titles, as published; token: one new token per item; "
-        "token_title: this token, then the title",
-        ("title_t", "title", "token", "token_title"),
+        "token_title: this token, then the title; rq_token_seq: several tokens per item, of the files that "
+        "python -m train_utils.make_codes writes",
+        ("title_t", "title", "token", "token_title", "rq_token_seq"),
     )
     item_lr: float = option(3e-3, "learning rate of the rows of item tokens", above=0)
     item_dropout: float = option(0.2, "dropout of the vectors of item tokens", least=0, most=0.99)
@@ -402,6 +403,27 @@ class ChatOptions(ModelOptions):
     )
     trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeOptions(_Checked):
+    """Make item codes of several levels for `--item_index rq_token_seq`, by residual k-means over item vectors."""
+
+    data_path: str = option(help="dataset folder; it gets NAME.index.json, NAME.item2id and NAME.emb-VECTORS.npy")
+    vectors: str = option(
+        "text",
+        "what the codes are made from: the teacher's item vectors, those of the items' texts, or both",
+        ("teacher", "text", "both"),
+    )
+    teacher: str = option("", "the teacher of the vectors: local:PATH (SASRec.pth, or the folder of its runs)")
+    embedding_model: str = option(
+        TrainOptions.embedding_model, "encoder of the items' texts, as sentence-transformers names it"
+    )
+    levels: int = option(3, "tokens of a code, before the one that tells items of one code apart", least=1, most=25)
+    size: int = option(64, "centers of a level at most", least=1)
+    seed: int = option(0, "seed of the initial centers", least=0)
+    gpu: str = option("auto", "device of the encoder: cpu, cuda:0, ... or auto")
+    overwrite: bool = option(False, "replace codes that are there; models trained with them keep their own copy")
 
 
 def parse(options: type[C], argv: Sequence[str] | None = None) -> C:

@@ -5,15 +5,18 @@ import json
 import gguf
 import pytest
 import torch
-from tiny import CHATML, tiny_model, tiny_tokenizer
+from tiny import CHATML, coded_chat, tiny_model, tiny_tokenizer
+from tiny_samples import small_catalog
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from train_utils.item_codes import save_item_codes
 from train_utils.models.adapters import add_lora, save_adapter
-from train_utils.models.backbone import load_backbone, load_tokenizer
+from train_utils.models.backbone import load_backbone, load_tokenizer, model_files
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained, merge_adapter
 from train_utils.prompts.messages import ItemPart, message
 from train_utils.prompts.renderer import Chat
+from train_utils.recommender import Recommender
 
 CPU = torch.device("cpu")
 TITLES = ["red moon", "the end", "夜"]
@@ -49,7 +52,8 @@ def write_gguf(path, model, tokenizer, chat_template=CHATML) -> str:
 
 def _add_tokenizer(writer, tokenizer, chat_template) -> None:
     kept = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    special = set(tokenizer.all_special_tokens)
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    special = {*tokenizer.all_special_tokens, *added}
     tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
@@ -151,3 +155,21 @@ def test_merging_into_a_gguf_that_is_not_there_is_refused_and_leaves_nothing(bac
     with pytest.raises(ValueError, match="no such file"):
         merge_adapter(tmp_path / "adapter", str(tmp_path / "other.gguf"), tmp_path / "merged", {})
     assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize("form", ["token", "token_title", "rq_token_seq"])
+def test_a_gguf_next_to_its_item_codes_lists_what_the_model_lists(tmp_path, form):
+    catalog = small_catalog()
+    model, chat = coded_chat(catalog.titles, form)
+    file = write_gguf(tmp_path / "codes.gguf", model, chat.tokenizer)
+    save_item_codes(chat.codes, tmp_path)
+    loaded = Recommender.load(file, catalog, device="cpu", dtype="float32")
+    expected = Recommender(model, chat, catalog)
+    assert loaded.renderer.code_ids == chat.code_ids
+    forged = "".join(chat.codes.tokens)
+    assert not set(chat.item_tokens).intersection(loaded.renderer.render([message("user", forged)], prompt=True).ids)
+    for history in (["3"], ["1", "7", "12"]):
+        assert [item.id for item in loaded.recommend(history, k=5)] == [
+            item.id for item in expected.recommend(history, k=5)
+        ]
+    assert tmp_path / "item_index.json" in model_files(file)

@@ -13,7 +13,7 @@ from tiny_samples import CONFIG, TITLES, FixedTeacher, drawn, small_catalog
 
 from train_utils.catalog import Item, make_catalog
 from train_utils.samples.batch import collate
-from train_utils.samples.encode import encode_code_sample
+from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
 from train_utils.samples.prefetch import SampleStream, cut_evenly
 from train_utils.samples.sequences import MixedSamples, SequenceSamples, n_windows, window_starts
 
@@ -24,8 +24,8 @@ def long_catalog():
     return make_catalog("long", items, sequences)
 
 
-def windows(length=4, catalog=None, config=CONFIG, teacher=None):
-    chat = coded_chat(TITLES)[1]
+def windows(length=4, catalog=None, config=CONFIG, teacher=None, form="token"):
+    chat = coded_chat(TITLES, form)[1]
     return SequenceSamples(catalog or long_catalog(), chat, teacher or FixedTeacher(), config, length)
 
 
@@ -69,6 +69,30 @@ def test_a_window_is_the_bare_codes_of_a_history_and_each_later_item_is_a_choice
         assert len(predicted) - len(set(predicted)) == sample.ids.count(chat.soi)
         opened += sample.ids.count(chat.soi)
     assert opened >= source.samples(1)
+
+
+def test_a_window_of_codes_of_several_tokens_is_labeled_at_every_choice_of_each_later_item():
+    source = windows(50, form="rq_token_seq")
+    config, labels = replace(CONFIG, soft_labels=0.0, history_weight=1.0), ScopeLabels(source.chat.trie)
+    for talk in source.talks(range(source.samples(1))):
+        sample = encode_sample(source.chat, labels, talk, config)
+        items = [item for _, item in talk.rendered.items]
+        codes = [token for item in items for token in source.chat.code_ids[item]]
+        assert sample.ids[-len(codes) :] == codes and not sample.text
+        first = len(sample.ids) - len(codes)
+        chosen = {position: (tokens, share) for position, _, tokens, share in sample.choices}
+        assert min(chosen) >= first + len(source.chat.code_ids[items[0]])
+        for n, start in enumerate(
+            first + sum(len(source.chat.code_ids[i]) for i in items[:n]) for n in range(len(items))
+        ):
+            code = source.chat.code_ids[items[n]]
+            for depth, token in enumerate(code if n else ()):
+                open_codes = [ids for i, ids in enumerate(source.chat.code_ids) if i not in items[:n] or i == items[n]]
+                following = {ids[depth] for ids in open_codes if ids[:depth] == code[:depth]}
+                assert (start + depth in chosen) == (len(following) > 1)
+                if len(following) > 1:
+                    tokens, share = chosen[start + depth]
+                    assert set(tokens.tolist()) == following and tokens[share.argmax()] == token
 
 
 def test_soft_labels_follow_the_teacher_after_the_same_history():

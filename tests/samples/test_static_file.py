@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tiny_chat
+from tiny import coded_chat, tiny_chat
 from tiny_samples import CONFIG, TITLES, drawn, small_catalog
 
 from train_utils.prompts.messages import ControlPart, ItemPart
-from train_utils.samples.encode import encode_retrieval_sample, encode_sample
+from train_utils.samples.encode import encode_code_sample, encode_retrieval_sample, encode_sample
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.static_file import StaticSamples, export_samples
 from train_utils.samples.tasks import parse_tasks
@@ -23,7 +23,7 @@ ALL_TASKS = "SFTSeqRec-MR,SFTSeqRec-CS-MR,SFTSeqRanking-MR,SFTCategory,SFTItemCo
 
 
 def samples_of(source, encode, n):
-    stream = SampleStream(source, CHAT, encode, 2, 1, 1, torch.device("cpu"))
+    stream = SampleStream(source, source.chat, encode, 2, 1, 1, torch.device("cpu"))
     return stream.samples(range(n))
 
 
@@ -50,6 +50,27 @@ def test_an_exported_file_gives_the_samples_that_it_was_made_of(tmp_path_factory
             assert one[:2] == other[:2]
             np.testing.assert_array_equal(one[2], other[2])
             np.testing.assert_array_equal(one[3], other[3])
+
+
+@pytest.mark.parametrize(
+    ("form", "encode"),
+    [("token", encode_code_sample), ("token_title", encode_code_sample), ("rq_token_seq", encode_sample)],
+)
+def test_an_exported_file_holds_titles_and_is_read_back_as_codes(tmp_path, form, encode):
+    """The export knows no item form: one file trains them all."""
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks(ALL_TASKS))
+    path = tmp_path / "sft.json"
+    export_samples(drawn(CHAT, config), 1, path)
+    assert "<item_" not in path.read_text() and "<a_" not in path.read_text()
+    chat = coded_chat(TITLES, form)[1]
+    static = samples_of(StaticSamples(path, CATALOG, chat, config), encode, 9)
+    for expected, actual in zip(samples_of(drawn(chat, config), encode, 9), static, strict=True):
+        assert (expected.ids, expected.text, expected.task) == (actual.ids, actual.text, actual.task)
+        assert [choice[0] for choice in expected.choices] == [choice[0] for choice in actual.choices]
+        for one, other in zip(expected.choices, actual.choices, strict=True):
+            np.testing.assert_array_equal(one[2], other[2])
+            np.testing.assert_array_equal(one[3], other[3])
+    assert any(set(chat.item_tokens).intersection(sample.ids) for sample in static)
 
 
 def test_the_file_has_the_published_form_and_reads_as_a_person_would(tmp_path):

@@ -313,3 +313,13 @@ def test_a_missing_library_is_named_with_its_remedy(checkpoint):
             f"open_teacher({f'local:{checkpoint}'!r})")  # fmt: skip
     refused = run_python(code)
     assert "pip install --no-deps -r requirements-unirec.txt" in refused.stderr.splitlines()[-1]
+
+
+def test_item_vectors_come_in_the_order_of_the_ids_and_score_as_the_teacher_does(teacher):
+    ids = [raw for raw in reversed(teacher._model.catalog.raw_ids) if raw != "[PAD]"]
+    vectors = teacher.item_vectors(ids)
+    assert len(vectors) == N_ITEMS and vectors.dtype == np.float32
+    rows = [teacher._model.catalog.index[raw] for raw in ids]
+    assert (vectors == teacher._model.vectors.detach().numpy()[rows]).all()
+    with pytest.raises(TeacherError, match="'none'"):
+        teacher.item_vectors([ids[0], "none"])

@@ -9,7 +9,7 @@ from tiny_samples import CONFIG, TITLES, drawn
 
 from train_utils.models.adapters import add_lora
 from train_utils.samples.batch import collate
-from train_utils.samples.encode import encode_code_sample
+from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
 from train_utils.training.average import AverageWeights, averaged
 from train_utils.training.loop import LoopConfig, parameter_groups, train
 from train_utils.training.method import code_loss
@@ -19,7 +19,8 @@ def model_and_batches(form="token", seed=0):
     model, chat = coded_chat(TITLES, form, seed)
     wrapped = add_lora(model, [chat.soi, chat.eoi], 4, 4, 0.0, 1, False, chat.item_tokens)
     talks = drawn(chat).talks(range(6))
-    samples = [encode_code_sample(chat, None, talk, CONFIG) for talk in talks]
+    encode = encode_sample if form == "rq_token_seq" else encode_code_sample
+    samples = [encode(chat, ScopeLabels(chat.trie), talk, CONFIG) for talk in talks]
     return wrapped, chat, talks, samples
 
 
@@ -72,8 +73,59 @@ def test_the_loss_is_the_mean_of_plain_cross_entropies(form):
     assert value == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
 
 
-def test_dropout_depends_on_the_seed_of_the_batch_alone():
-    model, chat, _, samples = model_and_batches()
+def test_the_loss_of_several_tokens_an_item_is_over_the_branches_of_the_open_codes():
+    model, chat, talks, samples = model_and_batches("rq_token_seq")
+    model.eval()
+    expected = []
+    for talk, sample in zip(talks, samples, strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([sample.ids])).logits[0].float()
+        free = logits.clone()
+        free[:, chat.item_tokens] = -torch.inf
+        text = [-free[position - 1].log_softmax(0)[sample.ids[position]] for position, _ in sample.text]
+        assert len(text) == sum(talk.rendered.labeled) - sum(
+            len(chat.code_ids[item]) + 1 for start, item in talk.rendered.items if talk.rendered.labeled[start]
+        )
+        items, total = torch.zeros(()), 0.0
+        shown, answered = [], []
+        for number, (start, item) in enumerate(talk.rendered.items):
+            listed = talk.rendered.labeled[start]
+            before = {*shown, *answered} - {item}
+            (answered if listed else shown).append(item)
+            weight = 1.0 if listed else CONFIG.history_weight * (0 < number < talk.n_history)
+            ranked = talk.ranked if listed else talk.beginnings.get(number)
+            mass = {i: s for i, s in zip(ranked.items, ranked.scores, strict=True)} if ranked else {}
+            code = chat.code_ids[item]
+            total += weight * listed * (len(code) + 1)  # forced positions and the end count in the mean
+            for n, token in enumerate(code):
+                below: dict[int, float] = {}
+                for i, ids in enumerate(chat.code_ids):
+                    if i not in before and ids[:n] == code[:n]:
+                        best = mass.get(i, 0.0) if i not in {*shown, *answered} - {item} else 0.0
+                        below[ids[n]] = max(below.get(ids[n], 0.0), best)
+                if len(below) == 1 or not weight:
+                    continue
+                total += weight * (not listed)
+                share = torch.tensor([float(t == token) for t in below])
+                if sum(below.values()) > 1e-9:
+                    soft = torch.tensor(list(below.values())) / sum(below.values())
+                    share = (1 - CONFIG.soft_labels) * share + CONFIG.soft_labels * soft
+                scores = logits[start + n, list(below)].log_softmax(0)
+                items = items - weight * (share * scores).sum()
+            if not listed and weight:  # as are those of the history
+                total += weight * sum(
+                    len({ids[n] for i, ids in enumerate(chat.code_ids) if i not in before and ids[:n] == code[:n]}) == 1
+                    for n in range(len(code))
+                )
+        expected.append(torch.stack(text).mean() + items / total)
+    with torch.no_grad():
+        value, _ = code_loss(chat, 0.2)(model, collate(samples, 1, apart=True))
+    assert value == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("form", ["token", "rq_token_seq"])
+def test_dropout_depends_on_the_seed_of_the_batch_alone(form):
+    model, chat, _, samples = model_and_batches(form)
     model.train()
     loss = code_loss(chat, 0.5)
 

@@ -164,7 +164,7 @@ def model_files(name: str) -> list[Path]:
     """
     path = Path(name)
     if path.is_file():
-        return [path]
+        return [path, *(file for file in (path.parent / ITEM_CODES,) if file.is_file())]
     if not path.is_dir():
         config = try_to_load_from_cache(name, "config.json") if name.count("/") == 1 else None
         if not isinstance(config, str):

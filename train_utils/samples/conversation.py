@@ -212,6 +212,10 @@ class ShortestSamples:
     def __init__(self, catalog: Catalog, chat: Chat, config: SampleConfig):
         self.catalog, self.chat, self.config = catalog, chat, config
         self.titles = [len(ids) for ids in chat.title_ids]
+        # A history writes an item as its title in running text, or as its bare code.
+        named = chat.encode_many([chat.spell(title) for title in chat.titles]) if chat.code_ids else chat.title_ids
+        self._named = [len(ids) for ids in named]
+        self._bare = [len(ids) for ids in chat.code_ids] or self.titles
         self._by_length = sorted(range(len(self.titles)), key=lambda item: -self.titles[item])
         self._around: dict[tuple, int] = {}
 
@@ -219,14 +223,19 @@ class ShortestSamples:
         """Return the token count of a plan's shortest form if it exceeds `max_token_length`, else None."""
         if plan.template is None:
             return None  # chats that do not fit were left out
-        items = self.items(plan)
         key = (plan.template, plan.marked, plan.spec.category)
         if key not in self._around:
-            self._around[key] = self._rendered(plan) - sum(self.titles[item] for item in items)
-        tokens = self._around[key] + sum(self.titles[item] for item in items)
+            self._around[key] = self._rendered(plan) - self._tokens(plan)
+        tokens = self._around[key] + self._tokens(plan)
         if tokens + _NEAR > self.config.max_token_length:
             tokens = self._rendered(plan)
         return tokens if tokens > self.config.max_token_length else None
+
+    def _tokens(self, plan: SamplePlan) -> int:
+        """Return the tokens of the items of the shortest form, without control tokens."""
+        shown = self._bare if plan.marked else self._named
+        candidates = self._candidates(plan)
+        return shown[plan.history[-1]] + self.titles[plan.target] + sum(shown[item] for item in candidates)
 
     def items(self, plan: SamplePlan) -> tuple[int, ...]:
         """Return the items of the shortest form, each as often as it is written."""

@@ -72,14 +72,18 @@ def _range_max(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.n
 
 
 def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
-    """Encode a conversation as tokens and labels for RecLM-cgen."""
+    """Encode a conversation as tokens and labels for RecLM-cgen.
+
+    With item codes, a choice in the answer also excludes the shown history, as lists do.
+    """
     rendered = talk.rendered
+    shown = _shown(talk) if chat.code_ids else []
     inside: dict[int, float] = {}
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     for start, item, weight, ranked, listed in _item_positions(talk, config):
         if weight > 0:
             inside |= dict.fromkeys(_written(chat, rendered, start, item), weight)
-            used = choices.trie.item_leaf[listed]
+            used = choices.trie.item_leaf[[*listed, *(shown if rendered.labeled[start] else ())]]
             choices_of_items += [
                 (start + offset, weight, tokens, shares)
                 for offset, tokens, shares in choices.of_item(item, used, ranked, config.soft_labels)
@@ -119,14 +123,14 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
 def encode_code_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
     """Encode a conversation for items of one code token: one choice over the whole catalog per item.
 
-    A choice excludes the items that the user is shown or the answer has listed before. Titles behind codes are forced
+    A choice excludes the shown history and what the answer has listed before. Titles behind codes are forced
     by the trie and not labeled.
     """
     rendered = talk.rendered
     spelled: set[int] = set()
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     closed: list[np.ndarray] = []
-    shown = [item for start, item in rendered.items if not rendered.labeled[start]]
+    shown = _shown(talk)
     for start, item, weight, ranked, listed in _item_positions(talk, config):
         spelled |= set(_written(chat, rendered, start, item))
         if weight > 0:
@@ -141,6 +145,12 @@ def encode_code_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, con
         task=talk.task,
         closed=closed,
     )
+
+
+def _shown(talk: Conversation) -> list[int]:
+    """Return the items of the shown history. Candidates are shown as well, but lists consist of them."""
+    rendered = talk.rendered
+    return [item for start, item in rendered.items if not rendered.labeled[start]][: talk.n_history]
 
 
 def _written(chat: Chat, rendered: Rendered, start: int, item: int) -> range:

@@ -43,6 +43,18 @@ class LocalTeacher:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def item_vectors(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the vectors of items, float32 [items, d].
+
+        Args:
+            ids: item ids.
+
+        Raises:
+            TeacherError: the teacher does not know an item.
+        """
+        (rows,) = to_ints(self._model.catalog, [ids], "the dataset")
+        return self._model.vectors[list(rows)].detach().float().numpy().copy()
+
     @overload
     def top_k(self, histories: Sequence[History], k: int, scores: Literal[False] = False) -> list[list[str]]: ...
 

@@ -104,11 +104,25 @@ def batch_loss(hidden: torch.Tensor, head: nn.Module, batch: Batch) -> tuple[tor
     """
     states = hidden.flatten(0, 1)
     text = text_loss(head_logits(head, states[batch.text_at]), batch.text_label)
-    columns, where = torch.unique(batch.candidate, return_inverse=True)
-    logits = head_logits(head, states[batch.choice_at], columns)[batch.candidate_choice, where]
-    items = scoped_loss(logits, batch.candidate_choice, batch.candidate_share, len(batch.choice_at))
+    items = branch_loss(head, states[batch.choice_at], batch)
     loss = (text * batch.text_weight).sum() + (items * batch.choice_weight).sum()
     return loss, loss_parts(batch, text, items)
+
+
+def branch_loss(head: nn.Module, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Compute the losses of a batch's choices between children in the trie; see `scoped_loss`.
+
+    Args:
+        head: output layer; see `head_logits`.
+        states: [C, d], the states that choose.
+        batch: the batch of the choices.
+
+    Returns:
+        float32 [C].
+    """
+    columns, where = torch.unique(batch.candidate, return_inverse=True)
+    logits = head_logits(head, states, columns)[batch.candidate_choice, where]
+    return scoped_loss(logits, batch.candidate_choice, batch.candidate_share, len(states))
 
 
 def loss_parts(batch: Batch, text: torch.Tensor, items: torch.Tensor, item_weight: float = 1.0) -> Parts:

@@ -1,7 +1,9 @@
 """Training methods: model, loss and saved files."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import torch
 from peft import PeftModel
@@ -22,6 +24,7 @@ from train_utils.training.loop import Loss
 from train_utils.training.loss import (
     Parts,
     batch_loss,
+    branch_loss,
     catalog_loss,
     head_logits,
     loss_parts,
@@ -41,16 +44,25 @@ def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
 
 
 def code_loss(chat: Chat, item_dropout: float) -> Loss:
-    """Return the loss of items of one code token: text over the vocabulary, items over the whole catalog.
+    """Return the loss of items with codes: text over the vocabulary, items over what decoding admits.
 
-    Each loss is the mean over samples of a sample's mean.
+    Where an item has one code token, a choice is made among all items; where it has several, among the children of a
+    branch of the trie, as in the scope-mask loss. Each loss is the mean over samples of a sample's mean.
 
     Args:
         chat: renderer with the item codes.
         item_dropout: dropout probability of the item vectors at the input and of the states that choose items.
     """
+    assert chat.codes is not None  # the caller's item form has codes
+    branches = chat.codes.form == "rq_token_seq"
     ids = torch.tensor([code[0] for code in chat.code_ids])
     barred = torch.tensor(chat.item_tokens)
+
+    def item_losses(head: nn.Module, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if branches:
+            return branch_loss(head, states, batch)
+        scores = without_closed(head_logits(head, states, ids.to(states.device)), batch)
+        return catalog_loss(scores, batch.candidate_choice, batch.candidate, batch.candidate_share)
 
     def loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
         causal = unwrap(model)
@@ -69,8 +81,7 @@ def code_loss(chat: Chat, item_dropout: float) -> Loss:
         choosing = states[batch.choice_at]
         if model.training and item_dropout > 0:
             choosing = _dropped(choosing, item_dropout, draws)
-        scores = without_closed(head_logits(head, choosing, ids.to(device)), batch)
-        items = catalog_loss(scores, batch.candidate_choice, batch.candidate, batch.candidate_share)
+        items = item_losses(head, choosing, batch)
         total = (text * batch.text_weight).sum() + (items * batch.choice_weight).sum()
         return total, loss_parts(batch, text, items)
 
@@ -104,22 +115,31 @@ class Method:
     save: Callable[..., None]
 
 
+def save_cgen(
+    model: PreTrainedModel | PeftModel,
+    chat: Chat,
+    catalog: Catalog,
+    folder: str | Path,
+    manifest: Mapping[str, object],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Write the adapter's folder, with the item codes if there are any, by one rename."""
+    codes = chat.codes
+    more = None if codes is None else partial(save_item_codes, codes)
+    save_adapter(model, chat.tokenizer, folder, manifest, weights, more)
+
+
 CGEN = Method(
     encode=encode_sample,
     apart=False,
     needs_engine=False,
     loss=lambda options, chat: cgen_loss,
     wrap=lambda model, catalog, options: model,
-    save=lambda model, chat, catalog, *rest: save_adapter(model, chat.tokenizer, *rest),
+    save=save_cgen,
 )
 # Items of one code token each.
-CODES = Method(
-    encode=encode_code_sample,
-    apart=True,
-    needs_engine=False,
-    loss=lambda options, chat: code_loss(chat, options.item_dropout),
-    wrap=lambda model, catalog, options: model,
-    save=lambda model, chat, catalog, folder, manifest, weights=None: save_adapter(
-        model, chat.tokenizer, folder, manifest, weights, lambda to: save_item_codes(chat.codes, to)
-    ),
+CODES = replace(
+    CGEN, encode=encode_code_sample, apart=True, loss=lambda options, chat: code_loss(chat, options.item_dropout)
 )
+# Items of several code tokens each: choices at the branches of the trie.
+CODE_SEQUENCES = replace(CODES, encode=encode_sample)

@@ -12,10 +12,18 @@ from accelerate import Accelerator
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from train_utils.catalog import Catalog, dataset_files, load_catalog
+from train_utils.catalog import Catalog, dataset_files, dataset_name, load_catalog
 from train_utils.decoding.support import decoding_support
 from train_utils.files import exclusively, writing_file
-from train_utils.item_codes import ItemCodes, one_token_each
+from train_utils.item_codes import (
+    ItemCodes,
+    has_item_codes,
+    load_item_codes,
+    load_uni_index,
+    one_token_each,
+    renamed,
+    uni_paths,
+)
 from train_utils.manifest import manifest
 from train_utils.models.adapters import add_lora, enable_gradient_checkpointing, unfreeze
 from train_utils.models.backbone import load_backbone, load_tokenizer, model_files, with_dtype
@@ -36,11 +44,12 @@ from train_utils.teacher.open import checkpoint_of, open_teacher
 from train_utils.teacher.protocol import Teacher
 from train_utils.teacher.recorded import RecordedTeacher
 from train_utils.training.loop import LoopConfig, train
-from train_utils.training.method import CGEN, CODES, Method
+from train_utils.training.method import CGEN, CODE_SEQUENCES, CODES, Method
 from train_utils.training.run_folder import claim
 from train_utils.training.validation import Validator
 
 logger = logging.getLogger(__name__)
+TITLES = ("title_t", "title")  # of `--item_index`: items have no codes
 
 
 def sample_config(options: TrainOptions) -> SampleConfig:
@@ -82,8 +91,13 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
             launched processes differ from the launch configuration.
     """
     sample_config(options)  # reject a wrong task before loading anything
-    if method is CGEN and options.item_index in ("token", "token_title"):
-        method = CODES
+    if options.item_index not in TITLES:
+        if method is not CGEN:
+            raise ValueError(
+                f"`item_index` is {options.item_index!r}, and RecLM-ret finds items by vectors, not by tokens; leave "
+                "it out"
+            )
+        method = CODE_SEQUENCES if options.item_index == "rq_token_seq" else CODES
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
@@ -105,6 +119,8 @@ def _inputs(options: TrainOptions) -> list[Path]:
     """Return the input files of a run: dataset, backbone, training file or chat exchanges, and the initial adapter."""
     named = dataset_files(options.data_path) + model_files(options.backbone)
     named += [Path(path) for path in (options.train_data_file or options.share_chat_gpt,) if path]
+    if options.item_index == "rq_token_seq":
+        named += uni_paths(options.data_path, dataset_name(options.data_path))
     if options.SFT_load:
         named += model_files(options.SFT_load)
     return [path for path in named if path.is_file()]
@@ -244,7 +260,7 @@ def _model(
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
     codes = item_codes_of(options, catalog, tokenizer)
-    if codes is not None:
+    if codes is not None and not has_item_codes(options.backbone):
         add_item_rows(tokenizer, model, codes, catalog.titles, catalog.training_sequences())
     chat = Chat(tokenizer, catalog.titles, codes=codes)
     trained: PreTrainedModel | PeftModel
@@ -267,15 +283,31 @@ def _model(
 
 
 def item_codes_of(options: TrainOptions, catalog: Catalog, tokenizer) -> ItemCodes | None:
-    """Return the item codes of `--item_index`; None where items are spelled by their titles."""
-    if options.item_index in ("title_t", "title"):
+    """Return the item codes of `--item_index`; None where items are spelled by their titles.
+
+    A backbone that was trained with item codes keeps them, so that its training can continue.
+
+    Raises:
+        ValueError: the dataset has no codes of this form, or the backbone has codes of another form or catalog.
+    """
+    if options.item_index in TITLES:
         return None
+    if has_item_codes(options.backbone):
+        codes = load_item_codes(options.backbone, catalog)
+        if codes is None or codes.form != options.item_index:
+            raise ValueError(
+                f"`backbone` {options.backbone!r} has items of the form {codes and codes.form!r}, and `item_index` is "
+                f"{options.item_index!r}; give that form, or another backbone"
+            )
+        return codes
+    if options.item_index == "rq_token_seq":
+        return renamed(load_uni_index(options.data_path, catalog), tokenizer.get_vocab())
     return one_token_each((item.id for item in catalog.items), tokenizer.get_vocab(), options.item_index)
 
 
 def optimizer_of(options: TrainOptions) -> dict[str, Any]:
     """Return the settings of the loop that depend on the item form: rows of codes are sparse and learn faster."""
-    if options.item_index in ("title_t", "title"):
+    if options.item_index in TITLES:
         return {"average": options.average}
     return {"average": options.average, "item_lr": options.item_lr, "beta2": 0.98, "eps": 1e-8}
 

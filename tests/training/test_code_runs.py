@@ -1,0 +1,209 @@
+"""A run with item codes is trained, merged, tested, continued and talked to, in each form; misfits are one line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import codes_of_levels
+from tiny_samples import TITLES, FixedTeacher, write_small_catalog
+from trained_models import backbone_at
+
+from train_utils.catalog import load_catalog
+from train_utils.evaluation.multi_round import run_multi_round
+from train_utils.evaluation.run import run_test
+from train_utils.item_codes import load_item_codes, uni_paths, write_uni_index
+from train_utils.leakage.__main__ import LeakageOptions, report_of
+from train_utils.models.backbone import model_files
+from train_utils.models.merge import run_merge
+from train_utils.param import ChatOptions, EvalOptions, TrainOptions
+from train_utils.recommender import Recommendation, Recommender
+from train_utils.serving.chat_session import ChatSession
+from train_utils.training import sft
+from train_utils.training.loop import train
+from train_utils.training.ret import run_sft_embedding
+
+FORMS = ("token", "token_title", "rq_token_seq")
+
+
+class Teacher(FixedTeacher):
+    def close(self):
+        """Nothing is held open."""
+
+
+def options(root: Path, form: str, **changed) -> TrainOptions:
+    settings = dict(
+        data_path=str(root / "small"), backbone=str(root / "base"), output=str(root / "run"), item_index=form,
+        gpu="cpu", dtype="float32", sequences=True, max_sequence=4, conversations=4, epoch=1, batch_size=4,
+        gradient_accumulation_steps=2, lora_layers=1, lora_dropout=0.0, share_chat_gpt="", SFT_train_tasks="SFTSeqRec",
+        tensorboard=False, average=0.9, soft_labels=0.5, history_weight=0.5, max_history=3, topk=4,
+    )  # fmt: skip
+    return TrainOptions(**settings | changed)
+
+
+@pytest.fixture(scope="module")
+def patched():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sft, "open_teacher", lambda spec: Teacher())
+        yield
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def run(request, tmp_path_factory, patched):
+    """(root folder, item form, adapter, merged model)."""
+    root = tmp_path_factory.mktemp("codes")
+    write_small_catalog(root / "small")
+    write_uni_index(codes_of_levels(len(TITLES)), *uni_paths(root / "small", "small"))
+    backbone_at(root / "base")
+    made = options(root, request.param)
+    adapter = sft.run_sft(made)
+    return root, request.param, adapter, run_merge(made)
+
+
+def test(root: Path, model: Path, name: str, **changed) -> EvalOptions:
+    return EvalOptions(
+        data_path=str(root / "small"), model_name=str(model), output=str(root / name), gpu="cpu", dtype="float32",
+        use_CBS=True, decoding="rank", topk=4, max_history=3, share_chat_gpt="", **changed,
+    )  # fmt: skip
+
+
+test.__test__ = False
+
+
+def test_the_adapter_and_the_merged_model_keep_the_codes_and_list_distinct_items(run):
+    root, form, adapter, merged = run
+    catalog = load_catalog(root / "small")
+    codes = load_item_codes(adapter, catalog)
+    assert codes == load_item_codes(merged, catalog) and codes.form == form
+    lists = []
+    for name, model in (("adapter.json", adapter), ("merged.json", merged)):
+        _, result = run_test(test(root, model, name))
+        assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["repeat@10"]["mean"] == 0
+        assert result["metrics"]["short"]["mean"] == 0 and result["n_users"] == 9
+        lists.append([user["items"] for user in result["users"]])
+    assert lists[0] == lists[1]
+    assert any(path.name == "item_index.json" for path in model_files(str(merged)))
+
+
+def test_every_item_can_be_listed_by_its_title(run):
+    root, _, _, merged = run
+    recommender = Recommender.load(merged, root / "small", device="cpu", dtype="float32")
+    listed = recommender.recommend(["1"], k=19)
+    assert {item.id for item in listed} == {str(i) for i in range(20) if i != 1}
+    assert {item.title for item in listed} == set(TITLES) - {TITLES[1]}
+
+
+def test_the_engine_writes_what_generate_writes(run):
+    root, _, _, merged = run
+    answers = []
+    for engine in ("own", "hf"):
+        plan = replace(test(root, merged, f"{engine}.json", engine=engine), decoding="greedy")
+        answers.append([user["completion"] for user in run_test(plan)[1]["users"]])
+    assert answers[0] == answers[1]
+
+
+def test_a_finished_run_is_not_trained_again_and_another_form_is_refused(run):
+    root, form, adapter, _ = run
+    written = (adapter / "manifest.json").stat().st_mtime_ns
+    assert sft.run_sft(options(root, form)) == adapter
+    assert (adapter / "manifest.json").stat().st_mtime_ns == written
+    other = next(one for one in FORMS if one != form)
+    with pytest.raises(ValueError, match="run with other"):
+        sft.run_sft(options(root, other))
+
+
+def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(run, monkeypatch):
+    root, form, adapter, _ = run
+    broken = options(root, form, output=str(root / "broken"), save_seconds=0.0)
+
+    def stopped(model, loss, stream, *more):
+        def until(step):
+            if step == 1:
+                raise KeyboardInterrupt
+            return stream(step)
+
+        return train(model, loss, until, *more)
+
+    monkeypatch.setattr(sft, "train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sft.run_sft(broken)
+    monkeypatch.setattr(sft, "train", train)
+    resumed, whole = (load_file(folder / "adapter_model.safetensors") for folder in (sft.run_sft(broken), adapter))
+    assert resumed.keys() == whole.keys() and all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_a_model_with_codes_is_trained_on_in_its_form_with_its_rows(run):
+    root, form, adapter, merged = run
+    again = options(root, form, backbone=str(merged), output=str(root / "again"))
+    continued = sft.run_sft(again)
+    catalog = load_catalog(root / "small")
+    assert load_item_codes(continued, catalog) == load_item_codes(adapter, catalog)
+    other = next(one for one in FORMS if one != form)
+    with pytest.raises(ValueError, match=f"form '{form}', and `item_index` is '{other}'") as error:
+        sft.run_sft(options(root, other, backbone=str(merged), output=str(root / "other")))
+    assert "\n" not in str(error.value)
+
+
+def test_a_dataset_whose_items_lack_codes_is_one_line(run):
+    root, _, adapter, merged = run
+    if not (root / "longer").exists():
+        write_small_catalog(root / "longer")
+        metas = json.loads((root / "longer/metas.jsonl").read_text()) | {"20": {"title": "a new one"}}
+        (root / "longer/metas.jsonl").write_text(json.dumps(metas))
+    for model in (adapter, merged):
+        with pytest.raises(ValueError, match="no code for 1 of the 21 items of catalog 'longer', such as '20'") as told:
+            Recommender.load(model, root / "longer", device="cpu", dtype="float32")
+        assert "\n" not in str(told.value)
+    with pytest.raises(ValueError, match="no code for 1 of the 21"):
+        run_test(replace(test(root, merged, "longer.json"), data_path=str(root / "longer")))
+
+
+def test_a_chat_shows_titles_and_reads_back_what_it_listed(run):
+    root, _, _, merged = run
+    recommender = Recommender.load(merged, device="cpu", dtype="float32")
+    with torch.no_grad():  # opens items often
+        recommender.model.get_output_embeddings().weight[recommender.renderer.soi] *= 20
+    chat = ChatOptions(model_name=str(merged), max_new_tokens=30)
+    session = ChatSession(recommender, {"small": root / "small"}, chat, "small")
+    shown = [event for line in ("red moon 2", "more") for event in session.handle(line)]
+    titles = [event.title for event in shown if isinstance(event, Recommendation)]
+    assert set(titles) <= set(TITLES) - {"red moon 2"}
+    assert not any("<item_" in str(event) or "<a_" in str(event) for event in shown)
+    assert len(session.history) == 2
+    notices = [*session.handle("/domain none"), *session.handle("/domain small")]
+    assert "20 titles" in notices[-1].text
+
+
+def test_the_multi_round_test_and_the_leakage_report_open_it(run):
+    root, _, adapter, merged = run
+    questions = root / "questions.jsonl"
+    questions.write_text(
+        "".join(json.dumps({"question": f"{i} + 1?", "answer": f"#### {i + 1}"}) + "\n" for i in (1, 2))
+    )
+    plan = EvalOptions(
+        data_path=str(root / "small"), model_name=str(merged), output=str(root / "rounds.json"), gpu="cpu",
+        dtype="float32", use_CBS=True, topk=4, max_history=3, gen_max_length=20, GSM8K_data_path=str(questions),
+        share_chat_gpt="",
+    )  # fmt: skip
+    assert {"gsm8k", "csn_items", "csn_none"} <= run_multi_round(plan)[1]["metrics"].keys()
+    options = LeakageOptions(
+        data_path=str(root / "small"), model_name=str(adapter), gpu="cpu", dtype="float32", probes=2
+    )
+    assert report_of(options)["memorization"]
+
+
+def test_codes_of_a_dataset_that_has_none_are_one_line_before_training(tmp_path, patched):
+    write_small_catalog(tmp_path / "small")
+    backbone_at(tmp_path / "base")
+    with pytest.raises(ValueError, match=r"small.index.json does not exist.*make_codes --data_path") as error:
+        sft.run_sft(options(tmp_path, "rq_token_seq"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_reclm_ret_has_no_item_tokens(tmp_path, form):
+    with pytest.raises(ValueError, match=f"`item_index` is '{form}', and RecLM-ret finds items by vectors") as error:
+        run_sft_embedding(options(tmp_path, form))
+    assert "\n" not in str(error.value)
