@@ -153,6 +153,13 @@ def _shown(talk: Conversation) -> list[int]:
     return [item for start, item in rendered.items if not rendered.labeled[start]][: talk.n_history]
 
 
+def labeled_items(chat: Chat, talk: Conversation, config: SampleConfig) -> int:
+    """Return the number of items with a label, each counted once however many tokens or choices it has."""
+    ids = talk.rendered.ids
+    # An item that is predicted both from the item before it and from `<SOI>` has two positions.
+    return sum(weight > 0 and ids[start + 1] != chat.soi for start, _, weight, *_ in _item_positions(talk, config))
+
+
 def _written(chat: Chat, rendered: Rendered, start: int, item: int) -> range:
     """Return the positions of an item's tokens after `start`."""
     return range(start + 1, start + 1 + len(chat.written_ids(item, rendered.labeled[start])))

@@ -74,6 +74,66 @@ def _drawn_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher:
     return DrawnSamples(catalog, chat, teacher, exchanges, config)
 
 
+def training_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teacher: Teacher | None) -> Source:
+    """Open the samples of a run: the training conversations and, with `--sequences`, windows of the histories.
+
+    Raises:
+        ValueError: see `open_samples` and `SequenceSamples`.
+    """
+    samples = open_samples(options, catalog, chat, teacher)
+    if not options.sequences:
+        return samples
+    windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
+    return MixedSamples(samples, options.conversations or samples.samples(1), windows)
+
+
+def open_stream(
+    options: TrainOptions, samples: Source, chat: Chat, method: Method, device: torch.device
+) -> SampleStream:
+    """Return the micro-batches of a run by step.
+
+    Raises:
+        ValueError: a sample cannot fit `--max_token_length`.
+    """
+    pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
+    return SampleStream(
+        samples,
+        chat,
+        method.encode,
+        options.batch_size,
+        options.gradient_accumulation_steps,
+        pad_id,
+        device,
+        options.epoch,
+        method.apart,
+        options.sequences,
+    )
+
+
+def loop_config(options: TrainOptions, steps: int) -> LoopConfig:
+    """Return the configuration of the training loop for a run of `steps` optimizer steps."""
+    return LoopConfig(
+        steps,
+        options.lr,
+        options.weight_decay,
+        options.warmup_ratio,
+        options.lr_power,
+        options.clip,
+        options.save_seconds,
+        options.epoch,
+        options.seed,
+        options.tensorboard,
+        **optimizer_of(options),
+    )
+
+
+def cgen_method(options: TrainOptions) -> Method:
+    """Return the method that trains RecLM-cgen with the item form of the options."""
+    if options.item_index in TITLES:
+        return CGEN
+    return CODE_SEQUENCES if options.item_index == "rq_token_seq" else CODES
+
+
 def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     """Train an adapter, resuming an interrupted run.
 
@@ -91,13 +151,12 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
             launched processes differ from the launch configuration.
     """
     sample_config(options)  # reject a wrong task before loading anything
-    if options.item_index not in TITLES:
-        if method is not CGEN:
-            raise ValueError(
-                f"`item_index` is {options.item_index!r}, and RecLM-ret finds items by vectors, not by tokens; leave "
-                "it out"
-            )
-        method = CODE_SEQUENCES if options.item_index == "rq_token_seq" else CODES
+    if method is CGEN:
+        method = cgen_method(options)
+    elif options.item_index not in TITLES:
+        raise ValueError(
+            f"`item_index` is {options.item_index!r}, and RecLM-ret finds items by vectors, not by tokens; leave it out"
+        )
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
@@ -185,13 +244,9 @@ def _train_adapter(
 ) -> None:
     """Load the backbone, open the samples, run the loop and write the adapter's folder."""
     device = accelerator.device if accelerator.num_processes > 1 else pick_device(options.gpu)
-    backbone, chat = _model(options, catalog, device, method)
+    backbone, chat = load_trainable(options, catalog, device, method)
     model = method.wrap(backbone, catalog, options)
-    pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
-    samples = open_samples(options, catalog, chat, teacher)
-    if options.sequences:
-        windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
-        samples = MixedSamples(samples, options.conversations or samples.samples(1), windows)
+    samples = training_samples(options, catalog, chat, teacher)
     validator = (
         Validator(
             catalog,
@@ -206,35 +261,10 @@ def _train_adapter(
         if options.val_users
         else None
     )
-    with closing(
-        SampleStream(
-            samples,
-            chat,
-            method.encode,
-            options.batch_size,
-            options.gradient_accumulation_steps,
-            pad_id,
-            device,
-            options.epoch,
-            method.apart,
-            options.sequences,
-        )
-    ) as stream:
+    with closing(open_stream(options, samples, chat, method, device)) as stream:
         if options.teacher_record and accelerator.is_main_process:
             stream.ask_ahead()
-        loop = LoopConfig(
-            stream.steps(options.epoch),
-            options.lr,
-            options.weight_decay,
-            options.warmup_ratio,
-            options.lr_power,
-            options.clip,
-            options.save_seconds,
-            options.epoch,
-            options.seed,
-            options.tensorboard,
-            **optimizer_of(options),
-        )
+        loop = loop_config(options, stream.steps(options.epoch))
         workers = 1 if accelerator.num_processes > 1 else _workers(options, device)
         weights = train(model, method.loss(options, chat), stream, loop, run, workers, accelerator, validator)
     if cut := getattr(samples, "cut", 0):
@@ -248,10 +278,14 @@ def _train_adapter(
     accelerator.wait_for_everyone()
 
 
-def _model(
+def load_trainable(
     options: TrainOptions, catalog: Catalog, device: torch.device, method: Method
 ) -> tuple[PreTrainedModel | PeftModel, Chat]:
-    """Load the backbone with its trainable weights, equal in every process, and its chat renderer."""
+    """Load the backbone with its trainable weights, equal in every process, and its chat renderer.
+
+    Raises:
+        ValueError: the backbone cannot be loaded, decoded or adapted.
+    """
     tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2, options.peft == "qlora")
     _check_decodable(model, options, method)
     if device.type == "cpu":
