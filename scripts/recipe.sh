@@ -19,10 +19,10 @@ case ${RECIPE:=cpu}-$3 in
             --history_weight 1 --max_history 25 --list_ratio 0.5 --idx --multi_round_ratio 0.2 --max_segment 128)
         ;;
     cpu-*)
-        flags=(--item_index "$3" --epoch 3 --sequences --conversations 133 --batch_size 4
-            --gradient_accumulation_steps 4 --lr 3e-4 --lr_power 1 --warmup_ratio 0.03 --average 0.99
+        flags=(--item_index "$3" --epoch 3 --sequences --conversations 200 --batch_size 4
+            --gradient_accumulation_steps 4 --lr 5e-4 --lr_power 1 --warmup_ratio 0.03 --average 0.99
             --SFT_actor_lora_r 32 --SFT_actor_lora_a 32 --lora_dropout 0 --lora_layers 15 --soft_labels 0.5
-            --teacher_depth 100 --history_weight 0.2 --max_history 20 --list_ratio 0.5 --idx --multi_round_ratio 0.2
+            --teacher_depth 100 --history_weight 0.2 --max_history 12 --list_ratio 0.5 --idx --multi_round_ratio 0.2
             --max_segment 64)
         ;;
     published-*)

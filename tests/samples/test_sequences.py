@@ -78,13 +78,9 @@ def test_a_window_of_codes_of_several_tokens_is_labeled_at_every_choice_of_each_
         sample = encode_sample(source.chat, labels, talk, config)
         items = [item for _, item in talk.rendered.items]
         codes = [token for item in items for token in source.chat.code_ids[item]]
-        assert sample.ids[-len(codes) :] == codes and not sample.text
-        first = len(sample.ids) - len(codes)
+        assert [token for token in sample.ids[1:] if token != source.chat.soi] == codes and not sample.text
         chosen = {position: (tokens, share) for position, _, tokens, share in sample.choices}
-        assert min(chosen) >= first + len(source.chat.code_ids[items[0]])
-        for n, start in enumerate(
-            first + sum(len(source.chat.code_ids[i]) for i in items[:n]) for n in range(len(items))
-        ):
+        for n, start in enumerate(start + 1 for start, _ in talk.rendered.items):
             code = source.chat.code_ids[items[n]]
             for depth, token in enumerate(code if n else ()):
                 open_codes = [ids for i, ids in enumerate(source.chat.code_ids) if i not in items[:n] or i == items[n]]
