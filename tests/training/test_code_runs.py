@@ -207,3 +207,8 @@ def test_reclm_ret_has_no_item_tokens(tmp_path, form):
     with pytest.raises(ValueError, match=f"`item_index` is '{form}', and RecLM-ret finds items by vectors") as error:
         run_sft_embedding(options(tmp_path, form))
     assert "\n" not in str(error.value)
+
+
+def test_sequences_of_titles_are_refused_before_anything_is_loaded():
+    with pytest.raises(ValueError, match="`sequences` trains on item tokens"):
+        sft.run_sft(TrainOptions(data_path="missing", backbone="missing", sequences=True))

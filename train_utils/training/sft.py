@@ -151,6 +151,8 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
             launched processes differ from the launch configuration.
     """
     sample_config(options)  # reject a wrong task before loading anything
+    if options.sequences and options.item_index in TITLES:
+        raise ValueError("`sequences` trains on item tokens; give `item_index` token, or leave `sequences` out")
     if method is CGEN:
         method = cgen_method(options)
     elif options.item_index not in TITLES:
