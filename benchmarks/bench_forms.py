@@ -91,10 +91,10 @@ def check(options: Options) -> None:
         raise ValueError(f"--minutes is {options.minutes}, wanted more than 0")
 
 
-def trained_forms() -> list[str]:
-    """Return the item forms that main.py trains, titles first."""
-    choices = TrainOptions.__dataclass_fields__["item_index"].metadata["choices"]
-    return [form for form in FORMS if form in choices]
+def trained_forms(data_path: str) -> list[str]:
+    """Return the item forms to train on a dataset, titles first: codes of several levels need their files."""
+    has_codes = any(Path(data_path).glob("*.index.json"))
+    return [form for form in FORMS if has_codes or form != "rq_token_seq"]
 
 
 def recipe(form: str) -> list[str]:
@@ -279,7 +279,7 @@ def measure_form(options: Options, form: str, catalog: Catalog) -> dict[str, flo
 def measure(options: Options) -> dict[str, object]:
     logging.disable_progress_bar()
     catalog = load_catalog(options.data_path)
-    forms = tqdm(trained_forms(), desc="forms", unit="form", disable=None)
+    forms = tqdm(trained_forms(options.data_path), desc="forms", unit="form", disable=None)
     rows = [measure_form(options, form, catalog) for form in forms]
     titles = next(row["items_per_s"] for row in rows if row["form"] == TITLES)
     return {

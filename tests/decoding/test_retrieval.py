@@ -236,7 +236,7 @@ def test_the_loss_of_a_choice_is_the_cross_entropy_over_the_catalog():
     queries, items = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     # Scores are (1, 0, 1) and (0, 2, 2).
     actual = catalog_loss(
-        queries, items, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), torch.tensor([1.0, 0.25, 0.75])
+        queries @ items.T, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), torch.tensor([1.0, 0.25, 0.75])
     )
     by_hand = [np.log(2 * np.e + 1) - 1, np.log(1 + 2 * np.exp(2)) - 2]
     np.testing.assert_allclose(actual.numpy(), by_hand, rtol=1e-6)
