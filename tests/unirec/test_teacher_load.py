@@ -141,7 +141,9 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_status_0(folder, worker
             return status, len(answer["inference"])
 
         tasks = [asyncio.create_task(ask()) for _ in range(asking)]
-        async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as watcher:
+        # A kept connection may be closed by a busy server at the moment at which it is used again.
+        no_reuse = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=no_reuse) as watcher:
             received = 0.0
             while received < asking:  # until the server has them all: waiting, in work or answered
                 page = (await watcher.get("/metrics")).text
