@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate import DistributedType
 from tiny import coded_chat
 from tiny_samples import CONFIG, TITLES, drawn
 
@@ -11,7 +12,7 @@ from train_utils.models.adapters import add_lora
 from train_utils.samples.batch import collate
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
 from train_utils.training.average import AverageWeights, averaged
-from train_utils.training.loop import LoopConfig, parameter_groups, train
+from train_utils.training.loop import LoopConfig, check_average, parameter_groups, train
 from train_utils.training.method import code_loss
 
 
@@ -198,3 +199,11 @@ def test_a_run_saves_the_average_also_after_an_interruption(tmp_path, interrupte
     )
     assert all(torch.equal(weights[name], whole[name]) for name in whole)
     assert any(not torch.equal(last[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
+def test_an_average_of_sharded_weights_is_refused(kind):
+    with pytest.raises(ValueError, match="`average` is 0.9, which needs whole weights"):
+        check_average(0.9, kind)
+    check_average(0.0, kind)
+    check_average(0.9, DistributedType.MULTI_GPU)

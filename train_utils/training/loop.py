@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from accelerate.utils import gather_object
 from torch import nn
 from tqdm import tqdm
@@ -103,6 +103,16 @@ def is_item_row(name: str) -> bool:
     return "trainable_tokens_delta" in name
 
 
+def check_average(decay: float, kind: DistributedType) -> None:
+    """Verify that every process holds whole weights to average.
+
+    Raises:
+        ValueError: the weights are sharded over processes, so that a checkpoint could not hold their average.
+    """
+    if decay and kind in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        raise ValueError(f"`average` is {decay}, which needs whole weights in each process; give 0 under {kind.value}")
+
+
 def parameter_groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
     """Return the trained parameters as AdamW's groups, with `scale`: their learning rate relative to `config.lr`."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -167,6 +177,7 @@ def train(
         weight_decay=config.weight_decay,
     )
     prepared, wrapped = accelerator.prepare(ModelWithLoss(model, loss), optimizer)
+    check_average(config.average, accelerator.distributed_type)
     average = AverageWeights(model, config.average) if config.average else None
     training = TrainState(accelerator, model, prepared, optimizer, average)
     progress = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")
