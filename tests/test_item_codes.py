@@ -11,6 +11,7 @@ from train_utils.constraint.matcher import Matcher
 from train_utils.item_codes import (
     FILE_NAME,
     ItemCodes,
+    has_item_codes,
     load_item_codes,
     one_token_each,
     read_uni_index,
@@ -141,3 +142,12 @@ def test_codes_and_their_trie_come_back_from_the_cache(tmp_path, form):
         assert one.code_ids == chat.code_ids and one.item_tokens == chat.item_tokens
     assert len(list(tmp_path.iterdir())) == 1
     assert Chat(chat.tokenizer, TITLES, tmp_path).title_ids[0] == chat.encode(chat.spell(TITLES[0]))
+
+
+def test_the_codes_next_to_a_gguf_file_are_its_own(tmp_path):
+    catalog = small_catalog()
+    save_item_codes(one_token_each((item.id for item in catalog.items), ()), tmp_path)
+    (tmp_path / "model.gguf").touch()
+    for model in (tmp_path, tmp_path / "model.gguf"):
+        assert has_item_codes(model) and load_item_codes(model, catalog) is not None
+    assert not has_item_codes(tmp_path / "other")

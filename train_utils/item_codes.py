@@ -64,11 +64,6 @@ class ItemCodes:
         """The distinct code tokens, in order of first use."""
         return tuple(dict.fromkeys(chain.from_iterable(self.codes)))
 
-    @cached_property
-    def levels(self) -> int:
-        """Number of tokens of the longest code."""
-        return max(map(len, self.codes))
-
 
 def one_token_each(ids: Iterable[str], vocabulary: Collection[str], form: str = "token") -> ItemCodes:
     """Return codes of one new token per item, `<item_0>` and so on.
@@ -99,9 +94,15 @@ def save_item_codes(codes: ItemCodes, folder: str | Path) -> None:
     write_text(Path(folder) / FILE_NAME, json.dumps(content, ensure_ascii=False))
 
 
+def codes_path(model: str | Path) -> Path:
+    """Return where the codes of a model are: in its folder, or next to a GGUF file."""
+    path = Path(model)
+    return (path.parent if path.is_file() else path) / FILE_NAME
+
+
 def has_item_codes(model: str | Path) -> bool:
-    """Return whether a model folder holds item codes."""
-    return (Path(model) / FILE_NAME).is_file()
+    """Return whether a model has item codes."""
+    return codes_path(model).is_file()
 
 
 def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
@@ -110,9 +111,7 @@ def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
     Raises:
         ValueError: the file is broken, or an item of the catalog has no code.
     """
-    path = Path(model) / FILE_NAME
-    if Path(model).is_file():  # a GGUF file
-        path = Path(model).parent / FILE_NAME
+    path = codes_path(model)
     if not path.is_file():
         return None
     form, by_id = _parsed(read_json(path), path)

@@ -57,7 +57,7 @@ def test_a_window_is_the_bare_codes_of_a_history_and_each_later_item_is_a_choice
         items = source.sequences[user][start:end]
         sample = encode_code_sample(chat, None, talk, config)
         assert [chat.item_tokens.index(t) for t in sample.ids if t in chat.item_tokens] == list(items)
-        assert sample.ids[-2:] == [chat.soi, chat.code_ids[items[-1]][0]], "the last item stands behind <SOI>"
+        assert sample.ids[-2:] == [chat.soi, chat.code_ids[items[-1]][0]], "the last item follows <SOI>"
         assert not sample.text
         predicted = []
         for (position, weight, tokens, _), closed in zip(sample.choices, sample.closed, strict=True):
@@ -161,3 +161,12 @@ def test_micro_batches_of_a_step_are_as_even_as_can_be(lengths, n):
     cuts = combinations(range(1, len(lengths)), min(n, len(lengths)) - 1)
     best = min(max(lengths[a] * (b - a) for a, b in pairwise([0, *cut, len(lengths)])) for cut in cuts)
     assert max(lengths[part.start] * len(part) for part in parts) == best
+
+
+@pytest.mark.parametrize("form", ["token", "rq_token_seq"])
+def test_no_window_is_longer_than_the_limit_that_is_checked(form):
+    source = windows(4, form=form)
+    longest = max(len(talk.rendered.ids) for talk in source.talks(range(20 * source.samples(1))))
+    source.config = replace(CONFIG, max_token_length=longest - 1)
+    with pytest.raises(ValueError, match="max_sequence"):
+        source.check(1)

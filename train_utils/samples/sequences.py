@@ -14,7 +14,7 @@ from train_utils.samples.sources import Source, ask_teacher, shuffled
 from train_utils.teacher.protocol import Teacher
 
 TASK = "Sequence"
-_OPENED = 0.1  # share of the items of a window that stand behind `<SOI>`
+_OPENED = 0.1  # share of the items of a window that follow `<SOI>`
 
 
 class SequenceSamples:
@@ -52,7 +52,8 @@ class SequenceSamples:
         return len(self._windows) * epochs
 
     def check(self, epochs: int) -> None:
-        longest = len(self._start) + self.length * max(map(len, self.chat.code_ids))
+        # A window has one item more than labels, and each labeled item may follow `<SOI>`.
+        longest = len(self._start) + (self.length + 1) * max(map(len, self.chat.code_ids)) + self.length
         if longest > self.config.max_token_length:
             raise ValueError(
                 f"`max_token_length` {self.config.max_token_length} is too short for windows of {self.length} items "
@@ -127,7 +128,7 @@ def window_starts(labels: int, length: int, draw: str) -> tuple[int, ...]:
 
 
 def opened_items(n: int, draw: str) -> frozenset[int]:
-    """Return which of the n items of a window stand behind `<SOI>`: the last, and some of the others but the first.
+    """Return which of the n items of a window follow `<SOI>`: the last, and some of the others but the first.
 
     So `<SOI>` learns to ask for the next item after histories of any length, at the price of a token.
     """
