@@ -1,6 +1,6 @@
 """Catalog constraint as a logits processor of transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -193,6 +193,24 @@ def _is_array(scores: torch.Tensor) -> bool:
     return scores.device.type == "cpu" and scores.dtype != torch.bfloat16 and not scores.requires_grad
 
 
+def bar_tokens(scores: torch.Tensor, barred: Mapping[int, tuple[int, ...]]) -> None:
+    """Set the scores of tokens that rows must not contain to -inf, in place.
+
+    Rows mostly share their tokens, of which a catalog with item codes has one per item: each set is written once.
+
+    Args:
+        scores: float [rows, V].
+        barred: row -> its token ids.
+    """
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for row, tokens in barred.items():
+        rows_of.setdefault(tokens, []).append(row)
+    for tokens, rows in rows_of.items():
+        if tokens:
+            index = torch.tensor(rows, device=scores.device)[:, None], torch.tensor(tokens, device=scores.device)
+            scores[index] = -torch.inf
+
+
 def mask_scores(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     """Mask each row of `scores` by its matcher, in place.
 
@@ -203,10 +221,7 @@ def mask_scores(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     if _is_array(scores):
         _write_on_cpu(scores, matchers)
         return
-    free = [(row, token) for row, matcher in enumerate(matchers) if matcher.free for token in matcher.barred()]
-    if free:
-        rows, tokens = torch.tensor(free, device=scores.device).T
-        scores[rows, tokens] = -torch.inf
+    bar_tokens(scores, {row: matcher.barred() for row, matcher in enumerate(matchers) if matcher.free})
     open_rows = [(row, ids) for row, matcher in enumerate(matchers) if (ids := matcher.allowed()) is not None]
     if not open_rows:
         return

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from train_utils.constraint.logits_processor import bar_tokens
 from train_utils.decoding.request import GREEDY, SamplingParams
 
 REMEMBERED = 16  # number of most probable tokens that are returned with a sampled token
@@ -74,10 +75,7 @@ def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> lis
 def _pick_free(logits: torch.Tensor, positions: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """Return [positions, 1], the drawn tokens in free text."""
     values = logits[torch.tensor(positions, device=logits.device)]
-    barred = [(row, token) for row, choice in enumerate(choices) for token in choice.barred]
-    if barred:
-        rows, tokens = torch.tensor(barred, device=logits.device).T
-        values[rows, tokens] = -torch.inf
+    bar_tokens(values, dict(enumerate(choice.barred for choice in choices)))
     return _chosen(values, choices)[:, None]
 
 
