@@ -4,7 +4,7 @@
 enter decoding. `EvalPlan` holds what every test needs, `ModelPlan` what the test of a language model needs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.models.retrieval_head import has_retrieval
@@ -39,17 +39,7 @@ class SplitSpec:
 
     @classmethod
     def from_options(cls, options: EvalOptions) -> "SplitSpec":
-        return cls(
-            split=options.split,
-            users=options.users,
-            seed=options.seed,
-            max_history=options.max_history,
-            marked_history=options.marked_history,
-            topk=options.topk,
-            candidate_num=options.candidate_num,
-            hide_seen=options.hide_seen,
-            enforce_request=options.enforce_request,
-        )
+        return cls(**{f.name: getattr(options, f.name) for f in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,23 +52,24 @@ def add_item_rows(
         for token in code:
             items_of[token].append(item)
     ids = [vocabulary[token] for token in codes.tokens]
-    tables = [
-        cast("nn.Linear", table).weight for table in (model.get_input_embeddings(), model.get_output_embeddings())
-    ]
+    inputs = cast("nn.Embedding", model.get_input_embeddings()).weight
+    outputs = cast("nn.Linear", model.get_output_embeddings()).weight
+    together = torch.from_numpy(co_occurrence_vectors(sequences, len(titles)))
+
+    def started(table: torch.Tensor) -> torch.Tensor:
+        of_item = torch.stack([table[title].float().mean(0) for title in spelled])
+        of_item += _projected(together.to(of_item), of_item)
+        return torch.stack([of_item[items].mean(0) for items in items_of.values()])
+
     with torch.no_grad():
-        together = torch.from_numpy(co_occurrence_vectors(sequences, len(titles)))
-        for table, scale in zip(tables, (1.0, _OUTPUT_SCALE), strict=True):
-            of_item = torch.stack([table[title].float().mean(0) for title in spelled])
-            of_item += _projected(together.to(of_item), of_item)
-            of_token = torch.stack([of_item[items].mean(0) for items in items_of.values()])
-            table[ids] = (of_token * scale).to(table.dtype)
+        inputs[ids] = started(inputs).to(inputs.dtype)
         popularity = np.bincount(np.concatenate([*sequences, [0]]).astype(np.int64), minlength=len(titles))
         counts = np.array([1.0 + sum(popularity[item] for item in items) for items in items_of.values()])
         mean = _mean_state(model, ids, counts / counts.sum())
         wanted = torch.tensor(np.log(counts) - np.log(counts).mean(), dtype=torch.float32, device=mean.device)
-        rows = of_token * _OUTPUT_SCALE
+        rows = started(outputs) * _OUTPUT_SCALE
         rows += (wanted - rows @ mean)[:, None] * mean / mean.square().sum()
-        tables[1][ids] = rows.to(tables[1].dtype)
+        outputs[ids] = rows.to(outputs.dtype)
 
 
 def _projected(vectors: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

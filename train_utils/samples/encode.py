@@ -104,39 +104,41 @@ def encode_retrieval_sample(chat: Chat, choices: ScopeLabels, talk: Conversation
 
     The whole catalog competes at each choice. Soft labels go to the teacher's items that are not listed yet.
     """
-    rendered = talk.rendered
-    spelled: set[int] = set()
-    choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
-    for start, item, weight, ranked, listed in _item_positions(talk, config):
-        spelled |= set(_written(chat, rendered, start, item))
-        if weight > 0:
-            choices_of_items.append((start, weight, *_item_shares(item, set(listed), ranked, config.soft_labels)))
-    return Sample(
-        ids=rendered.ids,
-        text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in spelled],
-        choices=choices_of_items,
-        forced=0.0,
-        task=talk.task,
-    )
+    return _encode_catalog_choices(chat, talk, config, after_soi=False)
 
 
 def encode_code_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: SampleConfig) -> Sample:
     """Encode a conversation for items of one code token: one choice over the whole catalog per item.
 
-    A choice excludes the shown history and what the answer has listed before. Titles behind codes are forced
+    A choice excludes the shown history and what the answer has listed before. Titles after codes are forced
     by the trie and not labeled.
+    """
+    return _encode_catalog_choices(chat, talk, config, after_soi=True)
+
+
+def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig, after_soi: bool) -> Sample:
+    """Encode a conversation with one choice over the whole catalog per item.
+
+    Args:
+        chat: renderer of the conversation.
+        talk: the conversation.
+        config: configuration of the samples.
+        after_soi: whether the state of `<SOI>` chooses the item, among those that the list still admits, or the state
+            before it, among all.
     """
     rendered = talk.rendered
     spelled: set[int] = set()
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     closed: list[np.ndarray] = []
-    shown = _shown(talk)
+    shown = _shown(talk) if after_soi else []
     for start, item, weight, ranked, listed in _item_positions(talk, config):
         spelled |= set(_written(chat, rendered, start, item))
         if weight > 0:
             before = {*listed, *(shown if rendered.labeled[start] else ())} - {item}
-            choices_of_items.append((start + 1, weight, *_item_shares(item, before, ranked, config.soft_labels)))
-            closed.append(np.fromiter(before, dtype=np.int32))
+            shares = _item_shares(item, before, ranked, config.soft_labels)
+            choices_of_items.append((start + after_soi, weight, *shares))
+            if after_soi:
+                closed.append(np.fromiter(before, dtype=np.int32))
     return Sample(
         ids=rendered.ids,
         text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in spelled],
