@@ -75,7 +75,7 @@ class TitleIndex:
             return cls(titles, [], [], None)
         code_ids, item_tokens = _code_ids(codec, titles, codes)
         spelled = [codec.spell(title) for title in titles]
-        # Codes are reserved as well; they are told from titles by their form, since there may be many.
+        # Codes are reserved as well; `_check_texts` finds them by their form, since there may be many.
         reserved = codec.reserved_texts
         if codes is not None:
             reserved = sorted(set(reserved).difference(codes.tokens))
