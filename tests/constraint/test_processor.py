@@ -43,7 +43,7 @@ def step(rules, ids, rng):
 @given(titles, st.integers(0, 9999), st.sampled_from([1, 2, 3]), st.sampled_from([torch.float32, torch.bfloat16]))
 def test_scores_are_those_of_a_walk_through_the_ids(catalog, seed, num_beams, dtype):
     rng = random.Random(seed)
-    trie = build_trie(catalog, SOI, EOI)
+    trie = build_trie(catalog, SOI, EOI, item_tokens=rng.choice([(), (5, 6, 25)]))
     prior = Prior(np.array([rng.random() for _ in catalog]), 1.0)
     rules = [Constraint(trie, distinct=rng.random() < 0.8, prior=rng.choice([None, prior])) for _ in range(2)]
     processor = CatalogLogitsProcessor(rules, EOT, num_beams)
@@ -58,6 +58,20 @@ def test_scores_are_those_of_a_walk_through_the_ids(catalog, seed, num_beams, dt
             # Beams go on from any row of their prompt.
             kept = [rows[i // num_beams * num_beams + rng.randrange(num_beams)] for i in range(len(rows))]
             rows = [[*row, step(rules[i // num_beams], row, rng)] for i, row in enumerate(kept)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_token_that_only_items_contain_is_masked_in_free_text_at_every_step(dtype):
+    rules = Constraint(build_trie([[25], [26]], SOI, EOI, item_tokens=[25, 26]))
+    processor = CatalogLogitsProcessor(rules, EOT)
+    row = [EOT, 7]
+    for token in (8, 9, SOI, 25, EOI, 7, 8, 7):
+        scores = processor(torch.tensor([row]), torch.zeros(1, VOCABULARY, dtype=dtype))[0]
+        masked = scores.isneginf().nonzero().flatten().tolist()
+        assert row[-1] in (SOI, 25) or masked == [EOI, 25, 26]
+        row = [*row, token]
+    with pytest.raises(ConstraintError, match="token 26 is barred"):
+        processor(torch.tensor([[*row[:-1], 26]]), torch.zeros(1, VOCABULARY, dtype=dtype))
 
 
 def test_a_wide_branch_is_masked_like_a_narrow_one():

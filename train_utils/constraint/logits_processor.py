@@ -77,15 +77,19 @@ class CatalogLogitsProcessor(LogitsProcessor):
         if parents is not None and max(parents) < 0:
             self._embedded = not ids.shape[1]
         self._seen = ids.copy() if isinstance(ids, np.ndarray) else ids.clone()
-        if not next_step or parents is not None or not self._all_plain or not self._watched.isdisjoint(last):
+        if not next_step or parents is not None or not self._all_plain or self._are_watched(last):
             self._advance(ids, last, parents, next_step)
         if not self._all_plain:
             mask_scores(scores, self._cursors)
         elif _is_array(scores):
-            scores.numpy()[:, self._eoi] = -np.inf
+            scores.numpy()[:, self._barred] = -np.inf
         else:
-            scores[:, self._eoi] = -torch.inf
+            scores[:, torch.from_numpy(self._barred).to(scores.device)] = -torch.inf
         return scores
+
+    def _are_watched(self, tokens: Sequence[int]) -> bool:
+        """Return whether one of the tokens may change a matcher that is in free text, or is barred there."""
+        return not (self._watched.isdisjoint(tokens) and self._only_in_items.isdisjoint(tokens))
 
     def _moves(self, ids: np.ndarray | torch.Tensor) -> tuple[list[int], list[int] | None]:
         """Compare the rows with those of the previous step, with one copy from the device.
@@ -148,9 +152,10 @@ class CatalogLogitsProcessor(LogitsProcessor):
             self._seen = None  # no state survives a failed step
             raise
         trie = self._cursors[0].rules.trie
-        self._eoi, self._watched = trie.eoi, {trie.soi, trie.eoi, self.end_of_turn}
+        self._barred, self._only_in_items = trie.barred, trie.only_in_items
+        self._watched = {trie.soi, self.end_of_turn}
         self._all_plain = all(
-            matcher.free and not matcher.exhausted and matcher.rules.trie.eoi == self._eoi for matcher in self._cursors
+            matcher.free and not matcher.exhausted and matcher.rules.trie is trie for matcher in self._cursors
         )
 
     def _start(self, row: int, rows: int, ids: list[int], kept: int | None) -> int:
@@ -193,21 +198,21 @@ def _is_array(scores: torch.Tensor) -> bool:
     return scores.device.type == "cpu" and scores.dtype != torch.bfloat16 and not scores.requires_grad
 
 
-def bar_tokens(scores: torch.Tensor, barred: Mapping[int, tuple[int, ...]]) -> None:
+def bar_tokens(scores: torch.Tensor, barred: Mapping[int, np.ndarray]) -> None:
     """Set the scores of tokens that rows must not contain to -inf, in place.
 
     Rows mostly share their tokens, of which a catalog with item codes has one per item: each set is written once.
 
     Args:
         scores: float [rows, V].
-        barred: row -> its token ids.
+        barred: row -> its token ids, int64 [n]. Rows that share an array are written together.
     """
-    rows_of: dict[tuple[int, ...], list[int]] = {}
+    rows_of: dict[int, tuple[np.ndarray, list[int]]] = {}
     for row, tokens in barred.items():
-        rows_of.setdefault(tokens, []).append(row)
-    for tokens, rows in rows_of.items():
-        if tokens:
-            index = torch.tensor(rows, device=scores.device)[:, None], torch.tensor(tokens, device=scores.device)
+        rows_of.setdefault(id(tokens), (tokens, []))[1].append(row)
+    for tokens, rows in rows_of.values():
+        if len(tokens):
+            index = torch.tensor(rows)[:, None].to(scores.device), torch.from_numpy(tokens).to(scores.device)
             scores[index] = -torch.inf
 
 
@@ -247,7 +252,7 @@ def _write_on_cpu(scores: torch.Tensor, matchers: Sequence[Matcher]) -> None:
     filled: list[int] = []
     for row, matcher in enumerate(matchers):
         if matcher.free:
-            rows[row, list(matcher.barred())] = -np.inf
+            rows[row, matcher.barred()] = -np.inf
         elif (token := matcher.forced_token()) is not None:
             forced.append((row, token))
         elif (prior := matcher.prior()) is not None:

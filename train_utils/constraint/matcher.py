@@ -180,10 +180,14 @@ class Matcher:
         trie = self.rules.trie
         return int(trie.tokens[int(trie.title_start[trie.item_leaf[item]]) + self._depth])
 
-    def barred(self) -> tuple[int, ...]:
-        """Return the tokens that free text must not contain: the trie's, and `<SOI>` if no item is admissible."""
+    def barred(self) -> np.ndarray:
+        """Return the tokens that free text must not contain: the trie's, and `<SOI>` if no item is admissible.
+
+        Returns:
+            int64 [n], the same array in every call.
+        """
         trie = self.rules.trie
-        return (*trie.barred, trie.soi) if self.exhausted else trie.barred
+        return trie.barred_with_soi if self.exhausted else trie.barred
 
     def accept_token(self, token: int) -> int | None:
         """Move the matcher over a token.
@@ -196,9 +200,9 @@ class Matcher:
         """
         trie = self.rules.trie
         if self._depth == FREE:
-            if token in (trie.eoi, trie.soi):
-                if token in self.barred():
-                    raise ConstraintError(f"control token {token} is barred at this position of the text")
+            if token in trie.only_in_items or (token == trie.soi and self.exhausted):
+                raise ConstraintError(f"token {token} is barred at this position of the text")
+            if token == trie.soi:
                 self._depth = 0
                 self._head_for(trie.top)
             return None
@@ -275,12 +279,12 @@ class Unconstrained(Matcher):
     def __init__(self, barred: Iterable[int] = ()):
         self.items = ()
         self._depth = FREE
-        self._barred = tuple(barred)
+        self._barred = np.fromiter(barred, dtype=np.int64)
 
     def copy(self) -> "Unconstrained":
         return self  # it has no state
 
-    def barred(self) -> tuple[int, ...]:
+    def barred(self) -> np.ndarray:
         return self._barred
 
     def accept_token(self, token: int) -> None:

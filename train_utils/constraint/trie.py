@@ -55,9 +55,19 @@ class TitleTrie:
     item_tokens: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     @cached_property
-    def barred(self) -> tuple[int, ...]:
-        """Token ids that free text must not contain: `<EOI>` and the tokens that only items contain."""
-        return (self.eoi, *self.item_tokens.tolist())
+    def barred(self) -> np.ndarray:
+        """Token ids that free text must not contain: `<EOI>` and the tokens that only items contain. int64 [n]."""
+        return np.concatenate([[self.eoi], self.item_tokens]).astype(np.int64)
+
+    @cached_property
+    def barred_with_soi(self) -> np.ndarray:
+        """Token ids that free text must not contain when no item may be opened. int64 [n]."""
+        return np.append(self.barred, self.soi)
+
+    @cached_property
+    def only_in_items(self) -> frozenset[int]:
+        """`barred` as a set."""
+        return frozenset(self.barred.tolist())
 
     @property
     def n_items(self) -> int:

@@ -130,7 +130,9 @@ class DecodingState:
         if self.searches:
             return None
         prior = matcher.prior()
-        return SamplingPoint(matcher.allowed(), (), None if prior is None else prior[0], self.request.sampling, uniform)
+        return SamplingPoint(
+            matcher.allowed(), None, None if prior is None else prior[0], self.request.sampling, uniform
+        )
 
     def expected_text(self) -> int | None:
         """Return the next token of the usual separator between items; None once the text has deviated from it."""

@@ -18,14 +18,14 @@ class SamplingPoint:
 
     Attributes:
         tokens: int64 [n], the allowed tokens, ascending; None allows all but `barred`.
-        barred: tokens that are excluded if `tokens` is None.
+        barred: int64 [n], tokens that are excluded if `tokens` is None; None for none.
         added: float64 [n], terms that a prior adds to the log-probabilities of `tokens`; None for no prior.
         sampling: sampling parameters.
         uniform: random number in [0, 1) that decides which token is drawn.
     """
 
     tokens: np.ndarray | None = None
-    barred: tuple[int, ...] = ()
+    barred: np.ndarray | None = None
     added: np.ndarray | None = None
     sampling: SamplingParams = GREEDY
     uniform: float = 0.0
@@ -75,7 +75,8 @@ def sample_tokens(logits: torch.Tensor, choices: Sequence[SamplingPoint]) -> lis
 def _pick_free(logits: torch.Tensor, positions: Sequence[int], choices: Sequence[SamplingPoint]) -> torch.Tensor:
     """Return [positions, 1], the drawn tokens in free text."""
     values = logits[torch.tensor(positions, device=logits.device)]
-    bar_tokens(values, dict(enumerate(choice.barred for choice in choices)))
+    barred = {i: choice.barred for i, choice in enumerate(choices) if choice.barred is not None}
+    bar_tokens(values, barred)
     return _chosen(values, choices)[:, None]
 
 
