@@ -65,19 +65,41 @@ class ItemCodes:
         return tuple(dict.fromkeys(chain.from_iterable(self.codes)))
 
 
-def one_token_each(ids: Iterable[str], vocabulary: Collection[str], form: str = "token") -> ItemCodes:
+def one_token_each(ids: Iterable[str], vocabulary: Collection[str], form: str = "token", first: int = 0) -> ItemCodes:
     """Return codes of one new token per item, `<item_0>` and so on.
 
     Args:
         ids: item ids, in catalog order.
         vocabulary: tokens that the codes must differ from.
         form: "token" or "token_title".
+        first: number of the first item's token.
     """
     ids = tuple(ids)
-    stem = "item"
-    while any(f"<{stem}_{number}>" in vocabulary for number in range(len(ids))):
+    numbers, stem = range(first, first + len(ids)), "item"
+    while any(f"<{stem}_{number}>" in vocabulary for number in numbers):
         stem = f"catalog_{stem}"
-    return ItemCodes(form, ids, tuple((f"<{stem}_{number}>",) for number in range(len(ids))))
+    return ItemCodes(form, ids, tuple((f"<{stem}_{number}>",) for number in numbers))
+
+
+def with_items(codes: ItemCodes, ids: Iterable[str], vocabulary: Collection[str]) -> ItemCodes:
+    """Return codes with one new token for each item that has none, behind the items that have one.
+
+    Args:
+        codes: codes of one token per item.
+        ids: item ids; those with a code keep it.
+        vocabulary: tokens that the new codes must differ from.
+
+    Raises:
+        ValueError: the codes have several tokens per item, which follow from the vectors of the whole catalog.
+    """
+    if any(len(code) > 1 for code in codes.codes):
+        raise ValueError(
+            f"items of the form {codes.form} cannot be added: their codes follow from the vectors of all items; make "
+            "codes for the new catalog and train"
+        )
+    known = set(codes.ids)
+    new = one_token_each((i for i in ids if i not in known), vocabulary, codes.form, len(codes.ids))
+    return replace(codes, ids=codes.ids + new.ids, codes=codes.codes + new.codes)
 
 
 def renamed(codes: ItemCodes, vocabulary: Collection[str]) -> ItemCodes:
@@ -118,6 +140,19 @@ def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
     return _of_catalog(form, by_id, catalog, path)
 
 
+def read_item_codes(model: str | Path) -> ItemCodes:
+    """Read all codes of a model folder, whatever the catalog.
+
+    Raises:
+        ValueError: the model has no codes, or the file is broken.
+    """
+    path = codes_path(model)
+    if not path.is_file():
+        raise ValueError(f"{str(model)!r} has no {FILE_NAME}: it spells its items by their titles")
+    form, by_id = _parsed(read_json(path), path)
+    return ItemCodes(form, tuple(by_id), tuple(map(tuple, by_id.values())))
+
+
 def _parsed(content: object, path: Path) -> tuple[str, Mapping[str, Sequence[str]]]:
     codes = content.get("codes") if isinstance(content, dict) else None
     form = content.get("form") if isinstance(content, dict) else None
@@ -135,7 +170,8 @@ def _of_catalog(form: str, by_id: Mapping[str, Sequence[str]], catalog: Catalog,
     if lacking:
         raise ValueError(
             f"{path} has no code for {len(lacking)} of the {len(catalog.items)} items of catalog {catalog.name!r}, "
-            f"such as {lacking[0]!r}; take the dataset that the model was trained on, or train a model for this one"
+            f"such as {lacking[0]!r}; take the dataset that the model was trained on, train a model for this one, or "
+            "add the items by python -m train_utils.add_items"
         )
     return ItemCodes(
         form, tuple(item.id for item in catalog.items), tuple(tuple(by_id[item.id]) for item in catalog.items)

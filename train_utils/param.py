@@ -426,6 +426,15 @@ class CodeOptions(_Checked):
     overwrite: bool = option(False, "replace codes that are there; models trained with them keep their own copy")
 
 
+@dataclass(frozen=True, kw_only=True)
+class AddOptions(_Checked):
+    """Add the items of a dataset that a model has no token for: rows for them from their titles and categories."""
+
+    model_name: str = option(help="folder of a merged model with one token per item")
+    data_path: str = option(help="dataset folder with the new items and those that the model was trained on")
+    output: str = option(help="folder of the model to write")
+
+
 def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
     """Parse the command line into options. Flags carry the names of the fields.
 

@@ -180,7 +180,7 @@ def is_of_a_model(name: str) -> bool:
     return name in own or any(fnmatch(name, pattern) for pattern in _MODEL_FILES)
 
 
-def _own_dtype(name: str) -> torch.dtype:
+def own_dtype(name: str) -> torch.dtype:
     """Return the dtype in which a model is saved; bfloat16 for a GGUF, which has a format per tensor."""
     folder, file = _source(name)
     return torch.bfloat16 if file else AutoConfig.from_pretrained(folder).dtype or torch.float32

@@ -1,6 +1,7 @@
 """Merge of a run's adapter: choice of the adapter, the backbone and the output folder."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def run_merge(options: TrainOptions) -> Path:
     named = named_backbone(options)
     backbone = backbone_of(adapter, named) or named or trained_from(adapter) or options.backbone
     with exclusively(output):
-        _check_output(output, adapter, backbone)
+        check_output(output, "merge_output", {"adapter": adapter, "backbone": Path(backbone)})
         merge_adapter(adapter, backbone, output, manifest(asdict(options), weights))
     return output
 
@@ -72,23 +73,26 @@ def _next_to(adapter: Path) -> Path:
     return adapter.parent / (f"SFT_Epoch{int(epoch[1])}" if epoch else "SFT_best")
 
 
-def _check_output(output: Path, adapter: Path, backbone: str) -> None:
-    """Check that the merged model replaces neither its own inputs nor a model that no merge wrote.
+def check_output(output: Path, field: str, inputs: Mapping[str, Path]) -> None:
+    """Check that a model to write replaces neither its own inputs nor a model that was not written like it.
+
+    Args:
+        output: the folder to write.
+        field: the option that names it.
+        inputs: what the model is made from -> its path.
 
     Raises:
         ValueError: it would replace one of them, or `output` is a file.
     """
     resolved = output.resolve()
-    for what, path in (("adapter", adapter), ("backbone", Path(backbone))):
+    for what, path in inputs.items():
         if path.exists() and (resolved == path.resolve() or resolved in path.resolve().parents):
             raise ValueError(
-                f"`merge_output` {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
+                f"`{field}` {str(output)!r} holds the {what} {str(path)!r}, which would be replaced; "
                 "give another folder"
             )
     if output.is_file():
-        raise ValueError(f"`merge_output` {str(output)!r} is a file, wanted a folder; give another path")
+        raise ValueError(f"`{field}` {str(output)!r} is a file, wanted a folder; give another path")
     is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
     if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
-        raise ValueError(
-            f"`merge_output` {str(output)!r} holds {foreign[0]}, which no merge wrote; give another folder"
-        )
+        raise ValueError(f"`{field}` {str(output)!r} holds {foreign[0]}, which no merge wrote; give another folder")

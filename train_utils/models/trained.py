@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,12 +14,12 @@ from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.item_codes import has_item_codes
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import (
-    _own_dtype,
     _source,
     end_turns_alike,
     is_of_a_model,
     load_backbone,
     load_tokenizer,
+    own_dtype,
     pick_dtype,
 )
 from train_utils.models.control_rows import init_control_rows
@@ -46,15 +46,38 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         ValueError: the adapter or the backbone cannot be loaded.
     """
     tokenizer, model = _with_adapter(adapter, backbone)
-    merged = model.to(_own_dtype(backbone))  # type: ignore[arg-type]  # as in `load_backbone`
+    merged = model.to(own_dtype(backbone))  # type: ignore[arg-type]  # as in `load_backbone`
     end_turns_alike(tokenizer, merged)
-    with replacing_folder(output, lambda name: not is_of_a_model(name)) as to:
-        merged.save_pretrained(to)
-        tokenizer.save_pretrained(to)
+
+    def copied(to: Path) -> None:
         if has_retrieval(adapter):
             shutil.copytree(Path(adapter) / RETRIEVAL, to / RETRIEVAL)
         if has_item_codes(adapter):
             shutil.copy2(Path(adapter) / ITEM_CODES, to / ITEM_CODES)
+
+    save_model(tokenizer, merged, output, manifest, copied)
+
+
+def save_model(
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+    output: str | Path,
+    manifest: Mapping[str, object],
+    more: Callable[[Path], None],
+) -> None:
+    """Write a model, its tokenizer and its manifest as one folder, by one rename.
+
+    Args:
+        tokenizer: the tokenizer.
+        model: the model.
+        output: the folder; files of a model in it are replaced, others stay.
+        manifest: content of `manifest.json`.
+        more: writes further files into the folder.
+    """
+    with replacing_folder(output, lambda name: not is_of_a_model(name)) as to:
+        model.save_pretrained(to)
+        tokenizer.save_pretrained(to)
+        more(to)
         (to / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 
