@@ -145,6 +145,41 @@ def draw_curves(curves: Mapping[str, Sequence[float]], base: str, highlight: Hig
 
 
 @rc_context(_STYLE)
+def draw_points(
+    lines: Mapping[str, Sequence[tuple[float, float]]], metric: str, key: str, levels: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw measured points of every system, and a line through the mean of the points at each x.
+
+    Args:
+        lines: system -> (x, y) points.
+        metric: name of y.
+        key: name of x.
+        levels: system -> y, drawn as a dashed line across.
+    """
+    levels = levels or {}
+    figure = _figure(_WIDTH, 3.6)
+    ax = figure.subplots()
+    ends: dict[str, float] = {}
+    for number_of_line, (name, points) in enumerate(lines.items()):
+        at: dict[float, list[float]] = {}
+        for x, y in points:
+            at.setdefault(x, []).append(y)
+        means = [sum(ys) / len(ys) for _, ys in sorted(at.items())]
+        color = ACCENT if number_of_line == 0 else GREY
+        ax.plot(sorted(at), means, color=color, linewidth=2.0 if number_of_line == 0 else 1.5, zorder=4)
+        ax.scatter([x for x, _ in points], [y for _, y in points], s=14, color=color, zorder=5)
+        ends[name] = means[-1]
+    right = max(x for points in lines.values() for x, _ in points)
+    for name, level in levels.items():
+        ax.axhline(level, color=INK, linewidth=1.0, linestyle="--", zorder=3)
+        ends[name] = level
+    ax.set_xlim(0, right * 1.02)
+    _dress(ax, metric, key, max([*(y for points in lines.values() for _, y in points), *levels.values()]))
+    _label_ends(ax, ends, right, next(iter(levels), ""), next(iter(lines)))
+    return figure
+
+
+@rc_context(_STYLE)
 def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
     """Draw a group of horizontal bars per bucket. All groups list the systems in the same order, the best on top."""
     order = sorted(systems, key=lambda name: -sum(bucket.mean * bucket.n for bucket in systems[name]))

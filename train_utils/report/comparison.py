@@ -105,7 +105,7 @@ def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str 
     base = choose_base(results, base)
     comparisons = compare_all(results, base, COMPARED)
     curves = {name: list_curve(result) for name, result in results.items()}
-    catalog = _catalog(results[base], data_path)
+    catalog = catalog_of(results[base], data_path)
     by_history, by_popularity = _by_buckets(results, catalog) if catalog else ({}, {})
     return ResultSet(results, base, comparisons, curves, by_history, by_popularity, catalog, read_timings(paths))
 
@@ -216,7 +216,7 @@ def choose_base(results: Mapping[str, dict], requested: str = "") -> str:
     return requested or best
 
 
-def _catalog(result: dict, data_path: str) -> Catalog | None:
+def catalog_of(result: dict, data_path: str) -> Catalog | None:
     """Load the dataset of a result; None without `data_path` if the result's folder does not exist.
 
     Raises:
@@ -249,8 +249,12 @@ def _by_buckets(results: Mapping[str, dict], catalog: Catalog) -> tuple[dict, di
 
 def _by(results: Mapping[str, dict], key: Mapping[str, int], edges: Sequence[int]) -> dict[str, list[Bucket]]:
     """Group NDCG@10 of every system by the edges, with labels in events."""
-    by_name = {name: buckets(result, key, edges, "ndcg@10") for name, result in results.items()}
-    return {name: [replace(group, label=_events(group.label)) for group in groups] for name, groups in by_name.items()}
+    return {name: with_events(buckets(result, key, edges, "ndcg@10")) for name, result in results.items()}
+
+
+def with_events(groups: Sequence[Bucket]) -> list[Bucket]:
+    """Return groups by numbers of events with labels that say so."""
+    return [replace(group, label=_events(group.label)) for group in groups]
 
 
 def _events(label: str) -> str:

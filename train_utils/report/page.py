@@ -14,7 +14,25 @@ from train_utils.report.charts import draw_bars, draw_buckets, draw_curves, inli
 from train_utils.report.comparison import COMPARED, ResultSet, example_users, report_rows
 from train_utils.report.tables import headings, interval, mark, number, p_value, signed
 
-TEMPLATE = "page.html.jinja"
+
+def templates() -> Environment:
+    """Return the environment of the pages. Texts from results and datasets are escaped."""
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {
+        "number": number,
+        "interval": interval,
+        "signed": signed,
+        "p_value": p_value,
+        "mark": mark,
+        "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True),
+    }
+    return pages
 
 
 @dataclass(frozen=True)
@@ -70,33 +88,22 @@ def draw_pictures(result_set: ResultSet) -> list[Picture]:
 
 
 def render_page(result_set: ResultSet, pictures: list[Picture]) -> str:
-    """Render the page as HTML. Texts from results and datasets are escaped."""
-    page = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page.filters |= {
-        "number": number,
-        "interval": interval,
-        "signed": signed,
-        "p_value": p_value,
-        "mark": mark,
-        "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True),
-    }
+    """Render the page as HTML."""
     rows = report_rows(result_set)
-    return page.get_template(TEMPLATE).render(
-        result_set=result_set,
-        title=title_of(result_set),
-        conditions=conditions_of(result_set),
-        note=note_of(result_set),
-        rows=rows,
-        columns=headings(rows),
-        compared=COMPARED,
-        pictures=pictures,
-        examples=[example(result_set, user) for user in example_users(result_set)],
+    return (
+        templates()
+        .get_template("page.html.jinja")
+        .render(
+            result_set=result_set,
+            title=title_of(result_set),
+            conditions=conditions_of(result_set),
+            note=note_of(result_set),
+            rows=rows,
+            columns=headings(rows),
+            compared=COMPARED,
+            pictures=pictures,
+            examples=[example(result_set, user) for user in example_users(result_set)],
+        )
     )
 
 

@@ -178,6 +178,23 @@ def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, 
     }
 
 
+def mean_result(results: Sequence[Mapping], metrics: Sequence[str]) -> dict:
+    """Average metrics per user over runs that differ in their seed; the rest is that of the first run.
+
+    Raises:
+        ValueError: the runs differ in users, targets, requests, dataset or candidates, or a metric is missing.
+    """
+    for result in results[1:]:
+        _check_comparable(results[0], result)
+    users = [row["user"] for row in results[0]["users"]]
+    means = np.mean([_values(result, metrics, users) for result in results], axis=0).tolist()
+    rows = [
+        {**row, "metrics": dict(zip(metrics, values, strict=True))}
+        for row, values in zip(results[0]["users"], means, strict=True)
+    ]
+    return {**results[0], "users": rows}
+
+
 def buckets(
     result: Mapping, key: Mapping[str, float], edges: Sequence[float], metric: str, seed: int = 0, bootstrap: int = 1000
 ) -> list[Bucket]:

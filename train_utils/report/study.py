@@ -1,0 +1,250 @@
+"""Study of item forms: results over training time, history length and seeds -> one page.
+
+    python -m train_utils.report.study snap/NAME/study
+
+`scripts/study.sh` writes the folder: a run per item form, number of epochs and seed (`token-e3-s0`), and in `results`
+a result file per run and history length (`token-e3-s0-h10.json`) and per baseline (`sasrec-h10.json`).
+"""
+
+import json
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train_utils.command import LineParser, path_of, run_cli
+from train_utils.files import write_text
+from train_utils.report.charts import draw_buckets, draw_points, save_png
+from train_utils.report.comparison import catalog_of, quarters, read_results, with_events
+from train_utils.report.page import Picture, templates
+from train_utils.report.significance import Comparison, Spread, buckets, compare, mean_result, target_popularity
+from train_utils.report.tables import aligned, number, p_value, signed
+
+METRICS = ("ndcg@10", "hr@10")
+_RUN = re.compile(r"(?P<form>\w+)-e(?P<epochs>\d+)-s(?P<seed>\d+)-h(?P<history>\d+)")
+_BASELINE = re.compile(r"(?P<name>[a-z-]+)-h(?P<history>\d+)")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in their seed only, tested with one history length.
+
+    Attributes:
+        form: item form.
+        epochs: epochs of training.
+        history: events shown in the test.
+        minutes: mean time of training.
+        samples: samples of a run.
+        results: seed -> content of the result file.
+    """
+
+    form: str
+    epochs: int
+    history: int
+    minutes: float
+    samples: int
+    results: Mapping[int, dict]
+
+    def values(self, metric: str) -> list[float]:
+        """Return a metric's mean over users, per seed."""
+        return [result["metrics"][metric]["mean"] for result in self.results.values()]
+
+    def spread(self, metric: str) -> Spread:
+        """Return the spread over the seeds; the deviation of one seed is 0."""
+        values = self.values(metric)
+        return Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values))
+
+
+@dataclass(frozen=True)
+class Study:
+    """All settings of a study, and the baselines.
+
+    Attributes:
+        settings: by form, epochs and history.
+        baselines: (name, history) -> content of the result file.
+        against: NDCG@10 of each setting, as the mean over its seeds per user, against the best baseline of its history
+            length; empty for a history length without a baseline.
+    """
+
+    settings: Sequence[Setting]
+    baselines: Mapping[tuple[str, int], dict]
+    against: Mapping[tuple[str, int, int], tuple[str, Comparison]]
+
+    @property
+    def histories(self) -> list[int]:
+        return sorted({setting.history for setting in self.settings})
+
+    def longest(self, history: int) -> list[Setting]:
+        """Return the setting of most epochs per form."""
+        of_form = {s.form: s for s in sorted(self.settings, key=lambda s: s.epochs) if s.history == history}
+        return list(of_form.values())
+
+    def best_baseline(self, history: int) -> str | None:
+        means = {name: r["metrics"]["ndcg@10"]["mean"] for (name, h), r in self.baselines.items() if h == history}
+        return max(means, key=lambda name: means[name], default=None)
+
+
+def load_study(folder: str | Path) -> Study:
+    """Load the results of a study's folder.
+
+    Raises:
+        ValueError: there are no results of runs, a file is not a result, or a run's folder lacks its time.
+    """
+    folder = Path(folder)
+    found = read_results(sorted((folder / "results").glob("*-h*[0-9].json"))) if (folder / "results").is_dir() else {}
+    by_setting: dict[tuple[str, int, int], dict[int, dict]] = {}
+    baselines: dict[tuple[str, int], dict] = {}
+    for name, result in found.items():
+        if match := _RUN.fullmatch(name):
+            key = match["form"], int(match["epochs"]), int(match["history"])
+            by_setting.setdefault(key, {})[int(match["seed"])] = result
+        elif match := _BASELINE.fullmatch(name):
+            baselines[match["name"], int(match["history"])] = result
+    if not by_setting:
+        raise ValueError(
+            f"{folder}/results holds no result of a run, such as token-e3-s0-h10.json; see scripts/study.sh"
+        )
+    settings = [_setting(folder, *key, by_setting[key]) for key in sorted(by_setting)]
+    study = Study(settings, baselines, {})
+    against = {}
+    for setting in settings:
+        if base := study.best_baseline(setting.history):
+            mean = mean_result(list(setting.results.values()), METRICS)
+            (compared,) = compare(mean, baselines[base, setting.history], METRICS[:1])
+            against[setting.form, setting.epochs, setting.history] = (base, compared)
+    return Study(settings, baselines, against)
+
+
+def _setting(folder: Path, form: str, epochs: int, history: int, results: Mapping[int, dict]) -> Setting:
+    runs = [f"{form}-e{epochs}-s{seed}" for seed in results]
+    seconds = [_read(folder / "stages" / f"train-{run}.json")["seconds"] for run in runs]
+    config = _read(folder / runs[0] / "config.json")["config"]
+    per_step = config["batch_size"] * config["gradient_accumulation_steps"]
+    steps = sum("loss" in json.loads(line) for line in (folder / runs[0] / "log.jsonl").read_text().splitlines())
+    return Setting(form, epochs, history, statistics.mean(seconds) / 60, steps * per_step, results)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(f"{path} is missing or broken; run scripts/study.sh again") from None
+
+
+def rows_of(study: Study) -> list[list[str]]:
+    """Return the table of a study, headings first."""
+    rows = [
+        ["Form", "Epochs", "Minutes", "Samples", "History", "NDCG@10", "HR@10", "Seeds", "Against", "Difference", "p"]
+    ]
+    for one in study.settings:
+        spreads = [one.spread(metric) for metric in METRICS]
+        shown = [f"{number(s.mean)} ± {number(s.std)}" if s.n > 1 else number(s.mean) for s in spreads]
+        name, compared = study.against.get((one.form, one.epochs, one.history), ("-", None))
+        told = [signed(compared.difference), p_value(compared.p)] if compared else ["-", "-"]
+        rows.append(
+            [one.form, str(one.epochs), f"{one.minutes:.1f}", str(one.samples), str(one.history), *shown]
+            + [str(len(one.results)), name, *told]
+        )
+    for (name, history), result in study.baselines.items():
+        means = [number(result["metrics"][metric]["mean"]) for metric in METRICS]
+        rows.append([name, "-", "-", "-", str(history), *means, "-", "-", "-", "-"])
+    return rows
+
+
+def draw_study(study: Study) -> list[Picture]:
+    """Draw NDCG@10 over minutes, samples and history length, and by item popularity."""
+    shortest = study.histories[0]
+    shown = [setting for setting in study.settings if setting.history == shortest]
+    base = study.best_baseline(shortest)
+    level = study.baselines[base, shortest]["metrics"]["ndcg@10"]["mean"] if base else None
+
+    def over(x: str) -> dict[str, list[tuple[float, float]]]:
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for one in sorted(shown, key=lambda one: one.epochs):
+            lines.setdefault(one.form, []).extend((getattr(one, x), value) for value in one.values("ndcg@10"))
+        return lines
+
+    tested = f"{shortest} events shown"
+    levels = {base: level} if base and level is not None else {}
+    pictures = [
+        Picture(
+            "minutes",
+            "curves",
+            f"NDCG@10 over the minutes of training; {tested}; a dot per seed.",
+            draw_points(over("minutes"), "NDCG@10", "minutes of training", levels),
+        ),
+        Picture(
+            "samples",
+            "curves",
+            f"NDCG@10 over the samples of training; {tested}.",
+            draw_points(over("samples"), "NDCG@10", "samples", levels),
+        ),
+    ]
+    if len(study.histories) > 1:
+        by_history: dict[str, list[tuple[float, float]]] = {}
+        for history in study.histories:
+            for one in study.longest(history):
+                points = by_history.setdefault(one.form, [])
+                points += [(float(history), value) for value in one.values("ndcg@10")]
+            if name := study.best_baseline(history):
+                mean = study.baselines[name, history]["metrics"]["ndcg@10"]["mean"]
+                by_history.setdefault(name, []).append((float(history), mean))
+        pictures.append(
+            Picture(
+                "history",
+                "curves",
+                "NDCG@10 over the events shown in the test, of the longest training.",
+                draw_points(by_history, "NDCG@10", "events shown"),
+            )
+        )
+    return pictures + _popularity(study, shortest, base)
+
+
+def _popularity(study: Study, history: int, base: str | None) -> list[Picture]:
+    """Draw the longest training of each form by the target's popularity; nothing without the dataset's folder."""
+    systems = {one.form: mean_result(list(one.results.values()), METRICS) for one in study.longest(history)}
+    if base:
+        systems[base] = study.baselines[base, history]
+    first = next(iter(study.settings[0].results.values()))
+    catalog = catalog_of(first, "")
+    if catalog is None:
+        return []
+    events = target_popularity(catalog, first)
+    edges = sorted({1, *quarters([n for n in events.values() if n])})
+    grouped = {name: with_events(buckets(result, events, edges, "ndcg@10")) for name, result in systems.items()}
+    caption = "NDCG@10 by the target's events in training, of the longest training; lines: 95 % intervals."
+    return [Picture("popularity", "curves", caption, draw_buckets(grouped, base or ""))]
+
+
+def write_study(study: Study, folder: str | Path) -> Path:
+    """Write study.html, study.md and the charts (.png) into a folder, and return the path of the page."""
+    folder, pictures, rows = Path(folder), draw_study(study), rows_of(study)
+    for picture in pictures:
+        save_png(picture.figure, folder / f"{picture.name}.png")
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    write_text(
+        folder / "study.md", "\n".join([lines[0], "|:--" + "|--:" * (len(rows[0]) - 1) + "|", *lines[1:]]) + "\n"
+    )
+    first = next(iter(study.settings[0].results.values()))
+    name = Path(str(first["manifest"]["config"].get("data_path", ""))).name
+    page = templates().get_template("study.html.jinja")
+    title = f"{name}: item forms over training time"
+    conditions = f"{first['n_users']} users; hide_seen {first['manifest']['config'].get('hide_seen')}."
+    html = page.render(title=title, conditions=conditions, rows=rows, pictures=pictures)
+    write_text(folder / "study.html", html)
+    return folder / "study.html"
+
+
+def main() -> None:
+    parser = LineParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=path_of, help="folder of the study, which gets the page")
+    options = parser.parse_args()
+    study = load_study(options.folder)
+    page = write_study(study, options.folder)
+    print(f"{aligned(rows_of(study))}\n{page}")
+
+
+if __name__ == "__main__":
+    run_cli(main)
