@@ -135,8 +135,16 @@ class LabelCounter:
 
     def of_batch(self, batch: Batch) -> int:
         """Return the number of labeled items in a batch."""
-        rows = zip(batch.ids, batch.mask.bool(), strict=True)
-        return sum(self._of_sample[tuple(ids[real].tolist())] for ids, real in rows)
+        return sum(self._of_sample[ids] for ids in sample_ids(batch))
+
+
+def sample_ids(batch: Batch) -> list[tuple[int, ...]]:
+    """Return the token ids of each sample of a batch."""
+    ids, real = batch.ids.view(-1), batch.mask.view(-1).bool()
+    ends = [*batch.starts.tolist()[1:], len(ids)]
+    return [
+        tuple(ids[start:end][real[start:end]].tolist()) for start, end in zip(batch.starts.tolist(), ends, strict=True)
+    ]
 
 
 class MeasuredSteps:
@@ -194,7 +202,7 @@ def train_form(options: TrainOptions, catalog: Catalog, steps: int, folder: Path
         per_step = options.batch_size * options.gradient_accumulation_steps
         options = replace(options, epoch=math.ceil(steps * per_step / samples.samples(1)))
         labels = LabelCounter(method.encode)
-        with closing(open_stream(options, samples, chat, replace(method, encode=labels), device)) as stream:
+        with closing(open_stream(options, samples, chat, replace(method, encode=labels), model, device)) as stream:
             measured = MeasuredSteps(stream, labels)
             config = replace(loop_config(options, steps), save_seconds=math.inf, epochs=1)
             workers = WORKERS if device.type == "cpu" and options.lora_dropout == 0 else 1

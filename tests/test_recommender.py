@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tiny import scripted, tiny_chat
+from tiny import coded_chat, scripted, tiny_chat
 
 from train_utils import Recommendation, Recommender
 from train_utils.catalog import Item, make_catalog
@@ -166,7 +166,15 @@ def test_what_is_wrong_is_found_before_the_model_is_loaded(wrong, message):
         Recommender.load("no/model", **wrong)
 
 
-@pytest.mark.parametrize("weight", ["auto", -1, float("nan"), float("inf"), None])
+def test_the_weight_of_a_prior_follows_the_item_form_unless_it_is_given():
+    assert Recommender(MODEL, CHAT, CATALOG).prior_weight == 32
+    model, chat = coded_chat(CATALOG.titles)
+    of_codes = Recommender(model, chat, CATALOG)
+    assert of_codes.prior_weight == of_codes.with_catalog(CATALOG).prior_weight == 2
+    assert Recommender(model, chat, CATALOG, prior_weight=0.5).with_catalog(CATALOG).prior_weight == 0.5
+
+
+@pytest.mark.parametrize("weight", ["auto", -1, float("nan"), float("inf")])
 def test_a_prior_weight_is_a_number_of_0_or_more(weight):
     with pytest.raises(ValueError, match="`prior_weight` is .*, wanted a finite number, 0 or more"):
         Recommender(MODEL, CHAT, CATALOG, prior_weight=weight)

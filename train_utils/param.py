@@ -178,6 +178,13 @@ class TrainOptions(ModelOptions):
     )
     item_lr: float = option(3e-3, "learning rate of the rows of item tokens", above=0)
     item_dropout: float = option(0.2, "dropout of the vectors of item tokens", least=0, most=0.99)
+    own_labels: float = option(
+        0.0,
+        "with one token per item: weight of the model's own distribution after the last history item, as label of an "
+        "answer's items",
+        least=0,
+        most=1,
+    )
     average: float = option(
         0.0,
         "decay of the average of the weights, which is saved instead of the last ones; 0 = none",

@@ -38,6 +38,8 @@ from train_utils.text_files import whole_characters
 TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 # Whole titles that a search returns for a conversation, by the name of the decoding; a longer list searches again.
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
+# Weights of a teacher's scores that validation users chose for the quickstart's models.
+PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0}
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
 
@@ -68,7 +70,7 @@ class Recommender:
         catalog: the items to recommend; None for plain conversation, in which no item can be opened.
         retriever: retrieves the items of RecLM-ret; None lets the model spell titles.
         teacher: sequential recommender whose scores are the prior of lists; None for no prior.
-        prior_weight: weight of the prior.
+        prior_weight: weight of the prior; None for `PRIOR_WEIGHT` of the model's item form.
         source: the folder that the model was loaded from; "" for none.
         untrained: whether the model had no control tokens when it was loaded, so that it never learned to recommend.
 
@@ -87,12 +89,12 @@ class Recommender:
         *,
         retriever: Retriever | None = None,
         teacher: Teacher | None = None,
-        prior_weight: float = 32.0,
+        prior_weight: float | None = None,
         source: str = "",
         untrained: bool = False,
     ):
         self.model, self.renderer, self.catalog, self.retriever = model, renderer, catalog, retriever
-        self.teacher, self.prior_weight = teacher, prior_weight
+        self.teacher, self._prior_weight = teacher, prior_weight
         self.source, self.untrained = source, untrained
         self.context = context_length(model)
         if catalog is not None and list(renderer.titles) != catalog.titles:
@@ -100,7 +102,8 @@ class Recommender:
                 f"the renderer's {len(renderer.titles)} titles are not those of catalog {catalog.name!r} in its order; "
                 "make it by Chat(tokenizer, catalog.titles)"
             )
-        _check_weight(prior_weight)
+        if prior_weight is not None:
+            _check_weight(prior_weight)
         self._by_title = {item.title: i for i, item in reversed([*enumerate(catalog.items)])} if catalog else {}
 
     @classmethod
@@ -110,7 +113,7 @@ class Recommender:
         dataset: str | Path | Catalog | None = None,
         *,
         teacher: str | Teacher | None = None,
-        prior_weight: float = 32.0,
+        prior_weight: float | None = None,
         device: str = "auto",
         dtype: str = "auto",
         attention: bool = False,
@@ -123,7 +126,7 @@ class Recommender:
             model: a merged folder, an adapter's folder, a base model or a GGUF file.
             dataset: a dataset folder or a catalog; None for plain conversation.
             teacher: `http://HOST:PORT[/DATASET]`, `local:PATH` or `file:PATH`, or a teacher.
-            prior_weight: weight of the teacher's scores.
+            prior_weight: weight of the teacher's scores; None for `PRIOR_WEIGHT` of the model's item form.
             device: "auto", "cpu" or a CUDA device.
             dtype: as `--dtype` of the scripts.
             attention: as `--FA2` of the scripts.
@@ -173,10 +176,17 @@ class Recommender:
             catalog,
             retriever=load_retriever(self.source, catalog, self.model.device) if self.source else None,
             teacher=self.teacher,
-            prior_weight=self.prior_weight,
+            prior_weight=self._prior_weight,
             source=self.source,
             untrained=self.untrained,
         )
+
+    @property
+    def prior_weight(self) -> float:
+        """Weight of the prior."""
+        if self._prior_weight is not None:
+            return self._prior_weight
+        return PRIOR_WEIGHT["titles" if self.renderer.codes is None else "codes"]
 
     def _item_codes(self, catalog: Catalog) -> ItemCodes | None:
         return load_item_codes(self.source, catalog) if self.source else self.renderer.codes

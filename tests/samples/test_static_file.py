@@ -66,6 +66,7 @@ def test_an_exported_file_holds_titles_and_is_read_back_as_codes(tmp_path, form,
     static = samples_of(StaticSamples(path, CATALOG, chat, config), encode, 9)
     for expected, actual in zip(samples_of(drawn(chat, config), encode, 9), static, strict=True):
         assert (expected.ids, expected.text, expected.task) == (actual.ids, actual.text, actual.task)
+        assert list(expected.anchors) == list(actual.anchors)
         assert [choice[0] for choice in expected.choices] == [choice[0] for choice in actual.choices]
         for one, other in zip(expected.choices, actual.choices, strict=True):
             np.testing.assert_array_equal(one[2], other[2])

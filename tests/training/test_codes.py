@@ -11,8 +11,10 @@ from tiny_samples import CONFIG, TITLES, drawn
 from train_utils.models.adapters import add_lora
 from train_utils.samples.batch import collate
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
+from train_utils.samples.tasks import parse_tasks
 from train_utils.training.average import AverageWeights, averaged
 from train_utils.training.loop import LoopConfig, check_average, parameter_groups, train
+from train_utils.training.loss import own_label_loss
 from train_utils.training.method import code_loss
 
 
@@ -122,6 +124,52 @@ def test_the_loss_of_several_tokens_an_item_is_over_the_branches_of_the_open_cod
     with torch.no_grad():
         value, _ = code_loss(chat, 0.2)(model, collate(samples, 1, apart=True))
     assert value == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_own_labels_are_what_the_model_predicts_after_the_last_history_item(share):
+    model, chat, talks, samples = model_and_batches()
+    model.eval()
+    codes, expected = [ids[0] for ids in chat.code_ids], []
+    anchored = 0
+    for talk, sample in zip(talks, samples, strict=True):
+        with torch.no_grad():
+            scores = model(torch.tensor([sample.ids])).logits[0].float()[:, codes]
+        losses, weights = [], []
+        last = max(
+            (at for at, token in enumerate(sample.ids) if token in codes and not talk.rendered.labeled[at]), default=-1
+        )
+        for (position, weight, tokens, shares), closed in zip(sample.choices, sample.closed, strict=True):
+            open_items = [item for item in range(len(codes)) if item not in closed]
+            log_p = scores[position - 1, open_items].log_softmax(0)
+            label = torch.zeros(len(codes))
+            label[tokens.tolist()] = torch.from_numpy(shares)
+            if talk.rendered.labeled[position] and talk.n_history:
+                own = torch.zeros(len(codes))
+                own[open_items] = scores[last, open_items].softmax(0)
+                label = share * own + (1 - share) * label
+                anchored += 1
+            losses.append(-weight * (label[open_items] * log_p).sum())
+            weights.append(weight)
+        expected.append(torch.stack(losses).sum() / sum(weights))
+    batch = collate(samples, 1, apart=True)
+    assert anchored == len(batch.anchor) > 2
+    with torch.no_grad():
+        value, _ = code_loss(chat, 0.2, share)(model, replace(batch, text_weight=torch.zeros_like(batch.text_weight)))
+    assert value == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+
+
+def test_own_labels_get_no_gradient():
+    scores, labels = (torch.randn(3, 5, requires_grad=True) for _ in range(2))
+    own_label_loss(scores.masked_fill(torch.eye(3, 5).bool(), -torch.inf), labels).sum().backward()
+    assert labels.grad is None and scores.grad.isfinite().all() and not scores.grad[torch.eye(3, 5).bool()].any()
+
+
+def test_a_request_with_a_condition_has_no_own_labels():
+    model, chat = coded_chat(TITLES)
+    config = replace(CONFIG, tasks=parse_tasks("SFTCategory,SFTSeqRanking"))
+    samples = [encode_code_sample(chat, None, talk, config) for talk in drawn(chat, config).talks(range(9))]
+    assert all(set(sample.anchors) == {-1} for sample in samples)
 
 
 @pytest.mark.parametrize("form", ["token", "rq_token_seq"])

@@ -16,7 +16,7 @@ from train_utils.evaluation.specs import PriorSpec
 
 logger = logging.getLogger(__name__)
 
-PRIOR_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+PRIOR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _LARGEST_WEIGHT = 2.0**20
 
 

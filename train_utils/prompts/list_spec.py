@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from train_utils.catalog import Catalog
 from train_utils.prompts.messages import Message, message
@@ -32,6 +33,8 @@ class ListSpec:
         inside: whether the items of the list have the category, or must not have it.
         candidates: items to select from, in the order shown; () for the whole catalog.
     """
+
+    CONDITIONS: ClassVar = ("only", "without", "candidates")  # keys of `to_dict` that restrict the items
 
     k: int
     in_words: bool = False

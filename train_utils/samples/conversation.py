@@ -39,6 +39,11 @@ class Conversation:
     about: Mapping[str, object] = field(default_factory=dict)
     cut: bool = False
 
+    @property
+    def admits_any_item(self) -> bool:
+        """Whether the answer may list any item outside the history."""
+        return self.about.keys().isdisjoint(ListSpec.CONDITIONS)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -130,7 +130,9 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
     spelled: set[int] = set()
     choices_of_items: list[tuple[int, float, np.ndarray, np.ndarray]] = []
     closed: list[np.ndarray] = []
+    anchors: list[int] = []
     shown = _shown(talk) if after_soi else []
+    anchor = _last_shown(chat, talk) if after_soi and talk.admits_any_item else -1
     for start, item, weight, ranked, listed in _item_positions(talk, config):
         spelled |= set(_written(chat, rendered, start, item))
         if weight > 0:
@@ -139,6 +141,7 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
             choices_of_items.append((start + after_soi, weight, *shares))
             if after_soi:
                 closed.append(np.fromiter(before, dtype=np.int32))
+                anchors.append(anchor if rendered.labeled[start] else -1)
     return Sample(
         ids=rendered.ids,
         text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in spelled],
@@ -146,6 +149,7 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
         forced=0.0,
         task=talk.task,
         closed=closed,
+        anchors=anchors,
     )
 
 
@@ -153,6 +157,12 @@ def _shown(talk: Conversation) -> list[int]:
     """Return the items of the shown history. Candidates are shown as well, but lists consist of them."""
     rendered = talk.rendered
     return [item for start, item in rendered.items if not rendered.labeled[start]][: talk.n_history]
+
+
+def _last_shown(chat: Chat, talk: Conversation) -> int:
+    """Return the position of the last token of the shown history, -1 without a history of codes."""
+    shown = [(start, item) for start, item in talk.rendered.items if not talk.rendered.labeled[start]][: talk.n_history]
+    return shown[-1][0] + len(chat.code_ids[shown[-1][1]]) if shown else -1
 
 
 def labeled_items(chat: Chat, talk: Conversation, config: SampleConfig) -> int:

@@ -1,5 +1,6 @@
 """Prefetched micro-batches for the training loop, one window of steps ahead."""
 
+import heapq
 import math
 import random
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ class SampleStream:
         epochs: number of epochs. No window is built after the last step, and the constructor verifies that every
             sample fits. None for an endless stream.
         apart: see `train_utils.samples.batch.collate`.
-        even: cut each step into micro-batches of about equal cost, for samples of unlike lengths; otherwise every
-            micro-batch has `batch_size` samples.
+        packed: cut each step into packed micro-batches of about equal numbers of tokens; otherwise every micro-batch
+            has `batch_size` padded samples.
 
     Raises:
         ValueError: a sample of the `epochs` cannot fit `max_token_length`.
@@ -51,9 +52,9 @@ class SampleStream:
         device: torch.device,
         epochs: int | None = None,
         apart: bool = False,
-        even: bool = False,
+        packed: bool = False,
     ):
-        self.source, self.chat, self.encode, self.apart, self.even = source, chat, encode, apart, even
+        self.source, self.chat, self.encode, self.apart, self.packed = source, chat, encode, apart, packed
         self.batch_size, self.accumulation, self.pad_id, self.device = batch_size, accumulation, pad_id, device
         assert chat.trie is not None  # samples are of a catalog
         self.choices = ScopeLabels(chat.trie)
@@ -96,9 +97,9 @@ class SampleStream:
 
     def _make_window(self, window: int) -> list[list[Batch]]:
         samples = self.samples(self._numbers(window))
-        if self.even:
+        if self.packed:
             size = self.batch_size * self.accumulation
-            return [self._even_step(window, at, samples[at : at + size]) for at in range(0, len(samples), size)]
+            return [self._packed_step(window, at, samples[at : at + size]) for at in range(0, len(samples), size)]
         samples = sorted(samples, key=lambda sample: len(sample.ids))
         starts = range(0, len(samples), self.batch_size)
         rng = random.Random(f"{self.source.config.seed}/window/{window}")
@@ -109,43 +110,30 @@ class SampleStream:
         rng.shuffle(batches)
         return [batches[at : at + self.accumulation] for at in range(0, len(batches), self.accumulation)]
 
-    def _even_step(self, window: int, at: int, samples: Sequence[Sample]) -> list[Batch]:
-        """Return the micro-batches of a step, the most expensive first."""
-        ordered = sorted(samples, key=lambda sample: -len(sample.ids))
-        parts = cut_evenly([len(sample.ids) for sample in ordered], self.accumulation)
+    def _packed_step(self, window: int, at: int, samples: Sequence[Sample]) -> list[Batch]:
+        parts = spread([len(sample.ids) for sample in samples], self.accumulation)
         return [
-            collate([ordered[i] for i in part], self.pad_id, self.apart, self._seed(window, at + part.start))
+            collate([samples[i] for i in part], self.pad_id, self.apart, self._seed(window, at + part[0]), packed=True)
             for part in parts
         ]
 
 
-def cut_evenly(lengths: Sequence[int], n: int) -> list[range]:
-    """Cut samples into `n` consecutive parts, or one per sample, whose padded sizes have the smallest maximum.
+def spread(lengths: Sequence[int], n: int) -> list[list[int]]:
+    """Divide samples into `n` parts of about equal numbers of tokens, or one part per sample where there are fewer.
+
+    The longest sample goes first, each to the part with the fewest tokens.
 
     Args:
-        lengths: lengths of the samples in tokens, descending, so that the first of a part is its longest.
+        lengths: lengths of the samples in tokens.
         n: number of parts.
+
+    Returns:
+        Indices of the samples of each part, ascending.
     """
-    low, high = max(lengths), lengths[0] * len(lengths)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if len(_parts(lengths, middle)) <= n else (middle + 1, high)
-    parts = _parts(lengths, low)
-    while len(parts) < min(n, len(lengths)):
-        number = max(
-            (i for i, part in enumerate(parts) if len(part) > 1), key=lambda i: lengths[parts[i].start] * len(parts[i])
-        )
-        part = parts[number]
-        middle = part.start + len(part) // 2
-        parts[number : number + 1] = [range(part.start, middle), range(middle, part.stop)]
-    return parts
-
-
-def _parts(lengths: Sequence[int], most: int) -> list[range]:
-    """Cut samples greedily into parts of at most `most` padded tokens, or of one sample."""
-    parts, start = [], 0
-    for at in range(1, len(lengths) + 1):
-        if at == len(lengths) or lengths[start] * (at + 1 - start) > most:
-            parts.append(range(start, at))
-            start = at
-    return parts
+    parts: list[list[int]] = [[] for _ in range(min(n, len(lengths)))]
+    sizes = [(0, number) for number in range(len(parts))]
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        size, number = heapq.heappop(sizes)
+        parts[number].append(index)
+        heapq.heappush(sizes, (size + lengths[index], number))
+    return [sorted(part) for part in parts]

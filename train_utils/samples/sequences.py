@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from train_utils.catalog import Catalog
@@ -15,6 +16,16 @@ from train_utils.teacher.protocol import Teacher
 
 TASK = "Sequence"
 _OPENED = 0.1  # share of the items of a window that follow `<SOI>`
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Part of a user's sequence: items `start` to `end`, and which of them (from 0) follow `<SOI>`."""
+
+    user: int
+    start: int
+    end: int
+    opened: frozenset[int]
 
 
 class SequenceSamples:
@@ -62,42 +73,41 @@ class SequenceSamples:
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         windows = [self._window(number) for number in numbers]
-        rankings = iter(self._ask([history for window in windows for history in self._histories(*window)]))
-        return [self._talk(*window, rankings) for window in windows]
+        rankings = iter(self._ask([history for window in windows for history in self._histories(window)]))
+        return [self._talk(window, rankings) for window in windows]
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
-        self._ask([history for number in numbers for history in self._histories(*self._window(number))])
+        self._ask([history for number in numbers for history in self._histories(self._window(number))])
 
-    def _window(self, number: int) -> tuple[int, int, int]:
-        """Return (user, start, end) of a window."""
+    def _window(self, number: int) -> Window:
         epoch, index = divmod(number, len(self._windows))
         user, part = self._windows[shuffled(self.config.seed, epoch, len(self._windows))[index]]
         labels = len(self.sequences[user]) - 1  # every event but the first
-        starts = window_starts(labels, self.length, f"{self.config.seed}/{epoch}/{user}")
-        end = starts[part + 1] if part + 1 < len(starts) else labels
-        return user, starts[part], end + 1
+        draw = f"{self.config.seed}/{epoch}/{user}"
+        starts = window_starts(labels, self.length, draw)
+        start, end = starts[part], starts[part + 1] if part + 1 < len(starts) else labels
+        return Window(user, start, end + 1, opened_items(end + 1 - start, f"{draw}/{part}"))
 
-    def _histories(self, user: int, start: int, end: int) -> list[tuple[int, ...]]:
+    def _histories(self, window: Window) -> list[tuple[int, ...]]:
         """Return the history before each labeled item of a window, as long as the model may see."""
-        sequence = self.sequences[user]
-        return [sequence[max(0, at - self.length) : at] for at in range(start + 1, end)]
+        sequence = self.sequences[window.user]
+        return [sequence[max(0, at - self.length) : at] for at in range(window.start + 1, window.end)]
 
     def _ask(self, histories: Sequence[tuple[int, ...]]):
         if self.teacher is None or self.config.soft_labels == 0:
             return [None] * len(histories)
         return ask_teacher(self.teacher, self.catalog, histories, self.config)
 
-    def _talk(self, user: int, start: int, end: int, rankings) -> Conversation:
-        items = self.sequences[user][start:end]
-        opened = opened_items(len(items), f"{self.config.seed}/{user}/{start}/{end}")
+    def _talk(self, window: Window, rankings) -> Conversation:
+        items = self.sequences[window.user][window.start : window.end]
         ids, positions = list(self._start), []
         of_position: list[int] = []
         for n, item in enumerate(items):
             # A code of one token is predicted from the item before and from `<SOI>`; a longer code continues only one.
-            if n not in opened or len(self.chat.code_ids[item]) == 1:
+            if n not in window.opened or len(self.chat.code_ids[item]) == 1:
                 positions.append((len(ids) - 1, item))
                 of_position.append(n)
-            if n in opened:
+            if n in window.opened:
                 ids.append(self.chat.soi)
                 positions.append((len(ids) - 1, item))
                 of_position.append(n)

@@ -261,7 +261,7 @@ def _step(
         The numbers for the log, over all processes, and the number of samples.
     """
     accelerator = training.accelerator
-    samples = sum(len(batch.ids) for batch in micro)
+    samples = sum(len(batch.tasks) for batch in micro)
     if pool:
         shown = _side_by_side(training, micro, samples, pool)
     else:
@@ -288,7 +288,7 @@ def _one_by_one(training: TrainState, micro: Sequence[Batch], samples: int, seed
     for index in range(accelerator.process_index, len(micro), accelerator.num_processes):
         # Randomness depends only on the position in the step, not on the process or on earlier micro-batches.
         torch.manual_seed(random.Random(f"{seed}/{index}").getrandbits(63))
-        share = len(micro[index].ids) / samples
+        share = len(micro[index].tasks) / samples
         with accelerator.accumulate(training.prepared):
             value, parts = training.prepared(micro[index])
             # accelerate divides by the micro-batches per process and by the processes; the mean must be over samples.
@@ -308,7 +308,7 @@ def _side_by_side(training: TrainState, micro: Sequence[Batch], samples: int, po
 
     def gradients(batch: Batch) -> tuple[Parts, Sequence[torch.Tensor]]:
         torch.set_num_threads(1)
-        share = len(batch.ids) / samples
+        share = len(batch.tasks) / samples
         value, parts = training.prepared(batch)
         return _with_loss(value, parts, batch), torch.autograd.grad(value * share, trained, allow_unused=True)
 
@@ -322,7 +322,7 @@ def _side_by_side(training: TrainState, micro: Sequence[Batch], samples: int, po
 
 
 def _with_loss(value: torch.Tensor, parts: Parts, batch: Batch) -> Parts:
-    return {"loss": (value.item() * len(batch.ids), float(len(batch.ids))), **parts}
+    return {"loss": (value.item() * len(batch.tasks), float(len(batch.tasks))), **parts}
 
 
 def _sums(results: Sequence[Parts]) -> Parts:

@@ -138,10 +138,10 @@ def loss_parts(batch: Batch, text: torch.Tensor, items: torch.Tensor, item_weigh
         "text", "item" and each task -> (sum, count).
     """
     text, items = text.detach(), items.detach()
-    samples, width = batch.ids.shape
+    samples = len(batch.tasks)
     of_sample = torch.zeros(samples).to(text)
-    of_sample.index_add_(0, batch.text_at // width, text * batch.text_weight)
-    of_sample.index_add_(0, batch.choice_at // width, items * batch.choice_weight * item_weight)
+    of_sample.index_add_(0, batch.sample_of(batch.text_at), text * batch.text_weight)
+    of_sample.index_add_(0, batch.sample_of(batch.choice_at), items * batch.choice_weight * item_weight)
     parts = {"text": (text.sum().item(), float(len(text))), "item": (items.sum().item(), float(len(items)))}
     # The weights are divided by the number of samples.
     for task, loss in zip(batch.tasks, (of_sample * samples).tolist(), strict=True):
@@ -164,6 +164,21 @@ def catalog_loss(scores: torch.Tensor, choice: torch.Tensor, item: torch.Tensor,
     """
     expected = torch.zeros(len(scores)).to(scores).index_add(0, choice, share * scores[choice, item])
     return scores.logsumexp(1) - expected
+
+
+def own_label_loss(scores: torch.Tensor, anchor_scores: torch.Tensor) -> torch.Tensor:
+    """Compute cross-entropy against the model's own distribution at other states, which gets no gradient.
+
+    Args:
+        scores: float32 [A, N], logits of the items; -inf for an item that is not admissible.
+        anchor_scores: float32 [A, N], logits of the items at the states that give the labels.
+
+    Returns:
+        float32 [A].
+    """
+    closed = scores.isneginf()
+    shares = anchor_scores.detach().masked_fill(closed, -torch.inf).softmax(1)
+    return scores.logsumexp(1) - (shares * scores.masked_fill(closed, 0.0)).sum(1)
 
 
 def without_closed(scores: torch.Tensor, batch: Batch) -> torch.Tensor:

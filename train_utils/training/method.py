@@ -28,6 +28,7 @@ from train_utils.training.loss import (
     catalog_loss,
     head_logits,
     loss_parts,
+    own_label_loss,
     text_loss,
     without_closed,
 )
@@ -38,12 +39,12 @@ def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
     causal = unwrap(model)
     with mixed_precision(model):
         hidden = causal.base_model(
-            inputs_embeds=embed(causal.get_input_embeddings(), batch.ids), attention_mask=batch.mask, use_cache=False
+            inputs_embeds=embed(causal.get_input_embeddings(), batch.ids), use_cache=False, **batch.attention
         ).last_hidden_state
     return batch_loss(hidden, causal.get_output_embeddings(), batch)
 
 
-def code_loss(chat: Chat, item_dropout: float) -> Loss:
+def code_loss(chat: Chat, item_dropout: float, own_labels: float = 0.0) -> Loss:
     """Return the loss of items with codes: text over the vocabulary, items over what decoding admits.
 
     Where an item has one code token, a choice is made among all items; where it has several, among the children of a
@@ -52,17 +53,25 @@ def code_loss(chat: Chat, item_dropout: float) -> Loss:
     Args:
         chat: renderer with the item codes.
         item_dropout: dropout probability of the item vectors at the input and of the states that choose items.
+        own_labels: weight of the model's own distribution after the last history item against the other labels, at the
+            choices of an answer that ask for the same: what follows the history. Items of one code token only.
     """
     assert chat.codes is not None  # the caller's item form has codes
     branches = chat.codes.form == "rq_token_seq"
     ids = torch.tensor([code[0] for code in chat.code_ids])
     barred = torch.tensor(chat.item_tokens)
 
-    def item_losses(head: nn.Module, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def item_losses(head: nn.Module, choosing: torch.Tensor, states: torch.Tensor, batch: Batch) -> torch.Tensor:
         if branches:
-            return branch_loss(head, states, batch)
-        scores = without_closed(head_logits(head, states, ids.to(states.device)), batch)
-        return catalog_loss(scores, batch.candidate_choice, batch.candidate, batch.candidate_share)
+            return branch_loss(head, choosing, batch)
+        scores = without_closed(head_logits(head, choosing, ids.to(choosing.device)), batch)
+        losses = catalog_loss(scores, batch.candidate_choice, batch.candidate, batch.candidate_share)
+        if own_labels == 0 or not len(batch.anchor):
+            return losses
+        with torch.no_grad():
+            after_history = head_logits(head, states[batch.anchor], ids.to(states.device))
+        own = own_label_loss(scores[batch.anchored], after_history)
+        return losses.index_add(0, batch.anchored, own_labels * (own - losses[batch.anchored]))
 
     def loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
         causal = unwrap(model)
@@ -73,7 +82,7 @@ def code_loss(chat: Chat, item_dropout: float) -> Loss:
             is_item = torch.isin(batch.ids, barred.to(device))[..., None]
             vectors = torch.where(is_item, _dropped(vectors, item_dropout, draws), vectors)
         with mixed_precision(model):
-            hidden = causal.base_model(inputs_embeds=vectors, attention_mask=batch.mask, use_cache=False)
+            hidden = causal.base_model(inputs_embeds=vectors, use_cache=False, **batch.attention)
         states = hidden.last_hidden_state.flatten(0, 1)
         # Free text cannot contain codes, so they do not compete there.
         text_logits = head_logits(head, states[batch.text_at]).index_fill(1, barred.to(device), -torch.inf)
@@ -81,7 +90,7 @@ def code_loss(chat: Chat, item_dropout: float) -> Loss:
         choosing = states[batch.choice_at]
         if model.training and item_dropout > 0:
             choosing = _dropped(choosing, item_dropout, draws)
-        items = item_losses(head, choosing, batch)
+        items = item_losses(head, choosing, states, batch)
         total = (text * batch.text_weight).sum() + (items * batch.choice_weight).sum()
         return total, loss_parts(batch, text, items)
 
@@ -139,7 +148,10 @@ CGEN = Method(
 )
 # Items of one code token each.
 CODES = replace(
-    CGEN, encode=encode_code_sample, apart=True, loss=lambda options, chat: code_loss(chat, options.item_dropout)
+    CGEN,
+    encode=encode_code_sample,
+    apart=True,
+    loss=lambda options, chat: code_loss(chat, options.item_dropout, options.own_labels),
 )
 # Items of several code tokens each: choices at the branches of the trie.
 CODE_SEQUENCES = replace(CODES, encode=encode_sample)

@@ -52,7 +52,7 @@ def ret_loss(emb_alpha: float) -> Loss:
     def loss(model: RetModel, batch: Batch) -> tuple[torch.Tensor, Parts]:
         causal, retrieval = unwrap(model), model.retrieval
         with mixed_precision(model):
-            hidden = causal.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+            hidden = causal.base_model(input_ids=batch.ids, use_cache=False, **batch.attention)
         states = hidden.last_hidden_state.flatten(0, 1)
         text = text_loss(head_logits(causal.get_output_embeddings(), states[batch.text_at]), batch.text_label)
         items = catalog_loss(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from peft import PeftModel
+from torch import nn
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, dataset_files, dataset_name, load_catalog
@@ -26,7 +27,7 @@ from train_utils.item_codes import (
 )
 from train_utils.manifest import manifest
 from train_utils.models.adapters import add_lora, enable_gradient_checkpointing, unfreeze
-from train_utils.models.backbone import load_backbone, load_tokenizer, model_files, with_dtype
+from train_utils.models.backbone import load_backbone, load_tokenizer, model_files, unwrap, with_dtype
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.item_rows import add_item_rows
 from train_utils.param import TrainOptions
@@ -88,9 +89,11 @@ def training_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teache
 
 
 def open_stream(
-    options: TrainOptions, samples: Source, chat: Chat, method: Method, device: torch.device
+    options: TrainOptions, samples: Source, chat: Chat, method: Method, model: nn.Module, device: torch.device
 ) -> SampleStream:
     """Return the micro-batches of a run by step.
+
+    With `--sequences` samples are packed, unless the model has layers that would read on from one sample to the next.
 
     Raises:
         ValueError: a sample cannot fit `--max_token_length`.
@@ -106,7 +109,7 @@ def open_stream(
         device,
         options.epoch,
         method.apart,
-        options.sequences,
+        packed=options.sequences and not decoding_support(unwrap(model)).problem,
     )
 
 
@@ -153,6 +156,8 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     sample_config(options)  # reject a wrong task before loading anything
     if options.sequences and options.item_index in TITLES:
         raise ValueError("`sequences` trains on item tokens; give `item_index` token, or leave `sequences` out")
+    if options.own_labels and options.item_index not in ("token", "token_title"):
+        raise ValueError("`own_labels` needs one token per item; give `item_index` token, or leave `own_labels` out")
     if method is CGEN:
         method = cgen_method(options)
     elif options.item_index not in TITLES:
@@ -263,7 +268,7 @@ def _train_adapter(
         if options.val_users
         else None
     )
-    with closing(open_stream(options, samples, chat, method, device)) as stream:
+    with closing(open_stream(options, samples, chat, method, model, device)) as stream:
         if options.teacher_record and accelerator.is_main_process:
             stream.ask_ahead()
         loop = loop_config(options, stream.steps(options.epoch))
