@@ -127,6 +127,21 @@ def has_item_codes(model: str | Path) -> bool:
     return codes_path(model).is_file()
 
 
+def check_item_codes(form: str | None, model: str | Path) -> None:
+    """Check that a model that was trained with item codes has them beside it.
+
+    Args:
+        form: item form in the model's configuration (`item_form`); None for titles.
+        model: folder, GGUF file or hub name of the model.
+
+    Raises:
+        ValueError: the codes are missing, so that items would be spelled by titles that the model never learned.
+    """
+    if form and not has_item_codes(model):
+        where = "download its repository to a folder and give that" if not Path(model).exists() else "copy it there"
+        raise ValueError(f"model {str(model)!r} writes items as {form}, and there is no {FILE_NAME} beside it; {where}")
+
+
 def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
     """Load the codes of a catalog's items from a model folder; None for a model that spells titles.
 

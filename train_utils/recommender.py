@@ -22,7 +22,7 @@ from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.support import decoding_support
-from train_utils.item_codes import ItemCodes, load_item_codes
+from train_utils.item_codes import ItemCodes, check_item_codes, load_item_codes
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained
@@ -141,6 +141,7 @@ class Recommender:
         catalog = load_catalog(dataset) if isinstance(dataset, (str, Path)) else dataset
         prior = open_teacher(teacher) if isinstance(teacher, str) else teacher
         tokenizer, causal = load_trained(str(model), picked, dtype, attention, backbone)
+        check_item_codes(getattr(causal.config, "item_form", None), model)
         # A base model gets new control tokens, so that it can be constrained.
         untrained = add_item_tokens(tokenizer, causal)
         loaded = cls(

@@ -1,6 +1,7 @@
 """A run with item codes is trained, merged, tested, continued and talked to, in each form; misfits are one line."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,19 @@ def test_the_engine_writes_what_generate_writes(run):
         plan = replace(test(root, merged, f"{engine}.json", engine=engine), decoding="greedy")
         answers.append([user["completion"] for user in run_test(plan)[1]["users"]])
     assert answers[0] == answers[1]
+
+
+def test_a_model_without_its_codes_is_refused(run, tmp_path):
+    root, form, _, merged = run
+    alone = tmp_path / "alone"
+    shutil.copytree(merged, alone, ignore=shutil.ignore_patterns("item_index.json"))
+    with pytest.raises(ValueError, match=f"writes items as {form}, and there is no item_index.json beside it; copy it"):
+        Recommender.load(alone, root / "small", device="cpu")
+    with pytest.raises(ValueError, match="there is no item_index.json beside it"):
+        sft.run_sft(options(root, form, backbone=str(alone), output=str(tmp_path / "on")))
+    with pytest.raises(ValueError, match=f"has items of the form '{form}', and `item_index` is 'title_t'"):
+        titles = {"item_index": "title_t", "sequences": False, "conversations": 0, "backbone": str(merged)}
+        sft.run_sft(options(root, form, output=str(tmp_path / "titles"), **titles))
 
 
 def test_a_finished_run_is_not_trained_again_and_another_form_is_refused(run):

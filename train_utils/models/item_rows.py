@@ -41,6 +41,7 @@ def add_item_rows(
         sequences: item indices of each user's training events, oldest first.
     """
     add_code_tokens(tokenizer, codes.tokens)
+    model.config.item_form = codes.form  # saved with the model, so that it is never used without its codes
     untie_head(model)
     if len(tokenizer) > n_embeddings(model):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

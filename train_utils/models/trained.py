@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.files import replacing_folder
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
-from train_utils.item_codes import has_item_codes
+from train_utils.item_codes import has_item_codes, read_item_codes
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import (
     _source,
@@ -198,6 +198,7 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     untie_head(model)
     if has_item_codes(adapter):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)  # the adapter has the rows of the codes
+        model.config.item_form = read_item_codes(adapter).form
     try:
         return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except RuntimeError as error:

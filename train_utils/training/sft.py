@@ -18,6 +18,7 @@ from train_utils.decoding.support import decoding_support
 from train_utils.files import exclusively, writing_file
 from train_utils.item_codes import (
     ItemCodes,
+    check_item_codes,
     has_item_codes,
     load_item_codes,
     load_uni_index,
@@ -300,6 +301,7 @@ def load_trainable(
         model.set_attn_implementation("eager")
     torch.manual_seed(options.seed)
     add_item_tokens(tokenizer, model)
+    check_item_codes(getattr(model.config, "item_form", None), options.backbone)
     codes = item_codes_of(options, catalog, tokenizer)
     if codes is not None and not has_item_codes(options.backbone):
         add_item_rows(tokenizer, model, codes, catalog.titles, catalog.training_sequences())
@@ -331,8 +333,6 @@ def item_codes_of(options: TrainOptions, catalog: Catalog, tokenizer) -> ItemCod
     Raises:
         ValueError: the dataset has no codes of this form, or the backbone has codes of another form or catalog.
     """
-    if options.item_index in TITLES:
-        return None
     if has_item_codes(options.backbone):
         codes = load_item_codes(options.backbone, catalog)
         if codes is None or codes.form != options.item_index:
@@ -341,6 +341,8 @@ def item_codes_of(options: TrainOptions, catalog: Catalog, tokenizer) -> ItemCod
                 f"{options.item_index!r}; give that form, or another backbone"
             )
         return codes
+    if options.item_index in TITLES:
+        return None
     if options.item_index == "rq_token_seq":
         return renamed(load_uni_index(options.data_path, catalog), tokenizer.get_vocab())
     return one_token_each((item.id for item in catalog.items), tokenizer.get_vocab(), options.item_index)
