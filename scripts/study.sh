@@ -28,6 +28,12 @@ for form in $FORMS; do
         exit 2
     fi
 done
+for flag in "$@"; do
+    if [[ $flag =~ ^--(seed|epoch|item_index|output|teacher)(=|$) ]]; then
+        echo "error: $flag is set by the study itself; give SEEDS, EPOCHS or FORMS, or leave it out" >&2
+        exit 2
+    fi
+done
 data=data/dataset/$name/
 folder=snap/$name/study
 teacher=local:unirec/output/$name
@@ -57,14 +63,14 @@ for seed in $SEEDS; do
             run=$form-e$epochs-s$seed
             adapter=$folder/$run/$(printf 'Epoch%02d_SFT' "$epochs")
             stage "train-$run" --input "$data" "$BASE" "unirec/output/$name" main.py scripts/recipe.sh \
-                --code train_utils/{training/sft,command}.py --output "$adapter" -- \
+                --value RECIPE="${RECIPE:-cpu}" --code train_utils/{training/sft,command}.py --output "$adapter" -- \
                 env ITEM_INDEX="$form" bash scripts/train_RecLM_cgen.sh "$name" --output "$folder/$run" --overwrite \
                 --teacher "$teacher" --epoch "$epochs" --seed "$seed" "$@"
             for history in $HISTORIES; do
                 test_stage "$run-h$history" --input "$adapter" -- --model_name "$adapter" --use_CBS --CBS_type 2 \
                     --idx --decoding rank --max_history "$history"
             done
-            "$PYTHON" -m train_utils.report.study "$folder" > /dev/null
+            "$PYTHON" -m train_utils.report.study "$folder" > /dev/null || true # the last one tells what is wrong
         done
     done
 done

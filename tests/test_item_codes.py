@@ -6,6 +6,7 @@ import pytest
 from tiny import coded_chat, tiny_chat
 from tiny_samples import TITLES, small_catalog
 
+from train_utils.catalog import make_catalog
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.matcher import Matcher
 from train_utils.item_codes import (
@@ -131,6 +132,19 @@ def test_free_text_may_hold_no_code():
     matcher = Matcher(Constraint(chat.trie))
     assert set(matcher.barred().tolist()) == {chat.eoi, *chat.item_tokens}
     assert Matcher(Constraint(tiny_chat(TITLES)[1].trie)).barred().tolist() == [chat.eoi]
+
+
+def test_free_text_may_hold_no_code_of_an_item_outside_the_catalog(tmp_path):
+    tokenizer = coded_chat(TITLES)[1].tokenizer
+    save_item_codes(one_token_each(map(str, range(20)), ()), tmp_path)
+    part = make_catalog("part", small_catalog().items[:15])
+    codes = load_item_codes(tmp_path, part)
+    assert codes.others == tuple(f"<item_{n}>" for n in range(15, 20)) and len(codes.codes) == 15
+    for cache in ("", tmp_path / "cache", tmp_path / "cache"):
+        chat = Chat(tokenizer, part.titles, cache, codes)
+        all_of_them = {chat.eoi, *tokenizer.convert_tokens_to_ids([f"<item_{n}>" for n in range(20)])}
+        assert set(Matcher(Constraint(chat.trie)).barred().tolist()) == all_of_them
+    assert not any(chat.item_tokens[-1] in ids for ids in chat.code_ids)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -6,7 +6,7 @@ event; later training on its events starts from there.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import cast
 
@@ -17,15 +17,16 @@ from torch import nn
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.files import exclusively
-from train_utils.item_codes import read_item_codes, save_item_codes, with_items
+from train_utils.item_codes import ItemCodes, of_catalog, read_item_codes, save_item_codes, with_items
 from train_utils.manifest import manifest
 from train_utils.models.backbone import load_backbone, model_files, n_embeddings, own_dtype
 from train_utils.models.cold_items import fill_rows, item_features
 from train_utils.models.merge import check_output
 from train_utils.models.trained import save_model
 from train_utils.param import AddOptions, parse
-from train_utils.prompts.codec import Codec
-from train_utils.prompts.control_tokens import add_code_tokens
+from train_utils.prompts.control_tokens import add_code_tokens, control_tokens
+from train_utils.prompts.renderer import Chat
+from train_utils.text_files import read_json
 
 
 def add_items(options: AddOptions) -> tuple[int, int]:
@@ -49,29 +50,49 @@ def add_items(options: AddOptions) -> tuple[int, int]:
         )
     if not (model_path / "config.json").is_file():
         raise ValueError(
-            f"{options.model_name!r} is no merged model; merge the adapter first (scripts/run_SFT_merge.sh)"
+            f"{options.model_name!r} is no folder of a merged model; merge the adapter first (scripts/run_SFT_merge.sh)"
         )
     with exclusively(output):
-        check_output(output, "output", {"model": model_path})
+        check_output(output, "output", {"model": model_path}, _is_ours)
         tokenizer, model = load_backbone(options.model_name, torch.device("cpu"), "float32")
-        codes = with_items(before, (item.id for item in catalog.items), tokenizer.get_vocab())
+        codes = with_items(before, (item.id for item in catalog.items), _checked(tokenizer, before))
         add_code_tokens(tokenizer, codes.tokens)
         if len(tokenizer) > n_embeddings(model):
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-        codec, code_of = Codec(tokenizer), dict(zip(codes.ids, codes.codes, strict=True))
-        spelled = codec.encode_many([codec.spell(title) for title in catalog.titles])
-        vocabulary = tokenizer.get_vocab()
-        ids = [vocabulary[code_of[item.id][0]] for item in catalog.items]
+        chat = Chat(tokenizer, catalog.titles, codes=of_catalog(codes, catalog))  # refuses titles that hold a code
+        spelled = chat.encode_many([chat.spell(title) for title in catalog.titles])
+        ids = [code[0] for code in chat.code_ids]
         inputs = cast("nn.Embedding", model.get_input_embeddings()).weight
         outputs = cast("nn.Linear", model.get_output_embeddings()).weight
         with torch.no_grad():
             features = item_features(catalog, spelled, inputs.numpy())
             for table in (inputs, outputs):
                 fill_rows(table, ids, features, known, catalog.popularity)
+        model.config.item_form = codes.form
         model = model.to(own_dtype(options.model_name))  # type: ignore[arg-type]  # as in `load_backbone`
         made_from = manifest(asdict(options), model_files(options.model_name))
         save_model(tokenizer, model, output, made_from, lambda to: save_item_codes(codes, to))
     return int((~known).sum()), int(known.sum())
+
+
+def _checked(tokenizer, codes: ItemCodes) -> dict[str, int]:
+    """Return the vocabulary of a tokenizer that has all codes of a model.
+
+    Raises:
+        ValueError: the tokenizer lacks a code, or a code is a token of the chat.
+    """
+    vocabulary = tokenizer.get_vocab()
+    taken = {*control_tokens(tokenizer), *map(str, tokenizer.special_tokens_map.values())}
+    if wrong := next((token for token in codes.tokens if token not in vocabulary or token in taken), None):
+        raise ValueError(f"the code {wrong} is no token that the model has for an item; the model's files differ")
+    return vocabulary
+
+
+def _is_ours(written: Path) -> bool:
+    """Return whether a manifest is that of this command."""
+    content = read_json(written)
+    config = content.get("config") if isinstance(content, dict) else None
+    return isinstance(config, dict) and config.keys() == {field.name for field in fields(AddOptions)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

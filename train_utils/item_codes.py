@@ -29,6 +29,7 @@ class ItemCodes:
             per item, from coarse to fine.
         ids: item ids, in catalog order.
         codes: code tokens of each item, in the same order; no code is a prefix of another.
+        others: code tokens of items outside the catalog, which a model was trained with; no text may contain them.
 
     Raises:
         ValueError: a code is missing, malformed, shared by two items, or a prefix of another.
@@ -37,6 +38,7 @@ class ItemCodes:
     form: str
     ids: tuple[str, ...]
     codes: tuple[tuple[str, ...], ...]
+    others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.form not in FORMS[1:]:
@@ -92,7 +94,7 @@ def with_items(codes: ItemCodes, ids: Iterable[str], vocabulary: Collection[str]
     Raises:
         ValueError: the codes have several tokens per item, which follow from the vectors of the whole catalog.
     """
-    if any(len(code) > 1 for code in codes.codes):
+    if codes.form == "rq_token_seq":
         raise ValueError(
             f"items of the form {codes.form} cannot be added: their codes follow from the vectors of all items; make "
             "codes for the new catalog and train"
@@ -163,7 +165,8 @@ def read_item_codes(model: str | Path) -> ItemCodes:
     """
     path = codes_path(model)
     if not path.is_file():
-        raise ValueError(f"{str(model)!r} has no {FILE_NAME}: it spells its items by their titles")
+        why = "it spells its items by their titles" if Path(model).exists() else "there is no such folder"
+        raise ValueError(f"{str(model)!r} has no {FILE_NAME}: {why}")
     form, by_id = _parsed(read_json(path), path)
     return ItemCodes(form, tuple(by_id), tuple(map(tuple, by_id.values())))
 
@@ -188,9 +191,19 @@ def _of_catalog(form: str, by_id: Mapping[str, Sequence[str]], catalog: Catalog,
             f"such as {lacking[0]!r}; take the dataset that the model was trained on, train a model for this one, or "
             "add the items by python -m train_utils.add_items"
         )
-    return ItemCodes(
-        form, tuple(item.id for item in catalog.items), tuple(tuple(by_id[item.id]) for item in catalog.items)
-    )
+    codes = tuple(tuple(by_id[item.id]) for item in catalog.items)
+    own = set(chain.from_iterable(codes))
+    others = dict.fromkeys(token for code in by_id.values() for token in code if token not in own)
+    return ItemCodes(form, tuple(item.id for item in catalog.items), codes, tuple(others))
+
+
+def of_catalog(codes: ItemCodes, catalog: Catalog) -> ItemCodes:
+    """Return the codes of a catalog's items, in its order.
+
+    Raises:
+        ValueError: an item of the catalog has no code.
+    """
+    return _of_catalog(codes.form, dict(zip(codes.ids, codes.codes, strict=True)), catalog, Path(FILE_NAME))
 
 
 def uni_paths(data_path: str | Path, name: str) -> tuple[Path, Path]:

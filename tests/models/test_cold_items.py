@@ -78,6 +78,7 @@ def test_new_items_get_rows_and_all_else_stays(tmp_path, form):
         assert len(table) == len(tokenizer) and table[ids].abs().sum(1).min() > 0
         assert len(torch.unique(table[ids], dim=0)) == len(ids), "items of different titles differ"
 
+    assert after.config.item_form == form
     model = Recommender.load(options.output, options.data_path, dtype="float32")
     answer = model.recommend(history=[TITLES[0]], k=3, rules=ItemRules(allow=[item for item in ["15", "16", "17"]]))
     assert {item.id for item in answer} == {"15", "16", "17"}
@@ -113,12 +114,25 @@ def test_what_cannot_be_added_is_one_line(tmp_path, capsys):
         assert "\n" not in str(error.value)
         return str(error.value)
 
+    unknown, taken, told_code = (known_model(tmp_path / name) for name in ("unknown", "taken", "told_code"))
+    for folder, token in ((unknown, "<item_99>"), (taken, "<SOI>")):
+        content = json.loads((folder / "item_index.json").read_text())
+        content["codes"]["3"] = [token]
+        (folder / "item_index.json").write_text(json.dumps(content))
+    full = known_model(tmp_path / "full")
+    (full / "manifest.json").write_text(json.dumps({"config": {"train_stage": "SFT", "peft": "full"}}))
+    assert "the code <item_99> is no token that the model has" in told("unknown")
+    assert "the code <SOI> is no token that the model has" in told("taken")
+    assert "which this command did not write" in told("old", "full")
+    assert "there is no such folder" in told("missing")
     assert "spells its items by their titles" in told("titles")
     assert "items of the form rq_token_seq cannot be added" in told("several")
-    assert "no merged model" in told("adapter")
+    assert "no folder of a merged model" in told("adapter")
     assert "has a token for 0 of the 20 items" in told("foreign")
     assert "holds the model" in told("old", "old")
     add_items_main(["--model_name", str(old), "--data_path", f"{tmp_path}/small", "--output", f"{tmp_path}/new"])
     assert "5 items added to 15 known ones" in capsys.readouterr().out
     assert "has a token for each of the 20 items" in told("new", "newer")
-    assert several.is_dir() and not (tmp_path / "newer").exists()
+    assert several.is_dir() and told_code.is_dir() and not (tmp_path / "newer").exists()
+    # The command replaces what it wrote.
+    add_items_main(["--model_name", str(old), "--data_path", f"{tmp_path}/small", "--output", f"{tmp_path}/new"])

@@ -14,7 +14,6 @@ def folder(tmp_path, dataset):  # noqa: F811
     """Two forms, two lengths of training, three seeds of one of them, and two baselines."""
     root = tmp_path / "study"
     (root / "results").mkdir(parents=True)
-    (root / "stages").mkdir()
 
     def write(name, content):
         (root / "results" / f"{name}.json").write_text(json.dumps(content))
@@ -22,13 +21,13 @@ def folder(tmp_path, dataset):  # noqa: F811
     for form, epochs, seeds in (("token", 1, (0,)), ("token", 3, (0, 1, 2)), ("title_t", 3, (0,))):
         for seed in seeds:
             run = f"{form}-e{epochs}-s{seed}"
-            (root / run).mkdir()
-            config = {"batch_size": 4, "gradient_accumulation_steps": 2}
+            adapter = root / run / f"Epoch{epochs:02d}_SFT"
+            adapter.mkdir(parents=True)
+            (adapter / "manifest.json").write_text("{}")
+            config = {"batch_size": 4, "gradient_accumulation_steps": 2, "epoch": epochs}
             (root / run / "config.json").write_text(json.dumps({"config": config}))
-            (root / run / "log.jsonl").write_text(
-                '{"step": 0, "loss": 1.0}\n' * 5 * epochs + '{"step": 4, "epoch": 1}\n'
-            )
-            (root / "stages" / f"train-{run}.json").write_text(json.dumps({"seconds": 60.0 * epochs + 6 * seed}))
+            times = [json.dumps({"step": step, "seconds": 12.0 + 1.2 * seed / epochs}) for step in range(5 * epochs)]
+            (root / run / "times.jsonl").write_text("\n".join(times))
             for history in (10, 50):
                 skipped = 2 + seed + epochs
                 write(f"{run}-h{history}", result(dataset, lambda u, n=skipped: 1 if u % n else None))
@@ -74,7 +73,24 @@ def test_the_page_shows_every_run_and_loads_nothing(folder):
 def test_what_is_no_study_is_one_line(tmp_path, folder):
     with pytest.raises(ValueError, match="no result of a run"):
         load_study(tmp_path)
-    (folder / "stages" / "train-token-e3-s1.json").unlink()
-    with pytest.raises(ValueError, match="train-token-e3-s1.json is missing") as error:
+    other = json.loads((folder / "results/token-e1-s0-h50.json").read_text())
+    other["users"] = other["users"][:9]
+    (folder / "results/token-e1-s0-h50.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="other users cannot be compared") as error:
         load_study(folder)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("times.jsonl", ""), ("times.jsonl", '{"seconds": "a"}'), ("times.jsonl", '{"step": 1'), ("times.jsonl", "[5]"),
+        ("config.json", "{}"), ("config.json", "[1]"), ("Epoch03_SFT/manifest.json", None), ("times.jsonl", None),
+    ],
+)  # fmt: skip
+def test_a_run_that_did_not_end_is_left_out_and_named(folder, caplog, name, content):
+    path = folder / "token-e3-s1" / name
+    path.unlink() if content is None else path.write_text(content)
+    setting = next(s for s in load_study(folder).settings if (s.form, s.epochs, s.history) == ("token", 3, 10))
+    assert sorted(setting.results) == [0, 2] and setting.minutes == pytest.approx((180 + 186 + 6) / 120)
+    assert "token-e3-s1" in caplog.text

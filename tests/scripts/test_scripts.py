@@ -73,6 +73,12 @@ def test_a_study_trains_and_tests_every_combination(world, monkeypatch):
     assert lines[-1] == "-m train_utils.report.study snap/mine/study"
 
 
+@pytest.mark.parametrize("flag", ["--seed", "--item_index=token", "--output"])
+def test_a_study_sets_its_own_flags(world, flag):
+    error = run(world, "scripts/study.sh", "mine", flag, "7", status=2).stderr
+    assert error == f"error: {flag} is set by the study itself; give SEEDS, EPOCHS or FORMS, or leave it out\n"
+
+
 @pytest.mark.parametrize(("name", "value"), [("EPOCHS", "3 x"), ("SEEDS", "01"), ("HISTORIES", "-1"), ("FORMS", "a/b")])
 def test_a_study_of_something_else_is_one_line(world, monkeypatch, name, value):
     monkeypatch.setenv(name, value)

@@ -118,6 +118,24 @@ def test_a_model_without_its_codes_is_refused(run, tmp_path):
         sft.run_sft(options(root, form, output=str(tmp_path / "titles"), **titles))
 
 
+def test_an_adapter_without_its_codes_is_refused(run, tmp_path):
+    root, form, adapter, _ = run
+    alone = tmp_path / adapter.name
+    shutil.copytree(adapter, alone, ignore=shutil.ignore_patterns("item_index.json"))
+    with pytest.raises(ValueError, match=f"writes items as {form}, and there is no item_index.json beside it"):
+        Recommender.load(alone, root / "small", device="cpu")
+    with pytest.raises(ValueError, match="there is no item_index.json beside it"):
+        run_merge(options(root, form, SFT_load=str(alone), merge_output=str(tmp_path / "merged")))
+
+
+def test_own_labels_need_predictions_after_the_history(tmp_path):
+    untrained = {"sequences": False, "conversations": 0, "history_weight": 0.0}
+    with pytest.raises(ValueError, match="give `sequences`, or `history_weight` above 0"):
+        sft.run_sft(options(tmp_path, "token", own_labels=1.0, **untrained))
+    with pytest.raises(ValueError, match="`own_labels` needs one token per item"):
+        sft.run_sft(options(tmp_path, "rq_token_seq", own_labels=1.0))
+
+
 def test_a_finished_run_is_not_trained_again_and_another_form_is_refused(run):
     root, form, adapter, _ = run
     written = (adapter / "manifest.json").stat().st_mtime_ns

@@ -13,6 +13,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen3Config,
@@ -20,6 +22,7 @@ from transformers import (
 )
 
 from train_utils.decoding.support import decoding_support
+from train_utils.models.backbone import separates_packed
 from train_utils.samples.batch import collate
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
 from train_utils.training.method import cgen_loss, code_loss
@@ -64,6 +67,13 @@ def test_packed_samples_have_the_loss_and_the_gradients_of_padded_ones(name, att
     close(torch.tensor(list(parts.values())), torch.tensor(list(its_parts.values())))
     for gradient, its_gradient in zip(gradients, its_gradients, strict=True):
         close(gradient, its_gradient) if its_gradient is not None else None
+
+
+def test_models_that_read_on_from_one_sample_to_the_next_are_found():
+    """OPT takes positions, but transformers gives it no mask for packed samples."""
+    assert all(separates_packed(make(64)) for make in MODELS.values())
+    assert not separates_packed(OPTForCausalLM(OPTConfig(vocab_size=64, hidden_size=32, ffn_dim=64, num_hidden_layers=2,
+                                                         num_attention_heads=4, word_embed_proj_dim=32)))  # fmt: skip
 
 
 def test_a_packed_batch_is_the_samples_one_behind_the_other():

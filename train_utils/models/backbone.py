@@ -246,6 +246,31 @@ def unwrap(model: nn.Module) -> PreTrainedModel:
     return cast("PreTrainedModel", model if inner is None else inner())
 
 
+@torch.no_grad()
+def separates_packed(model: PreTrainedModel) -> bool:
+    """Return whether a model reads a sample that is packed behind another one as it reads it alone.
+
+    transformers separates packed samples by positions that start again, but not in every architecture, and layers with
+    a state read on. Two short samples decide.
+    """
+    first, second = torch.arange(3, 9, device=model.device), torch.arange(5, 12, device=model.device)
+    positions = torch.cat([torch.arange(len(ids), device=model.device) for ids in (first, second)])[None]
+    training = model.training
+    model.eval()
+    try:
+        with mixed_precision(model):
+            packed = model.base_model(
+                input_ids=torch.cat([first, second])[None], position_ids=positions, use_cache=False
+            )
+            alone = model.base_model(input_ids=second[None], use_cache=False)
+    except (TypeError, ValueError, RuntimeError):
+        return False  # the model takes no positions
+    finally:
+        model.train(training)
+    states, expected = packed.last_hidden_state[0, len(first) :].float(), alone.last_hidden_state[0].float()
+    return bool((states - expected).norm() <= 0.02 * expected.norm())
+
+
 def context_length(model: PreTrainedModel) -> int | None:
     """Return how many tokens a model reads at most; None where its configuration sets no limit.
 

@@ -1,7 +1,7 @@
 """Merge of a run's adapter: choice of the adapter, the backbone and the output folder."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -73,13 +73,16 @@ def _next_to(adapter: Path) -> Path:
     return adapter.parent / (f"SFT_Epoch{int(epoch[1])}" if epoch else "SFT_best")
 
 
-def check_output(output: Path, field: str, inputs: Mapping[str, Path]) -> None:
+def check_output(
+    output: Path, field: str, inputs: Mapping[str, Path], is_ours: Callable[[Path], bool] = lambda manifest: True
+) -> None:
     """Check that a model to write replaces neither its own inputs nor a model that was not written like it.
 
     Args:
         output: the folder to write.
         field: the option that names it.
         inputs: what the model is made from -> its path.
+        is_ours: whether the manifest of a model that is there says that it may be replaced.
 
     Raises:
         ValueError: it would replace one of them, or `output` is a file.
@@ -93,6 +96,9 @@ def check_output(output: Path, field: str, inputs: Mapping[str, Path]) -> None:
             )
     if output.is_file():
         raise ValueError(f"`{field}` {str(output)!r} is a file, wanted a folder; give another path")
-    is_merged = (output / "manifest.json").is_file() and not (output / "adapter_config.json").exists()
+    written = output / "manifest.json"
+    is_merged = written.is_file() and not (output / "adapter_config.json").exists() and is_ours(written)
     if not is_merged and (foreign := [path.name for path in model_files(str(output))]):
-        raise ValueError(f"`{field}` {str(output)!r} holds {foreign[0]}, which no merge wrote; give another folder")
+        raise ValueError(
+            f"`{field}` {str(output)!r} holds {foreign[0]}, which this command did not write; give another folder"
+        )

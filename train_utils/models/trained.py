@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.files import replacing_folder
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
-from train_utils.item_codes import has_item_codes, read_item_codes
+from train_utils.item_codes import FORMS, check_item_codes, has_item_codes, read_item_codes
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import (
     _source,
@@ -160,6 +160,15 @@ def trained_from(folder: str | Path) -> str:
     )
 
 
+def _trained_form(adapter: str | Path) -> str | None:
+    """Return the form with item codes that an adapter was trained with, by its manifest; None for titles."""
+    path = Path(adapter) / "manifest.json"
+    content = read_json(path) if path.is_file() else {}
+    config = content.get("config") if isinstance(content, dict) else None
+    form = config.get("item_index") if isinstance(config, dict) else None
+    return form if form in FORMS[1:] else None
+
+
 def _base_candidates(named: str, configuration: Path) -> list[Path]:
     """Return the candidate paths of the base model in an adapter's configuration, the most probable first."""
     path = Path(named).expanduser()
@@ -196,6 +205,7 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     if add_control_tokens(own):
         init_control_rows(tokenizer, model)
     untie_head(model)
+    check_item_codes(_trained_form(adapter), adapter)
     if has_item_codes(adapter):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)  # the adapter has the rows of the codes
         model.config.item_form = read_item_codes(adapter).form

@@ -106,7 +106,7 @@ def compare(
     Raises:
         ValueError: the results differ in users, targets, requests, dataset or candidates, or a metric is not in both.
     """
-    _check_comparable(a, b)
+    check_comparable(a, b)
     values_a, values_b = (_values(result, metrics, [row["user"] for row in a["users"]]) for result in (a, b))
     differences = [dict(zip(metrics, row, strict=True)) for row in (values_a - values_b).tolist()]
     intervals = aggregate(differences, bootstrap, seed)
@@ -185,7 +185,7 @@ def mean_result(results: Sequence[Mapping], metrics: Sequence[str]) -> dict:
         ValueError: the runs differ in users, targets, requests, dataset or candidates, or a metric is missing.
     """
     for result in results[1:]:
-        _check_comparable(results[0], result)
+        check_comparable(results[0], result)
     users = [row["user"] for row in results[0]["users"]]
     means = np.mean([_values(result, metrics, users) for result in results], axis=0).tolist()
     rows = [
@@ -282,7 +282,12 @@ def _values(result: Mapping, metrics: Sequence[str], users: Sequence[str]) -> np
     return np.array([[of[user][metric] for metric in metrics] for user in users], dtype=np.float64)
 
 
-def _check_comparable(a: Mapping, b: Mapping) -> None:
+def check_comparable(a: Mapping, b: Mapping) -> None:
+    """Check that two results can be compared by user.
+
+    Raises:
+        ValueError: they differ in users, targets, requests, dataset or candidates.
+    """
     targets_a, targets_b = ({row["user"]: row["target"] for row in result["users"]} for result in (a, b))
     if other := targets_a.keys() ^ targets_b.keys():
         raise ValueError(

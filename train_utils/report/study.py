@@ -7,21 +7,30 @@ a result file per run and history length (`token-e3-s0-h10.json`) and per baseli
 """
 
 import json
+import logging
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from train_utils.command import LineParser, path_of, run_cli
 from train_utils.files import write_text
 from train_utils.report.charts import draw_buckets, draw_points, save_png
 from train_utils.report.comparison import catalog_of, quarters, read_results, with_events
 from train_utils.report.page import Picture, templates
-from train_utils.report.significance import Comparison, Spread, buckets, compare, mean_result, target_popularity
+from train_utils.report.significance import (
+    Comparison,
+    Spread,
+    buckets,
+    check_comparable,
+    compare,
+    mean_result,
+    target_popularity,
+)
 from train_utils.report.tables import aligned, number, p_value, signed
 
+logger = logging.getLogger(__name__)
 METRICS = ("ndcg@10", "hr@10")
 _RUN = re.compile(r"(?P<form>\w+)-e(?P<epochs>\d+)-s(?P<seed>\d+)-h(?P<history>\d+)")
 _BASELINE = re.compile(r"(?P<name>[a-z-]+)-h(?P<history>\d+)")
@@ -90,7 +99,8 @@ def load_study(folder: str | Path) -> Study:
     """Load the results of a study's folder.
 
     Raises:
-        ValueError: there are no results of runs, a file is not a result, or a run's folder lacks its time.
+        ValueError: there are no results of runs, a file is not a result, or results of one history length differ in
+            users, targets or conditions.
     """
     folder = Path(folder)
     found = read_results(sorted((folder / "results").glob("*-h*[0-9].json"))) if (folder / "results").is_dir() else {}
@@ -106,7 +116,10 @@ def load_study(folder: str | Path) -> Study:
         raise ValueError(
             f"{folder}/results holds no result of a run, such as token-e3-s0-h10.json; see scripts/study.sh"
         )
-    settings = [_setting(folder, *key, by_setting[key]) for key in sorted(by_setting)]
+    settings = [made for key in sorted(by_setting) if (made := _setting(folder, *key, by_setting[key]))]
+    if not settings:
+        raise ValueError(f"no run of {folder} has ended; run scripts/study.sh again")
+    _check_alike(settings, baselines)
     study = Study(settings, baselines, {})
     against = {}
     for setting in settings:
@@ -117,20 +130,42 @@ def load_study(folder: str | Path) -> Study:
     return Study(settings, baselines, against)
 
 
-def _setting(folder: Path, form: str, epochs: int, history: int, results: Mapping[int, dict]) -> Setting:
-    runs = [f"{form}-e{epochs}-s{seed}" for seed in results]
-    seconds = [_read(folder / "stages" / f"train-{run}.json")["seconds"] for run in runs]
-    config = _read(folder / runs[0] / "config.json")["config"]
-    per_step = config["batch_size"] * config["gradient_accumulation_steps"]
-    steps = sum("loss" in json.loads(line) for line in (folder / runs[0] / "log.jsonl").read_text().splitlines())
-    return Setting(form, epochs, history, statistics.mean(seconds) / 60, steps * per_step, results)
+def _setting(folder: Path, form: str, epochs: int, history: int, results: Mapping[int, dict]) -> Setting | None:
+    """Return a setting of the seeds whose runs have ended; None if none has."""
+    ended = {seed: _read_run(folder / f"{form}-e{epochs}-s{seed}") for seed in results}
+    if broken := [f"{form}-e{epochs}-s{seed}" for seed, run in ended.items() if run is None]:
+        logger.warning("left out, because they did not end: %s", ", ".join(broken))
+    runs = {seed: run for seed, run in ended.items() if run is not None}
+    if not runs:
+        return None
+    minutes = statistics.mean(seconds for seconds, _ in runs.values()) / 60
+    samples = next(iter(runs.values()))[1]
+    return Setting(form, epochs, history, minutes, samples, {seed: results[seed] for seed in runs})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_run(run: Path) -> tuple[float, int] | None:
+    """Return the seconds and the samples of a run; None if its files are missing, broken or of a run that goes on."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ValueError(f"{path} is missing or broken; run scripts/study.sh again") from None
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]
+        per_step, epochs = config["batch_size"] * config["gradient_accumulation_steps"], config["epoch"]
+        times = [json.loads(line)["seconds"] for line in (run / "times.jsonl").read_text().splitlines()]
+        if not times or not (run / f"Epoch{epochs:02d}_SFT" / "manifest.json").is_file():
+            return None
+        return float(sum(times)), len(times) * per_step
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _check_alike(settings: Sequence[Setting], baselines: Mapping[tuple[str, int], dict]) -> None:
+    """Check that all results of a history length have the same users, targets and conditions.
+
+    Raises:
+        ValueError: two of them differ.
+    """
+    first: dict[int, dict] = {}
+    of_runs = [(one.history, result) for one in settings for result in one.results.values()]
+    for history, result in [*of_runs, *((history, result) for (_, history), result in baselines.items())]:
+        check_comparable(first.setdefault(history, result), result)
 
 
 def rows_of(study: Study) -> list[list[str]]:
@@ -231,7 +266,7 @@ def write_study(study: Study, folder: str | Path) -> Path:
     name = Path(str(first["manifest"]["config"].get("data_path", ""))).name
     page = templates().get_template("study.html.jinja")
     title = f"{name}: item forms over training time"
-    conditions = f"{first['n_users']} users; hide_seen {first['manifest']['config'].get('hide_seen')}."
+    conditions = f"{len(first['users'])} users; hide_seen {first['manifest']['config'].get('hide_seen')}."
     html = page.render(title=title, conditions=conditions, rows=rows, pictures=pictures)
     write_text(folder / "study.html", html)
     return folder / "study.html"

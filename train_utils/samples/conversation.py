@@ -41,8 +41,9 @@ class Conversation:
 
     @property
     def admits_any_item(self) -> bool:
-        """Whether the answer may list any item outside the history."""
-        return self.about.keys().isdisjoint(ListSpec.CONDITIONS)
+        """Whether the answer may list any item outside the history, as its task and its request say."""
+        kind = self.task.split("-")[0]
+        return kind in ("SFTSeqRec", "SFTItemCount") and self.about.keys().isdisjoint(ListSpec.CONDITIONS)
 
 
 @dataclass(frozen=True, slots=True)

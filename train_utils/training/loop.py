@@ -203,7 +203,7 @@ def _steps(
     log: RunLog | None,
 ) -> None:
     """Run the steps from `first` on."""
-    saved_at = time.monotonic()
+    saved_at = begun = time.monotonic()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="step") if workers > 1 else None
     with tqdm(
         range(first, config.steps),
@@ -225,6 +225,9 @@ def _steps(
                 }
                 bar.set_postfix(shown | {"samples/s": f"{speed:.1f}"}, refresh=False)
                 log.write(step, numbers, speed)
+                now = time.monotonic()
+                log.write_time(step, now - begun)
+                begun = now
             verdict = HookResult()
             if end_of_epoch and (epoch := ended_epoch(step, config)):
                 with averaged(training.average):

@@ -18,10 +18,11 @@ class RunLog:
     """
 
     def __init__(self, run: Path, first: int, tensorboard: bool):
-        self.path = run / "log.jsonl"
+        self.path, self.times = run / "log.jsonl", run / "times.jsonl"
         self._board = None
         run.mkdir(parents=True, exist_ok=True)
         _cut(self.path, first)
+        _cut(self.times, first)
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -45,6 +46,11 @@ class RunLog:
         if self._board is not None:
             for name, value in {**numbers, **({"samples_per_s": speed} if speed else {})}.items():
                 self._board.add_scalar(name, value, step)
+
+    def write_time(self, step: int, seconds: float) -> None:
+        """Append the time of a step to `times.jsonl`; apart from the log, which is equal for equal runs."""
+        with self.times.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "seconds": round(seconds, 4)}) + "\n")
 
     def close(self) -> None:
         if self._board is not None:

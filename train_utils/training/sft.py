@@ -28,7 +28,14 @@ from train_utils.item_codes import (
 )
 from train_utils.manifest import manifest
 from train_utils.models.adapters import add_lora, enable_gradient_checkpointing, unfreeze
-from train_utils.models.backbone import load_backbone, load_tokenizer, model_files, unwrap, with_dtype
+from train_utils.models.backbone import (
+    load_backbone,
+    load_tokenizer,
+    model_files,
+    separates_packed,
+    unwrap,
+    with_dtype,
+)
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.item_rows import add_item_rows
 from train_utils.param import TrainOptions
@@ -94,7 +101,7 @@ def open_stream(
 ) -> SampleStream:
     """Return the micro-batches of a run by step.
 
-    With `--sequences` samples are packed, unless the model has layers that would read on from one sample to the next.
+    With `--sequences` samples are packed, unless the model reads on from one sample to the next.
 
     Raises:
         ValueError: a sample cannot fit `--max_token_length`.
@@ -110,7 +117,7 @@ def open_stream(
         device,
         options.epoch,
         method.apart,
-        packed=options.sequences and not decoding_support(unwrap(model)).problem,
+        packed=options.sequences and separates_packed(unwrap(model)),
     )
 
 
@@ -159,6 +166,11 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
         raise ValueError("`sequences` trains on item tokens; give `item_index` token, or leave `sequences` out")
     if options.own_labels and options.item_index not in ("token", "token_title"):
         raise ValueError("`own_labels` needs one token per item; give `item_index` token, or leave `own_labels` out")
+    if options.own_labels and not options.sequences and not options.history_weight:
+        raise ValueError(
+            "`own_labels` are predictions after the history, and nothing trains those; give `sequences`, or "
+            "`history_weight` above 0"
+        )
     if method is CGEN:
         method = cgen_method(options)
     elif options.item_index not in TITLES:
