@@ -48,7 +48,7 @@ Ranker = Callable[[Sequence[Case]], list[list[int]]]
 class Options:
     """Quality of lists for items that a model was not trained on."""
 
-    data_path: str = option("data/dataset/ml-100k", "dataset folder; beside it comes a folder NAME-warm")
+    data_path: str = option("data/dataset/ml-100k", "dataset folder; the warm dataset is written to data/dataset/")
     share: float = option(0.1, "share of the items that are held out of training", above=0, most=0.9)
     seed: int = option(0, "seed of the draw of items and of training", least=0)
     flags: str = option("", "further flags of main.py")
@@ -91,7 +91,7 @@ def trained_model(name: str, options: Options) -> Path:
     flags = ["--teacher", f"local:unirec/output/{name}", "--seed", str(options.seed), *options.flags.split()]
     run("bash", "scripts/train_RecLM_cgen.sh", name, *flags)
     run("bash", "scripts/run_SFT_merge.sh", name)
-    return max((ROOT / "snap" / name / "cgen").glob("SFT_Epoch*"))
+    return max((ROOT / "snap" / name / "cgen").glob("SFT_Epoch*"), key=lambda path: int(path.name[9:]))
 
 
 def model_ranker(recommender: Recommender, deny: Sequence[str] = ()) -> Ranker:
@@ -147,7 +147,7 @@ def measure(options: Options) -> dict[str, object]:
     source = Path(options.data_path)
     catalog = load_catalog(source)
     cold = held_out(catalog, options.share, options.seed)
-    name = f"{catalog.name}-warm"
+    name = f"{catalog.name}-warm-{options.share:g}-{options.seed}"
     warm_folder = ROOT / "data/dataset" / name
     if not (warm_folder / "sequential.jsonl").exists():
         write_warm(catalog, cold, source, warm_folder)

@@ -29,8 +29,8 @@ for form in $FORMS; do
     fi
 done
 for flag in "$@"; do
-    if [[ $flag =~ ^--(seed|epoch|item_index|output|teacher)(=|$) ]]; then
-        echo "error: $flag is set by the study itself; give SEEDS, EPOCHS or FORMS, or leave it out" >&2
+    if [[ $flag =~ ^--(seed|epoch|item_index|output|teacher|backbone|data_path)(=|$) ]]; then
+        echo "error: $flag is set by the study itself; give SEEDS, EPOCHS, FORMS or BACKBONE, or leave it out" >&2
         exit 2
     fi
 done

@@ -139,12 +139,15 @@ def test_free_text_may_hold_no_code_of_an_item_outside_the_catalog(tmp_path):
     save_item_codes(one_token_each(map(str, range(20)), ()), tmp_path)
     part = make_catalog("part", small_catalog().items[:15])
     codes = load_item_codes(tmp_path, part)
-    assert codes.others == tuple(f"<item_{n}>" for n in range(15, 20)) and len(codes.codes) == 15
+    assert codes.other_tokens == tuple(f"<item_{n}>" for n in range(15, 20)) and len(codes.codes) == 15
     for cache in ("", tmp_path / "cache", tmp_path / "cache"):
         chat = Chat(tokenizer, part.titles, cache, codes)
         all_of_them = {chat.eoi, *tokenizer.convert_tokens_to_ids([f"<item_{n}>" for n in range(20)])}
         assert set(Matcher(Constraint(chat.trie)).barred().tolist()) == all_of_them
     assert not any(chat.item_tokens[-1] in ids for ids in chat.code_ids)
+    before = (tmp_path / FILE_NAME).read_text()
+    save_item_codes(codes, tmp_path)
+    assert json.loads((tmp_path / FILE_NAME).read_text()) == json.loads(before), "training on a part keeps all codes"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -29,7 +29,8 @@ class ItemCodes:
             per item, from coarse to fine.
         ids: item ids, in catalog order.
         codes: code tokens of each item, in the same order; no code is a prefix of another.
-        others: code tokens of items outside the catalog, which a model was trained with; no text may contain them.
+        others: (id, code tokens) of items outside the catalog that a model was trained with. They are kept with the
+            model, and no text may contain their tokens.
 
     Raises:
         ValueError: a code is missing, malformed, shared by two items, or a prefix of another.
@@ -38,7 +39,7 @@ class ItemCodes:
     form: str
     ids: tuple[str, ...]
     codes: tuple[tuple[str, ...], ...]
-    others: tuple[str, ...] = ()
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if self.form not in FORMS[1:]:
@@ -60,6 +61,12 @@ class ItemCodes:
     def with_title(self) -> bool:
         """Whether the title follows the code."""
         return self.form == "token_title"
+
+    @cached_property
+    def other_tokens(self) -> tuple[str, ...]:
+        """The code tokens that only items outside the catalog have."""
+        own = set(self.tokens)
+        return tuple(dict.fromkeys(token for _, code in self.others for token in code if token not in own))
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -114,7 +121,8 @@ def renamed(codes: ItemCodes, vocabulary: Collection[str]) -> ItemCodes:
 
 def save_item_codes(codes: ItemCodes, folder: str | Path) -> None:
     """Write the codes of a model into its folder."""
-    content = {"form": codes.form, "codes": dict(zip(codes.ids, map(list, codes.codes), strict=True))}
+    by_id = dict([*zip(codes.ids, codes.codes, strict=True), *codes.others])
+    content = {"form": codes.form, "codes": by_id}
     write_text(Path(folder) / FILE_NAME, json.dumps(content, ensure_ascii=False))
 
 
@@ -192,9 +200,8 @@ def _of_catalog(form: str, by_id: Mapping[str, Sequence[str]], catalog: Catalog,
             "add the items by python -m train_utils.add_items"
         )
     codes = tuple(tuple(by_id[item.id]) for item in catalog.items)
-    own = set(chain.from_iterable(codes))
-    others = dict.fromkeys(token for code in by_id.values() for token in code if token not in own)
-    return ItemCodes(form, tuple(item.id for item in catalog.items), codes, tuple(others))
+    others = tuple((item_id, tuple(code)) for item_id, code in by_id.items() if item_id not in catalog.index)
+    return ItemCodes(form, tuple(item.id for item in catalog.items), codes, others)
 
 
 def of_catalog(codes: ItemCodes, catalog: Catalog) -> ItemCodes:
@@ -246,7 +253,8 @@ def read_uni_index(index: str | Path, item_ids: str | Path, catalog: Catalog) ->
         if not item_id or row not in content:
             raise ValueError(f"{item_ids}, line {number}: {line[:80]!r} is no 'ITEM-ID ROW' of a row in {index}")
         by_id[item_id] = content[row]
-    return _of_catalog("rq_token_seq", by_id, catalog, Path(index))
+    # No model was trained with the codes of other items.
+    return replace(_of_catalog("rq_token_seq", by_id, catalog, Path(index)), others=())
 
 
 def write_uni_index(codes: ItemCodes, index: str | Path, item_ids: str | Path) -> None:

@@ -38,7 +38,7 @@ from train_utils.text_files import whole_characters
 TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 # Whole titles that a search returns for a conversation, by the name of the decoding; a longer list searches again.
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
-# Weights of a teacher's scores that validation users chose for the quickstart's models.
+# Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
 PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0}
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")

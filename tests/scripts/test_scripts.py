@@ -76,7 +76,9 @@ def test_a_study_trains_and_tests_every_combination(world, monkeypatch):
 @pytest.mark.parametrize("flag", ["--seed", "--item_index=token", "--output"])
 def test_a_study_sets_its_own_flags(world, flag):
     error = run(world, "scripts/study.sh", "mine", flag, "7", status=2).stderr
-    assert error == f"error: {flag} is set by the study itself; give SEEDS, EPOCHS or FORMS, or leave it out\n"
+    assert (
+        error == f"error: {flag} is set by the study itself; give SEEDS, EPOCHS, FORMS or BACKBONE, or leave it out\n"
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("EPOCHS", "3 x"), ("SEEDS", "01"), ("HISTORIES", "-1"), ("FORMS", "a/b")])

@@ -156,7 +156,7 @@ def test_what_is_no_model_stays_in_a_merged_folder_and_what_is_not_ours_is_refus
         with pytest.raises(ValueError, match=f"holds the {content}"):
             merge(output)
     shutil.copytree(root / "snap/base/tiny", root / "theirs")
-    with pytest.raises(ValueError, match="which no merge wrote"):
+    with pytest.raises(ValueError, match="which this command did not write"):
         merge(root / "theirs")
     (root / "file").write_text("mine")
     with pytest.raises(ValueError, match="is a file, wanted a folder"):

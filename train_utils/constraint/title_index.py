@@ -79,7 +79,9 @@ class TitleIndex:
         reserved = codec.reserved_texts
         if codes is not None:
             reserved = sorted(set(reserved).difference(codes.tokens))
-        keyed = spelled if codes is None else [*spelled, codes.form, *map("".join, codes.codes), "", *codes.others]
+        keyed = (
+            spelled if codes is None else [*spelled, codes.form, *map("".join, codes.codes), "", *codes.other_tokens]
+        )
         key = trie_key(codec.tokenizer, keyed, codec.soi, codec.eoi, reserved) if trie_cache else ""
         if key and (cached := load_trie(trie_cache, key)) is not None:
             return cls(titles, TrieTitles(cached), code_ids, cached)
@@ -114,7 +116,7 @@ def _code_ids(
     if lacking := next((token for token in codes.tokens if token not in vocabulary), None):
         raise ValueError(f"the tokenizer has no item code {lacking}; the tokenizer and the item codes differ")
     ids = {token: vocabulary[token] for token in codes.tokens}
-    others = [vocabulary[token] for token in codes.others if token in vocabulary]
+    others = [vocabulary[token] for token in codes.other_tokens if token in vocabulary]
     return [[ids[token] for token in code] for code in codes.codes], [*ids.values(), *others]
 
 

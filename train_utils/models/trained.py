@@ -200,6 +200,7 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
             raise
         raise ValueError(f"the base model of the adapter {str(adapter)!r}: {error}; name it by `backbone`") from None
     if whole:
+        check_item_codes(getattr(model.config, "item_form", None), adapter)
         return tokenizer, model
     # The rows start with the same values as in training, including rows that the adapter does not contain.
     if add_control_tokens(own):

@@ -25,6 +25,7 @@ _NOT_OF_THE_RUN = (
 _WRITTEN = (
     "config.json",
     "log.jsonl",
+    "times.jsonl",
     "validation.json",
     "teacher-*.sqlite*",
     "checkpoints",
