@@ -36,20 +36,26 @@ def tiny_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
     return wrapped
 
 
+# Settings that most configurations of transformers share.
+TINY_SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 1,
+}
+
+
 def tiny_model(vocabulary: int, seed: int = 0, tied: bool = True) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
+        **TINY_SIZES,
         vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=2048,
         tie_word_embeddings=tied,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
         initializer_range=0.3,
     )
     return LlamaForCausalLM(config).eval()

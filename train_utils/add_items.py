@@ -18,7 +18,7 @@ from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.files import exclusively
 from train_utils.item_codes import ItemCodes, of_catalog, read_item_codes, save_item_codes, with_items
-from train_utils.manifest import manifest
+from train_utils.manifest import manifest, settings_in
 from train_utils.models.backbone import load_backbone, model_files, n_embeddings, own_dtype
 from train_utils.models.cold_items import fill_rows, item_features
 from train_utils.models.merge import check_output
@@ -26,7 +26,6 @@ from train_utils.models.trained import save_model
 from train_utils.param import AddOptions, parse
 from train_utils.prompts.control_tokens import add_code_tokens, control_tokens
 from train_utils.prompts.renderer import Chat
-from train_utils.text_files import read_json
 
 
 def add_items(options: AddOptions) -> tuple[int, int]:
@@ -55,7 +54,7 @@ def add_items(options: AddOptions) -> tuple[int, int]:
     with exclusively(output):
         check_output(output, "output", {"model": model_path}, _is_ours)
         tokenizer, model = load_backbone(options.model_name, torch.device("cpu"), "float32")
-        codes = with_items(before, (item.id for item in catalog.items), _checked(tokenizer, before))
+        codes = with_items(before, (item.id for item in catalog.items), _vocabulary_with(before, tokenizer))
         add_code_tokens(tokenizer, codes.tokens)
         if len(tokenizer) > n_embeddings(model):
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -75,7 +74,7 @@ def add_items(options: AddOptions) -> tuple[int, int]:
     return int((~known).sum()), int(known.sum())
 
 
-def _checked(tokenizer, codes: ItemCodes) -> dict[str, int]:
+def _vocabulary_with(codes: ItemCodes, tokenizer) -> dict[str, int]:
     """Return the vocabulary of a tokenizer that has all codes of a model.
 
     Raises:
@@ -90,9 +89,7 @@ def _checked(tokenizer, codes: ItemCodes) -> dict[str, int]:
 
 def _is_ours(written: Path) -> bool:
     """Return whether a manifest is that of this command."""
-    content = read_json(written)
-    config = content.get("config") if isinstance(content, dict) else None
-    return isinstance(config, dict) and config.keys() == {field.name for field in fields(AddOptions)}
+    return settings_in(written).keys() == {field.name for field in fields(AddOptions)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -138,7 +138,7 @@ def has_item_codes(model: str | Path) -> bool:
 
 
 def check_item_codes(form: str | None, model: str | Path) -> None:
-    """Check that a model that was trained with item codes has them beside it.
+    """Check that a model that was trained with item codes has them next to it.
 
     Args:
         form: item form in the model's configuration (`item_form`); None for titles.
@@ -149,7 +149,9 @@ def check_item_codes(form: str | None, model: str | Path) -> None:
     """
     if form and not has_item_codes(model):
         where = "download its repository to a folder and give that" if not Path(model).exists() else "copy it there"
-        raise ValueError(f"model {str(model)!r} writes items as {form}, and there is no {FILE_NAME} beside it; {where}")
+        raise ValueError(
+            f"model {str(model)!r} writes items as {form}, and there is no {FILE_NAME} next to it; {where}"
+        )
 
 
 def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:

@@ -6,8 +6,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from train_utils.files import PROMPT_DATE, digest
+from train_utils.text_files import read_json
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
+
+
+def settings_in(path: str | Path) -> Mapping[str, object]:
+    """Return the settings in a manifest file; {} where there is no such file, or none with settings.
+
+    Raises:
+        ValueError: the file is not JSON.
+    """
+    content = read_json(path) if Path(path).is_file() else None
+    config = content.get("config") if isinstance(content, dict) else None
+    return config if isinstance(config, dict) else {}
 
 
 def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict[str, object]:

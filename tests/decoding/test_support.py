@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from tiny import tiny_model, tiny_tokenizer
+from tiny import TINY_SIZES, tiny_model, tiny_tokenizer
 from transformers import (
     BartConfig,
     BartForCausalLM,
@@ -61,17 +61,7 @@ from train_utils.recommender import Recommender
 from train_utils.serving.chat_session import ChatSession, Domain
 
 TITLES = ["red moon", "the end", "a", "blue river of the red moon", "red moon 2"]
-SIZES = {
-    "vocab_size": 330,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "bos_token_id": 0,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "eos_token_id": 1,
-    "pad_token_id": 1,
-}
+SIZES = TINY_SIZES | {"vocab_size": 330}
 UNREADABLE = {
     "convolutions": lambda: Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"])),
     "state space": lambda: GraniteMoeHybridForCausalLM(

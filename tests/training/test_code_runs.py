@@ -109,9 +109,11 @@ def test_a_model_without_its_codes_is_refused(run, tmp_path):
     root, form, _, merged = run
     alone = tmp_path / "alone"
     shutil.copytree(merged, alone, ignore=shutil.ignore_patterns("item_index.json"))
-    with pytest.raises(ValueError, match=f"writes items as {form}, and there is no item_index.json beside it; copy it"):
+    with pytest.raises(
+        ValueError, match=f"writes items as {form}, and there is no item_index.json next to it; copy it"
+    ):
         Recommender.load(alone, root / "small", device="cpu")
-    with pytest.raises(ValueError, match="there is no item_index.json beside it"):
+    with pytest.raises(ValueError, match="there is no item_index.json next to it"):
         sft.run_sft(options(root, form, backbone=str(alone), output=str(tmp_path / "on")))
     with pytest.raises(ValueError, match=f"has items of the form '{form}', and `item_index` is 'title_t'"):
         titles = {"item_index": "title_t", "sequences": False, "conversations": 0, "backbone": str(merged)}
@@ -122,9 +124,9 @@ def test_an_adapter_without_its_codes_is_refused(run, tmp_path):
     root, form, adapter, _ = run
     alone = tmp_path / adapter.name
     shutil.copytree(adapter, alone, ignore=shutil.ignore_patterns("item_index.json"))
-    with pytest.raises(ValueError, match=f"writes items as {form}, and there is no item_index.json beside it"):
+    with pytest.raises(ValueError, match=f"writes items as {form}, and there is no item_index.json next to it"):
         Recommender.load(alone, root / "small", device="cpu")
-    with pytest.raises(ValueError, match="there is no item_index.json beside it"):
+    with pytest.raises(ValueError, match="there is no item_index.json next to it"):
         run_merge(options(root, form, SFT_load=str(alone), merge_output=str(tmp_path / "merged")))
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from tiny import coded_chat, tiny_chat
+from tiny import TINY_SIZES, coded_chat, tiny_chat
 from tiny_samples import CONFIG, TITLES, drawn
 from transformers import (
     Gemma3ForCausalLM,
@@ -27,10 +27,7 @@ from train_utils.samples.batch import collate
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
 from train_utils.training.method import cgen_loss, code_loss
 
-SIZES = dict(
-    hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-    initializer_range=0.3, pad_token_id=1, bos_token_id=0, eos_token_id=1,
-)  # fmt: skip
+SIZES = TINY_SIZES | {"initializer_range": 0.3}
 MODELS = {
     "Llama": lambda n: LlamaForCausalLM(LlamaConfig(vocab_size=n, **SIZES)),
     "Mistral with a window": lambda n: MistralForCausalLM(MistralConfig(vocab_size=n, **SIZES, sliding_window=24)),
@@ -66,7 +63,9 @@ def test_packed_samples_have_the_loss_and_the_gradients_of_padded_ones(name, att
     assert parts.keys() == its_parts.keys()
     close(torch.tensor(list(parts.values())), torch.tensor(list(its_parts.values())))
     for gradient, its_gradient in zip(gradients, its_gradients, strict=True):
-        close(gradient, its_gradient) if its_gradient is not None else None
+        assert (gradient is None) == (its_gradient is None)
+        if gradient is not None:
+            close(gradient, its_gradient)
 
 
 def test_models_that_read_on_from_one_sample_to_the_next_are_found():

@@ -269,17 +269,17 @@ class Unconstrained(Matcher):
     """Matcher of a text that is not constrained: it is free throughout, and no token opens an item.
 
     Args:
-        barred: token ids that the text must not contain.
+        barred: token ids that the text must not contain. An int64 array is shared, not copied.
     """
 
     __slots__ = ("_barred",)
 
     exhausted = False
 
-    def __init__(self, barred: Iterable[int] = ()):
+    def __init__(self, barred: Sequence[int] | np.ndarray = ()):
         self.items = ()
         self._depth = FREE
-        self._barred = np.fromiter(barred, dtype=np.int64)
+        self._barred = np.asarray(barred, dtype=np.int64)
 
     def copy(self) -> "Unconstrained":
         return self  # it has no state

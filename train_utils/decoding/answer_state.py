@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from itertools import dropwhile
 
+import numpy as np
+
 from train_utils.constraint.constraint import Prior
 from train_utils.constraint.matcher import Matcher, Unconstrained
 from train_utils.decoding.request import Request
@@ -61,7 +63,7 @@ class DecodingState:
         rules = request.rules if request.constrained else None
         self.constrained = rules is not None
         self.matcher: Matcher = (
-            Unconstrained(barred=(chat.soi, chat.eoi, *chat.item_tokens) if request.constrained else ())
+            Unconstrained(_barred_without_rules(request, chat))
             if rules is None
             else Matcher.from_tokens(rules, request.prompt, chat.end_of_turn, answer_at)
         )
@@ -242,6 +244,14 @@ class DecodingState:
         elif self.exhausted and (self.request.force_items or self._items < self.request.min_items):
             self.finish = "exhausted"
         self._expected = [] if self.exhausted else self._separator()
+
+
+def _barred_without_rules(request: Request, chat: Chat) -> np.ndarray | tuple[int, ...]:
+    """Return the tokens that a text without items must not contain."""
+    if not request.constrained:
+        return ()
+    # The trie's own array: rows that share it are masked together.
+    return (chat.soi, chat.eoi) if chat.trie is None else chat.trie.barred_with_soi
 
 
 def _likely_items(request: Request, prior: Prior | None) -> list[int]:

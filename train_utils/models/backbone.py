@@ -251,7 +251,7 @@ def separates_packed(model: PreTrainedModel) -> bool:
     """Return whether a model reads a sample that is packed behind another one as it reads it alone.
 
     transformers separates packed samples by positions that start again, but not in every architecture, and layers with
-    a state read on. Two short samples decide.
+    a state read on. Two short samples show which.
     """
     first, second = torch.arange(3, 9, device=model.device), torch.arange(5, 12, device=model.device)
     positions = torch.cat([torch.arange(len(ids), device=model.device) for ids in (first, second)])[None]
@@ -263,7 +263,7 @@ def separates_packed(model: PreTrainedModel) -> bool:
                 input_ids=torch.cat([first, second])[None], position_ids=positions, use_cache=False
             )
             alone = model.base_model(input_ids=second[None], use_cache=False)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError):
         return False  # the model takes no positions
     finally:
         model.train(training)

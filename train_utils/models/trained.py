@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from train_utils.files import replacing_folder
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.item_codes import FORMS, check_item_codes, has_item_codes, read_item_codes
+from train_utils.manifest import settings_in
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import (
     _source,
@@ -49,13 +50,13 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
     merged = model.to(own_dtype(backbone))  # type: ignore[arg-type]  # as in `load_backbone`
     end_turns_alike(tokenizer, merged)
 
-    def copied(to: Path) -> None:
+    def copy_item_files(to: Path) -> None:
         if has_retrieval(adapter):
             shutil.copytree(Path(adapter) / RETRIEVAL, to / RETRIEVAL)
         if has_item_codes(adapter):
             shutil.copy2(Path(adapter) / ITEM_CODES, to / ITEM_CODES)
 
-    save_model(tokenizer, merged, output, manifest, copied)
+    save_model(tokenizer, merged, output, manifest, copy_item_files)
 
 
 def save_model(
@@ -151,22 +152,16 @@ def backbone_of(name: str | Path, instead: str = "") -> str | None:
 def trained_from(folder: str | Path) -> str:
     """Return the base model in the manifest of a whole trained model, searched as for an adapter; "" for none."""
     path = Path(folder) / "manifest.json"
-    manifest = read_json(path) if path.is_file() else None
-    named = manifest.get("config", {}).get("backbone") if isinstance(manifest, dict) else None
-    return (
-        next((str(candidate) for candidate in _base_candidates(named, path) if _holds_model(candidate)), named)
-        if named
-        else ""
-    )
+    named = settings_in(path).get("backbone")
+    if not isinstance(named, str) or not named:
+        return ""
+    return next((str(candidate) for candidate in _base_candidates(named, path) if _holds_model(candidate)), named)
 
 
 def _trained_form(adapter: str | Path) -> str | None:
     """Return the form with item codes that an adapter was trained with, by its manifest; None for titles."""
-    path = Path(adapter) / "manifest.json"
-    content = read_json(path) if path.is_file() else {}
-    config = content.get("config") if isinstance(content, dict) else None
-    form = config.get("item_index") if isinstance(config, dict) else None
-    return form if form in FORMS[1:] else None
+    form = settings_in(Path(adapter) / "manifest.json").get("item_index")
+    return form if isinstance(form, str) and form in FORMS[1:] else None
 
 
 def _base_candidates(named: str, configuration: Path) -> list[Path]:

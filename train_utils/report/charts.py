@@ -175,7 +175,8 @@ def draw_points(
         ends[name] = level
     ax.set_xlim(0, right * 1.02)
     _dress(ax, metric, key, max([*(y for points in lines.values() for _, y in points), *levels.values()]))
-    _label_ends(ax, ends, right, next(iter(levels), ""), next(iter(lines)))
+    # A highlight is a prefix, and `token` is one of `token_title`: the first system's line is thicker, no name is bold.
+    _label_ends(ax, ends, right, next(iter(levels), ""), ())
     return figure
 
 

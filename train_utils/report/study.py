@@ -12,6 +12,7 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from train_utils.command import LineParser, path_of, run_cli
@@ -73,13 +74,24 @@ class Study:
     Attributes:
         settings: by form, epochs and history.
         baselines: (name, history) -> content of the result file.
-        against: NDCG@10 of each setting, as the mean over its seeds per user, against the best baseline of its history
-            length; empty for a history length without a baseline.
     """
 
     settings: Sequence[Setting]
     baselines: Mapping[tuple[str, int], dict]
-    against: Mapping[tuple[str, int, int], tuple[str, Comparison]]
+
+    @cached_property
+    def against(self) -> Mapping[tuple[str, int, int], tuple[str, Comparison]]:
+        """NDCG@10 of each setting, averaged over its seeds per user, against the best baseline of its history length.
+
+        (form, epochs, history) -> (baseline, comparison), without settings of a history length that has no baseline.
+        """
+        table = {}
+        for one in self.settings:
+            if base := self.best_baseline(one.history):
+                mean = mean_result(list(one.results.values()), METRICS)
+                (compared,) = compare(mean, self.baselines[base, one.history], METRICS[:1])
+                table[one.form, one.epochs, one.history] = (base, compared)
+        return table
 
     @property
     def histories(self) -> list[int]:
@@ -120,14 +132,7 @@ def load_study(folder: str | Path) -> Study:
     if not settings:
         raise ValueError(f"no run of {folder} has ended; run scripts/study.sh again")
     _check_alike(settings, baselines)
-    study = Study(settings, baselines, {})
-    against = {}
-    for setting in settings:
-        if base := study.best_baseline(setting.history):
-            mean = mean_result(list(setting.results.values()), METRICS)
-            (compared,) = compare(mean, baselines[base, setting.history], METRICS[:1])
-            against[setting.form, setting.epochs, setting.history] = (base, compared)
-    return Study(settings, baselines, against)
+    return Study(settings, baselines)
 
 
 def _setting(folder: Path, form: str, epochs: int, history: int, results: Mapping[int, dict]) -> Setting | None:
@@ -144,7 +149,7 @@ def _setting(folder: Path, form: str, epochs: int, history: int, results: Mappin
 
 
 def _read_run(run: Path) -> tuple[float, int] | None:
-    """Return the seconds and the samples of a run; None if its files are missing, broken or of a run that goes on."""
+    """Return the seconds and the samples of a run; None if its files are missing, broken or of an unfinished run."""
     try:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]
         per_step, epochs = config["batch_size"] * config["gradient_accumulation_steps"], config["epoch"]
@@ -177,10 +182,10 @@ def rows_of(study: Study) -> list[list[str]]:
         spreads = [one.spread(metric) for metric in METRICS]
         shown = [f"{number(s.mean)} ± {number(s.std)}" if s.n > 1 else number(s.mean) for s in spreads]
         name, compared = study.against.get((one.form, one.epochs, one.history), ("-", None))
-        told = [signed(compared.difference), p_value(compared.p)] if compared else ["-", "-"]
+        difference = [signed(compared.difference), p_value(compared.p)] if compared else ["-", "-"]
         rows.append(
             [one.form, str(one.epochs), f"{one.minutes:.1f}", str(one.samples), str(one.history), *shown]
-            + [str(len(one.results)), name, *told]
+            + [str(len(one.results)), name, *difference]
         )
     for (name, history), result in study.baselines.items():
         means = [number(result["metrics"][metric]["mean"]) for metric in METRICS]

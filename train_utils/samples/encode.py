@@ -155,13 +155,18 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
 
 def _shown(talk: Conversation) -> list[int]:
     """Return the items of the shown history. Candidates are shown as well, but lists consist of them."""
+    return [item for _, item in _history(talk)]
+
+
+def _history(talk: Conversation) -> list[tuple[int, int]]:
+    """Return (start, item) of each item of the shown history."""
     rendered = talk.rendered
-    return [item for start, item in rendered.items if not rendered.labeled[start]][: talk.n_history]
+    return [(start, item) for start, item in rendered.items if not rendered.labeled[start]][: talk.n_history]
 
 
 def _last_shown(chat: Chat, talk: Conversation) -> int:
     """Return the position of the last token of the shown history, -1 without a history of codes."""
-    shown = [(start, item) for start, item in talk.rendered.items if not talk.rendered.labeled[start]][: talk.n_history]
+    shown = _history(talk)
     return shown[-1][0] + len(chat.code_ids[shown[-1][1]]) if shown else -1
 
 

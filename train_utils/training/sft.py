@@ -106,6 +106,9 @@ def open_stream(
     Raises:
         ValueError: a sample cannot fit `--max_token_length`.
     """
+    packed = options.sequences and separates_packed(unwrap(model))
+    if options.sequences and not packed:
+        logger.warning("the model does not keep packed samples apart: they are padded, which takes longer")
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.end_of_turn
     return SampleStream(
         samples,
@@ -117,7 +120,7 @@ def open_stream(
         device,
         options.epoch,
         method.apart,
-        packed=options.sequences and separates_packed(unwrap(model)),
+        packed=packed,
     )
 
 
