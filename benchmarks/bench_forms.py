@@ -249,7 +249,7 @@ def passes_per_item(test: EvalOptions, catalog: Catalog, recommender: Recommende
     llm, users = plan_of(replace(test, decoding="greedy", force_items=True), catalog, recommender)
     engine = Engine(recommender.model, recommender.renderer)
     for rows in tqdm(batches(users, llm), desc=f"{form}: greedy lists", unit="batch", disable=None):
-        side_by_side(engine.generate, [llm.request(row) for row in rows], engine.model)
+        side_by_side(engine.generate, llm.requests(rows), engine.model)
     return engine.counters.row_passes / max(1, engine.counters.items)
 
 

@@ -62,6 +62,8 @@ def test_options_cannot_be_changed():
         (EvalOptions, "--data_path x --prior popularity --prior_weight nan", "wanted a number or auto"),
         (EvalOptions, "--data_path x --prior popularity --prior_weight=-1", "wanted a number or auto"),
         (EvalOptions, "--data_path x --prior_weight 2", "no effect without --prior;"),
+        (EvalOptions, "--data_path x --use_CBS --sequence_weight nan", "sequence_weight is 'nan', wanted a number"),
+        (EvalOptions, "--data_path x --sequence_weight 2", "no effect without --use_CBS;"),
         (EvalOptions, "--data_path x --prior_users 4", "no effect without --prior;"),
         (TrainOptions, "--lr inf", "--lr is inf, wanted a finite number"),
         (TrainOptions, "--lr nan", "more than 0"),

@@ -31,6 +31,7 @@ class ItemCodes:
         codes: code tokens of each item, in the same order; no code is a prefix of another.
         others: (id, code tokens) of items outside the catalog that a model was trained with. They are kept with the
             model, and no text may contain their tokens.
+        sequences: whether the model was trained on histories of bare codes, and so tells what follows one.
 
     Raises:
         ValueError: a code is missing, malformed, shared by two items, or a prefix of another.
@@ -40,6 +41,7 @@ class ItemCodes:
     ids: tuple[str, ...]
     codes: tuple[tuple[str, ...], ...]
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    sequences: bool = False
 
     def __post_init__(self) -> None:
         if self.form not in FORMS[1:]:
@@ -122,7 +124,7 @@ def renamed(codes: ItemCodes, vocabulary: Collection[str]) -> ItemCodes:
 def save_item_codes(codes: ItemCodes, folder: str | Path) -> None:
     """Write the codes of a model into its folder."""
     by_id = dict([*zip(codes.ids, codes.codes, strict=True), *codes.others])
-    content = {"form": codes.form, "codes": by_id}
+    content = {"form": codes.form, "sequences": codes.sequences, "codes": by_id}
     write_text(Path(folder) / FILE_NAME, json.dumps(content, ensure_ascii=False))
 
 
@@ -163,8 +165,8 @@ def load_item_codes(model: str | Path, catalog: Catalog) -> ItemCodes | None:
     path = codes_path(model)
     if not path.is_file():
         return None
-    form, by_id = _parsed(read_json(path), path)
-    return _of_catalog(form, by_id, catalog, path)
+    form, by_id, sequences = _parsed(read_json(path), path)
+    return replace(_of_catalog(form, by_id, catalog, path), sequences=sequences)
 
 
 def read_item_codes(model: str | Path) -> ItemCodes:
@@ -177,16 +179,17 @@ def read_item_codes(model: str | Path) -> ItemCodes:
     if not path.is_file():
         why = "it spells its items by their titles" if Path(model).exists() else "there is no such folder"
         raise ValueError(f"{str(model)!r} has no {FILE_NAME}: {why}")
-    form, by_id = _parsed(read_json(path), path)
-    return ItemCodes(form, tuple(by_id), tuple(map(tuple, by_id.values())))
+    form, by_id, sequences = _parsed(read_json(path), path)
+    return ItemCodes(form, tuple(by_id), tuple(map(tuple, by_id.values())), sequences=sequences)
 
 
-def _parsed(content: object, path: Path) -> tuple[str, Mapping[str, Sequence[str]]]:
+def _parsed(content: object, path: Path) -> tuple[str, Mapping[str, Sequence[str]], bool]:
+    """Return form, codes by item id, and whether the model knows histories of bare codes (not in older files)."""
     codes = content.get("codes") if isinstance(content, dict) else None
     form = content.get("form") if isinstance(content, dict) else None
     if not isinstance(codes, dict) or not isinstance(form, str) or not all(map(_is_code, codes.values())):
         raise ValueError(f'{path} is no file of item codes, wanted {{"form": ..., "codes": {{id: [token, ...]}}}}')
-    return form, codes
+    return form, codes, content.get("sequences") is True
 
 
 def _is_code(code: object) -> bool:
@@ -212,7 +215,8 @@ def of_catalog(codes: ItemCodes, catalog: Catalog) -> ItemCodes:
     Raises:
         ValueError: an item of the catalog has no code.
     """
-    return _of_catalog(codes.form, dict(zip(codes.ids, codes.codes, strict=True)), catalog, Path(FILE_NAME))
+    by_id = dict(zip(codes.ids, codes.codes, strict=True))
+    return replace(_of_catalog(codes.form, by_id, catalog, Path(FILE_NAME)), sequences=codes.sequences)
 
 
 def uni_paths(data_path: str | Path, name: str) -> tuple[Path, Path]:

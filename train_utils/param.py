@@ -345,11 +345,17 @@ class EvalOptions(ModelOptions):
         "own, or hf: transformers' generate, one token per pass, the slow oracle of greedy lists",
         get_args(EvalEngine),
     )
+    sequence_weight: str = option(
+        "auto",
+        "weight of what the model itself expects after the bare history, beside its choice in the conversation; auto: "
+        "3 for models with one token per item trained with --sequences, else 0",
+        needs="use_CBS",
+    )
     prior: Literal["", PriorSource] = option(
         "", "scores of the items that enter decoding", ("", *get_args(PriorSource))
     )
     prior_weight: str = option(
-        "auto", "weight of the prior; auto: that of the best NDCG@10 for validation users", needs="prior"
+        "auto", "weight of the prior; auto: the smallest about as good for validation users as the best", needs="prior"
     )
     prior_reduce: Literal["auto", PriorReduce] = option(
         "auto",
@@ -378,8 +384,9 @@ class EvalOptions(ModelOptions):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.prior_weight != "auto" and not _is_finite(self.prior_weight):
-            raise ValueError(f"`prior_weight` is {self.prior_weight!r}, wanted a number or auto, 0 or more")
+        for name in ("prior_weight", "sequence_weight"):
+            if (weight := getattr(self, name)) != "auto" and not _is_finite(weight):
+                raise ValueError(f"`{name}` is {weight!r}, wanted a number or auto, 0 or more")
 
 
 def _is_finite(text: str) -> bool:

@@ -14,10 +14,11 @@ from rapidfuzz import process
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior, product
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
 from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
+from train_utils.decoding.next_item import names_items_at_once, next_item_shares
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
@@ -40,6 +41,9 @@ TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the ot
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
 PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0}
+# Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
+# users have about their best NDCG@10: training has far more histories than conversations.
+SEQUENCE_WEIGHT = 3.0
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
 
@@ -71,6 +75,8 @@ class Recommender:
         retriever: retrieves the items of RecLM-ret; None lets the model spell titles.
         teacher: sequential recommender whose scores are the prior of lists; None for no prior.
         prior_weight: weight of the prior; None for `PRIOR_WEIGHT` of the model's item form.
+        sequence_weight: weight of what the model expects after the bare history; None for `SEQUENCE_WEIGHT` where the
+            model was trained on such histories, else 0.
         source: the folder that the model was loaded from; "" for none.
         untrained: whether the model had no control tokens when it was loaded, so that it never learned to recommend.
 
@@ -90,11 +96,12 @@ class Recommender:
         retriever: Retriever | None = None,
         teacher: Teacher | None = None,
         prior_weight: float | None = None,
+        sequence_weight: float | None = None,
         source: str = "",
         untrained: bool = False,
     ):
         self.model, self.renderer, self.catalog, self.retriever = model, renderer, catalog, retriever
-        self.teacher, self._prior_weight = teacher, prior_weight
+        self.teacher, self._prior_weight, self._sequence_weight = teacher, prior_weight, sequence_weight
         self.source, self.untrained = source, untrained
         self.context = context_length(model)
         if catalog is not None and list(renderer.titles) != catalog.titles:
@@ -102,8 +109,15 @@ class Recommender:
                 f"the renderer's {len(renderer.titles)} titles are not those of catalog {catalog.name!r} in its order; "
                 "make it by Chat(tokenizer, catalog.titles)"
             )
-        if prior_weight is not None:
-            _check_weight(prior_weight)
+        for name, weight in (("prior_weight", prior_weight), ("sequence_weight", sequence_weight)):
+            if weight is not None:
+                _check_weight(name, weight)
+        if sequence_weight and catalog is not None and not names_items_at_once(renderer):
+            form = renderer.codes.form if renderer.codes else "title_t"
+            raise ValueError(
+                f"`sequence_weight` {sequence_weight} needs a model with one token per item, and this one writes items "
+                f"as {form}; give 0, or train with --item_index token"
+            )
         self._by_title = {item.title: i for i, item in reversed([*enumerate(catalog.items)])} if catalog else {}
 
     @classmethod
@@ -114,6 +128,7 @@ class Recommender:
         *,
         teacher: str | Teacher | None = None,
         prior_weight: float | None = None,
+        sequence_weight: float | None = None,
         device: str = "auto",
         dtype: str = "auto",
         attention: bool = False,
@@ -127,6 +142,7 @@ class Recommender:
             dataset: a dataset folder or a catalog; None for plain conversation.
             teacher: `http://HOST:PORT[/DATASET]`, `local:PATH` or `file:PATH`, or a teacher.
             prior_weight: weight of the teacher's scores; None for `PRIOR_WEIGHT` of the model's item form.
+            sequence_weight: weight of what the model expects after the bare history; see the class.
             device: "auto", "cpu" or a CUDA device.
             dtype: as `--dtype` of the scripts.
             attention: as `--FA2` of the scripts.
@@ -149,6 +165,7 @@ class Recommender:
             Chat(tokenizer),
             teacher=prior,
             prior_weight=prior_weight,
+            sequence_weight=sequence_weight,
             source=str(model),
             untrained=untrained,
         )
@@ -178,6 +195,7 @@ class Recommender:
             retriever=load_retriever(self.source, catalog, self.model.device) if self.source else None,
             teacher=self.teacher,
             prior_weight=self._prior_weight,
+            sequence_weight=self._sequence_weight,
             source=self.source,
             untrained=self.untrained,
         )
@@ -188,6 +206,29 @@ class Recommender:
         if self._prior_weight is not None:
             return self._prior_weight
         return PRIOR_WEIGHT["titles" if self.renderer.codes is None else "codes"]
+
+    @property
+    def sequence_weight(self) -> float:
+        """Weight of what the model expects after the bare history, relative to its choice in the conversation."""
+        if self._sequence_weight is not None:
+            return self._sequence_weight
+        codes = self.renderer.codes
+        learned = codes is not None and codes.sequences and names_items_at_once(self.renderer)
+        return SEQUENCE_WEIGHT if learned else 0.0
+
+    def sequence_priors(self, histories: Sequence[Sequence[int]]) -> list[Prior | None]:
+        """Return what the model expects after each bare history, as a prior; None where it has no weight.
+
+        Args:
+            histories: item indices that the model sees, oldest first.
+        """
+        priors: list[Prior | None] = [None] * len(histories)
+        known = [i for i, history in enumerate(histories) if history]
+        if self.sequence_weight and known:
+            shares = next_item_shares(self.engine, [histories[i] for i in known])
+            for i, of_items in zip(known, shares, strict=True):
+                priors[i] = Prior(of_items, self.sequence_weight, "sum")
+        return priors
 
     def _item_codes(self, catalog: Catalog) -> ItemCodes | None:
         return load_item_codes(self.source, catalog) if self.source else self.renderer.codes
@@ -244,7 +285,8 @@ class Recommender:
         items = [self.indices(history) for history in histories]
         if not items:
             return []
-        priors = self._priors(items, k)
+        of_model = self.sequence_priors([history[-max_history:] for history in items])
+        priors = list(map(combined, of_model, self._teacher_priors(items, k)))
         requests = []
         for number, (history, prior) in enumerate(zip(items, priors, strict=True)):
             try:
@@ -296,7 +338,7 @@ class Recommender:
         parsed = replace(parsed, seen=(*parsed.seen, *catalog.ids(history)))
         return compile_rules(catalog, trie, parsed, prior)
 
-    def _priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
+    def _teacher_priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         if self.teacher is not None and known:
@@ -414,6 +456,13 @@ class Recommender:
             return None  # all that may be recommended was named: the model can only talk
 
 
+def combined(first: Prior | None, second: Prior | None) -> Prior | None:
+    """Return both priors as one; see `product`."""
+    if first is None or second is None:
+        return second if first is None else first
+    return product(first, second)
+
+
 def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Sequence[int]], k: int) -> list[np.ndarray]:
     """Return the teacher's probability of each item after each history.
 
@@ -447,10 +496,10 @@ def _message(entry: Mapping[str, str] | Message) -> Message:
     return message(role, whole_characters(content))
 
 
-def _check_weight(weight: object) -> None:
-    """Raise ValueError for a weight of the prior that is no finite number of 0 or more."""
+def _check_weight(name: str, weight: object) -> None:
+    """Raise ValueError for a weight of a prior that is no finite number of 0 or more."""
     if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
-        raise ValueError(f"`prior_weight` is {weight!r}, wanted a finite number, 0 or more")
+        raise ValueError(f"`{name}` is {weight!r}, wanted a finite number, 0 or more")
 
 
 def _whole(name: str, value: object) -> int:

@@ -6,7 +6,7 @@ titles that are closed one at a time, in time proportional to their depth. No ca
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,6 +55,25 @@ class Prior:
         """Return the `n` items with the highest scores, best first, without items of score 0."""
         order = np.argsort(-self.scores, kind="stable")[:n]
         return order[self.scores[order] > 0].tolist()
+
+
+def product(first: Prior, second: Prior) -> Prior:
+    """Return the prior that adds to an item what two priors add, up to a constant.
+
+    Exact where a choice is between whole items, as with one code token per item: the log-share of a branch with several
+    items below it is not the sum of the two.
+    """
+    weight = first.weight + second.weight
+    if weight == 0:
+        return replace(first, weight=0.0)
+    added = sum(prior.weight * np.log(np.maximum(_shares(prior.scores), PRIOR_FLOOR)) for prior in (first, second))
+    # The weighted geometric mean does not underflow where the product of large powers would.
+    return Prior(np.exp(added / weight), weight, first.reduce)
+
+
+def _shares(scores: np.ndarray) -> np.ndarray:
+    total = scores.sum()
+    return scores / total if total > 0 else np.full(len(scores), 1 / max(1, len(scores)))
 
 
 @dataclass(frozen=True)

@@ -462,6 +462,17 @@ class Engine:
         scores = [score for _, score, _ in items if score is not None]
         return Completion(ids, [item for item, _, _ in items], scores, finish=state.finish)
 
+    @torch.inference_mode()
+    def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the logits after each text, float32 or wider [texts, V]."""
+        if not self.finds_titles(max(map(len, texts))):
+            return self.plain.last_logits(texts)
+        last = [[len(text) - 1] for text in texts]
+        with self.autocast():
+            logits = forward(self.model, RaggedCache(len(texts)), texts, [0] * len(texts), last)
+        self.counters.count(passes=1, row_passes=len(texts), tokens_read=sum(map(len, texts)))
+        return logits
+
     def finds_titles(self, tokens: int) -> bool:
         """Return whether whole titles can be searched in a text of `tokens` tokens, answer included."""
         return readable_length(self.model, tokens) is None

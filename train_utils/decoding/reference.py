@@ -180,6 +180,12 @@ class PlainEngine:
         """Return False; see `Engine.finds_titles`."""
         return False
 
+    @torch.inference_mode()
+    def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the logits after each text, as `Engine.last_logits` does."""
+        with _alone(self.model):
+            return torch.stack([read_plainly(self.model, text, range(len(text)))[-1] for text in texts])
+
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
         """Answer a batch as `Engine.generate` does; every answer is reproducible."""
         return answered([self.complete(request) for request in requests])

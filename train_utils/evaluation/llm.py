@@ -27,7 +27,7 @@ from train_utils.prompts.control_tokens import split_completion
 from train_utils.prompts.messages import Message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.sharegpt import load_exchanges
-from train_utils.recommender import Recommender, teacher_scores
+from train_utils.recommender import Recommender, combined, teacher_scores
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 
@@ -95,6 +95,7 @@ class LLMRecommender:
         exchanges: Sequence[Sequence[Message]] | None = None,
     ):
         self.catalog, self.plan = catalog, plan
+        self.recommender = recommender
         model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
         if plan.decoding.decoding != "greedy" and not self.engine.searches:
             raise ValueError(
@@ -139,14 +140,23 @@ class LLMRecommender:
         items = range(len(self.catalog.items)) if admitted is None else admitted
         return not set(items) <= set(row.hidden(split.hide_seen))
 
-    def request(self, row: EvalCase) -> Request:
-        """Return the request of an evaluation case, without a prior."""
+    def requests(self, rows: Sequence[EvalCase]) -> list[Request]:
+        """Return the requests of evaluation cases, with what the model expects after their bare histories."""
+        return [self.request(row, prior) for row, prior in zip(rows, self._sequence_priors(rows), strict=True)]
+
+    def _sequence_priors(self, rows: Sequence[EvalCase]) -> list[Prior | None]:
+        if not self.plan.decoding.constrained:
+            return [None] * len(rows)
+        return self.recommender.sequence_priors([row.shown for row in rows])
+
+    def request(self, row: EvalCase, prior: Prior | None = None) -> Request:
+        """Return the request of an evaluation case."""
         decoding = self.plan.decoding
         kept = self._kept.pop(row, None)
         prompt = self.prompt(row) if kept is None else kept.tolist()
         return Request(
             prompt,
-            self.rules(row),
+            self.rules(row, prior),
             answer_at=len(prompt),
             constrained=decoding.constrained,
             max_new_tokens=decoding.max_new_tokens,
@@ -220,14 +230,16 @@ class LLMRecommender:
         """Yield the predictions of each weight. Where lists are ranked, prompts are prefilled once for all weights."""
         prior = self.plan.prior
         scores = self._prior_scores(prior, users) if prior else []
-        requests = [self.request(row) for row in users]
+        of_model = self._sequence_priors(users)
+        requests = [self.request(row, its_prior) for row, its_prior in zip(users, of_model, strict=True)]
         ranks = self.plan.decoding.decoding == "rank"
         engine = self.engine
         opening = engine.prefill(requests) if ranks and engine.searches and not engine.finder.always else None
         for weight in weights:
             if prior:
                 priors = [Prior(of_items, weight, prior.reduce) for of_items in scores]
-                rules = [self.rules(row, its_prior) for row, its_prior in zip(users, priors, strict=True)]
+                both = map(combined, of_model, priors)
+                rules = [self.rules(row, its_prior) for row, its_prior in zip(users, both, strict=True)]
                 requests = [replace(request, rules=rule) for request, rule in zip(requests, rules, strict=True)]
             if ranks and engine.searches:
                 completions = engine.rank(requests, opening)
@@ -255,6 +267,7 @@ def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
         catalog,
         device=options.gpu,
         dtype=options.dtype,
+        sequence_weight=None if options.sequence_weight == "auto" else float(options.sequence_weight),
         attention=options.FA2,
         backbone=options.backbone,
         trie_cache=options.trie_cache,

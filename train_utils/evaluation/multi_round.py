@@ -90,7 +90,7 @@ def _run(output: Path, options: EvalOptions, plan: ModelPlan, processes: Partial
 def _dialogues(rows: Sequence[EvalCase], asked: dict[str, Question], llm: LLMRecommender, scorer: Scorer) -> list[dict]:
     """Run one batch of conversations and return their records."""
     chat, plan = llm.chat, llm.plan
-    requests = [llm.request(row) for row in rows]
+    requests = llm.requests(rows)
     lists = llm.complete(requests)
     prompts = [
         chat.render(

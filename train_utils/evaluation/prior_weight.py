@@ -1,9 +1,11 @@
 """Choice of the weight of a prior on validation users."""
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
@@ -23,7 +25,9 @@ _LARGEST_WEIGHT = 2.0**20
 def choose_prior_weight(
     catalog: Catalog, prior: PriorSpec, llm: LLMRecommender, processes: PartialState
 ) -> dict[str, object]:
-    """Return the weight of the prior; without a given one, the weight of the best NDCG@10 on the validation split.
+    """Return the weight of the prior; without a given one, the weight that validation users choose by NDCG@10.
+
+    See `chosen_weight`.
 
     Args:
         catalog: the catalog of the test.
@@ -32,7 +36,8 @@ def choose_prior_weight(
         processes: the processes of the run.
 
     Returns:
-        {"weight": float}, and where it is chosen {"ndcg@10": {weight: mean}, "validation_users": int}.
+        {"weight": float}, and where it is chosen {"best": the weight of the best mean, "ndcg@10": {weight: mean},
+        "validation_users": int}.
     """
     if prior.weight is not None:
         return {"weight": prior.weight}
@@ -41,8 +46,8 @@ def choose_prior_weight(
     scorer = Scorer(catalog)
     shared = batches(users, llm)[processes.process_index :: processes.num_processes]
 
-    def measured(weights: Sequence[float]) -> dict[float, float]:
-        """Return the mean NDCG@10 of each weight."""
+    def measured(weights: Sequence[float]) -> dict[float, np.ndarray]:
+        """Return the NDCG@10 of each user for each weight."""
         scores = []
         for rows in tqdm(
             shared,
@@ -59,33 +64,53 @@ def choose_prior_weight(
         # Sorted, because the rounding of a sum depends on its order, and the order on the number of processes.
         scores = sorted(gather_object(scores))
         return {
-            weight: sum(value for scored_weight, _, value in scores if scored_weight == weight) / len(users)
+            weight: np.array([value for scored_weight, _, value in scores if scored_weight == weight])
             for weight in weights
         }
 
-    best, means = best_weight(measured)
+    best, scores = best_weight(measured)
     return {
-        "weight": best,
-        "ndcg@10": {str(weight): mean for weight, mean in means.items()},
+        "weight": chosen_weight(best, scores),
+        "best": best,
+        "ndcg@10": {str(weight): float(of_users.mean()) for weight, of_users in scores.items()},
         "validation_users": len(users),
     }
 
 
-def best_weight(measured: Callable[[Sequence[float]], dict[float, float]]) -> tuple[float, dict[float, float]]:
-    """Find the best weight, trying larger weights until the best is not the largest; the smallest wins ties.
+def chosen_weight(best: float, scores: Mapping[float, np.ndarray]) -> float:
+    """Return the smallest weight that is worse than the best by one standard error of their difference at most.
+
+    Where the curve is flat, chance says which weight is the best, and a needlessly large one silences the model.
 
     Args:
-        measured: weights, ascending -> mean of each weight.
+        best: the weight of the best mean.
+        scores: weight -> score of each user, in the same order.
+    """
+
+    def is_near(weight: float) -> bool:
+        lost = scores[best] - scores[weight]
+        return lost.mean() <= (lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0)
+
+    return min(filter(is_near, scores))
+
+
+def best_weight(
+    measured: Callable[[Sequence[float]], dict[float, np.ndarray]],
+) -> tuple[float, dict[float, np.ndarray]]:
+    """Find the weight of the best mean, trying larger weights until it is not the largest; the smallest wins ties.
+
+    Args:
+        measured: weights, ascending -> score of each user for each weight.
 
     Returns:
-        The best weight, and the means of all weights tried.
+        The best weight, and the scores of all weights tried.
     """
-    means = measured(PRIOR_WEIGHTS)
+    scores = measured(PRIOR_WEIGHTS)
     while True:
-        best, largest = max(means, key=lambda weight: (means[weight], -weight)), max(means)
+        best, largest = max(scores, key=lambda weight: (scores[weight].mean(), -weight)), max(scores)
         if best < largest:
-            return best, means
+            return best, scores
         if largest >= _LARGEST_WEIGHT:
             logger.warning("the best prior weight is %.0f, the last one that is tried: larger ones may be better", best)
-            return best, means
-        means |= measured((2 * largest, 4 * largest))
+            return best, scores
+        scores |= measured((2 * largest, 4 * largest))

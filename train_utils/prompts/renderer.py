@@ -7,6 +7,7 @@ control token or an end of turn. Items and control symbols are inserted by id.
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from train_utils.constraint.answer_start import answer_start
@@ -15,7 +16,7 @@ from train_utils.item_codes import ItemCodes
 from train_utils.prompts.chat_template import WIDE
 from train_utils.prompts.codec import Codec
 from train_utils.prompts.control_tokens import split_completion
-from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart
+from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart, message
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ class Chat(Codec):
 
     def item_ids(self, item: int) -> list[int]:
         return [self.soi, *self.title_ids[item], self.eoi]
+
+    @cached_property
+    def _first_token(self) -> list[int]:
+        return self.render([message("user", "a")], prompt=False).ids[:1]
+
+    def history_ids(self, items: Sequence[int]) -> list[int]:
+        """Return a history without a conversation: the first token of every conversation, then bare codes."""
+        return [*self._first_token, *itertools.chain.from_iterable(self.code_ids[item] for item in items)]
 
     def written_ids(self, item: int, recommended: bool) -> list[int]:
         """Return the tokens of an item after its position in `Rendered.items`.

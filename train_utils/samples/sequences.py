@@ -56,7 +56,6 @@ class SequenceSamples:
             for user, sequence in enumerate(self.sequences)
             for part in range(n_windows(len(sequence) - 1, length))
         ]
-        self._start = chat.render([message("user", "a")], prompt=False).ids[:1]
 
     def samples(self, epochs: int) -> int:
         """Return the number of windows in `epochs` passes."""
@@ -64,7 +63,7 @@ class SequenceSamples:
 
     def check(self, epochs: int) -> None:
         # A window has one item more than labels, and each labeled item may follow `<SOI>`.
-        longest = len(self._start) + (self.length + 1) * max(map(len, self.chat.code_ids)) + self.length
+        longest = len(self.chat.history_ids(())) + (self.length + 1) * max(map(len, self.chat.code_ids)) + self.length
         if longest > self.config.max_token_length:
             raise ValueError(
                 f"`max_token_length` {self.config.max_token_length} is too short for windows of {self.length} items "
@@ -100,7 +99,7 @@ class SequenceSamples:
 
     def _talk(self, window: Window, rankings) -> Conversation:
         items = self.sequences[window.user][window.start : window.end]
-        ids, positions = list(self._start), []
+        ids, positions = self.chat.history_ids(()), []
         of_position: list[int] = []
         for n, item in enumerate(items):
             # A code of one token is predicted from the item before and from `<SOI>`; a longer code continues only one.

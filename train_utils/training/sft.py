@@ -318,6 +318,8 @@ def load_trainable(
     add_item_tokens(tokenizer, model)
     check_item_codes(getattr(model.config, "item_form", None), options.backbone)
     codes = item_codes_of(options, catalog, tokenizer)
+    if codes is not None and options.sequences:
+        codes = replace(codes, sequences=True)
     if codes is not None and not has_item_codes(options.backbone):
         add_item_rows(tokenizer, model, codes, catalog.titles, catalog.training_sequences())
     chat = Chat(tokenizer, catalog.titles, codes=codes)
