@@ -355,7 +355,9 @@ class EvalOptions(ModelOptions):
         "", "scores of the items that enter decoding", ("", *get_args(PriorSource))
     )
     prior_weight: str = option(
-        "auto", "weight of the prior; auto: the smallest about as good for validation users as the best", needs="prior"
+        "auto",
+        "weight of the prior; auto: the middle one of those about as good for validation users as the best",
+        needs="prior",
     )
     prior_reduce: Literal["auto", PriorReduce] = option(
         "auto",

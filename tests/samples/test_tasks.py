@@ -88,13 +88,23 @@ def test_every_task_has_several_wordings_of_both_kinds_and_none_of_the_tests():
         assert not {t.text for t in wordings} & {t.text for t in tested}
 
 
+def test_a_chat_exchange_stands_before_the_request_after_its_answer_or_on_both_sides():
+    sides = Counter()
+    for plan, talk, request, _ in made("SFTSeqRec-MR", range(300), multi_round_ratio=0.9):
+        at = talk.messages.index(request)
+        sides[at > 1, len(talk.messages) > at + 2] += 1
+        assert (plan.before is not None, plan.after is not None) == (at > 1, len(talk.messages) > at + 2)
+    assert 10 <= sides[False, False] <= 50
+    assert all(65 <= sides[side] <= 115 for side in ((True, False), (False, True), (True, True)))
+
+
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
     numbers = range(400)
     counted = Counter()
     for plan, _, request, _ in made("SFTSeqRec:3,SFTSeqRec-CS", numbers):
         counted[plan.task.name] += 1
         assert any(isinstance(part, ControlPart) for part in request.parts) == (plan.task.name == "SFTSeqRec-CS")
-        assert plan.exchange is None
+        assert plan.before is None and plan.after is None
     assert 240 < counted["SFTSeqRec"] < 360
 
 

@@ -78,9 +78,10 @@ def choose_prior_weight(
 
 
 def chosen_weight(best: float, scores: Mapping[float, np.ndarray]) -> float:
-    """Return the smallest weight that is worse than the best by one standard error of their difference at most.
+    """Return the middle one of the weights that are worse than the best by one standard error at most.
 
-    Where the curve is flat, chance says which weight is the best, and a needlessly large one silences the model.
+    Where the curve is flat, chance says which weight is the best, and it may lie at either end of what is as good. The
+    standard error is that of the paired difference.
 
     Args:
         best: the weight of the best mean.
@@ -91,7 +92,8 @@ def chosen_weight(best: float, scores: Mapping[float, np.ndarray]) -> float:
         lost = scores[best] - scores[weight]
         return lost.mean() <= (lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0)
 
-    return min(filter(is_near, scores))
+    near = sorted(filter(is_near, scores))
+    return near[len(near) // 2]
 
 
 def best_weight(

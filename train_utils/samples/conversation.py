@@ -27,7 +27,7 @@ class Conversation:
         ranked: the teacher's ranking of admissible items for the answer.
         beginnings: n -> the teacher's ranking after the first n history items.
         about: source of the sample, for readers of an exported file.
-        cut: whether the list, the candidates or the chat exchange were shortened to fit.
+        cut: whether the list, the candidates or the chat exchanges were shortened to fit.
     """
 
     task: str
@@ -110,7 +110,8 @@ def _draw_candidates(
 def make_conversation(
     plan: SamplePlan,
     lists: Sequence[TeacherList],
-    exchange: Sequence[Message],
+    before: Sequence[Message],
+    after: Sequence[Message],
     catalog: Catalog,
     chat: Chat,
     config: SampleConfig,
@@ -118,12 +119,13 @@ def make_conversation(
     """Build the conversation of a plan and shorten it to at most `max_token_length` tokens.
 
     Shortening drops the oldest history items, then the last items of the list, then candidates, then the chat
-    exchange. A pure chat loses its last rounds.
+    exchanges. A pure chat loses its last rounds.
 
     Args:
         plan: the sample plan.
         lists: the teacher's answers to `teacher_queries(plan, config)`.
-        exchange: the chat exchange of the plan.
+        before: the chat exchange before the request, or the pure chat.
+        after: the chat exchange after the answer.
         catalog: the catalog of the plan.
         chat: renderer of the messages.
         config: sample configuration.
@@ -131,7 +133,7 @@ def make_conversation(
     Raises:
         ValueError: the shortest form is too long.
     """
-    for shorter in _shortenings(plan, lists, exchange, catalog, chat, config):
+    for shorter in _shortenings(plan, lists, before, after, catalog, chat, config):
         rendered = chat.render(shorter.messages, prompt=False)
         if len(rendered.ids) <= config.max_token_length:
             return replace(shorter, rendered=rendered)
@@ -148,26 +150,28 @@ def not_rendered() -> Rendered:
 def _shortenings(
     plan: SamplePlan,
     lists: Sequence[TeacherList],
-    exchange: Sequence[Message],
+    before: Sequence[Message],
+    after: Sequence[Message],
     catalog: Catalog,
     chat: Chat,
     config: SampleConfig,
 ) -> Iterator[Conversation]:
     """Yield the whole conversation, then shorter and shorter versions."""
     if plan.template is None:
-        for end in range(len(exchange), 0, -2):
-            yield Conversation(plan.task.name, (message("system", SYSTEM), *exchange[:end]), not_rendered())
+        for end in range(len(before), 0, -2):
+            yield Conversation(plan.task.name, (message("system", SYSTEM), *before[:end]), not_rendered())
         return
     answer = answer_of(plan, lists[0], catalog, config)
     beginnings = dict(enumerate(lists[1:], 1))
     for start in range(len(plan.history)):
-        yield _from_history(plan, start, answer, beginnings, exchange, catalog, config)
+        yield _from_history(plan, start, answer, beginnings, before, after, catalog, config)
     shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]
     shorter += [_with_candidates(answer, n, chat) for n in range(len(answer.spec.candidates) - 1, 1, -1)]
     for shortened in shorter:
-        yield replace(_from_history(plan, start, shortened, beginnings, exchange, catalog, config), cut=True)
-    if exchange:
-        yield replace(_from_history(plan, start, (shorter or [answer])[-1], beginnings, (), catalog, config), cut=True)
+        yield replace(_from_history(plan, start, shortened, beginnings, before, after, catalog, config), cut=True)
+    if before or after:
+        last = (shorter or [answer])[-1]
+        yield replace(_from_history(plan, start, last, beginnings, (), (), catalog, config), cut=True)
 
 
 def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
@@ -184,7 +188,8 @@ def _from_history(
     start: int,
     answer: Target,
     beginnings: Mapping[int, TeacherList],
-    exchange: Sequence[Message],
+    before: Sequence[Message],
+    after: Sequence[Message],
     catalog: Catalog,
     config: SampleConfig,
 ) -> Conversation:
@@ -194,10 +199,9 @@ def _from_history(
     spec = replace(answer.spec, k=len(answer.items))
     request = request_message(plan.template, shown, spec, plan.marked)
     answered = message("assistant", *numbered(answer.items, config.idx))
-    rounds = (*exchange, request, answered) if plan.exchange_first else (request, answered, *exchange)
     return Conversation(
         plan.task.name,
-        (message("system", SYSTEM), *rounds),
+        (message("system", SYSTEM), *before, request, answered, *after),
         not_rendered(),
         len(shown) * plan.marked,
         answer.ranked,
@@ -262,7 +266,7 @@ class ShortestSamples:
 
     def _rendered(self, plan: SamplePlan) -> int:
         answer = Target((plan.target,), replace(plan.spec, candidates=self._candidates(plan)), TeacherList((), ()))
-        conversation = _from_history(plan, len(plan.history) - 1, answer, {}, (), self.catalog, self.config)
+        conversation = _from_history(plan, len(plan.history) - 1, answer, {}, (), (), self.catalog, self.config)
         return len(self.chat.render(conversation.messages, prompt=False).ids)
 
 

@@ -24,7 +24,8 @@ class SampleConfig:
         candidate_num: number of candidates of a ranking task.
         list_ratio: share of samples that request 1..topk items; the others request 1.
         idx: whether the list is numbered.
-        multi_round_ratio: share of samples of -MR tasks with a chat exchange before or after the request.
+        multi_round_ratio: share of samples of -MR tasks with a chat exchange before the request, after its answer or
+            both.
         max_segment: maximum tokens per turn of the exchange.
         max_token_length: maximum tokens per sample; the oldest history items are dropped until it fits.
         teacher_depth: number of the teacher's items that carry a soft label.
@@ -63,8 +64,8 @@ class SamplePlan:
         spec: what the request asks for; candidates are drawn when the teacher has answered. Unused in a pure chat.
         template: the wording; None for a pure chat.
         marked: whether the history items are enclosed in control tokens.
-        exchange: index of the chat exchange next to the request, or of the pure chat; None for no exchange.
-        exchange_first: whether the exchange precedes the request.
+        before: index of the chat exchange before the request, or of the pure chat; None for no exchange.
+        after: index of the chat exchange after the answer; None for no exchange.
     """
 
     task: Task
@@ -75,8 +76,8 @@ class SamplePlan:
     spec: ListSpec
     template: Template | None
     marked: bool
-    exchange: int | None
-    exchange_first: bool
+    before: int | None
+    after: int | None
 
 
 def trainable_users(catalog: Catalog) -> list[str]:
@@ -111,6 +112,7 @@ def plan_sample(
     length = longest if rng.random() < 0.5 else rng.randint(1, longest)
     chat_only = task.kind == "ShareChatGPT"
     has_exchange = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
+    sides = rng.choice((("before",), ("after",), ("before", "after"))) if has_exchange else ()
     lists = task.kind == "SFTItemCount" or rng.random() < config.list_ratio
     plan = SamplePlan(
         task=task,
@@ -122,8 +124,8 @@ def plan_sample(
         template=None,
         # Chat users write titles in plain text, so some samples do; only marked items carry choices to train.
         marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
-        exchange=rng.randrange(n_exchanges) if has_exchange or chat_only else None,
-        exchange_first=rng.random() < 0.5,
+        before=rng.randrange(n_exchanges) if "before" in sides or chat_only else None,
+        after=rng.randrange(n_exchanges) if "after" in sides else None,
     )
     return plan if chat_only else _worded(plan, catalog, rng)
 

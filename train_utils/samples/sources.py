@@ -136,11 +136,11 @@ class DrawnSamples:
         queries = [teacher_queries(plan, self.config) for plan in plans]
         answers = self._answers(queries)
         talks = [
-            # As published, the exchange next to a request has one round; a pure chat has all rounds.
             make_conversation(
                 plan,
                 [answers[query] for query in group],
-                () if plan.exchange is None else self.exchanges[plan.exchange][: 2 if plan.template else None],
+                self._exchange(plan.before, plan),
+                self._exchange(plan.after, plan),
                 self.catalog,
                 self.chat,
                 self.config,
@@ -149,6 +149,10 @@ class DrawnSamples:
         ]
         self.cut += sum(talk.cut for talk in talks)
         return talks
+
+    def _exchange(self, number: int | None, plan: SamplePlan) -> Sequence[Message]:
+        """Return a chat exchange: as published, one round next to a request, all rounds in a pure chat."""
+        return () if number is None else self.exchanges[number][: 2 if plan.template else None]
 
     def _fitting(self, exchanges: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
         """Return the exchanges whose first round fits as a sample."""
