@@ -41,6 +41,7 @@ TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the ot
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
 PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0}
+CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next
 # Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
 # users have about their best NDCG@10: training has far more histories than conversations.
 SEQUENCE_WEIGHT = 3.0
@@ -285,8 +286,7 @@ class Recommender:
         items = [self.indices(history) for history in histories]
         if not items:
             return []
-        of_model = self.sequence_priors([history[-max_history:] for history in items])
-        priors = list(map(combined, of_model, self._teacher_priors(items, k)))
+        priors = self.priors(items, k, max_history)
         requests = []
         for number, (history, prior) in enumerate(zip(items, priors, strict=True)):
             try:
@@ -338,6 +338,19 @@ class Recommender:
         parsed = replace(parsed, seen=(*parsed.seen, *catalog.ids(history)))
         return compile_rules(catalog, trie, parsed, prior)
 
+    def priors(
+        self, histories: Sequence[Sequence[int]], k: int = 10, max_history: int = CHAT_HISTORY
+    ) -> list[Prior | None]:
+        """Return what the model and the teacher expect after each history, as one prior; None for no expectation.
+
+        Args:
+            histories: item indices, oldest first.
+            k: length of the lists that use the priors.
+            max_history: number of newest items that the model sees; the teacher sees all.
+        """
+        of_model = self.sequence_priors([history[-max_history:] for history in histories])
+        return list(map(combined, of_model, self._teacher_priors(histories, k)))
+
     def _teacher_priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
@@ -374,10 +387,15 @@ class Recommender:
         return NamedTitles(self.catalog.titles if self.catalog else ())
 
     def _named(self, messages: Iterable[Message]) -> list[int]:
-        """Return the items that the user names, as titles in the text or as items."""
+        """Return the items that the user names, as titles in the text or as items, in the order of first mention."""
         parts = [part for entry in messages if entry.role == "user" for part in entry.parts]
-        named = {part.item for part in parts if isinstance(part, (ItemPart, TitlePart))}
-        return sorted(named.union(*(self.named_titles.find(part) for part in parts if isinstance(part, str))))
+        named: dict[int, None] = {}
+        for part in parts:
+            if isinstance(part, (ItemPart, TitlePart)):
+                named[part.item] = None
+            elif isinstance(part, str):
+                named |= dict.fromkeys(self.named_titles.find(part))
+        return list(named)
 
     def answer(
         self,
@@ -421,6 +439,8 @@ class Recommender:
     ) -> Iterator[TextDelta | Recommendation | Done]:
         """Answer a conversation: an iterator over text, items of the catalog, and how the answer ended.
 
+        The items that the user names are a history: what the model and the teacher expect after them enters as a prior.
+
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": TEXT}`, the newest last.
             rules: which items may be recommended.
@@ -439,18 +459,19 @@ class Recommender:
         max_new_tokens = _whole("max_new_tokens", max_new_tokens)
         prompt = self.renderer.render(conversation, prompt=True).ids
         self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower `max_new_tokens`")
-        constraint = self._chat_constraint(rules, self._named(conversation) if exclude_named else [])
+        constraint = self._chat_constraint(rules, self._named(conversation), exclude_named)
         return self.answer(prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding, stop=stop)
 
     def _chat_constraint(
-        self, rules: ItemRules | Mapping[str, object] | None, named: Sequence[int]
+        self, rules: ItemRules | Mapping[str, object] | None, named: Sequence[int], exclude_named: bool
     ) -> Constraint | None:
         if self.catalog is None:
             if rules is not None:
                 raise ValueError("rules are given and no catalog is loaded; pass `dataset` to Recommender.load")
             return None
         try:
-            return self._constraint(rules, named, None)
+            (prior,) = self.priors([named])
+            return self._constraint(rules, named if exclude_named else (), prior)
         except ConstraintError:
             self._constraint(rules, (), None)  # raises where the rules alone admit no item
             return None  # all that may be recommended was named: the model can only talk

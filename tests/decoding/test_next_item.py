@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import coded_chat, tiny_chat
 
-from train_utils import Recommender
+from train_utils import Recommendation, Recommender
 from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import Constraint, Prior, product
 from train_utils.constraint.matcher import Matcher
@@ -133,3 +133,24 @@ def test_a_teacher_and_the_model_s_own_expectation_enter_together():
     unled = Recommender(model, chat, CATALOG, teacher=Teacher(), prior_weight=0.0)
     alone = Recommender(model, chat, CATALOG)
     assert [one.id for one in unled.recommend(["3"], k=9)] == [one.id for one in alone.recommend(["3"], k=9)]
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "best", "rank"])
+def test_a_conversation_takes_the_titles_that_its_user_names_for_a_history(decoding):
+    model, chat = made()
+    with torch.no_grad():  # opens items often
+        rows = model.get_output_embeddings().weight
+        rows[chat.soi] += 3 * rows[chat.encode(" ")[0]]
+    recommender = Recommender(model, chat, CATALOG, sequence_weight=1e6)
+    said = [
+        {"role": "user", "content": "I liked The End"},
+        {"role": "assistant", "content": "Good choice."},
+        {"role": "user", "content": "and 'b 1' too, recommend"},
+    ]
+    constraint = recommender._chat_constraint(None, [3, 8], True)
+    expected = plain_shares(model, chat, [3, 8])
+    assert np.allclose(constraint.prior.scores, expected)
+    events = list(recommender.chat(said, decoding=decoding, max_new_tokens=40))
+    listed = [int(event.id) for event in events if isinstance(event, Recommendation)]
+    order = [item for item in np.argsort(-expected) if item not in (3, 8)]
+    assert listed and listed == order[: len(listed)]
