@@ -31,7 +31,7 @@ from train_utils.param import EvalOptions, option, parse
 class Options:
     """Time of a model's test, part by part."""
 
-    model: str = option("snap/ml-100k/cgen/SFT_Epoch3", "model folder")
+    model: str = option("snap/ml-100k/cgen/SFT_Epoch2", "model folder")
     data: str = option("data/dataset/ml-100k", "dataset folder")
     users: int = option(0, "users drawn by seed; 0 takes all")
     decoding: str = option("rank", "how titles are found", ("greedy", "best", "rank"))

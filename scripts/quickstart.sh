@@ -10,7 +10,7 @@ DATA=data/dataset/$NAME
 BASE=snap/base/SmolLM2-135M-Instruct
 RUN=snap/$NAME/cgen
 OUT=snap/quickstart
-EPOCHS=3
+EPOCHS=2
 TUNED=$RUN/SFT_Epoch$EPOCHS
 export TEACHER_PORT=$PORT TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 

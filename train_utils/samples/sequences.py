@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from train_utils.catalog import Catalog
@@ -152,10 +152,11 @@ class MixedSamples:
         first: source of `n` samples per epoch.
         n: the number of samples.
         second: the other source.
+        weight: factor of the loss of the first source's samples.
     """
 
-    def __init__(self, first: Source, n: int, second: Source):
-        self.first, self.second, self.config = first, second, first.config
+    def __init__(self, first: Source, n: int, second: Source, weight: float = 1.0):
+        self.first, self.second, self.config, self.weight = first, second, first.config, weight
         self._of_first, self._of_both = n, n + second.samples(1)
 
     @property
@@ -171,7 +172,8 @@ class MixedSamples:
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         of_first, of_second = self._split(numbers)
-        first, second = iter(self.first.talks(of_first)), iter(self.second.talks(of_second))
+        first = (replace(talk, weight=self.weight) for talk in self.first.talks(of_first))
+        second = iter(self.second.talks(of_second))
         return [next(first if self._is_first(number) else second) for number in numbers]
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:

@@ -93,7 +93,8 @@ def training_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teache
     if not options.sequences:
         return samples
     windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
-    return MixedSamples(samples, options.conversations or samples.samples(1), windows)
+    n = options.conversations or samples.samples(1)
+    return MixedSamples(samples, n, windows, options.conversation_weight)
 
 
 def open_stream(
