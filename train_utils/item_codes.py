@@ -185,11 +185,11 @@ def read_item_codes(model: str | Path) -> ItemCodes:
 
 def _parsed(content: object, path: Path) -> tuple[str, Mapping[str, Sequence[str]], bool]:
     """Return form, codes by item id, and whether the model knows histories of bare codes (not in older files)."""
-    codes = content.get("codes") if isinstance(content, dict) else None
-    form = content.get("form") if isinstance(content, dict) else None
+    fields = content if isinstance(content, dict) else {}
+    form, codes = fields.get("form"), fields.get("codes")
     if not isinstance(codes, dict) or not isinstance(form, str) or not all(map(_is_code, codes.values())):
         raise ValueError(f'{path} is no file of item codes, wanted {{"form": ..., "codes": {{id: [token, ...]}}}}')
-    return form, codes, content.get("sequences") is True
+    return form, codes, fields.get("sequences") is True
 
 
 def _is_code(code: object) -> bool:
