@@ -241,6 +241,9 @@ class TrainOptions(ModelOptions):
         "data/raw/sharegpt/sharegpt.json", "ShareGPT-form conversations; '' for none", empty=True, exists=True
     )
     max_segment: int = option(500, "tokens that a turn of such a chat may have", least=1)
+    max_answer: int = option(
+        0, "tokens of such a chat's answer that are trained where it ends the sample; 0 = all", least=0
+    )
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
     val_users: int = option(

@@ -98,6 +98,26 @@ def test_a_chat_exchange_stands_before_the_request_after_its_answer_or_on_both_s
     assert all(65 <= sides[side] <= 115 for side in ((True, False), (False, True), (True, True)))
 
 
+def test_a_chat_answer_at_the_end_is_cut_without_an_end_of_turn_and_a_list_never():
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec-MR,ShareChatGPT"), multi_round_ratio=0.7)
+    seen = set()
+    for n in (0, 3, 1000):
+        whole = drawn(CHAT, config).talks(range(60))
+        for talk, full in zip(
+            drawn(CHAT, dataclasses.replace(config, max_answer=n)).talks(range(60)), whole, strict=True
+        ):
+            ids, chat_last = talk.rendered.ids, talk.messages[-1] in EXCHANGE
+            cut = len(full.rendered.ids) - len(ids)
+            assert talk.messages == full.messages and ids == full.rendered.ids[: len(ids)]
+            assert (cut > 0) == (n == 3 and chat_last)
+            if cut:
+                prompt = CHAT.render(talk.messages[:-1], prompt=True).ids
+                assert len(ids) == len(prompt) + 3 and talk.rendered.labeled[-3:] == [True] * 3
+                assert talk.rendered.items == full.rendered.items
+            seen.add((n, chat_last))
+    assert len(seen) == 6
+
+
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
     numbers = range(400)
     counted = Counter()

@@ -136,13 +136,34 @@ def make_conversation(
         ValueError: the shortest form is too long.
     """
     for shorter in _shortenings(plan, lists, before, after, catalog, chat, config):
-        rendered = chat.render(shorter.messages, prompt=False)
+        rendered = render_sample(shorter.messages, chat, config)
         if len(rendered.ids) <= config.max_token_length:
             return replace(shorter, rendered=rendered)
     raise ValueError(
         f"a sample of task {plan.task.name} has {len(rendered.ids)} tokens at the shortest, "
         f"`max_token_length` allows {config.max_token_length}; raise it"
     )
+
+
+def render_sample(messages: Sequence[Message], chat: Chat, config: SampleConfig) -> Rendered:
+    """Encode the messages of a sample, with no more than `max_answer` tokens of a chat's answer at the end.
+
+    An answer that is cut has no end of turn, so that the model does not learn to stop there. How an answer begins
+    matters most behind a list: whether it goes on to list.
+    """
+    rendered = chat.render(messages, prompt=False)
+    if not config.max_answer or not all(isinstance(part, str) for part in messages[-1].parts):
+        return rendered
+    end = len(rendered.labeled)
+    while not rendered.labeled[end - 1]:
+        end -= 1
+    begin = end
+    while begin and rendered.labeled[begin - 1]:
+        begin -= 1
+    if end - begin <= config.max_answer:
+        return rendered
+    kept = begin + config.max_answer
+    return Rendered(rendered.ids[:kept], rendered.labeled[:kept], rendered.items)
 
 
 def not_rendered() -> Rendered:

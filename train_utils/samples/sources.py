@@ -12,7 +12,7 @@ from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
 from train_utils.samples.batch import Sample
-from train_utils.samples.conversation import Conversation, ShortestSamples, make_conversation
+from train_utils.samples.conversation import Conversation, ShortestSamples, make_conversation, render_sample
 from train_utils.samples.encode import ScopeLabels
 from train_utils.samples.plan import SampleConfig, SamplePlan, check_tasks, plan_sample, trainable_users
 from train_utils.teacher.protocol import Teacher, TeacherList
@@ -160,7 +160,7 @@ class DrawnSamples:
         fitting = [
             exchange
             for exchange in exchanges
-            if len(self.chat.render([system, *exchange[:2]], prompt=False).ids) <= limit
+            if len(render_sample([system, *exchange[:2]], self.chat, self.config).ids) <= limit
         ]
         if not fitting:
             raise ValueError(

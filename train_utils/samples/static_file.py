@@ -22,7 +22,7 @@ from train_utils.prompts.control_tokens import EOI, SOI
 from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
-from train_utils.samples.conversation import Conversation, not_rendered
+from train_utils.samples.conversation import Conversation, not_rendered, render_sample
 from train_utils.samples.plan import SampleConfig
 from train_utils.samples.sources import DrawnSamples, shuffled
 from train_utils.teacher.protocol import TeacherList
@@ -149,7 +149,7 @@ class StaticSamples:
                 self._rendered(talk, epoch, index)
 
     def _rendered(self, talk: Conversation, epoch: int, index: int) -> Conversation:
-        rendered = self.chat.render(talk.messages, prompt=False)
+        rendered = render_sample(talk.messages, self.chat, self.config)
         if len(rendered.ids) > self.config.max_token_length:
             raise ValueError(
                 f"sample {index} of epoch {epoch} in {self.path} has {len(rendered.ids)} tokens, "
