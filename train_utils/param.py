@@ -197,8 +197,11 @@ class TrainOptions(ModelOptions):
     conversations: int = option(
         0, "conversations per epoch beside these histories; 0 = one per user", least=0, needs="sequences"
     )
-    conversation_weight: float = option(
-        1.0, "weight of a conversation's loss, that of such a history being 1", above=0, needs="sequences"
+    text_weight: float = option(
+        1.0,
+        "weight of the text's loss in a conversation, that of its items and of histories being 1",
+        above=0,
+        needs="sequences",
     )
     max_sequence: int = option(50, "items of such a history at most", least=2)
     lora_layers: int = option(

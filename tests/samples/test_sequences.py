@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from itertools import chain, product
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -143,22 +142,20 @@ def test_two_sources_are_mixed_evenly_and_whole():
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_conversation_weighs_as_often_as_asked_and_a_history_once(apart):
+def test_the_text_of_a_conversation_weighs_as_asked_and_items_weigh_once(apart):
     chat = coded_chat(TITLES)[1]
-    mixed = MixedSamples(drawn(chat), 5, windows(), weight=5.0)
-    talks = mixed.talks(range(12))
-    for talk in talks:
+    mixed = MixedSamples(drawn(chat), 5, windows(), text_weight=5.0)
+    for talk in mixed.talks(range(12)):
         sample = encode_code_sample(chat, None, talk, CONFIG)
-        wanted = 1.0 if talk.task == "Sequence" else 5.0
-        assert sample.weight == wanted
-        batch = collate([sample, replace(sample, weight=1.0)], 1, apart)
-        parts = [
+        assert sample.text_weight == (1.0 if talk.task == "Sequence" else 5.0)
+        batch = collate([sample, replace(sample, text_weight=1.0)], 1, apart)
+        (text, plain), (items, same) = (
             [float(weight[batch.sample_of(at) == n].sum()) for n in (0, 1)]
             for at, weight in ((batch.text_at, batch.text_weight), (batch.choice_at, batch.choice_weight))
-        ]
-        for first, second in parts if apart else [np.sum(parts, 0)]:
-            assert second in (0.0, pytest.approx(0.5)) and first == pytest.approx(wanted * second)
-    assert {talk.task == "Sequence" for talk in talks} == {True, False}
+        )
+        assert text == pytest.approx(sample.text_weight * plain) and items == pytest.approx(same)
+        assert (plain > 0) == (talk.task != "Sequence")
+        assert (plain, same) == pytest.approx((0.5, 0.5)) if apart and plain else plain + same == pytest.approx(0.5)
 
 
 def test_a_batch_keeps_what_each_choice_excludes():

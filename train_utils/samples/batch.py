@@ -16,7 +16,7 @@ class Batch:
     Samples are padded, one per row (R = B), or packed, all in one row (R = 1) without padding.
 
     Weights are divided by B x the sample's total weight, so that the weighted sum of losses is the mean over samples
-    of each sample's mean, times the sample's own weight.
+    of each sample's mean, that of its text times a weight of its own.
 
     Attributes:
         tasks: B task names, for the log.
@@ -90,7 +90,7 @@ class Sample:
         closed: for each choice over the whole catalog, the items that it excludes (int32 [n]); () for other choices.
         anchors: for each choice over the whole catalog, the position of the last history item, if the choice asks what
             follows the history as well, otherwise -1; () for other choices.
-        weight: factor of the sample's loss.
+        text_weight: factor of the text's loss.
     """
 
     ids: list[int]
@@ -100,7 +100,7 @@ class Sample:
     task: str
     closed: Sequence[np.ndarray] = ()
     anchors: Sequence[int] = ()
-    weight: float = 1.0
+    text_weight: float = 1.0
 
 
 def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False, seed: int = 0, packed: bool = False) -> Batch:
@@ -134,11 +134,11 @@ def collate(samples: Sequence[Sample], pad_id: int, apart: bool = False, seed: i
             raise ValueError(f"sample {row} of the batch has no labeled token; its answer is empty")
         if not apart:
             of_text = of_choices = of_text + of_choices
-        share = sample.weight / len(samples)
-        text += [(start + position - 1, sample.ids[position], w / of_text * share) for position, w in sample.text]
+        share = sample.text_weight / (of_text * len(samples)) if sample.text else 0.0
+        text += [(start + position - 1, sample.ids[position], w * share) for position, w in sample.text]
         anchors += [(start + at, len(choice) + n) for n, at in enumerate(sample.anchors) if at >= 0]
         for position, weight, candidates, distribution in sample.choices:
-            choice.append((start + position - 1, weight / of_choices * share))
+            choice.append((start + position - 1, weight / (of_choices * len(samples))))
             tokens.append(candidates)
             shares.append(distribution)
             sizes.append(len(candidates))

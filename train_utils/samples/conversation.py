@@ -28,7 +28,7 @@ class Conversation:
         beginnings: n -> the teacher's ranking after the first n history items.
         about: source of the sample, for readers of an exported file.
         cut: whether the list, the candidates or the chat exchanges were shortened to fit.
-        weight: factor of the sample's loss.
+        text_weight: factor of the text's loss.
     """
 
     task: str
@@ -39,7 +39,7 @@ class Conversation:
     beginnings: Mapping[int, TeacherList] = field(default_factory=dict)
     about: Mapping[str, object] = field(default_factory=dict)
     cut: bool = False
-    weight: float = 1.0
+    text_weight: float = 1.0
 
     @property
     def admits_any_item(self) -> bool:

@@ -96,7 +96,7 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
             rendered, inside, {position for position, *_ in choices_of_items}, chat.eoi, config.scope_mask_type
         ),
         task=talk.task,
-        weight=talk.weight,
+        text_weight=talk.text_weight,
     )
 
 
@@ -149,7 +149,7 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
         choices=choices_of_items,
         forced=0.0,
         task=talk.task,
-        weight=talk.weight,
+        text_weight=talk.text_weight,
         closed=closed,
         anchors=anchors,
     )

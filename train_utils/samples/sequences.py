@@ -152,11 +152,11 @@ class MixedSamples:
         first: source of `n` samples per epoch.
         n: the number of samples.
         second: the other source.
-        weight: factor of the loss of the first source's samples.
+        text_weight: factor of the text's loss in the first source's samples.
     """
 
-    def __init__(self, first: Source, n: int, second: Source, weight: float = 1.0):
-        self.first, self.second, self.config, self.weight = first, second, first.config, weight
+    def __init__(self, first: Source, n: int, second: Source, text_weight: float = 1.0):
+        self.first, self.second, self.config, self.text_weight = first, second, first.config, text_weight
         self._of_first, self._of_both = n, n + second.samples(1)
 
     @property
@@ -172,7 +172,7 @@ class MixedSamples:
 
     def talks(self, numbers: Sequence[int]) -> list[Conversation]:
         of_first, of_second = self._split(numbers)
-        first = (replace(talk, weight=self.weight) for talk in self.first.talks(of_first))
+        first = (replace(talk, text_weight=self.text_weight) for talk in self.first.talks(of_first))
         second = iter(self.second.talks(of_second))
         return [next(first if self._is_first(number) else second) for number in numbers]
 

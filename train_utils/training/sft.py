@@ -94,7 +94,7 @@ def training_samples(options: TrainOptions, catalog: Catalog, chat: Chat, teache
         return samples
     windows = SequenceSamples(catalog, chat, teacher, samples.config, options.max_sequence)
     n = options.conversations or samples.samples(1)
-    return MixedSamples(samples, n, windows, options.conversation_weight)
+    return MixedSamples(samples, n, windows, options.text_weight)
 
 
 def open_stream(
