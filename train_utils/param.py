@@ -245,7 +245,7 @@ class TrainOptions(ModelOptions):
     )
     max_segment: int = option(500, "tokens that a turn of such a chat may have", least=1)
     max_answer: int = option(
-        0, "tokens of such a chat's answer that are trained where it ends the sample; 0 = all", least=0
+        0, "tokens of an answer without items that are trained where it ends the sample; 0 = all", least=0
     )
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
@@ -374,7 +374,7 @@ class EvalOptions(ModelOptions):
         ("auto", *get_args(PriorReduce)),
         needs="prior",
     )
-    prior_users: int = option(128, "validation users that choose the weight", least=1, needs="prior")
+    prior_users: int = option(1000, "validation users that choose the weight", least=1, needs="prior")
     ranker: str = option(
         "",
         "score a baseline instead of a model",

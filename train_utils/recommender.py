@@ -41,7 +41,7 @@ TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the ot
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
 PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0}
-CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next
+CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next, as many as training shows
 # Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
 # users have about their best NDCG@10: training has far more histories than conversations.
 SEQUENCE_WEIGHT = 3.0
@@ -226,7 +226,8 @@ class Recommender:
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         if self.sequence_weight and known:
-            shares = next_item_shares(self.engine, [histories[i] for i in known])
+            readable = self.context - 1 if self.context else 0  # a conversation starts with one token more
+            shares = next_item_shares(self.engine, [histories[i][-readable:] for i in known])
             for i, of_items in zip(known, shares, strict=True):
                 priors[i] = Prior(of_items, self.sequence_weight, "sum")
         return priors
@@ -286,7 +287,8 @@ class Recommender:
         items = [self.indices(history) for history in histories]
         if not items:
             return []
-        priors = self.priors(items, k, max_history)
+        of_model = self.sequence_priors([history[-max_history:] for history in items])
+        priors = list(map(combined, of_model, self._teacher_priors(items, k)))
         requests = []
         for number, (history, prior) in enumerate(zip(items, priors, strict=True)):
             try:
@@ -338,19 +340,6 @@ class Recommender:
         parsed = replace(parsed, seen=(*parsed.seen, *catalog.ids(history)))
         return compile_rules(catalog, trie, parsed, prior)
 
-    def priors(
-        self, histories: Sequence[Sequence[int]], k: int = 10, max_history: int = CHAT_HISTORY
-    ) -> list[Prior | None]:
-        """Return what the model and the teacher expect after each history, as one prior; None for no expectation.
-
-        Args:
-            histories: item indices, oldest first.
-            k: length of the lists that use the priors.
-            max_history: number of newest items that the model sees; the teacher sees all.
-        """
-        of_model = self.sequence_priors([history[-max_history:] for history in histories])
-        return list(map(combined, of_model, self._teacher_priors(histories, k)))
-
     def _teacher_priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
@@ -386,16 +375,25 @@ class Recommender:
         """Search of the catalog's titles in a text."""
         return NamedTitles(self.catalog.titles if self.catalog else ())
 
-    def _named(self, messages: Iterable[Message]) -> list[int]:
-        """Return the items that the user names, as titles in the text or as items, in the order of first mention."""
-        parts = [part for entry in messages if entry.role == "user" for part in entry.parts]
-        named: dict[int, None] = {}
-        for part in parts:
+    def _mentions(self, messages: Iterable[Message]) -> list[list[int]]:
+        """Return the items of each mention by the user, as a title in the text or as an item."""
+        mentions: list[list[int]] = []
+        for part in (part for entry in messages if entry.role == "user" for part in entry.parts):
             if isinstance(part, (ItemPart, TitlePart)):
-                named[part.item] = None
+                mentions.append([part.item])
             elif isinstance(part, str):
-                named |= dict.fromkeys(self.named_titles.find(part))
-        return list(named)
+                mentions += self.named_titles.mentions(part)
+        return mentions
+
+    def named_prior(self, mentions: Sequence[Sequence[int]]) -> Prior | None:
+        """Return what the model expects after the items that a user has named, as a prior.
+
+        Args:
+            mentions: the items of each mention, oldest first; of several with one title the most popular one counts.
+        """
+        popularity = self._known_catalog.popularity
+        history = dict.fromkeys(max(items, key=lambda item: popularity[item]) for items in mentions)
+        return self.sequence_priors([list(history)[-CHAT_HISTORY:]])[0]
 
     def answer(
         self,
@@ -439,7 +437,8 @@ class Recommender:
     ) -> Iterator[TextDelta | Recommendation | Done]:
         """Answer a conversation: an iterator over text, items of the catalog, and how the answer ended.
 
-        The items that the user names are a history: what the model and the teacher expect after them enters as a prior.
+        The items that the user names are a history: what the model expects after them enters as a prior. A teacher is
+        not asked.
 
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": TEXT}`, the newest last.
@@ -459,19 +458,21 @@ class Recommender:
         max_new_tokens = _whole("max_new_tokens", max_new_tokens)
         prompt = self.renderer.render(conversation, prompt=True).ids
         self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower `max_new_tokens`")
-        constraint = self._chat_constraint(rules, self._named(conversation), exclude_named)
+        constraint = self._chat_constraint(rules, self._mentions(conversation), exclude_named)
         return self.answer(prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding, stop=stop)
 
     def _chat_constraint(
-        self, rules: ItemRules | Mapping[str, object] | None, named: Sequence[int], exclude_named: bool
+        self, rules: ItemRules | Mapping[str, object] | None, mentions: Sequence[Sequence[int]], exclude_named: bool
     ) -> Constraint | None:
         if self.catalog is None:
             if rules is not None:
                 raise ValueError("rules are given and no catalog is loaded; pass `dataset` to Recommender.load")
             return None
         try:
-            (prior,) = self.priors([named])
-            return self._constraint(rules, named if exclude_named else (), prior)
+            # Training closes a history at every choice: of its own items the model expects nothing in particular.
+            prior = self.named_prior(mentions) if exclude_named else None
+            named = sorted({item for items in mentions for item in items}) if exclude_named else ()
+            return self._constraint(rules, named, prior)
         except ConstraintError:
             self._constraint(rules, (), None)  # raises where the rules alone admit no item
             return None  # all that may be recommended was named: the model can only talk

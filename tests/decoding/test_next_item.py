@@ -15,9 +15,11 @@ from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.next_item import next_item_shares
 from train_utils.decoding.reference import PlainEngine
+from train_utils.param import ChatOptions
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import SEQUENCE_WEIGHT
+from train_utils.serving.chat_session import ChatSession
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
 ITEMS = [Item(str(n), title, ("all",)) for n, title in enumerate(TITLES)]
@@ -135,6 +137,35 @@ def test_a_teacher_and_the_model_s_own_expectation_enter_together():
     assert [one.id for one in unled.recommend(["3"], k=9)] == [one.id for one in alone.recommend(["3"], k=9)]
 
 
+def test_named_items_may_be_listed_by_the_model_s_choice_alone():
+    """Training closes the history at every choice, so that its own items have no learned expectation."""
+    recommender = Recommender(*made(), CATALOG)
+    assert recommender._chat_constraint(None, [[3]], False).prior is None
+    assert recommender._chat_constraint(None, [[3]], True).prior is not None
+
+
+def test_of_several_items_with_one_title_the_most_popular_one_is_history():
+    catalog = make_catalog("tiny", ITEMS, {"u": ["0", "2", "2", "1"]})
+    recommender = Recommender(*made(), catalog)
+    both, one = (recommender.named_prior(mentions).scores for mentions in ([[1, 2], [5]], [[2], [5]]))
+    assert (both == one).all()
+
+
+def test_a_terminal_chat_takes_named_titles_for_a_history():
+    recommender = Recommender(*made(), CATALOG)
+    session = ChatSession(recommender, {}, ChatOptions(model_name="x", max_new_tokens=20))
+    assert session._rules().prior is None
+    list(session.reply("I liked The End and 'b 1'"))
+    assert np.allclose(session._rules().prior.scores, plain_shares(recommender.model, recommender.renderer, [3, 8]))
+
+
+def test_a_history_longer_than_the_context_is_one_line():
+    recommender = Recommender(*made(), CATALOG)
+    assert recommender.context
+    with pytest.raises(ValueError, match="the context has .*show less of the history"):
+        recommender.recommend(["0", "1", "2"] * recommender.context, k=2, max_history=10**6)
+
+
 @pytest.mark.parametrize("decoding", ["greedy", "best", "rank"])
 def test_a_conversation_takes_the_titles_that_its_user_names_for_a_history(decoding):
     model, chat = made()
@@ -147,7 +178,7 @@ def test_a_conversation_takes_the_titles_that_its_user_names_for_a_history(decod
         {"role": "assistant", "content": "Good choice."},
         {"role": "user", "content": "and 'b 1' too, recommend"},
     ]
-    constraint = recommender._chat_constraint(None, [3, 8], True)
+    constraint = recommender._chat_constraint(None, [[3], [8]], True)
     expected = plain_shares(model, chat, [3, 8])
     assert np.allclose(constraint.prior.scores, expected)
     events = list(recommender.chat(said, decoding=decoding, max_new_tokens=40))

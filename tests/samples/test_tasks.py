@@ -22,6 +22,7 @@ from train_utils.prompts.templates import (
     WITHOUT_CATEGORY_TEST,
     in_words,
 )
+from train_utils.samples.conversation import render_sample
 from train_utils.samples.encode import encode_sample
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.sources import DrawnSamples
@@ -116,6 +117,28 @@ def test_a_chat_answer_at_the_end_is_cut_without_an_end_of_turn_and_a_list_never
                 assert talk.rendered.items == full.rendered.items
             seen.add((n, chat_last))
     assert len(seen) == 6
+
+
+def test_of_two_exchanges_the_first_is_dropped_before_history_and_list_are_shortened():
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec-MR"), multi_round_ratio=0.9)
+    plans, whole = drawn(CHAT, config).plans(range(40)), drawn(CHAT, config).talks(range(40))
+    talk, plan = next(
+        pair for pair in zip(whole, plans, strict=True) if pair[1].before is not None and pair[1].after is not None
+    )
+    limit = len(talk.rendered.ids) - 1
+    number = whole.index(talk)
+    (shorter,) = drawn(CHAT, dataclasses.replace(config, max_token_length=limit)).talks([number])
+    assert shorter.messages == (talk.messages[0], *talk.messages[3:])
+    assert shorter.n_history == talk.n_history and not shorter.cut
+
+
+def test_max_answer_leaves_lists_alone_where_a_conversation_ends_with_its_user():
+    config = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTSeqRec"))
+    (talk,) = drawn(CHAT, config).talks([0])
+    for messages in (talk.messages, (*talk.messages, message("user", "thanks")), (message("user", "hello there"),)):
+        assert render_sample(messages, CHAT, dataclasses.replace(config, max_answer=1)) == CHAT.render(
+            messages, prompt=False
+        )
 
 
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():

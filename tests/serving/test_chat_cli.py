@@ -299,7 +299,7 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
     assert not any("Red Moon" in str(request.parts) for request, _ in session.history), "it was forgotten"
     assert actual and not actual & {"10", "13"}
     list(session.handle("/domain books"))
-    assert not session.named, "another catalog has other items"
+    assert not session.mentions, "another catalog has other items"
 
 
 @pytest.mark.parametrize(

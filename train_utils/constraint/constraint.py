@@ -61,7 +61,7 @@ def product(first: Prior, second: Prior) -> Prior:
     """Return the prior that adds to an item what two priors add, up to a constant.
 
     Exact where a choice is between whole items, as with one code token per item: the log-share of a branch with several
-    items below it is not the sum of the two.
+    items below it is not the sum of the two. The reduction is the first one's.
     """
     weight = first.weight + second.weight
     if weight == 0:

@@ -465,8 +465,18 @@ class Engine:
     @torch.inference_mode()
     def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return the logits after each text, float32 or wider [texts, V]."""
-        if not self.finds_titles(max(map(len, texts))):
-            return self.plain.last_logits(texts)
+        short = [self.finds_titles(len(text)) for text in texts]
+        read = iter(self._last_logits([text for text, is_short in zip(texts, short, strict=True) if is_short]))
+        return torch.stack(
+            [
+                next(read) if is_short else self.plain.last_logits([text])[0]
+                for text, is_short in zip(texts, short, strict=True)
+            ]
+        )
+
+    def _last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor | list[torch.Tensor]:
+        if not texts:
+            return []
         last = [[len(text) - 1] for text in texts]
         with self.autocast():
             logits = forward(self.model, RaggedCache(len(texts)), texts, [0] * len(texts), last)

@@ -23,6 +23,7 @@ from train_utils.decoding.plain_generate import generate_greedily
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.sampler import sample_tokens
 from train_utils.decoding.support import Support, decoding_support, read_plainly
+from train_utils.models.backbone import mixed_precision
 from train_utils.prompts.renderer import Chat
 
 
@@ -182,9 +183,14 @@ class PlainEngine:
 
     @torch.inference_mode()
     def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return the logits after each text, as `Engine.last_logits` does."""
-        with _alone(self.model):
-            return torch.stack([read_plainly(self.model, text, range(len(text)))[-1] for text in texts])
+        """Return the logits after each text, float32 [texts, V], read one by one."""
+        return torch.stack([self._last_logits(text) for text in texts])
+
+    def _last_logits(self, text: Sequence[int]) -> torch.Tensor:
+        with _alone(self.model), mixed_precision(self.model):
+            if decoding_support(self.model).max_length is not None:
+                read_plainly(self.model, [self.chat.end_of_turn], [0])  # as in `_generate`
+            return read_plainly(self.model, text, range(len(text)))[-1]
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
         """Answer a batch as `Engine.generate` does; every answer is reproducible."""

@@ -78,7 +78,7 @@ def choose_prior_weight(
 
 
 def chosen_weight(best: float, scores: Mapping[float, np.ndarray]) -> float:
-    """Return the middle one of the weights that are worse than the best by one standard error at most.
+    """Return the (upper) middle one of the weights that are worse than the best by one standard error at most.
 
     Where the curve is flat, chance says which weight is the best, and it may lie at either end of what is as good. The
     standard error is that of the paired difference.

@@ -68,16 +68,20 @@ class NamedTitles:
 
         Of a title that several items share, all of them are returned.
         """
-        named: dict[int, None] = {}
+        return list(dict.fromkeys(item for items in self.mentions(text) for item in items))
+
+    def mentions(self, text: str) -> list[list[int]]:
+        """Return the items of each title in the text, in its order: several where they share the title."""
+        named: list[list[int]] = []
         for line in text.splitlines():
             # Control tokens become line breaks, which no word contains.
             line = _plain(line.replace(SOI, "\n").replace(EOI, "\n"))
             at, lower = 0, _lower(line)
             while at < len(line):
                 length, items = self._at(line, lower, at)
-                named |= dict.fromkeys(items)
+                named += [items] if items else []
                 at += length
-        return list(named)
+        return named
 
     def _at(self, text: str, lower: str, at: int) -> tuple[int, list[int]]:
         """Return (characters, items) of the longest title at a position of a line; (1, []) for none."""

@@ -74,7 +74,7 @@ class Chat(Codec):
         return self.render([message("user", "a")], prompt=False).ids[:1]
 
     def history_ids(self, items: Sequence[int]) -> list[int]:
-        """Return a history without a conversation: the first token of every conversation, then bare codes."""
+        """Return a history without a conversation: the first token before a user's message, then bare codes."""
         return [*self._first_token, *itertools.chain.from_iterable(self.code_ids[item] for item in items)]
 
     def written_ids(self, item: int, recommended: bool) -> list[int]:

@@ -120,8 +120,8 @@ def make_conversation(
 ) -> Conversation:
     """Build the conversation of a plan and shorten it to at most `max_token_length` tokens.
 
-    Shortening drops the oldest history items, then the last items of the list, then candidates, then the chat
-    exchanges. A pure chat loses its last rounds.
+    Shortening drops one of two chat exchanges, then the oldest history items, then the last items of the list, then
+    candidates, then the other chat exchange. A pure chat loses its last rounds.
 
     Args:
         plan: the sample plan.
@@ -146,13 +146,15 @@ def make_conversation(
 
 
 def render_sample(messages: Sequence[Message], chat: Chat, config: SampleConfig) -> Rendered:
-    """Encode the messages of a sample, with no more than `max_answer` tokens of a chat's answer at the end.
+    """Encode the messages of a sample, with no more than `max_answer` tokens of an answer without items at the end.
 
     An answer that is cut has no end of turn, so that the model does not learn to stop there. How an answer begins
     matters most behind a list: whether it goes on to list.
     """
     rendered = chat.render(messages, prompt=False)
-    if not config.max_answer or not all(isinstance(part, str) for part in messages[-1].parts):
+    last = messages[-1]
+    is_chat = last.role == "assistant" and all(isinstance(part, str) for part in last.parts)
+    if not config.max_answer or not is_chat or not any(rendered.labeled):
         return rendered
     end = len(rendered.labeled)
     while not rendered.labeled[end - 1]:
@@ -186,6 +188,9 @@ def _shortenings(
         return
     answer = answer_of(plan, lists[0], catalog, config)
     beginnings = dict(enumerate(lists[1:], 1))
+    if before and after:
+        yield _from_history(plan, 0, answer, beginnings, before, after, catalog, config)
+        before = ()  # one exchange is worth less than history and list
     for start in range(len(plan.history)):
         yield _from_history(plan, start, answer, beginnings, before, after, catalog, config)
     shorter = [replace(answer, items=answer.items[:k]) for k in range(len(answer.items) - 1, 0, -1)]

@@ -27,7 +27,7 @@ class SampleConfig:
         multi_round_ratio: share of samples of -MR tasks with a chat exchange before the request, after its answer or
             both.
         max_segment: maximum tokens per turn of the exchange.
-        max_answer: tokens of a conversation's last answer in a chat exchange that are read and trained; 0 for all.
+        max_answer: tokens that are read and trained of an answer without items that ends a conversation; 0 for all.
         max_token_length: maximum tokens per sample; the oldest history items are dropped until it fits.
         teacher_depth: number of the teacher's items that carry a soft label.
         soft_labels: weight of the teacher's distribution against the item itself at a choice; 0 is the published loss.

@@ -115,7 +115,7 @@ class ChatSession:
     Attributes:
         context: tokens that the model's context holds; None for no limit.
         history: the exchanges so far, as (user message, answer).
-        named: items that the user has named, first mention first, also in exchanges that were dropped since.
+        mentions: items of each title that the user has named, also in exchanges that were dropped since.
         domain: the current domain.
 
     Raises:
@@ -140,7 +140,7 @@ class ChatSession:
         self.options = options
         self._loaded: dict[str, Domain] = {}
         self.history: list[tuple[Message, Message]] = []
-        self.named: dict[int, None] = {}
+        self.mentions: list[list[int]] = []
         self.domain = self._load(start)
 
     def handle(self, line: str, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -193,7 +193,7 @@ class ChatSession:
                 f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
                 f"{self.context} tokens and were forgotten"
             )
-        self.named |= dict.fromkeys(self.domain.recommender.named_titles.find(text))
+        self.mentions += self.domain.recommender.named_titles.mentions(text)
         rules = self._rules()
         if rules is None and self.domain.recommender.catalog:
             yield Notice("every title of the catalog was named: nothing is left to recommend")
@@ -225,7 +225,7 @@ class ChatSession:
 
     def _begin(self) -> None:
         """Clear the conversation."""
-        self.history, self.named = [], {}
+        self.history, self.mentions = [], []
 
     def _rules(self) -> Constraint | None:
         """Return the constraint: every item that the user has not named in the conversation, with what follows those.
@@ -236,8 +236,9 @@ class ChatSession:
         if trie is None:
             return None
         try:
-            (prior,) = self.domain.recommender.priors([list(self.named)])
-            return Constraint(trie, deny=sorted(self.named), distinct=self.options.CBS_type == 2, prior=prior)
+            named = sorted({item for items in self.mentions for item in items})
+            prior = self.domain.recommender.named_prior(self.mentions)
+            return Constraint(trie, deny=named, distinct=self.options.CBS_type == 2, prior=prior)
         except ConstraintError:
             return None
 

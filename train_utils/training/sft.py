@@ -293,7 +293,7 @@ def _train_adapter(
         weights = train(model, method.loss(options, chat), stream, loop, run, workers, accelerator, validator)
     if cut := getattr(samples, "cut", 0):
         logger.warning(
-            "in %d samples the list, the candidates or the chat exchange were shortened to fit `max_token_length` %d",
+            "in %d samples the list, the candidates or the chat exchanges were shortened to fit `max_token_length` %d",
             cut,
             options.max_token_length,
         )
