@@ -241,6 +241,23 @@ def test_a_length_in_the_configuration_is_tried_when_a_text_first_passes_it(buil
     assert row.finish == "error" and "whole titles" in str(row.error)
 
 
+@pytest.mark.parametrize(
+    "build",
+    [READABLE["plain"], UNREADABLE["recurrence"], *LENGTH_DEPENDENT.values()],
+    ids=["plain", "recurrence", *LENGTH_DEPENDENT],
+)
+def test_the_logits_after_a_text_do_not_depend_on_texts_beside_or_before_it(build):
+    model, chat = made(build)
+    engine = make_engine(model, chat)
+    short, long = ([5 + n % 7 for n in range(length)] for length in (6, 60))
+    alone = engine.last_logits([short])[0]
+    together = engine.last_logits([long, short])
+    assert together.shape == (2, model.config.vocab_size)
+    for again in (together[1], engine.last_logits([short])[0], PlainEngine(model, chat).last_logits([short])[0]):
+        assert torch.allclose(again, alone, atol=1e-4)
+    assert torch.allclose(engine.last_logits([long])[0], together[0], atol=1e-4)
+
+
 def test_items_of_a_long_text_are_not_spelled_where_they_are_retrieved():
     model, chat = made(LENGTH_DEPENDENT["longrope"])
     engine = Engine(model, chat, Retriever(Retrieval(32, torch.randn(len(TITLES), 8)).eval()))
