@@ -364,9 +364,7 @@ class EvalOptions(ModelOptions):
         "", "scores of the items that enter decoding", ("", *get_args(PriorSource))
     )
     prior_weight: str = option(
-        "auto",
-        "weight of the prior; auto: the middle one of those about as good for validation users as the best",
-        needs="prior",
+        "auto", "weight of the prior; auto: that of the best NDCG@10 for validation users", needs="prior"
     )
     prior_reduce: Literal["auto", PriorReduce] = option(
         "auto",
