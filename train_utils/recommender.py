@@ -40,7 +40,7 @@ TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the ot
 # Whole titles that a search returns for a conversation, by the name of the decoding; a longer list searches again.
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
-PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0}
+PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0, "sequences": 8.0}
 CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next, as many as training shows
 # Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
 # users have about their best NDCG@10: training has far more histories than conversations.
@@ -206,6 +206,8 @@ class Recommender:
         """Weight of the prior."""
         if self._prior_weight is not None:
             return self._prior_weight
+        if self.sequence_weight:
+            return PRIOR_WEIGHT["sequences"]
         return PRIOR_WEIGHT["titles" if self.renderer.codes is None else "codes"]
 
     @property
