@@ -27,7 +27,6 @@ from transformers.utils import logging
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
-from train_utils.decoding.engine import Engine
 from train_utils.evaluation.cases import EvalCase, eval_cases
 from train_utils.evaluation.llm import LLMRecommender, batches, load_llm, side_by_side
 from train_utils.evaluation.metrics import aggregate
@@ -247,10 +246,11 @@ def ranked_lists(test: EvalOptions, catalog: Catalog, recommender: Recommender, 
 def passes_per_item(test: EvalOptions, catalog: Catalog, recommender: Recommender, form: str) -> float:
     """Return the passes per item of the engine in greedy lists of forced length: a row in a pass is one."""
     llm, users = plan_of(replace(test, decoding="greedy", force_items=True), catalog, recommender)
-    engine = Engine(recommender.model, recommender.renderer)
+    engine = recommender.engine  # it also reads the bare histories
+    passes, items = engine.counters.row_passes, engine.counters.items
     for rows in tqdm(batches(users, llm), desc=f"{form}: greedy lists", unit="batch", disable=None):
         side_by_side(engine.generate, llm.requests(rows), engine.model)
-    return engine.counters.row_passes / max(1, engine.counters.items)
+    return (engine.counters.row_passes - passes) / max(1, engine.counters.items - items)
 
 
 def measure_form(options: Options, form: str, catalog: Catalog) -> dict[str, float | str]:

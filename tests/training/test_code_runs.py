@@ -20,7 +20,7 @@ from train_utils.leakage.__main__ import LeakageOptions, report_of
 from train_utils.models.backbone import model_files
 from train_utils.models.merge import run_merge
 from train_utils.param import ChatOptions, EvalOptions, TrainOptions
-from train_utils.recommender import Recommendation, Recommender
+from train_utils.recommender import SEQUENCE_WEIGHT, Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession
 from train_utils.training import sft
 from train_utils.training.loop import train
@@ -87,6 +87,14 @@ def test_the_adapter_and_the_merged_model_keep_the_codes_and_list_distinct_items
         lists.append([user["items"] for user in result["users"]])
     assert lists[0] == lists[1]
     assert any(path.name == "item_index.json" for path in model_files(str(merged)))
+
+
+@pytest.mark.parametrize("weight", ["auto", "0"])
+def test_a_result_says_with_which_weight_the_bare_history_was_asked(run, weight):
+    root, form, _, merged = run
+    _, result = run_test(test(root, merged, f"weight-{weight}.json", sequence_weight=weight))
+    one_token = form != "rq_token_seq"
+    assert result["sequence_weight"] == (SEQUENCE_WEIGHT if one_token and weight == "auto" else 0.0)
 
 
 def test_every_item_can_be_listed_by_its_title(run):
