@@ -36,6 +36,7 @@ SETTINGS = [
     {"seed": 1}, {"max_history": 2}, {"topk": 2}, {"SFT_test_task": "SFTTestSeqRanking"}, {"engine": "hf"},
     {"dtype": "bfloat16"}, {"marked_history": False}, {"enforce_request": True}, {"teacher": "http://[::1]:99/x"},
     {"idx": False}, {"gen_max_length": 41}, {"batch_size": 5}, {"backbone": "x/y"},
+    {"sequence_weight": "0"},
 ]  # fmt: skip
 
 
