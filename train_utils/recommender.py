@@ -18,7 +18,7 @@ from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
 from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
-from train_utils.decoding.next_item import names_items_at_once, next_item_shares
+from train_utils.decoding.next_item import next_item_shares
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
@@ -113,7 +113,7 @@ class Recommender:
         for name, weight in (("prior_weight", prior_weight), ("sequence_weight", sequence_weight)):
             if weight is not None:
                 _check_weight(name, weight)
-        if sequence_weight and catalog is not None and not names_items_at_once(renderer):
+        if sequence_weight and catalog is not None and renderer.one_token_codes is None:
             form = renderer.codes.form if renderer.codes else "title_t"
             raise ValueError(
                 f"`sequence_weight` {sequence_weight} needs a model with one token per item, and this one writes items "
@@ -216,7 +216,7 @@ class Recommender:
         if self._sequence_weight is not None:
             return self._sequence_weight
         codes = self.renderer.codes
-        learned = codes is not None and codes.sequences and names_items_at_once(self.renderer)
+        learned = codes is not None and codes.sequences and self.renderer.one_token_codes is not None
         return SEQUENCE_WEIGHT if learned else 0.0
 
     def sequence_priors(self, histories: Sequence[Sequence[int]]) -> list[Prior | None]:
@@ -227,11 +227,11 @@ class Recommender:
         """
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
-        if self.sequence_weight and known:
+        if (weight := self.sequence_weight) and known:
             readable = self.context - 1 if self.context else 0  # a conversation starts with one token more
             shares = next_item_shares(self.engine, [histories[i][-readable:] for i in known])
             for i, of_items in zip(known, shares, strict=True):
-                priors[i] = Prior(of_items, self.sequence_weight, "sum")
+                priors[i] = Prior(of_items, weight, "sum")
         return priors
 
     def _item_codes(self, catalog: Catalog) -> ItemCodes | None:

@@ -7,12 +7,6 @@ import torch
 
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.reference import PlainEngine
-from train_utils.prompts.renderer import Chat
-
-
-def names_items_at_once(chat: Chat) -> bool:
-    """Return whether one token names an item, so that one distribution covers the catalog."""
-    return bool(chat.code_ids) and max(map(len, chat.code_ids)) == 1
 
 
 def next_item_shares(engine: Engine | PlainEngine, histories: Sequence[Sequence[int]]) -> np.ndarray:
@@ -25,6 +19,7 @@ def next_item_shares(engine: Engine | PlainEngine, histories: Sequence[Sequence[
     Returns:
         float64 [histories, items], each row sums to 1 over the whole catalog.
     """
+    tokens = engine.chat.one_token_codes
+    assert tokens is not None  # the caller has checked the item form
     logits = engine.last_logits([engine.chat.history_ids(history) for history in histories])
-    codes = torch.tensor([token for (token,) in engine.chat.code_ids], device=logits.device)
-    return torch.softmax(logits[:, codes].double(), -1).cpu().numpy()
+    return torch.softmax(logits[:, torch.from_numpy(tokens).to(logits.device)].double(), -1).cpu().numpy()

@@ -144,8 +144,13 @@ class LLMRecommender:
         """Return the requests of evaluation cases, with what the model expects after their bare histories."""
         return [self.request(row, prior) for row, prior in zip(rows, self._sequence_priors(rows), strict=True)]
 
+    @property
+    def sequence_weight(self) -> float:
+        """Weight of what the model expects after the bare history; 0 where lists are not constrained."""
+        return self.recommender.sequence_weight if self.plan.decoding.constrained else 0.0
+
     def _sequence_priors(self, rows: Sequence[EvalCase]) -> list[Prior | None]:
-        if not self.plan.decoding.constrained:
+        if not self.sequence_weight:
             return [None] * len(rows)
         return self.recommender.sequence_priors([row.shown for row in rows])
 

@@ -80,7 +80,8 @@ def _run(output: Path, options: EvalOptions, plan: ModelPlan, processes: Partial
     records, seconds = run_resumable(batches(users, llm), work, output, made_from, processes, "multi-round")
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
-    result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed)
+    more = {"sequence_weight": llm.sequence_weight}
+    result = result_of(made_from, [records[row.user] for row in users], catalog, options.seed, more)
     if processes.is_main_process:
         write_result(output, result, seconds)
     delete_partials(output, processes)

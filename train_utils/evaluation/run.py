@@ -95,7 +95,7 @@ def _score_model(
     llm = LLMRecommender(catalog, load_llm(catalog, own_device(options, processes)), plan)
     scorer = Scorer(catalog)
     made_from = manifest(result_identity(options), result_inputs(options))  # after the model, because a hub downloads
-    more["sequence_weight"] = llm.recommender.sequence_weight if plan.decoding.constrained else 0.0
+    more["sequence_weight"] = llm.sequence_weight
     shared = batches(users, llm)  # before the weight is chosen, to reject a prompt that does not fit
     weight = 0.0
     if plan.prior:

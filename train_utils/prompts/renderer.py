@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from train_utils.constraint.answer_start import answer_start
 from train_utils.constraint.title_index import TitleIndex
 from train_utils.item_codes import ItemCodes
@@ -68,6 +70,13 @@ class Chat(Codec):
 
     def item_ids(self, item: int) -> list[int]:
         return [self.soi, *self.title_ids[item], self.eoi]
+
+    @cached_property
+    def one_token_codes(self) -> np.ndarray | None:
+        """The token of each item, int64 [items]; None where items have no codes, or codes of several tokens."""
+        if not self.code_ids or max(map(len, self.code_ids)) > 1:
+            return None
+        return np.array([token for (token,) in self.code_ids], dtype=np.int64)
 
     @cached_property
     def _first_token(self) -> list[int]:
