@@ -356,7 +356,7 @@ class EvalOptions(ModelOptions):
     )
     sequence_weight: str = option(
         "auto",
-        "weight of what the model itself expects after the bare history, beside its choice in the conversation; auto: "
+        "weight of what the model itself expects after the bare history, that of its choice in the text being 1; auto: "
         "3 for models with one token per item trained with --sequences, else 0",
         needs="use_CBS",
     )

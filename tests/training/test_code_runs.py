@@ -220,7 +220,7 @@ def test_a_chat_shows_titles_and_reads_back_what_it_listed(run):
 
 
 def test_the_multi_round_test_and_the_leakage_report_open_it(run):
-    root, _, adapter, merged = run
+    root, form, adapter, merged = run
     questions = root / "questions.jsonl"
     questions.write_text(
         "".join(json.dumps({"question": f"{i} + 1?", "answer": f"#### {i + 1}"}) + "\n" for i in (1, 2))
@@ -230,7 +230,9 @@ def test_the_multi_round_test_and_the_leakage_report_open_it(run):
         dtype="float32", use_CBS=True, topk=4, max_history=3, gen_max_length=20, GSM8K_data_path=str(questions),
         share_chat_gpt="",
     )  # fmt: skip
-    assert {"gsm8k", "csn_items", "csn_none"} <= run_multi_round(plan)[1]["metrics"].keys()
+    two_turns = run_multi_round(plan)[1]
+    assert {"gsm8k", "csn_items", "csn_none"} <= two_turns["metrics"].keys()
+    assert two_turns["sequence_weight"] == (0.0 if form == "rq_token_seq" else SEQUENCE_WEIGHT)
     options = LeakageOptions(
         data_path=str(root / "small"), model_name=str(adapter), gpu="cpu", dtype="float32", probes=2
     )
