@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
-from train_utils.constraint.answer_start import AnswerStarts
+from train_utils.constraint.answer_start import AnswerStarts, Openers
 from train_utils.constraint.constraint import Constraint, ConstraintError
 from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.constraint.matcher import Matcher
@@ -19,6 +19,7 @@ from train_utils.constraint.title_check import check_title_ids, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
 from train_utils.prompts.chat_template import tokenize, turn_marks
 from train_utils.prompts.control_tokens import EOI, SOI
+from train_utils.prompts.renderer import Chat
 
 
 class Trie_link:  # noqa: N801 - the published name
@@ -41,16 +42,32 @@ class Trie_link:  # noqa: N801 - the published name
         eoi = self._control("eoi_token_id", EOI)
         titles = _without_surroundings(item_ids, tokenizer)
         marks = turn_marks(tokenizer)
-        self.end_of_turn, self.openers = marks.end_of_turn, marks.openers
         check_title_ids(
             tokenizer,
             titles,
-            special_ids(tokenizer, {soi, eoi, self.end_of_turn, *marks.written}),
+            special_ids(tokenizer, {soi, eoi, marks.end_of_turn, *marks.written}),
             "tokenize titles with add_special_tokens=False, split_special_tokens=True, or rename the item",
         )
-        self.title_trie = build_trie(titles, soi, eoi)
-        self.rules = Constraint(self.title_trie)
-        self._answer_starts = AnswerStarts(self.end_of_turn, self.openers, self.title_trie)
+        self._constrain(build_trie(titles, soi, eoi), marks.end_of_turn, marks.openers)
+
+    @classmethod
+    def of_renderer(cls, renderer: Chat) -> "Trie_link":
+        """Return the prefix tree of a renderer's catalog, whatever the form of its items: titles, codes or both.
+
+        Raises:
+            ValueError: the renderer has no titles.
+        """
+        if renderer.trie is None:
+            raise ValueError("the renderer has no titles to constrain to; make it by Chat(tokenizer, titles)")
+        link = cls.__new__(cls)
+        link.tokenizer = renderer.tokenizer
+        link._constrain(renderer.trie, renderer.end_of_turn, renderer.template.openers)
+        return link
+
+    def _constrain(self, trie: TitleTrie, end_of_turn: int | None, openers: Openers) -> None:
+        self.title_trie, self.end_of_turn, self.openers = trie, end_of_turn, openers
+        self.rules = Constraint(trie)
+        self._answer_starts = AnswerStarts(end_of_turn, openers, trie)
 
     def _control(self, attribute: str, name: str) -> int:
         token_id = getattr(self.tokenizer, attribute, None)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from chat_templates import FAMILIES, OTHER_FAMILIES, Family, family_tokenizer
-from tiny import scripted, tiny_model, tiny_tokenizer
+from tiny import coded_chat, scripted, tiny_model, tiny_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.processor import FastPrefixConstrainedLogitsProcessor, Trie_link
 from train_utils.prompts.control_tokens import add_control_tokens, split_completion
+from train_utils.prompts.messages import message
 from train_utils.prompts.renderer import Chat
 
 TITLES = ["red moon", "blue river", "the end"]
@@ -582,3 +583,32 @@ def test_a_scripted_answer_that_leaves_the_tree_is_led_back_into_it():
     )
     items, _ = split_completion(out[0, len(ids) :].tolist(), trie.soi_token_id, trie.eoi_token_id)
     assert items and items[0] in titles
+
+
+@families
+def test_the_tree_of_a_renderer_is_that_of_its_titles(name):
+    tokenizer, _, trie, _ = made(FAMILIES[name])
+    of_renderer = Trie_link.of_renderer(Chat(tokenizer, TITLES))
+    one, other = (FastPrefixConstrainedLogitsProcessor(t.constrain_search_list, 1) for t in (trie, of_renderer))
+    prompt = prompt_of(tokenizer, "x")
+    for tokens in ([], [trie.soi_token_id], [trie.soi_token_id, *of_renderer.next_tokens([trie.soi_token_id])[:1]]):
+        assert allowed_after(trie, one, prompt + tokens) == allowed_after(of_renderer, other, prompt + tokens)
+    with pytest.raises(ValueError, match="no titles"):
+        Trie_link.of_renderer(Chat(tokenizer))
+
+
+@pytest.mark.parametrize("form", ["token", "rq_token_seq", "token_title"])
+def test_items_with_codes_are_generated_from_the_tree_of_their_renderer(form):
+    model, chat = coded_chat(TITLES, form)
+    trie = Trie_link.of_renderer(chat)
+    processor = FastPrefixConstrainedLogitsProcessor(trie.constrain_search_list, num_beams=1)
+    prompt = chat.render([message("user", "x")], prompt=True).ids
+    start = torch.tensor([[*prompt, chat.soi]])
+    output = model.generate(start, logits_processor=[processor], max_new_tokens=12, do_sample=False)[0].tolist()
+    written = output[len(prompt) + 1 :]
+    assert written[: written.index(chat.eoi)] in chat.title_ids
+    first = allowed_after(trie, processor, [*prompt, chat.soi])
+    assert first == {ids[0] for ids in chat.title_ids}
+    assert not allowed_after(trie, processor, prompt) & set(chat.item_tokens)
+    listed = [*prompt, *chat.item_ids(1), *chat.item_ids(0), chat.soi, *chat.title_ids[2][:-1]]
+    assert allowed_after(trie, processor, listed) == {chat.title_ids[2][-1]}
