@@ -247,6 +247,11 @@ class TrainOptions(ModelOptions):
     max_answer: int = option(
         0, "tokens of an answer without items that are trained where it ends the sample; 0 = all", least=0
     )
+    first_token_weight: float = option(
+        1.0,
+        "weight of the first token of each answer, which decides between a list and text; 1 = as any other token",
+        above=0,
+    )
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)
     tensorboard: bool = option(True, "write the log for TensorBoard as well, into the run's folder")
     val_users: int = option(

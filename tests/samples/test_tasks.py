@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
-from tiny import tiny_chat
+from tiny import coded_chat, tiny_chat
 from tiny_samples import CONFIG, EXCHANGE, TITLES, FixedTeacher, drawn, small_catalog, stream
 
 from train_utils.catalog import Item, make_catalog
@@ -23,7 +23,7 @@ from train_utils.prompts.templates import (
     in_words,
 )
 from train_utils.samples.conversation import render_sample
-from train_utils.samples.encode import encode_sample
+from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_retrieval_sample, encode_sample
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.sources import DrawnSamples
 from train_utils.samples.tasks import parse_tasks
@@ -139,6 +139,27 @@ def test_max_answer_leaves_lists_alone_where_a_conversation_ends_with_its_user()
         assert render_sample(messages, CHAT, dataclasses.replace(config, max_answer=1)) == CHAT.render(
             messages, prompt=False
         )
+
+
+@pytest.mark.parametrize("encode", [encode_sample, encode_code_sample, encode_retrieval_sample])
+@pytest.mark.parametrize("idx", [True, False])
+def test_only_the_first_token_of_each_answer_weighs_more(encode, idx):
+    tasks = parse_tasks("SFTSeqRec-MR,ShareChatGPT")
+    config = dataclasses.replace(CONFIG, tasks=tasks, multi_round_ratio=0.9, idx=idx, first_token_weight=8.0)
+    chat = coded_chat(TITLES)[1] if encode is encode_code_sample else CHAT
+    answers = set()
+    for talk in drawn(chat, config).talks(range(30)):
+        sample = encode(chat, ScopeLabels(chat.trie), talk, config)
+        plain = encode(chat, ScopeLabels(chat.trie), talk, dataclasses.replace(config, first_token_weight=1.0))
+        ends = [
+            len(chat.render(talk.messages[:at], prompt=True).ids)
+            for at, entry in enumerate(talk.messages)
+            if entry.role == "assistant"
+        ]
+        assert sample.text == [(at, 8.0 if at in ends else weight) for at, weight in plain.text]
+        assert set(ends) <= dict(sample.text).keys()
+        answers.add(len(ends))
+    assert answers == {1, 2, 3}
 
 
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():

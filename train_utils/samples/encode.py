@@ -1,6 +1,6 @@
 """A conversation with its rankings -> tokens, labels and choices -> CPU batch."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
             ]
     return Sample(
         ids=rendered.ids,
-        text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in inside],
+        text=_text_labels(rendered, inside, config),
         choices=choices_of_items,
         forced=_forced_weight(
             rendered, inside, {position for position, *_ in choices_of_items}, chat.eoi, config.scope_mask_type
@@ -145,7 +145,7 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
                 anchors.append(anchor if rendered.labeled[start] else -1)
     return Sample(
         ids=rendered.ids,
-        text=[(position, 1.0) for position, on in enumerate(rendered.labeled) if on and position not in spelled],
+        text=_text_labels(rendered, spelled, config),
         choices=choices_of_items,
         forced=0.0,
         task=talk.task,
@@ -153,6 +153,20 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
         closed=closed,
         anchors=anchors,
     )
+
+
+def _text_labels(rendered: Rendered, inside: Container[int], config: SampleConfig) -> list[tuple[int, float]]:
+    """Return (position, weight) of the labeled tokens outside items.
+
+    The first token of an answer may weigh more: an answer without items repeats the form of a list in an earlier turn
+    unless its first token differs, and this token is one among many.
+    """
+    labeled = rendered.labeled
+    return [
+        (position, 1.0 if position and labeled[position - 1] else config.first_token_weight)
+        for position, on in enumerate(labeled)
+        if on and position not in inside
+    ]
 
 
 def _shown(talk: Conversation) -> list[int]:
