@@ -69,6 +69,7 @@ def test_tasks_are_read_with_their_suffixes_and_weights():
         ("SFTSeqRec-MR-CS", "wanted"),
         ("SFTSeqRec-XX", "-XX"),
         ("ShareChatGPT-MR", "wanted"),
+        ("SFTAlignment-CS", "wanted"),
         ("SFTSeqRec:0", "above 0"),
         ("SFTSeqRec:x", "above 0"),
         ("SFTSeqRec:nan", "above 0"),
@@ -139,6 +140,31 @@ def test_max_answer_leaves_lists_alone_where_a_conversation_ends_with_its_user()
         assert render_sample(messages, CHAT, dataclasses.replace(config, max_answer=1)) == CHAT.render(
             messages, prompt=False
         )
+
+
+@pytest.mark.parametrize("form", ["title_t", "token", "token_title", "rq_token_seq"])
+def test_alignment_maps_titles_to_items_and_items_to_their_titles_and_categories(form):
+    chat = CHAT if form == "title_t" else coded_chat(TITLES, form)[1]
+    encode = encode_code_sample if form.startswith("token") else encode_sample
+    config, seen = dataclasses.replace(CONFIG, tasks=parse_tasks("SFTAlignment"), idx=True), Counter()
+    source = drawn(chat, config)
+    for plan, talk in zip(source.plans(range(60)), source.talks(range(60)), strict=True):
+        _, request, answer = talk.messages
+        item, sample = CATALOG.items[plan.target], encode(chat, ScopeLabels(chat.trie), talk, config)
+        kind = "item" if items_of(answer) else "title" if text_of(answer) == item.title else "categories"
+        seen[kind] += 1
+        assert items_of(answer) == ([plan.target] if kind == "item" else [])
+        assert kind != "categories" or text_of(answer) == ", ".join(item.categories)
+        assert items_of(request) == [plan.target]
+        assert isinstance(next(part for part in request.parts if not isinstance(part, str)), TitlePart) == (
+            kind == "item"
+        )
+        assert sample.text and talk.ranked is None and not talk.beginnings
+        if form.startswith("token"):
+            assert len(sample.choices) == (kind == "item")
+    assert min(seen[kind] for kind in ("item", "title", "categories")) >= 10
+    with pytest.raises(ValueError, match="`max_token_length` 10 is too short"):
+        drawn(chat, dataclasses.replace(config, max_token_length=10)).check(1)
 
 
 @pytest.mark.parametrize("encode", [encode_sample, encode_code_sample, encode_retrieval_sample])

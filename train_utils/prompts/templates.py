@@ -96,6 +96,19 @@ WITHOUT_CATEGORY_TEST = (
         True,
     ),
 )
+# What an item is called and which one has a name: requests with an answer of one item, of its title, of its categories.
+ITEM_OF_TITLE = (
+    Template("Which item of the catalog is{title}?"),
+    Template("Find{title} for me."),
+)
+TITLE_OF_ITEM = (
+    Template("What is the title of{item}?"),
+    Template("Tell me the name of{item}."),
+)
+CATEGORIES_OF_ITEM = (
+    Template("Which categories does{item} belong to?"),
+    Template("What kind of title is{item}?"),
+)
 # Names one title and asks for it, for the analysis of RecLM-ret's embeddings.
 NAME_ITEM = Template("I am looking for{history}. Please recommend it.")
 

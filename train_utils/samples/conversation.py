@@ -9,6 +9,7 @@ from train_utils.prompts.list_spec import ListSpec, draw_others, request_message
 from train_utils.prompts.messages import Message, message, numbered
 from train_utils.prompts.renderer import Chat, Rendered
 from train_utils.prompts.templates import SYSTEM
+from train_utils.samples.alignment import alignment_messages
 from train_utils.samples.plan import SampleConfig, SamplePlan
 from train_utils.teacher.protocol import TeacherList
 
@@ -182,6 +183,10 @@ def _shortenings(
     config: SampleConfig,
 ) -> Iterator[Conversation]:
     """Yield the whole conversation, then shorter and shorter versions."""
+    if plan.task.kind == "SFTAlignment":
+        messages = alignment_messages(plan, catalog, config.idx)
+        yield Conversation(plan.task.name, messages, not_rendered(), about={"target": catalog.items[plan.target].id})
+        return
     if plan.template is None:
         for end in range(len(before), 0, -2):
             yield Conversation(plan.task.name, (message("system", SYSTEM), *before[:end]), not_rendered())
@@ -259,6 +264,10 @@ class ShortestSamples:
 
     def too_long(self, plan: SamplePlan) -> int | None:
         """Return the token count of a plan's shortest form if it exceeds `max_token_length`, else None."""
+        if plan.task.kind == "SFTAlignment":
+            messages = alignment_messages(plan, self.catalog, self.config.idx)
+            tokens = len(self.chat.render(messages, prompt=False).ids)
+            return tokens if tokens > self.config.max_token_length else None
         if plan.template is None:
             return None  # chats that do not fit were left out
         key = (plan.template, plan.marked, plan.spec.category)
@@ -277,6 +286,8 @@ class ShortestSamples:
 
     def items(self, plan: SamplePlan) -> tuple[int, ...]:
         """Return the items of the shortest form, each as often as it is written."""
+        if plan.task.kind == "SFTAlignment":
+            return (plan.target,)
         return (plan.history[-1], plan.target, *self._candidates(plan))
 
     def _candidates(self, plan: SamplePlan) -> tuple[int, ...]:

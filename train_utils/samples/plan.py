@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from train_utils.catalog import Catalog
 from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category
 from train_utils.prompts.templates import ONLY_CATEGORY, WITHOUT_CATEGORY, Template
-from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
+from train_utils.samples.tasks import NO_LIST, WORDINGS, Task, parse_tasks
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SamplePlan:
         history: items shown, oldest first.
         target: the true next item.
         spec: what the request asks for; candidates are drawn when the teacher has answered. Unused in a pure chat.
-        template: the wording; None for a pure chat.
+        template: the wording; None for tasks that ask for no list.
         marked: whether the history items are enclosed in control tokens.
         before: index of the chat exchange before the request, or of the pure chat; None for no exchange.
         after: index of the chat exchange after the answer; None for no exchange.
@@ -131,7 +131,7 @@ def plan_sample(
         before=rng.randrange(n_exchanges) if "before" in sides or chat_only else None,
         after=rng.randrange(n_exchanges) if "after" in sides else None,
     )
-    return plan if chat_only else _worded(plan, catalog, rng)
+    return plan if task.kind in NO_LIST else _worded(plan, catalog, rng)
 
 
 def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:

@@ -15,12 +15,13 @@ from train_utils.samples.batch import Sample
 from train_utils.samples.conversation import Conversation, ShortestSamples, make_conversation, render_sample
 from train_utils.samples.encode import ScopeLabels
 from train_utils.samples.plan import SampleConfig, SamplePlan, check_tasks, plan_sample, trainable_users
+from train_utils.samples.tasks import NO_LIST
 from train_utils.teacher.protocol import Teacher, TeacherList
 
 
 def teacher_queries(plan: SamplePlan, config: SampleConfig) -> list[tuple[int, ...]]:
     """Return the histories to query the teacher with: the whole history, then its prefixes if they are trained too."""
-    if plan.task.kind == "ShareChatGPT":
+    if plan.task.kind in NO_LIST:
         return []
     learned = plan.marked and config.history_weight > 0 and config.soft_labels > 0
     return [plan.history, *(plan.history[:end] for end in range(1, len(plan.history)) if learned)]

@@ -10,9 +10,12 @@ WORDINGS: Mapping[str, tuple[Template, ...]] = {
     "SFTSeqRanking": RANKING,
     "SFTCategory": ONLY_CATEGORY + WITHOUT_CATEGORY,
     "SFTItemCount": ITEM_COUNT,
+    "SFTAlignment": (),
     "ShareChatGPT": (),
 }
 TASK_NAMES = tuple(WORDINGS)
+# Tasks that ask for no list: their samples have no history, no teacher's ranking and no suffixes.
+NO_LIST = ("SFTAlignment", "ShareChatGPT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,12 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
 def _task(entry: str) -> Task:
     name, _, weight = entry.partition(":")
     kind, *suffixes = name.split("-")
-    extra = ("CS", "MR") if kind != "ShareChatGPT" else ()
+    extra = ("CS", "MR") if kind not in NO_LIST else ()
     if kind not in WORDINGS or any(s not in extra for s in suffixes) or sorted(set(suffixes)) != suffixes:
+        with_lists = ", ".join(task for task in WORDINGS if task not in NO_LIST)
         raise ValueError(
-            f"`SFT_train_tasks` has {entry!r}, wanted {', '.join(TASK_NAMES[:-1])} (each with -CS, -MR or "
-            "-CS-MR behind it, if wanted) or ShareChatGPT, and :WEIGHT behind any of them"
+            f"`SFT_train_tasks` has {entry!r}, wanted {with_lists} (each with -CS, -MR or "
+            f"-CS-MR behind it, if wanted) or {' or '.join(NO_LIST)}, and :WEIGHT behind any of them"
         )
     try:
         number = float(weight or 1)
