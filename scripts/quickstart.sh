@@ -55,8 +55,9 @@ stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{m
 # Rank the ten most probable titles of each model: the base model never learned to open an item or to write a list.
 model_flags=(--use_CBS --CBS_type 2 --batch_size 16 --idx --decoding rank)
 score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${model_flags[@]}"
+# 8 is what train_utils.Recommender gives a teacher's scores by default.
 score test_prior $OUT/RecLM-cgen+prior.json --input $TUNED unirec/output/$NAME -- --model_name $TUNED/ \
-    "${model_flags[@]}" --prior teacher --prior_users 943 --teacher "http://127.0.0.1:$PORT"
+    "${model_flags[@]}" --prior teacher --prior_weight 8 --teacher "http://127.0.0.1:$PORT"
 score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}"
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
