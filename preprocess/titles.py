@@ -79,7 +79,7 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
     if max_tokens and max_tokens < LEAST_TOKENS:
         raise ValueError(f"--max_title_tokens is {max_tokens}, wanted {LEAST_TOKENS} or more, or 0 for no bound")
     try:
-        return rules_of(AutoTokenizer.from_pretrained(tokenizer_path), max_tokens)
+        return rules_of(AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=False), max_tokens)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"no tokenizer at {tokenizer_path!r} ({reason}); fetch the base model first") from error

@@ -85,7 +85,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Tokenizer alone, from a folder, GGUF file or hub name. Raises ValueError for nothing loadable under `name`."""
     folder, file = _source(name)
     try:
-        return AutoTokenizer.from_pretrained(folder, **file)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
     except _UNREADABLE as error:
         raise ValueError(_not_loaded(name, error)) from None
 
@@ -117,7 +117,10 @@ def load_backbone(
         raise ValueError(f"`peft` qlora packs weights that are whole, and {name!r} is packed; use `peft` lora")
     tokenizer = load_tokenizer(name)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
-    load = partial(AutoModelForCausalLM.from_pretrained, folder, dtype=number_format, **file, **how)
+    # Without the argument, transformers asks on stdin whether code of the folder may run: any line of a chat may say so.
+    load = partial(
+        AutoModelForCausalLM.from_pretrained, folder, dtype=number_format, trust_remote_code=False, **file, **how
+    )
     try:
         try:
             model = load(attn_implementation="flash_attention_2" if flash else "sdpa")
@@ -181,13 +184,24 @@ def is_of_a_model(name: str) -> bool:
 
 
 def own_dtype(name: str) -> torch.dtype:
-    """Return the dtype in which a model is saved; bfloat16 for a GGUF, which has a format per tensor."""
+    """Return the dtype in which a model is saved; bfloat16 for a GGUF, which has a format per tensor.
+
+    Raises:
+        ValueError: there is no readable model under `name`.
+    """
     folder, file = _source(name)
-    return torch.bfloat16 if file else AutoConfig.from_pretrained(folder).dtype or torch.float32
+    if file:
+        return torch.bfloat16
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype or torch.float32
+    except _UNREADABLE as error:
+        raise ValueError(_not_loaded(name, error)) from None
 
 
 def _not_loaded(name: str, error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
+    if "trust_remote_code" in str(error):
+        lines = ["its architecture is code in its own folder, which is not run; take one that transformers has"]
     return f"model {name!r} cannot be loaded: {lines[0]}"
 
 
