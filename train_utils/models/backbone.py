@@ -117,7 +117,7 @@ def load_backbone(
         raise ValueError(f"`peft` qlora packs weights that are whole, and {name!r} is packed; use `peft` lora")
     tokenizer = load_tokenizer(name)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
-    # Without the argument, transformers asks on stdin whether code of the folder may run: any line of a chat may say so.
+    # Without the argument, transformers asks on stdin whether code of the folder may run, and reads a line of the chat.
     load = partial(
         AutoModelForCausalLM.from_pretrained, folder, dtype=number_format, trust_remote_code=False, **file, **how
     )
