@@ -248,9 +248,10 @@ class TrainOptions(ModelOptions):
     max_answer: int = option(
         0, "tokens of an answer without items that are trained where it ends the sample; 0 = all", least=0
     )
-    first_token_weight: float = option(
+    decision_weight: float = option(
         1.0,
-        "weight of the first token of each answer, which decides between a list and text; 1 = as any other token",
+        "weight of the tokens that decide between an item and text: the first of each answer, and in text those after "
+        "a token that precedes items in lists; 1 = as any other token",
         above=0,
     )
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)

@@ -169,23 +169,26 @@ def test_alignment_maps_titles_to_items_and_items_to_their_titles_and_categories
 
 @pytest.mark.parametrize("encode", [encode_sample, encode_code_sample, encode_retrieval_sample])
 @pytest.mark.parametrize("idx", [True, False])
-def test_only_the_first_token_of_each_answer_weighs_more(encode, idx):
+def test_only_tokens_that_decide_between_an_item_and_text_weigh_more(encode, idx):
     tasks = parse_tasks("SFTSeqRec-MR,ShareChatGPT")
-    config = dataclasses.replace(CONFIG, tasks=tasks, multi_round_ratio=0.9, idx=idx, first_token_weight=8.0)
+    config = dataclasses.replace(CONFIG, tasks=tasks, multi_round_ratio=0.9, idx=idx, decision_weight=8.0)
     chat = coded_chat(TITLES)[1] if encode is encode_code_sample else CHAT
-    answers = set()
+    answers, decided = set(), 0
     for talk in drawn(chat, config).talks(range(30)):
         sample = encode(chat, ScopeLabels(chat.trie), talk, config)
-        plain = encode(chat, ScopeLabels(chat.trie), talk, dataclasses.replace(config, first_token_weight=1.0))
+        plain = encode(chat, ScopeLabels(chat.trie), talk, dataclasses.replace(config, decision_weight=1.0))
         ends = [
             len(chat.render(talk.messages[:at], prompt=True).ids)
             for at, entry in enumerate(talk.messages)
             if entry.role == "assistant"
         ]
-        assert sample.text == [(at, 8.0 if at in ends else weight) for at, weight in plain.text]
+        ids, opener = sample.ids, chat.encode("\n2. " if idx else "\n")[-1]
+        after = {at for at in range(1, len(ids)) if ids[at - 1] == opener and ids[at] != chat.soi}
+        assert sample.text == [(at, 8.0 if at in {*ends, *after} else weight) for at, weight in plain.text]
         assert set(ends) <= dict(sample.text).keys()
+        decided += len(after & dict(sample.text).keys() - {*ends})
         answers.add(len(ends))
-    assert answers == {1, 2, 3}
+    assert answers == {1, 2, 3} and (decided > 0) == idx, "a chat answer of these has a space before a number"
 
 
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():

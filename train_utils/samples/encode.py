@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator
 import numpy as np
 
 from train_utils.constraint.trie import TitleTrie
+from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat, Rendered
 from train_utils.samples.batch import Sample
 from train_utils.samples.conversation import Conversation
@@ -90,7 +91,7 @@ def encode_sample(chat: Chat, choices: ScopeLabels, talk: Conversation, config: 
             ]
     return Sample(
         ids=rendered.ids,
-        text=_text_labels(rendered, inside, config),
+        text=_text_labels(chat, rendered, inside, config),
         choices=choices_of_items,
         forced=_forced_weight(
             rendered, inside, {position for position, *_ in choices_of_items}, chat.eoi, config.scope_mask_type
@@ -145,7 +146,7 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
                 anchors.append(anchor if rendered.labeled[start] else -1)
     return Sample(
         ids=rendered.ids,
-        text=_text_labels(rendered, spelled, config),
+        text=_text_labels(chat, rendered, spelled, config),
         choices=choices_of_items,
         forced=0.0,
         task=talk.task,
@@ -155,15 +156,24 @@ def _encode_catalog_choices(chat: Chat, talk: Conversation, config: SampleConfig
     )
 
 
-def _text_labels(rendered: Rendered, inside: Container[int], config: SampleConfig) -> list[tuple[int, float]]:
+def _text_labels(
+    chat: Chat, rendered: Rendered, inside: Container[int], config: SampleConfig
+) -> list[tuple[int, float]]:
     """Return (position, weight) of the labeled tokens outside items.
 
-    The first token of an answer may weigh more: an answer without items repeats the form of a list in an earlier turn
-    unless its first token differs, and this token is one among many.
+    Tokens that decide between an item and text may weigh more, since they are few among many: the first of an answer,
+    without which a chat answer repeats the form of a list in an earlier turn, and in text those after the token that
+    precedes `<SOI>` in lists. In "1. " this is a lone space, which precedes numbers in text as well.
     """
-    labeled = rendered.labeled
+    ids, labeled = rendered.ids, rendered.labeled
+    opener = chat.encode(separator(2, config.idx))[-1]
+
+    def decides(position: int) -> bool:
+        first = position == 0 or not labeled[position - 1]
+        return first or (ids[position - 1] == opener and ids[position] != chat.soi)
+
     return [
-        (position, 1.0 if position and labeled[position - 1] else config.first_token_weight)
+        (position, config.decision_weight if decides(position) else 1.0)
         for position, on in enumerate(labeled)
         if on and position not in inside
     ]

@@ -28,7 +28,7 @@ class SampleConfig:
             both.
         max_segment: maximum tokens per turn of the exchange.
         max_answer: tokens that are read and trained of an answer without items that ends a conversation; 0 for all.
-        first_token_weight: weight of the first token of each answer against its other text tokens.
+        decision_weight: weight of the tokens that decide between an item and text against the other text tokens.
         max_token_length: maximum tokens per sample; the oldest history items are dropped until it fits.
         teacher_depth: number of the teacher's items that carry a soft label.
         soft_labels: weight of the teacher's distribution against the item itself at a choice; 0 is the published loss.
@@ -46,7 +46,7 @@ class SampleConfig:
     multi_round_ratio: float = 0.1
     max_segment: int = 500
     max_answer: int = 0
-    first_token_weight: float = 1.0
+    decision_weight: float = 1.0
     max_token_length: int = 1024
     teacher_depth: int = 50
     soft_labels: float = 0.0
