@@ -464,22 +464,11 @@ class Engine:
 
     @torch.inference_mode()
     def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return the logits after each text, float32 or wider [texts, V]."""
-        short = [self.finds_titles(len(text)) for text in texts]
-        read = iter(self._last_logits([text for text, is_short in zip(texts, short, strict=True) if is_short]))
-        return torch.stack(
-            [
-                next(read) if is_short else self.plain.last_logits([text])[0]
-                for text, is_short in zip(texts, short, strict=True)
-            ]
-        )
-
-    def _last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor | list[torch.Tensor]:
-        if not texts:
-            return []
-        last = [[len(text) - 1] for text in texts]
+        """Return the logits after each of one or more texts, float32 or wider [texts, V]."""
+        if not all(self.finds_titles(len(text)) for text in texts):
+            return self.plain.last_logits(texts)
         with self.autocast():
-            logits = forward(self.model, RaggedCache(len(texts)), texts, [0] * len(texts), last)
+            logits = forward(self.model, RaggedCache(len(texts)), texts, [0] * len(texts), [[len(t) - 1] for t in texts])
         self.counters.count(passes=1, row_passes=len(texts), tokens_read=sum(map(len, texts)))
         return logits
 
