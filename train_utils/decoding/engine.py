@@ -468,7 +468,9 @@ class Engine:
         if not all(self.finds_titles(len(text)) for text in texts):
             return self.plain.last_logits(texts)
         with self.autocast():
-            logits = forward(self.model, RaggedCache(len(texts)), texts, [0] * len(texts), [[len(t) - 1] for t in texts])
+            logits = forward(
+                self.model, RaggedCache(len(texts)), texts, [0] * len(texts), [[len(t) - 1] for t in texts]
+            )
         self.counters.count(passes=1, row_passes=len(texts), tokens_read=sum(map(len, texts)))
         return logits
 
