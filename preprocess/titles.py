@@ -81,6 +81,10 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
     try:
         return rules_of(AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=False), max_tokens)
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the tokenizer at {tokenizer_path!r} is code in its own folder, which is not run"
+            ) from error
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"no tokenizer at {tokenizer_path!r} ({reason}); fetch the base model first") from error
 

@@ -47,7 +47,8 @@ stage teacher --input unirec/data/$NAME unirec/config/{base.yaml,model,dataset/$
     --output unirec/output/$NAME -- \
     bash scripts/unirec_train.sh $NAME
 stage sft --input $DATA $BASE unirec/output/$NAME data/raw/sharegpt main.py \
-    --code train_utils/{training/sft,command}.py unirec/async_server.py --output $RUN/Epoch0${EPOCHS}_SFT -- \
+    --code train_utils/{training/sft,command}.py unirec/async_server.py --value ITEM_INDEX="${ITEM_INDEX:-token}" \
+    --output $RUN/Epoch0${EPOCHS}_SFT -- \
     bash scripts/with_teacher.sh $NAME "$PORT" bash scripts/train_RecLM_cgen.sh $NAME --epoch $EPOCHS --overwrite
 stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{models/merge,command}.py --output $TUNED -- \
     bash scripts/run_SFT_merge.sh $NAME
@@ -55,9 +56,10 @@ stage merge --input $RUN/Epoch0${EPOCHS}_SFT $BASE main.py --code train_utils/{m
 # Rank the ten most probable titles of each model: the base model never learned to open an item or to write a list.
 model_flags=(--use_CBS --CBS_type 2 --batch_size 16 --idx --decoding rank)
 score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${model_flags[@]}"
-# 8 is what train_utils.Recommender gives a teacher's scores by default.
+# What train_utils.Recommender gives a teacher's scores by default.
+prior_weight=$([ "${ITEM_INDEX:-token}" = title_t ] && echo 32 || echo 8)
 score test_prior $OUT/RecLM-cgen+prior.json --input $TUNED unirec/output/$NAME -- --model_name $TUNED/ \
-    "${model_flags[@]}" --prior teacher --prior_weight 8 --teacher "http://127.0.0.1:$PORT"
+    "${model_flags[@]}" --prior teacher --prior_weight "$prior_weight" --teacher "http://127.0.0.1:$PORT"
 score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}"
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity

@@ -23,7 +23,7 @@ from train_utils.prompts.renderer import Chat
 
 
 class Trie_link:  # noqa: N801 - the published name
-    """Published prefix tree of titles.
+    """Published prefix tree of titles, or of other token sequences that stand for items.
 
     Args:
         item_ids: token ids of each title; begin-of-text and end-of-text tokens that the tokenizer adds to every text
@@ -109,7 +109,7 @@ class Trie_link:  # noqa: N801 - the published name
         return None if node is None else list(node.children)
 
     def constrain_search_list(self, batch_id: int, input_ids: torch.Tensor) -> list[int] | None:
-        """Return the allowed next tokens of one row; None in free text, where only `<EOI>` is barred.
+        """Return the allowed next tokens of one row; None in free text, where `<EOI>` and item tokens are barred.
 
         Args:
             batch_id: number of the prompt.

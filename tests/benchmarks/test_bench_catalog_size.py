@@ -16,7 +16,7 @@ def test_every_size_and_form_has_a_row_and_the_last_line_is_json(tmp_path, capsy
     assert json.loads(last) == record and len(table) == 2 + 2 * len(FORMS)
     assert [(row["items"], row["form"]) for row in record["rows"]] == [(n, form) for n in (20, 60) for form in FORMS]
     for row in record["rows"]:
-        assert min(row[name] for name in ("made_s", "start_s", "memory_gb", "first_list_s", "list_s")) > 0
+        assert min(row[name] for name in ("made_s", "start_s", "memory_gib", "first_list_s", "list_s")) > 0
 
 
 @pytest.mark.parametrize("items", ["", "19", "20,x", "20,,60", "-20"])

@@ -464,7 +464,10 @@ class Engine:
 
     @torch.inference_mode()
     def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return the logits after each of one or more texts, float32 or wider [texts, V]."""
+        """Return the logits after each of one or more texts, float32 or wider [texts, V].
+
+        With a text that is too long for the engine's passes, all are read one by one.
+        """
         if not all(self.finds_titles(len(text)) for text in texts):
             return self.plain.last_logits(texts)
         with self.autocast():

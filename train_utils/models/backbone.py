@@ -201,7 +201,9 @@ def own_dtype(name: str) -> torch.dtype:
 def _not_loaded(name: str, error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if "trust_remote_code" in str(error):
-        lines = ["its architecture is code in its own folder, which is not run; take one that transformers has"]
+        lines = [
+            "it needs code in its own folder, which is not run; take a model of an architecture that transformers has"
+        ]
     return f"model {name!r} cannot be loaded: {lines[0]}"
 
 

@@ -130,7 +130,7 @@ def sentence_encoder(model: str, device: str) -> Encoder:
         from sentence_transformers import SentenceTransformer
 
         encoder = SentenceTransformer(model, device=device, model_kwargs={"dtype": "float32"})
-    except (OSError, ImportError, json.JSONDecodeError) as error:
+    except (OSError, ImportError, ValueError) as error:  # also of JSON, and of code in the folder, which is not run
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"`embedding_model` {model!r} cannot be loaded: {reason}") from None
 

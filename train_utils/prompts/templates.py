@@ -13,8 +13,8 @@ SYSTEM = "You are an expert recommender and a helpful assistant."
 class Template:
     """Wording of a request.
 
-    Slots are `{history}` and `{candidates}` (whose parts bring their own space), `{k}`, `{category}`, `{soi}` and
-    `{eoi}`. The history precedes the candidates.
+    Slots are `{history}`, `{candidates}`, `{title}` and `{item}` (whose parts bring their own space), `{k}`,
+    `{category}`, `{soi}` and `{eoi}`. The history precedes the candidates.
 
     Attributes:
         text: the user's words.
@@ -96,7 +96,7 @@ WITHOUT_CATEGORY_TEST = (
         True,
     ),
 )
-# What an item is called and which one has a name: requests with an answer of one item, of its title, of its categories.
+# Alignment: from a title to its item, and from an item to its title or its categories.
 ITEM_OF_TITLE = (
     Template("Which item of the catalog is{title}?"),
     Template("Find{title} for me."),

@@ -11,7 +11,7 @@ from train_utils.samples.plan import SamplePlan
 def alignment_messages(plan: SamplePlan, catalog: Catalog, idx: bool) -> tuple[Message, ...]:
     """Return a conversation that maps the target's title to the item, or the item to its title or its categories.
 
-    The same tasks align codes with language in LC-Rec (arXiv 2311.09049).
+    Similar tasks align codes with language in LC-Rec (arXiv 2311.09049).
 
     Args:
         plan: the sample plan.

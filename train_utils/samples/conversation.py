@@ -266,7 +266,7 @@ class ShortestSamples:
         """Return the token count of a plan's shortest form if it exceeds `max_token_length`, else None."""
         if plan.task.kind == "SFTAlignment":
             messages = alignment_messages(plan, self.catalog, self.config.idx)
-            tokens = len(self.chat.render(messages, prompt=False).ids)
+            tokens = len(render_sample(messages, self.chat, self.config).ids)
             return tokens if tokens > self.config.max_token_length else None
         if plan.template is None:
             return None  # chats that do not fit were left out

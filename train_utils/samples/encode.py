@@ -166,11 +166,11 @@ def _text_labels(
     precedes `<SOI>` in lists. In "1. " this is a lone space, which precedes numbers in text as well.
     """
     ids, labeled = rendered.ids, rendered.labeled
-    opener = chat.encode(separator(2, config.idx))[-1]
+    opener = chat.encode(separator(2, config.idx))[-1:]
 
     def decides(position: int) -> bool:
         first = position == 0 or not labeled[position - 1]
-        return first or (ids[position - 1] == opener and ids[position] != chat.soi)
+        return first or (ids[position - 1 : position] == opener and ids[position] != chat.soi)
 
     return [
         (position, config.decision_weight if decides(position) else 1.0)

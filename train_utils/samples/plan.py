@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from train_utils.catalog import Catalog
 from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category
 from train_utils.prompts.templates import ONLY_CATEGORY, WITHOUT_CATEGORY, Template
-from train_utils.samples.tasks import NO_LIST, WORDINGS, Task, parse_tasks
+from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class SamplePlan:
         task: the training task.
         draw: seed of the draws after the teacher has answered.
         user: user id.
-        history: items shown, oldest first.
-        target: the true next item.
-        spec: what the request asks for; candidates are drawn when the teacher has answered. Unused in a pure chat.
+        history: items shown, oldest first; none in an alignment sample.
+        target: the true next item, or the item of an alignment sample.
+        spec: what the request asks for; candidates are drawn when the teacher has answered. Unused without a list.
         template: the wording; None for tasks that ask for no list.
         marked: whether the history items are enclosed in control tokens.
         before: index of the chat exchange before the request, or of the pure chat; None for no exchange.
@@ -118,6 +118,10 @@ def plan_sample(
     has_exchange = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
     sides = rng.choice((("before",), ("after",), ("before", "after"))) if has_exchange else ()
     lists = task.kind == "SFTItemCount" or rng.random() < config.list_ratio
+    if task.kind == "SFTAlignment":
+        # Items that nobody consumed have names as well.
+        target = rng.randrange(len(catalog.items))
+        return SamplePlan(task, draw, user, (), target, ListSpec(1), None, False, None, None)
     plan = SamplePlan(
         task=task,
         draw=draw,
@@ -131,7 +135,7 @@ def plan_sample(
         before=rng.randrange(n_exchanges) if "before" in sides or chat_only else None,
         after=rng.randrange(n_exchanges) if "after" in sides else None,
     )
-    return plan if task.kind in NO_LIST else _worded(plan, catalog, rng)
+    return plan if chat_only else _worded(plan, catalog, rng)
 
 
 def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:

@@ -14,7 +14,7 @@ WORDINGS: Mapping[str, tuple[Template, ...]] = {
     "ShareChatGPT": (),
 }
 TASK_NAMES = tuple(WORDINGS)
-# Tasks that ask for no list: their samples have no history, no teacher's ranking and no suffixes.
+# Tasks without a history: the teacher is not asked, and the names have no suffixes.
 NO_LIST = ("SFTAlignment", "ShareChatGPT")
 
 

@@ -170,6 +170,11 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
         raise ValueError("`sequences` trains on item tokens; give `item_index` token, or leave `sequences` out")
     if options.own_labels and options.item_index not in ("token", "token_title"):
         raise ValueError("`own_labels` needs one token per item; give `item_index` token, or leave `own_labels` out")
+    if "SFTAlignment" in options.SFT_train_tasks and options.item_index in TITLES:
+        raise ValueError(
+            "`SFT_train_tasks` has SFTAlignment, which says what item tokens mean; give `item_index` token, or leave "
+            "the task out"
+        )
     if options.own_labels and not options.sequences and not options.history_weight:
         raise ValueError(
             "`own_labels` are predictions after the history, and nothing trains those; give `sequences`, or "
