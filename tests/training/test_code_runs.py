@@ -38,7 +38,8 @@ def options(root: Path, form: str, **changed) -> TrainOptions:
     settings = dict(
         data_path=str(root / "small"), backbone=str(root / "base"), output=str(root / "run"), item_index=form,
         gpu="cpu", dtype="float32", sequences=True, max_sequence=4, conversations=4, epoch=1, batch_size=4,
-        gradient_accumulation_steps=2, lora_layers=1, lora_dropout=0.0, share_chat_gpt="", SFT_train_tasks="SFTSeqRec",
+        gradient_accumulation_steps=2, lora_layers=1, lora_dropout=0.0, share_chat_gpt="",
+        SFT_train_tasks="SFTSeqRec,SFTAlignment", decision_weight=2.0,
         tensorboard=False, average=0.9, soft_labels=0.5, history_weight=0.5, max_history=3, topk=4,
     )  # fmt: skip
     return TrainOptions(**settings | changed)
@@ -126,6 +127,7 @@ def test_a_model_without_its_codes_is_refused(run, tmp_path):
         sft.run_sft(options(root, form, backbone=str(alone), output=str(tmp_path / "on")))
     with pytest.raises(ValueError, match=f"has items of the form '{form}', and `item_index` is 'title_t'"):
         titles = {"item_index": "title_t", "sequences": False, "conversations": 0, "backbone": str(merged)}
+        titles["SFT_train_tasks"] = "SFTSeqRec"
         sft.run_sft(options(root, form, output=str(tmp_path / "titles"), **titles))
 
 
@@ -145,6 +147,12 @@ def test_own_labels_need_predictions_after_the_history(tmp_path):
         sft.run_sft(options(tmp_path, "token", own_labels=1.0, **untrained))
     with pytest.raises(ValueError, match="`own_labels` needs one token per item"):
         sft.run_sft(options(tmp_path, "rq_token_seq", own_labels=1.0))
+
+
+def test_alignment_needs_item_tokens(tmp_path):
+    titles = {"sequences": False, "conversations": 0}
+    with pytest.raises(ValueError, match="SFTAlignment, which says what item tokens mean"):
+        sft.run_sft(options(tmp_path, "title_t", **titles))
 
 
 def test_a_finished_run_is_not_trained_again_and_another_form_is_refused(run):
