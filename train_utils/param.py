@@ -299,6 +299,11 @@ class TrainOptions(ModelOptions):
         "file of the item vectors (.npy, with its recipe as .json), made if it is "
         "missing; '' is item_vectors.npy in the dataset folder",
     )
+    item_vectors: str = option(
+        "text",
+        "what the item vectors start from: text alone (published), or half text and half co-occurrence in training",
+        ("text", "text+co-occurrence"),
+    )
     item_emb: bool = option(True, "train the item vectors")
     only_item_emb_proj: bool = option(
         False, "train the projection and the item vectors; the adapter stays as it is (of --SFT_load, or untrained)"

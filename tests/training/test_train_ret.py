@@ -19,6 +19,7 @@ from train_utils.evaluation.embeddings import compare
 from train_utils.evaluation.llm import LLMRecommender, load_llm
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.adapters import add_lora
+from train_utils.models.co_occurrence import co_occurrence_vectors
 from train_utils.models.item_vectors import item_vectors
 from train_utils.models.retrieval_head import has_retrieval, load_retrieval
 from train_utils.param import TrainOptions, parse
@@ -130,6 +131,16 @@ def test_retrieval_alone_trains_a_bf16_model_whose_adapter_is_left_alone(tmp_pat
     loss, _ = ret_loss(1.0)(ret, stream(chat)(0)[0])
     loss.backward()
     assert torch.isfinite(loss) and ret.retrieval.items.grad.abs().sum() > 0
+
+
+def test_vectors_that_start_from_co_occurrence_are_half_of_the_texts_cosine_and_half_of_its_own(tmp_path):
+    text = ret_model(tmp_path)[0].retrieval.items.detach()
+    both = ret_model(tmp_path, item_vectors="text+co-occurrence")[0]
+    items = both.retrieval.items.detach()
+    together = co_occurrence_vectors(small_catalog().training_sequences(), len(text))
+    expected = text @ text.T / 2 + torch.from_numpy(together @ together.T) / 2
+    torch.testing.assert_close(items @ items.T, expected)
+    assert both.vectors_from["starts_from"] == "text+co-occurrence"
 
 
 # -- the loop ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from train_utils.catalog import Catalog
 from train_utils.models.adapters import save_adapter
 from train_utils.models.backbone import mixed_precision, unwrap
+from train_utils.models.co_occurrence import co_occurrence_vectors
 from train_utils.models.item_vectors import FILE_NAME, item_vectors
 from train_utils.models.retrieval_head import Retrieval, has_retrieval, load_retrieval, save_retrieval
 from train_utils.param import TrainOptions
@@ -83,6 +85,9 @@ def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options:
         with PartialState().main_process_first():
             vectors = item_vectors(catalog, path, options.embedding_model, str(causal.device), options.overwrite)
         vectors_from = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if options.item_vectors != "text":
+            vectors = with_co_occurrence(vectors, catalog)
+            vectors_from["starts_from"] = options.item_vectors
         torch.manual_seed(options.seed)
         retrieval = Retrieval(causal.config.hidden_size, vectors, options.item_emb)
     if options.SFT_load:
@@ -90,6 +95,16 @@ def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options:
     if options.only_item_emb_proj:
         model.requires_grad_(False)
     return RetModel(model, retrieval.to(causal.device), vectors_from)
+
+
+def with_co_occurrence(vectors: np.ndarray, catalog: Catalog) -> np.ndarray:
+    """Append co-occurrence vectors of the training events to text vectors of length 1, each half of a cosine.
+
+    Returns:
+        float32 [items, d + size]. Rows have length 1, or less for an item without a neighbor in the events.
+    """
+    together = co_occurrence_vectors(catalog.training_sequences(), len(vectors))
+    return np.concatenate([vectors, together], axis=1) * np.float32(0.5**0.5)
 
 
 def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
