@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from transformers.utils import logging
 
 from train_utils.command import run_cli, with_flags
+from train_utils.conversation.category_words import Encoder
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.support import decoding_support
+from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ChatOptions, parse
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import (
@@ -83,7 +86,7 @@ def load_session(options: ChatOptions) -> ChatSession:
         attention=options.FA2,
         backbone=options.backbone,
     )
-    session = ChatSession(recommender, folders, options, start_domain)
+    session = ChatSession(recommender, folders, options, start_domain, meaning_encoder(options))
     if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (
             f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
@@ -111,6 +114,26 @@ def load_session(options: ChatOptions) -> ChatSession:
         flush=True,
     )
     return session
+
+
+def meaning_encoder(options: ChatOptions) -> Encoder | None:
+    """Return the encoder for words that mean a category, loaded on first use; None where there is none.
+
+    Raises:
+        ValueError: the user named an encoder that does not exist.
+    """
+    if not options.embedding_model:
+        return None
+    if not Path(options.embedding_model).is_dir() and not options.names("embedding_model"):
+        print(
+            "note: words that mean a category without naming it (funny for Comedy) are not read; "
+            "scripts/fetch_defaults.py --with_minilm brings the encoder",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    loaded = cache(lambda: sentence_encoder(options.embedding_model, "cpu"))
+    return lambda texts: loaded()(texts)
 
 
 def typed_lines() -> Iterator[str]:

@@ -437,7 +437,24 @@ class ChatOptions(ModelOptions):
         ("greedy", "best", "rank"),
     )
     trie_cache: str = option("", "folder that keeps tries between runs; worth it from some 10,000 titles")
+    embedding_model: str = option(
+        TrainOptions.embedding_model,
+        "encoder for words that mean a category without naming it, such as funny for Comedy; '' reads names only",
+        empty=True,
+    )
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOptions(_Checked):
+    """Score how well messages are read, on conversations with what a careful reader understands."""
+
+    data_path: str = option("data/dataset/ml-100k", "dataset folder of the catalog")
+    requests: str = option("", "file of the conversations, JSON lines; '' takes those of ml-100k")
+    split: str = option("test", "which of them: the reader was developed on dev", ("", "dev", "test"))
+    embedding_model: str = option(
+        TrainOptions.embedding_model, "encoder for words that mean a category; '' reads names only", empty=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

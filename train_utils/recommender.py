@@ -404,6 +404,7 @@ class Recommender:
         *,
         max_new_tokens: int,
         decoding: str = "rank",
+        n_items: int = 0,
         stop: threading.Event | None = None,
     ) -> Iterator[TextDelta | Recommendation | Done]:
         """Answer a rendered conversation; see `chat`.
@@ -413,13 +414,21 @@ class Recommender:
             constraint: the admissible items; None lets no item be opened.
             max_new_tokens: length limit of the answer.
             decoding: how titles are decoded, one of `DECODING`; a text that is too long to search spells them.
+            n_items: answer with a numbered list of this many items; 0 leaves text and items to the model.
             stop: ends the answer early when it is set.
         """
         if decoding not in DECODING:
             raise ValueError(f"`decoding` is {decoding!r}, wanted one of {', '.join(DECODING)}")
         searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
         request = Request(
-            prompt, constraint, answer_at=len(prompt), max_new_tokens=max_new_tokens, best_titles=searched
+            prompt,
+            constraint,
+            answer_at=len(prompt),
+            max_new_tokens=max_new_tokens,
+            max_items=n_items,
+            force_items=n_items > 0,
+            idx=n_items > 1,
+            best_titles=searched,
         )
         return self._events(request, stop)
 

@@ -22,7 +22,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 OPERATORS = ("==", "!=", *_ORDER, "in", "not in", "contains")
-_LISTS = ("allow", "deny", "seen", "categories", "without_categories")
+_LISTS = ("allow", "deny", "seen", "categories", "all_categories", "without_categories")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ItemRules:
         deny: item ids that may not be listed.
         seen: item ids that the user consumed; ids outside the catalog are ignored.
         categories: an item must be in at least one of these categories; empty admits all.
+        all_categories: an item must be in every one of these categories.
         without_categories: an item must be in none of these categories.
         where: attribute -> value that it must equal, or attribute -> {operator: value}, all of which must hold.
             An item without the attribute does not match. `<`, `<=`, `>` and `>=` compare numbers with numbers and
@@ -51,6 +52,7 @@ class ItemRules:
     deny: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    all_categories: tuple[str, ...] = ()
     without_categories: tuple[str, ...] = ()
     where: Mapping[str, object] = field(default_factory=dict)
     max_per_category: int | Mapping[str, int] = 0
@@ -152,10 +154,11 @@ def _conditions(catalog: Catalog, rules: ItemRules) -> list[tuple[str, np.ndarra
     n = len(catalog.items)
     if rules.allow is not None:
         conditions.append(("allow", _marked(n, catalog.indices(rules.allow))))
-    for name in ("categories", "without_categories"):
+    for name in ("categories", "all_categories", "without_categories"):
         if chosen := getattr(rules, name):
-            members = _marked(n, (i for category in chosen for i in catalog.in_category(category)))
-            conditions.append((f"{name} {_shown(chosen)}", members if name == "categories" else ~members))
+            members = [_marked(n, catalog.in_category(category)) for category in chosen]
+            meets = np.logical_and.reduce(members) if name == "all_categories" else np.logical_or.reduce(members)
+            conditions.append((f"{name} {_shown(chosen)}", ~meets if name == "without_categories" else meets))
     for attribute, condition in rules.where.items():
         column = _column(catalog, attribute)
         for name, value in _operations(condition).items():

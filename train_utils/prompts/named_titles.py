@@ -3,13 +3,32 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
+from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.control_tokens import EOI, SOI
 
 _FIRST = 4  # length of the prefix by which titles are looked up
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
+_PARENTHESES = re.compile(r"\s*\(([^()]*[^\W\d_][^()]*)\)$")
+_SUBTITLE = re.compile(r"(?:\s+or)?\s*:\s+|\s+-\s+")
+_PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
+_DIGITS = {
+    word: str(n) for n, word in enumerate(str.split("two three four five six seven eight nine ten eleven twelve"), 2)
+}
+_LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
+# After these a common word is a title, and after those a capital is no sign of one.
+_BEFORE_TITLE = re.compile(
+    r"\b(?:like|liked|love|loved|loves|saw|seen|watched|rewatched|enjoyed|hated|disliked|adored|finish|finished|than|titled)\s(?:the\s)?$",
+    re.IGNORECASE,
+)
+_BEFORE_NAME = re.compile(
+    r"\b(?:in|at|on|for|from|near|by|friend|brother|sister|son|daughter|cousin|uncle|aunt|named|called|"
+    r"name is|i'?m|i am|it's|this is|every|this|next|last)\s$",
+    re.IGNORECASE,
+)
 _ALIKE = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4`\u2032", "'"),
@@ -32,6 +51,21 @@ _UNSPACED = (
     ("\uf900", "\ufaff"),
     ("\U00020000", "\U0003ffff"),
 )
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Title in a text.
+
+    Attributes:
+        start: position of its first character in the plain text.
+        end: position after its last character.
+        items: indices of the items with this title.
+    """
+
+    start: int
+    end: int
+    items: tuple[int, ...]
 
 
 class NamedTitles:
@@ -72,19 +106,33 @@ class NamedTitles:
 
     def mentions(self, text: str) -> list[list[int]]:
         """Return the items of each title in the text, in its order: several where they share the title."""
-        named: list[list[int]] = []
-        for line in text.splitlines():
-            # Control tokens become line breaks, which no word contains.
-            line = _plain(line.replace(SOI, "\n").replace(EOI, "\n"))
-            at, lower = 0, _lower(line)
-            while at < len(line):
-                length, items = self._at(line, lower, at)
-                named += [items] if items else []
-                at += length
-        return named
+        return [list(mention.items) for mention in self.locate(plain_text(text))]
 
-    def _at(self, text: str, lower: str, at: int) -> tuple[int, list[int]]:
-        """Return (characters, items) of the longest title at a position of a line; (1, []) for none."""
+    def locate(self, text: str) -> list[Mention]:
+        """Return the titles in a text, in its order.
+
+        Args:
+            text: what `plain_text` returned.
+        """
+        found: list[Mention] = []
+        start = 0
+        for line in text.split("\n"):
+            at, lower, last = 0, _lower(line), -1
+            while at < len(line):
+                joined = last >= 0 and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
+                length, items = self._at(line, lower, at, joined)
+                at += length
+                if items:
+                    found.append(Mention(start + at - length, start + at, tuple(items)))
+                    last = at
+            start += len(line) + 1
+        return found
+
+    def _at(self, text: str, lower: str, at: int, joined: bool) -> tuple[int, list[int]]:
+        """Return (characters, items) of the longest title at a position of a line; (1, []) for none.
+
+        `joined` tells whether "and" or a comma joins the position to a title before it.
+        """
         if text[at] == " " or at and _one_word(text[at - 1], text[at]):
             return 1, []
         best: tuple[int, list[int]] = (1, [])
@@ -97,28 +145,69 @@ class NamedTitles:
                     and end - at >= best[0]
                     and lower.startswith(key, at)
                     and not (end < len(text) and _one_word(text[end - 1], text[end]))
-                    and _is_meant(text, at, end, form)
+                    and _is_meant(text, at, end, form, joined)
                 ):
                     best = (end - at, items)
         return best
 
 
-def _is_meant(text: str, at: int, end: int, form: str) -> bool:
+def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     """Return whether words that match a title are meant as a title."""
-    words = text[at:end]
-    if len(form) > 1 and (words == form or not form.isalnum() or words[0] == form[0] != words[0].lower()):
+    words, single = text[at:end], form.isalnum()
+    named = joined or _BEFORE_TITLE.search(text, 0, at)
+    possessive = text[end : end + 2] == "' " and text[at - 1 : at] != "'"
+    if _is_apart(text[:at].rstrip(" "), text[end:].lstrip(" ")) and not possessive:
         return True
-    before, after = text[:at].rstrip(" "), text[end:].lstrip(" ")
+    if not single:
+        return bool(words == form or named or not _is_common(words))
+    if len(form) == 1 or possessive:
+        return False
+    if named and len(form) > 2 and words.lower() not in COMMON_WORDS:
+        return True
+    capital = words == form or words[0] == form[0] != words[0].lower()
+    return capital and not _BEFORE_NAME.search(text, 0, at)
+
+
+def _is_common(words: str) -> bool:
+    """Return whether half of the words of a phrase are common ones, so that it is an expression of its own."""
+    listed = words.lower().split()
+    return 2 * sum(word in COMMON_WORDS for word in listed) >= len(listed)
+
+
+def _is_apart(before: str, after: str) -> bool:
+    """Return whether what stands around a word sets it apart: quotation marks, commas, arrows, or nothing."""
     return (not before or before[-1] in _BEFORE + "\n") and (not after or after[0] in _AFTER + "\n")
 
 
 def _other_forms(title: str) -> Iterator[str]:
-    """Yield other forms of a title: without its year, and with its article in front."""
+    """Yield other forms of a title: without year or subtitle, with its article in front or without it, unpunctuated."""
     short = _YEAR.sub("", title)
-    if short != title:
-        yield short
-    if moved := _ARTICLE_LAST.match(short):
-        yield f"{moved[2]}{'' if moved[2].endswith(chr(39)) else ' '}{moved[1]}"
+    heads = [short, _PARENTHESES.sub("", short), *_PARENTHESES.findall(short)]
+    heads += [head for head in (_SUBTITLE.split(short)[0],) if " " in head or len(head) > _LONG_WORD]
+    heads += [_with_digits(head) for head in heads]
+    for head in dict.fromkeys(heads):
+        yield head
+        if moved := _ARTICLE_LAST.match(head):
+            yield f"{moved[2]}{'' if moved[2].endswith(chr(39)) else ' '}{moved[1]}"
+            if " " in moved[1]:
+                yield moved[1]
+        bare = " ".join(_PUNCTUATION.sub("", head).split())
+        if " " in bare:
+            yield bare
+
+
+def _with_digits(title: str) -> str:
+    """Return a title with its number words in digits: "Twelve Monkeys" is also "12 Monkeys"."""
+    return " ".join(_DIGITS.get(word.lower(), word) for word in title.split(" "))
+
+
+def plain_text(text: str) -> str:
+    """Return a user's text with uniform quotation marks, dashes, spaces and line breaks, in NFKC.
+
+    Control tokens become line breaks, which no title contains.
+    """
+    lines = "\n".join(text.splitlines()).replace(SOI, "\n").replace(EOI, "\n")
+    return "\n".join(_plain(line) for line in lines.split("\n"))
 
 
 def _plain(text: str) -> str:

@@ -5,10 +5,15 @@ It handles commands, the history, catalogs, and prompts that must fit the model'
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from train_utils.constraint.constraint import Constraint, ConstraintError
+from train_utils.constraint.item_rules import compile_rules
+from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.corrections import CORRECTIONS, correction
+from train_utils.conversation.preferences import Change, Preferences
+from train_utils.conversation.reader import RequestReader
 from train_utils.dataset_folder import is_dataset
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.param import ChatOptions
@@ -17,7 +22,13 @@ from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import Recommendation, Recommender
 
 NO_DOMAIN = "none"
+LIST_LENGTH = 5  # items of a list where the message asks for recommendations and names no number
 HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; without NAME: list them
+/wish         what was understood so far
+/only NAMES, /without NAMES    categories, with commas between; /only alone allows all
+/like TITLES, /dislike TITLES  titles, with commas between
+/where year>=1990              a range of an attribute
+/more [N]     further items
 /new          forget the conversation
 /help         these lines
 /quit         end (or Ctrl-D); Ctrl-C stops an answer"""
@@ -69,10 +80,12 @@ class Domain:
     Attributes:
         name: the domain's name.
         recommender: model and catalog.
+        reader: reads what messages ask of the catalog; None without a catalog.
     """
 
     name: str
     recommender: Recommender
+    reader: RequestReader | None = None
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
@@ -111,11 +124,12 @@ class ChatSession:
         folders: dataset folders by domain name; each is loaded when it is first selected.
         options: length limit and kind of constraint.
         start: the domain to start with.
+        encoder: encodes texts, for words that mean a category without naming it; None reads names only.
 
     Attributes:
         context: tokens that the model's context holds; None for no limit.
         history: the exchanges so far, as (user message, answer).
-        mentions: items of each title that the user has named, also in exchanges that were dropped since.
+        preferences: what the user has asked for, also in exchanges that were dropped since.
         domain: the current domain.
 
     Raises:
@@ -128,6 +142,7 @@ class ChatSession:
         folders: Mapping[str, Path],
         options: ChatOptions,
         start: str = NO_DOMAIN,
+        encoder: Encoder | None = None,
     ):
         self.context = recommender.context
         if not 0 < options.max_new_tokens < (self.context or options.max_new_tokens + 1):
@@ -138,9 +153,10 @@ class ChatSession:
         self.recommender = recommender
         self.folders = folders
         self.options = options
+        self._encoder = encoder
         self._loaded: dict[str, Domain] = {}
         self.history: list[tuple[Message, Message]] = []
-        self.mentions: list[list[int]] = []
+        self.preferences = Preferences()
         self.domain = self._load(start)
 
     def handle(self, line: str, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -166,6 +182,12 @@ class ChatSession:
                 yield Notice(HELP)
             case Command("quit"):
                 yield Quit()
+            case Command("wish"):
+                yield self._understood() or Notice("nothing was asked so far")
+            case Command("more", number):
+                yield from self.reply(f"{number} more".strip(), stop)
+            case Command(name, argument) if name in CORRECTIONS:
+                yield self._correct(name, argument)
             case Command(name):
                 yield Notice(f"unknown command /{name}; /help lists the commands")
 
@@ -193,11 +215,22 @@ class ChatSession:
                 f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
                 f"{self.context} tokens and were forgotten"
             )
-        self.mentions += self.domain.recommender.named_titles.mentions(text)
-        rules = self._rules()
-        if rules is None and self.domain.recommender.catalog:
-            yield Notice("every title of the catalog was named: nothing is left to recommend")
+        change = self.domain.reader.read(text) if self.domain.reader else Change()
+        self.preferences = self.preferences.after(change)
+        understood = self._understood()
+        if understood and not change.is_empty:
+            yield understood
+        rules, problem = self._rules()
+        if problem:
+            yield Notice(problem)
+            if change.asks:
+                return
+        n_items = self.preferences.count or LIST_LENGTH if change.asks and rules else 0
+        if rules and n_items > (left := int(rules.admitted.sum())):
+            n_items = left
+            yield Notice(f"only {_count(left, 'item')} of {self.domain.name} {'fits' if left == 1 else 'fit'}")
         parts: list[Part] = []
+        listed: list[int] = []
         finish = ""
         try:
             events = self.domain.recommender.answer(
@@ -205,6 +238,7 @@ class ChatSession:
                 rules,
                 max_new_tokens=self.options.max_new_tokens,
                 decoding=self.options.decoding,
+                n_items=n_items,
                 stop=stop,
             )
             for event in events:
@@ -214,33 +248,63 @@ class ChatSession:
                     case Recommendation(item_id):
                         catalog = self.domain.recommender.catalog
                         assert catalog is not None  # without a catalog no item is opened
-                        parts.append(ItemPart(catalog.index[item_id]))
+                        listed.append(catalog.index[item_id])
+                        parts.append(ItemPart(listed[-1]))
                     case Done(finish):
                         pass
                 yield event
         finally:
             self.history.append((user, Message("assistant", _joined(parts))))
+            self.preferences = self.preferences.listing(listed)
         if finish in _CUT_SHORT:
             yield Notice(_CUT_SHORT[finish])
 
     def _begin(self) -> None:
         """Clear the conversation."""
-        self.history, self.mentions = [], []
+        self.history, self.preferences = [], Preferences()
 
-    def _rules(self) -> Constraint | None:
-        """Return the constraint: every item that the user has not named in the conversation, with what follows those.
+    def _understood(self) -> Notice | None:
+        """Return what was understood so far; None for nothing."""
+        catalog = self.domain.recommender.catalog
+        text = self.preferences.describe(catalog) if catalog else ""
+        return Notice(f"understood: {text}") if text else None
 
-        None means that no item is left, or that there is no catalog.
-        """
-        trie = self.domain.recommender.renderer.trie
-        if trie is None:
-            return None
+    def _correct(self, name: str, argument: str) -> Notice:
+        catalog = self.domain.recommender.catalog
+        if catalog is None:
+            return Notice(f"/{name} needs a catalog; pick one by /domain NAME")
         try:
-            named = sorted({item for items in self.mentions for item in items})
-            prior = self.domain.recommender.named_prior(self.mentions)
-            return Constraint(trie, deny=named, distinct=self.options.CBS_type == 2, prior=prior)
+            change = correction(name, argument, catalog, self.domain.recommender.named_titles)
+        except ValueError as error:
+            return Notice(str(error))
+        self.preferences = self.preferences.after(change)
+        return self._understood() or Notice("no restriction is left")
+
+    def _rules(self) -> tuple[Constraint | None, str]:
+        """Return (constraint, problem): the preferences as a constraint, with what follows the liked items.
+
+        The constraint is None without a catalog, and where no item is left, which the problem tells.
+        """
+        recommender = self.domain.recommender
+        trie, catalog = recommender.renderer.trie, recommender.catalog
+        if trie is None or catalog is None:
+            return None, ""
+        rules = replace(self.preferences.rules(catalog), distinct=self.options.CBS_type == 2)
+        prior = recommender.named_prior(self.preferences.liked or self.preferences.known)
+        try:
+            return compile_rules(catalog, trie, rules, prior), ""
         except ConstraintError:
-            return None
+            fewer = replace(rules, deny=())
+            if not rules.categories and not rules.all_categories and not rules.without_categories and not rules.where:
+                return None, "every title of the catalog was named or listed: nothing is left to recommend"
+            try:
+                compile_rules(catalog, trie, fewer)
+            except ConstraintError:
+                return (
+                    None,
+                    f"nothing in {catalog.name} fits ({self.preferences.describe(catalog)}); /only, /where or /new",
+                )
+            return None, f"everything in {catalog.name} that fits was named or listed already; /new starts over"
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """Return the conversation for the model.
@@ -279,7 +343,9 @@ class ChatSession:
             else:
                 loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
                 _ = loaded.engine  # raises here where the catalog cannot be decoded
-                self._loaded[name] = Domain(name, loaded)
+                assert loaded.catalog is not None
+                reader = RequestReader(loaded.catalog, loaded.named_titles, self._encoder)
+                self._loaded[name] = Domain(name, loaded, reader)
         return self._loaded[name]
 
 

@@ -1,0 +1,46 @@
+"""Commands change the preferences, and say what the catalog has where they cannot."""
+
+import pytest
+from test_reader import CATALOG
+
+from train_utils.conversation.corrections import correction
+from train_utils.conversation.preferences import Preferences
+from train_utils.prompts.named_titles import NamedTitles
+
+TITLES = NamedTitles(CATALOG.titles)
+
+
+@pytest.mark.parametrize(
+    "name,argument,described",
+    [
+        ("only", "comedy, Drama", "Comedy or Drama"),
+        ("without", "horror", "no Horror"),
+        ("like", "Toy Story, the lion king", "like Toy Story, Lion King, The"),
+        ("dislike", "heat", "not like Heat"),
+        ("where", "year>=1990", "year from 1990"),
+        ("where", "Year = 1994", "year 1994"),
+    ],
+)
+def test_a_command_changes_the_preferences(name, argument, described):
+    assert Preferences().after(correction(name, argument, CATALOG, TITLES)).describe(CATALOG) == described
+
+
+def test_only_without_a_name_takes_a_restriction_back():
+    restricted = Preferences().after(correction("only", "Comedy", CATALOG, TITLES))
+    assert restricted.after(correction("only", "", CATALOG, TITLES)).only == ()
+
+
+@pytest.mark.parametrize(
+    "name,argument,remedy",
+    [
+        ("only", "Comdey", "did you mean 'Comedy'?"),
+        ("without", "", "/without Horror"),
+        ("like", "Toy Stroy", "did you mean 'Toy Story'?"),
+        ("where", "year", "year>=1990"),
+        ("where", "price<=3", "there are: year"),
+    ],
+)
+def test_what_the_catalog_lacks_is_told_in_one_line(name, argument, remedy):
+    with pytest.raises(ValueError) as raised:
+        correction(name, argument, CATALOG, TITLES)
+    assert remedy in str(raised.value) and "\n" not in str(raised.value)

@@ -1,0 +1,44 @@
+"""Gold requests are scored by slot against the state after each message."""
+
+import json
+
+import pytest
+
+from train_utils.catalog import Item, make_catalog
+from train_utils.conversation.reader import RequestReader
+from train_utils.evaluation.conversation import GOLD, SLOTS, f1, gold_fills, load_conversations, score
+from train_utils.prompts.named_titles import NamedTitles
+
+ITEMS = [
+    Item(str(i), title, (category,), attributes={"year": 1990 + i})
+    for i, (title, category) in enumerate((("Heat", "Crime"), ("Alien", "Horror")))
+]
+CATALOG = make_catalog("films", ITEMS, {"u": ["0", "1", "0"]})
+READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles))
+
+
+def test_the_gold_requests_are_well_formed_and_split():
+    both = [list(load_conversations(GOLD, split)) for split in ("dev", "test")]
+    assert min(map(len, both)) >= 150 and len(list(load_conversations(GOLD, ""))) == sum(map(len, both))
+    filled = {fill[0] for conversation in sum(both, []) for turn in conversation for fill in gold_fills(turn.gold)}
+    assert filled == set(SLOTS)
+
+
+def test_each_slot_is_scored_by_hand(tmp_path):
+    turns = [
+        {"text": "3 crime films like Alien", "gold": {"asks": True, "count": 3, "only": ["Crime"], "liked": ["Alien"]}},
+        {"text": "no horror", "gold": {"asks": True, "only": ["Crime"], "liked": ["Alien"], "disliked": ["Heat"]}},
+    ]
+    file = tmp_path / "requests.jsonl"
+    file.write_text(json.dumps({"id": "1", "split": "test", "turns": turns}) + "\n")
+    scores = score(READER, load_conversations(file, "test"), CATALOG)
+    assert scores["turns"] == 2 and scores["exact"] == 0.5
+    assert scores["slot_f1_numbers"] == scores["slot_f1_categories"] == scores["slot_f1_asks"] == 1
+    assert scores["slot_f1_titles"] == pytest.approx(2 * 2 / (2 * 2 + 1))
+    assert scores["slot_f1_exclusions"] == f1(0, 1, 0) == 0
+
+
+def test_a_broken_line_is_told_in_one_line(tmp_path):
+    (tmp_path / "requests.jsonl").write_text('{"turns": 3}\n')
+    with pytest.raises(ValueError, match="line 1 is no conversation"):
+        list(load_conversations(tmp_path / "requests.jsonl", ""))

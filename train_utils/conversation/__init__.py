@@ -1,0 +1,1 @@
+"""What a user asks for in a conversation: read from the text, kept as preferences, turned into item rules."""

@@ -1,0 +1,137 @@
+"""Categories that a message names: by name, by inflection, and by meaning."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.prompts.common_words import COMMON_WORDS
+
+# Categories that say nothing about an item.
+_NO_MEANING = {"unknown", "other", "others", "misc", "miscellaneous", "none", "n/a", "na", "no genres listed", "all"}
+_NOUN = re.compile(any_of(NOUNS))
+_WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
+# Cosine of a word's vector and a category's from which on the word means the category, and its least lead over the
+# second category; from the development half of the gold requests.
+_LEAST, _LEAD = 0.66, 0.055
+# Words are compared before these: "funny" alone is as near to Mystery as to Comedy.
+_NOUNS = ("movie", "film", "story")
+_ONLY_IN_PAIRS = {"love"}  # "love story", and not "I love"
+_REMEMBERED = 20_000  # phrases whose meaning is kept
+
+# texts -> float [texts, d], of length 1
+Encoder = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class CategoryWords:
+    """Words that name a category.
+
+    Attributes:
+        category: the category.
+        by_meaning: whether the words are not its name.
+    """
+
+    category: str
+    by_meaning: bool = False
+
+
+class CategoryReader:
+    """Reader of the categories of a catalog.
+
+    Args:
+        categories: their names.
+        encoder: encodes texts for the comparison of meanings; None reads names and their inflections only.
+    """
+
+    def __init__(self, categories: Iterable[str], encoder: Encoder | None = None):
+        self.categories = [name for name in categories if name.lower().strip("() ") not in _NO_MEANING]
+        # Longer names first: "Action & Adventure" before "Action".
+        self._patterns = [
+            (name, re.compile(rf"(?<![\w]){_inflected(name)}(?!\w)", re.IGNORECASE))
+            for name in sorted(self.categories, key=len, reverse=True)
+            if _WORD.search(name)
+        ]
+        self._encoder = encoder
+        self._nearest: dict[str, str] = {}  # phrase -> the category that it means; "" for none
+        self._vectors: np.ndarray | None = None
+
+    def find_names(self, text: str) -> list[Annotation]:
+        """Return the categories that a message names, also in another inflection.
+
+        Args:
+            text: the message, in which titles are masked.
+        """
+        found: list[Annotation] = []
+        for name, pattern in self._patterns:
+            for match in pattern.finditer(text):
+                if not any(match.start() < other.end and other.start < match.end() for other in found):
+                    found.append(Annotation(match.start(), match.end(), CategoryWords(name)))
+        return sorted(found, key=lambda annotation: annotation.start)
+
+    def find_meanings(self, text: str) -> list[Annotation]:
+        """Return the words that mean a category without naming it ("funny", "love story").
+
+        Args:
+            text: the message, in which titles, names of categories and ranges are masked.
+        """
+        if self._encoder is None or not self.categories:
+            return []
+        words = [match for match in _WORD.finditer(text) if _may_mean(match[0]) or match[0].lower() in _ONLY_IN_PAIRS]
+        pairs = zip(words, words[1:], strict=False)
+        spans = [match.span() for match in words if match[0].lower() not in _ONLY_IN_PAIRS]
+        spans += [(one.start(), other.end()) for one, other in pairs if text[one.end() : other.start()] in (" ", "-")]
+        self._compare({text[start:end].lower() for start, end in spans})
+        found: list[Annotation] = []
+        for start, end in spans:
+            category = self._nearest[text[start:end].lower()]
+            if category and not any(start < other.end and other.start < end for other in found):
+                found.append(Annotation(start, end, CategoryWords(category, by_meaning=True)))
+        return sorted(found, key=lambda annotation: annotation.start)
+
+    def _compare(self, phrases: Iterable[str]) -> None:
+        """Look up the category that each phrase means, in one call of the encoder for all new phrases."""
+        assert self._encoder is not None
+        if self._vectors is None:
+            self._vectors = self._in_phrases(self.categories)
+        if len(self._nearest) > _REMEMBERED:
+            self._nearest.clear()
+        new = sorted(set(phrases) - self._nearest.keys())
+        if not new:
+            return
+        cosines = np.einsum("npd,ncd->pc", self._in_phrases(new), self._vectors) / len(_NOUNS)
+        best = cosines.argmax(axis=1)
+        second = np.sort(cosines, axis=1)[:, -2] if cosines.shape[1] > 1 else np.full(len(new), -1.0)
+        for phrase, nearest, first, next_one in zip(new, best, cosines.max(axis=1), second, strict=True):
+            clear = first >= _LEAST and first - next_one >= _LEAD
+            self._nearest[phrase] = self.categories[nearest] if clear else ""
+
+    def _in_phrases(self, words: Sequence[str]) -> np.ndarray:
+        """Return the vectors of words before each of `_NOUNS`, float [nouns, words, d]."""
+        assert self._encoder is not None
+        return np.stack([self._encoder([f"{word} {noun}" for word in words]) for noun in _NOUNS])
+
+
+def _may_mean(word: str) -> bool:
+    plain = word.lower()
+    return len(plain) > 2 and plain not in COMMON_WORDS and not _NOUN.fullmatch(plain)
+
+
+def _inflected(name: str) -> str:
+    """Return a pattern of a category's name in singular, plural and possessive, with any separators."""
+    words = [re.sub(r"'s$", "", word) for word in re.findall(r"[^\W_]+(?:'s)?", name.lower())]
+    return r"[\s\-'/&,]*(?:and\s+)?".join([*map(re.escape, words[:-1]), _forms(words[-1])])
+
+
+def _forms(word: str) -> str:
+    stem = re.escape(word)
+    if word.endswith("ies"):
+        return f"{re.escape(word[:-3])}(?:ies|y)"
+    if word.endswith("y") and len(word) > 3:
+        return f"(?:{stem}|{re.escape(word[:-1])}ies)"
+    if word.endswith("s") and not word.endswith("ss"):
+        return f"(?:{stem}|{re.escape(word[:-1])})(?:'s?)?"
+    return f"{stem}(?:'?e?s)?'?"

@@ -1,0 +1,162 @@
+"""Preferences of a user in a conversation: a record that each message changes, and the item rules that it implies."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from train_utils.catalog import Catalog
+from train_utils.constraint.item_rules import ItemRules
+from train_utils.conversation.ranges import Range
+
+T = TypeVar("T")
+_SHOWN = 6  # titles of one kind in a description
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one message changes.
+
+    Attributes:
+        asks: whether the message asks for recommendations.
+        count: number of items that it asks for; None where it names none.
+        liked: items of each title that the user likes or names as an example, in the order of the text; several items
+            where they share the title.
+        disliked: items of each title that the user does not like.
+        known: items of each title that the user knows, without a judgment.
+        only: categories asked for.
+        together: whether an item must have all of them ("romantic comedy") instead of one of them.
+        also: whether they are added to those asked for before.
+        without: categories excluded.
+        ranges: ranges of attributes.
+        any_category: whether the user takes back a restriction to categories.
+        more: whether it asks for further items of the same kind.
+        forget: whether the user starts over.
+    """
+
+    asks: bool = False
+    count: int | None = None
+    liked: tuple[tuple[int, ...], ...] = ()
+    disliked: tuple[tuple[int, ...], ...] = ()
+    known: tuple[tuple[int, ...], ...] = ()
+    only: tuple[str, ...] = ()
+    together: bool = False
+    also: bool = False
+    without: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    any_category: bool = False
+    more: bool = False
+    forget: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the message said nothing about recommendations."""
+        return self == Change(asks=self.asks)
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What a user has asked for so far.
+
+    Attributes:
+        count: number of items that the last message asked for; None for no number.
+        liked: items of each liked title, oldest first.
+        disliked: items of each disliked title.
+        known: items of each title that is known without a judgment.
+        only: categories, one of which an item must have; () for any.
+        together: whether an item must have all of `only`.
+        without: categories that no item may have.
+        ranges: attribute -> its range.
+        listed: items that the conversation has listed.
+    """
+
+    count: int | None = None
+    liked: tuple[tuple[int, ...], ...] = ()
+    disliked: tuple[tuple[int, ...], ...] = ()
+    known: tuple[tuple[int, ...], ...] = ()
+    only: tuple[str, ...] = ()
+    together: bool = False
+    without: tuple[str, ...] = ()
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    listed: tuple[int, ...] = ()
+
+    def after(self, change: Change) -> "Preferences":
+        """Return the preferences after a message. The newest statement about a title or a category wins."""
+        before = replace(self, only=(), together=False, without=(), ranges={}) if change.forget else self
+        judged = {
+            item for titles in (change.liked, change.disliked, change.known) for items in titles for item in items
+        }
+        rejects_own = bool(set(change.without) & set(before.only))
+        only, together = (() if rejects_own and before.together else before.only), before.together
+        if change.only:
+            kept = only if change.also and not together else ()
+            only, together = _union(kept, change.only), change.together
+        elif change.any_category:
+            only = ()
+        without = _union((name for name in before.without if name not in change.only), change.without)
+        return replace(
+            before,
+            count=change.count,
+            liked=_judged(before.liked, judged, change.liked),
+            disliked=_judged(before.disliked, judged, change.disliked),
+            known=_judged(before.known, judged, change.known),
+            only=tuple(name for name in only if name not in change.without),
+            together=together and bool(only),
+            without=without,
+            ranges={**before.ranges, **{entry.attribute: entry for entry in change.ranges}},
+        )
+
+    def listing(self, items: Iterable[int]) -> "Preferences":
+        """Return the preferences after items were listed."""
+        return replace(self, listed=_union(self.listed, items))
+
+    def named(self) -> list[int]:
+        """Return the items of all titles that the user has named, in ascending order."""
+        return sorted(
+            {item for titles in (self.liked, self.disliked, self.known) for items in titles for item in items}
+        )
+
+    def rules(self, catalog: Catalog) -> ItemRules:
+        """Return the item rules: categories, ranges, and nothing that was named or listed."""
+        return ItemRules(
+            deny=tuple(catalog.ids(sorted({*self.named(), *self.listed}))),
+            categories=() if self.together else self.only,
+            all_categories=self.only if self.together else (),
+            without_categories=self.without,
+            where={name: _condition(entry) for name, entry in self.ranges.items()},
+        )
+
+    def describe(self, catalog: Catalog) -> str:
+        """Return the preferences in words, in one line; "" where there are none."""
+        parts = [f"{self.count} {'item' if self.count == 1 else 'items'}"] if self.count else []
+        parts += [(" and " if self.together else " or ").join(self.only)] if self.only else []
+        parts += [f"no {name}" for name in self.without]
+        parts += [_in_words(entry) for entry in self.ranges.values()]
+        for label, titles in (("like", self.liked), ("not like", self.disliked), ("known", self.known)):
+            if titles:
+                names = [catalog.items[items[0]].title for items in titles[-_SHOWN:]]
+                parts.append(f"{label} {'..., ' if len(titles) > _SHOWN else ''}{', '.join(names)}")
+        return " · ".join(parts)
+
+
+def _judged(
+    before: Sequence[tuple[int, ...]], judged: set[int], now: Sequence[tuple[int, ...]]
+) -> tuple[tuple[int, ...], ...]:
+    """Return titles without those that the message judges, then those that it adds."""
+    return (*(items for items in before if not judged.intersection(items)), *dict.fromkeys(now))
+
+
+def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys([*first, *second]))
+
+
+def _condition(entry: Range) -> dict[str, float]:
+    bounds = ((">=", entry.low), ("<=", entry.high))
+    return {sign: bound for sign, bound in bounds if bound is not None}
+
+
+def _in_words(entry: Range) -> str:
+    if entry.low is None:
+        return f"{entry.attribute} up to {entry.high:g}"
+    if entry.high is None:
+        return f"{entry.attribute} from {entry.low:g}"
+    return f"{entry.attribute} {entry.low:g}" + (f" to {entry.high:g}" if entry.high > entry.low else "")

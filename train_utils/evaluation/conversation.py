@@ -1,0 +1,125 @@
+"""Gold requests: how well messages are read. `python -m train_utils.evaluation.conversation --data_path ...`.
+
+A file of conversations says what a careful reader understands after each message. The reader's state after each message
+is compared with it, by slot. The last line of the output is JSON.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from train_utils.catalog import Catalog, load_catalog
+from train_utils.command import run_cli
+from train_utils.conversation.preferences import Change, Preferences
+from train_utils.conversation.reader import RequestReader
+from train_utils.models.item_vectors import sentence_encoder
+from train_utils.param import RequestOptions, parse
+from train_utils.prompts.named_titles import NamedTitles
+
+GOLD = Path(__file__).parent / "requests-ml-100k.jsonl"
+SLOTS = ("numbers", "titles", "categories", "exclusions", "ranges", "asks", "more", "forget")
+_TITLES = ("liked", "disliked", "known")
+_FLAGS = ("asks", "more", "forget")
+
+# a slot's name and what fills it
+Fill = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Message of a gold conversation.
+
+    Attributes:
+        text: the message.
+        gold: the state after it: `asks`, `count`, `liked`, `disliked`, `known`, `only`, `all`, `without`, `ranges`,
+            `more` and `forget`, each where it is set.
+    """
+
+    text: str
+    gold: Mapping[str, object]
+
+
+def load_conversations(path: str | Path, split: str) -> Iterator[list[Turn]]:
+    """Yield the conversations of a split ("" for all) from a file of JSON lines.
+
+    Raises:
+        ValueError: a line is no conversation.
+    """
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            turns = [Turn(turn["text"], turn["gold"]) for turn in record["turns"]]
+            chosen = split in ("", record["split"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} line {number} is no conversation ({error}); see docs/evaluation.md") from None
+        if chosen:
+            yield turns
+
+
+def gold_fills(gold: Mapping[str, object]) -> set[Fill]:
+    """Return the slots that a gold state fills."""
+
+    def of(key: str) -> Sequence[object]:
+        value = gold.get(key, ())
+        return value if isinstance(value, list) else ()
+
+    ranges = gold.get("ranges")
+    fills: set[Fill] = {("numbers", gold["count"])} if "count" in gold else set()
+    fills |= {("titles", kind, title) for kind in _TITLES for title in of(kind)}
+    fills |= {("categories", key, name) for key in ("only", "all") for name in of(key)}
+    fills |= {("exclusions", name) for name in of("without")}
+    fills |= {("ranges", name, *bounds) for name, bounds in ranges.items()} if isinstance(ranges, Mapping) else set()
+    return fills | {(flag,) for flag in _FLAGS if gold.get(flag)}
+
+
+def read_fills(preferences: Preferences, change: Change, catalog: Catalog) -> set[Fill]:
+    """Return the slots that the reader filled. Of items that share a title, the most popular one counts."""
+
+    def title(items: Sequence[int]) -> str:
+        return catalog.items[max(items, key=lambda item: catalog.popularity[item])].title
+
+    fills: set[Fill] = {("numbers", preferences.count)} if preferences.count else set()
+    fills |= {("titles", kind, title(items)) for kind in _TITLES for items in getattr(preferences, kind)}
+    fills |= {("categories", "all" if preferences.together else "only", name) for name in preferences.only}
+    fills |= {("exclusions", name) for name in preferences.without}
+    fills |= {("ranges", entry.attribute, entry.low, entry.high) for entry in preferences.ranges.values()}
+    return fills | {(flag,) for flag in _FLAGS if getattr(change, flag)}
+
+
+def score(reader: RequestReader, conversations: Iterator[list[Turn]], catalog: Catalog) -> dict[str, float]:
+    """Return the F1 score of each slot, the number of turns, and the share of turns with all slots right."""
+    right, extra, missing = Counter[object](), Counter[object](), Counter[object]()
+    turns = exact = 0
+    for conversation in conversations:
+        preferences = Preferences()
+        for turn in conversation:
+            change = reader.read(turn.text)
+            preferences = preferences.after(change)
+            gold, read = gold_fills(turn.gold), read_fills(preferences, change, catalog)
+            turns, exact = turns + 1, exact + (gold == read)
+            for counter, fills in ((right, gold & read), (extra, read - gold), (missing, gold - read)):
+                counter.update(fill[0] for fill in fills)
+    scores = {f"slot_f1_{slot}": f1(right[slot], extra[slot], missing[slot]) for slot in SLOTS}
+    return {"turns": turns, "exact": exact / turns if turns else 0.0, **scores}
+
+
+def f1(right: int, extra: int, missing: int) -> float:
+    """Return the F1 score; 1 where nothing was to be found and nothing was."""
+    return 2 * right / (2 * right + extra + missing) if right + extra + missing else 1.0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse(RequestOptions, argv)
+    catalog = load_catalog(options.data_path)
+    encoder = sentence_encoder(options.embedding_model, "cpu") if options.embedding_model else None
+    reader = RequestReader(catalog, NamedTitles(catalog.titles), encoder)
+    scores = score(reader, load_conversations(options.requests or GOLD, options.split), catalog)
+    for name, value in scores.items():
+        print(f"{name:22}{value:9.3f}" if isinstance(value, float) else f"{name:22}{value:9}")
+    print(json.dumps({"split": options.split or "all", **scores}))
+
+
+if __name__ == "__main__":
+    run_cli(main)
