@@ -85,6 +85,7 @@ def load_session(options: ChatOptions) -> ChatSession:
         dtype=options.dtype,
         attention=options.FA2,
         backbone=options.backbone,
+        trust_remote_code=options.trust_remote_code,
     )
     session = ChatSession(recommender, folders, options, start_domain, meaning_encoder(options))
     if start_domain == NO_DOMAIN and not recommender.untrained:

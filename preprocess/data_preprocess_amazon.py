@@ -17,7 +17,7 @@ from audit import summary_of
 from build_dataset import build_dataset, write_dataset
 from readers.amazon import read_amazon
 from select_events import Filters
-from shared_options import add_max_title_tokens, add_split, share_of
+from shared_options import add_max_title_tokens, add_split, add_tokenizer, share_of
 from titles import load_rules
 from transform2unirec import transform
 
@@ -26,7 +26,7 @@ from train_utils.command import LineParser, number, path_of, run_cli
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = LineParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
+    add_tokenizer(parser)
     parser.add_argument("--dataset_full_name", default="Movies_and_TV", help="name in the dump's file names")
     parser.add_argument("--dataset_name", default="movies", help="short name, used in the paths not given")
     parser.add_argument("--data_path", type=path_of, help="default data/dataset/<dataset_name>/")
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
             users=arguments.users,
             seed=arguments.seed,
         )
-        rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens)
+        rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
         raw = read_amazon(arguments.raw_path, arguments.dataset_full_name)
         dataset = build_dataset(raw, rules, filters, arguments.need_category, share_of(arguments))
         write_dataset(dataset, arguments.data_path)

@@ -13,7 +13,7 @@ from audit import summary_of
 from build_dataset import build_dataset, write_dataset
 from readers.movielens import read_movielens
 from select_events import Filters
-from shared_options import add_max_title_tokens, add_split, share_of
+from shared_options import add_max_title_tokens, add_split, add_tokenizer, share_of
 from titles import load_rules
 
 from train_utils.command import LineParser, path_of, run_cli
@@ -23,7 +23,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = LineParser(description=__doc__.splitlines()[0])
     parser.add_argument("--raw_path", type=path_of, default=Path("data/raw/ml-100k/"))
     parser.add_argument("--data_path", type=path_of, default=Path("data/dataset/ml-100k/"))
-    parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
+    add_tokenizer(parser)
     add_max_title_tokens(parser)
     add_split(parser)
     return parser.parse_args(argv)
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     try:
         raw = read_movielens(arguments.raw_path)
-        rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens)
+        rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
         dataset = build_dataset(raw, rules, Filters(), test_share=share_of(arguments))
         write_dataset(dataset, arguments.data_path)
     except (ValueError, OSError) as error:

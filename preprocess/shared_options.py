@@ -33,6 +33,17 @@ def add_max_title_tokens(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tokenizer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tokenizer_path", default="snap/base/SmolLM2-135M-Instruct", help="folder or hub")
+    parser.add_argument(
+        "--trust_remote_code",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run the code in the tokenizer's folder, which can do what you can do; without it such a tokenizer is "
+        "refused",
+    )
+
+
 def share_of(arguments: argparse.Namespace) -> float | None:
     """Return the share of the events after the temporal split; None for leave-one-out."""
     return arguments.test_share if arguments.split == "temporal" else None

@@ -8,7 +8,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
+from pathlib import Path
 from typing import Any
+
+from train_utils.model_folder import as_value_error, check_model_folder
 
 CONTROL_TOKENS = ("<SOI>", "<EOI>")
 ELLIPSIS = "\u2026"
@@ -64,12 +67,13 @@ def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
     return TitleRules(ordered, round_trip, max_tokens, count_tokens)
 
 
-def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
+def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool = False) -> TitleRules:
     """Load the title rules of a tokenizer.
 
     Args:
         tokenizer_path: a local folder, or a name on the hub.
         max_tokens: length limit of titles, in tokens; 0 for none.
+        trust_remote_code: whether code in the folder may run.
 
     Raises:
         ValueError: there is no tokenizer, or the limit leaves no room for a word and a number.
@@ -79,14 +83,14 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0) -> TitleRules:
     if max_tokens and max_tokens < LEAST_TOKENS:
         raise ValueError(f"--max_title_tokens is {max_tokens}, wanted {LEAST_TOKENS} or more, or 0 for no bound")
     try:
-        return rules_of(AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=False), max_tokens)
-    except (OSError, ValueError) as error:
-        if "trust_remote_code" in str(error):
-            raise ValueError(
-                f"the tokenizer at {tokenizer_path!r} is code in its own folder, which is not run"
-            ) from error
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"no tokenizer at {tokenizer_path!r} ({reason}); fetch the base model first") from error
+        with as_value_error(f"tokenizer {tokenizer_path!r} cannot be loaded"):
+            if Path(tokenizer_path).is_dir():
+                check_model_folder(tokenizer_path)
+            return rules_of(
+                AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=trust_remote_code), max_tokens
+            )
+    except ValueError as error:
+        raise ValueError(f"{error}; --tokenizer_path is the folder or hub name of the base model") from None
 
 
 def _visible(character: str) -> str:

@@ -27,6 +27,8 @@ from train_utils.param import AddOptions, parse
 from train_utils.prompts.control_tokens import add_code_tokens, control_tokens
 from train_utils.prompts.renderer import Chat
 
+_NOT_OF_THE_MODEL = {"trust_remote_code"}
+
 
 def add_items(options: AddOptions) -> tuple[int, int]:
     """Write a model that has tokens for all items of a dataset.
@@ -53,7 +55,9 @@ def add_items(options: AddOptions) -> tuple[int, int]:
         )
     with exclusively(output):
         check_output(output, "output", {"model": model_path}, _is_ours)
-        tokenizer, model = load_backbone(options.model_name, torch.device("cpu"), "float32")
+        tokenizer, model = load_backbone(
+            options.model_name, torch.device("cpu"), "float32", trust_remote_code=options.trust_remote_code
+        )
         codes = with_items(before, (item.id for item in catalog.items), _vocabulary_with(before, tokenizer))
         add_code_tokens(tokenizer, codes.tokens)
         if len(tokenizer) > n_embeddings(model):
@@ -68,8 +72,8 @@ def add_items(options: AddOptions) -> tuple[int, int]:
             for table in (inputs, outputs):
                 fill_rows(table, ids, features, known, catalog.popularity)
         model.config.item_form = codes.form
-        model = model.to(own_dtype(options.model_name))  # type: ignore[arg-type]  # as in `load_backbone`
-        made_from = manifest(asdict(options), model_files(options.model_name))
+        model = model.to(own_dtype(options.model_name, options.trust_remote_code))  # type: ignore[arg-type]  # as in `load_backbone`
+        made_from = manifest(_settings(options), model_files(options.model_name))
         save_model(tokenizer, model, output, made_from, lambda to: save_item_codes(codes, to))
     return int((~known).sum()), int(known.sum())
 
@@ -89,7 +93,11 @@ def _vocabulary_with(codes: ItemCodes, tokenizer) -> dict[str, int]:
 
 def _is_ours(written: Path) -> bool:
     """Return whether a manifest is that of this command."""
-    return settings_in(written).keys() == {field.name for field in fields(AddOptions)}
+    return settings_in(written).keys() == {field.name for field in fields(AddOptions)} - _NOT_OF_THE_MODEL
+
+
+def _settings(options: AddOptions) -> dict[str, object]:
+    return {name: value for name, value in asdict(options).items() if name not in _NOT_OF_THE_MODEL}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -138,7 +138,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
         # Python would report the closed pipe again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         print(
             f"error: out of memory ({' '.join(str(error).split())[:200]}); take smaller sizes"
@@ -152,7 +152,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
     sys.exit(status)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python or of PyTorch (CPU or GPU) means that memory is exhausted."""
     return (
         isinstance(error, MemoryError)

@@ -36,6 +36,7 @@ class RecLM(HFLM):
         device: "cpu", "cuda:0" or "auto".
         dtype: as `--dtype` of `task_test.py`.
         backbone: base model of an adapter, instead of the one that its configuration names.
+        trust_remote_code: whether code in the folder of a model may run.
         more: options of the harness, such as batch_size.
 
     Raises:
@@ -49,10 +50,16 @@ class RecLM(HFLM):
         device: str | None = None,
         dtype: str = "auto",
         backbone: str = "",
+        trust_remote_code: bool = False,
         **more,
     ):
         loaded = Recommender.load(
-            pretrained, data_path or None, device=device or "auto", dtype=dtype, backbone=backbone
+            pretrained,
+            data_path or None,
+            device=device or "auto",
+            dtype=dtype,
+            backbone=backbone,
+            trust_remote_code=trust_remote_code,
         )
         self.chat, model, tokenizer = loaded.renderer, loaded.model, loaded.renderer.tokenizer
         super().__init__(model, tokenizer=tokenizer, backend="causal", **more)

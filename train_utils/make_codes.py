@@ -64,7 +64,10 @@ def _vectors(options: CodeOptions, catalog: Catalog) -> np.ndarray:
     if options.vectors in ("text", "both"):
         path = _vectors_path(options.data_path, catalog, "text")
         device = str(pick_device(options.gpu))
-        kinds.append(item_vectors(catalog, path, options.embedding_model, device, options.overwrite))
+        trust = options.trust_remote_code
+        kinds.append(
+            item_vectors(catalog, path, options.embedding_model, device, options.overwrite, trust_remote_code=trust)
+        )
     return kinds[0] if len(kinds) == 1 else np.concatenate([scaled(vectors) for vectors in kinds], axis=1)
 
 

@@ -117,6 +117,9 @@ PriorReduce = Literal["sum", "max"]
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
 
 
+_TRUST = "run the code in the folder of a model, which can do what you can do; without it such a model is refused"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(_Checked):
     gpu: str = option("auto", "device: cpu, cuda:0, ... or auto")
@@ -126,6 +129,7 @@ class ModelOptions(_Checked):
         ("auto", "bfloat16", "float32"),
     )
     FA2: bool = option(False, "FlashAttention 2 (a GPU and its package are needed)")
+    trust_remote_code: bool = option(False, _TRUST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -476,6 +480,7 @@ class CodeOptions(_Checked):
     seed: int = option(0, "seed of the initial centers", least=0)
     gpu: str = option("auto", "device of the encoder: cpu, cuda:0, ... or auto")
     overwrite: bool = option(False, "replace codes that are there; models trained with them keep their own copy")
+    trust_remote_code: bool = option(False, _TRUST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -485,6 +490,7 @@ class AddOptions(_Checked):
     model_name: str = option(help="folder of a merged model with one token per item")
     data_path: str = option(help="dataset folder with the new items and those that the model was trained on")
     output: str = option(help="folder of the model to write")
+    trust_remote_code: bool = option(False, _TRUST)
 
 
 def parse(options: type[C], argv: Sequence[str] | None = None) -> C:

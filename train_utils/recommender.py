@@ -135,6 +135,7 @@ class Recommender:
         attention: bool = False,
         backbone: str = "",
         trie_cache: str | Path = "",
+        trust_remote_code: bool = False,
     ) -> "Recommender":
         """Load a model and a catalog.
 
@@ -149,6 +150,7 @@ class Recommender:
             attention: as `--FA2` of the scripts.
             backbone: base model of an adapter, instead of the base model that its configuration names.
             trie_cache: folder that keeps tries between runs.
+            trust_remote_code: as `--trust_remote_code` of the scripts.
 
         Raises:
             ValueError: the model cannot be loaded, the dataset is broken, or the device does not exist; in one line.
@@ -157,7 +159,7 @@ class Recommender:
         # Before the model, which takes longest to load.
         catalog = load_catalog(dataset) if isinstance(dataset, (str, Path)) else dataset
         prior = open_teacher(teacher) if isinstance(teacher, str) else teacher
-        tokenizer, causal = load_trained(str(model), picked, dtype, attention, backbone)
+        tokenizer, causal = load_trained(str(model), picked, dtype, attention, backbone, trust_remote_code)
         check_item_codes(getattr(causal.config, "item_form", None), model)
         # A base model gets new control tokens, so that it can be constrained.
         untrained = add_item_tokens(tokenizer, causal)

@@ -76,7 +76,7 @@ def folder(tmp_path, monkeypatch):
     write_small_catalog(tmp_path / "small")
     monkeypatch.setattr(command, "LocalTeacher", FakeTeacher)
     encoder = lambda texts: RNG.normal(size=(len(texts), 6))  # noqa: E731
-    monkeypatch.setattr("train_utils.models.item_vectors.sentence_encoder", lambda model, device: encoder)
+    monkeypatch.setattr("train_utils.models.item_vectors.sentence_encoder", lambda *arguments: encoder)
     return tmp_path / "small"
 
 

@@ -276,6 +276,7 @@ def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
         attention=options.FA2,
         backbone=options.backbone,
         trie_cache=options.trie_cache,
+        trust_remote_code=options.trust_remote_code,
     )
 
 

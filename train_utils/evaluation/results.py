@@ -24,7 +24,7 @@ from train_utils.param import EvalOptions
 logger = logging.getLogger(__name__)
 
 # Options that a result does not depend on.
-_NOT_OF_THE_RESULT = ("output", "gpu", "trie_cache")
+_NOT_OF_THE_RESULT = ("output", "gpu", "trie_cache", "trust_remote_code")
 # Options that are not in a file's name as name and value.
 _IN_THE_PATH = ("SFT_test_task", "data_path", "topk", "model_name", "ranker", "run_file")
 _LONGEST_NAME = 160  # characters of a file's name

@@ -58,7 +58,12 @@ def report_of(options: LeakageOptions) -> dict:
         inputs += [Path(options.teacher_data) / f"{name}.pkl" for name in TEACHER_FILES]
     if options.model_name:
         tokenizer, model = load_trained(
-            options.model_name, pick_device(options.gpu), options.dtype, options.FA2, options.backbone
+            options.model_name,
+            pick_device(options.gpu),
+            options.dtype,
+            options.FA2,
+            options.backbone,
+            options.trust_remote_code,
         )
         report["memorization"] = {
             "titles": probe_titles(model, tokenizer, catalog, options.probes, options.seed),
@@ -67,7 +72,9 @@ def report_of(options: LeakageOptions) -> dict:
         inputs += model_files(options.model_name)
         if base := backbone_of(options.model_name, options.backbone):
             inputs += model_files(base)
-    config = {name: value for name, value in asdict(options).items() if name not in ("gpu", "output")}
+    config = {
+        name: value for name, value in asdict(options).items() if name not in ("gpu", "output", "trust_remote_code")
+    }
     return {"manifest": manifest(config, inputs), **report}
 
 

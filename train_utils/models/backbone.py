@@ -1,8 +1,8 @@
 """Backbones: dtype, loading, model files, end of turn and mixed precision."""
 
 import importlib.util
-import struct
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatch
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -22,17 +21,24 @@ from transformers import (
     GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    dynamic_module_utils,
 )
 
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
+from train_utils.model_folder import as_value_error, check_model_folder, weights_in
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
+from train_utils.models.size_limit import limited_by
 from train_utils.param import ModelOptions
 from train_utils.processes import pick_device
 from train_utils.prompts.chat_template import ChatTemplate, dated_templates
+from train_utils.prompts.template_process import start_renderer
 
 Options = TypeVar("Options", bound=ModelOptions)
 # peft still uses a name of transformers that 5.23 deprecates; a user cannot change that.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+# Where a load is not told whether code of the folder may run, transformers asks on stdin, and reads a line of the chat.
+# Every load here is told; this makes one that a library starts by itself fail instead of asking.
+dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 # Result files in the folder of a model are not part of the model.
 _MODEL_FILES = (
     "*.safetensors",
@@ -52,8 +58,6 @@ _MODEL_FILES = (
     f"{RETRIEVAL}/*.safetensors",
     ITEM_CODES,
 )
-# Errors that transformers raises for a wrong or damaged folder or file; a truncated GGUF ends inside a field.
-_UNREADABLE = (OSError, ImportError, ValueError, KeyError, IndexError, OverflowError, struct.error, SafetensorError)
 
 
 def pick_dtype(dtype: str, device: torch.device) -> str:
@@ -81,17 +85,30 @@ def with_dtype(options: Options) -> Options:
     return replace(options, dtype=pick_dtype(options.dtype, pick_device(options.gpu)))
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """Tokenizer alone, from a folder, GGUF file or hub name. Raises ValueError for nothing loadable under `name`."""
+def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Tokenizer alone, from a folder, GGUF file or hub name.
+
+    Args:
+        name: folder, GGUF file or hub name.
+        trust_remote_code: whether code in the folder may run.
+
+    Raises:
+        ValueError: no tokenizer can be loaded under `name`.
+    """
     folder, file = _source(name)
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
-    except _UNREADABLE as error:
-        raise ValueError(_not_loaded(name, error)) from None
+    start_renderer()  # while the files are read
+    with as_value_error(f"model {name!r} cannot be loaded"):
+        _check_files(name)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, **file)
 
 
 def load_backbone(
-    name: str, device: torch.device, dtype: str = "auto", flash: bool = False, four_bit: bool = False
+    name: str,
+    device: torch.device,
+    dtype: str = "auto",
+    flash: bool = False,
+    four_bit: bool = False,
+    trust_remote_code: bool = False,
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Tokenizer and causal model of a folder, GGUF file or hub name, in evaluation mode, decoding greedily by default.
 
@@ -103,6 +120,7 @@ def load_backbone(
         dtype: dtype of the weights; see `pick_dtype`.
         flash: use FlashAttention 2 instead of the attention of PyTorch.
         four_bit: keep the linear layers except the head in four bits (NF4, for QLoRA), which needs a GPU.
+        trust_remote_code: whether code in the folder may run.
 
     Returns:
         The tokenizer and the model.
@@ -115,21 +133,26 @@ def load_backbone(
     packed = _four_bits(device, number_format) if four_bit else {}
     if file and packed:
         raise ValueError(f"`peft` qlora packs weights that are whole, and {name!r} is packed; use `peft` lora")
-    tokenizer = load_tokenizer(name)
+    tokenizer = load_tokenizer(name, trust_remote_code)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
-    # Without the argument, transformers asks on stdin whether code of the folder may run, and reads a line of the chat.
     load = partial(
-        AutoModelForCausalLM.from_pretrained, folder, dtype=number_format, trust_remote_code=False, **file, **how
+        AutoModelForCausalLM.from_pretrained,
+        folder,
+        dtype=number_format,
+        trust_remote_code=trust_remote_code,
+        use_safetensors=True,
+        **file,
+        **how,
     )
-    try:
+    local = local_path(name)
+    with as_value_error(f"model {name!r} cannot be loaded"), limited_by(weights_in(local)) if local else nullcontext():
         try:
             model = load(attn_implementation="flash_attention_2" if flash else "sdpa")
         except ValueError as error:
             if flash or "attn_implementation" not in str(error):
                 raise
             model = load(attn_implementation="eager")  # a model without attention knows no other name
-    except _UNREADABLE as error:
-        raise ValueError(_not_loaded(name, error)) from None
+    _check_vocabulary(name, tokenizer, model)
     if file:
         # If saved, the entry would make later loads expect blocks; adapters record the name to find the file again.
         vars(model.config).pop("quantization_config", None)
@@ -159,20 +182,48 @@ def _source(name: str) -> tuple[str, dict[str, str]]:
     return name, {}
 
 
+def local_path(name: str) -> Path | None:
+    """Return the folder or GGUF file of a model, for a hub name the cached snapshot; None if there is none."""
+    path = Path(name)
+    if path.exists():
+        return path
+    config = try_to_load_from_cache(name, "config.json") if name.count("/") == 1 else None
+    return Path(config).parent if isinstance(config, str) else None
+
+
+def _check_files(name: str) -> None:
+    """Check the small files of a model; see `check_model_folder`. Those next to a GGUF file may be of another model."""
+    path = local_path(name)
+    if path is not None and path.is_dir():
+        check_model_folder(path)
+
+
+def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    """Check that the model can have a row for every token; rows at the end may be missing until they are added.
+
+    Raises:
+        ValueError: a token's id is higher.
+    """
+    rows = max(len(tokenizer), n_embeddings(model))
+    token, highest = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1], default=("", 0))
+    if not 0 <= highest < rows:
+        raise ValueError(
+            f"model {name!r}: the tokenizer gives {token[:80]!r} the id {highest}, and the model has {rows} rows; "
+            "the tokenizer belongs to another model"
+        )
+
+
 def model_files(name: str) -> list[Path]:
     """Return the files that determine the output of a model, sorted.
 
     These are weights, configuration, tokenizer and chat template. For a hub name, they are those of the cached
     snapshot, or none if there is no snapshot.
     """
-    path = Path(name)
+    path = local_path(name)
+    if path is None:
+        return []
     if path.is_file():
         return [path, *(file for file in (path.parent / ITEM_CODES,) if file.is_file())]
-    if not path.is_dir():
-        config = try_to_load_from_cache(name, "config.json") if name.count("/") == 1 else None
-        if not isinstance(config, str):
-            return []
-        path = Path(config).parent
     files = {file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()}
     return sorted(files)
 
@@ -183,8 +234,12 @@ def is_of_a_model(name: str) -> bool:
     return name in own or any(fnmatch(name, pattern) for pattern in _MODEL_FILES)
 
 
-def own_dtype(name: str) -> torch.dtype:
+def own_dtype(name: str, trust_remote_code: bool = False) -> torch.dtype:
     """Return the dtype in which a model is saved; bfloat16 for a GGUF, which has a format per tensor.
+
+    Args:
+        name: folder, GGUF file or hub name.
+        trust_remote_code: whether code in the folder may run.
 
     Raises:
         ValueError: there is no readable model under `name`.
@@ -192,19 +247,9 @@ def own_dtype(name: str) -> torch.dtype:
     folder, file = _source(name)
     if file:
         return torch.bfloat16
-    try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype or torch.float32
-    except _UNREADABLE as error:
-        raise ValueError(_not_loaded(name, error)) from None
-
-
-def _not_loaded(name: str, error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if "trust_remote_code" in str(error):
-        lines = [
-            "it needs code in its own folder, which is not run; take a model of an architecture that transformers has"
-        ]
-    return f"model {name!r} cannot be loaded: {lines[0]}"
+    with as_value_error(f"model {name!r} cannot be loaded"):
+        _check_files(name)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).dtype or torch.float32
 
 
 def _four_bits(device: torch.device, dtype: torch.dtype) -> dict[str, object]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from train_utils.catalog import Catalog, Item
 from train_utils.files import digest, replacing, write_json
+from train_utils.model_folder import as_value_error, check_model_folder
 
 FILE_NAME = "item_vectors.npy"
 TEMPLATE = "{title}\ncategory: {categories}\n{attribute}: {value}\n{description}"
@@ -40,6 +41,7 @@ def item_vectors(
     device: str = "cpu",
     overwrite: bool = False,
     encoder: Encoder | None = None,
+    trust_remote_code: bool = False,
 ) -> np.ndarray:
     """Load the item vectors of a catalog from `path`, or compute and save them.
 
@@ -50,6 +52,7 @@ def item_vectors(
         device: device of the encoder.
         overwrite: recompute vectors at `path` that do not fit, instead of raising.
         encoder: function from texts to float [texts, d], instead of sentence-transformers.
+        trust_remote_code: whether code in the encoder's folder may run.
 
     Returns:
         float32 [items, d], of length 1, in catalog order.
@@ -72,7 +75,7 @@ def item_vectors(
             return np.load(path, allow_pickle=False)
         if not overwrite:
             raise ValueError(f"{path} {complaint}; give another `embedding_path`, or `overwrite` to make it anew")
-    vectors = np.asarray((encoder or sentence_encoder(model, device))(texts), dtype=np.float32)
+    vectors = np.asarray((encoder or sentence_encoder(model, device, trust_remote_code))(texts), dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all() or not (lengths > 0).all():
         raise ValueError(
@@ -111,12 +114,13 @@ def _misfit(path: Path, recipe: dict) -> str:
     return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} tells of"
 
 
-def sentence_encoder(model: str, device: str) -> Encoder:
+def sentence_encoder(model: str, device: str, trust_remote_code: bool = False) -> Encoder:
     """Load an encoder of sentence-transformers.
 
     Args:
         model: hub name or folder.
         device: device of the encoder.
+        trust_remote_code: whether code in the encoder's folder may run.
 
     Raises:
         ValueError: the encoder cannot be loaded.
@@ -126,13 +130,17 @@ def sentence_encoder(model: str, device: str) -> Encoder:
             f"`embedding_model` {model!r}: no such folder; scripts/fetch_defaults.py --with_minilm brings "
             "the default one, a hub name has the form owner/name"
         )
-    try:
+    with as_value_error(f"`embedding_model` {model!r} cannot be loaded"):
+        if Path(model).is_dir():
+            check_model_folder(model)
         from sentence_transformers import SentenceTransformer
 
-        encoder = SentenceTransformer(model, device=device, model_kwargs={"dtype": "float32"})
-    except (OSError, ImportError, ValueError) as error:  # also of JSON, and of code in the folder, which is not run
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"`embedding_model` {model!r} cannot be loaded: {reason}") from None
+        encoder = SentenceTransformer(
+            model,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"dtype": "float32", "use_safetensors": True},
+        )
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         return encoder.encode(

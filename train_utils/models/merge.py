@@ -63,7 +63,7 @@ def run_merge(options: TrainOptions) -> Path:
     backbone = backbone_of(adapter, named) or named or trained_from(adapter) or options.backbone
     with exclusively(output):
         check_output(output, "merge_output", {"adapter": adapter, "backbone": Path(backbone)})
-        merge_adapter(adapter, backbone, output, manifest(asdict(options), weights))
+        merge_adapter(adapter, backbone, output, manifest(asdict(options), weights), options.trust_remote_code)
     return output
 
 

@@ -9,10 +9,12 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from train_utils.command import is_out_of_memory
 from train_utils.files import replacing_folder
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.item_codes import FORMS, check_item_codes, has_item_codes, read_item_codes
 from train_utils.manifest import settings_in
+from train_utils.model_folder import as_value_error
 from train_utils.models.adapters import untie_head
 from train_utils.models.backbone import (
     _source,
@@ -30,7 +32,13 @@ from train_utils.prompts.control_tokens import add_control_tokens
 from train_utils.text_files import read_json
 
 
-def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manifest: Mapping[str, object]) -> None:
+def merge_adapter(
+    adapter: str | Path,
+    backbone: str,
+    output: str | Path,
+    manifest: Mapping[str, object],
+    trust_remote_code: bool = False,
+) -> None:
     """Merge an adapter into its backbone and write a folder that plain transformers loads.
 
     The folder of an adapter of RecLM-ret remains one of RecLM-ret. Weights are summed in float32 and rounded once, to
@@ -42,12 +50,13 @@ def merge_adapter(adapter: str | Path, backbone: str, output: str | Path, manife
         backbone: the base model.
         output: the folder to write.
         manifest: content of `manifest.json`.
+        trust_remote_code: whether code in the folder of a model may run.
 
     Raises:
         ValueError: the adapter or the backbone cannot be loaded.
     """
-    tokenizer, model = _with_adapter(adapter, backbone)
-    merged = model.to(own_dtype(backbone))  # type: ignore[arg-type]  # as in `load_backbone`
+    tokenizer, model = _with_adapter(adapter, backbone, trust_remote_code)
+    merged = model.to(own_dtype(backbone, trust_remote_code))  # type: ignore[arg-type]  # as in `load_backbone`
     end_turns_alike(tokenizer, merged)
 
     def copy_item_files(to: Path) -> None:
@@ -83,7 +92,12 @@ def save_model(
 
 
 def load_trained(
-    name: str, device: torch.device, dtype: str = "auto", flash: bool = False, backbone: str = ""
+    name: str,
+    device: torch.device,
+    dtype: str = "auto",
+    flash: bool = False,
+    backbone: str = "",
+    trust_remote_code: bool = False,
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load tokenizer and model of a merged model, a base model or an adapter, which is merged in memory.
 
@@ -93,6 +107,7 @@ def load_trained(
         dtype: dtype of the weights; see `pick_dtype`.
         flash: use FlashAttention 2 instead of the attention of PyTorch.
         backbone: base model of an adapter, instead of the base model that its configuration names.
+        trust_remote_code: whether code in the folder of a model may run.
 
     Returns:
         The tokenizer and the model, in evaluation mode.
@@ -105,8 +120,8 @@ def load_trained(
     if base is None:
         if backbone:
             raise ValueError(f"`backbone` is {backbone!r}, and {name!r} is no adapter: it needs no base model")
-        return load_backbone(name, device, dtype, flash)
-    tokenizer, model = _with_adapter(name, base)
+        return load_backbone(name, device, dtype, flash, trust_remote_code=trust_remote_code)
+    tokenizer, model = _with_adapter(name, base, trust_remote_code)
     number_format = getattr(torch, pick_dtype(dtype, device))
     return tokenizer, model.to(device, number_format).eval()  # type: ignore[arg-type]  # as in `load_backbone`
 
@@ -178,7 +193,9 @@ def _holds_model(path: Path) -> bool:
     return path.is_file() or (path / "config.json").is_file()
 
 
-def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def _with_adapter(
+    adapter: str | Path, backbone: str, trust_remote_code: bool
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load tokenizer and float32 model of an adapter, merged, or of a whole trained model.
 
     Raises:
@@ -187,9 +204,14 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     whole = (Path(adapter) / "config.json").exists()
     if not whole and not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"no adapter in {str(adapter)!r}; train one first (scripts/train_RecLM_cgen.sh)")
-    tokenizer = load_tokenizer(str(adapter))
+    tokenizer = load_tokenizer(str(adapter), trust_remote_code)
     try:
-        own, model = load_backbone(str(adapter) if whole else backbone, torch.device("cpu"), "float32")
+        own, model = load_backbone(
+            str(adapter) if whole else backbone,
+            torch.device("cpu"),
+            "float32",
+            trust_remote_code=trust_remote_code,
+        )
     except ValueError as error:
         if whole:
             raise
@@ -205,8 +227,11 @@ def _with_adapter(adapter: str | Path, backbone: str) -> tuple[PreTrainedTokeniz
     if has_item_codes(adapter):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)  # the adapter has the rows of the codes
         model.config.item_form = read_item_codes(adapter).form
-    try:
-        return tokenizer, PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"adapter {str(adapter)!r} was trained on another model than {backbone!r}: {reason}") from None
+    with as_value_error(f"adapter {str(adapter)!r} cannot be loaded"):
+        try:
+            return tokenizer, PeftModel.from_pretrained(model, adapter, low_cpu_mem_usage=True).merge_and_unload()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"it was trained on another model than {backbone!r}: {reason}") from None

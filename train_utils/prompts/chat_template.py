@@ -10,6 +10,8 @@ from string import ascii_letters
 
 from train_utils.constraint.answer_start import Openers
 from train_utils.files import PROMPT_DATE
+from train_utils.model_folder import as_value_error
+from train_utils.prompts.template_process import LONGEST_TEMPLATE, TemplateLimitError, render
 
 # _SENTINEL replaces the content of message {}. The WIDE spaces around it show whether the template trims contents.
 WIDE = "\u2003"
@@ -34,9 +36,13 @@ def tokenize(tokenizer, text: str | list[str], split_special_tokens: bool) -> li
         split_special_tokens: whether special tokens in a text are encoded as ordinary characters.
     """
     # split_special_tokens is state of the tokenizer, not of the call: concurrent calls would overwrite it.
-    with _TOKENIZING:
+    with _TOKENIZING, as_value_error("the tokenizer cannot encode a text"):
         encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
     return encoded["input_ids"]
+
+
+def _plain(token: object) -> object:
+    return [str(part) for part in token] if isinstance(token, (list, tuple)) else str(token)
 
 
 class TemplateText:
@@ -59,9 +65,16 @@ class TemplateText:
         self.tokenizer = tokenizer
         self.added = frozenset((*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder))
         try:
-            self._template = with_fixed_date(tokenizer.get_chat_template())
+            template = tokenizer.get_chat_template()
         except ValueError as error:
             raise ValueError(f"the tokenizer's chat template cannot be used: {' '.join(str(error).split())}") from None
+        if not isinstance(template, str) or len(template) > LONGEST_TEMPLATE:
+            raise ValueError(
+                f"the tokenizer's chat template is {str(template)[:80]!r}, wanted a text of at most "
+                f"{LONGEST_TEMPLATE:,} characters"
+            )
+        self._template = with_fixed_date(template)
+        self._exhausted = ""  # the limit that a rendering exceeded, after which none is tried
 
     def tokenized(self, markup: str) -> list[int]:
         """Return the token ids of a piece of markup; special tokens of the template stay special."""
@@ -78,17 +91,17 @@ class TemplateText:
         Raises:
             ValueError: the template rejects the messages.
         """
-        from jinja2.exceptions import TemplateError
-
         messages = [{"role": role, "content": WIDE + _SENTINEL.format(i) + WIDE} for i, role in enumerate(roles)]
-        try:
-            return self.tokenizer.apply_chat_template(
-                messages, chat_template=self._template, tokenize=False, add_generation_prompt=prompt, **options
-            )
-        # A template is third-party code, which may raise any of these errors.
-        except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            why = " ".join(str(error).split())
-            raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {why}") from None
+        variables = {name: _plain(token) for name, token in self.tokenizer.special_tokens_map.items()} | options
+        why = self._exhausted
+        if not why:
+            try:
+                return render(self._template, messages, prompt, variables)
+            except TemplateLimitError as error:
+                why = self._exhausted = str(error)
+            except ValueError as error:
+                why = str(error)
+        raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {why}")
 
     def pieces(self, roles: Sequence[str], **options: bool) -> list[str]:
         """Return the template's text around the contents of messages, with `WIDE` where it does not trim them.

@@ -83,7 +83,14 @@ def add_retrieval(model: PreTrainedModel | PeftModel, catalog: Catalog, options:
     else:
         path = Path(options.embedding_path or Path(options.data_path) / FILE_NAME)
         with PartialState().main_process_first():
-            vectors = item_vectors(catalog, path, options.embedding_model, str(causal.device), options.overwrite)
+            vectors = item_vectors(
+                catalog,
+                path,
+                options.embedding_model,
+                str(causal.device),
+                options.overwrite,
+                trust_remote_code=options.trust_remote_code,
+            )
         vectors_from = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if options.item_vectors != "text":
             vectors = with_co_occurrence(vectors, catalog)

@@ -20,6 +20,7 @@ _NOT_OF_THE_RUN = (
     "SFT_test_task",
     "use_control_symbol",
     "gen_max_length",
+    "trust_remote_code",
 )
 # Files and folders that a run writes; all others in its folder belong to the user.
 _WRITTEN = (

@@ -224,7 +224,7 @@ def run_export(options: TrainOptions) -> Path:
         raise ValueError("`train_data_file` is missing: the file to write, such as data/dataset/ml-100k/sft.json")
     sample_config(options)
     path, catalog = Path(options.train_data_file), load_catalog(options.data_path)
-    tokenizer = load_tokenizer(options.backbone)
+    tokenizer = load_tokenizer(options.backbone, options.trust_remote_code)
     add_control_tokens(tokenizer)
     chat = Chat(tokenizer, catalog.titles)
     with (
@@ -315,7 +315,14 @@ def load_trainable(
     Raises:
         ValueError: the backbone cannot be loaded, decoded or adapted.
     """
-    tokenizer, model = load_backbone(options.backbone, device, options.dtype, options.FA2, options.peft == "qlora")
+    tokenizer, model = load_backbone(
+        options.backbone,
+        device,
+        options.dtype,
+        options.FA2,
+        options.peft == "qlora",
+        options.trust_remote_code,
+    )
     _check_decodable(model, options, method)
     if device.type == "cpu":
         # On a CPU and short sequences, the backward pass of PyTorch's fused attention is slower than eager attention.
