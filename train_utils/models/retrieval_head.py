@@ -1,22 +1,22 @@
 """Retrieval head of RecLM-ret: projects the state that predicts `<SOI>` to a query for items (arXiv 2505.03336)."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from train_utils.catalog import Catalog
 from train_utils.files import write_json
+from train_utils.model_folder import as_value_error, check_model_folder, json_object
 
 INNER = 2048  # width of the projection
 # A separate folder, because loaders of a merged model read every .safetensors file next to the weights as weights.
 FOLDER = "retrieval"
+_CONFIG, _VECTORS, _PROJECTION = FILES = ("config.json", "item_vectors.safetensors", "projection.safetensors")
 
 
 class Retrieval(nn.Module):
@@ -49,14 +49,14 @@ def save_retrieval(weights: Mapping[str, torch.Tensor], catalog: Catalog, folder
     """
     (folder / FOLDER).mkdir()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    save_file({"items": tensors.pop("items")}, folder / FOLDER / "item_vectors.safetensors")
-    save_file(tensors, folder / FOLDER / "projection.safetensors")
-    write_json(folder / FOLDER / "config.json", {"items": len(catalog.items), "ids_sha256": _ids_digest(catalog)})
+    save_file({"items": tensors.pop("items")}, folder / FOLDER / _VECTORS)
+    save_file(tensors, folder / FOLDER / _PROJECTION)
+    write_json(folder / FOLDER / _CONFIG, {"items": len(catalog.items), "ids_sha256": _ids_digest(catalog)})
 
 
 def has_retrieval(folder: str | Path) -> bool:
     """Return whether the folder of an adapter or a model is of RecLM-ret."""
-    return (Path(folder) / FOLDER / "config.json").is_file()
+    return (Path(folder) / FOLDER / _CONFIG).is_file()
 
 
 def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | str = "cpu") -> Retrieval:
@@ -71,19 +71,22 @@ def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | 
         ValueError: the item vectors are of another catalog, or the folder is damaged.
     """
     path = Path(folder) / FOLDER
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if config["ids_sha256"] != _ids_digest(catalog):
-            raise ValueError(
-                f"{path} has vectors of the {config['items']} items of another catalog than "
-                f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned"
-            )
-        items = load_file(path / "item_vectors.safetensors")["items"]
-        weights = load_file(path / "projection.safetensors")
-        retrieval = Retrieval(weights["projection.0.weight"].shape[1], items)
+    check_model_folder(folder)  # no pipe in the place of a file
+    config = json_object(path / _CONFIG)
+    if config.get("ids_sha256") != _ids_digest(catalog):
+        raise ValueError(
+            f"{path} has vectors of the {str(config.get('items'))[:80]} items of another catalog than "
+            f"{catalog.name!r} with its {len(catalog.items)}; RecLM-ret knows only what it learned"
+        )
+    with as_value_error(f"{path} is damaged; train or merge again"):
+        items = load_file(path / _VECTORS)["items"]
+        weights = load_file(path / _PROJECTION)
+        first = weights["projection.0.weight"]
+        # A matrix without rows has no data, whatever its width.
+        if items.dim() != 2 or len(items) != len(catalog.items) or first.dim() != 2 or len(first) != INNER:
+            raise ValueError(f"vectors of shape {tuple(items.shape)}, projection of shape {tuple(first.shape)}")
+        retrieval = Retrieval(first.shape[1], items)
         retrieval.load_state_dict({"items": items, **weights})
-    except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({str(error).splitlines()[0]}); train or merge again") from None
     return retrieval.to(device).eval().requires_grad_(False)
 
 

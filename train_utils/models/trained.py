@@ -26,6 +26,7 @@ from train_utils.models.backbone import (
     pick_dtype,
 )
 from train_utils.models.control_rows import init_control_rows
+from train_utils.models.retrieval_head import FILES as RETRIEVAL_FILES
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.prompts.control_tokens import add_control_tokens
@@ -61,7 +62,9 @@ def merge_adapter(
 
     def copy_item_files(to: Path) -> None:
         if has_retrieval(adapter):
-            shutil.copytree(Path(adapter) / RETRIEVAL, to / RETRIEVAL)
+            (to / RETRIEVAL).mkdir()
+            for name in RETRIEVAL_FILES:  # a stranger's folder may link to others
+                shutil.copy2(Path(adapter) / RETRIEVAL / name, to / RETRIEVAL / name)
         if has_item_codes(adapter):
             shutil.copy2(Path(adapter) / ITEM_CODES, to / ITEM_CODES)
 
