@@ -19,8 +19,9 @@ from train_utils.text_files import read_text
 LARGEST_JSON = 1 << 28  # bytes; the tokenizer files of a million added tokens have about half of it
 LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 # Configuration classes loop over these numbers when they are constructed. The deepest models have some hundred layers.
-MOST_LAYERS = 100_000
+MOST_LAYERS = 10_000
 _COUNTED = re.compile("layer|expert|depth|stage|attention_types|indices|kernel|codebook")
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 _JSON_OBJECTS = (
     "config.json",
     "generation_config.json",
@@ -147,6 +148,8 @@ def _check_counts(value: object, path: Path, key: str = "") -> None:
             _check_counts(inner, path, key)
     elif isinstance(value, (int, float)) and _COUNTED.search(key) and not value <= MOST_LAYERS:
         raise ValueError(f"{path}: {key!r} is {str(value)[:80]}, wanted at most {MOST_LAYERS:,}; no model has as many")
+    elif isinstance(value, (int, float)) and key in _LAYERS and value < 1:
+        raise ValueError(f"{path}: {key!r} is {str(value)[:80]}, wanted 1 or more; download it again")
 
 
 def _check_index(path: Path) -> None:

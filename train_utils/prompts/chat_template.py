@@ -25,6 +25,7 @@ _WAYS: tuple[dict[str, bool], ...] = (
     {"thinking": True},
 )
 _TOKENIZING = threading.Lock()
+_PROBE_ROLES = 5  # messages of the longest conversation that is rendered when a template is loaded
 
 
 def tokenize(tokenizer, text: str | list[str], split_special_tokens: bool) -> list:
@@ -74,7 +75,7 @@ class TemplateText:
                 f"{LONGEST_TEMPLATE:,} characters"
             )
         self._template = with_fixed_date(template)
-        self._exhausted = ""  # the limit that a rendering exceeded, after which none is tried
+        self._exhausted = ""  # the limit that a short conversation exceeded, after which none is rendered
 
     def tokenized(self, markup: str) -> list[int]:
         """Return the token ids of a piece of markup; special tokens of the template stay special."""
@@ -98,7 +99,9 @@ class TemplateText:
             try:
                 return render(self._template, messages, prompt, variables)
             except TemplateLimitError as error:
-                why = self._exhausted = str(error)
+                why = str(error)
+                # A long conversation, which anyone can send to a server, must not end the others.
+                self._exhausted = why if len(roles) <= _PROBE_ROLES else ""
             except ValueError as error:
                 why = str(error)
         raise ValueError(f"the chat template refuses messages of the roles {', '.join(roles)}: {why}")

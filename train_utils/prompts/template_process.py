@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-RENDER_SECONDS = 2  # of processor time per rendering; templates of released models take some milliseconds
+RENDER_SECONDS = 1  # of processor time per rendering; templates of released models take some milliseconds
 RENDER_MEMORY = 256 << 20  # bytes that a rendering may take
 LONGEST_TEXT = 4_000_000  # characters; a conversation that fits a context of a million tokens
 LONGEST_TEMPLATE = 1_000_000  # characters; those of released models have up to some ten thousand
