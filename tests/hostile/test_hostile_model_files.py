@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny_model, tiny_tokenizer
 from trained_models import CPU
 
-from preprocess.titles import load_rules
 from train_utils.item_codes import read_item_codes
 from train_utils.model_folder import Weights, check_model_folder, weights_in
 from train_utils.models.backbone import load_backbone, load_tokenizer, own_dtype
@@ -272,7 +271,6 @@ def test_code_of_a_folder_runs_only_for_who_asks_for_it(evil):
         functools.partial(Recommender.load, device="cpu"),
         own_dtype,
         functools.partial(load_backbone, device=CPU, dtype="float32"),
-        load_rules,
     ):
         with pytest.raises(ValueError, match="not run.*`trust_remote_code`"):
             load(str(evil))
