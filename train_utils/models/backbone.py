@@ -5,7 +5,6 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -135,23 +134,27 @@ def load_backbone(
         raise ValueError(f"`peft` qlora packs weights that are whole, and {name!r} is packed; use `peft` lora")
     tokenizer = load_tokenizer(name, trust_remote_code)
     how = {"quantization_config": GgufConfig(dequantize=True)} if file else packed
-    load = partial(
-        AutoModelForCausalLM.from_pretrained,
-        folder,
-        dtype=number_format,
-        trust_remote_code=trust_remote_code,
-        use_safetensors=True,
-        **file,
-        **how,
-    )
     local = local_path(name)
-    with as_value_error(f"model {name!r} cannot be loaded"), limited_by(weights_in(local)) if local else nullcontext():
+
+    def load(attention: str) -> PreTrainedModel:
+        with limited_by(weights_in(local)) if local else nullcontext():
+            return AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=number_format,
+                attn_implementation=attention,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+                **file,
+                **how,
+            )
+
+    with as_value_error(f"model {name!r} cannot be loaded"):
         try:
-            model = load(attn_implementation="flash_attention_2" if flash else "sdpa")
+            model = load("flash_attention_2" if flash else "sdpa")
         except ValueError as error:
             if flash or "attn_implementation" not in str(error):
                 raise
-            model = load(attn_implementation="eager")  # a model without attention knows no other name
+            model = load("eager")  # a model without attention knows no other name
     _check_vocabulary(name, tokenizer, model)
     if file:
         # If saved, the entry would make later loads expect blocks; adapters record the name to find the file again.

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -35,25 +36,28 @@ class _Renderer:
     """Process that renders, as this process sees it; started when it is first needed."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process: subprocess.Popen[str] | None = None
         self._is_ready = False
 
     def start(self) -> "subprocess.Popen[str]":
-        if self._process is not None and self._process.poll() is not None:
-            self.close()
-        if self._process is None:
-            self._is_ready = False
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                encoding="utf-8",
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # NumPy is imported, and the threads' memory counts
-                start_new_session=True,  # Ctrl-C stops an answer, not this process
-            )
-        return self._process
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self.close()
+                self._process, self._is_ready = self._started(), False
+            return self._process
+
+    @staticmethod
+    def _started() -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # NumPy is imported, and the threads' memory counts
+            start_new_session=True,  # Ctrl-C stops an answer, not this process
+        )
 
     def ask(self, request: Mapping[str, object]) -> dict[str, Any]:
         with self._lock:
@@ -80,12 +84,12 @@ class _Renderer:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            with process:  # closes the pipes and waits
+            with suppress(OSError), process:  # closes the pipes, also one with an unread request, and waits
                 pass
 
     def forget(self) -> None:
         """Leave the process to the parent, after a fork."""
-        self._lock, self._process = threading.Lock(), None
+        self._lock, self._process = threading.RLock(), None
 
 
 _RENDERER = _Renderer()

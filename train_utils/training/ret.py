@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
+from train_utils.model_folder import check_model_folder
 from train_utils.models.adapters import save_adapter
 from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.models.co_occurrence import co_occurrence_vectors
@@ -117,6 +118,7 @@ def with_co_occurrence(vectors: np.ndarray, catalog: Catalog) -> np.ndarray:
 def _start_from(model: PreTrainedModel | PeftModel, adapter: str) -> None:
     if not isinstance(model, PeftModel) or not (Path(adapter) / "adapter_config.json").exists():
         raise ValueError(f"`SFT_load` {adapter!r} is no adapter that this model could start from; see `peft`")
+    check_model_folder(adapter)
     try:
         loaded = set_peft_model_state_dict(model, load_peft_weights(adapter, device="cpu"))
     except RuntimeError:
