@@ -147,13 +147,13 @@ def test_links_to_files_are_followed(folder):
 
 
 ADAPTERS = {
-    "catastrophic": {"target_modules": "(a+)+$"},
+    "catastrophic": {"target_modules": "(.+)+!"},
     "alternatives": {"target_modules": "(?:.|.)" * 40},
-    "pattern in a list": {"target_modules": ["(a+)+$"]},
-    "layers pattern": {"layers_pattern": "(a+)+$", "layers_to_transform": [0]},
-    "excluded": {"exclude_modules": "(a+)+$"},
-    "saved": {"modules_to_save": ["(a+)+$"]},
-    "rank pattern": {"rank_pattern": {"(a+)+$": 4}},
+    "pattern in a list": {"target_modules": ["(.+)+!"]},
+    "layers pattern": {"layers_pattern": "(.+)+!", "layers_to_transform": [0]},
+    "excluded": {"exclude_modules": "(.+)+!"},
+    "saved": {"modules_to_save": ["(.+)+!"]},
+    "rank pattern": {"rank_pattern": {"(.+)+!": 4}},
     "rank": {"r": 10**9},
     "no rank": {"r": -4},
     "rank of a module": {"rank_pattern": {"q_proj": 10**9}},
@@ -181,7 +181,7 @@ def test_a_hostile_adapter_is_refused(folder, name):
 def test_an_adapter_in_the_folder_of_a_backbone_is_checked_as_well(folder):
     for path in (folder / "adapter").glob("adapter_*"):
         shutil.copy(path, folder / "backbone")
-    edit(folder / "backbone" / "adapter_config.json", target_modules="(a+)+$")
+    edit(folder / "backbone" / "adapter_config.json", target_modules="(.+)+!")
     assert "target_modules" in refused(read_backbone, folder)
 
 
