@@ -98,6 +98,7 @@ def audit_of(
     return {
         "source": raw.source,
         "encodings": dict(raw.encodings),
+        "shortened": dict(raw.shortened),
         "time_unit": raw.events.time_unit,
         "times_by_unit": dict(raw.events.times_by_unit),
         "inputs": {path.name: digest(path) for path in raw.files},
@@ -138,6 +139,9 @@ def summary_of(audit: Mapping[str, Any]) -> str:
     if len(audit["times_by_unit"]) > 1:
         counts = ", ".join(f"{n} in {unit}" for unit, n in audit["times_by_unit"].items())
         lines.append(f"times in several units: {counts}")
+    if audit["shortened"]:
+        cut = ", ".join(f"{field} of {n} items" for field, n in audit["shortened"].items())
+        lines.append(f"cut, because they are too long: {cut}")
     if split := audit.get("split"):
         users, events = split["users"], split["events"]
         lines.append(

@@ -11,17 +11,29 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from readers.records import MAX_TITLE
+
 from train_utils.model_folder import as_value_error, check_model_folder
+from train_utils.text_files import few_marks
 
 CONTROL_TOKENS = ("<SOI>", "<EOI>")
 ELLIPSIS = "\u2026"
 LEAST_TOKENS = 16
 _MAX_ROUNDS = 8
+_MAX_NESTED = 16  # rounds of cleaning; markup is hardly ever nested, and each round takes time
+_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,4}26);)+")  # encoded once, or again and again
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
-# "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket.
-_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE)
-# Page code in place of a title in Amazon's 2018 crawl: JavaScript or a style-sheet rule.
-_SCRAPED = re.compile(r"\bgetTime\(|\bvar\s+\w+\s*=|\bfunction\b[\s\w]*\([^)]*\)\s*\{|\{[^{}:;]*:[^{};]*;[^{}]*\}")
+# "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket. As in browsers, a comment or a script
+# that is not closed ends with the text; a search for its end would read the text again at each of its starts.
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|$)|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE
+)
+# Page code in place of a title in Amazon's 2018 crawl: JavaScript or a style-sheet rule. Repetitions end at a count, or
+# at a character that starts a match, so that no text is read again and again.
+_SCRAPED = re.compile(
+    r"\bgetTime\(|\bvar\s{1,9}\w{1,99}\s{0,9}=|\bfunction\b[\s\w]{0,99}\([^)]{0,200}\)\s{0,9}\{"
+    r"|\{[^{}:;]*:[^{};]*;[^{}]*\}"
+)
 _JOINERS = "\u200c\u200d"
 _SKIN_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
@@ -101,23 +113,33 @@ def _visible(character: str) -> str:
 
 
 def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
-    text = _ENTITY.sub(lambda entity: unescape(entity[0]), text)
+    text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
     text = _MARKUP.sub(" ", text)
     for token in special_tokens:
         text = text.replace(token, " ")
-    return " ".join("".join(map(_visible, unicodedata.normalize("NFC", text))).split())
+    if not (text.isascii() and text.isprintable()):  # such text is in NFC and visible
+        text = "".join(map(_visible, unicodedata.normalize("NFC", few_marks(text))))
+    return " ".join(text.split())
 
 
 def clean_text(text: str, special_tokens: Iterable[str] = CONTROL_TOKENS) -> str:
     """Return the text in NFC, with entities decoded and without markup, control characters and special tokens.
 
     White space is folded. Cleaning is idempotent: it repeats until the text is stable, because a removal can create a
-    new match ("<S<b>OI>").
+    new match ("<S<b>OI>"). Of a text that is not stable after many rounds nothing is left. The time is linear in the
+    length of the text.
     """
-    tokens = tuple(special_tokens)
-    while (cleaner := _clean_once(text, tokens)) != text:
+    return _stable(text, tuple(special_tokens)) or ""
+
+
+def _stable(text: str, special_tokens: tuple[str, ...]) -> str | None:
+    """Return the cleaned text; None where markup is nested too deeply."""
+    for _ in range(_MAX_NESTED):
+        cleaner = _clean_once(text, special_tokens)
+        if cleaner == text:
+            return text
         text = cleaner
-    return text
+    return None
 
 
 def settle(text: str, rules: TitleRules) -> str | None:
@@ -195,9 +217,12 @@ def is_cut(title: str, whole: str) -> bool:
 
 def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
     """Return (title, "") or (None, the reason why the item has no usable title)."""
+    raw = raw[:MAX_TITLE]  # tokenizers abort the process on a text of hundreds of megabytes
     if _SCRAPED.search(raw):
         return None, "title is scraped page code"
-    cleaned = clean_text(raw, rules.special_tokens)
+    cleaned = _stable(raw, rules.special_tokens)
+    if cleaned is None:
+        return None, "title of markup in markup"
     if not any(unicodedata.category(character)[0] in "LNPS" for character in cleaned):
         return None, "title empty"
     title = settle_within(cleaned, "", rules)
@@ -225,13 +250,18 @@ def unique_titles(settled: Mapping[str, str], rules: TitleRules) -> dict[str, st
 
 def _suffixed(title: str, taken: set[str], numbers: dict[str, int], rules: TitleRules) -> str | None:
     """Return the first free ` (n)` form of `title`; add it to `taken` and store n in `numbers`."""
+    number = numbers.get(title, 0) + 1
     # Among this many distinct forms one is free, unless the tokenizer maps several to one.
-    for number in range(numbers.get(title, 0) + 1, numbers.get(title, 0) + len(taken) + 2):
+    for _ in range(len(taken) + 1):
         candidate = settle_within(title, f" ({number})", rules)
         if candidate is None or candidate == title:
             return None
+        # Long titles that differ at their ends are cut to one form, and continue its numbers.
+        stem = candidate.removesuffix(f"({number})")
         if candidate not in taken:
             taken.add(candidate)
-            numbers[title] = number
+            numbers[title] = numbers[stem] = number
             return candidate
+        number = max(number, numbers.get(stem, 0)) + 1
+        numbers[stem] = number - 1
     return None

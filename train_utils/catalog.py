@@ -9,9 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from train_utils.dataset_folder import common_marker, dataset_paths, described, read_dataset, spelled_title
-from train_utils.text_files import has_text, whole_characters
+from train_utils.text_files import has_text, shown, whole_characters
 
 logger = logging.getLogger(__name__)
+
+# Characters of a title. Tokenizers abort the process on a text of hundreds of megabytes; no model lists such a title.
+MAX_TITLE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,8 @@ def make_catalog(
         test_users: the test users of a temporal split; None for leave-one-out.
 
     Raises:
-        ValueError: no items, an empty title, two items with one id or one title, a sequence with an unknown id, or a
-            test user with fewer than three events.
+        ValueError: no items, an empty title or one above `MAX_TITLE`, two items with one id or one title, a sequence
+            with an unknown id, or a test user with fewer than three events.
     """
     items = tuple(items)
     if not items:
@@ -161,6 +164,11 @@ def make_catalog(
     for position, item in enumerate(items):
         if item.id in index:
             raise ValueError(f"item id {item.id!r} is in catalog {name!r} twice; ids must be unique")
+        if len(item.title) > MAX_TITLE:
+            raise ValueError(
+                f"item {item.id!r} of catalog {name!r} has a title of {len(item.title)} characters, "
+                f"{shown(item.title)}, wanted at most {MAX_TITLE}; preprocess it again, or shorten it"
+            )
         if not has_text(item.title):
             raise ValueError(f"item {item.id!r} of catalog {name!r} has an empty title; preprocess it again")
         if item.title in seen_titles:

@@ -4,14 +4,13 @@
 user id -> [item ids], oldest first. Only a temporal split has `test_users.json`.
 """
 
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
 from train_utils.plain_pickle import restricted_load
-from train_utils.text_files import read_json, whole_characters
+from train_utils.text_files import read_json, shown, whole_characters
 
 V = TypeVar("V")
 
@@ -20,6 +19,7 @@ PAD = "[PAD]"  # row 0 of every UniRec table; no user and no item may have this 
 # Present while preprocessing writes the files of a folder, so that the folder of a killed run is recognized.
 UNFINISHED = "preprocessing.unfinished"
 _STEMS = {"metas": ("metas", "meta"), "category": ("category",), "sequential": ("sequential",)}
+MAX_ID = 2_000  # characters of the id of an item or user, or of a category's name; a longer text is no name
 _ID_LIMIT = 10**100  # Python converts at most 4300 digits to text
 # JSON is preferred: it is readable, and it can hold only data.
 _SUFFIXES = (".jsonl", ".json", ".pickle", ".pkl")
@@ -144,11 +144,11 @@ def spelled_title(fields: Mapping[str, object]) -> object:
 def described(fields: Mapping[str, object]) -> str:
     """Return an item's description as one text; "" where it is missing or null.
 
-    The raw dumps hold lists of texts too.
+    The raw dumps hold lists of texts too. Lists in them are no text; they may be nested too deeply to print.
     """
     description = fields.get("description")
     parts = description if isinstance(description, (list, tuple)) else [description]
-    return " ".join(str(part) for part in parts if not _is_missing(part))
+    return " ".join(str(part) for part in parts if isinstance(part, (str, int, float)) and not _is_missing(part))
 
 
 def _is_missing(value: object) -> bool:
@@ -227,7 +227,7 @@ def _object(path: Path) -> Mapping[object, object]:
     value = read_json(path, remedy, "one JSON object") if is_json else restricted_load(path)
     if not isinstance(value, Mapping):
         kind = f"{'JSON ' if is_json else ''}{type(value).__name__}"
-        raise ValueError(f"{path} holds a {kind}, {reprlib.repr(value)[:80]}, wanted one object with a key an entry")
+        raise ValueError(f"{path} holds a {kind}, {shown(value)[:80]}, wanted one object with a key an entry")
     return value
 
 
@@ -240,6 +240,8 @@ def _ids(value: object, path: Path, whose: str) -> list[str]:
 
 def _id(value: object, path: Path, whose: str) -> str:
     value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, str) and len(value) > MAX_ID:
+        raise ValueError(f"{path.name}: {whose} has the id {shown(value)}, wanted at most {MAX_ID} characters")
     is_id = value.strip() if isinstance(value, str) else isinstance(value, int) and abs(value) < _ID_LIMIT
     if isinstance(value, bool) or not is_id:
         raise ValueError(f"{path.name}: {whose} has the id {_shown(value)}, wanted a text or a whole number")
@@ -258,7 +260,7 @@ def _shown(value: object) -> str:
         dict: "object",
     }
     kind = kinds.get(type(value), type(value).__name__)
-    text = reprlib.repr(value) if not isinstance(value, int) or abs(value) < _ID_LIMIT else "of very many digits"
+    text = shown(value) if not isinstance(value, int) or abs(value) < _ID_LIMIT else "of very many digits"
     return f"the {kind} {text if len(text) <= 80 else text[:77] + '...'}"
 
 

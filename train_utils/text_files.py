@@ -4,7 +4,10 @@ import codecs
 import gzip
 import io
 import json
+import os
 import re
+import reprlib
+import stat
 import unicodedata
 import zlib
 from collections import Counter
@@ -12,6 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, AnyStr
+
+# Bytes of a line; characters in UTF-16 and UTF-32. No record of a dump is near it, and the objects that Python makes of
+# JSON have up to 25 times its bytes.
+MAX_LINE = 16 << 20
+# Bounds of a file that is read as a whole. Files that are read by line or record have none, and need none.
+MAX_TEXT = 8 << 30  # bytes, as for pickles
+MAX_UNPACKED = 100  # bytes of text per byte of a gzip file; records shrink to a fifth or a tenth, rubbish to 1/1000
+ALWAYS_UNPACKED = 16 << 20  # bytes that any gzip file may hold, since a few repeated lines shrink well
+# Combining marks on one letter, as in Unicode's stream-safe text (UAX 15). Normalization sorts them, in the square of
+# their number.
+MAX_MARKS = 30
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -24,8 +39,12 @@ _CHUNK = 1 << 20
 _PIECE = 1 << 17
 _NOT_CP1252 = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 NOT_TEXT = "not UTF-8 text"
+TOO_LONG = f"line of more than {MAX_LINE >> 20} MiB"
 _UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
 _BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks without a glyph
+_VOICED = "\uff9e\uff9f"  # letters that become combining marks in NFKC
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -88,8 +107,8 @@ def _of_broken_lines(path: str, fallback: str) -> str:
     whole = broken = 0
     windows: set[int] = set()
     with _open_bytes(path) as file, _damage_as_value_error(path):
-        for line in file:
-            if line.isascii():
+        for line in _bounded(file, b"\n"):
+            if line is None or line.isascii():
                 continue
             if _decoded(line) is not None:
                 whole += 1
@@ -117,12 +136,21 @@ def read_text(path: str | Path, fallback: str = "") -> str:
         fallback: see `sniff_encoding`.
 
     Raises:
-        ValueError: the bytes are not text of the file's encoding, or a gzip file is damaged.
+        ValueError: the bytes are not text of the file's encoding, the text has more than `MAX_TEXT` bytes, or a gzip
+            file is damaged or unpacks to more than `MAX_UNPACKED` times its size.
         OSError: the file cannot be read.
     """
-    encoding = sniff_encoding(path, fallback)
+    encoding, size = sniff_encoding(path, fallback), os.stat(path).st_size
+    limit = min(MAX_TEXT, max(ALWAYS_UNPACKED, MAX_UNPACKED * size))
+    data = bytearray()
     with _open_bytes(path) as file, _damage_as_value_error(path):
-        return file.read().decode(encoding)
+        while size <= limit and len(data) <= limit and (piece := file.read(_CHUNK)):
+            data += piece
+        if max(size, len(data)) > limit:
+            raise ValueError(
+                f"{path} has {size} bytes and holds more than {limit} bytes of text; is it the right file?"
+            )
+        return data.decode(encoding)
 
 
 def text_chunks(path: str | Path) -> Iterator[str]:
@@ -154,39 +182,62 @@ def text_lines(path: str | Path, fallback: str = "", rejected: Counter[str] | No
     Args:
         path: the file.
         fallback: see `sniff_encoding`. Lines of UTF-8 in a file with one byte per character are read as UTF-8.
-        rejected: counts the undecodable lines; None raises an error for the first one.
+        rejected: counts the lines that are undecodable or longer than `MAX_LINE`; None raises an error for the first
+            one.
 
     Raises:
-        ValueError: as `read_text`, when the damage is reached.
+        ValueError: as `read_text` but for the size, when the damage is reached, or an unreadable line.
+        OSError: the file cannot be read.
     """
-    for number, line in _numbered_lines(path, fallback):
-        if line is not None:
+    for number, line, reason in _numbered_lines(path, fallback):
+        if not reason:
             yield line
-        elif rejected is None:
-            raise ValueError(f"{path} is no UTF-8 text (line {number}); save it as UTF-8")
+        elif rejected is not None:
+            rejected[reason] += 1
+        elif reason == TOO_LONG:
+            raise ValueError(f"{path}, line {number}, is a {TOO_LONG}; wanted one record per line")
         else:
-            rejected[NOT_TEXT] += 1
+            raise ValueError(f"{path} is no UTF-8 text (line {number}); save it as UTF-8")
 
 
-def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str | None]]:
-    """Yield the lines of a file as (number from 1, line without its end); the line is None where it is not text.
+def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the lines of a file as (number from 1, line without its end, ""), or (number, "", why it is unreadable).
 
-    Except in UTF-16 and UTF-32, a broken line does not affect the others.
+    Except in UTF-16 and UTF-32, an undecodable line does not affect the others.
     """
     encoding = sniff_encoding(path, fallback)
     with _open_bytes(path) as file, _damage_as_value_error(path):
         if encoding.startswith(("utf-16", "utf-32")):
             with io.TextIOWrapper(file, encoding, newline="\n") as stream:
-                for number, line in enumerate(stream, 1):
-                    yield number, line.removesuffix("\n").removesuffix("\r")
+                for number, line in enumerate(_bounded(stream, "\n"), 1):
+                    yield (number, "", TOO_LONG) if line is None else (number, _without_end(line), "")
             return
         one_byte = encoding if encoding in ("latin-1", "cp1252") else "utf-8"
-        for number, data in enumerate(file, 1):
+        for number, data in enumerate(_bounded(file, b"\n"), 1):
+            if data is None:
+                yield number, "", TOO_LONG
+                continue
             if number == 1 and not (data := data.removeprefix(codecs.BOM_UTF8)):
                 return
             data = data.removesuffix(b"\n").removesuffix(b"\r")
             text = _decoded(data)
-            yield number, _decoded(data, one_byte) if text is None else text
+            text = _decoded(data, one_byte) if text is None else text
+            yield (number, "", NOT_TEXT) if text is None else (number, text, "")
+
+
+def _without_end(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def _bounded(stream: IO[AnyStr], end: AnyStr) -> Iterator[AnyStr | None]:
+    """Yield the lines of a stream with their ends; None for a line longer than `MAX_LINE`, which is read in pieces."""
+    while line := stream.readline(MAX_LINE + 1):
+        if len(line) <= MAX_LINE:
+            yield line
+            continue
+        while line and not line.endswith(end):
+            line = stream.readline(_PIECE)
+        yield None
 
 
 def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:
@@ -218,42 +269,56 @@ def read_json_lines(path: str | Path, rejected: Counter[str] | None = None) -> I
         rejected: counts the lines that are not JSON, by reason; None raises an error for the first one.
 
     Raises:
-        ValueError: a line is not JSON, or a gzip file is damaged.
+        ValueError: a line is not JSON or longer than `MAX_LINE`, or a gzip file is damaged.
         OSError: the file cannot be read.
     """
-    for number, line in _numbered_lines(path, "latin-1"):
+    for number, line, reason in _numbered_lines(path, "latin-1"):
         # Concatenated files have byte-order marks in the middle.
-        line = line.removeprefix("\ufeff") if line is not None else None
-        if line is not None and not line.strip():
+        line = line.removeprefix("\ufeff")
+        if not reason and not line.strip():
             continue
         try:
+            if reason:
+                raise ValueError(reason)
             yield number, json_value(line)
         except ValueError as error:
             if rejected is None:
                 raise ValueError(f"{path}, line {number}, is not JSON ({error})") from None
-            rejected[NOT_TEXT if line is None else "not strict JSON"] += 1
+            rejected[reason or "not strict JSON"] += 1
 
 
-def json_value(line: str | None) -> object:
+def json_value(line: str) -> object:
     """Return the JSON value of a line.
 
-    Args:
-        line: the line; None for a line that is not text.
-
     Raises:
-        ValueError: the line is not text, or not JSON.
+        ValueError: the line is not JSON.
     """
-    if line is None:
-        raise ValueError(NOT_TEXT)
     try:
         return json.loads(line)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
+def shown(value: object) -> str:
+    """Return a value on one line of about 80 characters at most, for errors."""
+    return _SHORT.repr(value)
+
+
 def whole_characters(text: str) -> str:
     """Return `text` with lone surrogates, which JSON may hold and tokenizers reject, replaced by U+FFFD."""
     return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def few_marks(text: str) -> str:
+    """Return `text` with at most `MAX_MARKS` combining marks in a row, so that its normalization takes linear time."""
+    if text.isascii():
+        return text
+    kept, marks = [], 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character)[0] == "M" or character in _VOICED else 0
+        if marks <= MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def has_text(text: str) -> bool:
@@ -268,14 +333,32 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
-        raise ValueError(f"the key {twice!r} is in one object twice")
+        raise ValueError(f"the key {shown(twice)} is in one object twice")
     return fields
 
 
-def _open_bytes(path: str | Path) -> io.BufferedReader | gzip.GzipFile:
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else open(path, "rb")
+class _GzipBytes(gzip.GzipFile):
+    """Gzip file of which a buffer gets every byte before a damage."""
+
+    def readinto(self, target) -> int:
+        return self.readinto1(target)
+
+
+def _open_bytes(path: str | Path) -> io.BufferedReader:
+    """Open a file for reading, plain or gzip.
+
+    Raises:
+        ValueError: the path is a pipe or a device, which may have no end and cannot be read twice.
+        OSError: the file cannot be read.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError(f"{path} is a pipe or a device, wanted a file; write its output to a file first")
+    file = io.BufferedReader(io.FileIO(path), _PIECE)
+    if file.peek(2)[:2] != b"\x1f\x8b":
+        return file
+    file.close()
+    return io.BufferedReader(_GzipBytes(path), _PIECE)  # gzip's own reader is slower by line
 
 
 @contextmanager

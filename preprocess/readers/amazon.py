@@ -14,7 +14,7 @@ from tqdm import tqdm
 from readers.records import Events, Item, RawDataset, collect, parse_id, read_dump
 from train_utils.text_files import read_json_lines
 
-_PRICE = re.compile(r"\$\s*(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?")
+_PRICE = re.compile(r"\$\s*(\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(\.\d{1,15})?")
 
 
 def read_amazon(folder: Path, full_name: str) -> RawDataset:

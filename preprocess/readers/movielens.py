@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from readers.records import Events, Item, RawDataset, collect, parse_id, read_dump
-from train_utils.text_files import text_lines
+from train_utils.text_files import shown, text_lines
 
 # fmt: off
 GENRES = (
@@ -53,10 +53,10 @@ def _atomic_rows(path: Path, columns: tuple[str, ...], rejected: Counter[str]) -
     names = [column.split(":")[0] for column in next(lines, "").split("\t")]
     missing = [name for name in columns if name not in names]
     if missing:
-        raise ValueError(f"{path} has the columns {names}, but lacks {missing}; is it a RecBole file?")
+        raise ValueError(f"{path} has the columns {shown(names)}, but lacks {missing}; is it a RecBole file?")
     indices = [names.index(name) for name in columns]
     for line in lines:
-        values = line.split("\t")
+        values = line.split("\t", len(names))
         if len(values) != len(names):
             rejected["wrong number of columns"] += 1
             continue
@@ -70,7 +70,7 @@ def _atomic_events(path: Path, rejected: Counter[str]) -> Events:
 def _grouplens_events(path: Path, rejected: Counter[str]) -> Events:
     def rows() -> Iterator[list[str]]:
         for line in text_lines(path, "latin-1", rejected):
-            values = line.split("\t")
+            values = line.split("\t", 4)
             if len(values) == 4:
                 yield [values[0], values[1], values[3]]
             else:
@@ -80,7 +80,8 @@ def _grouplens_events(path: Path, rejected: Counter[str]) -> Events:
 
 
 def _movie(item_id: str, title: str, year: str, genres: tuple[str, ...]) -> Item:
-    return Item(parse_id(item_id), title, genres, attributes={"year": int(year)} if year.isdecimal() else {})
+    is_year = len(year) == 4 and year.isdecimal()
+    return Item(parse_id(item_id), title, genres, attributes={"year": int(year)} if is_year else {})
 
 
 def _atomic_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
@@ -95,7 +96,7 @@ def _atomic_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
 
 def _grouplens_items(path: Path, rejected: Counter[str]) -> Iterator[Item]:
     for line in text_lines(path, "latin-1", rejected):
-        values = line.split("|")
+        values = line.split("|", 5 + len(GENRES))
         if len(values) != 5 + len(GENRES):
             rejected["wrong number of columns"] += 1
             continue

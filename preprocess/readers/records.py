@@ -8,7 +8,7 @@ strict JSON object per line).
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,11 @@ import numpy as np
 
 from train_utils.text_files import sniff_encoding
 
+# Limits of the fields of a dump, far above what shops write; text beyond them is cut before it is cleaned.
+MAX_ID = 1_000  # characters
+MAX_TITLE = 2_000  # characters of a title, a category or an attribute
+MAX_DESCRIPTION = 100_000  # characters
+MAX_CATEGORIES = 1_000  # of one item
 # Name, ticks per second, and the smallest median of a file in this unit (10**11 seconds would be the year 5138).
 TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds", 10**6, 10**14),
               ("nanoseconds", 10**9, 10**17))  # fmt: skip
@@ -77,6 +82,7 @@ class RawDataset:
         items: the accepted items.
         rejected: file name -> reason -> number of unused lines.
         encodings: file name -> its encoding.
+        shortened: field -> number of items in which it was cut, because it is beyond its limit.
     """
 
     source: str
@@ -85,6 +91,7 @@ class RawDataset:
     items: list[Item]
     rejected: Mapping[str, Mapping[str, int]]
     encodings: Mapping[str, str] = field(default_factory=dict)
+    shortened: Mapping[str, int] = field(default_factory=dict)
 
 
 class EventCollector:
@@ -159,7 +166,8 @@ def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingPro
         finest = len(TIME_UNITS) - 1 if seconds.max() < 9e9 else finest
     scale = np.array([TIME_UNITS[finest][1] // ticks if ticks <= TIME_UNITS[finest][1] else 1 for _, ticks, _ in
                       TIME_UNITS], dtype=np.int64)[unit]  # fmt: skip
-    values = time * scale
+    most = np.iinfo(np.int64).max // scale  # a time beyond it is no time of any event
+    values = np.clip(time, -most, most) * scale
     for row, fraction in fractions.items():
         values[row] += int(fraction * int(scale[row]))
     by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(unit)) if n}
@@ -175,9 +183,11 @@ def parse_id(value: object) -> str:
     """Return a usable id: a non-empty printable string without surrounding white space.
 
     Raises:
-        ValueError: the value is no such id.
+        ValueError: the value is no such id, or longer than `MAX_ID`.
     """
     text = value.strip() if isinstance(value, str) else ""
+    if len(text) > MAX_ID:
+        raise ValueError(f"id of more than {MAX_ID} characters")
     if not text or not text.isprintable():
         raise ValueError("id missing or unprintable")
     return text
@@ -203,7 +213,7 @@ def parse_time(value: object) -> Decimal:
 
 
 class ItemCollector:
-    """Items by id in file order: the first row of each wanted id.
+    """Items by id in file order: the first row of each wanted id, with its fields cut to their limits.
 
     Args:
         ids: ids of the items to keep.
@@ -211,10 +221,12 @@ class ItemCollector:
 
     Attributes:
         items: the kept items, by id.
+        shortened: counts the kept items of which a field was cut, by field.
     """
 
     def __init__(self, ids: set[str], rejected: Counter[str]) -> None:
         self.items: dict[str, Item] = {}
+        self.shortened: Counter[str] = Counter()
         self._ids, self._rejected = ids, rejected
 
     def add(self, item: Item) -> None:
@@ -223,7 +235,31 @@ class ItemCollector:
         elif item.id not in self._ids:
             self._rejected["no event in the dump"] += 1
         else:
-            self.items[item.id] = item
+            self.items[item.id] = within_limits(item, self.shortened)
+
+
+def within_limits(item: Item, shortened: Counter[str]) -> Item:
+    """Return the item with its fields cut to their limits; count the cut fields in `shortened`."""
+    cut: set[str] = set()
+
+    def short(name: str, text: str, limit: int = MAX_TITLE) -> str:
+        if len(text) > limit:
+            cut.add(name)
+        return text[:limit]
+
+    if len(item.categories) > MAX_CATEGORIES:
+        cut.add("number of categories")
+    limited = replace(
+        item,
+        title=short("title", item.title),
+        categories=tuple(short("category", name) for name in item.categories[:MAX_CATEGORIES]),
+        description=short("description", item.description, MAX_DESCRIPTION),
+        attributes={
+            name: short(name, value) if isinstance(value, str) else value for name, value in item.attributes.items()
+        },
+    )
+    shortened.update(cut)
+    return limited
 
 
 def read_dump(
@@ -254,7 +290,7 @@ def read_dump(
             reasons = dict(rejected[path.name])
             raise ValueError(f"{path} has no usable line ({reasons}); is it the right file?")
     encodings = {path.name: sniff_encoding(path, "latin-1") for path in files}
-    return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings)
+    return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings, rows.shortened)
 
 
 def collect(rows: Iterable[list[str]], rejected: Counter[str]) -> Events:

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from train_utils.text_files import read_json_lines, whole_characters
+from train_utils.text_files import read_json_lines, shown, whole_characters
 
 # A number: an optional sign, digits with or without thousands separators, decimals. Currency, unit and the full stop of
 # the sentence are not part of it.
@@ -64,12 +64,15 @@ def load_questions(path: str | Path) -> list[Question]:
     questions = []
     for number, record in enumerate(records, 1):
         try:
-            text, gold = record["question"], read_answer(record["answer"])
+            text, answer = record["question"], record["answer"]
         except (KeyError, TypeError):
-            raise ValueError(f"{path}, record {number}, has no question and answer") from None
+            text = answer = None
+        if not isinstance(text, str) or not isinstance(answer, str):
+            raise ValueError(f"{path}, record {number}, has no question and answer")
+        gold = read_answer(answer)
         if gold is None:
             raise ValueError(f"{path}, record {number}: the reference answer has no number")
-        questions.append(Question(whole_characters(str(text)).strip(), gold))
+        questions.append(Question(whole_characters(text).strip(), gold))
     if not questions:
         raise ValueError(f"{path} holds no question")
     return questions
@@ -87,4 +90,6 @@ def _saved(folder: Path) -> list[dict]:
         saved = load_from_disk(str(folder))
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} is no saved dataset ({error}); give GSM8K's test.jsonl") from None
+    if isinstance(saved, DatasetDict) and "test" not in saved:
+        raise ValueError(f"{folder} has no split 'test', but {shown(list(saved))}; give GSM8K's test.jsonl")
     return list(saved["test"] if isinstance(saved, DatasetDict) else saved)

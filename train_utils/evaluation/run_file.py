@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from train_utils.text_files import json_value, text_lines
+from train_utils.text_files import json_value, shown, text_lines
 
 # Names of columns in lower case, without underscores and dashes.
 USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")
@@ -66,7 +66,7 @@ def read_run(path: str | Path, users: Collection[str]) -> RunFile:
     if items_by_user.keys().isdisjoint(users):
         raise ValueError(
             f"{path} has none of the {len(users)} users asked for (as {next(iter(users), None)!r}), but "
-            f"others (as {next(iter(items_by_user))!r}); write the user ids of the dataset"
+            f"others (as {shown(next(iter(items_by_user)))}); write the user ids of the dataset"
         )
     # Sorting is stable: equal items keep the order of the file.
     lists = {
@@ -96,8 +96,8 @@ def _read(path: Path) -> dict[str, list[RankedItem]]:
                     continue
             user, entries = parse(line)
             if parse is _json_line and user in items_by_user:
-                raise ValueError(f"a second list for user {user!r}; write one a user")
-        except (ValueError, csv.Error, RecursionError) as error:
+                raise ValueError(f"a second list for user {shown(user)}; write one a user")
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         items_by_user.setdefault(user, []).extend(entries)
     if not items_by_user:
@@ -149,7 +149,7 @@ def _columns(fields: list[str]) -> tuple[str, ...]:
     for field, kind in zip(fields, columns, strict=True):
         if not kind or columns.count(kind) > 1:
             raise ValueError(
-                f"the column {field!r} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
+                f"the column {shown(field)} is {'a second ' + kind if kind else 'of no known kind'}; wanted "
                 f"user, item, and {', '.join(SCORE_NAMES)}, rank or timestamp"
             )
     return columns
@@ -160,9 +160,7 @@ def _trec_line(line: str) -> Line:
     if len(words) != 6:
         raise ValueError(f"{len(words)} fields, wanted six: user Q0 item rank score tag")
     user, _, item, rank, score, _ = words
-    if not rank.isdecimal():
-        raise ValueError(f"the rank is {rank!r}, wanted a whole number of 0 or more")
-    return user, [RankedItem(item, _number(score), int(rank))]
+    return user, [RankedItem(item, _number(score), _rank(rank))]
 
 
 def _table_line(line: str, delimiter: str, order: tuple[str, ...]) -> Line:
@@ -170,10 +168,8 @@ def _table_line(line: str, delimiter: str, order: tuple[str, ...]) -> Line:
     if len(fields) != len(order) or not all(fields):
         raise ValueError(f"{sum(map(bool, fields))} filled fields, wanted {len(order)} as in the first line")
     cell = dict(zip(order, fields, strict=True))
-    rank = cell.get("rank", "0")
-    if not rank.isdecimal():
-        raise ValueError(f"the rank is {rank!r}, wanted a whole number of 0 or more")
-    return cell["user"], [RankedItem(cell["item"], _number(cell["score"]) if "score" in cell else 0.0, int(rank))]
+    score = _number(cell["score"]) if "score" in cell else 0.0
+    return cell["user"], [RankedItem(cell["item"], score, _rank(cell.get("rank", "0")))]
 
 
 def _json_line(line: str) -> Line:
@@ -185,12 +181,18 @@ def _json_line(line: str) -> Line:
         raise ValueError('wanted an object with "user" and a list "items"')
     for value in (record["user"], *record["items"]):
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValueError(f"an id is {value!r}, wanted text or a whole number")
+            raise ValueError(f"an id is {shown(value)}, wanted text or a whole number")
     return str(record["user"]), [RankedItem(str(item)) for item in record["items"]]
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=delimiter, strict=True))]
+
+
+def _rank(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise ValueError(f"the rank is {shown(text)}, wanted a whole number of 0 or more")
+    return int(text)
 
 
 def _number(text: str) -> float:
@@ -200,5 +202,5 @@ def _number(text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         # Infinite scores mark items that must not be listed, and have no order among them.
-        raise ValueError(f"the score is {text!r}, wanted a finite number; leave out what is not to be listed")
+        raise ValueError(f"the score is {shown(text)}, wanted a finite number; leave out what is not to be listed")
     return value

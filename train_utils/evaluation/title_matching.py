@@ -13,9 +13,11 @@ from rapidfuzz.process import extractOne
 
 NEAR = 3  # maximum edits, as in the published evaluation
 _NUMBER = re.compile(r"(?:(?<=\s)|^)[*_]*(\d{1,3})[.)]\s")
-_BULLET = re.compile(r"^\s*[-*\u2022]\s+(\S.*)$", re.MULTILINE)
+# A repetition that goes on over lines, or that can start anywhere in white space, would read a text again and again.
+_BULLET = re.compile(r"^[^\S\n]*[-*\u2022][^\S\n]+(\S.*)$", re.MULTILINE)
 _MARKED = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__)|^[\"\u201c](.+?)[\"\u201d]")
-_REMARK = re.compile(r"\s+[-\u2013\u2014]\s+")  # no colon, because titles have colons
+_REMARK = re.compile(r"\s[-\u2013\u2014]\s")  # no colon, because titles have colons
+_ROOM = 200  # characters before and after a title that are no part of it
 _AROUND = ' \t\r\n*_`"\u201c\u201d,;'
 
 
@@ -49,12 +51,15 @@ class TitleReader:
         for item, title in enumerate(titles):
             self.by_title.setdefault(title, item)
         self._folded = [title.casefold() for title in titles]
+        self._longest = max(map(len, self._folded), default=0) + NEAR
 
     def read(self, text: str) -> Named:
         """Match one title. Only the first line counts: an unclosed title is followed by other text."""
         text = text.strip().partition("\n")[0].rstrip()
         if (item := self.by_title.get(text)) is not None:
             return Named(text, item, item, 0)
+        if len(text) > self._longest:  # case folding shortens no text
+            return Named(text)
         # Fewer than half of the characters: three edits turn any short title into any other.
         allowed = max(0, min(NEAR, (len(text) - 1) // 2))
         nearest = extractOne(text.casefold(), self._folded, scorer=Levenshtein.distance, score_cutoff=allowed)
@@ -68,7 +73,8 @@ class TitleReader:
         return [self._read_entry(entry) for entry in _entries(text)]
 
     def _read_entry(self, entry: str) -> Named:
-        readings = [self.read(reading) for reading in _readings(entry)]
+        # What is longer than a title, what stands around it and a remark on it names no title.
+        readings = [self.read(reading) for reading in _readings(entry[: self._longest + _ROOM])]
         return min(readings, key=lambda named: (named.item is None, NEAR + 1 if named.edits is None else named.edits))
 
 
@@ -92,5 +98,5 @@ def _readings(entry: str) -> list[str]:
     readings = [entry.strip(), entry.strip(_AROUND)]
     if marked := _MARKED.match(entry.strip()):
         readings.append((marked[1] or marked[2]).strip(_AROUND))
-    readings += [entry[: remark.start()].strip(_AROUND) for remark in _REMARK.finditer(entry)]
+    readings += [entry[: remark.start()].rstrip().strip(_AROUND) for remark in _REMARK.finditer(entry)]
     return [reading for reading in dict.fromkeys(readings) if reading] or [entry]

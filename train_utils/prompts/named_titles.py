@@ -8,6 +8,7 @@ from functools import cached_property
 
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.control_tokens import EOI, SOI
+from train_utils.text_files import few_marks
 
 _FIRST = 4  # length of the prefix by which titles are looked up
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
@@ -18,6 +19,8 @@ _PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
 _DIGITS = {
     word: str(n) for n, word in enumerate(str.split("two three four five six seven eight nine ten eleven twelve"), 2)
 }
+_JOINER = 6  # characters between two titles of an enumeration
+_NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
@@ -97,6 +100,11 @@ class NamedTitles:
                     forms.setdefault(key[:_FIRST], {}).setdefault(key, (form, []))[1].append(item)
         return forms
 
+    @cached_property
+    def _lengths(self) -> dict[str, list[int]]:
+        """First characters -> the lengths of the forms, longest first: few, where a catalog has very many titles."""
+        return {begin: sorted({*map(len, forms)}, reverse=True) for begin, forms in self._by_beginning.items()}
+
     def find(self, text: str) -> list[int]:
         """Return the item indices in the order of the text, each once.
 
@@ -119,7 +127,7 @@ class NamedTitles:
         for line in text.split("\n"):
             at, lower, last = 0, _lower(line), -1
             while at < len(line):
-                joined = last >= 0 and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
+                joined = last >= 0 and at - last <= _JOINER and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
                 length, items = self._at(line, lower, at, joined)
                 at += length
                 if items:
@@ -138,25 +146,26 @@ class NamedTitles:
         best: tuple[int, list[int]] = (1, [])
         for n in range(1, _FIRST + 1):
             forms = self._by_beginning.get(lower[at : at + n], {})
-            for key in forms if n == _FIRST else forms.keys() & {lower[at : at + n]}:
-                end, (form, items) = at + len(key), forms[key]
+            for length in self._lengths.get(lower[at : at + n], ()):
+                end, (form, items) = at + length, forms.get(lower[at : at + length], ("", []))
                 if (
                     items
-                    and end - at >= best[0]
-                    and lower.startswith(key, at)
+                    and length >= best[0]
                     and not (end < len(text) and _one_word(text[end - 1], text[end]))
                     and _is_meant(text, at, end, form, joined)
                 ):
-                    best = (end - at, items)
+                    best = (length, items)
         return best
 
 
 def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     """Return whether words that match a title are meant as a title."""
     words, single = text[at:end], form.isalnum()
-    named = joined or _BEFORE_TITLE.search(text, 0, at)
+    near = max(0, at - _NEAR)
+    named = joined or _BEFORE_TITLE.search(text, near, at)
     possessive = text[end : end + 2] == "' " and text[at - 1 : at] != "'"
-    if _is_apart(text[:at].rstrip(" "), text[end:].lstrip(" ")) and not possessive:
+    # Spaces are single.
+    if _is_apart(text[max(0, at - 2) : at].rstrip(" "), text[end : end + 2].lstrip(" ")) and not possessive:
         return True
     if not single:
         return bool(words == form or named or not _is_common(words))
@@ -165,7 +174,7 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     if named and len(form) > 2 and words.lower() not in COMMON_WORDS:
         return True
     capital = words == form or words[0] == form[0] != words[0].lower()
-    return capital and not _BEFORE_NAME.search(text, 0, at)
+    return capital and not _BEFORE_NAME.search(text, near, at)
 
 
 def _is_common(words: str) -> bool:
@@ -212,7 +221,7 @@ def plain_text(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return the text with uniform quotation marks, dashes and spaces, in NFKC, without zero-width characters."""
-    text = unicodedata.normalize("NFKC", text.translate(_ALIKE)).translate(_ALIKE)
+    text = unicodedata.normalize("NFKC", few_marks(text).translate(_ALIKE)).translate(_ALIKE)
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     return re.sub(r"[^\S\n]+", " ", text)
 

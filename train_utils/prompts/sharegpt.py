@@ -3,13 +3,13 @@
 A warning counts and names the unreadable records. Of a truncated file, the records before its end are read.
 """
 
-import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import dropwhile
 from pathlib import Path
 
+from train_utils.prompts.json_stream import BROKEN_VALUE, CUT_OFF, GIVEN_UP, json_values
 from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat
 from train_utils.text_files import text_chunks, whole_characters
@@ -24,14 +24,11 @@ _ROLES = dict.fromkeys(("human", "user", "prompter"), "user") | dict.fromkeys(
 )
 _USUAL = ("human", "user", "gpt", "assistant")
 _SYSTEM = ("system", "developer")
-_SEPARATORS = "]},: \n\r\t\ufeff"
-_NESTED = re.compile(r'(?:[\[{]\s*(?:"[^"\\]*"\s*:\s*)?)*')  # opening brackets of nested objects and lists
 _DEEPEST = 4  # levels of objects and lists around records
-CUT_OFF = "the file ends inside a record"
-BROKEN = "a record that is not JSON, left out"
 NO_TURNS = f"no list of turns under {', '.join(map(repr, _TURNS))}, left out"
 NO_TEXT = "a first turn without a text, or of another role than user and assistant, left out"
-_WHOLE_FILE = (CUT_OFF, "a damaged end of the gzip file")
+DAMAGED_END = "a damaged end of the gzip file"
+_WHOLE_FILE = (CUT_OFF, DAMAGED_END, GIVEN_UP)
 HALF_CHARACTER = "half a character (a lone surrogate), read as U+FFFD"
 
 
@@ -52,8 +49,8 @@ def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> It
         raise ValueError(f"conversations {str(path)!r} do not exist; fetch them or pass `share_chat_gpt` ''")
     unreadable = Counter() if unreadable is None else unreadable
     inside = False  # in a broken record or an object around records, other values are not counted again
-    for value in _values(path, unreadable):
-        if value is _BROKEN:
+    for value in json_values(_chunks(path, unreadable), unreadable, lambda value: any(_records_in(value))):
+        if value is BROKEN_VALUE:
             inside = True
             continue
         records = list(_records_in(value))
@@ -66,68 +63,11 @@ def read_records(path: str | Path, unreadable: Counter[str] | None = None) -> It
             unreadable["a value that is no object"] += 1
 
 
-_BROKEN = object()
-
-
-def _values(path: Path, unreadable: Counter[str]) -> Iterator[object]:
-    """Yield the JSON values of a file one by one, and `_BROKEN` where an invalid one starts."""
-    decoder = json.JSONDecoder(strict=False, parse_int=_whole_number)
-    buffer, tried, chunks, ended, begun, broken = "", 0, _chunks(path, unreadable), False, False, False
-    while True:
-        while not ended and len(buffer) < max(2 * tried, 1):
-            ended = (chunk := next(chunks, None)) is None
-            buffer += chunk or ""
-        # Only the outermost list is opened: inner lists are values, such as a conversation that is a list of turns.
-        buffer = buffer.lstrip(_SEPARATORS)
-        if not begun or broken:
-            buffer = buffer[buffer.startswith("[") :].lstrip(_SEPARATORS)
-        if not buffer:
-            if ended:
-                return
-            tried = 0
-            continue
-        begun = True
-        try:
-            value, end = decoder.raw_decode(buffer)
-        except json.JSONDecodeError as error:
-            at_end = error.msg.startswith("Unterminated string") or error.pos >= len(buffer) - 16
-            if at_end and not ended:
-                tried = len(buffer)
-                continue
-            reason = CUT_OFF if at_end else BROKEN
-        except RecursionError:
-            reason = BROKEN
-            nested = _NESTED.match(buffer)
-            assert nested is not None  # it matches every text
-            buffer = " " + buffer[nested.end() :]
-        else:
-            broken = broken and not any(_records_in(value))
-            buffer, tried = buffer[end:], 0
-            yield value
-            continue
-        if not broken:
-            unreadable[reason] += 1
-            yield _BROKEN
-        broken, tried = True, 0
-        buffer = buffer[_next_object(buffer) :]
-
-
 def _chunks(path: Path, unreadable: Counter[str]) -> Iterator[str]:
     try:
         yield from text_chunks(path)
     except ValueError:  # a truncated gzip file
-        unreadable[_WHOLE_FILE[1]] += 1
-
-
-def _next_object(buffer: str) -> int:
-    """Return the position of the next object after the first character; the end where there is none."""
-    start = buffer.find("{", 1)
-    return len(buffer) if start < 0 else start
-
-
-def _whole_number(digits: str) -> int | str:
-    """Return a number; digits that Python would refuse to convert stay text."""
-    return int(digits) if len(digits) < 4000 else digits
+        unreadable[DAMAGED_END] += 1
 
 
 def _records_in(value: object, depth: int = 0) -> Iterator[dict]:
@@ -194,7 +134,8 @@ def load_exchanges(
         if turns := _turns(record, unreadable):
             readable += 1
             if exchange := tuple(_rounds(turns, chat, max_segment, rounds)):
-                (usual if _is_usual(record) else unusual).append(exchange)
+                kept = usual if _is_usual(record) else unusual
+                kept += [exchange][: limit - len(kept)]
         if len(usual) == limit:
             break
     usual += unusual[: limit - len(usual)]
@@ -216,16 +157,15 @@ def _turns(record: Mapping[str, object], unreadable: Counter[str]) -> list[tuple
     """Return (role, text) of the turns of a record up to the first unreadable one; [] for none."""
     listed = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
     # Files of OpenAI's form usually start with a system message; the samples have their own.
-    while listed and str(_first(listed[0], _SPEAKER)).lower() in _SYSTEM:
-        listed = listed[1:]
+    listed = list(dropwhile(lambda turn: _speaker(turn).lower() in _SYSTEM, listed))
     if not listed:
         unreadable[NO_TURNS] += 1
         return []
     turns: list[tuple[str, str]] = []
     for turn in listed:
-        if len(turns) > 1 and str(_first(turn, _SPEAKER)) not in _USUAL:
+        if len(turns) > 1 and _speaker(turn) not in _USUAL:
             break
-        role, text = _ROLES.get(str(_first(turn, _SPEAKER)).lower()), _text_of(_first(turn, _TEXT))
+        role, text = _ROLES.get(_speaker(turn).lower()), _text_of(_first(turn, _TEXT))
         if role is None or text is None:
             if not turns:  # otherwise the turns before the unreadable one are used
                 unreadable[NO_TEXT] += 1
@@ -241,7 +181,13 @@ def _is_usual(record: Mapping[str, object]) -> bool:
     """Return whether the first two turns, after OpenAI's instruction, have usual names of user and assistant."""
     turns = [turn for turn in _listed(record) if isinstance(turn, Mapping)]
     turns = turns[bool(turns and turns[0].get("role") == "system") :]
-    return all(str(_first(turn, _SPEAKER)) in _USUAL for turn in turns[:2])
+    return all(_speaker(turn) in _USUAL for turn in turns[:2])
+
+
+def _speaker(turn: Mapping[str, object]) -> str:
+    """Return the name of a turn's speaker; "" where it is no text."""
+    name = _first(turn, _SPEAKER)
+    return name if isinstance(name, str) else ""
 
 
 def _listed(record: Mapping[str, object]) -> list[object]:
