@@ -9,16 +9,20 @@ if ! command -v "$BASE_PYTHON" > /dev/null || ! "$BASE_PYTHON" -c 'import sys; s
     exit 2
 fi
 # The checkout is installed in place, so the environment belongs to this folder.
-wanted=$( (cat requirements.lock requirements-unirec.txt pyproject.toml; pwd) | sha256sum | cut -d' ' -f1)
+wanted=$( (cat requirements.lock requirements-torch.txt requirements-unirec.txt pyproject.toml; pwd) | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/made_from 2> /dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
 echo "making .venv (torch, transformers, ...)" >&2
 rm -rf .venv
 "$BASE_PYTHON" -m venv .venv
+install() { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
+# pip compares the digest of a file before it opens it.
+install --require-hashes --no-deps -r requirements.lock
+install -r requirements-torch.txt
 # UniRec pins a torch of 2022, so it is installed without dependencies; requirements.txt has the ones that it needs.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-unirec.txt
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+install --require-hashes --no-deps -r requirements-unirec.txt
+# The backend that builds the checkout comes from pyproject.toml.
+install --no-deps --editable .
 # Written last, so that an interrupted installation starts again.
 echo "$wanted" > .venv/made_from

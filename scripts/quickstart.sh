@@ -20,7 +20,7 @@ environment_seconds=$(($(date +%s) - started))
 PYTHON=.venv/bin/python
 
 stage() { # NAME [arguments of scripts/stage.py ...]
-    "$PYTHON" scripts/stage.py "$1" --state $OUT/stages --input requirements.lock requirements-unirec.txt "${@:2}"
+    "$PYTHON" scripts/stage.py "$1" --state $OUT/stages --input requirements.lock requirements-torch.txt requirements-unirec.txt "${@:2}"
 }
 score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
     local name=$1 result=$2 flags=()

@@ -222,21 +222,36 @@ def test_shell_script_stops_at_the_first_error(path):
     assert first == "set -euo pipefail"
 
 
-def pins(name: str) -> dict[str, str]:
-    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
-    named = (line.split("==") for line in lines if line)
+def requirements(name: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield `package==version` and the digests of each requirement of a file."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in filter(None, (line.split("#")[0].strip() for line in text.splitlines())):
+        requirement, *digests = line.split()
+        yield requirement, digests
+
+
+def pins(*names: str) -> dict[str, str]:
+    named = (requirement.split("==") for name in names for requirement, _ in requirements(name))
     return {re.sub(r"[-_.]+", "-", name.lower()): version for name, version in named}
 
 
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-unirec.txt"])
+def test_every_package_but_torch_is_pinned_with_its_digests(name):
+    listed = list(requirements(name))
+    assert listed and "torch" not in pins(name) and pins("requirements-torch.txt").keys() == {"torch"}
+    for requirement, digests in listed:
+        assert digests and all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", digest) for digest in digests), requirement
+
+
 def test_the_lock_holds_what_the_requirements_pin():
-    lock, expected = pins("requirements.lock"), pins("requirements.txt")
+    lock, expected = pins("requirements.lock", "requirements-torch.txt"), pins("requirements.txt")
     assert {name: lock.get(name) for name in expected} == expected
 
 
 def test_the_lock_fits_the_ranges_of_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     ranges = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-    lock = pins("requirements.lock")
+    lock = pins("requirements.lock", "requirements-torch.txt")
     for requirement in map(Requirement, ranges):
         assert requirement.specifier.contains(lock[re.sub(r"[-_.]+", "-", requirement.name.lower())]), requirement
 

@@ -54,6 +54,20 @@ def test_a_wheel_with_a_wrong_digest_is_refused_and_deleted(tmp_path):
     assert not (tmp_path / wheel.filename).exists()
 
 
+def test_a_wheel_of_another_digest_is_refused_by_pip_before_it_is_opened(tmp_path, monkeypatch):
+    index = tmp_path / "index"
+    wheel = make_wheel(index, {"tiny-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+                               "tiny-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\n"})  # fmt: skip
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    assert download_wheel(wheel, tmp_path / "cache").read_bytes() == (index / wheel.filename).read_bytes()
+    (index / wheel.filename).write_bytes(b"no wheel at all")
+    with pytest.raises(ValueError, match="another file than the one of SHA-256 " + wheel.sha256):
+        cached_wheel(wheel, tmp_path / "other")
+    assert not [path for path in (tmp_path / "other").rglob("*") if path.is_file()]
+
+
 def test_a_wheel_without_the_member_is_named(tmp_path):
     wheel = make_wheel(tmp_path / "cache", {"a": b"A"})
     with pytest.raises(ValueError, match="no member 'b'"):
