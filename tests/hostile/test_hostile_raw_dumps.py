@@ -20,7 +20,10 @@ def review(n: int, **more) -> dict:
     return {"reviewerID": f"u{n % 2}", "asin": f"b{n % 3}", "unixReviewTime": 10**9 + n} | more
 
 
-def write(folder, items, reviews=tuple(map(review, range(6)))) -> None:
+REVIEWS = [review(n) for n in range(6)]
+
+
+def write(folder, items, reviews=REVIEWS) -> None:
     for name, rows in (("X_5.json", reviews), ("meta_X.json", items)):
         lines = (row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows)
         (folder / name).write_bytes(b"\n".join(lines))

@@ -42,7 +42,7 @@ def json_values(
     while text.skip(_SEPARATORS if begun and not broken else _SEPARATORS_AND_LIST):
         begun = True
         try:
-            value, text.at = decoder.raw_decode(text.part, text.at)
+            value, end = decoder.raw_decode(text.part, text.at)
         except json.JSONDecodeError as error:
             at_end = error.msg.startswith("Unterminated string") or error.pos >= len(text.part) - 16
             if at_end and text.double():
@@ -55,6 +55,7 @@ def json_values(
             reason, end, read = BROKEN, nested.end(), len(text.part) - text.at
         else:
             broken = broken and not is_whole(value)
+            text.move(end)
             yield value
             continue
         if not broken:
@@ -65,7 +66,7 @@ def json_values(
             unreadable[GIVEN_UP] += 1
             return
         start = text.part.find("{", end)
-        text.at = len(text.part) if start < 0 else start
+        text.move(len(text.part) if start < 0 else start)
 
 
 class _Text:
@@ -90,12 +91,16 @@ class _Text:
         """Whether the rest of the part is as long as a value may be."""
         return len(self.part) - self.at >= MAX_VALUE
 
-    def skip(self, pattern: re.Pattern[str]) -> bool:
-        """Move behind a match of the pattern, which may be empty; return False at the end of the text."""
+    def move(self, at: int) -> None:
+        """Move to a position of the part, and shorten a long part."""
+        self.at = at
         if len(self.part) > 4 * _PART:
-            rest = [self.part[at : at + _PART] for at in range(self.at, len(self.part), _PART)]
+            rest = [self.part[start : start + _PART] for start in range(at, len(self.part), _PART)]
             self._returned += reversed(rest)
             self.part, self.at = "", 0
+
+    def skip(self, pattern: re.Pattern[str]) -> bool:
+        """Move after a match of the pattern, which may be empty; return False at the end of the text."""
         while True:
             match = pattern.match(self.part, self.at)
             assert match is not None
