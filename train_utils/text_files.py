@@ -354,7 +354,7 @@ def _open_bytes(path: str | Path) -> io.BufferedReader:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ValueError(f"{path} is a pipe or a device, wanted a file; write its output to a file first")
-    file = io.BufferedReader(io.FileIO(path), _PIECE)
+    file: io.BufferedReader = io.BufferedReader(io.FileIO(path), _PIECE)
     if file.peek(2)[:2] != b"\x1f\x8b":
         return file
     file.close()
