@@ -32,7 +32,6 @@ HOSTILE = {
     "numbers": "1,",
     "braces": "{",
     "objects in objects": '{"a":1,"b":',
-    "lists in objects": '{"a":[1,',
     "open strings": '{"a":"',
     "empty objects": "{},",
     "brackets": "[",
@@ -68,7 +67,7 @@ def test_twice_the_text_takes_at_most_twice_the_work(monkeypatch, text):
         assert sum(1 for _ in json_values(chunks, Counter(), lambda value: False)) <= n + 1
         return sum(read)
 
-    assert work(3_000) <= 2.5 * work(1_500) + 100_000
+    assert work(8_000) <= 2.5 * work(4_000) + 100_000
 
 
 def test_megabytes_of_hostile_text_end(tmp_path):
