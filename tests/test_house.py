@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {"command", "files", "text_files", "plain_pickle", "dataset_folder", "model_folder"}
 # The teacher's arithmetic, which the server and the teacher inside a process share.
 SHARED_BY_TEACHERS = {"train_utils.teacher.inference", "train_utils.teacher.ranking"}
+# Limits that every HTTP server of the project applies, the teacher's too.
+SHARED_BY_SERVERS = {"train_utils.serving.http_limits", "train_utils.serving.http_protocol"}
 # A folder of one machine. After a letter, a dot, a slash or a brace it is part of something longer.
 MACHINE_PATH = re.compile(r"(?<![\w.:/~}$-])/(?:home|root|Users|mnt|media|work|tmp|opt|srv)/\w")
 
@@ -67,18 +69,19 @@ def imported(source: str, package: str | None = None) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def is_shared_by_teachers(name: str) -> bool:
-    return any(name == module or name.startswith(f"{module}.") for module in SHARED_BY_TEACHERS)
+def is_one_of(modules: set[str], name: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
 def siblings(path: Path) -> set[str]:
-    """Modules of train_utils/ that the file imports; in unirec/ without SHARED_BY_TEACHERS."""
+    """Modules of train_utils/ that the file imports; in unirec/ without those it shares."""
     names = imported(path.read_text(encoding="utf-8"), package="train_utils")
     is_teacher = path.parent.name == "unirec"
     return {
         name.split(".")[1]
         for name in names
-        if name.startswith("train_utils.") and not (is_teacher and is_shared_by_teachers(name))
+        if name.startswith("train_utils.")
+        and not (is_teacher and is_one_of(SHARED_BY_TEACHERS | SHARED_BY_SERVERS, name))
     }
 
 
@@ -163,10 +166,21 @@ from train_utils.teacher.{} import x
 def test_what_the_teachers_share_needs_little_of_the_library(name):
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     names = imported(path.read_text(encoding="utf-8"))
-    library = {module for module in names if module.startswith("train_utils.") and not is_shared_by_teachers(module)}
+    library = {
+        module for module in names if module.startswith("train_utils.") and not is_one_of(SHARED_BY_TEACHERS, module)
+    }
     assert {module.rpartition(".")[0] for module in library} <= {
         "train_utils.teacher.protocol", *(f"train_utils.{plain}" for plain in PLAIN),
     }  # fmt: skip
+
+
+def test_what_servers_share_needs_nothing_of_a_server_but_uvicorn_for_its_connections():
+    for name in SHARED_BY_SERVERS:
+        path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        library = {module for module in imported(path.read_text(encoding="utf-8")) if module.startswith("train_utils.")}
+        assert all(is_one_of(SHARED_BY_SERVERS, module) for module in library)
+        outside = roots(path) - {"train_utils", *sys.stdlib_module_names}
+        assert outside == ({"uvicorn"} if name.endswith("http_protocol") else set())
 
 
 @pytest.mark.parametrize("name", sorted(PLAIN))

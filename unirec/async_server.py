@@ -24,10 +24,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 try:
     import uvicorn
     from fastapi import FastAPI
-    from server_app import build_app
+    from server_app import ServerLimits, build_app
     from server_metrics import MULTIPROCESS_FOLDER, forget_dead_workers
     from teacher_model import TeacherModel, find_checkpoint, load_teacher
     from uvicorn.supervisors import Multiprocess
+
+    from train_utils.serving.http_protocol import limited_uvicorn
 except ModuleNotFoundError as error:
     if __name__ != "__main__":
         raise
@@ -135,9 +137,7 @@ def serve(argv: Sequence[str]) -> None:
     args = parse_args(argv)
     teachers = load_teachers(args)
     listener = bind(args.host, args.port)
-    settings = {
-        "log_level": "warning",
-        "access_log": False,
+    settings = limited_uvicorn(ServerLimits().http) | {
         "proxy_headers": False,  # nothing here asks who the client is
         "timeout_graceful_shutdown": DRAIN_S,
     }

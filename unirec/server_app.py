@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_type_hints
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from server_metrics import ServerMetrics
 from server_wire import (
     MAX_ROWS,
+    MAX_VALUES,
     DatasetHealth,
     InferenceAnswer,
     InferenceRequest,
@@ -25,19 +26,19 @@ from server_wire import (
     RankingAnswer,
     RankingRequest,
     Ready,
+    check_fields,
     inference_content,
     join_answers,
     json_response,
     split_query,
     to_query,
 )
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from teacher_model import Query, TeacherAnswer, TeacherModel, by_dataset
 
-from train_utils.teacher.ranking import RequestError
+from train_utils.serving.http_limits import RETRY_AFTER_S, BodyLimits, HttpLimits
+from train_utils.teacher.ranking import SHOWN, RequestError
 
-RETRY_AFTER_S = 1
 _COUNTED_PATHS = frozenset({"/inference", "/ranking"})
 _REFUSALS: dict[int | str, dict] = {
     413: {"model": Problem, "description": "The body is larger than the server takes."},
@@ -56,14 +57,16 @@ class ServerLimits:
     """What one server takes on.
 
     batch_rows: rows the model takes at once. queue_rows: rows that may wait. deadline_s: seconds an answer
-    may take. gather_s: seconds a batch may wait to fill while clients are many. body_bytes: of a request.
+    may take. gather_s: seconds a batch may wait to fill while clients are many. http: of requests and connections.
     """
 
     batch_rows: int = 64
     queue_rows: int = 4 * MAX_ROWS
     deadline_s: float = 30.0
     gather_s: float = 0.002
-    body_bytes: int = 32 * 1024 * 1024
+    http: HttpLimits = HttpLimits(
+        json_values=MAX_VALUES, reserved_paths=("/health", "/health/live", "/health/ready", "/metrics")
+    )
 
 
 class BodyRoute(APIRoute):
@@ -78,24 +81,21 @@ class BodyRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             body = await request.body()
+            check_fields(body)
             try:
                 content = model.model_validate_json(body)
             except ValidationError as error:
-                raise RequestValidationError(error.errors(), body=body) from error
+                raise RequestValidationError(error.errors(include_url=False, include_input=False)[:1]) from None
             return await endpoint(content)
 
         return handler
 
 
-class RequestGuard:
-    """Counts requests and their latency; refuses a body with 413 once more than `limit` bytes have come.
+class RequestCounter:
+    """Counts requests and their latency."""
 
-    FastAPI's own max_body_size answers in plain text where the length is declared; ours is JSON always.
-    """
-
-    def __init__(self, app: ASGIApp, limit: int, metrics: ServerMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
         self.app = app
-        self.limit = limit
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,15 +103,7 @@ class RequestGuard:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        status, read = 500, 0
-
-        async def limited_receive() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self.limit:
-                raise HTTPException(413, f"the body is larger than {self.limit} bytes")
-            return message
+        status = 500
 
         async def noted_send(message: Message) -> None:
             nonlocal status
@@ -121,7 +113,7 @@ class RequestGuard:
 
         with self.metrics.in_progress.track_inprogress():
             try:
-                await self.app(scope, limited_receive, noted_send)
+                await self.app(scope, receive, noted_send)
             finally:
                 path = scope["path"] if scope["path"] in _COUNTED_PATHS else "other"
                 self.metrics.observe_request(path, status, time.perf_counter() - started)
@@ -165,7 +157,8 @@ def build_app(teachers: Mapping[str, TeacherModel], limits: ServerLimits | None 
         description=f"Next items of histories. Datasets: {', '.join(teachers)}.",
         lifespan=lifespan,
     )
-    app.add_middleware(RequestGuard, limit=limits.body_bytes, metrics=metrics)
+    app.add_middleware(BodyLimits, limits=limits.http)
+    app.add_middleware(RequestCounter, metrics=metrics)  # added last: the outermost, it counts refused bodies too
 
     async def answer(request: RankingRequest) -> tuple[Query, TeacherAnswer]:
         dataset = chosen_dataset(teachers, request.dataset)
@@ -196,7 +189,7 @@ def chosen_dataset(served: Mapping[str, object], named: str | None) -> str:
     if named is None and len(served) == 1:
         return next(iter(served))
     if named is None or named not in served:
-        raise RequestError(f"dataset must be one of {', '.join(served)}, got {named!r}")
+        raise RequestError(f"dataset must be one of {', '.join(served)}, got {named and named[:SHOWN]!r}")
     return named
 
 
@@ -237,15 +230,12 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def bad_shape(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return _refusal(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        place = ".".join(str(part)[:SHOWN] for part in first["loc"])
+        return _refusal(422, f"{place}: {first['msg']}")
 
     @app.exception_handler(RequestError)
     async def bad_content(request: Request, error: RequestError) -> Response:
         return _refusal(422, str(error))
-
-    @app.exception_handler(ClientDisconnect)
-    async def left(request: Request, error: ClientDisconnect) -> Response:
-        return _refusal(400, "the client left before its request was whole")  # for the metrics: nobody hears
 
     @app.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:

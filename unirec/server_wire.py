@@ -1,5 +1,7 @@
 """The wire form of the server: requests checked by shape and turned into rows; answers; limits."""
 
+import re
+from itertools import islice
 from typing import Annotated
 
 import orjson
@@ -12,14 +14,21 @@ from train_utils.teacher.ranking import Catalog, RequestError, Row, check_catego
 MAX_ROWS = 4096
 MAX_LIST = 10_000
 MAX_TEXT = 256
+MAX_VALUES = 2**18  # JSON values in a body: reading them takes some 30 ms, in which the server answers nobody else
+MAX_FIELDS = 64  # of a body; the models have 9, and pydantic keeps a report of each unknown one
+MAX_ANSWER = 2**24  # ids in an answer: the whole ranking of a million items for each of 4096 rows would be 32 GB
 
 RawId = Annotated[
     str,
     StringConstraints(max_length=MAX_TEXT),
     WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "integer"}]}),
 ]
-IdList = Annotated[list[RawId], Field(max_length=MAX_LIST)]
+# fail_fast: each further fault would take a kilobyte, and only the first is named.
+IdList = Annotated[list[RawId], Field(max_length=MAX_LIST, fail_fast=True)]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+
+
+_FIELD = re.compile(rb'"\s*:')
 
 
 class RankingRequest(BaseModel):
@@ -35,20 +44,24 @@ class RankingRequest(BaseModel):
 
     users: Annotated[
         list[RawId],
-        Field(min_length=1, max_length=MAX_ROWS, description="A label for each row; need not be known."),
+        Field(
+            min_length=1, max_length=MAX_ROWS, fail_fast=True, description="A label for each row; need not be known."
+        ),
     ]
     item_lists: Annotated[
         list[IdList],
         Field(
-            min_length=1, max_length=MAX_ROWS,
+            min_length=1, max_length=MAX_ROWS, fail_fast=True,
             description="The history of each row, oldest item first; an empty one is answered by popularity.",
         ),
     ]  # fmt: skip
-    item_lengths: Annotated[list[int] | None, Field(description="When given, must be the lengths of item_lists.")] = (
-        None
-    )
+    item_lengths: Annotated[
+        Annotated[list[int], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
+        Field(description="When given, must be the lengths of item_lists."),
+    ] = None
     candidate_item_lists: Annotated[
-        list[IdList] | None, Field(description="For each row, the only items that are looked at.")
+        Annotated[list[IdList], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
+        Field(description="For each row, the only items that are looked at."),
     ] = None
     dataset: Annotated[Text | None, Field(description="Which dataset; needed where the server holds several.")] = None
     immediately: Annotated[bool, Field(description="Put this request before all that wait.")] = False
@@ -74,7 +87,7 @@ class InferenceRequest(RankingRequest):
 
     k: Annotated[int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalog.")]
     target_category: Annotated[
-        Text | list[Text | None] | None,
+        Text | Annotated[list[Text | None], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
         Field(description='"+C": only items of category C; "-C": none of them. One for all rows, or a list.'),
     ] = None
     return_scores: Annotated[bool, Field(description="Return the probability of each item as well.")] = False
@@ -141,6 +154,12 @@ class Ready(BaseModel):
     datasets: dict[str, DatasetHealth]
 
 
+def check_fields(body: bytes) -> None:
+    """RequestError for more than MAX_FIELDS fields; a quote before a colon counts as one, in a text too."""
+    if body.count(b":") > MAX_FIELDS and len(list(islice(_FIELD.finditer(body), MAX_FIELDS + 1))) > MAX_FIELDS:
+        raise RequestError(f"the body has more than {MAX_FIELDS} fields; see /docs for those of a request")
+
+
 def json_response(content: dict) -> Response:
     """NumPy arrays and plain values as JSON."""
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
@@ -157,6 +176,8 @@ def to_query(request: RankingRequest, dataset: str, catalog: Catalog) -> Query:
     if isinstance(request, InferenceRequest):
         k, category = request.k, request.target_category
         check_k(catalog, k)
+        if rows * k > MAX_ANSWER:
+            raise RequestError(f"k is {k} for {rows} rows, at most {MAX_ANSWER // rows} fit an answer; send fewer rows")
     elif request.candidate_item_lists is None:
         raise RequestError("ranking needs candidate_item_lists")
     categories = category if isinstance(category, list) else [category] * rows

@@ -17,6 +17,7 @@ from teacher_model import find_checkpoint, load_teacher
 from teacher_running import ALL, HISTORIES, ask, host_port, request_body, running, start, trained
 from teacher_world import N_ITEMS
 
+from train_utils.serving.http_limits import HttpLimits
 from train_utils.teacher.http_client import HttpTeacher
 from train_utils.teacher.open import open_teacher
 
@@ -238,7 +239,7 @@ def test_a_missing_checkpoint_names_the_command_that_makes_one(folder, tmp_path)
     [
         (ServerLimits(queue_rows=1), 503),
         (ServerLimits(deadline_s=0.01), 504),
-        (ServerLimits(body_bytes=9), 413),
+        (ServerLimits(http=HttpLimits(body_bytes=9)), 413),
     ],
 )
 def test_overload_deadline_and_body_limit_have_their_status(folder, limits, status):

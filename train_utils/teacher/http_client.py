@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, overload
 
 import httpx
@@ -12,7 +12,10 @@ import httpx
 from train_utils.teacher.protocol import History, ScoredLists, TeacherError
 
 logger = logging.getLogger(__name__)
+# Of one request, each well below what the server takes (unirec/server_wire.py).
 ROWS_A_REQUEST = 1024
+IDS_A_REQUEST = 2**17
+ANSWER_IDS_A_REQUEST = 2**23
 _SILENT_S = 5.0  # of waiting, before it is said what is waited for
 _LONGEST_WAIT_S = 5.0
 _RETRIED_STATUS = (502, 503, 504)
@@ -66,14 +69,14 @@ class HttpTeacher:
     def top_k(self, histories: Sequence[History], k: int, scores: Literal[True]) -> ScoredLists: ...
 
     def top_k(self, histories: Sequence[History], k: int, scores: bool = False) -> list[list[str]] | ScoredLists:
-        """See `Teacher.top_k`; long lists of histories go in requests of 1024.
+        """See `Teacher.top_k`; long lists of histories go in several requests (`request_bounds`).
 
         One request after the other: the server scores on one thread, and two in flight gained nothing measurable.
         """
         lists: list[list[str]] = []
         probabilities: list[list[float]] = []
-        for start in range(0, len(histories), ROWS_A_REQUEST):
-            chunk = histories[start : start + ROWS_A_REQUEST]
+        for start, end in request_bounds(list(map(len, histories)), k):
+            chunk = histories[start:end]
             answer = self._ask([list(history) for history in chunk], k, scores)
             lists += answer["inference"]
             probabilities += answer.get("scores", [])
@@ -134,6 +137,27 @@ class HttpTeacher:
             self._closed.wait(pause * random.uniform(0.5, 1.0))
             wait = min(2 * wait, _LONGEST_WAIT_S)
         raise TeacherError(f"the client of the teacher at {self.url} is closed")
+
+
+def request_bounds(lengths: Sequence[int], k: int) -> Iterator[tuple[int, int]]:
+    """Cut histories into requests of limited size.
+
+    Args:
+        lengths: items of each history.
+        k: items of each list.
+
+    Yields:
+        (start, end) of each request, at least one history each.
+    """
+    rows = max(1, min(ROWS_A_REQUEST, ANSWER_IDS_A_REQUEST // max(1, k)))
+    start = ids = 0
+    for number, length in enumerate(lengths):
+        if number > start and (number - start == rows or ids + length > IDS_A_REQUEST):
+            yield start, number
+            start, ids = number, 0
+        ids += length
+    if len(lengths):
+        yield start, len(lengths)
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -5,6 +5,7 @@ The server and `LocalTeacher` both rank by this module, so that they give the sa
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import chain
 
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 
 from train_utils.dataset_folder import PAD
 from train_utils.teacher.protocol import TeacherError
+
+NAMED = 20  # unknown ids in an error
+SHOWN = 80  # characters of each
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ def to_ints(catalog: Catalog, lists: Sequence[Sequence[str]], what: str) -> list
     try:
         return [tuple([index[item] for item in items]) for items in lists]
     except KeyError:
-        unknown = sorted({item for items in lists for item in items if item not in index})
-    named = ", ".join(map(repr, unknown[:20]))
-    more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        unknown = {item for items in lists for item in items if item not in index}
+    named = ", ".join(repr(item[:SHOWN]) for item in nsmallest(NAMED, unknown))
+    more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
     raise RequestError(f"{what} holds item ids that are not in the catalog: {named}{more}")
 
 
@@ -82,7 +86,7 @@ def check_category(catalog: Catalog, target: str | None) -> None:
         return
     if target[:1] not in ("+", "-") or target[1:] not in catalog.members:
         raise RequestError(
-            f'target_category must be "+" or "-" and the name of a category of the dataset, got {target!r}'
+            f'target_category must be "+" or "-" and the name of a category of the dataset, got {target[:SHOWN]!r}'
         )
 
 
