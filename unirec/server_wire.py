@@ -85,7 +85,9 @@ class InferenceRequest(RankingRequest):
         json_schema_extra={"examples": [{"users": ["1"], "item_lists": [["50", "181"]], "k": 10}]}
     )
 
-    k: Annotated[int, Field(ge=1, strict=True, description="Items wanted a row, at most the size of the catalog.")]
+    k: Annotated[
+        int, Field(ge=1, le=MAX_ANSWER, strict=True, description="Items wanted a row, at most the size of the catalog.")
+    ]
     target_category: Annotated[
         Text | Annotated[list[Text | None], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
         Field(description='"+C": only items of category C; "-C": none of them. One for all rows, or a list.'),
