@@ -13,7 +13,7 @@ from pathlib import Path
 
 import http_attacks as attacks
 import pytest
-from http_attacks import Address, answers, ask, chunked, connected, post, send_until_refused, status_of
+from http_attacks import Address, ask, chunked, connected, post, send_until_refused, status_of
 
 from train_utils.serving.http_limits import BodyLimits, HttpLimits
 from train_utils.serving.http_protocol import Progress, Stage, is_slow
