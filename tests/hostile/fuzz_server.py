@@ -28,8 +28,9 @@ BODY = json.dumps(
 ).encode()  # fmt: skip
 WORDS = (b"null", b"NaN", b"1e999", b"-0", b'"\\ud800"', b"[[[[[[[[", b"{}", b'"k":', b'"k" : 7,', b"[]", b'"+even"')
 HTTP_WORDS = (
-    b"\r\n\r\n", b"\r\n", b"\n", b"Content-Length: 5\r\n", b"content-length: 99999999999\r\n", b"Expect: 100-continue\r\n",
-    b"Transfer-Encoding: chunked\r\n", b"HTTP/1.1", b"HTTP/1.0", b"GET /health HTTP/1.1\r\n\r\n", b"0\r\n\r\n", b"5;x=y\r\n",
+    b"\r\n\r\n", b"\r\n", b"\n", b"Content-Length: 5\r\n", b"content-length: 99999999999\r\n",
+    b"Expect: 100-continue\r\n", b"Transfer-Encoding: chunked\r\n", b"HTTP/1.1", b"HTTP/1.0", b"5;x=y\r\n",
+    b"GET /health HTTP/1.1\r\n\r\n", b"0\r\n\r\n",
     b"Connection: close\r\n", b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"CONNECT ", b"HEAD ", b"*", b"\0",
 )  # fmt: skip
 GOOD = b"GET /health HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n"
