@@ -255,6 +255,8 @@ def test_the_budget_is_given_back_however_a_request_ends():
         (Progress(Stage.BODY, 1, 0, 0), Progress(Stage.BODY, 1, 100, 0), False),
         (Progress(Stage.ANSWER, 1, 9, 0), Progress(Stage.ANSWER, 1, 9, 0), False),
         (Progress(Stage.IDLE, 1, 9, 5), Progress(Stage.IDLE, 1, 9, 5), True),
+        (Progress(Stage.IDLE, 1, 9, 5), Progress(Stage.IDLE, 1, 9, 4), False),
+        (Progress(Stage.IDLE, 1, 9, 0), Progress(Stage.IDLE, 1, 9, 0), True),
         (Progress(Stage.ANSWER, 1, 9, 5), Progress(Stage.ANSWER, 1, 9, 4), False),
     ],
 )

@@ -94,8 +94,8 @@ class Progress:
 
 def is_slow(before: Progress, now: Progress, least_bytes: int) -> bool:
     """Return whether a client did too little between two looks at it."""
-    if before.unread and now.unread >= before.unread:
-        return True
+    if now.unread:
+        return 0 < before.unread <= now.unread
     if (now.stage, now.requests) != (before.stage, before.requests):
         return False
     if now.stage is Stage.BODY:
@@ -159,7 +159,6 @@ class LimitedProtocol(HttpToolsProtocol):
         now = Progress(self._waits_for(), self._requests, self._received, unread)
         if self._before and is_slow(self._before, now, self._limits.slow_bytes):
             self._cut_off(now)
-            return
         self._before = now
         self._timer = self.loop.call_later(self._limits.slow_s, self._look)
 
@@ -171,7 +170,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._stage
 
     def _cut_off(self, now: Progress) -> None:
-        if now.unread or now.stage not in (Stage.HEAD, Stage.BODY):
+        if self.transport.is_closing() or now.unread or now.stage not in (Stage.HEAD, Stage.BODY):
             self.abort()
             return
         self._refuse(Refused(408, f"the request did not arrive within {self._limits.slow_s:g} s; send it faster"))
@@ -179,7 +178,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refused) -> None:
         """Answer what the application did not get, and close; where an earlier answer is due, only close."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        if self.transport.is_closing() or (answering and (self._stage is Stage.HEAD or self.cycle.response_started)):
+        if self.transport.is_closing():
+            return
+        if answering and (self._stage is Stage.HEAD or self.cycle.response_started):
             self.abort()
             return
         if answering:
