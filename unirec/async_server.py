@@ -42,6 +42,7 @@ model_path: dict[str, str | None] = {"ml-100k": None, "movies": None, "toys": No
 
 HERE = Path(__file__).resolve().parent
 DRAIN_S = 30
+WORKER_START_S = 120  # on busy cores a worker imports torch for longer than uvicorn's 5 s, and would be killed for it
 _ARGUMENTS = "UNIREC_SERVER_ARGUMENTS"  # how worker processes learn the command line
 
 
@@ -140,6 +141,7 @@ def serve(argv: Sequence[str]) -> None:
     settings = limited_uvicorn(ServerLimits().http) | {
         "proxy_headers": False,  # nothing here asks who the client is
         "timeout_graceful_shutdown": DRAIN_S,
+        "timeout_worker_healthcheck": WORKER_START_S,
     }
     if args.workers == 1:
         server = uvicorn.Server(uvicorn.Config(build_app(teachers), **settings))
