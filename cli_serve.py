@@ -1,7 +1,6 @@
 """Chat in the terminal or in a pipe: argv -> model and catalogs -> typed lines in, answers out."""
 
 import io
-import re
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.support import decoding_support
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ChatOptions, parse
+from train_utils.printable import one_line, printable
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import (
     NO_DOMAIN,
@@ -30,15 +30,13 @@ from train_utils.serving.chat_session import (
     first_domain,
 )
 
-# Characters that a terminal would execute instead of showing, except line break and tab.
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 
 class Screen:
     """Printer of events: answers on stdout, notices on stderr.
 
     Args:
-        styled: whether stdout is a terminal: titles are bold, and control characters are removed.
+        styled: whether stdout is a terminal: titles are bold, and the answer is made printable. Titles and notices are
+            printable everywhere.
         separate: whether a blank line separates answers.
     """
 
@@ -51,15 +49,16 @@ class Screen:
     def show(self, event: Event) -> None:
         match event:
             case TextDelta(text):
-                self._write(CONTROL_CHARACTERS.sub("", text) if self.styled else text)
+                self._write(printable(text) if self.styled else text)
             case Recommendation(item_id, title):
-                self._write(f"\x1b[1m{title}\x1b[0m [{item_id}]" if self.styled else f"{title} [{item_id}]")
+                bold, end = ("\x1b[1m", "\x1b[0m") if self.styled else ("", "")
+                self._write(f"{bold}{one_line(title)}{end} [{one_line(item_id)}]")
             case Done():
                 self._write("" if self.written.endswith("\n") else "\n")
                 self.written = ""
                 self.answers += 1
             case Notice(text):
-                print(with_flags(text), file=sys.stderr, flush=True)
+                print(printable(with_flags(text)), file=sys.stderr, flush=True)
 
     def _write(self, text: str) -> None:
         if not text:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train_utils.command import run_cli
-from train_utils.files import share
+from train_utils.files import exclusively, replacing, share
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -161,13 +161,17 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder and delete it after the block.
 
     The name is fixed, so that the next run clears the folder of a killed run.
+
+    Raises:
+        ValueError: another process that runs uses the folder.
     """
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    try:
-        yield path
-    finally:
+    with exclusively(path):
         shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def extract_member(archive: zipfile.ZipFile, member: str, target: Path) -> None:
@@ -180,16 +184,8 @@ def extract_member(archive: zipfile.ZipFile, member: str, target: Path) -> None:
         source = archive.open(member)
     except KeyError as error:
         raise ValueError(f"{archive.filename} has no member {member!r}; check the pinned version") from error
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with source, partial.open("wb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with source, replacing(target) as temporary, temporary.open("wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
 
 
 def fetch_asset(asset: Asset, root: Path, cache: Path) -> bool:

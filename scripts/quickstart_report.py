@@ -9,6 +9,7 @@ from stage import read_seconds  # noqa: E402 - a sibling script, found by its ow
 from train_utils.command import run_cli  # noqa: E402
 from train_utils.evaluation.results import summary_row  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
+from train_utils.printable import printable
 from train_utils.report.__main__ import write_report
 from train_utils.report.comparison import load_result_set  # noqa: E402
 from train_utils.report.tables import text_table  # noqa: E402
@@ -41,7 +42,7 @@ def main() -> None:
     write_json(options.folder / "result.json", summary)
 
     print(f"\n{text_table(rows)}\n\nreport: {page}\n")
-    print((options.folder / "chat.txt").read_text(encoding="utf-8"))
+    print(printable((options.folder / "chat.txt").read_text(encoding="utf-8")))
     print(f"continue chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
     print(json.dumps(summary))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fcntl
 import glob
 import hashlib
 import json
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ Digest = Callable[[Path], str]
 
 _SKIPPED_FOLDER = "__pycache__"
 _CACHED_BYTES = 1 << 20  # digests of files of this size or more are cached by size and modification time
+_LONGEST_SECONDS = 1e9  # of a stage; more is no time that was measured
 _CACHE_NAME = "digests.cache"
 
 
@@ -120,7 +122,7 @@ def parse(argv: Sequence[str]) -> Stage:
 
 def read_seconds(state_dir: str | Path) -> dict[str, float]:
     """Return the seconds of every finished stage recorded in a folder, in the order of completion."""
-    records = filter(None, (_read_json(path) for path in Path(state_dir).glob("*.json")))
+    records = [record for path in Path(state_dir).glob("*.json") if (record := _read_record(path))]
     return {record["name"]: record["seconds"] for record in sorted(records, key=lambda r: r["finished_at"])}
 
 
@@ -233,13 +235,23 @@ def _texts(call: ast.Call) -> list[str]:
 
 def up_to_date(stage: Stage, mark: str, digest: Digest) -> dict[str, Any] | None:
     """Return the stage's record if it is still valid, or None."""
-    record = _read_json(stage.record)
+    record = _read_record(stage.record)
     if record is None or record.get("fingerprint") != mark:
         return None
     for path in stage.outputs:
         if not path.exists() or record["outputs"].get(str(path)) != describe_output(path, digest):
             return None
     return record
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """Return a record of `run_and_record`; None if the file is missing or another one."""
+    match record := _read_json(path):
+        case {"name": str(), "fingerprint": str(), "seconds": int() | float() as seconds, "outputs": dict()} if (
+            0 <= seconds < _LONGEST_SECONDS and isinstance(record.get("finished_at"), str)
+        ):
+            return record
+    return None
 
 
 def describe_output(path: Path, digest: Digest) -> dict[str, Any]:
@@ -342,8 +354,10 @@ def digest_cache(path: Path) -> Iterator[Digest]:
         if status.st_size < _CACHED_BYTES:
             return _sha256(file)
         name, state = str(file.absolute()), [status.st_size, status.st_mtime_ns]
-        if known.get(name, [None])[:2] != state:
-            known[name] = [*state, _sha256(file)]
+        match known.get(name):
+            case [size, changed, str(sha256)] if [size, changed] == state:
+                return sha256
+        known[name] = [*state, _sha256(file)]
         return known[name][2]
 
     yield digest
@@ -363,21 +377,31 @@ def _sha256(path: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object of a JSON file; None if the file is missing or truncated."""
+    """Return the object of a JSON file; None if the file is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file under a temporary name in the same folder, then rename it in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Write a JSON file by one rename.
+
+    The temporary name is fixed, so that the next write replaces what a killed process left; writers take turns.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no such locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        os.close(folder)
 
 
 if __name__ == "__main__":

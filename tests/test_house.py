@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = {"command", "files", "text_files", "plain_pickle", "dataset_folder", "model_folder"}
+PLAIN = {"command", "files", "text_files", "printable", "plain_pickle", "dataset_folder", "model_folder"}
 # The teacher's arithmetic, which the server and the teacher inside a process share.
 SHARED_BY_TEACHERS = {"train_utils.teacher.inference", "train_utils.teacher.ranking"}
 # Limits that every HTTP server of the project applies, the teacher's too.

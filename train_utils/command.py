@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from train_utils.printable import printable
+
 # A larger number is a typing error: C code (random generators, sizes) would fail on it with a traceback.
 MOST = 2**31 - 1
 _flags: set[str] = set()  # those of the running command, without their dashes; `LineParser` fills it
@@ -30,7 +32,7 @@ class LineParser(argparse.ArgumentParser):
         return super().parse_known_args(*arguments, **more)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {' '.join(with_flags(message).split())}; see {self.prog} --help\n")
+        self.exit(2, f"error: {_one_line(message)}; see {self.prog} --help\n")
 
 
 def with_flags(text: str) -> str:
@@ -46,9 +48,13 @@ def with_flags(text: str) -> str:
     return re.sub(r"`(\w+)(=False)?`", flag, text)
 
 
+def _one_line(text: str) -> str:
+    return printable(" ".join(with_flags(text).split()))
+
+
 class _FlagFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return with_flags(super().format(record))
+        return printable(with_flags(super().format(record)))
 
 
 def _program() -> str | None:
@@ -141,13 +147,13 @@ def run_cli(main: Callable[[], int | None]) -> None:
         if not is_out_of_memory(error):
             raise
         print(
-            f"error: out of memory ({' '.join(str(error).split())[:200]}); take smaller sizes"
+            f"error: out of memory ({_one_line(str(error))[:200]}); take smaller sizes"
             f"{', such as --batch_size,' if 'batch_size' in _flags else ''} or another machine",
             file=sys.stderr,
         )
         status = 2
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(with_flags(str(error)).split())}", file=sys.stderr)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
         status = 2
     sys.exit(status)
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import IO
@@ -25,22 +25,24 @@ PROMPT_DATE = date(2024, 7, 26)
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary file next to `path`; make it durable and rename it to `path` when the block succeeds.
 
+    Temporary files that killed processes left of `path` are deleted first.
+
     Args:
         path: the file to replace; of a link, its target is replaced.
     """
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(temporary)
-        os.chmod(temporary, 0o666 & ~_UMASK)  # only its owner may read a temporary file
-        _sync(Path(temporary))
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _writing_next_to(path):
+        handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
+        os.close(handle)
+        try:
+            yield Path(temporary)
+            os.chmod(temporary, 0o666 & ~_UMASK)  # only its owner may read a temporary file
+            _sync(Path(temporary))
+            os.replace(temporary, path)
+            _sync(path.parent)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -61,36 +63,73 @@ def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda na
     final = Path(os.path.realpath(folder))  # a link stays, its target is replaced
     if final.exists() and not final.is_dir():
         raise ValueError(f"{folder} is a file, wanted a folder; give another path")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    _tidy(final)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
-    try:
-        yield temporary
-        _keep(final, temporary, keep)
-        for path in [*temporary.rglob("*"), temporary]:
-            _sync(path)
-            share(path)
-        if not final.exists():
-            temporary.rename(final)
-        elif not _exchange(temporary, final):
-            final.rename(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)) / _OLD)
-            temporary.rename(final)
-        _sync(final.parent)
-    finally:
-        _tidy(final)
+    with _writing_next_to(final):
+        made = [_temporary_folder(final)]
+        try:
+            yield made[0]
+            _keep(final, made[0], keep)
+            for path in [*made[0].rglob("*"), made[0]]:
+                _sync(path)
+                share(path)
+            if final.exists() and not _exchange(made[0], final):
+                made.append(_temporary_folder(final))
+                final.rename(made[1] / _OLD)
+            if not final.exists():
+                made[0].rename(final)
+            _sync(final.parent)
+        finally:
+            for left in made:
+                _discard(left, final)
 
 
+_TEMPORARY = ".tmp"
 _OLD = ".replaced"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def _tidy(final: Path) -> None:
-    """Restore the folder that a killed run moved aside, and delete the temporary folders of `final`."""
-    name = re.compile(rf"\.{re.escape(final.name)}\.[a-z0-9_]{{8}}")  # not a folder with a longer name
-    for left in [path for path in final.parent.iterdir() if name.fullmatch(path.name) and path.is_dir()]:
-        if (left / _OLD).is_dir() and not final.exists():
-            (left / _OLD).rename(final)
-        shutil.rmtree(left, ignore_errors=True)
+def _temporary_folder(final: Path) -> Path:
+    return Path(tempfile.mkdtemp(_TEMPORARY, f".{final.name}.", final.parent))
+
+
+@contextmanager
+def _writing_next_to(final: Path) -> Iterator[None]:
+    """Make the parent folder, discard what killed writers of `final` left in it, and hold a lock on it.
+
+    Every writer shares a lock on the folder, which the system releases when the process dies. A writer that gets the
+    lock for itself is alone, so that the temporary files of `final` are of dead processes. Where others are writing, or
+    the file system has no locks, the temporary files stay for a later writer.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _discard_left(final)
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_SH)
+        yield
+    finally:
+        with suppress(OSError):  # a child process may hold the folder open longer than we do
+            fcntl.flock(folder, fcntl.LOCK_UN)
+        os.close(folder)
+
+
+def _discard_left(final: Path) -> None:
+    name = re.compile(rf"\.{re.escape(final.name)}\.[a-z0-9_]{{8}}{re.escape(_TEMPORARY)}")
+    with os.scandir(final.parent) as entries:
+        left = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
+    for path in left:
+        _discard(path, final)
+
+
+def _discard(left: Path, final: Path) -> None:
+    """Delete a temporary file or folder; restore the folder that was moved aside into it."""
+    if left.is_symlink() or not left.is_dir():
+        left.unlink(missing_ok=True)
+        return
+    if (left / _OLD).is_dir() and not final.exists():
+        (left / _OLD).rename(final)
+    shutil.rmtree(left, ignore_errors=True)
 
 
 def _keep(old: Path, new: Path, keep: Callable[[str], bool]) -> None:

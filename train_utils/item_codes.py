@@ -11,12 +11,13 @@ from typing import Literal, get_args
 
 from train_utils.catalog import Catalog
 from train_utils.files import write_text
-from train_utils.text_files import read_json
+from train_utils.text_files import read_json, text_lines
 
 Form = Literal["title_t", "token", "token_title", "rq_token_seq"]
 FORMS: tuple[str, ...] = get_args(Form)
 FILE_NAME = "item_index.json"
 # Every code token has this form, so that a title can be searched for all of them in one pass.
+MAX_LEVELS = 64  # tokens of a code; quantizers make up to 10
 CODE = re.compile(r"<[^<>\s]+>")
 
 
@@ -50,8 +51,11 @@ class ItemCodes:
             raise ValueError(f"there are {len(self.codes)} item codes for {len(self.ids)} items")
         owner: dict[tuple[str, ...], str] = {}
         for item_id, code in zip(self.ids, self.codes, strict=True):
-            if not code or not all(CODE.fullmatch(token) for token in code):
-                raise ValueError(f"the code of item {item_id!r} is {list(code)}, wanted tokens such as '<a_17>'")
+            if not 0 < len(code) <= MAX_LEVELS or not all(CODE.fullmatch(token) for token in code):
+                got = str(list(code[:9]))[:80]
+                raise ValueError(
+                    f"the code of item {item_id!r} is {got}, wanted tokens such as '<a_17>', up to {MAX_LEVELS}"
+                )
             if code in owner:
                 raise ValueError(f"items {owner[code]!r} and {item_id!r} share the code {''.join(code)}")
             owner[code] = item_id
@@ -254,7 +258,7 @@ def read_uni_index(index: str | Path, item_ids: str | Path, catalog: Catalog) ->
     if not isinstance(content, dict) or not all(map(_is_code, content.values())):
         raise ValueError(f'{index} is no index of item codes, wanted {{"0": ["<a_1>", "<b_2>"], ...}}')
     by_id: dict[str, Sequence[str]] = {}
-    for number, line in enumerate(Path(item_ids).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text_lines(item_ids), 1):
         item_id, _, row = line.rstrip().rpartition("\t" if "\t" in line else " ")
         if not item_id or row not in content:
             raise ValueError(f"{item_ids}, line {number}: {line[:80]!r} is no 'ITEM-ID ROW' of a row in {index}")

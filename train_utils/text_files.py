@@ -261,6 +261,30 @@ def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> objec
         raise ValueError(f"{path} is not {wanted} ({reason}){remedy and f'; {remedy}'}") from None
 
 
+def read_bounded_json(path: str | Path, most: int) -> object:
+    """Return the single JSON value of a plain file that one of our commands wrote, in UTF-8.
+
+    Args:
+        path: the file.
+        most: limit of its bytes; JSON takes up to 20 times as much memory.
+
+    Raises:
+        ValueError: the file is larger, is no regular file, or is not one JSON value.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file")
+    with path.open("rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise ValueError(f"{path} has {size:,} bytes, wanted up to {most:,}")
+        content = file.read()
+    try:
+        return json_value(content.decode())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error})") from None
+
+
 def read_json_lines(path: str | Path, rejected: Counter[str] | None = None) -> Iterator[tuple[int, object]]:
     """Yield (line number from 1, value) of a file with one JSON value per line, plain or gzip; skip blank lines.
 

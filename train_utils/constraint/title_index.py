@@ -1,5 +1,6 @@
 """Titles of a catalog as token ids and as a trie: tokenized and checked once, or loaded from a trie cache."""
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Any, Protocol
 
 from train_utils.constraint.title_check import check_distinct_tokens, check_title_ids, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
-from train_utils.constraint.trie_cache import TrieTitles, load_trie, save_trie, trie_key
+from train_utils.constraint.trie_cache import REMEDY, TrieTitles, load_trie, save_trie, trie_key
+from train_utils.constraint.trie_check import check_belongs
 from train_utils.item_codes import CODE, ItemCodes
 from train_utils.text_files import has_text
 
+logger = logging.getLogger(__name__)
 _REMEDY = "preprocess the dataset again"
 
 
@@ -68,8 +71,7 @@ class TitleIndex:
             codes: codes of the items; None spells items by their titles.
 
         Raises:
-            ValueError: a title shows no text or contains a special token, two titles have the same tokens, or a cache
-                file is damaged.
+            ValueError: a title shows no text or contains a special token, or two titles have the same tokens.
         """
         if not titles:
             return cls(titles, [], [], None)
@@ -83,7 +85,7 @@ class TitleIndex:
             spelled if codes is None else [*spelled, codes.form, *map("".join, codes.codes), "", *codes.other_tokens]
         )
         key = trie_key(codec.tokenizer, keyed, codec.soi, codec.eoi, reserved) if trie_cache else ""
-        if key and (cached := load_trie(trie_cache, key)) is not None:
+        if key and (cached := _cached(codec, trie_cache, key, item_tokens, len(titles))) is not None:
             return cls(titles, TrieTitles(cached), code_ids, cached)
         _check_texts(titles, reserved, frozenset(() if codes is None else codes.tokens))
         title_ids = codec.encode_many(spelled)
@@ -98,6 +100,25 @@ class TitleIndex:
         if key:
             save_trie(trie, trie_cache, key)
         return cls(titles, title_ids, code_ids, trie)
+
+
+def _cached(
+    codec: TitleCodec, folder: str | Path, key: str, item_tokens: Sequence[int], n_items: int
+) -> TitleTrie | None:
+    """Load a trie from the cache; None, with a warning if there is a damaged one, where it must be built."""
+    try:
+        trie = load_trie(folder, key)
+        if trie is not None:
+            check_belongs(trie, codec.soi, codec.eoi, item_tokens, n_items)
+            known = len(codec.tokenizer)
+            if trie.tokens.max() >= known and not set(trie.tokens.tolist()) <= set(
+                codec.tokenizer.get_vocab().values()
+            ):
+                raise ValueError("the titles of the trie cache have tokens that the tokenizer lacks")
+    except ValueError as error:
+        logger.warning("the trie is built again: %s", str(error).removesuffix(REMEDY))
+        return None
+    return trie
 
 
 def _code_ids(

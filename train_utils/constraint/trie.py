@@ -167,7 +167,7 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
     tokens = np.full(title_start[-1], eoi, dtype=np.int32)
     inside = np.ones(len(tokens), dtype=bool)
     inside[title_start[1:] - 1] = False
-    tokens[inside] = flat[_ranges(starts[unique], lengths[unique])]
+    tokens[inside] = flat[ranges(starts[unique], lengths[unique])]
 
     depth, position_lo, position_hi, edge_start = branches
     edge_token, edge_position, edge_branch = edges
@@ -206,7 +206,7 @@ def _narrow(offsets: np.ndarray) -> np.ndarray:
     return offsets.astype(np.int32 if offsets[-1] < 2**31 else np.int64)
 
 
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return `starts[i] .. starts[i] + lengths[i] - 1` for each i, concatenated."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)

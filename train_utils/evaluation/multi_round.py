@@ -16,6 +16,7 @@ from train_utils.evaluation.cases import EvalCase, eval_cases, messages_of
 from train_utils.evaluation.gsm8k import Question, load_questions, read_answer
 from train_utils.evaluation.llm import LLMRecommender, batches, load_llm
 from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
+from train_utils.evaluation.result_reader import is_user_record
 from train_utils.evaluation.results import (
     default_output,
     result_file,
@@ -77,7 +78,9 @@ def _run(output: Path, options: EvalOptions, plan: ModelPlan, processes: Partial
     def work(rows: Sequence[EvalCase]) -> list[dict]:
         return _dialogues(rows, asked, llm, scorer)
 
-    records, seconds = run_resumable(batches(users, llm), work, output, made_from, processes, "multi-round")
+    records, seconds = run_resumable(
+        batches(users, llm), work, output, made_from, processes, "multi-round", is_user_record
+    )
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     more = {"sequence_weight": llm.sequence_weight}

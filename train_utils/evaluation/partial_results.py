@@ -11,7 +11,9 @@ from typing import Any, Protocol, TypeVar
 from accelerate import PartialState
 from tqdm import tqdm
 
+from train_utils.evaluation.result_reader import is_number
 from train_utils.files import write_text
+from train_utils.text_files import json_value
 
 
 class HasUser(Protocol):
@@ -30,6 +32,7 @@ def run_resumable(
     made_from: Mapping[str, object],
     processes: PartialState,
     name: str,
+    is_record: Callable[[Record], bool] = lambda record: True,
 ) -> tuple[dict[str, Record], float]:
     """Apply `work` to each batch, resuming from partial results.
 
@@ -43,11 +46,12 @@ def run_resumable(
             kept: most commits do not change results, and each partial file's manifest has its commit.
         processes: the processes of the run.
         name: label of the progress bar.
+        is_record: whether a record of a partial file is one that `work` returns; a file ends before another one.
 
     Returns:
         user -> record, and the seconds of work over all processes and starts.
     """
-    done, seconds = _read(output, made_from)
+    done, _ = _read(output, made_from, is_record)
     own = _partial(output, processes.process_index)
     if processes.process_index == 0:
         for path in _partials(output):
@@ -55,7 +59,7 @@ def run_resumable(
                 path.unlink()
     processes.wait_for_everyone()
     # Rewritten, to drop a line that a killed run left incomplete.
-    mine: list[Mapping[str, object]] = list(_lines(own)) if own.exists() else []
+    mine: list[Mapping[str, object]] = list(_records(own, is_record)) if own.exists() else []
     write_text(own, "".join(map(_line, mine or [made_from])))
     shared = batches[processes.process_index :: processes.num_processes]
     with own.open("a", encoding="utf-8") as file:
@@ -69,7 +73,7 @@ def run_resumable(
             file.flush()
             os.fsync(file.fileno())
     processes.wait_for_everyone()
-    return _read(output, made_from)
+    return _read(output, made_from, is_record)
 
 
 def delete_partials(output: Path, processes: PartialState) -> None:
@@ -81,11 +85,13 @@ def delete_partials(output: Path, processes: PartialState) -> None:
 
 
 def _partial(output: Path, process: int) -> Path:
+    output = Path(os.path.realpath(output))  # a link and its target are one output
     output.parent.mkdir(parents=True, exist_ok=True)
     return output.with_name(f"{output.name}.partial.{process}")
 
 
 def _partials(output: Path) -> list[Path]:
+    output = Path(os.path.realpath(output))
     return sorted(output.parent.glob(f"{glob.escape(output.name)}.partial.*"))
 
 
@@ -94,12 +100,28 @@ def _line(value: Mapping[str, object]) -> str:
 
 
 def _lines(path: Path) -> Iterator[Record]:
-    """Yield the records of a file, up to a line that a killed run left incomplete."""
+    """Yield the records of a file, up to a line that a killed run left incomplete, or that is no JSON object."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            if not line.endswith("\n"):
+            try:
+                record = json_value(line) if line.endswith("\n") else None
+            except ValueError:
                 return
-            yield json.loads(line)
+            if not isinstance(record, dict):
+                return
+            yield record
+
+
+def _records(path: Path, is_record: Callable[[Record], bool]) -> Iterator[Record]:
+    """Yield the manifest of a partial file and its records, up to one that is none."""
+    for number, record in enumerate(_lines(path)):
+        if number and not (_is_time(record) or isinstance(record.get("user"), str) and is_record(record)):
+            return
+        yield record
+
+
+def _is_time(record: Record) -> bool:
+    return "user" not in record and is_number(record.get("seconds"), 0)
 
 
 def earlier_commits(output: Path, made_from: Mapping[str, object]) -> list[str]:
@@ -117,11 +139,13 @@ def _same(kept: Record | None, made_from: Mapping[str, object]) -> bool:
     return kept is not None and identity(kept) == identity(json.loads(json.dumps(made_from)))
 
 
-def _read(output: Path, made_from: Mapping[str, object]) -> tuple[dict[str, Record], float]:
+def _read(
+    output: Path, made_from: Mapping[str, object], is_record: Callable[[Record], bool]
+) -> tuple[dict[str, Record], float]:
     done: dict[str, Record] = {}
     seconds = 0.0
     for path in _partials(output):
-        lines = _lines(path)
+        lines = _records(path, is_record)
         if not _same(next(lines, None), made_from):
             continue
         for record in lines:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from train_utils.catalog import Catalog, dataset_files
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.metrics import aggregate, coverage
+from train_utils.evaluation.result_reader import read_manifest
 from train_utils.files import exclusively, write_json
 from train_utils.models.backbone import model_files
 from train_utils.models.trained import backbone_of
@@ -117,11 +118,9 @@ def _read_result(output: Path) -> dict:
         ValueError: the file is not a result.
     """
     try:
-        made_from = json.loads(output.read_text(encoding="utf-8"))["manifest"]
-        made_from["config"].keys(), made_from["inputs"].keys()  # both are objects
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return read_manifest(output)
+    except (OSError, ValueError):
         raise ValueError(f"{output} is there and no result file; give another `output`, or delete it") from None
-    return made_from
 
 
 def keep_other(output: Path, made_from: dict) -> None:

@@ -14,6 +14,7 @@ from train_utils.evaluation.llm import LLMRecommender, batches, load_llm
 from train_utils.evaluation.partial_results import delete_partials, earlier_commits, run_resumable
 from train_utils.evaluation.prior_weight import choose_prior_weight
 from train_utils.evaluation.rankers import file_lists, rank_users
+from train_utils.evaluation.result_reader import is_user_record
 from train_utils.evaluation.results import (
     default_output,
     result_file,
@@ -106,7 +107,7 @@ def _score_model(
         (answers,) = llm.answers(rows, [weight])
         return [scorer.record(row, answer) for row, answer in zip(rows, answers, strict=True)]
 
-    records, seconds = run_resumable(shared, work, output, made_from, processes, plan.task.name)
+    records, seconds = run_resumable(shared, work, output, made_from, processes, plan.task.name, is_user_record)
     if others := earlier_commits(output, made_from):
         made_from["begun_at_commits"] = others
     return made_from, records, seconds, more

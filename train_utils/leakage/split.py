@@ -7,6 +7,7 @@ from typing import Any
 
 from train_utils.catalog import Catalog
 from train_utils.plain_pickle import TABLES, restricted_load
+from train_utils.printable import one_line
 
 PARTS = ("valid", "test")
 TRAINED_ON = ("train", "user_history")
@@ -42,10 +43,10 @@ def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
             frame = frame.explode("item_seq").rename(columns={"item_seq": "item_id"}).dropna()
         for user, item in zip(frame["user_id"].tolist(), frame["item_id"].tolist(), strict=True):
             events.setdefault(str(maps["id2user"][int(user)]), Counter())[str(maps["id2item"][int(item)])] += 1
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {one_line(str(error), 80)}"
         raise ValueError(
-            f"{path} is no table of user_id and item_id of map.pkl ({type(error).__name__}: {error}); "
-            "preprocess the dataset again"
+            f"{path} is no table of user_id and item_id of map.pkl ({reason}); preprocess the dataset again"
         ) from None
     return events
 

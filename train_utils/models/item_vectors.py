@@ -1,7 +1,6 @@
 """Item vectors: encoded once by sentence-transformers and saved as `.npy`, next to a JSON file with their recipe."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from train_utils.catalog import Catalog, Item
 from train_utils.files import digest, replacing, write_json
 from train_utils.model_folder import as_value_error, check_model_folder
+from train_utils.text_files import read_json
 
 FILE_NAME = "item_vectors.npy"
 TEMPLATE = "{title}\ncategory: {categories}\n{attribute}: {value}\n{description}"
@@ -103,12 +103,13 @@ def _misfit(path: Path, recipe: dict) -> str:
     """Return why the saved vectors do not fit the recipe; "" if they fit."""
     description = path.with_suffix(".json")
     try:
-        kept = json.loads(description.read_text(encoding="utf-8"))
+        value = read_json(description)
     except FileNotFoundError:
         return f"has no {description.name} next to it that says what it was made from"
     except ValueError:
         return f"has a broken {description.name} next to it"
-    different = [name for name, value in recipe.items() if not isinstance(kept, dict) or kept.get(name) != value]
+    kept = value if isinstance(value, dict) else {}
+    different = [name for name, wanted in recipe.items() if kept.get(name) != wanted]
     if different:
         return f"was made from other {', '.join(different)} than this catalog and `embedding_model`"
     return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} tells of"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from train_utils.command import LineParser, path_of, run_cli
 from train_utils.files import write_text
+from train_utils.printable import markdown
 from train_utils.report.comparison import COMPARED, ResultSet, load_result_set, read_results, report_rows
 from train_utils.report.significance import over_seeds
 from train_utils.report.tables import comparison_table, headings, markdown_table, spread_table, text_table
@@ -34,7 +35,9 @@ def write_report(result_set: ResultSet, folder: str | Path) -> Path:
         save_png(picture.figure, folder / f"{picture.name}.png")
     plot_rows(rows, folder / "result.png", title_of(result_set), result_set.ours)
     table = markdown_table(rows, result_set.ours, headings(rows))
-    write_text(folder / "table.md", f"{table}\n\n{conditions_of(result_set)} {note_of(result_set)}\n")
+    write_text(
+        folder / "table.md", f"{table}\n\n{markdown(conditions_of(result_set))} {markdown(note_of(result_set))}\n"
+    )
     write_text(folder / "index.html", render_page(result_set, pictures))
     return folder / "index.html"
 

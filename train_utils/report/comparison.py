@@ -1,18 +1,18 @@
 """Result files of the same users -> data of a report. Reads and computes; displays nothing."""
 
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.dataset_folder import dataset_paths, part_of
+from train_utils.evaluation.result_reader import COMPARED, Timing, read_result, read_timing
 from train_utils.files import digest
+from train_utils.printable import one_line
 from train_utils.report.significance import (
     DECIDING,
     Bucket,
@@ -25,23 +25,7 @@ from train_utils.report.significance import (
 )
 from train_utils.report.tables import ALL_HEADINGS, HIGHLIGHT, mark
 
-COMPARED = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10")
 EXAMPLES = 12  # users whose lists are shown
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Time of a test.
-
-    Attributes:
-        seconds: time of all lists.
-        lists: number of lists.
-        machine: name of the machine; "" if unknown.
-    """
-
-    seconds: float
-    lists: int
-    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +59,7 @@ class ResultSet:
 
     @property
     def dataset(self) -> str:
-        return Path(str(self.config.get("data_path", ""))).name
+        return one_line(Path(str(self.config.get("data_path", ""))).name, 80)
 
     @property
     def n_users(self) -> int:
@@ -114,12 +98,16 @@ def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str 
 
 
 def name_of(path: str | Path) -> str:
-    """Return a system's name: the file's stem, or for a default file name the folder and the settings."""
+    """Return a system's name: the file's stem, or for a default file name the folder and the settings.
+
+    A name is printable and on one line, whatever the file is called.
+    """
     path = Path(path)
-    if not path.stem.startswith("SFTTest"):
-        return path.stem
-    _, _, settings = re.sub(r"_top\d+(_|$)", "\0", path.stem).partition("\0")
-    return f"{path.resolve().parent.name} {settings}".strip()
+    stem = one_line(path.stem)
+    if not stem.startswith("SFTTest"):
+        return stem
+    _, _, settings = re.sub(r"_top\d+(_|$)", "\0", stem).partition("\0")
+    return f"{one_line(path.resolve().parent.name)} {settings}".strip()
 
 
 def read_results(paths: Sequence[str | Path]) -> dict[str, dict]:
@@ -135,46 +123,10 @@ def read_results(paths: Sequence[str | Path]) -> dict[str, dict]:
     for path in paths:
         if name_of(path) in results:
             raise ValueError(f"two results are named {name_of(path)!r}, the second is {path}; copy one to another name")
-        results[name_of(path)] = _read_result(Path(path))
+        results[name_of(path)] = read_result(Path(path))
     if not results:
         raise ValueError("no result files: got none, wanted at least 1 of task_test.py")
     return results
-
-
-def _read_result(path: Path) -> dict:
-    if path.is_dir():
-        raise ValueError(f"result {str(path)!r} is a folder; give the result files in it, such as {path}/*.json")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"result {path} does not exist; task_test.py writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"result {path} is not JSON ({error}); run task_test.py again") from None
-    if not _is_result(value):
-        raise ValueError(f"{path} is no result file of task_test.py: wanted manifest, metrics and users; leave it out")
-    return value
-
-
-def _is_result(value: Any) -> bool:
-    """Return whether the parts that a report reads are present."""
-    try:
-        made_from, metrics, users = value["manifest"], value["metrics"], value["users"]
-        return (
-            isinstance(made_from["config"], dict)
-            and isinstance(made_from["inputs"], dict)
-            and bool(users)
-            and all(isinstance(metric["mean"], float) and len(metric["ci"]) == 2 for metric in metrics.values())
-            and set(COMPARED) <= metrics.keys()
-            and all(
-                isinstance(row["user"], str)
-                and isinstance(row["target"], str)
-                and isinstance(row["items"], list)
-                and set(COMPARED) <= row["metrics"].keys()
-                for row in users
-            )
-        )
-    except (TypeError, KeyError, AttributeError):
-        return False
 
 
 def read_timings(paths: Sequence[str | Path]) -> dict[str, Timing]:
@@ -183,16 +135,8 @@ def read_timings(paths: Sequence[str | Path]) -> dict[str, Timing]:
     Returns:
         Name -> time, where the file exists and is valid.
     """
-    timings = {}
-    for path in map(Path, paths):
-        try:
-            record = json.loads(path.with_suffix(".timing.json").read_text(encoding="utf-8"))
-            timing = Timing(float(record["seconds"]), int(record["lists"]), str(record.get("machine", "")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            continue  # the time is optional
-        if timing.lists > 0:
-            timings[name_of(path)] = timing
-    return timings
+    timings = {name_of(path): read_timing(Path(path).with_suffix(".timing.json")) for path in paths}
+    return {name: timing for name, timing in timings.items() if timing is not None}
 
 
 # -- systems and datasets --------------------------------------------------------------------------------------------
@@ -240,6 +184,11 @@ def _by_buckets(results: Mapping[str, dict], catalog: Catalog) -> tuple[dict, di
     """Group NDCG@10 of every system by history length, and by target popularity with cold items separate."""
     result = next(iter(results.values()))
     lengths = history_lengths(catalog, result["manifest"]["config"].get("split", "test"))
+    if lost := [row["user"] for row in result["users"] if row["user"] not in lengths]:
+        raise ValueError(
+            f"user {lost[0][:80]!r} of the results is not tested in the dataset {catalog.name!r}; give the folder of "
+            "their dataset as `data_path`"
+        )
     events = target_popularity(catalog, result)
     return (
         _by(results, lengths, quarters([lengths[row["user"]] for row in result["users"]])),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from train_utils.evaluation.title_matching import NEAR
+from train_utils.printable import printable
 from train_utils.report.charts import draw_bars, draw_buckets, draw_curves, inline_svg
 from train_utils.report.comparison import COMPARED, ResultSet, example_users, report_rows
 from train_utils.report.tables import headings, interval, mark, number, p_value, signed
@@ -88,12 +89,11 @@ def draw_pictures(result_set: ResultSet) -> list[Picture]:
 
 
 def render_page(result_set: ResultSet, pictures: list[Picture]) -> str:
-    """Render the page as HTML."""
+    """Render the page as HTML, without the control characters of titles, answers and settings."""
     rows = report_rows(result_set)
-    return (
-        templates()
-        .get_template("page.html.jinja")
-        .render(
+    page = templates().get_template("page.html.jinja")
+    return printable(
+        page.render(
             result_set=result_set,
             title=title_of(result_set),
             conditions=conditions_of(result_set),

@@ -6,7 +6,6 @@
 a result file per run and history length (`token-e3-s0-h10.json`) and per baseline (`sasrec-h10.json`).
 """
 
-import json
 import logging
 import re
 import statistics
@@ -14,9 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from train_utils.command import LineParser, path_of, run_cli
+from train_utils.evaluation.result_reader import is_number
 from train_utils.files import write_text
+from train_utils.printable import markdown, one_line
 from train_utils.report.charts import draw_buckets, draw_points, save_png
 from train_utils.report.comparison import catalog_of, quarters, read_results, with_events
 from train_utils.report.page import Picture, templates
@@ -30,11 +32,13 @@ from train_utils.report.significance import (
     target_popularity,
 )
 from train_utils.report.tables import aligned, number, p_value, signed
+from train_utils.text_files import read_bounded_json, read_json_lines
 
 logger = logging.getLogger(__name__)
 METRICS = ("ndcg@10", "hr@10")
-_RUN = re.compile(r"(?P<form>\w+)-e(?P<epochs>\d+)-s(?P<seed>\d+)-h(?P<history>\d+)")
-_BASELINE = re.compile(r"(?P<name>[a-z-]+)-h(?P<history>\d+)")
+_RUN = re.compile(r"(?P<form>\w+)-e(?P<epochs>\d{1,6})-s(?P<seed>\d{1,9})-h(?P<history>\d{1,6})", re.ASCII)
+_BASELINE = re.compile(r"(?P<name>[a-z-]+)-h(?P<history>\d{1,6})", re.ASCII)
+MAX_CONFIG_BYTES = 16 << 20  # a manifest with the digests of 100,000 files
 
 
 @dataclass(frozen=True)
@@ -151,14 +155,17 @@ def _setting(folder: Path, form: str, epochs: int, history: int, results: Mappin
 def _read_run(run: Path) -> tuple[float, int] | None:
     """Return the seconds and the samples of a run; None if its files are missing, broken or of an unfinished run."""
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]
-        per_step, epochs = config["batch_size"] * config["gradient_accumulation_steps"], config["epoch"]
-        times = [json.loads(line)["seconds"] for line in (run / "times.jsonl").read_text().splitlines()]
-        if not times or not (run / f"Epoch{epochs:02d}_SFT" / "manifest.json").is_file():
-            return None
-        return float(sum(times)), len(times) * per_step
-    except (OSError, ValueError, TypeError, KeyError):
+        value = read_bounded_json(run / "config.json", MAX_CONFIG_BYTES)
+        times = [time for _, time in read_json_lines(run / "times.jsonl")]
+    except (OSError, ValueError):
         return None
+    match value:
+        case {"config": {"batch_size": int(size), "gradient_accumulation_steps": int(steps), "epoch": int(epochs)}}:
+            seconds: list[Any] = [time.get("seconds") if isinstance(time, dict) else None for time in times]
+            right = all(is_number(n, 1, 2**20) for n in (size, steps, epochs)) and all(is_number(s, 0) for s in seconds)
+            if right and times and (run / f"Epoch{epochs:02d}_SFT" / "manifest.json").is_file():
+                return float(sum(seconds)), len(times) * size * steps
+    return None
 
 
 def _check_alike(settings: Sequence[Setting], baselines: Mapping[tuple[str, int], dict]) -> None:
@@ -263,12 +270,12 @@ def write_study(study: Study, folder: str | Path) -> Path:
     folder, pictures, rows = Path(folder), draw_study(study), rows_of(study)
     for picture in pictures:
         save_png(picture.figure, folder / f"{picture.name}.png")
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
     write_text(
         folder / "study.md", "\n".join([lines[0], "|:--" + "|--:" * (len(rows[0]) - 1) + "|", *lines[1:]]) + "\n"
     )
     first = next(iter(study.settings[0].results.values()))
-    name = Path(str(first["manifest"]["config"].get("data_path", ""))).name
+    name = one_line(Path(str(first["manifest"]["config"].get("data_path", ""))).name, 80)
     page = templates().get_template("study.html.jinja")
     title = f"{name}: item forms over training time"
     conditions = f"{len(first['users'])} users; hide_seen {first['manifest']['config'].get('hide_seen')}."

@@ -8,6 +8,7 @@ missing interval or mark is omitted.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from train_utils.printable import markdown, one_line
 from train_utils.report.significance import Comparison, Spread
 
 Row = Mapping[str, Any]
@@ -52,7 +53,8 @@ def markdown_table(
     """Format rows as a GitHub table in the given order; models whose name starts with `highlight` are bold."""
     lines = ["| " + " | ".join(columns.values()) + " |", "|:--" + "|--:" * (len(columns) - 1) + "|"]
     for row in rows:
-        cells = [cell.replace("|", "\\|") for cell in _cells(row, columns)]
+        name, *numbers = _cells(row, columns)
+        cells = [markdown(name), *numbers]
         if row["model"].startswith(highlight):
             cells = [f"**{cell}**" for cell in cells]
         lines.append("| " + " | ".join(cells) + " |")
@@ -66,7 +68,7 @@ def text_table(rows: Sequence[Row], columns: Mapping[str, str] = HEADINGS) -> st
 
 def aligned(lines: Iterable[Iterable[str]]) -> str:
     """Align cells, headings first, in columns: the first column to the left, the others to the right."""
-    table = [list(line) for line in lines]
+    table = [[one_line(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     table.insert(1, ["-" * width for width in widths])
     return "\n".join(

@@ -25,7 +25,7 @@ from train_utils.prompts.templates import SYSTEM
 from train_utils.samples.conversation import Conversation, not_rendered, render_sample
 from train_utils.samples.plan import SampleConfig
 from train_utils.samples.sources import DrawnSamples, shuffled
-from train_utils.teacher.protocol import TeacherList
+from train_utils.teacher.protocol import TeacherList, check_ranking
 from train_utils.text_files import read_json
 
 _MARK = re.compile(f"({re.escape(SOI)}|{re.escape(EOI)})")
@@ -176,7 +176,7 @@ class StaticSamples:
     def _parsed(self, epoch: int, index: int, record: Mapping) -> Conversation:
         try:
             return self._talk(record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise ValueError(f"sample {index} of epoch {epoch} in {self.path} cannot be used: {error}") from None
 
     def _talk(self, record: Mapping) -> Conversation:
@@ -210,10 +210,11 @@ class StaticSamples:
         )
 
     def _ranking(self, entry: Mapping) -> TeacherList:
-        items, scores = tuple(self.catalog.indices(entry["items"])), tuple(map(float, entry["scores"]))
-        if len(items) != len(scores):
-            raise ValueError(f"a ranking has {len(items)} items and {len(scores)} scores")
-        return TeacherList(items, scores)
+        scores = tuple(map(float, entry["scores"]))
+        if len(entry["items"]) != len(scores):
+            raise ValueError(f"a ranking has {len(entry['items'])} items and {len(scores)} scores")
+        check_ranking(entry["items"], scores, len(self.catalog.items))
+        return TeacherList(tuple(self.catalog.indices(entry["items"])), scores)
 
     def _to_parts(self, text: str, strict: bool) -> list[Part]:
         """Split a text into parts. In a request (not `strict`) a control token may occur without a title.

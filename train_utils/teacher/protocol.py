@@ -1,5 +1,6 @@
 """What a teacher is: anything that ranks the catalog after a history."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, overload
@@ -32,6 +33,25 @@ class Teacher(Protocol):
 
     def close(self) -> None:
         """End the use of the teacher; a question that waits for its answer in another thread fails soon."""
+
+
+_HIGHEST = 1 + 1e-6  # of a probability, with the rounding of float32
+
+
+def check_ranking(items: object, probabilities: Sequence[float], k: int) -> None:
+    """Verify one ranking of a teacher: up to `k` ids, each with a probability.
+
+    Raises:
+        ValueError: the ids are no texts, there are too many, or their probabilities are too few or out of range.
+    """
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError("a ranking is no list of item ids")
+    if len(items) > k or len(items) != len(probabilities):
+        raise ValueError(f"a ranking of {k} items has {len(items)} ids and {len(probabilities)} probabilities")
+    # NaN compares as false with anything, so `min` and `max` may miss it; a sum does not.
+    within = not probabilities or 0 <= min(probabilities) <= max(probabilities) <= _HIGHEST
+    if not within or math.isnan(sum(probabilities)):
+        raise ValueError("a ranking has probabilities outside 0..1")
 
 
 @dataclass(frozen=True, slots=True)

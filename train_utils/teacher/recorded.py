@@ -7,11 +7,72 @@ from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
-from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError
+from train_utils.printable import one_line
+from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, check_ranking
+from train_utils.text_files import json_value
 
 _CachedRanking = tuple[int, list[str], list[float]]  # k of the query, items, probabilities
+# Nothing else may be in a file: a view, trigger or generated column would run SQL of the file's choice.
+_TABLES = {
+    "answers": "answers (history TEXT PRIMARY KEY, k INTEGER, items TEXT, probabilities BLOB) WITHOUT ROWID",
+    "teacher": "teacher (whose TEXT)",
+}
+MAX_ROW_BYTES = 16 << 20  # a ranking of a million items
+_SCHEMA_STEPS = 10_000  # instructions of SQLite that reading the schema may take; two tables take about 50
+
+
+def open_recording(path: Path, writes: bool) -> sqlite3.Connection:
+    """Open a recording that a stranger may have written, and verify that it has our tables alone.
+
+    Args:
+        path: the file; created if it is missing and `writes`.
+        writes: whether answers are added; else the file is opened read-only.
+
+    Raises:
+        sqlite3.Error: the file is no database, or damaged.
+        ValueError: it has something else than our tables.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    mode = "rwc" if writes else "ro"
+    file = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
+    try:
+        # The system's SQLite may have other defaults.
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            file.execute(f"PRAGMA {setting}")
+        file.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
+        file.set_progress_handler(lambda: 1, _SCHEMA_STEPS)  # ends what takes longer
+        tables = file.execute("SELECT name, sql FROM sqlite_schema LIMIT ?", (len(_TABLES) + 1,)).fetchall()
+        file.set_progress_handler(None, 0)
+        for name, sql in tables:
+            if name not in _TABLES or sql != f"CREATE TABLE {_TABLES[name]}":
+                raise ValueError(f"it has {name!r}, which no recording has")
+        if writes:
+            file.execute(f"CREATE TABLE IF NOT EXISTS {_TABLES['answers']}")
+        file.execute("SELECT history, k, items, probabilities FROM answers LIMIT 1")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _ranking(k: object, items: object, probabilities: object) -> _CachedRanking:
+    """Return a row's ranking.
+
+    Raises:
+        ValueError: the row is not one that this module writes.
+    """
+    if not isinstance(k, int) or not isinstance(items, str) or not isinstance(probabilities, bytes):
+        raise ValueError("a row has values of other types")
+    ids, numbers = json_value(items), array("d", probabilities).tolist()
+    check_ranking(ids, numbers, k)
+    return k, cast("list[str]", ids), numbers
+
+
+def _reason(error: Exception) -> str:
+    return one_line(str(error), 200)  # SQLite names parts of the file
 
 
 class RecordedTeacher:
@@ -33,19 +94,10 @@ class RecordedTeacher:
             raise TeacherError(f"there is no recording {str(path)!r}; a training run with `teacher_record` writes one")
         if inner is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        mode = "ro" if inner is None else "rwc"
         try:
-            self._file = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False
-            )
-            if inner is not None:
-                self._file.execute(
-                    "CREATE TABLE IF NOT EXISTS answers (history TEXT PRIMARY KEY, k INTEGER, "
-                    "items TEXT, probabilities BLOB) WITHOUT ROWID"
-                )
-            self._file.execute("SELECT history, k, items, probabilities FROM answers LIMIT 1")
-        except sqlite3.Error as error:
-            raise TeacherError(f"{self.path} is not a recording of a teacher's answers ({error})") from None
+            self._file = open_recording(self.path, writes=inner is not None)
+        except (sqlite3.Error, ValueError) as error:
+            raise TeacherError(f"{self.path} is not a recording of a teacher's answers ({_reason(error)})") from None
         if inner is not None and whose:
             self._claim(whose)
 
@@ -53,17 +105,17 @@ class RecordedTeacher:
         """Record the teacher in the file, or refuse one that holds the answers of another."""
         try:
             with self._file:
-                self._file.execute("CREATE TABLE IF NOT EXISTS teacher (whose TEXT)")
+                self._file.execute(f"CREATE TABLE IF NOT EXISTS {_TABLES['teacher']}")
                 noted = self._file.execute("SELECT whose FROM teacher").fetchone()
                 if noted is None:
                     self._file.execute("INSERT INTO teacher VALUES (?)", (whose,))
         except sqlite3.Error as error:
-            raise TeacherError(f"the recording {self.path} cannot be written ({error})") from None
+            raise TeacherError(f"the recording {self.path} cannot be written ({_reason(error)})") from None
         if noted is not None and noted[0] != whose:
             self._file.close()
             raise TeacherError(
-                f"{self.path} records the answers of another teacher ({noted[0]}, now {whose}); delete "
-                "it, or give another path"
+                f"{self.path} records the answers of another teacher ({one_line(str(noted[0]), 80)}, now {whose}); "
+                "delete it, or give another path"
             )
 
     @overload
@@ -103,9 +155,9 @@ class RecordedTeacher:
                         "SELECT k, items, probabilities FROM answers WHERE history = ? AND k >= ?", (key, k)
                     ).fetchone()
                     if row:
-                        rankings[key] = (row[0], json.loads(row[1]), array("d", row[2]).tolist())
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            raise TeacherError(f"the recording {self.path} cannot be read ({error}); record again") from None
+                        rankings[key] = _ranking(*row)
+        except (sqlite3.Error, ValueError) as error:
+            raise TeacherError(f"the recording {self.path} cannot be read ({_reason(error)}); record again") from None
         return rankings
 
     def _ask(self, histories: Sequence[History], k: int) -> list[_CachedRanking]:
@@ -115,7 +167,13 @@ class RecordedTeacher:
                 f"{list(histories[0])[-10:]}; record again from a running teacher"
             )
         lists, probabilities = self._inner.top_k(histories, k, scores=True)
-        return [(k, list(items), list(p)) for items, p in zip(lists, probabilities, strict=True)]
+        rankings = [(k, list(items), list(p)) for items, p in zip(lists, probabilities, strict=True)]
+        try:
+            for _, items, p in rankings:
+                check_ranking(items, p, k)
+        except ValueError as error:
+            raise TeacherError(f"the teacher's answer is not recorded: {error}") from None
+        return rankings
 
     def _record(self, answers: Mapping[str, _CachedRanking]) -> None:
         rows = [
@@ -126,4 +184,4 @@ class RecordedTeacher:
             with self._file:
                 self._file.executemany("REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
-            raise TeacherError(f"the teacher's answers cannot be written to {self.path} ({error})") from None
+            raise TeacherError(f"the teacher's answers cannot be written to {self.path} ({_reason(error)})") from None

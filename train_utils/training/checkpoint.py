@@ -1,12 +1,11 @@
 """Checkpoints: training state on disk, written atomically and verified before it is loaded."""
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -21,6 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from train_utils.files import digest, replacing_folder, write_json
+from train_utils.text_files import read_json
 from train_utils.training.average import AverageWeights
 
 KEPT = 2
@@ -121,6 +121,7 @@ def _save_by_engine(training: TrainState, progress: Progress, config: Mapping[st
         with replacing_folder(final) as temporary:
             shutil.copytree(partial, temporary, dirs_exist_ok=True)
             _write_manifest(temporary, progress, config)
+        shutil.rmtree(partial)
 
 
 def _write_manifest(folder: Path, progress: Progress, config: Mapping[str, object]) -> None:
@@ -173,7 +174,7 @@ def whole_weights(training: TrainState) -> dict[str, torch.Tensor]:
 
 def _newest(folder: Path) -> tuple[Path, dict] | None:
     """Return the newest valid checkpoint and its manifest; remove incomplete writes and deletions of a killed run."""
-    for left in folder.glob(".*"):
+    for left in [path for path in folder.glob(".step-*") if path.is_dir()]:
         shutil.rmtree(left)
     for path in _steps(folder):
         try:
@@ -190,8 +191,13 @@ def _verified(path: Path) -> dict:
         ValueError: a file differs from its digest, or the manifest is broken.
         OSError: a file cannot be read.
     """
-    made = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    changed = [name for name, sha256 in made["files"].items() if digest(path / name) != sha256]
+    made: Any = read_json(path / "manifest.json")
+    match made:
+        case {"step": int(), "ended": bool(), "config": dict(), "files": dict(files)}:
+            pass
+        case _:
+            raise ValueError("its manifest is not that of a checkpoint")
+    changed = [name for name, sha256 in files.items() if digest(path / name) != sha256]
     if changed:
         raise ValueError(f"{', '.join(changed)} is not what was written")
     return made

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from train_utils.text_files import json_value
+
 
 class RunLog:
     """Writer of `log.jsonl` and the folder `tensorboard` of a run.
@@ -58,16 +60,18 @@ class RunLog:
 
 
 def _cut(path: Path, first: int) -> None:
-    """Truncate the file before the first line of step `first` or later, or the first incomplete line."""
+    """Truncate the file before the first line of step `first` or later, or the first that is no record."""
     if not path.exists():
         return
     kept = 0
     with path.open("rb") as file:
         for line in file:
             try:
-                if json.loads(line)["step"] >= first:
-                    break
+                record = json_value(line.decode())
             except ValueError:
+                break
+            step = record.get("step") if isinstance(record, dict) else None
+            if not isinstance(step, int) or step >= first:
                 break
             kept += len(line)
     os.truncate(path, kept)

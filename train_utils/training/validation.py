@@ -1,8 +1,8 @@
 """End-of-epoch hook: constrained lists for validation users, the best adapter, early stopping."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -21,6 +21,7 @@ from train_utils.models.retrieval_head import Retrieval
 from train_utils.param import EvalOptions, TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
+from train_utils.text_files import read_json
 from train_utils.training.loop import HookResult
 
 METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
@@ -120,14 +121,32 @@ class Validator:
     def _decide(self, epoch: int, means: dict[str, float]) -> HookResult:
         """Record the metrics, save the adapter if it is the best so far, and decide whether to stop."""
         path = self.run / "validation.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        before = [record for record in before if record["epoch"] < epoch]
+        before = [record for record in _read_records(path) if record["epoch"] < epoch]
         best = max((record["ndcg@10"] for record in before), default=-1.0)
         if means["ndcg@10"] > best:
             self.save(self.run / "best")
         records = [*before, {"epoch": epoch, "users": len(self.users), **means}]
         write_json(path, records)
         return HookResult(means, 0 < self.options.early_stop <= without_gain([r["ndcg@10"] for r in records]))
+
+
+def _read_records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of `validation.json`; [] if it does not exist.
+
+    Raises:
+        ValueError: the file is not one that this module wrote.
+    """
+    records = read_json(path) if path.exists() else []
+    if not isinstance(records, list) or not all(map(_is_record, records)):
+        raise ValueError(f"{path} has other records than validation writes; delete it, or give another `output`")
+    return records
+
+
+def _is_record(record: object) -> bool:
+    match record:
+        case {"epoch": int(), "ndcg@10": float(value)}:
+            return 0 <= value <= 1
+    return False
 
 
 def without_gain(scores: list[float]) -> int:
