@@ -127,7 +127,8 @@ class NamedTitles:
         for line in text.split("\n"):
             at, lower, last = 0, _lower(line), -1
             while at < len(line):
-                joined = last >= 0 and at - last <= _JOINER and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
+                between = line[last:at] if 0 <= last >= at - _JOINER else "apart"
+                joined = between.strip(" ,").lower() in ("and", "or", "&", "")
                 length, items = self._at(line, lower, at, joined)
                 at += length
                 if items:
