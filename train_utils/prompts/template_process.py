@@ -144,8 +144,9 @@ def _library() -> ModuleType:
 def _serve(requests: IO[str], replies: IO[str]) -> None:
     """Answer one line per line, within the limits; this process ends where one is exceeded."""
     library = _library()
-    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_DATA, (used + RENDER_MEMORY,) * 2)
+    if (statm := Path("/proc/self/statm")).exists():  # Linux; elsewhere the limit on time alone holds
+        used = int(statm.read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (used + RENDER_MEMORY,) * 2)
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
     replies.write(_READY)
