@@ -104,7 +104,7 @@ def _writing_next_to(final: Path) -> Iterator[None]:
     try:
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _discard_left(final)
+            _tidy(final)
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_SH)
         yield
@@ -114,7 +114,8 @@ def _writing_next_to(final: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _discard_left(final: Path) -> None:
+def _tidy(final: Path) -> None:
+    """Discard the temporary files and folders of `final`, whose processes are dead."""
     name = re.compile(rf"\.{re.escape(final.name)}\.[a-z0-9_]{{8}}{re.escape(_TEMPORARY)}")
     with os.scandir(final.parent) as entries:
         left = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
