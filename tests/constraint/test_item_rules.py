@@ -92,6 +92,8 @@ def admits(rules, item):
         return False
     if any(c in item.categories for c in rules.without_categories):
         return False
+    if any(c not in item.categories for c in rules.all_categories):
+        return False
     for attribute, condition in rules.where.items():
         held = item.attributes.get(attribute)
         for name, value in (condition if isinstance(condition, dict) else {"==": condition}).items():
@@ -145,6 +147,7 @@ def test_rules_admit_exactly_the_items_that_pass_one_by_one(data):
         categories=data.draw(known_categories),
         without_categories=data.draw(known_categories),
         where=data.draw(st.dictionaries(st.sampled_from(present), conditions)) if present else {},
+        all_categories=data.draw(known_categories),
     )
     expected = [item.id for item in catalog.items if admits(rules, item)]
     if expected:
@@ -270,9 +273,10 @@ def test_a_body_says_the_same_as_the_record():
         "where": {"year": {"in": [1, 2]}},
         "max_per_category": {"War": 2},
         "distinct": False,
+        "all_categories": ["War"],
     }
     assert item_rules(json.loads(json.dumps(body))) == ItemRules(
-        ("a", "b"), ("c",), (), ("War",), (), {"year": {"in": [1, 2]}}, {"War": 2}, False
+        ("a", "b"), ("c",), (), ("War",), (), {"year": {"in": [1, 2]}}, {"War": 2}, False, ("War",)
     )
     assert item_rules({}) == item_rules({"allow": None}) == ItemRules()
 

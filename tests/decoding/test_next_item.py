@@ -154,9 +154,9 @@ def test_of_several_items_with_one_title_the_most_popular_one_is_history():
 def test_a_terminal_chat_takes_named_titles_for_a_history():
     recommender = Recommender(*made(), CATALOG)
     session = ChatSession(recommender, {}, ChatOptions(model_name="x", max_new_tokens=20))
-    assert session._rules().prior is None
+    assert session._rules()[0].prior is None
     list(session.reply("I liked The End and 'b 1'"))
-    assert np.allclose(session._rules().prior.scores, plain_shares(recommender.model, recommender.renderer, [3, 8]))
+    assert np.allclose(session._rules()[0].prior.scores, plain_shares(recommender.model, recommender.renderer, [3, 8]))
 
 
 def test_a_history_longer_than_the_context_is_one_line():

@@ -34,7 +34,6 @@ class ItemRules:
         deny: item ids that may not be listed.
         seen: item ids that the user consumed; ids outside the catalog are ignored.
         categories: an item must be in at least one of these categories; empty admits all.
-        all_categories: an item must be in every one of these categories.
         without_categories: an item must be in none of these categories.
         where: attribute -> value that it must equal, or attribute -> {operator: value}, all of which must hold.
             An item without the attribute does not match. `<`, `<=`, `>` and `>=` compare numbers with numbers and
@@ -43,6 +42,7 @@ class ItemRules:
         max_per_category: number of items of one category that a turn may list: one limit for every category (0: no
             limit), or category -> limit.
         distinct: list a title at most once per turn.
+        all_categories: an item must be in every one of these categories.
 
     Raises:
         ValueError: a field has the wrong type, an operator is unknown or cannot compare its value.
@@ -52,11 +52,11 @@ class ItemRules:
     deny: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    all_categories: tuple[str, ...] = ()
     without_categories: tuple[str, ...] = ()
     where: Mapping[str, object] = field(default_factory=dict)
     max_per_category: int | Mapping[str, int] = 0
     distinct: bool = True
+    all_categories: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in _LISTS:

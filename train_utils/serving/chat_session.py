@@ -339,13 +339,13 @@ class ChatSession:
     def _load(self, name: str) -> Domain:
         if _known(self.folders, name) not in self._loaded:
             if name == NO_DOMAIN:
-                self._loaded[name] = Domain(name, self.recommender)
+                loaded = self.recommender
             else:
                 loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
                 _ = loaded.engine  # raises here where the catalog cannot be decoded
-                assert loaded.catalog is not None
-                reader = RequestReader(loaded.catalog, loaded.named_titles, self._encoder)
-                self._loaded[name] = Domain(name, loaded, reader)
+            catalog = loaded.catalog
+            reader = RequestReader(catalog, loaded.named_titles, self._encoder) if catalog else None
+            self._loaded[name] = Domain(name, loaded, reader)
         return self._loaded[name]
 
 
