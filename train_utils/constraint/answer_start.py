@@ -7,7 +7,9 @@ from itertools import groupby
 
 from train_utils.constraint.trie import TitleTrie
 
-_SIGNS = 0xF0000  # first of the private-use characters that replace the added tokens, one per token
+# First of the private-use characters that replace the added tokens: it stands for those in no opener, such as item
+# codes, which may be more than there are characters; each other one for a token of an opener.
+_SIGNS = 0xF0000
 _SIGN = "[\U000f0000-\U0010ffff]"
 
 
@@ -24,8 +26,10 @@ class Openers:
 
     def __init__(self, tokenizer, markups: Iterable[Sequence[int]]):
         self._tokenizer = tokenizer
-        added = sorted({*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids})
-        self._signs = {token: chr(_SIGNS + n) for n, token in enumerate(added)}
+        markups = [tuple(ids) for ids in markups]
+        added = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}
+        own = sorted(added & {token for ids in markups for token in ids})
+        self._signs = dict.fromkeys(added, chr(_SIGNS)) | {token: chr(_SIGNS + n) for n, token in enumerate(own, 1)}
         patterns = {self._pattern(ids) for ids in markups}
         self._openers_pattern = re.compile("|".join(sorted(patterns - {""}, key=len, reverse=True)))
 
