@@ -9,6 +9,7 @@ import resource
 import shutil
 import struct
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -152,5 +153,6 @@ def _outcome(read: Callable[[Path], object], folder: Path) -> str:
     except (ValueError, OSError) as error:
         return "an error of several lines" if "\n" in str(error) else ""
     except BaseException as error:  # the point of the exercise
-        return f"{type(error).__name__}: {str(error)[:200]}"
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {str(error)[:200]} ({where.filename}:{where.lineno})"
     return ""
