@@ -23,11 +23,11 @@ from fastapi.responses import JSONResponse
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unirec"))
 
 from sasrec_model import SASRec, load_checkpoint
-from unirec_files import read_pickle, read_raw_ids
 
 from train_utils.command import run_cli
 from train_utils.dataset_folder import PAD
 from train_utils.param import option, parse
+from train_utils.unirec_folder import UniRecFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def build_app(teacher: OneAtATime) -> FastAPI:
 
 def main() -> None:
     options = parse(Options)
-    raw_ids = read_raw_ids(read_pickle(Path(options.data) / "map.pkl"), Path(options.data) / "map.pkl")
+    _, raw_ids = UniRecFolder(options.data).ids()
     app = build_app(OneAtATime(load_checkpoint(Path(options.checkpoint)).model, raw_ids))
     # asyncio sets TCP_NODELAY only on sockets that name their protocol.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 from unirec.model.sequential.sasrec import SASRec
-from unirec_files import read_pickle
+
+from train_utils.unirec_folder import read_pickle
 
 BATCH_SIZE = 1024
 LEARNING_RATE = 1e-3

@@ -13,11 +13,9 @@ from select_events import Filters, Selection, TimeCut, select_events
 from titles import TitleRules, clean_text, is_cut, title_or_reason, unique_titles
 from tqdm import tqdm
 
-from train_utils.dataset_folder import TEST_USERS, UNFINISHED
-from train_utils.files import write_json, write_text
+from train_utils.dataset_folder import AUDIT, TEST_USERS, UNFINISHED
+from train_utils.files import digest, write_json, write_text
 from train_utils.plain_pickle import write_pickle
-
-AUDIT_FILE = "audit.json"
 
 
 @dataclass(frozen=True)
@@ -201,7 +199,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     A marker file is present until all are written, so that readers reject the folder of a killed run.
     """
     write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
-    (folder / AUDIT_FILE).unlink(missing_ok=True)
+    (folder / AUDIT).unlink(missing_ok=True)
     write_pickle(folder / "meta.pickle", dataset.meta)
     write_json(folder / "metas.jsonl", dataset.meta, indent=None)
     write_json(folder / "category.jsonl", dataset.categories, indent=None)
@@ -211,5 +209,6 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     else:
         until = dataset.audit["split"]["last_training_second"]
         write_json(folder / TEST_USERS, {"last_training_second": until, "users": dataset.test_users}, indent=None)
-    write_json(folder / AUDIT_FILE, dataset.audit, indent=2)
+    copies = {name: digest(folder / name) for name in ("metas.jsonl", "meta.pickle")}
+    write_json(folder / AUDIT, dataset.audit | {"copies": copies}, indent=2)
     (folder / UNFINISHED).unlink()

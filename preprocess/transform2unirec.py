@@ -22,6 +22,7 @@ from train_utils.command import LineParser, path_of, run_cli
 from train_utils.dataset_folder import PAD, read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
+from train_utils.unirec_folder import Events, write_copies
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,12 @@ def _frames(split: Split) -> dict[str, pd.DataFrame]:
     }
 
 
+def _events(frames: Mapping[str, pd.DataFrame]) -> dict[str, Events]:
+    """Return table -> its events, for the copies that are no pickles."""
+    tables = {stem: frames[stem if stem != "user_history" else "train"] for stem in frames}  # the same events
+    return {stem: (table["user_id"].to_numpy(), table["item_id"].to_numpy()) for stem, table in tables.items()}
+
+
 def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
     """Return the dataset's settings under UniRec's keys; both counts include the padding id."""
     return {
@@ -148,7 +155,8 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
         raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
 
     unirec_config_path.unlink(missing_ok=True)
-    for stem, frame in _frames(split).items():
+    frames = _frames(split)
+    for stem, frame in frames.items():
         write_pickle(unirec_data_path / f"{stem}.pkl", frame)
     maps = {
         "user2id": user2id,
@@ -157,6 +165,7 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
         "id2item": {number: name for name, number in item2id.items()},
     }
     write_pickle(unirec_data_path / "map.pkl", maps)
+    write_copies(unirec_data_path, maps, _events(frames))
     write_json(unirec_data_path / "category.jsonl", files.categories, indent=None)
     write_text(unirec_config_path, yaml.safe_dump(unirec_settings(len(user2id), len(item2id))))
     why = "with fewer than 3 events" if test_users is None else "without a target after the split"

@@ -7,14 +7,16 @@ user id -> [item ids], oldest first. Only a temporal split has `test_users.json`
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from train_utils.files import digest
 from train_utils.plain_pickle import restricted_load
 from train_utils.text_files import read_json, shown, whole_characters
 
 V = TypeVar("V")
 
 TEST_USERS = "test_users.json"
+AUDIT = "audit.json"
 PAD = "[PAD]"  # row 0 of every UniRec table; no user and no item may have this id
 # Present while preprocessing writes the files of a folder, so that the folder of a killed run is recognized.
 UNFINISHED = "preprocessing.unfinished"
@@ -112,13 +114,25 @@ def _not_read(folder: Path) -> Iterator[str]:
     for part in _STEMS:
         read, *others = _files_of(folder, part)
         for other in others:
-            try:
-                held, kept = ({str(key): value for key, value in _object(path).items()} for path in (other, read))
-                is_copy = held == kept
-            except (ValueError, RecursionError):  # broken, or nested too deeply to compare
-                is_copy = False
-            if not is_copy:
+            if not _are_written_together(Path(folder) / AUDIT, read, other) and not _hold_the_same(read, other):
                 yield f"{read.name} is read, and {other.name}, which holds something else, is not; keep one of the two"
+
+
+def _are_written_together(audit: Path, *paths: Path) -> bool:
+    """Return whether files are as preprocessing wrote them, by the digests in its audit: then one is a copy."""
+    try:
+        written: Any = read_json(audit)
+        return all(written["copies"][path.name] == digest(path) for path in paths)
+    except (OSError, ValueError, LookupError, TypeError):  # no audit, or none that has digests
+        return False
+
+
+def _hold_the_same(path: Path, other: Path) -> bool:
+    try:
+        held, kept = ({str(key): value for key, value in _object(file).items()} for file in (other, path))
+        return bool(held == kept)
+    except (ValueError, RecursionError):  # broken, or nested too deeply to compare; or arrays, which do not compare
+        return False
 
 
 def _metas(path: Path) -> dict[str, dict[str, object]]:
@@ -153,7 +167,7 @@ def described(fields: Mapping[str, object]) -> str:
 
 def _is_missing(value: object) -> bool:
     """Return whether a value is null: JSON null, or NaN, which pandas writes into JSON."""
-    return value is None or value != value
+    return value is None or (getattr(value, "ndim", 0) == 0 and bool(value != value))
 
 
 def _put(entries: dict[str, V], key: str, value: V, path: Path, kind: str) -> None:
@@ -239,7 +253,7 @@ def _ids(value: object, path: Path, whose: str) -> list[str]:
 
 
 def _id(value: object, path: Path, whose: str) -> str:
-    value = value.item() if hasattr(value, "item") else value
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value  # NumPy's numbers
     if isinstance(value, str) and len(value) > MAX_ID:
         raise ValueError(f"{path.name}: {whose} has the id {shown(value)}, wanted at most {MAX_ID} characters")
     is_id = value.strip() if isinstance(value, str) else isinstance(value, int) and abs(value) < _ID_LIMIT

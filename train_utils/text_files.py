@@ -325,7 +325,7 @@ def json_value(line: str) -> object:
 
 def shown(value: object) -> str:
     """Return a value on one line of about 80 characters at most, for errors."""
-    return _SHORT.repr(value)
+    return " ".join(_SHORT.repr(value).splitlines())  # that of an array has several
 
 
 def whole_characters(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import io
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,9 @@ import torch
 import yaml
 
 from train_utils.files import write_bytes
-from train_utils.teacher.inference import (
-    MODELS,
-    check_settings,
-    checkpoint_errors,
-    item_scores,
-    last_state,
-    library_class,
-    load_checkpoint_content,
-)
+from train_utils.teacher import checkpoint
+from train_utils.teacher.checkpoint import MODELS, Checkpoint, check_settings, library_class
+from train_utils.teacher.inference import item_scores, last_state
 
 try:
     from unirec.model.sequential.gru4rec import GRU4Rec
@@ -137,25 +130,9 @@ def checkpoint_content(
     }
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """raw_ids: raw id of each item int that was trained on; None in a file that lacks them, as UniRec's do."""
-
-    model: SequentialModel
-    config: dict[str, Any]
-    path: Path
-    raw_ids: tuple[str, ...] | None = None
-
-
 def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
-    """Return a model from a file in UniRec's layout, ours or UniRec's own, ready to score."""
-    content = load_checkpoint_content(path, device)
-    with checkpoint_errors(path):
-        config = default_config(content["config"].get("model", "SASRec")) | content["config"] | {"device": device}
-        model = build_model(config)
-        model.load_state_dict(content["state_dict"])
-    raw_ids = content.get("raw_ids")
-    return Checkpoint(model.eval(), config, path, tuple(raw_ids) if isinstance(raw_ids, list) else None)
+    """Return a model from a file in UniRec's layout, ours or UniRec's own; UniRec's may lack some of our settings."""
+    return checkpoint.load_checkpoint(path, device, default_config)
 
 
 def checkpoint_path(run: Path, model: str) -> Path:

@@ -27,7 +27,8 @@ from tqdm import tqdm
 from unirec_files import UniRecData
 from windows import last_items, training_windows
 
-from train_utils.teacher.inference import item_vectors, load_torch
+from train_utils.teacher.checkpoint import load_values
+from train_utils.teacher.inference import item_vectors
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -217,7 +218,7 @@ def resume(run: Path, trainer: Trainer) -> Progress:
     path = run / RESUME_NAME
     if not path.is_file():
         return Progress()
-    state = load_torch(path, trainer.config["device"])
+    state = load_values(path)
     trainer.load_state(state["trainer"])
     return Progress(**state["progress"])
 

@@ -11,7 +11,7 @@ import torch
 from sasrec_model import load_checkpoint
 from unirec_files import read_category, read_unirec_data
 
-from train_utils.teacher.inference import NextItemModel, item_vectors, newest_checkpoint
+from train_utils.teacher.inference import NextItemModel, checked_vectors, newest_checkpoint
 from train_utils.teacher.ranking import Catalog, Row, admissible, best_items, candidate_ranks
 
 logger = logging.getLogger(__name__)
@@ -116,4 +116,4 @@ def load_teacher(checkpoint: Path, data_path: Path, device: str) -> TeacherModel
             data_path, len(unknown), item, name
         )  # fmt: skip
     catalog = Catalog.build(data.raw_ids, category, data.popularity())
-    return TeacherModel(loaded.model, item_vectors(loaded.model), loaded.config["max_seq_len"], catalog, loaded.path)
+    return TeacherModel(loaded.model, checked_vectors(loaded), loaded.config["max_seq_len"], catalog, loaded.path)

@@ -21,11 +21,13 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 from sasrec_model import CONFIG_FOLDER, LOSSES, checkpoint_path, default_config  # noqa: E402
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
-from unirec_files import DATA_FILES, UniRecData, read_unirec_data, sha256_of  # noqa: E402
+from unirec_files import UniRecData, read_unirec_data, sha256_of  # noqa: E402
 
 from train_utils.command import LineParser, bounds_of, path_of, run_cli  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
-from train_utils.teacher.inference import DONE_NAME, MODELS  # noqa: E402
+from train_utils.teacher.checkpoint import MODELS  # noqa: E402
+from train_utils.teacher.inference import DONE_NAME  # noqa: E402
+from train_utils.unirec_folder import DATA_FILES  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RUN_NAME = "run.json"

@@ -1,27 +1,14 @@
-"""UniRec's data files as integer arrays; pickles read by an allow-list."""
+"""UniRec's data files as integer arrays."""
 
 import hashlib
-import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from train_utils.dataset_folder import PAD, read_categories
-from train_utils.plain_pickle import TABLES, restricted_load
-
-DATA_FILES = ("train.pkl", "valid.pkl", "test.pkl", "user_history.pkl", "map.pkl")
-
-
-def read_pickle(path: Path) -> Any:
-    """Read a pickle of DataFrames, plain containers and arrays; ValueError if it holds anything else."""
-    try:
-        return restricted_load(path, also=TABLES)
-    except ValueError as error:
-        raise ValueError(f"{error}; write it by preprocess/transform2unirec.py") from None
+from train_utils.dataset_folder import read_categories
+from train_utils.unirec_folder import TABLES, Events, UniRecFolder
 
 
 @dataclass(frozen=True)
@@ -55,16 +42,10 @@ class UniRecData:
 
 def read_unirec_data(folder: Path) -> UniRecData:
     """Read `folder`; ValueError or OSError when a file is missing or does not fit the others."""
-    missing = [name for name in DATA_FILES if not (folder / name).is_file()]
-    if missing:
-        raise ValueError(
-            f"{folder} lacks {', '.join(missing)}; scripts/unirec_train.sh makes them from the dataset folder"
-        )
-    maps = read_pickle(folder / "map.pkl")
-    raw_ids = read_raw_ids(maps, folder / "map.pkl")
-    train, valid, test = (_events(folder / f"{split}.pkl", len(raw_ids)) for split in ("train", "valid", "test"))
-    n_users = len(_numbers(maps["user2id"], folder / "map.pkl", "user2id"))
-    _check_histories(folder / "user_history.pkl", len(raw_ids))
+    files = UniRecFolder(folder)
+    user_ids, raw_ids = files.ids()
+    n_users = len(user_ids)
+    train, valid, test, _ = (_known(files, table, len(raw_ids)) for table in TABLES)
     users = np.concatenate([train[0], valid[0], test[0]])
     if len(users) and not 1 <= users.min() <= users.max() < n_users:
         raise ValueError(
@@ -85,65 +66,20 @@ def read_unirec_data(folder: Path) -> UniRecData:
     return UniRecData(raw_ids, n_users, offsets, items[order], held_out)
 
 
-def read_raw_ids(maps: Any, path: Path) -> tuple[str, ...]:
-    """Raw id of every item int, from the dictionaries of map.pkl."""
-    if not isinstance(maps, dict) or not {"item2id", "user2id"} <= maps.keys():
-        raise ValueError(f"{path} must hold the dictionaries user2id and item2id")
-    number_of = _numbers(maps["item2id"], path, "item2id")
-    if number_of.get(PAD) != 0:
-        raise ValueError(f"{path}: item ints must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again")
-    return tuple(sorted(number_of, key=number_of.__getitem__))
-
-
-def _numbers(value: Any, path: Path, name: str) -> dict[str, int]:
-    """Return a dictionary of map.pkl, raw id -> int, its raw ids as text; ValueError unless the ints are 0..n-1."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: {name} is {_short(value)}, wanted a dictionary from raw ids to ints")
-    numbers: dict[str, int] = {}
-    for raw, number in value.items():
-        if isinstance(raw, bool) or not isinstance(raw, (str, int, np.integer)):
-            raise ValueError(f"{path}: {name} has the raw id {_short(raw)}, wanted a text or a whole number")
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise ValueError(f"{path}: {name} gives {_short(raw)} the value {_short(number)}, wanted an int")
-        if str(raw) in numbers:
-            raise ValueError(f"{path}: {name} has the raw id {str(raw)!r} twice (ids are compared as text)")
-        numbers[str(raw)] = int(number)
-    if sorted(numbers.values()) != list(range(len(numbers))):
-        ints = f"{name.removesuffix('2id')} ints"
-        raise ValueError(f"{path}: {ints} must be 0..n-1 with {PAD} at 0; run preprocess/transform2unirec.py again")
-    return numbers
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)[:80]
-
-
-def _check_histories(path: Path, n_items: int) -> None:
-    """ValueError unless a file holds users' histories; UniRec's own trainer reads it."""
-    frame = read_pickle(path)
-    if not isinstance(frame, pd.DataFrame) or not {"user_id", "item_seq"} <= set(frame.columns):
-        raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_seq")
-    for user, items in zip(frame["user_id"], frame["item_seq"], strict=True):
-        row = np.asarray(items) if isinstance(items, (np.ndarray, list, tuple)) else None
-        if row is None or row.ndim != 1 or (len(row) and not np.issubdtype(row.dtype, np.integer)):
-            raise ValueError(f"{path}: item_seq of user {user!r} is {_short(items)}, wanted an array of item ints")
-        if len(row) and not 1 <= row.min() <= row.max() < n_items:
-            raise ValueError(
-                f"{path}: item_seq of user {user!r} has the items {row.min()}..{row.max()}, wanted 1..{n_items - 1}"
-            )
-
-
-def _events(path: Path, n_items: int) -> tuple[np.ndarray, np.ndarray]:
-    frame = read_pickle(path)
-    columns = {"user_id", "item_id"}
-    if not isinstance(frame, pd.DataFrame) or not columns <= set(frame.columns) or not frame.columns.is_unique:
-        raise ValueError(f"{path} must be a DataFrame with the columns user_id and item_id, each once")
-    users, items = (frame[column].to_numpy() for column in ("user_id", "item_id"))
-    if not (np.issubdtype(users.dtype, np.integer) and np.issubdtype(items.dtype, np.integer)):
-        raise ValueError(f"{path}: user_id and item_id must be integers, got {users.dtype} and {items.dtype}")
+def _known(files: UniRecFolder, table: str, n_items: int) -> Events:
+    """Return the events of a table; ValueError if one has an unknown item."""
+    users, items = files.events(table)
     if len(items) and not 1 <= items.min() <= items.max() < n_items:
-        raise ValueError(f"{path}: item ints must lie in 1..{n_items - 1}, got {items.min()}..{items.max()}")
-    return users.astype(np.int64), items.astype(np.int64)
+        place = f"{files.path / table}.pkl"
+        if table == "user_history":
+            wrong = np.flatnonzero((items < 1) | (items >= n_items))[0]
+            row = items[users == users[wrong]]
+            raise ValueError(
+                f"{place}: item_seq of user {users[wrong]} has the items {row.min()}..{row.max()}, "
+                f"wanted 1..{n_items - 1}"
+            )
+        raise ValueError(f"{place}: item ints must lie in 1..{n_items - 1}, got {items.min()}..{items.max()}")
+    return users, items
 
 
 def read_category(path: Path) -> dict[str, list[str]]:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from small_events import write_temporal
 from tiny import tiny_model, tiny_tokenizer
-from unirec_files import read_pickle
 
 from train_utils.catalog import Catalog, Item, make_catalog
 from train_utils.leakage import __main__ as leakage
 from train_utils.leakage.memorization import compare, probe_next_items, probe_titles, score_continuations
 from train_utils.leakage.split import count_split, count_teacher, read_teacher_data
+from train_utils.unirec_folder import read_pickle
 
 TITLES = [
     "red moon",

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from small_events import TRIPLES, dataset_of, write_temporal
 from teacher_world import TINY, write_ring
 from transform2unirec import number_from_one, split_sequences, transform
-from unirec_files import read_pickle, read_unirec_data
+from unirec_files import read_unirec_data
 from windows import training_windows
 
 from train_utils.catalog import Item as CatalogItem
 from train_utils.catalog import load_catalog, make_catalog
 from train_utils.leakage.split import count_split, count_teacher, read_teacher_data
+from train_utils.unirec_folder import read_pickle
 
 
 def test_a_hand_made_split():

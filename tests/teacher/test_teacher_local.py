@@ -20,7 +20,8 @@ from teacher_model import TeacherModel, load_teacher
 from teacher_running import ALL, HISTORIES, places, running, trained
 from teacher_world import N_ITEMS, write_ring
 
-from train_utils.teacher.inference import CPU_BLOCK_ROWS, MODELS
+from train_utils.teacher.checkpoint import MODELS
+from train_utils.teacher.inference import CPU_BLOCK_ROWS
 from train_utils.teacher.local import LocalTeacher, as_sent
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import TeacherError

@@ -17,7 +17,8 @@ from sasrec_model import build_model, catalog_scores, default_config
 from server_app import chosen_dataset
 from server_metrics import forget_dead_workers
 
-from train_utils.teacher.inference import MODELS, item_vectors, next_item_scores
+from train_utils.teacher.checkpoint import MODELS
+from train_utils.teacher.inference import item_vectors, next_item_scores
 from train_utils.teacher.ranking import Catalog, RequestError, Row, admissible, candidate_ranks, to_ints, top_k
 
 

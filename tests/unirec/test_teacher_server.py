@@ -210,7 +210,7 @@ def test_a_taken_port_is_one_line_and_status_2(folder, url):
 @pytest.mark.parametrize(
     ("dataset", "output", "complaint"),
     [
-        ("ring", b"no checkpoint", "is not a checkpoint"),
+        ("ring", b"no checkpoint", "is no archive of torch.save, or damaged"),
         ("ring", None, "scripts/unirec_train.sh ring"),
         ("ring,knot", None, "must name one folder for each of ring, knot, got 1"),
     ],

@@ -26,10 +26,12 @@ from sasrec_model import (
 )
 from sasrec_training import RESUME_NAME, Trainer, learning_rate, ranking_metrics
 from teacher_world import N_ITEMS, TINY, next_on_ring, write_ring
-from unirec_files import read_pickle, read_unirec_data
+from unirec_files import read_unirec_data
 from windows import last_items, training_windows
 
-from train_utils.teacher.inference import MODELS, item_vectors, last_state, load_torch
+from train_utils.teacher.checkpoint import MODELS, load_values
+from train_utils.teacher.inference import item_vectors, last_state
+from train_utils.unirec_folder import read_pickle
 
 
 @pytest.fixture(scope="module")
@@ -188,10 +190,10 @@ def test_a_killed_training_continues_to_the_same_weights(ring, tmp_path):
         process.kill()
     whole, killed = (next((tmp_path / name).iterdir()) for name in ("whole", "killed"))
     assert not (killed / "done.json").exists()
-    stopped_at = load_torch(killed / RESUME_NAME, "cpu")["progress"]["epoch"]
+    stopped_at = load_values(killed / RESUME_NAME)["progress"]["epoch"]
     assert train.main([*command(ring, tmp_path / "killed"), *slow]) == 0
 
-    ours, theirs = (load_torch(run / "SASRec.pth", "cpu") for run in (killed, whole))
+    ours, theirs = (load_values(run / "SASRec.pth") for run in (killed, whole))
     assert 3 <= stopped_at < ours["cur_epoch"] == theirs["cur_epoch"]
     assert all(torch.equal(ours["state_dict"][name], theirs["state_dict"][name]) for name in theirs["state_dict"])
 

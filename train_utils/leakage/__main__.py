@@ -14,12 +14,13 @@ from train_utils.catalog import dataset_files, load_catalog
 from train_utils.command import run_cli
 from train_utils.files import write_json, writing_file
 from train_utils.leakage.memorization import probe_next_items, probe_titles
-from train_utils.leakage.split import TEACHER_FILES, count_split, count_teacher, read_teacher_data
+from train_utils.leakage.split import count_split, count_teacher, read_teacher_data
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files, with_dtype
 from train_utils.models.trained import backbone_of, load_trained
 from train_utils.param import ModelOptions, option, parse
 from train_utils.processes import pick_device
+from train_utils.unirec_folder import DATA_FILES
 
 _TITLES = {
     "users": "users",
@@ -55,7 +56,7 @@ def report_of(options: LeakageOptions) -> dict:
     inputs = dataset_files(options.data_path)
     if options.teacher_data:
         report["teacher"] = count_teacher(catalog, read_teacher_data(options.teacher_data))
-        inputs += [Path(options.teacher_data) / f"{name}.pkl" for name in TEACHER_FILES]
+        inputs += [Path(options.teacher_data) / name for name in DATA_FILES]
     if options.model_name:
         tokenizer, model = load_trained(
             options.model_name,

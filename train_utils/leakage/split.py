@@ -1,17 +1,14 @@
 """Counts of held-out events in the training data of a catalog and in the training files of its teacher."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from train_utils.catalog import Catalog
-from train_utils.plain_pickle import TABLES, restricted_load
-from train_utils.printable import one_line
+from train_utils.unirec_folder import UniRecFolder
 
 PARTS = ("valid", "test")
 TRAINED_ON = ("train", "user_history")
-TEACHER_FILES = (*TRAINED_ON, "valid", "test", "map")
 
 Events = Mapping[str, Counter[str]]  # user id -> item id -> how often
 
@@ -22,32 +19,22 @@ def read_teacher_data(folder: str | Path) -> dict[str, Events]:
     Raises:
         ValueError: a file is missing, is no table, or has a user or item that is not in `map.pkl`.
     """
-    folder = Path(folder)
-    missing = [name for name in TEACHER_FILES if not (folder / f"{name}.pkl").is_file()]
-    if missing:
-        raise ValueError(
-            f"`teacher_data` {folder} lacks {', '.join(f'{name}.pkl' for name in missing)}; "
-            "scripts/unirec_train.sh makes them from the dataset folder"
-        )
-    maps = restricted_load(folder / "map.pkl")
-    if not isinstance(maps, dict) or not {"id2user", "id2item"} <= maps.keys():
-        raise ValueError(f"{folder / 'map.pkl'} has no dictionaries id2user and id2item; preprocess the dataset again")
-    return {name: _events(folder / f"{name}.pkl", maps) for name in (*TRAINED_ON, "valid")}
+    files = UniRecFolder(folder)
+    user_ids, item_ids = files.ids()
+    return {name: _counted(files, name, user_ids, item_ids) for name in (*TRAINED_ON, "valid")}
 
 
-def _events(path: Path, maps: Mapping[str, Mapping[int, str]]) -> Events:
-    frame: Any = restricted_load(path, also=TABLES)  # a pandas table, or anything else if the file is wrong
+def _counted(files: UniRecFolder, table: str, user_ids: Sequence[str], item_ids: Sequence[str]) -> Events:
+    users, items = files.events(table)
+    for ints, ids in ((users, user_ids), (items, item_ids)):
+        if len(ints) and not 0 <= ints.min() <= ints.max() < len(ids):
+            raise ValueError(
+                f"{files.path / table}.pkl is no table of user_id and item_id of map.pkl (it has {ints.min()}.."
+                f"{ints.max()}, map.pkl 0..{len(ids) - 1}); preprocess the dataset again"
+            )
     events: dict[str, Counter[str]] = {}
-    try:
-        if "item_seq" in frame:
-            frame = frame.explode("item_seq").rename(columns={"item_seq": "item_id"}).dropna()
-        for user, item in zip(frame["user_id"].tolist(), frame["item_id"].tolist(), strict=True):
-            events.setdefault(str(maps["id2user"][int(user)]), Counter())[str(maps["id2item"][int(item)])] += 1
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {one_line(str(error), 80)}"
-        raise ValueError(
-            f"{path} is no table of user_id and item_id of map.pkl ({reason}); preprocess the dataset again"
-        ) from None
+    for user, item in zip(users.tolist(), items.tolist(), strict=True):
+        events.setdefault(user_ids[user], Counter())[item_ids[item]] += 1
     return events
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from train_utils.array_files import load_npy
 from train_utils.catalog import Catalog, Item
 from train_utils.files import digest, replacing, write_json
 from train_utils.model_folder import as_value_error, check_model_folder
@@ -72,7 +73,12 @@ def item_vectors(
     if path.exists():
         complaint = _misfit(path, recipe)
         if not complaint:
-            return np.load(path, allow_pickle=False)
+            vectors = load_npy(path)
+            if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(texts):
+                raise ValueError(
+                    f"{path} holds {vectors.dtype} {vectors.shape}, wanted float32 [{len(texts)}, d]; give `overwrite`"
+                )
+            return vectors
         if not overwrite:
             raise ValueError(f"{path} {complaint}; give another `embedding_path`, or `overwrite` to make it anew")
     vectors = np.asarray((encoder or sentence_encoder(model, device, trust_remote_code))(texts), dtype=np.float32)

@@ -81,10 +81,11 @@ def load_retrieval(folder: str | Path, catalog: Catalog, device: torch.device | 
     with as_value_error(f"{path} is damaged; train or merge again"):
         items = load_file(path / _VECTORS)["items"]
         weights = load_file(path / _PROJECTION)
-        first = weights["projection.0.weight"]
-        # A matrix without rows has no data, whatever its width.
-        if items.dim() != 2 or len(items) != len(catalog.items) or first.dim() != 2 or len(first) != INNER:
-            raise ValueError(f"vectors of shape {tuple(items.shape)}, projection of shape {tuple(first.shape)}")
+        first, last = (weights[f"projection.{layer}.weight"] for layer in (0, 2))
+        # A matrix without values has no data, whatever it says of its size.
+        sizes = (items.dim(), len(items), first.dim(), len(first), last.shape)
+        if sizes != (2, len(catalog.items), 2, INNER, (items.shape[-1], INNER)) or not items.numel():
+            raise ValueError(f"its tensors have the shapes {[tuple(part.shape) for part in (items, first, last)]}")
         retrieval = Retrieval(first.shape[1], items)
         retrieval.load_state_dict({"items": items, **weights})
     return retrieval.to(device).eval().requires_grad_(False)

@@ -1,24 +1,19 @@
-"""A UniRec model in use: which models and settings are supported, checkpoint files, scores of the next item.
+"""A UniRec model in use: the newest run of a folder, scores of the next item.
 
 The server and `LocalTeacher` both score by this module, so that they give the same answers. Importing it does not
 import the UniRec library.
 """
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from train_utils.teacher.checkpoint import Checkpoint, as_teacher_error, library_class
 from train_utils.teacher.protocol import TeacherError
 from train_utils.teacher.ranking import Catalog, Row, with_popularity
 
@@ -27,46 +22,10 @@ if TYPE_CHECKING:
     from unirec.model.sequential.seqrec_base import SeqRecBase as SequentialModel
 
 DONE_NAME = "done.json"  # a run folder holds it once its training is finished
-MODELS = ("SASRec", "GRU4Rec", "AvgHist", "AttHist", "ConvFormer", "FASTConvFormer")
-# What a history alone cannot give, what reads further files, or what evaluates text of a checkpoint as Python.
-REFUSED_SETTINGS = ("has_user_emb", "has_user_bias", "use_features", "use_text_emb", "use_pre_item_emb", "time_seq")
-# A damaged or hostile file fails in many ways, in torch and in the library's constructors.
-_BROKEN = (
-    UnpicklingError,
-    BadZipFile,
-    EOFError,
-    RuntimeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    ValueError,
-    MemoryError,
-    struct.error,
-)
-
 # The model always runs on this many rows, the rest padding: equal shapes take equal arithmetic, so a
 # history gets the same scores, bit for bit, alone and in any batch. 16 rows are quick for one history and
 # not much slower a row than 256; on a GPU a call costs the same for either.
 CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 16, 256
-
-
-@cache
-def library_class(name: str) -> "type[SequentialModel]":
-    """Return the class of the UniRec library for one of MODELS; ImportError where the library is not installed."""
-    return getattr(import_module(f"unirec.model.sequential.{name.lower()}"), name)
-
-
-def check_settings(config: Mapping[str, Any]) -> None:
-    """Raise TeacherError unless `config`, in UniRec's keys, is of a model that scores from item ids alone."""
-    if config.get("model") not in MODELS:
-        raise TeacherError(f"model is {config.get('model')!r}, wanted one of {', '.join(MODELS)}")
-    if config.get("distance_type") != "dot":
-        raise TeacherError(f"distance_type is {config.get('distance_type')!r}, wanted dot")
-    for name in REFUSED_SETTINGS:
-        if config.get(name):
-            raise TeacherError(f"{name} is {config[name]!r}, wanted off: a teacher sees item ids only")
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -75,49 +34,6 @@ def newest_checkpoint(folder: Path) -> Path | None:
     finished.sort(key=lambda done: (done.stat().st_mtime_ns, done))
     complete = [path for done in finished for path in sorted(done.parent.glob("*.pth"))]
     return complete[-1] if complete else None
-
-
-def load_torch(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """Load a file of tensors and plain values; nothing in the file is run.
-
-    Raises:
-        TeacherError: the file is damaged, or holds anything else.
-        OSError: the file cannot be opened.
-    """
-    with path.open("rb") as file:
-        try:
-            content = torch.load(file, map_location=device, weights_only=True)
-        except (*_BROKEN, OSError) as error:  # a damaged file makes torch seek to positions before its start
-            raise TeacherError(f"{path} is not a checkpoint of tensors and plain values: {_one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise TeacherError(f"{path} must hold a dictionary, got {type(content).__name__}")
-    return content
-
-
-def load_checkpoint_content(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """Load a file in UniRec's layout; as `load_torch`, and TeacherError unless it has config and state_dict."""
-    content = load_torch(path, device)
-    if not isinstance(content.get("config"), dict) or not isinstance(content.get("state_dict"), dict):
-        raise TeacherError(
-            f"{path} lacks UniRec's keys config and state_dict; train again with scripts/unirec_train.sh"
-        )
-    return content
-
-
-@contextmanager
-def checkpoint_errors(path: Path) -> Iterator[None]:
-    """Turn whatever building a model from the file raises into a TeacherError of one line that names the file."""
-    try:
-        yield
-    except TeacherError as error:
-        raise TeacherError(f"{path}: {error}") from None
-    except _BROKEN as error:
-        raise TeacherError(f"{path}: weights and config do not fit together: {_one_line(error)}") from None
-
-
-def _one_line(error: BaseException) -> str:
-    """Type and text of an error, the text cut to 200 characters."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def item_vectors(model: "SequentialModel") -> torch.Tensor:
@@ -185,6 +101,25 @@ def input_block(rows: Sequence[Row], length: int) -> np.ndarray:
     return block
 
 
+def checked_vectors(loaded: Checkpoint) -> torch.Tensor:
+    """Return the `item_vectors` of a loaded model, after a pass that shows that it can score.
+
+    Raises:
+        TeacherError: weights and settings do not fit together, or a score is infinite or NaN.
+    """
+    with as_teacher_error(loaded.path):
+        vectors = item_vectors(loaded.model)
+        inputs = torch.from_numpy(input_block([Row((1,))], loaded.config["max_seq_len"])).to(vectors.device)
+        _check_finite(next_item_scores(loaded.model, vectors, inputs))
+    return vectors
+
+
+def _check_finite(scores: torch.Tensor) -> torch.Tensor:
+    if not torch.isfinite(scores).all():
+        raise TeacherError("the teacher's scores are not finite; train it again with scripts/unirec_train.sh NAME")
+    return scores
+
+
 @dataclass(frozen=True)
 class NextItemModel:
     """A UniRec model with its catalog, ready to rank. Its methods only read, but call them from one thread at a time.
@@ -214,3 +149,7 @@ class NextItemModel:
         blocks = torch.from_numpy(np.concatenate([inputs, padding])).to(device).split(block_rows)
         scored = torch.cat([next_item_scores(self.model, self.vectors, block) for block in blocks])
         return with_popularity(scored[: len(rows)], rows, self.catalog)
+
+    def finite_scores(self, rows: Sequence[Row]) -> torch.Tensor:
+        """`scores`; TeacherError where a damaged weight makes one infinite or NaN."""
+        return _check_finite(self.scores(rows))

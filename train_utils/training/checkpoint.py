@@ -21,6 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
 
 from train_utils.files import digest, replacing_folder, write_json
 from train_utils.text_files import read_json
+from train_utils.torch_file import load_torch
 from train_utils.training.average import AverageWeights
 
 KEPT = 2
@@ -157,13 +158,23 @@ def restore(training: TrainState, config: Mapping[str, object], folder: Path) ->
     if training.by_engine:
         training.accelerator.load_state(str(path), load_module_strict=False)
     else:
-        # Memory-mapped, so that the full optimizer state need not fit into memory once per process.
-        state = torch.load(path / "state.pt", map_location="cpu", weights_only=True, mmap=True)
-        set_model_state_dict(training.model, state["weights"], options=_INTO)
-        set_optimizer_state_dict(training.model, training.optimizer, state["optimizer"], options=_INTO)
-        if training.average is not None:
-            training.average.load(state["average"])
+        _load_state(training, path / "state.pt")
     return Progress(made["step"], made["ended"])
+
+
+def _load_state(training: TrainState, path: Path) -> None:
+    # Memory-mapped, so that the full optimizer state need not fit into memory once per process.
+    state = load_torch(path, mapped=True)
+    try:
+        set_model_state_dict(training.model, state["weights"], options=_INTO)  # type: ignore[index]
+        set_optimizer_state_dict(training.model, training.optimizer, state["optimizer"], options=_INTO)  # type: ignore[index]
+        if training.average is not None:
+            training.average.load(state["average"])  # type: ignore[index]
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise ValueError(
+            f"{path} does not fit the model ({reason}); delete {path.parent} to resume before it"
+        ) from None
 
 
 def whole_weights(training: TrainState) -> dict[str, torch.Tensor]:
