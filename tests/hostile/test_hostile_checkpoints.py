@@ -1,6 +1,7 @@
 """Checkpoints and arrays: the server and `local:` accept the same files, and refuse the same ones in one line."""
 
 import io
+import json
 import pickle
 import struct
 import zipfile
@@ -9,18 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from damage import faults
 from fuzz_checkpoints import CATALOG, IDS, READERS, checkpoint
 from safetensors.torch import save_file
 from sasrec_model import load_checkpoint, save_torch
 
 from train_utils.array_files import load_npy, load_npz
+from train_utils.files import digest
 from train_utils.models.retrieval_head import Retrieval, load_retrieval, save_retrieval
 from train_utils.teacher.checkpoint import WHOLE_NUMBERS, check_settings
 from train_utils.teacher.inference import checked_vectors
 from train_utils.teacher.local import LocalTeacher
 from train_utils.teacher.protocol import TeacherError
 from train_utils.torch_file import load_torch
+from train_utils.training.checkpoint import Progress, TrainState, restore, save
 
 
 def assert_same(actual: object, expected: object) -> None:
@@ -208,6 +212,37 @@ def test_the_ends_of_each_range_are_allowed_and_what_lies_outside_is_refused(nam
     for value in (least - 1, most + 1, float(least), None):
         with pytest.raises(TeacherError, match=f"{name} is .*, wanted a whole number in"):
             check_settings(good | {name: value})
+
+
+@pytest.fixture
+def run(tmp_path) -> tuple[TrainState, Path]:
+    """A run and the folder of its only checkpoint."""
+    layer = torch.nn.Linear(2, 2)
+    training = TrainState(Accelerator(cpu=True), layer, layer, torch.optim.AdamW(layer.parameters()))
+    save(training, Progress(3), {"seed": 1}, tmp_path)
+    return training, tmp_path / "step-00000003"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(
+            HOSTILE[what]
+            for what in ("a nested key", "10^12 elements", "a tensor of one value 10^12 times", "a function")
+        ),
+        *({}, [], {"weights": 5, "optimizer": 5}, {"weights": {"weight": torch.ones(3)}, "optimizer": {}}),
+    ],
+)
+def test_a_hostile_state_of_a_run_is_one_line_though_its_digest_fits(run, content):
+    training, folder = run
+    path = folder / "state.pt"
+    assert restore(training, {"seed": 1}, folder.parent) == Progress(3)
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"files": {"state.pt": digest(path)}}))
+    with pytest.raises(ValueError, match="state.pt") as error:
+        restore(training, {"seed": 1}, folder.parent)
+    assert "\n" not in str(error.value)
 
 
 # -- arrays ------------------------------------------------------------------------------------------------------------
