@@ -6,10 +6,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from teacher_running import HISTORIES, address, host_port, start, trained
 
-from train_utils.teacher.http_client import HttpTeacher
+from train_utils.teacher.http_client import HttpTeacher, _retry_after
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import TeacherError
 from train_utils.teacher.recorded import RecordedTeacher
@@ -246,3 +247,8 @@ def test_a_wrong_description_says_what_is_wanted(spec):
 def test_an_address_opens_the_http_client(spec):
     assert open_teacher(spec).url == "http://127.0.0.1:2068"
     assert open_teacher("[::1]:2068").url == "http://[::1]:2068"
+
+
+@pytest.mark.parametrize("value,seconds", [(b"2", 2.0), (b"\xb2", 0.0), (b"-1", 0.0), (b"1e9", 0.0), (b"", 0.0)])
+def test_a_wait_that_a_server_asks_for_is_a_plain_number_or_ignored(value, seconds):
+    assert _retry_after(httpx.Response(503, headers=[(b"Retry-After", value)])) == seconds

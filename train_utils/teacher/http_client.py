@@ -162,7 +162,7 @@ def request_bounds(lengths: Sequence[int], k: int) -> Iterator[tuple[int, int]]:
 
 def _retry_after(response: httpx.Response) -> float:
     seconds = response.headers.get("Retry-After", "")
-    return min(float(seconds), _LONGEST_WAIT_S) if seconds.isdigit() else 0.0
+    return min(float(seconds), _LONGEST_WAIT_S) if seconds.isdecimal() and seconds.isascii() else 0.0
 
 
 def _reason(response: httpx.Response) -> str:
