@@ -38,19 +38,31 @@ def load_npz(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            # numpy.savez packs nothing: no entry is larger than the file.
-            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-            if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
-                raise ValueError("its entries are packed, or larger than the file")
             return {
                 entry.filename.removesuffix(".npy"): _array(
                     io.BytesIO(archive.read(entry)), entry.file_size, entry.filename
                 )
-                for entry in entries
+                for entry in stored_entries(archive, path.stat().st_size)
             }
     except (zipfile.BadZipFile, ValueError, RuntimeError, EOFError, struct.error) as error:
         raise ValueError(f"{path} holds no arrays of numbers ({' '.join(str(error).split())[:200]})") from None
+
+
+def stored_entries(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+    """Return the entries of an archive whose writer packs nothing, as those of `numpy.savez` and `torch.save`.
+
+    Args:
+        archive: the archive.
+        size: size of its file, in bytes.
+
+    Raises:
+        ValueError: an entry is packed, or they are larger than the file.
+    """
+    entries = archive.infolist()
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > size:
+        raise ValueError("its entries are packed, or larger than the file")
+    return entries
 
 
 def _array(stream: BinaryIO, size: int, name: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from train_utils.array_files import stored_entries
 from train_utils.pickle_limits import Maker, Name, refuse
 from train_utils.pickle_reader import PickleReader
 from train_utils.plain_pickle import find_plain, reason_of
@@ -65,14 +66,11 @@ class _Archive:
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, mapped: bool):
         self._archive = archive
-        self._entries: Mapping[str, zipfile.ZipInfo] = {entry.filename: entry for entry in archive.infolist()}
-        if len(self._entries) < len(archive.infolist()):
-            refuse("an entry is there twice")
         size = path.stat().st_size
-        if sum(entry.file_size for entry in self._entries.values()) > size or any(
-            entry.compress_type != zipfile.ZIP_STORED for entry in self._entries.values()
-        ):
-            refuse("its entries are packed, or larger than the file; torch.save writes them as they are")
+        entries = stored_entries(archive, size)
+        self._entries: Mapping[str, zipfile.ZipInfo] = {entry.filename: entry for entry in entries}
+        if len(self._entries) < len(entries):
+            refuse("an entry is there twice")
         pickles = [name for name in self._entries if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             refuse("it holds no data.pkl of torch.save")

@@ -1,6 +1,6 @@
 """Damaged copies of valid files, and a check that a reader ends each of them with a value or a one-line error.
 
-A reader module `fuzz_NAME.py` beside this one lists its readers in `READERS`; `fuzz.py` runs all of them.
+A reader module `fuzz_NAME.py` in this folder lists its readers in `READERS`; `fuzz.py` runs all of them.
 """
 
 import multiprocessing

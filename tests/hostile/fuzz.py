@@ -19,7 +19,7 @@ BATCH = 50
 
 
 def readers() -> list[Reader]:
-    """Return the readers of all modules `fuzz_NAME.py` beside this one."""
+    """Return the readers of all modules `fuzz_NAME.py` in this folder."""
     modules = sorted(path.stem for path in HERE.glob("fuzz_*.py"))
     return [reader for module in modules for reader in importlib.import_module(module).READERS]
 

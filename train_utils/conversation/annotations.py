@@ -17,7 +17,7 @@ class Annotation:
     Attributes:
         start: position of its first character.
         end: position after its last character.
-        value: a `Mention`, a `CategoryWords`, a `YearRange` or a `Count`.
+        value: a `Mention`, `CategoryWords`, a `Range`, or the number of items.
     """
 
     start: int

@@ -4,29 +4,10 @@ import re
 
 from train_utils.conversation.annotations import SPAN, Annotation
 from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.prompts.templates import in_words
 
-_NAMES = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
+_TEENS = str.split("thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty")
+_NAMES = [*map(in_words, range(1, 13)), *_TEENS]
 _AMOUNTS = {
     "thirty": 30,
     "forty": 40,

@@ -12,17 +12,34 @@ T = TypeVar("T")
 _SHOWN = 6  # titles of one kind in a description
 
 
-@dataclass(frozen=True)
-class Change:
-    """What one message changes.
+@dataclass(frozen=True, kw_only=True)
+class Judgments:
+    """Titles that a user has named, each as the items that share it, oldest first.
+
+    Attributes:
+        liked: those that the user likes, or names as an example.
+        disliked: those that the user does not like.
+        known: those that the user knows, without a judgment.
+    """
+
+    liked: tuple[tuple[int, ...], ...] = ()
+    disliked: tuple[tuple[int, ...], ...] = ()
+    known: tuple[tuple[int, ...], ...] = ()
+
+    def named(self) -> list[int]:
+        """Return the items of all titles, in ascending order."""
+        return sorted(
+            {item for titles in (self.liked, self.disliked, self.known) for items in titles for item in items}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Judgments):
+    """What one message changes, and the titles that it names.
 
     Attributes:
         asks: whether the message asks for recommendations.
         count: number of items that it asks for; None where it names none.
-        liked: items of each title that the user likes or names as an example, in the order of the text; several items
-            where they share the title.
-        disliked: items of each title that the user does not like.
-        known: items of each title that the user knows, without a judgment.
         only: categories asked for.
         together: whether an item must have all of them ("romantic comedy") instead of one of them.
         also: whether they are added to those asked for before.
@@ -35,9 +52,6 @@ class Change:
 
     asks: bool = False
     count: int | None = None
-    liked: tuple[tuple[int, ...], ...] = ()
-    disliked: tuple[tuple[int, ...], ...] = ()
-    known: tuple[tuple[int, ...], ...] = ()
     only: tuple[str, ...] = ()
     together: bool = False
     also: bool = False
@@ -53,15 +67,12 @@ class Change:
         return self == Change(asks=self.asks)
 
 
-@dataclass(frozen=True)
-class Preferences:
-    """What a user has asked for so far.
+@dataclass(frozen=True, kw_only=True)
+class Preferences(Judgments):
+    """What a user has asked for so far, and the titles named.
 
     Attributes:
         count: number of items that the last message asked for; None for no number.
-        liked: items of each liked title, oldest first.
-        disliked: items of each disliked title.
-        known: items of each title that is known without a judgment.
         only: categories, one of which an item must have; () for any.
         together: whether an item must have all of `only`.
         without: categories that no item may have.
@@ -70,9 +81,6 @@ class Preferences:
     """
 
     count: int | None = None
-    liked: tuple[tuple[int, ...], ...] = ()
-    disliked: tuple[tuple[int, ...], ...] = ()
-    known: tuple[tuple[int, ...], ...] = ()
     only: tuple[str, ...] = ()
     together: bool = False
     without: tuple[str, ...] = ()
@@ -82,9 +90,7 @@ class Preferences:
     def after(self, change: Change) -> "Preferences":
         """Return the preferences after a message. The newest statement about a title or a category wins."""
         before = replace(self, only=(), together=False, without=(), ranges={}) if change.forget else self
-        judged = {
-            item for titles in (change.liked, change.disliked, change.known) for items in titles for item in items
-        }
+        judged = set(change.named())
         rejects_own = bool(set(change.without) & set(before.only))
         only, together = (() if rejects_own and before.together else before.only), before.together
         if change.only:
@@ -108,12 +114,6 @@ class Preferences:
     def listing(self, items: Iterable[int]) -> "Preferences":
         """Return the preferences after items were listed."""
         return replace(self, listed=_union(self.listed, items))
-
-    def named(self) -> list[int]:
-        """Return the items of all titles that the user has named, in ascending order."""
-        return sorted(
-            {item for titles in (self.liked, self.disliked, self.known) for items in titles for item in items}
-        )
 
     def rules(self, catalog: Catalog) -> ItemRules:
         """Return the item rules: categories, ranges, and nothing that was named or listed."""

@@ -119,9 +119,9 @@ class RangeReader:
             number = r"[$€£]?\s*(\d+(?:\.\d+)?)"
             for compare, sign in _COMPARE:
                 before = rf"\b{words}s?\s+(?:is\s+|of\s+|be\s+)?(?:{compare})\s*{number}"
-                behind = rf"(?:{compare})\s*(?:a\s+)?{words}\s+(?:of\s+)?{number}"
+                between = rf"(?:{compare})\s*(?:a\s+)?{words}\s+(?:of\s+)?{number}"
                 after = rf"(?:{compare})\s*{number}\s*(?:{words}s?\b|points?\s+{words})"
-                for match in re.finditer(rf"{before}|{behind}|{after}", text, re.I):
+                for match in re.finditer(rf"{before}|{between}|{after}", text, re.I):
                     value = next(float(group) for group in match.groups() if group)
                     found.append(Annotation(match.start(), match.end(), _one_sided(name, sign, value)))
             if "price" in name.lower() or "cost" in name.lower():

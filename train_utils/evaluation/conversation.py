@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
@@ -17,6 +18,7 @@ from train_utils.conversation.reader import RequestReader
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import RequestOptions, parse
 from train_utils.prompts.named_titles import NamedTitles
+from train_utils.text_files import json_value, text_lines
 
 GOLD = Path(__file__).parent / "requests-ml-100k.jsonl"
 SLOTS = ("numbers", "titles", "categories", "exclusions", "ranges", "asks", "more", "forget")
@@ -47,9 +49,9 @@ def load_conversations(path: str | Path, split: str) -> Iterator[list[Turn]]:
     Raises:
         ValueError: a line is no conversation.
     """
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text_lines(path), 1):
         try:
-            record = json.loads(line)
+            record: Any = json_value(line)
             turns = [Turn(turn["text"], turn["gold"]) for turn in record["turns"]]
             chosen = split in ("", record["split"])
         except (ValueError, TypeError, KeyError) as error:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.control_tokens import EOI, SOI
+from train_utils.prompts.templates import in_words
 from train_utils.text_files import few_marks
 
 _FIRST = 4  # length of the prefix by which titles are looked up
@@ -16,9 +17,7 @@ _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das
 _PARENTHESES = re.compile(r"\s*\(([^()]*[^\W\d_][^()]*)\)$")
 _SUBTITLE = re.compile(r"(?:\s+or)?\s*:\s+|\s+-\s+")
 _PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
-_DIGITS = {
-    word: str(n) for n, word in enumerate(str.split("two three four five six seven eight nine ten eleven twelve"), 2)
-}
+_DIGITS = {in_words(number): str(number) for number in range(2, 13)}
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
@@ -140,7 +139,11 @@ class NamedTitles:
     def _at(self, text: str, lower: str, at: int, joined: bool) -> tuple[int, list[int]]:
         """Return (characters, items) of the longest title at a position of a line; (1, []) for none.
 
-        `joined` tells whether "and" or a comma joins the position to a title before it.
+        Args:
+            text: the line.
+            lower: the line in lower case.
+            at: the position.
+            joined: whether "and" or a comma joins it to a title before it.
         """
         if text[at] == " " or at and _one_word(text[at - 1], text[at]):
             return 1, []

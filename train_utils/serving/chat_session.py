@@ -283,7 +283,7 @@ class ChatSession:
     def _rules(self) -> tuple[Constraint | None, str]:
         """Return (constraint, problem): the preferences as a constraint, with what follows the liked items.
 
-        The constraint is None without a catalog, and where no item is left, which the problem tells.
+        The constraint is None without a catalog, and where no item is left; the problem says why.
         """
         recommender = self.domain.recommender
         trie, catalog = recommender.renderer.trie, recommender.catalog
