@@ -12,61 +12,26 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from train_utils.command import run_cli, with_flags
+from train_utils.command import run_cli
 from train_utils.conversation.category_words import Encoder
-from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.support import decoding_support
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ChatOptions, parse
-from train_utils.printable import one_line, printable
-from train_utils.recommender import Recommendation, Recommender
+from train_utils.recommender import Recommender
 from train_utils.serving.chat_session import (
     NO_DOMAIN,
     ChatSession,
-    Event,
-    Notice,
     Quit,
+    TeacherOf,
     dataset_folders,
     first_domain,
 )
+from train_utils.serving.terminal import Screen, spun, typed_lines
+from train_utils.teacher.open import open_teacher
+from train_utils.teacher.protocol import Teacher
 
-
-class Screen:
-    """Printer of events: answers on stdout, notices on stderr.
-
-    Args:
-        styled: whether stdout is a terminal: titles are bold, and the answer is made printable. Titles and notices are
-            printable everywhere.
-        separate: whether a blank line separates answers.
-    """
-
-    def __init__(self, styled: bool, separate: bool):
-        self.styled = styled
-        self.separate = separate
-        self.answers = 0
-        self.written = ""
-
-    def show(self, event: Event) -> None:
-        match event:
-            case TextDelta(text):
-                self._write(printable(text) if self.styled else text)
-            case Recommendation(item_id, title):
-                bold, end = ("\x1b[1m", "\x1b[0m") if self.styled else ("", "")
-                self._write(f"{bold}{one_line(title)}{end} [{one_line(item_id)}]")
-            case Done():
-                self._write("" if self.written.endswith("\n") else "\n")
-                self.written = ""
-                self.answers += 1
-            case Notice(text):
-                print(printable(with_flags(text)), file=sys.stderr, flush=True)
-
-    def _write(self, text: str) -> None:
-        if not text:
-            return
-        if not self.written and self.separate and self.answers:
-            print()
-        print(text, end="", flush=True)
-        self.written = text
+# Where scripts/unirec_train.sh writes its runs, in a folder per dataset.
+TEACHER_RUNS = Path("unirec/output")
 
 
 def load_session(options: ChatOptions) -> ChatSession:
@@ -86,7 +51,10 @@ def load_session(options: ChatOptions) -> ChatSession:
         backbone=options.backbone,
         trust_remote_code=options.trust_remote_code,
     )
-    session = ChatSession(recommender, folders, options, start_domain, meaning_encoder(options))
+    encoder = meaning_encoder(options)
+    session = ChatSession(recommender, folders, options, start_domain, encoder, teachers(options))
+    if options.user:
+        session.set_user(options.user)
     if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (
             f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
@@ -136,23 +104,27 @@ def meaning_encoder(options: ChatOptions) -> Encoder | None:
     return lambda texts: loaded()(texts)
 
 
-def typed_lines() -> Iterator[str]:
-    """Yield lines typed at a prompt with history and arrow keys; Ctrl-C clears the line, Ctrl-D ends."""
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.output import create_output
+def teachers(options: ChatOptions) -> TeacherOf:
+    """Return the function that opens the teacher of a domain.
 
-    # When stdout is redirected to a file, the prompt goes to the terminal of stderr.
-    prompt: PromptSession[str] = PromptSession(output=create_output(always_prefer_tty=True))
-    while True:
+    Its errors are the user's where a teacher was named, and else one note: the chat goes on without.
+    """
+
+    def opened(domain: str) -> Teacher | None:
+        if options.teacher == "none":
+            return None
+        if options.teacher != "auto":
+            return open_teacher(options.teacher)
+        runs = TEACHER_RUNS / domain
+        if not runs.is_dir():
+            return None
         try:
-            line = prompt.prompt("\n> ")
-        except KeyboardInterrupt:
-            if not prompt.default_buffer.text:
-                print("Ctrl-D or /quit ends the chat", file=sys.stderr)
-            continue
-        except EOFError:
-            return
-        yield line
+            return open_teacher(f"local:{runs}")
+        except ValueError as error:
+            print(f"note: no teacher moves the lists of {domain}: {error}", file=sys.stderr, flush=True)
+            return None
+
+    return opened
 
 
 @contextmanager
@@ -171,12 +143,14 @@ def talk(session: ChatSession) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     interactive = sys.stdin.isatty()
-    screen = Screen(styled=sys.stdout.isatty(), separate=not (interactive and sys.stdout.isatty()))
-    for line in typed_lines() if interactive else sys.stdin:
+    styled = sys.stdout.isatty()
+    screen = Screen(session, styled, separate=not (interactive and styled))
+    for line in typed_lines(session, session.options.input_history) if interactive else sys.stdin:
         if session.options.echo and not interactive:
             print(f"> {line.strip()}", flush=True)
         with stopped_by_interrupt() as stop:
-            for event in session.handle(line, stop):
+            events = session.handle(line, stop)
+            for event in spun(events, sys.stderr) if interactive and styled else events:
                 if isinstance(event, Quit):
                     return
                 screen.show(event)

@@ -446,6 +446,13 @@ class ChatOptions(ModelOptions):
         "encoder for words that mean a category without naming it, such as funny for Comedy; '' reads names only",
         empty=True,
     )
+    teacher: str = option(
+        "auto",
+        "whose scores move lists, of the domain's dataset: " + _TEACHERS + "; auto: the newest run in "
+        "unirec/output/DOMAIN, where there is one; none",
+    )
+    user: str = option("", "user of the dataset whose history is known from the start")
+    input_history: str = option("", "file that keeps typed lines between chats; '' keeps none")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
 
 

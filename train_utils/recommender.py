@@ -221,15 +221,17 @@ class Recommender:
         learned = codes is not None and codes.sequences and self.renderer.one_token_codes is not None
         return SEQUENCE_WEIGHT if learned else 0.0
 
-    def sequence_priors(self, histories: Sequence[Sequence[int]]) -> list[Prior | None]:
+    def sequence_priors(self, histories: Sequence[Sequence[int]], weight: float | None = None) -> list[Prior | None]:
         """Return what the model expects after each bare history, as a prior; None where it has no weight.
 
         Args:
             histories: item indices that the model sees, oldest first.
+            weight: weight of the prior; None for `sequence_weight`. A model without such a prior has none.
         """
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
-        if (weight := self.sequence_weight) and known:
+        weight = self.sequence_weight if weight is None or not self.sequence_weight else weight
+        if weight and known:
             readable = self.context - 1 if self.context else 0  # a conversation starts with one token more
             shares = next_item_shares(self.engine, [histories[i][-readable:] for i in known])
             for i, of_items in zip(known, shares, strict=True):
@@ -399,7 +401,7 @@ class Recommender:
         history = dict.fromkeys(max(items, key=lambda item: popularity[item]) for items in mentions)
         return self.sequence_priors([list(history)[-CHAT_HISTORY:]])[0]
 
-    def answer(
+    def answer_request(
         self,
         prompt: Sequence[int],
         constraint: Constraint | None,
@@ -407,9 +409,8 @@ class Recommender:
         max_new_tokens: int,
         decoding: str = "rank",
         n_items: int = 0,
-        stop: threading.Event | None = None,
-    ) -> Iterator[TextDelta | Recommendation | Done]:
-        """Answer a rendered conversation; see `chat`.
+    ) -> Request:
+        """Return the request to the engine for the answer to a rendered conversation.
 
         Args:
             prompt: token ids, up to where the answer begins.
@@ -417,12 +418,11 @@ class Recommender:
             max_new_tokens: length limit of the answer.
             decoding: how titles are decoded, one of `DECODING`; a text that is too long to search spells them.
             n_items: answer with a numbered list of this many items; 0 leaves text and items to the model.
-            stop: ends the answer early when it is set.
         """
         if decoding not in DECODING:
             raise ValueError(f"`decoding` is {decoding!r}, wanted one of {', '.join(DECODING)}")
         searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
-        request = Request(
+        return Request(
             prompt,
             constraint,
             answer_at=len(prompt),
@@ -432,9 +432,11 @@ class Recommender:
             idx=n_items > 1,
             best_titles=searched,
         )
-        return self._events(request, stop)
 
-    def _events(self, request: Request, stop: threading.Event | None) -> Iterator[TextDelta | Recommendation | Done]:
+    def events(
+        self, request: Request, stop: threading.Event | None = None
+    ) -> Iterator[TextDelta | Recommendation | Done]:
+        """Yield the answer to a request of `answer_request` as it is written; `stop` ends it early when it is set."""
         for event in self.engine.stream(request, stop):
             yield self._recommendation(event.item, event.rank, event.score) if isinstance(event, ItemEvent) else event
 
@@ -472,7 +474,8 @@ class Recommender:
         prompt = self.renderer.render(conversation, prompt=True).ids
         self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower `max_new_tokens`")
         constraint = self._chat_constraint(rules, self._mentions(conversation), exclude_named)
-        return self.answer(prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding, stop=stop)
+        request = self.answer_request(prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding)
+        return self.events(request, stop)
 
     def _chat_constraint(
         self, rules: ItemRules | Mapping[str, object] | None, mentions: Sequence[Sequence[int]], exclude_named: bool

@@ -15,7 +15,7 @@ TITLES = NamedTitles(CATALOG.titles)
     [
         ("only", "comedy, Drama", "Comedy or Drama"),
         ("without", "horror", "no Horror"),
-        ("like", "Toy Story, the lion king", "like Toy Story, Lion King, The"),
+        ("like", "Toy Story, the lion king", "like Toy Story, The Lion King"),
         ("dislike", "heat", "not like Heat"),
         ("where", "year>=1990", "year from 1990"),
         ("where", "Year = 1994", "year 1994"),

@@ -12,14 +12,16 @@ from train_utils import Recommendation, Recommender
 from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import Constraint, Prior, product
 from train_utils.constraint.matcher import Matcher
+from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.next_item import next_item_shares
 from train_utils.decoding.reference import PlainEngine
-from train_utils.param import ChatOptions
+from train_utils.dialogue.dialogue import Dialogue
+from train_utils.dialogue.expectations import Expectations, Weights
+from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import SEQUENCE_WEIGHT
-from train_utils.serving.chat_session import ChatSession
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
 ITEMS = [Item(str(n), title, ("all",)) for n, title in enumerate(TITLES)]
@@ -151,12 +153,14 @@ def test_of_several_items_with_one_title_the_most_popular_one_is_history():
     assert (both == one).all()
 
 
-def test_a_terminal_chat_takes_named_titles_for_a_history():
+def test_a_dialogue_takes_named_titles_for_a_history():
     recommender = Recommender(*made(), CATALOG)
-    session = ChatSession(recommender, {}, ChatOptions(model_name="x", max_new_tokens=20))
-    assert session._rules()[0].prior is None
-    list(session.reply("I liked The End and 'b 1'"))
-    assert np.allclose(session._rules()[0].prior.scores, plain_shares(recommender.model, recommender.renderer, [3, 8]))
+    talk = Dialogue(recommender, RequestReader(CATALOG, recommender.named_titles), max_new_tokens=20)
+    talk.hear("I liked The End and 'b 1'")
+    weights = Weights(similarity=0.0, popularity=0.0)
+    (prior,) = Expectations(recommender, ItemSimilarity.of(CATALOG), weights=weights).priors([talk.taste])
+    expected = plain_shares(recommender.model, recommender.renderer, [3, 8])
+    assert np.allclose(prior.scores / prior.scores.sum(), expected)
 
 
 def test_a_history_longer_than_the_context_is_one_line():

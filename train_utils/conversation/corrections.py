@@ -36,10 +36,31 @@ def correction(name: str, argument: str, catalog: Catalog, titles: NamedTitles) 
         if not names:
             raise ValueError("/without needs a category, such as /without " + next(iter(catalog.categories), "NAME"))
         return Change(without=names)
-    named = [_title(part, catalog, titles) for part in _parts(argument)]
+    named = titles_of(name, argument, catalog, titles)
+    return Change(liked=named) if name == "like" else Change(disliked=named)
+
+
+def titles_of(name: str, argument: str, catalog: Catalog, titles: NamedTitles) -> tuple[tuple[int, ...], ...]:
+    """Return the titles that a command names, each as the items that share it.
+
+    Args:
+        name: the command.
+        argument: titles with commas between; a title may have commas of its own.
+        catalog: the catalog.
+        titles: finder of its titles.
+
+    Raises:
+        ValueError: no title, or one that the catalog lacks.
+    """
+    plain = plain_text(argument)
+    mentions = titles.locate(plain)
+    between = zip([0, *(m.end for m in mentions)], [*(m.start for m in mentions), len(plain)], strict=True)
+    if mentions and all(not plain[start:end].strip(" ,;") for start, end in between):
+        return tuple(mention.items for mention in mentions)
+    named = tuple(_title(part, catalog, titles) for part in _parts(argument))
     if not named:
         raise ValueError(f"/{name} needs a title, such as /{name} {catalog.items[0].title}")
-    return Change(liked=tuple(named)) if name == "like" else Change(disliked=tuple(named))
+    return named
 
 
 def _parts(argument: str) -> list[str]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from train_utils.catalog import Catalog
+from train_utils.catalog import Catalog, Item
 from train_utils.constraint.item_rules import ItemRules
 from train_utils.conversation.ranges import Range
+from train_utils.prompts.named_titles import spoken_title
 
 T = TypeVar("T")
 _SHOWN = 6  # titles of one kind in a description
@@ -125,6 +126,12 @@ class Preferences(Judgments):
             where={name: _condition(entry) for name, entry in self.ranges.items()},
         )
 
+    def met_by(self, item: Item) -> tuple[str, ...]:
+        """Return what the user asked for and an item has, in words: categories, and attributes with their values."""
+        categories = tuple(name for name in self.only if name in item.categories)
+        attributes = tuple(f"{name} {item.attributes[name]}" for name in self.ranges if name in item.attributes)
+        return categories + attributes
+
     def describe(self, catalog: Catalog) -> str:
         """Return the preferences in words, in one line; "" where there are none."""
         parts = [f"{self.count} {'item' if self.count == 1 else 'items'}"] if self.count else []
@@ -133,7 +140,7 @@ class Preferences(Judgments):
         parts += [_in_words(entry) for entry in self.ranges.values()]
         for label, titles in (("like", self.liked), ("not like", self.disliked), ("known", self.known)):
             if titles:
-                names = [catalog.items[items[0]].title for items in titles[-_SHOWN:]]
+                names = [spoken_title(catalog.items[items[0]].title) for items in titles[-_SHOWN:]]
                 parts.append(f"{label} {'..., ' if len(titles) > _SHOWN else ''}{', '.join(names)}")
         return " · ".join(parts)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 
 import numpy as np
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from train_utils.item_codes import ItemCodes
 
@@ -69,11 +71,6 @@ def residual_codes(vectors: np.ndarray, levels: int, size: int, seed: int) -> np
         raise ValueError(f"item vectors have the shape {list(vectors.shape)}, wanted [items, d] of finite numbers")
     if not 1 <= levels <= MOST_LEVELS or size < 1:
         raise ValueError(f"there are {levels} levels of {size} centers, wanted 1..{MOST_LEVELS} levels of 1 or more")
-    try:
-        from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise ValueError("item codes need scikit-learn, which is missing: pip install 'reclm-cgen[codes]'") from None
     residual = np.asarray(vectors, dtype=np.float64)
     scale = np.abs(residual).max() or 1.0
     codes = np.zeros((len(residual), levels), dtype=np.int64)

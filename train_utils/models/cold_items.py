@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from sklearn.linear_model import RidgeCV
 
 from train_utils.catalog import Catalog
 from train_utils.models.code_quantizer import scaled
@@ -45,12 +46,8 @@ def predicted_rows(features: np.ndarray, rows: np.ndarray, known: np.ndarray, co
         float32 [unknown items, d], in item order.
 
     Raises:
-        ValueError: fewer than two items have a row, or scikit-learn is missing.
+        ValueError: fewer than two items have a row.
     """
-    try:
-        from sklearn.linear_model import RidgeCV
-    except ImportError:
-        raise ValueError("new items need scikit-learn, which is missing: pip install 'reclm-cgen[codes]'") from None
     if known.sum() < 2:
         raise ValueError(f"{known.sum()} of the items have a trained row, wanted 2 or more to learn from")
     weights = np.log1p(counts[known]) + 1e-3

@@ -201,7 +201,7 @@ def _other_forms(title: str) -> Iterator[str]:
     for head in dict.fromkeys(heads):
         yield head
         if moved := _ARTICLE_LAST.match(head):
-            yield f"{moved[2]}{'' if moved[2].endswith(chr(39)) else ' '}{moved[1]}"
+            yield spoken_title(head)
             if " " in moved[1]:
                 yield moved[1]
         bare = " ".join(_PUNCTUATION.sub("", head).split())
@@ -212,6 +212,14 @@ def _other_forms(title: str) -> Iterator[str]:
 def _with_digits(title: str) -> str:
     """Return a title with its number words in digits: "Twelve Monkeys" is also "12 Monkeys"."""
     return " ".join(_DIGITS.get(word.lower(), word) for word in title.split(" "))
+
+
+def spoken_title(title: str) -> str:
+    """Return a title as people say it: "Lion King, The" becomes "The Lion King"."""
+    match = _ARTICLE_LAST.fullmatch(title)
+    if match is None:
+        return title
+    return match[2] + ("" if match[2].endswith("'") else " ") + match[1]
 
 
 def plain_text(text: str) -> str:

@@ -1,38 +1,55 @@
 """Chat session without a terminal: lines in, events out.
 
-It handles commands, the history, catalogs, and prompts that must fit the model's context.
+It handles commands, catalogs, and what is shown of a conversation.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from train_utils.constraint.constraint import Constraint, ConstraintError
-from train_utils.constraint.item_rules import compile_rules
+from train_utils.catalog import Catalog
 from train_utils.conversation.category_words import Encoder
-from train_utils.conversation.corrections import CORRECTIONS, correction
-from train_utils.conversation.preferences import Change, Preferences
+from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
 from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.why import asked_about
 from train_utils.dataset_folder import is_dataset
 from train_utils.decoding.events import Done, TextDelta
+from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
+from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.reasons import reasons
 from train_utils.param import ChatOptions
-from train_utils.prompts.messages import ItemPart, Message, Part, message
-from train_utils.prompts.templates import SYSTEM
+from train_utils.prompts.messages import ItemPart, Part, message
+from train_utils.prompts.named_titles import spoken_title
 from train_utils.recommender import Recommendation, Recommender
+from train_utils.serving.saved_chat import read_chat, resume, save_chat
+from train_utils.teacher.protocol import Teacher
 
 NO_DOMAIN = "none"
-LIST_LENGTH = 5  # items of a list where the message asks for recommendations and names no number
-HELP = """/domain NAME  recommend from the catalog NAME; none for plain talk; without NAME: list them
-/wish         what was understood so far
-/only NAMES, /without NAMES    categories, with commas between; /only alone allows all
-/like TITLES, /dislike TITLES  titles, with commas between
-/where year>=1990              a range of an attribute
-/more [N]     further items
-/new          forget the conversation
-/help         these lines
-/quit         end (or Ctrl-D); Ctrl-C stops an answer"""
+COMMANDS = {
+    "domain": ("NAME", "recommend from the catalog NAME; none for plain talk; without NAME: list them"),
+    "history": ("TITLES", "what you watched or bought, oldest first, with commas between; none: forget it"),
+    "user": ("ID", "take the history of a user of the dataset"),
+    "wish": ("", "what was understood so far"),
+    "only": ("NAMES", "categories to keep to, with commas between; without NAMES: all"),
+    "without": ("NAMES", "categories to leave out"),
+    "like": ("TITLES", "titles that you like"),
+    "dislike": ("TITLES", "titles that you do not like"),
+    "where": ("year>=1990", "a range of an attribute"),
+    "more": ("N", "further items"),
+    "why": ("N", "why the Nth item was listed; without N: all of them"),
+    "save": ("FILE", "write the conversation to a file"),
+    "load": ("FILE", "go on with a conversation from a file"),
+    "new": ("", "forget the conversation; the history stays"),
+    "help": ("", "these lines"),
+    "quit": ("", "end (or Ctrl-D); Ctrl-C stops an answer"),
+}
+HELP = "\n".join(f"{f'/{name} {argument}':20} {text}" for name, (argument, text) in COMMANDS.items())
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
+_SHOWN = 6  # titles of a history that are shown
+
+# name of a domain -> its teacher; None for none
+TeacherOf = Callable[[str], Teacher | None]
 
 
 @dataclass(frozen=True)
@@ -81,11 +98,17 @@ class Domain:
         name: the domain's name.
         recommender: model and catalog.
         reader: reads what messages ask of the catalog; None without a catalog.
+        expectations: what is expected of a user; None without a catalog.
     """
 
     name: str
     recommender: Recommender
     reader: RequestReader | None = None
+    expectations: Expectations | None = None
+
+    @property
+    def catalog(self) -> Catalog | None:
+        return self.recommender.catalog
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
@@ -125,15 +148,14 @@ class ChatSession:
         options: length limit and kind of constraint.
         start: the domain to start with.
         encoder: encodes texts, for words that mean a category without naming it; None reads names only.
+        teacher_of: opens the teacher of a domain; None for no teacher.
 
     Attributes:
-        context: tokens that the model's context holds; None for no limit.
-        history: the exchanges so far, as (user message, answer).
-        preferences: what the user has asked for, also in exchanges that were dropped since.
+        dialogue: the conversation.
         domain: the current domain.
 
     Raises:
-        ValueError: a dataset cannot be loaded, or the length limit leaves no room in the model's context.
+        ValueError: a dataset or its teacher cannot be loaded, or the length limit leaves no room in the context.
     """
 
     def __init__(
@@ -143,21 +165,23 @@ class ChatSession:
         options: ChatOptions,
         start: str = NO_DOMAIN,
         encoder: Encoder | None = None,
+        teacher_of: TeacherOf | None = None,
     ):
-        self.context = recommender.context
-        if not 0 < options.max_new_tokens < (self.context or options.max_new_tokens + 1):
+        context = recommender.context
+        if not 0 < options.max_new_tokens < (context or options.max_new_tokens + 1):
             raise ValueError(
                 f"`max_new_tokens` is {options.max_new_tokens}, wanted 1 or more and less than the "
-                f"model's context of {self.context} tokens"
+                f"model's context of {context} tokens"
             )
         self.recommender = recommender
         self.folders = folders
         self.options = options
         self._encoder = encoder
+        self._teacher_of = teacher_of or (lambda name: None)
         self._loaded: dict[str, Domain] = {}
-        self.history: list[tuple[Message, Message]] = []
-        self.preferences = Preferences()
-        self.domain = self._load(start)
+        self._enter(self._load(start))
+
+    # -- commands ------------------------------------------------------------------------------------------------
 
     def handle(self, line: str, stop: threading.Event | None = None) -> Iterator[Event]:
         """Handle a typed line and yield its events.
@@ -171,25 +195,118 @@ class ChatSession:
                 pass
             case str(text):
                 yield from self.reply(text, stop)
-            case Command("domain", ""):
-                yield Notice(f"domains: {', '.join([*self.folders, NO_DOMAIN])}; now: {self.domain.name}")
-            case Command("domain", name):
-                yield self._switch(name)
-            case Command("new"):
-                self._begin()
-                yield Notice("a new conversation starts")
-            case Command("help"):
-                yield Notice(HELP)
-            case Command("quit"):
-                yield Quit()
-            case Command("wish"):
-                yield self._understood() or Notice("nothing was asked so far")
             case Command("more", number):
                 yield from self.reply(f"{number} more".strip(), stop)
-            case Command(name, argument) if name in CORRECTIONS:
-                yield self._correct(name, argument)
-            case Command(name):
-                yield Notice(f"unknown command /{name}; /help lists the commands")
+            case Command("quit"):
+                yield Quit()
+            case Command(name, argument):
+                try:
+                    yield Notice(self._command(name, argument))
+                except (ValueError, OSError) as error:
+                    yield Notice(str(error))
+
+    def _command(self, name: str, argument: str) -> str:
+        """Carry out a command and return what it says.
+
+        Raises:
+            ValueError, OSError: it cannot be carried out.
+        """
+        match name, argument:
+            case "domain", "":
+                return f"domains: {', '.join([*self.folders, NO_DOMAIN])}; now: {self.domain.name}"
+            case "domain", _:
+                return self._switch(argument)
+            case "new", _:
+                self.dialogue.begin()
+                return "a new conversation starts"
+            case "help", _:
+                return HELP
+            case "wish", _:
+                return self._understood() or "nothing was asked so far"
+            case (("history" | "user"), _):
+                return self._set_history(name, argument)
+            case "why", _:
+                return self._reasons(self._ranked(argument))
+            case (("save" | "load"), ""):
+                raise ValueError(f"/{name} needs a file, such as /{name} chat.json")
+            case "save", _:
+                save_chat(argument, self.dialogue, self.domain.name)
+                return f"saved to {argument}"
+            case "load", _:
+                return self._resume(argument)
+            case _ if name in CORRECTIONS:
+                change = correction(name, argument, self._catalog(name), self.domain.recommender.named_titles)
+                self.dialogue.preferences = self.dialogue.preferences.after(change)
+                return self._understood() or "no restriction is left"
+        raise ValueError(f"unknown command /{name}; /help lists the commands")
+
+    def _catalog(self, command: str) -> Catalog:
+        if self.domain.catalog is None:
+            raise ValueError(f"/{command} needs a catalog; pick one by /domain NAME")
+        return self.domain.catalog
+
+    def set_user(self, user: str) -> None:
+        """Take the history of a user of the dataset as the profile.
+
+        Raises:
+            ValueError: there is no such user.
+        """
+        catalog = self._catalog("user")
+        if user not in catalog.sequences:
+            some = ", ".join(list(catalog.sequences)[:5]) or "none"
+            raise ValueError(
+                f"{user[:80]!r} is no user of {catalog.name}; its {len(catalog.sequences)} users: {some}, ..."
+            )
+        self.dialogue.profile = catalog.sequences[user]
+
+    def _set_history(self, name: str, argument: str) -> str:
+        catalog = self._catalog(name)
+        if name == "user":
+            if not argument:
+                raise ValueError(f"/user needs an id, such as /user {next(iter(catalog.sequences), '1')}")
+            self.set_user(argument)
+        elif argument.lower() == "none":
+            self.dialogue.profile = ()
+        elif argument:
+            titles = titles_of(name, argument, catalog, self.domain.recommender.named_titles)
+            self.dialogue.profile = tuple(dict.fromkeys(self.dialogue.chosen(titles)))
+        profile = self.dialogue.profile
+        if not profile:
+            return "no history"
+        newest = ", ".join(spoken_title(catalog.items[item].title) for item in profile[-_SHOWN:])
+        return f"history of {_count(len(profile), 'item')}: {'..., ' if len(profile) > _SHOWN else ''}{newest}"
+
+    def _resume(self, path: str) -> str:
+        saved = read_chat(path)
+        domain = self._load(saved.domain)
+        dialogue = self._new_dialogue(domain)
+        resume(saved, dialogue)
+        self.domain, self.dialogue = domain, dialogue
+        asked = self._understood()
+        return f"{_count(len(saved.exchanges), 'exchange')} in domain {domain.name}" + (f"; {asked}" if asked else "")
+
+    # -- reasons -------------------------------------------------------------------------------------------------
+
+    def _ranked(self, argument: str) -> list[int]:
+        last = self.dialogue.last.items
+        if not last:
+            raise ValueError("/why asks about the last list, and nothing was listed so far")
+        if not argument:
+            return list(last)
+        if not argument.isdecimal() or not 1 <= int(argument) <= len(last):
+            raise ValueError(
+                f"/why is {argument[:80]!r}, wanted a number from 1 to {len(last)}, the items of the last list"
+            )
+        return [last[int(argument) - 1]]
+
+    def _reasons(self, items: Sequence[int]) -> str:
+        catalog, expectations = self.domain.catalog, self.domain.expectations
+        assert catalog is not None
+        assert expectations is not None
+        found = reasons(expectations, self.dialogue.last, items, catalog)
+        return "\n".join(reason.text(catalog) for reason in found)
+
+    # -- answers -------------------------------------------------------------------------------------------------
 
     def reply(self, text: str, stop: threading.Event | None = None) -> Iterator[Event]:
         """Answer a message and yield the answer's events.
@@ -200,165 +317,110 @@ class ChatSession:
             text: the user's message.
             stop: set to stop the answer.
         """
-        user = message("user", text)
-        fitted = self._fit(user)
-        if fitted is None:
+        dialogue = self.dialogue
+        if asked := asked_about(text, dialogue.last.items, self.domain.recommender.named_titles):
+            answer = self._reasons(asked)
+            dialogue.record(message("user", text), [answer])
+            yield TextDelta(answer)
+            yield Done("end")
+            return
+        heard = dialogue.hear(text)
+        context = self.recommender.context
+        if heard is None:
             yield Notice(
                 f"the message is too long and was not sent: with `max_new_tokens` "
-                f"{self.options.max_new_tokens} it does not fit the model's context of {self.context} tokens"
+                f"{self.options.max_new_tokens} it does not fit the model's context of {context} tokens"
             )
             return
-        prompt, dropped = fitted
-        if dropped:
-            del self.history[:dropped]
+        if heard.forgotten:
             yield Notice(
-                f"the oldest {_count(dropped, 'exchange')} no longer fit the model's context of "
-                f"{self.context} tokens and were forgotten"
+                f"the oldest {_count(heard.forgotten, 'exchange')} no longer fit the model's context of "
+                f"{context} tokens and were forgotten"
             )
-        change = self.domain.reader.read(text) if self.domain.reader else Change()
-        self.preferences = self.preferences.after(change)
+        plan = yield from self._planned(heard)
+        if plan.problem and heard.change.asks:
+            return
+        yield from self._answered(heard, plan, stop)
+
+    def _planned(self, heard: Heard) -> Generator[Notice, None, Plan]:
+        """Yield what was understood and what stands against it; return the plan."""
         understood = self._understood()
-        if understood and not change.is_empty:
-            yield understood
-        rules, problem = self._rules()
-        if problem:
-            yield Notice(problem)
-            if change.asks:
-                return
-        n_items = self.preferences.count or LIST_LENGTH if change.asks and rules else 0
-        if rules and n_items > (left := int(rules.admitted.sum())):
-            n_items = left
-            yield Notice(f"only {_count(left, 'item')} of {self.domain.name} {'fits' if left == 1 else 'fit'}")
+        if understood and not heard.change.is_empty:
+            yield Notice(understood)
+        expectations = self.domain.expectations
+        prior = expectations.priors([self.dialogue.taste])[0] if expectations else None
+        if expectations and (problem := expectations.new_problem()):
+            yield Notice(f"the teacher is left out: {problem}")
+        plan = self.dialogue.plan(heard, prior)
+        if plan.problem:
+            yield Notice(plan.problem)
+        if plan.fewer:
+            yield Notice(
+                f"only {_count(plan.n_items, 'item')} of {self.domain.name} {'fits' if plan.n_items == 1 else 'fit'}"
+            )
+        return plan
+
+    def _answered(self, heard: Heard, plan: Plan, stop: threading.Event | None) -> Iterator[Event]:
         parts: list[Part] = []
-        listed: list[int] = []
         finish = ""
         try:
-            events = self.domain.recommender.answer(
-                prompt,
-                rules,
-                max_new_tokens=self.options.max_new_tokens,
-                decoding=self.options.decoding,
-                n_items=n_items,
-                stop=stop,
-            )
-            for event in events:
+            for event in self.domain.recommender.events(self.dialogue.request(heard, plan), stop):
                 match event:
                     case TextDelta(words):
                         parts.append(words)
                     case Recommendation(item_id):
-                        catalog = self.domain.recommender.catalog
-                        assert catalog is not None  # without a catalog no item is opened
-                        listed.append(catalog.index[item_id])
-                        parts.append(ItemPart(listed[-1]))
+                        parts.append(ItemPart(self._catalog("list").index[item_id]))
                     case Done(finish):
                         pass
                 yield event
         finally:
-            self.history.append((user, Message("assistant", _joined(parts))))
-            self.preferences = self.preferences.listing(listed)
+            self.dialogue.record(heard.user, parts)
         if finish in _CUT_SHORT:
             yield Notice(_CUT_SHORT[finish])
 
-    def _begin(self) -> None:
-        """Clear the conversation."""
-        self.history, self.preferences = [], Preferences()
+    def _understood(self) -> str:
+        """Return what was understood so far; "" for nothing."""
+        text = self.dialogue.preferences.describe(self.domain.catalog) if self.domain.catalog else ""
+        return f"understood: {text}" if text else ""
 
-    def _understood(self) -> Notice | None:
-        """Return what was understood so far; None for nothing."""
-        catalog = self.domain.recommender.catalog
-        text = self.preferences.describe(catalog) if catalog else ""
-        return Notice(f"understood: {text}") if text else None
+    # -- domains -------------------------------------------------------------------------------------------------
 
-    def _correct(self, name: str, argument: str) -> Notice:
-        catalog = self.domain.recommender.catalog
-        if catalog is None:
-            return Notice(f"/{name} needs a catalog; pick one by /domain NAME")
+    def _switch(self, name: str) -> str:
         try:
-            change = correction(name, argument, catalog, self.domain.recommender.named_titles)
-        except ValueError as error:
-            return Notice(str(error))
-        self.preferences = self.preferences.after(change)
-        return self._understood() or Notice("no restriction is left")
-
-    def _rules(self) -> tuple[Constraint | None, str]:
-        """Return (constraint, problem): the preferences as a constraint, with what follows the liked items.
-
-        The constraint is None without a catalog, and where no item is left; the problem says why.
-        """
-        recommender = self.domain.recommender
-        trie, catalog = recommender.renderer.trie, recommender.catalog
-        if trie is None or catalog is None:
-            return None, ""
-        rules = replace(self.preferences.rules(catalog), distinct=self.options.CBS_type == 2)
-        prior = recommender.named_prior(self.preferences.liked or self.preferences.known)
-        try:
-            return compile_rules(catalog, trie, rules, prior), ""
-        except ConstraintError:
-            fewer = replace(rules, deny=())
-            if not rules.categories and not rules.all_categories and not rules.without_categories and not rules.where:
-                return None, "every title of the catalog was named or listed: nothing is left to recommend"
-            try:
-                compile_rules(catalog, trie, fewer)
-            except ConstraintError:
-                return (
-                    None,
-                    f"nothing in {catalog.name} fits ({self.preferences.describe(catalog)}); /only, /where or /new",
-                )
-            return None, f"everything in {catalog.name} that fits was named or listed already; /new starts over"
-
-    def messages(self, user: Message, skip: int = 0) -> list[Message]:
-        """Return the conversation for the model.
-
-        Args:
-            user: the newest message.
-            skip: number of the oldest exchanges to leave out.
-        """
-        return [message("system", SYSTEM), *(m for exchange in self.history[skip:] for m in exchange), user]
-
-    def _fit(self, user: Message) -> tuple[list[int], int] | None:
-        """Return (prompt, exchanges to drop) so that prompt and answer fit the context.
-
-        None means that not even the newest message fits.
-        """
-        for skip in range(len(self.history) + 1):
-            prompt = self.domain.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
-            if self.context is None or len(prompt) + self.options.max_new_tokens <= self.context:
-                return prompt, skip
-        return None
-
-    def _switch(self, name: str) -> Notice:
-        try:
-            self.domain = self._load(name)
+            self._enter(self._load(name))
         except (ValueError, OSError) as error:
-            return Notice(f"still in domain {self.domain.name}: {error}")
-        self._begin()
-        catalog = self.domain.recommender.catalog
+            raise ValueError(f"still in domain {self.domain.name}: {error}") from None
+        catalog = self.domain.catalog
         offered = f"{_count(len(catalog.items), 'title')} can be recommended" if catalog else "plain talk"
-        return Notice(f"domain {name}: {offered}; a new conversation starts")
+        return f"domain {name}: {offered}; a new conversation starts"
+
+    def _enter(self, domain: Domain) -> None:
+        self.domain, self.dialogue = domain, self._new_dialogue(domain)
+
+    def _new_dialogue(self, domain: Domain) -> Dialogue:
+        return Dialogue(
+            domain.recommender,
+            domain.reader,
+            max_new_tokens=self.options.max_new_tokens,
+            decoding=self.options.decoding,
+            distinct=self.options.CBS_type == 2,
+        )
 
     def _load(self, name: str) -> Domain:
         if _known(self.folders, name) not in self._loaded:
             if name == NO_DOMAIN:
-                loaded = self.recommender
+                domain = Domain(name, self.recommender)
             else:
-                loaded = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
-                _ = loaded.engine  # raises here where the catalog cannot be decoded
-            catalog = loaded.catalog
-            reader = RequestReader(catalog, loaded.named_titles, self._encoder) if catalog else None
-            self._loaded[name] = Domain(name, loaded, reader)
+                recommender = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
+                _ = recommender.engine  # raises here where the catalog cannot be decoded
+                assert (catalog := recommender.catalog) is not None
+                reader = RequestReader(catalog, recommender.named_titles, self._encoder)
+                domain = Domain(
+                    name, recommender, reader, Expectations.of(recommender, catalog, self._teacher_of(name))
+                )
+            self._loaded[name] = domain
         return self._loaded[name]
 
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" + "s" * (n != 1)
-
-
-def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Return the parts with adjacent texts joined, so that they are encoded as one text."""
-    joined: list[Part] = []
-    for part in parts:
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return tuple(joined)

@@ -1,0 +1,194 @@
+"""What is expected of a user moves lists, reasons name what moved them, and simulated users find what they stated."""
+
+import numpy as np
+import pytest
+from tiny import tiny_chat
+
+from train_utils.catalog import Item, make_catalog
+from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.why import asked_about
+from train_utils.dialogue.dialogue import Dialogue, Listing
+from train_utils.dialogue.expectations import Expectations, Taste, Weights, log_shares
+from train_utils.dialogue.reasons import reasons
+from train_utils.evaluation.chat_systems import ChatSystem, FreeSystem, RankingSystem, TeacherScores, popularity_scores
+from train_utils.evaluation.simulated_users import TURNS, SimulatedUser, converse, summary
+from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.renderer import Chat
+from train_utils.recommender import Recommender
+from train_utils.teacher.protocol import TeacherError
+
+NAMES = ["Alien", "Aliens", "Blade Runner", "Toy Story", "Lion King, The", "Aladdin", "Heat", "Casino"]
+KINDS = ["Horror", "Horror", "Sci-Fi", "Children's", "Children's", "Children's", "Crime", "Crime"]
+YEARS = [1979, 1986, 1982, 1995, 1994, 1992, 1995, 1995]
+GROUPS = (["0", "1", "2"], ["3", "4", "5"], ["6", "7", "6"])
+
+
+def catalog():
+    items = [
+        Item(str(i), name, (kind,), attributes={"year": year})
+        for i, (name, kind, year) in enumerate(zip(NAMES, KINDS, YEARS, strict=True))
+    ]
+    sequences = {f"u{n}": [*GROUPS[n % 3], str(n % 8), "7"] for n in range(12)}
+    return make_catalog("films", items, sequences)
+
+
+class FixedTeacher:
+    """A teacher that gives each item a share by its place behind the newest item of the history."""
+
+    def __init__(self, ids, problem=""):
+        self.ids, self.problem = ids, problem
+
+    def top_k(self, histories, k, scores=False):
+        if self.problem:
+            raise TeacherError(self.problem)
+        lists = []
+        for history in histories:
+            start = self.ids.index(history[-1]) + 1
+            lists.append([i for i in [*self.ids[start:], *self.ids[:start]] if i not in history][:k])
+        shares = [[2.0**-rank for rank in range(1, len(items) + 1)] for items in lists]
+        return (lists, shares) if scores else lists
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def recommender():
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    return Recommender(model, Chat(chat.tokenizer, NAMES), catalog())
+
+
+@pytest.fixture(scope="module")
+def reader(recommender):
+    return RequestReader(recommender.catalog, recommender.named_titles)
+
+
+def test_similar_items_share_users_or_words_and_disliked_ones_push_away():
+    similarity = ItemSimilarity.of(catalog())
+    shares = similarity.shares([0])
+    assert shares.sum() == pytest.approx(1) and set(np.argsort(-shares)[:3]) == {0, 1, 2}
+    away = similarity.shares([0, 3], disliked=[4])
+    assert away[5] / away[1] < similarity.shares([0, 3])[5] / similarity.shares([0, 3])[1]
+
+
+def test_a_catalog_without_events_has_similarity_by_words_alone():
+    similarity = ItemSimilarity.of(make_catalog("cold", catalog().items))
+    assert np.argsort(-similarity.shares([6]))[1] == 7
+
+
+def test_the_prior_adds_what_its_parts_add(recommender):
+    teacher = FixedTeacher([item.id for item in recommender.catalog.items])
+    similarity = ItemSimilarity.of(recommender.catalog)
+    taste = Taste((3, 0), (0,))
+
+    def added(teacher_weight, similarity_weight):
+        weights = Weights(teacher=teacher_weight, similarity=similarity_weight)
+        return log_shares(Expectations(recommender, similarity, teacher, weights).priors([taste])[0], 8)
+
+    both, one, other = added(2.0, 4.0), added(2.0, 0.0), added(0.0, 4.0)
+    free = [i for i in range(8) if i not in taste.history]  # the teacher gives its history nothing
+    differences = both[free] - one[free] - other[free]
+    assert differences == pytest.approx(np.full(len(free), differences[0]))
+
+
+def test_a_user_of_whom_nothing_is_known_gets_the_popular_items(recommender):
+    prior = Expectations(recommender, ItemSimilarity.of(recommender.catalog)).priors([Taste()])[0]
+    assert np.argmax(prior.scores) == np.argmax(recommender.catalog.popularity)
+
+
+def test_a_teacher_that_fails_is_left_out_and_said_once(recommender):
+    expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), FixedTeacher([], "gone"))
+    assert expectations.priors([Taste((1,), (1,))])[0] is not None
+    assert expectations.new_problem() == "gone" and expectations.new_problem() == ""
+
+
+def test_a_reason_names_the_liked_title_without_which_the_item_falls_most(recommender):
+    cat = recommender.catalog
+    expectations = Expectations(recommender, ItemSimilarity.of(cat))
+    taste = Taste((3, 6), (3, 6))
+    (reason,) = reasons(expectations, Listing((7,), taste), [7], cat)
+    assert reason.because[0] == 6
+    full, left = expectations.priors([taste, taste.without(6)])
+    assert log_shares(full, 8)[7] > log_shares(left, 8)[7]
+    assert reason.text(cat).startswith("Casino: you like Heat")
+
+
+def test_a_reason_without_a_taste_says_what_was_asked_for_and_that_others_like_it(recommender, reader):
+    talk = Dialogue(recommender, reader, max_new_tokens=30)
+    heard = talk.hear("2 crime movies from 1995")
+    assert heard is not None
+    (reason,) = reasons(
+        Expectations(recommender, ItemSimilarity.of(recommender.catalog)),
+        Listing((6,), talk.taste, talk.preferences),
+        [6],
+        recommender.catalog,
+    )
+    assert reason.text(recommender.catalog) == "Heat: you asked for Crime and year 1995; many users like it."
+
+
+@pytest.mark.parametrize(
+    "text,items",
+    [
+        ("why the first one?", [4]),
+        ("Why number 2", [0]),
+        ("how come the 3rd?", [7]),
+        ("why the last one", [7]),
+        ("Why The Lion King?", [4]),
+        ("why these?", [4, 0, 7]),
+        ("why", [4, 0, 7]),
+        ("why did you pick those", [4, 0, 7]),
+        ("why the ninth?", []),
+        ("why is the sky blue?", []),
+        ("the first one was good", []),
+        ("Why Heat?", []),
+    ],
+)
+def test_a_question_why_is_read_for_the_items_that_it_means(text, items):
+    assert asked_about(text, [4, 0, 7], NamedTitles(NAMES)) == items
+
+
+def test_the_profile_is_a_history_and_is_not_listed(recommender, reader):
+    talk = Dialogue(recommender, reader, max_new_tokens=30)
+    talk.profile = (0, 1)
+    heard = talk.hear("I liked Heat, give me 5 titles")
+    assert talk.taste == Taste((0, 1, 6), (6,))
+    plan = talk.plan(heard, None)
+    assert not plan.constraint.admitted[[0, 1, 6]].any() and plan.n_items == 5
+    talk.begin()
+    assert talk.taste == Taste((0, 1)), "a new conversation keeps the profile"
+
+
+@pytest.mark.parametrize("system", ["chat", "free", "teacher", "popularity"])
+def test_simulated_users_are_answered_by_every_system_and_every_wish_holds(recommender, reader, system):
+    cat = recommender.catalog
+    expectations = Expectations(recommender, ItemSimilarity.of(cat))
+    teacher = FixedTeacher([item.id for item in cat.items])
+    systems = {
+        "chat": lambda n: ChatSystem(n, expectations, reader),
+        "free": lambda n: FreeSystem(n, recommender),
+        "teacher": lambda n: RankingSystem(n, recommender, reader, TeacherScores(teacher, cat)),
+        "popularity": lambda n: RankingSystem(n, recommender, reader, popularity_scores(cat)),
+    }
+    users = [SimulatedUser(cat, history, target, user) for user, history, target in cat.split("test")]
+    counted = []
+    records = converse(users, systems[system](len(users)), lambda text: 0, counted.append)
+    measured = summary(records)
+    assert sum(counted) == sum(map(len, records)) and all(len(turns) <= TURNS for turns in records)
+    assert all(turn.hit == (turn is turns[-1]) for turns in records for turn in turns if turn.hit), (
+        "a hit ends the talk"
+    )
+    assert measured["hit_turns"] == sorted(measured["hit_turns"])
+    if system != "free":
+        assert measured["adherence"] == 1.0 and measured["repeats"] == 0 and measured["named_back"] == 0
+
+
+def test_simulated_users_are_deterministic(recommender):
+    cat = recommender.catalog
+    talks = [[user.message(turn, [1]) for turn in range(TURNS)] for user in (_user(cat), _user(cat))]
+    assert talks[0] == talks[1]
+
+
+def _user(cat):
+    user, history, target = cat.split("test")[0]
+    return SimulatedUser(cat, history, target, user)

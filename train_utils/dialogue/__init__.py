@@ -1,0 +1,1 @@
+"""A conversation between a user and a recommender: what it expects of the user, what it answers, and why."""

@@ -1,0 +1,222 @@
+"""Conversation of one user: a message -> a request to the engine, and its answer -> the state of the conversation."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
+from train_utils.constraint.item_rules import compile_rules
+from train_utils.conversation.preferences import Change, Preferences
+from train_utils.conversation.reader import RequestReader
+from train_utils.decoding.request import Request
+from train_utils.dialogue.expectations import LIST_LENGTH, Taste
+from train_utils.prompts.messages import ItemPart, Message, Part, message
+from train_utils.prompts.templates import SYSTEM
+from train_utils.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message that fits the model's context, and what it changed.
+
+    Attributes:
+        user: the message.
+        prompt: token ids of the conversation, up to where the answer begins.
+        change: what the message changed.
+        forgotten: number of the oldest exchanges that no longer fit the context.
+    """
+
+    user: Message
+    prompt: list[int]
+    change: Change
+    forgotten: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a message is answered.
+
+    Attributes:
+        constraint: the admissible items; None where no item can be opened.
+        n_items: number of items of the list that is the answer; 0 leaves text and items to the model.
+        problem: why no list can be given; "" where it can.
+        fewer: whether fewer items are admissible than were asked for.
+    """
+
+    constraint: Constraint | None
+    n_items: int = 0
+    problem: str = ""
+    fewer: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The last list, and what it was made from.
+
+    Attributes:
+        items: its items, in order.
+        taste: what was known of the user's taste.
+        preferences: what the user had asked for.
+    """
+
+    items: tuple[int, ...] = ()
+    taste: Taste = Taste()
+    preferences: Preferences = Preferences()
+
+
+class Dialogue:
+    """Conversation of one user with a recommender.
+
+    A turn is `hear`, `plan`, an answer of the engine to `request`, and `record`.
+
+    Args:
+        recommender: model and catalog; without a catalog no item is opened.
+        reader: reads what messages ask of the catalog; None reads nothing, so that the model answers freely.
+        max_new_tokens: length limit of an answer.
+        decoding: how titles are decoded, one of `train_utils.recommender.DECODING`.
+        distinct: whether a list holds an item once.
+
+    Attributes:
+        exchanges: the exchanges so far, as (user message, answer).
+        preferences: what the user has asked for, also in exchanges that were dropped since.
+        profile: items that the user consumed before the conversation, oldest first.
+        last: the last list.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        reader: RequestReader | None = None,
+        *,
+        max_new_tokens: int = 512,
+        decoding: str = "rank",
+        distinct: bool = True,
+    ):
+        self.recommender = recommender
+        self.reader = reader
+        self.max_new_tokens = max_new_tokens
+        self.decoding = decoding
+        self.distinct = distinct
+        self.profile: tuple[int, ...] = ()
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the conversation; the profile stays."""
+        self.exchanges: list[tuple[Message, Message]] = []
+        self.preferences = Preferences()
+        self.last = Listing()
+
+    # -- a turn --------------------------------------------------------------------------------------------------
+
+    def hear(self, text: str) -> Heard | None:
+        """Read a message, which changes the preferences.
+
+        Args:
+            text: the user's message.
+
+        Returns:
+            What was heard; None, and nothing changes, for a message that does not fit the model's context.
+        """
+        user = message("user", text)
+        for skip in range(len(self.exchanges) + 1):
+            prompt = self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
+            if self._fits(prompt):
+                del self.exchanges[:skip]
+                change = self.reader.read(text) if self.reader else Change()
+                self.preferences = self.preferences.after(change)
+                return Heard(user, prompt, change, skip)
+        return None
+
+    def messages(self, user: Message, skip: int = 0) -> list[Message]:
+        """Return the conversation for the model.
+
+        Args:
+            user: the newest message.
+            skip: number of the oldest exchanges to leave out.
+        """
+        return [message("system", SYSTEM), *(m for exchange in self.exchanges[skip:] for m in exchange), user]
+
+    def _fits(self, prompt: Sequence[int]) -> bool:
+        context = self.recommender.context
+        return context is None or len(prompt) + self.max_new_tokens <= context
+
+    @property
+    def taste(self) -> Taste:
+        """What is known of the user's taste: the profile, then what the conversation likes, newest last.
+
+        Of items that share a title the most popular one counts. Titles that are merely known count where none is liked.
+        """
+        asked = self.preferences
+        liked, known, disliked = map(self.chosen, (asked.liked, asked.known, asked.disliked))
+        return Taste(tuple(dict.fromkeys((*self.profile, *(liked or known)))), liked, disliked)
+
+    def chosen(self, titles: Iterable[Sequence[int]]) -> tuple[int, ...]:
+        """Return the most popular item of each title."""
+        catalog = self.recommender.catalog
+        popularity = catalog.popularity if catalog else ()
+        return tuple(max(items, key=lambda item: popularity[item]) for items in titles)
+
+    def plan(self, heard: Heard, prior: Prior | None) -> Plan:
+        """Return how a message is answered under all that the user has asked for.
+
+        Args:
+            heard: the message.
+            prior: what is expected of the user.
+        """
+        constraint, problem = self._rules(prior)
+        wanted = self.preferences.count or LIST_LENGTH
+        if constraint is None or not heard.change.asks:
+            return Plan(constraint, problem=problem)
+        left = int(constraint.admitted.sum())
+        return Plan(constraint, min(wanted, left), fewer=left < wanted)
+
+    def _rules(self, prior: Prior | None) -> tuple[Constraint | None, str]:
+        """Return (constraint, problem); no constraint without a catalog, and where no item is left."""
+        trie, catalog = self.recommender.renderer.trie, self.recommender.catalog
+        if trie is None or catalog is None:
+            return None, ""
+        rules = replace(self.preferences.rules(catalog), seen=tuple(catalog.ids(self.profile)), distinct=self.distinct)
+        try:
+            return compile_rules(catalog, trie, rules, prior), ""
+        except ConstraintError:
+            if not rules.categories and not rules.all_categories and not rules.without_categories and not rules.where:
+                return None, "every title of the catalog was named or listed: nothing is left to recommend"
+            try:
+                compile_rules(catalog, trie, replace(rules, deny=(), seen=()))
+            except ConstraintError:
+                asked = self.preferences.describe(catalog)
+                return None, f"nothing in {catalog.name} fits ({asked}); /only, /where or /new"
+            return None, f"everything in {catalog.name} that fits was named or listed already; /new starts over"
+
+    def request(self, heard: Heard, plan: Plan) -> Request:
+        """Return the engine's request for the answer."""
+        return self.recommender.answer_request(
+            heard.prompt,
+            plan.constraint,
+            max_new_tokens=self.max_new_tokens,
+            decoding=self.decoding,
+            n_items=plan.n_items,
+        )
+
+    def record(self, user: Message, parts: Sequence[Part]) -> None:
+        """Add an exchange; what it listed is not listed again.
+
+        Args:
+            user: the user's message.
+            parts: texts and items of the answer, as far as it was shown.
+        """
+        listed = tuple(part.item for part in parts if isinstance(part, ItemPart))
+        self.exchanges.append((user, Message("assistant", _joined(parts))))
+        if listed:
+            self.last = Listing(listed, self.taste, self.preferences)
+        self.preferences = self.preferences.listing(listed)
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return the parts with adjacent texts joined, so that they are encoded as one text."""
+    joined: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return tuple(joined)

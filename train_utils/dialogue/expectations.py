@@ -1,0 +1,143 @@
+"""What is expected of a user in a conversation: model, teacher, similarity and popularity as one prior of lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+
+from train_utils.catalog import Catalog
+from train_utils.constraint.constraint import Prior
+from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.recommender import CHAT_HISTORY, Recommender, combined, teacher_scores
+from train_utils.teacher.protocol import Teacher, TeacherError
+
+LIST_LENGTH = 5  # items of a list where the message asks for recommendations and names no number
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What is known of a user's taste, as item indices.
+
+    Attributes:
+        history: what the user consumed and liked, oldest first.
+        examples: liked items that the conversation names, oldest first.
+        disliked: items that the user does not like.
+    """
+
+    history: tuple[int, ...] = ()
+    examples: tuple[int, ...] = ()
+    disliked: tuple[int, ...] = ()
+
+    def without(self, item: int) -> "Taste":
+        """Return the taste of a user who never met an item."""
+        return Taste(*(tuple(i for i in items if i != item) for items in (self.history, self.examples, self.disliked)))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the log-shares that are added to the model's choice in the conversation.
+
+    Attributes:
+        sequence: of what the model expects after the bare history; None for the recommender's own weight.
+        teacher: of a teacher's probabilities; None for the recommender's own weight.
+        similarity: of the similarity to liked items that the conversation names.
+        popularity: of the numbers of events, where nothing is known of the user.
+    """
+
+    sequence: float | None = 8.0
+    teacher: float | None = None
+    similarity: float = 4.0
+    popularity: float = 1.0
+
+
+@dataclass
+class Expectations:
+    """Prior of lists in conversations.
+
+    Args:
+        recommender: model and catalog.
+        teacher: a sequential recommender of the catalog; None for none.
+        similarity: similarity of the catalog's items.
+        weights: weights of the parts.
+
+    Attributes:
+        problem: why the teacher is not asked any more; "" while it answers.
+    """
+
+    recommender: Recommender
+    similarity: ItemSimilarity
+    teacher: Teacher | None = None
+    weights: Weights = field(default_factory=Weights)
+    problem: str = ""
+    _told: str = field(default="", init=False)
+
+    @classmethod
+    def of(cls, recommender: Recommender, catalog: Catalog, teacher: Teacher | None = None) -> "Expectations":
+        """Return the expectations with the teacher's item vectors as a part of similarity, where it has them.
+
+        Args:
+            recommender: model and catalog.
+            catalog: the recommender's catalog.
+            teacher: a sequential recommender of the catalog; None for none.
+
+        Raises:
+            TeacherError: the teacher does not know an item of the catalog.
+        """
+        vectors_of = getattr(teacher, "item_vectors", None)
+        vectors = vectors_of([item.id for item in catalog.items]) if vectors_of else None
+        return cls(recommender, ItemSimilarity.of(catalog, vectors), teacher)
+
+    def new_problem(self) -> str:
+        """Return the problem if it has not been returned before, else ""."""
+        told, self._told = self._told, self.problem
+        return self.problem if self.problem != told else ""
+
+    @property
+    def n_items(self) -> int:
+        """Number of items of the catalog."""
+        return len(self.recommender.renderer.titles)
+
+    def priors(self, tastes: Sequence[Taste]) -> list[Prior | None]:
+        """Return the prior of each user's list; None where nothing is expected.
+
+        Args:
+            tastes: what is known of each user.
+        """
+        of_model = self.recommender.sequence_priors([taste.history for taste in tastes], self.weights.sequence)
+        of_teacher = self._of_teacher(tastes)
+        rest = map(self._rest, tastes)
+        return [reduce(combined, parts) for parts in zip(of_model, of_teacher, rest, strict=True)]
+
+    def _of_teacher(self, tastes: Sequence[Taste]) -> list[Prior | None]:
+        priors: list[Prior | None] = [None] * len(tastes)
+        weight = self.recommender.prior_weight if self.weights.teacher is None else self.weights.teacher
+        known = [i for i, taste in enumerate(tastes) if taste.history]
+        catalog = self.recommender.catalog
+        if self.teacher is None or catalog is None or self.problem or not weight or not known:
+            return priors
+        histories = [tastes[i].history[-CHAT_HISTORY:] for i in known]
+        try:
+            scores = teacher_scores(self.teacher, catalog, histories, LIST_LENGTH)
+        except TeacherError as error:
+            self.problem = str(error)
+            return priors
+        for i, of_items in zip(known, scores, strict=True):
+            priors[i] = Prior(of_items, weight, "sum")
+        return priors
+
+    def _rest(self, taste: Taste) -> Prior | None:
+        if taste.examples:
+            return Prior(self.similarity.shares(taste.examples, taste.disliked), self.weights.similarity, "sum")
+        catalog = self.recommender.catalog
+        if not taste.history and catalog is not None and any(catalog.popularity):
+            return Prior(np.asarray(catalog.popularity) + 1.0, self.weights.popularity, "sum")
+        return None
+
+
+def log_shares(prior: Prior | None, n_items: int) -> np.ndarray:
+    """Return what a prior adds to each item's score, float64 [items]; 0 for no prior."""
+    if prior is None:
+        return np.zeros(n_items)
+    shares = prior.scores / prior.scores.sum()
+    return prior.weight * np.log(np.maximum(shares, 1e-12))
