@@ -457,8 +457,10 @@ class ChatOptions(ModelOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestOptions(_Checked):
-    """Score how well messages are read, on conversations with what a careful reader understands."""
+class ConversationOptions(ModelOptions):
+    """Score conversations: how well messages are read, and with a model, how simulated users get on with the chat."""
+
+    _groups = {"gpu": "device", "data_path": "reading", "model_name": "simulated users"}
 
     data_path: str = option("data/dataset/ml-100k", "dataset folder of the catalog")
     requests: str = option("", "file of the conversations, JSON lines; '' takes those of ml-100k")
@@ -466,6 +468,14 @@ class RequestOptions(_Checked):
     embedding_model: str = option(
         TrainOptions.embedding_model, "encoder for words that mean a category; '' reads names only", empty=True
     )
+    model_name: str = option("", "model that simulated users of the dataset talk with; '' for none")
+    teacher: str = option("", "of the chat, and filtered by the same rules as its rival: " + _TEACHERS)
+    users: int = option(0, "users drawn by seed; 0 takes all", least=0)
+    free_users: int = option(
+        96, "the first so many of them also talk with the model without a reader, which takes longest", least=0
+    )
+    seed: int = option(0, "seed of the draw and of the wordings", least=0)
+    output: str = option("", "result file; '' writes conversation.json to the model's folder")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,10 +171,9 @@ def test_simulated_users_are_answered_by_every_system_and_every_wish_holds(recom
         "popularity": lambda n: RankingSystem(n, recommender, reader, popularity_scores(cat)),
     }
     users = [SimulatedUser(cat, history, target, user) for user, history, target in cat.split("test")]
-    counted = []
-    records = converse(users, systems[system](len(users)), lambda text: 0, counted.append)
+    records = converse(users, systems[system](len(users)), lambda text: 0)
     measured = summary(records)
-    assert sum(counted) == sum(map(len, records)) and all(len(turns) <= TURNS for turns in records)
+    assert all(len(turns) <= TURNS for turns in records)
     assert all(turn.hit == (turn is turns[-1]) for turns in records for turn in turns if turn.hit), (
         "a hit ends the talk"
     )

@@ -15,7 +15,7 @@ from train_utils.prompts.messages import ItemPart, Part
 from train_utils.recommender import Recommender, teacher_scores
 from train_utils.teacher.protocol import Teacher
 
-_BATCH = 16
+BATCH = 16  # users that are answered in one pass
 _FREE_TOKENS = 200  # of an answer in which the model decides what is text and what is an item
 
 # tastes -> scores of all items, float [tastes, items]
@@ -32,8 +32,8 @@ class _System:
         """Answer the messages of users, by number of the user."""
         answers: dict[int, Answer] = {}
         numbers = list(messages)
-        for start in range(0, len(numbers), _BATCH):
-            batch = numbers[start : start + _BATCH]
+        for start in range(0, len(numbers), BATCH):
+            batch = numbers[start : start + BATCH]
             talks = [self.dialogues[i] for i in batch]
             heard = [_heard(talk, messages[i]) for talk, i in zip(talks, batch, strict=True)]
             for i, talk, said, answer in zip(batch, talks, heard, self._answers(talks, heard), strict=True):

@@ -1,7 +1,8 @@
-"""Gold requests: how well messages are read. `python -m train_utils.evaluation.conversation --data_path ...`.
+"""Scores of conversations. `python -m train_utils.evaluation.conversation --data_path ... [--model_name ...]`.
 
 A file of conversations says what a careful reader understands after each message. The reader's state after each message
-is compared with it, by slot. The last line of the output is JSON.
+is compared with it, by slot. With a model, simulated users talk with the chat and its rivals. The last line of the
+output is JSON.
 """
 
 import json
@@ -15,9 +16,11 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import RequestReader
+from train_utils.evaluation.dialogues import CHAT, FREE, POPULARITY, TEACHER, run_dialogues
 from train_utils.models.item_vectors import sentence_encoder
-from train_utils.param import RequestOptions, parse
+from train_utils.param import ConversationOptions, parse
 from train_utils.prompts.named_titles import NamedTitles
+from train_utils.recommender import Recommender
 from train_utils.text_files import json_value, text_lines
 
 GOLD = Path(__file__).parent / "requests-ml-100k.jsonl"
@@ -112,15 +115,52 @@ def f1(right: int, extra: int, missing: int) -> float:
     return 2 * right / (2 * right + extra + missing) if right + extra + missing else 1.0
 
 
+def table(measures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the measures of the systems that simulated users talked with, as a Markdown table."""
+    lines = ["| system | users | hit by turn 1 / 2 / 3 / 4 / 5 | adherence | exact count | repeats | named back |"]
+    lines.append("|---|--:|---|--:|--:|--:|--:|")
+    for name, of in measures.items():
+        if of["users"]:
+            hits = " / ".join(f"{hit:.3f}" for hit in of["hit_turns"])
+            shares = f"{of['adherence']:.3f} | {of['exact_count']:.3f} | {of['repeats']} | {of['named_back']}"
+            lines.append(f"| {name} | {of['users']} | {hits} | {shares} |")
+    return "\n".join(lines)
+
+
+def of_dialogues(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the measures of the chat beside the hits of its rivals, for the last line of the output."""
+    chat = measures[CHAT]
+    names = (
+        "users",
+        "hit_turns",
+        "adherence",
+        "exact_count",
+        "repeats",
+        "named_back",
+        "off_catalogue",
+        "titles_outside",
+    )
+    rivals = {"hit_turns_before": FREE, "hit_turns_filtered_teacher": TEACHER, "hit_turns_popularity": POPULARITY}
+    return {name: chat[name] for name in names} | {
+        key: measures[name].get("hit_turns") for key, name in rivals.items() if name in measures
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    options = parse(RequestOptions, argv)
+    options = parse(ConversationOptions, argv)
     catalog = load_catalog(options.data_path)
     encoder = sentence_encoder(options.embedding_model, "cpu") if options.embedding_model else None
     reader = RequestReader(catalog, NamedTitles(catalog.titles), encoder)
     scores = score(reader, load_conversations(options.requests or GOLD, options.split), catalog)
     for name, value in scores.items():
         print(f"{name:22}{value:9.3f}" if isinstance(value, float) else f"{name:22}{value:9}")
-    print(json.dumps({"split": options.split or "all", **scores}))
+    line: dict[str, Any] = {"split": options.split or "all", **scores}
+    if options.model_name:
+        recommender = Recommender.load(options.model_name, catalog, device=options.gpu, dtype=options.dtype)
+        measures = run_dialogues(options, recommender, reader)
+        print(table(measures))
+        line |= of_dialogues(measures)
+    print(json.dumps(line))
 
 
 if __name__ == "__main__":

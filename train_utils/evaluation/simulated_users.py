@@ -184,6 +184,7 @@ class TurnRecord:
         repeats: items listed in an earlier turn.
         named_back: items that the user had named.
         outside: titles of the catalog in the words around the list.
+        off_catalog: items that the catalog does not have.
     """
 
     turn: int
@@ -193,18 +194,16 @@ class TurnRecord:
     repeats: int
     named_back: int
     outside: int
+    off_catalog: int
 
 
-def converse(
-    users: Sequence[SimulatedUser], chat: Chat, named: Callable[[str], int], progress: Callable[[int], object]
-) -> list[list[TurnRecord]]:
+def converse(users: Sequence[SimulatedUser], chat: Chat, named: Callable[[str], int]) -> list[list[TurnRecord]]:
     """Let users talk with a system until their targets are listed or their turns are over.
 
     Args:
         users: the users.
         chat: the system.
         named: counts the titles that a text names.
-        progress: called with the number of answers after each turn.
 
     Returns:
         The turns of each user.
@@ -214,13 +213,14 @@ def converse(
     last: list[tuple[int, ...]] = [()] * len(users)
     talking = list(range(len(users)))
     for turn in range(TURNS):
+        if not talking:
+            break
         messages = {i: users[i].message(turn, last[i]) for i in talking}
         answers = chat(messages)
         for i in talking:
             records[i].append(_record(turn, users[i], answers[i], listed[i], named))
             listed[i] += answers[i].items
             last[i] = answers[i].items
-        progress(len(messages))
         talking = [i for i in talking if not records[i][-1].hit]
     return records
 
@@ -239,6 +239,7 @@ def _record(
         repeats=len(before.intersection(answer.items)) + len(answer.items) - len(set(answer.items)),
         named_back=len(stated.named.intersection(answer.items)),
         outside=named(answer.text),
+        off_catalog=sum(not 0 <= i < len(items) for i in answer.items),
     )
 
 
@@ -247,7 +248,7 @@ def summary(records: Sequence[Sequence[TurnRecord]]) -> dict[str, object]:
 
     Returns:
         `hit_turns`: share of users whose target was listed by each turn; `adherence` and `exact_count`: shares of the
-        turns; `repeats`, `named_back` and `titles_outside`: counts.
+        turns; `repeats`, `named_back`, `titles_outside` and `off_catalogue`: counts.
     """
     turns = [turn for user in records for turn in user]
     hits = [sum(any(turn.hit and turn.turn <= n for turn in user) for user in records) for n in range(1, TURNS + 1)]
@@ -258,4 +259,5 @@ def summary(records: Sequence[Sequence[TurnRecord]]) -> dict[str, object]:
         "repeats": sum(turn.repeats for turn in turns),
         "named_back": sum(turn.named_back for turn in turns),
         "titles_outside": sum(turn.outside for turn in turns),
+        "off_catalogue": sum(turn.off_catalog for turn in turns),
     }

@@ -1,0 +1,141 @@
+"""Simulated users talk with the chat and its rivals: hits by turn, adherence and counts, resumable."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from train_utils.catalog import Catalog, dataset_files
+from train_utils.conversation.reader import RequestReader
+from train_utils.dialogue.expectations import Expectations
+from train_utils.evaluation.chat_systems import (
+    BATCH,
+    ChatSystem,
+    FreeSystem,
+    RankingSystem,
+    TeacherScores,
+    popularity_scores,
+)
+from train_utils.evaluation.partial_results import delete_partials, run_resumable
+from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnRecord, converse, summary
+from train_utils.files import write_json
+from train_utils.manifest import manifest
+from train_utils.models.backbone import model_files
+from train_utils.param import ConversationOptions
+from train_utils.processes import init_processes
+from train_utils.recommender import Recommender
+from train_utils.teacher.open import open_teacher
+
+# number of users -> a system that talks with that many
+Systems = Mapping[str, Callable[[int], Chat]]
+CHAT, FREE, TEACHER, POPULARITY = "chat", "model without reader", "filtered teacher", "popularity under the rules"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A user to simulate."""
+
+    user: str
+    history: tuple[int, ...]
+    target: int
+
+
+def simulated(catalog: Catalog, split: str, users: int, seed: int) -> list[Case]:
+    """Return the users of a split, or a sample of them, in a random order that does not depend on their number.
+
+    Args:
+        catalog: the catalog.
+        split: "valid" or "test".
+        users: number of users; 0 for all.
+        seed: seed of the order.
+    """
+    cases = [Case(*case) for case in catalog.split(split)]
+    random.Random(f"{seed}/dialogues").shuffle(cases)
+    return cases[: users or None]
+
+
+def systems(expectations: Expectations, reader: RequestReader, catalog: Catalog) -> Systems:
+    """Return the systems that users talk with, by name.
+
+    Args:
+        expectations: those of the chat; its teacher is the filtered one, where there is one.
+        reader: reads the messages, for all but the model alone.
+        catalog: the catalog.
+    """
+    recommender, teacher = expectations.recommender, expectations.teacher
+    found: dict[str, Callable[[int], Chat]] = {CHAT: lambda n: ChatSystem(n, expectations, reader)}
+    if teacher is not None:
+        scores = TeacherScores(teacher, catalog)
+        found[TEACHER] = lambda n: RankingSystem(n, recommender, reader, scores)
+    found[POPULARITY] = lambda n: RankingSystem(n, recommender, reader, popularity_scores(catalog))
+    found[FREE] = lambda n: FreeSystem(n, recommender)
+    return found
+
+
+def run_dialogues(options: ConversationOptions, recommender: Recommender, reader: RequestReader) -> dict[str, Any]:
+    """Let simulated users talk with every system; resumable.
+
+    Args:
+        options: users, seed, split, teacher and result file.
+        recommender: model and catalog.
+        reader: reads the messages.
+
+    Returns:
+        {system: its measures, with "users"}, as it is written to the result file.
+    """
+    catalog = recommender.catalog
+    assert catalog is not None
+    output = Path(options.output) if options.output else Path(options.model_name) / "conversation.json"
+    processes = init_processes(options.gpu)
+    teacher = open_teacher(options.teacher) if options.teacher else None
+    talking = systems(Expectations.of(recommender, catalog, teacher), reader, catalog)
+    cases = simulated(catalog, "valid" if options.split == "dev" else "test", options.users, options.seed)
+    free = {case.user for case in cases[: options.free_users]}
+
+    def work(rows: Sequence[Case]) -> list[dict[str, Any]]:
+        records: list[dict[str, Any]] = [{"user": row.user, "systems": {}} for row in rows]
+        for name, of in talking.items():
+            chosen = [i for i, row in enumerate(rows) if name != FREE or row.user in free]
+            users = [_user(catalog, rows[i], options.seed) for i in chosen]
+            for i, turns in zip(chosen, _talks(users, of, recommender), strict=True):
+                records[i]["systems"][name] = list(map(asdict, turns))
+        return records
+
+    identity = {name: getattr(options, name) for name in ("split", "seed", "model_name", "teacher", "embedding_model")}
+    inputs = [*dataset_files(options.data_path), *model_files(options.model_name)]
+    made_from = manifest(identity, inputs)
+    batches = [cases[start : start + BATCH] for start in range(0, len(cases), BATCH)]
+    records, seconds = run_resumable(batches, work, output, made_from, processes, "dialogues", is_dialogue)
+    result = {name: _summary(name, [records[case.user] for case in cases]) for name in talking}
+    if processes.is_main_process:
+        write_json(output, {**made_from, "seconds": seconds, "systems": result})
+    delete_partials(output, processes)
+    return result
+
+
+def _user(catalog: Catalog, case: Case, seed: int) -> SimulatedUser:
+    return SimulatedUser(catalog, case.history, case.target, f"{seed}/{case.user}")
+
+
+def _talks(
+    users: Sequence[SimulatedUser], of: Callable[[int], Chat], recommender: Recommender
+) -> list[list[TurnRecord]]:
+    return converse(users, of(len(users)), lambda text: len(recommender.named_titles.mentions(text))) if users else []
+
+
+def _summary(name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    turns = [
+        [TurnRecord(**turn) for turn in record["systems"][name]] for record in records if name in record["systems"]
+    ]
+    return {"users": len(turns), **summary(turns)} if turns else {"users": 0}
+
+
+def is_dialogue(record: Mapping[str, Any]) -> bool:
+    """Return whether a record of a partial file is one of `run_dialogues`."""
+    names = {entry.name for entry in fields(TurnRecord)}
+    of_systems = record.get("systems")
+    return isinstance(of_systems, dict) and all(
+        isinstance(turns, list) and all(isinstance(turn, dict) and set(turn) == names for turn in turns)
+        for turns in of_systems.values()
+    )
