@@ -475,6 +475,12 @@ class ConversationOptions(ModelOptions):
         96, "the first so many of them also talk with the model without a reader, which takes longest", least=0
     )
     seed: int = option(0, "seed of the draw and of the wordings", least=0)
+    choose_weights: bool = option(
+        False,
+        "first choose the weights of model, teacher and similarity on validation users, and write them beside the "
+        "model, where the chat finds them",
+        needs="model_name",
+    )
     output: str = option("", "result file; '' writes conversation.json to the model's folder")
 
 

@@ -17,7 +17,8 @@ from train_utils.decoding.engine import Engine
 from train_utils.decoding.next_item import next_item_shares
 from train_utils.decoding.reference import PlainEngine
 from train_utils.dialogue.dialogue import Dialogue
-from train_utils.dialogue.expectations import Expectations, Weights
+from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.renderer import Chat

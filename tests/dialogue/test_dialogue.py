@@ -1,5 +1,7 @@
 """What is expected of a user moves lists, reasons name what moved them, and simulated users find what they stated."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny import tiny_chat
@@ -8,10 +10,19 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dialogue.dialogue import Dialogue, Listing
-from train_utils.dialogue.expectations import Expectations, Taste, Weights, log_shares
+from train_utils.dialogue.expectations import Expectations, Taste, log_shares
 from train_utils.dialogue.reasons import reasons
-from train_utils.evaluation.chat_systems import ChatSystem, FreeSystem, RankingSystem, TeacherScores, popularity_scores
-from train_utils.evaluation.simulated_users import TURNS, SimulatedUser, converse, summary
+from train_utils.dialogue.weights import FILE_NAME, Weights, read_weights, write_weights
+from train_utils.evaluation.chat_systems import (
+    ChatSystem,
+    ExpectedScores,
+    FreeSystem,
+    RankingSystem,
+    TeacherScores,
+    popularity_scores,
+)
+from train_utils.evaluation.dialogues import choose_weights
+from train_utils.evaluation.simulated_users import TURNS, SimulatedUser, converse, mean_hits, summary
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
@@ -90,6 +101,38 @@ def test_the_prior_adds_what_its_parts_add(recommender):
     free = [i for i in range(8) if i not in taste.history]  # the teacher gives its history nothing
     differences = both[free] - one[free] - other[free]
     assert differences == pytest.approx(np.full(len(free), differences[0]))
+
+
+def test_weights_are_kept_beside_the_model_for_each_dataset(tmp_path):
+    assert read_weights(tmp_path, "films") == Weights()
+    write_weights(tmp_path, "films", Weights(teacher=1.0))
+    write_weights(tmp_path, "books", Weights(similarity=0.0))
+    assert read_weights(tmp_path, "films") == Weights(teacher=1.0) and read_weights(tmp_path, "x") == Weights()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{", *(f'{{"films": {of}}}' for of in ("1", '{"teacher": -1}', '{"teacher": true}', '{"x": 1}'))],
+)
+def test_a_damaged_file_of_weights_is_one_line(tmp_path, content):
+    (tmp_path / FILE_NAME).write_text(content)
+    with pytest.raises(ValueError) as raised:
+        read_weights(tmp_path, "films")
+    assert "\n" not in str(raised.value) and FILE_NAME in str(raised.value)
+
+
+def test_chosen_weights_find_no_less_than_the_defaults(recommender, reader):
+    cat = recommender.catalog
+    teacher = FixedTeacher([item.id for item in cat.items])
+    expectations = Expectations(recommender, ItemSimilarity.of(cat), teacher)
+
+    def hits(weights):
+        users = [SimulatedUser(cat, history, target, f"0/{user}") for user, history, target in cat.split("valid")]
+        scores = ExpectedScores(replace(expectations, weights=weights), len(cat.items))
+        return mean_hits(converse(users, RankingSystem(len(users), recommender, reader, scores), lambda text: 0))
+
+    chosen = choose_weights(expectations, reader, cat, 0, 0)
+    assert chosen == choose_weights(expectations, reader, cat, 0, 0) and hits(chosen) >= hits(Weights())
 
 
 def test_a_user_of_whom_nothing_is_known_gets_the_popular_items(recommender):

@@ -8,6 +8,7 @@ import numpy as np
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Prior
+from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.recommender import CHAT_HISTORY, Recommender, combined, teacher_scores
 from train_utils.teacher.protocol import Teacher, TeacherError
@@ -34,23 +35,6 @@ class Taste:
         return Taste(*(tuple(i for i in items if i != item) for items in (self.history, self.examples, self.disliked)))
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the log-shares that are added to the model's choice in the conversation.
-
-    Attributes:
-        sequence: of what the model expects after the bare history; None for the recommender's own weight.
-        teacher: of a teacher's probabilities; None for the recommender's own weight.
-        similarity: of the similarity to liked items that the conversation names.
-        popularity: of the numbers of events, where nothing is known of the user.
-    """
-
-    sequence: float | None = 8.0
-    teacher: float | None = None
-    similarity: float = 4.0
-    popularity: float = 1.0
-
-
 @dataclass
 class Expectations:
     """Prior of lists in conversations.
@@ -73,20 +57,23 @@ class Expectations:
     _told: str = field(default="", init=False)
 
     @classmethod
-    def of(cls, recommender: Recommender, catalog: Catalog, teacher: Teacher | None = None) -> "Expectations":
+    def of(
+        cls, recommender: Recommender, catalog: Catalog, teacher: Teacher | None = None, weights: Weights | None = None
+    ) -> "Expectations":
         """Return the expectations with the teacher's item vectors as a part of similarity, where it has them.
 
         Args:
             recommender: model and catalog.
             catalog: the recommender's catalog.
             teacher: a sequential recommender of the catalog; None for none.
+            weights: weights of the parts; None for the defaults.
 
         Raises:
             TeacherError: the teacher does not know an item of the catalog.
         """
         vectors_of = getattr(teacher, "item_vectors", None)
         vectors = vectors_of([item.id for item in catalog.items]) if vectors_of else None
-        return cls(recommender, ItemSimilarity.of(catalog, vectors), teacher)
+        return cls(recommender, ItemSimilarity.of(catalog, vectors), teacher, weights or Weights())
 
     def new_problem(self) -> str:
         """Return the problem if it has not been returned before, else ""."""
@@ -111,7 +98,7 @@ class Expectations:
 
     def _of_teacher(self, tastes: Sequence[Taste]) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(tastes)
-        weight = self.recommender.prior_weight if self.weights.teacher is None else self.weights.teacher
+        weight = self.weights.teacher
         known = [i for i, taste in enumerate(tastes) if taste.history]
         catalog = self.recommender.catalog
         if self.teacher is None or catalog is None or self.problem or not weight or not known:

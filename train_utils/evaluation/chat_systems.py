@@ -9,7 +9,7 @@ from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.request import Completion, Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
-from train_utils.dialogue.expectations import LIST_LENGTH, Expectations, Taste
+from train_utils.dialogue.expectations import LIST_LENGTH, Expectations, Taste, log_shares
 from train_utils.evaluation.simulated_users import Answer
 from train_utils.prompts.messages import ItemPart, Part
 from train_utils.recommender import Recommender, teacher_scores
@@ -139,6 +139,16 @@ class TeacherScores:
             for i, of_items in zip(known, of_teacher, strict=True):
                 scores[i] = of_items
         return scores
+
+
+class ExpectedScores:
+    """Scores by what is expected of a user alone, without the model's choice in the conversation."""
+
+    def __init__(self, expectations: Expectations, n_items: int):
+        self.expectations, self.n_items = expectations, n_items
+
+    def __call__(self, tastes: Sequence[Taste]) -> list[np.ndarray]:
+        return [log_shares(prior, self.n_items) for prior in self.expectations.priors(tastes)]
 
 
 def popularity_scores(catalog: Catalog) -> Callable[[Sequence[Taste]], list[np.ndarray]]:

@@ -16,7 +16,7 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import RequestReader
-from train_utils.evaluation.dialogues import CHAT, FREE, POPULARITY, TEACHER, run_dialogues
+from train_utils.evaluation.dialogues import CHAT, FREE, POPULARITY, TEACHER, chosen_weights, run_dialogues
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ConversationOptions, parse
 from train_utils.prompts.named_titles import NamedTitles
@@ -157,6 +157,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     line: dict[str, Any] = {"split": options.split or "all", **scores}
     if options.model_name:
         recommender = Recommender.load(options.model_name, catalog, device=options.gpu, dtype=options.dtype)
+        if options.choose_weights:
+            print(f"weights: {chosen_weights(options, recommender, reader)}")
         measures = run_dialogues(options, recommender, reader)
         print(table(measures))
         line |= of_dialogues(measures)

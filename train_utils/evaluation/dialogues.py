@@ -2,23 +2,27 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from train_utils.catalog import Catalog, dataset_files
 from train_utils.conversation.reader import RequestReader
 from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.weights import Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
     BATCH,
     ChatSystem,
+    ExpectedScores,
     FreeSystem,
     RankingSystem,
     TeacherScores,
     popularity_scores,
 )
 from train_utils.evaluation.partial_results import delete_partials, run_resumable
-from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnRecord, converse, summary
+from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnRecord, converse, mean_hits, summary
 from train_utils.files import write_json
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
@@ -89,7 +93,8 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
     output = Path(options.output) if options.output else Path(options.model_name) / "conversation.json"
     processes = init_processes(options.gpu)
     teacher = open_teacher(options.teacher) if options.teacher else None
-    talking = systems(Expectations.of(recommender, catalog, teacher), reader, catalog)
+    weights = read_weights(options.model_name, catalog.name)
+    talking = systems(Expectations.of(recommender, catalog, teacher, weights), reader, catalog)
     cases = simulated(catalog, "valid" if options.split == "dev" else "test", options.users, options.seed)
     free = {case.user for case in cases[: options.free_users]}
 
@@ -103,6 +108,7 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
         return records
 
     identity = {name: getattr(options, name) for name in ("split", "seed", "model_name", "teacher", "embedding_model")}
+    identity["weights"] = asdict(weights)
     inputs = [*dataset_files(options.data_path), *model_files(options.model_name)]
     made_from = manifest(identity, inputs)
     batches = [cases[start : start + BATCH] for start in range(0, len(cases), BATCH)]
@@ -112,6 +118,52 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
         write_json(output, {**made_from, "seconds": seconds, "systems": result})
     delete_partials(output, processes)
     return result
+
+
+def chosen_weights(options: ConversationOptions, recommender: Recommender, reader: RequestReader) -> Weights:
+    """Choose the weights of a model on validation users, and write them beside it."""
+    catalog = recommender.catalog
+    assert catalog is not None
+    teacher = open_teacher(options.teacher) if options.teacher else None
+    expectations = Expectations.of(recommender, catalog, teacher)
+    weights = choose_weights(expectations, reader, catalog, options.users, options.seed)
+    write_weights(options.model_name, catalog.name, weights)
+    return weights
+
+
+# Factors of the default weights that are tried.
+FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+_CHOSEN = ("teacher", "similarity", "sequence")
+
+
+def choose_weights(
+    expectations: Expectations, reader: RequestReader, catalog: Catalog, users: int, seed: int
+) -> Weights:
+    """Return the weights at which validation users find their targets in the fewest turns.
+
+    What is expected ranks alone, without the model's choice in the conversation, whose weight is 1: such a ranking
+    takes seconds for all users. One weight after another is set to its best value.
+
+    Args:
+        expectations: the parts to weigh.
+        reader: reads the messages.
+        catalog: the catalog.
+        users: number of validation users; 0 for all.
+        seed: seed of the draw and of the wordings.
+    """
+    cases = simulated(catalog, "valid", users, seed)
+    best = Weights()
+    tried: dict[Weights, float] = {}
+    grid = [(name, factor) for name in _CHOSEN for factor in FACTORS]
+    for name, factor in tqdm(grid, desc="weights", unit="weight"):
+        weights = replace(best, **{name: factor * getattr(Weights(), name)})
+        if weights not in tried:
+            scores = ExpectedScores(replace(expectations, weights=weights), len(catalog.items))
+            talkers = [_user(catalog, case, seed) for case in cases]
+            ranking = RankingSystem(len(cases), expectations.recommender, reader, scores)
+            tried[weights] = mean_hits(converse(talkers, ranking, lambda text: 0))
+        best = max(tried, key=lambda weights: tried[weights])
+    return best
 
 
 def _user(catalog: Catalog, case: Case, seed: int) -> SimulatedUser:

@@ -243,6 +243,17 @@ def _record(
     )
 
 
+def hits_by_turn(records: Sequence[Sequence[TurnRecord]]) -> list[float]:
+    """Return the share of users whose target was listed by each turn."""
+    hits = [sum(any(turn.hit and turn.turn <= n for turn in user) for user in records) for n in range(1, TURNS + 1)]
+    return [hit / len(records) for hit in hits]
+
+
+def mean_hits(records: Sequence[Sequence[TurnRecord]]) -> float:
+    """Return the mean of `hits_by_turn`, which is higher the sooner targets are listed."""
+    return sum(hits_by_turn(records)) / TURNS
+
+
 def summary(records: Sequence[Sequence[TurnRecord]]) -> dict[str, object]:
     """Return the measures of a system.
 
@@ -251,9 +262,8 @@ def summary(records: Sequence[Sequence[TurnRecord]]) -> dict[str, object]:
         turns; `repeats`, `named_back`, `titles_outside` and `off_catalogue`: counts.
     """
     turns = [turn for user in records for turn in user]
-    hits = [sum(any(turn.hit and turn.turn <= n for turn in user) for user in records) for n in range(1, TURNS + 1)]
     return {
-        "hit_turns": [round(hit / len(records), 4) for hit in hits],
+        "hit_turns": [round(hit, 4) for hit in hits_by_turn(records)],
         "adherence": sum(turn.adheres for turn in turns) / len(turns),
         "exact_count": sum(turn.exact for turn in turns) / len(turns),
         "repeats": sum(turn.repeats for turn in turns),

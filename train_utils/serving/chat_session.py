@@ -18,6 +18,7 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
 from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.reasons import reasons
+from train_utils.dialogue.weights import read_weights
 from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, Part, message
 from train_utils.prompts.named_titles import spoken_title
@@ -415,9 +416,9 @@ class ChatSession:
                 _ = recommender.engine  # raises here where the catalog cannot be decoded
                 assert (catalog := recommender.catalog) is not None
                 reader = RequestReader(catalog, recommender.named_titles, self._encoder)
-                domain = Domain(
-                    name, recommender, reader, Expectations.of(recommender, catalog, self._teacher_of(name))
-                )
+                weights = read_weights(recommender.source, name)
+                expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)
+                domain = Domain(name, recommender, reader, expectations)
             self._loaded[name] = domain
         return self._loaded[name]
 
