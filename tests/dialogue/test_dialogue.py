@@ -157,6 +157,13 @@ def test_a_reason_names_the_liked_title_without_which_the_item_falls_most(recomm
     assert reason.text(cat).startswith("Casino: you like Heat")
 
 
+def test_a_single_liked_title_is_the_reason(recommender):
+    cat = recommender.catalog
+    expectations = Expectations(recommender, ItemSimilarity.of(cat))
+    (reason,) = reasons(expectations, Listing((1,), Taste((0,), (0,))), [1], cat)
+    assert reason.because == (0,)
+
+
 def test_a_reason_without_a_taste_says_what_was_asked_for_and_that_others_like_it(recommender, reader):
     talk = Dialogue(recommender, reader, max_new_tokens=30)
     heard = talk.hear("2 crime movies from 1995")

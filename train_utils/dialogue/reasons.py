@@ -1,5 +1,6 @@
 """Why an item was listed: what its place in the list is due to, found by leaving out what the user likes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ def falls(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dic
         item -> {item of the history: fall of its score, in nats}.
     """
     history = tuple(dict.fromkeys((*taste.history, *taste.examples)))[-_LEFT_OUT:]
+    if len(history) == 1:  # without it nothing is known of the user, and popularity would rank
+        return {item: {history[0]: math.inf} for item in items}
     tastes = [taste, *map(taste.without, history)]
     full, *rest = (log_shares(prior, expectations.n_items) for prior in expectations.priors(tastes))
     return {
