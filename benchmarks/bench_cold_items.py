@@ -81,7 +81,9 @@ def write_warm(catalog: Catalog, cold: set[str], source: Path, folder: Path) -> 
 
 
 def run(*command: str) -> None:
-    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"RECIPE": "cpu", "ITEM_INDEX": "token"})
+    status = subprocess.run(command, cwd=ROOT, env=os.environ | {"RECIPE": "cpu", "ITEM_INDEX": "token"}).returncode
+    if status:
+        raise ValueError(f"{' '.join(command[:3])} ended with status {status}; its last lines say why")
 
 
 def trained_model(name: str, options: Options) -> Path:
