@@ -7,6 +7,7 @@ from pathlib import Path
 from stage import read_seconds  # noqa: E402 - a sibling script, found by its own folder
 
 from train_utils.command import run_cli  # noqa: E402
+from train_utils.evaluation.dialogues import dialogue_table, read_dialogues
 from train_utils.evaluation.results import summary_row  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
 from train_utils.printable import printable
@@ -39,9 +40,11 @@ def main() -> None:
     rows = [summary_row(name, result) for name, result in result_set.results.items()]
     seconds = {"environment": options.environment_seconds} | read_seconds(options.folder / "stages")
     summary = {"stages": {name: round(s, 1) for name, s in seconds.items()}, "users": result_set.n_users, "rows": rows}
+    summary["conversations"] = conversations = read_dialogues(options.folder / "conversations.json")
     write_json(options.folder / "result.json", summary)
 
     print(f"\n{text_table(rows)}\n\nreport: {page}\n")
+    print(f"Users who talk with the chat, over five turns:\n{dialogue_table(conversations)}\n")
     print(printable((options.folder / "chat.txt").read_text(encoding="utf-8")))
     print(f"continue chatting: .venv/bin/python cli_serve.py --model_name {options.model}\n")
     print(json.dumps(summary))

@@ -7,8 +7,16 @@ from tiny import tiny_chat
 
 from train_utils.catalog import Item, load_catalog
 from train_utils.conversation.reader import RequestReader
-from train_utils.evaluation.conversation import of_dialogues, table
-from train_utils.evaluation.dialogues import CHAT, FREE, is_dialogue, run_dialogues, simulated
+from train_utils.evaluation.conversation import of_dialogues
+from train_utils.evaluation.dialogues import (
+    CHAT,
+    FREE,
+    dialogue_table,
+    is_dialogue,
+    read_dialogues,
+    run_dialogues,
+    simulated,
+)
 from train_utils.evaluation.simulated_users import Answer, SimulatedUser, Stated, TurnRecord, converse, summary
 from train_utils.param import ConversationOptions
 from train_utils.prompts.messages import ItemPart
@@ -82,10 +90,10 @@ def test_a_run_that_was_killed_goes_on_with_the_users_that_are_left(folder, tmp_
         patched.setattr("train_utils.evaluation.dialogues.converse", killed)
         run_dialogues(options("killed.json"), recommender, reader)
     assert run_dialogues(options("killed.json"), recommender, reader) == whole
-    assert not list(tmp_path.glob("*.partial*"))
+    assert read_dialogues(tmp_path / "killed.json") == whole and not list(tmp_path.glob("*.partial*"))
     line = of_dialogues(whole)
     assert line["hit_turns"] == whole[CHAT]["hit_turns"] and line["hit_turns_before"] == whole[FREE]["hit_turns"]
-    assert len(table(whole).splitlines()) == 2 + len(whole)
+    assert len(dialogue_table(whole).splitlines()) == 2 + len(whole)
 
 
 def test_users_are_the_first_of_one_order(folder):

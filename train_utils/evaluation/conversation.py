@@ -16,7 +16,15 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import RequestReader
-from train_utils.evaluation.dialogues import CHAT, FREE, POPULARITY, TEACHER, chosen_weights, run_dialogues
+from train_utils.evaluation.dialogues import (
+    CHAT,
+    FREE,
+    POPULARITY,
+    TEACHER,
+    chosen_weights,
+    dialogue_table,
+    run_dialogues,
+)
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ConversationOptions, parse
 from train_utils.prompts.named_titles import NamedTitles
@@ -115,18 +123,6 @@ def f1(right: int, extra: int, missing: int) -> float:
     return 2 * right / (2 * right + extra + missing) if right + extra + missing else 1.0
 
 
-def table(measures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the measures of the systems that simulated users talked with, as a Markdown table."""
-    lines = ["| system | users | hit by turn 1 / 2 / 3 / 4 / 5 | adherence | exact count | repeats | named back |"]
-    lines.append("|---|--:|---|--:|--:|--:|--:|")
-    for name, of in measures.items():
-        if of["users"]:
-            hits = " / ".join(f"{hit:.3f}" for hit in of["hit_turns"])
-            shares = f"{of['adherence']:.3f} | {of['exact_count']:.3f} | {of['repeats']} | {of['named_back']}"
-            lines.append(f"| {name} | {of['users']} | {hits} | {shares} |")
-    return "\n".join(lines)
-
-
 def of_dialogues(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the measures of the chat beside the hits of its rivals, for the last line of the output."""
     chat = measures[CHAT]
@@ -160,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if options.choose_weights:
             print(f"weights: {chosen_weights(options, recommender, reader)}")
         measures = run_dialogues(options, recommender, reader)
-        print(table(measures))
+        print(dialogue_table(measures))
         line |= of_dialogues(measures)
     print(json.dumps(line))
 

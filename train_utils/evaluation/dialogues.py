@@ -30,9 +30,11 @@ from train_utils.param import ConversationOptions
 from train_utils.processes import init_processes
 from train_utils.recommender import Recommender
 from train_utils.teacher.open import open_teacher
+from train_utils.text_files import read_bounded_json
 
 # number of users -> a system that talks with that many
 Systems = Mapping[str, Callable[[int], Chat]]
+_MAX_FILE = 1 << 20  # bytes; a result has kilobytes
 CHAT, FREE, TEACHER, POPULARITY = "chat", "model without reader", "filtered teacher", "popularity under the rules"
 
 
@@ -191,3 +193,24 @@ def is_dialogue(record: Mapping[str, Any]) -> bool:
         isinstance(turns, list) and all(isinstance(turn, dict) and set(turn) == names for turn in turns)
         for turns in of_systems.values()
     )
+
+
+def dialogue_table(measures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the measures of the systems that simulated users talked with, as a Markdown table."""
+    lines = ["| system | users | hit by turn 1 / 2 / 3 / 4 / 5 | adherence | exact count | repeats | named back |"]
+    lines.append("|---|--:|---|--:|--:|--:|--:|")
+    for name, of in measures.items():
+        if of["users"]:
+            hits = " / ".join(f"{hit:.3f}" for hit in of["hit_turns"])
+            shares = f"{of['adherence']:.3f} | {of['exact_count']:.3f} | {of['repeats']} | {of['named_back']}"
+            lines.append(f"| {name} | {of['users']} | {hits} | {shares} |")
+    return "\n".join(lines)
+
+
+def read_dialogues(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Return the measures in a result file of `run_dialogues`. Raises ValueError for another file."""
+    record = read_bounded_json(path, _MAX_FILE)
+    measures = record.get("systems") if isinstance(record, dict) else None
+    if not isinstance(measures, dict) or not all(isinstance(of, dict) and "users" in of for of in measures.values()):
+        raise ValueError(f"{path} is no result of python -m train_utils.evaluation.conversation; delete it")
+    return measures
