@@ -210,7 +210,7 @@ def make_catalog(
 
 
 def load_catalog(data_path: str | Path) -> Catalog:
-    """Load a dataset folder: `metas`, `category` and `sequential`, and `test_users.json` and `catalog.json` if there are any.
+    """Load a dataset folder: `metas`, `category`, `sequential`, and where they exist `test_users.json`, `catalog.json`.
 
     Each of the first three files is JSON or pickle. A warning counts the entries that were left out.
 
