@@ -51,8 +51,9 @@ TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the ot
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
 PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0, "sequences": 8.0}
-# Weight of the items' popularity in a catalog without training events; see docs/decoding.md.
-POPULARITY_WEIGHT = 4.0
+# Weight of the items' popularity in a catalog without training events, at which models that never saw the catalog have
+# about their best NDCG@10; see docs/decoding.md.
+POPULARITY_WEIGHT = 2.0
 CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next, as many as training shows
 # Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
 # users have about their best NDCG@10: training has far more histories than conversations.

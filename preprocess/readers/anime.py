@@ -13,6 +13,8 @@ from train_utils.text_files import shown, sniff_encoding, text_lines
 
 FILE = "anime.csv"
 COLUMNS = ("anime_id", "Name", "Genres", "Type", "Score", "Episodes", "Members")
+# The numbers alone are ids of MovieLens too, and a model that has codes for those would take them for its items.
+ID_PREFIX = "mal-"
 UNKNOWN = "Unknown"  # what the file says for a missing value
 _MOST = 10**12  # a number beyond it is a broken line; all people are fewer
 
@@ -70,7 +72,7 @@ def _values(line: str) -> list[str] | None:
 
 def _item(row: dict[str, str]) -> Item:
     """Return the item of a row, without the fields that the row does not tell."""
-    item_id = parse_id(row["anime_id"])
+    item_id = ID_PREFIX + parse_id(row["anime_id"])
     texts = {name: row[name].strip() for name in COLUMNS}
     genres = [] if texts["Genres"] == UNKNOWN else [name.strip() for name in texts["Genres"].split(",")]
     attributes = {
