@@ -224,7 +224,7 @@ class Recommender:
         """Sentence for the user where the model was trained on the items of another catalog; "" elsewhere."""
         if self.catalog is None or not self.renderer.unused_codes:
             return ""
-        leads = f"; `{self.catalog.popular_by}` leads its lists" if self.popularity_prior else ""
+        leads = f"; {self.catalog.popular_by!r} leads its lists" if self.popularity_prior else ""
         return (
             f"the model was not trained on {self.catalog.name!r} and has item codes of another catalog: here it spells "
             f"titles{leads}"
