@@ -125,29 +125,33 @@ def audit_of(
 
 
 def summary_of(audit: Mapping[str, Any]) -> str:
-    """Return the lines for the terminal: what was read, kept and dropped."""
+    """Return the lines for the terminal: what was read, kept and dropped, of the parts that the dump has."""
     lines = [
         f"{part}: {audit[part]['kept']} of {audit[part]['read']} kept"
         + "".join(f"; {count} {reason}" for reason, count in audit[part]["dropped"].items())
         for part in ("events", "users", "items")
+        if part in audit
     ]
-    ties, clashes = audit["time_ties"], audit["title_clashes"]
-    lines.append(
-        f"ties in time, broken by file order: last two events of {ties['users_whose_last_two_events_tie']} "
-        f"of {ties['users_with_two_events']} users"
-    )
-    if len(audit["times_by_unit"]) > 1:
+    if ties := audit.get("time_ties"):
+        lines.append(
+            f"ties in time, broken by file order: last two events of {ties['users_whose_last_two_events_tie']} "
+            f"of {ties['users_with_two_events']} users"
+        )
+    if len(audit.get("times_by_unit", ())) > 1:
         counts = ", ".join(f"{n} in {unit}" for unit, n in audit["times_by_unit"].items())
         lines.append(f"times in several units: {counts}")
     if audit["shortened"]:
         cut = ", ".join(f"{field} of {n} items" for field, n in audit["shortened"].items())
         lines.append(f"cut, because they are too long: {cut}")
+    if unknown := audit.get("unknown"):
+        lines.append("unknown, and left out: " + ", ".join(f"{field} of {n} items" for field, n in unknown.items()))
     if split := audit.get("split"):
         users, events = split["users"], split["events"]
         lines.append(
             f"split in time: {events['training']} training events up to {split['last_training_time']}; "
             f"{users['test']} test users with a target after it, {users['training only']} users for training only"
         )
+    clashes = audit["title_clashes"]
     lines.append(
         f"titles with several holders: {clashes['titles']}; {clashes['items_suffixed']} items suffixed; "
         f"{audit['titles_cut']} titles cut"

@@ -13,7 +13,7 @@ from select_events import Filters, Selection, TimeCut, select_events
 from titles import TitleRules, clean_text, is_cut, title_or_reason, unique_titles
 from tqdm import tqdm
 
-from train_utils.dataset_folder import AUDIT, TEST_USERS, UNFINISHED
+from train_utils.dataset_folder import AUDIT, CATALOG, TEST_USERS, UNFINISHED
 from train_utils.files import digest, write_json, write_text
 from train_utils.plain_pickle import write_pickle
 
@@ -28,6 +28,7 @@ class Dataset:
         categories: category -> item ids.
         audit: see `audit_of`.
         test_users: users whose last event is a target, for a temporal split; None means every user.
+        popularity: attribute that tells how popular an item is while there are no events; "" for none.
     """
 
     sequences: dict[str, list[str]]
@@ -35,6 +36,7 @@ class Dataset:
     categories: dict[str, list[str]]
     audit: dict[str, Any]
     test_users: list[str] | None = None
+    popularity: str = ""
 
 
 def build_dataset(
@@ -136,10 +138,19 @@ def select_and_name(
         unique = unique_titles(catalog, rules)
         titles = {item_id: title for item_id, title in unique.items() if title is not None}
         if len(titles) == len(unique):
-            holders = Counter(catalog.values())
-            clashes = sum(count > 1 for count in holders.values())
-            return selection, Naming(titles, clashes, len(catalog) - len(holders)), len(failed)
+            return selection, naming_of(catalog, titles), len(failed)
         failed |= unique.keys() - titles.keys()
+
+
+def naming_of(settled: Mapping[str, str], titles: dict[str, str]) -> Naming:
+    """Return the titles of a catalog with the numbers of those that several items had.
+
+    Args:
+        settled: item id -> clean title, not yet unique.
+        titles: item id -> unique title.
+    """
+    holders = Counter(settled.values())
+    return Naming(titles, sum(count > 1 for count in holders.values()), len(settled) - len(holders))
 
 
 def clean_categories(item: Item, rules: TitleRules) -> list[str]:
@@ -209,6 +220,10 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     else:
         until = dataset.audit["split"]["last_training_second"]
         write_json(folder / TEST_USERS, {"last_training_second": until, "users": dataset.test_users}, indent=None)
+    if dataset.popularity:
+        write_json(folder / CATALOG, {"popularity": dataset.popularity}, indent=None)
+    else:
+        (folder / CATALOG).unlink(missing_ok=True)
     copies = {name: digest(folder / name) for name in ("metas.jsonl", "meta.pickle")}
     write_json(folder / AUDIT, dataset.audit | {"copies": copies}, indent=2)
     (folder / UNFINISHED).unlink()

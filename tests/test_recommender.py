@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +13,13 @@ from tiny import coded_chat, scripted, tiny_chat
 from train_utils import Recommendation, Recommender
 from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
+from train_utils.constraint.matcher import Matcher
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
 from train_utils.decoding.title_search import prefill_to_item
+from train_utils.item_codes import save_item_codes
 from train_utils.prompts.list_spec import ListSpec, list_messages
+from train_utils.recommender import POPULARITY_WEIGHT
 
 TITLES = ("red moon", "red moon two", "blue river", "the end", "green night", "a song", "night song")
 ITEMS = [Item(f"i{n}", title, ("even",) if n % 2 == 0 else ("odd",)) for n, title in enumerate(TITLES)]
@@ -250,3 +254,50 @@ def test_what_the_user_names_is_not_recommended_back():
 def test_a_chat_of_another_decoding_is_refused(recommender):
     with pytest.raises(ValueError, match="`decoding` is 'beam', wanted one of greedy, best, rank"):
         recommender.chat([{"role": "user", "content": "hi"}], decoding="beam")
+
+
+def coded_model_folder(tmp_path):
+    """Save a model with one token for each of the items i0 to i6."""
+    model, chat = coded_chat(list(TITLES))
+    model.save_pretrained(tmp_path)
+    chat.tokenizer.save_pretrained(tmp_path)
+    save_item_codes(replace(chat.codes, ids=tuple(item.id for item in ITEMS), sequences=True), tmp_path)
+    return tmp_path
+
+
+def test_a_model_with_item_codes_spells_the_titles_of_another_catalog(tmp_path, caplog):
+    of_its_own = Recommender.load(coded_model_folder(tmp_path), CATALOG, device="cpu", dtype="float32")
+    assert of_its_own.catalog_note == "" and not caplog.messages
+    other = make_catalog("other", [Item(f"x{n}", f"the {title}") for n, title in enumerate(TITLES)])
+    spelled = of_its_own.with_catalog(other)
+    assert "not trained on 'other'" in spelled.catalog_note and caplog.messages == [f"note: {spelled.catalog_note}"]
+    assert (spelled.prior_weight, spelled.sequence_weight) == (32, 0), "those of titles"
+    assert {item.id for item in spelled.recommend(["x0"], k=50)} == {f"x{n}" for n in range(1, len(TITLES))}
+    codes = set(of_its_own.renderer.item_tokens)
+    assert len(codes) == len(TITLES) and not codes.intersection(*map(set, spelled.renderer.title_ids))
+    assert codes <= set(Matcher(Constraint(spelled.renderer.trie)).barred().tolist()), "free text may hold no code"
+    assert [*of_its_own.recommend(["i0"], k=3)] == [*spelled.with_catalog(CATALOG).recommend(["i0"], k=3)]
+
+
+def test_a_catalog_that_has_grown_is_refused_since_its_new_items_lack_codes(tmp_path):
+    grown = make_catalog("grown", [*ITEMS, *(Item(f"x{n}", f"new {n}") for n in range(3))])
+    with pytest.raises(ValueError, match="no code for 3 of the 10 items .*add_items"):
+        Recommender.load(coded_model_folder(tmp_path), grown, device="cpu", dtype="float32")
+
+
+def test_popularity_leads_the_lists_of_a_catalog_without_events():
+    items = [replace(item, attributes={"fans": 10.0**n}) for n, item in enumerate(ITEMS)]
+    cold = Recommender(MODEL, CHAT, make_catalog("cold", items, popular_by="fans"))
+    prior = Prior(np.array([10.0**n for n in range(len(ITEMS))]), POPULARITY_WEIGHT, "sum")
+    prompt = CHAT.render(list_messages([], ListSpec(3)), prompt=True).ids
+    opening = prefill_to_item(MODEL, CHAT, [prompt], idx=True, answer_at=[len(prompt)])
+    (expected,) = opening.most_probable([Constraint(CHAT.trie, prior=prior)], len(TITLES))
+    assert [one.id for one in cold.recommend([], k=3)] == [f"i{title.item}" for title in expected[:3]]
+    unknown = Recommender(MODEL, CHAT, make_catalog("unknown", items))
+    with_events = Recommender(MODEL, CHAT, make_catalog("warm", items, {"u": ["i0", "i1"]}, popular_by="fans"))
+    assert unknown.popularity_prior is None and with_events.popularity_prior is None
+    assert (
+        with_events.recommend([], k=3)
+        == unknown.recommend([], k=3)
+        == Recommender(MODEL, CHAT, CATALOG).recommend([], k=3)
+    )

@@ -70,7 +70,7 @@ def add_items(options: AddOptions) -> tuple[int, int]:
         with torch.no_grad():
             features = item_features(catalog, spelled, inputs.numpy())
             for table in (inputs, outputs):
-                fill_rows(table, ids, features, known, catalog.popularity)
+                fill_rows(table, ids, features, known, catalog.training_events)
         model.config.item_form = codes.form
         model = model.to(own_dtype(options.model_name, options.trust_remote_code))  # type: ignore[arg-type]  # as in `load_backbone`
         made_from = manifest(_settings(options), model_files(options.model_name))

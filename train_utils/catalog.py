@@ -8,7 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from train_utils.dataset_folder import common_marker, dataset_paths, described, read_dataset, spelled_title
+from train_utils.dataset_folder import (
+    common_marker,
+    dataset_paths,
+    described,
+    popularity_of,
+    read_dataset,
+    spelled_title,
+)
 from train_utils.text_files import has_text, shown, whole_characters
 
 logger = logging.getLogger(__name__)
@@ -47,6 +54,7 @@ class Catalog:
         index: item id -> item index.
         test_users: the test users of a temporal split; None for leave-one-out, which tests every user with at least
             three events.
+        popular_by: attribute that tells how popular an item is while there are no training events; "" for none.
     """
 
     name: str
@@ -54,6 +62,7 @@ class Catalog:
     sequences: Mapping[str, tuple[int, ...]]
     index: Mapping[str, int]
     test_users: frozenset[str] | None = None
+    popular_by: str = ""
 
     @cached_property
     def categories(self) -> Mapping[str, frozenset[int]]:
@@ -65,13 +74,25 @@ class Catalog:
         return MappingProxyType({category: frozenset(members) for category, members in indices.items()})
 
     @cached_property
-    def popularity(self) -> tuple[int, ...]:
+    def training_events(self) -> tuple[int, ...]:
         """Number of training events per item."""
         counts = [0] * len(self.items)
         for sequence in self.training_sequences():
             for item in sequence:
                 counts[item] += 1
         return tuple(counts)
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether no item has a training event."""
+        return not any(self.training_events)
+
+    @cached_property
+    def popularity(self) -> tuple[float, ...]:
+        """Training events per item; in a cold catalog the attribute `popular_by`, 0 where an item lacks it."""
+        if not self.popular_by or not self.is_cold:
+            return self.training_events
+        return tuple(popularity_of(item.attributes.get(self.popular_by)) or 0.0 for item in self.items)
 
     @property
     def titles(self) -> list[str]:
@@ -143,6 +164,7 @@ def make_catalog(
     items: Iterable[Item],
     sequences: Mapping[str, Iterable[str]] | None = None,
     test_users: Iterable[str] | None = None,
+    popular_by: str = "",
 ) -> Catalog:
     """Make a catalog from items and sequences in memory.
 
@@ -151,6 +173,7 @@ def make_catalog(
         items: the items; their order defines the item indices.
         sequences: user id -> item ids, oldest first.
         test_users: the test users of a temporal split; None for leave-one-out.
+        popular_by: attribute that is the popularity while there are no training events; "" for none.
 
     Raises:
         ValueError: no items, an empty title or one above `MAX_TITLE`, two items with one id or one title, a sequence
@@ -183,13 +206,13 @@ def make_catalog(
     tested = None if test_users is None else frozenset(test_users)
     if short := [user for user in tested or () if len(resolved.get(user, ())) < 3]:
         raise ValueError(f"test user {min(short)!r} of {name!r} has fewer than three events; preprocess it again")
-    return Catalog(name, items, MappingProxyType(resolved), catalog.index, tested)
+    return Catalog(name, items, MappingProxyType(resolved), catalog.index, tested, popular_by)
 
 
 def load_catalog(data_path: str | Path) -> Catalog:
-    """Load a dataset folder: `metas`, `category` and `sequential`, and `test_users.json` of a temporal split.
+    """Load a dataset folder: `metas`, `category`, `sequential`, and where they exist `test_users.json`, `catalog.json`.
 
-    Each of the three files is JSON or pickle. A warning counts the entries that were left out.
+    Each of the first three files is JSON or pickle. A warning counts the entries that were left out.
 
     Raises:
         ValueError: a missing folder or file, an entry of the wrong shape, or items that cannot be told apart.
@@ -211,7 +234,7 @@ def load_catalog(data_path: str | Path) -> Catalog:
     items = [
         _item(item_id, titles[item_id], meta, categories.get(item_id, [])) for item_id, meta in files.metas.items()
     ]
-    return make_catalog(dataset_name(data_path), items, files.sequences, files.test_users)
+    return make_catalog(dataset_name(data_path), items, files.sequences, files.test_users, files.popularity)
 
 
 def _item(item_id: str, title: str, meta: Mapping[str, object], categories: list[str]) -> Item:

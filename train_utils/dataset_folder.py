@@ -1,7 +1,7 @@
 """Files of a dataset folder, JSON or pickle, with every entry checked. Standard library only.
 
 `metas` (or `meta`) holds item id -> {"title", "title_t", ...}, `category` category -> [item ids], `sequential`
-user id -> [item ids], oldest first. Only a temporal split has `test_users.json`.
+user id -> [item ids], oldest first. Only a temporal split has `test_users.json`. `catalog.json` is optional.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +17,12 @@ V = TypeVar("V")
 
 TEST_USERS = "test_users.json"
 AUDIT = "audit.json"
+CATALOG = "catalog.json"
 PAD = "[PAD]"  # row 0 of every UniRec table; no user and no item may have this id
 # Present while preprocessing writes the files of a folder, so that the folder of a killed run is recognized.
 UNFINISHED = "preprocessing.unfinished"
 _STEMS = {"metas": ("metas", "meta"), "category": ("category",), "sequential": ("sequential",)}
+MAX_POPULARITY = 10**15  # far above any count of people; sums over a catalog stay exact enough
 MAX_ID = 2_000  # characters of the id of an item or user, or of a category's name; a longer text is no name
 _ID_LIMIT = 10**100  # Python converts at most 4300 digits to text
 # JSON is preferred: it is readable, and it can hold only data.
@@ -37,6 +39,7 @@ class DatasetFiles:
         sequences: user id -> item ids, oldest first, all of them in `metas`.
         test_users: the test users of a temporal split; None for leave-one-out.
         left_out: one sentence per kind of unused entry, with their number.
+        popularity: attribute that tells how popular an item is while there are no training events; "" for none.
     """
 
     metas: dict[str, dict[str, object]]
@@ -44,17 +47,17 @@ class DatasetFiles:
     sequences: dict[str, list[str]]
     test_users: list[str] | None
     left_out: tuple[str, ...]
+    popularity: str = ""
 
 
 def dataset_paths(folder: str | Path) -> dict[str, Path]:
-    """Return the files of a dataset folder by part: "metas", "category", "sequential" and "test_users".
+    """Return the files of a dataset folder by part: "metas", "category", "sequential", "test_users", "catalog".
 
     Missing parts are left out.
     """
     files = {part: paths[0] for part in _STEMS if (paths := _files_of(folder, part))}
-    if (Path(folder) / TEST_USERS).is_file():
-        files["test_users"] = Path(folder) / TEST_USERS
-    return files
+    others = {"test_users": Path(folder) / TEST_USERS, "catalog": Path(folder) / CATALOG}
+    return files | {part: path for part, path in others.items() if path.is_file()}
 
 
 def _files_of(folder: str | Path, part: str) -> list[Path]:
@@ -103,6 +106,7 @@ def read_dataset(folder: str | Path) -> DatasetFiles:
         _sequences(paths["sequential"], metas, paths["metas"].name),
         _test_users(paths.get("test_users")),
         (*_not_read(folder), *left_out),
+        _popularity(paths.get("catalog"), metas),
     )
 
 
@@ -232,6 +236,32 @@ def _test_users(path: Path | None) -> list[str] | None:
     if not isinstance(users, list):
         raise ValueError(f"{path} has no list under 'users', but {_shown(users)}; preprocess the dataset again")
     return _ids(users, path, "'users'")
+
+
+def _popularity(path: Path | None, metas: Mapping[str, Mapping[str, object]]) -> str:
+    """Return the attribute under "popularity" in `catalog.json`, which every item that has it holds as a number."""
+    if path is None:
+        return ""
+    settings = _object(path)
+    if unknown := next((key for key in settings if key != "popularity"), None):
+        raise ValueError(f"{path.name}: the key {_shown(unknown)} is unknown, wanted 'popularity' alone")
+    name = settings.get("popularity")
+    if not isinstance(name, str) or not any(name in fields for fields in metas.values()):
+        raise ValueError(f"{path.name}: 'popularity' is {_shown(name)}, wanted an attribute that items in metas have")
+    for item, fields in metas.items():
+        value = fields.get(name)
+        if not _is_missing(value) and popularity_of(value) is None:
+            raise ValueError(
+                f"{path.name}: popularity {name!r} of item {item!r} is {_shown(value)}, wanted a number from "
+                f"0 to {MAX_POPULARITY}, or no such field"
+            )
+    return name
+
+
+def popularity_of(value: object) -> float | None:
+    """Return a popularity as a number; None for a value that is none."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= MAX_POPULARITY else None  # type: ignore[operator,arg-type]
 
 
 def _object(path: Path) -> Mapping[object, object]:

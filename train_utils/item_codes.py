@@ -213,6 +213,15 @@ def _of_catalog(form: str, by_id: Mapping[str, Sequence[str]], catalog: Catalog,
     return ItemCodes(form, tuple(item.id for item in catalog.items), codes, others)
 
 
+def are_of_another_catalog(codes: ItemCodes, catalog: Catalog) -> bool:
+    """Return whether most items of a catalog have no code: the model was trained on other items.
+
+    Where few have none, the catalog has grown, and spelling its titles would give up what the model learned.
+    """
+    known = set(codes.ids)
+    return 2 * sum(item.id in known for item in catalog.items) < len(catalog.items)
+
+
 def of_catalog(codes: ItemCodes, catalog: Catalog) -> ItemCodes:
     """Return the codes of a catalog's items, in its order.
 

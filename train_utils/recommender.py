@@ -1,5 +1,6 @@
 """Recommender: a model and its catalog, loaded once, for recommendation lists and conversations."""
 
+import logging
 import math
 import operator
 import threading
@@ -23,7 +24,14 @@ from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.support import decoding_support
-from train_utils.item_codes import ItemCodes, check_item_codes, load_item_codes
+from train_utils.item_codes import (
+    ItemCodes,
+    are_of_another_catalog,
+    check_item_codes,
+    has_item_codes,
+    load_item_codes,
+    read_item_codes,
+)
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained
@@ -36,11 +44,16 @@ from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 from train_utils.text_files import whole_characters
 
+logger = logging.getLogger(__name__)
+
 TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 # Whole titles that a search returns for a conversation, by the name of the decoding; a longer list searches again.
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
 PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0, "sequences": 8.0}
+# Weight of the items' popularity in a catalog without training events, at which models that never saw the catalog have
+# about their best NDCG@10; see docs/decoding.md.
+POPULARITY_WEIGHT = 2.0
 CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next, as many as training shows
 # Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
 # users have about their best NDCG@10: training has far more histories than conversations.
@@ -191,9 +204,9 @@ class Recommender:
                 "a model of RecLM-ret made from parts has item vectors of one catalog; load it by Recommender.load"
             )
         catalog = dataset if isinstance(dataset, Catalog) else load_catalog(dataset)
-        return Recommender(
+        recommender = Recommender(
             self.model,
-            Chat(self.renderer.tokenizer, catalog.titles, trie_cache, self._item_codes(catalog)),
+            Chat(self.renderer.tokenizer, catalog.titles, trie_cache, *self._item_codes(catalog)),
             catalog,
             retriever=load_retriever(self.source, catalog, self.model.device) if self.source else None,
             teacher=self.teacher,
@@ -202,6 +215,27 @@ class Recommender:
             source=self.source,
             untrained=self.untrained,
         )
+        if recommender.catalog_note:
+            logger.warning("note: %s", recommender.catalog_note)
+        return recommender
+
+    @property
+    def catalog_note(self) -> str:
+        """Sentence for the user where the model was trained on the items of another catalog; "" elsewhere."""
+        if self.catalog is None or not self.renderer.unused_codes:
+            return ""
+        leads = f"; {self.catalog.popular_by!r} leads its lists" if self.popularity_prior else ""
+        return (
+            f"the model was not trained on {self.catalog.name!r} and has item codes of another catalog: here it spells "
+            f"titles{leads}"
+        )
+
+    @cached_property
+    def popularity_prior(self) -> Prior | None:
+        """Popularity of the items as a prior; None for a catalog with training events, or without a popularity."""
+        if self.catalog is None or not self.catalog.is_cold or not any(self.catalog.popularity):
+            return None
+        return Prior(np.array(self.catalog.popularity), POPULARITY_WEIGHT, "sum")
 
     @property
     def prior_weight(self) -> float:
@@ -224,22 +258,29 @@ class Recommender:
     def sequence_priors(self, histories: Sequence[Sequence[int]], weight: float | None = None) -> list[Prior | None]:
         """Return what the model expects after each bare history, as a prior; None where it has no weight.
 
+        In a catalog without training events the popularity of its items is part of the prior.
+
         Args:
             histories: item indices that the model sees, oldest first.
             weight: weight of the prior; None for `sequence_weight`. A model without such a prior has none.
         """
-        priors: list[Prior | None] = [None] * len(histories)
+        priors = [self.popularity_prior] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         weight = self.sequence_weight if weight is None or not self.sequence_weight else weight
         if weight and known:
             readable = self.context - 1 if self.context else 0  # a conversation starts with one token more
             shares = next_item_shares(self.engine, [histories[i][-readable:] for i in known])
             for i, of_items in zip(known, shares, strict=True):
-                priors[i] = Prior(of_items, weight, "sum")
+                priors[i] = combined(Prior(of_items, weight, "sum"), priors[i])
         return priors
 
-    def _item_codes(self, catalog: Catalog) -> ItemCodes | None:
-        return load_item_codes(self.source, catalog) if self.source else self.renderer.codes
+    def _item_codes(self, catalog: Catalog) -> tuple[ItemCodes | None, Sequence[str]]:
+        """Return the codes of a catalog's items, and the code tokens of a model that has those of another catalog."""
+        if not self.source:
+            return self.renderer.codes, self.renderer.unused_codes
+        if has_item_codes(self.source) and are_of_another_catalog(codes := read_item_codes(self.source), catalog):
+            return None, codes.tokens
+        return load_item_codes(self.source, catalog), ()
 
     @cached_property
     def engine(self) -> Engine | PlainEngine:
@@ -486,7 +527,7 @@ class Recommender:
             return None
         try:
             # Training closes a history at every choice: of its own items the model expects nothing in particular.
-            prior = self.named_prior(mentions) if exclude_named else None
+            prior = self.named_prior(mentions) if exclude_named else self.popularity_prior
             named = sorted({item for items in mentions for item in items}) if exclude_named else ()
             return self._constraint(rules, named, prior)
         except ConstraintError:

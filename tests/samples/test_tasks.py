@@ -24,6 +24,7 @@ from train_utils.prompts.templates import (
 )
 from train_utils.samples.conversation import render_sample
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_retrieval_sample, encode_sample
+from train_utils.samples.plan import trainable_users
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.sources import DrawnSamples
 from train_utils.samples.tasks import parse_tasks
@@ -474,3 +475,8 @@ def test_a_chat_that_does_not_fit_loses_its_last_round():
     config = dataclasses.replace(CONFIG, tasks=parse_tasks("ShareChatGPT"), max_token_length=90)
     (talk,) = DrawnSamples(CATALOG, CHAT, FixedTeacher(), [long], config).talks([0])
     assert talk.messages[1:] == EXCHANGE
+
+
+def test_a_catalog_without_users_trains_no_task():
+    with pytest.raises(ValueError, match="'cold' has no user with two training events; nothing can be trained"):
+        trainable_users(make_catalog("cold", [Item("a", "A")]))

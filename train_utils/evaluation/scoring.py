@@ -13,7 +13,7 @@ class Scorer:
     def __init__(self, catalog: Catalog):
         self.catalog = catalog
         ids = (item.id for item in catalog.items)
-        self.information = self_information(dict(zip(ids, catalog.popularity, strict=True)))
+        self.information = self_information(dict(zip(ids, catalog.training_events, strict=True)))
         self.categories = {item.id: frozenset(item.categories) for item in catalog.items}
 
     def record(self, row: EvalCase, answer: Prediction) -> dict:

@@ -47,6 +47,7 @@ class Chat(Codec):
         trie_cache: folder that keeps the trie of the titles between runs, so that they are not tokenized again; ""
             for none.
         codes: codes of the items; None spells items by their titles.
+        unused_codes: code tokens of a model whose codes are of another catalog; no text may contain them.
 
     Attributes:
         titles: the titles.
@@ -60,12 +61,17 @@ class Chat(Codec):
     """
 
     def __init__(
-        self, tokenizer, titles: Sequence[str] = (), trie_cache: str | Path = "", codes: ItemCodes | None = None
+        self,
+        tokenizer,
+        titles: Sequence[str] = (),
+        trie_cache: str | Path = "",
+        codes: ItemCodes | None = None,
+        unused_codes: Sequence[str] = (),
     ):
         super().__init__(tokenizer)
-        index = TitleIndex.build(self, titles, trie_cache, codes)
+        index = TitleIndex.build(self, titles, trie_cache, codes, unused_codes)
         self.titles, self.title_ids, self.code_ids = index.titles, index.title_ids, index.code_ids
-        self.trie, self.codes = index.trie, codes
+        self.trie, self.codes, self.unused_codes = index.trie, codes, unused_codes
         self.item_tokens = [] if index.trie is None else index.trie.item_tokens.tolist()
 
     def item_ids(self, item: int) -> list[int]:

@@ -248,7 +248,7 @@ def target_popularity(catalog: Catalog, result: Mapping) -> dict[str, int]:
     """
     rows = result["users"]
     targets = catalog.indices(row["target"] for row in rows)
-    return {row["user"]: catalog.popularity[target] for row, target in zip(rows, targets, strict=True)}
+    return {row["user"]: catalog.training_events[target] for row, target in zip(rows, targets, strict=True)}
 
 
 def list_curve(result: Mapping, k_max: int = 10) -> list[float]:

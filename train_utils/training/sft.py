@@ -43,7 +43,7 @@ from train_utils.processes import init_accelerator, pick_device
 from train_utils.prompts.control_tokens import add_control_tokens
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.sharegpt import load_exchanges
-from train_utils.samples.plan import SampleConfig
+from train_utils.samples.plan import SampleConfig, trainable_users
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.sequences import MixedSamples, SequenceSamples
 from train_utils.samples.sources import DrawnSamples, Source
@@ -192,6 +192,8 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
     accelerator = init_accelerator(options.gpu, options.dtype, options.batch_size, options.gradient_accumulation_steps)
     made_from = manifest(asdict(options), _inputs(options))
     catalog = load_catalog(options.data_path)
+    if not options.train_data_file:
+        trainable_users(catalog)  # raises where there is none, before the model is loaded
     with exclusively(run) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             claim(run, made_from, options.overwrite)
