@@ -117,7 +117,8 @@ class Expectations:
         if taste.examples:
             return Prior(self.similarity.shares(taste.examples, taste.disliked), self.weights.similarity, "sum")
         catalog = self.recommender.catalog
-        if not taste.history and catalog is not None and any(catalog.popularity):
+        # In a catalog without events the popularity is a part of what the model expects already.
+        if not taste.history and catalog is not None and not catalog.is_cold:
             return Prior(np.asarray(catalog.popularity) + 1.0, self.weights.popularity, "sum")
         return None
 
