@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# Characters that a normalizer or decoder may make of one; each takes 130 bytes and 1.4 microseconds. Those of chat models
+# Characters that a normalizer or decoder may make of one; each takes 130 bytes and 1.4 µs. Those of chat models
 # make up to three, XLM-RoBERTa's 36: sentencepiece's rules (18) and a pattern of blanks (2). ALBERT's and XLNet's, with
 # NFKD (18) and lower case (2) before them, are beyond it.
 MOST_GROWTH = 100
