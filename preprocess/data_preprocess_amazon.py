@@ -10,7 +10,6 @@ Reads `<dataset_full_name>_5.json.gz` and `meta_<dataset_full_name>.json.gz` in 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from audit import summary_of
@@ -21,7 +20,7 @@ from shared_options import add_max_title_tokens, add_split, add_tokenizer, share
 from titles import load_rules
 from transform2unirec import transform
 
-from train_utils.command import LineParser, number, path_of, run_cli
+from train_utils.command import LineParser, number, path_of, print_error, run_cli
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -77,8 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         print(summary_of(dataset.audit))
         print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     return 0
 
 

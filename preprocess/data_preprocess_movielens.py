@@ -6,7 +6,6 @@ python preprocess/data_preprocess_movielens.py
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from audit import summary_of
@@ -16,7 +15,7 @@ from select_events import Filters
 from shared_options import add_max_title_tokens, add_split, add_tokenizer, share_of
 from titles import load_rules
 
-from train_utils.command import LineParser, path_of, run_cli
+from train_utils.command import LineParser, path_of, print_error, run_cli
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,8 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         dataset = build_dataset(raw, rules, Filters(), test_share=share_of(arguments))
         write_dataset(dataset, arguments.data_path)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     print(summary_of(dataset.audit))
     return 0
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from train_utils.command import LineParser, path_of, run_cli
+from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.dataset_folder import PAD, read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
@@ -188,8 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     return 0
 
 

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from train_utils.command import run_cli
+from train_utils.command import LineParser, print_error, run_cli
 from train_utils.files import exclusively, replacing, share
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -265,7 +265,7 @@ def fetch_model(root: Path, cache: Path) -> bool:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = LineParser(description=__doc__.splitlines()[0])
     parser.add_argument("--with_minilm", action="store_true", help="also MiniLM sentence embeddings (84 MB)")
     parser.add_argument("--with_anime", action="store_true", help="also 17,562 anime titles, a second catalog (0.5 MB)")
     return parser.parse_args(argv)
@@ -285,11 +285,9 @@ def main(argv: list[str] | None = None) -> int:
             report(asset.folder, fetch_asset(asset, ROOT, cache))
         report(MODEL_FOLDER, fetch_model(ROOT, cache))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     except ImportError as error:
-        print(f"error: {' '.join(str(error).split())}; pip install -r requirements.txt", file=sys.stderr)
-        return 2
+        return print_error(ImportError(f"{error}; pip install -r requirements.txt"))
     return 0
 
 

@@ -1,12 +1,11 @@
 """Last step of quickstart.sh: write the report of all results, and print the chat and a summary as one JSON line."""
 
-import argparse
 import json
 from pathlib import Path
 
 from stage import read_seconds  # noqa: E402 - a sibling script, found by its own folder
 
-from train_utils.command import run_cli  # noqa: E402
+from train_utils.command import LineParser, run_cli  # noqa: E402
 from train_utils.evaluation.dialogues import dialogue_table, read_dialogues
 from train_utils.evaluation.results import summary_row  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
@@ -29,7 +28,7 @@ MODELS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = LineParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", required=True)
     parser.add_argument("--environment_seconds", type=float, required=True)

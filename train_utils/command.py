@@ -153,9 +153,14 @@ def run_cli(main: Callable[[], int | None]) -> None:
         )
         status = 2
     except (ValueError, OSError) as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
-        status = 2
+        status = print_error(error)
     sys.exit(status)
+
+
+def print_error(error: Exception) -> int:
+    """Print an error of a user on one line, without what a terminal executes, and return the exit status."""
+    print(f"error: {_one_line(str(error))}", file=sys.stderr)
+    return 2
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,27 +15,28 @@ from typing import Any
 
 from train_utils.command import is_out_of_memory
 from train_utils.text_files import read_text
+from train_utils.tokenizer_file import check_tokenizer
 
 LARGEST_JSON = 1 << 28  # bytes; the tokenizer files of a million added tokens have about half of it
+LARGEST_CONFIG = 1 << 20  # bytes; those of released models have up to 100 kB, and transformers takes 1 s for 100 kB
 LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 # Configuration classes loop over these numbers when they are constructed. The deepest models have some hundred layers.
 MOST_LAYERS = 10_000
-_COUNTED = re.compile("layer|expert|depth|stage|attention_types|indices|kernel|codebook")
+_COUNTED = re.compile("layer|expert|depth|stage|attention_types|indices|kernel|codebook|^num_labels$")
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
-_JSON_OBJECTS = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "adapter_config.json",
-)
+_JSON_OBJECTS = {
+    **dict.fromkeys(("config.json", "generation_config.json", "adapter_config.json"), LARGEST_CONFIG),
+    **dict.fromkeys(("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"), LARGEST_JSON),
+}  # name -> most bytes
 _READ = re.compile(r".*\.(json|jinja|txt|model|safetensors|gguf|bin|tiktoken)")
 _FOLDERS = ("additional_chat_templates", "retrieval")
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _PACKED = 8  # weights that a byte of another type holds at most
 
 _NAME = re.compile(r"[\w.]+")
+# Texts of a quantization, which libraries match as regular expressions: with two stars and no group that is fast.
+_SIMPLE_PATTERN = re.compile(r"[\w.:/\\^$ -]*(?:\*[\w.:/\\^$ -]+){0,2}\*?")
+_LONGEST_PATTERN = 200  # characters
 # The pattern that `add_lora` writes: the head, or linear layers by their last names, in all layers or some.
 _OWN_PATTERN = re.compile(r"(?:[\w.]+\|)?\.\*\\\.\(\?:(?:\[0-9\]\+|\d+(?:\|\d+)*)\)\\\.\.\*\\\.\(\?:\w+(?:\|\w+)*\)")
 # Fields of an adapter that choose modules by name, that are numbers, and that change nothing when it is loaded.
@@ -99,35 +100,47 @@ def check_model_folder(folder: str | Path) -> None:
 
     Raises:
         ValueError: a file is no regular file (a pipe would block), is not the JSON object that it should be, has a
-            number of layers that no model has, or names files outside the folder; or the adapter in the folder is not
-            one that can be loaded safely, see `check_adapter`.
+            number of layers that no model has, or names files outside the folder; the tokenizer makes texts far
+            longer, see `check_tokenizer`; or the adapter in the folder is not one that can be loaded safely, see
+            `check_adapter`.
     """
     folder = Path(folder)
     for part in (folder, *(folder / name for name in _FOLDERS)):
         for path in sorted(part.iterdir()) if part.is_dir() else ():
             if _READ.fullmatch(path.name) and not path.is_file() and not path.is_dir():
                 raise ValueError(f"{path} is no regular file; replace it by one, or by a link to one")
-    for name in _JSON_OBJECTS:
+    for name, most in _JSON_OBJECTS.items():
         if (folder / name).is_file():
-            json_object(folder / name)
+            json_object(folder / name, most)
     if (folder / "config.json").is_file():
-        _check_counts(json_object(folder / "config.json"), folder / "config.json")
+        config = json_object(folder / "config.json", LARGEST_CONFIG)
+        _check_counts(config, folder / "config.json")
+        _check_quantization(config, folder / "config.json")
+    # A tokenizer's configuration may choose tokenizer.VERSION.json.
+    for path in sorted({*folder.glob("tokenizer.json"), *folder.glob("tokenizer.*.json")}):
+        try:
+            check_tokenizer(json_object(path))
+        except ValueError as error:
+            reason = str(error) if str(path) in str(error) else f"{path}: {error}; take another tokenizer"
+            raise ValueError(reason) from None
     for path in sorted(folder.glob("*.safetensors.index.json")):
         _check_index(path)
     if (folder / "adapter_config.json").is_file():
         check_adapter(folder)
 
 
-def json_object(path: Path) -> dict[str, Any]:
+def json_object(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
     """Return the JSON object of a file.
+
+    Args:
+        path: the file.
+        most: limit of its bytes.
 
     Raises:
         ValueError: the file is too large, or no JSON object.
     """
-    if path.stat().st_size > LARGEST_JSON:
-        raise ValueError(
-            f"{path} has {path.stat().st_size:,} bytes, wanted at most {LARGEST_JSON:,}; download it again"
-        )
+    if path.stat().st_size > most:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, wanted at most {most:,}; download it again")
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
@@ -150,6 +163,36 @@ def _check_counts(value: object, path: Path, key: str = "") -> None:
         raise ValueError(f"{path}: {key!r} is {str(value)[:80]}, wanted at most {MOST_LAYERS:,}; no model has as many")
     elif isinstance(value, (int, float)) and key in _LAYERS and value < 1:
         raise ValueError(f"{path}: {key!r} is {str(value)[:80]}, wanted 1 or more; download it again")
+
+
+def _check_quantization(config: Mapping[str, Any], path: Path) -> None:
+    """Check the texts of quantizations, at any depth: many are regular expressions, and matching one can take forever.
+
+    Multimodal configurations have a quantization in each part.
+    """
+    inside = [config]
+    while inside:
+        value = inside.pop()
+        for name, inner in value.items():
+            if name in ("quantization_config", "compression_config"):
+                _check_patterns(inner, path, name)
+            elif isinstance(inner, dict):
+                inside.append(inner)
+
+
+def _check_patterns(value: object, path: Path, field: str) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_patterns(name, path, field)
+            _check_patterns(inner, path, field)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_patterns(inner, path, field)
+    elif isinstance(value, str) and (len(value) > _LONGEST_PATTERN or not _SIMPLE_PATTERN.fullmatch(value)):
+        raise ValueError(
+            f"{path}: {field!r} holds {_shown(value)}, wanted names of modules, or patterns of at most two "
+            "stars and no group, since matching others can take forever"
+        )
 
 
 def _check_index(path: Path) -> None:

@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
         raise
     sys.exit(f"error: package {error.name} is missing; pip install 'reclm-cgen[serve]'")
 
-from train_utils.command import LineParser, number, path_of, run_cli  # noqa: E402
+from train_utils.command import LineParser, number, path_of, print_error, run_cli  # noqa: E402
 
 # Dataset -> checkpoint to serve. None, or not named here: the newest finished run in unirec/output/NAME.
 model_path: dict[str, str | None] = {"ml-100k": None, "movies": None, "toys": None, "steam": None}
@@ -182,8 +182,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         serve(argv)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     return 0
 
 

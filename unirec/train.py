@@ -23,7 +23,7 @@ from sasrec_model import CONFIG_FOLDER, LOSSES, checkpoint_path, default_config 
 from sasrec_training import RESUME_NAME, fit  # noqa: E402
 from unirec_files import UniRecData, read_unirec_data, sha256_of  # noqa: E402
 
-from train_utils.command import LineParser, bounds_of, path_of, run_cli  # noqa: E402
+from train_utils.command import LineParser, bounds_of, path_of, print_error, run_cli  # noqa: E402
 from train_utils.files import write_json  # noqa: E402
 from train_utils.teacher.checkpoint import MODELS  # noqa: E402
 from train_utils.teacher.inference import DONE_NAME  # noqa: E402
@@ -164,8 +164,7 @@ def main(argv: list[str]) -> int:
         write_json(run / DONE_NAME, {"metrics": metrics, "manifest": description})
         (run / RESUME_NAME).unlink(missing_ok=True)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return print_error(error)
     print(json.dumps(metrics))
     print(f"checkpoint: {checkpoint_path(run, config['model'])}")
     return 0

@@ -91,7 +91,9 @@ class Expectations:
         Args:
             tastes: what is known of each user.
         """
-        of_model = self.recommender.sequence_priors([taste.history[-CHAT_HISTORY:] for taste in tastes], self.weights.sequence)
+        of_model = self.recommender.sequence_priors(
+            [taste.history[-CHAT_HISTORY:] for taste in tastes], self.weights.sequence
+        )
         of_teacher = self._of_teacher(tastes)
         rest = map(self._rest, tastes)
         return [reduce(combined, parts) for parts in zip(of_model, of_teacher, rest, strict=True)]

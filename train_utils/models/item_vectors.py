@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from train_utils.array_files import load_npy
 from train_utils.catalog import Catalog, Item
 from train_utils.files import digest, replacing, write_json
-from train_utils.model_folder import as_value_error, check_model_folder
+from train_utils.model_folder import as_value_error
+from train_utils.models.encoder_folder import check_encoder
+from train_utils.models.size_limit import limited_by
 from train_utils.text_files import read_json
 
 FILE_NAME = "item_vectors.npy"
@@ -138,24 +141,26 @@ def sentence_encoder(model: str, device: str, trust_remote_code: bool = False) -
             "the default one, a hub name has the form owner/name"
         )
     with as_value_error(f"`embedding_model` {model!r} cannot be loaded"):
-        if Path(model).is_dir():
-            check_model_folder(model)
+        folder = Path(model) if Path(model).is_dir() else None
+        size = check_encoder(folder, trust_remote_code) if folder else None
         from sentence_transformers import SentenceTransformer
 
-        encoder = SentenceTransformer(
-            model,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"dtype": "float32", "use_safetensors": True},
-        )
+        with limited_by(size) if size else nullcontext():
+            encoder = SentenceTransformer(
+                model,
+                device=device,
+                trust_remote_code=trust_remote_code,
+                model_kwargs={"dtype": "float32", "use_safetensors": True},
+            )
 
     def encode(texts: Sequence[str]) -> np.ndarray:
-        return encoder.encode(
-            list(texts),
-            batch_size=_BATCH,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-            show_progress_bar=len(texts) > _BATCH,
-        )
+        with as_value_error(f"`embedding_model` {model!r} cannot encode the texts"):
+            return encoder.encode(
+                list(texts),
+                batch_size=_BATCH,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+                show_progress_bar=len(texts) > _BATCH,
+            )
 
     return encode

@@ -5,11 +5,13 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import httpx
 
-from train_utils.teacher.protocol import History, ScoredLists, TeacherError
+from train_utils.printable import one_line
+from train_utils.teacher.protocol import History, ScoredLists, TeacherError, check_ranking
+from train_utils.text_files import json_value
 
 logger = logging.getLogger(__name__)
 # Of one request, each well below what the server takes (unirec/server_wire.py).
@@ -19,6 +21,11 @@ ANSWER_IDS_A_REQUEST = 2**23
 _SILENT_S = 5.0  # of waiting, before it is said what is waited for
 _LONGEST_WAIT_S = 5.0
 _RETRIED_STATUS = (502, 503, 504)
+# Bounds of an answer, whoever answers at the address. An id has up to 256 characters, each of up to 4 bytes.
+MAX_ANSWER_BYTES = 1 << 30
+_BYTES_AN_ID, _BYTES_OF_A_REASON = 1100, 1 << 16
+_LONGEST_ANSWER_S = 600.0  # a large answer may take longer than `timeout`, as long as it goes on
+_REASON_LENGTH = 300
 
 
 class HttpTeacher:
@@ -31,7 +38,7 @@ class HttpTeacher:
         host: name or address of the server.
         port: port of the server.
         dataset: the dataset to ask for, where the server holds several.
-        timeout: seconds that an answer may take.
+        timeout: seconds without a byte of an answer.
         first_patience: seconds for which a request is sent again while the server has never answered.
         patience: the same, once it has answered.
         backoff: seconds before the first repetition; doubled up to 5 s.
@@ -55,7 +62,10 @@ class HttpTeacher:
         self._backoff = backoff
         self._closed = threading.Event()
         # trust_env off: a proxy of the environment must not be used between two processes of one machine
-        self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+        # A packed answer could be of any size; the server sends none.
+        self._client = httpx.Client(
+            base_url=self.url, timeout=timeout, trust_env=False, headers={"Accept-Encoding": "identity"}
+        )
 
     def close(self) -> None:
         """See `Teacher.close`."""
@@ -94,28 +104,51 @@ class HttpTeacher:
         }
         if self.dataset is not None:
             body["dataset"] = self.dataset
-        response = self._post(body)
-        if response.status_code != 200:
-            raise TeacherError(f"teacher at {self.url} refused ({response.status_code}): {_reason(response)}")
+        most = min(MAX_ANSWER_BYTES, _BYTES_OF_A_REASON + _BYTES_AN_ID * len(histories) * k)
+        status, content = self._post(body, most)
+        if status != 200:
+            raise TeacherError(f"teacher at {self.url} refused ({status}): {_reason(content)}")
         try:
-            answer = response.json()
-            sizes = [len(answer[name]) for name in (("inference", "scores") if scores else ("inference",))]
+            answer: Any = json_value(content.decode())
+            parts = [answer[name] for name in (("inference", "scores") if scores else ("inference",))]
+            sizes = list(map(len, parts))
+            for items, *probabilities in zip(*parts, strict=set(sizes) == {len(histories)}):
+                check_ranking(items, probabilities[0] if scores else [0.0] * len(items), k)
         except (ValueError, KeyError, TypeError) as error:
-            raise TeacherError(f"{self.url} answers, but not like unirec/async_server.py: {error!r}") from error
+            reason = one_line(repr(error), _REASON_LENGTH)
+            raise TeacherError(f"{self.url} answers, but not like unirec/async_server.py: {reason}") from None
         if set(sizes) != {len(histories)}:
             raise TeacherError(f"teacher at {self.url} answered {sizes[0]} lists for {len(histories)} histories")
         return answer
 
-    def _post(self, body: dict) -> httpx.Response:
-        """POST /inference, repeated while the server is away or busy and the patience lasts."""
+    def _read(self, body: dict, most: int) -> tuple[httpx.Response, bytes]:
+        """POST /inference once, and read the answer within `most` bytes and `_LONGEST_ANSWER_S`."""
+        begun, content = time.monotonic(), bytearray()
+        with self._client.stream("POST", "/inference", json=body) as response:
+            for chunk in response.iter_raw():
+                content += chunk
+                if len(content) > most:
+                    raise TeacherError(
+                        f"teacher at {self.url} answers with more than {most} bytes; is it the right one?"
+                    )
+                if time.monotonic() - begun > _LONGEST_ANSWER_S or self._closed.is_set():
+                    raise TeacherError(f"teacher at {self.url} took more than {_LONGEST_ANSWER_S:g} s for one answer")
+        return response, bytes(content)
+
+    def _post(self, body: dict, most: int) -> tuple[int, bytes]:
+        """POST /inference, repeated while the server is away or busy and the patience lasts.
+
+        Returns:
+            The status and the body of the answer, which has at most `most` bytes.
+        """
         started, wait, warned = time.monotonic(), self._backoff, False
         while not self._closed.is_set():
             pause = wait
             try:
-                response = self._client.post("/inference", json=body)
+                response, content = self._read(body, most)
                 if response.status_code not in _RETRIED_STATUS:
                     self._patience = self._later_patience
-                    return response
+                    return response.status_code, content
                 reason = f"status {response.status_code}"
                 pause = max(wait, _retry_after(response))
             except httpx.RequestError as error:
@@ -165,8 +198,10 @@ def _retry_after(response: httpx.Response) -> float:
     return min(float(seconds), _LONGEST_WAIT_S) if seconds.isdecimal() and seconds.isascii() else 0.0
 
 
-def _reason(response: httpx.Response) -> str:
+def _reason(content: bytes) -> str:
+    text = content[:_BYTES_OF_A_REASON].decode("utf-8", "replace")
     try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return response.text[:200]
+        answer = json_value(text)
+    except ValueError:
+        answer = None
+    return one_line(str(answer["detail"]) if isinstance(answer, dict) and "detail" in answer else text, _REASON_LENGTH)

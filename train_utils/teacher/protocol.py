@@ -42,12 +42,17 @@ def check_ranking(items: object, probabilities: Sequence[float], k: int) -> None
     """Verify one ranking of a teacher: up to `k` ids, each with a probability.
 
     Raises:
-        ValueError: the ids are no texts, there are too many, or their probabilities are too few or out of range.
+        ValueError: the ids are no distinct texts, there are too many, or their probabilities are too few or out of
+            range.
     """
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError("a ranking is no list of item ids")
     if len(items) > k or len(items) != len(probabilities):
         raise ValueError(f"a ranking of {k} items has {len(items)} ids and {len(probabilities)} probabilities")
+    if len(set(items)) < len(items):
+        raise ValueError("a ranking lists an item twice")
+    if not isinstance(probabilities, (list, tuple)) or not {*map(type, probabilities)} <= {int, float}:
+        raise ValueError("a ranking has probabilities that are no numbers")
     # NaN compares as false with anything, so `min` and `max` may miss it; a sum does not.
     within = not probabilities or 0 <= min(probabilities) <= max(probabilities) <= _HIGHEST
     if not within or math.isnan(sum(probabilities)):
