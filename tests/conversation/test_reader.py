@@ -210,7 +210,19 @@ def test_any_text_is_read_and_gives_rules_of_the_catalog(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 10**5, "no " * 10**5, "Alien, " * 10**5, "1990 " * 10**5, "\ue000" * 10**5, "a couple of " * 10**4]
+    "text",
+    [
+        "a" * 10**5,
+        "no " * 10**5,
+        "Alien, " * 10**5,
+        "1990 " * 10**5,
+        "\ue000" * 10**5,
+        "a couple of " * 10**4,
+        "\n " * 10**5,
+        "the " * 10**5,
+        "so " * 10**5,
+        "best " * 10**5,
+    ],
 )
 def test_a_long_message_is_read_up_to_a_limit(text):
     assert READER.read(text) == READER.read(text[:READ])

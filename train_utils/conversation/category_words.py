@@ -1,18 +1,22 @@
 """Categories that a message names: by name, by inflection, and by meaning."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.category_thesaurus import thesaurus
+from train_utils.conversation.lexicon import NOUNS, VAGUE, any_of
 from train_utils.prompts.common_words import COMMON_WORDS
 
 # Categories that say nothing about an item.
 _NO_MEANING = {"unknown", "other", "others", "misc", "miscellaneous", "none", "n/a", "na", "no genres listed", "all"}
 _NOUN = re.compile(any_of(NOUNS))
+_VAGUE = re.compile(any_of(VAGUE))
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 # Cosine of a word's vector and a category's from which on the word means the category, and its least lead over the
 # second category; from the development half of the gold requests.
@@ -20,6 +24,7 @@ _LEAST, _LEAD = 0.66, 0.055
 # Words are compared before these: "funny" alone is as near to Mystery as to Comedy.
 _NOUNS = ("movie", "film", "story")
 _ONLY_IN_PAIRS = {"love"}  # "love story", and not "I love"
+_LONG_WORD = 5  # letters; a shorter word is near to too many words to be a misspelled category
 _REMEMBERED = 20_000  # phrases whose meaning is kept
 
 # texts -> float [texts, d], of length 1
@@ -55,12 +60,18 @@ class CategoryReader:
             for name in sorted(self.categories, key=len, reverse=True)
             if _WORD.search(name)
         ]
+        self._forms: dict[str, dict[str, str]] = {}  # first letter -> category's form -> category
+        for name in self.categories:
+            for form in _plain_forms(name):
+                if len(form) > _LONG_WORD:
+                    self._forms.setdefault(form[0], {})[form] = name
+        self._thesaurus = thesaurus(self.categories)
         self._encoder = encoder
         self._nearest: dict[str, str] = {}  # phrase -> the category that it means; "" for none
         self._vectors: np.ndarray | None = None
 
     def find_names(self, text: str) -> list[Annotation]:
-        """Return the categories that a message names, also in another inflection.
+        """Return the categories that a message names, also in another inflection, by a usual word, or misspelled.
 
         Args:
             text: the message, in which titles are masked.
@@ -68,9 +79,27 @@ class CategoryReader:
         found: list[Annotation] = []
         for name, pattern in self._patterns:
             for match in pattern.finditer(text):
-                if not any(match.start() < other.end and other.start < match.end() for other in found):
-                    found.append(Annotation(match.start(), match.end(), CategoryWords(name)))
+                _add(found, match.start(), match.end(), name)
+        for names, pattern in self._thesaurus:
+            for match in pattern.finditer(text):
+                # "rom-com" stands for two categories: each gets a part of it.
+                cuts = [match.start() + (match.end() - match.start()) * n // len(names) for n in range(len(names) + 1)]
+                for start, end, name in zip(cuts, cuts[1:], names, strict=False):
+                    _add(found, start, end, name)
+        words = [(match.start(), match.end(), match[0].lower()) for match in _WORD.finditer(text)]
+        misspelled = {word: self._misspelled(word) for word in {word for _, _, word in words}}
+        for start, end, word in words:
+            if misspelled[word]:
+                _add(found, start, end, misspelled[word])
         return sorted(found, key=lambda annotation: annotation.start)
+
+    def _misspelled(self, word: str) -> str:
+        """Return the category that a word misspells by one letter; "" for none."""
+        if len(word) < _LONG_WORD or word in COMMON_WORDS or _NOUN.fullmatch(word):
+            return ""
+        forms = self._forms.get(word[0], {})
+        near = process.extractOne(word, list(forms), scorer=OSA.distance, score_cutoff=1)
+        return forms[near[0]] if near and near[1] else ""
 
     def find_meanings(self, text: str) -> list[Annotation]:
         """Return the words that mean a category without naming it ("funny", "love story").
@@ -115,9 +144,21 @@ class CategoryReader:
         return np.stack([self._encoder([f"{word} {noun}" for word in words]) for noun in _NOUNS])
 
 
+def _add(found: list[Annotation], start: int, end: int, category: str) -> None:
+    """Add an annotation, unless another one has a part of its span."""
+    if not any(start < other.end and other.start < end for other in found):
+        found.append(Annotation(start, end, CategoryWords(category)))
+
+
 def _may_mean(word: str) -> bool:
     plain = word.lower()
-    return len(plain) > 2 and plain not in COMMON_WORDS and not _NOUN.fullmatch(plain)
+    return len(plain) > 2 and plain not in COMMON_WORDS and not (_NOUN.fullmatch(plain) or _VAGUE.fullmatch(plain))
+
+
+def _plain_forms(name: str) -> Iterator[str]:
+    """Yield a category's name in lower case, in singular and plural."""
+    plain = name.lower()
+    yield from (plain, f"{plain}s", f"{plain[:-1]}ies" if plain.endswith("y") else plain)
 
 
 def _inflected(name: str) -> str:

@@ -24,8 +24,34 @@ NOUNS = """
 movie, movies, film, films, flick, flicks, title, titles, item, items, product, products, book, books, novel, novels,
 game, games, show, shows, series, anime, song, songs, album, albums, picture, pictures, recommendation,
 recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones,
-other, others, things, tips
+other, others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations,
+moive, moives, flim, flims, flix, pics, features
 """
+
+# Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
+VAGUE = "dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening"
+
+# -- titles ------------------------------------------------------------------------------------------------------------
+# After these a title follows.
+NAMING = """
+like, likes, liked, love, loved, loves, adore, adored, enjoy, enjoyed, watched, rewatched, saw, seen, hated, hate,
+disliked, dislike, finished, similar to, comparable to, reminiscent of, reminds me of, remind me of, in the vein of,
+in the style of, in the spirit of, along the lines of, fan of, fans of, close to, resembles, resembling, such as,
+than, except, called, titled, unlike, know, own, remember, into, as good as, more of, recommend after, favorite is,
+favourite is, favorites are, favourites are, favorite movie is, favourite film is, favorite film is, favourite movie
+is, based on, likes of, matches, compares to, prefer, excluding, besides, apart from, after seeing, after watching
+"""
+# Capitalized words that are no titles of their own.
+NO_TITLE = frozenset(
+    str.split(
+        """
+        monday tuesday wednesday thursday friday saturday sunday january february march april june july august
+        september october november december christmas halloween easter english french german spanish italian japanese
+        korean american british european hollywood bollywood disney pixar netflix mom mum dad mother father grandma
+        grandpa tv dvd vhs imdb oscar oscars god
+        """
+    )
+)
 
 # -- requests ----------------------------------------------------------------------------------------------------------
 # Words with which a statement asks for something: "I loved Alien, can you find more?"
@@ -34,7 +60,10 @@ recommend, recs, suggest, give me, gimme, show me, find me, want, wants, wanna, 
 search for, searching for, in the mood, feel like, feeling like, fancy, crave, craving, how about, what about, what
 else, what next, what now, what should, what would, what could, what can, what are some, something, anything, another,
 rather, prefer, please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd love, let's, to
-watch, tell me, throw, hit me, help me, make it, surprise me, and now, others like
+watch, tell me, throw, hit me, help me, make it, surprise me, and now, others like, recomend, reccomend, recommand,
+sugest, wanted, looking, could do with, could use, i'll take, i'd take, we'll take, let me have, let us have, let's
+have, let's try, let's go, got any, have you got, what have you got, do you have, list, pick, stick to, swap, switch
+to, next, i choose, go for, i'm up for, up for, time for
 """
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
@@ -43,8 +72,11 @@ who made, who wrote, difference between, what is the plot, what's the plot, what
 long is, tell me about
 """
 # The same, where a title follows.
-INFORMATION_ON_TITLE = "do you know, have you seen, have you heard of, is, was, what is, what's, who is"
-PRONOUNS = "it, them, both, those, that one, this one, that film, that movie, all of them"
+INFORMATION_ON_TITLE = """
+do you know, have you seen, have you heard of, is, was, what is, what's, who is, do you have, have you got, do you
+offer, does your catalog have, is there
+"""
+PRONOUNS = "it, them, they, both, those, that one, this one, that film, that movie, all of them"
 # Words that ask for recommendations even where the message names no title, category, range or number.
 ASKING_FOR_ITEMS = """
 recommend, recommendation, recommendations, recs, suggestion, suggestions, what should i, what should we, what could
@@ -52,7 +84,10 @@ i, what could we, what can i, what would you, what's next, what next, what else,
 something similar, something like, something new, something good, something different, anything else, anything like,
 anything similar, anything good, anything new, surprise me, should i watch, should we watch, can i watch, can we
 watch, could i watch, give me some, give me more, give me another, some more, more like, more of, what now, any
-advice, what is there for me, i'd like to watch, i want to watch, another one, one more
+advice, what is there for me, i'd like to watch, i want to watch, another one, one more, what to watch, what's good,
+what is good, what have you got, what do you have, what do you suggest, and now, what to rent, what to see, give me
+something, show me something, find me something, your turn, advise me, which ones, keep them coming, what's similar,
+what is similar, similar ones, what goes with, others like
 """
 # Between one of these and a noun, a few words may stand: "any good old movies".
 ASKING_BEFORE_NOUN = """
@@ -71,7 +106,8 @@ what i said, forget those, ignore everything, ignore that, back to square one, s
 start again, start afresh, start fresh, start from scratch, starting over, from scratch, scratch that, scrap that,
 never mind, nevermind, something completely different, something entirely different, something totally different,
 something completely else, something entirely else, something altogether different, something quite different,
-something completely new, anything completely different, new topic, let's reset, reset, clean slate
+something completely new, anything completely different, new topic, let's reset, reset, clean slate, new search, fresh
+search, clear everything, start anew, begin again, wipe the slate
 """
 ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre
@@ -83,13 +119,17 @@ not just
 TOGETHER = """
 but still, but also, at the same time, that is also, that's also, which is also, as well as being, combined, with a
 """
-ALSO = "also, too, as well, add, in addition, plus"
+ALSO = """
+also, as well, add, in addition, plus
+"""
 # What a clause says about its titles.
 LIKING = """
 like, liked, likes, love, loved, loves, enjoy, enjoyed, enjoys, adore, adored, fan, fans, favorite*, favourite*,
 great, good, amazing, similar, such as, excellent, awesome, fantastic, wonderful, perfect, brilliant, best, obsessed,
 into, better than, vein, style, remind*, fun, hit the spot, blew me away, masterpiece, terrific, superb, joy, adores,
-moved, speechless, benchmark, wow, touching, stunning, classic
+moved, speechless, benchmark, wow, touching, stunning, classic, loved every minute, loved every second, mind blown,
+blown away, incredible, outstanding, gorgeous, gripping, swear by, swears by, rocks, rules, up my street, up my alley,
+hooked
 """
 KNOWING = """
 seen, saw, watched, know, knew, known, own, owns, have, have got, got, already, again, finished, read, played,
@@ -101,16 +141,23 @@ well, hi, hello, sorry, already, hm, hmm, hey, so, ok, okay, yes, yeah, oh, and,
 yesterday, today, this weekend, on reflection, on second thought, recently, lately, last night, last week
 """
 ADVERBS = """
-really, also, just, have, 've, already, absolutely, totally, finally, all, both, never, always, am, 'm, are, 're
+really, also, just, have, 've, already, absolutely, totally, finally, all, both, never, always, am, 'm, are, 're, not,
+don't, didn't, do not, did not, even, still, so, very, pretty
 """
 # How a statement continues after its subject: "I (really) liked", "we have seen".
 STATING = """
 like, liked, likes, love, loved, loves, enjoy, enjoyed, enjoys, saw, seen, watched, hate, hated, hates, dislike,
 disliked, fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, don't like, do not like, can't
 stand, was, is, were, are, adore, adored, thought, found, finished, grew up, scared, bored, ruined, makes, made, left,
-has, have, had, blew, even more, too, wasn't
+has, have, had, blew, even more, wasn't, couldn't, loathe, loathed, despise, despised, can't get enough, cried,
+laughed, fell asleep, walked out, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell,
+lost, let, deserves, rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic,
+obsessed, into, no fan, preferred, find, recommended, make me, make us
 """
-STATING_ALONE = "liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish"
+STATING_ALONE = """
+liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
+walked out, gave up
+"""
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = """
 w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding, exclude, avoid,
@@ -119,27 +166,70 @@ weren't, won't, wouldn't, hate, hates, hated, hating, dislike, dislikes, dislike
 stand, can't bear, tired of, sick of, bored of, bored by, bored with, anything but, everything but, all but, anything
 except, other than, apart from, besides, leave out, leave off, drop, minus, lose, cut, cut out, remove, fed up with,
 enough of, allergic to, stay away from, nor, neither, unlike, loathe, despise, ban, non, couldn't finish, could not
-finish
+finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of, steer clear of, hold
+off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep watching, walked out
+of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done with, through with,
+shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't want, aside from,
+too many, too much, cannot bear, couldn't bear, can't take, can't handle, can not stand, sans, genres but, genre but,
+kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about the,
+no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't recommend,
+cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough, spare us,
+unless it's, unless it is, over it with
 """
 NOT_NEGATING = """
 don't dislike, do not dislike, don't hate, not only, not just, not sure, not bad, not that, not really sure, not
 necessarily, no problem, no matter, no preference, no idea, no worries, no rush, no doubt, no thanks, no thank you, no
 wait, why not, don't mind, do not mind, don't care, don't know, doesn't matter, if not, can't wait, can't decide,
 can't get enough, nothing but, or not, haven't, have not, never seen, never watched, never mind, no more than, no
-longer than
+longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, doesn't have to, don't have to, does not
+have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known, lesser known,
+less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be, can't go
+wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop, can't
+help, not enough, nothing beats, isn't it, wasn't it, don't you, aren't they, not to mention, why don't you, why
+don't, if you don't mind, can't you, couldn't you, won't you, wouldn't you, cannot wait
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = """
 bore me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was
 terrible, was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold,
-disappointed, scare me, scares me, put me to sleep, didn't, did not, don't work, don't do, excluded, no thanks, no
-thank you, out of it, was a letdown, a letdown, let me down, a disappointment, was disappointing, bored me, ruined,
-awful, terrible, boring, dreadful, horrible, overrated, a waste, wasn't my thing
+disappointed, scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, a
+letdown, let me down, a disappointment, was disappointing, bored me, ruined, awful, terrible, boring, dreadful,
+horrible, overrated, a waste, wasn't my thing, sucked, stink, stinks, did nothing, weren't, bored us, are out, is out,
+a no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
+annoys me, annoyed me, not a fan, too slow, too long, too silly, disappointing, the worst, worst, stupid, rubbish,
+garbage, trash, crap, lame, meh, mediocre, forgettable, unwatchable, a mess, a snooze, a bore, no way, nope, nah, get
+on my nerves, turn me off, left us cold, lost me, not mine, fell flat, wasn't great, bad, horrid, poor, weak, tedious,
+dumb, pretentious, didn't, did not, don't work, don't do, don't interest, doesn't interest, yuck, ugh, eww, not
+impressed, wasn't impressed, underwhelming, no good, not again, not so much, not really, never again, made me fall
+asleep, makes me fall asleep, made me sleepy
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = """
 liked, loved, hated, seen, saw, enjoyed, disliked, watched, just, only, please, give, show, i'd, i want, i would, i
 need, i like, i love, i prefer, maybe, something, anything, how about, what, so, make, preferably, recommend, suggest,
-more, and give, and show, and no, and not, and nothing
+more, and give, and show, and no, and not, and nothing, i, we, he, she, they, it, my, our, but, let's, could, can,
+would, any, also, then
+"""
+# What leaves a category open: neither wanted nor rejected.
+OPEN = """
+don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be, doesn't
+have to be, not only, not just
+"""
+# A judgment of a title that stands alone after it: "We saw Babe. Great film!"
+GOOD = """
+great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brilliant, superb, terrific, lovely, loved,
+beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
+away, highly recommended, incredible, outstanding, gorgeous, gripping
+"""
+BAD = """
+awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
+not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, hated, dull, stupid, lame,
+meh, a waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't
+impressed, unimpressed, underwhelming, underwhelmed, yuck
+"""
+# A judgment, where "no" and "not" may only mean that the user knows the title.
+DISLIKING = """
+hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
+loathed, despise, didn't enjoy, not a fan, no fan
 """
 CONTRAST = "but, however, though, instead, rather, whereas"

@@ -9,9 +9,13 @@ from train_utils.prompts.templates import in_words
 _TEENS = str.split("thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty")
 _NAMES = [*map(in_words, range(1, 13)), *_TEENS]
 _AMOUNTS = {
-    "thirty": 30,
-    "forty": 40,
-    "fifty": 50,
+    "single": 1,
+    "couple": 2,
+    "couple of": 2,
+    "dozen": 12,
+    "half dozen": 6,
+    "trio of": 3,
+    "a trio of": 3,
     "a single": 1,
     "a couple": 2,
     "a couple of": 2,
@@ -21,9 +25,11 @@ _AMOUNTS = {
     "a handful": 5,
     "a handful of": 5,
 }
-WORDS = {name: n for n, name in enumerate(_NAMES, 1)} | _AMOUNTS
+_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_UNITS = {name: n for n, name in enumerate(_NAMES[:9], 1)}
+WORDS = {name: n for n, name in enumerate(_NAMES, 1)} | _TENS | _AMOUNTS
 MOST = 100  # items that a message may ask for; a larger number is a year or a price
-NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(WORDS))})"
+NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(_TENS))}[\s-]{any_of(', '.join(_UNITS))}\b|{any_of(', '.join(WORDS))})"
 
 _NOUN = any_of(NOUNS)
 _ASK = any_of(
@@ -31,7 +37,9 @@ _ASK = any_of(
     give, give me, gimme, show, show me, recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick
     me, find, find me, tell me, send me, bring me, throw me, got, want, need, top, best, make it, make that, only,
     just, exactly, maybe, how about, what about, up to, at most, at least, any, take, hit me with, another, other,
-    next
+    next, i'd like, we'd like, i'll take, i'd take, we'll take, i would like, we would like, let me have, i could use,
+    limit it to, keep it to, narrow it down to, let's say, say, let's do, change that to, change it to, i'll have,
+    we'll have, go with
     """
 )
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
@@ -47,15 +55,27 @@ _UNIT = any_of(
 _OWNER = any_of(
     "my, our, his, her, their, these, those, the first, the last, age, aged, rated, part, season, chapter, number"
 )
-_NOT_A_COUNT = re.compile(rf"(?:\b{_OWNER}|[$€£#])\s*$", re.IGNORECASE)
-_AFTER_COUNT = any_of("will do, would do, of them, of those, of these, like, please, pls, is enough, are enough")
-_ADJECTIVE = rf"(?:(?!{_UNIT}\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
+_NOT_A_COUNT = re.compile(
+    rf"(?:\b{_OWNER}|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$", re.IGNORECASE
+)
+_NEAR = 40  # characters before a number that say what it counts
+_AFTER_COUNT = any_of(
+    """
+    will do, would do, of them, of those, of these, of your best, of your favorites, of your favourites, or so, like,
+    please, pls, is enough, are enough
+    """
+)
+_ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
+_BEFORE_SPAN = any_of(
+    "best, good, great, favorite, favourite, top, more, other, new, old, older, classic, recent, or so, short, really"
+)
 _COUNTED = (
-    rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b|{_ADJECTIVE}{{0,3}}?{_NOUN}\b)"
+    rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b"
+    rf"|{_ADJECTIVE}{{0,3}}?{_NOUN}\b|(?:{_BEFORE_SPAN}\s+)+{SPAN})"
 )
 _COUNT = re.compile(
-    rf"(?:(?P<ask>\b{_ASK}\s+(?:{_AFTER_ASK}\s+)*))?"
-    rf"(?<![\w.$€£-])(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)"
+    rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
+    rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)"
     rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b)?",
     re.IGNORECASE,
 )
@@ -64,6 +84,8 @@ _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))\s*(?:(?:and|ok|okay|just)\W+)?(?P<number>{NUMBER})\s*(?:please|pls|thanks)?\s*(?=[.!]*\s*$)",
     re.IGNORECASE,
 )
+# Between the numbers of two kinds of items, which add up.
+_ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
 # "one" is often a pronoun: "recommend one that ..."; after these it is a number.
 _COUNTS_ONE = ("just", "only", "exactly", "make")
 
@@ -71,6 +93,9 @@ _COUNTS_ONE = ("just", "only", "exactly", "make")
 def number_of(text: str) -> int:
     """Return the number that digits or words name."""
     words = " ".join(text.lower().split())
+    tens, _, unit = words.replace("-", " ").partition(" ")
+    if tens in _TENS:
+        return _TENS[tens] + _UNITS.get(unit, 0)
     return WORDS[words] if words in WORDS else int(words)
 
 
@@ -83,16 +108,27 @@ def find_count(text: str) -> Annotation | None:
     Args:
         text: the message, in which titles, categories and ranges are masked.
     """
-    counts = [_annotation(match) for match in _COUNT.finditer(text) if _counts_items(match, text)]
-    counts += [_annotation(alone) for alone in _ALONE.finditer(text)]
+    matches = [match for match in _COUNT.finditer(text) if _counts_items(match, text)]
+    counts = [*map(_annotation, matches), *map(_annotation, _ALONE.finditer(text))]
+    if len(matches) == 2 and _ADDED.fullmatch(text, matches[0].end(), matches[1].start()):
+        return _sum(counts[0], counts[1])
     if counts := [count for count in counts if count]:
         return counts[-1]
     another = _ANOTHER.search(text)
     return Annotation(another.start(), another.end(), 1) if another else None
 
 
+def _sum(one: Annotation | None, other: Annotation | None) -> Annotation | None:
+    """Return the number of items of two kinds: "two comedies and a single drama"."""
+    if not (one and other and isinstance(one.value, int) and isinstance(other.value, int)):
+        return other or one
+    return Annotation(one.start, other.end, one.value + other.value) if one.value + other.value <= MOST else other
+
+
 def _counts_items(match: re.Match[str], text: str) -> bool:
-    if not (match["ask"] or match["noun"]) or _NOT_A_COUNT.search(text[: match.start("number")]):
+    if not (match["ask"] or match["noun"]) or _NOT_A_COUNT.search(
+        text, max(0, match.start("number") - _NEAR), match.start("number")
+    ):
         return False
     return match["number"].lower() != "one" or bool(match["noun"]) or match["ask"].split()[0].lower() in _COUNTS_ONE
 

@@ -1,41 +1,97 @@
 """Which annotations of a message are wanted, rejected or merely known."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from train_utils.conversation.annotations import GAP, SPAN, Annotation
+from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
 from train_utils.conversation.lexicon import (
+    BAD,
     CONTRAST,
+    DISLIKING,
+    GOOD,
     KNOWING,
     LIKING,
     NEGATING,
     NEGATING_AFTER,
     NEW_CLAUSE,
     NOT_NEGATING,
+    NOUNS,
+    OPEN,
     PRONOUNS,
     STATING_ALONE,
     any_of,
     finder,
 )
+from train_utils.conversation.ranges import Range
 
 _CLAUSE_END = re.compile(
-    r"[.;!\n]|\?(?!\s*no\s+(?:thanks|thank|way))"
-    rf"|(?<!nothing)(?<!anything)(?<!everything)(?<!\ball),?\s+(?:and\s+)?{any_of(CONTRAST)}\b"
+    r"[.;!\n]|\?(?!\s*(?:no\s+(?:thanks|thank|way)|nope|nah|yuck|ugh|eww)\b)"
+    rf"|(?<!nothing)(?<!anything)(?<!everything)(?<!\ball)(?<!genres)(?<!kinds)(?<!types),?\s+(?:and\s+)?{any_of(CONTRAST)}\b(?!\s+(?:than|of)\b)"
     rf"|,\s*(?={any_of(NEW_CLAUSE)}\b)|\sand\s+(?={any_of(STATING_ALONE)}\b)"
-    rf"|\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b)",
+    rf"|(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"
+    rf"\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b)",
     re.IGNORECASE,
 )
-_NEGATING, _NOT_NEGATING = finder(NEGATING), finder(NOT_NEGATING)
-_NEGATING_AFTER = re.compile(rf"{GAP}(?:(?:\w+\s+){{0,2}}?{any_of(NEGATING_AFTER)}\b|no\s*(?=[.,;!]|$))", re.IGNORECASE)
+_NEGATING, _NOT_NEGATING, _OPEN = finder(NEGATING), finder(NOT_NEGATING), finder(OPEN)
+# "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
+_PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?)\b", re.IGNORECASE)
+_PASSED_OVER = re.compile(rf"{SPAN}(?:\s+\w+)?\s+(?:than|to|over)\b", re.IGNORECASE)
+_FILLERS = any_of(
+    "was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such"
+)
+_NEGATING_AFTER = re.compile(
+    rf"{GAP}(?:(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
+    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b|no\s*(?=[.,;!]|$)"
+    rf"|(?:{any_of(NOUNS)}\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
+    re.IGNORECASE,
+)
+_NOT_BAD = finder(
+    """
+    wasn't bad, isn't bad, weren't bad, aren't bad, not bad, not half bad, not too bad, not that bad, never bad, wasn't
+    as bad, isn't as bad, not as bad, wasn't so bad, not so bad
+    """
+)
+_LOOKS_FORWARD = re.compile(r"(?:isn'?t|is not|aren'?t|are not|wasn'?t|was not|didn'?t|did not)$", re.IGNORECASE)
 _ANSWER = re.compile(r"(?:^|[.!?]\s+)no\s*,", re.IGNORECASE)  # "no, romantic comedies" rejects what was said before
-_LIKING, _KNOWING, _PRONOUN = finder(LIKING), finder(KNOWING), finder(PRONOUNS)
+_LIKING, _DISLIKING, _KNOWING, _PRONOUN, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, PRONOUNS, BAD))
+_UNSEEN = re.compile(
+    r"\b(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to)\s+(?:yet\s+|even\s+)?"
+    r"(?:seen?|watch(?:ed)?)\s+(?:\w+\s+)?$",
+    re.I,
+)
+_WATCHED = re.compile(
+    rf"{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b",
+    re.I,
+)
+_JUDGMENT = re.compile(
+    rf"{GAP}(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely)\s+){{0,3}}"
+    rf"(?:(?P<bad>{any_of(BAD)})|{any_of(GOOD)})(?:\s+{any_of(NOUNS)})?{GAP}$",
+    re.IGNORECASE,
+)
+_DISAGREEING = re.compile(
+    rf"{GAP}(?:i|we|me)\s+(?:really\s+|just\s+|personally\s+)?"
+    rf"(?:{any_of('dont, did not, do not, didnt, disagree, wasnt, hated')}|don'?t|didn'?t|wasn'?t){GAP}$",
+    re.IGNORECASE,
+)
+# How a message begins that judges the titles of the one before it.
+_ON_LAST = re.compile(
+    rf"{GAP}(?:{any_of('oh, yes, yeah, well, and, wow, no')}\b{GAP})?(?:(?:i|we)\s+(?:\w+\s+){{0,3}}?)?"
+    rf"(?:{any_of('it, that one, they, both')}\s+{any_of('was, were, is, are, bored, blew')}"
+    rf"|(?:didn'?t\s+|really\s+)*{any_of('love, loved, like, liked, hate, hated, enjoyed, adore, adored')}"
+    rf"\s+{any_of('it, them, both')})\b",
+    re.IGNORECASE,
+)
+_PLUS, _MINUS = re.compile(r"^ ?\+ ?\w*" + MASK, re.MULTILINE), re.compile(r"(?:^|\s) ?- ?$")
+_MARK = 12  # characters around a clause in which a longer expression may begin or end
+_FAR = 80  # characters that a negation reaches over
 _REACH = 5  # words that a negation reaches over
-_NEW_THOUGHT = re.compile(r"\b(?:something|along|for instance|such as|\w+\s+\w+\s+like)\b", re.IGNORECASE)
+_NEW_THOUGHT = re.compile(r"\b(?:something|along|for instance|such as|\w+\s+(?!anything\b)\w+\s+like)\b", re.IGNORECASE)
 # Words between annotations that continue an enumeration.
 _JOIN = re.compile(
-    rf"(?:\s*(?:[,/&=>\"'()*-]|{any_of('or, and, nor, any, no, the, a, an, too, very, other')}\b|{SPAN}))*\s*",
+    rf"(?:\s*(?:[,/&=>\"'()*-]|{any_of('or, and, nor, any, no, the, a, an, too, very, other')}\b|{SPAN}"
+    rf"|(?<=or)\s+(?!{any_of('maybe, something, else, give, i, we, just, even, at, if, so')}\b)\w+(?=\s+{MASK})))*\s*",
     re.IGNORECASE,
 )
 
@@ -45,6 +101,17 @@ def clauses(text: str) -> tuple[tuple[int, int], ...]:
     """Return (start, end) of each clause: up to the next punctuation, contrast, or new request."""
     cuts = [0, *(match.end() for match in _CLAUSE_END.finditer(text)), len(text)]
     return tuple((start, end) for start, end in zip(cuts, cuts[1:], strict=False) if end > start)
+
+
+def _annotated_clauses(plain: str, annotations: Sequence[Annotation]) -> Iterator[tuple[int, int, list[int]]]:
+    """Yield (start, end, positions in `annotations`) of each clause; both are in the order of the text."""
+    position = 0
+    for start, end in clauses(plain):
+        inside = []
+        while position < len(annotations) and annotations[position].start < end:
+            inside.append(position)
+            position += 1
+        yield start, end, inside
 
 
 def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
@@ -58,34 +125,74 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
         annotations: its annotations, in the order of the text.
     """
     covered: set[int] = set()
-    for start, end in clauses(plain):
-        inside = [i for i, annotation in enumerate(annotations) if start <= annotation.start < end]
-        for cue in negations(plain, start, end):
-            after = [i for i in inside if annotations[i].start >= cue.end()]
-            if after and _reaches(plain[cue.end() : annotations[after[0]].start]):
-                covered |= _enumeration(plain, annotations, after)
+    starts = [annotation.start for annotation in annotations]
+    has_plus = bool(_PLUS.search(plain))
+    for start, end, inside in _annotated_clauses(plain, annotations):
+        last = inside[-1] + 1 if inside else 0
+        for cue in [*negations(plain, start, end), *_passed_over(plain, start, end)] if inside else ():
+            after = range(max(inside[0], bisect_left(starts, cue.end())), last)
+            if after and _reaches(plain, cue.end(), starts[after[0]]):
+                alone = cue[0].lower() == "non"  # "non-animated children's films"
+                covered |= {after[0]} if alone else _enumeration(plain, annotations, after)
         for i in inside:
+            if has_plus and _MINUS.search(plain, max(0, starts[i] - _MARK), starts[i]):
+                covered.add(i)
             judgment = _NEGATING_AFTER.match(plain, annotations[i].end, end)
-            after = [j for j in inside if judgment and annotations[j].start >= judgment.end()]
+            if (
+                not judgment
+                or isinstance(annotations[i].value, Range)
+                or _NOT_BAD.search(plain, judgment.start(), judgment.end() + _MARK)
+            ):
+                continue
+            after = range(max(inside[0], bisect_left(starts, judgment.end())), last)
             # "An action movie that isn't a thriller": the negation looks forward.
-            if judgment and not (after and _reaches(plain[judgment.end() : annotations[after[0]].start])):
-                covered |= _enumeration(plain, annotations, [j for j in inside if j <= i][::-1])
+            forward = _LOOKS_FORWARD.search(judgment[0]) and after
+            if not (forward and _reaches(plain, judgment.end(), starts[after[0]])):
+                covered |= _enumeration(plain, annotations, range(i, inside[0] - 1, -1))
     return covered
+
+
+def left_open(plain: str, annotations: Sequence[Annotation]) -> set[int]:
+    """Return the positions of those that a clause leaves open: "I don't mind horror".
+
+    Args:
+        plain: the message, with its annotations masked.
+        annotations: its annotations, in the order of the text.
+    """
+    opened: set[int] = set()
+    for start, end, inside in _annotated_clauses(plain, annotations):
+        cue = _OPEN.search(plain, start, end)
+        after = [i for i in inside if cue and annotations[i].start >= cue.end()]
+        if cue and after and _reaches(plain, cue.end(), annotations[after[0]].start):
+            opened |= _enumeration(plain, annotations, after)
+    return opened
+
+
+def _passed_over(plain: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """Yield the words of a clause after which the less preferred category follows."""
+    before = max(0, start - _MARK)  # "rather" itself may begin the clause
+    if preferring := _PREFERRING.search(plain, before, end):
+        yield from _PASSED_OVER.finditer(plain, max(start, preferring.end()), end)
 
 
 def negations(plain: str, start: int, end: int) -> list[re.Match[str]]:
     """Return the words of a clause that negate, without those that only look so ("not only", "don't mind")."""
-    harmless = [match.span() for pattern in (_NOT_NEGATING, _ANSWER) for match in pattern.finditer(plain)]
-    return [
-        cue
-        for cue in _NEGATING.finditer(plain, start, end)
-        if not any(low <= cue.start() < high for low, high in harmless)
+    cues = [*_NEGATING.finditer(plain, start, end)]
+    if not cues:
+        return cues
+    near = max(0, start - _MARK)  # such words may begin before the clause
+    harmless = [
+        match.span() for pattern in (_NOT_NEGATING, _ANSWER) for match in pattern.finditer(plain, near, end + _MARK)
     ]
+    return [cue for cue in cues if not any(low <= cue.start() < high for low, high in harmless)]
 
 
-def _reaches(between: str) -> bool:
-    """Return whether a negation reaches over the words between it and an annotation."""
-    return len(between.split()) <= _REACH and not _NEW_THOUGHT.search(between)
+def _reaches(text: str, start: int, end: int) -> bool:
+    """Return whether a negation that ends at `start` reaches over the words up to an annotation at `end`."""
+    between = text[start : min(end, start + _FAR)]
+    if end - start >= _FAR or len(between.split()) > _REACH or _NEW_THOUGHT.search(between):
+        return False
+    return len(between.partition(",")[0].split()) < 2 or "," not in between  # "not too long, a comedy"
 
 
 def _enumeration(text: str, annotations: Sequence[Annotation], positions: Sequence[int]) -> set[int]:
@@ -99,8 +206,8 @@ def _enumeration(text: str, annotations: Sequence[Annotation], positions: Sequen
     return joined
 
 
-def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, bool]:
-    """Return position -> whether it is liked, for the titles that a later clause judges by a pronoun.
+def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
+    """Return position -> "liked", "disliked" or "known" for the titles that a later clause judges by a pronoun.
 
     In "We watched Babe and the kids adored it", the clause after the title has no annotation of its own.
 
@@ -108,19 +215,77 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, bool]:
         plain: the message, with its annotations masked.
         annotations: its annotations, in the order of the text.
     """
-    judged: dict[int, bool] = {}
+    judged: dict[int, str] = {}
     before: list[int] = []
-    for start, end in clauses(plain):
-        inside = [i for i, annotation in enumerate(annotations) if start <= annotation.start < end]
+    for start, end, inside in _annotated_clauses(plain, annotations):
         if inside:
-            before = inside
-            start = annotations[inside[-1]].end
-        if before and _PRONOUN.search(plain, start, end):
-            if negations(plain, start, end):
-                judged |= dict.fromkeys(before, False)
-            elif _LIKING.search(plain, start, end):
-                judged |= dict.fromkeys(before, True)
+            before, start = inside, annotations[inside[-1]].end
+        if before and (kind := _judgment(plain, start, end, not inside)):
+            judged |= dict.fromkeys(before, kind)
     return judged
+
+
+def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
+    """Return what a part of a clause says of the titles before it; "" for nothing.
+
+    Args:
+        plain: the message, with its annotations masked.
+        start: position where the part begins.
+        end: position where the clause ends.
+        alone: whether the part is a whole clause.
+    """
+    if alone and (judgment := _JUDGMENT.match(plain, start, end)):
+        return "disliked" if judgment["bad"] else "liked"
+    if alone and _DISAGREEING.match(plain, start, end):
+        return "disliked"
+    if not _PRONOUN.search(plain, start, end):
+        return ""
+    if negations(plain, start, end) or _BAD.search(plain, start, end) and not _NOT_BAD.search(plain, start, end):
+        return "disliked"
+    if _LIKING.search(plain, start, end):
+        return "liked"
+    return "known" if alone and _KNOWING.search(plain, start, end) else ""
+
+
+def judgment_of_last_message(plain: str) -> str:
+    """Return "liked" or "disliked" where the first clause judges what was named before; "" otherwise.
+
+    Args:
+        plain: the message, which names no title.
+    """
+    spans = clauses(plain)
+    kind = _judgment(plain, *spans[0], alone=False) if spans and _ON_LAST.match(plain) else ""
+    return kind if kind != "known" else ""
+
+
+def is_liked(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user likes it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(_LIKING, plain, *_clause(plain, at))
+
+
+def is_watched(plain: str, at: int) -> bool:
+    """Return whether the clause around a category tells what the user has watched ("I saw two westerns").
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the category.
+    """
+    return bool(_WATCHED.match(plain, *_clause(plain, at)))
+
+
+def is_judged(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user does not like it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(_DISLIKING, plain, *_clause(plain, at)) or _says(_BAD, plain, *_clause(plain, at))
 
 
 def is_only_known(plain: str, at: int) -> bool:
@@ -130,6 +295,26 @@ def is_only_known(plain: str, at: int) -> bool:
         plain: the message, with its annotations masked.
         at: position of the title.
     """
+    return _says(_KNOWING, plain, *_clause(plain, at)) and not _says(_LIKING, plain, *_clause(plain, at))
+
+
+def is_unseen(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user has not seen it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    start, _ = _clause(plain, at)
+    return bool(_UNSEEN.search(plain, max(start, at - _FAR), at))
+
+
+@lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same
+def _says(pattern: re.Pattern[str], plain: str, start: int, end: int) -> bool:
+    return bool(pattern.search(plain, start, end))
+
+
+def _clause(plain: str, at: int) -> tuple[int, int]:
+    """Return (start, end) of the clause at a position."""
     spans = clauses(plain)
-    start, end = spans[bisect_right(spans, (at, len(plain))) - 1]
-    return bool(_KNOWING.search(plain, start, end)) and not _LIKING.search(plain, start, end)
+    return spans[bisect_right(spans, (at, len(plain))) - 1]

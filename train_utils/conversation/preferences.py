@@ -49,6 +49,8 @@ class Change(Judgments):
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
+        unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
+        judges: "liked" or "disliked" where it judges the titles of the message before ("It was great"); "" otherwise.
     """
 
     asks: bool = False
@@ -61,11 +63,13 @@ class Change(Judgments):
     any_category: bool = False
     more: bool = False
     forget: bool = False
+    unknown: tuple[str, ...] = ()
+    judges: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether the message said nothing about recommendations."""
-        return self == Change(asks=self.asks)
+        return self == Change(asks=self.asks, judges=self.judges)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,7 @@ class Preferences(Judgments):
         without: categories that no item may have.
         ranges: attribute -> its range.
         listed: items that the conversation has listed.
+        mentioned: titles that the last message named without asking for recommendations.
     """
 
     count: int | None = None
@@ -87,10 +92,14 @@ class Preferences(Judgments):
     without: tuple[str, ...] = ()
     ranges: Mapping[str, Range] = field(default_factory=dict)
     listed: tuple[int, ...] = ()
+    mentioned: tuple[tuple[int, ...], ...] = ()
 
     def after(self, change: Change) -> "Preferences":
         """Return the preferences after a message. The newest statement about a title or a category wins."""
         before = replace(self, only=(), together=False, without=(), ranges={}) if change.forget else self
+        if change.judges and not change.named():
+            liked = change.judges == "liked"
+            change = replace(change, liked=self.mentioned) if liked else replace(change, disliked=self.mentioned)
         judged = set(change.named())
         rejects_own = bool(set(change.without) & set(before.only))
         only, together = (() if rejects_own and before.together else before.only), before.together
@@ -109,6 +118,7 @@ class Preferences(Judgments):
             only=tuple(name for name in only if name not in change.without),
             together=together and bool(only),
             without=without,
+            mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known),
             ranges={**before.ranges, **{entry.attribute: entry for entry in change.ranges}},
         )
 

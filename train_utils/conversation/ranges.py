@@ -1,7 +1,7 @@
 """Ranges of years and of other numbers that a message names: "nineties", "before 1980", "price under $20"."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
@@ -18,7 +18,23 @@ _DECADES = {
 _YEAR = r"(?:1[89]|20)\d\d"
 _DECADE = rf"(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADES)})"
 _PERIOD = rf"(?:{_DECADE}|{_YEAR})"
-_MONEY = re.compile(r"[$€£]\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*(?:dollars|bucks|euros?|pounds)", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+_NUMBER = r"[$€£]?\s*(\d{1,12}(?:\.\d{1,12})?)(?![\d.]*\d)"
+# Words before a number and after one that make it a bound, and the sign of the bound.
+_COMPARE = (
+    (
+        r"\bunder|\bbelow|less\s+than|fewer\s+than|shorter\s+than|lower\s+than|at\s+most|up\s+to|\bmax(?:imum)?(?:\s+of)?"
+        r"|no\s+more\s+than|not\s+more\s+than|not\s+over|not\s+above|no\s+longer\s+than|cheaper\s+than|<=?",
+        r"(?:(?:or|and)\s+(?:less|fewer|below|under|lower|shorter|cheaper)|max(?:imum)?|at\s+most|tops)\b",
+        -1,
+    ),
+    (
+        r"(?<!not\s)(?:\bover|\babove)|(?<!no\s)(?<!not\s)more\s+than|higher\s+than|(?<!no\s)longer\s+than|better\s+than"
+        r"|at\s+least|\bmin(?:imum)?(?:\s+of)?|no\s+less\s+than|not\s+(?:under|below)|starting\s+(?:at|from)|>=?",
+        r"(?:\+|(?:(?:or|and)\s+(?:more|over|above|up|higher|longer|better)|min(?:imum)?|at\s+least)\b)",
+        1,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,7 @@ class RangeReader:
     def __init__(self, bounds: Mapping[str, tuple[float, float]]):
         self.bounds, self.year = bounds, year_attribute(bounds)
         self._latest = int(bounds[self.year][1]) if self.year else 0
+        self._patterns = [entry for name in bounds if name != self.year for entry in _patterns(name)]
 
     def find(self, text: str) -> list[Annotation]:
         """Return the ranges of a message; at most one per attribute, the last one that it names.
@@ -111,38 +128,58 @@ class RangeReader:
 
     # -- other numbers -------------------------------------------------------------------------------------------
     def _numbers(self, text: str) -> list[Annotation]:
-        found = []
-        for name in self.bounds:
-            if name == self.year:
-                continue
-            words = re.escape(name.lower()).replace("_", r"[\s_]")
-            number = r"[$€£]?\s*(\d+(?:\.\d+)?)"
-            for compare, sign in _COMPARE:
-                before = rf"\b{words}s?\s+(?:is\s+|of\s+|be\s+)?(?:{compare})\s*{number}"
-                between = rf"(?:{compare})\s*(?:a\s+)?{words}\s+(?:of\s+)?{number}"
-                after = rf"(?:{compare})\s*{number}\s*(?:{words}s?\b|points?\s+{words})"
-                for match in re.finditer(rf"{before}|{between}|{after}", text, re.I):
-                    value = next(float(group) for group in match.groups() if group)
-                    found.append(Annotation(match.start(), match.end(), _one_sided(name, sign, value)))
-            if "price" in name.lower() or "cost" in name.lower():
-                for compare, sign in _COMPARE:
-                    for match in re.finditer(rf"(?:{compare})\s*(?:{_MONEY.pattern})", text, re.I):
-                        value = next(float(group) for group in match.groups() if group)
-                        found.append(Annotation(match.start(), match.end(), _one_sided(name, sign, value)))
-        return found
+        if not _DIGIT.search(text):
+            return []
+        return [
+            Annotation(match.start(), match.end(), _range(name, sign, match))
+            for name, sign, pattern in self._patterns
+            for match in pattern.finditer(text)
+        ]
 
 
-def _one_sided(attribute: str, sign: int, value: float) -> Range:
-    return Range(attribute, None, value) if sign < 0 else Range(attribute, value, None)
+def _patterns(name: str) -> Iterator[tuple[str, int, re.Pattern[str]]]:
+    """Yield (attribute, sign, pattern) of what bounds an attribute: "price under 5", "rated above 8", "12+ episodes".
+
+    The sign is -1 for an upper bound, 1 for a lower one, and 0 where the pattern has both.
+    """
+    plain = re.sub(r"_count$|^num(?:ber_of)?_|^n_", "", name.lower())
+    names = [_words(form) for form in dict.fromkeys((name.lower(), plain))]
+    words = rf"(?:{'|'.join(names)})"
+    is_price = any(word in name.lower() for word in ("price", "cost"))
+    unit = rf"\s*(?:{words}|points?\s+{words})" + (r"|\s*(?:[$€£]|dollars|bucks|euros?|pounds)" if is_price else "")
+    rules = [
+        (0, rf"\b{words}\s+(?:of\s+)?(?:between|from)\s+{_NUMBER}\s*(?:and|to|-)\s*{_NUMBER}(?:{unit})?"),
+        (0, rf"\b(?:between|from)\s+{_NUMBER}\s*(?:and|to|-)\s*{_NUMBER}(?:{unit})"),
+    ]
+    for compare, ending, sign in _COMPARE:
+        rules += [
+            (sign, rf"\b{words}\s+(?:(?:is|of|be|at|are)\s+)?(?:{compare})\s*{_NUMBER}"),
+            (sign, rf"\b(?:{compare})\s*(?:an?\s+)?{words}\s+(?:of\s+)?{_NUMBER}"),
+            (sign, rf"(?:{compare})\s*{_NUMBER}(?:{unit})(?!\w)"),
+            (sign, rf"\b{words}\s+(?:of\s+)?{_NUMBER}\s*{ending}"),
+            (sign, rf"(?<![\w.]){_NUMBER}(?:{unit})\s*{ending}"),
+            (sign, rf"(?<![\w.]){_NUMBER}\s*{ending}\s*{words}\b"),
+        ]
+        rules += (
+            [(sign, rf"(?:{compare})\s*[$€£]\s*{_NUMBER}"), (sign, rf"[$€£]\s*{_NUMBER}\s*{ending}")]
+            if is_price
+            else []
+        )
+    for sign, pattern in rules:
+        yield name, sign, re.compile(pattern, re.IGNORECASE)
 
 
-_COMPARE = (
-    (
-        r"under|below|less\s+than|at\s+most|up\s+to|max(?:imum)?(?:\s+of)?|no\s+more\s+than|not\s+more\s+than|cheaper\s+than|<=?",
-        -1,
-    ),
-    (r"over|above|more\s+than|at\s+least|min(?:imum)?(?:\s+of)?|no\s+less\s+than|not\s+under|starting\s+at|>=?", 1),
-)
+def _words(name: str) -> str:
+    """Return a pattern of an attribute's name, in singular and plural; "rating" is also "rated"."""
+    singular = re.escape(name.removesuffix("s")).replace("_", r"[\s_]")
+    return rf"(?:{singular}s?|{singular[:-3]}ed)" if singular.endswith("ing") else rf"{singular}s?"
+
+
+def _range(attribute: str, sign: int, match: re.Match[str]) -> Range:
+    numbers = [float(group) for group in match.groups() if group]
+    return Range(attribute, numbers[0] if sign >= 0 else None, numbers[-1] if sign <= 0 else None)
+
+
 _Bounds = Callable[[RangeReader, re.Match[str]], tuple[float | None, float | None]]
 
 
@@ -150,7 +187,7 @@ def _rule(pattern: str, bounds: _Bounds) -> tuple[re.Pattern[str], _Bounds]:
     return re.compile(pattern.replace("PERIOD", _PERIOD).replace("YEAR", _YEAR), re.IGNORECASE), bounds
 
 
-_THE = r"(?:the\s+|year\s+)*"
+_THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
 _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
     _rule(

@@ -1,69 +1,49 @@
 """Reader of requests: the text of a message -> what it changes in the user's preferences."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
+from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
-from train_utils.conversation.lexicon import (
-    ADVERBS,
-    ALSO,
-    ANY_CATEGORY,
-    ASKING,
-    ASKING_BEFORE_NOUN,
-    ASKING_FOR_ITEMS,
-    FORGET,
-    INFORMATION,
-    INFORMATION_ON_TITLE,
-    MORE,
-    NOT_MORE,
-    NOUNS,
-    OPENINGS,
-    STATING,
-    STATING_ALONE,
-    TOGETHER,
-    any_of,
-    finder,
-)
+from train_utils.conversation.lexicon import ALSO, FORGET, NOUNS, TOGETHER, any_of, finder
 from train_utils.conversation.numerals import find_count
-from train_utils.conversation.polarity import is_only_known, referred, rejected
+from train_utils.conversation.polarity import (
+    is_judged,
+    is_liked,
+    is_only_known,
+    is_unseen,
+    is_watched,
+    judgment_of_last_message,
+    left_open,
+    referred,
+    rejected,
+)
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range, RangeReader, numeric_attributes
+from train_utils.conversation.sentences import asks_for_more, sentences_of, takes_any_category
+from train_utils.conversation.title_reader import TitleReader, Unknown
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_ASKING = finder(ASKING)
-_ASKING_FOR_ITEMS = re.compile(
-    rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)})\b"
-    rf"|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b)|(?:->|=>)\s*\?",
-    re.IGNORECASE,
-)
-_SUBJECT = (
-    rf"(?:i|we|my\s+\w+(?:\s+\w+)?|he|she|they|it|that|this|(?:the\s+)?(?:{SPAN}|\w+)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
-)
-_STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP})*(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+)*{any_of(STATING)}\b"
-    rf"|{any_of(STATING_ALONE)}\b"
-    rf"|and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$)",
-    re.IGNORECASE,
-)
-_MORE = re.compile(
-    rf"(?<!no\s)(?<!any\s)(?<!once\s)\b(?!{any_of(NOT_MORE)}\b){any_of(MORE)}\b|\bany\s+others\b|\bnext\s+\d",
-    re.IGNORECASE,
-)
-_FORGET, _ANY_CATEGORY, _ALSO, _TOGETHER = map(finder, (FORGET, ANY_CATEGORY, ALSO, TOGETHER))
-_INFORMATION = finder(INFORMATION)
-_INFORMATION_ON_TITLE = re.compile(
-    rf"(?:^|[.!?]\s|\b(?:so|and|but|hey|say),?\s){any_of(INFORMATION_ON_TITLE)}\s+(?:the\s+)?$", re.IGNORECASE
-)
-_SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|\n")
+_FORGET, _TOGETHER = finder(FORGET), finder(TOGETHER)
+_ALSO = re.compile(rf"\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))", re.IGNORECASE)
+_BREAK = re.compile(r" ?\n\s*+")
+_NEAR = 40  # characters before an annotation that say what it is
+_SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
 _NOT_ONLY = re.compile(rf"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?{MASK}", re.IGNORECASE)
 # Between two categories, these make them alternatives.
 _OR = re.compile(rf"[,/&.;!?]|\b{any_of('or, and, with, maybe')}\b", re.IGNORECASE)
+_SOME = any_of("some, a, an, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong")
+# "both scary and funny", "a comedy with some romance"
+_BOTH = re.compile(
+    rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
+    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}",
+    re.IGNORECASE,
+)
 _OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
+_STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
@@ -77,7 +57,7 @@ class RequestReader:
     """
 
     def __init__(self, catalog: Catalog, titles: NamedTitles, encoder: Encoder | None = None):
-        self._titles = titles
+        self._titles = TitleReader(titles)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(numeric_attributes(catalog))
 
@@ -87,14 +67,35 @@ class RequestReader:
         Args:
             text: the message; what follows its first `READ` characters is not read.
         """
-        plain = plain_text(text[:READ].replace(MASK, " "))
-        found = [Annotation(mention.start, mention.end, mention) for mention in self._titles.locate(plain)]
+        # White space is single, so that patterns with `\s+` take linear time.
+        plain = _BREAK.sub("\n", plain_text(text[:READ].replace(MASK, " ")))
+        found = [title for title in self._titles.find(plain) if not self._is_category(plain, title)]
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
-        found = [entry for entry in found if not _is_about_people(plain, entry)]
+        found = [entry for entry in found if not (_is_about_people(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
         return _change(plain, found, count)
+
+    def _is_category(self, text: str, title: Annotation) -> bool:
+        """Return whether an unknown title, or a title that begins a sentence, is a word for a category in capitals."""
+        words = text[title.start : title.end]
+        if not isinstance(title.value, Unknown) and (
+            " " in words or not _SENTENCE_START.search(text, max(0, title.start - 2), title.start)
+        ):
+            return False
+        return any(name.end - name.start == len(words) for name in self._categories.find_names(words))
+
+
+def _is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation]) -> bool:
+    """Return whether a year only dates the title before it: "Fargo (1996)"."""
+    if not isinstance(annotation.value, Range) or text[annotation.start - 1 : annotation.start] != "(":
+        return False
+    return any(
+        isinstance(entry.value, (Mention, Unknown)) and not text[entry.end : annotation.start - 1].strip()
+        for entry in found
+        if annotation.start - 3 <= entry.end < annotation.start
+    )
 
 
 def _is_about_people(text: str, annotation: Annotation) -> bool:
@@ -102,36 +103,51 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
     words = annotation.value
     return (
         isinstance(words, CategoryWords)
-        and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid")
-        and bool(_PERSONS.search(text[: annotation.start]))
+        and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid", "family")
+        and not _STUFF.match(text, annotation.end)
+        and bool(
+            _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
+            or text[annotation.end : annotation.end + 4] == " of "
+        )
     )
 
 
 def _change(text: str, found: Sequence[Annotation], count: Annotation | None) -> Change:
     plain = masked(text, found)
-    negative, referred_to = rejected(plain, found), referred(plain, found)
+    negative, referred_to, opened = rejected(plain, found), referred(plain, found), left_open(plain, found)
     not_only = {match.end() - 1 for match in _NOT_ONLY.finditer(plain)}
-    sentences = [_Sentence.of(plain, start, end, found, count) for start, end in _sentences(plain)]
+    sentences = sentences_of(plain, found, count)
     asks = any(sentence.asks for sentence in sentences)
     titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
     only: list[Annotation] = []
+    stated: list[Annotation] = []
     without: list[str] = []
     ranges: list[Range] = []
+    unknown: list[str] = []
     for position, annotation in enumerate(found):
         sentence = next(sentence for sentence in sentences if annotation.start < sentence.end)
         match annotation.value:
             case _ if sentence.informs:
                 continue
-            case Mention(items=items):
-                titles[_kind_of_title(plain, annotation.start, position in negative, referred_to.get(position))].append(
-                    items
-                )
-            case CategoryWords(category) if position in negative or referred_to.get(position) is False:
+            case Unknown(text=name):
+                unknown.append(name)
+            case Mention(items=items) if not is_unseen(plain, annotation.start):
+                kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
+                titles[kind].append(items)
+            case CategoryWords(category) if _is_head(plain, found, position, negative):
+                continue
+            case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
                 without.append(category)
-            case CategoryWords() if annotation.start not in not_only and sentence.asks:
+            case CategoryWords() if is_watched(plain, annotation.start):
+                continue
+            case CategoryWords() if annotation.start not in not_only and sentence.asks and position not in opened:
                 only.append(annotation)
-            case Range() as entry if position not in negative:  # "nothing from the eighties" is no range
-                ranges.append(entry)
+            case Range() as entry if position not in negative and not (sentence.names and not sentence.asks):
+                ranges.append(entry)  # and not "nothing from the eighties", or "I loved the first Batman from 1989"
+            case CategoryWords() if sentence.likes and position not in opened:
+                stated.append(annotation)
+    if asks and not only and not titles["liked"]:
+        only = stated  # "I love horror. Give me three."
     names = tuple(dict.fromkeys(_category(annotation) for annotation in only))
     return Change(
         asks=asks,
@@ -140,54 +156,39 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         disliked=tuple(titles["disliked"]),
         known=tuple(titles["known"]),
         only=tuple(name for name in names if name not in without),
-        together=len(names) > 1 and (bool(_TOGETHER.search(plain)) or _is_compound(plain, only)),
+        together=len(names) > 1 and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only)),
         also=bool(_ALSO.search(plain)),
         without=tuple(dict.fromkeys(without)),
         ranges=tuple(ranges),
-        any_category=bool(_ANY_CATEGORY.search(plain)),
-        more=bool(_MORE.search(plain)) and asks,
+        any_category=takes_any_category(plain),
+        more=asks_for_more(plain) and asks,
         forget=bool(_FORGET.search(plain)),
+        unknown=tuple(dict.fromkeys(unknown)),
+        judges="" if any(titles.values()) or only else judgment_of_last_message(plain),
     )
 
 
-def _kind_of_title(plain: str, at: int, negative: bool, liked: bool | None) -> str:
-    """Return "liked", "disliked" or "known" for a title; `liked` is what a later clause says of it."""
-    if liked is None and is_only_known(plain, at):
+def _is_head(plain: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
+    """Return whether a rejected category is only the head of a compound: "a drama, but not a war drama"."""
+    if not {position - 1, position} <= {*negative}:
+        return False
+    gap = plain[found[position - 1].end : found[position].start]
+    wanted = (entry.value for i, entry in enumerate(found) if i not in negative)
+    category = _category(found[position])
+    return not gap.strip(" -") and any(
+        isinstance(words, CategoryWords) and words.category == category for words in wanted
+    )
+
+
+def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
+    """Return "liked", "disliked" or "known" for a title; `later` is what a later clause says of it, "" for nothing."""
+    if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
-    return "disliked" if negative or liked is False else "liked"
-
-
-@dataclass(frozen=True)
-class _Sentence:
-    """Sentence of a message.
-
-    Attributes:
-        end: position after its last character.
-        asks: whether it asks for recommendations.
-        informs: whether it asks about a title or the catalog instead.
-    """
-
-    end: int
-    asks: bool
-    informs: bool
-
-    @classmethod
-    def of(cls, plain: str, start: int, end: int, found: Sequence[Annotation], count: Annotation | None) -> "_Sentence":
-        text = plain[start:end]
-        informs = bool(_INFORMATION.search(text)) or any(
-            _INFORMATION_ON_TITLE.search(plain, start, entry.start)
-            for entry in found
-            if start <= entry.start < end and isinstance(entry.value, Mention)
-        )
-        content = any(start <= entry.start < end for entry in (*found, *([count] if count else [])))
-        says = content or bool(_MORE.search(text) or _ANY_CATEGORY.search(text))
-        wants = bool(_ASKING.search(text)) or "?" in text or not _STATEMENT.match(text)
-        return cls(end, not informs and (bool(_ASKING_FOR_ITEMS.search(text)) or says and wants), informs)
-
-
-def _sentences(plain: str) -> list[tuple[int, int]]:
-    cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(plain)), len(plain)]
-    return [(start, end) for start, end in zip(cuts, cuts[1:], strict=False) if end > start]
+    if negative and is_judged(plain, at):
+        return "disliked"
+    if later in ("", "known") and is_only_known(plain, at):
+        return "known"
+    return "disliked" if negative or later == "disliked" else "liked"
 
 
 def _category(annotation: Annotation) -> str:

@@ -16,14 +16,18 @@ _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\s*\(([^()]*[^\W\d_][^()]*)\)$")
 _SUBTITLE = re.compile(r"(?:\s+or)?\s*:\s+|\s+-\s+")
+_ABBREVIATION = re.compile(r"^((?:\w\.){2,}) ")
 _PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
 _DIGITS = {in_words(number): str(number) for number in range(2, 13)}
+_COMMON = COMMON_WORDS | _DIGITS.keys()
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
-    r"\b(?:like|liked|love|loved|loves|saw|seen|watched|rewatched|enjoyed|hated|disliked|adored|finish|finished|than|titled)\s(?:the\s)?$",
+    r"\b(?:like|liked|love|loved|loves|saw|seen|watch|watched|rewatched|enjoyed|hated|disliked|adores?|adored|finish|"
+    r"finished|than|titled|similar to|comparable to|fan of|vein of|style of|lines of|reminds me of|such as|swears? by|"
+    r"raves? about|obsessed with|cared? for|thumbs up for|thumbs down for|close to)\s(?:the\s)?$",
     re.IGNORECASE,
 )
 _BEFORE_NAME = re.compile(
@@ -126,6 +130,9 @@ class NamedTitles:
         for line in text.split("\n"):
             at, lower, last = 0, _lower(line), -1
             while at < len(line):
+                if line[at] == " " or at and _one_word(line[at - 1], line[at]):
+                    at += 1
+                    continue
                 between = line[last:at] if 0 <= last >= at - _JOINER else "apart"
                 joined = between.strip(" ,").lower() in ("and", "or", "&", "")
                 length, items = self._at(line, lower, at, joined)
@@ -142,11 +149,9 @@ class NamedTitles:
         Args:
             text: the line.
             lower: the line in lower case.
-            at: the position.
+            at: the position, where a word begins.
             joined: whether "and" or a comma joins it to a title before it.
         """
-        if text[at] == " " or at and _one_word(text[at - 1], text[at]):
-            return 1, []
         best: tuple[int, list[int]] = (1, [])
         for n in range(1, _FIRST + 1):
             forms = self._by_beginning.get(lower[at : at + n], {})
@@ -154,6 +159,7 @@ class NamedTitles:
                 end, (form, items) = at + length, forms.get(lower[at : at + length], ("", []))
                 if (
                     items
+                    and end <= len(text)
                     and length >= best[0]
                     and not (end < len(text) and _one_word(text[end - 1], text[end]))
                     and _is_meant(text, at, end, form, joined)
@@ -169,7 +175,10 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     named = joined or _BEFORE_TITLE.search(text, near, at)
     possessive = text[end : end + 2] == "' " and text[at - 1 : at] != "'"
     # Spaces are single.
-    if _is_apart(text[max(0, at - 2) : at].rstrip(" "), text[end : end + 2].lstrip(" ")) and not possessive:
+    before, after = text[max(0, at - 2) : at].rstrip(" "), text[end : end + 2].lstrip(" ")
+    # "nothing to lose, surprise me": a phrase at the beginning of a text is apart without being meant.
+    opens = not before and after[:1] == "," and words != form and (len(form) == 1 or not single and _is_common(words))
+    if _is_apart(before, after) and not possessive and not opens:
         return True
     if not single:
         return bool(words == form or named or not _is_common(words))
@@ -184,7 +193,7 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
 def _is_common(words: str) -> bool:
     """Return whether half of the words of a phrase are common ones, so that it is an expression of its own."""
     listed = words.lower().split()
-    return 2 * sum(word in COMMON_WORDS for word in listed) >= len(listed)
+    return 2 * sum({word, word.removesuffix("s")} & _COMMON != set() for word in listed) >= len(listed)
 
 
 def _is_apart(before: str, after: str) -> bool:
@@ -197,6 +206,7 @@ def _other_forms(title: str) -> Iterator[str]:
     short = _YEAR.sub("", title)
     heads = [short, _PARENTHESES.sub("", short), *_PARENTHESES.findall(short)]
     heads += [head for head in (_SUBTITLE.split(short)[0],) if " " in head or len(head) > _LONG_WORD]
+    heads += _ABBREVIATION.findall(short)
     heads += [_with_digits(head) for head in heads]
     for head in dict.fromkeys(heads):
         yield head

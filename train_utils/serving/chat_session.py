@@ -348,6 +348,8 @@ class ChatSession:
         understood = self._understood()
         if understood and not heard.change.is_empty:
             yield Notice(understood)
+        if heard.change.unknown:
+            yield Notice(f"not in {self.domain.name}: {', '.join(heard.change.unknown)}")
         expectations = self.domain.expectations
         prior = expectations.priors([self.dialogue.taste])[0] if expectations else None
         if expectations and (problem := expectations.new_problem()):

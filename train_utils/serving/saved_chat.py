@@ -42,6 +42,7 @@ class _Preferences(_Record):
     without: list[str]
     ranges: list[_Range]
     listed: list[str]
+    mentioned: list[list[str]]
 
 
 class _Exchange(_Record):
@@ -84,6 +85,7 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
         without=list(asked.without),
         ranges=[_Range(attribute=entry.attribute, low=entry.low, high=entry.high) for entry in asked.ranges.values()],
         listed=ids(asked.listed),
+        mentioned=list(map(ids, asked.mentioned)),
     )
     exchanges = [
         _Exchange(
@@ -163,8 +165,9 @@ def _preferences(saved: _Preferences, catalog: Catalog | None) -> Preferences:
     attributes = {name for item in catalog.items for name in item.attributes}
     if unknown := {entry.attribute for entry in saved.ranges} - attributes:
         raise ValueError(f"no item of {catalog.name!r} has attribute {min(unknown)[:80]!r}")
-    liked, disliked, known = (
-        tuple(_indices(ids, catalog) for ids in titles if ids) for titles in (saved.liked, saved.disliked, saved.known)
+    liked, disliked, known, mentioned = (
+        tuple(_indices(ids, catalog) for ids in titles if ids)
+        for titles in (saved.liked, saved.disliked, saved.known, saved.mentioned)
     )
     return Preferences(
         count=saved.count,
@@ -176,4 +179,5 @@ def _preferences(saved: _Preferences, catalog: Catalog | None) -> Preferences:
         without=tuple(saved.without),
         ranges={entry.attribute: Range(entry.attribute, entry.low, entry.high) for entry in saved.ranges},
         listed=_indices(saved.listed, catalog),
+        mentioned=mentioned,
     )

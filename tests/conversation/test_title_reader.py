@@ -1,0 +1,173 @@
+"""Titles are read as people type them where the text makes them titles, and unknown ones are named, not guessed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_reader import catalog_of
+
+from train_utils.conversation.preferences import Preferences
+from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.title_reader import SHOWN
+from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.near_titles import NearTitles, key_of, words_of
+
+TITLES = [
+    "Pulp Fiction",
+    "Blade Runner",
+    "Shawshank Redemption, The",
+    "Star Trek: First Contact",
+    "Star Trek VI: The Undiscovered Country",
+    "Star Wars",
+    "Empire Strikes Back, The",
+    "Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb",
+    "Godfather, The",
+    "Godfather: Part II, The",
+    "Beauty and the Beast",
+    "Twelve Monkeys",
+    "Sunset Blvd.",
+    "E.T. the Extra-Terrestrial",
+    "Amélie",
+    "Schindler's List",
+    "Willy Wonka and the Chocolate Factory",
+    "Adventures of Priscilla, Queen of the Desert, The",
+    "Casablanca",
+    "Vertigo",
+    "Batman",
+    "Toy Story",
+    "Heat",
+    "Kids",
+    "Jack",
+    "Four Rooms",
+    "Rocky III",
+    "Spider-Man",
+    "Third Man, The",
+    "???",
+]
+CATALOG = catalog_of({title: (["Drama", "Comedy", "Children's"], 1980 + i) for i, title in enumerate(TITLES)})
+READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles))
+
+
+def titles(text):
+    change = READER.read(text)
+    return [TITLES[items[0]] for kind in (change.liked, change.disliked, change.known) for items in kind]
+
+
+@pytest.mark.parametrize(
+    "text,named",
+    [
+        ("movies like Blade Runer", ["Blade Runner"]),
+        ("I loved Pulp Ficton and Shawshenk Redemption", ["Pulp Fiction", "Shawshank Redemption, The"]),
+        ("something like pulp ficton please", ["Pulp Fiction"]),
+        ('similar to "Shawshank Redempton"', ["Shawshank Redemption, The"]),
+        ("- Pulp Ficton\n- Blade Runer\nWhat fits?", ["Pulp Fiction", "Blade Runner"]),
+        ("Pulp Ficton -> Blade Runer -> ?", ["Pulp Fiction", "Blade Runner"]),
+        ("people tell me Cassablanca is great", ["Casablanca"]),
+        ("casablanca and vertigo are classics", ["Casablanca", "Vertigo"]),
+        ("GIVE ME FILMS LIKE BLADE RUNER", ["Blade Runner"]),
+    ],
+)
+def test_a_title_with_a_typing_error_is_read_where_the_text_names_one(text, named):
+    assert titles(text) == named
+
+
+@pytest.mark.parametrize(
+    "text,named",
+    [
+        ("Star Trek First Contact and Dr. Strangelove were great", ["Star Trek: First Contact", TITLES[7]]),
+        ("empire strikes back is my favorite", ["Empire Strikes Back, The"]),
+        ("Star Wars: The Empire Strikes Back was good", ["Empire Strikes Back, The"]),
+        ("godfather 2 was great", ["Godfather: Part II, The"]),
+        ("loved The Godfather II", ["Godfather: Part II, The"]),
+        ("loved the godfather part two", ["Godfather: Part II, The"]),
+        ("Beauty & the Beast, 12 monkeys", ["Beauty and the Beast", "Twelve Monkeys"]),
+        ("loved Sunset Boulevard", ["Sunset Blvd."]),
+        ("something like E.T.", ["E.T. the Extra-Terrestrial"]),
+        ("we liked Amelie", ["Amélie"]),
+        ("loved Schindlers List", ["Schindler's List"]),
+        ("Spiderman was great", ["Spider-Man"]),
+        ("liked Willy Wonka", ["Willy Wonka and the Chocolate Factory"]),
+        ("I watched Priscilla Queen of the Desert", ["Adventures of Priscilla, Queen of the Desert, The"]),
+        ("loved The Undiscovered Country", ["Star Trek VI: The Undiscovered Country"]),
+        ("- The Third Man\n- Heat", ["Third Man, The", "Heat"]),
+    ],
+)
+def test_a_title_is_read_in_other_spellings_and_in_part(text, named):
+    assert titles(text) == named
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "in the heat of the day we need a good movie",
+        "my friend Jack likes the kids at school",
+        "the kids are at home, what can we watch?",
+        "Kids are asleep. Something good!",
+        "our house has four rooms, recommend something",
+        "I got a blade for my runner, what should I watch?",
+        "rocky road ice cream and a good movie please",
+        "I want films from Paris with actors like Hugh Grant",
+    ],
+)
+def test_ordinary_words_are_no_titles(text):
+    assert titles(text) == []
+
+
+@pytest.mark.parametrize(
+    "text,unknown",
+    [
+        ("movies like Foobar Returns", ("Foobar Returns",)),
+        ("movies like Inception and Heat, please", ("Inception",)),
+        ('I loved "The Matrix Reloaded" and hated Heat', ("The Matrix Reloaded",)),
+        ("I loved Batman Begins.", ("Batman Begins",)),
+        ("I really liked Toy Story 3", ("Toy Story 3",)),
+        ("I liked Rocky 2", ("Rocky 2",)),
+        ("such as Lord of the Rings or Harry Potter", ("Lord of the Rings", "Harry Potter")),
+        ('like "' + "Foo Bar " * 9 + 'Baz"', (("Foo Bar " * 9 + "Baz")[:SHOWN],)),
+    ],
+)
+def test_a_title_that_the_catalog_lacks_is_named_and_not_guessed(text, unknown):
+    change = READER.read(text)
+    assert change.unknown == unknown and not change.is_empty
+    assert Preferences().after(change).rules(CATALOG).deny == tuple(
+        CATALOG.ids(sorted(item for kind in (change.liked, change.disliked) for items in kind for item in items))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'd like Something New",
+        "I like Drama and Comedy",
+        "I love Hitchcock's movies",
+        "I like Marvel movies",
+        "movies like that one",
+        'any "feel good" movies?',
+        "I watched it with John on Friday",
+        "GIVE ME MOVIES LIKE FOOBAR RETURNS",
+        "who directed Inception?",
+        "something like inception",
+        "I really like Tom Hanks in Pulp Fiction",
+    ],
+)
+def test_what_is_not_clearly_a_title_is_not_called_unknown(text):
+    assert READER.read(text).unknown == ()
+
+
+def test_numbers_of_parts_must_agree():
+    near = NearTitles(["Rocky III", "Rocky IV"])
+    assert near.items(key_of(words_of("rocky 3"))) == (0,)
+    assert near.nearest(key_of(words_of("rokcy 4"))) == (1, (1,))
+    assert near.nearest(key_of(words_of("rocky 5"))) is None
+
+
+@given(st.sampled_from(TITLES[:4]), st.data())
+def test_a_title_in_quotation_marks_is_read_with_any_letter_missing(title, data):
+    typed = title.split(", ")[0]
+    at = data.draw(st.integers(0, len(typed) - 1).filter(lambda i: typed[i].isalpha()))
+    assert titles(f'films like "{typed[:at]}{typed[at + 1 :]}" please') == [title]
+
+
+@pytest.mark.parametrize("text", ["Aa ", "- Aa\n", '"A a" ', "like A ", "'a ", "-> Aa ", "loved The ", "Heat 2 "])
+def test_a_long_message_of_candidates_is_read(text):
+    change = READER.read(text * 2000)
+    assert all(len(name) <= SHOWN for name in change.unknown)

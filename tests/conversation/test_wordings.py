@@ -1,0 +1,207 @@
+"""Requests are read in the many ways in which people word them."""
+
+import pytest
+from test_reader import CATALOG, READER, read
+
+from train_utils.catalog import Item, make_catalog
+from train_utils.conversation.preferences import Preferences
+from train_utils.conversation.reader import RequestReader
+from train_utils.prompts.named_titles import NamedTitles
+
+
+@pytest.mark.parametrize(
+    "text,categories",
+    [
+        ("nothing too scary please", ("Horror",)),
+        ("I'm not a big fan of musicals, got anything else?", ("Musical",)),
+        ("westerns aren't really my thing", ("Western",)),
+        ("musicals are not my cup of tea", ("Musical",)),
+        ("anything except horror", ("Horror",)),
+        ("skip the horror", ("Horror",)),
+        ("hold the romance please", ("Romance",)),
+        ("no more westerns", ("Western",)),
+        ("less romance, more action", ("Romance",)),
+        ("a comedy rather than a drama", ("Drama",)),
+        ("I'd rather watch a comedy than a drama", ("Drama",)),
+        ("comedy instead of drama", ("Drama",)),
+        ("I prefer comedies to dramas", ("Drama",)),
+        ("neither horror nor war", ("Horror", "War")),
+        ("don't give me any horror", ("Horror",)),
+        ("please don't recommend romance", ("Romance",)),
+        ("children's movies are out", ("Children's",)),
+        ("horror is a no-go", ("Horror",)),
+        ("leave comedies out", ("Comedy",)),
+        ("westerns? no thanks", ("Western",)),
+        ("war movie? no way. comedy? yes", ("War",)),
+        ("get rid of the westerns", ("Western",)),
+        ("comedy sans romance", ("Romance",)),
+        ("all genres but horror", ("Horror",)),
+        ("non-animated children's films", ("Animation",)),
+        ("a drama, though not a war drama", ("War",)),
+        ("no horor please", ("Horror",)),
+        ("no cowboys", ("Western",)),
+        ("light on romance, heavy on action", ("Romance",)),
+        ("not too long, a comedy", ()),
+        ("science fiction, but it doesn't have to be new", ()),
+        ("I don't mind horror", ()),
+        ("not necessarily a comedy", ()),
+    ],
+)
+def test_what_is_rejected(text, categories):
+    assert read(text).get("without", ()) == categories
+
+
+@pytest.mark.parametrize(
+    "text,categories,together",
+    [
+        ("a rom-com", ("Romance", "Comedy"), True),
+        ("no, both funny and romantic", ("Comedy", "Romance"), True),
+        ("a comedy with some romance", ("Comedy", "Romance"), True),
+        ("a comedy or a drama", ("Comedy", "Drama"), False),
+        ("two detective stories", ("Mystery",), False),
+        ("a commedy", ("Comedy",), False),
+        ("I love horror movies. Give me three.", ("Horror",), False),
+        ("I watched two westerns yesterday, give me three comedies", ("Comedy",), False),
+        ("movies made in the eighties, no horror", (), False),
+        ("dark comedy", ("Comedy",), False),
+        ("I don't dislike westerns, but today I'd rather have a mystery.", ("Mystery",), False),
+    ],
+)
+def test_what_is_asked_for(text, categories, together):
+    change = read(text)
+    assert change.get("only", ()) == categories and change.get("together", False) == together
+
+
+@pytest.mark.parametrize(
+    "text,count",
+    [
+        ("top five thrillers", 5),
+        ("top-5 comedies", 5),
+        ("the 5 best comedies", 5),
+        ("give me half a dozen comedies", 6),
+        ("half dozen westerns", 6),
+        ("two or three comedies", 3),
+        ("2-3 comedies", 3),
+        ("one good film", 1),
+        ("5 or so", 5),
+        ("I'd like three", 3),
+        ("five of your best", 5),
+        ("twenty-five movies", 25),
+        ("a trio of comedies", 3),
+        ("one comedy and one drama", 2),
+        ("two comedies and 3 dramas", 5),
+        ("Instead of five, give me ten", 10),
+        ("I want to watch 1 movie with my 2 kids aged 5 and 8", 1),
+        ("Change that to 6", 6),
+        ("big fan of Heat here. 3 sugestions pls", 3),
+        ("a movie", None),
+        ("my 10 year old wants an adventure", None),
+        ("a 90 minute comedy", None),
+        ("a 5 star movie", None),
+        ("Heat, Alien & Emma are my top 3", None),
+        ("movies from 1995", None),
+        ("1000 films", None),
+        ("0 films", None),
+    ],
+)
+def test_how_many_are_asked_for(text, count):
+    assert read(text).get("count") == count
+
+
+@pytest.mark.parametrize(
+    "text,kind",
+    [
+        ("Heat did nothing for me", "disliked"),
+        ("Heat was a bit boring", "disliked"),
+        ("Heat was not bad", "liked"),
+        ("We saw Heat. Great movie!", "liked"),
+        ("We saw Heat. Terrible movie.", "disliked"),
+        ("I saw Heat and it was boring", "disliked"),
+        ("Everyone loves Heat but I don't", "disliked"),
+        ("not Heat, I've seen it", "known"),
+        ("don't recommend Heat, I've seen it", "known"),
+        ("I hated Heat, I've seen it twice", "disliked"),
+        ("Heat? Seen it.", "known"),
+        ("thumbs down for Heat", "disliked"),
+        ("don't give me anything like Heat", "disliked"),
+        ("- Heat\n+ Alien", "disliked"),
+        ("Disliked: Heat", "disliked"),
+        ("fell asleep during Heat", "disliked"),
+        ("comedies like Heat", "liked"),
+    ],
+)
+def test_what_is_said_of_a_title(text, kind):
+    assert read(text)[kind] == ["Heat"]
+
+
+def test_a_title_that_was_not_seen_is_not_known():
+    assert read("I haven't seen Heat") == {}
+
+
+@pytest.mark.parametrize("text", ["I loved Alien from 1979", "Heat (1995)", "loved the first Alien from 1979 though"])
+def test_the_year_of_a_title_is_no_range(text):
+    assert "ranges" not in read(text)
+
+
+@pytest.mark.parametrize("text", ["a movie please", "older movies", "comedies like Heat", "what's good?", "even more!"])
+def test_a_noun_alone_asks(text):
+    assert read(text)["asks"]
+
+
+@pytest.mark.parametrize("text", ["I'm not into horror", "Great movie!", "westerns bore me", "Heat I've seen already"])
+def test_a_statement_does_not_ask(text):
+    assert not read(text).get("asks")
+
+
+ITEMS = [
+    Item(str(i), f"Lamp {i} X", ("Lamps",), attributes={"price": 5.0 * i, "rating": i / 2, "page_count": 100 * i})
+    for i in range(1, 20)
+]
+SHOP = make_catalog("shop", ITEMS, {"u": ["1", "2", "3"]})
+SHOP_READER = RequestReader(SHOP, NamedTitles(SHOP.titles))
+
+
+@pytest.mark.parametrize(
+    "text,attribute,low,high",
+    [
+        ("lamps under 20 dollars", "price", None, 20),
+        ("not over 30 bucks", "price", None, 30),
+        ("$20 max", "price", None, 20),
+        ("price between 5 and 20", "price", 5, 20),
+        ("rated above 8", "rating", 8, None),
+        ("a rating of at least 7.5", "rating", 7.5, None),
+        ("rating 8 or higher", "rating", 8, None),
+        ("8+ rating", "rating", 8, None),
+        ("at least 300 pages", "page_count", 300, None),
+        ("300 pages or less", "page_count", None, 300),
+        ("no more than 300 pages", "page_count", None, 300),
+        ("from 100 to 300 pages", "page_count", 100, 300),
+    ],
+)
+def test_bounds_of_other_attributes_are_read(text, attribute, low, high):
+    (entry,) = SHOP_READER.read(text).ranges
+    assert (entry.attribute, entry.low, entry.high) == (attribute, low, high)
+
+
+def test_a_number_of_items_is_no_bound():
+    change = SHOP_READER.read("5 lamps, at most 200 pages")
+    assert change.count == 5 and len(change.ranges) == 1
+    assert SHOP_READER.read("more than 5 lamps").ranges == ()
+
+
+@pytest.mark.parametrize(
+    "texts,liked,disliked",
+    [
+        (["I've seen Heat.", "It was amazing, by the way."], ["Heat"], []),
+        (["I've seen Heat.", "didn't like it"], [], ["Heat"]),
+        (["films like Heat", "I love it"], ["Heat"], []),  # the answer's list, and no example of the user's
+        (["films like Heat", "I hated it"], ["Heat"], []),
+        (["It was great!"], [], []),
+    ],
+)
+def test_a_message_judges_the_titles_of_the_one_before(texts, liked, disliked):
+    preferences = Preferences()
+    for text in texts:
+        preferences = preferences.after(READER.read(text))
+    titles = [[CATALOG.items[items[0]].title for items in kind] for kind in (preferences.liked, preferences.disliked)]
+    assert titles == [liked, disliked]

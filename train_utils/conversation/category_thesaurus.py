@@ -1,0 +1,83 @@
+"""English words for the usual categories of films and books; they are read where a catalog has the category."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from train_utils.conversation.lexicon import finder
+
+# Category -> phrases for it, in which `*` stands for any ending. Two categories, joined by "+", hold together.
+_PHRASES = {
+    "action": "action-packed, martial arts, kung fu, shoot em up, shoot 'em up",
+    "adventure": "swashbuckler*, swashbuckling, treasure hunt*",
+    "animation": "animated, cartoon, cartoons, anime, animations",
+    "biography": "biopic, biopics, biographical, memoir, memoirs",
+    "children": """
+        kids, kid's, kids', kid-friendly, kid friendly, family-friendly, family friendly, family movie, family movies,
+        family film, family films, for the whole family, for children, for little ones, for toddlers
+        """,
+    "comedy": "funny, hilarious, humorous, comedic, a laugh, laughs, to laugh, sitcom, sitcoms, comical",
+    "crime": """
+        gangster, gangsters, mobster, mobsters, mob, mafia, heist, heists, bank robber*, serial killer, serial killers,
+        cops and robbers
+        """,
+    "documentary": "docu, docus, docs, documentry, documentries, docuseries",
+    "drama": "dramatic, melodrama, melodramas, tearjerker, tearjerkers, tear-jerker, tear-jerkers",
+    "fantasy": "dragons, wizards, elves, sword and sorcery, swords and sorcery, fairy tale, fairy tales, fairytale*",
+    "film-noir": "noir, noirs, film noir, film noirs, films noirs",
+    "horror": """
+        scary, scarier, creepy, spooky, frightening, terrifying, slasher, slashers, zombie, zombies, vampire, vampires,
+        haunted house, haunted houses, gory, that scare me, that scares me, to scare me, scare us, to be scared
+        """,
+    "musical": "singing, sing-along, singalong, song and dance, people sing, songs in it, broadway",
+    "mystery": """
+        detective, detectives, whodunit, whodunits, whodunnit, whodunnits, who-dunnit, who-dunnits, murder mystery,
+        murder mysteries, sleuth, sleuths
+        """,
+    "romance": """
+        romantic, love story, love stories, love movie, love movies, love film, love films, chick flick, chick flicks,
+        lovey-dovey, lovey dovey
+        """,
+    "romance+comedy": "rom-com, rom-coms, romcom, romcoms, rom com, rom coms",
+    "sci-fi": """
+        spaceship, spaceships, outer space, space opera, space operas, set in space, aliens, robots, time travel,
+        science-fiction, science fiction, scifi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space movies
+        """,
+    "thriller": "suspense, suspenseful, nail-biter, nail-biters, edge of my seat",
+    "war": "soldier, soldiers, world war, wwii, ww2, vietnam, battlefield*, military",
+    "western": "cowboy, cowboys, gunslinger, gunslingers, wild west, old west, spaghetti western, spaghetti westerns",
+}
+_SHORT_NAMES = {
+    "sci-fi": ("sciencefiction", "scifi"),
+    "animation": ("animated", "anime"),
+    "film-noir": ("noir", "filmnoir"),
+}
+
+
+def thesaurus(names: Iterable[str]) -> list[tuple[tuple[str, ...], re.Pattern[str]]]:
+    """Return (categories, pattern of phrases that mean all of them) for the categories of a catalog that are known.
+
+    Args:
+        names: the catalog's categories.
+    """
+    known = _known(names)
+    return [
+        (tuple(known[part] for part in parts), finder(phrases))
+        for parts, phrases in ((key.split("+"), phrases) for key, phrases in _PHRASES.items())
+        if all(part in known for part in parts)
+    ]
+
+
+def _known(names: Iterable[str]) -> Mapping[str, str]:
+    """Return thesaurus's name -> the catalog's, which may be inflected ("Children's", "Comedies")."""
+    plain = {_stem(name): name for name in names}
+    found = {}
+    for part in {part for key in _PHRASES for part in key.split("+")}:
+        for form in (_stem(part), *_SHORT_NAMES.get(part, ())):
+            if form in plain:
+                found[part] = plain[form]
+    return found
+
+
+def _stem(name: str) -> str:
+    letters = re.sub(r"[^a-z]", "", name.lower())
+    return re.sub(r"(?:ies|y|s)$", "", letters)

@@ -1,0 +1,333 @@
+"""Titles that a message names: as the catalog writes them, loosely or with typing errors, and such that it lacks."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.lexicon import NAMING, NO_TITLE, NOUNS, any_of, finder
+from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.named_titles import Mention, NamedTitles
+from train_utils.prompts.near_titles import NearTitles, Word, key_of, words_of
+
+SHOWN = 80  # characters of an unknown title that are kept
+_MOST_WORDS = 9  # words of a loosely written title
+_MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of microseconds for 20,000 titles
+# Least letters of a single word that may be a misspelled title, in lower case and in capitals after "like": a shorter
+# word is near to too many others.
+_WORD_LENGTH, _NAME_LENGTH = 7, 5
+_QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
+_THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
+_NAMED = re.compile(
+    rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )\b{any_of(NAMING)}:?\s+{_THE_FILM}", re.I
+)
+_NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
+_LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
+_JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
+_START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because) )", re.I)
+# After a title at the beginning of a sentence.
+_VERB = re.compile(r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b", re.I)
+_GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
+_DOT = re.compile(r"\. ?")
+_ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}  # keys of words that end in a dot
+_CONNECTING = set(str.split("of the in on to a an at for with from de la le der no"))
+_NOUN = re.compile(rf"\s+{any_of(NOUNS)}\b", re.I)
+_NOUN_WORDS = {noun.strip() for noun in NOUNS.split(",")}
+_END = re.compile(r"\s*(?:[.,;!?\n)]|$|\s(?:and|or|but)\b)")
+_SAME_WORK = re.compile(r": | - ")  # between a series and a title of it
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Title that the catalog does not have, as typed."""
+
+    text: str
+
+
+class TitleReader:
+    """Reader of the titles in a message.
+
+    Args:
+        titles: finder of the catalog's titles.
+    """
+
+    def __init__(self, titles: NamedTitles):
+        self._titles, self._near = titles, NearTitles(titles.titles)
+
+    def find(self, text: str) -> list[Annotation]:
+        """Return the titles of a message, in its order: each a `Mention` or an `Unknown`.
+
+        A loosely written or unknown title must be one by the text: in quotation marks, in a list, after words such as
+        "similar to", in capitals, or the subject of a judgment.
+
+        Args:
+            text: what `plain_text` returned.
+        """
+        exact = [Annotation(mention.start, mention.end, mention) for mention in self._titles.locate(text)]
+        return _Search(text, exact, self._near).run()
+
+
+class _Search:
+    """State of the search in one message.
+
+    Args:
+        text: the message.
+        exact: the titles that are written as in the catalog.
+        near: the catalog's titles by loose spelling.
+    """
+
+    def __init__(self, text: str, exact: Sequence[Annotation], near: NearTitles):
+        self.text, self.near, self.lookups = text, near, 0
+        self.words = words_of(text)
+        exact = _with_series(text, exact)
+        lower = [text[word.start : word.end].lower() for word in self.words]
+        self.common = [word in COMMON_WORDS for word in lower]
+        self.noun = [word in _NOUN_WORDS for word in lower]
+        self.capital = [text[word.start].isupper() for word in self.words]
+        self.exact = {annotation.start: annotation for annotation in exact}
+        self.covered = _covered(self.words, exact)
+        self.quoted = dict(_inner_spans(text))
+        self.named = {match.end() for match in _NAMED.finditer(text)}
+        self.listed = {match.end() for match in _LISTED.finditer(text)}
+        self.first = {match.end() for match in _START.finditer(text)}
+        letters = [character for character in text if character.isalpha()]
+        self.mixed = 2 * sum(character.islower() for character in letters) > len(letters)
+
+    def run(self) -> list[Annotation]:
+        """Return the titles in the order of the text."""
+        found: list[Annotation] = []
+        position = 0
+        while position < len(self.words):
+            start = self.words[position].start
+            joined = bool(found) and bool(_JOINED.fullmatch(self.text, found[-1].end, start))
+            title = self._at(position, joined)
+            if title:
+                found.append(title)
+                while position < len(self.words) and self.words[position].start < title.end:
+                    position += 1
+            else:
+                position += 1
+        return found
+
+    def _at(self, position: int, joined: bool) -> Annotation | None:
+        """Return the title that begins at a word."""
+        start = self.words[position].start
+        exact = self.exact.get(start)
+        named = joined or start in self.named or self._after_quote(start)
+        if start in self.quoted:
+            return self._quotation(position, self.quoted[start])
+        if self.covered[position] and not exact:
+            return None
+        if not exact and (listed := self._subject(position)):
+            return listed
+        if loose := self._loose(position, self._run(position), named or start in self.listed, exact):
+            return loose
+        if exact:
+            return self._longer(position, exact) if named and self.mixed else exact
+        if named and self.mixed:
+            return self._unknown(position)
+        return None
+
+    def _subject(self, position: int) -> Annotation | None:
+        """Return a title in one word that a sentence or its first enumeration is about ("casablanca was great")."""
+        word = self.words[position]
+        if word.start not in self.first or len(word.key) < _WORD_LENGTH or self.common[position]:
+            return None
+        joined = _JOINED.match(self.text, word.end)
+        before = joined and joined.end() in self.exact
+        if not before and not _VERB.match(self.text, self._enumeration_end(position)):
+            return None
+        items = self.near.items(word.key)
+        return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
+
+    def _enumeration_end(self, position: int) -> int:
+        """Return the end of the titles in one word that are joined from a position on."""
+        end = self.words[position].end
+        for other in self.words[position + 1 : position + _MOST_WORDS]:
+            if other.key == "and":
+                continue
+            if not _JOINED.fullmatch(self.text, end, other.start) or not self.near.items(other.key):
+                break
+            end = other.end
+        return end
+
+    def _after_quote(self, start: int) -> bool:
+        return self.text[start - 1 : start] in ('"', "'") and start - 1 in self.named
+
+    def _quotation(self, position: int, end: int) -> Annotation | None:
+        """Return the title that a quotation is; a known one inside a longer name is none ("Batman Begins")."""
+        start = self.words[position].start
+        words = [word for word in self.words[position : position + 2 * _MOST_WORDS] if word.end <= end]
+        exact = self.exact.get(start)
+        if exact and exact.end >= words[-1].end:
+            return exact
+        key = key_of(words)
+        if items := self.near.items(key) or self.near.shortened(key) or self._nearest(key):
+            return Annotation(start, words[-1].end, Mention(start, words[-1].end, items))
+        text = self.text[start:end]
+        separated = re.search(r"[,;.!?]\s|\s(?:and|or)\s", text)
+        if exact and (separated or len(words) > _MOST_WORDS):
+            return exact
+        is_name = text[:1].isupper() and self.mixed and not separated and not _is_common(text)
+        is_name = is_name and (len(words) > 1 or start - 1 in self.named)
+        if is_name and all(
+            word[:1].isupper() or word.lower() in _CONNECTING or word[0].isdigit() for word in text.split()
+        ):
+            return Annotation(start, end, Unknown(text[:SHOWN]))
+        return exact
+
+    def _run(self, position: int) -> list[Word]:
+        """Return the words from a position on that a title may have."""
+        words = [self.words[position]]
+        for at in range(position + 1, min(position + _MOST_WORDS, len(self.words))):
+            one, other = words[-1], self.words[at]
+            gap = self.text[one.end : other.start]
+            abbreviated = _DOT.fullmatch(gap) and (one.key in _ABBREVIATED or one.end - one.start == 1)
+            if not (_GAP.fullmatch(gap) or abbreviated):
+                break
+            words.append(other)
+        return words
+
+    def _loose(self, position: int, run: list[Word], named: bool, exact: Annotation | None) -> Annotation | None:
+        """Return the title that the first words of a run spell loosely, and longer than an exact one."""
+        start = run[0].start
+        capital = self.mixed and self.capital[position] and not self._is_sentence_case(position)
+        first = start in self.first
+        if not (named or capital or exact or first):
+            return None
+        best: tuple[int, int, tuple[int, ...]] | None = None
+        for length in range(len(run), 0, -1):
+            end = run[length - 1].end
+            if exact and end <= exact.end or not self._may_be_title(position, length, named, capital, first):
+                continue
+            if not (named or capital or exact) and not self._is_subject(length, end):
+                continue
+            key = key_of(run[:length])
+            if items := self.near.items(key) or (self.near.shortened(key) if named and length > 1 else ()):
+                return Annotation(start, end, Mention(start, end, items))
+            if exact or any(self.covered[position : position + length]):
+                continue
+            if (nearest := self._nearest_of(key)) and (best is None or nearest[0] < best[0]):
+                best = nearest[0], end, nearest[1]
+        return Annotation(start, best[1], Mention(start, best[1], best[2])) if best else None
+
+    def _is_subject(self, length: int, end: int) -> bool:
+        """Return whether the first words of a sentence are all that a judgment or a list is about."""
+        return bool(_VERB.match(self.text, end)) or length > 1 and self.text[end : end + 1] == ","
+
+    def _is_sentence_case(self, position: int) -> bool:
+        """Return whether a capital is only that of a sentence's first word."""
+        return self.words[position].start in self.first and not any(self.capital[position + 1 : position + 3])
+
+    def _may_be_title(self, position: int, length: int, named: bool, capital: bool, first: bool) -> bool:
+        """Return whether words are no ordinary ones, so that a title that is near to them is meant."""
+        words, past = self.words[position : position + length], position + length
+        if not words[-1].key or words[0].key in _NOT_FIRST or self.noun[past - 1]:
+            return False
+        capitals = self.mixed and all(self.capital[position:past])
+        if not capitals and past < len(self.words) and self.noun[past] and self._is_next(past):  # "war films"
+            return False
+        keys = [word.key for word in words if word.key]
+        if len(keys) == 1:
+            if self.near.items(keys[0]):  # `NamedTitles` left it alone
+                return named and (capitals or len(keys[0]) >= _WORD_LENGTH)
+            least = _NAME_LENGTH if named and capitals else _WORD_LENGTH
+            return len(keys[0]) >= least and (named or capital or first)
+        return not all(self.common[position:past]) or (named and capitals)
+
+    def _is_next(self, position: int) -> bool:
+        """Return whether only a space is before a word."""
+        return self.text[self.words[position - 1].end : self.words[position].start] == " "
+
+    def _nearest_of(self, key: str) -> tuple[int, tuple[int, ...]] | None:
+        if self.lookups >= _MOST_LOOKUPS:
+            return None
+        self.lookups += 1
+        return self.near.nearest(key)
+
+    def _nearest(self, key: str) -> tuple[int, ...]:
+        nearest = self._nearest_of(key)
+        return nearest[1] if nearest else ()
+
+    def _longer(self, position: int, exact: Annotation) -> Annotation:
+        """Return an unknown title that begins with a known one ("Batman Begins"), or the known one."""
+        at = next(
+            i for i in range(position, len(self.words) + 1) if i == len(self.words) or self.words[i].start >= exact.end
+        )
+        if at == len(self.words) or self.text[exact.end : self.words[at].start] != " ":
+            return exact
+        end = self._name_end(at)
+        if end is None or not _END.match(self.text, end):
+            return exact
+        return Annotation(exact.start, end, Unknown(self.text[exact.start : end][:SHOWN]))
+
+    def _unknown(self, position: int) -> Annotation | None:
+        """Return the capitalized words at a position as an unknown title."""
+        start = self.words[position].start
+        if not self.capital[position]:
+            return None
+        end = self._name_end(position)
+        if end is None or _NOUN.match(self.text, end):
+            return None
+        return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
+
+    def _name_end(self, position: int) -> int | None:
+        """Return the end of a name of capitalized words; None where they are common ones."""
+        end, names = None, 0
+        last: Word | None = None
+        for at in range(position, min(position + _MOST_WORDS, len(self.words))):
+            word = self.words[at]
+            start, text = word.start, self.text[word.start : word.end]
+            if last and not _GAP.fullmatch(self.text, last.end, word.start):
+                break
+            if last and start in self.exact and self.text[last.start : last.end].lower() in _CONNECTING:
+                return None  # "Tom Hanks in Forrest Gump"
+            if self.capital[at]:
+                if _NAMING_WORD.fullmatch(text) and self.text[word.end : word.end + 1] == ":":
+                    break  # "Disliked: Titanic"
+                if text.lower() not in COMMON_WORDS and text.lower() not in NO_TITLE:
+                    end, names = word.end, names + 1
+                elif text in ("I", "I'm", "I've", "I'd"):
+                    break
+            elif text.isdigit() and len(text) < 3:
+                end = word.end
+            elif text.lower() not in _CONNECTING:
+                break
+            last = word
+        return end
+
+
+_NOT_FIRST = {"and", "or", "but", "of"}
+
+
+def _inner_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of what stands between quotation marks."""
+    for match in _QUOTED.finditer(text):
+        group = 1 if match[1] else 2
+        yield match.span(group)
+
+
+def _covered(words: Sequence[Word], annotations: Sequence[Annotation]) -> list[bool]:
+    """Return whether each word belongs to an annotation; both are in the order of the text."""
+    covered, position = [], 0
+    for word in words:
+        while position < len(annotations) and annotations[position].end <= word.start:
+            position += 1
+        covered.append(position < len(annotations) and annotations[position].start < word.end)
+    return covered
+
+
+def _with_series(text: str, exact: Sequence[Annotation]) -> list[Annotation]:
+    """Return the titles, each with the series that is named before it ("Star Wars: Return of the Jedi")."""
+    titles: list[Annotation] = []
+    for title in exact:
+        start = title.start
+        if titles and _SAME_WORK.fullmatch(text, titles[-1].end, start):
+            start = titles.pop().start
+        titles.append(Annotation(start, title.end, title.value))
+    return titles
+
+
+def _is_common(text: str) -> bool:
+    """Return whether all words of a text are common ones."""
+    return all(word in COMMON_WORDS for word in re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.lower()))
