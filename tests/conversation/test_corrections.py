@@ -17,6 +17,7 @@ TITLES = NamedTitles(CATALOG.titles)
         ("without", "horror", "no Horror"),
         ("like", "Toy Story, the lion king", "like Toy Story, The Lion King"),
         ("dislike", "heat", "not like Heat"),
+        ("seen", "heat", "known Heat"),
         ("where", "year>=1990", "year from 1990"),
         ("where", "Year = 1994", "year 1994"),
     ],

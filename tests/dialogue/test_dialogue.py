@@ -24,6 +24,7 @@ from train_utils.evaluation.chat_systems import (
 from train_utils.evaluation.dialogues import choose_weights
 from train_utils.evaluation.simulated_users import TURNS, SimulatedUser, converse, mean_hits, summary
 from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
@@ -241,3 +242,13 @@ def test_simulated_users_are_deterministic(recommender):
 def _user(cat):
     user, history, target = cat.split("test")[0]
     return SimulatedUser(cat, history, target, user)
+
+
+def test_a_place_in_the_last_list_is_judged_as_its_title(recommender, reader):
+    talk = Dialogue(recommender, reader, max_new_tokens=30)
+    heard = talk.hear("2 titles")
+    talk.record(heard.user, [ItemPart(5), ItemPart(6)])
+    talk.hear("I loved the second one, 3 more like that")
+    assert talk.preferences.liked == ((6,),)
+    talk.hear("but I hated the first one")
+    assert talk.preferences.disliked == ((5,),)

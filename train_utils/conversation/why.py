@@ -3,17 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from train_utils.conversation.lexicon import any_of
+from train_utils.conversation.list_references import places
 from train_utils.prompts.named_titles import NamedTitles, plain_text
 
-_ORDINALS = str.split("first second third fourth fifth sixth seventh eighth ninth tenth")
 _WHY = re.compile(
     r"\b(?:why|how come|what made you (?:pick|choose|recommend|suggest)|what makes you (?:pick|think of|recommend))\b",
-    re.IGNORECASE,
-)
-_RANK = re.compile(
-    rf"\b(?P<word>{any_of(', '.join(_ORDINALS))}|last)\b(?!\s+(?:time|night|week|year|month))"
-    r"|(?:#|\bnumber\s+|\bno\.?\s*)(?P<number>\d{1,3})\b|\b(?P<nth>\d{1,3})(?:st|nd|rd|th)\b",
     re.IGNORECASE,
 )
 # After "why", these mean the whole list.
@@ -36,15 +30,7 @@ def asked_about(text: str, listed: Sequence[int], titles: NamedTitles) -> list[i
     if not listed or not _WHY.search(plain):
         return []
     named = [item for mention in titles.locate(plain) for item in mention.items if item in listed]
-    ranks = [_rank(match, len(listed)) for match in _RANK.finditer(plain)]
-    items = [*named, *(listed[rank - 1] for rank in ranks if 1 <= rank <= len(listed))]
+    items = [*named, *(listed[i] for _, at in places(plain, len(listed)) for i in at)]
     if not items and _LIST.search(plain):
         items = list(listed)
     return list(dict.fromkeys(items))
-
-
-def _rank(match: re.Match[str], n: int) -> int:
-    word = (match["word"] or "").lower()
-    if word == "last":
-        return n
-    return _ORDINALS.index(word) + 1 if word else int(match["number"] or match["nth"])

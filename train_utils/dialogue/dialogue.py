@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import compile_rules
+from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.request import Request
@@ -121,10 +122,17 @@ class Dialogue:
             prompt = self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
             if self._fits(prompt):
                 del self.exchanges[:skip]
-                change = self.reader.read(text) if self.reader else Change()
+                change = self._read(text)
                 self.preferences = self.preferences.after(change)
                 return Heard(user, prompt, change, skip)
         return None
+
+    def _read(self, text: str) -> Change:
+        """Return what a message changes; "the second one" is the second title of the last list."""
+        catalog = self.recommender.catalog
+        if self.reader is None or catalog is None:
+            return Change()
+        return self.reader.read(with_titles(text, [catalog.items[item].title for item in self.last.items]))
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """Return the conversation for the model.

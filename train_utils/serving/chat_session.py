@@ -36,6 +36,7 @@ COMMANDS = {
     "without": ("NAMES", "categories to leave out"),
     "like": ("TITLES", "titles that you like"),
     "dislike": ("TITLES", "titles that you do not like"),
+    "seen": ("TITLES", "titles that you know already"),
     "where": ("year>=1990", "a range of an attribute"),
     "more": ("N", "further items"),
     "why": ("N", "why the Nth item was listed; without N: all of them"),

@@ -19,6 +19,7 @@ from train_utils.serving.chat_session import COMMANDS, ChatSession, Event, Notic
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PERIOD = 0.1  # seconds of a frame
 _OFFERED = 30  # completions shown
+_OF_TITLES = ("like", "dislike", "seen", "history")
 _BOLD, _DIM, _END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -125,7 +126,7 @@ def completions(line: str, session: ChatSession) -> tuple[int, list[str]]:
     command, blank, argument = line[1:].partition(" ")
     if not blank:
         return len(line), [f"/{name}" for name in COMMANDS if name.startswith(command)]
-    many = command in ("only", "without", "like", "dislike", "history")
+    many = command in ("only", "without", *_OF_TITLES)
     last = argument.rpartition(",")[2].lstrip() if many else argument
     return len(last), _fitting(last, _names(command, session))
 
@@ -138,7 +139,7 @@ def _names(command: str, session: ChatSession) -> Sequence[str]:
         return []
     if command in ("only", "without"):
         return list(catalog.categories)
-    if command in ("like", "dislike", "history"):
+    if command in _OF_TITLES:
         return catalog.titles
     if command == "where":
         return [f"{name}>=" for name in numeric_attributes(catalog)]
