@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import replace
 
 from rapidfuzz import process
 
@@ -12,7 +11,6 @@ from train_utils.conversation.ranges import Range, numeric_attributes
 from train_utils.prompts.named_titles import NamedTitles, plain_text
 
 CORRECTIONS = ("only", "without", "like", "dislike", "seen", "where")
-_JUDGMENTS = {"like": "liked", "dislike": "disliked", "seen": "known"}
 _SIMILAR = 60  # of 100, from which on a name is offered for one that is unknown
 _WHERE = re.compile(r"\s*([^\W\d][\w ]*?)\s*(>=|<=|==|=)\s*(-?\d+(?:\.\d+)?)\s*")
 
@@ -38,7 +36,10 @@ def correction(name: str, argument: str, catalog: Catalog, titles: NamedTitles) 
         if not names:
             raise ValueError("/without needs a category, such as /without " + next(iter(catalog.categories), "NAME"))
         return Change(without=names)
-    return replace(Change(), **{_JUDGMENTS[name]: titles_of(name, argument, catalog, titles)})
+    named = titles_of(name, argument, catalog, titles)
+    if name == "seen":
+        return Change(known=named)
+    return Change(liked=named) if name == "like" else Change(disliked=named)
 
 
 def titles_of(name: str, argument: str, catalog: Catalog, titles: NamedTitles) -> tuple[tuple[int, ...], ...]:
