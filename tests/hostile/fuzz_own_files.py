@@ -10,19 +10,27 @@ from fuzz_results import WORDS, result
 from tiny import tiny_chat
 from tiny_samples import CONFIG, TITLES, drawn, small_catalog
 
+from train_utils.conversation.reader import RequestReader
+from train_utils.dialogue.dialogue import Dialogue
+from train_utils.dialogue.weights import Weights, read_weights, write_weights
 from train_utils.evaluation.partial_results import earlier_commits, run_resumable
 from train_utils.evaluation.result_reader import is_user_record, read_manifest
 from train_utils.files import write_json
 from train_utils.item_codes import load_item_codes, one_token_each, read_item_codes, read_uni_index, save_item_codes
 from train_utils.manifest import settings_in
 from train_utils.models.item_vectors import item_vectors
+from train_utils.prompts.messages import ItemPart
+from train_utils.recommender import Recommender
 from train_utils.samples.static_file import StaticSamples, export_samples
+from train_utils.serving.saved_chat import read_chat, save_chat
+from train_utils.serving.saved_chat import resume as resume_chat
 from train_utils.training.run_folder import claim
 from train_utils.training.run_log import RunLog
 
 MADE_FROM = {"config": {"topk": 3}, "inputs": {"x": "1"}, "commit": "one", "packages": {}}
 CATALOG = small_catalog()
-CHAT = tiny_chat(TITLES)[1]
+MODEL, CHAT = tiny_chat(TITLES)
+RECOMMENDER = Recommender(MODEL, CHAT, CATALOG)
 
 
 class Alone:
@@ -148,6 +156,33 @@ def read_vectors(folder: Path) -> None:
     item_vectors(CATALOG, folder / "v.npy", "m", encoder=ones)
 
 
+def talk() -> Dialogue:
+    """A conversation with a list, a liked title and a history."""
+    made = Dialogue(RECOMMENDER, RequestReader(CATALOG, RECOMMENDER.named_titles), max_new_tokens=20)
+    made.profile = (0,)
+    heard = made.hear(f"I liked {TITLES[1]}, give me 2 titles")
+    assert heard is not None
+    made.record(heard.user, ["1. ", ItemPart(2), "\n"])
+    return made
+
+
+def write_chat(folder: Path) -> None:
+    save_chat(folder / "chat.json", talk(), CATALOG.name)
+
+
+def read_saved_chat(folder: Path) -> None:
+    resumed = talk()
+    resume_chat(read_chat(folder / "chat.json"), resumed)
+    heard = resumed.hear("2 more")
+    assert heard is not None
+    resumed.plan(heard, None)
+    resumed.preferences.describe(CATALOG)
+
+
+def write_chat_weights(folder: Path) -> None:
+    write_weights(folder, CATALOG.name, Weights())
+
+
 READERS = [
     Reader("partial results", resume, read_partial, WORDS),
     Reader("stage records", write_stage, read_stage, WORDS),
@@ -156,4 +191,6 @@ READERS = [
     Reader("item code files", write_codes, read_codes, (*WORDS, b'["<a_1>"]', b"<a_1>", b"\t", b"\x85")),
     Reader("static samples", write_samples, read_samples, (*WORDS, b"<SOI>", b"<EOI>")),
     Reader("item vectors", write_vectors, read_vectors, WORDS),
+    Reader("saved conversations", write_chat, read_saved_chat, WORDS),
+    Reader("weights of conversations", write_chat_weights, lambda folder: read_weights(folder, CATALOG.name), WORDS),
 ]
