@@ -80,7 +80,7 @@ ASK = (
     "What should I try next?",
     "Please recommend something similar.",
     "Surprise me.",
-    "Please suggest what goes well with that.",
+    "What goes with that?",
     "What else might I like?",
     "Got any ideas?",
     "Find me something new.",
@@ -141,7 +141,7 @@ ONLY = (
     "Can you suggest {category}?",
 )
 WITHOUT = (
-    "Please leave {category} out and give me {n} title{s}.",
+    "Leave out {category}, please, and give me {n} title{s}.",
     "I'd like {n} title{s} without any {category}.",
     "I am tired of {category}. Suggest {n} other title{s}.",
     "No more {category}: {n} title{s}, please.",
@@ -176,7 +176,7 @@ RANGE = (
     "Name {n} title{s} {which}.",
     "What about {n} title{s} {which}?",
     "give me {n} title{s} {which}",
-    "I am looking for {n} title{s} {which}.",
+    "I'd like to see {n} title{s} {which}.",
     "List {n} title{s} {which}, please.",
     "I'd rather have {n} title{s} {which}.",
     "Could you suggest {n} title{s} {which}?",
@@ -196,7 +196,7 @@ RANGE = (
 # Phrases of ranges of years, and of those of other attributes. `{before}` is the year before the first one, `{after}`
 # the year after the last one.
 YEARS: Mapping[str, tuple[str, ...]] = {
-    "both": ("from {low} to {high}", "between {low} and {high}", "from between {low} and {high}", "of {low}-{high}"),
+    "both": ("from {low} to {high}", "between {low} and {high}", "made from {low} to {high}", "of {low}-{high}"),
     "least": ("since {low}", "from {low} on", "from {low} or later", "after {before}", "no older than {low}"),
     "most": ("up to {high}", "from {high} or earlier", "before {after}", "no newer than {high}", "older than {after}"),
     "decade": ("from the {decade}", "of the {decade}", "made in the {decade}"),
@@ -253,6 +253,6 @@ def joined(names: Sequence[str], rng: random.Random) -> str:
 
 
 def sentences(parts: Sequence[str]) -> str:
-    """Return sentences as one message; a comma stands where one has no end."""
-    ended = [part if part[-1:] in ".!?" else f"{part}," for part in parts[:-1]]
+    """Return sentences as one message; a full stop ends those before the last."""
+    ended = [part if part[-1:] in ".!?" else f"{part}." for part in parts[:-1]]
     return " ".join([*ended, *parts[-1:]])

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from train_utils.catalog import Catalog
 from train_utils.prompts.list_spec import ListSpec, draw_others, request_message
@@ -300,7 +301,12 @@ class ShortestSamples:
             tokens = len(render_sample(messages, self.chat, self.config).ids)
             return tokens if tokens > self.config.max_token_length else None
         if plan.task.kind == "SFTConversation":
-            tokens = len(render_sample(self._shortest_spoken(plan), self.chat, self.config).ids)
+            messages = _spoken(plan, [*sizes(plan)][-1], (), self.catalog, self.config).messages
+            # A token has a byte or more, so the text need not be encoded where its bytes fit.
+            typed = sum(len(part.encode()) for m in messages[1:] for part in m.parts if isinstance(part, str))
+            if self._frame + typed + self.titles[plan.target] + _NEAR <= self.config.max_token_length:
+                return None
+            tokens = len(render_sample(messages, self.chat, self.config).ids)
             return tokens if tokens > self.config.max_token_length else None
         if plan.template is None:
             return None  # chats that do not fit were left out
@@ -337,8 +343,11 @@ class ShortestSamples:
         others = [item for item in self._by_length[: m + 1] if item != plan.target]
         return (plan.target, *others[:m][-1:])
 
-    def _shortest_spoken(self, plan: SamplePlan) -> tuple[Message, ...]:
-        return _spoken(plan, [*sizes(plan)][-1], (), self.catalog, self.config).messages
+    @cached_property
+    def _frame(self) -> int:
+        """Tokens of a conversation of one turn without its texts."""
+        texts = (message("system", SYSTEM), message("user", "a"), message("assistant", "a"))
+        return len(self.chat.render(texts, prompt=False).ids)
 
     def _rendered(self, plan: SamplePlan) -> int:
         answer = Target((plan.target,), replace(plan.spec, candidates=self._candidates(plan)), TeacherList((), ()))

@@ -230,7 +230,9 @@ class _Speaker:
         reverse = turn == 0 and len(told) == 1 and rng.random() < 0.2
         text = sentences([asked, *told] if reverse else [*told, asked])
         stated = self.stated
-        self.spoken.rankings.append(_first(ranking.within(lambda item: stated.admits(item, self.catalog)), self.depth))
+        # The target stays in the labels of the lists that leave it out: what the teacher expects does not change.
+        fitting = ((i, p) for i, p in zip(ranking.items, ranking.scores, strict=True) if stated.admits(i, self.catalog))
+        self.spoken.rankings.append(_ranking(islice(fitting, self.depth)))
         self._add(text, message("assistant", *numbered(items, len(items) > 1)), n)
         self.listed.update(items)
         self.last = items
@@ -245,9 +247,7 @@ class _Speaker:
 
     def _best(self, ranking: TeacherList) -> Iterator[int]:
         """Yield the admissible items but the target: the teacher's, then those that it does not rank, by popularity."""
-        for item in dict.fromkeys(ranking.items):
-            if self._is_open(item):
-                yield item
+        yield from filter(self._is_open, ranking.items)
         ranked = set(ranking.items)
         for item in self.catalog.most_popular if self.lists else ():
             if item not in ranked and self._is_open(item):
@@ -331,5 +331,6 @@ def _named(category: str, rng: random.Random) -> str:
     return category.lower() if rng.random() < 0.5 else category
 
 
-def _first(ranking: TeacherList, n: int) -> TeacherList:
-    return TeacherList(ranking.items[:n], ranking.scores[:n])
+def _ranking(scored: Iterable[tuple[int, float]]) -> TeacherList:
+    pairs = tuple(scored)
+    return TeacherList(tuple(item for item, _ in pairs), tuple(score for _, score in pairs))
