@@ -21,7 +21,7 @@ LIKED = (
     "These were great: {titles}.",
     "Recently I enjoyed {titles}, in that order.",
     "I really liked {titles}.",
-    "Hi, I love {titles}!",
+    "I love {titles}!",
     "i liked {titles}",
     "loved {titles}",
     "Lately I have been into {titles}.",

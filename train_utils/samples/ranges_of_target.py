@@ -13,6 +13,7 @@ _LARGEST = 10**12  # numbers of more digits are nobody's wish
 _DECADES = {20: "twenties", 30: "thirties", 40: "forties", 50: "fifties", 60: "sixties", 70: "seventies"}
 _DECADES |= {80: "eighties", 90: "nineties"}
 _FAR = 20  # years from the first or last one of a catalog to the end of a range without items, at most
+_DECADE = 0.25  # share of the ranges of years that are a decade
 _WIDTH = 10  # years of a range at most, and the parts of an attribute's span that are wide enough for a range
 
 
@@ -73,19 +74,18 @@ def around(catalog: Catalog, attribute: str, value: float, rng: random.Random) -
     usable = usable_attributes(catalog)
     least, greatest = usable[attribute]
     is_year = attribute == year_attribute(usable)
-    shape = rng.choice(("both", "least", "most", "decade") if is_year else ("both", "least", "most"))
-    if shape == "decade":
-        low = float(value // 10 * 10)
-        return _bounds(usable, attribute, low, low + 9, shape, rng)
+    if is_year and rng.random() < _DECADE:
+        decade = int(value) // 10 * 10
+        return _bounds(usable, attribute, decade, decade + 9, "decade", rng)
     unit = 1.0 if is_year else _unit(least, greatest, value)
     width = _WIDTH if is_year else (greatest - least) / _WIDTH
-    low = max(0.0, math.floor((value - rng.random() * width) / unit) * unit)
-    high = math.ceil((value + rng.random() * width) / unit) * unit
+    low = max(least, math.floor((value - rng.random() * width) / unit) * unit)
+    high = min(greatest, math.ceil((value + rng.random() * width) / unit) * unit)
     # Rounding must not leave the value out.
     low, high = min(round(low, 2), value), max(round(high, 2), value)
-    if low == high:
-        high += unit
-    return _bounds(usable, attribute, low, high, shape, rng)
+    # A bound that every item keeps to says nothing.
+    shapes = ["both"] * (low < high) + ["least"] * (low > least) + ["most"] * (high < greatest)
+    return _bounds(usable, attribute, low, high, rng.choice(shapes), rng)
 
 
 def outside(catalog: Catalog, attribute: str, members: Iterable[int] | None, rng: random.Random) -> Bounds:
