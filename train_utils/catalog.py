@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Characters of a title. Tokenizers abort the process on a text of hundreds of megabytes; no model lists such a title.
 MAX_TITLE = 10_000
+_YEARS = (1800, 2100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Item:
     categories: tuple[str, ...] = ()
     description: str = ""
     attributes: Mapping[str, object] = field(default_factory=dict)
+
+    def number(self, attribute: str) -> float | None:
+        """Return the value of an attribute if it is a number, else None."""
+        value = self.attributes.get(attribute)
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,25 @@ class Catalog:
         if not self.popular_by or not self.is_cold:
             return self.training_events
         return tuple(popularity_of(item.attributes.get(self.popular_by)) or 0.0 for item in self.items)
+
+    @cached_property
+    def most_popular(self) -> tuple[int, ...]:
+        """All items, those with the highest popularity first."""
+        return tuple(sorted(range(len(self.items)), key=lambda item: -self.popularity[item]))
+
+    @cached_property
+    def numeric_attributes(self) -> Mapping[str, tuple[float, float]]:
+        """(Least, greatest) value of each attribute that is a number for at least half of the items."""
+        values: dict[str, list[float]] = {}
+        for item in self.items:
+            for name in item.attributes:
+                if (value := item.number(name)) is not None:
+                    values.setdefault(name, []).append(value)
+        return {
+            name: (min(numbers), max(numbers))
+            for name, numbers in values.items()
+            if 2 * len(numbers) >= len(self.items)
+        }
 
     @property
     def titles(self) -> list[str]:
@@ -147,6 +172,16 @@ class Catalog:
     def training_sequences(self) -> list[tuple[int, ...]]:
         """Return every user's sequence without the validation and test events."""
         return [sequence[:-2] if self.is_tested(user) else sequence for user, sequence in self.sequences.items()]
+
+
+def year_attribute(bounds: Mapping[str, tuple[float, float]]) -> str:
+    """Return the attribute that holds years, the one named so where there are several; "" for none.
+
+    Args:
+        bounds: see `Catalog.numeric_attributes`.
+    """
+    held = [name for name, (low, high) in bounds.items() if _YEARS[0] <= low and high <= _YEARS[1]]
+    return min(held, key=lambda name: ("year" not in name.lower(), name), default="")
 
 
 def dataset_name(folder: str | Path) -> str:

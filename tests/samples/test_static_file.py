@@ -20,6 +20,7 @@ from train_utils.samples.tasks import parse_tasks
 CATALOG = small_catalog()
 CHAT = tiny_chat(TITLES)[1]
 ALL_TASKS = "SFTSeqRec-MR,SFTSeqRec-CS-MR,SFTSeqRanking-MR,SFTCategory,SFTItemCount-CS,SFTAlignment,ShareChatGPT"
+ALL_TASKS += ",SFTConversation:3"
 
 
 def samples_of(source, encode, n):
@@ -108,6 +109,21 @@ def test_a_file_of_ones_own_needs_the_two_texts_alone(tmp_path):
     assert sample.choices
 
 
+def test_answers_of_several_turns_may_have_items_in_a_typed_conversation(tmp_path):
+    turns = [["user", "more <SOI>"], ["assistant", "1. <SOI>red<EOI>\n2. <SOI>night<EOI>"]]
+    rankings = [{"items": ["2"], "scores": [0.5]}]
+    (talk,) = written(tmp_path, record("<EOI>?", typed=True, after=turns, teachers_before=rankings)).talks([0])
+    assert [entry.parts for entry in talk.messages[1:]] == [
+        ("<EOI>?",),
+        (ItemPart(1),),
+        ("more <SOI>",),
+        ("1. ", ItemPart(0), "\n2. ", ItemPart(13)),
+    ]
+    assert talk.ranked_before[0].items == (2,)
+    plain = written(tmp_path, record(after=turns)).talks([0])[0]
+    assert plain.messages[-1].parts == (turns[1][1],), "without the mark an answer after the list is plain text"
+
+
 def test_epochs_come_again_in_another_order(tmp_path):
     source = written(tmp_path, *(record(answer=f"<SOI>{title}<EOI>") for title in TITLES))
     assert source.samples(2) == 40
@@ -132,6 +148,8 @@ def test_epochs_come_again_in_another_order(tmp_path):
         (json.dumps([[record(history=["99"])]]), "'99' is not in the catalog"),
         (json.dumps([[record(before=[["system", "obey"]])]]), "wanted the role user or assistant"),
         (json.dumps([[record(teacher={"items": ["1"], "scores": []})]]), "1 items and 0 scores"),
+        (json.dumps([[record(teachers_before=3)]]), "sample 0 of epoch 0"),
+        (json.dumps([[record(typed=True, after=[["assistant", "<SOI>x y<EOI>"]])]]), "without a title of the catalog"),
         (json.dumps([[record(teacher=3)]]), "sample 0 of epoch 0"),
     ],
 )

@@ -71,6 +71,7 @@ def test_tasks_are_read_with_their_suffixes_and_weights():
         ("SFTSeqRec-XX", "-XX"),
         ("ShareChatGPT-MR", "wanted"),
         ("SFTAlignment-CS", "wanted"),
+        ("SFTConversation-MR", "wanted"),
         ("SFTSeqRec:0", "above 0"),
         ("SFTSeqRec:x", "above 0"),
         ("SFTSeqRec:nan", "above 0"),

@@ -23,9 +23,10 @@ from train_utils.conversation.preferences import Preferences
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.request import Request
-from train_utils.dialogue.expectations import LIST_LENGTH, Expectations, Taste
+from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.models.backbone import load_backbone
 from train_utils.param import ChatOptions
+from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Message, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM

@@ -7,7 +7,7 @@ from rapidfuzz import process
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.ranges import Range, numeric_attributes
+from train_utils.conversation.ranges import Range
 from train_utils.prompts.named_titles import NamedTitles, plain_text
 
 CORRECTIONS = ("only", "without", "like", "dislike", "seen", "where")
@@ -89,7 +89,7 @@ def _title(text: str, catalog: Catalog, titles: NamedTitles) -> tuple[int, ...]:
 
 def _range(argument: str, catalog: Catalog) -> Range:
     match = _WHERE.fullmatch(argument)
-    bounds = numeric_attributes(catalog)
+    bounds = catalog.numeric_attributes
     if not match:
         example = next(iter(bounds), "year")
         raise ValueError(f"/where is {argument[:80]!r}, wanted an attribute and a number, such as {example}>=1990")

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from train_utils.catalog import Catalog
+from train_utils.catalog import year_attribute
 from train_utils.conversation.annotations import Annotation, masked
 from train_utils.conversation.numerals import NUMBER, number_of
 
-_YEARS = (1800, 2100)
 _DECADES = {
     word: 10 * n
     for n, word in enumerate(
@@ -52,29 +51,11 @@ class Range:
     high: float | None
 
 
-def numeric_attributes(catalog: Catalog) -> Mapping[str, tuple[float, float]]:
-    """Return (least, greatest) value of each attribute that is a number for at least half of the items."""
-    values: dict[str, list[float]] = {}
-    for item in catalog.items:
-        for name, value in item.attributes.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                values.setdefault(name, []).append(value)
-    return {
-        name: (min(numbers), max(numbers)) for name, numbers in values.items() if 2 * len(numbers) >= len(catalog.items)
-    }
-
-
-def year_attribute(bounds: Mapping[str, tuple[float, float]]) -> str:
-    """Return the attribute that holds years, the one named so where there are several; "" for none."""
-    held = [name for name, (low, high) in bounds.items() if _YEARS[0] <= low and high <= _YEARS[1]]
-    return min(held, key=lambda name: ("year" not in name.lower(), name), default="")
-
-
 class RangeReader:
     """Reader of ranges for the numeric attributes of a catalog.
 
     Args:
-        bounds: attribute -> (least, greatest) value; see `numeric_attributes`.
+        bounds: attribute -> (least, greatest) value; see `Catalog.numeric_attributes`.
     """
 
     def __init__(self, bounds: Mapping[str, tuple[float, float]]):

@@ -20,7 +20,7 @@ from train_utils.conversation.polarity import (
     rejected,
 )
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.ranges import Range, RangeReader, numeric_attributes
+from train_utils.conversation.ranges import Range, RangeReader
 from train_utils.conversation.sentences import asks_for_more, sentences_of, takes_any_category
 from train_utils.conversation.title_reader import TitleReader, Unknown
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
@@ -59,7 +59,7 @@ class RequestReader:
     def __init__(self, catalog: Catalog, titles: NamedTitles, encoder: Encoder | None = None):
         self._titles = TitleReader(titles)
         self._categories = CategoryReader(catalog.categories, encoder)
-        self._ranges = RangeReader(numeric_attributes(catalog))
+        self._ranges = RangeReader(catalog.numeric_attributes)
 
     def read(self, text: str) -> Change:
         """Return what a message changes.

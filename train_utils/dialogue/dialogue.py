@@ -9,7 +9,8 @@ from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.request import Request
-from train_utils.dialogue.expectations import LIST_LENGTH, Taste
+from train_utils.dialogue.expectations import Taste
+from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import Recommender

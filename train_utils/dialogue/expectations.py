@@ -10,10 +10,9 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Prior
 from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import CHAT_HISTORY, Recommender, combined, teacher_scores
 from train_utils.teacher.protocol import Teacher, TeacherError
-
-LIST_LENGTH = 5  # items of a list where the message asks for recommendations and names no number
 
 
 @dataclass(frozen=True)

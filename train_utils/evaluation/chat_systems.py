@@ -9,8 +9,9 @@ from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.request import Completion, Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
-from train_utils.dialogue.expectations import LIST_LENGTH, Expectations, Taste, log_shares
+from train_utils.dialogue.expectations import Expectations, Taste, log_shares
 from train_utils.evaluation.simulated_users import Answer
+from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Part
 from train_utils.recommender import Recommender, teacher_scores
 from train_utils.teacher.protocol import Teacher

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from train_utils.catalog import Catalog, Item
-from train_utils.conversation.ranges import numeric_attributes
 from train_utils.prompts.messages import ItemPart, Part
 from train_utils.prompts.named_titles import spoken_title
 
@@ -129,7 +128,7 @@ class SimulatedUser:
 
     def _dates(self, listed: Sequence[int]) -> str:
         year = self.catalog.items[self.target].attributes.get("year")
-        if not isinstance(year, int) or "year" not in numeric_attributes(self.catalog):
+        if not isinstance(year, int) or "year" not in self.catalog.numeric_attributes:
             return self._rejects(listed)
         low = year - self._rng.randint(0, 5)
         self.stated.years = (low, low + 5)

@@ -21,6 +21,8 @@ from train_utils.prompts.templates import (
     in_words,
 )
 
+LIST_LENGTH = 5  # items of a list where a message of the chat asks for recommendations and names no number
+
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from train_utils.catalog import Catalog
 from train_utils.prompts.list_spec import ListSpec, draw_others, request_message
@@ -11,6 +12,7 @@ from train_utils.prompts.renderer import Chat, Rendered
 from train_utils.prompts.templates import SYSTEM
 from train_utils.samples.alignment import alignment_messages
 from train_utils.samples.plan import SampleConfig, SamplePlan
+from train_utils.samples.spoken import MOST_ASKED, Size, outline, sizes, speak
 from train_utils.teacher.protocol import TeacherList
 
 _NEAR = 16  # tokens by which a sample may be longer than its parts
@@ -25,11 +27,12 @@ class Conversation:
         messages: messages of the conversation, the system message first.
         rendered: the messages as tokens.
         n_history: number of marked items at the start of the request; their choices may be trained as well.
-        ranked: the teacher's ranking of admissible items for the answer.
+        ranked: the teacher's ranking of admissible items for the answer, the last one where several have items.
         beginnings: n -> the teacher's ranking after the first n history items.
         about: source of the sample, for readers of an exported file.
         cut: whether the list, the candidates or the chat exchanges were shortened to fit.
         text_weight: factor of the text's loss.
+        ranked_before: the teacher's ranking for each answer with items before the last one.
     """
 
     task: str
@@ -41,6 +44,7 @@ class Conversation:
     about: Mapping[str, object] = field(default_factory=dict)
     cut: bool = False
     text_weight: float = 1.0
+    ranked_before: tuple[TeacherList, ...] = ()
 
     @property
     def admits_any_item(self) -> bool:
@@ -122,7 +126,7 @@ def make_conversation(
     """Build the conversation of a plan and shorten it to at most `max_token_length` tokens.
 
     Shortening drops one of two chat exchanges, then the oldest history items, then the last items of the list, then
-    candidates, then the other chat exchange. A pure chat loses its last rounds.
+    candidates, then the other chat exchange. A pure chat loses its last rounds, a conversation as `sizes` says.
 
     Args:
         plan: the sample plan.
@@ -187,6 +191,13 @@ def _shortenings(
         messages = alignment_messages(plan, catalog, config.idx)
         yield Conversation(plan.task.name, messages, not_rendered(), about={"target": catalog.items[plan.target].id})
         return
+    if plan.task.kind == "SFTConversation":
+        whole = outline(plan).turns
+        for size in sizes(plan):
+            yield replace(
+                _spoken(plan, size, lists, catalog, config), cut=size.turns < whole or size.items < MOST_ASKED
+            )
+        return
     if plan.template is None:
         for end in range(len(before), 0, -2):
             yield Conversation(plan.task.name, (message("system", SYSTEM), *before[:end]), not_rendered())
@@ -205,6 +216,27 @@ def _shortenings(
     if before or after:
         last = (shorter or [answer])[-1]
         yield replace(_from_history(plan, start, last, beginnings, (), (), catalog, config), cut=True)
+
+
+def _spoken(
+    plan: SamplePlan, size: Size, lists: Sequence[TeacherList], catalog: Catalog, config: SampleConfig
+) -> Conversation:
+    """Build a conversation of several turns, not rendered."""
+    spoken = speak(plan, lists, catalog, size, topk=config.topk, depth=config.teacher_depth)
+    *before, last = spoken.rankings
+    return Conversation(
+        plan.task.name,
+        (message("system", SYSTEM), *spoken.messages),
+        not_rendered(),
+        ranked=last,
+        ranked_before=tuple(before),
+        about={
+            "user": plan.user,
+            "history": catalog.ids(plan.history[len(plan.history) - size.told :]),
+            "target": catalog.items[plan.target].id,
+            "turns": spoken.asked,
+        },
+    )
 
 
 def _with_candidates(answer: Target, n: int, chat: Chat) -> Target:
@@ -268,6 +300,14 @@ class ShortestSamples:
             messages = alignment_messages(plan, self.catalog, self.config.idx)
             tokens = len(render_sample(messages, self.chat, self.config).ids)
             return tokens if tokens > self.config.max_token_length else None
+        if plan.task.kind == "SFTConversation":
+            messages = _spoken(plan, [*sizes(plan)][-1], (), self.catalog, self.config).messages
+            # A token has a byte or more, so the text need not be encoded where its bytes fit.
+            typed = sum(len(part.encode()) for m in messages[1:] for part in m.parts if isinstance(part, str))
+            if self._frame + typed + self.titles[plan.target] + _NEAR <= self.config.max_token_length:
+                return None
+            tokens = len(render_sample(messages, self.chat, self.config).ids)
+            return tokens if tokens > self.config.max_token_length else None
         if plan.template is None:
             return None  # chats that do not fit were left out
         key = (plan.template, plan.marked, plan.spec.category)
@@ -302,6 +342,12 @@ class ShortestSamples:
         m = max(1, min((config.candidate_num - 1) // 2, config.topk, len(self.titles) - config.max_history - 1))
         others = [item for item in self._by_length[: m + 1] if item != plan.target]
         return (plan.target, *others[:m][-1:])
+
+    @cached_property
+    def _frame(self) -> int:
+        """Tokens of a conversation of one turn without its texts."""
+        texts = (message("system", SYSTEM), message("user", "a"), message("assistant", "a"))
+        return len(self.chat.render(texts, prompt=False).ids)
 
     def _rendered(self, plan: SamplePlan) -> int:
         answer = Target((plan.target,), replace(plan.spec, candidates=self._candidates(plan)), TeacherList((), ()))

@@ -213,14 +213,20 @@ def _item_positions(
 ) -> Iterator[tuple[int, int, float, TeacherList | None, list[int]]]:
     """Yield (position of `<SOI>`, item, weight of its choices, the teacher's ranking, items before it in its list).
 
-    The history in the request and the answer are separate lists. Candidates are not trained.
+    The history in the request and the answers are separate lists; an answer does not list what one before it did.
+    Candidates are not trained.
     """
     shown: list[int] = []
     answered: list[int] = []
+    rankings = iter([*talk.ranked_before, talk.ranked])
+    ranked, end = None, -1
     for number, (start, item) in enumerate(talk.rendered.items):
         if talk.rendered.labeled[start]:
-            yield start, item, 1.0, talk.ranked, answered.copy()
+            if end < 0 or talk.ranked_before and not all(talk.rendered.labeled[end:start]):
+                ranked = next(rankings, talk.ranked)  # the user spoke between this item and the one before it
+            yield start, item, 1.0, ranked, answered.copy()
             answered.append(item)
+            end = start
         else:
             # The first history item has no predecessor to be predicted from.
             learned = 0 < number < talk.n_history

@@ -12,6 +12,8 @@ from train_utils.prompts.list_spec import ListSpec, check_categories, draw_categ
 from train_utils.prompts.templates import ONLY_CATEGORY, WITHOUT_CATEGORY, Template
 from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
 
+MOST_TOLD = 8  # titles that a user tells in a conversation at most; few people type more
+
 
 @dataclass(frozen=True)
 class SampleConfig:
@@ -22,7 +24,7 @@ class SampleConfig:
         max_history: maximum number of history events shown.
         topk: maximum number of items requested.
         candidate_num: number of candidates of a ranking task.
-        list_ratio: share of samples that request 1..topk items; the others request 1.
+        list_ratio: share of samples that request 1..topk items; the others request 1. Not of conversations.
         idx: whether the list is numbered.
         multi_round_ratio: share of samples of -MR tasks with a chat exchange before the request, after its answer or
             both.
@@ -65,8 +67,9 @@ class SamplePlan:
         user: user id.
         history: items shown, oldest first; none in an alignment sample.
         target: the true next item, or the item of an alignment sample.
-        spec: what the request asks for; candidates are drawn when the teacher has answered. Unused without a list.
-        template: the wording; None for tasks that ask for no list.
+        spec: what the request asks for; candidates are drawn when the teacher has answered. Unused without a list
+            and in conversations.
+        template: the wording; None for tasks that ask for no list, and for conversations, which have several.
         marked: whether the history items are enclosed in control tokens.
         before: index of the chat exchange before the request, or of the pure chat; None for no exchange.
         after: index of the chat exchange after the answer; None for no exchange.
@@ -111,9 +114,11 @@ def plan_sample(
     user = users[index % len(users)]
     trained = _trained(catalog, user)
     at = rng.randrange(1, len(trained))
-    longest = min(at, config.max_history)
-    # Half of the samples show a full window, as the tests do; the others a window of random length.
-    length = longest if rng.random() < 0.5 else rng.randint(1, longest)
+    is_conversation = task.kind == "SFTConversation"
+    longest = min(at, config.max_history, *([MOST_TOLD] if is_conversation else []))
+    # Half of the samples show a full window, as the tests do; the others a window of random length. Users who talk
+    # tell any number of titles.
+    length = longest if rng.random() < 0.5 and not is_conversation else rng.randint(1, longest)
     chat_only = task.kind == "ShareChatGPT"
     has_exchange = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
     sides = rng.choice((("before",), ("after",), ("before", "after"))) if has_exchange else ()
@@ -122,6 +127,9 @@ def plan_sample(
         # Items that nobody consumed have names as well.
         target = rng.randrange(len(catalog.items))
         return SamplePlan(task, draw, user, (), target, ListSpec(1), None, False, None, None)
+    if is_conversation:
+        history = tuple(trained[at - length : at])
+        return SamplePlan(task, draw, user, history, trained[at], ListSpec(1), None, False, None, None)
     plan = SamplePlan(
         task=task,
         draw=draw,

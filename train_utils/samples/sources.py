@@ -15,29 +15,34 @@ from train_utils.samples.batch import Sample
 from train_utils.samples.conversation import Conversation, ShortestSamples, make_conversation, render_sample
 from train_utils.samples.encode import ScopeLabels
 from train_utils.samples.plan import SampleConfig, SamplePlan, check_tasks, plan_sample, trainable_users
+from train_utils.samples.spoken import histories
 from train_utils.samples.tasks import NO_LIST
 from train_utils.teacher.protocol import Teacher, TeacherList
+
+_DEEP = 500  # items of a ranking from which a conversation takes those of a category and a range
 
 
 def teacher_queries(plan: SamplePlan, config: SampleConfig) -> list[tuple[int, ...]]:
     """Return the histories to query the teacher with: the whole history, then its prefixes if they are trained too."""
     if plan.task.kind in NO_LIST:
         return []
+    if plan.task.kind == "SFTConversation":
+        return histories(plan)
     learned = plan.marked and config.history_weight > 0 and config.soft_labels > 0
     return [plan.history, *(plan.history[:end] for end in range(1, len(plan.history)) if learned)]
 
 
 def ask_teacher(
-    teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]], config: SampleConfig
+    teacher: Teacher, catalog: Catalog, histories: Sequence[tuple[int, ...]], config: SampleConfig, least: int = 1
 ) -> list[TeacherList]:
-    """Query the teacher once for many histories."""
+    """Query the teacher once for many histories, for `least` items or more of each."""
     if not histories:
         return []
     # One item more than the answer needs: the true next item may be among the teacher's. For a catalog hardly larger
     # than a history, request a ranking of all items: the teacher hides the history, so its lists are then shorter.
     n_items, needed = len(catalog.items), config.topk + 1
     left = n_items - config.max_history
-    depth = max(1, min(max(config.teacher_depth, needed), left if left >= needed else n_items - 1))
+    depth = max(1, min(max(config.teacher_depth, needed, least), left if left >= needed else n_items - 1))
     ids, scores = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
     return [TeacherList(tuple(catalog.indices(row)), tuple(p)) for row, p in zip(ids, scores, strict=True)]
 
@@ -134,19 +139,17 @@ class DrawnSamples:
         return self.talks_of(self.plans(numbers))
 
     def talks_of(self, plans: Sequence[SamplePlan]) -> list[Conversation]:
-        queries = [teacher_queries(plan, self.config) for plan in plans]
-        answers = self._answers(queries)
         talks = [
             make_conversation(
                 plan,
-                [answers[query] for query in group],
+                answers,
                 self._exchange(plan.before, plan),
                 self._exchange(plan.after, plan),
                 self.catalog,
                 self.chat,
                 self.config,
             )
-            for plan, group in zip(plans, queries, strict=True)
+            for plan, answers in zip(plans, self._answers(plans), strict=True)
         ]
         self.cut += sum(talk.cut for talk in talks)
         return talks
@@ -170,9 +173,19 @@ class DrawnSamples:
         return fitting
 
     def ask_ahead(self, numbers: Sequence[int]) -> None:
-        self._answers([teacher_queries(plan, self.config) for plan in self.plans(numbers)])
+        self._answers(self.plans(numbers))
 
-    def _answers(self, queries: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], TeacherList]:
-        """Return the teacher's answer to each history of the groups, from one bulk query."""
-        unique = list(dict.fromkeys(query for group in queries for query in group))
-        return dict(zip(unique, ask_teacher(self.teacher, self.catalog, unique, self.config), strict=True))
+    def _answers(self, plans: Sequence[SamplePlan]) -> list[list[TeacherList]]:
+        """Return the teacher's answers to the queries of each plan, from one bulk query per depth."""
+        queries = [(_least(plan), teacher_queries(plan, self.config)) for plan in plans]
+        answers: dict[tuple[int, tuple[int, ...]], TeacherList] = {}
+        for least in sorted({least for least, _ in queries}):
+            unique = list(dict.fromkeys(query for depth, group in queries if depth == least for query in group))
+            ranked = ask_teacher(self.teacher, self.catalog, unique, self.config, least)
+            answers |= {(least, query): ranking for query, ranking in zip(unique, ranked, strict=True)}
+        return [[answers[least, query] for query in group] for least, group in queries]
+
+
+def _least(plan: SamplePlan) -> int:
+    """Return the number of items that a ranking for a plan should have at least."""
+    return _DEEP if plan.task.kind == "SFTConversation" else 1

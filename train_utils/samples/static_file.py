@@ -2,8 +2,9 @@
 
 An item is written `<SOI>title<EOI>`. `input_field_data` holds the rest of a drawn sample, so an exported file trains
 exactly as the samples that it was made from: `history` (item ids), `teacher` and `beginnings` (the teacher's rankings,
-for soft labels), `before` and `after` (chat messages around the request, as [role, text]), `plain` (a pure chat:
-control tokens in its texts are ordinary characters).
+for soft labels; `teachers_before` for answers before the last one), `before` and `after` (chat messages around the
+request, as [role, text]), `plain` (a pure chat: control tokens in its texts are ordinary characters), `typed` (the same
+of the user's messages alone: every answer may have items).
 """
 
 import json
@@ -77,8 +78,12 @@ def record_of(talk: Conversation, catalog: Catalog) -> dict[str, object]:
         fields["after"] = rounds[request + 2 :]
     if not any(isinstance(part, (ItemPart, ControlPart)) for m in talk.messages for part in m.parts):
         fields["plain"] = True
+    elif all(isinstance(part, str) for m in spoken if m.role == "user" for part in m.parts):
+        fields["typed"] = True
     if talk.ranked is not None:
         fields["teacher"] = _ranking_record(talk.ranked, catalog)
+    if talk.ranked_before:
+        fields["teachers_before"] = [_ranking_record(ranking, catalog) for ranking in talk.ranked_before]
     if talk.beginnings:
         fields["beginnings"] = {str(n): _ranking_record(ranking, catalog) for n, ranking in talk.beginnings.items()}
     return {
@@ -186,10 +191,13 @@ class StaticSamples:
         known = record.get("input_field_data") or {}
         if not record["output_text"]:
             raise ValueError("its output_text is empty")
-        plain = known.get("plain") is True
+        plain, typed = (known.get(name) is True for name in ("plain", "typed"))
         request, answer = (
-            message(role, *([text] if plain else self._to_parts(text, strict=role == "assistant")))
-            for role, text in (("user", record["input_text"]), ("assistant", record["output_text"]))
+            message(role, *([text] if is_plain else self._to_parts(text, strict=role == "assistant")))
+            for role, text, is_plain in (
+                ("user", record["input_text"], plain or typed),
+                ("assistant", record["output_text"], plain),
+            )
         )
         history = self.catalog.indices(known.get("history", ()))
         shown = [part.item for part in request.parts if isinstance(part, ItemPart)]
@@ -197,17 +205,28 @@ class StaticSamples:
             str(record.get("task") or "static"),
             (
                 message("system", SYSTEM),
-                *_turns(known.get("before", ())),
+                *self._turns(known.get("before", ()), typed),
                 request,
                 answer,
-                *_turns(known.get("after", ())),
+                *self._turns(known.get("after", ()), typed),
             ),
             not_rendered(),
             len(history) if shown[: len(history)] == history else 0,
             self._ranking(known["teacher"]) if "teacher" in known else None,
             {int(n): self._ranking(ranking) for n, ranking in known.get("beginnings", {}).items()},
             known,
+            ranked_before=tuple(self._ranking(ranking) for ranking in known.get("teachers_before", ())),
         )
+
+    def _turns(self, turns: Sequence, with_items: bool) -> tuple[Message, ...]:
+        """Convert [role, text] pairs to chat messages; the assistant's have items if `with_items`."""
+        messages = []
+        for role, text in turns:
+            if role not in _ROLES or not isinstance(text, str):
+                raise ValueError(f"a chat message is [{role!r}, ...], wanted the role user or assistant, and a text")
+            has_items = with_items and role == "assistant"
+            messages.append(message(role, *(self._to_parts(text, strict=True) if has_items else [text])))
+        return tuple(messages)
 
     def _ranking(self, entry: Mapping) -> TeacherList:
         scores = tuple(map(float, entry["scores"]))
@@ -243,13 +262,3 @@ class StaticSamples:
                 parts.append(piece)
             at += 1
         return parts
-
-
-def _turns(turns: Sequence) -> tuple[Message, ...]:
-    """Convert [role, text] pairs to chat messages."""
-    messages = []
-    for role, text in turns:
-        if role not in _ROLES or not isinstance(text, str):
-            raise ValueError(f"a chat message is [{role!r}, ...], wanted the role user or assistant, and a text")
-        messages.append(message(role, text))
-    return tuple(messages)

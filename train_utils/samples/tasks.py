@@ -11,11 +11,14 @@ WORDINGS: Mapping[str, tuple[Template, ...]] = {
     "SFTCategory": ONLY_CATEGORY + WITHOUT_CATEGORY,
     "SFTItemCount": ITEM_COUNT,
     "SFTAlignment": (),
+    "SFTConversation": (),
     "ShareChatGPT": (),
 }
 TASK_NAMES = tuple(WORDINGS)
-# Tasks without a history: the teacher is not asked, and the names have no suffixes.
+# Tasks without a history: the teacher is not asked.
 NO_LIST = ("SFTAlignment", "ShareChatGPT")
+# Their names have no suffixes. A conversation has turns of its own, and a user who types names no control tokens.
+NO_SUFFIX = (*NO_LIST, "SFTConversation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
 def _task(entry: str) -> Task:
     name, _, weight = entry.partition(":")
     kind, *suffixes = name.split("-")
-    extra = ("CS", "MR") if kind not in NO_LIST else ()
+    extra = ("CS", "MR") if kind not in NO_SUFFIX else ()
     if kind not in WORDINGS or any(s not in extra for s in suffixes) or sorted(set(suffixes)) != suffixes:
-        with_lists = ", ".join(task for task in WORDINGS if task not in NO_LIST)
+        with_suffixes = ", ".join(task for task in WORDINGS if task not in NO_SUFFIX)
         raise ValueError(
-            f"`SFT_train_tasks` has {entry!r}, wanted {with_lists} (each with -CS, -MR or "
-            f"-CS-MR behind it, if wanted) or {' or '.join(NO_LIST)}, and :WEIGHT behind any of them"
+            f"`SFT_train_tasks` has {entry!r}, wanted {with_suffixes} (each with -CS, -MR or "
+            f"-CS-MR behind it, if wanted) or {' or '.join(NO_SUFFIX)}, and :WEIGHT behind any of them"
         )
     try:
         number = float(weight or 1)

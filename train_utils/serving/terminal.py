@@ -10,7 +10,6 @@ from typing import TextIO
 
 from train_utils.catalog import Catalog
 from train_utils.command import with_flags
-from train_utils.conversation.ranges import numeric_attributes
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.printable import one_line, printable
 from train_utils.recommender import Recommendation
@@ -142,7 +141,7 @@ def _names(command: str, session: ChatSession) -> Sequence[str]:
     if command in _OF_TITLES:
         return catalog.titles
     if command == "where":
-        return [f"{name}>=" for name in numeric_attributes(catalog)]
+        return [f"{name}>=" for name in catalog.numeric_attributes]
     return list(catalog.sequences) if command == "user" else []
 
 
