@@ -222,7 +222,7 @@ def test_a_chat_shows_titles_and_reads_back_what_it_listed(run):
     titles = [event.title for event in shown if isinstance(event, Recommendation)]
     assert set(titles) <= set(TITLES) - {"red moon 2"}
     assert not any("<item_" in str(event) or "<a_" in str(event) for event in shown)
-    assert len(session.history) == 2
+    assert len(session.dialogue.exchanges) == 2
     notices = [*session.handle("/domain none"), *session.handle("/domain small")]
     assert "20 titles" in notices[-1].text
 
