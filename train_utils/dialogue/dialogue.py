@@ -1,5 +1,6 @@
 """Conversation of one user: a message -> a request to the engine, and its answer -> the state of the conversation."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -119,14 +120,21 @@ class Dialogue:
             What was heard; None, and nothing changes, for a message that does not fit the model's context.
         """
         user = message("user", text)
-        for skip in range(len(self.exchanges) + 1):
-            prompt = self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
-            if self._fits(prompt):
-                del self.exchanges[:skip]
-                change = self._read(text)
-                self.preferences = self.preferences.after(change)
-                return Heard(user, prompt, change, skip)
-        return None
+        forgotten, prompt = 0, self._prompt(user, 0)
+        if not self._fits(prompt):
+            # Each rendering reads all of a long message, so few are made: halving finds how much must be forgotten.
+            skips = range(1, len(self.exchanges) + 1)
+            found = bisect_left(skips, True, key=lambda skip: self._fits(self._prompt(user, skip)))
+            if found == len(skips):
+                return None
+            forgotten, prompt = skips[found], self._prompt(user, skips[found])
+        del self.exchanges[:forgotten]
+        change = self._read(text)
+        self.preferences = self.preferences.after(change)
+        return Heard(user, prompt, change, forgotten)
+
+    def _prompt(self, user: Message, skip: int) -> list[int]:
+        return self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
 
     def _read(self, text: str) -> Change:
         """Return what a message changes; "the second one" is the second title of the last list."""
