@@ -61,7 +61,7 @@ class CategoryReader:
         self.categories = [name for name in categories if name.lower().strip("() ") not in _NO_MEANING]
         # Longer names first: "Action & Adventure" before "Action".
         self._patterns = [
-            (name, re.compile(rf"(?<![\w]){_inflected(name)}(?!\w)", re.IGNORECASE))
+            (name, re.compile(rf"(?<!\w)(?<!pre-)(?<!post-){_inflected(name)}(?!\w)", re.IGNORECASE))
             for name in sorted(self.categories, key=len, reverse=True)
             if _WORD.search(name)
         ]

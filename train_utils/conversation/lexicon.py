@@ -30,7 +30,7 @@ examples, proposals
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
-VAGUE = "dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes"
+VAGUE = "dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue"
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
 LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, enjoys, enjoyed"
@@ -59,7 +59,7 @@ loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, d
 # With these a statement may begin, without a subject.
 STATING_ALONE = """
 liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
-walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into
+walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough
 """
 
 # -- titles ------------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ see what, tell me what to, hit me, fire away, bring it on, go ahead, help me out
 me decide, help us choose, help us pick, help us decide, open to anything, open to suggestions, open to ideas, you
 choose, you pick, you decide, your call, your choice, your pick, whatever you like, worth a watch, worth watching,
 worth seeing, worth a look, good to watch, good to see, keep 'em coming, could you help, can you help, what's your
-advice, what is your advice, your advice, advice, advise me, advise us
+advice, what is your advice, your advice, advice, advise me, advise us, can't decide, no clue what, don't know what to, no idea what to
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -166,7 +166,9 @@ ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre
 doesn't matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't
 care about the genre, don't care which genre, don't care what genre, no particular genre, no specific genre, not only,
-not just
+not just, whatever genre, whichever genre, genre is irrelevant,
+genre isn't important, genre is not important, no matter the genre, no matter which genre, no matter what genre,
+never mind the genre, forget the genre, forget about the genre, any sort, every genre, anything goes
 """
 # Between or around two categories, an item must have both.
 TOGETHER = """
@@ -195,7 +197,7 @@ yesterday, today, this weekend, on reflection, on second thought, recently, late
 """
 ADVERBS = """
 really, also, just, have, 've, already, absolutely, totally, finally, all, both, never, always, am, 'm, are, 're, not,
-don't, didn't, do not, did not, even, still, so, very, pretty
+don't, didn't, do not, did not, even, still, so, very, pretty, usually, often, normally, generally, rarely, mostly
 """
 # What a person is after a film that was good, or bad.
 MOVED = "thrilled, delighted, hooked, moved, over the moon, glued to the screen, ecstatic, amused, happy, entertained"
@@ -207,7 +209,7 @@ fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, do not l
 found, grew up, scared, bored, ruined, makes, made, left, has, have, had, blew, even more, wasn't, couldn't, despised,
 can't get enough, cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell,
 lost, let, deserves, rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic,
-obsessed, into, preferred, find, recommended, make me, make us
+obsessed, into, preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
@@ -227,7 +229,7 @@ the, forget about the, no need for, light on, go easy on, easy on the, i'll pass
 recommend, wouldn't recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch,
 enough with, seen enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get
 through, couldn't sit through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick
-and tired of, free of
+and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """

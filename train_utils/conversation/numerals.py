@@ -128,8 +128,8 @@ def find_count(text: str) -> Annotation | None:
     """
     matches = [match for match in _COUNT.finditer(text) if _counts_items(match, text)]
     counts = [*map(_annotation, matches), *map(_annotation, _ALONE.finditer(text)), *map(_times, _TIMES.finditer(text))]
-    if len(matches) == 2 and _ADDED.fullmatch(text, matches[0].end(), matches[1].start()):
-        return _sum(counts[0], counts[1])
+    if len(matches) > 1 and _ADDED.fullmatch(text, matches[-2].end(), matches[-1].start()):
+        return _sum(*map(_annotation, matches[-2:]))
     if counts := [count for count in counts if count]:
         return counts[-1]
     another = _ANOTHER.search(text)

@@ -25,7 +25,7 @@ _DECADE_NAMES = _DECADES | {
     "ninetees": 90,
 }
 _YEAR = r"(?:(?:1[89]|20)\d\d|'\d\d(?!\d|\s?'?s\b))"
-_DECADE = rf"(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADE_NAMES)})"
+_DECADE = rf"(?:nineteen[\s-]+)?(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADE_NAMES)})"
 _PERIOD = rf"(?:{_DECADE}|{_YEAR})"
 _NUMBER = rf"[$€£]?\s*(\d{{1,12}}(?:\.\d{{1,12}})?(?![\d.]*\d)|{any_of(', '.join(NAMES))}\b)"
 # Words for an attribute of the same name, and of each other name that the catalog lacks.
@@ -220,7 +220,9 @@ _TIME = any_of("year, years, decade, decades, era, period, age")
 _MADE = any_of("old, it was made, they were made, it's from, it is from, they are from, they're from")
 _ANY_YEAR = re.compile(
     rf"\b(?:any|whatever|whichever|every|all)\s+(?:release\s+)?{_TIME}\b"
-    rf"|\b{_TIME}\s+(?:of\s+release\s+)?(?:doesn'?t|does\s+not|don'?t|isn'?t|is\s+not)\s+(?:really\s+)?(?:matter|important)"
+    rf"|\b{_TIME}\s+(?:of\s+release\s+)?(?:doesn'?t|does\s+not|don'?t|isn'?t|is\s+not)\s+(?:really\s+)?(?:matter|important|relevant)"
+    rf"|\b{_TIME}\s+is\s+(?:irrelevant|unimportant)|\b(?:never\s*mind|forget|ignore|drop|skip)\s+(?:about\s+)?the\s+{_TIME}\b"
+    rf"|\bno\s+(?:specific\s+|particular\s+)?{_TIME}\s+(?:limit|limits|restriction|range|preference)"
     rf"|\b(?:no\s+matter|do(?:n'?t|\s+not)\s+care)\s+(?:about\s+)?(?:the|which|what|when|how)\s+(?:{_TIME}|{_MADE})\b"
     r"|\b(?:old\s+or\s+new|new\s+or\s+old)\b",
     re.IGNORECASE,
@@ -233,19 +235,25 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: (reader._period(match[1])[0], reader._period(match[2])[1]),
     ),
     _rule(
+        r"\b(?:between|from)\s+([2-9]\d)\s*(?:and|to|-)\s*([2-9]\d)\b(?!\s*(?:[^\W\d]|[$€£%]))",
+        lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
+    ),
+    _rule(
         rf"\b(?:last|past|latest)\s+(?:({NUMBER})\s+)?(?:years?|(decades?))\b",
         lambda reader, match: reader._last_years(match[1], match[2]),
     ),
     _rule(
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
         rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|and\s+(?:newer|later|up|after|onwards?)|or\s+(?:newer|later|younger|after)|to\s+(?:now|today|the\s+present))"
+        rf"|(?<![\w-])(PERIOD)\s?\+|\b(?:min(?:imum)?|at\s+least)\s+(?:from\s+)?{_THE}(PERIOD)\b"
         rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
         lambda reader, match: (reader._period(_first(match))[0], None),
     ),
     _rule(
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:after|newer\s+than|later\s+than|more\s+recent\s+than|past)\s+{_THE}(PERIOD)\b"
         rf"|\b(?:until|up\s+to|till|through|by)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+(?:and|or)\s+(?:older|earlier|before)\b"
-        rf"|\bno\s+(?:later|newer)\s+than\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+at\s+the\s+latest",
+        rf"|\bno\s+(?:later|newer)\s+than\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:at\s+the\s+latest|at\s+most|max(?:imum)?\b)"
+        rf"|\b(?:max(?:imum)?|at\s+most)\s+(?:from\s+)?{_THE}(PERIOD)\b",
         lambda reader, match: (None, reader._period(_first(match))[1]),
     ),
     _rule(

@@ -28,7 +28,8 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_FORGET, _TOGETHER = finder(FORGET), finder(TOGETHER)
+_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+the\b)", re.IGNORECASE)  # and not "never mind the year"
+_TOGETHER = finder(TOGETHER)
 _ALSO = re.compile(rf"\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))", re.IGNORECASE)
 _BREAK = re.compile(r" ?\n\s*+")
 _NEAR = 40  # characters before an annotation that say what it is
@@ -45,6 +46,7 @@ _BOTH = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
+_ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
 _ASIDE = re.compile(r"\([^()]*$")
 _OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
 _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
@@ -149,7 +151,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
                 titles[kind].append(items)
-            case CategoryWords(category) if _is_head(plain, found, position, negative):
+            case CategoryWords(category) if _is_aside(text, found, position, negative):
                 continue
             case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
                 without.append(category)
@@ -184,18 +186,29 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
     )
 
 
-def _is_head(plain: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
-    """Return whether a rejected category that is also wanted is only the head of a compound, or said in passing.
+def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
+    """Return whether a category is rejected that is also wanted, so that only a kind of it is meant.
 
-    "A drama, but not a war drama", "a drama that my wife (who hates dramas) likes".
+    "A drama, but not a war drama", "scary, but not gory", "a drama that my wife (who hates dramas) likes".
+
+    Args:
+        text: the message.
+        found: its annotations.
+        position: of the category in `found`.
+        negative: positions of the rejected ones.
     """
-    at = found[position].start
-    compound = {position - 1, position} <= {*negative} and not plain[found[position - 1].end : at].strip(" -")
-    if not (compound or position in negative and _ASIDE.search(plain, max(0, at - _NEAR), at)):
+    category, at = _category(found[position]), found[position].start
+    if position not in negative:
         return False
-    wanted = (entry.value for i, entry in enumerate(found) if i not in negative)
-    category = _category(found[position])
-    return any(isinstance(words, CategoryWords) and words.category == category for words in wanted)
+    wanted = [
+        entry
+        for i, entry in enumerate(found[:position])
+        if i not in negative and isinstance(entry.value, CategoryWords) and entry.value.category == category
+    ]
+    gap = text[found[position - 1].end : at] if position else ""
+    compound = position - 1 in negative and not gap.strip(" -")
+    kind_of = bool(_ONLY_NOT.fullmatch(gap)) and found[position - 1] in wanted
+    return bool(wanted) and bool(compound or kind_of or _ASIDE.search(text, max(0, at - _NEAR), at))
 
 
 def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:

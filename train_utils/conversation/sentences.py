@@ -64,7 +64,8 @@ _INDEFINITE = rf"{_INDEFINITELY}(?:\s+(?:me|us|him|her|them|my\s+\w+))?\s+(?:som
 # A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
-    rf"(?:(?:for|with|without)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b)"
+    rf"(?:(?:for|with|without)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
+    rf"|(?:not|nothing)\s+(?:too|so|overly)\b)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
 )
 # Nothing but a demand: "next?", "ideas?", "more please"
@@ -108,7 +109,7 @@ _MORE_OFTEN = re.compile(
 _ANY_CATEGORY = finder(ANY_CATEGORY)
 # Questions that are no requests; "how about" and "why not" may be.
 _INFORMATION = re.compile(
-    rf"\b{any_of(INFORMATION)}(?!\w)"
+    rf"\b{any_of(INFORMATION)}(?!\w)|\bwhat(?:'s|\s+is|\s+are)\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)})?\s*\?"
     rf"|^{GAP}(?:(?:and|so|but|by the way)\W+)?(?:who|whom|whose|when|where|why|how)\b(?!\s+(?:about|not)\b)[^?]*\?",
     re.IGNORECASE,
 )
