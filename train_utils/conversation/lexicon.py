@@ -30,7 +30,10 @@ examples, proposals
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
-VAGUE = "dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue"
+VAGUE = """
+dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
+prewar, post-war, postwar
+"""
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
 LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, enjoys, enjoyed"
@@ -49,7 +52,7 @@ not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbis
 waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't impressed,
 unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag, forgettable,
 unwatchable, horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly,
-appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good
+appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped, over-rated
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
@@ -229,7 +232,8 @@ the, forget about the, no need for, light on, go easy on, easy on the, i'll pass
 recommend, wouldn't recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch,
 enough with, seen enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get
 through, couldn't sit through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick
-and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids
+and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever,
+least favorite, least favourite, least favorite is, least favourite is
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
@@ -256,7 +260,7 @@ terrible, was boring, was bad, was horrible, was overrated, was dull, are boring
 scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was
 disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
 no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
-annoys me, annoyed me, not a fan, worst, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost
+annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost
 me, not mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again,
 not so much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy
 """

@@ -56,7 +56,7 @@ _FILLERS = any_of(
 )
 _NEGATING_AFTER = re.compile(
     rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
-    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b|no\s*(?=[.,;!]|$)"
+    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b|(?:please\s+)?no\s*(?=[.,;!]|$)"
     rf"|(?:is|was|gets?|got)?\s*(?:an?\s+)?(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)\b"
     rf"|(?:{any_of(NOUNS)}\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
@@ -81,8 +81,9 @@ _PRONOUN = re.compile(
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
+_PERSON = r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)"
 _REACTION = re.compile(
-    rf"{GAP}(?:and\s+)?(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)\s+{any_of('was, were, got, left, felt')}\b",
+    rf"(?:{GAP}(?:and\s+)?{_PERSON}\s+|[^.;!?]{{0,40}}?\band\s+(?:{_PERSON}\s+)?){any_of('was, were, got, left, felt')}\b",
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
@@ -273,7 +274,7 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
         return "disliked" if judgment["bad"] else "liked"
     if alone and _DISAGREEING.match(plain, start, end):
         return "disliked"
-    if alone and _REACTION.match(plain, start, end):
+    if _REACTION.match(plain, start, end):
         if _BORED.search(plain, start, end) or _BAD.search(plain, start, end):
             return "disliked"
         if _MOVED.search(plain, start, end) or _LIKING.search(plain, start, end):

@@ -1,7 +1,7 @@
 """Ranges of years and of other numbers that a message names: "nineties", "before 1980", "price under $20"."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
@@ -97,7 +97,7 @@ class RangeReader:
         self._latest = int(bounds[self.year][1]) if self.year else 0
         taken = {name.lower() for name in bounds}
         others = (name for name in bounds if name != self.year)
-        self._patterns = [entry for name in others for entry in _patterns(name, taken - {name.lower()})]
+        self._numbered = {name: _patterns(name, taken - {name.lower()}) for name in others}
 
     def find(self, text: str) -> list[Annotation]:
         """Return the ranges of a message; at most one per attribute, the last one that it names.
@@ -149,7 +149,9 @@ class RangeReader:
     def _numbers(self, text: str) -> list[Annotation]:
         return [
             Annotation(match.start(), match.end(), self._range(name, sign, match))
-            for name, sign, pattern in self._patterns
+            for name, (named, patterns) in self._numbered.items()
+            if named.search(text)  # first, because it is fast
+            for sign, pattern in patterns
             for match in pattern.finditer(text)
         ]
 
@@ -161,10 +163,10 @@ class RangeReader:
         return Range(attribute, numbers[0] + step if sign >= 0 else None, numbers[-1] - step if sign <= 0 else None)
 
 
-def _patterns(name: str, taken: Collection[str]) -> Iterator[tuple[str, int, re.Pattern[str]]]:
-    """Yield (attribute, sign, pattern) of what bounds an attribute: "price under 5", "rated above 8", "12+ episodes".
+def _patterns(name: str, taken: Collection[str]) -> tuple[re.Pattern[str], list[tuple[int, re.Pattern[str]]]]:
+    """Return a pattern of words for an attribute, and (sign, pattern) of what bounds it.
 
-    The sign is -1 for an upper bound, 1 for a lower one, and 0 where the pattern has both.
+    "Price under 5", "rated above 8", "12+ episodes". The sign is -1 for an upper bound, 1 for a lower one, and 0 where the pattern has both.
 
     Args:
         name: the attribute.
@@ -200,8 +202,8 @@ def _patterns(name: str, taken: Collection[str]) -> Iterator[tuple[str, int, re.
             if is_price
             else []
         )
-    for sign, pattern in rules:
-        yield name, sign, re.compile(pattern, re.IGNORECASE)
+    named = re.compile(rf"\b{words}|{unit}", re.IGNORECASE)
+    return named, [(sign, re.compile(pattern, re.IGNORECASE)) for sign, pattern in rules]
 
 
 def _words(name: str) -> str:

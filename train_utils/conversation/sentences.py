@@ -90,7 +90,7 @@ _SUBJECT = (
 )
 _JUDGED = any_of("seen, saw, know, watched, own, loved, liked, hated")
 _STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})\s+like\b)"
+    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|{any_of(STATING_ALONE)}\b"
     rf"|{SPAN}{GAP}(?:i|we)(?:'?ve|\s+have)?\s+(?:already\s+)?{_JUDGED}\b"

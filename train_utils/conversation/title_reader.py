@@ -294,6 +294,8 @@ class _Search:
             start, text = word.start, self.text[word.start : word.end]
             if last and not _GAP.fullmatch(self.text, last.end, word.start):
                 break
+            if last and start in self.exact and self.text[last.start : last.end].endswith("'s"):
+                return None  # "Hitchcock's Vertigo"
             if last and start in self.exact and self.text[last.start : last.end].lower() in _CONNECTING:
                 return None  # "Tom Hanks in Forrest Gump"
             if self.capital[at]:

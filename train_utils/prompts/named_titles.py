@@ -37,7 +37,7 @@ _BEFORE_NAME = re.compile(
 )
 # After a capitalized word that begins a sentence, these say that it is an ordinary word ("Contact me") or a name
 # ("Eddie, my dog,").
-_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out)\b", re.IGNORECASE)
+_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i)\b", re.IGNORECASE)
 _AFTER_NAME = re.compile(
     r", (?:(?:my|our|his|her|their|the)(?: \w+)? (?:dog|cat|pet|wife|husband|son|daughter|kid|child|baby|boy|girl|brother|"
     r"sister|friend|boyfriend|girlfriend|partner|roommate|cousin|nephew|niece|uncle|aunt|neighbor|neighbour|colleague|"
@@ -298,6 +298,8 @@ def _one_word(left: str, right: str) -> bool:
     """Return whether two adjacent characters belong to one word."""
     if not (left.isalnum() and right.isalnum()):
         return False
+    if left.isascii() and right.isascii():  # nearly always
+        return True
     if all(_KATAKANA[0] <= character <= _KATAKANA[1] for character in (left, right)):
         return True
     return not any(low <= character <= high for character in (left, right) for low, high in _UNSPACED)
