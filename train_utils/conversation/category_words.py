@@ -10,13 +10,18 @@ from rapidfuzz.distance import OSA
 
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.category_thesaurus import thesaurus
-from train_utils.conversation.lexicon import NOUNS, VAGUE, any_of
+from train_utils.conversation.lexicon import BAD, BORED, GOOD, MOVED, NOUNS, VAGUE, any_of
 from train_utils.prompts.common_words import COMMON_WORDS
 
 # Categories that say nothing about an item.
 _NO_MEANING = {"unknown", "other", "others", "misc", "miscellaneous", "none", "n/a", "na", "no genres listed", "all"}
 _NOUN = re.compile(any_of(NOUNS))
-_VAGUE = re.compile(any_of(VAGUE))
+# Judgments ("all horrible"), and what happened to somebody ("I've laughed enough"), mean no category.
+_VAGUE = re.compile(any_of(f"{VAGUE}, {GOOD}, {BAD}, {MOVED}, {BORED}"))
+_DONE = re.compile(
+    r"\b(?:i|we|he|she|they|you)(?:'ve|'d|\s+have|\s+had|\s+has)?\s+(?:\w+ly\s+|just\s+)?(?=\w+ed\b)", re.I
+)
+_NAME = re.compile(r"(?<=[^.!?\s] )[A-Z](?=[a-z])")  # a capital within a sentence
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 # Cosine of a word's vector and a category's from which on the word means the category, and its least lead over the
 # second category; from the development half of the gold requests.
@@ -56,7 +61,7 @@ class CategoryReader:
         self.categories = [name for name in categories if name.lower().strip("() ") not in _NO_MEANING]
         # Longer names first: "Action & Adventure" before "Action".
         self._patterns = [
-            (name, re.compile(rf"(?<![\w]){_inflected(name)}(?!\w)", re.IGNORECASE))
+            (name, re.compile(rf"(?<!\w)(?<!pre-)(?<!post-){_inflected(name)}(?!\w)", re.IGNORECASE))
             for name in sorted(self.categories, key=len, reverse=True)
             if _WORD.search(name)
         ]
@@ -95,7 +100,7 @@ class CategoryReader:
 
     def _misspelled(self, word: str) -> str:
         """Return the category that a word misspells by one letter; "" for none."""
-        if len(word) < _LONG_WORD or word in COMMON_WORDS or _NOUN.fullmatch(word):
+        if len(word) < _LONG_WORD or word in COMMON_WORDS or _NOUN.fullmatch(word) or word.endswith("ed"):
             return ""
         forms = self._forms.get(word[0], {})
         near = process.extractOne(word, list(forms), scorer=OSA.distance, score_cutoff=1)
@@ -109,7 +114,12 @@ class CategoryReader:
         """
         if self._encoder is None or not self.categories:
             return []
-        words = [match for match in _WORD.finditer(text) if _may_mean(match[0]) or match[0].lower() in _ONLY_IN_PAIRS]
+        passed = {match.end() for match in _DONE.finditer(text)} | {match.start() for match in _NAME.finditer(text)}
+        words = [
+            match
+            for match in _WORD.finditer(text)
+            if match.start() not in passed and (_may_mean(match[0]) or match[0].lower() in _ONLY_IN_PAIRS)
+        ]
         pairs = zip(words, words[1:], strict=False)
         spans = [match.span() for match in words if match[0].lower() not in _ONLY_IN_PAIRS]
         spans += [(one.start(), other.end()) for one, other in pairs if text[one.end() : other.start()] in (" ", "-")]

@@ -25,21 +25,58 @@ movie, movies, film, films, flick, flicks, title, titles, item, items, product, 
 game, games, show, shows, series, anime, song, songs, album, albums, picture, pictures, recommendation,
 recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones,
 other, others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations,
-moive, moives, flim, flims, flix, pics, features
+moive, moives, flim, flims, flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes,
+examples, proposals
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
-VAGUE = "dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening"
+VAGUE = """
+dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
+prewar, post-war, postwar
+"""
+
+# -- judgments ---------------------------------------------------------------------------------------------------------
+LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, enjoys, enjoyed"
+# A judgment of a title, which may be all of a clause after it: "We saw Babe. Great film!"
+GOOD = """
+great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brilliant, superb, terrific, lovely, loved,
+beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
+away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted,
+captivated, fascinated, charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous,
+phenomenal, stellar, top notch, first rate, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears,
+speechless
+"""
+BAD = """
+awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
+not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, dull, stupid, lame, meh, a
+waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't impressed,
+unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag, forgettable,
+unwatchable, horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly,
+appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped, over-rated
+"""
+# A judgment, where "no" and "not" may only mean that the user knows the title.
+DISLIKING = """
+hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
+loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear
+"""
+# With these a statement may begin, without a subject.
+STATING_ALONE = """
+liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
+walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough
+"""
 
 # -- titles ------------------------------------------------------------------------------------------------------------
 # After these a title follows.
-NAMING = """
-like, likes, liked, love, loved, loves, adore, adored, enjoy, enjoyed, watched, rewatched, saw, seen, hated, hate,
-disliked, dislike, finished, similar to, comparable to, reminiscent of, reminds me of, remind me of, in the vein of,
-in the style of, in the spirit of, along the lines of, fan of, fans of, close to, resembles, resembling, such as,
-than, except, called, titled, unlike, know, own, remember, into, as good as, more of, recommend after, favorite is,
-favourite is, favorites are, favourites are, favorite movie is, favourite film is, favorite film is, favourite movie
-is, based on, likes of, matches, compares to, prefer, excluding, besides, apart from, after seeing, after watching
+NAMING = f"""
+{LIKES},
+watched, rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to, comparable to, reminiscent of,
+reminds me of, remind me of, in the vein of, in the style of, in the spirit of, along the lines of, fan of, fans of,
+close to, resembles, resembling, such as, than, except, called, titled, unlike, know, own, remember, into, as good as,
+more of, recommend after, favorite is, favourite is, favorites are, favourites are, favorite movie is, favourite film
+is, favorite film is, favourite movie is, based on, likes of, matches, compares to, prefer, excluding, besides, apart
+from, after seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of,
+couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about,
+crazy about
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -56,27 +93,30 @@ NO_TITLE = frozenset(
 # -- requests ----------------------------------------------------------------------------------------------------------
 # Words with which a statement asks for something: "I loved Alien, can you find more?"
 ASKING = """
-recommend, recs, suggest, give me, gimme, show me, find me, want, wants, wanna, need, needs, looking for, look for,
-search for, searching for, in the mood, feel like, feeling like, fancy, crave, craving, how about, what about, what
-else, what next, what now, what should, what would, what could, what can, what are some, something, anything, another,
-rather, prefer, please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd love, let's, to
-watch, tell me, throw, hit me, help me, make it, surprise me, and now, others like, recomend, reccomend, recommand,
-sugest, wanted, looking, could do with, could use, i'll take, i'd take, we'll take, let me have, let us have, let's
-have, let's try, let's go, got any, have you got, what have you got, do you have, list, pick, stick to, swap, switch
-to, next, i choose, go for, i'm up for, up for, time for
+suggest, give me, gimme, give us, show me, show us, find me, find us, want, wants, wanna, need, needs, looking for, look for, search for,
+searching for, in the mood, feel like, feeling like, fancy, crave, craving, how about, what about, what should, what
+would, what could, what can, what are some, something, anything, another, rather, prefer, please, pls, could you, can
+you, would like, i'd like, we'd like, i'd love, we'd love, let's, to watch, tell me, throw, help me, make it,
+recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take, i'd take, we'll take,
+let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have, list, pick, stick to,
+swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm after, i am after, we're
+after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose, advise, start
+with, replace, should be, has to be, must be, needs to be, have to be, ought to be
 """
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
 explain, how many, what does, do you speak, do you like, who directed, who plays, who played, who starred, who stars,
 who made, who wrote, difference between, what is the plot, what's the plot, what is it about, when was, when did, how
-long is, tell me about
+long is, tell me about, who won, who is, who was, what year, which year, which actor, what actor, which actress, which
+director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a joke, translate,
+calculate, solve, what's the weather, what is the capital
 """
 # The same, where a title follows.
 INFORMATION_ON_TITLE = """
 do you know, have you seen, have you heard of, is, was, what is, what's, who is, do you have, have you got, do you
 offer, does your catalog have, is there
 """
-PRONOUNS = "it, them, they, both, those, that one, this one, that film, that movie, all of them"
+PRONOUNS = "it, them, they, both, those, that one, this one, that film, that movie, all of them, the tape, the dvd, the disc, a copy"
 # Words that ask for recommendations even where the message names no title, category, range or number.
 ASKING_FOR_ITEMS = """
 recommend, recommendation, recommendations, recs, suggestion, suggestions, what should i, what should we, what could
@@ -86,15 +126,31 @@ anything similar, anything good, anything new, surprise me, should i watch, shou
 watch, could i watch, give me some, give me more, give me another, some more, more like, more of, what now, any
 advice, what is there for me, i'd like to watch, i want to watch, another one, one more, what to watch, what's good,
 what is good, what have you got, what do you have, what do you suggest, and now, what to rent, what to see, give me
-something, show me something, find me something, your turn, advise me, which ones, keep them coming, what's similar,
-what is similar, similar ones, what goes with, others like
+something, show me something, find me something, your turn, which ones, keep them coming, what's similar, what is
+similar, similar ones, what goes with, others like, surprise us, what's on tonight, what's on tv, show me what, let's
+see what, tell me what to, hit me, fire away, bring it on, go ahead, help me out, help me choose, help me pick, help
+me decide, help us choose, help us pick, help us decide, open to anything, open to suggestions, open to ideas, you
+choose, you pick, you decide, your call, your choice, your pick, whatever you like, worth a watch, worth watching,
+worth seeing, worth a look, good to watch, good to see, keep 'em coming, could you help, can you help, what's your
+advice, what is your advice, your advice, advice, advise me, advise us, can't decide, no clue what, don't know what to, no idea what to
+"""
+# A sentence with one of these asks for nothing.
+NOT_ASKING = """
+not a request, not asking, no request, not looking for, don't need any*, do not need any*, no need to, just wanted to
+say, just wanted to tell, just wanted to share, wanted to say, just saying, just sharing, just so you know, for the
+record, fyi, no recommendations, no suggestions, that's all, that is all, that will be all, don't recommend anything,
+don't suggest anything
 """
 # Between one of these and a noun, a few words may stand: "any good old movies".
 ASKING_BEFORE_NOUN = """
 any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd
-like a, we'd like a, would like a, want a, need a
+like a, we'd like a, would like a, want a, need a, looking for, looking to find, mood for, up for, how about, what
+about, got, pick, could use, would love, propose, know of, we need, after a
 """
-MORE = "more, another, additional, further, others, what else, who else, keep going, go on"
+MORE = """
+more, another, additional, further, others, what else, who else, keep going, go on, other ones, extra ones, extra one,
+extra titles, extra movies, extra films, next few, next batch, next ones, keep them coming, keep 'em coming
+"""
 NOT_MORE = """
 even more, more than, more recent, more recently, more or less, more serious, more modern, more light*, more fun, more
 funny
@@ -113,123 +169,107 @@ ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre
 doesn't matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't
 care about the genre, don't care which genre, don't care what genre, no particular genre, no specific genre, not only,
-not just
+not just, whatever genre, whichever genre, genre is irrelevant,
+genre isn't important, genre is not important, no matter the genre, no matter which genre, no matter what genre,
+never mind the genre, forget the genre, forget about the genre, any sort, every genre, anything goes
 """
 # Between or around two categories, an item must have both.
 TOGETHER = """
-but still, but also, at the same time, that is also, that's also, which is also, as well as being, combined, with a
+but still, but also, at the same time, that is also, that's also, which is also, as well as being, combined, with a,
+at once, both in one, in one film, in one movie, simultaneously, mixed with, mixed together, combining, blended with,
+rolled into one, crossed with, a mix of, mixture of, blend of, cross between, combination of, crossover of
 """
-ALSO = """
-also, as well, add, in addition, plus
-"""
+ALSO = "also, as well, add, in addition, plus"
 # What a clause says about its titles.
-LIKING = """
-like, liked, likes, love, loved, loves, enjoy, enjoyed, enjoys, adore, adored, fan, fans, favorite*, favourite*,
-great, good, amazing, similar, such as, excellent, awesome, fantastic, wonderful, perfect, brilliant, best, obsessed,
-into, better than, vein, style, remind*, fun, hit the spot, blew me away, masterpiece, terrific, superb, joy, adores,
-moved, speechless, benchmark, wow, touching, stunning, classic, loved every minute, loved every second, mind blown,
-blown away, incredible, outstanding, gorgeous, gripping, swear by, swears by, rocks, rules, up my street, up my alley,
-hooked
+LIKING = f"""
+{LIKES}, {GOOD},
+fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, vein, style, remind*, hit the
+spot, blew me away, joy, moved, benchmark, wow, touching, swear by, swears by, rocks, rules, up my street, up my
+alley, hooked, cross between, mix of, mixture of, blend of, combination of, soft spot, weakness for, thing for, crazy
+about, mad about, keen on
 """
 KNOWING = """
-seen, saw, watched, know, knew, known, own, owns, have, have got, got, already, again, finished, read, played,
-rewatch, rewatched, familiar
+seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched,
+familiar, i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them,
+on tape, on dvd, on vhs, on disc, on video, by heart, worn out
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
-well, hi, hello, sorry, already, hm, hmm, hey, so, ok, okay, yes, yeah, oh, and, also, actually, honestly, personally,
+you know what, come to think of it, forget it, never mind, well, hi, hello, sorry, already, hm, hmm, hey, so, ok, okay, yes, yeah, oh, and, also, actually, honestly, personally,
 yesterday, today, this weekend, on reflection, on second thought, recently, lately, last night, last week
 """
 ADVERBS = """
 really, also, just, have, 've, already, absolutely, totally, finally, all, both, never, always, am, 'm, are, 're, not,
-don't, didn't, do not, did not, even, still, so, very, pretty
+don't, didn't, do not, did not, even, still, so, very, pretty, usually, often, normally, generally, rarely, mostly
 """
+# What a person is after a film that was good, or bad.
+MOVED = "thrilled, delighted, hooked, moved, over the moon, glued to the screen, ecstatic, amused, happy, entertained"
+BORED = "bored, annoyed, let down, asleep, irritated, confused, sleepy"
 # How a statement continues after its subject: "I (really) liked", "we have seen".
-STATING = """
-like, liked, likes, love, loved, loves, enjoy, enjoyed, enjoys, saw, seen, watched, hate, hated, hates, dislike,
-disliked, fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, don't like, do not like, can't
-stand, was, is, were, are, adore, adored, thought, found, finished, grew up, scared, bored, ruined, makes, made, left,
-has, have, had, blew, even more, wasn't, couldn't, loathe, loathed, despise, despised, can't get enough, cried,
-laughed, fell asleep, walked out, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell,
+STATING = f"""
+{LIKES}, {STATING_ALONE}, {DISLIKING},
+fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, do not like, was, is, were, are, thought,
+found, grew up, scared, bored, ruined, makes, made, left, has, have, had, blew, even more, wasn't, couldn't, despised,
+can't get enough, cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell,
 lost, let, deserves, rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic,
-obsessed, into, no fan, preferred, find, recommended, make me, make us
-"""
-STATING_ALONE = """
-liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
-walked out, gave up
+obsessed, into, preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
-NEGATING = """
-w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding, exclude, avoid,
-avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't, wasn't,
-weren't, won't, wouldn't, hate, hates, hated, hating, dislike, dislikes, disliked, can't stand, cannot stand, couldn't
-stand, can't bear, tired of, sick of, bored of, bored by, bored with, anything but, everything but, all but, anything
-except, other than, apart from, besides, leave out, leave off, drop, minus, lose, cut, cut out, remove, fed up with,
-enough of, allergic to, stay away from, nor, neither, unlike, loathe, despise, ban, non, couldn't finish, could not
-finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of, steer clear of, hold
-off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep watching, walked out
-of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done with, through with,
-shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't want, aside from,
-too many, too much, cannot bear, couldn't bear, can't take, can't handle, can not stand, sans, genres but, genre but,
-kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about the,
-no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't recommend,
-cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough, spare us,
-unless it's, unless it is, over it with
-"""
-NOT_NEGATING = """
-don't dislike, do not dislike, don't hate, not only, not just, not sure, not bad, not that, not really sure, not
-necessarily, no problem, no matter, no preference, no idea, no worries, no rush, no doubt, no thanks, no thank you, no
-wait, why not, don't mind, do not mind, don't care, don't know, doesn't matter, if not, can't wait, can't decide,
-can't get enough, nothing but, or not, haven't, have not, never seen, never watched, never mind, no more than, no
-longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, doesn't have to, don't have to, does not
-have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known, lesser known,
-less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be, can't go
-wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop, can't
-help, not enough, nothing beats, isn't it, wasn't it, don't you, aren't they, not to mention, why don't you, why
-don't, if you don't mind, can't you, couldn't you, won't you, wouldn't you, cannot wait
-"""
-# After a title or a category: "westerns bore me".
-NEGATING_AFTER = """
-bore me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was
-terrible, was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold,
-disappointed, scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, a
-letdown, let me down, a disappointment, was disappointing, bored me, ruined, awful, terrible, boring, dreadful,
-horrible, overrated, a waste, wasn't my thing, sucked, stink, stinks, did nothing, weren't, bored us, are out, is out,
-a no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
-annoys me, annoyed me, not a fan, too slow, too long, too silly, disappointing, the worst, worst, stupid, rubbish,
-garbage, trash, crap, lame, meh, mediocre, forgettable, unwatchable, a mess, a snooze, a bore, no way, nope, nah, get
-on my nerves, turn me off, left us cold, lost me, not mine, fell flat, wasn't great, bad, horrid, poor, weak, tedious,
-dumb, pretentious, didn't, did not, don't work, don't do, don't interest, doesn't interest, yuck, ugh, eww, not
-impressed, wasn't impressed, underwhelming, no good, not again, not so much, not really, never again, made me fall
-asleep, makes me fall asleep, made me sleepy
-"""
-# After a comma these begin a new clause.
-NEW_CLAUSE = """
-liked, loved, hated, seen, saw, enjoyed, disliked, watched, just, only, please, give, show, i'd, i want, i would, i
-need, i like, i love, i prefer, maybe, something, anything, how about, what, so, make, preferably, recommend, suggest,
-more, and give, and show, and no, and not, and nothing, i, we, he, she, they, it, my, our, but, let's, could, can,
-would, any, also, then
+NEGATING = f"""
+{DISLIKING},
+w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding, exclude,
+avoid, avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't, wasn't,
+weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, tired of, sick of, bored of, bored by, bored
+with, anything but, everything but, all but, anything except, other than, apart from, besides, leave out, leave off,
+drop, minus, lose, cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike,
+ban, non, couldn't finish, could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from,
+stay clear of, steer clear of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep
+during, fell asleep watching, walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of,
+had it with, done with, through with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care
+less about, wouldn't want, aside from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans,
+genres but, genre but, kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget
+the, forget about the, no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't
+recommend, wouldn't recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch,
+enough with, seen enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get
+through, couldn't sit through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick
+and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever,
+least favorite, least favourite, least favorite is, least favourite is
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
 don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be, doesn't
 have to be, not only, not just
 """
-# A judgment of a title that stands alone after it: "We saw Babe. Great film!"
-GOOD = """
-great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brilliant, superb, terrific, lovely, loved,
-beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
-away, highly recommended, incredible, outstanding, gorgeous, gripping
+NOT_NEGATING = f"""
+{OPEN},
+not sure, not bad, not that, not really sure, no problem, no matter, no preference, no idea, no worries, no rush, no
+doubt, no thanks, no thank you, no wait, why not, don't care, don't know, doesn't matter, if not, can't wait, can't
+decide, can't get enough, nothing but, or not, haven't, have not, never seen, never watched, never mind, no more than,
+no longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, doesn't have to, don't have to, does
+not have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known, lesser
+known, less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be, can't
+go wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop, can't
+help, not enough, nothing beats, isn't it, wasn't it, don't you, aren't they, not to mention, why don't you, why
+don't, if you don't mind, can't you, couldn't you, won't you, wouldn't you, cannot wait
 """
-BAD = """
-awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
-not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, hated, dull, stupid, lame,
-meh, a waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't
-impressed, unimpressed, underwhelming, underwhelmed, yuck
+# After a title or a category: "westerns bore me".
+NEGATING_AFTER = f"""
+{BAD},
+bore me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was
+terrible, was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold,
+scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was
+disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
+no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
+annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost
+me, not mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again,
+not so much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy
 """
-# A judgment, where "no" and "not" may only mean that the user knows the title.
-DISLIKING = """
-hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
-loathed, despise, didn't enjoy, not a fan, no fan
+# After a comma these begin a new clause.
+NEW_CLAUSE = f"""
+{STATING_ALONE},
+just, only, please, give, show, i'd, i want, i would, i need, i like, i love, i prefer, maybe, something, anything,
+how about, what, so, make, preferably, recommend, suggest, more, and give, and show, and no, and not, and nothing, i,
+we, he, she, they, it, my, our, but, let's, could, can, would, any, also, then, do you, have you, is there, are there,
+got any, got anything, replace
 """
 CONTRAST = "but, however, though, instead, rather, whereas"

@@ -7,7 +7,7 @@ from train_utils.conversation.lexicon import NOUNS, any_of
 from train_utils.prompts.templates import in_words
 
 _TEENS = str.split("thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty")
-_NAMES = [*map(in_words, range(1, 13)), *_TEENS]
+NAMES = [*map(in_words, range(1, 13)), *_TEENS]
 _AMOUNTS = {
     "single": 1,
     "couple": 2,
@@ -26,15 +26,15 @@ _AMOUNTS = {
     "a handful of": 5,
 }
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-_UNITS = {name: n for n, name in enumerate(_NAMES[:9], 1)}
-WORDS = {name: n for n, name in enumerate(_NAMES, 1)} | _TENS | _AMOUNTS
+_UNITS = {name: n for n, name in enumerate(NAMES[:9], 1)}
+WORDS = {name: n for n, name in enumerate(NAMES, 1)} | _TENS | _AMOUNTS
 MOST = 100  # items that a message may ask for; a larger number is a year or a price
 NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(_TENS))}[\s-]{any_of(', '.join(_UNITS))}\b|{any_of(', '.join(WORDS))})"
 
 _NOUN = any_of(NOUNS)
 _ASK = any_of(
     """
-    give, give me, gimme, show, show me, recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick
+    give, give me, gimme, get, lemme get, lemme have, show, show me, recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick
     me, find, find me, tell me, send me, bring me, throw me, got, want, need, top, best, make it, make that, only,
     just, exactly, maybe, how about, what about, up to, at most, at least, any, take, hit me with, another, other,
     next, i'd like, we'd like, i'll take, i'd take, we'll take, i would like, we would like, let me have, i could use,
@@ -53,7 +53,11 @@ _UNIT = any_of(
 )
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
-    "my, our, his, her, their, these, those, the first, the last, age, aged, rated, part, season, chapter, number"
+    """
+    my, our, his, her, their, these, those, the first, the last, the other, age, aged, rated, part, season, chapter,
+    number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he is, he's, she is,
+    she's, i am, i'm, turned, turns
+    """
 )
 _NOT_A_COUNT = re.compile(
     rf"(?:\b{_OWNER}|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$", re.IGNORECASE
@@ -61,17 +65,28 @@ _NOT_A_COUNT = re.compile(
 _NEAR = 40  # characters before a number that say what it counts
 _AFTER_COUNT = any_of(
     """
-    will do, would do, of them, of those, of these, of your best, of your favorites, of your favourites, or so, like,
-    please, pls, is enough, are enough
+    will do, would do, should do, of them, of those, of these, of your best, of your favorites, of your favourites, or
+    so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will be
+    enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to start
+    with, that are, that have, for tonight, for today, for this evening, for the weekend, for starters
     """
 )
 _ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
-_BEFORE_SPAN = any_of(
-    "best, good, great, favorite, favourite, top, more, other, new, old, older, classic, recent, or so, short, really"
+# Between a number and what it counts: "a couple of sad but beautiful dramas", and not "2 who love dramas".
+_NO_ADJECTIVE = any_of(
+    """
+    and, or, a, an, the, i, we, you, he, she, they, it, who, that, which, of, in, on, at, to, for, from, with, by, is, are,
+    was, were, like, likes, love, loves, want, wants, need, hate, hates, prefer, watched, saw, seen, if, my, our, about
+    """
+)
+# A sentence that begins with a number and one of these asks for so many: "10 from the sixties".
+_FRAGMENT = any_of(
+    "from, for, with, without, about, set in, starring, directed, by, that, where, of your, made, based on"
 )
 _COUNTED = (
     rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b"
-    rf"|{_ADJECTIVE}{{0,3}}?{_NOUN}\b|(?:{_BEFORE_SPAN}\s+)+{SPAN})"
+    rf"|{_ADJECTIVE}{{0,3}}?{_NOUN}\b"
+    rf"|(?:or\s+so\s+)?(?:(?!(?:{_UNIT}|{_NO_ADJECTIVE})\b)[^\W\d_][\w'-]*\s+){{1,4}}{SPAN})"
 )
 _COUNT = re.compile(
     rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
@@ -81,9 +96,12 @@ _COUNT = re.compile(
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
 _ALONE = re.compile(
-    rf"(?:^|(?<=[.!?\n]))\s*(?:(?:and|ok|okay|just)\W+)?(?P<number>{NUMBER})\s*(?:please|pls|thanks)?\s*(?=[.!]*\s*$)",
+    rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{any_of('and, ok, okay, just, now, so, then, maybe, please, but, only')}\W+){{0,3}}"
+    rf"(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
+    rf"\s*(?:(?:please|pls|thanks)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}))",
     re.IGNORECASE,
 )
+_TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"
 # Between the numbers of two kinds of items, which add up.
 _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
 # "one" is often a pronoun: "recommend one that ..."; after these it is a number.
@@ -109,9 +127,9 @@ def find_count(text: str) -> Annotation | None:
         text: the message, in which titles, categories and ranges are masked.
     """
     matches = [match for match in _COUNT.finditer(text) if _counts_items(match, text)]
-    counts = [*map(_annotation, matches), *map(_annotation, _ALONE.finditer(text))]
-    if len(matches) == 2 and _ADDED.fullmatch(text, matches[0].end(), matches[1].start()):
-        return _sum(counts[0], counts[1])
+    counts = [*map(_annotation, matches), *map(_annotation, _ALONE.finditer(text)), *map(_times, _TIMES.finditer(text))]
+    if len(matches) > 1 and _ADDED.fullmatch(text, matches[-2].end(), matches[-1].start()):
+        return _sum(*map(_annotation, matches[-2:]))
     if counts := [count for count in counts if count]:
         return counts[-1]
     another = _ANOTHER.search(text)
@@ -131,6 +149,11 @@ def _counts_items(match: re.Match[str], text: str) -> bool:
     ):
         return False
     return match["number"].lower() != "one" or bool(match["noun"]) or match["ask"].split()[0].lower() in _COUNTS_ONE
+
+
+def _times(match: re.Match[str]) -> Annotation | None:
+    count = int(match["number"] or match["before"])
+    return Annotation(match.start(), match.end(), count) if 1 <= count <= MOST else None
 
 
 def _annotation(match: re.Match[str]) -> Annotation | None:

@@ -8,11 +8,14 @@ from functools import lru_cache
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
 from train_utils.conversation.lexicon import (
     BAD,
+    BORED,
     CONTRAST,
     DISLIKING,
     GOOD,
     KNOWING,
+    LIKES,
     LIKING,
+    MOVED,
     NEGATING,
     NEGATING_AFTER,
     NEW_CLAUSE,
@@ -38,12 +41,23 @@ _NEGATING, _NOT_NEGATING, _OPEN = finder(NEGATING), finder(NOT_NEGATING), finder
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
 _PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?)\b", re.IGNORECASE)
 _PASSED_OVER = re.compile(rf"{SPAN}(?:\s+\w+)?\s+(?:than|to|over)\b", re.IGNORECASE)
+# "replace action with adventure": the first category is neither wanted nor rejected.
+_REPLACED = re.compile(
+    rf"\b(?:replace|swap|exchange|trade|change|switch)\s+(?:from\s+)?(?:the\s+)?{SPAN}(?=\s+(?:\w+\s+)?(?:with|by|for|to)\b)"
+    rf"|\bfrom\s+{SPAN}(?=\s+to\s+{SPAN})",
+    re.IGNORECASE,
+)
 _FILLERS = any_of(
-    "was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such"
+    """
+    was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the, most, one
+    of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of, all, total,
+    complete, honestly, incredibly, extremely, truly, such a, plain
+    """
 )
 _NEGATING_AFTER = re.compile(
-    rf"{GAP}(?:(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
-    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b|no\s*(?=[.,;!]|$)"
+    rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
+    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b|(?:please\s+)?no\s*(?=[.,;!]|$)"
+    rf"|(?:is|was|gets?|got)?\s*(?:an?\s+)?(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)\b"
     rf"|(?:{any_of(NOUNS)}\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
 )
@@ -53,9 +67,25 @@ _NOT_BAD = finder(
     as bad, isn't as bad, not as bad, wasn't so bad, not so bad
     """
 )
-_LOOKS_FORWARD = re.compile(r"(?:isn'?t|is not|aren'?t|are not|wasn'?t|was not|didn'?t|did not)$", re.IGNORECASE)
+_LOOKS_FORWARD = re.compile(
+    r"(?P<relative>\b(?:that|who)\s+)?(?:isn'?t|is not|aren'?t|are not|wasn'?t|was not|didn'?t|did not|weren'?t)$",
+    re.IGNORECASE,
+)
 _ANSWER = re.compile(r"(?:^|[.!?]\s+)no\s*,", re.IGNORECASE)  # "no, romantic comedies" rejects what was said before
-_LIKING, _DISLIKING, _KNOWING, _PRONOUN, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, PRONOUNS, BAD))
+_LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
+_MOVED, _BORED = finder(MOVED), finder(BORED)
+# "we watched that", but no "that" before what it introduces
+_PRONOUN = re.compile(
+    rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
+    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just, the other')}\b)))",
+    re.IGNORECASE,
+)
+# "he was thrilled and so was I"
+_PERSON = r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)"
+_REACTION = re.compile(
+    rf"(?:{GAP}(?:and\s+)?{_PERSON}\s+|[^.;!?]{{0,40}}?\band\s+(?:{_PERSON}\s+)?){any_of('was, were, got, left, felt')}\b",
+    re.IGNORECASE,
+)
 _UNSEEN = re.compile(
     r"\b(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to)\s+(?:yet\s+|even\s+)?"
     r"(?:seen?|watch(?:ed)?)\s+(?:\w+\s+)?$",
@@ -129,8 +159,12 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
     has_plus = bool(_PLUS.search(plain))
     for start, end, inside in _annotated_clauses(plain, annotations):
         last = inside[-1] + 1 if inside else 0
-        for cue in [*negations(plain, start, end), *_passed_over(plain, start, end)] if inside else ():
+        cues = [*negations(plain, start, end), *_passed_over(plain, start, end)] if inside else []
+        for cue in cues:
             after = range(max(inside[0], bisect_left(starts, cue.end())), last)
+            # Another negation before the annotation decides by itself.
+            if any(cue.end() <= other.start() and after and other.end() <= starts[after[0]] for other in cues):
+                continue
             if after and _reaches(plain, cue.end(), starts[after[0]]):
                 alone = cue[0].lower() == "non"  # "non-animated children's films"
                 covered |= {after[0]} if alone else _enumeration(plain, annotations, after)
@@ -146,20 +180,22 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
                 continue
             after = range(max(inside[0], bisect_left(starts, judgment.end())), last)
             # "An action movie that isn't a thriller": the negation looks forward.
-            forward = _LOOKS_FORWARD.search(judgment[0]) and after
-            if not (forward and _reaches(plain, judgment.end(), starts[after[0]])):
+            forward = _LOOKS_FORWARD.search(judgment[0])
+            # "A film that isn't on our shelf" says nothing of films.
+            if not (forward and (forward["relative"] or after and _reaches(plain, judgment.end(), starts[after[0]]))):
                 covered |= _enumeration(plain, annotations, range(i, inside[0] - 1, -1))
     return covered
 
 
 def left_open(plain: str, annotations: Sequence[Annotation]) -> set[int]:
-    """Return the positions of those that a clause leaves open: "I don't mind horror".
+    """Return the positions of those that a clause leaves open: "I don't mind horror", "replace horror with drama".
 
     Args:
         plain: the message, with its annotations masked.
         annotations: its annotations, in the order of the text.
     """
-    opened: set[int] = set()
+    replaced = [match.end() for match in _REPLACED.finditer(plain)]
+    opened = {i for i, annotation in enumerate(annotations) if annotation.end in replaced}
     for start, end, inside in _annotated_clauses(plain, annotations):
         cue = _OPEN.search(plain, start, end)
         after = [i for i in inside if cue and annotations[i].start >= cue.end()]
@@ -238,6 +274,11 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
         return "disliked" if judgment["bad"] else "liked"
     if alone and _DISAGREEING.match(plain, start, end):
         return "disliked"
+    if _REACTION.match(plain, start, end):
+        if _BORED.search(plain, start, end) or _BAD.search(plain, start, end):
+            return "disliked"
+        if _MOVED.search(plain, start, end) or _LIKING.search(plain, start, end):
+            return "disliked" if negations(plain, start, end) else "liked"
     if not _PRONOUN.search(plain, start, end):
         return ""
     if negations(plain, start, end) or _BAD.search(plain, start, end) and not _NOT_BAD.search(plain, start, end):

@@ -45,7 +45,7 @@ class Change(Judgments):
         together: whether an item must have all of them ("romantic comedy") instead of one of them.
         also: whether they are added to those asked for before.
         without: categories excluded.
-        ranges: ranges of attributes.
+        ranges: ranges of attributes; one without bounds takes back the attribute's range.
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
@@ -119,7 +119,11 @@ class Preferences(Judgments):
             together=together and bool(only),
             without=without,
             mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known),
-            ranges={**before.ranges, **{entry.attribute: entry for entry in change.ranges}},
+            ranges={
+                name: entry
+                for name, entry in {**before.ranges, **{entry.attribute: entry for entry in change.ranges}}.items()
+                if entry.low is not None or entry.high is not None
+            },
         )
 
     def listing(self, items: Iterable[int]) -> "Preferences":

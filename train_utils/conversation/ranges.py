@@ -1,12 +1,13 @@
 """Ranges of years and of other numbers that a message names: "nineties", "before 1980", "price under $20"."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import year_attribute
 from train_utils.conversation.annotations import Annotation, masked
-from train_utils.conversation.numerals import NUMBER, number_of
+from train_utils.conversation.lexicon import any_of
+from train_utils.conversation.numerals import NAMES, NUMBER, number_of
 
 _DECADES = {
     word: 10 * n
@@ -14,11 +15,25 @@ _DECADES = {
         ["twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties"], 2
     )
 }
-_YEAR = r"(?:1[89]|20)\d\d"
-_DECADE = rf"(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADES)})"
+_DECADE_NAMES = _DECADES | {
+    "fourties": 40,
+    "fivties": 50,
+    "sixtees": 60,
+    "eightees": 80,
+    "ninties": 90,
+    "ninetees": 90,
+}
+_YEAR = r"(?:(?:1[89]|20)\d\d|'\d\d(?!\d|\s?'?s\b))"
+_DECADE = rf"(?:nineteen[\s-]+)?(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADE_NAMES)})"
 _PERIOD = rf"(?:{_DECADE}|{_YEAR})"
-_DIGIT = re.compile(r"\d")
-_NUMBER = r"[$€£]?\s*(\d{1,12}(?:\.\d{1,12})?)(?![\d.]*\d)"
+_NUMBER = rf"[$€£]?\s*(\d{{1,12}}(?:\.\d{{1,12}})?(?![\d.]*\d)|{any_of(', '.join(NAMES))}\b)"
+# Words for an attribute of the same name, and of each other name that the catalog lacks.
+_RATINGS = {"rating": "rating, ratings, rated", "score": "score, scores, scored", "stars": "star, stars"}
+# Bounds that leave out the number itself: "under 13 episodes" has at most 12.
+_STRICT = re.compile(
+    r"(?<!not )(?<!no )\b(?:under|below|over|above|(?:less|fewer|more|higher|lower|better|shorter|longer)\s+than)\b",
+    re.I,
+)
 # Words before a number and after one that make it a bound, and the sign of the bound.
 _COMPARE = (
     (
@@ -43,7 +58,7 @@ class Range:
     Attributes:
         attribute: name of the attribute.
         low: least value; None for no bound.
-        high: greatest value; None for no bound.
+        high: greatest value; None for no bound. Without both, the user takes back a range ("from any year").
     """
 
     attribute: str
@@ -61,7 +76,9 @@ class RangeReader:
     def __init__(self, bounds: Mapping[str, tuple[float, float]]):
         self.bounds, self.year = bounds, year_attribute(bounds)
         self._latest = int(bounds[self.year][1]) if self.year else 0
-        self._patterns = [entry for name in bounds if name != self.year for entry in _patterns(name)]
+        taken = {name.lower() for name in bounds}
+        others = (name for name in bounds if name != self.year)
+        self._numbered = {name: _patterns(name, taken - {name.lower()}) for name in others}
 
     def find(self, text: str) -> list[Annotation]:
         """Return the ranges of a message; at most one per attribute, the last one that it names.
@@ -80,6 +97,8 @@ class RangeReader:
     def _years(self, text: str) -> list[Annotation]:
         if not self.year:
             return []
+        if match := _ANY_YEAR.search(text):
+            return [Annotation(match.start(), match.end(), Range(self.year, None, None))]
         for pattern, bounds in _RULES:
             found = [*pattern.finditer(text)]
             if found:
@@ -91,14 +110,14 @@ class RangeReader:
     def _period(self, text: str) -> tuple[int, int]:
         """Return (first, last) year of a year or a decade."""
         words = text.lower().strip()
-        if re.fullmatch(_YEAR, words):
-            return int(words), int(words)
-        name = next((name for name in _DECADES if name in words), "")
+        name = next((name for name in _DECADE_NAMES if name in words), "")
         digits = re.search(r"\d+", words)
-        decade = _DECADES[name] if name else int(digits[0]) if digits else 0
+        decade = _DECADE_NAMES[name] if name else int(digits[0]) if digits else 0
         if decade < 100:
             century = self._latest - self._latest % 100
             decade += century if century + decade <= self._latest else century - 100
+        if re.fullmatch(_YEAR, words):
+            return decade, decade
         part = next((part for part in ("early", "mid", "late") if part in words), "")
         first, last = {"early": (0, 4), "mid": (3, 6), "late": (5, 9), "": (0, 9)}[part]
         return decade + first, decade + last
@@ -109,28 +128,46 @@ class RangeReader:
 
     # -- other numbers -------------------------------------------------------------------------------------------
     def _numbers(self, text: str) -> list[Annotation]:
-        if not _DIGIT.search(text):
-            return []
         return [
-            Annotation(match.start(), match.end(), _range(name, sign, match))
-            for name, sign, pattern in self._patterns
+            Annotation(match.start(), match.end(), self._range(name, sign, match))
+            for name, (named, patterns) in self._numbered.items()
+            if named.search(text)  # first, because it is fast
+            for sign, pattern in patterns
             for match in pattern.finditer(text)
         ]
 
+    def _range(self, attribute: str, sign: int, match: re.Match[str]) -> Range:
+        texts = [group for group in match.groups() if group]
+        numbers = [float(text) if text[0].isdigit() else number_of(text) for text in texts]
+        whole = all(isinstance(bound, int) for bound in self.bounds[attribute])
+        step = 1 if sign and whole and _STRICT.search(match[0]) else 0
+        return Range(attribute, numbers[0] + step if sign >= 0 else None, numbers[-1] - step if sign <= 0 else None)
 
-def _patterns(name: str) -> Iterator[tuple[str, int, re.Pattern[str]]]:
-    """Yield (attribute, sign, pattern) of what bounds an attribute: "price under 5", "rated above 8", "12+ episodes".
 
-    The sign is -1 for an upper bound, 1 for a lower one, and 0 where the pattern has both.
+def _patterns(name: str, taken: Collection[str]) -> tuple[re.Pattern[str], list[tuple[int, re.Pattern[str]]]]:
+    """Return a pattern of words for an attribute, and (sign, pattern) of what bounds it.
+
+    "Price under 5", "rated above 8", "12+ episodes". The sign is -1 for an upper bound, 1 for a lower one, and 0 where the pattern has both.
+
+    Args:
+        name: the attribute.
+        taken: the catalog's other attributes, in lower case.
     """
-    plain = re.sub(r"_count$|^num(?:ber_of)?_|^n_", "", name.lower())
+    plain = re.sub(r"_count$|^num(?:ber_of)?_|^n_|^(?:average|avg|mean)_", "", name.lower())
     names = [_words(form) for form in dict.fromkeys((name.lower(), plain))]
+    if plain in _RATINGS:
+        names += [any_of(words) for other, words in _RATINGS.items() if other not in taken]
     words = rf"(?:{'|'.join(names)})"
     is_price = any(word in name.lower() for word in ("price", "cost"))
-    unit = rf"\s*(?:{words}|points?\s+{words})" + (r"|\s*(?:[$€£]|dollars|bucks|euros?|pounds)" if is_price else "")
+    unit = (
+        rf"\s*(?:{words}|points?\s+{words})"
+        + (r"|\s*(?:/\s*10|out\s+of\s+10|points?)\b" if plain in _RATINGS else "")
+        + (r"|\s*(?:[$€£]|dollars|bucks|euros?|pounds)" if is_price else "")
+    )
     rules = [
         (0, rf"\b{words}\s+(?:of\s+)?(?:between|from)\s+{_NUMBER}\s*(?:and|to|-)\s*{_NUMBER}(?:{unit})?"),
         (0, rf"\b(?:between|from)\s+{_NUMBER}\s*(?:and|to|-)\s*{_NUMBER}(?:{unit})"),
+        (0, rf"(?<![\w.]){_NUMBER}\s*(?:to|-)\s*{_NUMBER}(?:{unit})"),
     ]
     for compare, ending, sign in _COMPARE:
         rules += [
@@ -146,19 +183,13 @@ def _patterns(name: str) -> Iterator[tuple[str, int, re.Pattern[str]]]:
             if is_price
             else []
         )
-    for sign, pattern in rules:
-        yield name, sign, re.compile(pattern, re.IGNORECASE)
+    named = re.compile(rf"\b{words}|{unit}", re.IGNORECASE)
+    return named, [(sign, re.compile(pattern, re.IGNORECASE)) for sign, pattern in rules]
 
 
 def _words(name: str) -> str:
-    """Return a pattern of an attribute's name, in singular and plural; "rating" is also "rated"."""
-    singular = re.escape(name.removesuffix("s")).replace("_", r"[\s_]")
-    return rf"(?:{singular}s?|{singular[:-3]}ed)" if singular.endswith("ing") else rf"{singular}s?"
-
-
-def _range(attribute: str, sign: int, match: re.Match[str]) -> Range:
-    numbers = [float(group) for group in match.groups() if group]
-    return Range(attribute, numbers[0] if sign >= 0 else None, numbers[-1] if sign <= 0 else None)
+    """Return a pattern of an attribute's name, in singular and plural."""
+    return re.escape(name.removesuffix("s")).replace("_", r"[\s_]") + "s?"
 
 
 _Bounds = Callable[[RangeReader, re.Match[str]], tuple[float | None, float | None]]
@@ -168,6 +199,17 @@ def _rule(pattern: str, bounds: _Bounds) -> tuple[re.Pattern[str], _Bounds]:
     return re.compile(pattern.replace("PERIOD", _PERIOD).replace("YEAR", _YEAR), re.IGNORECASE), bounds
 
 
+_TIME = any_of("year, years, decade, decades, era, period, age")
+_MADE = any_of("old, it was made, they were made, it's from, it is from, they are from, they're from")
+_ANY_YEAR = re.compile(
+    rf"\b(?:any|whatever|whichever|every|all)\s+(?:release\s+)?{_TIME}\b"
+    rf"|\b{_TIME}\s+(?:of\s+release\s+)?(?:doesn'?t|does\s+not|don'?t|isn'?t|is\s+not)\s+(?:really\s+)?(?:matter|important|relevant)"
+    rf"|\b{_TIME}\s+is\s+(?:irrelevant|unimportant)|\b(?:never\s*mind|forget|ignore|drop|skip)\s+(?:about\s+)?the\s+{_TIME}\b"
+    rf"|\bno\s+(?:specific\s+|particular\s+)?{_TIME}\s+(?:limit|limits|restriction|range|preference)"
+    rf"|\b(?:no\s+matter|do(?:n'?t|\s+not)\s+care)\s+(?:about\s+)?(?:the|which|what|when|how)\s+(?:{_TIME}|{_MADE})\b"
+    r"|\b(?:old\s+or\s+new|new\s+or\s+old)\b",
+    re.IGNORECASE,
+)
 _THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
 _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
@@ -176,19 +218,25 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: (reader._period(match[1])[0], reader._period(match[2])[1]),
     ),
     _rule(
+        r"\b(?:between|from)\s+([2-9]\d)\s*(?:and|to|-)\s*([2-9]\d)\b(?!\s*(?:[^\W\d]|[$€£%]))",
+        lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
+    ),
+    _rule(
         rf"\b(?:last|past|latest)\s+(?:({NUMBER})\s+)?(?:years?|(decades?))\b",
         lambda reader, match: reader._last_years(match[1], match[2]),
     ),
     _rule(
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
         rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|and\s+(?:newer|later|up|after|onwards?)|or\s+(?:newer|later|younger|after)|to\s+(?:now|today|the\s+present))"
+        rf"|(?<![\w-])(PERIOD)\s?\+|\b(?:min(?:imum)?|at\s+least)\s+(?:from\s+)?{_THE}(PERIOD)\b"
         rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
         lambda reader, match: (reader._period(_first(match))[0], None),
     ),
     _rule(
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:after|newer\s+than|later\s+than|more\s+recent\s+than|past)\s+{_THE}(PERIOD)\b"
         rf"|\b(?:until|up\s+to|till|through|by)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+(?:and|or)\s+(?:older|earlier|before)\b"
-        rf"|\bno\s+(?:later|newer)\s+than\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+at\s+the\s+latest",
+        rf"|\bno\s+(?:later|newer)\s+than\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:at\s+the\s+latest|at\s+most|max(?:imum)?\b)"
+        rf"|\b(?:max(?:imum)?|at\s+most)\s+(?:from\s+)?{_THE}(PERIOD)\b",
         lambda reader, match: (None, reader._period(_first(match))[1]),
     ),
     _rule(

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from train_utils.catalog import Catalog
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
+from train_utils.conversation.language import is_english
 from train_utils.conversation.lexicon import ALSO, FORGET, NOUNS, TOGETHER, any_of, finder
-from train_utils.conversation.numerals import find_count
+from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import (
     is_judged,
     is_liked,
@@ -22,12 +23,13 @@ from train_utils.conversation.polarity import (
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range, RangeReader
 from train_utils.conversation.sentences import asks_for_more, sentences_of, takes_any_category
-from train_utils.conversation.title_reader import TitleReader, Unknown
+from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_FORGET, _TOGETHER = finder(FORGET), finder(TOGETHER)
+_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+the\b)", re.IGNORECASE)  # and not "never mind the year"
+_TOGETHER = finder(TOGETHER)
 _ALSO = re.compile(rf"\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))", re.IGNORECASE)
 _BREAK = re.compile(r" ?\n\s*+")
 _NEAR = 40  # characters before an annotation that say what it is
@@ -39,9 +41,13 @@ _SOME = any_of("some, a, an, bit, of, lots, lot, little, elements, touch, hint, 
 # "both scary and funny", "a comedy with some romance"
 _BOTH = re.compile(
     rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
-    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}",
+    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
+    rf"|\b(?:be|is|are|'s)\s+{SPAN}\s+as\s+well\s+as\s+{SPAN}",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
+_ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
+_ASIDE = re.compile(r"\([^()]*$")
 _OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
 _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
@@ -69,13 +75,24 @@ class RequestReader:
         """
         # White space is single, so that patterns with `\s+` take linear time.
         plain = _BREAK.sub("\n", plain_text(text[:READ].replace(MASK, " ")))
-        found = [title for title in self._titles.find(plain) if not self._is_category(plain, title)]
+        titles = self._titles.find(plain)
+        if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
+            return self._without_words(plain)
+        found = [title for title in titles if not self._is_category(plain, title) or is_joined(plain, title, titles)]
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
         found = [entry for entry in found if not (_is_about_people(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
         return _change(plain, found, count)
+
+    def _without_words(self, plain: str) -> Change:
+        """Return what a message in another language says: the catalog's titles, and a number in digits."""
+        mentions = self._titles.find_exact(plain)
+        numbers = [int(match[0]) for match in _DIGITS.finditer(masked(plain, mentions))]
+        count = numbers[0] if len(numbers) == 1 and 1 <= numbers[0] <= MOST else None
+        liked = tuple(entry.value.items for entry in mentions if isinstance(entry.value, Mention))
+        return Change(asks=count is not None or "?" in plain, count=count, liked=liked)
 
     def _is_category(self, text: str, title: Annotation) -> bool:
         """Return whether an unknown title, or a title that begins a sentence, is a word for a category in capitals."""
@@ -134,7 +151,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
                 titles[kind].append(items)
-            case CategoryWords(category) if _is_head(plain, found, position, negative):
+            case CategoryWords(category) if _is_aside(text, found, position, negative):
                 continue
             case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
                 without.append(category)
@@ -156,7 +173,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         disliked=tuple(titles["disliked"]),
         known=tuple(titles["known"]),
         only=tuple(name for name in names if name not in without),
-        together=len(names) > 1 and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only)),
+        together=len(names) > 1
+        and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only, names)),
         also=bool(_ALSO.search(plain)),
         without=tuple(dict.fromkeys(without)),
         ranges=tuple(ranges),
@@ -168,16 +186,29 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
     )
 
 
-def _is_head(plain: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
-    """Return whether a rejected category is only the head of a compound: "a drama, but not a war drama"."""
-    if not {position - 1, position} <= {*negative}:
+def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
+    """Return whether a category is rejected that is also wanted, so that only a kind of it is meant.
+
+    "A drama, but not a war drama", "scary, but not gory", "a drama that my wife (who hates dramas) likes".
+
+    Args:
+        text: the message.
+        found: its annotations.
+        position: of the category in `found`.
+        negative: positions of the rejected ones.
+    """
+    category, at = _category(found[position]), found[position].start
+    if position not in negative:
         return False
-    gap = plain[found[position - 1].end : found[position].start]
-    wanted = (entry.value for i, entry in enumerate(found) if i not in negative)
-    category = _category(found[position])
-    return not gap.strip(" -") and any(
-        isinstance(words, CategoryWords) and words.category == category for words in wanted
-    )
+    wanted = [
+        entry
+        for i, entry in enumerate(found[:position])
+        if i not in negative and isinstance(entry.value, CategoryWords) and entry.value.category == category
+    ]
+    gap = text[found[position - 1].end : at] if position else ""
+    compound = position - 1 in negative and not gap.strip(" -")
+    kind_of = bool(_ONLY_NOT.fullmatch(gap)) and found[position - 1] in wanted
+    return bool(wanted) and bool(compound or kind_of or _ASIDE.search(text, max(0, at - _NEAR), at))
 
 
 def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
@@ -196,7 +227,19 @@ def _category(annotation: Annotation) -> str:
     return annotation.value.category
 
 
-def _is_compound(text: str, only: Sequence[Annotation]) -> bool:
-    """Return whether categories stand together as one expression: "romantic comedy", "war and love story" is none."""
-    gaps = [text[one.end : other.start] for one, other in zip(only, only[1:], strict=False)]
-    return all(len(gap.split()) <= 1 and not _OR.search(gap) for gap in gaps)
+def _is_compound(text: str, only: Sequence[Annotation], names: Collection[str]) -> bool:
+    """Return whether all categories stand together in one expression: "romantic comedy", "war and love story" is none.
+
+    Args:
+        text: the message, with its annotations masked.
+        only: the categories asked for, in the order of the text.
+        names: their names, of which the expression must have each.
+    """
+    together: set[str] = set()
+    for position, annotation in enumerate(only):
+        gap = text[only[position - 1].end : annotation.start] if position else ","
+        together = set() if len(gap.split()) > 1 or _OR.search(gap) else together
+        together.add(_category(annotation))
+        if together == {*names}:
+            return True
+    return False

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from train_utils.conversation.annotations import GAP, SPAN, Annotation
+from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
 from train_utils.conversation.lexicon import (
     ADVERBS,
     ANY_CATEGORY,
@@ -16,6 +16,7 @@ from train_utils.conversation.lexicon import (
     INFORMATION,
     INFORMATION_ON_TITLE,
     MORE,
+    NOT_ASKING,
     NOT_MORE,
     NOUNS,
     OPENINGS,
@@ -37,19 +38,59 @@ _NOUN_PHRASE = (
     rf"|\s+{any_of('like, with, of, from, about, for, that, rated, under, over, below, above, made, released, in')}\b"
     r"|\s+without\b)"
 )
+_PERSON = r"(?:i|we|you|he|she|they|one|(?:my|our|the)\s+\w+)"
+_CHOOSE = any_of(
+    """
+    watch, see, put on, rent, stream, pick, choose, take, try, view, start with, go with, go for, screen, enjoy, play,
+    borrow, get, buy, read, catch, recommend, suggest, propose, advise
+    """
+)
+# "What do I put on?", "which would you choose", "what should be next"
+_CHOICE = (
+    rf"(?:what|which)\b(?:\s+[\w'-]+){{0,3}}?\s+(?:should|shall|could|can|do|does|would|might)\s+{_PERSON}\s+"
+    rf"(?:\w+\s+){{0,2}}?{_CHOOSE}\b"
+    rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
+    rf"|(?:what|which)(?:\s+\w+)?(?:'s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
+    rf"(?:next|worth|on\s+tonight|similar|left|good|decent)\b(?!\s+for\b)"
+)
+_INDEFINITELY = any_of(
+    """
+    give, show, find, get, bring, pick, suggest, got, have you, do you have, is there, are there, need, want, would like,
+    i'd like, we'd like, looking for, look for, mood for, fancy, know, i'm after, we're after
+    """
+)
+# "we'd like something decent", "got anything along those lines"
+_INDEFINITE = rf"{_INDEFINITELY}(?:\s+(?:me|us|him|her|them|my\s+\w+))?\s+(?:something|anything|stuff|a\s+few|some)\b"
+# A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
+_ADDITION = (
+    rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
+    rf"(?:(?:for|with|without)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
+    rf"|(?:not|nothing)\s+(?:too|so|overly)\b)"
+    rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
+)
+# Nothing but a demand: "next?", "ideas?", "more please"
+_DEMAND = (
+    rf"(?:(?:and|ok|okay|so|well|even|any|now|your|some|got)[^\w{MASK}]+){{0,3}}"
+    rf"{any_of('more, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then, now, then, surprise, what, what now, then what')}"
+    rf"(?:\s+(?:one|ones|please|pls))?"
+)
 _ASKING_FOR_ITEMS = re.compile(
-    rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)})\b"
-    rf"|^{GAP}(?:and\s+)?(?:even\s+)?(?:more|next){GAP}$"
+    rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
+    rf"|{_CHOICE}|{_INDEFINITE})\b"
+    rf"|^{GAP}{_ADDITION}|^{GAP}{_DEMAND}(?:{GAP}$|\s+(?:for|about|on)\b)"
     rf"|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
     re.IGNORECASE,
 )
+_NOT_ASKING = finder(NOT_ASKING)
+# "never show me one": what follows asks for nothing.
+_REFUSING = re.compile(r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not)\s+(?:ever\s+|again\s+)?$", re.IGNORECASE)
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w+)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
 )
 _JUDGED = any_of("seen, saw, know, watched, own, loved, liked, hated")
 _STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})\s+like\b)"
+    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|{any_of(STATING_ALONE)}\b"
     rf"|{SPAN}{GAP}(?:i|we)(?:'?ve|\s+have)?\s+(?:already\s+)?{_JUDGED}\b"
@@ -61,12 +102,23 @@ _MORE = re.compile(
     r"|\bany\s+others\b|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
     re.IGNORECASE,
 )
+# "I should laugh more"
+_MORE_OFTEN = re.compile(
+    rf"\b(?:should|must|ought\s+to|need\s+to)\s+(?!{_CHOOSE}|show|give|have)(?:[^\W\d]+|{SPAN})\s+$", re.IGNORECASE
+)
 _ANY_CATEGORY = finder(ANY_CATEGORY)
-_INFORMATION = finder(INFORMATION)
+# Questions that are no requests; "how about" and "why not" may be.
+_INFORMATION = re.compile(
+    rf"\b{any_of(INFORMATION)}(?!\w)|\bwhat(?:'s|\s+is|\s+are)\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)})?\s*\?"
+    rf"|^{GAP}(?:(?:and|so|but|by the way)\W+)?(?:who|whom|whose|when|where|why|how)\b(?!\s+(?:about|not)\b)[^?]*\?",
+    re.IGNORECASE,
+)
 _INFORMATION_ON_TITLE = re.compile(
     rf"(?:^|[.!?]\s|\b(?:(?<!and\s)so|and|but|hey|say),?\s){any_of(INFORMATION_ON_TITLE)}\s+(?:the\s+)?[\"']?$",
     re.IGNORECASE,
 )
+_TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
+_AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
 _STATED = re.compile(
     rf"{GAP}(?:i|we)(?:'m|'re|\s+am|\s+are)?\s+(?:\w+\s+){{0,3}}?{any_of('love, like, enjoy, adore, fan, into')}\b",
     re.I,
@@ -101,15 +153,29 @@ class Sentence:
             for entry in found
             if start <= entry.start < end and isinstance(entry.value, (Mention, Unknown))
         )
-        content = any(start <= entry.start < end for entry in (*found, *([count] if count else [])))
-        says = content or bool(_MORE.search(text) or _ANY_CATEGORY.search(text))
-        statement = _STATEMENT.match(text)
-        names = any(start <= entry.start < end and isinstance(entry.value, (Mention, Unknown)) for entry in found)
-        if statement and statement["title"] and not names:
-            statement = None  # "and not animated"
-        wants = bool(_ASKING.search(text)) or "?" in text or not statement
-        asks = not informs and (bool(_ASKING_FOR_ITEMS.search(text)) or says and wants)
+        inside = [entry.value for entry in found if start <= entry.start < end]
+        titles = [isinstance(value, (Mention, Unknown)) for value in inside]
+        counts = bool(count and start <= count.start < end)
+        says = bool(inside) or counts or bool(asks_for_more(text) or _ANY_CATEGORY.search(text))
+        statement = bool(match := _STATEMENT.match(text))
+        if match and match["title"] and not any(titles):
+            statement = False  # "and not animated"
+        if titles and all(titles) and not counts and _TOLD.match(text):
+            statement = True  # "I take Heat back"
+        if count and counts and _AMOUNTS_TO.match(plain, count.end):
+            statement = False
+        wants = _is_asked(_ASKING, text) or "?" in text or not statement
+        asks = not informs and not _NOT_ASKING.search(text)
+        asks = asks and (_is_asked(_ASKING_FOR_ITEMS, text) or says and wants)
+        names = any(titles)
         return cls(end, asks, informs, names, not asks and bool(_STATED.match(text)))
+
+
+def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
+    """Return whether a sentence has a pattern's words, and not only after "never" or "don't"."""
+    return any(
+        not _REFUSING.search(text, max(0, match.start() - _NEAR), match.start()) for match in pattern.finditer(text)
+    )
 
 
 def sentences_of(plain: str, found: Sequence[Annotation], count: Annotation | None) -> list[Sentence]:
@@ -128,7 +194,9 @@ def sentences_of(plain: str, found: Sequence[Annotation], count: Annotation | No
 
 def asks_for_more(plain: str) -> bool:
     """Return whether a message asks for further items of the same kind."""
-    return bool(_MORE.search(plain))
+    return any(
+        not _MORE_OFTEN.search(plain, max(0, match.start() - _NEAR), match.start()) for match in _MORE.finditer(plain)
+    )
 
 
 def takes_any_category(plain: str) -> bool:

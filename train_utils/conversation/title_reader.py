@@ -26,6 +26,8 @@ _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
 _JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
 _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because) )", re.I)
 # After a title at the beginning of a sentence.
+# A sentence that only adds titles: "Avatar and Interstellar too."
+_ALSO = re.compile(r"(?:^|[.!?\n])\s*([A-Z][^.!?,\n]{1,80}),? (?:too|as well|also)(?=[.!?\n]|$)")
 _VERB = re.compile(r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b", re.I)
 _GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
 _DOT = re.compile(r"\. ?")
@@ -63,8 +65,19 @@ class TitleReader:
         Args:
             text: what `plain_text` returned.
         """
-        exact = [Annotation(mention.start, mention.end, mention) for mention in self._titles.locate(text)]
-        return _Search(text, exact, self._near).run()
+        return _Search(text, self.find_exact(text), self._near).run()
+
+    def find_exact(self, text: str) -> list[Annotation]:
+        """Return the titles that a message writes as the catalog does, in its order."""
+        return [Annotation(mention.start, mention.end, mention) for mention in self._titles.locate(text)]
+
+
+def is_joined(text: str, title: Annotation, titles: Sequence[Annotation]) -> bool:
+    """Return whether a comma or "and" joins a title of the catalog to another one after it."""
+    return isinstance(title.value, Mention) and any(
+        isinstance(other.value, Mention) and title.end < other.start and _JOINED.fullmatch(text, title.end, other.start)
+        for other in titles
+    )
 
 
 class _Search:
@@ -90,6 +103,7 @@ class _Search:
         self.named = {match.end() for match in _NAMED.finditer(text)}
         self.listed = {match.end() for match in _LISTED.finditer(text)}
         self.first = {match.end() for match in _START.finditer(text)}
+        self.also = {match.start(1) for match in _ALSO.finditer(text)}
         letters = [character for character in text if character.isalpha()]
         self.mixed = 2 * sum(character.islower() for character in letters) > len(letters)
 
@@ -124,7 +138,7 @@ class _Search:
             return loose
         if exact:
             return self._longer(position, exact) if named and self.mixed else exact
-        if named and self.mixed:
+        if self.mixed and (named or start in self.also):
             return self._unknown(position)
         return None
 
@@ -280,6 +294,8 @@ class _Search:
             start, text = word.start, self.text[word.start : word.end]
             if last and not _GAP.fullmatch(self.text, last.end, word.start):
                 break
+            if last and start in self.exact and self.text[last.start : last.end].endswith("'s"):
+                return None  # "Hitchcock's Vertigo"
             if last and start in self.exact and self.text[last.start : last.end].lower() in _CONNECTING:
                 return None  # "Tom Hanks in Forrest Gump"
             if self.capital[at]:

@@ -35,6 +35,18 @@ _BEFORE_NAME = re.compile(
     r"name is|i'?m|i am|it's|this is|every|this|next|last)\s$",
     re.IGNORECASE,
 )
+# After a capitalized word that begins a sentence, these say that it is an ordinary word ("Contact me") or a name
+# ("Eddie, my dog,").
+_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i)\b", re.IGNORECASE)
+_AFTER_NAME = re.compile(
+    r", (?:(?:my|our|his|her|their|the)(?: \w+)? (?:dog|cat|pet|wife|husband|son|daughter|kid|child|baby|boy|girl|brother|"
+    r"sister|friend|boyfriend|girlfriend|partner|roommate|cousin|nephew|niece|uncle|aunt|neighbor|neighbour|colleague|"
+    r"boss|teacher|mom|mum|dad|mother|father|grandma|grandpa)\b(?!')|an? friend of)",
+    re.IGNORECASE,
+)
+_GREETING = re.compile(r"good (?:morning|afternoon|evening|night|day)", re.IGNORECASE)
+# What joins a title in one word, at the beginning of a sentence or with a capital, to the title after it.
+_JOINING = re.compile(r"(?:^|[.!?:\s(])([^\s.!?:(]+?)(?:,| and| or| &|, and) $")
 _ALIKE = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4`\u2032", "'"),
@@ -138,10 +150,36 @@ class NamedTitles:
                 length, items = self._at(line, lower, at, joined)
                 at += length
                 if items:
-                    found.append(Mention(start + at - length, start + at, tuple(items)))
+                    before = self._before(line, at - length, last)
+                    titles = [*before, (at - length, at, items)]
+                    found += [Mention(start + low, start + high, tuple(of)) for low, high, of in titles]
                     last = at
             start += len(line) + 1
         return found
+
+    def _before(self, text: str, at: int, last: int) -> list[tuple[int, int, list[int]]]:
+        """Return (start, end, items) of the titles in one word that an enumeration joins to a title at a position.
+
+        In "Aliens, Heat and Blade Runner" and "M and The Third Man", the last title says what the first words are.
+
+        Args:
+            text: the line.
+            at: the position.
+            last: where the title before ends; -1 for none.
+        """
+        titles: list[tuple[int, int, list[int]]] = []
+        while match := _JOINING.search(text, max(0, last, at - _NEAR), at):
+            low, high = match.span(1)
+            word = match[1]
+            form, items = self._by_beginning.get(_lower(word)[:_FIRST], {}).get(_lower(word), ("", []))
+            begins = not text[:low].strip() or text[:low].rstrip()[-1] in ".!?:"
+            if not items or not (
+                word == form and word[0].isupper() or begins and len(word) > 1 and word.lower() not in _COMMON
+            ):
+                break
+            titles.insert(0, (low, high, items))
+            at = low
+        return titles
 
     def _at(self, text: str, lower: str, at: int, joined: bool) -> tuple[int, list[int]]:
         """Return (characters, items) of the longest title at a position of a line; (1, []) for none.
@@ -178,6 +216,8 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     before, after = text[max(0, at - 2) : at].rstrip(" "), text[end : end + 2].lstrip(" ")
     # "nothing to lose, surprise me": a phrase at the beginning of a text is apart without being meant.
     opens = not before and after[:1] == "," and words != form and (len(form) == 1 or not single and _is_common(words))
+    if single and _AFTER_NAME.match(text, end) or not before and words != form and _GREETING.fullmatch(words):
+        return False
     if _is_apart(before, after) and not possessive and not opens:
         return True
     if not single:
@@ -187,7 +227,8 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     if named and len(form) > 2 and words.lower() not in COMMON_WORDS:
         return True
     capital = words == form or words[0] == form[0] != words[0].lower()
-    return capital and not _BEFORE_NAME.search(text, near, at)
+    first = not before or before[-1] in ".!?\n"
+    return capital and not (first and _AFTER_WORD.match(text, end)) and not _BEFORE_NAME.search(text, near, at)
 
 
 def _is_common(words: str) -> bool:
@@ -257,6 +298,8 @@ def _one_word(left: str, right: str) -> bool:
     """Return whether two adjacent characters belong to one word."""
     if not (left.isalnum() and right.isalnum()):
         return False
+    if left.isascii() and right.isascii():  # nearly always
+        return True
     if all(_KATAKANA[0] <= character <= _KATAKANA[1] for character in (left, right)):
         return True
     return not any(low <= character <= high for character in (left, right) for low, high in _UNSPACED)
