@@ -144,7 +144,7 @@ def talk(session: ChatSession) -> None:
             stream.reconfigure(errors="replace")
     interactive = sys.stdin.isatty()
     styled = sys.stdout.isatty()
-    screen = Screen(session, styled, separate=not (interactive and styled))
+    screen = Screen(session.categories, styled, separate=not (interactive and styled))
     for line in typed_lines(session, session.options.input_history) if interactive else sys.stdin:
         if session.options.echo and not interactive:
             print(f"> {line.strip()}", flush=True)

@@ -96,12 +96,18 @@ def trained_model(name: str, options: Options) -> Path:
     return max((ROOT / "snap" / name / "cgen").glob("SFT_Epoch*"), key=lambda path: int(path.name[9:]))
 
 
+def named(catalog: Catalog, items: Sequence[int]) -> list[str]:
+    """Return items by their ids, or by their titles where another item's title is the id (the film "187")."""
+    titles = set(catalog.titles)
+    return [item.title if item.id in titles else item.id for item in (catalog.items[i] for i in items)]
+
+
 def model_ranker(recommender: Recommender, deny: Sequence[str] = ()) -> Ranker:
     def rank(cases: Sequence[Case]) -> list[list[int]]:
         catalog, lists = recommender.catalog, []
         rules = {"deny": list(deny)} if deny else None
         for at in tqdm(range(0, len(cases), BATCH), unit="batch", desc="lists", disable=None):
-            histories = [catalog.ids(shown) for _, shown, _ in cases[at : at + BATCH]]
+            histories = [named(catalog, shown) for _, shown, _ in cases[at : at + BATCH]]
             answers = recommender.recommend_batch(histories, LIST, rules, max_history=SHOWN)
             lists += [catalog.indices(item.id for item in answer) for answer in answers]
         return lists

@@ -465,7 +465,7 @@ class ConversationOptions(ModelOptions):
     data_path: str = option("data/dataset/ml-100k", "dataset folder of the catalog")
     requests: str = option("", "file of the conversations, JSON lines; '' takes those of ml-100k")
     split: str = option(
-        "test", "which of them; '' takes all. The reader was developed on dev", ("", "dev", "test", "final"), empty=True
+        "test", "which of them; '' takes all. The reader was developed on dev", ("", "dev", "test", "unseen"), empty=True
     )
     embedding_model: str = option(
         TrainOptions.embedding_model, "encoder for words that mean a category; '' reads names only", empty=True

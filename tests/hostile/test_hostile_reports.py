@@ -168,12 +168,14 @@ def test_tables_keep_a_line_a_row():
 def test_the_chat_prints_titles_ids_and_notices_without_escape_sequences(capsys):
     recommended = Recommendation("i\x1b[2J", "t\x1b]0;x\x07\rq", 1, 0.5)
     for styled in (True, False):
-        screen = Screen(styled=styled, separate=False)
+        screen = Screen(lambda item_id: ["c\x1b[2J"], styled=styled, separate=False)
         for event in (TextDelta("a"), recommended, Done(""), Notice("n\x1b[2J\r")):
             screen.show(event)
         output = capsys.readouterr()
-        shown = output.out.replace("\x1b[1m", "").replace("\x1b[0m", "")
-        assert shown == "at]0;x q [i[2J]\n" and output.err == "n[2J\n"
+        shown = output.out
+        for style in ("\x1b[1m", "\x1b[2m", "\x1b[0m"):
+            shown = shown.replace(style, "")
+        assert shown == f"at]0;x q [i[2J]{' c[2J' * styled}\n" and output.err == "n[2J\n"
 
 
 def test_errors_and_warnings_are_printable(capsys):

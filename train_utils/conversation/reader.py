@@ -141,9 +141,12 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
     without: list[str] = []
     ranges: list[Range] = []
     unknown: list[str] = []
+    about: list[tuple[int, ...]] = []
     for position, annotation in enumerate(found):
         sentence = next(sentence for sentence in sentences if annotation.start < sentence.end)
         match annotation.value:
+            case Mention(items=items) if sentence.informs:
+                about.append(items)
             case _ if sentence.informs:
                 continue
             case Unknown(text=name):
@@ -182,6 +185,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         more=asks_for_more(plain) and asks,
         forget=bool(_FORGET.search(plain)),
         unknown=tuple(dict.fromkeys(unknown)),
+        about=tuple(about),
         judges="" if any(titles.values()) or only else judgment_of_last_message(plain),
     )
 

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from train_utils.catalog import Item
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import compile_rules
 from train_utils.conversation.list_references import with_titles
@@ -13,6 +14,7 @@ from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Taste
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Message, Part, message
+from train_utils.prompts.named_titles import spoken_title
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import Recommender
 
@@ -40,7 +42,7 @@ class Plan:
 
     Attributes:
         constraint: the admissible items; None where no item can be opened.
-        n_items: number of items of the list that is the answer; 0 leaves text and items to the model.
+        n_items: number of items of the list that is the answer; 0 leaves the text to the model.
         problem: why no list can be given; "" where it can.
         fewer: whether fewer items are admissible than were asked for.
     """
@@ -172,6 +174,19 @@ class Dialogue:
         popularity = catalog.popularity if catalog else ()
         return tuple(max(items, key=lambda item: popularity[item]) for items in titles)
 
+    def known_answer(self, heard: Heard) -> str:
+        """Return the answer to a message that needs no model; "" where the model answers.
+
+        A question about a title is answered from the catalog, and a statement of taste is noted: about both a small
+        model invents.
+        """
+        catalog, change = self.recommender.catalog, heard.change
+        if catalog is None or change.asks:
+            return ""
+        if change.about:
+            return "\n".join(described(catalog.items[item]) for item in dict.fromkeys(self.chosen(change.about)))
+        return "" if change.is_empty else "Noted. Ask for a list when you want one."
+
     def plan(self, heard: Heard, prior: Prior | None) -> Plan:
         """Return how a message is answered under all that the user has asked for.
 
@@ -179,10 +194,12 @@ class Dialogue:
             heard: the message.
             prior: what is expected of the user.
         """
+        if not heard.change.asks:
+            return Plan(None)  # items stand in lists that were asked for, and nowhere else
         constraint, problem = self._rules(prior)
         wanted = self.preferences.count or LIST_LENGTH
-        if constraint is None or not heard.change.asks:
-            return Plan(constraint, problem=problem)
+        if constraint is None:
+            return Plan(None, problem=problem)
         left = int(constraint.admitted.sum())
         return Plan(constraint, min(wanted, left), fewer=left < wanted)
 
@@ -226,6 +243,13 @@ class Dialogue:
         if listed:
             self.last = Listing(listed, self.taste, self.preferences)
         self.preferences = self.preferences.listing(listed)
+
+
+def described(item: Item) -> str:
+    """Return what the catalog tells of an item, in one line: categories, and attributes that are texts or numbers."""
+    facts = [", ".join(item.categories)] if item.categories else []
+    facts += [f"{name} {value}" for name, value in item.attributes.items() if isinstance(value, (str, int, float))]
+    return f"{spoken_title(item.title)} [{item.id}]: {'; '.join(facts) or 'the catalog tells nothing more'}."
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:

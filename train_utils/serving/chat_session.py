@@ -20,7 +20,7 @@ from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.reasons import reasons
 from train_utils.dialogue.weights import read_weights
 from train_utils.param import ChatOptions
-from train_utils.prompts.messages import ItemPart, Part, message
+from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.prompts.named_titles import spoken_title
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.saved_chat import read_chat, resume, save_chat
@@ -308,6 +308,11 @@ class ChatSession:
         found = reasons(expectations, self.dialogue.last, items, catalog)
         return "\n".join(reason.text(catalog) for reason in found)
 
+    def categories(self, item_id: str) -> tuple[str, ...]:
+        """Return the categories of an item of the current catalog."""
+        catalog = self._catalog("list")
+        return catalog.items[catalog.index[item_id]].categories
+
     # -- answers -------------------------------------------------------------------------------------------------
 
     def reply(self, text: str, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -321,10 +326,7 @@ class ChatSession:
         """
         dialogue = self.dialogue
         if asked := asked_about(text, dialogue.last.items, self.domain.recommender.named_titles):
-            answer = self._reasons(asked)
-            dialogue.record(message("user", text), [answer])
-            yield TextDelta(answer)
-            yield Done("end")
+            yield from self._said(message("user", text), self._reasons(asked))
             return
         heard = dialogue.hear(text)
         context = self.recommender.context
@@ -340,7 +342,10 @@ class ChatSession:
                 f"{context} tokens and were forgotten"
             )
         plan = yield from self._planned(heard)
-        if plan.problem and heard.change.asks:
+        if plan.problem:
+            return
+        if answer := dialogue.known_answer(heard):
+            yield from self._said(heard.user, answer)
             return
         yield from self._answered(heard, plan, stop)
 
@@ -351,7 +356,7 @@ class ChatSession:
             yield Notice(understood)
         if heard.change.unknown:
             yield Notice(f"not in {self.domain.name}: {', '.join(heard.change.unknown)}")
-        expectations = self.domain.expectations
+        expectations = self.domain.expectations if heard.change.asks else None
         prior = expectations.priors([self.dialogue.taste])[0] if expectations else None
         if expectations and (problem := expectations.new_problem()):
             yield Notice(f"the teacher is left out: {problem}")
@@ -363,6 +368,12 @@ class ChatSession:
                 f"only {_count(plan.n_items, 'item')} of {self.domain.name} {'fits' if plan.n_items == 1 else 'fit'}"
             )
         return plan
+
+    def _said(self, user: Message, answer: str) -> Iterator[Event]:
+        """Yield an answer that is known, and record it."""
+        self.dialogue.record(user, [answer])
+        yield TextDelta(answer)
+        yield Done("end")
 
     def _answered(self, heard: Heard, plan: Plan, stop: threading.Event | None) -> Iterator[Event]:
         parts: list[Part] = []

@@ -3,7 +3,7 @@
 import itertools
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -26,14 +26,14 @@ class Screen:
     """Printer of events: answers on stdout, notices on stderr.
 
     Args:
-        session: the session, whose catalog has the categories that a terminal shows.
+        categories: item id -> its categories, which a terminal shows.
         styled: whether stdout is a terminal: titles are bold, categories are shown, and the answer is made printable.
             Titles and notices are printable everywhere.
         separate: whether a blank line separates answers.
     """
 
-    def __init__(self, session: ChatSession, styled: bool, separate: bool):
-        self.session = session
+    def __init__(self, categories: Callable[[str], Sequence[str]], styled: bool, separate: bool):
+        self.categories = categories
         self.styled = styled
         self.separate = separate
         self.answers = 0
@@ -45,7 +45,7 @@ class Screen:
             case TextDelta(text):
                 self._write(printable(text) if self.styled else text)
             case Recommendation(item_id, title):
-                self._write(self._item(one_line(item_id), one_line(title)))
+                self._write(self._item(item_id, one_line(title)))
             case Done():
                 self._write("" if self.written.endswith("\n") else "\n")
                 self.written = ""
@@ -55,10 +55,8 @@ class Screen:
 
     def _item(self, item_id: str, title: str) -> str:
         if not self.styled:
-            return f"{title} [{item_id}]"
-        catalog = self.session.domain.catalog
-        categories = catalog.items[catalog.index[item_id]].categories if catalog and item_id in catalog.index else ()
-        details = f"[{item_id}] {one_line(', '.join(categories))}".rstrip()
+            return f"{title} [{one_line(item_id)}]"
+        details = f"[{one_line(item_id)}] {one_line(', '.join(self.categories(item_id)))}".rstrip()
         return f"{_BOLD}{title}{_END} {_DIM}{details}{_END}"
 
     def _dim(self, text: str) -> str:
