@@ -433,6 +433,12 @@ class ChatOptions(ModelOptions):
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
     domain: str = option("", "catalog to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most", least=1)
+    max_context: int = option(
+        2048,
+        "tokens that the model reads at most, the answer included: older exchanges are left out, while what they asked "
+        "stays in force. A long text takes seconds per thousand tokens on a CPU",
+        least=64,
+    )
     CBS_type: int = option(2, "1: the trie alone, 2: the trie with distinct items", (1, 2))
     decoding: str = option(
         "rank",
@@ -465,7 +471,10 @@ class ConversationOptions(ModelOptions):
     data_path: str = option("data/dataset/ml-100k", "dataset folder of the catalog")
     requests: str = option("", "file of the conversations, JSON lines; '' takes those of ml-100k")
     split: str = option(
-        "test", "which of them; '' takes all. The reader was developed on dev", ("", "dev", "test", "unseen"), empty=True
+        "test",
+        "which of them; '' takes all. The reader was developed on dev",
+        ("", "dev", "test", "unseen"),
+        empty=True,
     )
     embedding_model: str = option(
         TrainOptions.embedding_model, "encoder for words that mean a category; '' reads names only", empty=True

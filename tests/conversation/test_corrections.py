@@ -37,7 +37,7 @@ def test_only_without_a_name_takes_a_restriction_back():
         ("only", "Comdey", "did you mean 'Comedy'?"),
         ("without", "", "/without Horror"),
         ("like", "Toy Stroy", "did you mean 'Toy Story'?"),
-        ("where", "year", "year>=1990"),
+        ("where", "year", "wanted ATTRIBUTE>=NUMBER, <= or =; attributes: year"),
         ("where", "price<=3", "there are: year"),
     ],
 )

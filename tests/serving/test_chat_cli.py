@@ -328,7 +328,7 @@ def test_the_oldest_exchanges_leave_a_full_context(world, monkeypatch):
     chat, notices = session.domain.recommender.engine.chat, 0
     for turn in range(8):
         before, text = list(session.dialogue.exchanges), f"the moon {turn}"
-        spoken = [e.text for e in session.reply(text) if isinstance(e, Notice) and "forgotten" in e.text]
+        spoken = [e.text for e in session.reply(text) if isinstance(e, Notice) and "left out" in e.text]
         assert len(spoken) == (session.dialogue.exchanges[:-1] != before), (
             "a notice when something is dropped, and only then"
         )
@@ -454,7 +454,7 @@ class Output:
 
 def test_an_interrupt_stops_the_answer_only_and_a_reader_may_leave(world, loaded):
     with subprocess.Popen(
-        command(world, "--domain", "none", "--max_new_tokens", "12000"),
+        command(world, "--domain", "none", "--max_new_tokens", "12000", "--max_context", "16384"),
         cwd=ROOT,
         bufsize=0,
         stdin=subprocess.PIPE,
@@ -568,7 +568,11 @@ def test_history_user_why_save_and_load_by_command(session, tmp_path):
     say("/domain books")
     assert say(f"/load {tmp_path / 'chat.json'}") == "2 exchanges in domain tiny; understood: 2 items"
     assert session.dialogue.profile == (0, 3) and session.dialogue.last.items
-    assert "No such file" in say(f"/load {tmp_path / 'none'}") and say("/save").endswith("such as /save chat.json")
+    assert (
+        "No such file" in say(f"/load {tmp_path / 'none'}")
+        and "\n" not in say(f"/load {tmp_path}")
+        and say("/save").endswith("such as /save chat.json")
+    )
     assert say("/user u").startswith("history of 6 items: red moon, red, blue river")
     assert say("/history none") == "no history"
 
@@ -596,3 +600,30 @@ def test_questions_about_titles_are_answered_from_the_catalog_and_tastes_are_not
 
     assert said("What year is Red Moon from?") == "red moon [10]: all."
     assert said("I liked Red Moon a lot.").startswith("Noted.") and session.dialogue.preferences.liked == ((0,),)
+
+
+def test_none_lifts_what_a_command_or_a_message_set(session):
+    def say(line):
+        return [event.text for event in session.handle(line) if isinstance(event, Notice)]
+
+    list(session.handle("I liked red moon and hated red, only all please, 2 titles"))
+    assert say("/only none") == ["understood: 2 items · like red moon · not like red"]
+    assert say("/like none") == ["understood: 2 items · not like red"]
+    assert say("/dislike none") == ["understood: 2 items"] and say("/where none") == ["understood: 2 items"]
+
+
+@pytest.mark.parametrize("number", ["0", "x", "5000", "9" * 5000])
+def test_more_wants_a_number_of_items(session, number):
+    (notice,) = session.handle(f"/more {number}")
+    assert notice.text.endswith("wanted a number of items from 1 to 100, or nothing") and len(notice.text) < 200
+
+
+def test_save_replaces_saved_conversations_only(session, tmp_path):
+    def say(path):
+        (notice,) = session.handle(f"/save {path}")
+        return notice.text
+
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "is no saved conversation" in say(tmp_path / "mine.txt") and (tmp_path / "mine.txt").read_text() == "mine"
+    assert "is a folder" in say(tmp_path) and "in no existing folder" in say(tmp_path / "a" / "b.json")
+    assert [say(tmp_path / "c.json") for _ in range(2)] == [f"saved to {tmp_path / 'c.json'}"] * 2

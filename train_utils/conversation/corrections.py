@@ -91,7 +91,7 @@ def _range(argument: str, catalog: Catalog) -> Range:
     match = _WHERE.fullmatch(argument)
     bounds = catalog.numeric_attributes
     if not match:
-        example = next(iter(bounds), "year")
-        raise ValueError(f"/where is {argument[:80]!r}, wanted an attribute and a number, such as {example}>=1990")
+        known = ", ".join(bounds) or "none in this catalog"
+        raise ValueError(f"/where is {argument[:80]!r}, wanted ATTRIBUTE>=NUMBER, <= or =; attributes: {known}")
     attribute, sign, value = _known(match[1], bounds, "attribute with numbers"), match[2], float(match[3])
     return Range(attribute, None if sign == "<=" else value, None if sign == ">=" else value)

@@ -128,6 +128,21 @@ class Preferences(Judgments):
             },
         )
 
+    def lifted(self, command: str) -> "Preferences":
+        """Return the preferences without what a command set: "only", "without", "like", "dislike", "seen" or "where"."""
+        match command:
+            case "only":
+                return replace(self, only=(), together=False)
+            case "without":
+                return replace(self, without=())
+            case "like":
+                return replace(self, liked=())
+            case "dislike":
+                return replace(self, disliked=())
+            case "seen":
+                return replace(self, known=())
+        return replace(self, ranges={})
+
     def listing(self, items: Iterable[int]) -> "Preferences":
         """Return the preferences after items were listed."""
         return replace(self, listed=_union(self.listed, items))

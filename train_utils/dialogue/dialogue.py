@@ -77,10 +77,12 @@ class Dialogue:
         recommender: model and catalog; without a catalog no item is opened.
         reader: reads what messages ask of the catalog; None reads nothing, so that the model answers freely.
         max_new_tokens: length limit of an answer.
+        max_context: tokens of prompt and answer at most, where the model's context is not shorter; 0 for no limit.
         decoding: how titles are decoded, one of `train_utils.recommender.DECODING`.
         distinct: whether a list holds an item once.
 
     Attributes:
+        context: tokens of prompt and answer at most; 0 for no limit.
         exchanges: the exchanges so far, as (user message, answer).
         preferences: what the user has asked for, also in exchanges that were dropped since.
         profile: items that the user consumed before the conversation, oldest first.
@@ -93,12 +95,14 @@ class Dialogue:
         reader: RequestReader | None = None,
         *,
         max_new_tokens: int = 512,
+        max_context: int = 0,
         decoding: str = "rank",
         distinct: bool = True,
     ):
         self.recommender = recommender
         self.reader = reader
         self.max_new_tokens = max_new_tokens
+        self.context = min(filter(None, (recommender.context, max_context)), default=0)
         self.decoding = decoding
         self.distinct = distinct
         self.profile: tuple[int, ...] = ()
@@ -155,8 +159,7 @@ class Dialogue:
         return [message("system", SYSTEM), *(m for exchange in self.exchanges[skip:] for m in exchange), user]
 
     def _fits(self, prompt: Sequence[int]) -> bool:
-        context = self.recommender.context
-        return context is None or len(prompt) + self.max_new_tokens <= context
+        return not self.context or len(prompt) + self.max_new_tokens <= self.context
 
     @property
     def taste(self) -> Taste:

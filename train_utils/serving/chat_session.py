@@ -11,6 +11,7 @@ from pathlib import Path
 from train_utils.catalog import Catalog
 from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
+from train_utils.conversation.numerals import MOST
 from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dataset_folder import is_dataset
@@ -23,7 +24,7 @@ from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.prompts.named_titles import spoken_title
 from train_utils.recommender import Recommendation, Recommender
-from train_utils.serving.saved_chat import read_chat, resume, save_chat
+from train_utils.serving.saved_chat import check_replaceable, read_chat, resume, save_chat
 from train_utils.teacher.protocol import Teacher
 
 NO_DOMAIN = "none"
@@ -32,12 +33,12 @@ COMMANDS = {
     "history": ("TITLES", "what you watched or bought, oldest first, with commas between; none: forget it"),
     "user": ("ID", "take the history of a user of the dataset"),
     "wish": ("", "what was understood so far"),
-    "only": ("NAMES", "categories to keep to, with commas between; without NAMES: all"),
+    "only": ("NAMES", "categories to keep to, with commas between; none lifts this, as in the next five"),
     "without": ("NAMES", "categories to leave out"),
     "like": ("TITLES", "titles that you like"),
     "dislike": ("TITLES", "titles that you do not like"),
     "seen": ("TITLES", "titles that you know already"),
-    "where": ("year>=1990", "a range of an attribute"),
+    "where": ("year>=1990", "a range of an attribute, by >=, <= or ="),
     "more": ("N", "further items"),
     "why": ("N", "why the Nth item was listed; without N: all of them"),
     "save": ("FILE", "write the conversation to a file"),
@@ -169,11 +170,11 @@ class ChatSession:
         encoder: Encoder | None = None,
         teacher_of: TeacherOf | None = None,
     ):
-        context = recommender.context
-        if not 0 < options.max_new_tokens < (context or options.max_new_tokens + 1):
+        context = min(recommender.context or options.max_context, options.max_context)
+        if not 0 < options.max_new_tokens < context:
             raise ValueError(
-                f"`max_new_tokens` is {options.max_new_tokens}, wanted 1 or more and less than the "
-                f"model's context of {context} tokens"
+                f"`max_new_tokens` is {options.max_new_tokens}, wanted 1 or more and less than the {context} tokens "
+                "of `max_context` and of the model's context"
             )
         self.recommender = recommender
         self.folders = folders
@@ -197,14 +198,16 @@ class ChatSession:
                 pass
             case str(text):
                 yield from self.reply(text, stop)
-            case Command("more", number):
+            case Command("more", number) if not number or number.isdecimal() and 1 <= int(number[:9]) <= MOST:
                 yield from self.reply(f"{number} more".strip(), stop)
             case Command("quit"):
                 yield Quit()
             case Command(name, argument):
                 try:
                     yield Notice(self._command(name, argument))
-                except (ValueError, OSError) as error:
+                except OSError as error:
+                    yield Notice(f"/{name} {argument[:80]!r}: {error.strerror or 'it cannot be opened'}")
+                except ValueError as error:
                     yield Notice(str(error))
 
     def _command(self, name: str, argument: str) -> str:
@@ -232,10 +235,17 @@ class ChatSession:
             case (("save" | "load"), ""):
                 raise ValueError(f"/{name} needs a file, such as /{name} chat.json")
             case "save", _:
+                check_replaceable(argument)
                 save_chat(argument, self.dialogue, self.domain.name)
                 return f"saved to {argument}"
             case "load", _:
                 return self._resume(argument)
+            case "more", _:
+                raise ValueError(f"/more is {argument[:80]!r}, wanted a number of items from 1 to {MOST}, or nothing")
+            case _ if name in CORRECTIONS and argument.lower() == "none":
+                self._catalog(name)
+                self.dialogue.preferences = self.dialogue.preferences.lifted(name)
+                return self._understood() or "no restriction is left"
             case _ if name in CORRECTIONS:
                 change = correction(name, argument, self._catalog(name), self.domain.recommender.named_titles)
                 self.dialogue.preferences = self.dialogue.preferences.after(change)
@@ -255,10 +265,9 @@ class ChatSession:
         """
         catalog = self._catalog("user")
         if user not in catalog.sequences:
-            some = ", ".join(list(catalog.sequences)[:5]) or "none"
-            raise ValueError(
-                f"{user[:80]!r} is no user of {catalog.name}; its {len(catalog.sequences)} users: {some}, ..."
-            )
+            some = ", ".join(list(catalog.sequences)[:5])
+            there_are = f"such as {some}" if catalog.sequences else "it has none; /history TITLES gives a history"
+            raise ValueError(f"{user[:80]!r} is no user of {catalog.name}; {there_are}")
         self.dialogue.profile = catalog.sequences[user]
 
     def _set_history(self, name: str, argument: str) -> str:
@@ -329,17 +338,16 @@ class ChatSession:
             yield from self._said(message("user", text), self._reasons(asked))
             return
         heard = dialogue.hear(text)
-        context = self.recommender.context
         if heard is None:
             yield Notice(
                 f"the message is too long and was not sent: with `max_new_tokens` "
-                f"{self.options.max_new_tokens} it does not fit the model's context of {context} tokens"
+                f"{self.options.max_new_tokens} it does not fit the context of {dialogue.context} tokens"
             )
             return
         if heard.forgotten:
             yield Notice(
-                f"the oldest {_count(heard.forgotten, 'exchange')} no longer fit the model's context of "
-                f"{context} tokens and were forgotten"
+                f"the model reads {dialogue.context} tokens: the oldest {_count(heard.forgotten, 'exchange')} are "
+                "left out; what they asked stays in force"
             )
         plan = yield from self._planned(heard)
         if plan.problem:
@@ -417,6 +425,7 @@ class ChatSession:
             domain.recommender,
             domain.reader,
             max_new_tokens=self.options.max_new_tokens,
+            max_context=self.options.max_context,
             decoding=self.options.decoding,
             distinct=self.options.CBS_type == 2,
         )

@@ -16,6 +16,7 @@ from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.text_files import read_bounded_json, whole_characters
 
 MAX_FILE = 8 << 20  # bytes; a conversation has kilobytes
+MAX_EXCHANGES = 1000  # of which the model reads the newest; finding how many takes time
 
 
 class _Record(BaseModel):
@@ -58,7 +59,7 @@ class SavedChat(_Record):
     profile: list[str]
     last: list[str]
     preferences: _Preferences
-    exchanges: list[_Exchange]
+    exchanges: list[_Exchange] = Field(max_length=MAX_EXCHANGES)
 
 
 def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
@@ -96,7 +97,7 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
                 if isinstance(part, (str, ItemPart))
             ],
         )
-        for user, answer in dialogue.exchanges
+        for user, answer in dialogue.exchanges[-MAX_EXCHANGES:]
     ]
     saved = SavedChat(
         domain=domain,
@@ -106,6 +107,24 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
         exchanges=exchanges,
     )
     write_json(path, saved.model_dump())
+
+
+def check_replaceable(path: str | Path) -> None:
+    """Check that a conversation may be saved to a path.
+
+    Raises:
+        ValueError: it is a folder, its folder does not exist, or it is a file that is no saved conversation.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(
+            f"{path} is {'a folder' if path.is_dir() else 'in no existing folder'}, wanted a file to write"
+        )
+    if path.exists():
+        try:
+            read_chat(path)
+        except (ValueError, OSError):
+            raise ValueError(f"{path} exists and is no saved conversation; give another name") from None
 
 
 def read_chat(path: str | Path) -> SavedChat:
