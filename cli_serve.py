@@ -101,6 +101,8 @@ def meaning_encoder(options: ChatOptions) -> Encoder | None:
         )
         return None
     loaded = cache(lambda: sentence_encoder(options.embedding_model, "cpu"))
+    if not Path(options.embedding_model).is_dir():
+        loaded()  # a name that cannot be loaded is refused before the chat begins
     return lambda texts: loaded()(texts)
 
 

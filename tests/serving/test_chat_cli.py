@@ -40,6 +40,7 @@ from train_utils.serving.chat_session import (
     dataset_folders,
     first_domain,
     parse_line,
+    repeats_itself,
 )
 from train_utils.serving.terminal import completions
 
@@ -627,3 +628,19 @@ def test_save_replaces_saved_conversations_only(session, tmp_path):
     assert "is no saved conversation" in say(tmp_path / "mine.txt") and (tmp_path / "mine.txt").read_text() == "mine"
     assert "is a folder" in say(tmp_path) and "in no existing folder" in say(tmp_path / "a" / "b.json")
     assert [say(tmp_path / "c.json") for _ in range(2)] == [f"saved to {tmp_path / 'c.json'}"] * 2
+
+
+@pytest.mark.parametrize(
+    "text,loops",
+    [
+        ("1. " + "0. " * 8, True),
+        ("I'm sorry, " * 9, True),
+        ("\u200b\ufffd" * 10, True),
+        ("a" * 9, True),
+        ("1, 2, 3, 4, 5, 6, 7, 8, 9, 10", False),
+        ("no, no, no!", False),
+        ("", False),
+    ],
+)
+def test_an_answer_in_a_loop_is_recognized(text, loops):
+    assert repeats_itself(text) == loops

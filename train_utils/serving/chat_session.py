@@ -3,6 +3,7 @@
 It handles commands, catalogs, and what is shown of a conversation.
 """
 
+import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ COMMANDS = {
 HELP = "\n".join(f"{f'/{name} {argument}':20} {text}" for name, (argument, text) in COMMANDS.items())
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
 _SHOWN = 6  # titles of a history that are shown
+# A small model can fall into a loop, which would go on to the length limit.
+_LOOP = re.compile(r"(.{1,24}?)\1{7,}$", re.DOTALL)
+_REREAD = 8 * 24 + 24  # characters in which a loop shows
 
 # name of a domain -> its teacher; None for none
 TeacherOf = Callable[[str], Teacher | None]
@@ -385,12 +389,16 @@ class ChatSession:
 
     def _answered(self, heard: Heard, plan: Plan, stop: threading.Event | None) -> Iterator[Event]:
         parts: list[Part] = []
-        finish = ""
+        finish = written = ""
+        stop = stop or threading.Event()
         try:
             for event in self.domain.recommender.events(self.dialogue.request(heard, plan), stop):
                 match event:
                     case TextDelta(words):
                         parts.append(words)
+                        written = (written + words)[-_REREAD:]
+                        if repeats_itself(written):
+                            stop.set()
                     case Recommendation(item_id):
                         parts.append(ItemPart(self._catalog("list").index[item_id]))
                     case Done(finish):
@@ -399,7 +407,7 @@ class ChatSession:
         finally:
             self.dialogue.record(heard.user, parts)
         if finish in _CUT_SHORT:
-            yield Notice(_CUT_SHORT[finish])
+            yield Notice("stopped: the answer repeats itself" if repeats_itself(written) else _CUT_SHORT[finish])
 
     def _understood(self) -> str:
         """Return what was understood so far; "" for nothing."""
@@ -444,6 +452,11 @@ class ChatSession:
                 domain = Domain(name, recommender, reader, expectations)
             self._loaded[name] = domain
         return self._loaded[name]
+
+
+def repeats_itself(text: str) -> bool:
+    """Return whether a text ends with at least eight repetitions of up to 24 characters."""
+    return bool(_LOOP.search(text[-_REREAD:]))
 
 
 def _count(n: int, noun: str) -> str:
