@@ -143,6 +143,13 @@ def test_talk_asks_for_nothing(text, filled):
         ("nothing before 1980 please", 1980, None),
         ("nothing after 1980 please", None, 1980),
         ("films of the last ten years", 1989, 1998),
+        ("films from '96", 1996, 1996),
+        ("films between 85 and 95", 1985, 1995),
+        ("films from the fourties", 1940, 1949),
+        ("films of the nineteen fifties", 1950, 1959),
+        ("films from 1980+", 1980, None),
+        ("films, max 1985", None, 1985),
+        ("No subtitles, no black and white, nothing older than 1980", 1980, None),
     ],
 )
 def test_years_are_read(text, low, high):

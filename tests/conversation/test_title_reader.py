@@ -96,8 +96,32 @@ def test_a_title_is_read_in_other_spellings_and_in_part(text, named):
 
 
 @pytest.mark.parametrize(
+    "text,named",
+    [
+        ("Heat, Batman and Pulp Fiction - loved them.", ["Heat", "Batman", "Pulp Fiction"]),
+        ("heat and blade runner were great", ["Heat", "Blade Runner"]),
+        ("Great! Jack, Heat, Batman.", ["Jack", "Heat", "Batman"]),
+        ("What if M and The Third Man are my favorites?", ["M", "Third Man, The"]),
+    ],
+)
+def test_a_word_that_a_list_joins_to_a_title_is_a_title(text, named):
+    catalog = catalog_of({title: (["Drama"], 1980) for title in [*TITLES, "M"]})
+    liked = RequestReader(catalog, NamedTitles(catalog.titles)).read(text).liked
+    assert [catalog.items[items[0]].title for items in liked] == named
+
+
+def test_a_title_that_is_a_word_for_a_category_is_a_title_in_a_list():
+    catalog = catalog_of({title: (["Sci-Fi"], 1980) for title in ["Aliens", "Blade Runner"]})
+    reader = RequestReader(catalog, NamedTitles(catalog.titles))
+    assert len(reader.read("Aliens, Blade Runner and others - loved them.").liked) == 2
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "Heat me some soup, I have to run",
+        "Jack, my dog, is asleep. A quiet drama, then?",
+        "Jack and I want a drama",
         "in the heat of the day we need a good movie",
         "my friend Jack likes the kids at school",
         "the kids are at home, what can we watch?",
@@ -122,6 +146,7 @@ def test_ordinary_words_are_no_titles(text):
         ("I really liked Toy Story 3", ("Toy Story 3",)),
         ("I liked Rocky 2", ("Rocky 2",)),
         ("such as Lord of the Rings or Harry Potter", ("Lord of the Rings", "Harry Potter")),
+        ("Heat is great. Avatar and Interstellar too.", ("Avatar", "Interstellar")),
         ('like "' + "Foo Bar " * 9 + 'Baz"', (("Foo Bar " * 9 + "Baz")[:SHOWN],)),
     ],
 )
@@ -139,6 +164,7 @@ def test_a_title_that_the_catalog_lacks_is_named_and_not_guessed(text, unknown):
         "I'd like Something New",
         "I like Drama and Comedy",
         "I love Hitchcock's movies",
+        "in the style of Hitchcock's Vertigo",
         "I like Marvel movies",
         "movies like that one",
         'any "feel good" movies?',

@@ -42,3 +42,14 @@ def test_a_broken_line_is_told_in_one_line(tmp_path):
     (tmp_path / "requests.jsonl").write_text('{"turns": 3}\n')
     with pytest.raises(ValueError, match="line 1 is no conversation"):
         list(load_conversations(tmp_path / "requests.jsonl", ""))
+
+
+def test_unknown_titles_are_scored_where_the_gold_state_names_them(tmp_path):
+    turns = [
+        {"text": "films like Foobar Returns", "gold": {"asks": True, "unknown": ["Foobar Returns"]}},
+        {"text": "films like Foobar Returns", "gold": {"asks": True}},
+    ]
+    file = tmp_path / "requests.jsonl"
+    file.write_text(json.dumps({"id": "1", "split": "test", "turns": turns}) + "\n")
+    scores = score(READER, load_conversations(file, ""), CATALOG)
+    assert scores["slot_f1_unknown"] == scores["exact"] == 1

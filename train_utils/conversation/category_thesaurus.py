@@ -15,7 +15,9 @@ _PHRASES = {
         kids, kid's, kids', kid-friendly, kid friendly, family-friendly, family friendly, family movie, family movies,
         family film, family films, for the whole family, for children, for little ones, for toddlers
         """,
-    "comedy": "funny, hilarious, humorous, comedic, a laugh, laughs, to laugh, sitcom, sitcoms, comical, giggle*, chuckle*",
+    "comedy": """
+        funny, hilarious, humorous, comedic, a laugh, laughs, to laugh, sitcom, sitcoms, comical, giggle*, chuckle*
+        """,
     "crime": """
         gangster, gangsters, mobster, mobsters, mob, mafia, heist, heists, bank robber*, serial killer, serial killers,
         cops and robbers

@@ -14,25 +14,27 @@ _FOREIGN = frozenset(
         """
         ich du wir mir mich dir ihr ist sind und oder nicht kein keine keinen ein eine einen einem der das den dem mit
         auf bitte zwei drei wie etwas gib gibt zeig mag habe filme empfiehl soll schauen heute abend
-        je tu nous moi une le les des du est et ou pas sans avec pour que qui dans sur comme veux quelque chose donne recommande conseille
-        el los las del uno una y con sin para por quiero dame algo como peliculas gusta gustan tres pelicula recomienda recomiendame terror
+        je tu nous moi une le les des du est et ou pas sans avec pour que qui dans sur comme veux quelque chose donne
+        recommande conseille
+        el los las del uno una y con sin para por quiero dame algo como peliculas gusta gustan tres
+        pelicula recomienda recomiendame
         il lo gli di che non per vorrei mi tre dei delle qualcosa sono piace consigliami consiglia vedere divertenti
-        os uma nao com sem eu quero um filme filmes recomende gosto
+        os uma nao com sem eu quero filme filmes recomende gosto
         ik een het niet geen van voor wil en te graag geen geef alsjeblieft grappige
         jag vill ett och inte jeg ikke og til med som rolig
         nie chce mi dla filmy jest chci
-        bana bir ve istiyorum gibi icin filmi korku sevmiyorum
+        bana bir istiyorum gibi icin filmi korku sevmiyorum
         minulle haluan ja kuin kolme elokuvaa elokuva
         saya yang dan untuk dengan tolong tiga lucu
         """
     )
 )
-_ENGLISH = COMMON_WORDS.union(
-    word.lower()
-    for name, phrases in vars(lexicon).items()
-    if name.isupper() and isinstance(phrases, str)
-    for word in _WORD.findall(phrases)
-) | set(str.split("or me the of by tonight kid comedy drama horror"))
+_PHRASES = [phrases for name, phrases in vars(lexicon).items() if name.isupper() and isinstance(phrases, str)]
+_ENGLISH = (
+    COMMON_WORDS
+    | {word.lower() for phrases in _PHRASES for word in _WORD.findall(phrases)}
+    | {"or", "me", "the", "of", "by", "tonight", "kid"}
+) - _FOREIGN
 # A message with no English word of so many is in another language; so is one with few of many.
 _NONE_OF, _MANY, _SHARE = 5, 8, 0.2
 
@@ -48,7 +50,7 @@ def is_english(text: str) -> bool:
         return False
     words = [word.lower() for word in _WORD.findall(text)]
     english = sum(word in _ENGLISH for word in words)
-    foreign = sum(word in _FOREIGN and word not in _ENGLISH or not word.isascii() for word in words)
+    foreign = sum(word in _FOREIGN or not word.isascii() for word in words)
     if foreign > max(english, 1):
         return False
     if foreign and not english and len(words) > 2:

@@ -41,10 +41,9 @@ LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, e
 GOOD = """
 great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brilliant, superb, terrific, lovely, loved,
 beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
-away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted,
-captivated, fascinated, charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous,
-phenomenal, stellar, top notch, first rate, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears,
-speechless
+away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
+charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
+first rate, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless
 """
 BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
@@ -52,7 +51,8 @@ not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbis
 waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't impressed,
 unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag, forgettable,
 unwatchable, horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly,
-appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped, over-rated
+appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped,
+over-hyped, over-rated
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
@@ -75,8 +75,7 @@ close to, resembles, resembling, such as, than, except, called, titled, unlike, 
 more of, recommend after, favorite is, favourite is, favorites are, favourites are, favorite movie is, favourite film
 is, favorite film is, favourite movie is, based on, likes of, matches, compares to, prefer, excluding, besides, apart
 from, after seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of,
-couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about,
-crazy about
+couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -93,15 +92,15 @@ NO_TITLE = frozenset(
 # -- requests ----------------------------------------------------------------------------------------------------------
 # Words with which a statement asks for something: "I loved Alien, can you find more?"
 ASKING = """
-suggest, give me, gimme, give us, show me, show us, find me, find us, want, wants, wanna, need, needs, looking for, look for, search for,
-searching for, in the mood, feel like, feeling like, fancy, crave, craving, how about, what about, what should, what
-would, what could, what can, what are some, something, anything, another, rather, prefer, please, pls, could you, can
-you, would like, i'd like, we'd like, i'd love, we'd love, let's, to watch, tell me, throw, help me, make it,
-recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take, i'd take, we'll take,
-let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have, list, pick, stick to,
-swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm after, i am after, we're
-after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose, advise, start
-with, replace, should be, has to be, must be, needs to be, have to be, ought to be
+suggest, give me, gimme, give us, show me, show us, find me, find us, want, wants, wanna, need, needs, looking for,
+look for, search for, searching for, in the mood, feel like, feeling like, fancy, crave, craving, how about, what
+about, what should, what would, what could, what can, what are some, something, anything, another, rather, prefer,
+please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd love, let's, to watch, tell me,
+throw, help me, make it, recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take,
+i'd take, we'll take, let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have,
+list, pick, stick to, swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm
+after, i am after, we're after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get,
+propose, advise, start with, replace, should be, has to be, must be, needs to be, have to be, ought to be
 """
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
@@ -116,7 +115,10 @@ INFORMATION_ON_TITLE = """
 do you know, have you seen, have you heard of, is, was, what is, what's, who is, do you have, have you got, do you
 offer, does your catalog have, is there
 """
-PRONOUNS = "it, them, they, both, those, that one, this one, that film, that movie, all of them, the tape, the dvd, the disc, a copy"
+PRONOUNS = """
+it, them, they, both, those, that one, this one, that film, that movie, all of them, the tape, the dvd, the disc, a
+copy
+"""
 # Words that ask for recommendations even where the message names no title, category, range or number.
 ASKING_FOR_ITEMS = """
 recommend, recommendation, recommendations, recs, suggestion, suggestions, what should i, what should we, what could
@@ -132,7 +134,9 @@ see what, tell me what to, hit me, fire away, bring it on, go ahead, help me out
 me decide, help us choose, help us pick, help us decide, open to anything, open to suggestions, open to ideas, you
 choose, you pick, you decide, your call, your choice, your pick, whatever you like, worth a watch, worth watching,
 worth seeing, worth a look, good to watch, good to see, keep 'em coming, could you help, can you help, what's your
-advice, what is your advice, your advice, advice, advise me, advise us, can't decide, no clue what, don't know what to, no idea what to
+advice, what is your advice, your advice, advice, advise me, advise us, can't decide, no clue what, don't know what
+to, no idea what to, try again, same again, same thing, the same but, not those, not these, none of those, none of
+these, once more
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -169,9 +173,9 @@ ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre
 doesn't matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't
 care about the genre, don't care which genre, don't care what genre, no particular genre, no specific genre, not only,
-not just, whatever genre, whichever genre, genre is irrelevant,
-genre isn't important, genre is not important, no matter the genre, no matter which genre, no matter what genre,
-never mind the genre, forget the genre, forget about the genre, any sort, every genre, anything goes
+not just, whatever genre, whichever genre, genre is irrelevant, genre isn't important, genre is not important, no
+matter the genre, no matter which genre, no matter what genre, never mind the genre, forget the genre, forget about
+the genre, any sort, every genre, anything goes
 """
 # Between or around two categories, an item must have both.
 TOGETHER = """
@@ -195,8 +199,9 @@ on tape, on dvd, on vhs, on disc, on video, by heart, worn out
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
-you know what, come to think of it, forget it, never mind, well, hi, hello, sorry, already, hm, hmm, hey, so, ok, okay, yes, yeah, oh, and, also, actually, honestly, personally,
-yesterday, today, this weekend, on reflection, on second thought, recently, lately, last night, last week
+you know what, come to think of it, forget it, never mind, well, hi, hello, sorry, already, hm, hmm, hey, so, ok,
+okay, yes, yeah, oh, and, also, actually, honestly, personally, yesterday, today, this weekend, on reflection, on
+second thought, recently, lately, last night, last week
 """
 ADVERBS = """
 really, also, just, have, 've, already, absolutely, totally, finally, all, both, never, always, am, 'm, are, 're, not,
@@ -210,15 +215,15 @@ STATING = f"""
 {LIKES}, {STATING_ALONE}, {DISLIKING},
 fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, do not like, was, is, were, are, thought,
 found, grew up, scared, bored, ruined, makes, made, left, has, have, had, blew, even more, wasn't, couldn't, despised,
-can't get enough, cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell,
-lost, let, deserves, rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic,
-obsessed, into, preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids
+cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell, lost, let, deserves,
+rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic, obsessed, into,
+preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
 {DISLIKING},
-w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding, exclude,
-avoid, avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't, wasn't,
+w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding, exclude, avoid,
+avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't, wasn't,
 weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, tired of, sick of, bored of, bored by, bored
 with, anything but, everything but, all but, anything except, other than, apart from, besides, leave out, leave off,
 drop, minus, lose, cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike,
@@ -232,13 +237,14 @@ the, forget about the, no need for, light on, go easy on, easy on the, i'll pass
 recommend, wouldn't recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch,
 enough with, seen enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get
 through, couldn't sit through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick
-and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever,
-least favorite, least favourite, least favorite is, least favourite is
+and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of,
+had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever, least favorite, least
+favourite, least favorite is, least favourite is
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
-don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be, doesn't
-have to be, not only, not just
+don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be,
+doesn't have to be, not only, not just
 """
 NOT_NEGATING = f"""
 {OPEN},
@@ -260,9 +266,9 @@ terrible, was boring, was bad, was horrible, was overrated, was dull, are boring
 scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was
 disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
 no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
-annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost
-me, not mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again,
-not so much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy
+annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost me, not
+mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again, not so
+much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

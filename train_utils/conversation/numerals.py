@@ -34,12 +34,12 @@ NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(_TENS))}[\s-]{any_of(', '.join(_UNITS
 _NOUN = any_of(NOUNS)
 _ASK = any_of(
     """
-    give, give me, gimme, get, lemme get, lemme have, show, show me, recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick
-    me, find, find me, tell me, send me, bring me, throw me, got, want, need, top, best, make it, make that, only,
-    just, exactly, maybe, how about, what about, up to, at most, at least, any, take, hit me with, another, other,
-    next, i'd like, we'd like, i'll take, i'd take, we'll take, i would like, we would like, let me have, i could use,
-    limit it to, keep it to, narrow it down to, let's say, say, let's do, change that to, change it to, i'll have,
-    we'll have, go with
+    give, give me, gimme, get, lemme get, lemme have, list of, happy with, content with, meant, show, show me,
+    recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
+    bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
+    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, i'll take, i'd
+    take, we'll take, i would like, we would like, let me have, i could use, limit it to, keep it to, narrow it down
+    to, let's say, say, let's do, change that to, change it to, i'll have, we'll have, go with
     """
 )
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
@@ -75,8 +75,9 @@ _ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
 # Between a number and what it counts: "a couple of sad but beautiful dramas", and not "2 who love dramas".
 _NO_ADJECTIVE = any_of(
     """
-    and, or, a, an, the, i, we, you, he, she, they, it, who, that, which, of, in, on, at, to, for, from, with, by, is, are,
-    was, were, like, likes, love, loves, want, wants, need, hate, hates, prefer, watched, saw, seen, if, my, our, about
+    and, or, a, an, the, i, we, you, he, she, they, it, who, that, which, of, in, on, at, to, for, from, with, by, is,
+    are, was, were, like, likes, love, loves, want, wants, need, hate, hates, prefer, watched, saw, seen, if, my, our,
+    about
     """
 )
 # A sentence that begins with a number and one of these asks for so many: "10 from the sixties".
@@ -95,8 +96,9 @@ _COUNT = re.compile(
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
+_LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
 _ALONE = re.compile(
-    rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{any_of('and, ok, okay, just, now, so, then, maybe, please, but, only')}\W+){{0,3}}"
+    rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
     rf"(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
     rf"\s*(?:(?:please|pls|thanks)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}))",
     re.IGNORECASE,

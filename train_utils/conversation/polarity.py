@@ -49,15 +49,18 @@ _REPLACED = re.compile(
 )
 _FILLERS = any_of(
     """
-    was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the, most, one
-    of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of, all, total,
+    was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the, most,
+    one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of, all, total,
     complete, honestly, incredibly, extremely, truly, such a, plain
     """
 )
+_LOW_MARK = (
+    r"(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)"  # "2/10"
+)
 _NEGATING_AFTER = re.compile(
     rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
-    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b|(?:please\s+)?no\s*(?=[.,;!]|$)"
-    rf"|(?:is|was|gets?|got)?\s*(?:an?\s+)?(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)\b"
+    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b"
+    rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
     rf"|(?:{any_of(NOUNS)}\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
 )
@@ -77,13 +80,14 @@ _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just, the other')}\b)))",
+    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just')}\b)))",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
 _PERSON = r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)"
 _REACTION = re.compile(
-    rf"(?:{GAP}(?:and\s+)?{_PERSON}\s+|[^.;!?]{{0,40}}?\band\s+(?:{_PERSON}\s+)?){any_of('was, were, got, left, felt')}\b",
+    rf"(?:{GAP}(?:and\s+)?{_PERSON}\s+|[^.;!?]{{0,40}}?\band\s+(?:{_PERSON}\s+)?)"
+    rf"{any_of('was, were, got, left, felt')}\b",
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(

@@ -24,7 +24,10 @@ _DECADE_NAMES = _DECADES | {
     "ninetees": 90,
 }
 _YEAR = r"(?:(?:1[89]|20)\d\d|'\d\d(?!\d|\s?'?s\b))"
-_DECADE = rf"(?:nineteen[\s-]+)?(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADE_NAMES)})"
+_DECADE = (
+    r"(?:nineteen[\s-]+)?(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?"
+    rf"(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADE_NAMES)})"
+)
 _PERIOD = rf"(?:{_DECADE}|{_YEAR})"
 _NUMBER = rf"[$€£]?\s*(\d{{1,12}}(?:\.\d{{1,12}})?(?![\d.]*\d)|{any_of(', '.join(NAMES))}\b)"
 # Words for an attribute of the same name, and of each other name that the catalog lacks.
@@ -95,7 +98,7 @@ class RangeReader:
 
     # -- years ---------------------------------------------------------------------------------------------------
     def _years(self, text: str) -> list[Annotation]:
-        if not self.year:
+        if not self.year or not _DATED.search(text):
             return []
         if match := _ANY_YEAR.search(text):
             return [Annotation(match.start(), match.end(), Range(self.year, None, None))]
@@ -147,7 +150,8 @@ class RangeReader:
 def _patterns(name: str, taken: Collection[str]) -> tuple[re.Pattern[str], list[tuple[int, re.Pattern[str]]]]:
     """Return a pattern of words for an attribute, and (sign, pattern) of what bounds it.
 
-    "Price under 5", "rated above 8", "12+ episodes". The sign is -1 for an upper bound, 1 for a lower one, and 0 where the pattern has both.
+    "Price under 5", "rated above 8", "12+ episodes". The sign is -1 for an upper bound, 1 for a lower one,
+    and 0 where the pattern has both.
 
     Args:
         name: the attribute.
@@ -210,6 +214,7 @@ _ANY_YEAR = re.compile(
     r"|\b(?:old\s+or\s+new|new\s+or\s+old)\b",
     re.IGNORECASE,
 )
+_DATED = re.compile(rf"\d|{'|'.join(_DECADE_NAMES)}|{_TIME}|{_MADE}|old or new|new or old", re.IGNORECASE)  # fast
 _THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
 _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (

@@ -55,29 +55,46 @@ _CHOICE = (
 )
 _INDEFINITELY = any_of(
     """
-    give, show, find, get, bring, pick, suggest, got, have you, do you have, is there, are there, need, want, would like,
-    i'd like, we'd like, looking for, look for, mood for, fancy, know, i'm after, we're after
+    give, show, find, get, bring, pick, suggest, got, have you, do you have, is there, are there, need, want, would
+    like, i'd like, we'd like, looking for, look for, mood for, fancy, know, i'm after, we're after
     """
 )
 # "we'd like something decent", "got anything along those lines"
 _INDEFINITE = rf"{_INDEFINITELY}(?:\s+(?:me|us|him|her|them|my\s+\w+))?\s+(?:something|anything|stuff|a\s+few|some)\b"
+_NO_WISH = any_of(
+    """
+    thanks, thank, problem, worries, idea, way, need, doubt, one, rush, matter, clue, offense, else, really, preference,
+    more, to, beats, wrong, chance, for
+    """
+)
 # A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
     rf"(?:(?:for|with|without)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
-    rf"|(?:not|nothing)\s+(?:too|so|overly)\b)"
+    rf"|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
+)
+_DEMANDED = any_of(
+    """
+    more, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then, now, then, surprise, what, what
+    now, then what
+    """
 )
 # Nothing but a demand: "next?", "ideas?", "more please"
 _DEMAND = (
     rf"(?:(?:and|ok|okay|so|well|even|any|now|your|some|got)[^\w{MASK}]+){{0,3}}"
-    rf"{any_of('more, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then, now, then, surprise, what, what now, then what')}"
+    rf"{_DEMANDED}"
+    rf"(?:\s+(?:one|ones|please|pls))?"
+    rf"|(?:(?:something|but|a\s+(?:bit|little)|much|same)\s+){{0,3}}(?:older|newer|\w{{3,}}ier|(?:short|long|light|dark|slow|fast)er|(?:more|less)\s+\w+)"
     rf"(?:\s+(?:one|ones|please|pls))?"
 )
+# A short sentence with "please" asks, unless for something else.
+_PLEASE, _SHORT = finder("please, pls, plz"), 12  # words
+_OTHER_BUSINESS = finder("stop, wait, write, translate, speak, answer, explain, repeat, remember, sorry")
 _ASKING_FOR_ITEMS = re.compile(
     rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
     rf"|{_CHOICE}|{_INDEFINITE})\b"
-    rf"|^{GAP}{_ADDITION}|^{GAP}{_DEMAND}(?:{GAP}$|\s+(?:for|about|on)\b)"
+    rf"|^{GAP}{_ADDITION}|^{GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
     rf"|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
     re.IGNORECASE,
 )
@@ -88,10 +105,12 @@ _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w+)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
 )
+_FAN = any_of("fan, fans, lover, lovers, buff, buffs, nut, nuts, person, people, guy, girl, fanatic, addict")
 _JUDGED = any_of("seen, saw, know, watched, own, loved, liked, hated")
 _STATEMENT = re.compile(
     rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
+    rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
     rf"|{SPAN}{GAP}(?:i|we)(?:'?ve|\s+have)?\s+(?:already\s+)?{_JUDGED}\b"
     rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$))",
@@ -166,7 +185,8 @@ class Sentence:
             statement = False
         wants = _is_asked(_ASKING, text) or "?" in text or not statement
         asks = not informs and not _NOT_ASKING.search(text)
-        asks = asks and (_is_asked(_ASKING_FOR_ITEMS, text) or says and wants)
+        polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
+        asks = asks and (_is_asked(_ASKING_FOR_ITEMS, text) or polite and not statement or says and wants)
         names = any(titles)
         return cls(end, asks, informs, names, not asks and bool(_STATED.match(text)))
 

@@ -32,7 +32,7 @@ from train_utils.recommender import Recommender
 from train_utils.text_files import json_value, text_lines
 
 GOLD = Path(__file__).parent / "requests-ml-100k.jsonl"
-SLOTS = ("numbers", "titles", "categories", "exclusions", "ranges", "asks", "more", "forget")
+SLOTS = ("numbers", "titles", "categories", "exclusions", "ranges", "unknown", "asks", "more", "forget")
 _TITLES = ("liked", "disliked", "known")
 _FLAGS = ("asks", "more", "forget")
 
@@ -47,7 +47,8 @@ class Turn:
     Attributes:
         text: the message.
         gold: the state after it: `asks`, `count`, `liked`, `disliked`, `known`, `only`, `all`, `without`, `ranges`,
-            `more` and `forget`, each where it is set.
+            `more` and `forget`, each where it is set; and `unknown`, the titles of this message that the catalog lacks,
+            which are scored only where it is set.
     """
 
     text: str
@@ -83,6 +84,7 @@ def gold_fills(gold: Mapping[str, object]) -> set[Fill]:
     fills |= {("titles", kind, title) for kind in _TITLES for title in of(kind)}
     fills |= {("categories", key, name) for key in ("only", "all") for name in of(key)}
     fills |= {("exclusions", name) for name in of("without")}
+    fills |= {("unknown", title) for title in of("unknown")}
     fills |= {("ranges", name, *bounds) for name, bounds in ranges.items()} if isinstance(ranges, Mapping) else set()
     return fills | {(flag,) for flag in _FLAGS if gold.get(flag)}
 
@@ -97,6 +99,7 @@ def read_fills(preferences: Preferences, change: Change, catalog: Catalog) -> se
     fills |= {("titles", kind, title(items)) for kind in _TITLES for items in getattr(preferences, kind)}
     fills |= {("categories", "all" if preferences.together else "only", name) for name in preferences.only}
     fills |= {("exclusions", name) for name in preferences.without}
+    fills |= {("unknown", title) for title in change.unknown}
     fills |= {("ranges", entry.attribute, entry.low, entry.high) for entry in preferences.ranges.values()}
     return fills | {(flag,) for flag in _FLAGS if getattr(change, flag)}
 
@@ -111,6 +114,8 @@ def score(reader: RequestReader, conversations: Iterator[list[Turn]], catalog: C
             change = reader.read(turn.text)
             preferences = preferences.after(change)
             gold, read = gold_fills(turn.gold), read_fills(preferences, change, catalog)
+            if "unknown" not in turn.gold:
+                read = {fill for fill in read if fill[0] != "unknown"}
             turns, exact = turns + 1, exact + (gold == read)
             for counter, fills in ((right, gold & read), (extra, read - gold), (missing, gold - read)):
                 counter.update(fill[0] for fill in fills)

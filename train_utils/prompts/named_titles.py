@@ -38,11 +38,12 @@ _BEFORE_NAME = re.compile(
 # After a capitalized word that begins a sentence, these say that it is an ordinary word ("Contact me") or a name
 # ("Eddie, my dog,").
 _AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i)\b", re.IGNORECASE)
+_PERSON = (
+    r"dog|cat|pet|wife|husband|son|daughter|kid|child|baby|boy|girl|brother|sister|friend|boyfriend|girlfriend|partner|"
+    r"roommate|cousin|nephew|niece|uncle|aunt|neighbou?r|colleague|boss|teacher|mom|mum|dad|mother|father|grand[mp]a"
+)
 _AFTER_NAME = re.compile(
-    r", (?:(?:my|our|his|her|their|the)(?: \w+)? (?:dog|cat|pet|wife|husband|son|daughter|kid|child|baby|boy|girl|brother|"
-    r"sister|friend|boyfriend|girlfriend|partner|roommate|cousin|nephew|niece|uncle|aunt|neighbor|neighbour|colleague|"
-    r"boss|teacher|mom|mum|dad|mother|father|grandma|grandpa)\b(?!')|an? friend of)",
-    re.IGNORECASE,
+    rf", (?:(?:my|our|his|her|their|the)(?: \w+)? (?:{_PERSON})\b(?!')|an? friend of)", re.IGNORECASE
 )
 _GREETING = re.compile(r"good (?:morning|afternoon|evening|night|day)", re.IGNORECASE)
 # What joins a title in one word, at the beginning of a sentence or with a capital, to the title after it.
