@@ -59,7 +59,7 @@ READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles), encode)
 def read(text):
     change = READER.read(text)
     filled = {name: value for name, value in vars(change).items() if value}
-    for kind in ("liked", "disliked", "known"):
+    for kind in ("liked", "disliked", "known", "about"):
         if kind in filled:
             filled[kind] = [CATALOG.items[items[0]].title for items in filled[kind]]
     if "ranges" in filled:
@@ -114,7 +114,7 @@ def test_a_request_is_read(text, filled):
         ("Love Affair is great.", {"liked": ["Love Affair"]}),
         ("What is 12 times 7?", {}),
         ("Tom has 5 apples and buys 3 more. How many apples does he have?", {}),
-        ("Who directed Heat?", {}),
+        ("Who directed Heat?", {"about": ["Heat"]}),
         ("Write a poem about the sea.", {}),
         ("thanks!", {}),
     ],

@@ -129,7 +129,7 @@ class Preferences(Judgments):
         )
 
     def lifted(self, command: str) -> "Preferences":
-        """Return the preferences without what a command set: "only", "without", "like", "dislike", "seen" or "where"."""
+        """Return the preferences without what "only", "without", "like", "dislike", "seen" or "where" has set."""
         match command:
             case "only":
                 return replace(self, only=(), together=False)
