@@ -72,10 +72,9 @@ NAMING = f"""
 watched, rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to, comparable to, reminiscent of,
 reminds me of, remind me of, in the vein of, in the style of, in the spirit of, along the lines of, fan of, fans of,
 close to, resembles, resembling, such as, than, except, called, titled, unlike, know, own, remember, into, as good as,
-more of, recommend after, favorite is, favourite is, favorites are, favourites are, favorite movie is, favourite film
-is, favorite film is, favourite movie is, based on, likes of, matches, compares to, prefer, excluding, besides, apart
-from, after seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of,
-couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about
+more of, recommend after, based on, likes of, matches, compares to, prefer, excluding, besides, apart from, after
+seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of, couldn't finish,
+through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about, thought, found
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(

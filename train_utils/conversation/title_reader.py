@@ -19,7 +19,9 @@ _WORD_LENGTH, _NAME_LENGTH = 7, 5
 _QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
 _THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
 _NAMED = re.compile(
-    rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )\b{any_of(NAMING)}:?\s+{_THE_FILM}", re.I
+    rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )\b(?:{any_of(NAMING)}"
+    rf"|favou?rites?\s+(?:\w+\s+){{0,3}}?(?:is|are|was)):?\s+{_THE_FILM}",
+    re.I,
 )
 _NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
@@ -287,24 +289,25 @@ class _Search:
 
     def _name_end(self, position: int) -> int | None:
         """Return the end of a name of capitalized words; None where they are common ones."""
-        end, names = None, 0
+        end: int | None = None
         last: Word | None = None
         for at in range(position, min(position + _MOST_WORDS, len(self.words))):
             word = self.words[at]
             start, text = word.start, self.text[word.start : word.end]
             if last and not _GAP.fullmatch(self.text, last.end, word.start):
                 break
-            if last and start in self.exact and self.text[last.start : last.end].endswith("'s"):
-                return None  # "Hitchcock's Vertigo"
-            if last and start in self.exact and self.text[last.start : last.end].lower() in _CONNECTING:
-                return None  # "Tom Hanks in Forrest Gump"
+            before = self.text[last.start : last.end].lower() if last and start in self.exact else ""
+            if before in _CONNECTING or before.endswith("'s"):
+                return None  # "Tom Hanks in Forrest Gump", "Hitchcock's Vertigo"
             if self.capital[at]:
                 if _NAMING_WORD.fullmatch(text) and self.text[word.end : word.end + 1] == ":":
                     break  # "Disliked: Titanic"
                 if text.lower() not in COMMON_WORDS and text.lower() not in NO_TITLE:
-                    end, names = word.end, names + 1
+                    end = word.end
                 elif text in ("I", "I'm", "I've", "I'd"):
                     break
+                elif end and _END.match(self.text, word.end):
+                    end = word.end  # "Knives Out"
             elif text.isdigit() and len(text) < 3:
                 end = word.end
             elif text.lower() not in _CONNECTING:
