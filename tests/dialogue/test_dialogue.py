@@ -10,12 +10,11 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dialogue.dialogue import Dialogue, Listing
-from train_utils.dialogue.expectations import Expectations, Taste, log_shares
+from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.dialogue.reasons import reasons
 from train_utils.dialogue.weights import FILE_NAME, Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
     ChatSystem,
-    ExpectedScores,
     FreeSystem,
     RankingSystem,
     TeacherScores,
@@ -96,7 +95,7 @@ def test_the_prior_adds_what_its_parts_add(recommender):
 
     def added(teacher_weight, similarity_weight):
         weights = Weights(teacher=teacher_weight, similarity=similarity_weight)
-        return log_shares(Expectations(recommender, similarity, teacher, weights).priors([taste])[0], 8)
+        return Expectations(recommender, similarity, teacher, weights).scores([taste])[0]
 
     both, one, other = added(2.0, 4.0), added(2.0, 0.0), added(0.0, 4.0)
     free = [i for i in range(8) if i not in taste.history]  # the teacher gives its history nothing
@@ -129,7 +128,7 @@ def test_chosen_weights_find_no_less_than_the_defaults(recommender, reader):
 
     def hits(weights):
         users = [SimulatedUser(cat, history, target, f"0/{user}") for user, history, target in cat.split("valid")]
-        scores = ExpectedScores(replace(expectations, weights=weights), len(cat.items))
+        scores = replace(expectations, weights=weights).scores
         return mean_hits(converse(users, RankingSystem(len(users), recommender, reader, scores), lambda text: 0))
 
     chosen = choose_weights(expectations, reader, cat, 0, 0)
@@ -144,7 +143,17 @@ def test_a_user_of_whom_nothing_is_known_gets_the_popular_items(recommender):
 def test_a_teacher_that_fails_is_left_out_and_said_once(recommender):
     expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), FixedTeacher([], "gone"))
     assert expectations.priors([Taste((1,), (1,))])[0] is not None
-    assert expectations.new_problem() == "gone" and expectations.new_problem() == ""
+    assert expectations.take_problem() == "gone" and expectations.take_problem() == ""
+
+
+def test_a_teacher_of_another_catalog_is_left_out(recommender):
+    class Stranger(FixedTeacher):
+        def item_vectors(self, ids):
+            raise TeacherError("unknown item '0'")
+
+    expectations = Expectations.of(recommender, recommender.catalog, Stranger([]))
+    assert expectations.teacher is None and expectations.take_problem() == "unknown item '0'"
+    assert expectations.priors([Taste((1,), (1,))])[0] is not None
 
 
 def test_a_reason_names_the_liked_title_without_which_the_item_falls_most(recommender):
@@ -153,8 +162,8 @@ def test_a_reason_names_the_liked_title_without_which_the_item_falls_most(recomm
     taste = Taste((3, 6), (3, 6))
     (reason,) = reasons(expectations, Listing((7,), taste), [7], cat)
     assert reason.because[0] == 6
-    full, left = expectations.priors([taste, taste.without(6)])
-    assert log_shares(full, 8)[7] > log_shares(left, 8)[7]
+    full, left = expectations.scores([taste, taste.without(6)])
+    assert full[7] > left[7]
     assert reason.text(cat).startswith("Casino: you like Heat")
 
 

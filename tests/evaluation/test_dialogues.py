@@ -96,6 +96,19 @@ def test_a_run_that_was_killed_goes_on_with_the_users_that_are_left(folder, tmp_
     assert len(dialogue_table(whole).splitlines()) == 2 + len(whole)
 
 
+def test_a_result_of_another_command_is_not_replaced(folder, tmp_path):
+    catalog = load_catalog(folder)
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    (tmp_path / "mine.json").write_text("[]")
+    options = ConversationOptions(
+        data_path=str(folder), model_name=str(tmp_path), gpu="cpu", output=str(tmp_path / "mine.json")
+    )
+    recommender = Recommender(model, chat, catalog)
+    with pytest.raises(ValueError, match="which another command wrote"):
+        run_dialogues(options, recommender, RequestReader(catalog, recommender.named_titles))
+    assert (tmp_path / "mine.json").read_text() == "[]"
+
+
 def test_users_are_the_first_of_one_order(folder):
     catalog = load_catalog(folder)
     assert simulated(catalog, "test", 2, 0) == simulated(catalog, "test", 0, 0)[:2]

@@ -3,6 +3,7 @@
 A reader module `fuzz_NAME.py` in this folder lists its readers in `READERS`; `fuzz.py` runs all of them.
 """
 
+import json
 import multiprocessing
 import random
 import resource
@@ -156,3 +157,18 @@ def _outcome(read: Callable[[Path], object], folder: Path) -> str:
         where = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}: {str(error)[:200]} ({where.filename}:{where.lineno})"
     return ""
+
+
+def edit(path: Path, **fields: object) -> None:
+    """Set keys of a JSON object in a file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def refused(load: Callable[..., object], *arguments: object) -> str:
+    """Return the error of a call that must be refused, in one line."""
+    try:
+        load(*arguments)
+    except ValueError as error:
+        assert "\n" not in str(error) and len(str(error)) < 700
+        return str(error)
+    raise AssertionError("the call was not refused")

@@ -10,7 +10,7 @@ from pathlib import Path
 import fuzz_models
 import pytest
 import torch
-from damage import faults
+from damage import edit, faults, refused
 from fuzz_models import read_adapter, read_backbone, valid_models
 from safetensors.torch import load_file, save_file
 from tiny import tiny_model, tiny_tokenizer
@@ -29,17 +29,6 @@ from train_utils.recommender import Recommender
 def folder(tmp_path) -> Path:
     shutil.copytree(valid_models(), tmp_path / "models")
     return tmp_path / "models"
-
-
-def edit(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
-def refused(load, *arguments) -> str:
-    with pytest.raises(ValueError) as error:
-        load(*arguments)
-    assert "\n" not in str(error.value) and len(str(error.value)) < 700
-    return str(error.value)
 
 
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"])

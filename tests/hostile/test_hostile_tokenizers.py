@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from damage import edit, refused
 from fuzz_models import read_backbone, valid_models
 
 from train_utils.catalog import MAX_TITLE
@@ -19,17 +20,6 @@ from train_utils.tokenizer_file import MOST_ADDED, MOST_GROWTH, check_tokenizer
 def folder(tmp_path) -> Path:
     shutil.copytree(valid_models() / "backbone", tmp_path / "backbone")
     return tmp_path
-
-
-def edit(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
-def refused(load, *arguments) -> str:
-    with pytest.raises(ValueError) as error:
-        load(*arguments)
-    assert "\n" not in str(error.value) and len(str(error.value)) < 700
-    return str(error.value)
 
 
 def replace(pattern: dict, content: str) -> dict:

@@ -1,6 +1,7 @@
 """The chat session keeps its promises, and cli_serve.py shows it in a pipe and on a terminal."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -42,7 +43,7 @@ from train_utils.serving.chat_session import (
     parse_line,
     repeats_itself,
 )
-from train_utils.serving.terminal import completions
+from train_utils.serving.terminal import completions, spun
 
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = {"10": "red moon", "11": "red", "12": "blue river", "13": "the end", "14": "green night", "15": "a <b>"}
@@ -562,7 +563,11 @@ def test_history_user_why_save_and_load_by_command(session, tmp_path):
     listed = [event.id for event in session.handle("Recommend 2 titles") if isinstance(event, Recommendation)]
     assert len(listed) == 2 and not {"10", "13"} & set(listed)
     assert say("/why 1").startswith(TITLES[listed[0]]) and say("/why 3").endswith("the items of the last list")
-    assert "wanted a number" in say("/why x") and len(say("/why").splitlines()) == 2
+    assert (
+        "wanted a number" in say("/why x")
+        and "wanted a number" in say("/why " + "9" * 5000)
+        and len(say("/why").splitlines()) == 2
+    )
     answer = "".join(event.text for event in session.handle("why the first one?") if isinstance(event, TextDelta))
     assert answer == say("/why 1") and len(session.dialogue.exchanges) == 2
     assert say(f"/save {tmp_path / 'chat.json'}").startswith("saved to ")
@@ -644,3 +649,20 @@ def test_save_replaces_saved_conversations_only(session, tmp_path):
 )
 def test_an_answer_in_a_loop_is_recognized(text, loops):
     assert repeats_itself(text) == loops
+
+
+def test_the_wheel_turns_until_the_answer_begins_also_behind_notices():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal, turning = Terminal(), []
+
+    def events():
+        for event in (Notice("understood"), TextDelta("1. "), TextDelta("x")):
+            turning.append(threading.active_count())
+            yield event
+
+    before = threading.active_count()
+    assert [type(event) for event in spun(events(), terminal)] == [Notice, TextDelta, TextDelta]
+    assert turning == [before + 1, before + 1, before]

@@ -66,9 +66,14 @@ def product(first: Prior, second: Prior) -> Prior:
     weight = first.weight + second.weight
     if weight == 0:
         return replace(first, weight=0.0)
-    added = sum(prior.weight * np.log(np.maximum(_shares(prior.scores), PRIOR_FLOOR)) for prior in (first, second))
+    added = log_shares(first) + log_shares(second)
     # The weighted geometric mean does not underflow where the product of large powers would.
     return Prior(np.exp(added / weight), weight, first.reduce)
+
+
+def log_shares(prior: Prior) -> np.ndarray:
+    """Return what a prior adds to the score of each item in a choice between whole items, float64 [items]."""
+    return prior.weight * np.log(np.maximum(_shares(prior.scores), PRIOR_FLOOR))
 
 
 def _shares(scores: np.ndarray) -> np.ndarray:

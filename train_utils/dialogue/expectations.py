@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from train_utils.catalog import Catalog
-from train_utils.constraint.constraint import Prior
+from train_utils.constraint.constraint import Prior, log_shares
 from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.list_spec import LIST_LENGTH
@@ -45,7 +45,7 @@ class Expectations:
         weights: weights of the parts.
 
     Attributes:
-        problem: why the teacher is not asked any more; "" while it answers.
+        problem: why the teacher was left out, until `take_problem` returns it; "" for none.
     """
 
     recommender: Recommender
@@ -53,7 +53,6 @@ class Expectations:
     teacher: Teacher | None = None
     weights: Weights = field(default_factory=Weights)
     problem: str = ""
-    _told: str = field(default="", init=False)
 
     @classmethod
     def of(
@@ -61,28 +60,31 @@ class Expectations:
     ) -> "Expectations":
         """Return the expectations with the teacher's item vectors as a part of similarity, where it has them.
 
+        A teacher that does not know an item of the catalog is left out.
+
         Args:
             recommender: model and catalog.
             catalog: the recommender's catalog.
             teacher: a sequential recommender of the catalog; None for none.
             weights: weights of the parts; None for the defaults.
-
-        Raises:
-            TeacherError: the teacher does not know an item of the catalog.
         """
         vectors_of = getattr(teacher, "item_vectors", None)
-        vectors = vectors_of([item.id for item in catalog.items]) if vectors_of else None
-        return cls(recommender, ItemSimilarity.of(catalog, vectors), teacher, weights or Weights())
+        problem = ""
+        try:
+            vectors = vectors_of([item.id for item in catalog.items]) if vectors_of else None
+        except TeacherError as error:
+            teacher, vectors, problem = None, None, str(error)
+        return cls(recommender, ItemSimilarity.of(catalog, vectors), teacher, weights or Weights(), problem)
 
-    def new_problem(self) -> str:
-        """Return the problem if it has not been returned before, else ""."""
-        told, self._told = self._told, self.problem
-        return self.problem if self.problem != told else ""
+    def take_problem(self) -> str:
+        """Return why the teacher was left out, once; "" for no new reason."""
+        problem, self.problem = self.problem, ""
+        return problem
 
-    @property
-    def n_items(self) -> int:
-        """Number of items of the catalog."""
-        return len(self.recommender.renderer.titles)
+    def scores(self, tastes: Sequence[Taste]) -> list[np.ndarray]:
+        """Return what the prior of each user adds to the scores of the items, float64 [items] each."""
+        n_items = len(self.recommender.renderer.titles)
+        return [np.zeros(n_items) if prior is None else log_shares(prior) for prior in self.priors(tastes)]
 
     def priors(self, tastes: Sequence[Taste]) -> list[Prior | None]:
         """Return the prior of each user's list; None where nothing is expected.
@@ -102,13 +104,13 @@ class Expectations:
         weight = self.weights.teacher
         known = [i for i, taste in enumerate(tastes) if taste.history]
         catalog = self.recommender.catalog
-        if self.teacher is None or catalog is None or self.problem or not weight or not known:
+        if self.teacher is None or catalog is None or not weight or not known:
             return priors
         histories = [tastes[i].history[-CHAT_HISTORY:] for i in known]
         try:
             scores = teacher_scores(self.teacher, catalog, histories, LIST_LENGTH)
         except TeacherError as error:
-            self.problem = str(error)
+            self.teacher, self.problem = None, str(error)
             return priors
         for i, of_items in zip(known, scores, strict=True):
             priors[i] = Prior(of_items, weight, "sum")
@@ -122,11 +124,3 @@ class Expectations:
         if not taste.history and catalog is not None and not catalog.is_cold:
             return Prior(np.asarray(catalog.popularity) + 1.0, self.weights.popularity, "sum")
         return None
-
-
-def log_shares(prior: Prior | None, n_items: int) -> np.ndarray:
-    """Return what a prior adds to each item's score, float64 [items]; 0 for no prior."""
-    if prior is None:
-        return np.zeros(n_items)
-    shares = prior.scores / prior.scores.sum()
-    return prior.weight * np.log(np.maximum(shares, 1e-12))

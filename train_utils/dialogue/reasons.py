@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
 from train_utils.dialogue.dialogue import Listing
-from train_utils.dialogue.expectations import Expectations, Taste, log_shares
+from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.prompts.named_titles import spoken_title
 
 _SHOWN = 3  # liked titles of a reason
@@ -59,7 +59,7 @@ def falls(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dic
     if len(history) == 1:  # without it nothing is known of the user, and popularity would rank
         return {item: {history[0]: math.inf} for item in items}
     tastes = [taste, *map(taste.without, history)]
-    full, *rest = (log_shares(prior, expectations.n_items) for prior in expectations.priors(tastes))
+    full, *rest = expectations.scores(tastes)
     return {
         item: {left: float(full[item] - scores[item]) for left, scores in zip(history, rest, strict=True)}
         for item in items

@@ -1,5 +1,6 @@
 """Systems that simulated users talk with: the chat, the model without a reader, and rankings under the same rules."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.request import Completion, Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
-from train_utils.dialogue.expectations import Expectations, Taste, log_shares
+from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.evaluation.simulated_users import Answer
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Part
@@ -23,7 +24,7 @@ _FREE_TOKENS = 200  # of an answer in which the model decides what is text and w
 Scores = Callable[[Sequence[Taste]], Sequence[np.ndarray]]
 
 
-class _System:
+class _System(ABC):
     """System with a dialogue for each user; `_answers` answers a batch of them."""
 
     def __init__(self, users: int, new: Callable[[], Dialogue]):
@@ -42,8 +43,8 @@ class _System:
                 answers[i] = answer
         return answers
 
-    def _answers(self, talks: Sequence[Dialogue], heard: Sequence[Heard]) -> list[Answer]:
-        raise NotImplementedError
+    @abstractmethod
+    def _answers(self, talks: Sequence[Dialogue], heard: Sequence[Heard]) -> list[Answer]: ...
 
 
 def _heard(talk: Dialogue, text: str) -> Heard:
@@ -140,16 +141,6 @@ class TeacherScores:
             for i, of_items in zip(known, of_teacher, strict=True):
                 scores[i] = of_items
         return scores
-
-
-class ExpectedScores:
-    """Scores by what is expected of a user alone, without the model's choice in the conversation."""
-
-    def __init__(self, expectations: Expectations, n_items: int):
-        self.expectations, self.n_items = expectations, n_items
-
-    def __call__(self, tastes: Sequence[Taste]) -> list[np.ndarray]:
-        return [log_shares(prior, self.n_items) for prior in self.expectations.priors(tastes)]
 
 
 def popularity_scores(catalog: Catalog) -> Callable[[Sequence[Taste]], list[np.ndarray]]:

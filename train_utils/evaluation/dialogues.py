@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,15 @@ from train_utils.dialogue.weights import Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
     BATCH,
     ChatSystem,
-    ExpectedScores,
     FreeSystem,
     RankingSystem,
     TeacherScores,
     popularity_scores,
 )
 from train_utils.evaluation.partial_results import delete_partials, run_resumable
+from train_utils.evaluation.results import teacher_files
 from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnRecord, converse, mean_hits, summary
-from train_utils.files import write_json
+from train_utils.files import write_json, writing_file
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
 from train_utils.param import ConversationOptions
@@ -34,6 +35,8 @@ from train_utils.text_files import read_bounded_json
 
 # number of users -> a system that talks with that many
 Systems = Mapping[str, Callable[[int], Chat]]
+# options that a result depends on, beside its files
+_OF_THE_RESULT = ("split", "seed", "free_users", "model_name", "teacher", "embedding_model")
 _MAX_FILE = 1 << 20  # bytes; a result has kilobytes
 CHAT, FREE, TEACHER, POPULARITY = "chat", "model without reader", "filtered teacher", "popularity under the rules"
 
@@ -109,16 +112,17 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
                 records[i]["systems"][name] = list(map(asdict, turns))
         return records
 
-    identity = {name: getattr(options, name) for name in ("split", "seed", "model_name", "teacher", "embedding_model")}
+    identity = {name: getattr(options, name) for name in _OF_THE_RESULT}
     identity["weights"] = asdict(weights)
-    inputs = [*dataset_files(options.data_path), *model_files(options.model_name)]
+    inputs = [*dataset_files(options.data_path), *model_files(options.model_name), *teacher_files(options.teacher)]
     made_from = manifest(identity, inputs)
     batches = [cases[start : start + BATCH] for start in range(0, len(cases), BATCH)]
-    records, seconds = run_resumable(batches, work, output, made_from, processes, "dialogues", is_dialogue)
-    result = {name: _summary(name, [records[case.user] for case in cases]) for name in talking}
-    if processes.is_main_process:
-        write_json(output, {**made_from, "seconds": seconds, "systems": result})
-    delete_partials(output, processes)
+    with writing_file(output, "output", _is_result) if processes.is_main_process else nullcontext():
+        records, seconds = run_resumable(batches, work, output, made_from, processes, "dialogues", is_dialogue)
+        result = {name: _summary(name, [records[case.user] for case in cases]) for name in talking}
+        if processes.is_main_process:
+            write_json(output, {"manifest": made_from, "seconds": seconds, "systems": result})
+        delete_partials(output, processes)
     return result
 
 
@@ -160,7 +164,7 @@ def choose_weights(
     for name, factor in tqdm(grid, desc="weights", unit="weight"):
         weights = replace(best, **{name: factor * getattr(Weights(), name)})
         if weights not in tried:
-            scores = ExpectedScores(replace(expectations, weights=weights), len(catalog.items))
+            scores = replace(expectations, weights=weights).scores
             talkers = [_user(catalog, case, seed) for case in cases]
             ranking = RankingSystem(len(cases), expectations.recommender, reader, scores)
             tried[weights] = mean_hits(converse(talkers, ranking, lambda text: 0))
@@ -209,8 +213,12 @@ def dialogue_table(measures: Mapping[str, Mapping[str, Any]]) -> str:
 
 def read_dialogues(path: str | Path) -> dict[str, dict[str, Any]]:
     """Return the measures in a result file of `run_dialogues`. Raises ValueError for another file."""
-    record = read_bounded_json(path, _MAX_FILE)
-    measures = record.get("systems") if isinstance(record, dict) else None
-    if not isinstance(measures, dict) or not all(isinstance(of, dict) and "users" in of for of in measures.values()):
+    record: Any = read_bounded_json(path, _MAX_FILE)
+    if not _is_result(record):
         raise ValueError(f"{path} is no result of python -m train_utils.evaluation.conversation; delete it")
-    return measures
+    return record["systems"]
+
+
+def _is_result(record: object) -> bool:
+    measures = record.get("systems") if isinstance(record, dict) else None
+    return isinstance(measures, dict) and all(isinstance(of, dict) and "users" in of for of in measures.values())

@@ -36,6 +36,14 @@ def result_identity(options: EvalOptions) -> dict[str, object]:
     return {k: v for k, v in asdict(options).items() if k not in _NOT_OF_THE_RESULT}
 
 
+def teacher_files(teacher: str) -> list[Path]:
+    """Return the files of a teacher by its address: a recording, a checkpoint, or those in a folder; [] for a server."""
+    kind, _, path = teacher.partition(":")
+    if kind not in ("file", "local") or not path:
+        return []
+    return sorted(Path(path).rglob("*.pth")) if Path(path).is_dir() else [Path(path)]
+
+
 def result_inputs(options: EvalOptions) -> Iterator[Path]:
     """Yield the files that a result depends on: of the dataset, run file, exchanges, teacher, model and backbone."""
     yield from dataset_files(options.data_path)
@@ -43,10 +51,8 @@ def result_inputs(options: EvalOptions) -> Iterator[Path]:
     if EvalTask.parse(options.SFT_test_task).exchange:
         named.append(options.share_chat_gpt)
     if "teacher" in (options.ranker, options.prior):
-        kind, _, path = options.teacher.partition(":")
-        named.append(path if kind in ("file", "local") else "")
-    for file in map(Path, filter(None, named)):
-        yield from sorted(file.rglob("*.pth")) if file.is_dir() else [file]
+        yield from teacher_files(options.teacher)
+    yield from map(Path, filter(None, named))
     if options.model_name:
         yield from model_files(options.model_name)
         if base := backbone_of(options.model_name, options.backbone):

@@ -308,7 +308,7 @@ class ChatSession:
             raise ValueError("/why asks about the last list, and nothing was listed so far")
         if not argument:
             return list(last)
-        if not argument.isdecimal() or not 1 <= int(argument) <= len(last):
+        if not argument.isdecimal() or not 1 <= int(argument[:9]) <= len(last):
             raise ValueError(
                 f"/why is {argument[:80]!r}, wanted a number from 1 to {len(last)}, the items of the last list"
             )
@@ -370,7 +370,7 @@ class ChatSession:
             yield Notice(f"not in {self.domain.name}: {', '.join(heard.change.unknown)}")
         expectations = self.domain.expectations if heard.change.asks else None
         prior = expectations.priors([self.dialogue.taste])[0] if expectations else None
-        if expectations and (problem := expectations.new_problem()):
+        if expectations and (problem := expectations.take_problem()):
             yield Notice(f"the teacher is left out: {problem}")
         plan = self.dialogue.plan(heard, prior)
         if plan.problem:
@@ -445,7 +445,8 @@ class ChatSession:
             else:
                 recommender = self.recommender.with_catalog(self.folders[name], self.options.trie_cache)
                 _ = recommender.engine  # raises here where the catalog cannot be decoded
-                assert (catalog := recommender.catalog) is not None
+                catalog = recommender.catalog
+                assert catalog is not None
                 reader = RequestReader(catalog, recommender.named_titles, self._encoder)
                 weights = read_weights(recommender.source, name)
                 expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)

@@ -72,8 +72,8 @@ class Screen:
 
 
 @contextmanager
-def spinner(stream: TextIO) -> Iterator[threading.Event]:
-    """Turn a wheel on a terminal until the event that this yields is set, or the block ends.
+def spinner(stream: TextIO) -> Iterator[None]:
+    """Turn a wheel on a terminal until the block ends.
 
     Args:
         stream: where the wheel turns; nothing is written where it is no terminal.
@@ -91,7 +91,7 @@ def spinner(stream: TextIO) -> Iterator[threading.Event]:
     if thread:
         thread.start()
     try:
-        yield over
+        yield
     finally:
         over.set()
         if thread:
@@ -99,13 +99,17 @@ def spinner(stream: TextIO) -> Iterator[threading.Event]:
 
 
 def spun(events: Iterable[Event], stream: TextIO) -> Iterator[Event]:
-    """Yield events; a wheel turns on `stream` until the first one."""
+    """Yield events; a wheel turns on `stream` until the answer begins, also behind notices."""
     iterator = iter(events)
-    with spinner(stream):
-        first = next(iterator, None)
-    if first is not None:
-        yield first
-        yield from iterator
+    answering = False
+    while not answering:
+        with spinner(stream):
+            event = next(iterator, None)
+        if event is None:
+            return
+        answering = not isinstance(event, Notice)
+        yield event
+    yield from iterator
 
 
 def completions(line: str, session: ChatSession) -> tuple[int, list[str]]:
