@@ -71,7 +71,7 @@ score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teach
 # Simulated users who talk with the chat; words that only mean a category need an encoder, which is not fetched here.
 stage conversations --input $TUNED $DATA unirec/output/$NAME --code train_utils/evaluation/conversation.py \
     --output $OUT/conversations.json -- "$PYTHON" -m train_utils.evaluation.conversation --data_path $DATA \
-    --model_name $TUNED/ --teacher local:unirec/output/$NAME --embedding_model '' --users 200 --free_users 32 \
+    --model_name $TUNED/ --teacher local:unirec/output/$NAME --embedding_model '' --users 96 --free_users 16 \
     --output $OUT/conversations.json
 stage chat --input $TUNED $DATA scripts/chat_example.txt --code cli_serve.py \
     --output $OUT/chat.txt -- bash -c "set -o pipefail; $PYTHON cli_serve.py --model_name $TUNED/ --domain $NAME --echo \

@@ -37,7 +37,7 @@ def result_identity(options: EvalOptions) -> dict[str, object]:
 
 
 def teacher_files(teacher: str) -> list[Path]:
-    """Return the files of a teacher by its address: a recording, a checkpoint, or those in a folder; [] for a server."""
+    """Return the files of a teacher, by its address: a recording or checkpoints; none of a server."""
     kind, _, path = teacher.partition(":")
     if kind not in ("file", "local") or not path:
         return []
