@@ -18,14 +18,8 @@ from train_utils.decoding.support import decoding_support
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ChatOptions, parse
 from train_utils.recommender import Recommender
-from train_utils.serving.chat_session import (
-    NO_DOMAIN,
-    ChatSession,
-    Quit,
-    TeacherOf,
-    dataset_folders,
-    first_domain,
-)
+from train_utils.serving.chat_session import ChatSession, Quit
+from train_utils.serving.domains import NO_DOMAIN, Domains, TeacherOf, dataset_folders, first_domain
 from train_utils.serving.terminal import Screen, spun, typed_lines
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
@@ -52,7 +46,8 @@ def load_session(options: ChatOptions) -> ChatSession:
         trust_remote_code=options.trust_remote_code,
     )
     encoder = meaning_encoder(options)
-    session = ChatSession(recommender, folders, options, start_domain, encoder, teachers(options))
+    domains = Domains(recommender, folders, encoder, teachers(options), options.trie_cache)
+    session = ChatSession(domains, options, start_domain)
     if options.user:
         session.set_user(options.user)
     if start_domain == NO_DOMAIN and not recommender.untrained:

@@ -14,7 +14,7 @@ from transform2unirec import main as transform_main
 
 from train_utils.catalog import load_catalog
 from train_utils.dataset_folder import UNFINISHED, dataset_paths, part_of, read_dataset
-from train_utils.serving.chat_session import dataset_folders
+from train_utils.serving.domains import dataset_folders
 
 METAS = {"1": {"title": "Heat"}, "2": {"title": "Big", "title_t": "Big (1)"}, "3": {"title": "Up", "year": 2009}}
 CATEGORIES = {"Drama": ["1", "2"], "War": ["3"]}

@@ -58,7 +58,8 @@ from train_utils.param import ChatOptions
 from train_utils.prompts.messages import ItemPart, message
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
-from train_utils.serving.chat_session import ChatSession, Domain
+from train_utils.serving.chat_session import ChatSession
+from train_utils.serving.domains import Domain, Domains
 
 TITLES = ["red moon", "the end", "a", "blue river of the red moon", "red moon 2"]
 SIZES = TINY_SIZES | {"vocab_size": 330}
@@ -270,9 +271,8 @@ def test_items_of_a_long_text_are_not_spelled_where_they_are_retrieved():
 
 def test_a_chat_that_ranks_titles_spells_them_once_the_conversation_is_long():
     model, chat = made(LENGTH_DEPENDENT["longrope"])
-    session = ChatSession(
-        Recommender(model, Chat(chat.tokenizer)), {}, ChatOptions(model_name="", max_new_tokens=4, decoding="rank")
-    )
+    domains = Domains(Recommender(model, Chat(chat.tokenizer)), {})
+    session = ChatSession(domains, ChatOptions(model_name="", max_new_tokens=4, decoding="rank"))
     catalog = make_catalog("films", [Item(title, title) for title in chat.titles])
     session.domain = Domain("films", Recommender(model, chat, catalog))
     for text in ("hi", "the red moon " * 9):

@@ -22,7 +22,7 @@ from train_utils.report.__main__ import write_report
 from train_utils.report.comparison import load_result_set, name_of, read_results
 from train_utils.report.study import load_study
 from train_utils.report.tables import markdown_table, text_table
-from train_utils.serving.chat_session import Notice
+from train_utils.serving.answers import Notice
 
 EVIL = "$\\frac{$ <img src=x> | a\n# b `c` [d](https:\\\\e) *f* \x1b]0;t\x07\r\u202e~"
 

@@ -32,17 +32,9 @@ from train_utils.prompts.messages import ItemPart, Message, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import Recommendation, Recommender
-from train_utils.serving.chat_session import (
-    NO_DOMAIN,
-    ChatSession,
-    Command,
-    Notice,
-    Quit,
-    dataset_folders,
-    first_domain,
-    parse_line,
-    repeats_itself,
-)
+from train_utils.serving.answers import Notice, repeats_itself
+from train_utils.serving.chat_session import ChatSession, Command, Quit, parse_line
+from train_utils.serving.domains import NO_DOMAIN, Domains, dataset_folders, first_domain
 from train_utils.serving.terminal import completions, spun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +94,7 @@ def options(**changes) -> ChatOptions:
 @pytest.fixture
 def session(world, loaded) -> ChatSession:
     tokenizer, model = loaded
-    return ChatSession(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data"), options(), "tiny")
+    return ChatSession(Domains(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data")), options(), "tiny")
 
 
 def expected_of(loaded, data: Path, taste: Taste) -> Prior | None:
@@ -258,7 +250,7 @@ def test_categories_named_in_a_message_or_by_command_hold_for_the_whole_conversa
     tokenizer, model = loaded
     write_dataset(tmp_path / "colors", {"1": "red moon", "2": "blue river", "3": "green night", "4": "red sun"})
     (tmp_path / "colors/category.jsonl").write_text(json.dumps({"Night": ["1", "3"], "Day": ["2", "4"]}))
-    session = ChatSession(Recommender(model, Chat(tokenizer)), dataset_folders(tmp_path), options(), "colors")
+    session = ChatSession(Domains(Recommender(model, Chat(tokenizer)), dataset_folders(tmp_path)), options(), "colors")
 
     def listed(line):
         return {event.id for event in session.handle(line) if isinstance(event, Recommendation)}
@@ -326,7 +318,9 @@ def test_the_only_dataset_is_taken_when_none_is_named(tmp_path):
 def test_the_oldest_exchanges_leave_a_full_context(world, monkeypatch):
     tokenizer, model = load_backbone(str(world / "model"), torch.device("cpu"), "float32")
     monkeypatch.setattr(model.config, "max_position_embeddings", 300)
-    session = ChatSession(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data"), options(), "tiny")
+    session = ChatSession(
+        Domains(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data")), options(), "tiny"
+    )
     chat, notices = session.domain.recommender.engine.chat, 0
     for turn in range(8):
         before, text = list(session.dialogue.exchanges), f"the moon {turn}"
@@ -353,7 +347,9 @@ def test_the_oldest_exchanges_leave_a_full_context(world, monkeypatch):
 def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, monkeypatch):
     tokenizer, model = load_backbone(str(world / "model"), torch.device("cpu"), "float32")
     monkeypatch.setattr(model.config, "max_position_embeddings", 300)
-    session = ChatSession(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data"), options(), "tiny")
+    session = ChatSession(
+        Domains(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data")), options(), "tiny"
+    )
     list(session.reply("I know Red Moon and the end"))
     for turn in range(8):
         list(session.reply(f"the sun {turn}"))
@@ -371,7 +367,7 @@ def test_what_was_named_in_an_exchange_that_was_forgotten_stays_named(world, mon
 def test_a_length_limit_without_room_is_refused(world, loaded, limit, message):
     tokenizer, model = loaded
     with pytest.raises(ValueError, match=message):
-        ChatSession(Recommender(model, Chat(tokenizer)), {}, options(max_new_tokens=limit))
+        ChatSession(Domains(Recommender(model, Chat(tokenizer)), {}), options(max_new_tokens=limit))
 
 
 # -- the program -----------------------------------------------------------------------------------------------------

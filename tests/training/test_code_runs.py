@@ -22,6 +22,7 @@ from train_utils.models.merge import run_merge
 from train_utils.param import ChatOptions, EvalOptions, TrainOptions
 from train_utils.recommender import SEQUENCE_WEIGHT, Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession
+from train_utils.serving.domains import Domains
 from train_utils.training import sft
 from train_utils.training.loop import train
 from train_utils.training.ret import run_sft_embedding
@@ -217,7 +218,7 @@ def test_a_chat_shows_titles_and_reads_back_what_it_listed(run):
     with torch.no_grad():  # opens items often
         recommender.model.get_output_embeddings().weight[recommender.renderer.soi] *= 20
     chat = ChatOptions(model_name=str(merged), max_new_tokens=30)
-    session = ChatSession(recommender, {"small": root / "small"}, chat, "small")
+    session = ChatSession(Domains(recommender, {"small": root / "small"}), chat, "small")
     shown = [event for line in ("red moon 2", "more") for event in session.handle(line)]
     titles = [event.title for event in shown if isinstance(event, Recommendation)]
     assert set(titles) <= set(TITLES) - {"red moon 2"}

@@ -88,6 +88,7 @@ class _Sequence:
     """One request in a running batch: the completion so far, and its tokens that the model has not read yet."""
 
     def __init__(self, request: Request, engine: "Engine", drafts: Drafter):
+        self.engine = engine
         # RecLM-ret retrieves every item; a request without the constraint spells titles freely.
         self.retrieves = engine.finder.always and request.constrained
         # Retrieval returns whole titles: the nearest at each item, or the n nearest at the first item of a list.
@@ -206,32 +207,42 @@ class _Sequence:
 class RunningBatch:
     """Requests that are decoded together. They may be added at any time and leave when finished.
 
-    Each request is answered as if it were decoded by itself.
+    Each request is answered as if it were decoded by itself. Engines of one model, for several catalogs, may share a
+    batch where titles are searched in the trie; see `Engine.shares_batch`.
 
     Args:
         engine: the engine that decodes.
-        drafts: drafter with its acceptance rates; None shares the engine's.
+        drafts: drafter with its acceptance rates; None shares that of each request's engine.
     """
 
     def __init__(self, engine: "Engine", drafts: Drafter | None = None):
         self.engine = engine
-        self.drafts = engine.drafts if drafts is None else drafts
+        self.drafts = drafts
         self.rows: list[_Sequence] = []
         self.cache = RaggedCache(0)
 
     @torch.inference_mode()
-    def add(self, requests: Sequence[Request]) -> list[_Sequence]:
+    def add(self, requests: Sequence[Request], engines: Sequence["Engine"] = ()) -> list[_Sequence]:
         """Prefill new requests and sample their first tokens.
 
         If the last turn of a prompt is off the trie, the prompt is not read and its sequence finishes with an error.
 
         Args:
             requests: the new requests.
+            engines: the engine of each request; () for the batch's own.
 
         Returns:
             The sequence of each request.
+
+        Raises:
+            ValueError: an engine cannot share this batch.
         """
-        new = [_Sequence(request, self.engine, self.drafts) for request in requests]
+        if any(not self.engine.shares_batch(engine) for engine in engines):
+            raise ValueError("an engine of another model, or of RecLM-ret, needs a batch of its own")
+        new = [
+            _Sequence(request, engine, engine.drafts if self.drafts is None else self.drafts)
+            for request, engine in zip(requests, engines or [self.engine] * len(requests), strict=True)
+        ]
         rows = [row for row in new if not row.finished]
         if not rows:
             return new
@@ -376,7 +387,7 @@ class Engine:
         Raises:
             ConstraintError: no request of the batch could be answered.
         """
-        long = [self._is_long(request) for request in requests]
+        long = [self.is_long(request) for request in requests]
         running = RunningBatch(self, Drafter() if reproducible else None)
         rows = iter(running.add([request for request, is_long in zip(requests, long, strict=True) if not is_long]))
         while running.rows:
@@ -395,7 +406,7 @@ class Engine:
             request: the request.
             stop: ends the answer early when it is set.
         """
-        if self._is_long(request):
+        if self.is_long(request):
             yield from self.plain.stream(request, stop)
             return
         running = RunningBatch(self)
@@ -477,11 +488,15 @@ class Engine:
         self.counters.count(passes=1, row_passes=len(texts), tokens_read=sum(map(len, texts)))
         return logits
 
+    def shares_batch(self, other: "Engine") -> bool:
+        """Return whether requests of another engine may be decoded in a batch of this one."""
+        return other is self or other.model is self.model and not (self.finder.always or other.finder.always)
+
     def finds_titles(self, tokens: int) -> bool:
         """Return whether whole titles can be searched in a text of `tokens` tokens, answer included."""
         return readable_length(self.model, tokens) is None
 
-    def _is_long(self, request: Request) -> bool:
+    def is_long(self, request: Request) -> bool:
         """Return whether an answer may exceed the length up to which the engine's passes equal plain ones."""
         return not self.finds_titles(len(request.prompt) + request.max_new_tokens)
 

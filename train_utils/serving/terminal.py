@@ -13,7 +13,8 @@ from train_utils.command import with_flags
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.printable import one_line, printable
 from train_utils.recommender import Recommendation
-from train_utils.serving.chat_session import COMMANDS, ChatSession, Event, Notice
+from train_utils.serving.answers import Notice
+from train_utils.serving.chat_session import COMMANDS, ChatSession, Event
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PERIOD = 0.1  # seconds of a frame
@@ -134,7 +135,7 @@ def completions(line: str, session: ChatSession) -> tuple[int, list[str]]:
 
 def _names(command: str, session: ChatSession) -> Sequence[str]:
     if command == "domain":
-        return [*session.folders, "none"]
+        return [*session.domains.folders, "none"]
     catalog: Catalog | None = session.domain.catalog
     if catalog is None:
         return []

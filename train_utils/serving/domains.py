@@ -1,0 +1,122 @@
+"""Domains: the catalogs that one model recommends from, each loaded when it is first asked for."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from train_utils.catalog import Catalog
+from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.reader import RequestReader
+from train_utils.dataset_folder import is_dataset
+from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.weights import read_weights
+from train_utils.recommender import Recommender
+from train_utils.teacher.protocol import Teacher
+
+NO_DOMAIN = "none"
+
+# name of a domain -> its teacher; None for none
+TeacherOf = Callable[[str], Teacher | None]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Source of the recommendations; without a catalog no item can be opened.
+
+    Attributes:
+        name: the domain's name.
+        recommender: model and catalog.
+        reader: reads what messages ask of the catalog; None without a catalog.
+        expectations: what is expected of a user; None without a catalog.
+    """
+
+    name: str
+    recommender: Recommender
+    reader: RequestReader | None = None
+    expectations: Expectations | None = None
+
+    @property
+    def catalog(self) -> Catalog | None:
+        return self.recommender.catalog
+
+
+def dataset_folders(data_root: str | Path) -> dict[str, Path]:
+    """Return the dataset folders in `data_root`, by name; empty when `data_root` does not exist."""
+    root = Path(data_root)
+    folders = [path for path in root.iterdir() if is_dataset(path)] if root.is_dir() else []
+    return {path.name: path for path in sorted(folders)}
+
+
+def first_domain(folders: Mapping[str, Path], requested: str) -> str:
+    """Return the name of the domain to start with.
+
+    Args:
+        folders: dataset folders by domain name.
+        requested: the requested domain; "" takes the only folder, or no domain.
+
+    Raises:
+        ValueError: the requested domain is unknown.
+    """
+    if not requested:
+        return next(iter(folders)) if len(folders) == 1 else NO_DOMAIN
+    return known_domain(folders, requested)
+
+
+def known_domain(folders: Mapping[str, Path], name: str) -> str:
+    """Return the name of a domain. Raises ValueError for one that is unknown."""
+    if name != NO_DOMAIN and name not in folders:
+        raise ValueError(f"domain {name[:80]!r} is unknown; there are: {', '.join([*folders, NO_DOMAIN])}")
+    return name
+
+
+class Domains:
+    """The domains of one model.
+
+    Args:
+        recommender: a chat model that has the control tokens, without a catalog.
+        folders: dataset folders by domain name; each is loaded when it is first asked for.
+        encoder: encodes texts, for words that mean a category without naming it; None reads names only.
+        teacher_of: opens the teacher of a domain; None for no teacher.
+        trie_cache: folder that keeps tries between runs; "" for none.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        folders: Mapping[str, Path],
+        encoder: Encoder | None = None,
+        teacher_of: TeacherOf | None = None,
+        trie_cache: str = "",
+    ):
+        self.recommender = recommender
+        self.folders = folders
+        self._encoder = encoder
+        self._teacher_of = teacher_of or (lambda name: None)
+        self._trie_cache = trie_cache
+        self._loaded: dict[str, Domain] = {}
+        self._lock = threading.Lock()
+
+    def load(self, name: str) -> Domain:
+        """Return a domain.
+
+        Raises:
+            ValueError: it is unknown, or its dataset or teacher cannot be loaded.
+        """
+        known_domain(self.folders, name)
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            return self._loaded[name]
+
+    def _load(self, name: str) -> Domain:
+        if name == NO_DOMAIN:
+            return Domain(name, self.recommender)
+        recommender = self.recommender.with_catalog(self.folders[name], self._trie_cache)
+        _ = recommender.engine  # raises here where the catalog cannot be decoded
+        catalog = recommender.catalog
+        assert catalog is not None
+        reader = RequestReader(catalog, recommender.named_titles, self._encoder)
+        weights = read_weights(recommender.source, name)
+        expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)
+        return Domain(name, recommender, reader, expectations)

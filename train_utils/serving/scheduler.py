@@ -1,0 +1,333 @@
+"""Scheduler: one thread decodes the requests of all callers, which join and leave running batches.
+
+Each answer equals the one that the request gets alone. Callers read their answers in their own threads.
+"""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from train_utils.constraint.constraint import ConstraintError
+from train_utils.decoding.answer_state import DecodingState
+from train_utils.decoding.engine import Engine, RunningBatch
+from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
+from train_utils.decoding.reference import PlainEngine
+from train_utils.decoding.request import Completion, Request
+
+T = TypeVar("T")
+
+
+class Overloaded(Exception):
+    """Too much waits already; the caller should come back later."""
+
+
+class Draining(Exception):
+    """The scheduler takes nothing new, because the server ends."""
+
+
+class DeadlineExceeded(Exception):
+    """The answer would have come too late."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerLimits:
+    """Limits of one scheduler.
+
+    Attributes:
+        rows: answers that are decoded at a time.
+        waiting: answers and calls that may wait.
+        deadline_s: seconds from the submission to the end of an answer.
+        prefilled: prompt tokens that join the running answers between two passes, so that those go on meanwhile; one
+            longer prompt joins alone.
+    """
+
+    rows: int = 32
+    waiting: int = 128
+    deadline_s: float = 60.0
+    prefilled: int = 2048
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """What one pass wrote of an answer; `state` comes with the first."""
+
+    ids: list[int]
+    items: list[int]
+    scores: list[float]
+    finish: str
+    error: Exception | None = None
+    state: DecodingState | None = None
+
+
+@dataclass(eq=False)
+class _Answer:
+    """One answer on its way; the caller's thread reads `progress`."""
+
+    engine: Engine
+    request: Request
+    deadline: float
+    stop: threading.Event
+    progress: "queue.SimpleQueue[_Progress]" = field(default_factory=queue.SimpleQueue)
+    row: Any = None
+    _read: tuple[int, int] = (0, 0)
+
+    def report(self) -> None:
+        """Pass on what the last pass wrote."""
+        out, (n_ids, n_items) = self.row.out, self._read
+        self.progress.put(
+            _Progress(out.ids[n_ids:], out.items[n_items:], out.scores[n_items:], out.finish, out.error, self.row.state)
+        )
+        self._read = len(out.ids), len(out.items)
+
+    def fail(self, error: Exception) -> None:
+        self.progress.put(_Progress([], [], [], "error", error))
+
+
+@dataclass(eq=False)
+class _Call:
+    """A function that runs between two passes."""
+
+    function: Callable[[], Any]
+    deadline: float
+    done: threading.Event = field(default_factory=threading.Event)
+    result: Any = None
+    error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        self.error = error
+        self.done.set()
+
+    def run(self) -> None:
+        try:
+            self.result = self.function()
+        except BaseException as error:  # noqa: BLE001  # it is the caller's, whose thread raises it
+            self.error = error
+        self.done.set()
+
+
+class Scheduler:
+    """Decodes the answers of many callers in one thread.
+
+    Args:
+        limits: how much it takes on.
+
+    Attributes:
+        limits: see above.
+        passes: passes so far.
+    """
+
+    def __init__(self, limits: SchedulerLimits | None = None):
+        self.limits = limits or SchedulerLimits()
+        self.passes = 0
+        self._waiting: deque[_Answer | _Call] = deque()
+        self._changed = threading.Condition()
+        self._draining = False
+        self._running: list[_Answer] = []
+        self._batches: list[RunningBatch] = []
+        self._thread = threading.Thread(target=self._work, name="scheduler", daemon=True)
+        self._thread.start()
+
+    # -- callers ---------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Number of answers and calls that wait."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Number of answers that are decoded."""
+        return len(self._running)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function that uses a model, between two passes, and return its result.
+
+        Raises:
+            Overloaded, Draining, DeadlineExceeded: it was not run.
+            Exception: what the function raises.
+        """
+        call = _Call(function, time.monotonic() + self.limits.deadline_s)
+        self._submit(call)
+        call.done.wait()
+        if call.error is not None:
+            raise call.error
+        return cast(T, call.result)
+
+    def events(
+        self, engine: Engine | PlainEngine, request: Request, stop: threading.Event | None = None
+    ) -> Iterator[TextDelta | ItemEvent | Done]:
+        """Yield the answer to a request as it is decoded.
+
+        Args:
+            engine: the engine of the request's model and catalog.
+            request: the request.
+            stop: ends the answer early when it is set; closing the iterator does so, too.
+
+        Raises:
+            Overloaded, Draining: the request is not taken on; raised before the first event.
+            DeadlineExceeded: the answer took too long.
+            ConstraintError: decoding failed.
+        """
+        stop = stop or threading.Event()
+        if isinstance(engine, PlainEngine) or engine.is_long(request):
+            yield from self.call(lambda: list(engine.stream(request, stop)))
+            return
+        answer = _Answer(engine, request, time.monotonic() + self.limits.deadline_s, stop)
+        self._submit(answer)
+        try:
+            yield from _read(answer)
+        finally:
+            stop.set()
+
+    def _submit(self, entry: _Answer | _Call) -> None:
+        with self._changed:
+            if self._draining:
+                raise Draining("the server ends and takes nothing new; come back to its successor")
+            if len(self._waiting) >= self.limits.waiting:
+                raise Overloaded(f"{len(self._waiting)} requests wait already; come back later")
+            self._waiting.append(entry)
+            self._changed.notify()
+
+    def drain(self) -> None:
+        """Take nothing new, finish what was taken on, and end the thread."""
+        with self._changed:
+            self._draining = True
+            self._changed.notify()
+        self._thread.join()
+
+    # -- the thread ------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._waiting or self._running or self._draining):
+                    self._changed.wait()
+                if self._draining and not (self._waiting or self._running):
+                    return
+                calls, joining = self._take()
+            for call in calls:
+                if time.monotonic() > call.deadline:
+                    call.fail(_too_late(self.limits))
+                else:
+                    call.run()
+            self._join(joining)
+            self._drop_unwanted()
+            self._step()
+
+    def _take(self) -> tuple[list[_Call], list[_Answer]]:
+        """Take what may go on from the queue, in its order: every call, and answers while there is room."""
+        calls: list[_Call] = []
+        joining: list[_Answer] = []
+        left: deque[_Answer | _Call] = deque()
+        tokens = 0
+        while self._waiting:
+            entry = self._waiting.popleft()
+            if isinstance(entry, _Call):
+                calls.append(entry)
+                continue
+            room = len(self._running) + len(joining) < self.limits.rows
+            fits = not joining or tokens + len(entry.request.prompt) <= self.limits.prefilled
+            if room and fits:
+                joining.append(entry)
+                tokens += len(entry.request.prompt)
+            else:
+                left.append(entry)
+        self._waiting = left
+        return calls, joining
+
+    def _join(self, joining: list[_Answer]) -> None:
+        wanted = [answer for answer in joining if not self._is_unwanted(answer)]
+        for batch, answers in self._by_batch(wanted):
+            try:
+                rows = batch.add([a.request for a in answers], [a.engine for a in answers])
+            except Exception as error:  # noqa: BLE001  # such as memory; the others go on
+                for answer in answers:
+                    answer.fail(error)
+                continue
+            for answer, row in zip(answers, rows, strict=True):
+                answer.row = row
+                self._running.append(answer)
+                answer.report()
+        self._running = [answer for answer in self._running if not answer.row.finished]
+
+    def _by_batch(self, answers: list[_Answer]) -> list[tuple[RunningBatch, list[_Answer]]]:
+        """Return the answers by the batch that each may join, which is made where there is none."""
+        by_batch: dict[int, tuple[RunningBatch, list[_Answer]]] = {}
+        for answer in answers:
+            batch = next((b for b in self._batches if b.engine.shares_batch(answer.engine)), None)
+            if batch is None:
+                batch = RunningBatch(answer.engine)
+                self._batches.append(batch)
+            by_batch.setdefault(id(batch), (batch, []))[1].append(answer)
+        return list(by_batch.values())
+
+    def _is_unwanted(self, answer: _Answer) -> bool:
+        """End an answer that was stopped or is late, before it joins."""
+        if answer.stop.is_set():
+            answer.progress.put(_Progress([], [], [], "stopped"))
+            return True
+        if time.monotonic() > answer.deadline:
+            answer.fail(_too_late(self.limits))
+            return True
+        return False
+
+    def _drop_unwanted(self) -> None:
+        for answer in self._running[:]:
+            late = time.monotonic() > answer.deadline
+            if late or answer.stop.is_set():
+                self._running.remove(answer)
+                for batch in self._batches:
+                    batch.abort(answer.row)
+                if late:
+                    answer.fail(_too_late(self.limits))
+                else:
+                    answer.report()
+
+    def _step(self) -> None:
+        self._batches = [batch for batch in self._batches if batch.rows]
+        for batch in self._batches:
+            try:
+                batch.step()
+            except Exception as error:  # noqa: BLE001  # the pass is lost, and all of its answers; the thread goes on
+                rows = set(map(id, batch.rows))
+                lost = [answer for answer in self._running if id(answer.row) in rows]
+                batch.rows.clear()
+                self._running = [answer for answer in self._running if answer not in lost]
+                for answer in lost:
+                    answer.fail(error)
+                continue
+            self.passes += 1
+        for answer in self._running:
+            answer.report()
+        self._running = [answer for answer in self._running if not answer.row.finished]
+
+
+def _read(answer: _Answer) -> Iterator[TextDelta | ItemEvent | Done]:
+    """Yield the events of an answer in the thread of its caller."""
+    seen = Completion()
+
+    def go_on() -> _Progress:
+        more = answer.progress.get()
+        if more.error is not None and not isinstance(more.error, ConstraintError):
+            raise more.error
+        seen.ids += more.ids
+        seen.items += more.items
+        seen.scores += more.scores
+        seen.finish, seen.error = more.finish, more.error
+        return more
+
+    first = go_on()
+    if first.state is None:  # it ended before it began
+        if seen.error is not None:
+            raise seen.error
+        yield Done(seen.finish)
+        return
+    yield from answer_events(answer.engine.chat, first.state, seen, go_on)
+
+
+def _too_late(limits: SchedulerLimits) -> DeadlineExceeded:
+    return DeadlineExceeded(f"the answer was not ready after {limits.deadline_s:g} s; ask for less, or come back later")
