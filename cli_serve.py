@@ -1,4 +1,4 @@
-"""Chat in the terminal or in a pipe: argv -> model and catalogs -> typed lines in, answers out."""
+"""Chat in the terminal, in a pipe or over HTTP: argv -> model and catalogs -> messages in, answers out."""
 
 import io
 import signal
@@ -18,8 +18,11 @@ from train_utils.decoding.support import decoding_support
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ChatOptions, parse
 from train_utils.recommender import Recommender
+from train_utils.serving.access import Keys
 from train_utils.serving.chat_session import ChatSession, Quit
 from train_utils.serving.domains import NO_DOMAIN, Domains, TeacherOf, dataset_folders, first_domain
+from train_utils.serving.scheduler import Scheduler, SchedulerLimits
+from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
@@ -28,7 +31,8 @@ from train_utils.teacher.protocol import Teacher
 TEACHER_RUNS = Path("unirec/output")
 
 
-def load_session(options: ChatOptions) -> ChatSession:
+def load_domains(options: ChatOptions) -> tuple[Domains, str]:
+    """Return the domains, and the name of the one to start with, which is loaded."""
     if options.names("data_root") and not Path(options.data_root).is_dir():
         raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
     folders = dataset_folders(options.data_root)
@@ -47,9 +51,7 @@ def load_session(options: ChatOptions) -> ChatSession:
     )
     encoder = meaning_encoder(options)
     domains = Domains(recommender, folders, encoder, teachers(options), options.trie_cache)
-    session = ChatSession(domains, options, start_domain)
-    if options.user:
-        session.set_user(options.user)
+    start = domains.load(start_domain)
     if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (
             f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
@@ -61,7 +63,7 @@ def load_session(options: ChatOptions) -> ChatSession:
             file=sys.stderr,
             flush=True,
         )
-    if not session.domain.recommender.engine.searches:
+    if not start.recommender.engine.searches:
         spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
         print(
             f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token "
@@ -69,14 +71,39 @@ def load_session(options: ChatOptions) -> ChatSession:
             file=sys.stderr,
             flush=True,
         )
+    help_line = "" if options.serve else "; /help for commands"
     trained = ", not trained to recommend" if recommender.untrained else ""
     print(
         f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
-        f"({recommender.model.device}, domain {start_domain}{trained}); /help for commands",
+        f"({recommender.model.device}, domain {start_domain}{trained}){help_line}",
         file=sys.stderr,
         flush=True,
     )
+    return domains, start_domain
+
+
+def load_session(options: ChatOptions) -> ChatSession:
+    domains, start = load_domains(options)
+    session = ChatSession(domains, options, start)
+    if options.user:
+        session.set_user(options.user)
     return session
+
+
+def serve(options: ChatOptions) -> None:
+    """Serve the page and the APIs until the process is told to end."""
+    try:
+        from train_utils.serving.http_app import build_app
+        from train_utils.serving.server import Address, run_server
+    except ModuleNotFoundError as error:
+        raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[serve]'") from None
+    keys = Keys.read(options.api_keys) if options.api_keys else None
+    domains, start = load_domains(options)
+    scheduler = Scheduler(SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s))
+    service = Service(domains, start, scheduler, max_context=options.max_context)
+    cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
+    app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors)
+    run_server(app, Address(host=options.host, port=options.port))
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:
@@ -155,7 +182,10 @@ def talk(session: ChatSession) -> None:
 
 def main() -> None:
     options = parse(ChatOptions)
-    talk(load_session(options))
+    if options.serve:
+        serve(options)
+    else:
+        talk(load_session(options))
 
 
 if __name__ == "__main__":

@@ -426,7 +426,12 @@ def _is_finite(text: str) -> bool:
 class ChatOptions(ModelOptions):
     """Chat in the terminal or in a pipe."""
 
-    _groups = {"gpu": "device", "model_name": "model and catalogs", "max_new_tokens": "answers"}
+    _groups = {
+        "gpu": "device",
+        "model_name": "model and catalogs",
+        "max_new_tokens": "answers",
+        "serve": "server",
+    }
 
     model_name: str = option(help="model folder (merged, base or adapter), or a hub name")
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
@@ -460,6 +465,18 @@ class ChatOptions(ModelOptions):
     user: str = option("", "user of the dataset whose history is known from the start")
     input_history: str = option("", "file that keeps typed lines between chats; '' keeps none")
     echo: bool = option(False, "repeat the lines of a pipe before their answers")
+    serve: bool = option(False, "answer over HTTP instead: the page, and the APIs of docs/serving.md")
+    host: str = option("127.0.0.1", "address to bind; 127.0.0.1: this machine only")
+    port: int = option(7861, "port; 0 takes a free one", least=0, most=65535, needs="serve")
+    rows: int = option(32, "answers that are decoded at a time", least=1)
+    waiting: int = option(128, "requests that may wait; more get 503", least=1)
+    deadline_s: float = option(60.0, "seconds that an answer may take", above=0)
+    api_keys: str = option(
+        "",
+        "file of the keys that requests need, a line each: KEY RIGHTS, RIGHTS being read, feedback and catalogue "
+        "with commas between; without, everybody who reaches the port may read and give feedback",
+    )
+    cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
 
 
 @dataclass(frozen=True, kw_only=True)

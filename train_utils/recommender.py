@@ -4,7 +4,7 @@ import logging
 import math
 import operator
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
@@ -60,6 +60,9 @@ CHAT_HISTORY = 50  # newest items named in a conversation that say what may come
 SEQUENCE_WEIGHT = 3.0
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
+
+# Decodes a request, as `Engine.stream` does.
+Stream = Callable[[Engine | PlainEngine, Request, threading.Event | None], Iterator[TextDelta | ItemEvent | Done]]
 
 
 @dataclass(frozen=True)
@@ -324,22 +327,34 @@ class Recommender:
         max_history: int = 10,
     ) -> list[list[Recommendation]]:
         """Return a list for each history, as `recommend` does, decoded in one batch."""
+        if isinstance(histories, str) or not isinstance(histories, Iterable):
+            raise ValueError(f"`histories` is {histories!r}, wanted a list of histories")
+        histories = list(histories)
+        return self.recommend_each(histories, k, [rules] * len(histories), max_history=max_history)
+
+    def recommend_each(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int,
+        rules: Sequence[ItemRules | Mapping[str, object] | None],
+        *,
+        max_history: int = 10,
+    ) -> list[list[Recommendation]]:
+        """Return a list for each history under its own rules, decoded in one batch; see `recommend`."""
         _ = self._known_catalog
         k, max_history = _whole("k", k), _whole("max_history", max_history)
         if not self.engine.searches:
             problem = decoding_support(self.model).problem
             raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
-        if isinstance(histories, str) or not isinstance(histories, Iterable):
-            raise ValueError(f"`histories` is {histories!r}, wanted a list of histories")
         items = [self.indices(history) for history in histories]
         if not items:
             return []
         of_model = self.sequence_priors([history[-max_history:] for history in items])
         priors = list(map(combined, of_model, self._teacher_priors(items, k)))
         requests = []
-        for number, (history, prior) in enumerate(zip(items, priors, strict=True)):
+        for number, (history, own, prior) in enumerate(zip(items, rules, priors, strict=True)):
             try:
-                requests.append(self._list_request(history[-max_history:], k, self._constraint(rules, history, prior)))
+                requests.append(self._list_request(history[-max_history:], k, self._constraint(own, history, prior)))
             except ConstraintError as error:
                 raise ConstraintError(f"history {number}: {error}" if len(items) > 1 else str(error)) from None
         completions = self.engine.rank(requests)
@@ -475,10 +490,17 @@ class Recommender:
         )
 
     def events(
-        self, request: Request, stop: threading.Event | None = None
+        self, request: Request, stop: threading.Event | None = None, stream: Stream | None = None
     ) -> Iterator[TextDelta | Recommendation | Done]:
-        """Yield the answer to a request of `answer_request` as it is written; `stop` ends it early when it is set."""
-        for event in self.engine.stream(request, stop):
+        """Yield the answer to a request of `answer_request` as it is written.
+
+        Args:
+            request: the request.
+            stop: ends the answer early when it is set.
+            stream: decodes; None for the engine in this thread.
+        """
+        stream = stream or (lambda engine, request, stop: engine.stream(request, stop))
+        for event in stream(self.engine, request, stop):
             yield self._recommendation(event.item, event.rank, event.score) if isinstance(event, ItemEvent) else event
 
     def chat(

@@ -13,7 +13,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 # Waiting threads must sleep, not spin: on cores shared with the trainer that asks, spinning starves both.
@@ -30,6 +29,7 @@ try:
     from uvicorn.supervisors import Multiprocess
 
     from train_utils.serving.http_protocol import limited_uvicorn
+    from train_utils.serving.listener import address_of, bind
 except ModuleNotFoundError as error:
     if __name__ != "__main__":
         raise
@@ -118,22 +118,6 @@ def worker_app() -> FastAPI:
     return build_app(load_teachers(parse_args(json.loads(os.environ[_ARGUMENTS]))))
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a bound socket; ValueError when the port is not to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it an answer waits 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)  # clients that come while uvicorn starts wait instead of being refused
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ValueError(f"cannot listen on {_in_brackets(host)}:{port}: {error}; choose another port") from error
-    listener.set_inheritable(True)
-    return listener
-
-
 def serve(argv: Sequence[str]) -> None:
     args = parse_args(argv)
     teachers = load_teachers(args)
@@ -162,20 +146,6 @@ def serve(argv: Sequence[str]) -> None:
 def _announce(teachers: dict[str, TeacherModel], host: str, listener: socket.socket) -> None:
     what = ", ".join(f"{name} ({teacher.path})" for name, teacher in teachers.items())
     print(f"teacher of {what} at {address_of(host, listener.getsockname()[1])}", flush=True)
-
-
-def address_of(host: str, port: int) -> str:
-    """Return the address of a server for clients: an IPv6 host in brackets, any interface as the loopback one."""
-    client = host or "127.0.0.1"
-    for family, loopback in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        with suppress(OSError):
-            if not any(socket.inet_pton(family, "0.0.0.0" if client == "0" else client)):
-                client = loopback
-    return f"http://{_in_brackets(client)}:{port}"
-
-
-def _in_brackets(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,7 +10,6 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from async_server import address_of
 from sasrec_model import load_checkpoint
 from server_app import ServerLimits, build_app
 from teacher_model import find_checkpoint, load_teacher
@@ -18,6 +17,7 @@ from teacher_running import ALL, HISTORIES, ask, host_port, request_body, runnin
 from teacher_world import N_ITEMS
 
 from train_utils.serving.http_limits import HttpLimits
+from train_utils.serving.listener import address_of
 from train_utils.teacher.http_client import HttpTeacher
 from train_utils.teacher.open import open_teacher
 

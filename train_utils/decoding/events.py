@@ -1,7 +1,7 @@
 """Events of a streamed answer: text as soon as it is final, items as they are written."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.request import Completion
@@ -32,9 +32,15 @@ class ItemEvent:
 
 @dataclass(frozen=True)
 class Done:
-    """End of the answer; `finish` as in `Completion`."""
+    """End of the answer.
+
+    Attributes:
+        finish: as in `Completion`.
+        tokens: tokens of the answer.
+    """
 
     finish: str
+    tokens: int = field(default=0, compare=False)
 
 
 def answer_events(
@@ -76,7 +82,7 @@ def answer_events(
     yield from text.rest()
     if answer.error is not None:
         raise answer.error
-    yield Done(answer.finish)
+    yield Done(answer.finish, len(answer.ids))
 
 
 class _StreamedText:

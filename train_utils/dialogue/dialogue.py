@@ -1,7 +1,7 @@
 """Conversation of one user: a message -> a request to the engine, and its answer -> the state of the conversation."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from train_utils.catalog import Item
@@ -80,6 +80,10 @@ class Dialogue:
         max_context: tokens of prompt and answer at most, where the model's context is not shorter; 0 for no limit.
         decoding: how titles are decoded, one of `train_utils.recommender.DECODING`.
         distinct: whether a list holds an item once.
+        system: the system message.
+        list_length: items of a list for which the user names no number.
+        admitted: ids of the items that may be listed, whatever the user asks for; None for all.
+        max_per_category: as in `ItemRules`.
 
     Attributes:
         context: tokens of prompt and answer at most; 0 for no limit.
@@ -98,6 +102,10 @@ class Dialogue:
         max_context: int = 0,
         decoding: str = "rank",
         distinct: bool = True,
+        system: str = SYSTEM,
+        list_length: int = LIST_LENGTH,
+        admitted: Sequence[str] | None = None,
+        max_per_category: int | Mapping[str, int] = 0,
     ):
         self.recommender = recommender
         self.reader = reader
@@ -105,6 +113,10 @@ class Dialogue:
         self.context = min(filter(None, (recommender.context, max_context)), default=0)
         self.decoding = decoding
         self.distinct = distinct
+        self.system = system
+        self.list_length = list_length
+        self.admitted = None if admitted is None else tuple(admitted)
+        self.max_per_category = max_per_category
         self.profile: tuple[int, ...] = ()
         self.begin()
 
@@ -139,6 +151,16 @@ class Dialogue:
         self.preferences = self.preferences.after(change)
         return Heard(user, prompt, change, forgotten)
 
+    def recall(self, text: str, parts: Sequence[Part]) -> None:
+        """Add an exchange that was had before: what it asked holds, and what it listed is not listed again.
+
+        Args:
+            text: the user's message.
+            parts: texts and items of the answer.
+        """
+        self.preferences = self.preferences.after(self._read(text))
+        self.record(message("user", text), parts)
+
     def _prompt(self, user: Message, skip: int) -> list[int]:
         return self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
 
@@ -156,7 +178,7 @@ class Dialogue:
             user: the newest message.
             skip: number of the oldest exchanges to leave out.
         """
-        return [message("system", SYSTEM), *(m for exchange in self.exchanges[skip:] for m in exchange), user]
+        return [message("system", self.system), *(m for exchange in self.exchanges[skip:] for m in exchange), user]
 
     def _fits(self, prompt: Sequence[int]) -> bool:
         return not self.context or len(prompt) + self.max_new_tokens <= self.context
@@ -200,7 +222,7 @@ class Dialogue:
         if not heard.change.asks:
             return Plan(None)  # items stand in lists that were asked for, and nowhere else
         constraint, problem = self._rules(prior)
-        wanted = self.preferences.count or LIST_LENGTH
+        wanted = self.preferences.count or self.list_length
         if constraint is None:
             return Plan(None, problem=problem)
         left = int(constraint.admitted.sum())
@@ -211,7 +233,13 @@ class Dialogue:
         trie, catalog = self.recommender.renderer.trie, self.recommender.catalog
         if trie is None or catalog is None:
             return None, ""
-        rules = replace(self.preferences.rules(catalog), seen=tuple(catalog.ids(self.profile)), distinct=self.distinct)
+        rules = replace(
+            self.preferences.rules(catalog),
+            allow=self.admitted,
+            seen=tuple(catalog.ids(self.profile)),
+            max_per_category=self.max_per_category,
+            distinct=self.distinct,
+        )
         try:
             return compile_rules(catalog, trie, rules, prior), ""
         except ConstraintError:

@@ -2,9 +2,9 @@
 
 import re
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from train_utils.constraint.constraint import Prior
 from train_utils.conversation.why import asked_about
@@ -17,6 +17,7 @@ from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.domains import Domain
 
+T = TypeVar("T")
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
 # A small model can fall into a loop, which would go on to the length limit.
 _LOOP = re.compile(r"(.{1,24}?)\1{7,}$", re.DOTALL)
@@ -40,6 +41,9 @@ AnswerEvent = TextDelta | Recommendation | Done | Notice
 class ModelUse(Protocol):
     """How the model is used: in the caller's thread, or in that of a server."""
 
+    def call(self, function: Callable[[], T]) -> T:
+        """Return the result of a function that uses the model."""
+
     def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
         """Return what is expected of a user."""
 
@@ -51,6 +55,9 @@ class ModelUse(Protocol):
 
 class Directly:
     """Use of the model in the caller's thread."""
+
+    def call(self, function: Callable[[], T]) -> T:
+        return function()
 
     def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
         return expectations.priors([taste])[0]
@@ -83,7 +90,8 @@ def reply(
         model: how the model is used.
     """
     if asked := asked_about(text, dialogue.last.items, domain.recommender.named_titles):
-        yield from _said(dialogue, message("user", text), reasons_of(domain, dialogue, asked))
+        told = model.call(lambda: reasons_of(domain, dialogue, asked))
+        yield from _said(dialogue, message("user", text), told)
         return
     heard = dialogue.hear(text)
     if heard is None:

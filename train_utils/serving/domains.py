@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from train_utils.catalog import Catalog
@@ -39,6 +40,11 @@ class Domain:
     @property
     def catalog(self) -> Catalog | None:
         return self.recommender.catalog
+
+    @cached_property
+    def title_index(self) -> Mapping[str, int]:
+        """Title -> item of the catalog; empty without a catalog."""
+        return {item.title: i for i, item in enumerate(self.catalog.items)} if self.catalog else {}
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
@@ -119,4 +125,5 @@ class Domains:
         reader = RequestReader(catalog, recommender.named_titles, self._encoder)
         weights = read_weights(recommender.source, name)
         expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)
+        recommender.teacher = expectations.teacher
         return Domain(name, recommender, reader, expectations)

@@ -4,61 +4,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, ValidationError
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.numerals import MOST
-from train_utils.conversation.preferences import Preferences
-from train_utils.conversation.ranges import Range
 from train_utils.dialogue.dialogue import Dialogue, Listing
 from train_utils.files import write_json
 from train_utils.prompts.messages import ItemPart, Message, Part, message
+from train_utils.serving.saved_preferences import Record, SavedPreferences, restored, saved
 from train_utils.text_files import read_bounded_json, whole_characters
 
 MAX_FILE = 8 << 20  # bytes; a conversation has kilobytes
 MAX_EXCHANGES = 1000  # of which the model reads the newest; finding how many takes time
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Item(_Record):
+class _Item(Record):
     item: str
 
 
-class _Range(_Record):
-    attribute: str
-    low: FiniteFloat | None
-    high: FiniteFloat | None
-
-
-class _Preferences(_Record):
-    count: int | None = Field(ge=1, le=MOST)
-    liked: list[list[str]]
-    disliked: list[list[str]]
-    known: list[list[str]]
-    only: list[str]
-    together: bool
-    without: list[str]
-    ranges: list[_Range]
-    listed: list[str]
-    mentioned: list[list[str]]
-
-
-class _Exchange(_Record):
+class _Exchange(Record):
     user: str
     answer: list[str | _Item]
 
 
-class SavedChat(_Record):
+class SavedChat(Record):
     """A conversation in a file, with items by their ids."""
 
     format: Literal["reclm chat 1"] = "reclm chat 1"
     domain: str
     profile: list[str]
     last: list[str]
-    preferences: _Preferences
+    preferences: SavedPreferences
     exchanges: list[_Exchange] = Field(max_length=MAX_EXCHANGES)
 
 
@@ -75,19 +50,6 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
     def ids(items: Sequence[int]) -> list[str]:
         return catalog.ids(items) if catalog else []
 
-    asked = dialogue.preferences
-    preferences = _Preferences(
-        count=asked.count,
-        liked=list(map(ids, asked.liked)),
-        disliked=list(map(ids, asked.disliked)),
-        known=list(map(ids, asked.known)),
-        only=list(asked.only),
-        together=asked.together,
-        without=list(asked.without),
-        ranges=[_Range(attribute=entry.attribute, low=entry.low, high=entry.high) for entry in asked.ranges.values()],
-        listed=ids(asked.listed),
-        mentioned=list(map(ids, asked.mentioned)),
-    )
     exchanges = [
         _Exchange(
             user="".join(part for part in user.parts if isinstance(part, str)),
@@ -99,14 +61,14 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
         )
         for user, answer in dialogue.exchanges[-MAX_EXCHANGES:]
     ]
-    saved = SavedChat(
+    record = SavedChat(
         domain=domain,
         profile=ids(dialogue.profile),
         last=ids(dialogue.last.items),
-        preferences=preferences,
+        preferences=saved(dialogue.preferences, catalog),
         exchanges=exchanges,
     )
-    write_json(path, saved.model_dump())
+    write_json(path, record.model_dump())
 
 
 def check_replaceable(path: str | Path) -> None:
@@ -142,11 +104,11 @@ def read_chat(path: str | Path) -> SavedChat:
         raise ValueError(f"{path} is no saved conversation ({where}: {first['msg']}); /save writes one") from None
 
 
-def resume(saved: SavedChat, dialogue: Dialogue) -> None:
+def resume(record: SavedChat, dialogue: Dialogue) -> None:
     """Set a dialogue to the state of a saved conversation.
 
     Args:
-        saved: the conversation.
+        record: the conversation.
         dialogue: a dialogue in the catalog of its domain; unchanged where this raises.
 
     Raises:
@@ -155,10 +117,10 @@ def resume(saved: SavedChat, dialogue: Dialogue) -> None:
     catalog = dialogue.recommender.catalog
     exchanges = [
         (message("user", whole_characters(turn.user)), Message("assistant", _parts(turn.answer, catalog)))
-        for turn in saved.exchanges
+        for turn in record.exchanges
     ]
-    preferences = _preferences(saved.preferences, catalog)
-    profile, last = (_indices(ids, catalog) for ids in (saved.profile, saved.last))
+    preferences = restored(record.preferences, catalog)
+    profile, last = (_indices(ids, catalog) for ids in (record.profile, record.last))
     dialogue.begin()
     dialogue.exchanges, dialogue.preferences = exchanges, preferences
     dialogue.profile = profile
@@ -174,29 +136,3 @@ def _parts(answer: Sequence[str | _Item], catalog: Catalog | None) -> tuple[Part
     for part in answer:
         parts += [whole_characters(part)] if isinstance(part, str) else map(ItemPart, _indices([part.item], catalog))
     return tuple(parts)
-
-
-def _preferences(saved: _Preferences, catalog: Catalog | None) -> Preferences:
-    if catalog is None:
-        return Preferences()
-    for name in (*saved.only, *saved.without):
-        catalog.in_category(name)
-    attributes = {name for item in catalog.items for name in item.attributes}
-    if unknown := {entry.attribute for entry in saved.ranges} - attributes:
-        raise ValueError(f"no item of {catalog.name!r} has attribute {min(unknown)[:80]!r}")
-    liked, disliked, known, mentioned = (
-        tuple(_indices(ids, catalog) for ids in titles if ids)
-        for titles in (saved.liked, saved.disliked, saved.known, saved.mentioned)
-    )
-    return Preferences(
-        count=saved.count,
-        liked=liked,
-        disliked=disliked,
-        known=known,
-        only=tuple(saved.only),
-        together=saved.together,
-        without=tuple(saved.without),
-        ranges={entry.attribute: Range(entry.attribute, entry.low, entry.high) for entry in saved.ranges},
-        listed=_indices(saved.listed, catalog),
-        mentioned=mentioned,
-    )

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -18,6 +18,7 @@ from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_event
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -89,9 +90,11 @@ class _Answer:
 
 @dataclass(eq=False)
 class _Call:
-    """A function that runs between two passes."""
+    """A function that runs between two passes, with the arguments of all calls of the same key."""
 
-    function: Callable[[], Any]
+    key: Hashable
+    function: Callable[[list[Any]], Sequence[Any]]
+    argument: Any
     deadline: float
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
@@ -101,11 +104,8 @@ class _Call:
         self.error = error
         self.done.set()
 
-    def run(self) -> None:
-        try:
-            self.result = self.function()
-        except BaseException as error:  # noqa: BLE001  # it is the caller's, whose thread raises it
-            self.error = error
+    def succeed(self, result: Any) -> None:
+        self.result = result
         self.done.set()
 
 
@@ -150,7 +150,21 @@ class Scheduler:
             Overloaded, Draining, DeadlineExceeded: it was not run.
             Exception: what the function raises.
         """
-        call = _Call(function, time.monotonic() + self.limits.deadline_s)
+        return self.call_together(object(), lambda _: [function()], None)
+
+    def call_together(self, key: Hashable, function: Callable[[list[A]], Sequence[T]], argument: A) -> T:
+        """Run a function on the arguments of all callers that wait with the same key, and return the own result.
+
+        Args:
+            key: calls with the same key have functions that do the same.
+            function: arguments -> their results, in order.
+            argument: the caller's.
+
+        Raises:
+            Overloaded, Draining, DeadlineExceeded: it was not run.
+            Exception: what the function raises for this argument alone.
+        """
+        call = _Call(key, function, argument, time.monotonic() + self.limits.deadline_s)
         self._submit(call)
         call.done.wait()
         if call.error is not None:
@@ -209,14 +223,31 @@ class Scheduler:
                 if self._draining and not (self._waiting or self._running):
                     return
                 calls, joining = self._take()
-            for call in calls:
-                if time.monotonic() > call.deadline:
-                    call.fail(_too_late(self.limits))
-                else:
-                    call.run()
+            self._run(calls)
             self._join(joining)
             self._drop_unwanted()
             self._step()
+
+    def _run(self, calls: list[_Call]) -> None:
+        """Run calls, those of one key together."""
+        together: dict[Hashable, list[_Call]] = {}
+        for call in calls:
+            if time.monotonic() > call.deadline:
+                call.fail(_too_late(self.limits))
+            else:
+                together.setdefault(call.key, []).append(call)
+        for group in together.values():
+            try:
+                results = group[0].function([call.argument for call in group])
+            except Exception as error:  # noqa: BLE001  # it is the caller's, whose thread raises it
+                if len(group) == 1:
+                    group[0].fail(error)
+                else:  # one of them is at fault: each alone
+                    for call in group:
+                        self._run([call])
+                continue
+            for call, result in zip(group, results, strict=True):
+                call.succeed(result)
 
     def _take(self) -> tuple[list[_Call], list[_Answer]]:
         """Take what may go on from the queue, in its order: every call, and answers while there is room."""

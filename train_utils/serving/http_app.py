@@ -1,0 +1,321 @@
+"""The HTTP application: OpenAI's APIs, lists for machines, catalogs, and the page."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import anyio
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Depends as Dependency
+from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from train_utils.constraint.constraint import ConstraintError
+from train_utils.decoding.events import TextDelta
+from train_utils.serving import openai_wire
+from train_utils.serving.access import Keys
+from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, BodyLimits, HttpLimits
+from train_utils.serving.http_observed import Metrics, Observer
+from train_utils.serving.http_wire import Completions, Recommend, Responses, Why
+from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
+from train_utils.serving.service import ChatRequest, Listed, NotFound, RequestError, Service, ServiceEvent
+
+T = TypeVar("T")
+PAGE = Path(__file__).parent / "page"
+SERVER_LIMITS = HttpLimits(
+    body_bytes=2 * MIB, json_values=50_000, reserved_paths=("/health/live", "/health/ready", "/metrics")
+)
+_CALLS = 16  # threads beyond those of the answers, for lists, searches and metrics
+_HEADERS = {
+    b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    b"img-src 'self' https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+_STATUS: dict[type[Exception], tuple[int, str]] = {
+    NotFound: (404, "not_found"),
+    RequestError: (400, "invalid_request_error"),
+    ConstraintError: (400, "invalid_request_error"),
+    Overloaded: (503, "overloaded"),
+    Draining: (503, "overloaded"),
+    DeadlineExceeded: (504, "deadline_exceeded"),
+}
+_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found", 405: "invalid_request_error"}
+
+
+class SafeHeaders:
+    """ASGI middleware that adds the headers that protect a page's visitors."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI request."""
+
+        async def safe_send(sent: Message) -> None:
+            if sent["type"] == "http.response.start":
+                given = {name.lower() for name, _ in sent.get("headers", ())}
+                sent["headers"] = [*sent.get("headers", ()), *(h for h in _HEADERS.items() if h[0] not in given)]
+            await send(sent)
+
+        await self._app(scope, receive, safe_send)
+
+
+class Threads:
+    """Threads in which requests wait for the model, as many as it takes on and some more."""
+
+    def __init__(self, service: Service):
+        limits = service.scheduler.limits
+        self._most = limits.rows + limits.waiting + _CALLS
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function in a thread.
+
+        Raises:
+            Overloaded: all threads are taken.
+        """
+        self._limiter = self._limiter or anyio.CapacityLimiter(self._most)  # made in the event loop
+        if self._limiter.available_tokens < 1:
+            raise Overloaded(f"{self._most} requests are under way; come back later")
+        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+
+
+def build_app(
+    service: Service,
+    keys: Keys | None = None,
+    *,
+    max_new_tokens: int = 512,
+    limits: HttpLimits = SERVER_LIMITS,
+    cors: tuple[str, ...] = (),
+) -> FastAPI:
+    """Return the application around a service.
+
+    Args:
+        service: what is served.
+        keys: who may do what; None lets everybody read and give feedback.
+        max_new_tokens: length limit of an answer for which a request names none.
+        limits: limits of bodies and connections.
+        cors: origins of pages of other sites that may use the API; none unless named.
+    """
+    keys = keys or Keys()
+    metrics, threads = Metrics(service.scheduler), Threads(service)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await anyio.to_thread.run_sync(service.scheduler.drain)
+
+    app = FastAPI(
+        title="RecLM-cgen",
+        description="A chat that recommends only items of its catalogs.",
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts of other sites
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimits, limits=limits)
+    app.add_middleware(SafeHeaders)
+    if cors:
+        from starlette.middleware.cors import CORSMiddleware
+
+        app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["GET", "POST"], allow_headers=["*"])
+    app.add_middleware(Observer, metrics=metrics)  # added last: the outermost, it counts refused bodies too
+    reader = Depends(partial(_allowed, keys, "read"))
+    _add_conversation_routes(app, service, threads, metrics, max_new_tokens, reader)
+    _add_list_routes(app, service, threads, metrics, reader)
+    _add_status_routes(app, service, metrics)
+    _add_error_handlers(app)
+    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    return app
+
+
+def _allowed(keys: Keys, right: str, request: Request) -> None:
+    """Refuse a request without the right."""
+    rights = keys.rights(request.headers.get("authorization", ""))
+    if rights is None:
+        raise HTTPException(
+            401, "a key is needed: send the header Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
+        )
+    if right not in rights:
+        raise HTTPException(403, f"this key has no right to {right}")
+
+
+def _add_conversation_routes(
+    app: FastAPI, service: Service, threads: Threads, metrics: Metrics, max_new_tokens: int, reader: Dependency
+) -> None:
+    whole: dict[str, Callable[[Iterator[ServiceEvent], str], openai_wire.Json]] = {
+        "chat": openai_wire.completion,
+        "responses": openai_wire.response,
+    }
+
+    async def answer(
+        http: Request,
+        request: ChatRequest,
+        form: str,
+        chunks: Callable[[Iterator[ServiceEvent], str], Iterator[str]] | None,
+    ) -> Response:
+        stop = threading.Event()
+        events = _counted(service, request, stop, metrics)
+        if chunks is None:
+            made = await _unless_gone(http, stop, threads.run(lambda: whole[form](events, service.model)))
+            return JSONResponse(made)
+        pieces = chunks(events, service.model)
+        # The first event comes before the head of the answer, so that an error still has its status.
+        first = await threads.run(lambda: [next(pieces), next(pieces, "")])
+        return StreamingResponse(_streamed(first, pieces, threads, stop), media_type="text/event-stream")
+
+    @app.post("/v1/chat/completions", dependencies=[reader], summary="Chat, in OpenAI's form")
+    async def completions(body: Completions, http: Request) -> Response:
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        chunks = partial(openai_wire.completion_chunks, usage=usage) if body.stream else None
+        return await answer(http, body.request(max_new_tokens), "chat", chunks)
+
+    @app.post("/v1/responses", dependencies=[reader], summary="Chat, in the form of OpenAI's responses")
+    async def responses(body: Responses, http: Request) -> Response:
+        chunks = openai_wire.response_events if body.stream else None
+        return await answer(http, body.request(max_new_tokens), "responses", chunks)
+
+
+def _counted(service: Service, request: ChatRequest, stop: threading.Event, metrics: Metrics) -> Iterator[ServiceEvent]:
+    """Yield the events of an answer, and count them."""
+    begun, silent, domain = time.perf_counter(), True, request.domain or service.first
+    for event in service.chat(request, stop):
+        if silent and isinstance(event, (TextDelta, Listed)):
+            metrics.first_token.observe(time.perf_counter() - begun)
+            silent = False
+        if isinstance(event, Listed):
+            metrics.items.labels(domain).inc()
+        yield event
+
+
+async def _streamed(
+    first: list[str], pieces: Iterator[str], threads: Threads, stop: threading.Event
+) -> AsyncIterator[str]:
+    """Yield the pieces of an answer; a client that leaves stops it."""
+    try:
+        for piece in first:
+            yield piece
+        while piece := await threads.run(lambda: next(pieces, "")):
+            yield piece
+    except tuple(_STATUS) as error:
+        _, kind = _status_of(error)
+        yield openai_wire.sent_line(_problem(str(error), kind))
+    finally:
+        stop.set()
+
+
+async def _unless_gone(http: Request, stop: threading.Event, work: Awaitable[T]) -> T:
+    """Return the result of work; a client that leaves stops it."""
+
+    async def watch() -> None:
+        while (await http.receive())["type"] != "http.disconnect":
+            pass
+        stop.set()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        return await work
+    finally:
+        stop.set()
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+
+def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: Metrics, reader: Dependency) -> None:
+    @app.post("/v1/recommend", dependencies=[reader], summary="The next items of a user")
+    async def recommend(body: Recommend) -> dict[str, object]:
+        items = await threads.run(
+            lambda: service.recommend(body.history, body.k, body.rules, body.domain, body.max_history)
+        )
+        domain = body.domain or service.first
+        metrics.lists.labels(domain).inc()
+        return {"domain": domain, "items": items}
+
+    @app.post("/v1/why", dependencies=[reader], summary="What moves items up for a user")
+    async def why(body: Why) -> dict[str, object]:
+        return {"items": await threads.run(lambda: service.why(body.history, body.item_ids, body.domain))}
+
+    @app.get("/v1/items/search", dependencies=[reader], summary="Items by title")
+    async def search(
+        q: Annotated[str, Query(max_length=200)] = "",
+        domain: Annotated[str, Query(max_length=200)] = "",
+        limit: int = 10,
+    ) -> dict[str, object]:
+        return {"items": await threads.run(lambda: service.search(q, domain, limit))}
+
+    @app.get("/v1/items/{domain}/{item_id}", dependencies=[reader], summary="An item")
+    async def item(domain: str, item_id: str) -> dict[str, object]:
+        return await threads.run(lambda: service.item(domain, item_id))
+
+    @app.get("/v1/catalogues", dependencies=[reader], summary="The catalogs")
+    async def catalogues() -> dict[str, object]:
+        names = list(service.domains.folders)
+        return {"data": await threads.run(lambda: [service.described(name) for name in names]), "first": service.first}
+
+    @app.get("/v1/models", dependencies=[reader], summary="The model, in OpenAI's form")
+    async def models() -> dict[str, object]:
+        entry = {"id": service.model, "object": "model", "created": 0, "owned_by": "reclm"}
+        return {"object": "list", "data": [entry]}
+
+    @app.get("/v1/models/{name}", dependencies=[reader], summary="The model, in OpenAI's form")
+    async def model(name: str) -> dict[str, object]:
+        if name != service.model:
+            raise NotFound(f"no model {name[:80]!r}; there is {service.model}")
+        return {"id": service.model, "object": "model", "created": 0, "owned_by": "reclm"}
+
+
+def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    @app.get("/health/live", summary="Whether the process answers")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/health/ready", summary="What is served")
+    async def ready() -> dict[str, object]:
+        return {"status": "ready", "model": service.model, "domains": list(service.domains.folders)}
+
+    @app.get("/metrics", summary="Counts, for Prometheus")
+    async def counts() -> Response:
+        return Response(metrics.page(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _problem(text: str, kind: str) -> dict[str, object]:
+    """Return an error in OpenAI's form."""
+    return {"error": {"message": text, "type": kind, "param": None, "code": None}}
+
+
+def _status_of(error: Exception) -> tuple[int, str]:
+    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def known(request: Request, error: Exception) -> Response:
+        status, kind = _status_of(error)
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+        return JSONResponse(_problem(str(error), kind), status, headers)
+
+    async def malformed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part)[:80] for part in first["loc"])
+        return JSONResponse(_problem(f"{where}: {first['msg']}"[:500], "invalid_request_error"), 422)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = _KINDS.get(error.status_code, "invalid_request_error")
+        return JSONResponse(_problem(str(error.detail), kind), error.status_code, error.headers)
+
+    for kind in _STATUS:
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(HTTPException, refused)

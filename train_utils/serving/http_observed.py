@@ -1,0 +1,84 @@
+"""What an HTTP server counts and logs of its requests; texts of users are never among it."""
+
+import json
+import logging
+import time
+from uuid import uuid4
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from train_utils.serving.scheduler import Scheduler
+
+logger = logging.getLogger("reclm.requests")
+_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """Counts of one server, for Prometheus.
+
+    Args:
+        scheduler: its queue and its running answers are shown.
+    """
+
+    def __init__(self, scheduler: Scheduler):
+        self._registry = own = CollectorRegistry()
+        self.requests = Counter("reclm_requests", "Answered requests.", ["route", "status"], registry=own)
+        self.seconds = Histogram(
+            "reclm_request_seconds",
+            "From the head to the end of the answer.",
+            ["route"],
+            registry=own,
+            buckets=_BUCKETS_S,
+        )
+        self.first_token = Histogram(
+            "reclm_first_token_seconds", "Until an answer's first text or item.", registry=own, buckets=_BUCKETS_S
+        )
+        self.items = Counter("reclm_items", "Items listed in conversations.", ["domain"], registry=own)
+        self.lists = Counter("reclm_lists", "Lists of /v1/recommend.", ["domain"], registry=own)
+        self.off_catalog = Counter(
+            "reclm_off_catalog_items", "Items that are not spelled as in the catalog; 0 by construction.", registry=own
+        )
+        Gauge("reclm_waiting", "Requests that wait for the model.", registry=own).set_function(
+            lambda: scheduler.waiting
+        )
+        Gauge("reclm_running", "Answers that are decoded.", registry=own).set_function(lambda: scheduler.running)
+        Gauge("reclm_passes", "Passes of the model.", registry=own).set_function(lambda: scheduler.passes)
+
+    def page(self) -> bytes:
+        """Return the body of GET /metrics."""
+        return generate_latest(self._registry)
+
+
+class Observer:
+    """ASGI middleware that gives each request an id, counts it, and logs one JSON line."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics):
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, status, request_id = time.perf_counter(), 500, uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def noted_send(sent: Message) -> None:
+            nonlocal status
+            if sent["type"] == "http.response.start":
+                status = sent["status"]
+                sent["headers"] = [*sent.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(sent)
+
+        try:
+            await self._app(scope, receive, noted_send)
+        finally:
+            seconds = time.perf_counter() - begun
+            # The route's pattern, not the path: paths hold ids, and would be without number.
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            line = {"request_id": request_id, "method": scope["method"], "route": route, "status": status}
+            logger.info(json.dumps(line | {"seconds": round(seconds, 4)}))

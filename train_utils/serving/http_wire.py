@@ -1,0 +1,138 @@
+"""Bodies of the HTTP API, checked by pydantic: the OpenAI forms, and those of this server."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from train_utils.prompts.list_spec import LIST_LENGTH
+from train_utils.serving.saved_preferences import SavedPreferences
+from train_utils.serving.service import ChatRequest
+
+_ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
+Name = Annotated[str, Field(max_length=200)]
+ItemId = Annotated[str, Field(max_length=10_000)]
+
+
+class Open(BaseModel):
+    """Body of an OpenAI form: fields that this server does not know are ignored, as its clients expect."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Closed(BaseModel):
+    """Body of this server's own form: an unknown field is an error, because it would silently have no effect."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Options(Closed):
+    """The server's own options of a conversation, under the key `reclm`.
+
+    Attributes:
+        domain: name of the catalog; "" for the server's first.
+        history: item ids or titles that the user consumed before, oldest first.
+        rules: item rules, as in docs/decoding.md.
+        k: items of a list for which the user names no number.
+        decoding: "rank", "best" or "greedy".
+        preferences: what was understood before, as an earlier answer returned it; the conversation is not read again.
+        notices: "text" writes into the answer what a terminal would print beside it; "data" only returns it.
+    """
+
+    domain: Name = ""
+    history: list[ItemId] = []
+    rules: dict[str, object] = {}
+    k: int = LIST_LENGTH
+    decoding: Name = "rank"
+    preferences: SavedPreferences | None = None
+    notices: Literal["text", "data"] = "text"
+
+
+class TextPart(Open):
+    type: str = "text"
+    text: str = ""
+
+
+class ChatMessage(Open):
+    role: Name
+    content: str | list[TextPart] | None = None
+
+    def text(self) -> str:
+        """Return the text of a message; parts that are no text are left out."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content if part.type in ("text", "input_text", "output_text"))
+        return self.content or ""
+
+
+def _pairs(messages: list[ChatMessage]) -> list[tuple[str, str]]:
+    """Return (role, text) of the messages; those of other roles, such as tools, are left out."""
+    return [(_ROLES[entry.role], entry.text()) for entry in messages if entry.role in _ROLES]
+
+
+class StreamOptions(Open):
+    include_usage: bool = False
+
+
+class Completions(Open):
+    """Body of `POST /v1/chat/completions`. Answers are greedy: temperature and its kin have no effect."""
+
+    messages: list[ChatMessage]
+    model: Name = ""
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    reclm: Options = Options()
+
+    def request(self, default_tokens: int) -> ChatRequest:
+        """Return the request to the service."""
+        limit = self.max_completion_tokens or self.max_tokens or default_tokens
+        return _chat_request(_pairs(self.messages), limit, self.reclm)
+
+
+class Responses(Open):
+    """Body of `POST /v1/responses`."""
+
+    input: str | list[ChatMessage]
+    instructions: str | None = None
+    model: Name = ""
+    stream: bool = False
+    max_output_tokens: int | None = None
+    reclm: Options = Options()
+
+    def request(self, default_tokens: int) -> ChatRequest:
+        """Return the request to the service."""
+        said = [("user", self.input)] if isinstance(self.input, str) else _pairs(self.input)
+        messages = [("system", self.instructions), *said] if self.instructions else said
+        return _chat_request(messages, self.max_output_tokens or default_tokens, self.reclm)
+
+
+def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options) -> ChatRequest:
+    return ChatRequest(
+        messages=messages,
+        domain=options.domain,
+        history=options.history,
+        rules=options.rules,
+        k=options.k,
+        decoding=options.decoding,
+        max_new_tokens=limit,
+        preferences=options.preferences,
+        notices_in_text=options.notices == "text",
+    )
+
+
+class Recommend(Closed):
+    """Body of `POST /v1/recommend`."""
+
+    history: list[ItemId] = []
+    k: int = LIST_LENGTH
+    rules: dict[str, object] = {}
+    domain: Name = ""
+    max_history: int = 10
+
+
+class Why(Closed):
+    """Body of `POST /v1/why`."""
+
+    history: list[ItemId] = []
+    item_ids: list[ItemId]
+    domain: Name = ""

@@ -1,0 +1,97 @@
+"""What a conversation has asked for, as JSON with items by their ids. What comes from outside is data."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from train_utils.catalog import Catalog
+from train_utils.conversation.numerals import MOST
+from train_utils.conversation.preferences import Preferences
+from train_utils.conversation.ranges import Range
+
+
+class Record(BaseModel):
+    """Part of a saved conversation: no other keys, no conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SavedRange(Record):
+    """Range of an attribute; None is no bound."""
+
+    attribute: str
+    low: FiniteFloat | None
+    high: FiniteFloat | None
+
+
+class SavedPreferences(Record):
+    """`Preferences` with items by their ids; a title is the list of the ids that share it."""
+
+    count: int | None = Field(None, ge=1, le=MOST)
+    liked: list[list[str]] = []
+    disliked: list[list[str]] = []
+    known: list[list[str]] = []
+    only: list[str] = []
+    together: bool = False
+    without: list[str] = []
+    ranges: list[SavedRange] = []
+    listed: list[str] = []
+    mentioned: list[list[str]] = []
+
+
+def saved(asked: Preferences, catalog: Catalog | None) -> SavedPreferences:
+    """Return preferences in the form to save.
+
+    Args:
+        asked: the preferences.
+        catalog: their catalog; None for none, in which case they hold no items.
+    """
+
+    def ids(items: Sequence[int]) -> list[str]:
+        return catalog.ids(items) if catalog else []
+
+    return SavedPreferences(
+        count=asked.count,
+        liked=list(map(ids, asked.liked)),
+        disliked=list(map(ids, asked.disliked)),
+        known=list(map(ids, asked.known)),
+        only=list(asked.only),
+        together=asked.together,
+        without=list(asked.without),
+        ranges=[
+            SavedRange(attribute=entry.attribute, low=entry.low, high=entry.high) for entry in asked.ranges.values()
+        ],
+        listed=ids(asked.listed),
+        mentioned=list(map(ids, asked.mentioned)),
+    )
+
+
+def restored(record: SavedPreferences, catalog: Catalog | None) -> Preferences:
+    """Return the preferences of a record.
+
+    Raises:
+        ValueError: it names an item, a category or an attribute that the catalog lacks.
+    """
+    if catalog is None:
+        return Preferences()
+    for name in (*record.only, *record.without):
+        catalog.in_category(name)
+    attributes = {name for item in catalog.items for name in item.attributes}
+    if unknown := {entry.attribute for entry in record.ranges} - attributes:
+        raise ValueError(f"no item of {catalog.name!r} has attribute {min(unknown)[:80]!r}")
+    liked, disliked, known, mentioned = (
+        tuple(tuple(catalog.indices(ids)) for ids in titles if ids)
+        for titles in (record.liked, record.disliked, record.known, record.mentioned)
+    )
+    return Preferences(
+        count=record.count,
+        liked=liked,
+        disliked=disliked,
+        known=known,
+        only=tuple(record.only),
+        together=record.together,
+        without=tuple(record.without),
+        ranges={entry.attribute: Range(entry.attribute, entry.low, entry.high) for entry in record.ranges},
+        listed=tuple(catalog.indices(record.listed)),
+        mentioned=mentioned,
+    )
