@@ -140,6 +140,18 @@ def test_a_table_is_adjusted_over_all_of_its_comparisons():
     assert table["hits"][0].difference > 0
 
 
+def test_comparisons_stated_in_advance_are_adjusted_by_themselves():
+    results = {"base": random_result(0), "x": random_result(1), "y": random_result(2), "z": random_result(3)}
+    table = compare_all(results, "base", METRICS, permutations=500, primary=("x", "y"))
+    stated = [table["x"][1], table["y"][1]]
+    others = [table["x"][0], table["y"][0], *table["z"]]
+    assert [one.metric for one in stated] == ["ndcg@10", "ndcg@10"]
+    for family in (stated, others):
+        assert [one.p_holm for one in family] == holm([one.p for one in family])
+    with pytest.raises(ValueError, match="no result is called 'w'"):
+        compare_all(results, "base", METRICS, primary=("w",))
+
+
 def test_a_table_needs_its_base_and_names_the_result_that_does_not_fit():
     with pytest.raises(ValueError, match="no result is called 'b' to compare with; known: a"):
         compare_all({"a": random_result(1)}, "b", METRICS)

@@ -51,6 +51,13 @@ def main() -> None:
     parser.add_argument(
         "--base", default="", help="row that the others are tested against (default: the baseline of the best NDCG@10)"
     )
+    parser.add_argument(
+        "--primary",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="rows whose NDCG@10 was to be compared with the base before the measurement: corrected by themselves",
+    )
     parser.add_argument("--data_path", default="", help="dataset folder (default: that of the results)")
     parser.add_argument(
         "--seeds",
@@ -63,7 +70,7 @@ def main() -> None:
         runs = [result for path in options.results for result in read_results([path]).values()]
         print(spread_table(over_seeds(runs, COMPARED)))
         return
-    result_set = load_result_set(options.results, options.base, options.data_path)
+    result_set = load_result_set(options.results, options.base, options.data_path, options.primary)
     page = write_report(result_set, options.output)
     rows = report_rows(result_set)
     print(text_table(rows, headings(rows)))

@@ -41,6 +41,7 @@ class ResultSet:
         by_popularity: NDCG@10 by the target's number of training events; empty without a catalog.
         catalog: the dataset of the results; None without its folder.
         timings: time of each test, where known.
+        primary: systems whose NDCG@10 was to be compared before anything was measured.
     """
 
     results: Mapping[str, dict]
@@ -51,6 +52,7 @@ class ResultSet:
     by_popularity: Mapping[str, Sequence[Bucket]]
     catalog: Catalog | None
     timings: Mapping[str, Timing]
+    primary: tuple[str, ...] = ()
 
     @property
     def config(self) -> Mapping[str, object]:
@@ -72,7 +74,9 @@ class ResultSet:
         return named or tuple(name for name, result in self.results.items() if not _is_baseline(result))
 
 
-def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str = "") -> ResultSet:
+def load_result_set(
+    paths: Sequence[str | Path], base: str = "", data_path: str = "", primary: Sequence[str] = ()
+) -> ResultSet:
     """Load result files and compare all systems with a base.
 
     Args:
@@ -80,6 +84,7 @@ def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str 
         base: name of the base; '' takes the best baseline.
         data_path: dataset folder, for titles, history lengths and popularity; '' takes the folder of the results, or
             none if it does not exist.
+        primary: see `ResultSet`; their comparisons are corrected among themselves.
 
     Raises:
         ValueError: a file is not a result, the results differ in users, hidden items or dataset, the base is not among
@@ -87,11 +92,12 @@ def load_result_set(paths: Sequence[str | Path], base: str = "", data_path: str 
     """
     results = read_results(paths)
     base = choose_base(results, base)
-    comparisons = compare_all(results, base, COMPARED)
+    comparisons = compare_all(results, base, COMPARED, primary=primary)
     curves = {name: list_curve(result) for name, result in results.items()}
     catalog = catalog_of(results[base], data_path)
     by_history, by_popularity = _by_buckets(results, catalog) if catalog else ({}, {})
-    return ResultSet(results, base, comparisons, curves, by_history, by_popularity, catalog, read_timings(paths))
+    timings = read_timings(paths)
+    return ResultSet(results, base, comparisons, curves, by_history, by_popularity, catalog, timings, tuple(primary))
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

@@ -131,6 +131,7 @@ def note_of(result_set: ResultSet) -> str:
     sentences = ["In brackets: 95 % bootstrap interval over users."]
     if result_set.comparisons:
         sentences.append(f"Against {result_set.base}: † p < .05, ‡ p < .01 (paired permutation test, Holm).")
+        sentences += [stated_of(result_set)] if result_set.primary else []
     sentences.append(
         "Of the first ten items: OOD, share that the catalog does not hold; repeat, share listed before; "
         "coverage, share of the catalog that some list holds. Short: lists with fewer items than requested."
@@ -143,6 +144,15 @@ def note_of(result_set: ResultSet) -> str:
             "minus the Jaccard index of their categories."
         )
     return " ".join(sentences)
+
+
+def stated_of(result_set: ResultSet) -> str:
+    """Say which comparisons were stated before the measurement."""
+    names = " and ".join(result_set.primary)
+    return (
+        f"NDCG@10 of {names} was to be compared before anything was measured: corrected by itself, all other "
+        "comparisons among themselves."
+    )
 
 
 def example(result_set: ResultSet, user: str) -> dict[str, object]:

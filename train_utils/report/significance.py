@@ -14,6 +14,7 @@ from train_utils.catalog import Catalog
 from train_utils.dataset_folder import part_of
 from train_utils.evaluation.metrics import aggregate, paired_permutation
 
+PRIMARY = "ndcg@10"  # the metric of comparisons that are stated before a measurement
 DECIDING = ("metas", "sequential")  # the parts of a dataset that determine users and candidates
 
 
@@ -128,8 +129,11 @@ def compare_all(
     seed: int = 0,
     permutations: int = 0,
     bootstrap: int = 1000,
+    primary: Sequence[str] = (),
 ) -> dict[str, list[Comparison]]:
-    """Compare every other result (a) with `base` (b); p_holm is adjusted over the whole table.
+    """Compare every other result (a) with `base` (b).
+
+    p_holm is adjusted over the whole table, or over the primary comparisons and over the others, each by themselves.
 
     Args:
         results: name -> content of a result file.
@@ -138,15 +142,17 @@ def compare_all(
         seed: see `compare`.
         permutations: see `compare`.
         bootstrap: see `compare`.
+        primary: results whose `PRIMARY` metric was to be compared before anything was measured.
 
     Returns:
         Name -> comparisons, without the base.
 
     Raises:
-        ValueError: `base` is not among the results, or as `compare`, with the name of the result.
+        ValueError: `base` or one of `primary` is not among the results, or as `compare`, with the name of the result.
     """
-    if base not in results:
-        raise ValueError(f"no result is called {base!r} to compare with; known: {', '.join(results)}")
+    for name in (base, *primary):
+        if name not in results:
+            raise ValueError(f"no result is called {name!r} to compare with; known: {', '.join(results)}")
     table: dict[str, list[Comparison]] = {}
     permutations = permutations or permutations_for(len(metrics) * (len(results) - 1))
     for name, result in results.items():
@@ -155,8 +161,14 @@ def compare_all(
                 table[name] = compare(result, results[base], metrics, seed, permutations, bootstrap)
             except ValueError as error:
                 raise ValueError(f"{name} against {base}: {error}") from None
-    adjusted = iter(_adjusted([comparison for row in table.values() for comparison in row]))
-    return {name: [next(adjusted) for _ in row] for name, row in table.items()}
+    stated = {(name, PRIMARY) for name in primary}
+    families = (stated, {(name, one.metric) for name, row in table.items() for one in row} - stated)
+    for family in families:
+        cells = [(name, at, one.metric) for name, row in table.items() for at, one in enumerate(row)]
+        members = [(name, at) for name, at, metric in cells if (name, metric) in family]
+        for (name, at), one in zip(members, _adjusted([table[name][at] for name, at in members]), strict=True):
+            table[name][at] = one
+    return table
 
 
 def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, Spread]:
