@@ -22,7 +22,7 @@ READERS = {"array_files", "torch_file", "unirec_folder"}
 # The teacher's arithmetic, which the server and the teacher inside a process share.
 SHARED_BY_TEACHERS = {"train_utils.teacher.checkpoint", "train_utils.teacher.inference", "train_utils.teacher.ranking"}
 # Limits that every HTTP server of the project applies, the teacher's too.
-SHARED_BY_SERVERS = {"train_utils.serving.http_limits", "train_utils.serving.http_protocol"}
+SHARED_BY_SERVERS = {f"train_utils.serving.{name}" for name in ("http_limits", "http_protocol", "listener")}
 # A folder of one machine. After a letter, a dot, a slash or a brace it is part of something longer.
 MACHINE_PATH = re.compile(r"(?<![\w.:/~}$-])/(?:home|root|Users|mnt|media|work|tmp|opt|srv)/\w")
 
