@@ -4,7 +4,9 @@
 
 Starts `cli_serve.py --serve` as a user would. Clients stream conversations: lists that titles, categories and years are
 asked for, second turns, and plain questions whose answer has up to 48 tokens. Every listed item is looked up in the
-catalog; an item that it lacks, a repeated one, or a list of the wrong length is an error. The last line is JSON.
+catalog; an item that it lacks, a repeated one, or a list of the wrong length is an error. With --soak_minutes, the load
+goes on so long, while a tenth of the clients hang up in the middle, and the server's memory is noted after each round.
+The last line is JSON.
 """
 
 import asyncio
@@ -51,6 +53,7 @@ class Options:
     requests: int = option(256, "requests of all clients together", least=1)
     sequential: int = option(48, "requests of the one client that they are compared with", least=1)
     talk: float = option(0.5, "share of plain questions among the requests", least=0, most=1)
+    soak_minutes: float = option(0.0, "go on with the load for so many minutes", least=0)
     seed: int = option(0, "seed of the requests")
 
 
@@ -161,6 +164,46 @@ def milliseconds(seconds: Sequence[float], percent: float) -> float:
     return round(1000 * float(np.percentile(seconds, percent)), 1) if len(seconds) else 0.0
 
 
+async def hang_up(url: str, asked: Sequence[Sample]) -> None:
+    """Begin answers and leave after their first chunk."""
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client:
+        for sample in asked:
+            async with client.stream(
+                "POST", "/v1/chat/completions", json={"messages": sample.messages, "stream": True}
+            ) as answer:
+                async for _ in answer.aiter_lines():
+                    break
+
+
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def soak(options: Options, url: str, pid: int, catalog: Catalog) -> dict[str, object]:
+    """Load a server for minutes; return its memory after the first round and after the last, requests and errors."""
+    ends, memory, n, problems = time.monotonic() + 60 * options.soak_minutes, [], 0, 0
+    while time.monotonic() < ends:
+        asked = samples(catalog, options.requests, options.talk, options.seed + 2 + len(memory))
+        leaving = samples(catalog, max(1, options.clients // 10), options.talk, len(memory))
+
+        async def both(asked: Sequence[Sample] = asked, leaving: Sequence[Sample] = leaving) -> None:
+            await asyncio.gather(load(url, asked, options.clients, f"round {len(memory) + 1}"), hang_up(url, leaving))
+
+        asyncio.run(both())
+        problems += len(check(asked, catalog))
+        n += len(asked)
+        memory.append(resident_mb(pid))
+    rounds = {"first": memory[0], "middle": memory[len(memory) // 2], "last": memory[-1]}
+    return {
+        "soak_minutes": options.soak_minutes,
+        "soak_requests": n,
+        "soak_errors": problems,
+        "soak_rss_mb": {name: round(value, 1) for name, value in rounds.items()},
+    }
+
+
 def measure(options: Options, url: str) -> dict[str, object]:
     catalog = load_catalog(Path(options.data_root) / options.domain)
     asyncio.run(load(url, samples(catalog, 4, options.talk, options.seed + 1), 1, "warm-up"))
@@ -213,6 +256,8 @@ def main() -> None:
             if not url.startswith("http"):
                 raise ValueError(f"the server did not start; run it by hand: {' '.join(command)}")
             result = measure(options, url)
+            if options.soak_minutes:
+                result |= soak(options, url, server.pid, load_catalog(Path(options.data_root) / options.domain))
         finally:
             server.send_signal(signal.SIGTERM)
     print(json.dumps(result))

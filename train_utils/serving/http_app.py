@@ -284,6 +284,11 @@ def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None
     async def ready() -> dict[str, object]:
         return {"status": "ready", "model": service.model, "domains": list(service.domains.folders)}
 
+    @app.post("/load_model", summary="Says that the model is loaded, which `transformers chat` asks first")
+    async def load_model() -> StreamingResponse:
+        ready = openai_wire.sent_line({"status": "ready", "cached": True})
+        return StreamingResponse(iter([ready]), media_type="text/event-stream")
+
     @app.get("/metrics", summary="Counts, for Prometheus")
     async def counts() -> Response:
         return Response(metrics.page(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
