@@ -28,9 +28,16 @@ def test_a_card_has_the_names_of_product_feeds_and_keeps_the_rest_as_attributes(
     }
 
 
-@pytest.mark.parametrize(
-    "address", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "http://", "http://[", 7]
-)
+def test_numbers_that_json_lacks_are_left_out():
+    bad = {"price": float("inf"), "year": float("nan"), "mass": 2.5}
+    assert item_card(Item("7", "Heat", attributes=bad), "films")["attributes"] == {"mass": 2.5}
+    assert "price" not in item_card(Item("7", "Heat", attributes=bad), "films")
+
+
+BAD_LINKS = ("javascript:alert(1)", "data:text/html,x", "//evil.example", "http://", "http://[", 7)
+
+
+@pytest.mark.parametrize("address", BAD_LINKS)
 def test_what_is_no_web_address_is_no_link_of_a_card(address):
     card = item_card(Item("a/b?", "Heat", attributes={"url": address, "image_url": address}), "my films")
     assert card["url"] == "/v1/items/my%20films/a%2Fb%3F" and "image_url" not in card

@@ -1,5 +1,6 @@
 """Items as JSON objects, in the field names of the OpenAI and Google product feeds where the catalog has them."""
 
+import math
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -31,7 +32,7 @@ def item_card(item: Item, domain: str) -> dict[str, object]:
     card: dict[str, object] = {"item_id": item.id, "title": item.title, "domain": domain}
     for field, names in _FIELDS.items():
         value = next((item.attributes[name] for name in names if item.attributes.get(name) not in (None, "")), None)
-        if isinstance(value, (str, int, float)) and (field not in _LINKS or _is_link(value)):
+        if _is_plain(value) and (field not in _LINKS or _is_link(value)):
             card[field] = value[:_SHOWN] if isinstance(value, str) else value
     card.setdefault("url", item_path(domain, item.id))
     if item.categories:
@@ -41,7 +42,7 @@ def item_card(item: Item, domain: str) -> dict[str, object]:
     attributes = {
         name: value[:_SHOWN] if isinstance(value, str) else value
         for name, value in item.attributes.items()
-        if name not in used and isinstance(value, (str, int, float, bool))
+        if name not in used and _is_plain(value)
     }
     if attributes:
         card["attributes"] = attributes
@@ -53,6 +54,11 @@ def item_card(item: Item, domain: str) -> dict[str, object]:
 def recommended_card(found: Recommendation, item: Item, domain: str) -> dict[str, object]:
     """Return a recommended item as a JSON object, with its rank and its log-probability among the admissible items."""
     return {**item_card(item, domain), "rank": found.rank, "score": round(found.score, 6)}
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value is a text, a number that JSON has, or a truth value."""
+    return isinstance(value, (str, int)) or isinstance(value, float) and math.isfinite(value)
 
 
 def _is_link(value: object) -> bool:
