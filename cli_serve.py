@@ -1,6 +1,7 @@
 """Chat in the terminal, in a pipe or over HTTP: argv -> model and catalogs -> messages in, answers out."""
 
 import io
+import os
 import signal
 import sys
 import threading
@@ -9,6 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+# Read when torch is imported. PyTorch and oneDNN each keep kernels for 1024 shapes, some 300 MB in a server, whose
+# batches have ever new shapes.
+os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads sleep: HTTP needs the cores, too
 
 from transformers.utils import logging
 
