@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,6 +16,7 @@ from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,13 +29,13 @@ from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Recommend, Responses, Why
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import ChatRequest, Listed, NotFound, RequestError, Service, ServiceEvent
+from train_utils.serving.waiting_threads import Threads
 
 T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
 SERVER_LIMITS = HttpLimits(
     body_bytes=2 * MIB, json_values=50_000, reserved_paths=("/health/live", "/health/ready", "/metrics")
 )
-_CALLS = 16  # threads beyond those of the answers, for lists, searches and metrics
 _HEADERS = {
     b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     b"img-src 'self' https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -71,26 +72,6 @@ class SafeHeaders:
         await self._app(scope, receive, safe_send)
 
 
-class Threads:
-    """Threads in which requests wait for the model, as many as it takes on and some more."""
-
-    def __init__(self, service: Service):
-        limits = service.scheduler.limits
-        self._most = limits.rows + limits.waiting + _CALLS
-        self._limiter: anyio.CapacityLimiter | None = None
-
-    async def run(self, function: Callable[[], T]) -> T:
-        """Run a function in a thread.
-
-        Raises:
-            Overloaded: all threads are taken.
-        """
-        self._limiter = self._limiter or anyio.CapacityLimiter(self._most)  # made in the event loop
-        if self._limiter.available_tokens < 1:
-            raise Overloaded(f"{self._most} requests are under way; come back later")
-        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
-
-
 def build_app(
     service: Service,
     keys: Keys | None = None,
@@ -98,6 +79,7 @@ def build_app(
     max_new_tokens: int = 512,
     limits: HttpLimits = SERVER_LIMITS,
     cors: tuple[str, ...] = (),
+    mcp_host: str | None = None,
 ) -> FastAPI:
     """Return the application around a service.
 
@@ -107,13 +89,21 @@ def build_app(
         max_new_tokens: length limit of an answer for which a request names none.
         limits: limits of bodies and connections.
         cors: origins of pages of other sites that may use the API; none unless named.
+        mcp_host: address that the server binds, for the tools of assistants at /mcp; None leaves them out.
     """
     keys = keys or Keys()
-    metrics, threads = Metrics(service.scheduler), Threads(service)
+    metrics, threads = Metrics(service.scheduler), Threads(service.scheduler.limits)
+
+    mcp = None
+    if mcp_host is not None:
+        from train_utils.serving.mcp_server import McpEndpoint  # its package is optional
+
+        mcp = McpEndpoint(service, threads, keys, partial(_allowed, keys, "read"), host=mcp_host, origins=cors)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with mcp.running() if mcp else nullcontext():
+            yield
         await anyio.to_thread.run_sync(service.scheduler.drain)
 
     app = FastAPI(
@@ -135,6 +125,8 @@ def build_app(
     _add_list_routes(app, service, threads, metrics, reader)
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
+    if mcp:
+        app.router.routes.append(Route("/mcp", mcp))
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app
 
