@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import uvicorn
+from fastapi import FastAPI
 from tiny import tiny_chat
 
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.request import Request
+from train_utils.models.backbone import load_backbone
 from train_utils.prompts.messages import message
+from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
+from train_utils.recommender import Recommender
+from train_utils.serving.domains import Domains, dataset_folders
+from train_utils.serving.http_app import SERVER_LIMITS
+from train_utils.serving.http_protocol import limited_uvicorn
+from train_utils.serving.listener import bind
+from train_utils.serving.scheduler import Scheduler, SchedulerLimits
+from train_utils.serving.service import Service
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"10": "red moon", "11": "red", "12": "blue river", "13": "the end", "14": "green night", "15": "a <b>"}
@@ -120,3 +132,25 @@ def serving(world: Path, *arguments: str) -> Iterator[Running]:
                     process.wait(20)
                 finally:
                     process.kill()
+
+
+def make_service(world: Path, limits: SchedulerLimits | None = None, first: str = "tiny") -> Service:
+    """Return the service of a world, without a limit of the context but the model's."""
+    tokenizer, model = load_backbone(str(world / "model"), torch.device("cpu"), "float32")
+    domains = Domains(Recommender(model, Chat(tokenizer)), dataset_folders(world / "data"))
+    return Service(domains, first, Scheduler(limits))
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """Serve an application in a thread, with the limits of the program, and yield its address."""
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, **limited_uvicorn(SERVER_LIMITS)))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

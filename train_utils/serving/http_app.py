@@ -252,8 +252,7 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
 
     @app.get("/v1/catalogues", dependencies=[reader], summary="The catalogs")
     async def catalogues() -> dict[str, object]:
-        names = list(service.domains.folders)
-        return {"data": await threads.run(lambda: [service.described(name) for name in names]), "first": service.first}
+        return {"data": await threads.run(service.catalogs), "first": service.first}
 
     @app.get("/v1/models", dependencies=[reader], summary="The model, in OpenAI's form")
     async def models() -> dict[str, object]:

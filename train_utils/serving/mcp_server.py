@@ -202,7 +202,7 @@ def build_mcp(service: Service, threads: Threads, keys: Keys | None = None) -> M
         description="List the catalogs with their categories and ranges: use it first, to learn what `rules` may name.",
     )
     async def domains() -> Catalogs:
-        described = await answered(lambda: [service.described(name) for name in service.domains.folders])
+        described = await answered(service.catalogs)
         return {"first": service.first, "domains": cast(list[Described], described)}
 
     if note := getattr(service, "feedback", None):

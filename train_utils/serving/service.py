@@ -1,7 +1,9 @@
 """What a server offers, without HTTP: conversations, lists, items and reasons, for many callers at once."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -32,6 +34,7 @@ from train_utils.serving.scheduler import Scheduler
 from train_utils.text_files import whole_characters
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 _SIMILAR = 60  # of 100, from which on a title is found
 
 
@@ -195,11 +198,16 @@ class Service:
     # -- catalogs ------------------------------------------------------------------------------------------------
 
     def domain(self, name: str) -> Domain:
-        """Return a domain; "" is the first. Raises NotFound for one that is unknown."""
+        """Return a domain; "" is the first. Raises NotFound for one that is unknown or cannot be loaded."""
         name = name or self.first
         if name != NO_DOMAIN and name not in self.domains.folders:
             raise NotFound(f"domain {name[:80]!r} is unknown; there are: {', '.join(self.domains.folders)}")
-        return self.domains.load(name)
+        try:
+            return self.domains.load(name)
+        except (ValueError, OSError) as error:
+            # What is wrong with the folder is for those who run the server: it may name paths.
+            logger.error("domain %r cannot be loaded: %s", name, error)
+            raise NotFound(f"domain {name[:80]!r} cannot be loaded; the server's log says why") from None
 
     def catalog(self, name: str) -> tuple[Domain, Catalog]:
         """Return a domain that has a catalog, and its catalog."""
@@ -207,6 +215,14 @@ class Service:
         if domain.catalog is None:
             raise NotFound(f"name a domain; there are: {', '.join(self.domains.folders)}")
         return domain, domain.catalog
+
+    def catalogs(self) -> list[dict[str, object]]:
+        """Return what is known of each catalog; those that cannot be loaded are left out."""
+        found = []
+        for name in self.domains.folders:
+            with suppress(NotFound):
+                found.append(self.described(name))
+        return found
 
     def described(self, name: str) -> dict[str, object]:
         """Return what is known of a catalog as a JSON object."""
