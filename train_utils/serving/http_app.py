@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -33,8 +34,29 @@ from train_utils.serving.waiting_threads import Threads
 
 T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found",
+    408: "timeout",
+    503: "overloaded",
+}
+
+
+def _problem(text: str, kind: str) -> dict[str, object]:
+    """Return an error in OpenAI's form."""
+    return {"error": {"message": text, "type": kind, "param": None, "code": None}}
+
+
+def _refusal(status: int, reason: str) -> dict[str, object]:
+    return _problem(reason, _KINDS.get(status, "invalid_request_error"))
+
+
 SERVER_LIMITS = HttpLimits(
-    body_bytes=2 * MIB, json_values=50_000, reserved_paths=("/health/live", "/health/ready", "/metrics")
+    body_bytes=2 * MIB,
+    json_values=50_000,
+    reserved_paths=("/health/live", "/health/ready", "/metrics"),
+    problem=_refusal,
 )
 _HEADERS = {
     b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -51,7 +73,6 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
-_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found", 405: "invalid_request_error"}
 
 
 class SafeHeaders:
@@ -161,10 +182,10 @@ def _add_conversation_routes(
         if chunks is None:
             made = await _unless_gone(http, stop, threads.run(lambda: whole[form](events, service.model)))
             return JSONResponse(made)
-        pieces = chunks(events, service.model)
         # The first event comes before the head of the answer, so that an error still has its status.
-        first = await threads.run(lambda: [next(pieces), next(pieces, "")])
-        return StreamingResponse(_streamed(first, pieces, threads, stop), media_type="text/event-stream")
+        first = await threads.run(lambda: next(events))
+        pieces = chunks(chain([first], events), service.model)
+        return StreamingResponse(_streamed(pieces, threads, stop), media_type="text/event-stream")
 
     @app.post("/v1/chat/completions", dependencies=[reader], summary="Chat, in OpenAI's form")
     async def completions(body: Completions, http: Request) -> Response:
@@ -190,14 +211,10 @@ def _counted(service: Service, request: ChatRequest, stop: threading.Event, metr
         yield event
 
 
-async def _streamed(
-    first: list[str], pieces: Iterator[str], threads: Threads, stop: threading.Event
-) -> AsyncIterator[str]:
+async def _streamed(pieces: Iterator[str], threads: Threads, stop: threading.Event) -> AsyncIterator[str]:
     """Yield the pieces of an answer; a client that leaves stops it."""
     try:
-        for piece in first:
-            yield piece
-        while piece := await threads.run(lambda: next(pieces, "")):
+        while piece := await threads.run(lambda: next(pieces, ""), begun=True):
             yield piece
     except tuple(_STATUS) as error:
         _, kind = _status_of(error)
@@ -285,11 +302,6 @@ def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None
         return Response(metrics.page(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _problem(text: str, kind: str) -> dict[str, object]:
-    """Return an error in OpenAI's form."""
-    return {"error": {"message": text, "type": kind, "param": None, "code": None}}
-
-
 def _status_of(error: Exception) -> tuple[int, str]:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
@@ -308,9 +320,12 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        kind = _KINDS.get(error.status_code, "invalid_request_error")
-        return JSONResponse(_problem(str(error.detail), kind), error.status_code, error.headers)
+        return JSONResponse(_refusal(error.status_code, str(error.detail)), error.status_code, error.headers)
 
+    async def failed(request: Request, error: Exception) -> Response:
+        return JSONResponse(_problem("the server failed; its log says why", "server_error"), 500)
+
+    app.add_exception_handler(Exception, failed)
     for kind in _STATUS:
         app.add_exception_handler(kind, known)
     app.add_exception_handler(RequestValidationError, malformed)

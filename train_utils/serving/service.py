@@ -346,6 +346,7 @@ class Service:
         """
         domain = self.domain(request.domain)
         dialogue, text = self._dialogue(domain, request)
+        self.scheduler.check_room()  # here, not when the model is asked: an answer that began has no status any more
         return self._events(domain, dialogue, text, request, stop or threading.Event())
 
     def _events(

@@ -22,13 +22,17 @@ class Threads:
         self._most = limits.rows + limits.waiting + _CALLS
         self._limiter: anyio.CapacityLimiter | None = None
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], *, begun: bool = False) -> T:
         """Run a function in a thread.
+
+        Args:
+            function: the function.
+            begun: whether it continues an answer, which waits for a thread instead of being broken off.
 
         Raises:
             Overloaded: all threads are taken.
         """
         self._limiter = self._limiter or anyio.CapacityLimiter(self._most)  # made in the event loop
-        if self._limiter.available_tokens < 1:
+        if not begun and self._limiter.available_tokens < 1:
             raise Overloaded(f"{self._most} requests are under way; come back later")
         return await anyio.to_thread.run_sync(function, limiter=self._limiter)
