@@ -141,6 +141,11 @@ def make_service(world: Path, limits: SchedulerLimits | None = None, first: str 
     return Service(domains, first, Scheduler(limits))
 
 
+def again(service: Service, limits: SchedulerLimits | None = None) -> Service:
+    """Return a service of the same model with a scheduler of its own: that of a server ends with it."""
+    return Service(service.domains, service.first, Scheduler(limits))
+
+
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """Serve an application in a thread, with the limits of the program, and yield its address."""

@@ -263,7 +263,7 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
     ) -> dict[str, object]:
         return {"items": await threads.run(lambda: service.search(q, domain, limit))}
 
-    @app.get("/v1/items/{domain}/{item_id}", dependencies=[reader], summary="An item")
+    @app.get("/v1/items/{domain}/{item_id:path}", dependencies=[reader], summary="An item")
     async def item(domain: str, item_id: str) -> dict[str, object]:
         return await threads.run(lambda: service.item(domain, item_id))
 

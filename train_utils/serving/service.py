@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import TypeVar
 from uuid import uuid4
 
@@ -226,10 +225,10 @@ class Service:
 
     def described(self, name: str) -> dict[str, object]:
         """Return what is known of a catalog as a JSON object."""
-        _, catalog = self.catalog(name)
+        domain, catalog = self.catalog(name)
         return {
             "domain": catalog.name,
-            "catalogue_version": version_of(catalog),
+            "catalogue_version": domain.version,
             "items": len(catalog.items),
             "categories": {name: len(items) for name, items in catalog.categories.items()},
             "ranges": {name: list(bounds) for name, bounds in catalog.numeric_attributes.items()},
@@ -372,7 +371,7 @@ class Service:
                     yield Listed(
                         {
                             **card,
-                            "catalogue_version": version_of(catalog),
+                            "catalogue_version": domain.version,
                             "recommendation_id": recommendation_id,
                             "span": span,
                         }
@@ -380,7 +379,8 @@ class Service:
                 case Done(finish):
                     pass
                 case Notice(line) if line != understood(domain, dialogue):
-                    yield event
+                    line = line.replace("`max_new_tokens`", "max_tokens")  # the name of the limit in a request
+                    yield Notice(line)
                     if request.notices_in_text:
                         words = f"\n{line}" if at else f"{line}\n"
                         at += len(words)
@@ -397,7 +397,8 @@ class Service:
         context = min(filter(None, (domain.recommender.context, self.max_context)), default=0)
         if request.max_new_tokens < 1 or context and request.max_new_tokens >= context:
             raise RequestError(
-                f"max_tokens is {request.max_new_tokens}, wanted 1 to {context - 1 if context else 'any number'}"
+                f"max_tokens is {str(request.max_new_tokens)[:80]}, "
+                f"wanted 1 to {context - 1 if context else 'any number'}"
             )
         try:
             rules = item_rules(request.rules)
@@ -459,15 +460,7 @@ class Service:
     @staticmethod
     def _check_size(name: str, value: int, most: int) -> None:
         if not 1 <= value <= most:
-            raise RequestError(f"{name} is {value}, wanted 1 to {most}")
-
-
-def version_of(catalog: Catalog) -> str:
-    """Return a digest of the items of a catalog, 12 hexadecimal digits."""
-    digest = sha256()
-    for item in catalog.items:
-        digest.update(repr((item.id, item.title)).encode())
-    return digest.hexdigest()[:12]
+            raise RequestError(f"{name} is {str(value)[:80]}, wanted 1 to {most}")
 
 
 def _trie(recommender: Recommender) -> TitleTrie:
