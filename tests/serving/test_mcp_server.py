@@ -1,5 +1,9 @@
 """The tools for assistants, called by the official client of the Model Context Protocol."""
 
+import json
+import shlex
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -7,7 +11,18 @@ import anyio
 import httpx
 import httpx2
 import pytest
-from chat_world import ROOT, TITLES, again, command, environment, listening, make_service, make_world, write_dataset
+from chat_world import (
+    ROOT,
+    TITLES,
+    again,
+    command,
+    environment,
+    listening,
+    make_service,
+    make_world,
+    serving,
+    write_dataset,
+)
 from jsonschema import validate
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
