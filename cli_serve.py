@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def load_domains(options: ChatOptions) -> tuple[Domains, str]:
             file=sys.stderr,
             flush=True,
         )
-    help_line = "" if options.serve else "; /help for commands"
+    help_line = "" if options.serve or options.mcp else "; /help for commands"
     trained = ", not trained to recommend" if recommender.untrained else ""
     print(
         f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
@@ -99,18 +99,43 @@ def load_session(options: ChatOptions) -> ChatSession:
 
 def serve(options: ChatOptions) -> None:
     """Serve the page and the APIs until the process is told to end."""
-    try:
+    with needed_packages("serve"):
         from train_utils.serving.http_app import build_app
         from train_utils.serving.server import Address, run_server
-    except ModuleNotFoundError as error:
-        raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[serve]'") from None
+    if options.mcp:
+        with needed_packages("mcp"):
+            import train_utils.serving.mcp_server  # noqa: F401  # refused before the model is loaded
     keys = Keys.read(options.api_keys) if options.api_keys else None
+    service = load_service(options)
+    cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
+    mcp_host = options.host if options.mcp else None
+    app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors, mcp_host=mcp_host)
+    run_server(app, Address(host=options.host, port=options.port))
+
+
+def serve_tools(options: ChatOptions) -> None:
+    """Serve the tools of assistants over stdio until the client closes it."""
+    with needed_packages("mcp"):
+        from train_utils.serving.mcp_server import serve_stdio
+    with redirect_stdout(sys.stderr):  # the output belongs to the protocol
+        service = load_service(options)
+    serve_stdio(service)
+
+
+@contextmanager
+def needed_packages(extra: str) -> Iterator[None]:
+    """Name the extra of the package where an import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[{extra}]'") from None
+
+
+def load_service(options: ChatOptions) -> Service:
+    """Load the model and the first domain, and return the service."""
     domains, start = load_domains(options)
     scheduler = Scheduler(SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s))
-    service = Service(domains, start, scheduler, max_context=options.max_context)
-    cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
-    app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors)
-    run_server(app, Address(host=options.host, port=options.port))
+    return Service(domains, start, scheduler, max_context=options.max_context)
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:
@@ -189,8 +214,15 @@ def talk(session: ChatSession) -> None:
 
 def main() -> None:
     options = parse(ChatOptions)
+    if options.mcp and options.serve != (options.mcp == "http"):
+        raise ValueError(
+            f"`mcp` is {options.mcp}, which {'needs' if options.mcp == 'http' else 'excludes'} --serve; stdio is for a "
+            "client that starts this program, http for one that reaches its port"
+        )
     if options.serve:
         serve(options)
+    elif options.mcp:
+        serve_tools(options)
     else:
         talk(load_session(options))
 

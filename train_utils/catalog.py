@@ -135,7 +135,7 @@ class Catalog:
         try:
             return [self.index[i] for i in ids]
         except KeyError as error:
-            raise ValueError(f"item id {error.args[0]!r} is not in the catalog {self.name!r}") from None
+            raise ValueError(f"item id {shown(error.args[0])} is not in the catalog {self.name!r}") from None
 
     def in_category(self, category: str) -> frozenset[int]:
         """Return the indices of the items of `category`.
@@ -145,7 +145,7 @@ class Catalog:
         """
         if category not in self.categories:
             known = ", ".join(sorted(self.categories)[:20])
-            raise ValueError(f"no item of {self.name!r} has category {category!r}; known: {known}")
+            raise ValueError(f"no item of {self.name!r} has category {shown(category)}; known: {known}")
         return self.categories[category]
 
     def is_tested(self, user: str) -> bool:

@@ -477,6 +477,13 @@ class ChatOptions(ModelOptions):
         "with commas between; without, everybody who reaches the port may read and give feedback",
     )
     cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
+    mcp: str = option(
+        "",
+        "tools for assistants, by the Model Context Protocol. stdio: over the standard input and output, instead of a "
+        "chat; http: at /mcp of the server",
+        ("", "stdio", "http"),
+        empty=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

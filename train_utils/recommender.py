@@ -42,7 +42,7 @@ from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
-from train_utils.text_files import whole_characters
+from train_utils.text_files import shown, whole_characters
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ CHAT_HISTORY = 50  # newest items named in a conversation that say what may come
 # Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
 # users have about their best NDCG@10: training has far more histories than conversations.
 SEQUENCE_WEIGHT = 3.0
+_COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
 
@@ -388,9 +389,9 @@ class Recommender:
             )
         index = by_title if by_id is None else by_id
         if index is None:
-            near = process.extractOne(entry, list(self._by_title), score_cutoff=_SIMILAR)
+            near = process.extractOne(entry[:_COMPARED], list(self._by_title), score_cutoff=_SIMILAR)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{entry!r} is no item id or title of the catalog {catalog.name!r}{hint}")
+            raise ValueError(f"{shown(entry)} is no item id or title of the catalog {catalog.name!r}{hint}")
         return index
 
     def _constraint(

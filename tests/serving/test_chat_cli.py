@@ -9,12 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny_chat
+from chat_world import ROOT, TITLES, command, environment, make_world, write_dataset
 
 import cli_serve
 from train_utils.command import run_cli
@@ -37,49 +36,10 @@ from train_utils.serving.chat_session import ChatSession, Command, Quit, parse_l
 from train_utils.serving.domains import NO_DOMAIN, Domains, dataset_folders, first_domain
 from train_utils.serving.terminal import completions, spun
 
-ROOT = Path(__file__).resolve().parents[2]
-TITLES = {"10": "red moon", "11": "red", "12": "blue river", "13": "the end", "14": "green night", "15": "a <b>"}
-
-
-def write_dataset(folder: Path, titles: dict[str, str]) -> None:
-    folder.mkdir(parents=True)
-    metas = {item: {"title": title, "title_t": title} for item, title in titles.items()}
-    for name, value in (("metas", metas), ("category", {"all": list(titles)}), ("sequential", {"u": list(titles)})):
-        (folder / f"{name}.jsonl").write_text(json.dumps(value))
-
-
-def eager_model(titles: list[str], seed: int = 7):
-    """A tiny model that writes ASCII without end and often opens an item.
-
-    A row of zeros loses against the best of the other rows; the control token outbids the commonest of them.
-    """
-    model, chat = tiny_chat(titles, seed, tied=False)
-    rows = model.get_output_embeddings().weight
-    texts = [chat.decode([token]) for token in range(len(rows))]
-    with torch.no_grad():
-        rows[[not (text.isascii() and text.isprintable() and text) for text in texts]] = 0
-    talks = [[message("system", SYSTEM), message("user", text)] for text in ("Hi", "the moon")]
-    requests = [Request(chat.render(talk, prompt=True).ids, max_new_tokens=60) for talk in talks]
-    answers = Engine(model, chat).generate(requests)
-    commonest = Counter(token for answer in answers for token in answer.ids).most_common(1)[0][0]
-    with torch.no_grad():
-        rows[chat.soi] = 1.05 * rows[commonest]
-    return model, chat.tokenizer
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """A folder with `model`, and `data` that holds a dataset, a second one, a broken one and a folder that is none."""
-    root = tmp_path_factory.mktemp("world")
-    model, tokenizer = eager_model(list(TITLES.values()))
-    model.config.max_position_embeddings = 16384
-    model.save_pretrained(root / "model")
-    tokenizer.save_pretrained(root / "model")
-    write_dataset(root / "data" / "tiny", TITLES)
-    write_dataset(root / "data" / "books", {"b1": "moon", "b2": "river"})
-    write_dataset(root / "data" / "broken", {"1": "same", "2": "same"})
-    (root / "data" / "notes").mkdir()
-    return root
+    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
@@ -371,28 +331,6 @@ def test_a_length_limit_without_room_is_refused(world, loaded, limit, message):
 
 
 # -- the program -----------------------------------------------------------------------------------------------------
-
-
-def command(world: Path, *arguments: str) -> list[str]:
-    return [
-        sys.executable,
-        "cli_serve.py",
-        "--model_name",
-        str(world / "model"),
-        "--data_root",
-        str(world / "data"),
-        "--gpu",
-        "cpu",
-        "--dtype",
-        "float32",
-        "--embedding_model",
-        "",
-        *arguments,
-    ]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
 
 
 def test_a_pipe_gives_the_answers_of_the_engine(world, loaded):

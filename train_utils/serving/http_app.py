@@ -4,8 +4,9 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -16,6 +17,7 @@ from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,13 +30,34 @@ from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Recommend, Responses, Why
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import ChatRequest, Listed, NotFound, RequestError, Service, ServiceEvent
+from train_utils.serving.waiting_threads import Threads
 
 T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found",
+    408: "timeout",
+    503: "overloaded",
+}
+
+
+def _problem(text: str, kind: str) -> dict[str, object]:
+    """Return an error in OpenAI's form."""
+    return {"error": {"message": text, "type": kind, "param": None, "code": None}}
+
+
+def _refusal(status: int, reason: str) -> dict[str, object]:
+    return _problem(reason, _KINDS.get(status, "invalid_request_error"))
+
+
 SERVER_LIMITS = HttpLimits(
-    body_bytes=2 * MIB, json_values=50_000, reserved_paths=("/health/live", "/health/ready", "/metrics")
+    body_bytes=2 * MIB,
+    json_values=50_000,
+    reserved_paths=("/health/live", "/health/ready", "/metrics"),
+    problem=_refusal,
 )
-_CALLS = 16  # threads beyond those of the answers, for lists, searches and metrics
 _HEADERS = {
     b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     b"img-src 'self' https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -50,7 +73,6 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
-_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found", 405: "invalid_request_error"}
 
 
 class SafeHeaders:
@@ -71,26 +93,6 @@ class SafeHeaders:
         await self._app(scope, receive, safe_send)
 
 
-class Threads:
-    """Threads in which requests wait for the model, as many as it takes on and some more."""
-
-    def __init__(self, service: Service):
-        limits = service.scheduler.limits
-        self._most = limits.rows + limits.waiting + _CALLS
-        self._limiter: anyio.CapacityLimiter | None = None
-
-    async def run(self, function: Callable[[], T]) -> T:
-        """Run a function in a thread.
-
-        Raises:
-            Overloaded: all threads are taken.
-        """
-        self._limiter = self._limiter or anyio.CapacityLimiter(self._most)  # made in the event loop
-        if self._limiter.available_tokens < 1:
-            raise Overloaded(f"{self._most} requests are under way; come back later")
-        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
-
-
 def build_app(
     service: Service,
     keys: Keys | None = None,
@@ -98,6 +100,7 @@ def build_app(
     max_new_tokens: int = 512,
     limits: HttpLimits = SERVER_LIMITS,
     cors: tuple[str, ...] = (),
+    mcp_host: str | None = None,
 ) -> FastAPI:
     """Return the application around a service.
 
@@ -107,13 +110,21 @@ def build_app(
         max_new_tokens: length limit of an answer for which a request names none.
         limits: limits of bodies and connections.
         cors: origins of pages of other sites that may use the API; none unless named.
+        mcp_host: address that the server binds, for the tools of assistants at /mcp; None leaves them out.
     """
     keys = keys or Keys()
-    metrics, threads = Metrics(service.scheduler), Threads(service)
+    metrics, threads = Metrics(service.scheduler), Threads(service.scheduler.limits)
+
+    mcp = None
+    if mcp_host is not None:
+        from train_utils.serving.mcp_server import McpEndpoint  # its package is optional
+
+        mcp = McpEndpoint(service, threads, keys, partial(_allowed, keys, "read"), host=mcp_host, origins=cors)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with mcp.running() if mcp else nullcontext():
+            yield
         await anyio.to_thread.run_sync(service.scheduler.drain)
 
     app = FastAPI(
@@ -135,6 +146,8 @@ def build_app(
     _add_list_routes(app, service, threads, metrics, reader)
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
+    if mcp:
+        app.router.routes.append(Route("/mcp", mcp))
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app
 
@@ -169,10 +182,10 @@ def _add_conversation_routes(
         if chunks is None:
             made = await _unless_gone(http, stop, threads.run(lambda: whole[form](events, service.model)))
             return JSONResponse(made)
-        pieces = chunks(events, service.model)
         # The first event comes before the head of the answer, so that an error still has its status.
-        first = await threads.run(lambda: [next(pieces), next(pieces, "")])
-        return StreamingResponse(_streamed(first, pieces, threads, stop), media_type="text/event-stream")
+        first = await threads.run(lambda: next(events))
+        pieces = chunks(chain([first], events), service.model)
+        return StreamingResponse(_streamed(pieces, threads, stop), media_type="text/event-stream")
 
     @app.post("/v1/chat/completions", dependencies=[reader], summary="Chat, in OpenAI's form")
     async def completions(body: Completions, http: Request) -> Response:
@@ -198,14 +211,10 @@ def _counted(service: Service, request: ChatRequest, stop: threading.Event, metr
         yield event
 
 
-async def _streamed(
-    first: list[str], pieces: Iterator[str], threads: Threads, stop: threading.Event
-) -> AsyncIterator[str]:
+async def _streamed(pieces: Iterator[str], threads: Threads, stop: threading.Event) -> AsyncIterator[str]:
     """Yield the pieces of an answer; a client that leaves stops it."""
     try:
-        for piece in first:
-            yield piece
-        while piece := await threads.run(lambda: next(pieces, "")):
+        while piece := await threads.run(lambda: next(pieces, ""), begun=True):
             yield piece
     except tuple(_STATUS) as error:
         _, kind = _status_of(error)
@@ -254,14 +263,13 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
     ) -> dict[str, object]:
         return {"items": await threads.run(lambda: service.search(q, domain, limit))}
 
-    @app.get("/v1/items/{domain}/{item_id}", dependencies=[reader], summary="An item")
+    @app.get("/v1/items/{domain}/{item_id:path}", dependencies=[reader], summary="An item")
     async def item(domain: str, item_id: str) -> dict[str, object]:
         return await threads.run(lambda: service.item(domain, item_id))
 
     @app.get("/v1/catalogues", dependencies=[reader], summary="The catalogs")
     async def catalogues() -> dict[str, object]:
-        names = list(service.domains.folders)
-        return {"data": await threads.run(lambda: [service.described(name) for name in names]), "first": service.first}
+        return {"data": await threads.run(service.catalogs), "first": service.first}
 
     @app.get("/v1/models", dependencies=[reader], summary="The model, in OpenAI's form")
     async def models() -> dict[str, object]:
@@ -294,11 +302,6 @@ def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None
         return Response(metrics.page(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _problem(text: str, kind: str) -> dict[str, object]:
-    """Return an error in OpenAI's form."""
-    return {"error": {"message": text, "type": kind, "param": None, "code": None}}
-
-
 def _status_of(error: Exception) -> tuple[int, str]:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
@@ -317,9 +320,12 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        kind = _KINDS.get(error.status_code, "invalid_request_error")
-        return JSONResponse(_problem(str(error.detail), kind), error.status_code, error.headers)
+        return JSONResponse(_refusal(error.status_code, str(error.detail)), error.status_code, error.headers)
 
+    async def failed(request: Request, error: Exception) -> Response:
+        return JSONResponse(_problem("the server failed; its log says why", "server_error"), 500)
+
+    app.add_exception_handler(Exception, failed)
     for kind in _STATUS:
         app.add_exception_handler(kind, known)
     app.add_exception_handler(RequestValidationError, malformed)

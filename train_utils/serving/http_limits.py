@@ -20,6 +20,11 @@ RETRY_AFTER_S = 1
 _BEFORE_VALUES = b",[{"
 
 
+def fastapi_problem(status: int, reason: str) -> object:
+    """Return an error in FastAPI's form."""
+    return {"detail": reason}
+
+
 @dataclass(frozen=True, kw_only=True)
 class HttpLimits:
     """Limits of one server process.
@@ -38,6 +43,7 @@ class HttpLimits:
         connections: connections; at most what the limit of open files leaves (`OTHER_FILES` in http_protocol).
         reserved_connections: connections beyond these, which are answered on `reserved_paths` only.
         reserved_paths: paths of health checks.
+        problem: (status, reason) -> JSON of a refusal, in the form of the server's other errors.
     """
 
     body_bytes: int = 32 * MIB
@@ -52,6 +58,7 @@ class HttpLimits:
     connections: int = 1024
     reserved_connections: int = 16
     reserved_paths: tuple[str, ...] = ("/health",)
+    problem: Callable[[int, str], object] = fastapi_problem
 
 
 class Refused(Exception):
@@ -67,21 +74,19 @@ class Refused(Exception):
         self.status = status
         self.reason = reason
 
-    def content(self) -> bytes:
-        """Return the body of the answer, in the form of FastAPI's errors."""
-        return json.dumps({"detail": self.reason}).encode()
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers of the answer."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.content()))]
+    def response(self, limits: HttpLimits) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return the headers and the body of the answer."""
+        body = json.dumps(limits.problem(self.status, self.reason)).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         if self.status == 503:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
-        return headers
+        return headers, body
 
-    async def send(self, send: Send) -> None:
+    async def send(self, send: Send, limits: HttpLimits) -> None:
         """Answer an ASGI request."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers()})
-        await send({"type": "http.response.body", "body": self.content()})
+        headers, body = self.response(limits)
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 class BodyLimits:
@@ -108,7 +113,7 @@ class BodyLimits:
                     body.add(await receive())
                     self._charge(body)
             except Refused as refusal:
-                await refusal.send(send)
+                await refusal.send(send, self._limits)
                 return
             whole: list[Message] = [{"type": "http.request", "body": body.joined(), "more_body": False}]
 

@@ -149,7 +149,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.connections) <= self._server.most or scope["path"] in self._limits.reserved_paths:
             await self.config.loaded_app(scope, receive, send)
         else:
-            await Refused(503, f"{self._server.most} connections are open, the server takes no more").send(send)
+            await Refused(503, f"{self._server.most} connections are open, the server takes no more").send(
+                send, self._limits
+            )
 
     # Slow clients
 
@@ -186,9 +188,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if answering:
             self.cycle.disconnected = True  # the application gets no more of the request, and its answer goes nowhere
             self.cycle.message_event.set()
-        headers = [*self.server_state.default_headers, *refusal.headers(), (b"connection", b"close")]
-        lines = [STATUS_LINE[refusal.status], *(b"%s: %s\r\n" % header for header in headers), b"\r\n"]
-        self.transport.write(b"".join(lines) + refusal.content())
+        own, body = refusal.response(self._limits)
+        headers = [*self.server_state.default_headers, *own, (b"connection", b"close")]
+        lines = [STATUS_LINE[refusal.status], *(b"%s: %s\r\n" % header for header in headers), b"\r\n", body]
+        self.transport.write(b"".join(lines))
         self.transport.close()
 
     # Heads

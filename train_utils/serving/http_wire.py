@@ -1,12 +1,13 @@
 """Bodies of the HTTP API, checked by pydantic: the OpenAI forms, and those of this server."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.saved_preferences import SavedPreferences
-from train_utils.serving.service import ChatRequest
+from train_utils.serving.service import ChatRequest, RequestError
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 Name = Annotated[str, Field(max_length=200)]
@@ -63,7 +64,7 @@ class ChatMessage(Open):
         return self.content or ""
 
 
-def _pairs(messages: list[ChatMessage]) -> list[tuple[str, str]]:
+def _pairs(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
     """Return (role, text) of the messages; those of other roles, such as tools, are left out."""
     return [(_ROLES[entry.role], entry.text()) for entry in messages if entry.role in _ROLES]
 
@@ -85,15 +86,27 @@ class Completions(Open):
 
     def request(self, default_tokens: int) -> ChatRequest:
         """Return the request to the service."""
-        limit = self.max_completion_tokens or self.max_tokens or default_tokens
+        given = (self.max_completion_tokens, self.max_tokens, default_tokens)
+        limit = next(limit for limit in given if limit is not None)
         return _chat_request(_pairs(self.messages), limit, self.reclm)
 
 
-class Responses(Open):
-    """Body of `POST /v1/responses`."""
+class InputItem(ChatMessage):
+    """Message of a conversation, or another item, such as one of an earlier response, which has no role."""
 
-    input: str | list[ChatMessage]
+    role: Name = ""
+
+
+class Responses(Open):
+    """Body of `POST /v1/responses`. No conversation is kept between requests.
+
+    Attributes:
+        previous_response_id: refused, because without the conversation the answer would be another one.
+    """
+
+    input: str | list[InputItem]
     instructions: str | None = None
+    previous_response_id: str | None = None
     model: Name = ""
     stream: bool = False
     max_output_tokens: int | None = None
@@ -101,9 +114,12 @@ class Responses(Open):
 
     def request(self, default_tokens: int) -> ChatRequest:
         """Return the request to the service."""
+        if self.previous_response_id is not None:
+            raise RequestError("previous_response_id is not kept here; send the whole conversation as input")
         said = [("user", self.input)] if isinstance(self.input, str) else _pairs(self.input)
         messages = [("system", self.instructions), *said] if self.instructions else said
-        return _chat_request(messages, self.max_output_tokens or default_tokens, self.reclm)
+        limit = default_tokens if self.max_output_tokens is None else self.max_output_tokens
+        return _chat_request(messages, limit, self.reclm)
 
 
 def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options) -> ChatRequest:

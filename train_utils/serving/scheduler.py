@@ -143,6 +143,13 @@ class Scheduler:
         """Number of answers that are decoded."""
         return len(self._running)
 
+    def check_room(self) -> None:
+        """Raise Overloaded or Draining where nothing more is taken on now."""
+        if self._draining:
+            raise Draining("the server ends and takes nothing new; come back to its successor")
+        if len(self._waiting) >= self.limits.waiting:
+            raise Overloaded(f"{len(self._waiting)} requests wait already; come back later")
+
     def call(self, function: Callable[[], T]) -> T:
         """Run a function that uses a model, between two passes, and return its result.
 
@@ -199,10 +206,7 @@ class Scheduler:
 
     def _submit(self, entry: _Answer | _Call) -> None:
         with self._changed:
-            if self._draining:
-                raise Draining("the server ends and takes nothing new; come back to its successor")
-            if len(self._waiting) >= self.limits.waiting:
-                raise Overloaded(f"{len(self._waiting)} requests wait already; come back later")
+            self.check_room()
             self._waiting.append(entry)
             self._changed.notify()
 

@@ -1,10 +1,11 @@
 """What a server offers, without HTTP: conversations, lists, items and reasons, for many callers at once."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import TypeVar
 from uuid import uuid4
 
@@ -32,6 +33,7 @@ from train_utils.serving.scheduler import Scheduler
 from train_utils.text_files import whole_characters
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 _SIMILAR = 60  # of 100, from which on a title is found
 
 
@@ -195,11 +197,16 @@ class Service:
     # -- catalogs ------------------------------------------------------------------------------------------------
 
     def domain(self, name: str) -> Domain:
-        """Return a domain; "" is the first. Raises NotFound for one that is unknown."""
+        """Return a domain; "" is the first. Raises NotFound for one that is unknown or cannot be loaded."""
         name = name or self.first
         if name != NO_DOMAIN and name not in self.domains.folders:
             raise NotFound(f"domain {name[:80]!r} is unknown; there are: {', '.join(self.domains.folders)}")
-        return self.domains.load(name)
+        try:
+            return self.domains.load(name)
+        except (ValueError, OSError) as error:
+            # What is wrong with the folder is for those who run the server: it may name paths.
+            logger.error("domain %r cannot be loaded: %s", name, error)
+            raise NotFound(f"domain {name[:80]!r} cannot be loaded; the server's log says why") from None
 
     def catalog(self, name: str) -> tuple[Domain, Catalog]:
         """Return a domain that has a catalog, and its catalog."""
@@ -208,12 +215,20 @@ class Service:
             raise NotFound(f"name a domain; there are: {', '.join(self.domains.folders)}")
         return domain, domain.catalog
 
+    def catalogs(self) -> list[dict[str, object]]:
+        """Return what is known of each catalog; those that cannot be loaded are left out."""
+        found = []
+        for name in self.domains.folders:
+            with suppress(NotFound):
+                found.append(self.described(name))
+        return found
+
     def described(self, name: str) -> dict[str, object]:
         """Return what is known of a catalog as a JSON object."""
-        _, catalog = self.catalog(name)
+        domain, catalog = self.catalog(name)
         return {
             "domain": catalog.name,
-            "catalogue_version": version_of(catalog),
+            "catalogue_version": domain.version,
             "items": len(catalog.items),
             "categories": {name: len(items) for name, items in catalog.categories.items()},
             "ranges": {name: list(bounds) for name, bounds in catalog.numeric_attributes.items()},
@@ -330,6 +345,7 @@ class Service:
         """
         domain = self.domain(request.domain)
         dialogue, text = self._dialogue(domain, request)
+        self.scheduler.check_room()  # here, not when the model is asked: an answer that began has no status any more
         return self._events(domain, dialogue, text, request, stop or threading.Event())
 
     def _events(
@@ -355,7 +371,7 @@ class Service:
                     yield Listed(
                         {
                             **card,
-                            "catalogue_version": version_of(catalog),
+                            "catalogue_version": domain.version,
                             "recommendation_id": recommendation_id,
                             "span": span,
                         }
@@ -363,7 +379,8 @@ class Service:
                 case Done(finish):
                     pass
                 case Notice(line) if line != understood(domain, dialogue):
-                    yield event
+                    line = line.replace("`max_new_tokens`", "max_tokens")  # the name of the limit in a request
+                    yield Notice(line)
                     if request.notices_in_text:
                         words = f"\n{line}" if at else f"{line}\n"
                         at += len(words)
@@ -380,7 +397,8 @@ class Service:
         context = min(filter(None, (domain.recommender.context, self.max_context)), default=0)
         if request.max_new_tokens < 1 or context and request.max_new_tokens >= context:
             raise RequestError(
-                f"max_tokens is {request.max_new_tokens}, wanted 1 to {context - 1 if context else 'any number'}"
+                f"max_tokens is {str(request.max_new_tokens)[:80]}, "
+                f"wanted 1 to {context - 1 if context else 'any number'}"
             )
         try:
             rules = item_rules(request.rules)
@@ -442,15 +460,7 @@ class Service:
     @staticmethod
     def _check_size(name: str, value: int, most: int) -> None:
         if not 1 <= value <= most:
-            raise RequestError(f"{name} is {value}, wanted 1 to {most}")
-
-
-def version_of(catalog: Catalog) -> str:
-    """Return a digest of the items of a catalog, 12 hexadecimal digits."""
-    digest = sha256()
-    for item in catalog.items:
-        digest.update(repr((item.id, item.title)).encode())
-    return digest.hexdigest()[:12]
+            raise RequestError(f"{name} is {str(value)[:80]}, wanted 1 to {most}")
 
 
 def _trie(recommender: Recommender) -> TitleTrie:
