@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.chat_session import ChatSession, Quit
 from train_utils.serving.domains import NO_DOMAIN, Domains, TeacherOf, dataset_folders, first_domain
+from train_utils.serving.impressions import ImpressionLog, open_impressions
 from train_utils.serving.scheduler import Scheduler, SchedulerLimits
 from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
+from train_utils.serving.variants import Variants
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 
@@ -98,12 +100,31 @@ def serve(options: ChatOptions) -> None:
     except ModuleNotFoundError as error:
         raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[serve]'") from None
     keys = Keys.read(options.api_keys) if options.api_keys else None
-    domains, start = load_domains(options)
-    scheduler = Scheduler(SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s))
-    service = Service(domains, start, scheduler, max_context=options.max_context)
-    cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
-    app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors)
-    run_server(app, Address(host=options.host, port=options.port))
+    variants = Variants.read(options.variants) if options.variants else None
+    with impressions_of(options) as impressions:
+        domains, start = load_domains(options)
+        limits = SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s)
+        service = Service(
+            domains,
+            start,
+            Scheduler(limits),
+            max_context=options.max_context,
+            impressions=impressions,
+            variants=variants,
+            explore=options.explore,
+        )
+        cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
+        app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors)
+        run_server(app, Address(host=options.host, port=options.port))
+
+
+def impressions_of(options: ChatOptions) -> AbstractContextManager[ImpressionLog | None]:
+    """Return the log of impressions, which is opened and closed with the block; None where none is kept."""
+    if not options.impressions:
+        return nullcontext()
+    return open_impressions(
+        options.impressions, with_history=options.impressions_history, most_bytes=options.impressions_mib << 20
+    )
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from train_utils.catalog import Catalog
@@ -42,9 +43,22 @@ class Domain:
         return self.recommender.catalog
 
     @cached_property
+    def catalog_version(self) -> str:
+        """Digest of the catalog's items, 12 hexadecimal digits; "" without a catalog."""
+        return version_of(self.catalog) if self.catalog else ""
+
+    @cached_property
     def title_index(self) -> Mapping[str, int]:
         """Title -> item of the catalog; empty without a catalog."""
         return {item.title: i for i, item in enumerate(self.catalog.items)} if self.catalog else {}
+
+
+def version_of(catalog: Catalog) -> str:
+    """Return a digest of the items of a catalog, 12 hexadecimal digits."""
+    digest = sha256()
+    for item in catalog.items:
+        digest.update(repr((item.id, item.title)).encode())
+    return digest.hexdigest()[:12]
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:
