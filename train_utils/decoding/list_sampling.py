@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from train_utils.constraint.constraint import Constraint
 
@@ -53,7 +52,7 @@ def draw_list(
     log_probabilities: list[float] = []
 
     def note(place: int, admissible: np.ndarray) -> None:
-        log_probabilities.append(min(0.0, float(logits[place] - logsumexp(logits[admissible]))))
+        log_probabilities.append(min(0.0, float(logits[place] - np.logaddexp.reduce(logits[admissible]))))
 
     noisy = logits + np.random.default_rng(seed).gumbel(size=len(logits))
     places = _best_first(noisy, of_candidates, constraint, k, note)
