@@ -122,7 +122,10 @@ def completion_chunks(events: Iterable[ServiceEvent], model: str, usage: bool = 
         words = answer.add(event)
         match event:
             case Understood():
-                yield chunk({}, reclm={"understood": answer.understood, "preferences": event.preferences.model_dump()})
+                yield chunk(
+                    {},
+                    reclm=answer.own | {"understood": answer.understood, "preferences": event.preferences.model_dump()},
+                )
             case Notice(line):
                 yield chunk({}, reclm={"notice": line})
             case Listed():
