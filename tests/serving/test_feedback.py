@@ -189,6 +189,34 @@ def test_a_variant_is_in_force_unless_the_request_says_otherwise(domains, schedu
     assert (third["decoding"], third["variant"]) == ("greedy", "bold")
 
 
+class LikesTheLast:
+    """Teacher that expects the last item of the catalog."""
+
+    def top_k(self, histories, k, scores=False):
+        lists = [[str(len(TITLES) - 1), "1"] for _ in histories]
+        return (lists, [[0.999, 0.001]] * len(lists)) if scores else lists
+
+
+def test_the_weight_of_a_variant_is_that_of_the_teacher_s_scores(folders, scheduler, opened):
+    model, chat = tiny_chat(TITLES)
+    taught = Domains(Recommender(model, chat), folders, teacher_of=lambda name: LikesTheLast())
+    tops = {}
+    for weight in (0.0, 50.0):
+        variants = Variants({"only": Variant(share=1, prior_weight=weight)})
+        service = Service(taught, "tiny", scheduler, impressions=opened, variants=variants)
+        tops[weight] = [card["item_id"] for card in service.recommend_list(ListRequest(history=["0"], k=5)).items]
+    alone = Recommender(model, chat).with_catalog(folders["tiny"]).recommend(["0"], 5)
+    assert tops[0.0] == [one.id for one in alone] and tops[50.0][:2] == ["6", "1"]
+    assert [record["prior_weight"] for record in records(service, opened)] == [0.0, 50.0]
+
+
+def test_a_model_that_retrieves_its_items_draws_no_lists(domains, scheduler, monkeypatch):
+    service = Service(domains, "tiny", scheduler, explore=1.0)
+    monkeypatch.setattr(domains.load("tiny").recommender, "retriever", object())
+    with pytest.raises(RequestError, match="explore is 1, and RecLM-ret draws no lists; send explore 0"):
+        service.recommend_list(ListRequest(k=2))
+
+
 def test_without_a_log_lists_are_made_and_feedback_finds_none(domains, scheduler):
     service = Service(domains, "tiny", scheduler, explore=1.0)
     answer = service.recommend_list(ListRequest(k=2, user="ann"))

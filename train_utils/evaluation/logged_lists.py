@@ -70,7 +70,7 @@ def read_lists(
         ValueError: there are no such lists, or a folder holds no log.
         OSError: a path cannot be read.
     """
-    kept: dict[str, Mapping[str, object]] = {}
+    kept: dict[str, dict[str, object]] = {}
     events: dict[str, set[tuple[object, object]]] = defaultdict(set)
     wanted = {name: value for name, value in (("kind", kind), ("domain", domain), ("variant", variant)) if value}
     n_lists = 0

@@ -159,6 +159,8 @@ def _ranked(recommender: Recommender, asked: list[_Asked], settings: ListSetting
 
 
 def _drawn(recommender: Recommender, asked: list[_Asked], settings: ListSettings) -> list[_Drawn]:
+    if recommender.retriever is not None:
+        raise ValueError(f"explore is {settings.explore:g}, and RecLM-ret draws no lists; send explore 0")
     histories, rules = [history for history, *_ in asked], [rules for _, rules, _ in asked]
     requests = recommender.list_requests(
         histories, settings.k, rules, max_history=settings.max_history, prior_weight=settings.prior_weight
