@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -28,9 +28,11 @@ from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.chat_session import ChatSession, Quit
 from train_utils.serving.domains import NO_DOMAIN, Domains, TeacherOf, dataset_folders, first_domain
+from train_utils.serving.impressions import ImpressionLog, open_impressions
 from train_utils.serving.scheduler import Scheduler, SchedulerLimits
 from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
+from train_utils.serving.variants import Variants
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 
@@ -106,20 +108,21 @@ def serve(options: ChatOptions) -> None:
         with needed_packages("mcp"):
             import train_utils.serving.mcp_server  # noqa: F401  # refused before the model is loaded
     keys = Keys.read(options.api_keys) if options.api_keys else None
-    service = load_service(options)
-    cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
-    mcp_host = options.host if options.mcp else None
-    app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors, mcp_host=mcp_host)
-    run_server(app, Address(host=options.host, port=options.port))
+    with loaded_service(options) as service:
+        cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
+        mcp_host = options.host if options.mcp else None
+        app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors, mcp_host=mcp_host)
+        run_server(app, Address(host=options.host, port=options.port))
 
 
 def serve_tools(options: ChatOptions) -> None:
     """Serve the tools of assistants over stdio until the client closes it."""
     with needed_packages("mcp"):
         from train_utils.serving.mcp_server import serve_stdio
-    with redirect_stdout(sys.stderr):  # the output belongs to the protocol
-        service = load_service(options)
-    serve_stdio(service)
+    with ExitStack() as stack:
+        with redirect_stdout(sys.stderr):  # the output belongs to the protocol
+            service = stack.enter_context(loaded_service(options))
+        serve_stdio(service)
 
 
 @contextmanager
@@ -131,11 +134,31 @@ def needed_packages(extra: str) -> Iterator[None]:
         raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[{extra}]'") from None
 
 
-def load_service(options: ChatOptions) -> Service:
-    """Load the model and the first domain, and return the service."""
-    domains, start = load_domains(options)
-    scheduler = Scheduler(SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s))
-    return Service(domains, start, scheduler, max_context=options.max_context)
+@contextmanager
+def loaded_service(options: ChatOptions) -> Iterator[Service]:
+    """Load the model and the first domain, and yield the service, whose log is closed at the end."""
+    variants = Variants.read(options.variants) if options.variants else None
+    with impressions_of(options) as impressions:
+        domains, start = load_domains(options)
+        limits = SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s)
+        yield Service(
+            domains,
+            start,
+            Scheduler(limits),
+            max_context=options.max_context,
+            impressions=impressions,
+            variants=variants,
+            explore=options.explore,
+        )
+
+
+def impressions_of(options: ChatOptions) -> AbstractContextManager[ImpressionLog | None]:
+    """Return the log of impressions, which is opened and closed with the block; None where none is kept."""
+    if not options.impressions:
+        return nullcontext()
+    return open_impressions(
+        options.impressions, with_history=options.impressions_history, most_bytes=options.impressions_mib << 20
+    )
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:

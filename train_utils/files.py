@@ -189,11 +189,15 @@ def writing_file(path: str | Path, option: str, is_ours: Callable[[object], bool
 
 
 @contextmanager
-def exclusively(path: str | Path) -> Iterator[None]:
+def exclusively(path: str | Path, option: str = "output") -> Iterator[None]:
     """Lock `path`, a file or folder that is about to be written, against other processes that call this function.
 
     The parent folder is created. The lock is a hidden file next to the resolved path, so that a link and its target are
     one output. The system releases it when the process dies.
+
+    Args:
+        path: the file or folder.
+        option: the option that names it, for errors.
 
     Raises:
         ValueError: another process holds the lock, or the path cannot be written.
@@ -205,9 +209,11 @@ def exclusively(path: str | Path) -> Iterator[None]:
         real.parent.mkdir(parents=True, exist_ok=True)
         handle = _locked(lock)
     except BlockingIOError:
-        raise ValueError(f"{path} is being written by another process; wait for it, or give another `output`") from None
+        raise ValueError(
+            f"{path} is being written by another process; wait for it, or give another `{option}`"
+        ) from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}); give another `output`") from None
+        raise ValueError(f"{path} cannot be written ({error.strerror}); give another `{option}`") from None
     try:
         yield
     finally:

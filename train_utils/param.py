@@ -476,6 +476,27 @@ class ChatOptions(ModelOptions):
         "file of the keys that requests need, a line each: KEY RIGHTS, RIGHTS being read, feedback and catalogue "
         "with commas between; without, everybody who reaches the port may read and give feedback",
     )
+    impressions: str = option(
+        "",
+        "folder of a log of what was recommended and what users did with it (docs/feedback.md); users are in it as "
+        "salted hashes, their texts are not; '' keeps none",
+        needs="serve",
+    )
+    impressions_history: bool = option(False, "log the ids of users' histories as well", needs="impressions")
+    impressions_mib: int = option(
+        10_240, "MiB that the log may take; further records are dropped and counted", least=1, needs="impressions"
+    )
+    variants: str = option(
+        "", "JSON file of the variants of an A/B test (docs/feedback.md); '' for none", needs="impressions"
+    )
+    explore: float = option(
+        0.0,
+        "temperature at which /v1/recommend draws lists from the model's distribution, so that other policies can be "
+        "estimated from the log; 0 lists the most probable items",
+        least=0,
+        most=100,
+        needs="serve",
+    )
     cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
     mcp: str = option(
         "",

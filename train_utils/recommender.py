@@ -340,8 +340,37 @@ class Recommender:
         rules: Sequence[ItemRules | Mapping[str, object] | None],
         *,
         max_history: int = 10,
+        prior_weight: float | None = None,
     ) -> list[list[Recommendation]]:
-        """Return a list for each history under its own rules, decoded in one batch; see `recommend`."""
+        """Return a list for each history under its own rules, decoded in one batch; see `recommend`.
+
+        Args:
+            histories: item ids or titles of each user.
+            k: length of the lists.
+            rules: the rules of each list.
+            max_history: number of newest items that the model sees.
+            prior_weight: weight of the teacher's scores; None for the recommender's.
+        """
+        requests = self.list_requests(histories, k, rules, max_history=max_history, prior_weight=prior_weight)
+        if not requests:
+            return []
+        assert self.engine.searches  # else there are no requests
+        completions = self.engine.rank(requests)
+        for number, completion in enumerate(completions):
+            if completion.error is not None:
+                raise ConstraintError(f"history {number}: {completion.error}") from completion.error
+        return [self._recommendations(completion) for completion in completions]
+
+    def list_requests(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int,
+        rules: Sequence[ItemRules | Mapping[str, object] | None],
+        *,
+        max_history: int = 10,
+        prior_weight: float | None = None,
+    ) -> list[Request]:
+        """Return the engine's requests for lists; arguments and errors as of `recommend_each`."""
         _ = self._known_catalog
         k, max_history = _whole("k", k), _whole("max_history", max_history)
         if not self.engine.searches:
@@ -351,18 +380,14 @@ class Recommender:
         if not items:
             return []
         of_model = self.sequence_priors([history[-max_history:] for history in items])
-        priors = list(map(combined, of_model, self._teacher_priors(items, k)))
+        priors = list(map(combined, of_model, self._teacher_priors(items, k, prior_weight)))
         requests = []
         for number, (history, own, prior) in enumerate(zip(items, rules, priors, strict=True)):
             try:
                 requests.append(self._list_request(history[-max_history:], k, self._constraint(own, history, prior)))
             except ConstraintError as error:
                 raise ConstraintError(f"history {number}: {error}" if len(items) > 1 else str(error)) from None
-        completions = self.engine.rank(requests)
-        for number, completion in enumerate(completions):
-            if completion.error is not None:
-                raise ConstraintError(f"history {number}: {completion.error}") from completion.error
-        return [self._recommendations(completion) for completion in completions]
+        return requests
 
     def indices(self, history: Sequence[str]) -> list[int]:
         """Return the item indices of a history of ids or titles. Raises ValueError for what the catalog lacks."""
@@ -403,13 +428,17 @@ class Recommender:
         parsed = replace(parsed, seen=(*parsed.seen, *catalog.ids(history)))
         return compile_rules(catalog, trie, parsed, prior)
 
-    def _teacher_priors(self, histories: Sequence[Sequence[int]], k: int) -> list[Prior | None]:
+    def _teacher_priors(
+        self, histories: Sequence[Sequence[int]], k: int, weight: float | None = None
+    ) -> list[Prior | None]:
+        if weight is not None:
+            _check_weight("prior_weight", weight)
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         if self.teacher is not None and known:
             scores = teacher_scores(self.teacher, self._known_catalog, [histories[i] for i in known], k)
             for i, item_scores in zip(known, scores, strict=True):
-                priors[i] = Prior(item_scores, self.prior_weight, "sum")
+                priors[i] = Prior(item_scores, self.prior_weight if weight is None else weight, "sum")
         return priors
 
     def _list_request(self, shown: Sequence[int], k: int, constraint: Constraint) -> Request:

@@ -25,11 +25,12 @@ from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
 from train_utils.serving import openai_wire
 from train_utils.serving.access import Keys
+from train_utils.serving.exchange import ChatRequest, Listed, NotFound, RequestError, ServiceEvent
 from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, BodyLimits, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
-from train_utils.serving.http_wire import Completions, Recommend, Responses, Why
+from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
-from train_utils.serving.service import ChatRequest, Listed, NotFound, RequestError, Service, ServiceEvent
+from train_utils.serving.service import Service
 from train_utils.serving.waiting_threads import Threads
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ def build_app(
         mcp_host: address that the server binds, for the tools of assistants at /mcp; None leaves them out.
     """
     keys = keys or Keys()
-    metrics, threads = Metrics(service.scheduler), Threads(service.scheduler.limits)
+    metrics, threads = Metrics(service.scheduler, service.impressions), Threads(service.scheduler.limits)
 
     mcp = None
     if mcp_host is not None:
@@ -144,6 +145,7 @@ def build_app(
     reader = Depends(partial(_allowed, keys, "read"))
     _add_conversation_routes(app, service, threads, metrics, max_new_tokens, reader)
     _add_list_routes(app, service, threads, metrics, reader)
+    _add_feedback_route(app, service, metrics, Depends(partial(_allowed, keys, "feedback")))
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
     if mcp:
@@ -244,12 +246,14 @@ async def _unless_gone(http: Request, stop: threading.Event, work: Awaitable[T])
 def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: Metrics, reader: Dependency) -> None:
     @app.post("/v1/recommend", dependencies=[reader], summary="The next items of a user")
     async def recommend(body: Recommend) -> dict[str, object]:
-        items = await threads.run(
-            lambda: service.recommend(body.history, body.k, body.rules, body.domain, body.max_history)
-        )
-        domain = body.domain or service.first
-        metrics.lists.labels(domain).inc()
-        return {"domain": domain, "items": items}
+        answer = await threads.run(lambda: service.recommend_list(body.request()))
+        metrics.lists.labels(answer.domain).inc()
+        return {
+            "domain": answer.domain,
+            "recommendation_id": answer.recommendation_id,
+            "items": answer.items,
+            "reclm": {"variant": answer.variant} if answer.variant else {},
+        }
 
     @app.post("/v1/why", dependencies=[reader], summary="What moves items up for a user")
     async def why(body: Why) -> dict[str, object]:
@@ -281,6 +285,13 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
         if name != service.model:
             raise NotFound(f"no model {name[:80]!r}; there is {service.model}")
         return {"id": service.model, "object": "model", "created": 0, "owned_by": "reclm"}
+
+
+def _add_feedback_route(app: FastAPI, service: Service, metrics: Metrics, giver: Dependency) -> None:
+    @app.post("/v1/feedback", dependencies=[giver], status_code=204, summary="What a user did with an item of a list")
+    async def feedback(body: Feedback) -> None:
+        service.feedback(body.recommendation_id, body.item_id, body.event, body.value, body.at)
+        metrics.feedback.labels(body.event).inc()
 
 
 def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:

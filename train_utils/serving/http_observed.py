@@ -8,6 +8,7 @@ from uuid import uuid4
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from train_utils.serving.impressions import ImpressionLog
 from train_utils.serving.scheduler import Scheduler
 
 logger = logging.getLogger("reclm.requests")
@@ -19,9 +20,10 @@ class Metrics:
 
     Args:
         scheduler: its queue and its running answers are shown.
+        impressions: what it wrote and lost is shown; None for no log.
     """
 
-    def __init__(self, scheduler: Scheduler):
+    def __init__(self, scheduler: Scheduler, impressions: ImpressionLog | None = None):
         self._registry = own = CollectorRegistry()
         self.requests = Counter("reclm_requests", "Answered requests.", ["route", "status"], registry=own)
         self.seconds = Histogram(
@@ -39,6 +41,14 @@ class Metrics:
         self.off_catalog = Counter(
             "reclm_off_catalog_items", "Items that are not spelled as in the catalog; 0 by construction.", registry=own
         )
+        self.feedback = Counter("reclm_feedback", "Feedback of users.", ["event"], registry=own)
+        if impressions:
+            Gauge("reclm_impressions_written", "Records of the impression log.", registry=own).set_function(
+                lambda: impressions.written
+            )
+            Gauge("reclm_impressions_dropped", "Records that the impression log lost.", registry=own).set_function(
+                lambda: impressions.dropped
+            )
         Gauge("reclm_waiting", "Requests that wait for the model.", registry=own).set_function(
             lambda: scheduler.waiting
         )

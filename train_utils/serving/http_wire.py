@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
 from train_utils.prompts.list_spec import LIST_LENGTH
+from train_utils.serving.exchange import ChatRequest, RequestError
+from train_utils.serving.lists import ListRequest
 from train_utils.serving.saved_preferences import SavedPreferences
-from train_utils.serving.service import ChatRequest, RequestError
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 Name = Annotated[str, Field(max_length=200)]
 ItemId = Annotated[str, Field(max_length=10_000)]
+User = Annotated[str, Field(max_length=10_000)]
 
 
 class Open(BaseModel):
@@ -34,7 +36,7 @@ class Options(Closed):
         history: item ids or titles that the user consumed before, oldest first.
         rules: item rules, as in docs/decoding.md.
         k: items of a list for which the user names no number.
-        decoding: "rank", "best" or "greedy".
+        decoding: "rank", "best" or "greedy"; "" is the user's variant's, or rank.
         preferences: what was understood before, as an earlier answer returned it; the conversation is not read again.
         notices: "text" writes into the answer what a terminal would print beside it; "data" only returns it.
     """
@@ -43,7 +45,7 @@ class Options(Closed):
     history: list[ItemId] = []
     rules: dict[str, object] = {}
     k: int = LIST_LENGTH
-    decoding: Name = "rank"
+    decoding: Name = ""
     preferences: SavedPreferences | None = None
     notices: Literal["text", "data"] = "text"
 
@@ -82,13 +84,14 @@ class Completions(Open):
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    user: User | None = None
     reclm: Options = Options()
 
     def request(self, default_tokens: int) -> ChatRequest:
         """Return the request to the service."""
         given = (self.max_completion_tokens, self.max_tokens, default_tokens)
         limit = next(limit for limit in given if limit is not None)
-        return _chat_request(_pairs(self.messages), limit, self.reclm)
+        return _chat_request(_pairs(self.messages), limit, self.reclm, self.user)
 
 
 class InputItem(ChatMessage):
@@ -110,6 +113,7 @@ class Responses(Open):
     model: Name = ""
     stream: bool = False
     max_output_tokens: int | None = None
+    user: User | None = None
     reclm: Options = Options()
 
     def request(self, default_tokens: int) -> ChatRequest:
@@ -119,10 +123,10 @@ class Responses(Open):
         said = [("user", self.input)] if isinstance(self.input, str) else _pairs(self.input)
         messages = [("system", self.instructions), *said] if self.instructions else said
         limit = default_tokens if self.max_output_tokens is None else self.max_output_tokens
-        return _chat_request(messages, limit, self.reclm)
+        return _chat_request(messages, limit, self.reclm, self.user)
 
 
-def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options) -> ChatRequest:
+def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options, user: str | None) -> ChatRequest:
     return ChatRequest(
         messages=messages,
         domain=options.domain,
@@ -133,7 +137,20 @@ def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options)
         max_new_tokens=limit,
         preferences=options.preferences,
         notices_in_text=options.notices == "text",
+        user=user or "",
     )
+
+
+class ListOptions(Closed):
+    """The server's own options of a list, under the key `reclm`.
+
+    Attributes:
+        explore: temperature at which the list is drawn; 0 lists the most probable items.
+        seed: seed of the draw; None draws one.
+    """
+
+    explore: FiniteFloat | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
 
 
 class Recommend(Closed):
@@ -143,7 +160,37 @@ class Recommend(Closed):
     k: int = LIST_LENGTH
     rules: dict[str, object] = {}
     domain: Name = ""
-    max_history: int = 10
+    max_history: int | None = None
+    user: User | None = None
+    reclm: ListOptions = ListOptions()
+
+    def request(self) -> ListRequest:
+        """Return the request to the service."""
+        return ListRequest(
+            history=self.history,
+            k=self.k,
+            rules=self.rules,
+            domain=self.domain,
+            max_history=self.max_history,
+            explore=self.reclm.explore,
+            seed=self.reclm.seed,
+            user=self.user or "",
+        )
+
+
+class Feedback(Closed):
+    """Body of `POST /v1/feedback`: what a user did with an item of a list or of an answer.
+
+    Attributes:
+        value: such as a price or a rating.
+        at: when it happened, if not now: a time with its zone.
+    """
+
+    recommendation_id: Name
+    item_id: ItemId
+    event: Literal["impression", "click", "like", "dislike", "purchase", "hide"]
+    value: FiniteFloat | None = None
+    at: AwareDatetime | None = None
 
 
 class Why(Closed):

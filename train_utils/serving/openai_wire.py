@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from train_utils.decoding.events import TextDelta
 from train_utils.serving.answers import Notice
-from train_utils.serving.service import Finished, Listed, ServiceEvent, Understood
+from train_utils.serving.exchange import Finished, Listed, ServiceEvent, Understood
 
 Json = dict[str, object]
 
@@ -22,6 +22,7 @@ class Answer:
         items: the items, as JSON objects.
         notices: lines that are no part of the answer.
         understood: what was understood, in words.
+        own: the answer's name in feedback, and the user's variant where there are variants.
         end: how it ended; None until then.
     """
 
@@ -29,6 +30,7 @@ class Answer:
     items: list[Json] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     understood: str = ""
+    own: Json = field(default_factory=dict)
     end: Finished | None = None
 
     def add(self, event: ServiceEvent) -> str:
@@ -42,8 +44,11 @@ class Answer:
                 self.items.append(dict(card))
             case Notice(line):
                 self.notices.append(line)
-            case Understood(text):
+            case Understood(text, _, recommendation_id, variant):
                 self.understood = text
+                self.own["recommendation_id"] = recommendation_id
+                if variant:
+                    self.own["variant"] = variant
             case Finished():
                 self.end = event
         self.text += added
@@ -57,7 +62,7 @@ class Answer:
     @property
     def reclm(self) -> Json:
         """This server's own part of the answer."""
-        own: Json = {"understood": self.understood, "notices": self.notices}
+        own: Json = {"understood": self.understood, "notices": self.notices, **self.own}
         return own | ({"preferences": self.end.preferences.model_dump()} if self.end else {})
 
     @property
@@ -117,7 +122,10 @@ def completion_chunks(events: Iterable[ServiceEvent], model: str, usage: bool = 
         words = answer.add(event)
         match event:
             case Understood():
-                yield chunk({}, reclm={"understood": answer.understood, "preferences": event.preferences.model_dump()})
+                yield chunk(
+                    {},
+                    reclm=answer.own | {"understood": answer.understood, "preferences": event.preferences.model_dump()},
+                )
             case Notice(line):
                 yield chunk({}, reclm={"notice": line})
             case Listed():

@@ -2,165 +2,54 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
 from rapidfuzz import fuzz, process
 
 from train_utils.catalog import Catalog
-from train_utils.constraint.constraint import ConstraintError, Prior
+from train_utils.constraint.constraint import ConstraintError
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
 from train_utils.constraint.trie import TitleTrie
 from train_utils.decoding.events import Done, TextDelta
-from train_utils.decoding.request import Request
 from train_utils.dialogue.dialogue import Dialogue, Listing
-from train_utils.dialogue.expectations import Expectations, Taste
+from train_utils.dialogue.expectations import Taste
 from train_utils.dialogue.reasons import falls
+from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import DECODING, Recommendation, Recommender
 from train_utils.serving.answers import Notice, reply, understood
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
+from train_utils.serving.exchange import (
+    ChatRequest,
+    Finished,
+    Listed,
+    NotFound,
+    RequestError,
+    ServiceEvent,
+    ServiceLimits,
+    Understood,
+)
+from train_utils.serving.impressions import Impression, ImpressionLog, Placed, rules_digest
 from train_utils.serving.item_card import item_card, recommended_card
 from train_utils.serving.listed_titles import listed_parts
-from train_utils.serving.saved_preferences import SavedPreferences, restored, saved
+from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, ListSettings, make_list, new_seed
+from train_utils.serving.saved_preferences import restored, saved
 from train_utils.serving.scheduler import Scheduler
+from train_utils.serving.shared_model import Shared
+from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
 from train_utils.text_files import whole_characters
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _SIMILAR = 60  # of 100, from which on a title is found
-
-
-class RequestError(ValueError):
-    """A request that cannot be answered as it stands; the text is one line for the client."""
-
-
-class NotFound(RequestError):
-    """There is no such domain or item."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServiceLimits:
-    """Limits of requests.
-
-    Attributes:
-        items: items of a list at most.
-        history: items of a history at most.
-        messages: messages of a conversation at most.
-        characters: characters of a message at most.
-        found: items of a search at most.
-    """
-
-    items: int = 100
-    history: int = 1000
-    messages: int = 200
-    characters: int = 100_000
-    found: int = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChatRequest:
-    """Conversation to answer.
-
-    Attributes:
-        messages: (role, text), oldest first; roles are system, user and assistant, and the last one is the user's.
-        domain: name of the catalog; "" for the server's first.
-        history: item ids or titles that the user consumed before, oldest first.
-        rules: item rules that hold beside what the user asks.
-        k: items of a list for which the user names no number.
-        decoding: how titles are decoded, one of `train_utils.recommender.DECODING`.
-        max_new_tokens: length limit of the answer.
-        preferences: what the conversation asked before its last message; None reads the messages.
-        notices_in_text: whether what a terminal would print beside the answer is a line of the answer's text.
-    """
-
-    messages: Sequence[tuple[str, str]]
-    domain: str = ""
-    history: Sequence[str] = ()
-    rules: Mapping[str, object] = field(default_factory=dict)
-    k: int = LIST_LENGTH
-    decoding: str = "rank"
-    max_new_tokens: int = 512
-    preferences: SavedPreferences | None = None
-    notices_in_text: bool = True
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Item of an answer, with its place in the text.
-
-    Attributes:
-        card: the item as a JSON object.
-    """
-
-    card: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class Understood:
-    """What was understood, before the answer.
-
-    Attributes:
-        text: in words; "" for nothing.
-        preferences: as data, which the next request may send back.
-    """
-
-    text: str
-    preferences: SavedPreferences
-
-
-@dataclass(frozen=True)
-class Finished:
-    """End of an answer.
-
-    Attributes:
-        finish: as in `train_utils.decoding.request.Completion`.
-        prompt_tokens: tokens that the model read; 0 where it was not needed.
-        completion_tokens: tokens that it wrote.
-        preferences: what the conversation asked so far, its answer included.
-    """
-
-    finish: str
-    prompt_tokens: int
-    completion_tokens: int
-    preferences: SavedPreferences
-
-
-ServiceEvent = TextDelta | Listed | Notice | Understood | Finished
-
-
-class Shared:
-    """Use of the model through a scheduler, by one request.
-
-    Attributes:
-        prompt_tokens: tokens of the prompt; 0 until the model is asked.
-        completion_tokens: tokens of the answer.
-    """
-
-    def __init__(self, scheduler: Scheduler):
-        self._scheduler = scheduler
-        self.prompt_tokens = self.completion_tokens = 0
-
-    def call(self, function: Callable[[], T]) -> T:
-        return self._scheduler.call(function)
-
-    def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
-        return self._scheduler.call_together(("prior", id(expectations)), expectations.priors, taste)
-
-    def events(
-        self, recommender: Recommender, request: Request, stop: threading.Event
-    ) -> Iterator[TextDelta | Recommendation | Done]:
-        self.prompt_tokens = len(request.prompt)
-        for event in recommender.events(request, stop, self._scheduler.events):
-            if isinstance(event, Done):
-                self.completion_tokens = event.tokens
-            yield event
 
 
 class Service:
@@ -174,6 +63,12 @@ class Service:
         scheduler: runs the model.
         max_context: tokens of prompt and answer at most; 0 for no limit but the model's.
         limits: limits of requests.
+        impressions: keeps what was recommended and what users did with it; None keeps nothing, and takes no feedback.
+        variants: settings by user; they need `impressions`, whose salt divides the users.
+        explore: temperature at which lists are drawn where neither a request nor a variant has one; 0 draws none.
+
+    Raises:
+        ValueError: there are variants and no impressions.
     """
 
     def __init__(
@@ -184,10 +79,16 @@ class Service:
         *,
         max_context: int = 0,
         limits: ServiceLimits | None = None,
+        impressions: ImpressionLog | None = None,
+        variants: Variants | None = None,
+        explore: float = 0.0,
     ):
+        if variants and not impressions:
+            raise ValueError("`variants` needs `impressions`: the salt in that folder divides the users")
         self.domains, self.first, self.scheduler = domains, first, scheduler
         self.max_context = max_context
         self.limits = limits or ServiceLimits()
+        self.impressions, self.variants, self.explore = impressions, variants, explore
 
     @cached_property
     def model(self) -> str:
@@ -263,9 +164,9 @@ class Service:
         k: int = LIST_LENGTH,
         rules: Mapping[str, object] | None = None,
         name: str = "",
-        max_history: int = 10,
+        max_history: int | None = None,
     ) -> list[dict[str, object]]:
-        """Return the k most probable next items of a user, best first; several callers share a batch.
+        """Return the items of `recommend_list` for a user without a name.
 
         Args:
             history: item ids or titles, oldest first; the user need not be known.
@@ -273,29 +174,122 @@ class Service:
             rules: item rules.
             name: name of the domain.
             max_history: number of newest items that the model sees.
+        """
+        request = ListRequest(history=history, k=k, rules=rules or {}, domain=name, max_history=max_history)
+        return self.recommend_list(request).items
+
+    def recommend_list(self, request: ListRequest) -> ListAnswer:
+        """Return the most probable next items of a user, or a list drawn from the model's distribution.
 
         Raises:
             RequestError: an item is unknown, the rules are invalid or admit nothing, or a number is out of its range.
         """
-        domain, catalog = self.catalog(name)
-        self._check_size("k", k, self.limits.items)
-        self._check_size("max_history", max_history, self.limits.history)
-        self._check_history(history)
-        recommender = domain.recommender
+        domain, catalog = self.catalog(request.domain)
+        assigned = self._assigned(request.user)
+        settings = self._list_settings(request, assigned.variant)
         try:
-            items = recommender.indices(history)
-            parsed = item_rules(rules or {})
-            compile_rules(catalog, _trie(recommender), replace(parsed, seen=(*parsed.seen, *catalog.ids(items))))
-            found = self.scheduler.call_together(
-                ("list", id(recommender), k, max_history),
-                lambda asked: recommender.recommend_each(
-                    [history for history, _ in asked], k, [rules for _, rules in asked], max_history=max_history
-                ),
-                (catalog.ids(items), parsed),
-            )
+            made = make_list(self.scheduler, domain.recommender, catalog, request, settings)
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
-        return [recommended_card(one, catalog.items[catalog.index[one.id]], domain.name) for one in found]
+        recommendation_id = uuid4().hex
+        if self.impressions:
+            self.impressions.known.add(recommendation_id, (placed.item_id for placed in made.items))
+            self._keep(
+                domain,
+                assigned,
+                recommendation_id=recommendation_id,
+                kind="list",
+                items=made.items,
+                admissible=made.admissible,
+                rules=rules_digest(made.rules),
+                history=made.history,
+                decoding="rank",
+                max_history=settings.max_history,
+                prior_weight=settings.prior_weight,
+                explore=settings.explore,
+                seed=settings.seed,
+                candidates=made.candidates,
+                greedy=made.greedy,
+            )
+        own = {"catalogue_version": domain.version, "recommendation_id": recommendation_id}
+        cards = []
+        for rank, placed in enumerate(made.items, 1):
+            item = catalog.items[catalog.index[placed.item_id]]
+            found = Recommendation(item.id, item.title, rank, placed.score)
+            cards.append({**recommended_card(found, item, domain.name), **own})
+        return ListAnswer(domain.name, recommendation_id, assigned.name, cards)
+
+    def _list_settings(self, request: ListRequest, variant: Variant) -> ListSettings:
+        """Return the settings of a list: the request's, else the variant's, else the server's."""
+        max_history = _first(request.max_history, variant.max_history, MAX_HISTORY)
+        explore = _first(request.explore, variant.explore, self.explore)
+        self._check_size("k", request.k, self.limits.items)
+        self._check_size("max_history", max_history, self.limits.history)
+        self._check_history(request.history)
+        if not 0 <= explore <= MOST_EXPLORE:
+            raise RequestError(f"explore is {explore}, wanted 0 to {MOST_EXPLORE:g}")
+        if request.seed is not None and request.seed < 0:
+            raise RequestError(f"seed is {str(request.seed)[:80]}, wanted 0 or more")
+        return ListSettings(
+            k=request.k,
+            max_history=max_history,
+            prior_weight=variant.prior_weight,
+            explore=explore,
+            seed=_first(request.seed, None, new_seed()) if explore else None,
+        )
+
+    def _assigned(self, user: str) -> Assignment:
+        """Return the pseudonym and the variant of a user; "" is no user."""
+        pseudonym = self.impressions.pseudonym(user) if self.impressions else None
+        return self.variants.assign(pseudonym) if self.variants else Assignment(pseudonym, None, Variant(share=1))
+
+    def _keep(self, domain: Domain, assigned: Assignment, **of_list: Any) -> None:
+        """Log a list; `of_list` are the fields of `Impression` that the domain and the user do not give."""
+        if self.impressions:
+            self.impressions.add(
+                Impression(
+                    domain=domain.name,
+                    catalogue_version=domain.version,
+                    model=self.model,
+                    variant=assigned.name,
+                    user=assigned.user,
+                    **of_list,
+                )
+            )
+
+    def feedback(
+        self,
+        recommendation_id: str,
+        item_id: str,
+        event: str,
+        value: float | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Keep what a user did with an item of a list or of an answer.
+
+        Args:
+            recommendation_id: the list, as the answer named it.
+            item_id: the item.
+            event: one of `train_utils.impression_files.EVENTS`.
+            value: such as a price or a rating.
+            at: when it happened, if not now.
+
+        Raises:
+            RequestError: the event is unknown, or the value is not finite.
+            NotFound: the list is unknown or too old, or the item is not in it.
+        """
+        if event not in EVENTS:
+            raise RequestError(f"event is {event[:80]!r}, wanted one of {', '.join(EVENTS)}")
+        if value is not None and not np.isfinite(value):
+            raise RequestError(f"value is {value}, wanted a finite number")
+        if self.impressions is None:
+            raise NotFound("this server keeps no impressions, and so knows no list; start it with --impressions FOLDER")
+        items = self.impressions.known.items(recommendation_id)
+        if items is None:
+            raise NotFound(f"recommendation_id {recommendation_id[:80]!r} is unknown, or too old")
+        if item_id not in items:
+            raise NotFound(f"the list {recommendation_id[:80]} does not hold the item {item_id[:80]!r}")
+        self.impressions.add_feedback(recommendation_id, item_id, event, value, at)
 
     def why(self, history: Sequence[str], item_ids: Sequence[str], name: str = "") -> list[dict[str, object]]:
         """Return what moves items up for a user: how much each score falls without an item of the history, in nats.
@@ -344,47 +338,68 @@ class Service:
             Overloaded, Draining, DeadlineExceeded: see `Scheduler`.
         """
         domain = self.domain(request.domain)
+        assigned = self._assigned(request.user)
+        request = replace(request, user="", decoding=request.decoding or assigned.variant.decoding or "rank")
         dialogue, text = self._dialogue(domain, request)
         self.scheduler.check_room()  # here, not when the model is asked: an answer that began has no status any more
-        return self._events(domain, dialogue, text, request, stop or threading.Event())
+        return self._events(domain, dialogue, text, request, assigned, stop or threading.Event())
 
     def _events(
-        self, domain: Domain, dialogue: Dialogue, text: str, request: ChatRequest, stop: threading.Event
+        self,
+        domain: Domain,
+        dialogue: Dialogue,
+        text: str,
+        request: ChatRequest,
+        assigned: Assignment,
+        stop: threading.Event,
     ) -> Iterator[ServiceEvent]:
-        model = Shared(self.scheduler)
-        recommendation_id = uuid4().hex
-        catalog, finish, at, told = domain.catalog, "end", 0, False
-        for event in reply(domain, dialogue, text, stop, model):
-            if not told:
-                # Reading the message is done with the first event, and what follows is the answer to it.
-                yield Understood(understood(domain, dialogue), saved(dialogue.preferences, catalog))
-                told = True
-            match event:
-                case TextDelta(words):
-                    at += len(words)
-                    yield event
-                case Recommendation(id=item_id, title=title):
-                    assert catalog is not None
-                    card = recommended_card(event, catalog.items[catalog.index[item_id]], domain.name)
-                    span = [at, at + len(title)]
-                    at = span[1]
-                    yield Listed(
-                        {
-                            **card,
-                            "catalogue_version": domain.version,
-                            "recommendation_id": recommendation_id,
-                            "span": span,
-                        }
-                    )
-                case Done(finish):
-                    pass
-                case Notice(line) if line != understood(domain, dialogue):
-                    line = line.replace("`max_new_tokens`", "max_tokens")  # the name of the limit in a request
-                    yield Notice(line)
-                    if request.notices_in_text:
-                        words = f"\n{line}" if at else f"{line}\n"
+        model, catalog, finish, at = Shared(self.scheduler), domain.catalog, "end", 0
+        placed: list[Placed] = []
+        recommendation_id, told = uuid4().hex, False
+        own = {"catalogue_version": domain.version, "recommendation_id": recommendation_id}
+        try:
+            for event in reply(domain, dialogue, text, stop, model):
+                if not told:
+                    # Reading the message is done with the first event, and what follows is the answer to it.
+                    asked = saved(dialogue.preferences, catalog)
+                    yield Understood(understood(domain, dialogue), asked, recommendation_id, assigned.name)
+                    told = True
+                match event:
+                    case TextDelta(words):
                         at += len(words)
-                        yield TextDelta(words)
+                        yield event
+                    case Recommendation(id=item_id, title=title):
+                        assert catalog is not None
+                        card = recommended_card(event, catalog.items[catalog.index[item_id]], domain.name)
+                        span = [at, at + len(title)]
+                        at = span[1]
+                        if self.impressions:
+                            # Before the user gets the item, and may judge it.
+                            self.impressions.known.add(recommendation_id, [item_id])
+                            placed.append(Placed(item_id=item_id, score=event.score))
+                        yield Listed({**card, **own, "span": span})
+                    case Done(finish):
+                        pass
+                    case Notice(line) if line != understood(domain, dialogue):
+                        line = line.replace("`max_new_tokens`", "max_tokens")  # the name of the limit in a request
+                        yield Notice(line)
+                        if request.notices_in_text:
+                            words = f"\n{line}" if at else f"{line}\n"
+                            at += len(words)
+                            yield TextDelta(words)
+        finally:  # also of an answer that was stopped
+            if placed:
+                self._keep(
+                    domain,
+                    assigned,
+                    recommendation_id=recommendation_id,
+                    kind="chat",
+                    items=placed,
+                    admissible=model.admissible,
+                    rules=_rules_asked(request, dialogue),
+                    history=catalog.ids(dialogue.profile) if catalog else [],
+                    decoding=request.decoding,
+                )
         yield Finished(finish, model.prompt_tokens, model.completion_tokens, saved(dialogue.preferences, catalog))
 
     def _dialogue(self, domain: Domain, request: ChatRequest) -> tuple[Dialogue, str]:
@@ -461,6 +476,20 @@ class Service:
     def _check_size(name: str, value: int, most: int) -> None:
         if not 1 <= value <= most:
             raise RequestError(f"{name} is {str(value)[:80]}, wanted 1 to {most}")
+
+
+def _first(*values: T | None) -> T:
+    """Return the first value that is not None."""
+    return next(value for value in values if value is not None)
+
+
+def _rules_asked(request: ChatRequest, dialogue: Dialogue) -> str:
+    """Return a digest of what a request and its conversation ask of a list, whatever was consumed or listed before."""
+    catalog = dialogue.recommender.catalog
+    own = item_rules(request.rules)
+    if catalog is None:
+        return rules_digest(own)
+    return rules_digest(own, replace(dialogue.preferences.rules(catalog), allow=None, deny=(), seen=()))
 
 
 def _trie(recommender: Recommender) -> TitleTrie:
