@@ -306,8 +306,8 @@ def test_hostile_texts_make_no_control_tokens(service, text):
 @pytest.mark.parametrize(
     ("path", "method", "examples"),
     [
-        (CHAT, "post", 5),  # of which each is an answer of the model
-        (RESPONSES, "post", 5),
+        (CHAT, "post", 3),  # of which each is an answer of the model
+        (RESPONSES, "post", 3),
         (RECOMMEND, "post", 20),
         ("/v1/why", "post", 20),
         ("/v1/items/search", "get", 20),
