@@ -487,7 +487,7 @@ class ChatOptions(ModelOptions):
         10_240, "MiB that the log may take; further records are dropped and counted", least=1, needs="impressions"
     )
     variants: str = option(
-        "", "JSON file of the variants of an A/B test (docs/feedback.md); '' for none", needs="impressions"
+        "", "JSON file of the variants of an A/B test (docs/feedback.md); '' for none", needs="impressions", exists=True
     )
     explore: float = option(
         0.0,
