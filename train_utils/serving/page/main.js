@@ -1,0 +1,220 @@
+// The page: connects the chat with what is shown.
+
+import { ApiError, catalogs, searchItems, useKey } from "./api.js";
+import { contentOf, itemsOf } from "./answer.js";
+import { Chat } from "./chat.js";
+import { showChips } from "./chips.js";
+import { showConversations } from "./conversations_panel.js";
+import { announce, byId } from "./dom.js";
+import { setUpDrawers } from "./drawers.js";
+import { HistoryPanel } from "./history_panel.js";
+import { answerView, userView } from "./messages.js";
+import { conversations, deleteConversation } from "./store.js";
+import { suggestionsOf, showSuggestions } from "./suggestions.js";
+
+const NEAR_END = 120; // px; who reads further up is not moved
+const SAID_CHARACTERS = 1000; // of an answer, to screen readers
+
+const log = byId("log");
+const composer = byId("message");
+const domains = byId("domain");
+let catalogOf = {}; // name -> catalog
+let first = "";
+let views = []; // of the answers
+let afterKey = null; // what to do when the user has given a key
+
+const history = new HistoryPanel(askKey);
+const chat = new Chat(() => history.ids, { opened, message, answer, preferences, state, saved, failed: askKey });
+const drawers = setUpDrawers();
+
+// -- what the chat shows ------------------------------------------------------------------------------------------
+
+function opened() {
+  const { conversation } = chat;
+  views = [];
+  byId("messages").replaceChildren();
+  conversation.messages.forEach(message);
+  domains.value = conversation.domain;
+  history.show(conversation.domain);
+  byId("welcome").hidden = conversation.messages.length > 0;
+  showSuggestions([], send);
+  if (!conversation.messages.length) suggest(conversation.domain);
+  listConversations();
+  state();
+  log.scrollTop = log.scrollHeight;
+}
+
+function message(added) {
+  byId("welcome").hidden = true;
+  const view =
+    added.role === "user"
+      ? { node: userView(added) }
+      : answerView(added, { judge, why: (card) => chat.why(card), retry: () => chat.retry() });
+  if (added.role === "assistant") {
+    view.refresh(chat.conversation.preferences);
+    views.push(view);
+  }
+  byId("messages").append(view.node);
+  log.scrollTop = log.scrollHeight;
+}
+
+function answer() {
+  const follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END;
+  views.at(-1).update();
+  if (follows) log.scrollTop = log.scrollHeight;
+}
+
+function preferences() {
+  showChips(chat.conversation.preferences, (id) => chat.titleOf(id), (chip) => chat.removeChip(chip));
+  views.forEach((view) => view.refresh(chat.conversation.preferences));
+}
+
+function state() {
+  byId("composer").classList.toggle("is-running", chat.isRunning);
+  byId("send").hidden = chat.isRunning;
+  byId("stop").hidden = !chat.isRunning;
+  byId("more").hidden = chat.isRunning;
+  announce(chat.isRunning ? "Writing the answer" : said(chat.conversation.messages.at(-1)));
+  if (!chat.isRunning) listConversations();
+}
+
+function said(last) {
+  if (last?.role !== "assistant") return "";
+  const items = itemsOf(last);
+  const count = items.length ? `${items.length} ${items.length === 1 ? "title" : "titles"}: ` : "";
+  return [count + contentOf(last), ...last.notices, last.error].filter(Boolean).join(" ").slice(0, SAID_CHARACTERS);
+}
+
+function saved(hadRoom) {
+  byId("no-room").hidden = hadRoom;
+}
+
+function judge(card, kind) {
+  chat.judge(card, kind);
+}
+
+function listConversations() {
+  showConversations(chat.conversation.id, {
+    open(conversation) {
+      chat.open(conversation);
+      drawers.closeOverlay();
+      composer.focus();
+    },
+    remove(id) {
+      deleteConversation(id);
+      if (id === chat.conversation.id) begin(chat.conversation.domain);
+      else listConversations();
+      byId("new-chat").focus();
+    },
+  });
+}
+
+async function suggest(domain) {
+  const catalog = catalogOf[domain];
+  byId("welcome-catalog").textContent = catalog ? `${catalog.items.toLocaleString("en")} titles of ${domain}` : "";
+  if (!catalog) return;
+  try {
+    const popular = await searchItems("", domain, 1);
+    if (chat.conversation.domain === domain && !chat.conversation.messages.length) {
+      showSuggestions(suggestionsOf(catalog, popular), send);
+    }
+  } catch (error) {
+    askKey(error);
+  }
+}
+
+// -- what the user does -------------------------------------------------------------------------------------------
+
+function send(text) {
+  chat.send(text);
+  composer.focus();
+}
+
+function sendTyped() {
+  if (chat.isRunning || !composer.value.trim()) return;
+  const text = composer.value;
+  composer.value = "";
+  send(text);
+}
+
+function begin(domain) {
+  chat.begin(domain);
+  drawers.closeOverlay();
+  composer.focus();
+}
+
+function onKey(event) {
+  if (event.key === "Escape" && chat.isRunning) chat.stop();
+  else if (event.key === "Escape") drawers.closeOverlay();
+}
+
+composer.addEventListener("keydown", (event) => {
+  // While an input method composes a character, Enter confirms it.
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    sendTyped();
+  }
+});
+byId("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sendTyped();
+});
+byId("stop").addEventListener("click", () => {
+  chat.stop();
+  composer.focus();
+});
+byId("more").addEventListener("click", () => chat.more());
+byId("new-chat").addEventListener("click", () => begin(domains.value));
+domains.addEventListener("change", () => begin(domains.value));
+byId("theme").addEventListener("click", () => announce(`${window.toggleTheme()} theme`));
+byId("retry-start").addEventListener("click", () => start());
+document.addEventListener("keydown", onKey);
+window.addEventListener("pagehide", () => chat.save());
+
+// -- the key ------------------------------------------------------------------------------------------------------
+
+/** Ask for a key if this is what an error wants. */
+function askKey(error) {
+  if (!(error instanceof ApiError) || error.status !== 401) return;
+  afterKey ??= Object.keys(catalogOf).length ? () => chat.retry() : start;
+  if (!byId("key-dialog").open) byId("key-dialog").showModal();
+}
+
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(byId("key").value.trim());
+  byId("key").value = "";
+  byId("key-dialog").close();
+  const next = afterKey;
+  afterKey = null;
+  next?.();
+});
+byId("key-dialog").addEventListener("close", () => (afterKey = null));
+
+// -- the start ----------------------------------------------------------------------------------------------------
+
+async function start() {
+  byId("start-problem").hidden = true;
+  try {
+    const answered = await catalogs();
+    first = answered.first;
+    catalogOf = Object.fromEntries(answered.data.map((catalog) => [catalog.domain, catalog]));
+  } catch (error) {
+    byId("start-problem-text").textContent = error.message;
+    byId("start-problem").hidden = false;
+    askKey(error);
+    return;
+  }
+  domains.replaceChildren(
+    ...Object.values(catalogOf).map(
+      (catalog) => new Option(`${catalog.domain} · ${catalog.items.toLocaleString("en")} titles`, catalog.domain),
+    ),
+  );
+  domains.hidden = !domains.options.length;
+  const newest = conversations()[0];
+  if (newest) chat.open(newest);
+  else chat.begin(first);
+  composer.focus();
+}
+
+start();
