@@ -17,6 +17,10 @@ export function useKey(key) {
   session.write(KEY, key);
 }
 
+export function hasKey() {
+  return Boolean(session.read(KEY));
+}
+
 /** Return {data: the catalogs, first: name of the first}. */
 export async function catalogs() {
   return json("/v1/catalogues");

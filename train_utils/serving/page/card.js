@@ -2,6 +2,7 @@
 
 import { element, icon, iconButton, webAddress } from "./dom.js";
 import { judgmentOf } from "./preferences.js";
+import { spoken } from "./titles.js";
 
 const TINTS = 6; // colors of letter tiles, .tint-0 and so on in chat.css
 const SHOWN_ATTRIBUTES = 4;
@@ -9,9 +10,9 @@ const LONGEST_ATTRIBUTE = 60; // characters; longer texts belong in a descriptio
 const COPIED_MS = 1500;
 
 const JUDGING = [
-  { kind: "liked", name: "like", label: "Like" },
-  { kind: "disliked", name: "dislike", label: "Dislike" },
-  { kind: "known", name: "hide", label: "Not again" },
+  { kind: "liked", sign: "like", label: "Like" },
+  { kind: "disliked", sign: "dislike", label: "Dislike" },
+  { kind: "known", sign: "hide", label: "Not again" },
 ];
 
 /** Return the first letter of a title on a tint that the title decides, or the item's cover. */
@@ -52,15 +53,16 @@ function attributeText(name, value) {
  * @returns {{node: Element, refresh: function(object)}} refresh shows what the preferences say about the item
  */
 export function cardView(card, actions) {
-  const judging = JUDGING.map(({ kind, name, label }) => ({
+  const name = spoken(card.title);
+  const judging = JUDGING.map(({ kind, sign, label }) => ({
     kind,
-    button: iconButton(name, `${label}: ${card.title}`, () => actions.judge(card, kind), { "aria-pressed": "false" }),
+    button: iconButton(sign, `${label}: ${name}`, () => actions.judge(card, kind), { "aria-pressed": "false" }),
   }));
   const reason = element("p", { class: "card-reason", role: "status" });
   const link = webAddress(card.url);
   const title = link
-    ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, card.title)
-    : card.title;
+    ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, name)
+    : name;
   const node = element(
     "li",
     { class: "card", "data-item": card.item_id },
@@ -80,8 +82,8 @@ export function cardView(card, actions) {
       "div",
       { class: "card-actions" },
       ...judging.map(({ button }) => button),
-      iconButton("why", `Why: ${card.title}`, (event) => showReason(event.currentTarget, reason, card, actions)),
-      iconButton("copy", `Copy the id of ${card.title}`, (event) => copyId(event.currentTarget, card.item_id)),
+      iconButton("why", `Why: ${name}`, (event) => showReason(event.currentTarget, reason, card, actions)),
+      iconButton("copy", `Copy the id of ${name}`, (event) => copyId(event.currentTarget, card.item_id)),
     ),
   );
   const refresh = (preferences) => {

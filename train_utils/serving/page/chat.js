@@ -4,6 +4,7 @@ import { addChunk, contentOf, newAnswer } from "./answer.js";
 import { chatChunks, itemOf, whyItem } from "./api.js";
 import { beforeMessage, completed, judged, moreMessage, tasteOf, withListed, withoutChip } from "./preferences.js";
 import { newConversation, saveConversation } from "./store.js";
+import { spoken } from "./titles.js";
 
 const SENT_EXCHANGES = 20; // the newest; what older ones asked is in the preferences
 const TITLE_CHARACTERS = 60;
@@ -12,13 +13,14 @@ const REASONS = 3; // titles that a reason names
 export class Chat {
   #shown;
   #historyIds;
-  #running = null; // {controller, edits}, of the answer under way; `edits` were made before it was understood
+  // {controller, edits, isDiscarded} of the answer under way; `edits` were made before its message was understood.
+  #running = null;
   #asked = new Set(); // ids of items whose titles were asked for
 
   /**
    * @param {function(): string[]} historyIds - ids of the items that the user consumed before
    * @param {object} shown - called after changes: opened(), message(message), answer(), preferences(), state(),
-   *     saved(hadRoom), failed(error)
+   *     saved(hadRoom), failed(error, retry), where `retry` is null for what the user repeats by hand
    */
   constructor(historyIds, shown) {
     this.#historyIds = historyIds;
@@ -38,6 +40,7 @@ export class Chat {
   /** Continue a saved conversation. */
   open(conversation) {
     this.stop();
+    this.#running = null;
     this.conversation = conversation;
     // An answer that a reload interrupted has no end.
     const last = conversation.messages.at(-1);
@@ -79,13 +82,19 @@ export class Chat {
     this.#running?.controller.abort();
   }
 
+  /** End the answer under way and save nothing of it: the conversation was deleted. */
+  discard() {
+    if (this.#running) this.#running.isDiscarded = true;
+    this.stop();
+  }
+
   /** Save the conversation, also in the middle of an answer. */
   save(conversation = this.conversation) {
     this.#shown.saved(saveConversation(conversation));
   }
 
   async #answer(conversation) {
-    const running = { controller: new AbortController(), edits: [] };
+    const running = { controller: new AbortController(), edits: [], isDiscarded: false };
     const sent = messagesOf(conversation);
     const answer = newAnswer();
     conversation.messages.push(answer);
@@ -107,9 +116,10 @@ export class Chat {
     } catch (error) {
       answer.end = error.name === "AbortError" ? "stopped" : "error";
       answer.error = answer.end === "error" ? error.message : "";
-      if (answer.end === "error") this.#shown.failed(error);
+      if (answer.end === "error") this.#shown.failed(error, () => this.retry());
     }
     if (this.#running === running) this.#running = null;
+    if (running.isDiscarded) return;
     this.save(conversation);
     if (conversation === this.conversation) {
       this.#shown.answer();
@@ -158,7 +168,7 @@ export class Chat {
     const { conversation } = this;
     const known = conversation.titles[id];
     if (known === undefined && !this.#asked.has(id)) this.#fetchTitle(conversation, id);
-    return known ?? "…";
+    return known === undefined ? "…" : spoken(known);
   }
 
   async #fetchTitle(conversation, id) {
@@ -179,9 +189,9 @@ export class Chat {
     try {
       const because = await whyItem(taste, card.item_id, this.conversation.domain);
       if (!because.length) return "No title you like moves it up: it fits what you asked for.";
-      return `Because you like ${listing(because.slice(0, REASONS))}.`;
+      return `Because you like ${listing(because.slice(0, REASONS).map(spoken))}.`;
     } catch (error) {
-      this.#shown.failed(error);
+      this.#shown.failed(error, null);
       return error.message;
     }
   }

@@ -3,36 +3,54 @@
 import { byId } from "./dom.js";
 
 const PANELS = [
-  { panel: "sidebar", button: "open-sidebar", overlay: window.matchMedia("(max-width: 800px)"), isOpenWide: true },
-  { panel: "history", button: "open-history", overlay: window.matchMedia("(max-width: 1200px)"), isOpenWide: true },
+  { panel: "sidebar", button: "open-sidebar", covers: window.matchMedia("(max-width: 800px)"), isOpen: false },
+  { panel: "history", button: "open-history", covers: window.matchMedia("(max-width: 1200px)"), isOpen: false },
 ];
 
-/** Make the panels open and close; returns {closeOverlay}, which closes those that cover the chat. */
+/** Make the panels open and close; returns {closeOverlay}, which closes the one that covers the chat. */
 export function setUpDrawers() {
   for (const entry of PANELS) {
-    const { panel, button, overlay, isOpenWide } = entry;
-    const fit = () => set(entry, !overlay.matches && isOpenWide);
-    overlay.addEventListener("change", fit);
-    byId(button).addEventListener("click", () => set(entry, byId(panel).inert, true));
-    byId(panel).querySelector(".close-panel").addEventListener("click", () => set(entry, false, true));
+    const fit = () => {
+      entry.isOpen = !entry.covers.matches;
+      render();
+    };
+    entry.covers.addEventListener("change", fit);
+    byId(entry.button).addEventListener("click", () => toggle(entry));
+    byId(entry.panel).querySelector(".close-panel").addEventListener("click", () => close(entry));
     fit();
   }
   byId("backdrop").addEventListener("click", closeOverlay);
   return { closeOverlay };
 }
 
-function set({ panel, button, overlay }, isOpen, byUser = false) {
-  byId(panel).classList.toggle("is-open", isOpen);
-  byId(panel).inert = !isOpen; // closed, its buttons are out of the keyboard's way
-  byId(button).setAttribute("aria-expanded", String(isOpen));
-  byId("backdrop").hidden = !PANELS.some((entry) => entry.overlay.matches && !byId(entry.panel).inert);
-  if (!byUser) return;
-  if (!isOpen) byId(button).focus();
-  else if (overlay.matches) byId(panel).querySelector(".close-panel").focus();
+function render() {
+  const overlay = PANELS.find((entry) => entry.isOpen && entry.covers.matches);
+  for (const entry of PANELS) {
+    byId(entry.panel).classList.toggle("is-open", entry.isOpen);
+    byId(entry.panel).inert = !entry.isOpen || (overlay !== undefined && overlay !== entry);
+    byId(entry.button).setAttribute("aria-expanded", String(entry.isOpen));
+  }
+  // What an open drawer covers is out of reach, for the keyboard too.
+  document.querySelector(".main").inert = overlay !== undefined;
+  byId("backdrop").hidden = overlay === undefined;
+}
+
+function toggle(entry) {
+  if (entry.isOpen) {
+    close(entry);
+    return;
+  }
+  entry.isOpen = true;
+  render();
+  if (entry.covers.matches) byId(entry.panel).querySelector(".close-panel").focus();
+}
+
+function close(entry) {
+  entry.isOpen = false;
+  render();
+  byId(entry.button).focus();
 }
 
 function closeOverlay() {
-  for (const entry of PANELS) {
-    if (entry.overlay.matches && !byId(entry.panel).inert) set(entry, false, true);
-  }
+  PANELS.filter((entry) => entry.isOpen && entry.covers.matches).forEach(close);
 }

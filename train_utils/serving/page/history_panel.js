@@ -4,6 +4,7 @@ import { searchItems } from "./api.js";
 import { tile } from "./card.js";
 import { announce, byId, element, iconButton } from "./dom.js";
 import { MOST_HISTORY, historyOf, saveHistory } from "./store.js";
+import { spoken } from "./titles.js";
 
 const FOUND = 8; // items of a search
 const PAUSE_MS = 200; // without typing before a search is sent
@@ -70,13 +71,28 @@ export class HistoryPanel {
 
   #foundRow(card) {
     const isThere = this.ids.includes(card.item_id);
-    const add = iconButton(isThere ? "done" : "add", `Add: ${card.title}`, () => this.#add(card), { disabled: isThere });
+    const add = iconButton(isThere ? "done" : "add", `Add: ${spoken(card.title)}`, () => this.#add(card), { disabled: isThere });
     return element("li", { class: "history-row" }, tile(card), titleAndYear(card), add);
+  }
+
+  #itemRow(card, position, last) {
+    const name = spoken(card.title);
+    const button = (sign, label, does, attributes) =>
+      iconButton(sign, `${label}: ${name}`, does, { ...attributes, class: `icon-button is-${sign}` });
+    return element(
+      "li",
+      { class: "history-row" },
+      tile(card),
+      titleAndYear(card),
+      button("up", "Move up", () => this.#move(position, -1), { disabled: position === 0 }),
+      button("down", "Move down", () => this.#move(position, 1), { disabled: position === last }),
+      button("close", "Remove", () => this.#remove(position)),
+    );
   }
 
   #add(card) {
     if (this.ids.includes(card.item_id)) return;
-    this.#change([...this.#cards, card].slice(-MOST_HISTORY), `Added ${card.title}`);
+    this.#change([...this.#cards, card].slice(-MOST_HISTORY), `Added ${spoken(card.title)}`);
     byId("history-search").value = "";
     byId("history-found").replaceChildren();
     byId("history-search").focus();
@@ -86,18 +102,18 @@ export class HistoryPanel {
     const cards = [...this.#cards];
     const [card] = cards.splice(position, 1);
     cards.splice(position + by, 0, card);
-    this.#change(cards, `Moved ${card.title} to ${position + by + 1} of ${cards.length}`);
+    this.#change(cards, `Moved ${spoken(card.title)} to ${position + by + 1} of ${cards.length}`);
     const row = byId("history-items").children[position + by];
     const button = row.querySelector(by < 0 ? ".is-up" : ".is-down");
-    (button.disabled ? row.querySelector(".is-remove") : button).focus();
+    (button.disabled ? row.querySelector(".is-close") : button).focus();
   }
 
   #remove(position) {
     const cards = this.#cards.filter((_, each) => each !== position);
-    this.#change(cards, `Removed ${this.#cards[position].title}`);
+    this.#change(cards, `Removed ${spoken(this.#cards[position].title)}`);
     const rows = byId("history-items").children;
     const row = rows[Math.min(position, rows.length - 1)];
-    (row?.querySelector(".is-remove") ?? byId("history-search")).focus();
+    (row?.querySelector(".is-close") ?? byId("history-search")).focus();
   }
 
   #change(cards, said) {
@@ -110,17 +126,7 @@ export class HistoryPanel {
   #render() {
     const last = this.#cards.length - 1;
     byId("history-items").replaceChildren(
-      ...this.#cards.map((card, position) =>
-        element(
-          "li",
-          { class: "history-row" },
-          tile(card),
-          titleAndYear(card),
-          iconButton("up", `Move up: ${card.title}`, () => this.#move(position, -1), { class: "icon-button is-up", disabled: position === 0 }),
-          iconButton("down", `Move down: ${card.title}`, () => this.#move(position, 1), { class: "icon-button is-down", disabled: position === last }),
-          iconButton("close", `Remove: ${card.title}`, () => this.#remove(position), { class: "icon-button is-remove" }),
-        ),
-      ),
+      ...this.#cards.map((card, position) => this.#itemRow(card, position, last)),
     );
     byId("history-empty").hidden = this.#cards.length > 0;
     byId("history-count").textContent = this.#cards.length ? String(this.#cards.length) : "";
@@ -129,5 +135,5 @@ export class HistoryPanel {
 
 function titleAndYear(card) {
   const year = card.attributes?.year;
-  return element("span", { class: "history-title" }, card.title, year ? element("span", { class: "faint" }, ` ${year}`) : null);
+  return element("span", { class: "history-title" }, spoken(card.title), year ? element("span", { class: "faint" }, ` ${year}`) : null);
 }

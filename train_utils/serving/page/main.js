@@ -1,15 +1,15 @@
 // The page: connects the chat with what is shown.
 
-import { ApiError, catalogs, searchItems, useKey } from "./api.js";
+import { ApiError, catalogs, hasKey, searchItems, useKey } from "./api.js";
 import { contentOf, itemsOf } from "./answer.js";
 import { Chat } from "./chat.js";
-import { showChips } from "./chips.js";
+import { setUpChips, showChips } from "./chips.js";
 import { showConversations } from "./conversations_panel.js";
 import { announce, byId } from "./dom.js";
 import { setUpDrawers } from "./drawers.js";
 import { HistoryPanel } from "./history_panel.js";
 import { answerView, userView } from "./messages.js";
-import { conversations, deleteConversation } from "./store.js";
+import { chosenDomain, deleteConversation, openConversation, setOpen } from "./store.js";
 import { suggestionsOf, showSuggestions } from "./suggestions.js";
 
 const NEAR_END = 120; // px; who reads further up is not moved
@@ -19,13 +19,15 @@ const log = byId("log");
 const composer = byId("message");
 const domains = byId("domain");
 let catalogOf = {}; // name -> catalog
-let first = "";
 let views = []; // of the answers
 let afterKey = null; // what to do when the user has given a key
 
 const history = new HistoryPanel(askKey);
-const chat = new Chat(() => history.ids, { opened, message, answer, preferences, state, saved, failed: askKey });
+const chat = new Chat(() => history.ids, {
+  opened, message, answer, preferences, state, saved, failed: askKey,
+});
 const drawers = setUpDrawers();
+setUpChips();
 
 // -- what the chat shows ------------------------------------------------------------------------------------------
 
@@ -39,8 +41,8 @@ function opened() {
   byId("welcome").hidden = conversation.messages.length > 0;
   showSuggestions([], send);
   if (!conversation.messages.length) suggest(conversation.domain);
-  listConversations();
-  state();
+  setOpen(conversation);
+  showButtons();
   log.scrollTop = log.scrollHeight;
 }
 
@@ -70,12 +72,15 @@ function preferences() {
 }
 
 function state() {
-  byId("composer").classList.toggle("is-running", chat.isRunning);
+  showButtons();
+  announce(chat.isRunning ? "Writing the answer" : said(chat.conversation.messages.at(-1)));
+}
+
+function showButtons() {
   byId("send").hidden = chat.isRunning;
   byId("stop").hidden = !chat.isRunning;
-  byId("more").hidden = chat.isRunning;
-  announce(chat.isRunning ? "Writing the answer" : said(chat.conversation.messages.at(-1)));
-  if (!chat.isRunning) listConversations();
+  byId("more").disabled = chat.isRunning;
+  listConversations();
 }
 
 function said(last) {
@@ -96,13 +101,15 @@ function judge(card, kind) {
 function listConversations() {
   showConversations(chat.conversation.id, {
     open(conversation) {
-      chat.open(conversation);
+      if (conversation.id !== chat.conversation.id) chat.open(conversation);
       drawers.closeOverlay();
       composer.focus();
     },
     remove(id) {
+      const isOpen = id === chat.conversation.id;
+      if (isOpen) chat.discard();
       deleteConversation(id);
-      if (id === chat.conversation.id) begin(chat.conversation.domain);
+      if (isOpen) chat.begin(chat.conversation.domain);
       else listConversations();
       byId("new-chat").focus();
     },
@@ -111,7 +118,6 @@ function listConversations() {
 
 async function suggest(domain) {
   const catalog = catalogOf[domain];
-  byId("welcome-catalog").textContent = catalog ? `${catalog.items.toLocaleString("en")} titles of ${domain}` : "";
   if (!catalog) return;
   try {
     const popular = await searchItems("", domain, 1);
@@ -119,7 +125,7 @@ async function suggest(domain) {
       showSuggestions(suggestionsOf(catalog, popular), send);
     }
   } catch (error) {
-    askKey(error);
+    askKey(error, () => suggest(domain));
   }
 }
 
@@ -169,14 +175,17 @@ domains.addEventListener("change", () => begin(domains.value));
 byId("theme").addEventListener("click", () => announce(`${window.toggleTheme()} theme`));
 byId("retry-start").addEventListener("click", () => start());
 document.addEventListener("keydown", onKey);
-window.addEventListener("pagehide", () => chat.save());
+window.addEventListener("pagehide", () => {
+  if (chat.isRunning) chat.save();
+});
 
 // -- the key ------------------------------------------------------------------------------------------------------
 
-/** Ask for a key if this is what an error wants. */
-function askKey(error) {
+/** Ask for a key if this is what an error wants; then do again what failed. */
+function askKey(error, again = null) {
   if (!(error instanceof ApiError) || error.status !== 401) return;
-  afterKey ??= Object.keys(catalogOf).length ? () => chat.retry() : start;
+  afterKey = again;
+  byId("key-problem").hidden = !hasKey();
   if (!byId("key-dialog").open) byId("key-dialog").showModal();
 }
 
@@ -189,20 +198,20 @@ byId("key-form").addEventListener("submit", (event) => {
   afterKey = null;
   next?.();
 });
-byId("key-dialog").addEventListener("close", () => (afterKey = null));
 
 // -- the start ----------------------------------------------------------------------------------------------------
 
 async function start() {
+  let first = "";
   byId("start-problem").hidden = true;
   try {
     const answered = await catalogs();
-    first = answered.first;
+    ({ first } = answered);
     catalogOf = Object.fromEntries(answered.data.map((catalog) => [catalog.domain, catalog]));
   } catch (error) {
     byId("start-problem-text").textContent = error.message;
     byId("start-problem").hidden = false;
-    askKey(error);
+    askKey(error, start);
     return;
   }
   domains.replaceChildren(
@@ -211,9 +220,9 @@ async function start() {
     ),
   );
   domains.hidden = !domains.options.length;
-  const newest = conversations()[0];
-  if (newest) chat.open(newest);
-  else chat.begin(first);
+  const last = openConversation();
+  if (last) chat.open(last);
+  else chat.begin(chosenDomain() in catalogOf ? chosenDomain() : first);
   composer.focus();
 }
 

@@ -2,10 +2,12 @@
 // another form are ignored.
 
 import { completed } from "./preferences.js";
-import { local } from "./storage.js";
+import { local, session } from "./storage.js";
 
 const CHAT = "reclm.chat."; // one key per conversation, so that two tabs do not overwrite each other's
 const HISTORY = "reclm.history.";
+const OPEN = "reclm.open"; // id of the conversation that this tab shows
+const DOMAIN = "reclm.domain"; // name of the catalog that was used last
 const MOST_CHATS = 50; // the oldest are deleted, since a browser gives a site about 5 MB
 export const MOST_HISTORY = 200; // titles; the model sees the newest ones
 
@@ -40,6 +42,22 @@ export function saveConversation(conversation) {
 
 export function deleteConversation(id) {
   local.remove(CHAT + id);
+}
+
+/** Remember the conversation that this tab shows, and its catalog. */
+export function setOpen({ id, domain }) {
+  session.write(OPEN, id);
+  local.write(DOMAIN, domain);
+}
+
+/** Return the saved conversation that this tab showed before a reload; null for none. */
+export function openConversation() {
+  return readConversation(local.read(CHAT + session.read(OPEN)));
+}
+
+/** Return the name of the catalog that was used last; null for none. */
+export function chosenDomain() {
+  return local.read(DOMAIN);
 }
 
 /** Return the cards of the items that the user consumed, oldest first. */

@@ -1,6 +1,7 @@
 // First messages that a catalog can answer, for a conversation that has not begun.
 
 import { byId, element } from "./dom.js";
+import { spoken } from "./titles.js";
 
 /**
  * Return first messages.
@@ -12,7 +13,7 @@ export function suggestionsOf(catalog, popular) {
   const [most, second, third] = categories;
   const [, newest] = catalog.ranges.year ?? [];
   const suggestions = [];
-  if (popular.length) suggestions.push(`Something like ${popular[0].title}`);
+  if (popular.length) suggestions.push(`Something like ${spoken(popular[0].title)}`);
   if (third) suggestions.push(`5 ${second} titles, no ${third}`);
   if (newest) suggestions.push(`${most ?? "Titles"} from ${newest - 5} to ${newest}`);
   suggestions.push("Surprise me: recommend 5 titles");
