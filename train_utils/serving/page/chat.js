@@ -100,8 +100,8 @@ export class Chat {
     conversation.messages.push(answer);
     this.#running = running;
     this.#shown.message(answer);
-    this.#shown.state();
     this.save(conversation);
+    this.#shown.state();
     const options = {
       domain: conversation.domain,
       history: this.#historyIds(),
