@@ -21,7 +21,7 @@ export function tile(card) {
   const tint = [...card.title].reduce((sum, character) => sum + character.codePointAt(0), 0) % TINTS;
   const made = element("span", { class: `tile tint-${tint}`, "aria-hidden": "true" }, letter.toUpperCase());
   const cover = webAddress(card.image_url);
-  if (cover) {
+  if (cover.startsWith("https:")) { // the server's policy lets no others load
     const image = element("img", { alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
     image.addEventListener("error", () => image.remove()); // the letter is underneath
     image.src = cover;
@@ -30,20 +30,26 @@ export function tile(card) {
   return made;
 }
 
-/** Return what the catalog says about an item, as short texts. */
+/** Return the year and the categories of an item, in one line. */
+export function kindOf(card) {
+  const { year } = card.attributes ?? {};
+  return [...(year ? [String(year)] : []), ...(card.categories ?? [])].join(" · ");
+}
+
+/** Return what else the catalog says about an item, in one line. */
 export function factsOf(card) {
   const attributes = Object.entries(card.attributes ?? {})
+    .filter(([name]) => name !== "year")
     .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value) && value !== "")
     .filter(([, value]) => String(value).length <= LONGEST_ATTRIBUTE)
     .slice(0, SHOWN_ATTRIBUTES)
     .map(([name, value]) => attributeText(name, value));
-  const offer = [card.price, card.brand, card.availability].filter((value) => value !== undefined && value !== "");
-  return [...attributes, ...offer.map(String), ...(card.categories ?? [])];
+  const offer = ["price", "brand", "availability"].filter((name) => ["string", "number"].includes(typeof card[name]));
+  return [...offer.map((name) => attributeText(name, card[name])), ...attributes].join(" · ");
 }
 
 function attributeText(name, value) {
-  if (name === "year") return String(value);
-  return `${name} ${typeof value === "number" ? value.toLocaleString("en") : value}`;
+  return typeof value === "string" ? value : `${name} ${value.toLocaleString("en")}`;
 }
 
 /**
@@ -72,7 +78,8 @@ export function cardView(card, actions) {
       "div",
       { class: "card-body" },
       element("p", { class: "card-title" }, title),
-      element("p", { class: "card-facts" }, factsOf(card).join(" · ")),
+      element("p", { class: "card-facts" }, kindOf(card)),
+      element("p", { class: "card-facts" }, factsOf(card)),
       typeof card.description === "string" && card.description
         ? element("p", { class: "card-description" }, card.description)
         : null,

@@ -40,6 +40,11 @@ function fit() {
   byId("all-chips").hidden = !overflows && !isExpanded;
 }
 
+/** Show one row of chips again. */
+export function collapseChips() {
+  expand(false);
+}
+
 function expand(isExpanded) {
   byId("understood").classList.toggle("is-expanded", isExpanded);
   byId("all-chips").setAttribute("aria-expanded", String(isExpanded));

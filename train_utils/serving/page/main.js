@@ -3,7 +3,7 @@
 import { ApiError, catalogs, hasKey, searchItems, useKey } from "./api.js";
 import { contentOf, itemsOf } from "./answer.js";
 import { Chat } from "./chat.js";
-import { setUpChips, showChips } from "./chips.js";
+import { collapseChips, setUpChips, showChips } from "./chips.js";
 import { showConversations } from "./conversations_panel.js";
 import { announce, byId } from "./dom.js";
 import { setUpDrawers } from "./drawers.js";
@@ -12,7 +12,7 @@ import { answerView, userView } from "./messages.js";
 import { chosenDomain, deleteConversation, openConversation, setOpen } from "./store.js";
 import { suggestionsOf, showSuggestions } from "./suggestions.js";
 
-const NEAR_END = 120; // px; who reads further up is not moved
+const ABOVE = 12; // px between the top of the chat and the message that is answered
 const SAID_CHARACTERS = 1000; // of an answer, to screen readers
 
 const log = byId("log");
@@ -20,6 +20,7 @@ const composer = byId("message");
 const domains = byId("domain");
 let catalogOf = {}; // name -> catalog
 let views = []; // of the answers
+let followedTo = 0; // where the chat was scrolled to; a user who scrolls is not moved
 let afterKey = null; // what to do when the user has given a key
 
 const history = new HistoryPanel(askKey);
@@ -28,6 +29,7 @@ const chat = new Chat(() => history.ids, {
 });
 const drawers = setUpDrawers();
 setUpChips();
+new ResizeObserver(followUnlessScrolled).observe(log);
 
 // -- what the chat shows ------------------------------------------------------------------------------------------
 
@@ -43,7 +45,8 @@ function opened() {
   if (!conversation.messages.length) suggest(conversation.domain);
   setOpen(conversation);
   showButtons();
-  log.scrollTop = log.scrollHeight;
+  collapseChips();
+  follow();
 }
 
 function message(added) {
@@ -57,13 +60,23 @@ function message(added) {
     views.push(view);
   }
   byId("messages").append(view.node);
-  log.scrollTop = log.scrollHeight;
+  follow();
 }
 
 function answer() {
-  const follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END;
   views.at(-1).update();
-  if (follows) log.scrollTop = log.scrollHeight;
+  followUnlessScrolled();
+}
+
+/** Scroll to the end, but not past the message that is answered: answers are read from their beginning. */
+function follow() {
+  const asked = [...byId("messages").querySelectorAll(".from-user")].at(-1);
+  log.scrollTop = Math.min(log.scrollHeight - log.clientHeight, (asked?.offsetTop ?? 0) - ABOVE);
+  followedTo = log.scrollTop;
+}
+
+function followUnlessScrolled() {
+  if (Math.abs(log.scrollTop - followedTo) < 2) follow();
 }
 
 function preferences() {
@@ -103,7 +116,7 @@ function listConversations() {
     open(conversation) {
       if (conversation.id !== chat.conversation.id) chat.open(conversation);
       drawers.closeOverlay();
-      composer.focus();
+      readyToType();
     },
     remove(id) {
       const isOpen = id === chat.conversation.id;
@@ -133,7 +146,12 @@ async function suggest(domain) {
 
 function send(text) {
   chat.send(text);
-  composer.focus();
+  readyToType();
+}
+
+/** Put the cursor into the message field, except where that opens a keyboard over the chat. */
+function readyToType() {
+  if (!window.matchMedia("(pointer: coarse)").matches) composer.focus();
 }
 
 function sendTyped() {
@@ -146,7 +164,7 @@ function sendTyped() {
 function begin(domain) {
   chat.begin(domain);
   drawers.closeOverlay();
-  composer.focus();
+  readyToType();
 }
 
 function onKey(event) {
@@ -167,7 +185,7 @@ byId("composer").addEventListener("submit", (event) => {
 });
 byId("stop").addEventListener("click", () => {
   chat.stop();
-  composer.focus();
+  readyToType();
 });
 byId("more").addEventListener("click", () => chat.more());
 byId("new-chat").addEventListener("click", () => begin(domains.value));
@@ -223,7 +241,7 @@ async function start() {
   const last = openConversation();
   if (last) chat.open(last);
   else chat.begin(chosenDomain() in catalogOf ? chosenDomain() : first);
-  composer.focus();
+  readyToType();
 }
 
 start();

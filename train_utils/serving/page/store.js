@@ -89,15 +89,22 @@ export function readConversation(text) {
   const fits =
     isObject(saved) && isText(saved.id) && isText(saved.domain) && isText(saved.title) &&
     Number.isFinite(saved.changed) && isObject(saved.titles) && Object.values(saved.titles).every(isText) &&
-    arePreferences(saved.preferences) && Array.isArray(saved.messages) && saved.messages.every(isMessage);
+    arePreferences(saved.preferences) && areExchanges(saved.messages);
   return fits ? saved : null;
 }
 
-function isMessage(saved) {
-  if (!isObject(saved)) return false;
-  if (saved.role === "user") return isText(saved.text) && arePreferences(saved.before);
+function areExchanges(saved) {
+  if (!Array.isArray(saved) || saved.length % 2) return false;
+  return saved.every((message, position) => (position % 2 ? isAnswer(message) : isRequest(message)));
+}
+
+function isRequest(saved) {
+  return isObject(saved) && saved.role === "user" && isText(saved.text) && arePreferences(saved.before);
+}
+
+function isAnswer(saved) {
   return (
-    saved.role === "assistant" && Array.isArray(saved.parts) && saved.parts.every(isPart) &&
+    isObject(saved) && saved.role === "assistant" && Array.isArray(saved.parts) && saved.parts.every(isPart) &&
     areTexts(saved.notices) && isText(saved.end) && isText(saved.error)
   );
 }
