@@ -355,17 +355,14 @@ def test_titles_and_messages_with_markup_stay_text(visit):
     assert visitor.page.locator("img[src=x]").count() == 0 and visitor.page.title() == "RecLM"
 
 
-def test_links_and_covers_that_are_no_web_addresses_are_left_out(visit):
+def test_links_that_are_no_web_addresses_are_left_out_and_titles_are_spoken_as_everywhere_else(visit):
     page = visit().page
     addresses = ["javascript:alert(1)", "data:text/html,x", "https://example.org/a", "//example.org", "http://", 7]
     script = "values => import('/dom.js').then(dom => values.map(dom.webAddress))"
     assert page.evaluate(script, addresses) == ["", "", "https://example.org/a", "", "", ""]
-
-
-def test_titles_are_spoken_as_everywhere_else(visit):
     titles = ["Lion King, The", "Avventura, L'", "red moon", "A, B", "Now and Then, an", ", The", "City, das"]
     script = "titles => import('/titles.js').then(({spoken}) => titles.map(spoken))"
-    assert visit().page.evaluate(script, titles) == [spoken_title(title) for title in titles]
+    assert page.evaluate(script, titles) == [spoken_title(title) for title in titles]
 
 
 def test_saved_data_of_another_form_is_ignored(visit):
@@ -374,18 +371,19 @@ def test_saved_data_of_another_form_is_ignored(visit):
     said = {"role": "user", "text": "Hello", "before": {}}
     answer = {"role": "assistant", "parts": [{"text": "Hi"}], "notices": [], "end": "stop", "error": ""}
     wrong = [
-        "{", "null", "[]", '{"id": "4"}',
-        *(json.dumps({"id": "a", **form, **changes}) for changes in (
+        "{", "null", "[]", '{"id": "ID"}',
+        *(json.dumps({"id": "ID", **form, **changes}) for changes in (
             {"id": 1}, {"changed": "1"}, {"titles": {"f0": 1}}, {"messages": [7]}, {"messages": [said]},
             {"messages": [said | {"text": 1}, answer]}, {"messages": [answer, said]},
             {"messages": [said, answer | {"parts": [{"item": {"item_id": "f0"}}]}]},
-            {"preferences": {"liked": [[]]}}, {"preferences": {"count": "3"}}, {"preferences": {"ranges": [1]}},
+            {"preferences": {"liked": [[]]}}, {"preferences": {"liked": [None]}}, {"preferences": {"count": "3"}},
+            {"preferences": {"ranges": [1]}},
         )),
     ]  # fmt: skip
-    right = json.dumps({"id": "good", **form, "title": "good", "messages": [said, answer]})
+    right = json.dumps({"id": "ID", **form, "title": "good", "messages": [said, answer]})
     visitor.page.evaluate(
         """saved => {
-            saved.forEach((text, number) => localStorage.setItem(`reclm.chat.${number}`, text));
+            saved.forEach((text, number) => localStorage.setItem(`reclm.chat.${number}`, text.replace("ID", number)));
             sessionStorage.setItem("reclm.open", "0");
             localStorage.setItem("reclm.history.films", '[1, {"item_id": "f0"}, {"item_id": "f1", "title": "good"}]');
         }""",

@@ -21,7 +21,8 @@ export function tile(card) {
   const tint = [...card.title].reduce((sum, character) => sum + character.codePointAt(0), 0) % TINTS;
   const made = element("span", { class: `tile tint-${tint}`, "aria-hidden": "true" }, letter.toUpperCase());
   const cover = webAddress(card.image_url);
-  if (cover.startsWith("https:")) { // the server's policy lets no others load
+  if (cover.startsWith("https:")) {
+    // the server's policy lets no others load
     const image = element("img", { alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
     image.addEventListener("error", () => image.remove()); // the letter is underneath
     image.src = cover;
@@ -66,9 +67,7 @@ export function cardView(card, actions) {
   }));
   const reason = element("p", { class: "card-reason", role: "status" });
   const link = webAddress(card.url);
-  const title = link
-    ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, name)
-    : name;
+  const title = link ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, name) : name;
   const node = element(
     "li",
     { class: "card", "data-item": card.item_id },

@@ -60,7 +60,13 @@ function chipView(chip, titleOf, remove) {
     element("span", { class: "chip-label" }, label),
     element(
       "button",
-      { type: "button", class: "chip-remove", "aria-label": `Remove: ${label}`, title: "Remove", click: () => remove(chip) },
+      {
+        type: "button",
+        class: "chip-remove",
+        "aria-label": `Remove: ${label}`,
+        title: "Remove",
+        click: () => remove(chip),
+      },
       icon("close"),
     ),
   );

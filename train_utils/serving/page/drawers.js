@@ -16,7 +16,9 @@ export function setUpDrawers() {
     };
     entry.covers.addEventListener("change", fit);
     byId(entry.button).addEventListener("click", () => toggle(entry));
-    byId(entry.panel).querySelector(".close-panel").addEventListener("click", () => close(entry));
+    byId(entry.panel)
+      .querySelector(".close-panel")
+      .addEventListener("click", () => close(entry));
     fit();
   }
   byId("backdrop").addEventListener("click", closeOverlay);

@@ -71,7 +71,9 @@ export class HistoryPanel {
 
   #foundRow(card) {
     const isThere = this.ids.includes(card.item_id);
-    const add = iconButton(isThere ? "done" : "add", `Add: ${spoken(card.title)}`, () => this.#add(card), { disabled: isThere });
+    const add = iconButton(isThere ? "done" : "add", `Add: ${spoken(card.title)}`, () => this.#add(card), {
+      disabled: isThere,
+    });
     return element("li", { class: "history-row" }, tile(card), titleAndYear(card), add);
   }
 
@@ -118,16 +120,15 @@ export class HistoryPanel {
 
   #change(cards, said) {
     this.#cards = cards;
-    if (!saveHistory(this.#domain, cards)) byId("history-problem").textContent = "The browser has no room to save this.";
+    if (!saveHistory(this.#domain, cards))
+      byId("history-problem").textContent = "The browser has no room to save this.";
     this.#render();
     announce(said);
   }
 
   #render() {
     const last = this.#cards.length - 1;
-    byId("history-items").replaceChildren(
-      ...this.#cards.map((card, position) => this.#itemRow(card, position, last)),
-    );
+    byId("history-items").replaceChildren(...this.#cards.map((card, position) => this.#itemRow(card, position, last)));
     byId("history-empty").hidden = this.#cards.length > 0;
     byId("history-count").textContent = this.#cards.length ? String(this.#cards.length) : "";
   }
@@ -135,5 +136,10 @@ export class HistoryPanel {
 
 function titleAndYear(card) {
   const year = card.attributes?.year;
-  return element("span", { class: "history-title" }, spoken(card.title), year ? element("span", { class: "faint" }, ` ${year}`) : null);
+  return element(
+    "span",
+    { class: "history-title" },
+    spoken(card.title),
+    year ? element("span", { class: "faint" }, ` ${year}`) : null,
+  );
 }

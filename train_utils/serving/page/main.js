@@ -1,35 +1,40 @@
 // The page: connects the chat with what is shown.
 
-import { ApiError, catalogs, hasKey, searchItems, useKey } from "./api.js";
 import { contentOf, itemsOf } from "./answer.js";
+import { catalogs, searchItems } from "./api.js";
 import { Chat } from "./chat.js";
 import { collapseChips, setUpChips, showChips } from "./chips.js";
 import { showConversations } from "./conversations_panel.js";
 import { announce, byId } from "./dom.js";
 import { setUpDrawers } from "./drawers.js";
+import { follow, followUnlessScrolled, setUpFollowing } from "./following.js";
 import { HistoryPanel } from "./history_panel.js";
+import { askKey, setUpKeyDialog } from "./key_dialog.js";
 import { answerView, userView } from "./messages.js";
 import { chosenDomain, deleteConversation, openConversation, setOpen } from "./store.js";
-import { suggestionsOf, showSuggestions } from "./suggestions.js";
+import { showSuggestions, suggestionsOf } from "./suggestions.js";
 
-const ABOVE = 12; // px between the top of the chat and the message that is answered
 const SAID_CHARACTERS = 1000; // of an answer, to screen readers
 
-const log = byId("log");
 const composer = byId("message");
 const domains = byId("domain");
 let catalogOf = {}; // name -> catalog
 let views = []; // of the answers
-let followedTo = 0; // where the chat was scrolled to; a user who scrolls is not moved
-let afterKey = null; // what to do when the user has given a key
 
-const history = new HistoryPanel(askKey);
-const chat = new Chat(() => history.ids, {
-  opened, message, answer, preferences, state, saved, failed: askKey,
+const historyPanel = new HistoryPanel(askKey);
+const chat = new Chat(() => historyPanel.ids, {
+  opened,
+  message,
+  answer,
+  preferences,
+  state,
+  saved,
+  failed: askKey,
 });
 const drawers = setUpDrawers();
 setUpChips();
-new ResizeObserver(followUnlessScrolled).observe(log);
+setUpFollowing();
+setUpKeyDialog();
 
 // -- what the chat shows ------------------------------------------------------------------------------------------
 
@@ -39,7 +44,7 @@ function opened() {
   byId("messages").replaceChildren();
   conversation.messages.forEach(message);
   domains.value = conversation.domain;
-  history.show(conversation.domain);
+  historyPanel.show(conversation.domain);
   byId("welcome").hidden = conversation.messages.length > 0;
   showSuggestions([], send);
   if (!conversation.messages.length) suggest(conversation.domain);
@@ -54,7 +59,11 @@ function message(added) {
   const view =
     added.role === "user"
       ? { node: userView(added) }
-      : answerView(added, { judge, why: (card) => chat.why(card), retry: () => chat.retry() });
+      : answerView(added, {
+          judge: (card, kind) => chat.judge(card, kind),
+          why: (card) => chat.why(card),
+          retry: () => chat.retry(),
+        });
   if (added.role === "assistant") {
     view.refresh(chat.conversation.preferences);
     views.push(view);
@@ -68,19 +77,12 @@ function answer() {
   followUnlessScrolled();
 }
 
-/** Scroll to the end, but not past the message that is answered: answers are read from their beginning. */
-function follow() {
-  const asked = [...byId("messages").querySelectorAll(".from-user")].at(-1);
-  log.scrollTop = Math.min(log.scrollHeight - log.clientHeight, (asked?.offsetTop ?? 0) - ABOVE);
-  followedTo = log.scrollTop;
-}
-
-function followUnlessScrolled() {
-  if (Math.abs(log.scrollTop - followedTo) < 2) follow();
-}
-
 function preferences() {
-  showChips(chat.conversation.preferences, (id) => chat.titleOf(id), (chip) => chat.removeChip(chip));
+  showChips(
+    chat.conversation.preferences,
+    (id) => chat.titleOf(id),
+    (chip) => chat.removeChip(chip),
+  );
   views.forEach((view) => view.refresh(chat.conversation.preferences));
 }
 
@@ -105,10 +107,6 @@ function said(last) {
 
 function saved(hadRoom) {
   byId("no-room").hidden = hadRoom;
-}
-
-function judge(card, kind) {
-  chat.judge(card, kind);
 }
 
 function listConversations() {
@@ -195,26 +193,6 @@ byId("retry-start").addEventListener("click", () => start());
 document.addEventListener("keydown", onKey);
 window.addEventListener("pagehide", () => {
   if (chat.isRunning) chat.save();
-});
-
-// -- the key ------------------------------------------------------------------------------------------------------
-
-/** Ask for a key if this is what an error wants; then do again what failed. */
-function askKey(error, again = null) {
-  if (!(error instanceof ApiError) || error.status !== 401) return;
-  afterKey = again;
-  byId("key-problem").hidden = !hasKey();
-  if (!byId("key-dialog").open) byId("key-dialog").showModal();
-}
-
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey(byId("key").value.trim());
-  byId("key").value = "";
-  byId("key-dialog").close();
-  const next = afterKey;
-  afterKey = null;
-  next?.();
 });
 
 // -- the start ----------------------------------------------------------------------------------------------------

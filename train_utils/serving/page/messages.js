@@ -72,7 +72,8 @@ function noteViews(answer, retry) {
   const notes = answer.notices.map((line) => element("p", { class: "note" }, line));
   const again = () => element("button", { type: "button", class: "text-button", click: retry }, icon("retry"), "Retry");
   if (answer.end === "stopped") notes.push(element("p", { class: "note" }, "Stopped.", again()));
-  if (answer.end === "error") notes.push(element("p", { class: "note is-error", role: "alert" }, answer.error, again()));
+  if (answer.end === "error")
+    notes.push(element("p", { class: "note is-error", role: "alert" }, answer.error, again()));
   if (answer.end && answer.end !== "error" && !answer.parts.length && !notes.length) {
     notes.push(element("p", { class: "note" }, "No answer."));
   }

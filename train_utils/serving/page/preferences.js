@@ -4,7 +4,15 @@
 const JUDGMENTS = ["liked", "disliked", "known"];
 
 const EMPTY = {
-  count: null, liked: [], disliked: [], known: [], only: [], together: false, without: [], ranges: [], listed: [],
+  count: null,
+  liked: [],
+  disliked: [],
+  known: [],
+  only: [],
+  together: false,
+  without: [],
+  ranges: [],
+  listed: [],
   mentioned: [],
 };
 
@@ -20,7 +28,8 @@ export function completed(preferences) {
 export function chipsOf(preferences) {
   const asked = completed(preferences);
   const chips = [];
-  if (asked.count) chips.push({ kind: "count", value: null, label: asked.count === 1 ? "1 title" : `${asked.count} titles` });
+  if (asked.count)
+    chips.push({ kind: "count", value: null, label: asked.count === 1 ? "1 title" : `${asked.count} titles` });
   for (const name of asked.only) chips.push({ kind: "only", value: name, label: name });
   for (const name of asked.without) chips.push({ kind: "without", value: name, label: `no ${name}` });
   for (const range of asked.ranges) chips.push({ kind: "range", value: range.attribute, label: rangeInWords(range) });
@@ -34,7 +43,7 @@ export function chipsOf(preferences) {
 function rangeInWords({ attribute, low, high }) {
   if (low === null) return `${attribute} up to ${high}`;
   if (high === null) return `${attribute} from ${low}`;
-  return low === high ? `${attribute} ${low}` : `${attribute} ${low} to ${high}`;
+  return low === high ? `${attribute} ${low}` : `${attribute} ${low}–${high}`;
 }
 
 /** Return the preferences without what a chip stands for. */

@@ -26,8 +26,9 @@ export function newConversation(domain) {
 /** Return the saved conversations, the newest first. */
 export function conversations() {
   return keysWith(CHAT)
-    .map((key) => readConversation(local.read(key)))
-    .filter((found) => found !== null)
+    .map((key) => ({ key, found: readConversation(local.read(key)) }))
+    .filter(({ key, found }) => found !== null && key === CHAT + found.id)
+    .map(({ found }) => found)
     .sort((one, other) => other.changed - one.changed);
 }
 
@@ -67,7 +68,11 @@ export function historyOf(domain) {
 }
 
 export function saveHistory(domain, cards) {
-  const kept = cards.map(({ item_id, title, attributes }) => ({ item_id, title, attributes: { year: attributes?.year } }));
+  const kept = cards.map(({ item_id, title, attributes }) => ({
+    item_id,
+    title,
+    attributes: { year: attributes?.year },
+  }));
   return local.write(HISTORY + domain, JSON.stringify(kept));
 }
 
@@ -87,9 +92,15 @@ function parsed(text) {
 export function readConversation(text) {
   const saved = parsed(text);
   const fits =
-    isObject(saved) && isText(saved.id) && isText(saved.domain) && isText(saved.title) &&
-    Number.isFinite(saved.changed) && isObject(saved.titles) && Object.values(saved.titles).every(isText) &&
-    arePreferences(saved.preferences) && areExchanges(saved.messages);
+    isObject(saved) &&
+    isText(saved.id) &&
+    isText(saved.domain) &&
+    isText(saved.title) &&
+    Number.isFinite(saved.changed) &&
+    isObject(saved.titles) &&
+    Object.values(saved.titles).every(isText) &&
+    arePreferences(saved.preferences) &&
+    areExchanges(saved.messages);
   return fits ? saved : null;
 }
 
@@ -104,8 +115,13 @@ function isRequest(saved) {
 
 function isAnswer(saved) {
   return (
-    isObject(saved) && saved.role === "assistant" && Array.isArray(saved.parts) && saved.parts.every(isPart) &&
-    areTexts(saved.notices) && isText(saved.end) && isText(saved.error)
+    isObject(saved) &&
+    saved.role === "assistant" &&
+    Array.isArray(saved.parts) &&
+    saved.parts.every(isPart) &&
+    areTexts(saved.notices) &&
+    isText(saved.end) &&
+    isText(saved.error)
   );
 }
 
@@ -115,7 +131,9 @@ function isPart(saved) {
 
 function isCard(saved) {
   return (
-    isObject(saved) && isText(saved.item_id) && isText(saved.title) &&
+    isObject(saved) &&
+    isText(saved.item_id) &&
+    isText(saved.title) &&
     (saved.categories === undefined || areTexts(saved.categories)) &&
     (saved.attributes === undefined || isObject(saved.attributes))
   );
@@ -125,12 +143,14 @@ function arePreferences(saved) {
   if (!isObject(saved)) return false;
   const asked = completed(saved);
   return (
-    (asked.count === null || Number.isInteger(asked.count)) && typeof asked.together === "boolean" &&
+    (asked.count === null || Number.isInteger(asked.count)) &&
+    typeof asked.together === "boolean" &&
     [asked.liked, asked.disliked, asked.known, asked.mentioned].every(
-      (titles) => Array.isArray(titles) && titles.every((ids) => ids.length > 0 && areTexts(ids)),
+      (titles) => Array.isArray(titles) && titles.every((ids) => areTexts(ids) && ids.length > 0),
     ) &&
     [asked.only, asked.without, asked.listed].every(areTexts) &&
-    Array.isArray(asked.ranges) && asked.ranges.every((range) => isObject(range) && isText(range.attribute))
+    Array.isArray(asked.ranges) &&
+    asked.ranges.every((range) => isObject(range) && isText(range.attribute))
   );
 }
 

@@ -9,7 +9,9 @@ import { spoken } from "./titles.js";
  * @param {object[]} popular - its most popular items
  */
 export function suggestionsOf(catalog, popular) {
-  const categories = Object.entries(catalog.categories).sort((one, other) => other[1] - one[1]).map(([name]) => name);
+  const categories = Object.entries(catalog.categories)
+    .sort((one, other) => other[1] - one[1])
+    .map(([name]) => name);
   const [most, second, third] = categories;
   const [, newest] = catalog.ranges.year ?? [];
   const suggestions = [];
