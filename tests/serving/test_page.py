@@ -397,15 +397,17 @@ def test_saved_data_of_another_form_is_ignored(visit):
     assert visitor.texts(".answer-text") == ["Hi"]
 
 
-def test_a_server_that_is_gone_is_an_error_line_and_retry_answers(visit):
+def test_a_server_that_is_gone_is_an_error_line_and_retry_answers_without_the_chips_removed_since(visit):
     visitor = visit()
+    visitor.ask("Recommend 1 title, no Comedy")
     visitor.page.context.set_offline(True)
-    visitor.ask("Recommend 2 titles")
+    visitor.ask("2 more")
     assert "The server does not answer" in visitor.texts(".message .note.is-error")[0]
     visitor.errors.clear()  # the browser reports the failed request
     visitor.page.context.set_offline(False)
-    visitor.page.get_by_role("button", name="Retry").click()
-    visitor.wait()
+    visitor.page.get_by_role("button", name="Remove: no Comedy").click()
+    body = visitor.request_of(lambda: visitor.page.get_by_role("button", name="Retry").click())
+    assert body["reclm"]["preferences"]["without"] == []
     assert len(visitor.listed) == 2 and visitor.texts(".message .note") == []
 
 

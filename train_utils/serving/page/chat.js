@@ -145,9 +145,12 @@ export class Chat {
 
   // -- edits of what was understood ------------------------------------------------------------------------------
 
-  /** Take back what a chip stands for. */
+  /** Take back what a chip stands for, also for a retry of the last message. */
   removeChip(chip) {
-    this.#edit((preferences) => withoutChip(preferences, chip));
+    const change = (preferences) => withoutChip(preferences, chip);
+    const message = this.conversation.messages.findLast((each) => each.role === "user");
+    if (message) message.before = change(message.before);
+    this.#edit(change);
   }
 
   /** Like, dislike or hide an item; the same judgment twice takes it back. */
