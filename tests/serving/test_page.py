@@ -3,114 +3,27 @@
 import json
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-import torch
-import uvicorn
-from tiny import tiny_chat
+from page_server import BOOKS, FILMS, HOSTILE, KEY, World, running_world
 
 from train_utils.prompts.named_titles import spoken_title
-from train_utils.prompts.renderer import Chat
-from train_utils.recommender import Recommender
-from train_utils.serving.access import Keys
-from train_utils.serving.domains import Domains, dataset_folders
-from train_utils.serving.http_app import PAGE, SERVER_LIMITS, build_app
-from train_utils.serving.http_protocol import limited_uvicorn
-from train_utils.serving.listener import bind
-from train_utils.serving.scheduler import Scheduler
-from train_utils.serving.service import Service
+from train_utils.serving.http_app import PAGE
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the package axe-playwright-python")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium on the path")
 
-HOSTILE = '<img src=x onerror="document.title=1">'
-FILMS = {
-    "red moon": "Comedy", "blue river": "Comedy", "green night": "Comedy", "the end": "Comedy",
-    "river return": "Drama", "moon item": "Drama", "night list": "Drama", HOSTILE: "Horror",
-}  # fmt: skip
-BOOKS = {"moon": "Novel", "river": "Novel", "green": "Essay"}
-KEY = "0123456789abcdef"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}  # pixels
-
-
-class Gate:
-    """Forward hook that holds the model after a number of passes, so that an answer stays under way."""
-
-    def __init__(self) -> None:
-        self._left: int | None = None
-        self._opened = threading.Event()
-
-    def close_after(self, passes: int) -> None:
-        self._opened.clear()
-        self._left = passes
-
-    def open(self) -> None:
-        self._left = None
-        self._opened.set()
-
-    def __call__(self, *_: object) -> None:
-        if self._left is None:
-            return
-        self._left -= 1
-        if self._left < 0:
-            self._opened.wait()
-
-
-@dataclass
-class World:
-    """A running server, one that needs a key, and the gate of their model."""
-
-    url: str
-    url_with_keys: str
-    gate: Gate
-
-
-def write_films(folder: Path, titles: dict[str, str]) -> None:
-    folder.mkdir(parents=True)
-    ids = {title: f"{folder.name[0]}{position}" for position, title in enumerate(titles)}
-    metas = {
-        ids[title]: {"title": title, "title_t": title, "year": 1990 + position, "description": ""}
-        for position, title in enumerate(titles)
-    }
-    categories = {name: [ids[title] for title in titles if titles[title] == name] for name in set(titles.values())}
-    for name, value in (("metas", metas), ("category", categories), ("sequential", {"u": list(metas)})):
-        (folder / f"{name}.jsonl").write_text(json.dumps(value))
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Iterator[World]:
-    data = tmp_path_factory.mktemp("data")
-    write_films(data / "films", FILMS)
-    write_films(data / "books", BOOKS)
-    model, chat = tiny_chat([*FILMS, *BOOKS], seed=7, tied=False)
-    with torch.no_grad():  # free text never ends before its limit
-        model.get_output_embeddings().weight[chat.tokenizer.eos_token_id] = 0
-    gate = Gate()
-    model.register_forward_hook(gate)
-    domains = Domains(Recommender(model, Chat(chat.tokenizer)), dataset_folders(data))
-    service = Service(domains, "films", Scheduler())
-    servers = [
-        uvicorn.Server(uvicorn.Config(build_app(service, keys, max_new_tokens=150), **limited_uvicorn(SERVER_LIMITS)))
-        for keys in (None, Keys({KEY: frozenset(("read",))}))
-    ]
-    listeners = [bind("127.0.0.1", 0) for _ in servers]
-    threads = [
-        threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        for server, listener in zip(servers, listeners, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    yield World(*(f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners), gate)
-    gate.open()
-    for server, thread in zip(servers, threads, strict=True):
-        server.should_exit = True
-        thread.join()
+    with running_world(tmp_path_factory.mktemp("data")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
