@@ -188,13 +188,13 @@ def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
 
 
 def _condition(entry: Range) -> dict[str, float]:
-    bounds = ((">=", entry.low), ("<=", entry.high))
+    bounds = ((">" if entry.above else ">=", entry.low), ("<" if entry.below else "<=", entry.high))
     return {sign: bound for sign, bound in bounds if bound is not None}
 
 
 def _in_words(entry: Range) -> str:
     if entry.low is None:
-        return f"{entry.attribute} up to {entry.high:g}"
+        return f"{entry.attribute} {'below' if entry.below else 'up to'} {entry.high:g}"
     if entry.high is None:
-        return f"{entry.attribute} from {entry.low:g}"
+        return f"{entry.attribute} {'above' if entry.above else 'from'} {entry.low:g}"
     return f"{entry.attribute} {entry.low:g}" + (f" to {entry.high:g}" if entry.high > entry.low else "")

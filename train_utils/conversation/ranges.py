@@ -1,5 +1,6 @@
 """Ranges of years and of other numbers that a message names: "nineties", "before 1980", "price under $20"."""
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,17 +57,39 @@ _COMPARE = (
 
 @dataclass(frozen=True)
 class Range:
-    """Interval of an attribute's values, with both ends.
+    """Interval of an attribute's values.
 
     Attributes:
         attribute: name of the attribute.
         low: least value; None for no bound.
         high: greatest value; None for no bound. Without both, the user takes back a range ("from any year").
+        above: whether the values are above `low`, which is none of them.
+        below: whether the values are below `high`, which is none of them.
     """
 
     attribute: str
     low: float | None
     high: float | None
+    above: bool = False
+    below: bool = False
+
+
+def compared(attribute: str, sign: str, value: float, whole: bool) -> Range:
+    """Return the range of the values that a comparison admits.
+
+    Args:
+        attribute: the attribute.
+        sign: "<", "<=", ">", ">=", "=" or "==".
+        value: the number that the values are compared with.
+        whole: whether the attribute has whole numbers only; "< 1980" is then "<= 1979".
+    """
+    if whole and sign == "<":
+        sign, value = "<=", math.ceil(value) - 1
+    elif whole and sign == ">":
+        sign, value = ">=", math.floor(value) + 1
+    low = value if sign not in ("<", "<=") else None
+    high = value if sign not in (">", ">=") else None
+    return Range(attribute, low, high, sign == ">", sign == "<")
 
 
 class RangeReader:
@@ -142,9 +165,11 @@ class RangeReader:
     def _range(self, attribute: str, sign: int, match: re.Match[str]) -> Range:
         texts = [group for group in match.groups() if group]
         numbers = [float(text) if text[0].isdigit() else number_of(text) for text in texts]
+        if not sign:
+            return Range(attribute, numbers[0], numbers[-1])
         whole = all(isinstance(bound, int) for bound in self.bounds[attribute])
-        step = 1 if sign and whole and _STRICT.search(match[0]) else 0
-        return Range(attribute, numbers[0] + step if sign >= 0 else None, numbers[-1] - step if sign <= 0 else None)
+        comparison = ("<" if sign < 0 else ">") + ("" if _STRICT.search(match[0]) else "=")
+        return compared(attribute, comparison, numbers[0], whole)
 
 
 def _patterns(name: str, taken: Collection[str]) -> tuple[re.Pattern[str], list[tuple[int, re.Pattern[str]]]]:

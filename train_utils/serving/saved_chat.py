@@ -1,6 +1,7 @@
 """Conversations in files: `/save` writes one, `/load` reads it back. A file of a stranger is data."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,8 @@ class _Range(_Record):
     attribute: str
     low: FiniteFloat | None
     high: FiniteFloat | None
+    above: bool = False
+    below: bool = False
 
 
 class _Preferences(_Record):
@@ -84,7 +87,7 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
         only=list(asked.only),
         together=asked.together,
         without=list(asked.without),
-        ranges=[_Range(attribute=entry.attribute, low=entry.low, high=entry.high) for entry in asked.ranges.values()],
+        ranges=[_Range(**asdict(entry)) for entry in asked.ranges.values()],
         listed=ids(asked.listed),
         mentioned=list(map(ids, asked.mentioned)),
     )
@@ -196,7 +199,7 @@ def _preferences(saved: _Preferences, catalog: Catalog | None) -> Preferences:
         only=tuple(saved.only),
         together=saved.together,
         without=tuple(saved.without),
-        ranges={entry.attribute: Range(entry.attribute, entry.low, entry.high) for entry in saved.ranges},
+        ranges={entry.attribute: Range(**entry.model_dump()) for entry in saved.ranges},
         listed=_indices(saved.listed, catalog),
         mentioned=mentioned,
     )
