@@ -329,3 +329,8 @@ def test_a_rating_is_the_attribute_that_the_catalog_has_for_it(text, attribute, 
     change = RequestReader(ANIME, NamedTitles(ANIME.titles)).read(text)
     assert [(entry.attribute, entry.low, entry.high) for entry in change.ranges] == [(attribute, low, high)]
     assert change.count is None
+
+
+@pytest.mark.parametrize("text", ['I haven\'t seen any of "Alien" and "Heat"', 'I have seen none of "Alien" or "Heat"'])
+def test_titles_that_the_user_has_not_seen_are_not_known(text):
+    assert read(text) == {}

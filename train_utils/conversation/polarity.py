@@ -91,8 +91,9 @@ _REACTION = re.compile(
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
-    r"\b(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to)\s+(?:yet\s+|even\s+)?"
-    r"(?:seen?|watch(?:ed)?)\s+(?:\w+\s+)?$",
+    r"\b(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to)\s+(?:yet\s+|even\s+)?"
+    r"(?:seen?|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
+    rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
     re.I,
 )
 _WATCHED = re.compile(

@@ -9,7 +9,7 @@ from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import compile_rules
 from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.preferences import Change, Preferences
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import READ, RequestReader
 from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Taste
 from train_utils.prompts.list_spec import LIST_LENGTH
@@ -147,7 +147,15 @@ class Dialogue:
         catalog = self.recommender.catalog
         if self.reader is None or catalog is None:
             return Change()
-        return self.reader.read(with_titles(text, [catalog.items[item].title for item in self.last.items]))
+        listed = self.last.items
+        if not listed:
+            return self.reader.read(text)
+        mentioned = {item for mention in self.recommender.named_titles.locate(text[:READ]) for item in mention.items}
+        places = [
+            {listed.index(item) for item in items if item in listed} for items in (mentioned, self.preferences.named())
+        ]
+        titles = [catalog.items[item].title for item in listed]
+        return self.reader.read(with_titles(text, titles, *places, pronouns=not mentioned))
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """Return the conversation for the model.
