@@ -69,9 +69,14 @@ def test_both_and_neither_mean_a_list_of_two(text, expected):
 
 def test_the_others_are_those_that_neither_the_message_nor_an_earlier_one_named():
     assert with_titles("the other two are good", TITLES, judged={1}) == '"Alien" and "Toy Story" are good'
-    assert with_titles("Heat is good, I know the others", TITLES, named={1}) == 'Heat is good, I know "Alien" and "Toy Story"'
+    assert (
+        with_titles("Heat is good, I know the others", TITLES, named={1})
+        == 'Heat is good, I know "Alien" and "Toy Story"'
+    )
     assert with_titles("the other one is good", TITLES, named={0}, judged={1}) == '"Toy Story" is good'
 
 
 def test_a_pronoun_after_titles_means_the_titles():
-    assert with_titles("Psycho, Fargo: I know all of them", TITLES, pronouns=False) == "Psycho, Fargo: I know all of them"
+    assert (
+        with_titles("Psycho, Fargo: I know all of them", TITLES, pronouns=False) == "Psycho, Fargo: I know all of them"
+    )

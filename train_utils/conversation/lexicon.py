@@ -245,7 +245,34 @@ OPEN = """
 don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be,
 doesn't have to be, not only, not just
 """
+# What is rejected no longer.
+ALLOWING = """
+don't mind, do not mind, didn't mind, don't dislike, do not dislike, don't hate, do not hate, okay with, ok with, fine
+with, alright with, no objection to, no objections to, nothing against, no problem with, no issue with, no longer mind
+"""
+INCLUDING = """
+include, including again, allow, bring back, bring in, put back, put back in, let back in, reinstate, re-include, may
+include, don't leave out, don't exclude, don't skip, don't avoid, do not leave out, do not exclude, do not skip, no
+need to avoid, no need to exclude, no need to skip, no need to leave out, no longer exclude, stop excluding, stop
+avoiding, not exclude, not leave out
+"""
+TAKING_BACK = """
+take back, taking back, scratch, scrap, drop, lift, forget, forget about, remove, cancel, undo, lose,
+ignore, waive, ditch, disregard, withdraw, relax, delete, kill, skip, never mind, nevermind, revoke, overrule, strike
+"""
+# Patterns of "what I said about", and of words for a restriction.
+SAID = (
+    r"(?:what|everything|anything|the\s+things?|the\s+stuff)\s+(?:that\s+)?(?:i|we)(?:'ve|'d|\s+had|\s+have)?\s+"
+    r"(?:just\s+)?(?:said|told\s+you|asked|wrote)\s+(?:about|on|for)"
+)
+RULE = any_of(
+    """
+    rule, rules, ban, bans, restriction, restrictions, filter, filters, condition, conditions, limit, limits,
+    limitation, requirement, requirements, constraint, constraints, exclusion, thing, part, bit, wish
+    """
+)
 NOT_NEGATING = f"""
+{INCLUDING},
 {OPEN},
 not sure, not bad, not that, not really sure, no problem, no matter, no preference, no idea, no worries, no rush, no
 doubt, no thanks, no thank you, no wait, why not, don't care, don't know, doesn't matter, if not, can't wait, can't

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from train_utils.catalog import Catalog, Item
 from train_utils.constraint.item_rules import ItemRules
-from train_utils.conversation.ranges import Range
+from train_utils.conversation.ranges import Range, hull
 from train_utils.prompts.named_titles import spoken_title
 
 T = TypeVar("T")
@@ -45,7 +45,12 @@ class Change(Judgments):
         together: whether an item must have all of them ("romantic comedy") instead of one of them.
         also: whether they are added to those asked for before.
         without: categories excluded.
+        allowed: categories that are excluded no longer.
+        included: categories that are excluded no longer, and asked for where they were not excluded.
+        taken_back: categories that are neither excluded nor asked for any longer.
+        withdrawn: titles whose judgment the user takes back, each as the items that share it.
         ranges: ranges of attributes; one without bounds takes back the attribute's range.
+        widening: ranges that come on top of those before ("the 80s are fine too").
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
@@ -60,7 +65,12 @@ class Change(Judgments):
     together: bool = False
     also: bool = False
     without: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
+    taken_back: tuple[str, ...] = ()
+    withdrawn: tuple[tuple[int, ...], ...] = ()
     ranges: tuple[Range, ...] = ()
+    widening: tuple[Range, ...] = ()
     any_category: bool = False
     more: bool = False
     forget: bool = False
@@ -102,15 +112,18 @@ class Preferences(Judgments):
         if change.judges and not change.named():
             liked = change.judges == "liked"
             change = replace(change, liked=self.mentioned) if liked else replace(change, disliked=self.mentioned)
-        judged = set(change.named())
+        judged = {*change.named(), *(item for items in change.withdrawn for item in items)}
         rejects_own = bool(set(change.without) & set(before.only))
         only, together = (() if rejects_own and before.together else before.only), before.together
-        if change.only:
-            kept = only if change.also and not together else ()
-            only, together = _union(kept, change.only), change.together
+        only = tuple(name for name in only if name not in change.taken_back)
+        added = _union(change.only, (name for name in change.included if name not in before.without))
+        if added:
+            kept = only if (change.also or not change.only) and not together else ()
+            only, together = _union(kept, added), change.together
         elif change.any_category:
             only = ()
-        without = _union((name for name in before.without if name not in change.only), change.without)
+        lifted = {*change.only, *change.allowed, *change.included, *change.taken_back}
+        without = _union((name for name in before.without if name not in lifted), change.without)
         return replace(
             before,
             count=change.count,
@@ -121,11 +134,7 @@ class Preferences(Judgments):
             together=together and bool(only),
             without=without,
             mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known),
-            ranges={
-                name: entry
-                for name, entry in {**before.ranges, **{entry.attribute: entry for entry in change.ranges}}.items()
-                if entry.low is not None or entry.high is not None
-            },
+            ranges=_ranges_after(before.ranges, change),
         )
 
     def lifted(self, command: str) -> "Preferences":
@@ -174,6 +183,13 @@ class Preferences(Judgments):
                 names = [spoken_title(catalog.items[items[0]].title) for items in titles[-_SHOWN:]]
                 parts.append(f"{label} {'..., ' if len(titles) > _SHOWN else ''}{', '.join(names)}")
         return " · ".join(parts)
+
+
+def _ranges_after(before: Mapping[str, Range], change: Change) -> dict[str, Range]:
+    ranges = {**before, **{entry.attribute: entry for entry in change.ranges}}
+    for entry in change.widening:
+        ranges[entry.attribute] = hull(ranges[entry.attribute], entry) if entry.attribute in ranges else entry
+    return {name: entry for name, entry in ranges.items() if entry.low is not None or entry.high is not None}
 
 
 def _judged(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from train_utils.catalog import year_attribute
 from train_utils.conversation.annotations import Annotation, masked
-from train_utils.conversation.lexicon import any_of
+from train_utils.conversation.lexicon import RULE, SAID, TAKING_BACK, any_of
 from train_utils.conversation.numerals import NAMES, NUMBER, number_of
 
 _DECADES = {
@@ -72,6 +72,15 @@ class Range:
     high: float | None
     above: bool = False
     below: bool = False
+
+
+def hull(one: Range, other: Range) -> Range:
+    """Return the smallest range that has the values of both."""
+    low = None if one.low is None or other.low is None else min(one.low, other.low)
+    high = None if one.high is None or other.high is None else max(one.high, other.high)
+    above = all(entry.above for entry in (one, other) if entry.low == low)
+    below = all(entry.below for entry in (one, other) if entry.high == high)
+    return Range(one.attribute, low, high, above, below)
 
 
 def compared(attribute: str, sign: str, value: float, whole: bool) -> Range:
@@ -233,7 +242,7 @@ _MADE = any_of("old, it was made, they were made, it's from, it is from, they ar
 _ANY_YEAR = re.compile(
     rf"\b(?:any|whatever|whichever|every|all)\s+(?:release\s+)?{_TIME}\b"
     rf"|\b{_TIME}\s+(?:of\s+release\s+)?(?:doesn'?t|does\s+not|don'?t|isn'?t|is\s+not)\s+(?:really\s+)?(?:matter|important|relevant)"
-    rf"|\b{_TIME}\s+is\s+(?:irrelevant|unimportant)|\b(?:never\s*mind|forget|ignore|drop|skip)\s+(?:about\s+)?the\s+{_TIME}\b"
+    rf"|\b{_TIME}\s+is\s+(?:irrelevant|unimportant)|\b{any_of(TAKING_BACK)}\s+(?:{SAID}\s+|about\s+)*(?:the|that|my)\s+(?:{RULE}\s+(?:on|about|for|with)\s+(?:the\s+)?)?{_TIME}\b"
     rf"|\bno\s+(?:specific\s+|particular\s+)?{_TIME}\s+(?:limit|limits|restriction|range|preference)"
     rf"|\b(?:no\s+matter|do(?:n'?t|\s+not)\s+care)\s+(?:about\s+)?(?:the|which|what|when|how)\s+(?:{_TIME}|{_MADE})\b"
     r"|\b(?:old\s+or\s+new|new\s+or\s+old)\b",

@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Sequence
 
 from train_utils.catalog import Catalog
+from train_utils.conversation.allowances import find_allowances
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import ALSO, FORGET, NOUNS, TOGETHER, any_of, finder
+from train_utils.conversation.lexicon import ALSO, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
 from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import (
     is_judged,
@@ -28,7 +29,7 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+the\b)", re.IGNORECASE)  # and not "never mind the year"
+_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I)  # and not "never mind the year"
 _TOGETHER = finder(TOGETHER)
 _ALSO = re.compile(rf"\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))", re.IGNORECASE)
 _BREAK = re.compile(r" ?\n\s*+")
@@ -131,15 +132,19 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
 
 def _change(text: str, found: Sequence[Annotation], count: Annotation | None) -> Change:
     plain = masked(text, found)
-    negative, referred_to, opened = rejected(plain, found), referred(plain, found), left_open(plain, found)
+    lifted = find_allowances(plain, found)
+    negative, referred_to = rejected(plain, found) - lifted.all, referred(plain, found)
+    opened = left_open(plain, found) | lifted.allowed
     not_only = {match.end() - 1 for match in _NOT_ONLY.finditer(plain)}
-    sentences = sentences_of(plain, found, count)
+    sentences = sentences_of(plain, found, count, [found[position].start for position in lifted.all])
     asks = any(sentence.asks for sentence in sentences)
     titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
     only: list[Annotation] = []
     stated: list[Annotation] = []
     without: list[str] = []
     ranges: list[Range] = []
+    widening: list[Range] = []
+    withdrawn: list[tuple[int, ...]] = []
     unknown: list[str] = []
     about: list[tuple[int, ...]] = []
     for position, annotation in enumerate(found):
@@ -151,6 +156,14 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
                 continue
             case Unknown(text=name):
                 unknown.append(name)
+            case Mention(items=items) if position in lifted.taken_back and position not in referred_to:
+                withdrawn.append(items)
+            case Range(attribute=name) if position in lifted.taken_back:
+                ranges.append(Range(name, None, None))
+            case Range() as entry if position in lifted.widening:
+                widening.append(entry)
+            case CategoryWords() if position in lifted.taken_back | lifted.included:
+                continue
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
                 titles[kind].append(items)
@@ -180,7 +193,12 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only, names)),
         also=bool(_ALSO.search(plain)),
         without=tuple(dict.fromkeys(without)),
+        allowed=_categories(found, lifted.allowed),
+        included=_categories(found, lifted.included),
+        taken_back=_categories(found, lifted.taken_back),
+        withdrawn=tuple(withdrawn),
         ranges=tuple(ranges),
+        widening=tuple(widening),
         any_category=takes_any_category(plain),
         more=asks_for_more(plain) and asks,
         forget=bool(_FORGET.search(plain)),
@@ -229,6 +247,12 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
 def _category(annotation: Annotation) -> str:
     assert isinstance(annotation.value, CategoryWords)
     return annotation.value.category
+
+
+def _categories(found: Sequence[Annotation], positions: Collection[int]) -> tuple[str, ...]:
+    """Return the categories among the annotations at some positions, in the order of the text."""
+    chosen = (found[position] for position in sorted(positions))
+    return tuple(dict.fromkeys(_category(entry) for entry in chosen if isinstance(entry.value, CategoryWords)))
 
 
 def _is_compound(text: str, only: Sequence[Annotation], names: Collection[str]) -> bool:

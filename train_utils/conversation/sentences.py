@@ -1,7 +1,7 @@
 """What each sentence of a message does: it asks for items, it asks about one, or it states something."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
@@ -165,7 +165,15 @@ class Sentence:
     likes: bool
 
     @classmethod
-    def of(cls, plain: str, start: int, end: int, found: Sequence[Annotation], count: Annotation | None) -> "Sentence":
+    def of(
+        cls,
+        plain: str,
+        start: int,
+        end: int,
+        found: Sequence[Annotation],
+        count: Annotation | None,
+        lifted: Collection[int],
+    ) -> "Sentence":
         text = plain[start:end]
         informs = bool(_INFORMATION.search(text)) or any(
             _INFORMATION_ON_TITLE.search(plain, max(start, entry.start - _NEAR), entry.start)
@@ -181,8 +189,10 @@ class Sentence:
             statement = False  # "and not animated"
         if titles and all(titles) and not counts and _TOLD.match(text):
             statement = True  # "I take Heat back"
-        if count and counts and _AMOUNTS_TO.match(plain, count.end):
+        if count and counts and (_AMOUNTS_TO.match(plain, count.end) or asks_for_more(text)):
             statement = False
+        if any(start <= at < end for at in lifted) or _ANY_CATEGORY.search(text):
+            statement = False  # "horror is fine now"
         wants = _is_asked(_ASKING, text) or "?" in text or not statement
         asks = not informs and not _NOT_ASKING.search(text)
         polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
@@ -198,17 +208,22 @@ def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
     )
 
 
-def sentences_of(plain: str, found: Sequence[Annotation], count: Annotation | None) -> list[Sentence]:
+def sentences_of(
+    plain: str, found: Sequence[Annotation], count: Annotation | None, lifted: Collection[int] = ()
+) -> list[Sentence]:
     """Return the sentences of a message.
 
     Args:
         plain: the message, with its annotations masked.
         found: its annotations.
         count: the number of items that it names.
+        lifted: positions of what it takes back.
     """
     cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(plain)), len(plain)]
     return [
-        Sentence.of(plain, start, end, found, count) for start, end in zip(cuts, cuts[1:], strict=False) if end > start
+        Sentence.of(plain, start, end, found, count, lifted)
+        for start, end in zip(cuts, cuts[1:], strict=False)
+        if end > start
     ]
 
 
