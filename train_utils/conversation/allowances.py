@@ -1,12 +1,13 @@
 """What a message takes back: "horror is fine now", "scratch the no-comedy rule", "bring back the westerns"."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
+from train_utils.conversation.annotations import GAP, SPAN, Annotation
 from train_utils.conversation.category_words import CategoryWords
 from train_utils.conversation.lexicon import ALLOWING, INCLUDING, NOUNS, RULE, SAID, TAKING_BACK, any_of
+from train_utils.prompts.named_titles import Mention
 
 _STUFF = rf"(?:\s+(?:{any_of(NOUNS)}|stuff|content))?"
 _FINE = any_of("fine, ok, okay, o.k., alright, all right, acceptable, welcome, allowed, fair game, no problem")
@@ -55,13 +56,14 @@ _GONE = re.compile(
 _EXCEPT = re.compile(
     rf"\b{any_of('except, excepting, excluding, besides, apart from, other than, but, without')}\b", re.I
 )
+_TAKE, _TAKEN = re.compile(r"\btake\s+$", re.IGNORECASE), re.compile(r"\s+back\b", re.IGNORECASE)
 _NEEDED = re.compile(
     r"\b(?:needn't|need\s+not|(?:doesn't|does\s+not|don't|do\s+not)\s+(?:have|need)\s+to|no\s+longer\s+has\s+to)\s+"
     r"(?:really\s+)?be\s+(?:an?\s+|from\s+)?$|\bno\s+need\s+for\s+(?:an?\s+|it\s+to\s+be\s+(?:an?\s+)?)?$",
     re.IGNORECASE,
 )
 _JOINED = re.compile(rf"{GAP}(?:(?:and|or|the)\b{GAP})*", re.IGNORECASE)
-_WIDENING = re.compile(rf"\b(?:too|also|as\s+well)\b", re.IGNORECASE)
+_WIDENING = re.compile(r"\b(?:too|also|as\s+well)\b", re.IGNORECASE)
 _REACH = 60  # characters around an annotation that say what becomes of it
 _SENTENCE = re.compile(r"[.!?;\n]|(?<!thing )\bbut\b")
 
@@ -87,6 +89,10 @@ class Allowances:
     def all(self) -> frozenset[int]:
         """All positions."""
         return self.allowed | self.included | self.taken_back | self.widening
+
+    def asked(self, annotations: Sequence[Annotation]) -> list[int]:
+        """Return where a message lifts something other than the judgment of a title, which asks for a new list."""
+        return [annotations[i].start for i in sorted(self.all) if not isinstance(annotations[i].value, Mention)]
 
 
 def find_allowances(plain: str, annotations: Sequence[Annotation]) -> Allowances:
@@ -117,6 +123,8 @@ def _kind(plain: str, annotation: Annotation) -> str:
     category = isinstance(annotation.value, CategoryWords)
     if (match := _TAKEN_BACK.search(before)) and (match["rule"] is None or _RULE_AFTER.match(after)):
         return "taken_back"
+    if isinstance(annotation.value, Mention):
+        return "taken_back" if _TAKE.search(before) and _TAKEN.match(after) else ""
     if _NEEDED.search(before) or _RULE_BEFORE.search(before) and _GONE.match(after):
         return "taken_back"
     if _BACK.match(after) and (_KEEP.search(before) or "back" in after or "again" in after):

@@ -136,7 +136,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
     negative, referred_to = rejected(plain, found) - lifted.all, referred(plain, found)
     opened = left_open(plain, found) | lifted.allowed
     not_only = {match.end() - 1 for match in _NOT_ONLY.finditer(plain)}
-    sentences = sentences_of(plain, found, count, [found[position].start for position in lifted.all])
+    sentences = sentences_of(plain, found, count, lifted.asked(found))
     asks = any(sentence.asks for sentence in sentences)
     titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
     only: list[Annotation] = []

@@ -138,6 +138,8 @@ _INFORMATION_ON_TITLE = re.compile(
 )
 _TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
 _AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
+# "seen it, 3 more"
+_LEAD = re.compile(rf"[,;:-]\s*(?:{any_of('and, so, now, then, but, ok, okay, please')}\s+)?$", re.IGNORECASE)
 _STATED = re.compile(
     rf"{GAP}(?:i|we)(?:'m|'re|\s+am|\s+are)?\s+(?:\w+\s+){{0,3}}?{any_of('love, like, enjoy, adore, fan, into')}\b",
     re.I,
@@ -189,7 +191,8 @@ class Sentence:
             statement = False  # "and not animated"
         if titles and all(titles) and not counts and _TOLD.match(text):
             statement = True  # "I take Heat back"
-        if count and counts and (_AMOUNTS_TO.match(plain, count.end) or asks_for_more(text)):
+        alone = counts and count and _LEAD.search(plain, max(start, count.start - _NEAR), count.start)
+        if count and counts and (_AMOUNTS_TO.match(plain, count.end) or alone and asks_for_more(text)):
             statement = False
         if any(start <= at < end for at in lifted) or _ANY_CATEGORY.search(text):
             statement = False  # "horror is fine now"
