@@ -133,7 +133,7 @@ class Preferences(Judgments):
             only=tuple(name for name in only if name not in change.without),
             together=together and bool(only),
             without=without,
-            mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known),
+            mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known, *change.about),
             ranges=_ranges_after(before.ranges, change),
         )
 

@@ -8,7 +8,7 @@ from train_utils.conversation.allowances import find_allowances
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import ALSO, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
+from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
 from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import (
     is_judged,
@@ -43,7 +43,13 @@ _SOME = any_of("some, a, an, bit, of, lots, lot, little, elements, touch, hint, 
 _BOTH = re.compile(
     rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
+    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
     rf"|\b(?:be|is|are|'s)\s+{SPAN}\s+as\s+well\s+as\s+{SPAN}",
+    re.IGNORECASE,
+)
+# Between two categories, the second replaces the first.
+_CORRECTING = re.compile(
+    rf"\b{any_of(CORRECTING)}\b|[.;!?\n\u2013\u2014-]\s*(?:actually|sorry|hmm?|make\s+that|make\s+it|no)\b,?",
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
@@ -51,6 +57,9 @@ _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so 
 _ASIDE = re.compile(r"\([^()]*$")
 _OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
 _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
+_AUDIENCE = re.compile(
+    rf"\bfor\s+(?:(?:{_OWNERS}|\d{{1,2}}|little|small|young)\s+)*$", re.IGNORECASE
+)  # "a film for my 3 kids" is a children's film
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
@@ -123,6 +132,7 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
         isinstance(words, CategoryWords)
         and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid", "family")
         and not _STUFF.match(text, annotation.end)
+        and not _AUDIENCE.search(text, max(0, annotation.start - _NEAR), annotation.start)
         and bool(
             _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
             or text[annotation.end : annotation.end + 4] == " of "
@@ -181,6 +191,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
                 stated.append(annotation)
     if asks and not only and not titles["liked"]:
         only = stated  # "I love horror. Give me three."
+    only = _corrected(plain, only)
     names = tuple(dict.fromkeys(_category(annotation) for annotation in only))
     return Change(
         asks=asks,
@@ -247,6 +258,15 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
 def _category(annotation: Annotation) -> str:
     assert isinstance(annotation.value, CategoryWords)
     return annotation.value.category
+
+
+def _corrected(plain: str, only: Sequence[Annotation]) -> list[Annotation]:
+    """Return the categories asked for without those that the message itself corrects ("a comedy, no wait, a drama")."""
+    first = 0
+    for position, (one, other) in enumerate(zip(only, only[1:], strict=False), 1):
+        if _CORRECTING.search(plain, one.end, other.start):
+            first = position
+    return list(only[first:])
 
 
 def _categories(found: Sequence[Annotation], positions: Collection[int]) -> tuple[str, ...]:

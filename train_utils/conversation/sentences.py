@@ -50,7 +50,8 @@ _CHOICE = (
     rf"(?:what|which)\b(?:\s+[\w'-]+){{0,3}}?\s+(?:should|shall|could|can|do|does|would|might)\s+{_PERSON}\s+"
     rf"(?:\w+\s+){{0,2}}?{_CHOOSE}\b"
     rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
-    rf"|(?:what|which)(?:\s+\w+)?(?:'s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
+    rf"|{any_of(NOUNS)}\s+(?:that\s+)?(?:i|we)\s+(?:could|can|should|might)\s+(?:\w+\s+)?{_CHOOSE}\b"
+    rf"|(?:what|which)(?:\s+\w+)?(?:'?s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
     rf"(?:next|worth|on\s+tonight|similar|left|good|decent)\b(?!\s+for\b)"
 )
 _INDEFINITELY = any_of(
@@ -70,7 +71,7 @@ _NO_WISH = any_of(
 # A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
-    rf"(?:(?:for|with|without)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
+    rf"(?:(?:for|with|without|not\s+with)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
     rf"|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
 )
@@ -94,7 +95,7 @@ _OTHER_BUSINESS = finder("stop, wait, write, translate, speak, answer, explain, 
 _ASKING_FOR_ITEMS = re.compile(
     rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
     rf"|{_CHOICE}|{_INDEFINITE})\b"
-    rf"|^{GAP}{_ADDITION}|^{GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
+    rf"|^{GAP}{_ADDITION}|(?:^|:){GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
     rf"|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
     re.IGNORECASE,
 )
@@ -118,7 +119,7 @@ _STATEMENT = re.compile(
 )
 _MORE = re.compile(
     rf"(?<!no\s)(?<!any\s)(?<!once\s)\b(?!{any_of(NOT_MORE)}\b){any_of(MORE)}\b"
-    r"|\bany\s+others\b|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
+    r"|\bany\s+others\b|^\W*(?:\w+\s+)?(?:got\s+|are\s+there\s+)?any\s+more\s*(?:\W*$|of\b|like\b)|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
     re.IGNORECASE,
 )
 # "I should laugh more"
