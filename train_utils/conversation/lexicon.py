@@ -32,7 +32,7 @@ examples, proposals
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
 VAGUE = """
 dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
-prewar, post-war, postwar, guilty, adult, adults, class, school, cry, sleep
+prewar, post-war, postwar, guilty, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
 """
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ STATING_ALONE = """
 liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
 walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough, didn't
 like, didn't care, did not care, can't stand, cannot stand, wasn't impressed, was not impressed, not impressed, didn't
-enjoy, don't care for
+enjoy, don't care for, have a soft spot, got a soft spot, can't get into
 """
 
 # -- titles ------------------------------------------------------------------------------------------------------------
@@ -229,7 +229,8 @@ fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, do not l
 found, grew up, scared, bored, ruined, makes, made, left, has, have, had, blew, even more, wasn't, couldn't, despised,
 cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell, lost, let, deserves,
 rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic, obsessed, into,
-preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids
+preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids, have a soft spot, has a soft
+spot, have always, grew up on
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
@@ -254,7 +255,10 @@ had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie
 least favorite is, least favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off
 the, lay off, sworn off, swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire
 for, no appetite for, averse to, put off by, veto, exempt, not keen on, not big on, not into, tend to avoid, could live
-without, can live without, could do without, can do without, doing without
+without, can live without, could do without, can do without, doing without, can't say, cannot say, couldn't say, don't
+you dare, stop with, stop it with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't
+bother with, else than, different from, different than, wasn't blown away by, not blown away by, wasn't thrilled by,
+not thrilled by, wasn't taken with, not taken with
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
@@ -284,7 +288,7 @@ SAID = (
 RULE = any_of(
     """
     rule, rules, ban, bans, restriction, restrictions, filter, filters, condition, conditions, limit, limits,
-    limitation, requirement, requirements, constraint, constraints, exclusion, thing, part, bit, wish
+    limitation, requirement, requirements, constraint, constraints, exclusion, thing, part, bit, wish, idea, plan
     """
 )
 NOT_NEGATING = f"""
@@ -296,9 +300,12 @@ no longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, d
 have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known, lesser known,
 less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be, can't go
 wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop, can't help,
-not enough, nothing beats, isn't it, wasn't it, don't you, aren't they, not to mention, why don't you, why don't, if
-you don't mind, can't you, couldn't you, won't you, wouldn't you, cannot wait, say no to, says no to, said no to, no
-fewer, no fewer than, not fewer, not fewer than, not less than, no less than
+not enough, nothing beats, isn't it, wasn't it, don't you think, don't you have, don't you agree, don't you know, don't
+you love, aren't they, not to mention, why don't you, why don't, if you don't mind, can't you, couldn't you, won't you,
+wouldn't you, cannot wait, say no to, says no to, said no to, no fewer, no fewer than, not fewer, not fewer than, not
+less than, no less than, wouldn't say no to, would not say no to, won't say no to, can't say no to, couldn't say no to,
+never say no to, not say no to, don't say no to, hard to say no to, used to hate, used to dislike, used to avoid, used
+to loathe
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = f"""

@@ -22,6 +22,9 @@ _AMOUNTS = {
     "a pair of": 2,
     "half a dozen": 6,
     "a dozen": 12,
+    "quartet of": 4,
+    "a quartet of": 4,
+    "two dozen": 24,
     "a handful": 5,
     "a handful of": 5,
 }
@@ -39,7 +42,8 @@ _ASK = any_of(
     bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
     about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, i'll take, i'd
     take, we'll take, i would like, we would like, let me have, i could use, limit it to, keep it to, narrow it down
-    to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less than, at the most, no more, up to, change that to, change it to, i'll have, we'll have, go with
+    to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less than, at
+    the most, no more, change that to, change it to, i'll have, we'll have, go with
     """
 )
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
@@ -54,9 +58,9 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, her, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part, season, chapter,
-    number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he is, he's, she is,
-    she's, i am, i'm, turned, turns
+    my, our, his, her, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part,
+    season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
+    is, he's, she is, she's, i am, i'm, turned, turns
     """
 )
 _NOT_A_COUNT = re.compile(
@@ -66,9 +70,11 @@ _NEAR = 40  # characters before a number that say what it counts
 _AFTER_COUNT = any_of(
     """
     will do, would do, should do, of them, of those, of these, of your best, of your favorites, of your favourites, or
-    so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will be
-    enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to start
-    with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should suffice, suffice, will suffice, max, maximum, at most, instead, for tonight, for today, for this evening, for the weekend, for starters
+    so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will
+    be enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to
+    start with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should
+    suffice, suffice, will suffice, max, maximum, at most, instead, for tonight, for today, for this evening, for the
+    weekend, for starters
     """
 )
 _ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
@@ -96,6 +102,8 @@ _COUNT = re.compile(
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
+# "I don't need another drama"
+_NO_OTHER = re.compile(r"(?:n'?t|\bnot|\bnever|\bwithout)\s+(?:\w+\s+)?$", re.IGNORECASE)
 _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
@@ -137,7 +145,9 @@ def find_count(text: str) -> Annotation | None:
     if counts := [count for count in counts if count]:
         return counts[-1]
     another = _ANOTHER.search(text)
-    return Annotation(another.start(), another.end(), 1) if another else None
+    if not another or _NO_OTHER.search(text, max(0, another.start() - _NEAR), another.start()):
+        return None
+    return Annotation(another.start(), another.end(), 1)
 
 
 def _sum(one: Annotation | None, other: Annotation | None) -> Annotation | None:

@@ -29,20 +29,21 @@ from train_utils.conversation.negation import EXEMPTING, FAR, MARK, exemption, n
 from train_utils.conversation.ranges import Range
 
 _CLAUSE_END = re.compile(
-    r"[.;!\n]|\?(?!\s*(?:no\s+(?:thanks|thank|way)|nope|nah|yuck|ugh|eww)\b)"
+    r"[.;!\n]|\?(?!\s*(?:no\s+(?:thanks|thank|way)|(?:\w+\s+)?no\b(?!\s+\w)|not\s+(?:today|tonight|for\s+me)|nope|nah|yuck|ugh|eww)\b)"
     rf"|(?<!nothing)(?<!anything)(?<!everything)(?<!\ball)(?<!genres)(?<!kinds)(?<!types),?\s+(?:and\s+)?{any_of(CONTRAST)}\b(?!\s+(?:than|of)\b)"
     rf"|,\s*(?={any_of(NEW_CLAUSE)}\b)|\sand\s+(?={any_of(STATING_ALONE)}\b)"
     rf"|(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"
-    rf"\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b)",
+    rf"\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b"
+    r"(?!\s+(?:an?\s+headache|headaches|nightmares|the\s+creeps)\b))",
     re.IGNORECASE,
 )
 _OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
-_PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?)\b", re.IGNORECASE)
+_PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?|take|choose)\b", re.IGNORECASE)
 _PASSED_OVER = re.compile(rf"{SPAN}(?:\s+\w+)?\s+(?:than|to|over)\b", re.IGNORECASE)
 # "replace action with adventure": the first category is neither wanted nor rejected.
 _REPLACED = re.compile(
-    rf"\b(?:replace|swap|exchange|trade|change|switch)\s+(?:from\s+)?(?:the\s+)?{SPAN}(?=\s+(?:\w+\s+)?(?:with|by|for|to)\b)"
+    rf"\b(?:replac(?:e|ing)|swap(?:ping)?|exchang(?:e|ing)|trad(?:e|ing)|chang(?:e|ing)|switch(?:ing)?)\s+(?:from\s+)?(?:the\s+)?{SPAN}(?=\s+(?:\w+\s+)?(?:with|by|for|to)\b)"
     rf"|\bfrom\s+{SPAN}(?=\s+to\s+{SPAN})",
     re.IGNORECASE,
 )
@@ -60,7 +61,7 @@ _NEGATING_AFTER = re.compile(
     rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b"
     rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
-    rf"|(?:{any_of(NOUNS)}\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
+    rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
 )
 _NOT_BAD = finder(
@@ -71,6 +72,9 @@ _NOT_BAD = finder(
 )
 # "Alien, not so much Heat"
 _NOT_SO_MUCH = re.compile(rf"\bnot\s+(?:so\s+much|really)\s+(?:the\s+)?{MASK}", re.IGNORECASE)
+_INSTEAD = re.compile(
+    rf"(?:\W|{any_of('so, ok, okay, maybe, then, now, but, and, please')}\b)*(?:instead\s+of|rather\s+than)", re.I
+)
 _LOOKS_FORWARD = re.compile(
     r"(?P<relative>\b(?:that|who)\s+)?(?:isn'?t|is not|aren'?t|are not|wasn'?t|was not|didn'?t|did not|weren'?t)$",
     re.IGNORECASE,
@@ -88,6 +92,11 @@ _PERSON = r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)"
 _REACTION = re.compile(
     rf"(?:{GAP}(?:and\s+)?{_PERSON}\s+|[^.;!?]{{0,40}}?\band\s+(?:{_PERSON}\s+)?)"
     rf"{any_of('was, were, got, left, felt')}\b",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(
+    rf"{GAP}(?:(?:and|but|so|well)\s+)?(?:everyone|everybody|people|critics|most|many|others|he|she|they"
+    rf"|(?:my|our|the|some|other|all)\s+\w+(?:\s+\w+)?)\s+(?:\w+\s+)?{any_of(LIKES + ',' + DISLIKING)}\b",
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
@@ -176,7 +185,8 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
             if any(cue.end() <= other.start() and after and other.end() <= starts[after[0]] for other in cues):
                 continue
             if after and _reaches(plain, cue.end(), starts[after[0]]):
-                alone = cue[0].lower() == "non"  # "non-animated children's films"
+                # "non-animated children's films", "instead of a comedy, a drama"
+                alone = cue[0].lower() == "non" or bool(_INSTEAD.fullmatch(plain, start, cue.end()))
                 covered |= {after[0]} if alone else _enumeration(plain, annotations, after)
         for i in inside:
             if has_plus and _MINUS.search(plain, max(0, starts[i] - MARK), starts[i]):
@@ -232,6 +242,8 @@ def _passed_over(plain: str, start: int, end: int) -> Iterator[re.Match[str]]:
 def _reaches(text: str, start: int, end: int) -> bool:
     """Return whether a negation that ends at `start` reaches over the words up to an annotation at `end`."""
     between = text[start : min(end, start + FAR)]
+    if between.lstrip().startswith(","):  # "if there are none, a comedy"
+        return False
     if end - start >= FAR or len(between.split()) > _REACH or _NEW_THOUGHT.search(between):
         return False
     return len(between.partition(",")[0].split()) < 2 or "," not in between  # "not too long, a comedy"
@@ -325,6 +337,16 @@ def is_watched(plain: str, at: int) -> bool:
         at: position of the category.
     """
     return bool(_WATCHED.match(plain, *_clause(plain, at)))
+
+
+def is_of_others(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says what other people think of it ("everyone hated Heat").
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return bool(_OTHERS.match(plain, *_clause(plain, at)))
 
 
 def is_judged(plain: str, at: int) -> bool:

@@ -261,8 +261,17 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
     ),
     _rule(
+        r"\b(?:this|the\s+current|the\s+present)\s+decade\b",
+        lambda reader, match: (reader._latest - reader._latest % 10, reader._latest),
+    ),
+    _rule(
         rf"\b(?:last|past|latest)\s+(?:({NUMBER})\s+)?(?:years?|(decades?))\b",
         lambda reader, match: reader._last_years(match[1], match[2]),
+    ),
+    _rule(
+        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:older|earlier)\s+than\s+({NUMBER})\s+(?:years?|(decades?))\b"
+        rf"|\b(?:less\s+than|at\s+most|under|no\s+more\s+than|max(?:imum)?)\s+({NUMBER})\s+(?:years?|(decades?))\s+old\b",
+        lambda reader, match: reader._last_years(match[1] or match[3], match[2] or match[4]),
     ),
     _rule(
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"

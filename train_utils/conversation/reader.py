@@ -13,6 +13,7 @@ from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import (
     is_judged,
     is_liked,
+    is_of_others,
     is_only_known,
     is_unseen,
     is_watched,
@@ -23,7 +24,7 @@ from train_utils.conversation.polarity import (
 )
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range, RangeReader
-from train_utils.conversation.sentences import asks_for_more, sentences_of, takes_any_category
+from train_utils.conversation.sentences import asks_for_more, has_asking_words, sentences_of, takes_any_category
 from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
@@ -60,6 +61,7 @@ _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", 
 _AUDIENCE = re.compile(
     rf"\bfor\s+(?:(?:{_OWNERS}|\d{{1,2}}|little|small|young)\s+)*$", re.IGNORECASE
 )  # "a film for my 3 kids" is a children's film
+_OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|life)\s+out)\b", re.IGNORECASE)
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
@@ -92,7 +94,7 @@ class RequestReader:
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
-        found = [entry for entry in found if not (_is_about_people(plain, entry) or _is_of_title(plain, entry, found))]
+        found = [entry for entry in found if not (_is_no_category(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
         return _change(plain, found, count)
 
@@ -125,6 +127,13 @@ def _is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation])
     )
 
 
+def _is_no_category(text: str, annotation: Annotation) -> bool:
+    """Return whether words only look like a category: people who watch, or a verb ("it scared me")."""
+    words = annotation.value
+    is_verb = isinstance(words, CategoryWords) and words.by_meaning and bool(_OBJECT.match(text, annotation.end))
+    return is_verb or _is_about_people(text, annotation)
+
+
 def _is_about_people(text: str, annotation: Annotation) -> bool:
     """Return whether words for a category mean the people who watch ("my kids are 5 and 7")."""
     words = annotation.value
@@ -151,7 +160,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
     titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
     only: list[Annotation] = []
     stated: list[Annotation] = []
-    without: list[str] = []
+    rejections: dict[str, int] = {}  # category -> where it is last rejected
     ranges: list[Range] = []
     widening: list[Range] = []
     withdrawn: list[tuple[int, ...]] = []
@@ -180,7 +189,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
             case CategoryWords(category) if _is_aside(text, found, position, negative):
                 continue
             case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
-                without.append(category)
+                rejections[category] = annotation.start
             case CategoryWords() if is_watched(plain, annotation.start):
                 continue
             case CategoryWords() if annotation.start not in not_only and sentence.asks and position not in opened:
@@ -193,6 +202,14 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         only = stated  # "I love horror. Give me three."
     only = _corrected(plain, only)
     names = tuple(dict.fromkeys(_category(annotation) for annotation in only))
+    # "No horror fan, but my friends are: two scary ones": the last word counts.
+    last = {_category(annotation): annotation.start for annotation in only}
+    without = [
+        name
+        for name, at in rejections.items()
+        if at > last.get(name, -1) or not has_asking_words(plain[at : last[name]])
+    ]
+    titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
     return Change(
         asks=asks,
         count=count.value if count and isinstance(count.value, int) and asks else None,
@@ -203,7 +220,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         together=len(names) > 1
         and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only, names)),
         also=bool(_ALSO.search(plain)),
-        without=tuple(dict.fromkeys(without)),
+        without=tuple(without),
         allowed=_categories(found, lifted.allowed),
         included=_categories(found, lifted.included),
         taken_back=_categories(found, lifted.taken_back),
@@ -246,6 +263,8 @@ def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: C
 
 def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
     """Return "liked", "disliked" or "known" for a title; `later` is what a later clause says of it, "" for nothing."""
+    if later in ("liked", "disliked") and is_of_others(plain, at):
+        return later
     if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
     if negative and is_judged(plain, at):

@@ -126,6 +126,8 @@ _MORE = re.compile(
 _MORE_OFTEN = re.compile(
     rf"\b(?:should|must|ought\s+to|need\s+to)\s+(?!{_CHOOSE}|show|give|have)(?:[^\W\d]+|{SPAN})\s+$", re.IGNORECASE
 )
+# "fewer dramas, more comedies" asks for other items.
+_SHIFTED = re.compile(rf"\b(?:less|fewer)\s+(?:\w+\s+)?{SPAN}", re.IGNORECASE)
 _ANY_CATEGORY = finder(ANY_CATEGORY)
 # Questions that are no requests; "how about" and "why not" may be.
 _INFORMATION = re.compile(
@@ -233,9 +235,14 @@ def sentences_of(
 
 def asks_for_more(plain: str) -> bool:
     """Return whether a message asks for further items of the same kind."""
-    return any(
+    return not _SHIFTED.search(plain) and any(
         not _MORE_OFTEN.search(plain, max(0, match.start() - _NEAR), match.start()) for match in _MORE.finditer(plain)
     )
+
+
+def has_asking_words(text: str) -> bool:
+    """Return whether a text has words with which a statement asks for something."""
+    return _is_asked(_ASKING, text)
 
 
 def takes_any_category(plain: str) -> bool:
