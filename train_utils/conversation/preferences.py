@@ -55,6 +55,7 @@ class Change(Judgments):
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
         unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
+        unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
         about: titles that it asks about ("what year is Casablanca from?"), each as the items that share it.
         judges: "liked" or "disliked" where it judges the titles of the message before ("It was great"); "" otherwise.
     """
@@ -75,13 +76,14 @@ class Change(Judgments):
     more: bool = False
     forget: bool = False
     unknown: tuple[str, ...] = ()
+    unknowable: tuple[str, ...] = ()
     about: tuple[tuple[int, ...], ...] = ()
     judges: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether the message said nothing about recommendations."""
-        return self == Change(asks=self.asks, judges=self.judges, about=self.about)
+        return self == Change(asks=self.asks, judges=self.judges, about=self.about, unknowable=self.unknowable)
 
 
 @dataclass(frozen=True, kw_only=True)

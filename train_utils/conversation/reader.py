@@ -1,7 +1,7 @@
 """Reader of requests: the text of a message -> what it changes in the user's preferences."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.allowances import find_allowances
@@ -24,8 +24,15 @@ from train_utils.conversation.polarity import (
 )
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range, RangeReader
-from train_utils.conversation.sentences import asks_for_more, has_asking_words, sentences_of, takes_any_category
+from train_utils.conversation.sentences import (
+    Sentence,
+    asks_for_more,
+    has_asking_words,
+    sentences_of,
+    takes_any_category,
+)
 from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
+from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
@@ -78,6 +85,7 @@ class RequestReader:
         self._titles = TitleReader(titles)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
+        self._unknown_kinds = kinds_unknown_to(catalog)
 
     def read(self, text: str) -> Change:
         """Return what a message changes.
@@ -96,7 +104,7 @@ class RequestReader:
         found.sort(key=lambda annotation: annotation.start)
         found = [entry for entry in found if not (_is_no_category(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
-        return _change(plain, found, count)
+        return _change(plain, found, count, self._unknown_kinds)
 
     def _without_words(self, plain: str) -> Change:
         """Return what a message in another language says: the catalog's titles, and a number in digits."""
@@ -149,7 +157,7 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
     )
 
 
-def _change(text: str, found: Sequence[Annotation], count: Annotation | None) -> Change:
+def _change(text: str, found: Sequence[Annotation], count: Annotation | None, unknown_kinds: Sequence[Kind]) -> Change:
     plain = masked(text, found)
     lifted = find_allowances(plain, found)
     negative, referred_to = rejected(plain, found) - lifted.all, referred(plain, found)
@@ -231,9 +239,19 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
         more=asks_for_more(plain) and asks,
         forget=bool(_FORGET.search(plain)),
         unknown=tuple(dict.fromkeys(unknown)),
+        unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),
         about=tuple(about),
         judges="" if any(titles.values()) or only else judgment_of_last_message(plain),
     )
+
+
+def _asking(plain: str, found: Sequence[Annotation], sentences: Iterable[Sentence]) -> list[str]:
+    """Return the sentences that ask, with titles as "": "Notorious with Cary Grant" wishes for no actor."""
+    titles = [entry for entry in found if isinstance(entry.value, (Mention, Unknown))]
+    text = list(plain)
+    for entry in titles:
+        text[entry.start : entry.end] = '"' * (entry.end - entry.start)
+    return ["".join(text[entry.start : entry.end]) for entry in sentences if entry.asks]
 
 
 def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:

@@ -29,13 +29,19 @@ from train_utils.conversation.title_reader import Unknown
 from train_utils.prompts.named_titles import Mention
 
 _ASKING = finder(ASKING)
+_AFTER_NOUN = any_of(
+    """
+    like, with, of, from, about, for, that, rated, under, over, below, above, made, released, in, directed, starring,
+    by, on
+    """
+)
 # A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
 _NOUN_PHRASE = (
     rf"(?!(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
     rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
     rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
     rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
-    rf"|\s+{any_of('like, with, of, from, about, for, that, rated, under, over, below, above, made, released, in')}\b"
+    rf"|\s+{_AFTER_NOUN}\b"
     r"|\s+without\b)"
 )
 _PERSON = r"(?:i|we|you|he|she|they|one|(?:my|our|the)\s+\w+)"
@@ -72,7 +78,7 @@ _NO_WISH = any_of(
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
     rf"(?:(?:for|with|without|not\s+with)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
-    rf"|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
+    rf"|directed\s+by\b|starring\b|rated\b|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
 )
 _DEMANDED = any_of(
@@ -156,6 +162,7 @@ class Sentence:
     """Sentence of a message.
 
     Attributes:
+        start: position of its first character.
         end: position after its last character.
         asks: whether it asks for recommendations.
         informs: whether it asks about a title or the catalog instead.
@@ -163,6 +170,7 @@ class Sentence:
         likes: whether it only says that the user likes something.
     """
 
+    start: int
     end: int
     asks: bool
     informs: bool
@@ -204,7 +212,7 @@ class Sentence:
         polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
         asks = asks and (_is_asked(_ASKING_FOR_ITEMS, text) or polite and not statement or says and wants)
         names = any(titles)
-        return cls(end, asks, informs, names, not asks and bool(_STATED.match(text)))
+        return cls(start, end, asks, informs, names, not asks and bool(_STATED.match(text)))
 
 
 def _is_asked(pattern: re.Pattern[str], text: str) -> bool:

@@ -14,6 +14,7 @@ from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
 from train_utils.conversation.numerals import MOST
 from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.unknowable import unknowable_notice
 from train_utils.conversation.why import asked_about
 from train_utils.dataset_folder import is_dataset
 from train_utils.decoding.events import Done, TextDelta
@@ -368,6 +369,8 @@ class ChatSession:
             yield Notice(understood)
         if heard.change.unknown:
             yield Notice(f"not in {self.domain.name}: {', '.join(heard.change.unknown)}")
+        if heard.change.unknowable and self.domain.catalog:
+            yield Notice(unknowable_notice(heard.change.unknowable, self.domain.catalog))
         expectations = self.domain.expectations if heard.change.asks else None
         prior = expectations.priors([self.dialogue.taste])[0] if expectations else None
         if expectations and (problem := expectations.take_problem()):
