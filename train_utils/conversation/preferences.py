@@ -42,6 +42,7 @@ class Change(Judgments):
         asks: whether the message asks for recommendations.
         count: number of items that it asks for; None where it names none.
         only: categories asked for.
+        quotas: (category, number of its items) for each of `only`, where the message numbers them all.
         together: whether an item must have all of them ("romantic comedy") instead of one of them.
         also: whether they are added to those asked for before.
         without: categories excluded.
@@ -63,6 +64,7 @@ class Change(Judgments):
     asks: bool = False
     count: int | None = None
     only: tuple[str, ...] = ()
+    quotas: tuple[tuple[str, int], ...] = ()
     together: bool = False
     also: bool = False
     without: tuple[str, ...] = ()
@@ -92,6 +94,7 @@ class Preferences(Judgments):
 
     Attributes:
         count: number of items that the last message asked for; None for no number.
+        quotas: (category, number of its items) of the last message; () for any mixture of categories.
         only: categories, one of which an item must have; () for any.
         together: whether an item must have all of `only`.
         without: categories that no item may have.
@@ -101,6 +104,7 @@ class Preferences(Judgments):
     """
 
     count: int | None = None
+    quotas: tuple[tuple[str, int], ...] = ()
     only: tuple[str, ...] = ()
     together: bool = False
     without: tuple[str, ...] = ()
@@ -129,6 +133,7 @@ class Preferences(Judgments):
         return replace(
             before,
             count=change.count,
+            quotas=change.quotas,
             liked=_judged(before.liked, judged, change.liked),
             disliked=_judged(before.disliked, judged, change.disliked),
             known=_judged(before.known, judged, change.known),
@@ -143,7 +148,7 @@ class Preferences(Judgments):
         """Return the preferences without what "only", "without", "like", "dislike", "seen" or "where" has set."""
         match command:
             case "only":
-                return replace(self, only=(), together=False)
+                return replace(self, only=(), quotas=(), together=False)
             case "without":
                 return replace(self, without=())
             case "like":
@@ -159,8 +164,15 @@ class Preferences(Judgments):
         return replace(self, listed=_union(self.listed, items))
 
     def rules(self, catalog: Catalog) -> ItemRules:
-        """Return the item rules: categories, ranges, and nothing that was named or listed."""
+        """Return the item rules: categories, ranges, and nothing that was named or listed.
+
+        With quotas, each item has exactly one of the numbered categories, so that it counts once.
+        """
+        numbered = {name for name, _ in self.quotas}
+        counted_once = (item.id for item in catalog.items if len(numbered.intersection(item.categories)) == 1)
         return ItemRules(
+            allow=tuple(counted_once) if numbered else None,
+            max_per_category=dict(self.quotas) if numbered else 0,
             deny=tuple(catalog.ids(sorted({*self.named(), *self.listed}))),
             categories=() if self.together else self.only,
             all_categories=self.only if self.together else (),
@@ -177,7 +189,10 @@ class Preferences(Judgments):
     def describe(self, catalog: Catalog) -> str:
         """Return the preferences in words, in one line; "" where there are none."""
         parts = [f"{self.count} {'item' if self.count == 1 else 'items'}"] if self.count else []
-        parts += [(" and " if self.together else " or ").join(self.only)] if self.only else []
+        if self.quotas:
+            parts.append(" and ".join(f"{n} {name}" for name, n in self.quotas))
+        elif self.only:
+            parts.append((" and " if self.together else " or ").join(self.only))
         parts += [f"no {name}" for name in self.without]
         parts += [_in_words(entry) for entry in self.ranges.values()]
         for label, titles in (("like", self.liked), ("not like", self.disliked), ("known", self.known)):

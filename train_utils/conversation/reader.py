@@ -23,6 +23,7 @@ from train_utils.conversation.polarity import (
     rejected,
 )
 from train_utils.conversation.preferences import Change
+from train_utils.conversation.quotas import find_quotas
 from train_utils.conversation.ranges import Range, RangeReader
 from train_utils.conversation.sentences import (
     Sentence,
@@ -218,14 +219,18 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         if at > last.get(name, -1) or not has_asking_words(plain[at : last[name]])
     ]
     titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
+    quotas = find_quotas(plain, only) if not set(names) & set(without) else ()
+    number = count.value if count and isinstance(count.value, int) and asks else None
     return Change(
         asks=asks,
-        count=count.value if count and isinstance(count.value, int) and asks else None,
+        count=sum(n for _, n in quotas) if quotas else number,
+        quotas=quotas,
         liked=tuple(titles["liked"]),
         disliked=tuple(titles["disliked"]),
         known=tuple(titles["known"]),
         only=tuple(name for name in names if name not in without),
         together=len(names) > 1
+        and not quotas
         and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only, names)),
         also=bool(_ALSO.search(plain)),
         without=tuple(without),

@@ -211,8 +211,15 @@ class Dialogue:
         wanted = self.preferences.count or LIST_LENGTH
         if constraint is None:
             return Plan(None, problem=problem)
-        left = int(constraint.admitted.sum())
+        left = self._left(constraint)
         return Plan(constraint, min(wanted, left), fewer=left < wanted)
+
+    def _left(self, constraint: Constraint) -> int:
+        """Return how many items a list can have under the constraint and the quotas."""
+        catalog, quotas = self.recommender.catalog, self.preferences.quotas
+        if catalog is None or not quotas:
+            return int(constraint.admitted.sum())
+        return sum(min(n, int(constraint.admitted[sorted(catalog.in_category(name))].sum())) for name, n in quotas)
 
     def _rules(self, prior: Prior | None) -> tuple[Constraint | None, str]:
         """Return (constraint, problem); no constraint without a catalog, and where no item is left."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -44,6 +44,7 @@ class _Preferences(_Record):
     only: list[str]
     together: bool
     without: list[str]
+    quotas: dict[str, Annotated[int, Field(ge=1, le=MOST)]] = Field(default_factory=dict)
     ranges: list[_Range]
     listed: list[str]
     mentioned: list[list[str]]
@@ -87,6 +88,7 @@ def save_chat(path: str | Path, dialogue: Dialogue, domain: str) -> None:
         only=list(asked.only),
         together=asked.together,
         without=list(asked.without),
+        quotas=dict(asked.quotas),
         ranges=[_Range(**asdict(entry)) for entry in asked.ranges.values()],
         listed=ids(asked.listed),
         mentioned=list(map(ids, asked.mentioned)),
@@ -182,7 +184,7 @@ def _parts(answer: Sequence[str | _Item], catalog: Catalog | None) -> tuple[Part
 def _preferences(saved: _Preferences, catalog: Catalog | None) -> Preferences:
     if catalog is None:
         return Preferences()
-    for name in (*saved.only, *saved.without):
+    for name in (*saved.only, *saved.without, *saved.quotas):
         catalog.in_category(name)
     attributes = {name for item in catalog.items for name in item.attributes}
     if unknown := {entry.attribute for entry in saved.ranges} - attributes:
@@ -199,6 +201,7 @@ def _preferences(saved: _Preferences, catalog: Catalog | None) -> Preferences:
         only=tuple(saved.only),
         together=saved.together,
         without=tuple(saved.without),
+        quotas=tuple(saved.quotas.items()),
         ranges={entry.attribute: Range(**entry.model_dump()) for entry in saved.ranges},
         listed=_indices(saved.listed, catalog),
         mentioned=mentioned,
