@@ -10,7 +10,12 @@ from train_utils.conversation.lexicon import ALLOWING, INCLUDING, NOUNS, RULE, S
 from train_utils.prompts.named_titles import Mention
 
 _STUFF = rf"(?:\s+(?:{any_of(NOUNS)}|stuff|content))?"
-_FINE = any_of("fine, ok, okay, o.k., alright, all right, acceptable, welcome, allowed, fair game, no problem")
+_FINE = any_of(
+    """
+    fine, ok, okay, o.k., alright, all right, acceptable, welcome, allowed, fair game, no problem, not a problem, no
+    longer a problem, not an issue, works, would work, also good, good too, good as well
+    """
+)
 _NOW = any_of(
     """
     now, too, again, after all, as well, also, this time, tonight, today, by me, with me, for me, by us, with us, for
@@ -25,10 +30,8 @@ _FINE_AFTER = re.compile(
     rf"\s+{_FINE}(?:\s+{_NOW})*{GAP}(?:$|(?<=\W)|\b(?:and|but|if)\b)",
     re.IGNORECASE,
 )
-_BACK = re.compile(
-    rf"{_STUFF}\s+(?:(?:is|are)\s+)?(?:back\s+in|in\s+again|back\s+on\s+the\s+table|back|in)\s*(?:please\b)?{GAP}$",
-    re.IGNORECASE,
-)
+_BACK_IN = any_of("back in, in again, back on the table, can come back, may come back, back, in")
+_BACK = re.compile(rf"{_STUFF}\s+(?:(?:is|are)\s+)?{_BACK_IN}\s*(?:(?:please|now|again)\b)?{GAP}$", re.IGNORECASE)
 _KEEP = re.compile(r"\b(?:leave|keep|put|let|have)\s+(?:the\s+|some\s+)?$", re.IGNORECASE)
 # "a comedy would be fine" wishes for one.
 _ONE = re.compile(r"\b(?:an?|some|any|one|good|nice|\d+)\s+$", re.IGNORECASE)
@@ -43,6 +46,7 @@ _AGAINST = rf"(?:no|no\s+more|non|anti|not|without|{RULE}\s+(?:on|about|against|
 _TAKING_BACK = rf"\b{any_of(TAKING_BACK)}"
 _TAKEN_BACK = re.compile(
     rf"{_TAKING_BACK}\s+(?:{SAID}\s+{_THE}|{_THE}[\"']?{_AGAINST}[\s-]+{_THE}|(?P<rule>{_THE}))$"
+    rf"|\bchanged?\s+my\s+mind\s+(?:about|on)\s+{_THE}$"
     rf"|\btake\s+(?:it|that)(?:\s+all)?\s+back\s+(?:about|on|with)\s+{_THE}$",
     re.IGNORECASE,
 )
@@ -102,8 +106,7 @@ def find_allowances(plain: str, annotations: Sequence[Annotation]) -> Allowances
         plain: the message, with its annotations masked.
         annotations: its annotations, in the order of the text.
     """
-    kinds: dict[str, set[int]] = {"allowed": set(), "included": set(), "taken_back": set()}
-    widening: set[int] = set()
+    kinds: dict[str, set[int]] = {"allowed": set(), "included": set(), "taken_back": set(), "widening": set()}
     end, kind = 0, ""
     for position, annotation in enumerate(annotations):
         joined = position and kind and _JOINED.fullmatch(plain, end, annotation.start)
@@ -113,8 +116,8 @@ def find_allowances(plain: str, annotations: Sequence[Annotation]) -> Allowances
             kinds[kind].add(position)
             before, after = _around(plain, annotation)
             if kind == "allowed" and (_WIDENING.search(before) or _WIDENING.search(after)):
-                widening.add(position)
-    return Allowances(*map(frozenset, kinds.values()), frozenset(widening))
+                kinds["widening"].add(position)
+    return Allowances(**{name: frozenset(positions) for name, positions in kinds.items()})
 
 
 def _kind(plain: str, annotation: Annotation) -> str:

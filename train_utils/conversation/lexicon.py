@@ -23,10 +23,10 @@ def finder(phrases: str) -> re.Pattern[str]:
 NOUNS = """
 movie, movies, film, films, flick, flicks, title, titles, item, items, product, products, book, books, novel, novels,
 game, games, show, shows, series, anime, song, songs, album, albums, picture, pictures, recommendation,
-recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones,
-other, others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations,
-moive, moives, flim, flims, flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes,
-examples, proposals
+recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones, other,
+others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations, moive,
+moives, flim, flims, flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes, examples,
+proposals, movei, moveis, moovie, moovies, fim, flm
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
@@ -105,7 +105,7 @@ pick, stick to, swap, switch to, next, i choose, go for, i'm up for, up for, tim
 after, we're after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose,
 advise, start with, replace, should be, has to be, must be, needs to be, have to be, ought to be, bring on, changed my
 mind, wouldn't say no to, wouldn't mind a, wouldn't mind some, wouldn't mind seeing, wouldn't mind watching, can't say
-no to, never say no to
+no to, never say no to, asked for
 """
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
@@ -274,7 +274,8 @@ INCLUDING = """
 include, including again, allow, bring back, bring in, put back, put back in, let back in, reinstate, re-include, may
 include, don't leave out, don't exclude, don't skip, don't avoid, do not leave out, do not exclude, do not skip, no
 need to avoid, no need to exclude, no need to skip, no need to leave out, no longer exclude, stop excluding, stop
-avoiding, not exclude, not leave out
+avoiding, not exclude, not leave out, ok to show, okay to show, fine to show, ok to include, okay to include, fine to
+include, ok to list, alright to show
 """
 TAKING_BACK = """
 take back, taking back, scratch, scrap, drop, lift, forget, forget about, remove, cancel, undo, lose,
@@ -324,7 +325,8 @@ forbidden, prohibited, give me a headache, gives me a headache, give me headache
 nightmares, give me the creeps, gives me the creeps, i can do without, i could do without, i can live without, i could
 live without, we can do without, do nothing for me, does nothing for me, aren't for, isn't for, tire me, tires me, i
 can't stand, i cannot stand, i don't like, i do not like, i hate, i dislike, i avoid, i'd rather not, i don't want, i
-don't need, we don't want, i'd skip, i'd rather skip
+don't need, we don't want, i'd skip, i'd rather skip, anything but good, anything but great, far from good, far from
+great, nothing special
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

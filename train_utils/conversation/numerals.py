@@ -22,6 +22,8 @@ _AMOUNTS = {
     "a pair of": 2,
     "half a dozen": 6,
     "a dozen": 12,
+    "a double feature of": 2,
+    "a double bill of": 2,
     "quartet of": 4,
     "a quartet of": 4,
     "two dozen": 24,
@@ -41,9 +43,9 @@ _ASK = any_of(
     recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
     bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
     about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, i'll take, i'd
-    take, we'll take, i would like, we would like, let me have, i could use, limit it to, keep it to, narrow it down
-    to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less than, at
-    the most, no more, change that to, change it to, i'll have, we'll have, go with
+    take, we'll take, i would like, we would like, let me have, i could use, limit it to, this time, keep it to, narrow
+    it down to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less
+    than, at the most, no more, change that to, change it to, i'll have, we'll have, go with
     """
 )
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")

@@ -106,7 +106,8 @@ _UNSEEN = re.compile(
     re.I,
 )
 _WATCHED = re.compile(
-    rf"{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b",
+    rf"{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b"
+    rf"|{GAP}you\s+(?:just\s+|only\s+)?(?:gave|showed|listed|recommended|suggested|sent)\b",
     re.I,
 )
 _JUDGMENT = re.compile(
@@ -134,7 +135,9 @@ _LIKE_IT = re.compile(
 )
 _PLUS, _MINUS = re.compile(r"^ ?\+ ?\w*" + MASK, re.MULTILINE), re.compile(r"(?:^|\s) ?- ?$")
 _REACH = 5  # words that a negation reaches over
-_NEW_THOUGHT = re.compile(r"\b(?:something|along|for instance|such as|\w+\s+(?!anything\b)\w+\s+like)\b", re.IGNORECASE)
+_NEW_THOUGHT = re.compile(
+    r"\b(?:something|along|for instance|such as|\w+\s+more|\w+\s+(?!anything\b)\w+\s+like)\b", re.IGNORECASE
+)
 # Words between annotations that continue an enumeration.
 _JOIN = re.compile(
     rf"(?:\s*(?:[,/&=>\"'()*-]|{any_of('or, and, nor, any, no, the, a, an, too, very, other')}\b|{SPAN}"
@@ -242,7 +245,8 @@ def _passed_over(plain: str, start: int, end: int) -> Iterator[re.Match[str]]:
 def _reaches(text: str, start: int, end: int) -> bool:
     """Return whether a negation that ends at `start` reaches over the words up to an annotation at `end`."""
     between = text[start : min(end, start + FAR)]
-    if between.lstrip().startswith(","):  # "if there are none, a comedy"
+    # "if there are none, a comedy", "that's not what I meant: a comedy"
+    if between.lstrip().startswith(",") or ":" in between and len(between.partition(":")[0].split()) > 1:
         return False
     if end - start >= FAR or len(between.split()) > _REACH or _NEW_THOUGHT.search(between):
         return False

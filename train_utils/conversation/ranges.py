@@ -277,7 +277,7 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
         rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|and\s+(?:newer|later|up|after|onwards?)|or\s+(?:newer|later|younger|after)|to\s+(?:now|today|the\s+present))"
         rf"|(?<![\w-])(PERIOD)\s?\+|\b(?:min(?:imum)?|at\s+least)\s+(?:from\s+)?{_THE}(PERIOD)\b"
-        rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
+        rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+at\s+the\s+earliest\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
         lambda reader, match: (reader._period(_first(match))[0], None),
     ),
     _rule(

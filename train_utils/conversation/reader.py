@@ -32,6 +32,7 @@ from train_utils.conversation.sentences import (
     sentences_of,
     takes_any_category,
 )
+from train_utils.conversation.spelling import with_words_repaired
 from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
@@ -40,7 +41,11 @@ READ = 4000  # characters of a message that are read; patterns over longer texts
 
 _FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I)  # and not "never mind the year"
 _TOGETHER = finder(TOGETHER)
-_ALSO = re.compile(rf"\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))", re.IGNORECASE)
+_ALSO = re.compile(
+    rf"^\W*or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
+    rf"|\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))",
+    re.IGNORECASE,
+)
 _BREAK = re.compile(r" ?\n\s*+")
 _NEAR = 40  # characters before an annotation that say what it is
 _SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
@@ -95,7 +100,7 @@ class RequestReader:
             text: the message; what follows its first `READ` characters is not read.
         """
         # White space is single, so that patterns with `\s+` take linear time.
-        plain = _BREAK.sub("\n", plain_text(text[:READ].replace(MASK, " ")))
+        plain = _BREAK.sub("\n", plain_text(with_words_repaired(text[:READ].replace(MASK, " "))))
         titles = self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)

@@ -151,11 +151,11 @@ class Dialogue:
         if not listed:
             return self.reader.read(text)
         mentioned = {item for mention in self.recommender.named_titles.locate(text[:READ]) for item in mention.items}
-        places = [
+        named, judged = (
             {listed.index(item) for item in items if item in listed} for items in (mentioned, self.preferences.named())
-        ]
+        )
         titles = [catalog.items[item].title for item in listed]
-        return self.reader.read(with_titles(text, titles, *places, pronouns=not mentioned))
+        return self.reader.read(with_titles(text, titles, named, judged, pronouns=not mentioned))
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """Return the conversation for the model.
