@@ -22,6 +22,20 @@ TITLES = ["Alien", "Heat", "Toy Story"]
         ("the 3rd one", '"Toy Story"'),
         ("I have seen all of them", 'I have seen "Alien" and "Heat" and "Toy Story"'),
         ("what about the second of these?", 'what about "Heat"?'),
+        ("I know all but the second", 'I know "Alien" and "Toy Story"'),
+        ("all of them except the first and the third bored me", '"Heat" bored me'),
+        ("I've seen everything but number 3", 'I\'ve seen "Alien" and "Heat"'),
+        ("none of these", 'none of "Alien" and "Heat" and "Toy Story"'),
+        ("I haven't seen any of those", 'I haven\'t seen any of "Alien" and "Heat" and "Toy Story"'),
+        ("I know all three", 'I know "Alien" and "Heat" and "Toy Story"'),
+        ("the second was fine, the other two bored me", '"Heat" was fine, "Alien" and "Toy Story" bored me'),
+        ("I liked the first, not the rest", 'I liked "Alien", not "Heat" and "Toy Story"'),
+        ("the second was fine, the other five bored me", '"Heat" was fine, the other five bored me'),
+        ("I know all two", "I know all two"),
+        ("both were bad", "both were bad"),
+        ("neither of them", "neither of them"),
+        ("the others", "the others"),
+        ("something both funny and sad", "something both funny and sad"),
         ("for the first time", "for the first time"),
         ("the second half of the century", "the second half of the century"),
         ("wait a second", "wait a second"),
@@ -38,3 +52,31 @@ def test_references_to_the_list_become_its_titles(text, expected):
 
 def test_without_a_list_a_message_stays_as_it_is():
     assert with_titles("I loved the second one, and all of them", []) == "I loved the second one, and all of them"
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("both were bad", '"Alien" and "Heat" were bad'),
+        ("I've seen both", 'I\'ve seen "Alien" and "Heat"'),
+        ("neither of them, thanks", 'neither of "Alien" and "Heat", thanks'),
+        ("a film that is both funny and sad", "a film that is both funny and sad"),
+    ],
+)
+def test_both_and_neither_mean_a_list_of_two(text, expected):
+    assert with_titles(text, TITLES[:2]) == expected
+
+
+def test_the_others_are_those_that_neither_the_message_nor_an_earlier_one_named():
+    assert with_titles("the other two are good", TITLES, judged={1}) == '"Alien" and "Toy Story" are good'
+    assert (
+        with_titles("Heat is good, I know the others", TITLES, named={1})
+        == 'Heat is good, I know "Alien" and "Toy Story"'
+    )
+    assert with_titles("the other one is good", TITLES, named={0}, judged={1}) == '"Toy Story" is good'
+
+
+def test_a_pronoun_after_titles_means_the_titles():
+    assert (
+        with_titles("Psycho, Fargo: I know all of them", TITLES, pronouns=False) == "Psycho, Fargo: I know all of them"
+    )

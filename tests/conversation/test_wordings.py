@@ -329,3 +329,83 @@ def test_a_rating_is_the_attribute_that_the_catalog_has_for_it(text, attribute, 
     change = RequestReader(ANIME, NamedTitles(ANIME.titles)).read(text)
     assert [(entry.attribute, entry.low, entry.high) for entry in change.ranges] == [(attribute, low, high)]
     assert change.count is None
+
+
+@pytest.mark.parametrize("text", ['I haven\'t seen any of "Alien" and "Heat"', 'I have seen none of "Alien" or "Heat"'])
+def test_titles_that_the_user_has_not_seen_are_not_known(text):
+    assert read(text) == {}
+
+
+@pytest.mark.parametrize(
+    "text,only,without",
+    [
+        ("I wouldn't say no to a western", ("Western",), ()),
+        ("I can't say I don't like horror, so show me some horror", ("Horror",), ()),
+        ("I don't want no horror", (), ("Horror",)),
+        ("I don't like anything except comedies, please", ("Comedy",), ()),
+        ("no dramas except romantic ones", (), ("Drama",)),
+        ("a comedy, no wait, a western", ("Western",), ()),
+        ("comedies. Actually, dramas", ("Drama",), ()),
+        ("instead of comedies, westerns", ("Western",), ("Comedy",)),
+        ("comedies, or if there are none, dramas", ("Comedy", "Drama"), ()),
+        ("I'd take a western over a drama any day", ("Western",), ("Drama",)),
+        ("how about swapping the comedies for dramas", ("Drama",), ()),
+        ("less talky, more action", ("Action",), ()),
+        ("that's not what I meant: a mystery", ("Mystery",), ()),
+        ("you gave me westerns, I asked for war films", ("War",), ()),
+        ("not a horror guy, but my friends are: give us two horror films", ("Horror",), ()),
+        ("keep the war stuff out", (), ("War",)),
+        ("musicals give me a headache, so what else", (), ("Musical",)),
+        ("westerns? hell no. Something else", (), ("Western",)),
+        ("I've had my fill of comedies, what else", (), ("Comedy",)),
+        ("a film for my 3 kids", ("Children's",), ()),
+    ],
+)
+def test_the_reach_of_a_rejection_is_read(text, only, without):
+    change = READER.read(text)
+    assert (change.only, change.without) == (only, without)
+
+
+@pytest.mark.parametrize(
+    "text,count",
+    [
+        ("no fewer than 6 comedies", 6),
+        ("no more than 3 please", 3),
+        ("five of em", 5),
+        ("not a funny one please", None),
+        ("name me one.", 1),
+        ("movie tips for a long flight? 5 maybe", 5),
+        ("I disliked all three of them. What next?", None),
+        ("a dozen would be better", 12),
+        ("a quartet of war films", 4),
+        ("I don't need another drama", None),
+    ],
+)
+def test_the_number_of_items_is_read(text, count):
+    assert READER.read(text).count == count
+
+
+@pytest.mark.parametrize(
+    "text,kind",
+    [
+        ("everyone hated Heat, I loved it", "liked"),
+        ("Heat was anything but good", "disliked"),
+        ("Emma was lovely, not so much Heat", "disliked"),
+        ("wasn't impressed by Heat", "disliked"),
+        ("Heat is on our shelf", "known"),
+        ("I have a soft spot for Heat", "liked"),
+        ("a crime film like Heat, but no Heat please", "liked"),
+    ],
+)
+def test_judgments_of_titles_are_read(text, kind):
+    assert "Heat" in [CATALOG.items[items[0]].title for items in getattr(READER.read(text), kind)]
+
+
+@pytest.mark.parametrize("text", ["what shoud i watch", "recomend a film", "somthing good", "a movei plese"])
+def test_typing_errors_in_words_of_a_request_are_read_over(text):
+    assert READER.read(text).asks
+
+
+def test_a_title_that_was_asked_about_may_be_referred_to():
+    state = Preferences().after(READER.read("Who directed Heat?")).after(READER.read("recommend four films like it"))
+    assert state.liked == ((4,),)

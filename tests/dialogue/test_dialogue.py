@@ -26,7 +26,7 @@ from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
-from train_utils.recommender import Recommender
+from train_utils.recommender import Recommendation, Recommender
 from train_utils.teacher.protocol import TeacherError
 
 NAMES = ["Alien", "Aliens", "Blade Runner", "Toy Story", "Lion King, The", "Aladdin", "Heat", "Casino"]
@@ -261,3 +261,21 @@ def test_a_place_in_the_last_list_is_judged_as_its_title(recommender, reader):
     assert talk.preferences.liked == ((6,),)
     talk.hear("but I hated the first one")
     assert talk.preferences.disliked == ((5,),)
+
+
+@pytest.mark.parametrize("decoding", ["rank", "best", "greedy"])
+@pytest.mark.parametrize(
+    "text,kinds",
+    [
+        ("two horror films and one crime film", ["Crime", "Horror", "Horror"]),
+        ("three crime films and two sci-fi films", ["Crime", "Crime", "Sci-Fi"]),
+    ],
+)
+def test_a_list_has_the_number_of_each_category_that_the_catalog_can_fill(recommender, reader, decoding, text, kinds):
+    talk = Dialogue(recommender, reader, max_new_tokens=200, decoding=decoding)
+    heard = talk.hear(text)
+    plan = talk.plan(heard, None)
+    events = recommender.events(talk.request(heard, plan))
+    listed = [event.id for event in events if isinstance(event, Recommendation)]
+    assert sorted(KINDS[int(item)] for item in listed) == kinds
+    assert plan.fewer == (len(kinds) < talk.preferences.count)

@@ -37,6 +37,7 @@ _PHRASES = {
         """,
     "romance": """
         romantic, love story, love stories, love movie, love movies, love film, love films, chick flick, chick flicks,
+        love stuff, mushy, smoochy, kissing,
         lovey-dovey, lovey dovey
         """,
     "romance+comedy": "rom-com, rom-coms, romcom, romcoms, rom com, rom coms",

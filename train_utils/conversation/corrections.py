@@ -7,12 +7,12 @@ from rapidfuzz import process
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.ranges import Range
+from train_utils.conversation.ranges import Range, compared
 from train_utils.prompts.named_titles import NamedTitles, plain_text
 
 CORRECTIONS = ("only", "without", "like", "dislike", "seen", "where")
 _SIMILAR = 60  # of 100, from which on a name is offered for one that is unknown
-_WHERE = re.compile(r"\s*([^\W\d][\w ]*?)\s*(>=|<=|==|=)\s*(-?\d+(?:\.\d+)?)\s*")
+_WHERE = re.compile(r"\s*([^\W\d][\w ]*?)\s*(>=|<=|==|=|<|>)\s*(-?\d+(?:\.\d+)?)\s*")
 
 
 def correction(name: str, argument: str, catalog: Catalog, titles: NamedTitles) -> Change:
@@ -92,6 +92,7 @@ def _range(argument: str, catalog: Catalog) -> Range:
     bounds = catalog.numeric_attributes
     if not match:
         known = ", ".join(bounds) or "none in this catalog"
-        raise ValueError(f"/where is {argument[:80]!r}, wanted ATTRIBUTE>=NUMBER, <= or =; attributes: {known}")
-    attribute, sign, value = _known(match[1], bounds, "attribute with numbers"), match[2], float(match[3])
-    return Range(attribute, None if sign == "<=" else value, None if sign == ">=" else value)
+        raise ValueError(f"/where is {argument[:80]!r}, wanted ATTRIBUTE>=NUMBER, <=, >, < or =; attributes: {known}")
+    attribute = _known(match[1], bounds, "attribute with numbers")
+    whole = all(isinstance(bound, int) for bound in bounds[attribute])
+    return compared(attribute, match[2], float(match[3]), whole)

@@ -23,16 +23,16 @@ def finder(phrases: str) -> re.Pattern[str]:
 NOUNS = """
 movie, movies, film, films, flick, flicks, title, titles, item, items, product, products, book, books, novel, novels,
 game, games, show, shows, series, anime, song, songs, album, albums, picture, pictures, recommendation,
-recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones,
-other, others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations,
-moive, moives, flim, flims, flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes,
-examples, proposals
+recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones, other,
+others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations, moive,
+moives, flim, flims, flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes, examples,
+proposals, movei, moveis, moovie, moovies, fim, flm
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
 VAGUE = """
 dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
-prewar, post-war, postwar
+prewar, post-war, postwar, guilty, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
 """
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
@@ -49,20 +49,24 @@ BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
 not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, dull, stupid, lame, meh, a
 waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't impressed,
-unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag, forgettable,
-unwatchable, horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly,
-appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped,
-over-hyped, over-rated
+unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag, forgettable, unwatchable,
+horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly, appalling,
+insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped,
+over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not impressive, so-so,
+unremarkable
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
-loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear
+loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear, didn't
+care for, did not care for, don't care for, do not care for, wasn't into, wasn't a fan, couldn't care for
 """
 # With these a statement may begin, without a subject.
 STATING_ALONE = """
 liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
-walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough
+walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough, didn't
+like, didn't care, did not care, can't stand, cannot stand, wasn't impressed, was not impressed, not impressed, didn't
+enjoy, don't care for, have a soft spot, got a soft spot, can't get into
 """
 
 # -- titles ------------------------------------------------------------------------------------------------------------
@@ -94,12 +98,14 @@ ASKING = """
 suggest, give me, gimme, give us, show me, show us, find me, find us, want, wants, wanna, need, needs, looking for,
 look for, search for, searching for, in the mood, feel like, feeling like, fancy, crave, craving, how about, what
 about, what should, what would, what could, what can, what are some, something, anything, another, rather, prefer,
-please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd love, let's, to watch, tell me,
-throw, help me, make it, recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take,
-i'd take, we'll take, let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have,
-list, pick, stick to, swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm
-after, i am after, we're after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get,
-propose, advise, start with, replace, should be, has to be, must be, needs to be, have to be, ought to be
+please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd love, let's, to watch, tell me, throw,
+help me, make it, recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take, i'd
+take, we'll take, let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have, list,
+pick, stick to, swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm after, i am
+after, we're after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose,
+advise, start with, replace, should be, has to be, must be, needs to be, have to be, ought to be, bring on, changed my
+mind, wouldn't say no to, wouldn't mind a, wouldn't mind some, wouldn't mind seeing, wouldn't mind watching, can't say
+no to, never say no to, asked for
 """
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
@@ -146,9 +152,9 @@ don't suggest anything
 """
 # Between one of these and a noun, a few words may stand: "any good old movies".
 ASKING_BEFORE_NOUN = """
-any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd
-like a, we'd like a, would like a, want a, need a, looking for, looking to find, mood for, up for, how about, what
-about, got, pick, could use, would love, propose, know of, we need, after a
+any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd like
+a, we'd like a, would like a, want a, need a, looking for, looking to find, mood for, up for, how about, what about,
+got, pick, could use, would love, propose, know of, we need, after a, do you know
 """
 MORE = """
 more, another, additional, further, others, what else, who else, keep going, go on, other ones, extra ones, extra one,
@@ -160,13 +166,14 @@ funny
 """
 FORGET = """
 scratch everything, scrap everything, scrap all of that, scrap all that, forget that, forget it, forget this, forget
-everything, forget all that, forget all of that, forget about that, forget about it, forget all about that, forget
-what i said, forget those, ignore everything, ignore that, back to square one, start from the beginning, start over,
-start again, start afresh, start fresh, start from scratch, starting over, from scratch, scratch that, scrap that,
-never mind, nevermind, something completely different, something entirely different, something totally different,
-something completely else, something entirely else, something altogether different, something quite different,
-something completely new, anything completely different, new topic, let's reset, reset, clean slate, new search, fresh
-search, clear everything, start anew, begin again, wipe the slate
+everything, forget all that, forget all of that, forget about that, forget about it, forget all about that, forget what
+i said, forget those, ignore everything, ignore that, back to square one, start from the beginning, start over, start
+again, start afresh, start fresh, start from scratch, starting over, from scratch, scratch that, scrap that, never
+mind, nevermind, something completely different, something entirely different, something totally different, something
+completely else, something entirely else, something altogether different, something quite different, something
+completely new, anything completely different, new topic, let's reset, reset, clean slate, new search, fresh search,
+clear everything, start anew, begin again, wipe the slate, clear all that, clear all of that, clear that, drop all
+that, drop all of that, strike all that, strike that
 """
 ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre
@@ -182,6 +189,12 @@ but still, but also, at the same time, that is also, that's also, which is also,
 at once, both in one, in one film, in one movie, simultaneously, mixed with, mixed together, combining, blended with,
 rolled into one, crossed with, a mix of, mixture of, blend of, cross between, combination of, crossover of
 """
+# Between two wishes of a message, the second replaces the first.
+CORRECTING = """
+no wait, wait no, wait, scratch that, scrap that, strike that, i mean, i meant, i mean to say, or rather, make that, no
+make it, on second thought, on second thoughts, better yet, better still, correction, come to think of it, changed my
+mind, change of plan, nah, nope
+"""
 ALSO = "also, as well, add, in addition, plus"
 # What a clause says about its titles.
 LIKING = f"""
@@ -192,9 +205,9 @@ alley, hooked, cross between, mix of, mixture of, blend of, combination of, soft
 about, mad about, keen on
 """
 KNOWING = """
-seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched,
-familiar, i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them,
-on tape, on dvd, on vhs, on disc, on video, by heart, worn out
+seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
+i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape,
+on dvd, on vhs, on disc, on video, by heart, worn out, on my shelf, on our shelf, on the shelf, has had, have had
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
@@ -216,7 +229,8 @@ fan, big fan, a fan, a big fan, a huge fan, own, know, didn't, did not, do not l
 found, grew up, scared, bored, ruined, makes, made, left, has, have, had, blew, even more, wasn't, couldn't, despised,
 cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell, lost, let, deserves,
 rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic, obsessed, into,
-preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids
+preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids, have a soft spot, has a soft
+spot, have always, grew up on
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
@@ -237,25 +251,62 @@ recommend, wouldn't recommend, cannot recommend, regret, regretted, stopped watc
 enough with, seen enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get
 through, couldn't sit through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick
 and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of,
-had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever, least favorite, least
-favourite, least favorite is, least favourite is
+had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite,
+least favorite is, least favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off
+the, lay off, sworn off, swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire
+for, no appetite for, averse to, put off by, veto, exempt, not keen on, not big on, not into, tend to avoid, could live
+without, can live without, could do without, can do without, doing without, can't say, cannot say, couldn't say, don't
+you dare, stop with, stop it with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't
+bother with, else than, different from, different than, wasn't blown away by, not blown away by, wasn't thrilled by,
+not thrilled by, wasn't taken with, not taken with
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
 don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be,
 doesn't have to be, not only, not just
 """
+# What is rejected no longer.
+ALLOWING = """
+don't mind, do not mind, didn't mind, don't dislike, do not dislike, don't hate, do not hate, okay with, ok with, fine
+with, alright with, no objection to, no objections to, nothing against, no problem with, no issue with, no longer mind
+"""
+INCLUDING = """
+include, including again, allow, bring back, bring in, put back, put back in, let back in, reinstate, re-include, may
+include, don't leave out, don't exclude, don't skip, don't avoid, do not leave out, do not exclude, do not skip, no
+need to avoid, no need to exclude, no need to skip, no need to leave out, no longer exclude, stop excluding, stop
+avoiding, not exclude, not leave out, ok to show, okay to show, fine to show, ok to include, okay to include, fine to
+include, ok to list, alright to show
+"""
+TAKING_BACK = """
+take back, taking back, scratch, scrap, drop, lift, forget, forget about, remove, cancel, undo, lose,
+ignore, waive, ditch, disregard, withdraw, relax, delete, kill, skip, never mind, nevermind, revoke, overrule, strike
+"""
+# Patterns of "what I said about", and of words for a restriction.
+SAID = (
+    r"(?:what|everything|anything|the\s+things?|the\s+stuff)\s+(?:that\s+)?(?:i|we)(?:'ve|'d|\s+had|\s+have)?\s+"
+    r"(?:just\s+)?(?:said|told\s+you|asked|wrote)\s+(?:about|on|for)"
+)
+RULE = any_of(
+    """
+    rule, rules, ban, bans, restriction, restrictions, filter, filters, condition, conditions, limit, limits,
+    limitation, requirement, requirements, constraint, constraints, exclusion, thing, part, bit, wish, idea, plan
+    """
+)
 NOT_NEGATING = f"""
-{OPEN},
+{INCLUDING}, {OPEN},
 not sure, not bad, not that, not really sure, no problem, no matter, no preference, no idea, no worries, no rush, no
 doubt, no thanks, no thank you, no wait, why not, don't care, don't know, doesn't matter, if not, can't wait, can't
 decide, can't get enough, nothing but, or not, haven't, have not, never seen, never watched, never mind, no more than,
-no longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, doesn't have to, don't have to, does
-not have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known, lesser
-known, less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be, can't
-go wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop, can't
-help, not enough, nothing beats, isn't it, wasn't it, don't you, aren't they, not to mention, why don't you, why
-don't, if you don't mind, can't you, couldn't you, won't you, wouldn't you, cannot wait
+no longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, doesn't have to, don't have to, does not
+have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known, lesser known,
+less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be, can't go
+wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop, can't help,
+not enough, nothing beats, isn't it, wasn't it, don't you think, don't you have, don't you agree, don't you know, don't
+you love, aren't they, not to mention, why don't you, why don't, if you don't mind, can't you, couldn't you, won't you,
+wouldn't you, cannot wait, say no to, says no to, said no to, no fewer, no fewer than, not fewer, not fewer than, not
+less than, no less than, wouldn't say no to, would not say no to, won't say no to, can't say no to, couldn't say no to,
+never say no to, not say no to, don't say no to, hard to say no to, used to hate, used to dislike, used to avoid, used
+to loathe
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = f"""
@@ -267,7 +318,15 @@ disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, we
 no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
 annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost me, not
 mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again, not so
-much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy
+much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy, a no, a hard no, a big no, a
+definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely not, definitely not, certainly not,
+not today, not tonight, rather not, please no, please don't, hard pass, not wanted, unwanted, not allowed, not welcome,
+forbidden, prohibited, give me a headache, gives me a headache, give me headaches, give me nightmares, gives me
+nightmares, give me the creeps, gives me the creeps, i can do without, i could do without, i can live without, i could
+live without, we can do without, do nothing for me, does nothing for me, aren't for, isn't for, tire me, tires me, i
+can't stand, i cannot stand, i don't like, i do not like, i hate, i dislike, i avoid, i'd rather not, i don't want, i
+don't need, we don't want, i'd skip, i'd rather skip, anything but good, anything but great, far from good, far from
+great, nothing special
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

@@ -22,6 +22,11 @@ _AMOUNTS = {
     "a pair of": 2,
     "half a dozen": 6,
     "a dozen": 12,
+    "a double feature of": 2,
+    "a double bill of": 2,
+    "quartet of": 4,
+    "a quartet of": 4,
+    "two dozen": 24,
     "a handful": 5,
     "a handful of": 5,
 }
@@ -38,8 +43,9 @@ _ASK = any_of(
     recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
     bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
     about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, i'll take, i'd
-    take, we'll take, i would like, we would like, let me have, i could use, limit it to, keep it to, narrow it down
-    to, let's say, say, let's do, change that to, change it to, i'll have, we'll have, go with
+    take, we'll take, i would like, we would like, let me have, i could use, limit it to, this time, keep it to, narrow
+    it down to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less
+    than, at the most, no more, change that to, change it to, i'll have, we'll have, go with
     """
 )
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
@@ -54,9 +60,9 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, her, their, these, those, the first, the last, the other, age, aged, rated, part, season, chapter,
-    number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he is, he's, she is,
-    she's, i am, i'm, turned, turns
+    my, our, his, her, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part,
+    season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
+    is, he's, she is, she's, i am, i'm, turned, turns
     """
 )
 _NOT_A_COUNT = re.compile(
@@ -66,9 +72,11 @@ _NEAR = 40  # characters before a number that say what it counts
 _AFTER_COUNT = any_of(
     """
     will do, would do, should do, of them, of those, of these, of your best, of your favorites, of your favourites, or
-    so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will be
-    enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to start
-    with, that are, that have, for tonight, for today, for this evening, for the weekend, for starters
+    so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will
+    be enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to
+    start with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should
+    suffice, suffice, will suffice, max, maximum, at most, instead, for tonight, for today, for this evening, for the
+    weekend, for starters
     """
 )
 _ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
@@ -96,17 +104,21 @@ _COUNT = re.compile(
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
+# "I don't need another drama"
+_NO_OTHER = re.compile(r"(?:n'?t|\bnot|\bnever|\bwithout)\s+(?:\w+\s+)?$", re.IGNORECASE)
 _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
     rf"(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
-    rf"\s*(?:(?:please|pls|thanks)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}))",
+    rf"\s*(?:(?:please|pls|thanks|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}))",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"
 # Between the numbers of two kinds of items, which add up.
 _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
 # "one" is often a pronoun: "recommend one that ..."; after these it is a number.
+_ONE_ENDS = re.compile(r"\s*(?:please|pls|for\s+tonight)?\s*(?:[.!?]|$)", re.IGNORECASE)  # "name me one."
+_KIND_OF_ONE = re.compile(rf"\b(?:an?|the|that|this|which|any|no|every|each)\s+(?:\w+\s+|{SPAN}\s*){{1,3}}$", re.I)
 _COUNTS_ONE = ("just", "only", "exactly", "make")
 
 
@@ -135,7 +147,9 @@ def find_count(text: str) -> Annotation | None:
     if counts := [count for count in counts if count]:
         return counts[-1]
     another = _ANOTHER.search(text)
-    return Annotation(another.start(), another.end(), 1) if another else None
+    if not another or _NO_OTHER.search(text, max(0, another.start() - _NEAR), another.start()):
+        return None
+    return Annotation(another.start(), another.end(), 1)
 
 
 def _sum(one: Annotation | None, other: Annotation | None) -> Annotation | None:
@@ -150,7 +164,12 @@ def _counts_items(match: re.Match[str], text: str) -> bool:
         text, max(0, match.start("number") - _NEAR), match.start("number")
     ):
         return False
-    return match["number"].lower() != "one" or bool(match["noun"]) or match["ask"].split()[0].lower() in _COUNTS_ONE
+    if match["number"].lower() != "one":
+        return True
+    if _KIND_OF_ONE.search(text, max(0, match.start("number") - _NEAR), match.start("number")):
+        return False
+    ends = _ONE_ENDS.match(text, match.end("number")) and match["ask"]
+    return bool(match["noun"] or ends) or match["ask"].split()[0].lower() in _COUNTS_ONE
 
 
 def _times(match: re.Match[str]) -> Annotation | None:

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
@@ -16,10 +16,8 @@ from train_utils.conversation.lexicon import (
     LIKES,
     LIKING,
     MOVED,
-    NEGATING,
     NEGATING_AFTER,
     NEW_CLAUSE,
-    NOT_NEGATING,
     NOUNS,
     OPEN,
     PRONOUNS,
@@ -27,23 +25,25 @@ from train_utils.conversation.lexicon import (
     any_of,
     finder,
 )
+from train_utils.conversation.negation import EXEMPTING, FAR, MARK, exemption, negations
 from train_utils.conversation.ranges import Range
 
 _CLAUSE_END = re.compile(
-    r"[.;!\n]|\?(?!\s*(?:no\s+(?:thanks|thank|way)|nope|nah|yuck|ugh|eww)\b)"
+    r"[.;!\n]|\?(?!\s*(?:no\s+(?:thanks|thank|way)|(?:\w+\s+)?no\b(?!\s+\w)|not\s+(?:today|tonight|for\s+me)|nope|nah|yuck|ugh|eww)\b)"
     rf"|(?<!nothing)(?<!anything)(?<!everything)(?<!\ball)(?<!genres)(?<!kinds)(?<!types),?\s+(?:and\s+)?{any_of(CONTRAST)}\b(?!\s+(?:than|of)\b)"
     rf"|,\s*(?={any_of(NEW_CLAUSE)}\b)|\sand\s+(?={any_of(STATING_ALONE)}\b)"
     rf"|(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"
-    rf"\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b)",
+    rf"\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b"
+    r"(?!\s+(?:an?\s+headache|headaches|nightmares|the\s+creeps)\b))",
     re.IGNORECASE,
 )
-_NEGATING, _NOT_NEGATING, _OPEN = finder(NEGATING), finder(NOT_NEGATING), finder(OPEN)
+_OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
-_PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?)\b", re.IGNORECASE)
+_PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?|take|choose)\b", re.IGNORECASE)
 _PASSED_OVER = re.compile(rf"{SPAN}(?:\s+\w+)?\s+(?:than|to|over)\b", re.IGNORECASE)
 # "replace action with adventure": the first category is neither wanted nor rejected.
 _REPLACED = re.compile(
-    rf"\b(?:replace|swap|exchange|trade|change|switch)\s+(?:from\s+)?(?:the\s+)?{SPAN}(?=\s+(?:\w+\s+)?(?:with|by|for|to)\b)"
+    rf"\b(?:replac(?:e|ing)|swap(?:ping)?|exchang(?:e|ing)|trad(?:e|ing)|chang(?:e|ing)|switch(?:ing)?)\s+(?:from\s+)?(?:the\s+)?{SPAN}(?=\s+(?:\w+\s+)?(?:with|by|for|to)\b)"
     rf"|\bfrom\s+{SPAN}(?=\s+to\s+{SPAN})",
     re.IGNORECASE,
 )
@@ -61,7 +61,7 @@ _NEGATING_AFTER = re.compile(
     rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b"
     rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
-    rf"|(?:{any_of(NOUNS)}\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
+    rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
 )
 _NOT_BAD = finder(
@@ -70,11 +70,15 @@ _NOT_BAD = finder(
     as bad, isn't as bad, not as bad, wasn't so bad, not so bad
     """
 )
+# "Alien, not so much Heat"
+_NOT_SO_MUCH = re.compile(rf"\bnot\s+(?:so\s+much|really)\s+(?:the\s+)?{MASK}", re.IGNORECASE)
+_INSTEAD = re.compile(
+    rf"(?:\W|{any_of('so, ok, okay, maybe, then, now, but, and, please')}\b)*(?:instead\s+of|rather\s+than)", re.I
+)
 _LOOKS_FORWARD = re.compile(
     r"(?P<relative>\b(?:that|who)\s+)?(?:isn'?t|is not|aren'?t|are not|wasn'?t|was not|didn'?t|did not|weren'?t)$",
     re.IGNORECASE,
 )
-_ANSWER = re.compile(r"(?:^|[.!?]\s+)no\s*,", re.IGNORECASE)  # "no, romantic comedies" rejects what was said before
 _LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
@@ -90,13 +94,20 @@ _REACTION = re.compile(
     rf"{any_of('was, were, got, left, felt')}\b",
     re.IGNORECASE,
 )
+_OTHERS = re.compile(
+    rf"{GAP}(?:(?:and|but|so|well)\s+)?(?:everyone|everybody|people|critics|most|many|others|he|she|they"
+    rf"|(?:my|our|the|some|other|all)\s+\w+(?:\s+\w+)?)\s+(?:\w+\s+)?{any_of(LIKES + ',' + DISLIKING)}\b",
+    re.IGNORECASE,
+)
 _UNSEEN = re.compile(
-    r"\b(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to)\s+(?:yet\s+|even\s+)?"
-    r"(?:seen?|watch(?:ed)?)\s+(?:\w+\s+)?$",
+    r"\b(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to)\s+(?:yet\s+|even\s+)?"
+    r"(?:seen?|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
+    rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
     re.I,
 )
 _WATCHED = re.compile(
-    rf"{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b",
+    rf"{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b"
+    rf"|{GAP}you\s+(?:just\s+|only\s+)?(?:gave|showed|listed|recommended|suggested|sent)\b",
     re.I,
 )
 _JUDGMENT = re.compile(
@@ -117,11 +128,16 @@ _ON_LAST = re.compile(
     rf"\s+{any_of('it, them, both')})\b",
     re.IGNORECASE,
 )
+# "four films like it", after a question about one
+_LIKE_IT = re.compile(
+    rf"\b(?:{any_of(NOUNS)}|more|something|anything|others?)\s+(?:just\s+|similar\s+|comparable\s+|close\s+)?(?:like|to)\s+(?:it|that)\b(?!\s+\w)",
+    re.I,
+)
 _PLUS, _MINUS = re.compile(r"^ ?\+ ?\w*" + MASK, re.MULTILINE), re.compile(r"(?:^|\s) ?- ?$")
-_MARK = 12  # characters around a clause in which a longer expression may begin or end
-_FAR = 80  # characters that a negation reaches over
 _REACH = 5  # words that a negation reaches over
-_NEW_THOUGHT = re.compile(r"\b(?:something|along|for instance|such as|\w+\s+(?!anything\b)\w+\s+like)\b", re.IGNORECASE)
+_NEW_THOUGHT = re.compile(
+    r"\b(?:something|along|for instance|such as|\w+\s+more|\w+\s+(?!anything\b)\w+\s+like)\b", re.IGNORECASE
+)
 # Words between annotations that continue an enumeration.
 _JOIN = re.compile(
     rf"(?:\s*(?:[,/&=>\"'()*-]|{any_of('or, and, nor, any, no, the, a, an, too, very, other')}\b|{SPAN}"
@@ -166,20 +182,24 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
         cues = [*negations(plain, start, end), *_passed_over(plain, start, end)] if inside else []
         for cue in cues:
             after = range(max(inside[0], bisect_left(starts, cue.end())), last)
+            if _is_exception(cue, annotations, inside, covered):
+                continue
             # Another negation before the annotation decides by itself.
             if any(cue.end() <= other.start() and after and other.end() <= starts[after[0]] for other in cues):
                 continue
             if after and _reaches(plain, cue.end(), starts[after[0]]):
-                alone = cue[0].lower() == "non"  # "non-animated children's films"
+                # "non-animated children's films", "instead of a comedy, a drama"
+                alone = cue[0].lower() == "non" or bool(_INSTEAD.fullmatch(plain, start, cue.end()))
                 covered |= {after[0]} if alone else _enumeration(plain, annotations, after)
         for i in inside:
-            if has_plus and _MINUS.search(plain, max(0, starts[i] - _MARK), starts[i]):
+            if has_plus and _MINUS.search(plain, max(0, starts[i] - MARK), starts[i]):
                 covered.add(i)
             judgment = _NEGATING_AFTER.match(plain, annotations[i].end, end)
             if (
                 not judgment
                 or isinstance(annotations[i].value, Range)
-                or _NOT_BAD.search(plain, judgment.start(), judgment.end() + _MARK)
+                or _NOT_BAD.search(plain, judgment.start(), judgment.end() + MARK)
+                or _NOT_SO_MUCH.search(plain, judgment.start(), min(end, judgment.end() + MARK))
             ):
                 continue
             after = range(max(inside[0], bisect_left(starts, judgment.end())), last)
@@ -189,6 +209,13 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
             if not (forward and (forward["relative"] or after and _reaches(plain, judgment.end(), starts[after[0]]))):
                 covered |= _enumeration(plain, annotations, range(i, inside[0] - 1, -1))
     return covered
+
+
+def _is_exception(
+    cue: re.Match[str], annotations: Sequence[Annotation], inside: Sequence[int], covered: Collection[int]
+) -> bool:
+    """Return whether a cue exempts from an earlier negation of its clause: "no dramas except romantic ones"."""
+    return bool(EXEMPTING.fullmatch(cue[0])) and any(i in covered and annotations[i].end <= cue.start() for i in inside)
 
 
 def left_open(plain: str, annotations: Sequence[Annotation]) -> set[int]:
@@ -201,7 +228,7 @@ def left_open(plain: str, annotations: Sequence[Annotation]) -> set[int]:
     replaced = [match.end() for match in _REPLACED.finditer(plain)]
     opened = {i for i, annotation in enumerate(annotations) if annotation.end in replaced}
     for start, end, inside in _annotated_clauses(plain, annotations):
-        cue = _OPEN.search(plain, start, end)
+        cue = _OPEN.search(plain, start, end) or inside and exemption(plain, start, annotations[inside[0]].end, end)
         after = [i for i in inside if cue and annotations[i].start >= cue.end()]
         if cue and after and _reaches(plain, cue.end(), annotations[after[0]].start):
             opened |= _enumeration(plain, annotations, after)
@@ -210,27 +237,18 @@ def left_open(plain: str, annotations: Sequence[Annotation]) -> set[int]:
 
 def _passed_over(plain: str, start: int, end: int) -> Iterator[re.Match[str]]:
     """Yield the words of a clause after which the less preferred category follows."""
-    before = max(0, start - _MARK)  # "rather" itself may begin the clause
+    before = max(0, start - MARK)  # "rather" itself may begin the clause
     if preferring := _PREFERRING.search(plain, before, end):
         yield from _PASSED_OVER.finditer(plain, max(start, preferring.end()), end)
 
 
-def negations(plain: str, start: int, end: int) -> list[re.Match[str]]:
-    """Return the words of a clause that negate, without those that only look so ("not only", "don't mind")."""
-    cues = [*_NEGATING.finditer(plain, start, end)]
-    if not cues:
-        return cues
-    near = max(0, start - _MARK)  # such words may begin before the clause
-    harmless = [
-        match.span() for pattern in (_NOT_NEGATING, _ANSWER) for match in pattern.finditer(plain, near, end + _MARK)
-    ]
-    return [cue for cue in cues if not any(low <= cue.start() < high for low, high in harmless)]
-
-
 def _reaches(text: str, start: int, end: int) -> bool:
     """Return whether a negation that ends at `start` reaches over the words up to an annotation at `end`."""
-    between = text[start : min(end, start + _FAR)]
-    if end - start >= _FAR or len(between.split()) > _REACH or _NEW_THOUGHT.search(between):
+    between = text[start : min(end, start + FAR)]
+    # "if there are none, a comedy", "that's not what I meant: a comedy"
+    if between.lstrip().startswith(",") or ":" in between and len(between.partition(":")[0].split()) > 1:
+        return False
+    if end - start >= FAR or len(between.split()) > _REACH or _NEW_THOUGHT.search(between):
         return False
     return len(between.partition(",")[0].split()) < 2 or "," not in between  # "not too long, a comedy"
 
@@ -298,6 +316,8 @@ def judgment_of_last_message(plain: str) -> str:
     Args:
         plain: the message, which names no title.
     """
+    if _LIKE_IT.search(plain):
+        return "liked"
     spans = clauses(plain)
     kind = _judgment(plain, *spans[0], alone=False) if spans and _ON_LAST.match(plain) else ""
     return kind if kind != "known" else ""
@@ -321,6 +341,16 @@ def is_watched(plain: str, at: int) -> bool:
         at: position of the category.
     """
     return bool(_WATCHED.match(plain, *_clause(plain, at)))
+
+
+def is_of_others(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says what other people think of it ("everyone hated Heat").
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return bool(_OTHERS.match(plain, *_clause(plain, at)))
 
 
 def is_judged(plain: str, at: int) -> bool:
@@ -351,7 +381,7 @@ def is_unseen(plain: str, at: int) -> bool:
         at: position of the title.
     """
     start, _ = _clause(plain, at)
-    return bool(_UNSEEN.search(plain, max(start, at - _FAR), at))
+    return bool(_UNSEEN.search(plain, max(start, at - FAR), at))
 
 
 @lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same

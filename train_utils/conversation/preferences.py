@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from train_utils.catalog import Catalog, Item
 from train_utils.constraint.item_rules import ItemRules
-from train_utils.conversation.ranges import Range
+from train_utils.conversation.ranges import Range, hull
 from train_utils.prompts.named_titles import spoken_title
 
 T = TypeVar("T")
@@ -42,14 +42,21 @@ class Change(Judgments):
         asks: whether the message asks for recommendations.
         count: number of items that it asks for; None where it names none.
         only: categories asked for.
+        quotas: (category, number of its items) for each of `only`, where the message numbers them all.
         together: whether an item must have all of them ("romantic comedy") instead of one of them.
         also: whether they are added to those asked for before.
         without: categories excluded.
+        allowed: categories that are excluded no longer.
+        included: categories that are excluded no longer, and asked for where they were not excluded.
+        taken_back: categories that are neither excluded nor asked for any longer.
+        withdrawn: titles whose judgment the user takes back, each as the items that share it.
         ranges: ranges of attributes; one without bounds takes back the attribute's range.
+        widening: ranges that come on top of those before ("the 80s are fine too").
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
         unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
+        unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
         about: titles that it asks about ("what year is Casablanca from?"), each as the items that share it.
         judges: "liked" or "disliked" where it judges the titles of the message before ("It was great"); "" otherwise.
     """
@@ -57,21 +64,28 @@ class Change(Judgments):
     asks: bool = False
     count: int | None = None
     only: tuple[str, ...] = ()
+    quotas: tuple[tuple[str, int], ...] = ()
     together: bool = False
     also: bool = False
     without: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
+    taken_back: tuple[str, ...] = ()
+    withdrawn: tuple[tuple[int, ...], ...] = ()
     ranges: tuple[Range, ...] = ()
+    widening: tuple[Range, ...] = ()
     any_category: bool = False
     more: bool = False
     forget: bool = False
     unknown: tuple[str, ...] = ()
+    unknowable: tuple[str, ...] = ()
     about: tuple[tuple[int, ...], ...] = ()
     judges: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether the message said nothing about recommendations."""
-        return self == Change(asks=self.asks, judges=self.judges, about=self.about)
+        return self == Change(asks=self.asks, judges=self.judges, about=self.about, unknowable=self.unknowable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +94,7 @@ class Preferences(Judgments):
 
     Attributes:
         count: number of items that the last message asked for; None for no number.
+        quotas: (category, number of its items) of the last message; () for any mixture of categories.
         only: categories, one of which an item must have; () for any.
         together: whether an item must have all of `only`.
         without: categories that no item may have.
@@ -89,6 +104,7 @@ class Preferences(Judgments):
     """
 
     count: int | None = None
+    quotas: tuple[tuple[str, int], ...] = ()
     only: tuple[str, ...] = ()
     together: bool = False
     without: tuple[str, ...] = ()
@@ -102,37 +118,37 @@ class Preferences(Judgments):
         if change.judges and not change.named():
             liked = change.judges == "liked"
             change = replace(change, liked=self.mentioned) if liked else replace(change, disliked=self.mentioned)
-        judged = set(change.named())
+        judged = {*change.named(), *(item for items in change.withdrawn for item in items)}
         rejects_own = bool(set(change.without) & set(before.only))
         only, together = (() if rejects_own and before.together else before.only), before.together
-        if change.only:
-            kept = only if change.also and not together else ()
-            only, together = _union(kept, change.only), change.together
+        only = tuple(name for name in only if name not in change.taken_back)
+        added = _union(change.only, (name for name in change.included if name not in before.without))
+        if added:
+            kept = only if (change.also or not change.only) and not together else ()
+            only, together = _union(kept, added), change.together
         elif change.any_category:
             only = ()
-        without = _union((name for name in before.without if name not in change.only), change.without)
+        lifted = {*change.only, *change.allowed, *change.included, *change.taken_back}
+        without = _union((name for name in before.without if name not in lifted), change.without)
         return replace(
             before,
             count=change.count,
+            quotas=change.quotas,
             liked=_judged(before.liked, judged, change.liked),
             disliked=_judged(before.disliked, judged, change.disliked),
             known=_judged(before.known, judged, change.known),
             only=tuple(name for name in only if name not in change.without),
             together=together and bool(only),
             without=without,
-            mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known),
-            ranges={
-                name: entry
-                for name, entry in {**before.ranges, **{entry.attribute: entry for entry in change.ranges}}.items()
-                if entry.low is not None or entry.high is not None
-            },
+            mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known, *change.about),
+            ranges=_ranges_after(before.ranges, change),
         )
 
     def lifted(self, command: str) -> "Preferences":
         """Return the preferences without what "only", "without", "like", "dislike", "seen" or "where" has set."""
         match command:
             case "only":
-                return replace(self, only=(), together=False)
+                return replace(self, only=(), quotas=(), together=False)
             case "without":
                 return replace(self, without=())
             case "like":
@@ -148,8 +164,15 @@ class Preferences(Judgments):
         return replace(self, listed=_union(self.listed, items))
 
     def rules(self, catalog: Catalog) -> ItemRules:
-        """Return the item rules: categories, ranges, and nothing that was named or listed."""
+        """Return the item rules: categories, ranges, and nothing that was named or listed.
+
+        With quotas, each item has exactly one of the numbered categories, so that it counts once.
+        """
+        numbered = {name for name, _ in self.quotas}
+        counted_once = (item.id for item in catalog.items if len(numbered.intersection(item.categories)) == 1)
         return ItemRules(
+            allow=tuple(counted_once) if numbered else None,
+            max_per_category=dict(self.quotas) if numbered else 0,
             deny=tuple(catalog.ids(sorted({*self.named(), *self.listed}))),
             categories=() if self.together else self.only,
             all_categories=self.only if self.together else (),
@@ -166,7 +189,10 @@ class Preferences(Judgments):
     def describe(self, catalog: Catalog) -> str:
         """Return the preferences in words, in one line; "" where there are none."""
         parts = [f"{self.count} {'item' if self.count == 1 else 'items'}"] if self.count else []
-        parts += [(" and " if self.together else " or ").join(self.only)] if self.only else []
+        if self.quotas:
+            parts.append(" and ".join(f"{n} {name}" for name, n in self.quotas))
+        elif self.only:
+            parts.append((" and " if self.together else " or ").join(self.only))
         parts += [f"no {name}" for name in self.without]
         parts += [_in_words(entry) for entry in self.ranges.values()]
         for label, titles in (("like", self.liked), ("not like", self.disliked), ("known", self.known)):
@@ -174,6 +200,13 @@ class Preferences(Judgments):
                 names = [spoken_title(catalog.items[items[0]].title) for items in titles[-_SHOWN:]]
                 parts.append(f"{label} {'..., ' if len(titles) > _SHOWN else ''}{', '.join(names)}")
         return " · ".join(parts)
+
+
+def _ranges_after(before: Mapping[str, Range], change: Change) -> dict[str, Range]:
+    ranges = {**before, **{entry.attribute: entry for entry in change.ranges}}
+    for entry in change.widening:
+        ranges[entry.attribute] = hull(ranges[entry.attribute], entry) if entry.attribute in ranges else entry
+    return {name: entry for name, entry in ranges.items() if entry.low is not None or entry.high is not None}
 
 
 def _judged(
@@ -188,13 +221,13 @@ def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
 
 
 def _condition(entry: Range) -> dict[str, float]:
-    bounds = ((">=", entry.low), ("<=", entry.high))
+    bounds = ((">" if entry.above else ">=", entry.low), ("<" if entry.below else "<=", entry.high))
     return {sign: bound for sign, bound in bounds if bound is not None}
 
 
 def _in_words(entry: Range) -> str:
     if entry.low is None:
-        return f"{entry.attribute} up to {entry.high:g}"
+        return f"{entry.attribute} {'below' if entry.below else 'up to'} {entry.high:g}"
     if entry.high is None:
-        return f"{entry.attribute} from {entry.low:g}"
+        return f"{entry.attribute} {'above' if entry.above else 'from'} {entry.low:g}"
     return f"{entry.attribute} {entry.low:g}" + (f" to {entry.high:g}" if entry.high > entry.low else "")

@@ -1,12 +1,13 @@
 """Ranges of years and of other numbers that a message names: "nineties", "before 1980", "price under $20"."""
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import year_attribute
 from train_utils.conversation.annotations import Annotation, masked
-from train_utils.conversation.lexicon import any_of
+from train_utils.conversation.lexicon import RULE, SAID, TAKING_BACK, any_of
 from train_utils.conversation.numerals import NAMES, NUMBER, number_of
 
 _DECADES = {
@@ -56,17 +57,48 @@ _COMPARE = (
 
 @dataclass(frozen=True)
 class Range:
-    """Interval of an attribute's values, with both ends.
+    """Interval of an attribute's values.
 
     Attributes:
         attribute: name of the attribute.
         low: least value; None for no bound.
         high: greatest value; None for no bound. Without both, the user takes back a range ("from any year").
+        above: whether the values are above `low`, which is none of them.
+        below: whether the values are below `high`, which is none of them.
     """
 
     attribute: str
     low: float | None
     high: float | None
+    above: bool = False
+    below: bool = False
+
+
+def hull(one: Range, other: Range) -> Range:
+    """Return the smallest range that has the values of both."""
+    low = None if one.low is None or other.low is None else min(one.low, other.low)
+    high = None if one.high is None or other.high is None else max(one.high, other.high)
+    above = all(entry.above for entry in (one, other) if entry.low == low)
+    below = all(entry.below for entry in (one, other) if entry.high == high)
+    return Range(one.attribute, low, high, above, below)
+
+
+def compared(attribute: str, sign: str, value: float, whole: bool) -> Range:
+    """Return the range of the values that a comparison admits.
+
+    Args:
+        attribute: the attribute.
+        sign: "<", "<=", ">", ">=", "=" or "==".
+        value: the number that the values are compared with.
+        whole: whether the attribute has whole numbers only; "< 1980" is then "<= 1979".
+    """
+    if whole and sign == "<":
+        sign, value = "<=", math.ceil(value) - 1
+    elif whole and sign == ">":
+        sign, value = ">=", math.floor(value) + 1
+    low = value if sign not in ("<", "<=") else None
+    high = value if sign not in (">", ">=") else None
+    return Range(attribute, low, high, sign == ">", sign == "<")
 
 
 class RangeReader:
@@ -142,9 +174,11 @@ class RangeReader:
     def _range(self, attribute: str, sign: int, match: re.Match[str]) -> Range:
         texts = [group for group in match.groups() if group]
         numbers = [float(text) if text[0].isdigit() else number_of(text) for text in texts]
+        if not sign:
+            return Range(attribute, numbers[0], numbers[-1])
         whole = all(isinstance(bound, int) for bound in self.bounds[attribute])
-        step = 1 if sign and whole and _STRICT.search(match[0]) else 0
-        return Range(attribute, numbers[0] + step if sign >= 0 else None, numbers[-1] - step if sign <= 0 else None)
+        comparison = ("<" if sign < 0 else ">") + ("" if _STRICT.search(match[0]) else "=")
+        return compared(attribute, comparison, numbers[0], whole)
 
 
 def _patterns(name: str, taken: Collection[str]) -> tuple[re.Pattern[str], list[tuple[int, re.Pattern[str]]]]:
@@ -208,7 +242,7 @@ _MADE = any_of("old, it was made, they were made, it's from, it is from, they ar
 _ANY_YEAR = re.compile(
     rf"\b(?:any|whatever|whichever|every|all)\s+(?:release\s+)?{_TIME}\b"
     rf"|\b{_TIME}\s+(?:of\s+release\s+)?(?:doesn'?t|does\s+not|don'?t|isn'?t|is\s+not)\s+(?:really\s+)?(?:matter|important|relevant)"
-    rf"|\b{_TIME}\s+is\s+(?:irrelevant|unimportant)|\b(?:never\s*mind|forget|ignore|drop|skip)\s+(?:about\s+)?the\s+{_TIME}\b"
+    rf"|\b{_TIME}\s+is\s+(?:irrelevant|unimportant)|\b{any_of(TAKING_BACK)}\s+(?:{SAID}\s+|about\s+)*(?:the|that|my)\s+(?:{RULE}\s+(?:on|about|for|with)\s+(?:the\s+)?)?{_TIME}\b"
     rf"|\bno\s+(?:specific\s+|particular\s+)?{_TIME}\s+(?:limit|limits|restriction|range|preference)"
     rf"|\b(?:no\s+matter|do(?:n'?t|\s+not)\s+care)\s+(?:about\s+)?(?:the|which|what|when|how)\s+(?:{_TIME}|{_MADE})\b"
     r"|\b(?:old\s+or\s+new|new\s+or\s+old)\b",
@@ -227,14 +261,23 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
     ),
     _rule(
+        r"\b(?:this|the\s+current|the\s+present)\s+decade\b",
+        lambda reader, match: (reader._latest - reader._latest % 10, reader._latest),
+    ),
+    _rule(
         rf"\b(?:last|past|latest)\s+(?:({NUMBER})\s+)?(?:years?|(decades?))\b",
         lambda reader, match: reader._last_years(match[1], match[2]),
+    ),
+    _rule(
+        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:older|earlier)\s+than\s+({NUMBER})\s+(?:years?|(decades?))\b"
+        rf"|\b(?:less\s+than|at\s+most|under|no\s+more\s+than|max(?:imum)?)\s+({NUMBER})\s+(?:years?|(decades?))\s+old\b",
+        lambda reader, match: reader._last_years(match[1] or match[3], match[2] or match[4]),
     ),
     _rule(
         rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
         rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|and\s+(?:newer|later|up|after|onwards?)|or\s+(?:newer|later|younger|after)|to\s+(?:now|today|the\s+present))"
         rf"|(?<![\w-])(PERIOD)\s?\+|\b(?:min(?:imum)?|at\s+least)\s+(?:from\s+)?{_THE}(PERIOD)\b"
-        rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
+        rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+at\s+the\s+earliest\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
         lambda reader, match: (reader._period(_first(match))[0], None),
     ),
     _rule(

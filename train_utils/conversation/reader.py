@@ -1,17 +1,19 @@
 """Reader of requests: the text of a message -> what it changes in the user's preferences."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from train_utils.catalog import Catalog
+from train_utils.conversation.allowances import find_allowances
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import ALSO, FORGET, NOUNS, TOGETHER, any_of, finder
+from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
 from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import (
     is_judged,
     is_liked,
+    is_of_others,
     is_only_known,
     is_unseen,
     is_watched,
@@ -21,16 +23,29 @@ from train_utils.conversation.polarity import (
     rejected,
 )
 from train_utils.conversation.preferences import Change
+from train_utils.conversation.quotas import find_quotas
 from train_utils.conversation.ranges import Range, RangeReader
-from train_utils.conversation.sentences import asks_for_more, sentences_of, takes_any_category
+from train_utils.conversation.sentences import (
+    Sentence,
+    asks_for_more,
+    has_asking_words,
+    sentences_of,
+    takes_any_category,
+)
+from train_utils.conversation.spelling import with_words_repaired
 from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
+from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+the\b)", re.IGNORECASE)  # and not "never mind the year"
+_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I)  # and not "never mind the year"
 _TOGETHER = finder(TOGETHER)
-_ALSO = re.compile(rf"\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))", re.IGNORECASE)
+_ALSO = re.compile(
+    rf"^\W*or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
+    rf"|\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))",
+    re.IGNORECASE,
+)
 _BREAK = re.compile(r" ?\n\s*+")
 _NEAR = 40  # characters before an annotation that say what it is
 _SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
@@ -42,7 +57,13 @@ _SOME = any_of("some, a, an, bit, of, lots, lot, little, elements, touch, hint, 
 _BOTH = re.compile(
     rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
+    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
     rf"|\b(?:be|is|are|'s)\s+{SPAN}\s+as\s+well\s+as\s+{SPAN}",
+    re.IGNORECASE,
+)
+# Between two categories, the second replaces the first.
+_CORRECTING = re.compile(
+    rf"\b{any_of(CORRECTING)}\b|[.;!?\n\u2013\u2014-]\s*(?:actually|sorry|hmm?|make\s+that|make\s+it|no)\b,?",
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
@@ -50,6 +71,10 @@ _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so 
 _ASIDE = re.compile(r"\([^()]*$")
 _OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
 _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
+_AUDIENCE = re.compile(
+    rf"\bfor\s+(?:(?:{_OWNERS}|\d{{1,2}}|little|small|young)\s+)*$", re.IGNORECASE
+)  # "a film for my 3 kids" is a children's film
+_OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|life)\s+out)\b", re.IGNORECASE)
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
@@ -66,6 +91,7 @@ class RequestReader:
         self._titles = TitleReader(titles)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
+        self._unknown_kinds = kinds_unknown_to(catalog)
 
     def read(self, text: str) -> Change:
         """Return what a message changes.
@@ -74,7 +100,7 @@ class RequestReader:
             text: the message; what follows its first `READ` characters is not read.
         """
         # White space is single, so that patterns with `\s+` take linear time.
-        plain = _BREAK.sub("\n", plain_text(text[:READ].replace(MASK, " ")))
+        plain = _BREAK.sub("\n", plain_text(with_words_repaired(text[:READ].replace(MASK, " "))))
         titles = self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)
@@ -82,9 +108,9 @@ class RequestReader:
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
-        found = [entry for entry in found if not (_is_about_people(plain, entry) or _is_of_title(plain, entry, found))]
+        found = [entry for entry in found if not (_is_no_category(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
-        return _change(plain, found, count)
+        return _change(plain, found, count, self._unknown_kinds)
 
     def _without_words(self, plain: str) -> Change:
         """Return what a message in another language says: the catalog's titles, and a number in digits."""
@@ -115,6 +141,13 @@ def _is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation])
     )
 
 
+def _is_no_category(text: str, annotation: Annotation) -> bool:
+    """Return whether words only look like a category: people who watch, or a verb ("it scared me")."""
+    words = annotation.value
+    is_verb = isinstance(words, CategoryWords) and words.by_meaning and bool(_OBJECT.match(text, annotation.end))
+    return is_verb or _is_about_people(text, annotation)
+
+
 def _is_about_people(text: str, annotation: Annotation) -> bool:
     """Return whether words for a category mean the people who watch ("my kids are 5 and 7")."""
     words = annotation.value
@@ -122,6 +155,7 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
         isinstance(words, CategoryWords)
         and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid", "family")
         and not _STUFF.match(text, annotation.end)
+        and not _AUDIENCE.search(text, max(0, annotation.start - _NEAR), annotation.start)
         and bool(
             _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
             or text[annotation.end : annotation.end + 4] == " of "
@@ -129,17 +163,21 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
     )
 
 
-def _change(text: str, found: Sequence[Annotation], count: Annotation | None) -> Change:
+def _change(text: str, found: Sequence[Annotation], count: Annotation | None, unknown_kinds: Sequence[Kind]) -> Change:
     plain = masked(text, found)
-    negative, referred_to, opened = rejected(plain, found), referred(plain, found), left_open(plain, found)
+    lifted = find_allowances(plain, found)
+    negative, referred_to = rejected(plain, found) - lifted.all, referred(plain, found)
+    opened = left_open(plain, found) | lifted.allowed
     not_only = {match.end() - 1 for match in _NOT_ONLY.finditer(plain)}
-    sentences = sentences_of(plain, found, count)
+    sentences = sentences_of(plain, found, count, lifted.asked(found))
     asks = any(sentence.asks for sentence in sentences)
     titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
     only: list[Annotation] = []
     stated: list[Annotation] = []
-    without: list[str] = []
+    rejections: dict[str, int] = {}  # category -> where it is last rejected
     ranges: list[Range] = []
+    widening: list[Range] = []
+    withdrawn: list[tuple[int, ...]] = []
     unknown: list[str] = []
     about: list[tuple[int, ...]] = []
     for position, annotation in enumerate(found):
@@ -151,13 +189,21 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
                 continue
             case Unknown(text=name):
                 unknown.append(name)
+            case Mention(items=items) if position in lifted.taken_back and position not in referred_to:
+                withdrawn.append(items)
+            case Range(attribute=name) if position in lifted.taken_back:
+                ranges.append(Range(name, None, None))
+            case Range() as entry if position in lifted.widening:
+                widening.append(entry)
+            case CategoryWords() if position in lifted.taken_back | lifted.included:
+                continue
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
                 titles[kind].append(items)
             case CategoryWords(category) if _is_aside(text, found, position, negative):
                 continue
             case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
-                without.append(category)
+                rejections[category] = annotation.start
             case CategoryWords() if is_watched(plain, annotation.start):
                 continue
             case CategoryWords() if annotation.start not in not_only and sentence.asks and position not in opened:
@@ -168,26 +214,54 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None) ->
                 stated.append(annotation)
     if asks and not only and not titles["liked"]:
         only = stated  # "I love horror. Give me three."
+    only = _corrected(plain, only)
     names = tuple(dict.fromkeys(_category(annotation) for annotation in only))
+    # "No horror fan, but my friends are: two scary ones": the last word counts.
+    last = {_category(annotation): annotation.start for annotation in only}
+    without = [
+        name
+        for name, at in rejections.items()
+        if at > last.get(name, -1) or not has_asking_words(plain[at : last[name]])
+    ]
+    titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
+    quotas = find_quotas(plain, only) if not set(names) & set(without) else ()
+    number = count.value if count and isinstance(count.value, int) and asks else None
     return Change(
         asks=asks,
-        count=count.value if count and isinstance(count.value, int) and asks else None,
+        count=sum(n for _, n in quotas) if quotas else number,
+        quotas=quotas,
         liked=tuple(titles["liked"]),
         disliked=tuple(titles["disliked"]),
         known=tuple(titles["known"]),
         only=tuple(name for name in names if name not in without),
         together=len(names) > 1
+        and not quotas
         and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only, names)),
         also=bool(_ALSO.search(plain)),
-        without=tuple(dict.fromkeys(without)),
+        without=tuple(without),
+        allowed=_categories(found, lifted.allowed),
+        included=_categories(found, lifted.included),
+        taken_back=_categories(found, lifted.taken_back),
+        withdrawn=tuple(withdrawn),
         ranges=tuple(ranges),
+        widening=tuple(widening),
         any_category=takes_any_category(plain),
         more=asks_for_more(plain) and asks,
         forget=bool(_FORGET.search(plain)),
         unknown=tuple(dict.fromkeys(unknown)),
+        unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),
         about=tuple(about),
         judges="" if any(titles.values()) or only else judgment_of_last_message(plain),
     )
+
+
+def _asking(plain: str, found: Sequence[Annotation], sentences: Iterable[Sentence]) -> list[str]:
+    """Return the sentences that ask, with titles as "": "Notorious with Cary Grant" wishes for no actor."""
+    titles = [entry for entry in found if isinstance(entry.value, (Mention, Unknown))]
+    text = list(plain)
+    for entry in titles:
+        text[entry.start : entry.end] = '"' * (entry.end - entry.start)
+    return ["".join(text[entry.start : entry.end]) for entry in sentences if entry.asks]
 
 
 def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
@@ -217,6 +291,8 @@ def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: C
 
 def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
     """Return "liked", "disliked" or "known" for a title; `later` is what a later clause says of it, "" for nothing."""
+    if later in ("liked", "disliked") and is_of_others(plain, at):
+        return later
     if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
     if negative and is_judged(plain, at):
@@ -229,6 +305,21 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
 def _category(annotation: Annotation) -> str:
     assert isinstance(annotation.value, CategoryWords)
     return annotation.value.category
+
+
+def _corrected(plain: str, only: Sequence[Annotation]) -> list[Annotation]:
+    """Return the categories asked for without those that the message itself corrects ("a comedy, no wait, a drama")."""
+    first = 0
+    for position, (one, other) in enumerate(zip(only, only[1:], strict=False), 1):
+        if _CORRECTING.search(plain, one.end, other.start):
+            first = position
+    return list(only[first:])
+
+
+def _categories(found: Sequence[Annotation], positions: Collection[int]) -> tuple[str, ...]:
+    """Return the categories among the annotations at some positions, in the order of the text."""
+    chosen = (found[position] for position in sorted(positions))
+    return tuple(dict.fromkeys(_category(entry) for entry in chosen if isinstance(entry.value, CategoryWords)))
 
 
 def _is_compound(text: str, only: Sequence[Annotation], names: Collection[str]) -> bool:

@@ -1,7 +1,7 @@
 """What each sentence of a message does: it asks for items, it asks about one, or it states something."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
@@ -29,13 +29,19 @@ from train_utils.conversation.title_reader import Unknown
 from train_utils.prompts.named_titles import Mention
 
 _ASKING = finder(ASKING)
+_AFTER_NOUN = any_of(
+    """
+    like, with, of, from, about, for, that, rated, under, over, below, above, made, released, in, directed, starring,
+    by, on
+    """
+)
 # A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
 _NOUN_PHRASE = (
     rf"(?!(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
     rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
     rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
     rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
-    rf"|\s+{any_of('like, with, of, from, about, for, that, rated, under, over, below, above, made, released, in')}\b"
+    rf"|\s+{_AFTER_NOUN}\b"
     r"|\s+without\b)"
 )
 _PERSON = r"(?:i|we|you|he|she|they|one|(?:my|our|the)\s+\w+)"
@@ -50,7 +56,8 @@ _CHOICE = (
     rf"(?:what|which)\b(?:\s+[\w'-]+){{0,3}}?\s+(?:should|shall|could|can|do|does|would|might)\s+{_PERSON}\s+"
     rf"(?:\w+\s+){{0,2}}?{_CHOOSE}\b"
     rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
-    rf"|(?:what|which)(?:\s+\w+)?(?:'s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
+    rf"|{any_of(NOUNS)}\s+(?:that\s+)?(?:i|we)\s+(?:could|can|should|might)\s+(?:\w+\s+)?{_CHOOSE}\b"
+    rf"|(?:what|which)(?:\s+\w+)?(?:'?s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
     rf"(?:next|worth|on\s+tonight|similar|left|good|decent)\b(?!\s+for\b)"
 )
 _INDEFINITELY = any_of(
@@ -70,8 +77,8 @@ _NO_WISH = any_of(
 # A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
-    rf"(?:(?:for|with|without)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
-    rf"|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
+    rf"(?:(?:for|with|without|not\s+with)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
+    rf"|directed\s+by\b|starring\b|rated\b|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
 )
 _DEMANDED = any_of(
@@ -94,7 +101,7 @@ _OTHER_BUSINESS = finder("stop, wait, write, translate, speak, answer, explain, 
 _ASKING_FOR_ITEMS = re.compile(
     rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
     rf"|{_CHOICE}|{_INDEFINITE})\b"
-    rf"|^{GAP}{_ADDITION}|^{GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
+    rf"|^{GAP}{_ADDITION}|(?:^|:){GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
     rf"|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
     re.IGNORECASE,
 )
@@ -118,13 +125,15 @@ _STATEMENT = re.compile(
 )
 _MORE = re.compile(
     rf"(?<!no\s)(?<!any\s)(?<!once\s)\b(?!{any_of(NOT_MORE)}\b){any_of(MORE)}\b"
-    r"|\bany\s+others\b|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
+    r"|\bany\s+others\b|^\W*(?:\w+\s+)?(?:got\s+|are\s+there\s+)?any\s+more\s*(?:\W*$|of\b|like\b)|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
     re.IGNORECASE,
 )
 # "I should laugh more"
 _MORE_OFTEN = re.compile(
     rf"\b(?:should|must|ought\s+to|need\s+to)\s+(?!{_CHOOSE}|show|give|have)(?:[^\W\d]+|{SPAN})\s+$", re.IGNORECASE
 )
+# "fewer dramas, more comedies" asks for other items.
+_SHIFTED = re.compile(rf"\b(?:less|fewer)\s+(?:\w+\s+)?{SPAN}", re.IGNORECASE)
 _ANY_CATEGORY = finder(ANY_CATEGORY)
 # Questions that are no requests; "how about" and "why not" may be.
 _INFORMATION = re.compile(
@@ -138,6 +147,8 @@ _INFORMATION_ON_TITLE = re.compile(
 )
 _TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
 _AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
+# "seen it, 3 more"
+_LEAD = re.compile(rf"[,;:-]\s*(?:{any_of('and, so, now, then, but, ok, okay, please')}\s+)?$", re.IGNORECASE)
 _STATED = re.compile(
     rf"{GAP}(?:i|we)(?:'m|'re|\s+am|\s+are)?\s+(?:\w+\s+){{0,3}}?{any_of('love, like, enjoy, adore, fan, into')}\b",
     re.I,
@@ -151,6 +162,7 @@ class Sentence:
     """Sentence of a message.
 
     Attributes:
+        start: position of its first character.
         end: position after its last character.
         asks: whether it asks for recommendations.
         informs: whether it asks about a title or the catalog instead.
@@ -158,6 +170,7 @@ class Sentence:
         likes: whether it only says that the user likes something.
     """
 
+    start: int
     end: int
     asks: bool
     informs: bool
@@ -165,7 +178,15 @@ class Sentence:
     likes: bool
 
     @classmethod
-    def of(cls, plain: str, start: int, end: int, found: Sequence[Annotation], count: Annotation | None) -> "Sentence":
+    def of(
+        cls,
+        plain: str,
+        start: int,
+        end: int,
+        found: Sequence[Annotation],
+        count: Annotation | None,
+        lifted: Collection[int],
+    ) -> "Sentence":
         text = plain[start:end]
         informs = bool(_INFORMATION.search(text)) or any(
             _INFORMATION_ON_TITLE.search(plain, max(start, entry.start - _NEAR), entry.start)
@@ -181,14 +202,17 @@ class Sentence:
             statement = False  # "and not animated"
         if titles and all(titles) and not counts and _TOLD.match(text):
             statement = True  # "I take Heat back"
-        if count and counts and _AMOUNTS_TO.match(plain, count.end):
+        alone = counts and count and _LEAD.search(plain, max(start, count.start - _NEAR), count.start)
+        if count and counts and (_AMOUNTS_TO.match(plain, count.end) or alone and asks_for_more(text)):
             statement = False
+        if any(start <= at < end for at in lifted) or _ANY_CATEGORY.search(text):
+            statement = False  # "horror is fine now"
         wants = _is_asked(_ASKING, text) or "?" in text or not statement
         asks = not informs and not _NOT_ASKING.search(text)
         polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
         asks = asks and (_is_asked(_ASKING_FOR_ITEMS, text) or polite and not statement or says and wants)
         names = any(titles)
-        return cls(end, asks, informs, names, not asks and bool(_STATED.match(text)))
+        return cls(start, end, asks, informs, names, not asks and bool(_STATED.match(text)))
 
 
 def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
@@ -198,25 +222,35 @@ def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
     )
 
 
-def sentences_of(plain: str, found: Sequence[Annotation], count: Annotation | None) -> list[Sentence]:
+def sentences_of(
+    plain: str, found: Sequence[Annotation], count: Annotation | None, lifted: Collection[int] = ()
+) -> list[Sentence]:
     """Return the sentences of a message.
 
     Args:
         plain: the message, with its annotations masked.
         found: its annotations.
         count: the number of items that it names.
+        lifted: positions of what it takes back.
     """
     cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(plain)), len(plain)]
     return [
-        Sentence.of(plain, start, end, found, count) for start, end in zip(cuts, cuts[1:], strict=False) if end > start
+        Sentence.of(plain, start, end, found, count, lifted)
+        for start, end in zip(cuts, cuts[1:], strict=False)
+        if end > start
     ]
 
 
 def asks_for_more(plain: str) -> bool:
     """Return whether a message asks for further items of the same kind."""
-    return any(
+    return not _SHIFTED.search(plain) and any(
         not _MORE_OFTEN.search(plain, max(0, match.start() - _NEAR), match.start()) for match in _MORE.finditer(plain)
     )
+
+
+def has_asking_words(text: str) -> bool:
+    """Return whether a text has words with which a statement asks for something."""
+    return _is_asked(_ASKING, text)
 
 
 def takes_any_category(plain: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from train_utils.conversation.list_references import places
+from train_utils.conversation.list_references import references
 from train_utils.prompts.named_titles import NamedTitles, plain_text
 
 _WHY = re.compile(
@@ -30,7 +30,7 @@ def asked_about(text: str, listed: Sequence[int], titles: NamedTitles) -> list[i
     if not listed or not _WHY.search(plain):
         return []
     named = [item for mention in titles.locate(plain) for item in mention.items if item in listed]
-    items = [*named, *(listed[i] for _, at in places(plain, len(listed)) for i in at)]
+    items = [*named, *(listed[i] for entry in references(plain, len(listed)) for i in entry.places)]
     if not items and _LIST.search(plain):
         items = list(listed)
     return list(dict.fromkeys(items))

@@ -9,7 +9,7 @@ from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import compile_rules
 from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.preferences import Change, Preferences
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import READ, RequestReader
 from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Taste
 from train_utils.prompts.list_spec import LIST_LENGTH
@@ -169,7 +169,15 @@ class Dialogue:
         catalog = self.recommender.catalog
         if self.reader is None or catalog is None:
             return Change()
-        return self.reader.read(with_titles(text, [catalog.items[item].title for item in self.last.items]))
+        listed = self.last.items
+        if not listed:
+            return self.reader.read(text)
+        mentioned = {item for mention in self.recommender.named_titles.locate(text[:READ]) for item in mention.items}
+        named, judged = (
+            {listed.index(item) for item in items if item in listed} for items in (mentioned, self.preferences.named())
+        )
+        titles = [catalog.items[item].title for item in listed]
+        return self.reader.read(with_titles(text, titles, named, judged, pronouns=not mentioned))
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """Return the conversation for the model.
@@ -225,8 +233,15 @@ class Dialogue:
         wanted = self.preferences.count or self.list_length
         if constraint is None:
             return Plan(None, problem=problem)
-        left = int(constraint.admitted.sum())
+        left = self._left(constraint)
         return Plan(constraint, min(wanted, left), fewer=left < wanted)
+
+    def _left(self, constraint: Constraint) -> int:
+        """Return how many items a list can have under the constraint and the quotas."""
+        catalog, quotas = self.recommender.catalog, self.preferences.quotas
+        if catalog is None or not quotas:
+            return int(constraint.admitted.sum())
+        return sum(min(n, int(constraint.admitted[sorted(catalog.in_category(name))].sum())) for name, n in quotas)
 
     def _rules(self, prior: Prior | None) -> tuple[Constraint | None, str]:
         """Return (constraint, problem); no constraint without a catalog, and where no item is left."""

@@ -27,7 +27,8 @@ _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its ow
 _BEFORE_TITLE = re.compile(
     r"\b(?:like|liked|love|loved|loves|saw|seen|watch|watched|rewatched|enjoyed|hated|disliked|adores?|adored|finish|"
     r"finished|than|titled|similar to|comparable to|fan of|vein of|style of|lines of|reminds me of|such as|swears? by|"
-    r"raves? about|obsessed with|cared? for|thumbs up for|thumbs down for|close to)\s(?:the\s)?$",
+    r"raves? about|obsessed with|cared? for|thumbs up for|thumbs down for|close to|soft spot for|weakness for|"
+    r"thing for|fond of|crazy about|mad about|keen on|bored by|impressed by|moved by)\s(?:the\s)?$",
     re.IGNORECASE,
 )
 _BEFORE_NAME = re.compile(
@@ -219,7 +220,9 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     opens = not before and after[:1] == "," and words != form and (len(form) == 1 or not single and _is_common(words))
     if single and _AFTER_NAME.match(text, end) or not before and words != form and _GREETING.fullmatch(words):
         return False
-    if _is_apart(before, after) and not possessive and not opens:
+    # 'I love "Alien", hate "Casino"'
+    verb = single and words != form and words in COMMON_WORDS and before[-1:] == "," and after[:1] in ('"', "'")
+    if _is_apart(before, after) and not possessive and not opens and not verb:
         return True
     if not single:
         return bool(words == form or named or not _is_common(words))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from train_utils.constraint.constraint import Prior
+from train_utils.conversation.unknowable import unknowable_notice
 from train_utils.conversation.why import asked_about
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
@@ -135,6 +136,8 @@ def _planned(domain: Domain, dialogue: Dialogue, heard: Heard, model: ModelUse) 
         yield Notice(line)
     if heard.change.unknown:
         yield Notice(f"not in {domain.name}: {', '.join(heard.change.unknown)}")
+    if heard.change.unknowable and domain.catalog:
+        yield Notice(unknowable_notice(heard.change.unknowable, domain.catalog))
     expectations = domain.expectations if heard.change.asks else None
     prior = model.prior(expectations, dialogue.taste) if expectations else None
     if expectations and (problem := expectations.take_problem()):

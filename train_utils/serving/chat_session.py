@@ -27,7 +27,7 @@ COMMANDS = {
     "like": ("TITLES", "titles that you like"),
     "dislike": ("TITLES", "titles that you do not like"),
     "seen": ("TITLES", "titles that you know already"),
-    "where": ("year>=1990", "a range of an attribute, by >=, <= or ="),
+    "where": ("year>=1990", "a range of an attribute, by >=, <=, >, < or ="),
     "more": ("N", "further items"),
     "why": ("N", "why the Nth item was listed; without N: all of them"),
     "save": ("FILE", "write the conversation to a file"),
