@@ -248,11 +248,12 @@ class Dialogue:
         trie, catalog = self.recommender.renderer.trie, self.recommender.catalog
         if trie is None or catalog is None:
             return None, ""
+        asked = self.preferences.rules(catalog)
         rules = replace(
-            self.preferences.rules(catalog),
+            asked,
             allow=self.admitted,
             seen=tuple(catalog.ids(self.profile)),
-            max_per_category=self.max_per_category,
+            max_per_category=asked.max_per_category or self.max_per_category,
             distinct=self.distinct,
         )
         try:
@@ -263,8 +264,8 @@ class Dialogue:
             try:
                 compile_rules(catalog, trie, replace(rules, deny=(), seen=()))
             except ConstraintError:
-                asked = self.preferences.describe(catalog)
-                return None, f"nothing in {catalog.name} fits ({asked}); /only, /where or /new"
+                described = self.preferences.describe(catalog)
+                return None, f"nothing in {catalog.name} fits ({described}); /only, /where or /new"
             return None, f"everything in {catalog.name} that fits was named or listed already; /new starts over"
 
     def request(self, heard: Heard, plan: Plan) -> Request:

@@ -1,6 +1,8 @@
 """What a conversation has asked for, as JSON with items by their ids. What comes from outside is data."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -17,11 +19,13 @@ class Record(BaseModel):
 
 
 class SavedRange(Record):
-    """Range of an attribute; None is no bound."""
+    """Range of an attribute; None is no bound, and a bound itself is outside where `above` or `below` says so."""
 
     attribute: str
     low: FiniteFloat | None
     high: FiniteFloat | None
+    above: bool = False
+    below: bool = False
 
 
 class SavedPreferences(Record):
@@ -34,6 +38,7 @@ class SavedPreferences(Record):
     only: list[str] = []
     together: bool = False
     without: list[str] = []
+    quotas: dict[str, Annotated[int, Field(ge=1, le=MOST)]] = {}
     ranges: list[SavedRange] = []
     listed: list[str] = []
     mentioned: list[list[str]] = []
@@ -58,9 +63,8 @@ def saved(asked: Preferences, catalog: Catalog | None) -> SavedPreferences:
         only=list(asked.only),
         together=asked.together,
         without=list(asked.without),
-        ranges=[
-            SavedRange(attribute=entry.attribute, low=entry.low, high=entry.high) for entry in asked.ranges.values()
-        ],
+        quotas=dict(asked.quotas),
+        ranges=[SavedRange(**asdict(entry)) for entry in asked.ranges.values()],
         listed=ids(asked.listed),
         mentioned=list(map(ids, asked.mentioned)),
     )
@@ -74,7 +78,7 @@ def restored(record: SavedPreferences, catalog: Catalog | None) -> Preferences:
     """
     if catalog is None:
         return Preferences()
-    for name in (*record.only, *record.without):
+    for name in (*record.only, *record.without, *record.quotas):
         catalog.in_category(name)
     attributes = {name for item in catalog.items for name in item.attributes}
     if unknown := {entry.attribute for entry in record.ranges} - attributes:
@@ -91,7 +95,8 @@ def restored(record: SavedPreferences, catalog: Catalog | None) -> Preferences:
         only=tuple(record.only),
         together=record.together,
         without=tuple(record.without),
-        ranges={entry.attribute: Range(entry.attribute, entry.low, entry.high) for entry in record.ranges},
+        quotas=tuple(record.quotas.items()),
+        ranges={entry.attribute: Range(**entry.model_dump()) for entry in record.ranges},
         listed=tuple(catalog.indices(record.listed)),
         mentioned=mentioned,
     )

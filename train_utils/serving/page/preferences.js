@@ -11,6 +11,7 @@ const EMPTY = {
   only: [],
   together: false,
   without: [],
+  quotas: {},
   ranges: [],
   listed: [],
   mentioned: [],
@@ -31,6 +32,8 @@ export function chipsOf(preferences) {
   if (asked.count)
     chips.push({ kind: "count", value: null, label: asked.count === 1 ? "1 title" : `${asked.count} titles` });
   for (const name of asked.only) chips.push({ kind: "only", value: name, label: name });
+  for (const [name, n] of Object.entries(asked.quotas))
+    chips.push({ kind: "quotas", value: name, label: `${n} of ${name}` });
   for (const name of asked.without) chips.push({ kind: "without", value: name, label: `no ${name}` });
   for (const range of asked.ranges) chips.push({ kind: "range", value: range.attribute, label: rangeInWords(range) });
   const words = { liked: "like", disliked: "not like", known: "not again" };
@@ -40,9 +43,9 @@ export function chipsOf(preferences) {
   return chips;
 }
 
-function rangeInWords({ attribute, low, high }) {
-  if (low === null) return `${attribute} up to ${high}`;
-  if (high === null) return `${attribute} from ${low}`;
+function rangeInWords({ attribute, low, high, above, below }) {
+  if (low === null) return `${attribute} ${below ? "below" : "up to"} ${high}`;
+  if (high === null) return `${attribute} ${above ? "above" : "from"} ${low}`;
   return low === high ? `${attribute} ${low}` : `${attribute} ${low}–${high}`;
 }
 
@@ -50,6 +53,10 @@ function rangeInWords({ attribute, low, high }) {
 export function withoutChip(preferences, { kind, value }) {
   const asked = completed(preferences);
   if (kind === "count") return { ...asked, count: null };
+  if (kind === "quotas") {
+    const { [value]: taken, ...quotas } = asked.quotas;
+    return { ...asked, quotas, only: asked.only.filter((name) => name !== value), count: null };
+  }
   if (kind === "range") return { ...asked, ranges: asked.ranges.filter((range) => range.attribute !== value) };
   if (JUDGMENTS.includes(kind)) return { ...asked, [kind]: asked[kind].filter((ids) => !ids.includes(value)) };
   const left = { ...asked, [kind]: asked[kind].filter((name) => name !== value) };
