@@ -230,7 +230,8 @@ class TrainOptions(ModelOptions):
         "next; SFTSeqRanking: a choice of candidates; SFTCategory: one category only, or none of it; SFTItemCount: a "
         "number of items in words; each with -CS (names the control symbols) and -MR (with a chat exchange) "
         "appended; SFTAlignment: the item of a title, the title or the categories of an item; "
-        "SFTConversation: turns of a user in the chat; ShareChatGPT: a chat without a request",
+        "SFTConversation: turns of a user in the chat; SFTReading: what a message asks, for --reader; ShareChatGPT: a "
+        "chat without a request",
     )
     train_data_file: str = option(
         "",

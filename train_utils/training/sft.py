@@ -278,6 +278,9 @@ def _train_adapter(
     backbone, chat = load_trainable(options, catalog, device, method)
     model = method.wrap(backbone, catalog, options)
     samples = training_samples(options, catalog, chat, teacher)
+    made_from = {**made_from, "tasks": samples.tasks()}
+    if "SFTReading" in made_from["tasks"]:
+        unwrap(model).config.reads_messages = True  # saved with a whole model; an adapter has its manifest
     validator = (
         Validator(
             catalog,
