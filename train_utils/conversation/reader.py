@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
@@ -53,8 +54,15 @@ _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", 
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
+class Reader(Protocol):
+    """Reader of what messages ask of a catalog."""
+
+    def read(self, text: str) -> Change:
+        """Return what a message changes."""
+
+
 class RequestReader:
-    """Reader of what messages ask of a catalog.
+    """Reader by rules.
 
     Args:
         catalog: the catalog.

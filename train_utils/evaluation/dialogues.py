@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from train_utils.catalog import Catalog, dataset_files
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import Reader
 from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.weights import Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
@@ -64,7 +64,7 @@ def simulated(catalog: Catalog, split: str, users: int, seed: int) -> list[Case]
     return cases[: users or None]
 
 
-def systems(expectations: Expectations, reader: RequestReader, catalog: Catalog) -> Systems:
+def systems(expectations: Expectations, reader: Reader, catalog: Catalog) -> Systems:
     """Return the systems that users talk with, by name.
 
     Args:
@@ -82,7 +82,7 @@ def systems(expectations: Expectations, reader: RequestReader, catalog: Catalog)
     return found
 
 
-def run_dialogues(options: ConversationOptions, recommender: Recommender, reader: RequestReader) -> dict[str, Any]:
+def run_dialogues(options: ConversationOptions, recommender: Recommender, reader: Reader) -> dict[str, Any]:
     """Let simulated users talk with every system; resumable.
 
     Args:
@@ -126,7 +126,7 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
     return result
 
 
-def chosen_weights(options: ConversationOptions, recommender: Recommender, reader: RequestReader) -> Weights:
+def chosen_weights(options: ConversationOptions, recommender: Recommender, reader: Reader) -> Weights:
     """Choose the weights of a model on validation users, and write them beside it."""
     catalog = recommender.catalog
     assert catalog is not None
@@ -143,7 +143,7 @@ _CHOSEN = ("teacher", "similarity", "sequence")
 
 
 def choose_weights(
-    expectations: Expectations, reader: RequestReader, catalog: Catalog, users: int, seed: int
+    expectations: Expectations, reader: Reader, catalog: Catalog, users: int, seed: int
 ) -> Weights:
     """Return the weights at which validation users find their targets in the fewest turns.
 

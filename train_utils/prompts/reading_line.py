@@ -189,25 +189,28 @@ def line_grammar(categories: Iterable[str], attributes: Iterable[str], soi: int,
         soi: id of the control token before an item.
         eoi: id of the control token after an item.
     """
-    names, numbered = list(categories), list(attributes)
-    clauses = ["forget", "more", "count", *_JUDGMENTS, *(["categories", "without"] if names else [])]
-    ranges = [f"range_{number}" for number in range(len(numbered))]
+    # The lexer is greedy: no text may begin with another one that is followed by more.
+    names, numbered, number = list(categories), list(attributes), r"[0-9]{1,12}(\.[0-9]{1,2})?"
+    clauses = ["forget?", "more?", "count?", *(f"{word}?" for word in _JUDGMENTS)]
+    clauses += ["categories?", "without?"] * bool(names) + [f"range{{0,{MOST_NAMED}}}"] * bool(numbered)
     rules = [
         # A SentencePiece tokenizer writes a space before every text.
-        f'start: " "? ("asks" | "tells") {" ".join(f"{clause}?" for clause in [*clauses, *ranges])}',
+        f'start: " "? ("asks" | "tells") {" ".join(clauses)}',
         'forget: "; forget"',
         'more: "; more"',
         'count: "; count " COUNT',
         f"COUNT: /[1-9][0-9]?|{MOST_COUNT}/",
         f"item: <[{soi}]> <[{eoi}]>",
-        r"NUMBER: /[0-9]{1,12}(\.[0-9]{1,2})?/",
-        'bounds: NUMBER ".." NUMBER? | ".." NUMBER | "any"',
         *(f'{word}: "; {word}" item{{1,{MOST_NAMED}}}' for word in _JUDGMENTS),
-        *(f"{rule}: {_literal(f'; {_quoted([name])} ')} bounds" for rule, name in zip(ranges, numbered, strict=True)),
     ]
+    if numbered:
+        rules += [
+            f"range: ({' | '.join(_literal(f'; {_quoted([name])} ') for name in numbered)}) BOUNDS",
+            rf"BOUNDS: /{number}\.\.({number})?|\.\.{number}|any/",
+        ]
     if names:
         rules += [
-            f'categories: "; any" | "; " ({" | ".join(_literal(f"{word} ") for word in _ONLY.values())}) names',
+            f'categories: "; any" | ({" | ".join(_literal(f"; {word} ") for word in _ONLY.values())}) names',
             'without: "; without " names',
             f'names: NAME (", " NAME){{0,{MOST_NAMED - 1}}}',
             f"NAME: {' | '.join(_literal(_quoted([name])) for name in names)}",
