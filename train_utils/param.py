@@ -423,6 +423,13 @@ def _is_finite(text: str) -> bool:
         return False
 
 
+_READER = (
+    "reads what messages ask. rules; model: the model writes it under the catalog's grammar, which a model trained by "
+    "SFTReading can; both: rules, then the model where they read nothing"
+)
+_READERS = ("rules", "model", "both")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions(ModelOptions):
     """Chat in the terminal or in a pipe."""
@@ -453,6 +460,7 @@ class ChatOptions(ModelOptions):
         "encoder for words that mean a category without naming it, such as funny for Comedy; '' reads names only",
         empty=True,
     )
+    reader: str = option("rules", _READER, _READERS)
     teacher: str = option(
         "auto",
         "whose scores move lists, of the domain's dataset: " + _TEACHERS + "; auto: the newest run in "
@@ -480,7 +488,9 @@ class ConversationOptions(ModelOptions):
     embedding_model: str = option(
         TrainOptions.embedding_model, "encoder for words that mean a category; '' reads names only", empty=True
     )
+    reader: str = option("rules", _READER, _READERS)
     model_name: str = option("", "model that simulated users of the dataset talk with; '' for none")
+    dialogues: bool = option(True, "simulated users talk with the model; --no-dialogues scores its reading alone")
     teacher: str = option("", "of the chat, and filtered by the same rules as its rival: " + _TEACHERS)
     users: int = option(0, "users drawn by seed; 0 takes all", least=0)
     free_users: int = option(

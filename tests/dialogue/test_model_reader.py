@@ -1,18 +1,16 @@
 """A model reads messages: whatever its weights and the message, the line is of the catalog."""
 
 import pytest
-import torch
-from tiny import coded_chat, tiny_chat, tiny_tokenizer
+from tiny import coded_chat, tiny_chat
 
 from train_utils.catalog import Item, make_catalog
-from train_utils.constraint.constraint import Constraint
 from train_utils.conversation.preferences import Change
 from train_utils.decoding.guided_line import LineGrammar, write_line
 from train_utils.decoding.reference import PlainEngine
-from train_utils.dialogue.model_reader import MOST_WRITTEN, ModelReader, both, make_reader
+from train_utils.dialogue.model_reader import ModelReader
+from train_utils.dialogue.readers import make_reader
 from train_utils.prompts.messages import message
 from train_utils.prompts.reading_line import ReadingLine, line_parts, reading_prompt
-from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
 
 TITLES = ["red", "red moon", "the end", "夜", "blue river of the red moon", "a; only", "5"]

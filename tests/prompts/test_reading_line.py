@@ -19,7 +19,9 @@ from train_utils.prompts.reading_line import (
     reading_prompt,
 )
 
-NAMES = st.sampled_from(["Comedy", "Film-Noir", "Children's", 'a "b"; without "c"', "like<3>", "<SOI>", "x\\", "é, ü", ""])
+NAMES = st.sampled_from(
+    ["Comedy", "Film-Noir", "Children's", 'a "b"; without "c"', "like<3>", "<SOI>", "x\\", "é, ü", ""]
+)
 BOUNDS = st.one_of(st.none(), st.integers(0, 10**12 - 1).map(float), st.integers(0, 99999).map(lambda n: n / 100))
 
 
@@ -32,7 +34,9 @@ def lines(draw):
     items = draw(few(st.integers(0, 30)))
     first, second = sorted((draw(st.integers(0, len(items))), draw(st.integers(0, len(items)))))
     only = draw(few(NAMES))
-    ranges = [(name, *sorted(draw(st.tuples(BOUNDS, BOUNDS)), key=lambda b: (b is None, b))) for name in draw(few(NAMES))]
+    ranges = [
+        (name, *sorted(draw(st.tuples(BOUNDS, BOUNDS)), key=lambda b: (b is None, b))) for name in draw(few(NAMES))
+    ]
     return ReadingLine(
         asks=draw(st.booleans()),
         forget=draw(st.booleans()),
@@ -84,5 +88,7 @@ def test_a_message_is_cut_in_whole_characters(text, factor):
 
 def test_names_in_the_grammar_are_literals():
     grammar = line_grammar(['a" | "b', "c\nd"], ["x]"], 7, 8)
-    assert all(re.match(r"\w+: ", rule) for rule in grammar.splitlines()) and json.dumps(json.dumps('a" | "b')) in grammar
+    assert (
+        all(re.match(r"\w+: ", rule) for rule in grammar.splitlines()) and json.dumps(json.dumps('a" | "b')) in grammar
+    )
     assert "names" not in line_grammar([], [], 7, 8)

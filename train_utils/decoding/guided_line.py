@@ -3,12 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import llguidance.hf
-import llguidance.numpy
 import numpy as np
 import torch
-from llguidance import LLMatcher, LLTokenizer
 from transformers import PreTrainedTokenizerFast
 
 from train_utils.constraint.constraint import Constraint, ConstraintError
@@ -19,6 +17,9 @@ from train_utils.decoding.ragged_attention import RaggedCache
 from train_utils.decoding.reference import PlainEngine
 from train_utils.prompts.renderer import Chat
 
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
 
 class LineGrammar:
     """Grammar of a line, compiled for a tokenizer.
@@ -28,10 +29,16 @@ class LineGrammar:
         grammar: in the Lark syntax of llguidance; an item is `<SOI>` and `<EOI>`, without the tokens between them.
 
     Raises:
-        ValueError: the tokenizer is not a fast one, or the grammar cannot be compiled.
+        ValueError: llguidance is not installed, the tokenizer is not a fast one, or the grammar cannot be compiled.
     """
 
     def __init__(self, chat: Chat, grammar: str):
+        try:
+            import llguidance.hf
+        except ImportError:
+            raise ValueError(
+                "lines under a grammar need llguidance; pip install llguidance, or read by rules"
+            ) from None
         if not isinstance(chat.tokenizer, PreTrainedTokenizerFast):
             raise ValueError(
                 f"the tokenizer is a {type(chat.tokenizer).__name__}, and lines under a grammar need a fast tokenizer "
@@ -40,23 +47,22 @@ class LineGrammar:
         assert chat.trie is not None  # the renderer knows the titles of the catalog
         self.chat = chat
         self.constraint = Constraint(chat.trie, distinct=False)
-        self._tokenizer: LLTokenizer = llguidance.hf.from_tokenizer(chat.tokenizer, eos_token=chat.end_of_turn)
-        self._start = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0)
+        tokenizer = llguidance.hf.from_tokenizer(chat.tokenizer, eos_token=chat.end_of_turn)
+        compiled = llguidance.LLMatcher.grammar_from_lark(grammar)
+        self._start = llguidance.LLMatcher(tokenizer, compiled, log_level=0)
         if self._start.is_error():
             raise ValueError(f"the grammar cannot be compiled: {' '.join(self._start.get_error().split())[:200]}")
-        self._vocabulary = self._tokenizer.vocab_size
 
     def begin(self) -> "LineState":
         """Return the state before the first token."""
-        return LineState(self._start.deep_copy(), Matcher(self.constraint), self._vocabulary)
+        return LineState(self._start.deep_copy(), Matcher(self.constraint))
 
 
 class LineState:
     """State of a line: in the grammar outside items, in the trie inside."""
 
-    def __init__(self, grammar: LLMatcher, matcher: Matcher, vocabulary: int):
+    def __init__(self, grammar: "LLMatcher", matcher: Matcher):
         self._grammar, self._matcher = grammar, matcher
-        self._mask = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
 
     def allowed(self) -> np.ndarray:
         """Return the token ids that may follow, int64 [n], ascending; the end of turn is one of them after a line.
@@ -66,8 +72,8 @@ class LineState:
         """
         if (in_item := self._matcher.allowed()) is not None:
             return in_item
-        llguidance.numpy.fill_next_token_bitmask(self._grammar, self._mask)
-        tokens = np.flatnonzero(np.unpackbits(self._mask[0].view(np.uint8), bitorder="little"))
+        mask = np.frombuffer(self._grammar.compute_bitmask(), dtype=np.uint8)
+        tokens = np.flatnonzero(np.unpackbits(mask, bitorder="little"))
         # A name may read like a code token, and stays text.
         tokens = np.setdiff1d(tokens, self._matcher.barred(), assume_unique=True)
         if not len(tokens):

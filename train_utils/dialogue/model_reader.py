@@ -1,14 +1,12 @@
 """The model as a reader of messages: it writes a reading line under the catalog's grammar."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range
-from train_utils.conversation.reader import Reader, RequestReader
 from train_utils.decoding.guided_line import LineGrammar, write_line
-from train_utils.prompts.reading_line import ReadingLine, line_grammar, parsed_line, reading_prompt
+from train_utils.prompts.reading_line import MOST_READ, ReadingLine, line_grammar, parsed_line, reading_prompt
 from train_utils.recommender import Recommender
 
 MOST_WRITTEN = 200  # tokens of a reading line; those of the training samples have 50 at most
@@ -73,8 +71,7 @@ class ModelReader:
             prompt = self._chat.render(reading_prompt(text), prompt=True).ids
             if not context or len(prompt) + MOST_WRITTEN <= context or not text:
                 return prompt
-            text = text[: min(len(text), 2000) // 2]
-
+            text = text[: min(len(text), 2 * MOST_READ) // 2]
 
 
 def _change(line: ReadingLine) -> Change:
@@ -97,50 +94,3 @@ def _change(line: ReadingLine) -> Change:
 
 def _titles(items: Iterable[int]) -> tuple[tuple[int, ...], ...]:
     return tuple((item,) for item in items)
-
-
-# Probability of a line from which on it adds to what the rules read; chosen on the dev messages.
-SURE = 0.5
-
-
-class BothReader:
-    """Rules, then the model where the rules read nothing.
-
-    Args:
-        rules: reader by rules.
-        model: the model as a reader.
-    """
-
-    def __init__(self, rules: Reader, model: ModelReader):
-        self._rules, self._model = rules, model
-
-    def read(self, text: str) -> Change:
-        """Return what a message changes."""
-        change = self._rules.read(text)
-        return both(change, self._model.reading(text))
-
-
-def both(rules: Change, reading: Reading) -> Change:
-    """Return the change of the rules, with the categories of a sure model where the rules read no slot."""
-    if reading.probability < SURE:
-        return rules
-    return rules
-
-
-def make_reader(kind: str, recommender: Recommender, encoder: Encoder | None = None) -> Reader:
-    """Return a reader of messages.
-
-    Args:
-        kind: "rules", "model" or "both".
-        recommender: model and catalog.
-        encoder: encodes texts, for words that mean a category without naming it; for the rules.
-
-    Raises:
-        ValueError: see `ModelReader`.
-    """
-    catalog = recommender.catalog
-    assert catalog is not None  # without a catalog the chat reads nothing
-    if kind == "model":
-        return ModelReader(recommender)
-    rules = RequestReader(catalog, recommender.named_titles, encoder)
-    return rules if kind == "rules" else BothReader(rules, ModelReader(recommender))

@@ -36,7 +36,7 @@ from train_utils.text_files import read_bounded_json
 # number of users -> a system that talks with that many
 Systems = Mapping[str, Callable[[int], Chat]]
 # options that a result depends on, beside its files
-_OF_THE_RESULT = ("split", "seed", "free_users", "model_name", "teacher", "embedding_model")
+_OF_THE_RESULT = ("split", "seed", "free_users", "model_name", "teacher", "embedding_model", "reader")
 _MAX_FILE = 1 << 20  # bytes; a result has kilobytes
 CHAT, FREE, TEACHER, POPULARITY = "chat", "model without reader", "filtered teacher", "popularity under the rules"
 
@@ -142,9 +142,7 @@ FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 _CHOSEN = ("teacher", "similarity", "sequence")
 
 
-def choose_weights(
-    expectations: Expectations, reader: Reader, catalog: Catalog, users: int, seed: int
-) -> Weights:
+def choose_weights(expectations: Expectations, reader: Reader, catalog: Catalog, users: int, seed: int) -> Weights:
     """Return the weights at which validation users find their targets in the fewest turns.
 
     What is expected ranks alone, without the model's choice in the conversation, whose weight is 1: such a ranking

@@ -1,7 +1,7 @@
 """Reading line: what a message asks, in one line that a model writes and a grammar of the catalog constrains.
 
-An example: `asks; count 5; like<item>; only "Comedy", "Drama"; without "Horror"; "year" 1990..1999`. A message that asks
-for nothing is `tells`. The clauses have a fixed order, names are JSON strings, and items are written as in lists.
+An example: `asks; count 5; like<item>; only "Comedy", "Drama"; without "Horror"; "year" 1990..1999`. That of a message
+without any of it is `tells`. The clauses have a fixed order, names are JSON strings, and items are written as in lists.
 """
 
 import json

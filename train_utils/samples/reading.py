@@ -62,7 +62,8 @@ def reading_messages(
         exchange: a chat exchange, whose first message asks for nothing of the catalog; () for a message of words drawn
             by the plan.
         catalog: the catalog of the plan.
-        shorter: 0 for the whole message, up to `MOST_TOLD` - 1. Each step leaves out a title, or half of a chat message.
+        shorter: steps by which the message is shortened, 0 to `MOST_TOLD` - 1: each leaves out a title, or half of a
+            chat message.
     """
     if exchange:
         typed = "".join(part for part in exchange[0].parts if isinstance(part, str))
@@ -111,7 +112,11 @@ class _Writer:
     def _told(self) -> list[str]:
         """Return the sentences that name titles."""
         rng = self.rng
-        counts = [("liked", rng.choice((1, 1, 1, 2, 2, 3, 4, MOST_TOLD))), ("disliked", 1), ("known", rng.randint(1, 3))]
+        counts = [
+            ("liked", rng.choice((1, 1, 1, 2, 2, 3, 4, MOST_TOLD))),
+            ("disliked", 1),
+            ("known", rng.randint(1, 3)),
+        ]
         kinds = rng.sample(counts, rng.choice((1, 1, 1, 2)), counts=(3, 2, 2))
         return [self._told_of(kind, n) for kind, n in dict(kinds).items()]
 

@@ -13,12 +13,13 @@ from train_utils.catalog import Catalog
 from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
 from train_utils.conversation.numerals import MOST
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import Reader
 from train_utils.conversation.why import asked_about
 from train_utils.dataset_folder import is_dataset
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
 from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.readers import make_reader
 from train_utils.dialogue.reasons import reasons
 from train_utils.dialogue.weights import read_weights
 from train_utils.param import ChatOptions
@@ -110,7 +111,7 @@ class Domain:
 
     name: str
     recommender: Recommender
-    reader: RequestReader | None = None
+    reader: Reader | None = None
     expectations: Expectations | None = None
 
     @property
@@ -447,7 +448,7 @@ class ChatSession:
                 _ = recommender.engine  # raises here where the catalog cannot be decoded
                 catalog = recommender.catalog
                 assert catalog is not None
-                reader = RequestReader(catalog, recommender.named_titles, self._encoder)
+                reader = make_reader(self.options.reader, recommender, self._encoder)
                 weights = read_weights(recommender.source, name)
                 expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)
                 domain = Domain(name, recommender, reader, expectations)
