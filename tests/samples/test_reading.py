@@ -8,7 +8,7 @@ from tiny import coded_chat, tiny_chat
 from tiny_samples import CONFIG, EXCHANGE
 
 from train_utils.catalog import Item, make_catalog
-from train_utils.decoding.guided_line import LineGrammar
+from train_utils.decoding.guided_line import LineGrammar, grammar_tokenizer
 from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.named_titles import spoken_title
 from train_utils.prompts.reading_line import ReadingLine, line_grammar, line_parts, parsed_line
@@ -71,7 +71,9 @@ def test_all_that_a_line_says_is_in_the_message():
 @pytest.mark.parametrize("form", ["title_t", "token"])
 def test_every_line_is_one_of_the_grammar(form):
     chat = CHAT if form == "title_t" else coded_chat(TITLES, form)[1]
-    grammar = LineGrammar(chat, line_grammar(CATALOG.categories, CATALOG.numeric_attributes, chat.soi, chat.eoi))
+    grammar = LineGrammar(
+        chat, grammar_tokenizer(chat), line_grammar(CATALOG.categories, CATALOG.numeric_attributes, chat.soi, chat.eoi)
+    )
     for talk in drawn(chat).talks(range(0, N, 4)):
         state, rendered = grammar.begin(), talk.rendered
         for token, labeled in zip(rendered.ids, rendered.labeled, strict=True):

@@ -1,7 +1,7 @@
 """Lines under a grammar: llguidance constrains the text, and the trie the items in it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,44 +18,55 @@ from train_utils.decoding.reference import PlainEngine
 from train_utils.prompts.renderer import Chat
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher
+    from llguidance import LLMatcher, LLTokenizer
+
+
+def grammar_tokenizer(chat: Chat) -> "LLTokenizer":
+    """Return a renderer's tokenizer for grammars; it takes a third of a second, so grammars share it.
+
+    Raises:
+        ValueError: llguidance is not installed, or the tokenizer is not a fast one.
+    """
+    try:
+        import llguidance.hf
+    except ImportError:
+        raise ValueError("lines under a grammar need llguidance; pip install it, or read by rules") from None
+    if not isinstance(chat.tokenizer, PreTrainedTokenizerFast):
+        raise ValueError(
+            f"the tokenizer is a {type(chat.tokenizer).__name__}, and lines under a grammar need a fast tokenizer "
+            "of transformers; read by rules"
+        )
+    return llguidance.hf.from_tokenizer(chat.tokenizer, eos_token=chat.end_of_turn)
 
 
 class LineGrammar:
-    """Grammar of a line, compiled for a tokenizer.
+    """Compiled grammar of a line.
 
     Args:
         chat: renderer of the catalog whose items the line may hold.
+        tokenizer: `grammar_tokenizer(chat)`.
         grammar: in the Lark syntax of llguidance; an item is `<SOI>` and `<EOI>`, without the tokens between them.
 
     Raises:
-        ValueError: llguidance is not installed, the tokenizer is not a fast one, or the grammar cannot be compiled.
+        ValueError: the grammar cannot be compiled.
     """
 
-    def __init__(self, chat: Chat, grammar: str):
-        try:
-            import llguidance.hf
-        except ImportError:
-            raise ValueError(
-                "lines under a grammar need llguidance; pip install llguidance, or read by rules"
-            ) from None
-        if not isinstance(chat.tokenizer, PreTrainedTokenizerFast):
-            raise ValueError(
-                f"the tokenizer is a {type(chat.tokenizer).__name__}, and lines under a grammar need a fast tokenizer "
-                "of transformers; read by rules"
-            )
-        assert chat.trie is not None  # the renderer knows the titles of the catalog
+    def __init__(self, chat: Chat, tokenizer: "LLTokenizer", grammar: str):
+        from llguidance import LLMatcher
+
         self.chat = chat
-        self.constraint = Constraint(chat.trie, distinct=False)
-        tokenizer = llguidance.hf.from_tokenizer(chat.tokenizer, eos_token=chat.end_of_turn)
-        compiled = llguidance.LLMatcher.grammar_from_lark(grammar)
-        self._start = llguidance.LLMatcher(tokenizer, compiled, log_level=0)
+        self._start = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0)
         if self._start.is_error():
             raise ValueError(f"the grammar cannot be compiled: {' '.join(self._start.get_error().split())[:200]}")
 
-    def begin(self) -> "LineState":
-        """Return the state before the first token."""
-        return LineState(self._start.deep_copy(), Matcher(self.constraint))
+    def begin(self, items: Iterable[int] | None = None) -> "LineState":
+        """Return the state before the first token.
+
+        Args:
+            items: the items that the line may hold, at least one, as often as it likes; None for all.
+        """
+        assert self.chat.trie is not None  # the renderer knows the titles of the catalog
+        return LineState(self._start.deep_copy(), Matcher(Constraint(self.chat.trie, items, distinct=False)))
 
 
 class LineState:
@@ -112,16 +123,16 @@ class Line:
 
 
 @torch.inference_mode()
-def write_line(engine: Engine | PlainEngine, grammar: LineGrammar, prompt: Sequence[int], limit: int) -> Line:
+def write_line(engine: Engine | PlainEngine, state: LineState, prompt: Sequence[int], limit: int) -> Line:
     """Let a model write the most probable allowed token, one after the other. Forced tokens need no pass.
 
     Args:
         engine: engine of the model.
-        grammar: grammar of the line.
+        state: state before the first token, moved over the line.
         prompt: token ids up to where the line begins.
         limit: tokens of the line at most.
     """
-    line, state = Line(), grammar.begin()
+    line, end_of_turn = Line(), engine.chat.end_of_turn
     next_logits, unread = _reader(engine, len(prompt) + limit), list(prompt)
     score = 0.0
     while len(line.ids) <= limit:
@@ -132,7 +143,7 @@ def write_line(engine: Engine | PlainEngine, grammar: LineGrammar, prompt: Seque
             shares = next_logits(unread).cpu()[chosen].float().log_softmax(0)
             unread, best = [], int(shares.argmax())
             token, score = int(allowed[best]), score + float(shares[best])
-        if token == grammar.chat.end_of_turn:
+        if token == end_of_turn:
             line.is_whole = True
             break
         if (item := state.accept_token(token)) is not None:

@@ -1,12 +1,18 @@
-"""The model as a reader of messages: it writes a reading line under the catalog's grammar."""
+"""The model as a reader of messages: it writes a reading line under the catalog's grammar.
 
-from collections.abc import Iterable
+Which titles a message names is searched in its text, as for the rules; what the message says of them, and all else, the
+model reads.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range
-from train_utils.decoding.guided_line import LineGrammar, write_line
-from train_utils.prompts.reading_line import MOST_READ, ReadingLine, line_grammar, parsed_line, reading_prompt
+from train_utils.conversation.title_reader import TitleReader
+from train_utils.decoding.guided_line import LineGrammar, grammar_tokenizer, write_line
+from train_utils.prompts.named_titles import Mention, plain_text
+from train_utils.prompts.reading_line import ReadingLine, line_grammar, parsed_line, read_part, reading_prompt
 from train_utils.recommender import Recommender
 
 MOST_WRITTEN = 200  # tokens of a reading line; those of the training samples have 50 at most
@@ -47,8 +53,11 @@ class ModelReader:
                 "`SFT_train_tasks` SFTReading"
             )
         self._recommender, self._chat = recommender, chat
-        grammar = line_grammar(catalog.categories, catalog.numeric_attributes, chat.soi, chat.eoi)
-        self._grammar = LineGrammar(chat, grammar)
+        self._titles = TitleReader(recommender.named_titles)
+        tokenizer, names = grammar_tokenizer(chat), (catalog.categories, catalog.numeric_attributes)
+        self._with_items, self._without_items = (
+            LineGrammar(chat, tokenizer, line_grammar(*names, chat.soi, chat.eoi, items)) for items in (True, False)
+        )
 
     def read(self, text: str) -> Change:
         """Return what a message changes; see `read_part` for how much of it is read."""
@@ -56,13 +65,20 @@ class ModelReader:
 
     def reading(self, text: str) -> Reading:
         """Return what a message changes, and how probable that is."""
-        prompt = self._prompt(text)
-        line = write_line(self._recommender.engine, self._grammar, prompt, MOST_WRITTEN)
+        text = read_part(text)
+        named = self._named(text)
+        state = self._with_items.begin([*named]) if named else self._without_items.begin()
+        line = write_line(self._recommender.engine, state, self._prompt(text), MOST_WRITTEN)
         if not line.is_whole:
             return Reading(Change(), 0.0)
         items = iter(line.items)
         parts = self._chat.parts_of(line.ids, lambda ids: next(items))
-        return Reading(_change(parsed_line(parts)), line.probability)
+        return Reading(_change(parsed_line(parts), named), line.probability)
+
+    def _named(self, text: str) -> dict[int, tuple[int, ...]]:
+        """Return the titles that a text names: the first of the items that share a title -> all of them."""
+        found = (annotation.value for annotation in self._titles.find(plain_text(text)))
+        return {value.items[0]: tuple(value.items) for value in found if isinstance(value, Mention)}
 
     def _prompt(self, text: str) -> list[int]:
         """Return the prompt; of a text that does not fit the context, the first half, and so on."""
@@ -71,16 +87,16 @@ class ModelReader:
             prompt = self._chat.render(reading_prompt(text), prompt=True).ids
             if not context or len(prompt) + MOST_WRITTEN <= context or not text:
                 return prompt
-            text = text[: min(len(text), 2 * MOST_READ) // 2]
+            text = text[: len(text) // 2]
 
 
-def _change(line: ReadingLine) -> Change:
+def _change(line: ReadingLine, named: Mapping[int, tuple[int, ...]]) -> Change:
     return Change(
         asks=line.asks,
         count=line.count if line.asks else None,
-        liked=_titles(line.liked),
-        disliked=_titles(line.disliked),
-        known=_titles(line.known),
+        liked=tuple(named[item] for item in line.liked),
+        disliked=tuple(named[item] for item in line.disliked),
+        known=tuple(named[item] for item in line.known),
         only=tuple(name for name in line.only if name not in line.without),
         together=line.together,
         also=line.also,
@@ -90,7 +106,3 @@ def _change(line: ReadingLine) -> Change:
         more=line.more and line.asks,
         forget=line.forget,
     )
-
-
-def _titles(items: Iterable[int]) -> tuple[tuple[int, ...], ...]:
-    return tuple((item,) for item in items)

@@ -178,7 +178,7 @@ def _ordered(low: str | None, high: str | None) -> tuple[float | None, float | N
     return (float(low) if low else None), (float(high) if high else None)
 
 
-def line_grammar(categories: Iterable[str], attributes: Iterable[str], soi: int, eoi: int) -> str:
+def line_grammar(categories: Iterable[str], attributes: Iterable[str], soi: int, eoi: int, items: bool = True) -> str:
     """Return the grammar of the reading lines of a catalog, in the Lark syntax of llguidance.
 
     An item is `<SOI>` and `<EOI>`: the tokens between them are left to the trie.
@@ -188,10 +188,11 @@ def line_grammar(categories: Iterable[str], attributes: Iterable[str], soi: int,
         attributes: names of the numeric attributes.
         soi: id of the control token before an item.
         eoi: id of the control token after an item.
+        items: whether a line may hold items.
     """
     # The lexer is greedy: no text may begin with another one that is followed by more.
     names, numbered, number = list(categories), list(attributes), r"[0-9]{1,12}(\.[0-9]{1,2})?"
-    clauses = ["forget?", "more?", "count?", *(f"{word}?" for word in _JUDGMENTS)]
+    clauses = ["forget?", "more?", "count?", *(f"{word}?" for word in _JUDGMENTS if items)]
     clauses += ["categories?", "without?"] * bool(names) + [f"range{{0,{MOST_NAMED}}}"] * bool(numbered)
     rules = [
         # A SentencePiece tokenizer writes a space before every text.
@@ -200,9 +201,10 @@ def line_grammar(categories: Iterable[str], attributes: Iterable[str], soi: int,
         'more: "; more"',
         'count: "; count " COUNT',
         f"COUNT: /[1-9][0-9]?|{MOST_COUNT}/",
-        f"item: <[{soi}]> <[{eoi}]>",
-        *(f'{word}: "; {word}" item{{1,{MOST_NAMED}}}' for word in _JUDGMENTS),
     ]
+    if items:
+        rules += [f"item: <[{soi}]> <[{eoi}]>"]
+        rules += [f'{word}: "; {word}" item{{1,{MOST_NAMED}}}' for word in _JUDGMENTS]
     if numbered:
         rules += [
             f"range: ({' | '.join(_literal(f'; {_quoted([name])} ') for name in numbered)}) BOUNDS",
