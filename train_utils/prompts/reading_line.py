@@ -86,13 +86,13 @@ def read_part(text: str) -> str:
 def line_parts(line: ReadingLine) -> tuple[Part, ...]:
     """Return a reading line as the parts of an answer."""
     parts: list[Part] = []
-    for clause in _clauses(line):
-        for part in (f"{'; ' * bool(parts)}{clause[0]}", *map(ItemPart, clause[1])):
-            if isinstance(part, str) and parts and isinstance(parts[-1], str):
-                parts[-1] += part
-            else:
-                parts.append(part)
-    return tuple(parts)
+    text = ""
+    for clause, items in _clauses(line):
+        text += f"{'; ' * bool(parts or text)}{clause}"
+        if items:
+            parts += [text, *map(ItemPart, items)]
+            text = ""
+    return (*parts, *([text] if text else []))
 
 
 def _clauses(line: ReadingLine) -> Iterator[tuple[str, Sequence[int]]]:
@@ -137,7 +137,7 @@ def parsed_line(parts: Iterable[Part]) -> ReadingLine:
     Raises:
         ValueError: the answer is no reading line.
     """
-    text = "".join(f"<{part.item}>" if isinstance(part, ItemPart) else part for part in parts if _is_of_line(part))
+    text = "".join(map(_marked, parts))
     head, *clauses = [clause.strip() for clause in _CLAUSE.findall(text)] or [""]
     if head not in ("asks", "tells"):
         raise ValueError(f"the line {text[:80]!r} begins with neither asks nor tells")
@@ -167,8 +167,11 @@ def parsed_line(parts: Iterable[Part]) -> ReadingLine:
     return ReadingLine(**slots, ranges=tuple((name, low, high) for name, (low, high) in ranges.items()))
 
 
-def _is_of_line(part: Part) -> bool:
-    return isinstance(part, (str, ItemPart))
+def _marked(part: Part) -> str:
+    """Return a part as text, in which only an item is `<number>` outside of quotation marks."""
+    if isinstance(part, ItemPart):
+        return f"<{part.item}>"
+    return part if isinstance(part, str) else ""
 
 
 def _ordered(low: str | None, high: str | None) -> tuple[float | None, float | None]:

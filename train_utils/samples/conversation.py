@@ -195,8 +195,8 @@ def _shortenings(
         yield Conversation(plan.task.name, messages, not_rendered(), about={"target": catalog.items[plan.target].id})
         return
     if plan.task.kind == "SFTReading":
-        for shorter in range(MOST_TOLD):
-            messages = reading_messages(plan, before, catalog, shorter)
+        for step in range(MOST_TOLD):
+            messages = reading_messages(plan, before, catalog, step)
             yield Conversation(plan.task.name, messages, not_rendered(), about={"user": plan.user})
         return
     if plan.task.kind == "SFTConversation":

@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from train_utils.catalog import Catalog
 from train_utils.prompts.conversation_wordings import (
@@ -124,7 +125,8 @@ class _Writer:
         items = self._items(n)
         if not items:
             return self.rng.choice(SMALL_TALK)
-        self.line = replace(self.line, **{kind: (*getattr(self.line, kind), *items)})
+        slots: dict[str, Any] = {kind: (*getattr(self.line, kind), *items)}
+        self.line = replace(self.line, **slots)
         titles = joined([spoken_title(self.catalog.items[item].title) for item in items], self.rng)
         wordings = {"liked": LIKED + LIKED_TOO, "disliked": DISLIKED, "known": KNOWN}[kind]
         return worded(wordings, None, self.rng, titles=titles, title=titles)
@@ -157,7 +159,7 @@ class _Writer:
         kinds = {kind: weight for kind, weight in _KINDS.items() if possible[kind]}
         (kind,) = rng.choices(list(kinds), list(kinds.values()))
         fields: dict[str, str] = {}
-        slots: dict = {"asks": True}
+        slots: dict[str, Any] = {"asks": True}
         if kind.startswith("only") or kind == "also":
             slots |= {"only": (rng.choice(own),), "also": kind == "also"}
         elif kind in ("together", "either"):
