@@ -7,8 +7,8 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.preferences import Change
 from train_utils.decoding.guided_line import LineGrammar, grammar_tokenizer, write_line
 from train_utils.decoding.reference import PlainEngine
-from train_utils.dialogue.model_reader import ModelReader
-from train_utils.dialogue.readers import make_reader
+from train_utils.dialogue.model_reader import ModelReader, Reading
+from train_utils.dialogue.readers import SURE, both, make_reader
 from train_utils.prompts.messages import message
 from train_utils.prompts.reading_line import ReadingLine, line_grammar, line_parts, parsed_line, reading_prompt
 from train_utils.recommender import Recommender
@@ -139,3 +139,14 @@ def test_a_broken_grammar_is_refused_in_one_line():
     with pytest.raises(ValueError, match="the grammar cannot be compiled: ") as refused:
         LineGrammar(chat, grammar_tokenizer(chat), "start: nothing")
     assert "\n" not in str(refused.value)
+
+
+def test_a_sure_model_adds_conditions_where_the_rules_read_none():
+    model = Change(asks=True, count=9, only=("War",), without=("Comedy",), liked=((1,),))
+    rules = Change(asks=True, count=3, unknown=("Blue Night",))
+    assert both(rules, Reading(model, SURE)) == Change(
+        asks=True, count=3, only=("War",), without=("Comedy",), unknown=("Blue Night",)
+    )
+    assert both(rules, Reading(model, SURE - 0.01)) == rules
+    for stated in (Change(asks=True, without=("War",)), Change(any_category=True)):
+        assert both(stated, Reading(model, 1.0)) == stated
