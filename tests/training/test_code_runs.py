@@ -274,3 +274,9 @@ def test_reclm_ret_has_no_item_tokens(tmp_path, form):
 def test_sequences_of_titles_are_refused_before_anything_is_loaded():
     with pytest.raises(ValueError, match="`sequences` trains on item tokens"):
         sft.run_sft(TrainOptions(data_path="missing", backbone="missing", sequences=True))
+
+
+def test_reclm_ret_does_not_learn_to_read(tmp_path):
+    titles = options(tmp_path, "title_t", sequences=False, conversations=0, SFT_train_tasks="SFTSeqRec,SFTReading")
+    with pytest.raises(ValueError, match="SFTReading, and RecLM-ret finds items by vectors"):
+        run_sft_embedding(titles)

@@ -8,8 +8,8 @@ from train_utils.conversation.reader import Reader, RequestReader
 from train_utils.dialogue.model_reader import ModelReader, Reading
 from train_utils.recommender import Recommender
 
-# Least probability of a line that adds to what the rules read. Of a model trained for 110 steps no line from .5 on added
-# anything to the dev messages (LOG.md): a better model needs a choice of its own.
+# Least probability of a line that adds to what the rules read. Of a model trained for 110 steps no line from .5 on
+# added anything to the dev messages (LOG.md): a better model needs a choice of its own.
 SURE = 0.8
 
 

@@ -180,16 +180,16 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
             "`own_labels` are predictions after the history, and nothing trains those; give `sequences`, or "
             "`history_weight` above 0"
         )
-    if "SFTReading" in options.SFT_train_tasks and method is not CGEN:
-        raise ValueError(
-            "`SFT_train_tasks` has SFTReading, and RecLM-ret finds items by vectors: it cannot write them into a line; "
-            "leave the task out"
-        )
     if method is CGEN:
         method = cgen_method(options)
     elif options.item_index not in TITLES:
         raise ValueError(
             f"`item_index` is {options.item_index!r}, and RecLM-ret finds items by vectors, not by tokens; leave it out"
+        )
+    elif "SFTReading" in options.SFT_train_tasks:
+        raise ValueError(
+            "`SFT_train_tasks` has SFTReading, and RecLM-ret finds items by vectors: it cannot write them into a line; "
+            "leave the task out"
         )
     options = with_dtype(options)
     run = Path(options.output)
