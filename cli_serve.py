@@ -59,7 +59,7 @@ def load_domains(options: ChatOptions) -> tuple[Domains, str]:
         trust_remote_code=options.trust_remote_code,
     )
     encoder = meaning_encoder(options)
-    domains = Domains(recommender, folders, encoder, teachers(options), options.trie_cache)
+    domains = Domains(recommender, folders, encoder, teachers(options), options.trie_cache, options.reader)
     start = domains.load(start_domain)
     if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (
@@ -137,6 +137,8 @@ def needed_packages(extra: str) -> Iterator[None]:
 @contextmanager
 def loaded_service(options: ChatOptions) -> Iterator[Service]:
     """Load the model and the first domain, and yield the service, whose log is closed at the end."""
+    if options.reader != "rules":
+        raise ValueError(f"`reader` {options.reader} is for the terminal; the server reads by rules: leave it out")
     variants = Variants.read(options.variants) if options.variants else None
     with impressions_of(options) as impressions:
         domains, start = load_domains(options)

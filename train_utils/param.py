@@ -230,7 +230,8 @@ class TrainOptions(ModelOptions):
         "next; SFTSeqRanking: a choice of candidates; SFTCategory: one category only, or none of it; SFTItemCount: a "
         "number of items in words; each with -CS (names the control symbols) and -MR (with a chat exchange) "
         "appended; SFTAlignment: the item of a title, the title or the categories of an item; "
-        "SFTConversation: turns of a user in the chat; ShareChatGPT: a chat without a request",
+        "SFTConversation: turns of a user in the chat; SFTReading: what a message asks, for --reader; ShareChatGPT: a "
+        "chat without a request",
     )
     train_data_file: str = option(
         "",
@@ -422,6 +423,13 @@ def _is_finite(text: str) -> bool:
         return False
 
 
+_READER = (
+    "reads what messages ask. rules; model: the model writes it under the catalog's grammar, which a model trained by "
+    "SFTReading can; both: rules, then the model where they read nothing"
+)
+_READERS = ("rules", "model", "both")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions(ModelOptions):
     """Chat in the terminal or in a pipe."""
@@ -457,6 +465,7 @@ class ChatOptions(ModelOptions):
         "encoder for words that mean a category without naming it, such as funny for Comedy; '' reads names only",
         empty=True,
     )
+    reader: str = option("rules", _READER, _READERS)
     teacher: str = option(
         "auto",
         "whose scores move lists, of the domain's dataset: " + _TEACHERS + "; auto: the newest run in "
@@ -524,7 +533,9 @@ class ConversationOptions(ModelOptions):
     embedding_model: str = option(
         TrainOptions.embedding_model, "encoder for words that mean a category; '' reads names only", empty=True
     )
+    reader: str = option("rules", _READER, _READERS)
     model_name: str = option("", "model that simulated users of the dataset talk with; '' for none")
+    dialogues: bool = option(True, "simulated users talk with the model; --no-dialogues scores its reading alone")
     teacher: str = option("", "of the chat, and filtered by the same rules as its rival: " + _TEACHERS)
     users: int = option(0, "users drawn by seed; 0 takes all", least=0)
     free_users: int = option(

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from tiny_samples import write_small_catalog
 
 from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.reader import RequestReader
-from train_utils.evaluation.conversation import GOLD, SLOTS, f1, gold_fills, load_conversations, score
+from train_utils.evaluation.conversation import GOLD, SLOTS, f1, gold_fills, load_conversations, main, score
 from train_utils.prompts.named_titles import NamedTitles
 
 ITEMS = [
@@ -53,3 +54,11 @@ def test_unknown_titles_are_scored_where_the_gold_state_names_them(tmp_path):
     file.write_text(json.dumps({"id": "1", "split": "test", "turns": turns}) + "\n")
     scores = score(READER, load_conversations(file, ""), CATALOG)
     assert scores["slot_f1_unknown"] == scores["exact"] == 1
+
+
+def test_a_reader_that_needs_a_model_names_the_flag_that_gives_one(tmp_path):
+    write_small_catalog(tmp_path / "small")
+    with pytest.raises(
+        ValueError, match="`reader` is both, and no model is named; give `model_name`, or `reader` rules"
+    ):
+        main(["--data_path", str(tmp_path / "small"), "--reader", "both", "--embedding_model", ""])

@@ -20,7 +20,7 @@ from train_utils.samples.tasks import parse_tasks
 CATALOG = small_catalog()
 CHAT = tiny_chat(TITLES)[1]
 ALL_TASKS = "SFTSeqRec-MR,SFTSeqRec-CS-MR,SFTSeqRanking-MR,SFTCategory,SFTItemCount-CS,SFTAlignment,ShareChatGPT"
-ALL_TASKS += ",SFTConversation:3"
+ALL_TASKS += ",SFTConversation:3,SFTReading:3"
 
 
 def samples_of(source, encode, n):

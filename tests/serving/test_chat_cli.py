@@ -600,3 +600,11 @@ def test_the_wheel_turns_until_the_answer_begins_also_behind_notices():
     before = threading.active_count()
     assert [type(event) for event in spun(events(), terminal)] == [Notice, TextDelta, TextDelta]
     assert turning == [before + 1, before + 1, before]
+
+
+@pytest.mark.parametrize("reader", ["model", "both"])
+def test_a_model_that_was_not_trained_to_read_is_refused_as_a_reader(world, loaded, reader):
+    tokenizer, model = loaded
+    folders = dataset_folders(world / "data")
+    with pytest.raises(ValueError, match="was not trained to read messages; give `reader` rules"):
+        Domains(Recommender(model, Chat(tokenizer)), folders, reads=reader).load("tiny")

@@ -13,6 +13,8 @@ from tiny_samples import TITLES, FixedTeacher, write_small_catalog
 from trained_models import backbone_at
 
 from train_utils.catalog import load_catalog
+from train_utils.conversation.preferences import Change
+from train_utils.dialogue.readers import make_reader
 from train_utils.evaluation.multi_round import run_multi_round
 from train_utils.evaluation.run import run_test
 from train_utils.item_codes import load_item_codes, uni_paths, write_uni_index
@@ -40,7 +42,7 @@ def options(root: Path, form: str, **changed) -> TrainOptions:
         data_path=str(root / "small"), backbone=str(root / "base"), output=str(root / "run"), item_index=form,
         gpu="cpu", dtype="float32", sequences=True, max_sequence=4, conversations=4, epoch=1, batch_size=4,
         gradient_accumulation_steps=2, lora_layers=1, lora_dropout=0.0, share_chat_gpt="",
-        SFT_train_tasks="SFTSeqRec,SFTAlignment", decision_weight=2.0,
+        SFT_train_tasks="SFTSeqRec,SFTAlignment,SFTReading", decision_weight=2.0,
         tensorboard=False, average=0.9, soft_labels=0.5, history_weight=0.5, max_history=3, topk=4,
     )  # fmt: skip
     return TrainOptions(**settings | changed)
@@ -97,6 +99,13 @@ def test_a_result_says_with_which_weight_the_bare_history_was_asked(run, weight)
     _, result = run_test(test(root, merged, f"weight-{weight}.json", sequence_weight=weight))
     one_token = form != "rq_token_seq"
     assert result["sequence_weight"] == (SEQUENCE_WEIGHT if one_token and weight == "auto" else 0.0)
+
+
+def test_a_model_that_was_trained_to_read_reads(run):
+    root, _, adapter, merged = run
+    for model in (adapter, merged):
+        recommender = Recommender.load(model, root / "small", device="cpu", dtype="float32")
+        assert isinstance(make_reader("model", recommender).read("3 like red moon"), Change)
 
 
 def test_every_item_can_be_listed_by_its_title(run):
@@ -266,3 +275,9 @@ def test_reclm_ret_has_no_item_tokens(tmp_path, form):
 def test_sequences_of_titles_are_refused_before_anything_is_loaded():
     with pytest.raises(ValueError, match="`sequences` trains on item tokens"):
         sft.run_sft(TrainOptions(data_path="missing", backbone="missing", sequences=True))
+
+
+def test_reclm_ret_does_not_learn_to_read(tmp_path):
+    titles = options(tmp_path, "title_t", sequences=False, conversations=0, SFT_train_tasks="SFTSeqRec,SFTReading")
+    with pytest.raises(ValueError, match="SFTReading, and RecLM-ret finds items by vectors"):
+        run_sft_embedding(titles)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.allowances import find_allowances
@@ -78,8 +79,15 @@ _OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|lif
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
+class Reader(Protocol):
+    """Reader of what messages ask of a catalog."""
+
+    def read(self, text: str) -> Change:
+        """Return what a message changes."""
+
+
 class RequestReader:
-    """Reader of what messages ask of a catalog.
+    """Reader by rules.
 
     Args:
         catalog: the catalog.

@@ -9,7 +9,7 @@ from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import compile_rules
 from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.preferences import Change, Preferences
-from train_utils.conversation.reader import READ, RequestReader
+from train_utils.conversation.reader import READ, Reader
 from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Taste
 from train_utils.prompts.list_spec import LIST_LENGTH
@@ -96,7 +96,7 @@ class Dialogue:
     def __init__(
         self,
         recommender: Recommender,
-        reader: RequestReader | None = None,
+        reader: Reader | None = None,
         *,
         max_new_tokens: int = 512,
         max_context: int = 0,

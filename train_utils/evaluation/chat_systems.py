@@ -7,7 +7,7 @@ import numpy as np
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.item_rules import ItemRules, compile_rules
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import Reader
 from train_utils.decoding.request import Completion, Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
 from train_utils.dialogue.expectations import Expectations, Taste
@@ -56,7 +56,7 @@ def _heard(talk: Dialogue, text: str) -> Heard:
 class ChatSystem(_System):
     """The chat: what is asked becomes rules, what is expected a prior, and the model lists."""
 
-    def __init__(self, users: int, expectations: Expectations, reader: RequestReader):
+    def __init__(self, users: int, expectations: Expectations, reader: Reader):
         super().__init__(users, lambda: Dialogue(expectations.recommender, reader))
         self.expectations = expectations
 
@@ -94,7 +94,7 @@ class FreeSystem(_System):
 class RankingSystem(_System):
     """A ranking filtered by the rules that the chat understands."""
 
-    def __init__(self, users: int, recommender: Recommender, reader: RequestReader, scores: Scores):
+    def __init__(self, users: int, recommender: Recommender, reader: Reader, scores: Scores):
         super().__init__(users, lambda: Dialogue(recommender, reader))
         self.scores = scores
 

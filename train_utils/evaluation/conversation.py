@@ -6,6 +6,7 @@ output is JSON.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.conversation.preferences import Change, Preferences
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import Reader, RequestReader
+from train_utils.dialogue.readers import make_reader
 from train_utils.evaluation.dialogues import (
     CHAT,
     FREE,
@@ -104,7 +106,7 @@ def read_fills(preferences: Preferences, change: Change, catalog: Catalog) -> se
     return fills | {(flag,) for flag in _FLAGS if getattr(change, flag)}
 
 
-def score(reader: RequestReader, conversations: Iterator[list[Turn]], catalog: Catalog) -> dict[str, float]:
+def score(reader: Reader, conversations: Iterator[list[Turn]], catalog: Catalog) -> dict[str, float]:
     """Return the F1 score of each slot, the number of turns, and the share of turns with all slots right."""
     right, extra, missing = Counter[object](), Counter[object](), Counter[object]()
     turns = exact = 0
@@ -151,13 +153,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(ConversationOptions, argv)
     catalog = load_catalog(options.data_path)
     encoder = sentence_encoder(options.embedding_model, "cpu") if options.embedding_model else None
-    reader = RequestReader(catalog, NamedTitles(catalog.titles), encoder)
-    scores = score(reader, load_conversations(options.requests or GOLD, options.split), catalog)
-    for name, value in scores.items():
-        print(f"{name:22}{value:9.3f}" if isinstance(value, float) else f"{name:22}{value:9}")
-    line: dict[str, Any] = {"split": options.split or "all", **scores}
+    if options.reader != "rules" and not options.model_name:
+        raise ValueError(f"`reader` is {options.reader}, and no model is named; give `model_name`, or `reader` rules")
+    recommender: Recommender | None = None
+    reader: Reader = RequestReader(catalog, NamedTitles(catalog.titles), encoder)
     if options.model_name:
         recommender = Recommender.load(options.model_name, catalog, device=options.gpu, dtype=options.dtype)
+        reader = make_reader(options.reader, recommender, encoder)
+    begun = time.perf_counter()
+    scores = score(reader, load_conversations(options.requests or GOLD, options.split), catalog)
+    seconds = time.perf_counter() - begun
+    print(f"{'seconds per message':22}{seconds / max(1, scores['turns']):9.3f}")
+    for name, value in scores.items():
+        print(f"{name:22}{value:9.3f}" if isinstance(value, float) else f"{name:22}{value:9}")
+    line: dict[str, Any] = {"split": options.split or "all", "reader": options.reader, **scores}
+    if recommender is not None and options.dialogues:
         if options.choose_weights:
             print(f"weights: {chosen_weights(options, recommender, reader)}")
         measures = run_dialogues(options, recommender, reader)

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from train_utils.catalog import Catalog, dataset_files
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import Reader
 from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.weights import Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
@@ -36,7 +36,7 @@ from train_utils.text_files import read_bounded_json
 # number of users -> a system that talks with that many
 Systems = Mapping[str, Callable[[int], Chat]]
 # options that a result depends on, beside its files
-_OF_THE_RESULT = ("split", "seed", "free_users", "model_name", "teacher", "embedding_model")
+_OF_THE_RESULT = ("split", "seed", "free_users", "model_name", "teacher", "embedding_model", "reader")
 _MAX_FILE = 1 << 20  # bytes; a result has kilobytes
 CHAT, FREE, TEACHER, POPULARITY = "chat", "model without reader", "filtered teacher", "popularity under the rules"
 
@@ -64,7 +64,7 @@ def simulated(catalog: Catalog, split: str, users: int, seed: int) -> list[Case]
     return cases[: users or None]
 
 
-def systems(expectations: Expectations, reader: RequestReader, catalog: Catalog) -> Systems:
+def systems(expectations: Expectations, reader: Reader, catalog: Catalog) -> Systems:
     """Return the systems that users talk with, by name.
 
     Args:
@@ -82,7 +82,7 @@ def systems(expectations: Expectations, reader: RequestReader, catalog: Catalog)
     return found
 
 
-def run_dialogues(options: ConversationOptions, recommender: Recommender, reader: RequestReader) -> dict[str, Any]:
+def run_dialogues(options: ConversationOptions, recommender: Recommender, reader: Reader) -> dict[str, Any]:
     """Let simulated users talk with every system; resumable.
 
     Args:
@@ -126,7 +126,7 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
     return result
 
 
-def chosen_weights(options: ConversationOptions, recommender: Recommender, reader: RequestReader) -> Weights:
+def chosen_weights(options: ConversationOptions, recommender: Recommender, reader: Reader) -> Weights:
     """Choose the weights of a model on validation users, and write them beside it."""
     catalog = recommender.catalog
     assert catalog is not None
@@ -142,9 +142,7 @@ FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 _CHOSEN = ("teacher", "similarity", "sequence")
 
 
-def choose_weights(
-    expectations: Expectations, reader: RequestReader, catalog: Catalog, users: int, seed: int
-) -> Weights:
+def choose_weights(expectations: Expectations, reader: Reader, catalog: Catalog, users: int, seed: int) -> Weights:
     """Return the weights at which validation users find their targets in the fewest turns.
 
     What is expected ranks alone, without the model's choice in the conversation, whose weight is 1: such a ranking

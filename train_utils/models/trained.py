@@ -182,6 +182,14 @@ def _trained_form(adapter: str | Path) -> str | None:
     return form if isinstance(form, str) and form in FORMS[1:] else None
 
 
+def _learned_to_read(adapter: str | Path) -> bool:
+    """Return whether an adapter was trained to read messages, by its manifest."""
+    path = Path(adapter) / "manifest.json"
+    content = read_json(path) if path.is_file() else None
+    tasks = content.get("tasks") if isinstance(content, dict) else None
+    return isinstance(tasks, list) and "SFTReading" in tasks
+
+
 def _base_candidates(named: str, configuration: Path) -> list[Path]:
     """Return the candidate paths of the base model in an adapter's configuration, the most probable first."""
     path = Path(named).expanduser()
@@ -230,6 +238,8 @@ def _with_adapter(
     if has_item_codes(adapter):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)  # the adapter has the rows of the codes
         model.config.item_form = read_item_codes(adapter).form
+    if _learned_to_read(adapter):
+        model.config.reads_messages = True
     with as_value_error(f"adapter {str(adapter)!r} cannot be loaded"):
         try:
             return tokenizer, PeftModel.from_pretrained(model, adapter, low_cpu_mem_usage=True).merge_and_unload()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from train_utils.prompts.messages import ControlPart, ItemPart, Part, TitlePart
 
 SYSTEM = "You are an expert recommender and a helpful assistant."
+# Before a message that the model reads, and does not answer.
+READING = "Note what this message asks of the catalog, in one line.\n"
 
 
 @dataclass(frozen=True, slots=True)

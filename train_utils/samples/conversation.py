@@ -7,15 +7,18 @@ from functools import cached_property
 
 from train_utils.catalog import Catalog
 from train_utils.prompts.list_spec import ListSpec, draw_others, request_message
-from train_utils.prompts.messages import Message, message, numbered
+from train_utils.prompts.messages import ItemPart, Message, message, numbered
+from train_utils.prompts.reading_line import is_reading
 from train_utils.prompts.renderer import Chat, Rendered
 from train_utils.prompts.templates import SYSTEM
 from train_utils.samples.alignment import alignment_messages
-from train_utils.samples.plan import SampleConfig, SamplePlan
+from train_utils.samples.plan import MOST_TOLD, SampleConfig, SamplePlan
+from train_utils.samples.reading import reading_messages
 from train_utils.samples.spoken import MOST_ASKED, Size, outline, sizes, speak
 from train_utils.teacher.protocol import TeacherList
 
 _NEAR = 16  # tokens by which a sample may be longer than its parts
+_CONTROL = 2  # control tokens of an item
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def render_sample(messages: Sequence[Message], chat: Chat, config: SampleConfig)
     rendered = chat.render(messages, prompt=False)
     last = messages[-1]
     is_chat = last.role == "assistant" and all(isinstance(part, str) for part in last.parts)
-    if not config.max_answer or not is_chat or not any(rendered.labeled):
+    if not config.max_answer or not is_chat or is_reading(messages) or not any(rendered.labeled):
         return rendered
     end = len(rendered.labeled)
     while not rendered.labeled[end - 1]:
@@ -190,6 +193,11 @@ def _shortenings(
     if plan.task.kind == "SFTAlignment":
         messages = alignment_messages(plan, catalog, config.idx)
         yield Conversation(plan.task.name, messages, not_rendered(), about={"target": catalog.items[plan.target].id})
+        return
+    if plan.task.kind == "SFTReading":
+        for step in range(MOST_TOLD):
+            messages = reading_messages(plan, before, catalog, step)
+            yield Conversation(plan.task.name, messages, not_rendered(), about={"user": plan.user})
         return
     if plan.task.kind == "SFTConversation":
         whole = outline(plan).turns
@@ -300,11 +308,17 @@ class ShortestSamples:
             messages = alignment_messages(plan, self.catalog, self.config.idx)
             tokens = len(render_sample(messages, self.chat, self.config).ids)
             return tokens if tokens > self.config.max_token_length else None
-        if plan.task.kind == "SFTConversation":
-            messages = _spoken(plan, [*sizes(plan)][-1], (), self.catalog, self.config).messages
+        if plan.task.kind in ("SFTConversation", "SFTReading"):
+            messages = (
+                _spoken(plan, [*sizes(plan)][-1], (), self.catalog, self.config).messages
+                if plan.task.kind == "SFTConversation"
+                else reading_messages(plan, (), self.catalog, MOST_TOLD - 1)
+            )
             # A token has a byte or more, so the text need not be encoded where its bytes fit.
-            typed = sum(len(part.encode()) for m in messages[1:] for part in m.parts if isinstance(part, str))
-            if self._frame + typed + self.titles[plan.target] + _NEAR <= self.config.max_token_length:
+            parts = [part for m in messages[1:] for part in m.parts]
+            most = sum(len(part.encode()) for part in parts if isinstance(part, str))
+            most += sum(self.titles[part.item] + _CONTROL for part in parts if isinstance(part, ItemPart))
+            if self._frame + most + _NEAR <= self.config.max_token_length:
                 return None
             tokens = len(render_sample(messages, self.chat, self.config).ids)
             return tokens if tokens > self.config.max_token_length else None

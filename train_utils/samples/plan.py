@@ -13,6 +13,7 @@ from train_utils.prompts.templates import ONLY_CATEGORY, WITHOUT_CATEGORY, Templ
 from train_utils.samples.tasks import WORDINGS, Task, parse_tasks
 
 MOST_TOLD = 8  # titles that a user tells in a conversation at most; few people type more
+_CHATS_READ = 0.2  # share of the reading samples whose message is that of a chat exchange
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class SamplePlan:
             and in conversations.
         template: the wording; None for tasks that ask for no list, and for conversations, which have several.
         marked: whether the history items are enclosed in control tokens.
-        before: index of the chat exchange before the request, or of the pure chat; None for no exchange.
+        before: index of the chat exchange before the request, of the pure chat, or of the message that is read; None
+            for no exchange.
         after: index of the chat exchange after the answer; None for no exchange.
     """
 
@@ -114,7 +116,7 @@ def plan_sample(
     user = users[index % len(users)]
     trained = _trained(catalog, user)
     at = rng.randrange(1, len(trained))
-    is_conversation = task.kind == "SFTConversation"
+    is_conversation = task.kind in ("SFTConversation", "SFTReading")
     longest = min(at, config.max_history, *([MOST_TOLD] if is_conversation else []))
     # Half of the samples show a full window, as the tests do; the others a window of random length. Users who talk
     # tell any number of titles.
@@ -129,7 +131,9 @@ def plan_sample(
         return SamplePlan(task, draw, user, (), target, ListSpec(1), None, False, None, None)
     if is_conversation:
         history = tuple(trained[at - length : at])
-        return SamplePlan(task, draw, user, history, trained[at], ListSpec(1), None, False, None, None)
+        is_chat = task.kind == "SFTReading" and n_exchanges > 0 and rng.random() < _CHATS_READ
+        chat = rng.randrange(n_exchanges) if is_chat else None
+        return SamplePlan(task, draw, user, history, trained[at], ListSpec(1), None, False, chat, None)
     plan = SamplePlan(
         task=task,
         draw=draw,

@@ -61,6 +61,9 @@ class SequenceSamples:
         """Return the number of windows in `epochs` passes."""
         return len(self._windows) * epochs
 
+    def tasks(self) -> list[str]:
+        return [TASK]
+
     def check(self, epochs: int) -> None:
         # A window has one item more than labels, and each labeled item may follow `<SOI>`.
         longest = len(self.chat.history_ids(())) + (self.length + 1) * max(map(len, self.chat.code_ids)) + self.length
@@ -165,6 +168,9 @@ class MixedSamples:
 
     def samples(self, epochs: int) -> int:
         return self._of_both * epochs
+
+    def tasks(self) -> list[str]:
+        return sorted({*self.first.tasks(), *self.second.tasks()})
 
     def check(self, epochs: int) -> None:
         self.first.check(math.ceil(self._of_first * epochs / max(1, self.first.samples(1))))

@@ -64,6 +64,9 @@ class Source(Protocol):
     def samples(self, epochs: int) -> int:
         """Return the number of samples in `epochs` epochs."""
 
+    def tasks(self) -> list[str]:
+        """Return the kinds of tasks that the conversations are of, sorted."""
+
     def check(self, epochs: int) -> None:
         """Verify, before any sample is built, that all samples of `epochs` epochs can fit `max_token_length`.
 
@@ -103,6 +106,9 @@ class DrawnSamples:
 
     def samples(self, epochs: int) -> int:
         return len(self.users) * epochs
+
+    def tasks(self) -> list[str]:
+        return sorted({task.kind for task in self.config.tasks})
 
     def check(self, epochs: int) -> None:
         """Draw every sample and measure its shortest form; see `Source.check`."""

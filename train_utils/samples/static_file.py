@@ -142,6 +142,9 @@ class StaticSamples:
             talks.append(self._rendered(self.epochs[part][index], part, index))
         return talks
 
+    def tasks(self) -> list[str]:
+        return sorted({talk.task.partition("-")[0] for talks in self.epochs for talk in talks})
+
     def check(self, epochs: int) -> None:
         """Render every sample and measure it; see `Source.check`.
 

@@ -12,11 +12,12 @@ WORDINGS: Mapping[str, tuple[Template, ...]] = {
     "SFTItemCount": ITEM_COUNT,
     "SFTAlignment": (),
     "SFTConversation": (),
+    "SFTReading": (),
     "ShareChatGPT": (),
 }
 TASK_NAMES = tuple(WORDINGS)
 # Tasks without a history: the teacher is not asked.
-NO_LIST = ("SFTAlignment", "ShareChatGPT")
+NO_LIST = ("SFTAlignment", "SFTReading", "ShareChatGPT")
 # Their names have no suffixes. A conversation has turns of its own, and a user who types names no control tokens.
 NO_SUFFIX = (*NO_LIST, "SFTConversation")
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.category_words import Encoder
-from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.reader import Reader
 from train_utils.dataset_folder import is_dataset
 from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.readers import make_reader
 from train_utils.dialogue.weights import read_weights
 from train_utils.recommender import Recommender
 from train_utils.teacher.protocol import Teacher
@@ -35,7 +36,7 @@ class Domain:
 
     name: str
     recommender: Recommender
-    reader: RequestReader | None = None
+    reader: Reader | None = None
     expectations: Expectations | None = None
 
     @property
@@ -99,6 +100,7 @@ class Domains:
         encoder: encodes texts, for words that mean a category without naming it; None reads names only.
         teacher_of: opens the teacher of a domain; None for no teacher.
         trie_cache: folder that keeps tries between runs; "" for none.
+        reads: who reads messages, "rules", "model" or "both".
     """
 
     def __init__(
@@ -108,12 +110,14 @@ class Domains:
         encoder: Encoder | None = None,
         teacher_of: TeacherOf | None = None,
         trie_cache: str = "",
+        reads: str = "rules",
     ):
         self.recommender = recommender
         self.folders = folders
         self._encoder = encoder
         self._teacher_of = teacher_of or (lambda name: None)
         self._trie_cache = trie_cache
+        self._reads = reads
         self._loaded: dict[str, Domain] = {}
         self._lock = threading.Lock()
 
@@ -136,7 +140,7 @@ class Domains:
         _ = recommender.engine  # raises here where the catalog cannot be decoded
         catalog = recommender.catalog
         assert catalog is not None
-        reader = RequestReader(catalog, recommender.named_titles, self._encoder)
+        reader = make_reader(self._reads, recommender, self._encoder)
         weights = read_weights(recommender.source, name)
         expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)
         recommender.teacher = expectations.teacher

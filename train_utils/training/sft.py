@@ -186,6 +186,11 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
         raise ValueError(
             f"`item_index` is {options.item_index!r}, and RecLM-ret finds items by vectors, not by tokens; leave it out"
         )
+    elif "SFTReading" in options.SFT_train_tasks:
+        raise ValueError(
+            "`SFT_train_tasks` has SFTReading, and RecLM-ret finds items by vectors: it cannot write them into a line; "
+            "leave the task out"
+        )
     options = with_dtype(options)
     run = Path(options.output)
     adapter = run / f"Epoch{options.epoch:02d}_SFT"
@@ -278,6 +283,9 @@ def _train_adapter(
     backbone, chat = load_trainable(options, catalog, device, method)
     model = method.wrap(backbone, catalog, options)
     samples = training_samples(options, catalog, chat, teacher)
+    made_from = {**made_from, "tasks": samples.tasks()}
+    if "SFTReading" in made_from["tasks"]:
+        unwrap(model).config.reads_messages = True  # saved with a whole model; an adapter has its manifest
     validator = (
         Validator(
             catalog,
