@@ -265,8 +265,8 @@ class Dialogue:
                 compile_rules(catalog, trie, replace(rules, deny=(), seen=()))
             except ConstraintError:
                 described = self.preferences.describe(catalog)
-                return None, f"nothing in {catalog.name} fits ({described}); /only, /where or /new"
-            return None, f"everything in {catalog.name} that fits was named or listed already; /new starts over"
+                return None, f"nothing in {catalog.name} fits ({described}); take a condition back"
+            return None, f"everything in {catalog.name} that fits was named or listed already; a new conversation starts over"
 
     def request(self, heard: Heard, plan: Plan) -> Request:
         """Return the engine's request for the answer."""
