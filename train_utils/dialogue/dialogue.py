@@ -266,7 +266,7 @@ class Dialogue:
             except ConstraintError:
                 described = self.preferences.describe(catalog)
                 return None, f"nothing in {catalog.name} fits ({described}); take a condition back"
-            return None, f"everything in {catalog.name} that fits was named or listed already; a new conversation starts over"
+            return None, f"everything in {catalog.name} that fits was named or listed already; begin a new conversation"
 
     def request(self, heard: Heard, plan: Plan) -> Request:
         """Return the engine's request for the answer."""
