@@ -20,7 +20,8 @@ from train_utils.param import ChatOptions, parse
 from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.chat_session import ChatSession, Quit
-from train_utils.serving.domains import NO_DOMAIN, Domains, TeacherOf, dataset_folders, first_domain
+from train_utils.serving.domains import NO_DOMAIN, TeacherOf, dataset_folders, first_domain
+from train_utils.serving.living_domains import LivingDomains
 from train_utils.serving.scheduler import Scheduler, SchedulerLimits
 from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
@@ -31,7 +32,7 @@ from train_utils.teacher.protocol import Teacher
 TEACHER_RUNS = Path("unirec/output")
 
 
-def load_domains(options: ChatOptions) -> tuple[Domains, str]:
+def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     """Return the domains, and the name of the one to start with, which is loaded."""
     if options.names("data_root") and not Path(options.data_root).is_dir():
         raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
@@ -50,7 +51,10 @@ def load_domains(options: ChatOptions) -> tuple[Domains, str]:
         trust_remote_code=options.trust_remote_code,
     )
     encoder = meaning_encoder(options)
-    domains = Domains(recommender, folders, encoder, teachers(options), options.trie_cache)
+    domains = LivingDomains(
+        recommender, folders, encoder, teachers(options), options.trie_cache, options.catalogue_journal
+    )
+    domains.load_changed()
     start = domains.load(start_domain)
     if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (

@@ -476,6 +476,11 @@ class ChatOptions(ModelOptions):
         "file of the keys that requests need, a line each: KEY RIGHTS, RIGHTS being read, feedback and catalogue "
         "with commas between; without, everybody who reaches the port may read and give feedback",
     )
+    catalogue_journal: str = option(
+        "",
+        "folder that keeps the changes of catalogs between runs; '' keeps them in memory, until the server ends",
+        needs="serve",
+    )
     cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
 
 

@@ -1,7 +1,8 @@
 """Reader of requests: the text of a message -> what it changes in the user's preferences."""
 
+import copy
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
@@ -66,6 +67,13 @@ class RequestReader:
         self._titles = TitleReader(titles)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
+        self._encoder = encoder
+
+    def with_categories(self, names: Iterable[str]) -> "RequestReader":
+        """Return a reader of other categories; titles and attributes stay, which take long to prepare."""
+        reader = copy.copy(self)
+        reader._categories = CategoryReader(names, self._encoder)
+        return reader
 
     def read(self, text: str) -> Change:
         """Return what a message changes.

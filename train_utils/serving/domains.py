@@ -13,6 +13,7 @@ from train_utils.dataset_folder import is_dataset
 from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.weights import read_weights
 from train_utils.recommender import Recommender
+from train_utils.serving.catalog_ledger import content_digest, version_name
 from train_utils.teacher.protocol import Teacher
 
 NO_DOMAIN = "none"
@@ -30,21 +31,23 @@ class Domain:
         recommender: model and catalog.
         reader: reads what messages ask of the catalog; None without a catalog.
         expectations: what is expected of a user; None without a catalog.
+        changed_to: name of the version after changes; "" for the catalog as it was loaded.
     """
 
     name: str
     recommender: Recommender
     reader: RequestReader | None = None
     expectations: Expectations | None = None
+    changed_to: str = ""
 
     @property
     def catalog(self) -> Catalog | None:
         return self.recommender.catalog
 
     @cached_property
-    def title_index(self) -> Mapping[str, int]:
-        """Title -> item of the catalog; empty without a catalog."""
-        return {item.title: i for i, item in enumerate(self.catalog.items)} if self.catalog else {}
+    def version(self) -> str:
+        """Name of the version of the catalog, such as "1-0a1b2c3d4e5f"; "" without a catalog."""
+        return self.changed_to or (version_name(1, content_digest(self.catalog)) if self.catalog else "")
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:

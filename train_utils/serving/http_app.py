@@ -23,7 +23,9 @@ from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
 from train_utils.serving import openai_wire
 from train_utils.serving.access import Keys
-from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, BodyLimits, HttpLimits
+from train_utils.serving.catalog_journal import JournalError
+from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
+from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Recommend, Responses, Why
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
@@ -49,6 +51,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Overloaded: (503, "overloaded"),
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
+    JournalError: (507, "not_durable"),
 }
 _KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found", 405: "invalid_request_error"}
 
@@ -123,7 +126,7 @@ def build_app(
         docs_url=None,  # their pages load scripts of other sites
         redoc_url=None,
     )
-    app.add_middleware(BodyLimits, limits=limits)
+    app.add_middleware(CatalogBodies, limits=limits, keys=keys)
     app.add_middleware(SafeHeaders)
     if cors:
         from starlette.middleware.cors import CORSMiddleware
@@ -133,6 +136,7 @@ def build_app(
     reader = Depends(partial(_allowed, keys, "read"))
     _add_conversation_routes(app, service, threads, metrics, max_new_tokens, reader)
     _add_list_routes(app, service, threads, metrics, reader)
+    add_catalog_routes(app, service, threads.run, reader, Depends(partial(_allowed, keys, "catalogue")))
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
@@ -145,6 +149,11 @@ def _allowed(keys: Keys, right: str, request: Request) -> None:
     if rights is None:
         raise HTTPException(
             401, "a key is needed: send the header Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
+        )
+    if right not in rights and not keys.needed:
+        raise HTTPException(
+            403,
+            f"without keys nobody has the right {right}; start the server with --api_keys FILE and a line KEY {right}",
         )
     if right not in rights:
         raise HTTPException(403, f"this key has no right to {right}")

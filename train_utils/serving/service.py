@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import TypeVar
 from uuid import uuid4
 
@@ -210,12 +209,14 @@ class Service:
 
     def described(self, name: str) -> dict[str, object]:
         """Return what is known of a catalog as a JSON object."""
-        _, catalog = self.catalog(name)
+        domain, catalog = self.catalog(name)
         return {
             "domain": catalog.name,
-            "catalogue_version": version_of(catalog),
-            "items": len(catalog.items),
-            "categories": {name: len(items) for name, items in catalog.categories.items()},
+            "catalogue_version": domain.version,
+            "items": len(catalog.items) - len(catalog.retired),
+            "categories": {
+                name: n for name, items in catalog.categories.items() if (n := len(items - catalog.retired))
+            },
             "ranges": {name: list(bounds) for name, bounds in catalog.numeric_attributes.items()},
             "events": sum(catalog.training_events),
         }
@@ -225,6 +226,8 @@ class Service:
         domain, catalog = self.catalog(name)
         if item_id not in catalog.index:
             raise NotFound(f"no item of {domain.name} has the id {item_id[:80]!r}")
+        if catalog.index[item_id] in catalog.retired:
+            raise NotFound(f"item {item_id[:80]!r} of {domain.name} was retired")
         return item_card(catalog.items[catalog.index[item_id]], domain.name)
 
     def search(self, query: str, name: str = "", limit: int = 10) -> list[dict[str, object]]:
@@ -234,11 +237,14 @@ class Service:
         lowered = query[:200].lower()
         if not lowered.strip():
             return [item_card(catalog.items[i], domain.name) for i in catalog.most_popular[:limit]]
-        titles = [title.lower() for title in catalog.titles]
+        items = list(catalog.listed_titles.values())
+        titles = [title.lower() for title in catalog.listed_titles]
         found = process.extract(lowered, titles, scorer=fuzz.WRatio, score_cutoff=_SIMILAR, limit=4 * limit)
         # A title that has the text in it comes first, then the nearest; of equals, the popular one.
-        order = sorted(found, key=lambda one: (lowered not in one[0], -round(one[1]), -catalog.popularity[one[2]]))
-        return [item_card(catalog.items[i], domain.name) for _, _, i in order[:limit]]
+        order = sorted(
+            found, key=lambda one: (lowered not in one[0], -round(one[1]), -catalog.popularity[items[one[2]]])
+        )
+        return [item_card(catalog.items[items[i]], domain.name) for _, _, i in order[:limit]]
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
@@ -280,7 +286,13 @@ class Service:
             )
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
-        return [recommended_card(one, catalog.items[catalog.index[one.id]], domain.name) for one in found]
+        return [
+            {
+                **recommended_card(one, catalog.items[catalog.index[one.id]], domain.name),
+                "catalogue_version": domain.version,
+            }
+            for one in found
+        ]
 
     def why(self, history: Sequence[str], item_ids: Sequence[str], name: str = "") -> list[dict[str, object]]:
         """Return what moves items up for a user: how much each score falls without an item of the history, in nats.
@@ -355,7 +367,7 @@ class Service:
                     yield Listed(
                         {
                             **card,
-                            "catalogue_version": version_of(catalog),
+                            "catalogue_version": domain.version,
                             "recommendation_id": recommendation_id,
                             "span": span,
                         }
@@ -400,7 +412,7 @@ class Service:
                 dialogue.profile = tuple(dict.fromkeys(domain.recommender.indices(request.history)))
             elif request.history:
                 raise RequestError("a history needs a domain")
-            titles = domain.title_index
+            titles = domain.catalog.title_index if domain.catalog else {}
             for said, answer in exchanges:
                 dialogue.recall(said, listed_parts(answer, titles))
             if request.preferences is not None:
@@ -443,14 +455,6 @@ class Service:
     def _check_size(name: str, value: int, most: int) -> None:
         if not 1 <= value <= most:
             raise RequestError(f"{name} is {value}, wanted 1 to {most}")
-
-
-def version_of(catalog: Catalog) -> str:
-    """Return a digest of the items of a catalog, 12 hexadecimal digits."""
-    digest = sha256()
-    for item in catalog.items:
-        digest.update(repr((item.id, item.title)).encode())
-    return digest.hexdigest()[:12]
 
 
 def _trie(recommender: Recommender) -> TitleTrie:
