@@ -1,8 +1,8 @@
 """HTTP routes that change catalogs while they are served."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +26,12 @@ MAX_ITEMS = 1_000_000  # of a request; its body is full before
 _BODY_BYTES, _JSON_VALUES = 64 * MIB, 3_000_000
 _PREFIX = "/v1/catalogues/"
 _IN_MEMORY = "this change ends with the process; start the server with --catalogue_journal FOLDER to keep changes"
+
+
+class Run(Protocol):
+    """Runs a function in a thread of its own."""
+
+    async def __call__(self, function: Callable[[], T]) -> T: ...
 
 
 class PutItems(Closed):
@@ -79,7 +85,7 @@ class CatalogBodies:
 def add_catalog_routes(
     app: FastAPI,
     service: Service,
-    run: Callable[[Callable[[], T]], Awaitable[T]],
+    run: Run,
     reader: Dependency,
     changer: Dependency,
 ) -> None:
@@ -94,7 +100,10 @@ def add_catalog_routes(
     """
 
     @app.put(
-        _PREFIX + "{domain}/items", dependencies=[changer], summary="Add and change items", **_documented(PutItems)
+        _PREFIX + "{domain}/items",
+        dependencies=[changer],
+        summary="Add and change items",
+        openapi_extra=_documented(PutItems),
     )
     async def put(domain: str, http: Request) -> Json:
         body = await http.body()
@@ -105,7 +114,12 @@ def add_catalog_routes(
 
         return await run(change)
 
-    @app.delete(_PREFIX + "{domain}/items", dependencies=[changer], summary="Retire items", **_documented(RetireItems))
+    @app.delete(
+        _PREFIX + "{domain}/items",
+        dependencies=[changer],
+        summary="Retire items",
+        openapi_extra=_documented(RetireItems),
+    )
     async def delete(domain: str, http: Request) -> Json:
         body = await http.body()
 
@@ -173,7 +187,7 @@ def _parsed(model: type[B], body: bytes) -> B:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
 
 
-def _documented(model: type[BaseModel]) -> dict[str, dict[str, object]]:
-    """Return the keyword that describes a body that is read by `_parsed`."""
+def _documented(model: type[BaseModel]) -> Json:
+    """Return the description of a body that is read by `_parsed`."""
     content = {"application/json": {"schema": model.model_json_schema()}}
-    return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
+    return {"requestBody": {"required": True, "content": content}}
