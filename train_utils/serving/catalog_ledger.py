@@ -97,6 +97,7 @@ class Ledger:
         self.dataset = _digits(self._sum)
         self.versions = [Version(1, self.dataset, len(catalog.items))]
         self._undo: deque[Mapping[int, _Held]] = deque()  # of every version but the oldest
+        self._last: tuple[Delta, object, tuple[Version, int]] | None = None
 
     @property
     def version(self) -> Version:
@@ -209,6 +210,15 @@ class Ledger:
             delta: the change.
             number: number of the version; None for the next one.
         """
+        return self._outcome(delta, number)[0]
+
+    def _outcome(self, delta: Delta, number: int | None) -> tuple[Version, int]:
+        """Return the version after a change, and the sum of the hashes of its items.
+
+        The last outcome is kept: the change is asked about first, and then applied.
+        """
+        if self._last is not None and self._last[0] is delta and self._last[1] == (self.version, number):
+            return self._last[2]
         counts = {"added": 0, "changed": 0, "retired": 0}
         for place in delta.put.keys() | delta.retired:
             was = self._held(place)
@@ -217,12 +227,16 @@ class Ledger:
                 counts["changed" if was_listed else "added"] += 1
             elif was_listed:
                 counts["retired"] += 1
-        number = self.version.number + 1 if number is None else number
-        return Version(number, _digits(self._sum_after(delta)), self._n_listed_after(delta), **counts)
+        total = self._sum_after(delta)
+        named = self.version.number + 1 if number is None else number
+        outcome = Version(named, _digits(total), self._n_listed_after(delta), **counts), total
+        self._last = delta, (self.version, number), outcome
+        return outcome
 
     def apply(self, delta: Delta, number: int | None = None) -> Version:
         """Make a change, and return its version; see `after`."""
-        version, total = self.after(delta, number), self._sum_after(delta)
+        version, total = self._outcome(delta, number)
+        self._last = None
         undo: dict[int, _Held] = {}
         for place in sorted(delta.put.keys() | delta.retired):
             undo[place] = was = self._held(place)

@@ -6,6 +6,7 @@ import xml.sax
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.sax.handler import ContentHandler, LexicalHandler, property_lexical_handler
+from xml.sax.xmlreader import AttributesImpl
 
 from train_utils.text_files import json_value, read_text, shown
 
@@ -120,7 +121,7 @@ class _Elements(ContentHandler, LexicalHandler):
         """Refuse a document type."""
         raise ValueError("it has a document type (<!DOCTYPE), which is not read; take it out")
 
-    def startElement(self, name: str, attrs: Mapping[str, str]) -> None:
+    def startElement(self, name: str, attrs: "AttributesImpl[str]") -> None:
         """Begin an element."""
         self._open.append(_local(name))
         if len(self._open) > MAX_DEPTH:
@@ -130,7 +131,8 @@ class _Elements(ContentHandler, LexicalHandler):
                 raise ValueError(f"it holds more than {MAX_RECORDS} items")
             self._item, self._depth = {}, len(self._open)
         elif self._item is not None and len(self._open) == self._depth + 1:
-            self._text = [attrs["href"]] if "href" in attrs.keys() else []  # noqa: SIM118  # it is no mapping
+            href = attrs.get("href")
+            self._text = [href] if href else []
 
     def characters(self, content: str) -> None:
         """Take text."""
