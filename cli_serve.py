@@ -107,7 +107,10 @@ def serve(options: ChatOptions) -> None:
     service = Service(domains, start, scheduler, max_context=options.max_context)
     cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
     app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors)
-    run_server(app, Address(host=options.host, port=options.port))
+    try:
+        run_server(app, Address(host=options.host, port=options.port))
+    finally:
+        domains.close()
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:

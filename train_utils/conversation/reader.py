@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
@@ -67,12 +67,25 @@ class RequestReader:
         self._titles = TitleReader(titles)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
-        self._encoder = encoder
+        self._names, self._encoder = frozenset(catalog.categories), encoder
 
-    def with_categories(self, names: Iterable[str]) -> "RequestReader":
-        """Return a reader of other categories; titles and attributes stay, which take long to prepare."""
+    def after(self, catalog: Catalog) -> "RequestReader":
+        """Return the reader of a catalog after changes of its items.
+
+        It reads the categories that the catalog has now, and no attribute that is gone. Titles and new attributes, which
+        take long to prepare, stay as they are.
+        """
+        bounds = {
+            name: bound
+            for name, bound in self._ranges.bounds.items()
+            if any(item.attributes.get(name) is not None for item in catalog.items)
+        }
         reader = copy.copy(self)
-        reader._categories = CategoryReader(names, self._encoder)
+        if catalog.categories.keys() != self._names:
+            reader._names = frozenset(catalog.categories)
+            reader._categories = CategoryReader(catalog.categories, self._encoder)
+        if len(bounds) < len(self._ranges.bounds):
+            reader._ranges = RangeReader(bounds)
         return reader
 
     def read(self, text: str) -> Change:

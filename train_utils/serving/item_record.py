@@ -6,11 +6,12 @@ import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from train_utils.catalog import MAX_TITLE, Item
+from train_utils.catalog import Item
 from train_utils.dataset_folder import MAX_ID
 from train_utils.text_files import has_text, shown, whole_characters
 
 # Enough for every feed; an item's text is held in memory for as long as it is served.
+MAX_TITLE = 500  # characters; feeds have up to 150, and the context of the model must hold the longest title
 MAX_DESCRIPTION = 100_000  # characters
 MAX_CATEGORIES = 1_000
 MAX_FIELDS = 200  # attributes of an item

@@ -108,8 +108,8 @@ class LivingDomains(Domains):
         version = living.ledger.version
         delta = living.ledger.delta_since_base(version.number)
         if delta.put or delta.retired:
-            domain = changed_domain(domain, delta, version.name, self._encoder)
-            domain = with_finders(domain, make_finders(domain, self._encoder), self._encoder)
+            domain = changed_domain(domain, delta, version.name)
+            domain = with_finders(domain, make_finders(domain, self._encoder))
         return replace(domain, changed_to=version.name)
 
     @staticmethod
@@ -162,7 +162,7 @@ class LivingDomains(Domains):
             if not delta.put and not delta.retired:
                 return Changed(replace(ledger.version, added=0, changed=0, retired=0), living.journal is not None)
             version = ledger.after(delta)
-            domain = changed_domain(self.load(name), delta, version.name, self._encoder)
+            domain = changed_domain(self._loaded[name], delta, version.name)
             if living.journal is not None:
                 living.journal.append(ledger, delta, version.digest)
             ledger.apply(delta)
@@ -199,7 +199,7 @@ class LivingDomains(Domains):
                 logger.warning("note: titles of %s are found as before its last change: %s", name, error)
                 continue
             with living.lock:
-                self._loaded[name] = with_finders(self._loaded[name], finders, self._encoder)
+                self._loaded[name] = with_finders(self._loaded[name], finders)
             # Where changes never end, requests get half of the time.
             living.hurry.wait(time.monotonic() - begun)
 
@@ -218,13 +218,11 @@ class Finders:
     Attributes:
         titles: finds titles in a text.
         reader: reads what messages ask.
-        categories: the categories that the reader knows.
         similarity: which items are like others.
     """
 
     titles: NamedTitles
     reader: RequestReader
-    categories: frozenset[str]
     similarity: ItemSimilarity
 
 
@@ -239,26 +237,25 @@ def make_finders(domain: Domain, encoder: Encoder | None) -> Finders:
         similarity = similarity_of(catalog, expectations.teacher)
     except TeacherError:  # the next list asks it again, and reports it
         similarity = similarity_of(catalog, None)
-    return Finders(titles, reader, frozenset(catalog.categories), similarity)
+    return Finders(titles, reader, similarity)
 
 
-def with_finders(domain: Domain, finders: Finders, encoder: Encoder | None) -> Domain:
+def with_finders(domain: Domain, finders: Finders) -> Domain:
     """Return a domain with finders, which may be of an older version of its catalog."""
     catalog, expectations = domain.catalog, domain.expectations
     assert catalog is not None and expectations is not None
     recommender = domain.recommender.with_items(catalog, domain.recommender.renderer)
     recommender.named_titles = finders.titles
-    same = catalog.categories.keys() == finders.categories
     expected = replace(expectations, similarity=finders.similarity).with_items(recommender)
     return replace(
         domain,
         recommender=recommender,
-        reader=finders.reader if same else finders.reader.with_categories(catalog.categories),
+        reader=finders.reader.after(catalog),
         expectations=expected,
     )
 
 
-def changed_domain(domain: Domain, delta: Delta, version: str, encoder: Encoder | None) -> Domain:
+def changed_domain(domain: Domain, delta: Delta, version: str) -> Domain:
     """Return a domain after a change; what takes long to make is that of the domain before.
 
     Raises:
@@ -269,13 +266,10 @@ def changed_domain(domain: Domain, delta: Delta, version: str, encoder: Encoder 
     assert before is not None and domain.expectations is not None and domain.reader is not None
     catalog = before.changed(delta.put, delta.retired)
     recommender = domain.recommender.with_items(catalog, changed_renderer(domain.recommender, before, catalog, delta))
-    reader = domain.reader
-    if catalog.categories.keys() != before.categories.keys():
-        reader = reader.with_categories(catalog.categories)
     return replace(
         domain,
         recommender=recommender,
-        reader=reader,
+        reader=domain.reader.after(catalog),
         expectations=domain.expectations.with_items(recommender),
         changed_to=version,
     )
