@@ -4,6 +4,8 @@ import gzip
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from train_utils.serving import feed_files
 from train_utils.serving.feed_files import read_feed
@@ -104,6 +106,28 @@ def test_a_record_of_a_feed_becomes_an_item_with_its_price_as_a_number():
     assert item_of({"item_id": 7, "title": " two\n words\u200b "}).title == "two words"
     for record in RECORDS:
         assert item_of(record_of(item_of(record))) == item_of(record)
+
+
+plain = st.text(max_size=6) | st.integers(-5, 5) | st.booleans() | st.floats(-3, 3)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"id": st.integers() | st.text("ab", min_size=1), "title": st.text(min_size=1)},
+        optional={
+            "categories": st.text(" a,;|>1") | st.lists(st.text(max_size=3), max_size=3),
+            "price": st.sampled_from(["5 EUR", "USD 5.5", "5,5", "free", " 7 "]) | plain,
+            "attributes": st.dictionaries(st.sampled_from(["a", "price", "id", "title"]), plain, max_size=2),
+            "tags": st.lists(plain, max_size=2),
+        },
+    )
+)
+def test_an_item_is_the_same_after_it_was_a_line_of_the_journal(record):
+    try:
+        item = item_of(record)
+    except ValueError:
+        return
+    assert item_of(json.loads(json.dumps(record_of(item)))) == item
 
 
 @pytest.mark.parametrize(

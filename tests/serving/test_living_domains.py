@@ -314,6 +314,19 @@ def test_changes_outlive_the_process_where_there_is_a_journal(model, tmp_path):
     second.close()
 
 
+def test_a_reader_reads_no_category_or_attribute_that_is_gone(domains):
+    scheduler = Scheduler()
+    service = Service(domains, "films", scheduler)
+    asked = ChatRequest(messages=[("user", "Recommend 2 odd titles from after 1992, please.")])
+    assert [event for event in service.chat(asked) if isinstance(event, Listed)]
+    records = [{"id": f"i{n}", "title": title, "categories": ["new"]} for n, title in enumerate(FILMS)]
+    domains.put("films", records)
+    assert len([event for event in service.chat(asked) if isinstance(event, Listed)]) == 2
+    domains.wait("films")
+    assert len([event for event in service.chat(asked) if isinstance(event, Listed)]) == 2
+    scheduler.drain()
+
+
 def test_similarity_knows_nothing_of_added_items_until_it_is_made_again():
     catalog = make_catalog("tiny", [Item(f"i{n}", title) for n, title in enumerate(FILMS)])
     before = ItemSimilarity.of(catalog)

@@ -72,8 +72,8 @@ class RequestReader:
     def after(self, catalog: Catalog) -> "RequestReader":
         """Return the reader of a catalog after changes of its items.
 
-        It reads the categories that the catalog has now, and no attribute that is gone. Titles and new attributes, which
-        take long to prepare, stay as they are.
+        It reads the categories that the catalog has now, and no attribute that is gone. Titles stay as they are, and
+        new attributes are not read, since both take long to prepare.
         """
         bounds = {
             name: bound

@@ -104,11 +104,6 @@ class Ledger:
         """The newest version."""
         return self.versions[-1]
 
-    @property
-    def places(self) -> int:
-        """Number of items, retired ones included."""
-        return len(self._items)
-
     # -- plans ---------------------------------------------------------------------------------------------------
 
     def put(self, records: Sequence[object], whole: bool = False) -> Delta:

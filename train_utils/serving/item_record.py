@@ -94,7 +94,8 @@ def _taken(fields: dict[str, object], names: tuple[str, ...]) -> object:
 def _one_line(text: str) -> str:
     """Return a text with single spaces and without control characters."""
     text = " ".join(text.split())
-    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf") or c in _JOINERS)
+    kept = (c for c in text if unicodedata.category(c) not in ("Cc", "Cf") or c in _JOINERS)
+    return " ".join("".join(kept).split())
 
 
 def _categories(value: object) -> tuple[str, ...]:

@@ -108,7 +108,11 @@ class LivingDomains(Domains):
         version = living.ledger.version
         delta = living.ledger.delta_since_base(version.number)
         if delta.put or delta.retired:
-            domain = changed_domain(domain, delta, version.name)
+            try:
+                domain = changed_domain(domain, delta, version.name)
+            except ValueError as error:  # such as another model, which has no codes for added items
+                self.close()
+                raise ValueError(f"the changes of {name!r} do not fit the model: {error}") from None
             domain = with_finders(domain, make_finders(domain, self._encoder))
         return replace(domain, changed_to=version.name)
 
