@@ -149,15 +149,16 @@ class Catalog:
             put: index -> item that may be listed from now on: a new form of an item, or one that follows the last.
             retired: indices of items that may no longer be listed.
         """
-        items, index = [*self.items], dict(self.index)
+        items = [*self.items]
         for i, item in sorted(put.items()):
             items[i : i + 1] = [item]
-            index[item.id] = i
         added = len(items) - len(self.items)
+        # A dict is copied ten times as fast as its proxy, and only where it changes.
+        index = self.index if not added else {**self.index, **{item.id: i for i, item in put.items()}}
         changed = replace(
             self,
             items=tuple(items),
-            index=MappingProxyType(index),
+            index=index,
             retired=(self.retired - put.keys()) | frozenset(retired),
             added=self.added + added,
         )

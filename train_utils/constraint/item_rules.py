@@ -116,7 +116,7 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
     seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
     try:
         # Denied items are not folded into `allow`: closing a few titles is faster than counting all the others.
-        closed = sorted(deny | seen | catalog.retired)
+        closed = np.fromiter(deny | seen | catalog.retired, dtype=np.int64)
         return Constraint(trie, allow, closed, rules.distinct, category_caps(catalog, rules), prior)
     except ConstraintError:
         listed = ~_marked(trie.n_items, catalog.retired)
