@@ -27,8 +27,9 @@ from train_utils.param import ChatOptions, parse
 from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.chat_session import ChatSession, Quit
-from train_utils.serving.domains import NO_DOMAIN, Domains, TeacherOf, dataset_folders, first_domain
+from train_utils.serving.domains import NO_DOMAIN, TeacherOf, dataset_folders, first_domain
 from train_utils.serving.impressions import ImpressionLog, open_impressions
+from train_utils.serving.living_domains import LivingDomains
 from train_utils.serving.scheduler import Scheduler, SchedulerLimits
 from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
@@ -40,7 +41,7 @@ from train_utils.teacher.protocol import Teacher
 TEACHER_RUNS = Path("unirec/output")
 
 
-def load_domains(options: ChatOptions) -> tuple[Domains, str]:
+def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     """Return the domains, and the name of the one to start with, which is loaded."""
     if options.names("data_root") and not Path(options.data_root).is_dir():
         raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
@@ -59,7 +60,16 @@ def load_domains(options: ChatOptions) -> tuple[Domains, str]:
         trust_remote_code=options.trust_remote_code,
     )
     encoder = meaning_encoder(options)
-    domains = Domains(recommender, folders, encoder, teachers(options), options.trie_cache, options.reader)
+    domains = LivingDomains(
+        recommender,
+        folders,
+        encoder,
+        teachers(options),
+        options.trie_cache,
+        options.reader,
+        journals=options.catalogue_journal,
+    )
+    domains.load_changed()
     start = domains.load(start_domain)
     if start_domain == NO_DOMAIN and not recommender.untrained:
         there = (
@@ -143,15 +153,18 @@ def loaded_service(options: ChatOptions) -> Iterator[Service]:
     with impressions_of(options) as impressions:
         domains, start = load_domains(options)
         limits = SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s)
-        yield Service(
-            domains,
-            start,
-            Scheduler(limits),
-            max_context=options.max_context,
-            impressions=impressions,
-            variants=variants,
-            explore=options.explore,
-        )
+        try:
+            yield Service(
+                domains,
+                start,
+                Scheduler(limits),
+                max_context=options.max_context,
+                impressions=impressions,
+                variants=variants,
+                explore=options.explore,
+            )
+        finally:
+            domains.close()
 
 
 def impressions_of(options: ChatOptions) -> AbstractContextManager[ImpressionLog | None]:

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -61,6 +62,8 @@ class Catalog:
         test_users: the test users of a temporal split; None for leave-one-out, which tests every user with at least
             three events.
         popular_by: attribute that tells how popular an item is while there are no training events; "" for none.
+        retired: items that may no longer be listed; they keep their index, since histories name them.
+        added: number of the last items that were added since the dataset was loaded; a teacher does not have them.
     """
 
     name: str
@@ -69,10 +72,12 @@ class Catalog:
     index: Mapping[str, int]
     test_users: frozenset[str] | None = None
     popular_by: str = ""
+    retired: frozenset[int] = frozenset()
+    added: int = 0
 
     @cached_property
     def categories(self) -> Mapping[str, frozenset[int]]:
-        """Category -> indices of its items; categories in the order of first mention."""
+        """Category -> indices of its items, retired ones too; categories in the order of first mention."""
         indices: dict[str, set[int]] = {}
         for i, item in enumerate(self.items):
             for category in item.categories:
@@ -98,12 +103,16 @@ class Catalog:
         """Training events per item; in a cold catalog the attribute `popular_by`, 0 where an item lacks it."""
         if not self.popular_by or not self.is_cold:
             return self.training_events
-        return tuple(popularity_of(item.attributes.get(self.popular_by)) or 0.0 for item in self.items)
+        return tuple(map(self._popularity_of, self.items))
+
+    def _popularity_of(self, item: Item) -> float:
+        return popularity_of(item.attributes.get(self.popular_by)) or 0.0
 
     @cached_property
     def most_popular(self) -> tuple[int, ...]:
-        """All items, those with the highest popularity first."""
-        return tuple(sorted(range(len(self.items)), key=lambda item: -self.popularity[item]))
+        """All items that may be listed, those with the highest popularity first."""
+        listed = (item for item in range(len(self.items)) if item not in self.retired)
+        return tuple(sorted(listed, key=lambda item: -self.popularity[item]))
 
     @cached_property
     def numeric_attributes(self) -> Mapping[str, tuple[float, float]]:
@@ -122,6 +131,63 @@ class Catalog:
     @property
     def titles(self) -> list[str]:
         return [item.title for item in self.items]
+
+    @cached_property
+    def listed_titles(self) -> Mapping[str, int]:
+        """Title -> item, of the items that may be listed; of equal titles the first item."""
+        return {item.title: i for i, item in reversed([*enumerate(self.items)]) if i not in self.retired}
+
+    @cached_property
+    def title_index(self) -> Mapping[str, int]:
+        """Title -> item; a retired item where no other one has its title."""
+        return ChainMap(dict(self.listed_titles), {self.items[i].title: i for i in sorted(self.retired, reverse=True)})
+
+    def changed(self, put: Mapping[int, Item], retired: Collection[int] = ()) -> "Catalog":
+        """Return the catalog after changes; what is known of the other items is kept, not computed again.
+
+        Args:
+            put: index -> item that may be listed from now on: a new form of an item, or one that follows the last.
+            retired: indices of items that may no longer be listed.
+        """
+        items = [*self.items]
+        for i, item in sorted(put.items()):
+            items[i : i + 1] = [item]
+        added = len(items) - len(self.items)
+        # A dict is copied ten times as fast as its proxy, and only where it changes.
+        index = self.index if not added else {**self.index, **{item.id: i for i, item in put.items()}}
+        changed = replace(
+            self,
+            items=tuple(items),
+            index=index,
+            retired=(self.retired - put.keys()) | frozenset(retired),
+            added=self.added + added,
+        )
+        titles = dict(self.listed_titles)
+        for i in sorted({*put, *retired}):
+            if i < len(self.items) and titles.get(self.items[i].title) == i:
+                del titles[self.items[i].title]
+        titles |= {item.title: i for i, item in put.items() if i not in changed.retired}
+        vars(changed).update(
+            training_events=self.training_events + (0,) * added,
+            categories=MappingProxyType(self._categories_after(put)),
+            listed_titles=titles,
+        )
+        return changed
+
+    def _categories_after(self, put: Mapping[int, Item]) -> dict[str, frozenset[int]]:
+        """Return `categories` after items were put."""
+        left: dict[str, set[int]] = {}
+        joined: dict[str, set[int]] = {}
+        for i, item in put.items():
+            before = self.items[i].categories if i < len(self.items) else ()
+            for name in before:
+                left.setdefault(name, set()).add(i)
+            for name in item.categories:
+                joined.setdefault(name, set()).add(i)
+        categories = dict(self.categories)
+        for name in [*left, *joined]:
+            categories[name] = (categories.get(name, frozenset()) - left.get(name, set())) | joined.get(name, set())
+        return {name: members for name, members in categories.items() if members}
 
     def ids(self, indices: Iterable[int]) -> list[str]:
         return [self.items[i].id for i in indices]

@@ -506,6 +506,11 @@ class ChatOptions(ModelOptions):
         most=100,
         needs="serve",
     )
+    catalogue_journal: str = option(
+        "",
+        "folder that keeps the changes of catalogs between runs; '' keeps them in memory, until the server ends",
+        needs="serve",
+    )
     cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
     mcp: str = option(
         "",

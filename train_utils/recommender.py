@@ -1,5 +1,6 @@
 """Recommender: a model and its catalog, loaded once, for recommendation lists and conversations."""
 
+import copy
 import logging
 import math
 import operator
@@ -136,7 +137,6 @@ class Recommender:
                 f"`sequence_weight` {sequence_weight} needs a model with one token per item, and this one writes items "
                 f"as {form}; give 0, or train with --item_index token"
             )
-        self._by_title = {item.title: i for i, item in reversed([*enumerate(catalog.items)])} if catalog else {}
 
     @classmethod
     def load(
@@ -222,6 +222,24 @@ class Recommender:
         if recommender.catalog_note:
             logger.warning("note: %s", recommender.catalog_note)
         return recommender
+
+    def with_items(self, catalog: Catalog, renderer: Chat) -> "Recommender":
+        """Return a recommender of the same catalog after changes of its items, which shares all that still holds.
+
+        The finder of titles in a text is shared as well, though it finds the titles before the changes: it takes long
+        to make.
+
+        Args:
+            catalog: the catalog of this recommender after `Catalog.changed`.
+            renderer: the renderer of its titles; this recommender's own where no title changed.
+        """
+        changed = copy.copy(self)
+        changed.named_titles = self.named_titles
+        changed.catalog, changed.renderer = catalog, renderer
+        vars(changed).pop("popularity_prior", None)
+        if renderer is not self.renderer:
+            vars(changed).pop("engine", None)
+        return changed
 
     @property
     def catalog_note(self) -> str:
@@ -406,7 +424,7 @@ class Recommender:
         if not isinstance(entry, str):
             remedy = f"ids are texts, write {str(entry)!r}" if str(entry) in catalog.index else "give an id or a title"
             raise ValueError(f"the history holds {entry!r}, wanted a text; {remedy}")
-        by_id, by_title = catalog.index.get(entry), self._by_title.get(entry)
+        by_id, by_title = catalog.index.get(entry), catalog.title_index.get(entry)
         if by_id is not None and by_title is not None and catalog.items[by_id].title != entry:
             raise ValueError(
                 f"{entry!r} is the id of {catalog.items[by_id].title!r} and the title of item "
@@ -414,7 +432,7 @@ class Recommender:
             )
         index = by_title if by_id is None else by_id
         if index is None:
-            near = process.extractOne(entry[:_COMPARED], list(self._by_title), score_cutoff=_SIMILAR)
+            near = process.extractOne(entry[:_COMPARED], list(catalog.listed_titles), score_cutoff=_SIMILAR)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{shown(entry)} is no item id or title of the catalog {catalog.name!r}{hint}")
         return index
@@ -604,17 +622,25 @@ def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Seque
         k: length of the lists that use the scores.
 
     Returns:
-        float64 [items] for each history; 0 for items beyond the teacher's `TEACHER_DEPTH` best.
+        float64 [items] for each history; 0 for items beyond the teacher's `TEACHER_DEPTH` best, the mean for items that
+        were added since the dataset was loaded.
     """
-    n_items = len(catalog.items)
-    left = n_items - max(map(len, map(set, histories)))
+    n_known = len(catalog.items) - catalog.added
+    known = [[item for item in history if item < n_known] for history in histories]
+    left = n_known - max(map(len, map(set, known)))
     # A user who consumed almost all items must not reduce the scores of the others: then all items are requested, and
     # the list of a history lacks the items of the history.
-    depth = max(1, min(TEACHER_DEPTH, left if left > k else n_items - 1))
-    lists, probabilities = teacher.top_k([catalog.ids(history) for history in histories], depth, scores=True)
-    scores = np.zeros((len(histories), n_items))
-    for row, ids, values in zip(scores, lists, probabilities, strict=True):
-        row[catalog.indices(ids)] = values
+    depth = max(1, min(TEACHER_DEPTH, left if left > k else n_known - 1))
+    # Of a history that has added items alone the teacher can say nothing: all items are equal.
+    asked = [i for i, (history, ours) in enumerate(zip(histories, known, strict=True)) if ours or not history]
+    scores = np.zeros((len(histories), len(catalog.items)))
+    scores[sorted({*range(len(histories))} - {*asked})] = 1.0 / n_known
+    lists, probabilities = (
+        teacher.top_k([catalog.ids(known[i]) for i in asked], depth, scores=True) if asked else ([], [])
+    )
+    for i, ids, values in zip(asked, lists, probabilities, strict=True):
+        scores[i, catalog.indices(ids)] = values
+        scores[i, n_known:] = scores[i].sum() / n_known
     return list(scores)
 
 

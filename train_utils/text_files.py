@@ -128,20 +128,21 @@ def _decoded(line: bytes, encoding: str = "utf-8") -> str | None:
         return None
 
 
-def read_text(path: str | Path, fallback: str = "") -> str:
+def read_text(path: str | Path, fallback: str = "", most: int = MAX_TEXT) -> str:
     """Return the text of a file, plain or gzip.
 
     Args:
         path: the file.
         fallback: see `sniff_encoding`.
+        most: bytes of the text at most.
 
     Raises:
-        ValueError: the bytes are not text of the file's encoding, the text has more than `MAX_TEXT` bytes, or a gzip
+        ValueError: the bytes are not text of the file's encoding, the text has more than `most` bytes, or a gzip
             file is damaged or unpacks to more than `MAX_UNPACKED` times its size.
         OSError: the file cannot be read.
     """
     encoding, size = sniff_encoding(path, fallback), os.stat(path).st_size
-    limit = min(MAX_TEXT, max(ALWAYS_UNPACKED, MAX_UNPACKED * size))
+    limit = min(most, max(ALWAYS_UNPACKED, MAX_UNPACKED * size))
     data = bytearray()
     with _open_bytes(path) as file, _damage_as_value_error(path):
         while size <= limit and len(data) <= limit and (piece := file.read(_CHUNK)):

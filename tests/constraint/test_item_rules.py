@@ -346,3 +346,12 @@ def test_whatever_the_body_it_is_compiled_or_refused_in_one_line(body):
         compile_rules(MOVIES, trie_of(MOVIES), rules)
     except ValueError as error:
         assert "\n" not in str(error) and len(str(error)) < 500
+
+
+def test_a_retired_item_is_admitted_by_no_rules():
+    catalog = MOVIES.changed({}, [1])
+    assert kept(ItemRules(), catalog) == ["a", "c", "d"]
+    assert kept(ItemRules(allow=("a", "b"), seen=("b",), deny=("b",)), catalog) == ["a"]
+    with pytest.raises(ConstraintError, match="none of the 3 items .* categories .* leaves 0"):
+        kept(ItemRules(all_categories=("War", "Drama")), catalog)
+    assert kept(ItemRules(categories=("Drama",)), catalog.changed({1: MOVIES.items[1]})) == ["b", "c"]

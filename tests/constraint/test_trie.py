@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from train_utils.constraint.constraint import PRIOR_FLOOR, Constraint, ConstraintError, Prior
 from train_utils.constraint.matcher import Matcher, Unconstrained
-from train_utils.constraint.trie import build_trie
+from train_utils.constraint.trie import build_trie, changed_trie
 
 SOI, EOI = 100, 101
 titles = st.lists(st.lists(st.integers(2, 5), min_size=1, max_size=5), min_size=1, max_size=30)
@@ -43,6 +43,29 @@ class Oracle:
             if closed[: len(prefix)] == tuple(prefix):
                 actual.setdefault(closed[len(prefix)], []).append(i)
         return dict(sorted(actual.items()))
+
+
+@given(titles, titles, st.data(), controls)
+@settings(max_examples=200)
+def test_a_changed_trie_equals_the_trie_of_all_titles(catalog, new, data, marks):
+    changed = {len(catalog) + n: title for n, title in enumerate(new)} if data.draw(st.booleans()) else {}
+    changed |= data.draw(st.dictionaries(st.integers(0, len(catalog) - 1), st.sampled_from(new)))
+    before = build_trie(catalog, *marks, [7, 8])
+    actual = changed_trie(before, dict(data.draw(st.permutations([*changed.items()]))))
+    after = [*catalog, *([[]] * len(new) if len(catalog) in changed else [])]
+    for item, title in changed.items():
+        after[item] = title
+    expected = build_trie(after, *marks, [7, 8]).arrays()
+    for name, array in actual.arrays().items():
+        assert np.array_equal(array, expected[name]) and array.dtype == expected[name].dtype, name
+
+
+def test_items_are_added_to_a_trie_after_the_last_one():
+    trie = build_trie([[1], [2]], SOI, EOI)
+    with pytest.raises(ValueError, match="item 2 has no title"):
+        changed_trie(trie, {3: [4]})
+    with pytest.raises(ValueError, match="holds a control token"):
+        changed_trie(trie, {1: [EOI]})
 
 
 def drawn_rules(catalog, data):

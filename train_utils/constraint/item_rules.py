@@ -92,7 +92,7 @@ def item_rules(raw: Mapping[str, object]) -> ItemRules:
 
 
 def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Prior | None = None) -> Constraint:
-    """Compile item rules to a constraint.
+    """Compile item rules to a constraint, which admits no retired item.
 
     Args:
         catalog: the catalog that the rules refer to.
@@ -116,13 +116,19 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
     seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
     try:
         # Denied items are not folded into `allow`: closing a few titles is faster than counting all the others.
-        return Constraint(trie, allow, sorted(deny | seen), rules.distinct, category_caps(catalog, rules), prior)
+        closed = np.fromiter(deny | seen | catalog.retired, dtype=np.int64)
+        return Constraint(trie, allow, closed, rules.distinct, category_caps(catalog, rules), prior)
     except ConstraintError:
-        left = [(label, mask.sum()) for label, mask in met]
-        left += [(label, trie.n_items - len(items)) for label, items in (("deny", deny), ("seen", seen)) if items]
+        listed = ~_marked(trie.n_items, catalog.retired)
+        left = [(label, (mask & listed).sum()) for label, mask in met]
+        left += [
+            (label, listed.sum() - len(items - catalog.retired))
+            for label, items in (("deny", deny), ("seen", seen))
+            if items
+        ]
         counts = ", ".join(f"{label} leaves {count}" for label, count in left)
         raise ConstraintError(
-            f"the rules admit none of the {trie.n_items} items of {catalog.name!r}; "
+            f"the rules admit none of the {listed.sum()} items of {catalog.name!r}; "
             f"by itself {counts}; loosen one of them"
         ) from None
 

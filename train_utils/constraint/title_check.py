@@ -2,8 +2,24 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+import numpy as np
+
 from train_utils.constraint.trie import TitleTrie, special_tokens_in
-from train_utils.text_files import has_text
+from train_utils.text_files import has_text, shown
+
+
+class TitleError(ValueError):
+    """A title that cannot be spelled.
+
+    Attributes:
+        number: its position among the titles.
+        reason: the title and what is wrong with it, without the number.
+    """
+
+    def __init__(self, number: int, title: str, problem: str):
+        super().__init__(f"title {number}, {title!r}, {problem}")
+        self.number = number
+        self.reason = f"title {shown(title)} {problem}"
 
 
 def special_ids(tokenizer, marks: Iterable[int | None] = ()) -> set[int]:
@@ -42,16 +58,16 @@ def check_title_ids(
         names: texts of the titles, for errors; None decodes them.
 
     Raises:
-        ValueError: a title is rejected; the text gives the title and its number.
+        TitleError: a title is rejected; the text gives the title and its number.
     """
 
     def named(number: int) -> str:
-        return f"title {number}, {tokenizer.decode(titles[number]) if names is None else names[number]!r},"
+        return tokenizer.decode(titles[number]) if names is None else names[number]
 
     if hit := special_tokens_in(titles, special):
         number, token = hit
-        shown = tokenizer.convert_ids_to_tokens(token)
-        raise ValueError(f"{named(number)} holds the special token {shown}, which no text may; {remedy}")
+        text = tokenizer.convert_ids_to_tokens(token)
+        raise TitleError(number, named(number), f"holds the special token {text}, which no text may; {remedy}")
     wordless = {
         token
         for token in {token for ids in titles for token in ids}
@@ -62,7 +78,25 @@ def check_title_ids(
             known = [token for token in ids if token != tokenizer.unk_token_id]
             if not has_text(tokenizer.decode(known)):
                 why = "holds no character that the tokenizer knows" if len(known) < len(ids) else "shows no text"
-                raise ValueError(f"{named(number)} {why}; give the item another title")
+                raise TitleError(number, named(number), f"{why}; give the item another title")
+
+
+def listed_twice(trie: TitleTrie, retired: Collection[int]) -> tuple[int, int] | None:
+    """Return two items that may be listed and whose titles are the same tokens; None where there are none.
+
+    Args:
+        trie: the titles.
+        retired: items that may not be listed, which may share their tokens with others.
+    """
+    if trie.n_leaves == trie.n_items:
+        return None
+    listed = np.ones(trie.n_items, dtype=bool)
+    listed[np.fromiter(retired, dtype=np.int64)] = False
+    n_listed = np.bincount(trie.item_leaf[listed], minlength=trie.n_leaves)
+    if n_listed.max() <= 1:
+        return None
+    first, second, *_ = (item for item in trie.items_of_leaf(int(n_listed.argmax())) if listed[item])
+    return first, second
 
 
 def check_distinct_tokens(titles: Sequence[str], trie: TitleTrie) -> None:

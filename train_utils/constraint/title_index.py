@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from train_utils.constraint.title_check import check_distinct_tokens, check_title_ids, special_ids
-from train_utils.constraint.trie import TitleTrie, build_trie
+from train_utils.constraint.title_check import TitleError, check_distinct_tokens, check_title_ids, special_ids
+from train_utils.constraint.trie import TitleTrie, build_trie, changed_trie
 from train_utils.constraint.trie_cache import REMEDY, TrieTitles, load_trie, save_trie, trie_key
 from train_utils.constraint.trie_check import check_belongs
 from train_utils.item_codes import CODE, ItemCodes
@@ -83,20 +83,14 @@ class TitleIndex:
             return cls(titles, [], [], None)
         code_ids, item_tokens = _code_ids(codec, titles, codes, unused_codes)
         spelled = [codec.spell(title) for title in titles]
-        # Codes are reserved as well; `_check_texts` finds them by their form, since there may be many.
-        known_codes = frozenset(unused_codes if codes is None else codes.tokens)
-        reserved = sorted(set(codec.reserved_texts) - known_codes) if known_codes else codec.reserved_texts
+        known_codes, reserved = _reserved(codec, codes, unused_codes)
         keyed = [*spelled, "", *unused_codes] if unused_codes else spelled
         if codes is not None:
             keyed = [*spelled, codes.form, *map("".join, codes.codes), "", *codes.other_tokens]
         key = trie_key(codec.tokenizer, keyed, codec.soi, codec.eoi, reserved) if trie_cache else ""
         if key and (cached := _cached(codec, trie_cache, key, item_tokens, len(titles))) is not None:
             return cls(titles, TrieTitles(cached), code_ids, cached)
-        _check_texts(titles, reserved, known_codes)
-        title_ids = codec.encode_many(spelled)
-        # Not every tokenizer obeys the request to encode the text of a special token as plain text.
-        special = special_ids(codec.tokenizer, (codec.soi, codec.eoi, codec.end_of_turn))
-        check_title_ids(codec.tokenizer, title_ids, special, _REMEDY, titles)
+        title_ids = _title_ids(codec, titles, spelled, reserved, known_codes, _REMEDY)
         if codes is not None:
             endings = title_ids if codes.with_title else [[]] * len(titles)
             title_ids = [[*code, *ending] for code, ending in zip(code_ids, endings, strict=True)]
@@ -105,6 +99,44 @@ class TitleIndex:
         if key:
             save_trie(trie, trie_cache, key)
         return cls(titles, title_ids, code_ids, trie)
+
+    def changed(
+        self,
+        codec: TitleCodec,
+        titles: Sequence[str],
+        changed: Sequence[int],
+        codes: ItemCodes | None = None,
+        unused_codes: Sequence[str] = (),
+    ) -> "TitleIndex":
+        """Return the index after changes of some titles, of which no other is tokenized.
+
+        Titles of several items may be the same tokens; see `listed_twice`.
+
+        Args:
+            codec: see `build`.
+            titles: all titles, in item order; those beyond the last one before are added.
+            changed: items whose titles are new.
+            codes: codes of the items, which stay as they are; None spells items by their titles.
+            unused_codes: see `build`.
+
+        Raises:
+            TitleError: a title shows no text or contains a special token; its number is a position in `changed`.
+            ValueError: an item is added that has no code.
+        """
+        if codes is not None and len(titles) > len(codes.codes):
+            raise ValueError(f"there are {len(codes.codes)} item codes for {len(titles)} titles")
+        if self.trie is None or not changed:
+            return replace(self, titles=titles)
+        known_codes, reserved = _reserved(codec, codes, unused_codes)
+        texts = [titles[item] for item in changed]
+        spelled = [codec.spell(text) for text in texts]
+        title_ids = _title_ids(codec, texts, spelled, reserved, known_codes, "give the item another title")
+        if codes is not None and not codes.with_title:
+            return replace(self, titles=titles)
+        before = self.code_ids or [[]] * len(titles)
+        new = {item: [*before[item], *ids] for item, ids in zip(changed, title_ids, strict=True)}
+        trie = changed_trie(self.trie, new)
+        return TitleIndex(titles, TrieTitles(trie), self.code_ids, trie)
 
 
 def _cached(
@@ -148,12 +180,44 @@ def _code_ids(
     return [[ids[token] for token in code] for code in codes.codes], [*ids.values(), *others]
 
 
-def _check_texts(titles: Sequence[str], reserved_texts: Sequence[str], codes: Collection[str]) -> None:
+def _reserved(
+    codec: TitleCodec, codes: ItemCodes | None, unused_codes: Sequence[str]
+) -> tuple[frozenset[str], Sequence[str]]:
+    """Return the code tokens, and the other texts that no title may contain.
+
+    `_check_texts` finds codes by their form, since there may be many.
+    """
+    known = frozenset(unused_codes if codes is None else codes.tokens)
+    return known, sorted(set(codec.reserved_texts) - known) if known else codec.reserved_texts
+
+
+def _title_ids(
+    codec: TitleCodec,
+    titles: Sequence[str],
+    spelled: list[str],
+    reserved: Sequence[str],
+    codes: Collection[str],
+    remedy: str,
+) -> list[list[int]]:
+    """Return the token ids of titles, which are checked.
+
+    Raises:
+        TitleError: a title shows no text or contains a special token.
+    """
+    _check_texts(titles, reserved, codes, remedy)
+    title_ids = codec.encode_many(spelled)
+    # Not every tokenizer obeys the request to encode the text of a special token as plain text.
+    special = special_ids(codec.tokenizer, (codec.soi, codec.eoi, codec.end_of_turn))
+    check_title_ids(codec.tokenizer, title_ids, special, remedy, titles)
+    return title_ids
+
+
+def _check_texts(titles: Sequence[str], reserved_texts: Sequence[str], codes: Collection[str], remedy: str) -> None:
     for number, title in enumerate(titles):
         if not has_text(title):
-            raise ValueError(f"title {number}, {title!r}, shows no text; give the item a title")
+            raise TitleError(number, title, "shows no text; give the item a title")
         if special := next((text for text in (*reserved_texts, *_codes_in(title, codes)) if text in title), None):
-            raise ValueError(f"title {number}, {title!r}, holds the special token {special}; {_REMEDY}")
+            raise TitleError(number, title, f"holds the special token {special}; {remedy}")
 
 
 def _codes_in(title: str, codes: Collection[str]) -> list[str]:

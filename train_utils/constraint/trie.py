@@ -4,7 +4,7 @@ Only branches, nodes with two children or more, are stored. The tokens between t
 from the titles. On real catalogs these are two thirds or more of all title tokens.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
@@ -147,28 +147,88 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
     """
     if not len(titles):
         raise ValueError("a trie needs at least one title, got none")
-    lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
+    flat, lengths = _flat(titles)
     if not lengths.all():
         raise ValueError(f"title {int(np.argmin(lengths))} has no tokens; every title needs at least one")
-    flat = np.fromiter(chain.from_iterable(titles), dtype=np.int32, count=int(lengths.sum()))
     if special := special_tokens_in(titles, (soi, eoi)):
         raise ValueError(f"title {special[0]} holds a control token (id {special[1]}); catalog text may not")
-    starts = np.cumsum(lengths) - lengths
-    order, is_leaf, branches, edges = _sort(flat, starts, lengths, eoi)
+    ends = np.cumsum(lengths)
+    closed = np.insert(flat, ends, eoi)
+    starts = ends - lengths + np.arange(len(titles))
+    return _trie_of(
+        closed, starts, lengths + 1, np.arange(len(titles)), soi, eoi, np.array(item_tokens, dtype=np.int32)
+    )
 
+
+def changed_trie(trie: TitleTrie, titles: Mapping[int, Sequence[int]]) -> TitleTrie:
+    """Return the trie after changes of some titles; it equals the trie that is built from all titles, and takes less.
+
+    Args:
+        trie: the trie before.
+        titles: item -> token ids of its new title, without control tokens; items beyond the last one are added.
+
+    Raises:
+        ValueError: the added items do not follow the last one; else as `build_trie`.
+    """
+    if not titles:
+        return trie
+    new_items = np.fromiter(titles, dtype=np.int64, count=len(titles))
+    n_items = max(trie.n_items, int(new_items.max()) + 1)
+    if missing := next((item for item in range(trie.n_items, n_items) if item not in titles), None):
+        raise ValueError(f"item {missing} has no title; items are added after the last one, {trie.n_items - 1}")
+    new = build_trie(list(titles.values()), trie.soi, trie.eoi)
+    kept = np.ones(n_items, dtype=bool)
+    kept[new_items] = False
+    # Both parts are in the order of their leaves: to sort them again is little more than to merge them.
+    old_items = trie.leaf_items[kept[trie.leaf_items]]
+    old_leaves, new_leaves = trie.item_leaf[old_items], new.item_leaf[new.leaf_items]
+    return _trie_of(
+        np.concatenate([trie.tokens, new.tokens]),
+        np.concatenate([trie.title_start[old_leaves], new.title_start[new_leaves] + np.int64(len(trie.tokens))]),
+        np.concatenate([np.diff(trie.title_start)[old_leaves], np.diff(new.title_start)[new_leaves]]),
+        np.concatenate([old_items, new_items[new.leaf_items]]),
+        trie.soi,
+        trie.eoi,
+        trie.item_tokens,
+    )
+
+
+def _flat(titles: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tokens of all titles, int32, concatenated, and the number of tokens of each, int64."""
+    lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
+    return np.fromiter(chain.from_iterable(titles), dtype=np.int32, count=int(lengths.sum())), lengths
+
+
+def _trie_of(
+    flat: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    items: np.ndarray,
+    soi: int,
+    eoi: int,
+    item_tokens: np.ndarray,
+) -> TitleTrie:
+    """Build a trie.
+
+    Args:
+        flat: int32, tokens that hold those of every title, each closed by `eoi`.
+        starts: int64 [N], offset of each title in `flat`.
+        lengths: int64 [N], tokens of each title, with its `eoi`.
+        items: int64 [N], item of each title.
+        soi: id of the control token that opens an item.
+        eoi: id of the control token that closes an item.
+        item_tokens: see `TitleTrie`.
+    """
+    order, is_leaf, branches, edges = _sort(flat, starts, eoi)
     leaf_of_position = np.cumsum(is_leaf) - 1
     first = np.flatnonzero(is_leaf)
-    if len(first) < len(titles):
-        order = order[np.lexsort((order, leaf_of_position))]  # items of one title in their own order
-    item_leaf = np.empty(len(titles), dtype=np.int32)
-    item_leaf[order] = leaf_of_position
+    if len(first) < len(items):
+        # Items of one title are in their own order.
+        order = order[np.argsort(leaf_of_position << 32 | items[order], kind="stable")]
+    item_leaf = np.empty(len(items), dtype=np.int32)
+    item_leaf[items[order]] = leaf_of_position
     unique = order[first]
-    title_start = np.append(0, np.cumsum(lengths[unique] + 1))
-    tokens = np.full(title_start[-1], eoi, dtype=np.int32)
-    inside = np.ones(len(tokens), dtype=bool)
-    inside[title_start[1:] - 1] = False
-    tokens[inside] = flat[ranges(starts[unique], lengths[unique])]
-
+    title_start = np.append(0, np.cumsum(lengths[unique]))
     depth, position_lo, position_hi, edge_start = branches
     edge_token, edge_position, edge_branch = edges
     edge_lo = leaf_of_position[edge_position]
@@ -176,7 +236,7 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
     return TitleTrie(
         soi,
         eoi,
-        tokens,
+        _pieces(flat, starts[unique], lengths[unique]),
         _narrow(title_start),
         depth.astype(np.int32),
         leaf_of_position[position_lo].astype(np.int32),
@@ -185,17 +245,24 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
         edge_token.astype(np.int32),
         edge_lo.astype(np.int32),
         np.where(edge_branch >= 0, edge_branch, ~edge_lo).astype(np.int32),
-        _narrow(np.append(first, len(titles))),
-        order.astype(np.int32),
+        _narrow(np.append(first, len(items))),
+        items[order].astype(np.int32),
         item_leaf,
-        np.array(item_tokens, dtype=np.int32),
+        item_tokens,
     )
+
+
+def _pieces(flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return pieces of an array, concatenated; those that follow one another there are copied at once."""
+    ends = starts + lengths
+    cuts = np.flatnonzero(starts[1:] != ends[:-1])
+    first, last = starts[np.append(0, cuts + 1)], ends[np.append(cuts, len(ends) - 1)]
+    return np.concatenate([flat[low:high] for low, high in zip(first.tolist(), last.tolist(), strict=True)])
 
 
 def special_tokens_in(titles: Sequence[Sequence[int]], special: Collection[int]) -> tuple[int, int] | None:
     """Return the number of the first title with a special token, and the token; None if no title has any."""
-    lengths = np.fromiter(map(len, titles), dtype=np.int64, count=len(titles))
-    flat = np.fromiter(chain.from_iterable(titles), dtype=np.int64, count=int(lengths.sum()))
+    flat, lengths = _flat(titles)
     hits = np.flatnonzero(np.isin(flat, np.fromiter(special, dtype=np.int64, count=len(special))))
     if not len(hits):
         return None
@@ -213,16 +280,15 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _sort(
-    flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, eoi: int
+    flat: np.ndarray, starts: np.ndarray, eoi: int
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Sort titles by their tokens including `eoi`, and collect the branches.
 
     One column is sorted at a time, and only where titles are still equal, which are few after the first columns.
 
     Args:
-        flat: int32 [sum of lengths], tokens of all titles, concatenated.
+        flat: int32, tokens that hold those of every title, each closed by `eoi`.
         starts: int64 [N], offset of each title in `flat`.
-        lengths: int64 [N], tokens of each title.
         eoi: id of the token that closes a title.
 
     Returns:
@@ -240,9 +306,9 @@ def _sort(
     edge_of_group = np.array([-1])  # the edge that leads to each group
     while len(position):
         title = order[position]
-        token = np.where(depth < lengths[title], flat[np.minimum(starts[title] + depth, len(flat) - 1)], eoi)
+        token = flat[starts[title] + depth]
         group = np.cumsum(begins) - 1
-        by_token = np.argsort(group << 32 | token)  # groups keep their order
+        by_token = np.argsort(group << 32 | token, kind="stable")  # groups keep their order; fast where they are sorted
         token, order[position] = token[by_token], title[by_token]
         new = np.append(True, token[1:] != token[:-1]) | begins
         is_leaf[position[new]] = True

@@ -1,5 +1,6 @@
 """Reader of requests: the text of a message -> what it changes in the user's preferences."""
 
+import copy
 import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
@@ -100,6 +101,27 @@ class RequestReader:
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
         self._unknown_kinds = kinds_unknown_to(catalog)
+        self._names, self._encoder = frozenset(catalog.categories), encoder
+
+    def after(self, catalog: Catalog) -> "RequestReader":
+        """Return the reader of a catalog after changes of its items.
+
+        It reads the categories that the catalog has now, and no attribute that is gone. Titles stay as they are, and
+        new attributes are not read, since both take long to prepare.
+        """
+        bounds = {
+            name: bound
+            for name, bound in self._ranges.bounds.items()
+            if any(item.attributes.get(name) is not None for item in catalog.items)
+        }
+        reader = copy.copy(self)
+        reader._unknown_kinds = kinds_unknown_to(catalog)
+        if catalog.categories.keys() != self._names:
+            reader._names = frozenset(catalog.categories)
+            reader._categories = CategoryReader(catalog.categories, self._encoder)
+        if len(bounds) < len(self._ranges.bounds):
+            reader._ranges = RangeReader(bounds)
+        return reader
 
     def read(self, text: str) -> Change:
         """Return what a message changes.

@@ -1,7 +1,7 @@
 """What is expected of a user in a conversation: model, teacher, similarity and popularity as one prior of lists."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -32,6 +32,17 @@ class Taste:
     def without(self, item: int) -> "Taste":
         """Return the taste of a user who never met an item."""
         return Taste(*(tuple(i for i in items if i != item) for items in (self.history, self.examples, self.disliked)))
+
+
+def similarity_of(catalog: Catalog, teacher: Teacher | None) -> ItemSimilarity:
+    """Return the similarity of a catalog's items, with the teacher's vectors of the items that it was trained on.
+
+    Raises:
+        TeacherError: the teacher does not know such an item.
+    """
+    vectors_of = getattr(teacher, "item_vectors", None)
+    known = catalog.items[: len(catalog.items) - catalog.added]
+    return ItemSimilarity.of(catalog, vectors_of([item.id for item in known]) if vectors_of else None)
 
 
 @dataclass
@@ -68,13 +79,17 @@ class Expectations:
             teacher: a sequential recommender of the catalog; None for none.
             weights: weights of the parts; None for the defaults.
         """
-        vectors_of = getattr(teacher, "item_vectors", None)
         problem = ""
         try:
-            vectors = vectors_of([item.id for item in catalog.items]) if vectors_of else None
+            similarity = similarity_of(catalog, teacher)
         except TeacherError as error:
-            teacher, vectors, problem = None, None, str(error)
-        return cls(recommender, ItemSimilarity.of(catalog, vectors), teacher, weights or Weights(), problem)
+            teacher, similarity, problem = None, similarity_of(catalog, None), str(error)
+        return cls(recommender, similarity, teacher, weights or Weights(), problem)
+
+    def with_items(self, recommender: Recommender) -> "Expectations":
+        """Return the expectations for a recommender after changes of its items; of added ones nothing is expected."""
+        similarity = self.similarity.of_more(len(recommender.renderer.titles))
+        return replace(self, recommender=recommender, similarity=similarity)
 
     def take_problem(self) -> str:
         """Return why the teacher was left out, once; "" for no new reason."""

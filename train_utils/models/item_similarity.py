@@ -40,10 +40,17 @@ class ItemSimilarity:
     Args:
         sources: vectors of all items, of several kinds, [items, d]; the mean of their cosines counts. A row has length
             1, or 0 for an item that the source knows nothing of.
+        n_items: number of items; None for that of the sources. Of items beyond them nothing is known.
     """
 
-    def __init__(self, sources: Sequence[np.ndarray | csr_array]):
+    def __init__(self, sources: Sequence[np.ndarray | csr_array], n_items: int | None = None):
         self._sources = list(sources)
+        self._n_known = self._sources[0].shape[0]
+        self._n_items = self._n_known if n_items is None else n_items
+
+    def of_more(self, n_items: int) -> "ItemSimilarity":
+        """Return the similarity of the same items and of added ones, of which nothing is known."""
+        return ItemSimilarity(self._sources, n_items)
 
     @classmethod
     def of(cls, catalog: Catalog, vectors: np.ndarray | None = None) -> "ItemSimilarity":
@@ -51,20 +58,23 @@ class ItemSimilarity:
 
         Args:
             catalog: the items and their training events.
-            vectors: a teacher's item vectors, float [items, d]; None for none.
+            vectors: a teacher's item vectors, float [items, d]; None for none. Added items may lack theirs.
         """
         sources: list[np.ndarray | csr_array] = [item_words(catalog)]
         if any(catalog.training_sequences()):
             sources.append(co_occurrence_vectors(catalog.training_sequences(), len(catalog.items)))
         if vectors is not None:
-            sources.append(unit_rows(vectors))
+            rows = unit_rows(vectors)
+            sources.append(np.pad(rows, ((0, len(catalog.items) - len(rows)), (0, 0))))
         return cls(sources)
 
     def cosines(self, items: Sequence[int]) -> np.ndarray:
         """Return the mean cosine of every item to the given ones, float64 [items]."""
-        rows = np.asarray(items)
-        mean = sum((source @ source[rows].T).mean(axis=1) for source in self._sources)
-        return np.asarray(mean, dtype=np.float64).reshape(-1) / len(self._sources)
+        cosines = np.zeros(self._n_items)
+        if known := [item for item in items if item < self._n_known]:
+            mean = sum((source @ source[known].T).mean(axis=1) for source in self._sources)
+            cosines[: self._n_known] = np.asarray(mean, dtype=np.float64).reshape(-1) / len(self._sources)
+        return cosines
 
     def shares(self, liked: Sequence[int], disliked: Sequence[int] = ()) -> np.ndarray:
         """Return the share of each item in "like these", float64 [items], which sum to 1.

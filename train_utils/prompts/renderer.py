@@ -4,6 +4,7 @@ A message's content is a list of parts. Text parts are encoded with special toke
 control token or an end of turn. Items and control symbols are inserted by id.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -69,10 +70,28 @@ class Chat(Codec):
         unused_codes: Sequence[str] = (),
     ):
         super().__init__(tokenizer)
-        index = TitleIndex.build(self, titles, trie_cache, codes, unused_codes)
-        self.titles, self.title_ids, self.code_ids = index.titles, index.title_ids, index.code_ids
-        self.trie, self.codes, self.unused_codes = index.trie, codes, unused_codes
-        self.item_tokens = [] if index.trie is None else index.trie.item_tokens.tolist()
+        self.codes, self.unused_codes = codes, unused_codes
+        self._use(TitleIndex.build(self, titles, trie_cache, codes, unused_codes))
+        self.item_tokens = [] if self.trie is None else self.trie.item_tokens.tolist()
+
+    def _use(self, index: TitleIndex) -> None:
+        self.titles, self.title_ids = index.titles, index.title_ids
+        self.code_ids, self.trie = index.code_ids, index.trie
+
+    def with_titles(self, titles: Sequence[str], changed: Sequence[int]) -> "Chat":
+        """Return an encoder of the same items after changes of some titles; see `TitleIndex.changed`.
+
+        Args:
+            titles: all titles, in item order; those beyond the last one before are added.
+            changed: items whose titles are new.
+
+        Raises:
+            ValueError: see `TitleIndex.changed`.
+        """
+        before = TitleIndex(self.titles, self.title_ids, self.code_ids, self.trie)
+        chat = copy.copy(self)
+        chat._use(before.changed(self, titles, changed, self.codes, self.unused_codes))
+        return chat
 
     def item_ids(self, item: int) -> list[int]:
         return [self.soi, *self.title_ids[item], self.eoi]

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 from train_utils.catalog import Catalog
@@ -15,6 +14,7 @@ from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.readers import make_reader
 from train_utils.dialogue.weights import read_weights
 from train_utils.recommender import Recommender
+from train_utils.serving.catalog_ledger import content_digest, version_name
 from train_utils.teacher.protocol import Teacher
 
 NO_DOMAIN = "none"
@@ -32,34 +32,23 @@ class Domain:
         recommender: model and catalog.
         reader: reads what messages ask of the catalog; None without a catalog.
         expectations: what is expected of a user; None without a catalog.
+        changed_to: name of the version after changes; "" for the catalog as it was loaded.
     """
 
     name: str
     recommender: Recommender
     reader: Reader | None = None
     expectations: Expectations | None = None
+    changed_to: str = ""
 
     @property
     def catalog(self) -> Catalog | None:
         return self.recommender.catalog
 
     @cached_property
-    def title_index(self) -> Mapping[str, int]:
-        """Title -> item of the catalog; empty without a catalog."""
-        return {item.title: i for i, item in enumerate(self.catalog.items)} if self.catalog else {}
-
-    @cached_property
     def version(self) -> str:
-        """Digest of the ids and titles of the catalog, 12 hexadecimal digits; "" without a catalog."""
-        return version_of(self.catalog) if self.catalog else ""
-
-
-def version_of(catalog: Catalog) -> str:
-    """Return a digest of the items of a catalog, 12 hexadecimal digits."""
-    digest = sha256()
-    for item in catalog.items:
-        digest.update(repr((item.id, item.title)).encode())
-    return digest.hexdigest()[:12]
+        """Name of the version of the catalog, such as "1-0a1b2c3d4e5f"; "" without a catalog."""
+        return self.changed_to or (version_name(1, content_digest(self.catalog)) if self.catalog else "")
 
 
 def dataset_folders(data_root: str | Path) -> dict[str, Path]:

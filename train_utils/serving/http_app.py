@@ -25,8 +25,10 @@ from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
 from train_utils.serving import openai_wire
 from train_utils.serving.access import Keys
+from train_utils.serving.catalog_journal import JournalError
+from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
 from train_utils.serving.exchange import ChatRequest, Listed, NotFound, RequestError, ServiceEvent
-from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, BodyLimits, HttpLimits
+from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
@@ -73,6 +75,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Overloaded: (503, "overloaded"),
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
+    JournalError: (507, "not_durable"),
 }
 
 
@@ -135,7 +138,7 @@ def build_app(
         docs_url=None,  # their pages load scripts of other sites
         redoc_url=None,
     )
-    app.add_middleware(BodyLimits, limits=limits)
+    app.add_middleware(CatalogBodies, limits=limits, keys=keys)
     app.add_middleware(SafeHeaders)
     if cors:
         from starlette.middleware.cors import CORSMiddleware
@@ -146,6 +149,7 @@ def build_app(
     _add_conversation_routes(app, service, threads, metrics, max_new_tokens, reader)
     _add_list_routes(app, service, threads, metrics, reader)
     _add_feedback_route(app, service, metrics, Depends(partial(_allowed, keys, "feedback")))
+    add_catalog_routes(app, service, threads.run, reader, Depends(partial(_allowed, keys, "catalogue")))
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
     if mcp:
@@ -160,6 +164,11 @@ def _allowed(keys: Keys, right: str, request: Request) -> None:
     if rights is None:
         raise HTTPException(
             401, "a key is needed: send the header Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
+        )
+    if right not in rights and not keys.needed:
+        raise HTTPException(
+            403,
+            f"without keys nobody has the right {right}; start the server with --api_keys FILE and a line KEY {right}",
         )
     if right not in rights:
         raise HTTPException(403, f"this key has no right to {right}")

@@ -130,8 +130,10 @@ class Service:
         return {
             "domain": catalog.name,
             "catalogue_version": domain.version,
-            "items": len(catalog.items),
-            "categories": {name: len(items) for name, items in catalog.categories.items()},
+            "items": len(catalog.items) - len(catalog.retired),
+            "categories": {
+                name: n for name, items in catalog.categories.items() if (n := len(items - catalog.retired))
+            },
             "ranges": {name: list(bounds) for name, bounds in catalog.numeric_attributes.items()},
             "events": sum(catalog.training_events),
         }
@@ -141,6 +143,8 @@ class Service:
         domain, catalog = self.catalog(name)
         if item_id not in catalog.index:
             raise NotFound(f"no item of {domain.name} has the id {item_id[:80]!r}")
+        if catalog.index[item_id] in catalog.retired:
+            raise NotFound(f"item {item_id[:80]!r} of {domain.name} was retired")
         return item_card(catalog.items[catalog.index[item_id]], domain.name)
 
     def search(self, query: str, name: str = "", limit: int = 10) -> list[dict[str, object]]:
@@ -150,11 +154,14 @@ class Service:
         lowered = query[:200].lower()
         if not lowered.strip():
             return [item_card(catalog.items[i], domain.name) for i in catalog.most_popular[:limit]]
-        titles = [title.lower() for title in catalog.titles]
+        items = list(catalog.listed_titles.values())
+        titles = [title.lower() for title in catalog.listed_titles]
         found = process.extract(lowered, titles, scorer=fuzz.WRatio, score_cutoff=_SIMILAR, limit=4 * limit)
         # A title that has the text in it comes first, then the nearest; of equals, the popular one.
-        order = sorted(found, key=lambda one: (lowered not in one[0], -round(one[1]), -catalog.popularity[one[2]]))
-        return [item_card(catalog.items[i], domain.name) for _, _, i in order[:limit]]
+        order = sorted(
+            found, key=lambda one: (lowered not in one[0], -round(one[1]), -catalog.popularity[items[one[2]]])
+        )
+        return [item_card(catalog.items[items[i]], domain.name) for _, _, i in order[:limit]]
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
@@ -433,7 +440,7 @@ class Service:
                 dialogue.profile = tuple(dict.fromkeys(domain.recommender.indices(request.history)))
             elif request.history:
                 raise RequestError("a history needs a domain")
-            titles = domain.title_index
+            titles = domain.catalog.title_index if domain.catalog else {}
             for said, answer in exchanges:
                 dialogue.recall(said, listed_parts(answer, titles))
             if request.preferences is not None:

@@ -1,0 +1,153 @@
+"""Feeds of every form give the same records, and hostile ones a line."""
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train_utils.serving import feed_files
+from train_utils.serving.feed_files import read_feed
+from train_utils.serving.item_record import item_of, record_of
+
+RECORDS = [
+    {"id": "a1", "title": "Red shoes, size 3", "price": "79.99 USD", "product_type": "Apparel > Shoes"},
+    {"id": "b2", "title": "Blé noir", "price": "5", "availability": "in_stock", "link": "https://example.org/b2"},
+]
+NAMES = ["id", "title", "price", "product_type", "availability", "link"]
+
+
+def table(delimiter: str) -> str:
+    rows = [[f'"{record.get(name, "")}"' for name in NAMES] for record in RECORDS]
+    return "\r\n".join(delimiter.join(row) for row in [NAMES, *rows])
+
+
+def elements(record: dict, prefix: str = "g:") -> str:
+    fields = "".join(f"<{prefix}{name}>{value.replace('>', '&gt;')}</{prefix}{name}>" for name, value in record.items())
+    return fields + f"<{prefix}shipping><{prefix}price>3 USD</{prefix}price></{prefix}shipping>"
+
+
+RSS = (
+    '<?xml version="1.0"?>\n<rss xmlns:g="http://base.google.com/ns/1.0"><channel><title>shop</title>'
+    + "".join(f"<item>{elements(record)}</item>" for record in RECORDS)
+    + "</channel></rss>"
+)
+ATOM = (
+    '<feed xmlns="http://www.w3.org/2005/Atom"><title>shop</title>'
+    + f"<entry>{elements(RECORDS[0])}</entry>"
+    + f"<entry>{elements({**RECORDS[1], 'link': ''})}<link href='https://example.org/b2'/></entry></feed>"
+)
+FORMS = {
+    "csv": table(","),
+    "tsv": table("\t"),
+    "json": json.dumps(RECORDS, indent=1),
+    "json object": json.dumps({"products": RECORDS}),
+    "json lines": "\n".join(map(json.dumps, RECORDS)),
+    "rss": RSS,
+    "atom": ATOM,
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("form", FORMS)
+def test_feeds_are_told_apart_by_content(form, packed, tmp_path):
+    data = FORMS[form].encode()
+    (tmp_path / "feed").write_bytes(gzip.compress(data) if packed else data)
+    assert read_feed(tmp_path / "feed") == RECORDS
+
+
+LAUGHS = (
+    '<!DOCTYPE l [<!ENTITY a "ha">'
+    + "".join(
+        f'<!ENTITY {name} "{("&" + before + ";") * 10}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    + "]><rss><item><title>&i;</title></item></rss>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is empty"),
+        (LAUGHS, "document type"),
+        ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><rss/>', "document type"),
+        ("<rss>" * 200, "nested deeper"),
+        ("<rss><item></rss>", "line 1 is no XML"),
+        ("<rss></rss>", "holds no item"),
+        ("[1]", "item 1 is 1, wanted an object"),
+        ("[" * 100_000, "no JSON"),
+        ('{"id": 1}\n{"id": ', "line 2 is no JSON"),
+        ("title\nred", "the first line is 'title'"),
+        ("id,id\n1,2", "the first line is"),
+        ("id,title\n1,2,3", "line 2 has 3 fields"),
+        ('id,title\n1,"' + "x" * 200_000, "line 2: field larger"),
+    ],
+)
+def test_what_is_no_feed_is_refused_in_one_line(text, reason, tmp_path):
+    (tmp_path / "feed").write_text(text)
+    with pytest.raises(ValueError, match=reason) as error:
+        read_feed(tmp_path / "feed")
+    assert len(str(error.value)) < 500 and "\n" not in str(error.value)
+
+
+def test_a_feed_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(feed_files, "MAX_FEED", 1000)
+    (tmp_path / "feed").write_bytes(gzip.compress(b"id,title\n" + b"1,a\n" * 1000))
+    with pytest.raises(ValueError, match="more than 1000 bytes"):
+        read_feed(tmp_path / "feed")
+
+
+def test_a_record_of_a_feed_becomes_an_item_with_its_price_as_a_number():
+    item = item_of(RECORDS[0])
+    assert (item.id, item.title, item.categories) == ("a1", "Red shoes, size 3", ("Apparel", "Shoes"))
+    assert item.attributes == {"price": 79.99, "currency": "USD"}
+    assert item_of({"item_id": 7, "title": " two\n words\u200b ", "categories": "a, b; a"}).categories == ("a", "b")
+    assert item_of({"item_id": 7, "title": " two\n words\u200b "}).title == "two words"
+    for record in RECORDS:
+        assert item_of(record_of(item_of(record))) == item_of(record)
+
+
+plain = st.text(max_size=6) | st.integers(-5, 5) | st.booleans() | st.floats(-3, 3)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"id": st.integers() | st.text("ab", min_size=1), "title": st.text(min_size=1)},
+        optional={
+            "categories": st.text(" a,;|>1") | st.lists(st.text(max_size=3), max_size=3),
+            "price": st.sampled_from(["5 EUR", "USD 5.5", "5,5", "free", " 7 "]) | plain,
+            "attributes": st.dictionaries(st.sampled_from(["a", "price", "id", "title"]), plain, max_size=2),
+            "tags": st.lists(plain, max_size=2),
+        },
+    )
+)
+def test_an_item_is_the_same_after_it_was_a_line_of_the_journal(record):
+    try:
+        item = item_of(record)
+    except ValueError:
+        return
+    assert item_of(json.loads(json.dumps(record_of(item)))) == item
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (3, "an item is 3"),
+        ({"title": "x"}, "item_id is ''"),
+        ({"id": "a\nb", "title": "x"}, "item_id is"),
+        ({"id": "a", "title": "\u200b"}, "item 'a': title is"),
+        ({"id": "a", "title": 5}, "item 'a': title is 5"),
+        ({"id": "a", "title": "x" * 20_000}, "item 'a': title is"),
+        ({"id": "a", "title": "x", "price": float("nan")}, "item 'a': price is nan"),
+        ({"id": "a", "title": "x", "price": {"amount": 1}}, "item 'a': price is"),
+        ({"id": "a", "title": "x", "attributes": [1]}, "item 'a': attributes is"),
+        ({"id": "a", "title": "x", "tags": ["y"] * 2000}, "item 'a': tags is"),
+        ({"id": "a", "title": "x", "categories": [1]}, "item 'a': a category is 1"),
+        ({"id": "a", "title": "x", **{f"f{n}": 1 for n in range(300)}}, "item 'a': it has 300 attributes"),
+    ],
+)
+def test_a_broken_item_is_named_in_one_line(record, reason):
+    with pytest.raises(ValueError, match=reason) as error:
+        item_of(record)
+    assert len(str(error.value)) < 500 and "\n" not in str(error.value)
