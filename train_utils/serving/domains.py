@@ -46,6 +46,12 @@ class Domain:
         return self.recommender.catalog
 
     @cached_property
+    def searched_titles(self) -> tuple[list[str], list[int]]:
+        """Titles in lower case of the items that may be listed, and these items."""
+        listed = self.catalog.listed_titles if self.catalog else {}
+        return [title.lower() for title in listed], list(listed.values())
+
+    @cached_property
     def version(self) -> str:
         """Name of the version of the catalog, such as "1-0a1b2c3d4e5f"; "" without a catalog."""
         return self.changed_to or (version_name(1, content_digest(self.catalog)) if self.catalog else "")

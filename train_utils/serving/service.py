@@ -154,8 +154,7 @@ class Service:
         lowered = query[:200].lower()
         if not lowered.strip():
             return [item_card(catalog.items[i], domain.name) for i in catalog.most_popular[:limit]]
-        items = list(catalog.listed_titles.values())
-        titles = [title.lower() for title in catalog.listed_titles]
+        titles, items = domain.searched_titles
         found = process.extract(lowered, titles, scorer=fuzz.WRatio, score_cutoff=_SIMILAR, limit=4 * limit)
         # A title that has the text in it comes first, then the nearest; of equals, the popular one.
         order = sorted(
