@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     answer = send_feed(options.feed, options.url, options.domain, options.key, not options.keep)
     print(
-        f"{answer.get('domain')} is at version {answer.get('catalogue_version')}: {answer.get('added')} items added, "
-        f"{answer.get('changed')} changed, {answer.get('retired')} retired, {answer.get('items')} in all"
+        f"{answer.get('domain')} is at version {answer.get('catalogue_version')}: added {answer.get('added')}, changed "
+        f"{answer.get('changed')}, retired {answer.get('retired')}; {answer.get('items')} items in all"
     )
     if note := answer.get("note"):
         print(f"note: {note}")
