@@ -134,7 +134,7 @@ def test_a_feed_becomes_the_catalog(server, tmp_path, capsys):
     key = CHANGE.replace(" ", "-")
     main([str(feed), "--url", server.url, "--domain", "films", "--key", key])
     printed = capsys.readouterr().out
-    assert "added 2, changed 0" in printed and "2 in all" in printed
+    assert "added 2, changed 0" in printed and "2 items in all" in printed
     found = server.ask("GET", "/v1/items/search?q=green").json()["items"]
     assert (found[0]["item_id"], found[0]["price"], found[0]["categories"]) == ("a", 5.0, ["A", "B"])
     feed.write_text("id,title\na,green river\nb,green river\n")
