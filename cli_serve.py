@@ -186,7 +186,7 @@ def meaning_encoder(options: ChatOptions) -> Encoder | None:
         return None
     if not Path(options.embedding_model).is_dir() and not options.names("embedding_model"):
         print(
-            "note: words that mean a category without naming it (funny for Comedy) are not read; "
+            "note: of words that mean a category without naming it, only a short list is read (such as funny); "
             "scripts/fetch_defaults.py --with_minilm brings the encoder",
             file=sys.stderr,
             flush=True,

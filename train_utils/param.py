@@ -484,6 +484,7 @@ class ChatOptions(ModelOptions):
         "",
         "file of the keys that requests need, a line each: KEY RIGHTS, RIGHTS being read, feedback and catalogue "
         "with commas between; without, everybody who reaches the port may read and give feedback",
+        exists=True,
     )
     impressions: str = option(
         "",

@@ -9,11 +9,11 @@ from train_utils.conversation.language import is_english
 @pytest.mark.parametrize(
     "text,filled",
     [
-        ("Empfiehl mir drei lustige Filme", {}),
-        ("Ich mag keine Horror Filme, bitte ohne Drama", {}),
+        ("Empfiehl mir drei lustige Filme", {"foreign": True}),
+        ("Ich mag keine Horror Filme, bitte ohne Drama", {"foreign": True}),
         ("Gib mir 5 Filme wie Heat und Alien", {"asks": True, "count": 5, "liked": ["Heat", "Alien"]}),
         ("Hola, quiero 3 comedias como Toy Story por favor", {"asks": True, "count": 3, "liked": ["Toy Story"]}),
-        ("Geen horror alsjeblieft", {}),
+        ("Geen horror alsjeblieft", {"foreign": True}),
         ("我喜欢 Toy Story,推荐3部", {"asks": True, "count": 3, "liked": ["Toy Story"]}),
     ],
 )

@@ -174,11 +174,14 @@ def test_why_is_a_sentence_under_the_card(visit):
     visitor.ask("Recommend 2 titles")
     visitor.page.locator("[aria-label^='Why:']").first.click()
     visitor.page.wait_for_selector(".card-reason:not(:empty)")
-    assert "Nothing is known of your taste yet" in visitor.texts(".card-reason")[0]
+    assert "Nothing was known of your taste when it was listed" in visitor.texts(".card-reason")[0]
     visitor.page.locator("[aria-label^='Like:']").nth(1).click()
-    visitor.page.locator("[aria-label^='Why:']").first.click()
-    reason = visitor.page.locator(".card-reason").first
+    visitor.ask("Recommend 1 title more")
+    visitor.page.locator("[aria-label^='Why:']").last.click()
+    reason = visitor.page.locator(".card-reason").last
     sync_api.expect(reason).to_have_text(re.compile("Because you like|No title you like"))
+    visitor.page.locator("[aria-label^='Why:']").first.click()  # what was liked later did not move it
+    sync_api.expect(visitor.page.locator(".card-reason").first).to_have_text(re.compile("Nothing was known"))
 
 
 def test_another_catalog_begins_a_new_chat_about_it(visit):

@@ -56,6 +56,7 @@ class Change(Judgments):
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
         unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
+        foreign: whether it is in another language than English, of which nothing was read.
         unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
         about: titles that it asks about ("what year is Casablanca from?"), each as the items that share it.
         judges: "liked" or "disliked" where it judges the titles of the message before ("It was great"); "" otherwise.
@@ -78,6 +79,7 @@ class Change(Judgments):
     more: bool = False
     forget: bool = False
     unknown: tuple[str, ...] = ()
+    foreign: bool = False
     unknowable: tuple[str, ...] = ()
     about: tuple[tuple[int, ...], ...] = ()
     judges: str = ""
@@ -85,7 +87,14 @@ class Change(Judgments):
     @property
     def is_empty(self) -> bool:
         """Whether the message said nothing about recommendations."""
-        return self == Change(asks=self.asks, judges=self.judges, about=self.about, unknowable=self.unknowable)
+        said = Change(
+            asks=self.asks,
+            judges=self.judges,
+            about=self.about,
+            foreign=self.foreign,
+            unknowable=self.unknowable,
+        )
+        return self == said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +137,8 @@ class Preferences(Judgments):
             only, together = _union(kept, added), change.together
         elif change.any_category:
             only = ()
+        if self.quotas and change.asks and change.liked and not change.only:
+            only = ()  # "two comedies and a drama" was that list alone, and this is another wish
         lifted = {*change.only, *change.allowed, *change.included, *change.taken_back}
         without = _union((name for name in before.without if name not in lifted), change.without)
         return replace(
@@ -181,9 +192,9 @@ class Preferences(Judgments):
         )
 
     def met_by(self, item: Item) -> tuple[str, ...]:
-        """Return what the user asked for and an item has, in words: categories, and attributes with their values."""
+        """Return what the user asked for and an item has, in words: categories, and ranges of attributes."""
         categories = tuple(name for name in self.only if name in item.categories)
-        attributes = tuple(f"{name} {item.attributes[name]}" for name in self.ranges if name in item.attributes)
+        attributes = tuple(_in_words(entry) for name, entry in self.ranges.items() if name in item.attributes)
         return categories + attributes
 
     def describe(self, catalog: Catalog) -> str:

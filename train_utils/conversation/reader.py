@@ -35,6 +35,7 @@ from train_utils.conversation.sentences import (
     takes_any_category,
 )
 from train_utils.conversation.spelling import with_words_repaired
+from train_utils.conversation.title_questions import title_in_question
 from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
@@ -140,7 +141,10 @@ class RequestReader:
         found.sort(key=lambda annotation: annotation.start)
         found = [entry for entry in found if not (_is_no_category(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
-        return _change(plain, found, count, self._unknown_kinds)
+        change = _change(plain, found, count, self._unknown_kinds)
+        if change == Change() and (title := title_in_question(plain)):
+            return Change(unknown=(title,))
+        return change
 
     def _without_words(self, plain: str) -> Change:
         """Return what a message in another language says: the catalog's titles, and a number in digits."""
@@ -148,7 +152,8 @@ class RequestReader:
         numbers = [int(match[0]) for match in _DIGITS.finditer(masked(plain, mentions))]
         count = numbers[0] if len(numbers) == 1 and 1 <= numbers[0] <= MOST else None
         liked = tuple(entry.value.items for entry in mentions if isinstance(entry.value, Mention))
-        return Change(asks=count is not None or "?" in plain, count=count, liked=liked)
+        asks = count is not None or "?" in plain
+        return Change(asks=asks, count=count, liked=liked, foreign=not (asks or liked))
 
     def _is_category(self, text: str, title: Annotation) -> bool:
         """Return whether an unknown title, or a title that begins a sentence, is a word for a category in capitals."""

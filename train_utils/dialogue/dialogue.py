@@ -216,6 +216,10 @@ class Dialogue:
         catalog, change = self.recommender.catalog, heard.change
         if catalog is None or change.asks:
             return ""
+        if change.unknown and not change.named():
+            return f"{catalog.name} does not have {', '.join(change.unknown)}."
+        if change.foreign:
+            return "I read requests in English only, such as: 5 comedies from the nineties."
         if change.about:
             return "\n".join(described(catalog.items[item]) for item in dict.fromkeys(self.chosen(change.about)))
         return "" if change.is_empty else "Noted. Ask for a list when you want one."

@@ -1,6 +1,5 @@
 """Answer to a message of a conversation: what was understood, then text and items as they are written."""
 
-import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from train_utils.serving.domains import Domain
 
 T = TypeVar("T")
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
-# A small model can fall into a loop, which would go on to the length limit.
-_LOOP = re.compile(r"(.{1,24}?)\1{7,}$", re.DOTALL)
-_REREAD = 8 * 24 + 24  # characters in which a loop shows
+# A small model can fall into a loop, which would go on to the length limit: (characters at most, repetitions).
+_LOOPS = ((24, 8), (240, 4))
+_REREAD = max(length * times for length, times in _LOOPS)  # characters in which a loop shows
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _planned(domain: Domain, dialogue: Dialogue, heard: Heard, model: ModelUse) 
     line = understood(domain, dialogue)
     if line and not heard.change.is_empty:
         yield Notice(line)
-    if heard.change.unknown:
+    if heard.change.unknown and (heard.change.asks or heard.change.named()):
         yield Notice(f"not in {domain.name}: {', '.join(heard.change.unknown)}")
     if heard.change.unknowable and domain.catalog:
         yield Notice(unknowable_notice(heard.change.unknowable, domain.catalog))
@@ -183,8 +182,12 @@ def _answered(
 
 
 def repeats_itself(text: str) -> bool:
-    """Return whether a text ends with at least eight repetitions of up to 24 characters."""
-    return bool(_LOOP.search(text[-_REREAD:]))
+    """Return whether a text ends with eight repetitions of up to 24 characters, or four of up to 240."""
+    return any(
+        text.endswith(text[len(text) - length :] * times)
+        for most, times in _LOOPS
+        for length in range(1, min(most, len(text) // times) + 1)
+    )
 
 
 def counted(n: int, noun: str) -> str:

@@ -282,7 +282,8 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
 
     @app.get("/v1/catalogues", dependencies=[reader], summary="The catalogs")
     async def catalogues() -> dict[str, object]:
-        return {"data": await threads.run(service.catalogs), "first": service.first}
+        described = await threads.run(service.catalogs)
+        return {"data": described, "first": service.first, "feedback": service.impressions is not None}
 
     @app.get("/v1/models", dependencies=[reader], summary="The model, in OpenAI's form")
     async def models() -> dict[str, object]:

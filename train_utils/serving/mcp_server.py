@@ -100,8 +100,8 @@ History = Annotated[list[ItemId], Field(description="item ids or titles that the
 Rules = Annotated[
     dict[str, Any],
     Field(
-        description="what the list must keep to, such as {'require': ['Comedy'], 'forbid': ['Horror']}; an error names "
-        "the keys that there are"
+        description="what the list must keep to, such as {'categories': ['Comedy'], 'without_categories': ['Horror'], "
+        "'where': {'year': {'>=': 1990}}}; `domains` lists categories and attributes"
     ),
 ]
 
@@ -205,8 +205,8 @@ def build_mcp(service: Service, threads: Threads, keys: Keys | None = None) -> M
         described = await answered(service.catalogs)
         return {"first": service.first, "domains": cast(list[Described], described)}
 
-    if note := getattr(service, "feedback", None):
-        _add_feedback(server, answered, note, keys or Keys())
+    if service.impressions is not None:
+        _add_feedback(server, answered, service.feedback, keys or Keys())
     return server
 
 

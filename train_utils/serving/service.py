@@ -49,7 +49,8 @@ from train_utils.text_files import whole_characters
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_SIMILAR = 60  # of 100, from which on a title is found
+_ARTICLES = frozenset(("the", "a", "an"))  # stand behind a title in a catalog, and are typed before it
+_SIMILAR = 80  # of 100, from which on a title is found
 
 
 class Service:
@@ -151,11 +152,11 @@ class Service:
         """Return the items whose titles are most like a text, best first."""
         domain, catalog = self.catalog(name)
         self._check_size("limit", limit, self.limits.found)
-        lowered = query[:200].lower()
+        lowered = " ".join(word for word in query[:200].lower().split() if word not in _ARTICLES) or query[:200].lower()
         if not lowered.strip():
             return [item_card(catalog.items[i], domain.name) for i in catalog.most_popular[:limit]]
         titles, items = domain.searched_titles
-        found = process.extract(lowered, titles, scorer=fuzz.WRatio, score_cutoff=_SIMILAR, limit=4 * limit)
+        found = process.extract(lowered, titles, scorer=fuzz.partial_ratio, score_cutoff=_SIMILAR, limit=4 * limit)
         # A title that has the text in it comes first, then the nearest; of equals, the popular one.
         order = sorted(
             found, key=lambda one: (lowered not in one[0], -round(one[1]), -catalog.popularity[items[one[2]]])
@@ -321,7 +322,7 @@ class Service:
                     {
                         "item_id": catalog.items[left].id,
                         "title": catalog.items[left].title,
-                        "score_without": None if np.isinf(fall) else round(-fall, 4),
+                        "score_change": None if np.isinf(fall) else round(-fall, 4),
                     }
                     for left, fall in sorted(fallen[item].items(), key=lambda pair: -pair[1])
                     if fall > 0
@@ -368,7 +369,7 @@ class Service:
                 if not told:
                     # Reading the message is done with the first event, and what follows is the answer to it.
                     asked = saved(dialogue.preferences, catalog)
-                    yield Understood(understood(domain, dialogue), asked, recommendation_id, assigned.name)
+                    yield Understood(_in_words(domain, dialogue), asked, recommendation_id, assigned.name)
                     told = True
                 match event:
                     case TextDelta(words):
@@ -453,8 +454,8 @@ class Service:
     def _exchanges(self, request: ChatRequest) -> tuple[str, list[tuple[str, str]], str]:
         """Return (system text, exchanges, newest message of the user)."""
         messages = [(role, whole_characters(text)) for role, text in request.messages]
-        if not messages or messages[-1][0] != "user":
-            raise RequestError("the last message must be the user's; add one with role user")
+        if not messages or messages[-1][0] != "user" or not messages[-1][1].strip():
+            raise RequestError("the last message must be the user's and have a text; add one with role user")
         if len(messages) > self.limits.messages:
             raise RequestError(f"{len(messages)} messages, wanted {self.limits.messages} or fewer; leave out old ones")
         if (longest := max(len(text) for _, text in messages)) > self.limits.characters:
@@ -496,6 +497,11 @@ def _rules_asked(request: ChatRequest, dialogue: Dialogue) -> str:
     if catalog is None:
         return rules_digest(own)
     return rules_digest(own, replace(dialogue.preferences.rules(catalog), allow=None, deny=(), seen=()))
+
+
+def _in_words(domain: Domain, dialogue: Dialogue) -> str:
+    """Return what was understood; "" for nothing."""
+    return dialogue.preferences.describe(domain.catalog) if domain.catalog else ""
 
 
 def _trie(recommender: Recommender) -> TitleTrie:

@@ -43,6 +43,13 @@ export async function whyItem(history, itemId, domain) {
   return answer.items[0].because.map((entry) => entry.title);
 }
 
+/** Tell the server what the user did with a listed item; it may keep no log, or the key may have no right to it. */
+export function sendFeedback(card, event) {
+  if (!card.recommendation_id) return;
+  const body = { recommendation_id: card.recommendation_id, item_id: card.item_id, event };
+  json("/v1/feedback", { method: "POST", body }).catch(() => {});
+}
+
 /**
  * Yield the chunks of an answer as they arrive.
  * @param {object[]} messages - {role, content}, oldest first

@@ -1,14 +1,15 @@
 // One conversation: sending, stopping, retrying, and editing what was understood. Knows no elements of the page.
 
 import { addChunk, contentOf, newAnswer } from "./answer.js";
-import { chatChunks, itemOf, whyItem } from "./api.js";
-import { beforeMessage, completed, judged, moreMessage, tasteOf, withListed, withoutChip } from "./preferences.js";
+import { chatChunks, itemOf, sendFeedback, whyItem } from "./api.js";
+import { beforeMessage, completed, judged, judgmentOf, moreMessage, tasteOf, withListed, withoutChip } from "./preferences.js";
 import { newConversation, saveConversation } from "./store.js";
 import { spoken } from "./titles.js";
 
 const SENT_EXCHANGES = 20; // the newest; what older ones asked is in the preferences
 const TITLE_CHARACTERS = 60;
 const REASONS = 3; // titles that a reason names
+const FEEDBACK = { liked: "like", disliked: "dislike", known: "hide" }; // judgment -> event of the server's log
 
 export class Chat {
   #shown;
@@ -26,6 +27,7 @@ export class Chat {
     this.#historyIds = historyIds;
     this.#shown = shown;
     this.conversation = newConversation("");
+    this.keepsFeedback = false; // whether the server keeps a log
   }
 
   get isRunning() {
@@ -132,6 +134,7 @@ export class Chat {
     const { preferences } = chunk.reclm ?? {};
     if (preferences && running.edits) {
       conversation.preferences = running.edits.reduce((asked, edit) => edit(asked), completed(preferences));
+      answer.taste = tasteOf(this.#historyIds(), conversation.preferences); // what may move its items
       running.edits = null; // later chunks repeat these preferences: edits made meanwhile must not be lost
     }
     for (const card of chunk.choices?.[0]?.delta?.items ?? []) {
@@ -156,6 +159,8 @@ export class Chat {
   /** Like, dislike or hide an item; the same judgment twice takes it back. */
   judge(card, kind) {
     this.conversation.titles[card.item_id] = card.title;
+    const isTakenBack = judgmentOf(this.conversation.preferences, card.item_id) === kind;
+    if (!isTakenBack && this.keepsFeedback) sendFeedback(card, FEEDBACK[kind]);
     this.#edit((preferences) => judged(preferences, card.item_id, kind));
   }
 
@@ -185,10 +190,18 @@ export class Chat {
     if (conversation === this.conversation) this.#shown.preferences();
   }
 
+  /** Return what was known of the taste when an item was listed. */
+  #tasteBefore(card) {
+    const answer = this.conversation.messages.findLast((each) =>
+      each.parts?.some((part) => part.item?.recommendation_id === card.recommendation_id),
+    );
+    return Array.isArray(answer?.taste) ? answer.taste : tasteOf(this.#historyIds(), this.conversation.preferences);
+  }
+
   /** Return why an item is in a list, as a sentence. */
   async why(card) {
-    const taste = tasteOf(this.#historyIds(), this.conversation.preferences).filter((id) => id !== card.item_id);
-    if (!taste.length) return "Nothing is known of your taste yet. Like a title, or add titles to your history.";
+    const taste = this.#tasteBefore(card).filter((id) => id !== card.item_id);
+    if (!taste.length) return "Nothing was known of your taste when it was listed: others like it.";
     try {
       const because = await whyItem(taste, card.item_id, this.conversation.domain);
       if (!because.length) return "No title you like moves it up: it fits what you asked for.";

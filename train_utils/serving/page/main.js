@@ -202,6 +202,7 @@ async function start() {
   byId("start-problem").hidden = true;
   try {
     const answered = await catalogs();
+    chat.keepsFeedback = answered.feedback === true;
     ({ first } = answered);
     catalogOf = Object.fromEntries(answered.data.map((catalog) => [catalog.domain, catalog]));
   } catch (error) {

@@ -29,11 +29,12 @@ export function completed(preferences) {
 export function chipsOf(preferences) {
   const asked = completed(preferences);
   const chips = [];
-  if (asked.count)
+  const quotas = Object.entries(asked.quotas).map(([name, n]) => `${n} ${name}`);
+  // A list with a number of items per category says its length and its categories by these.
+  if (quotas.length) chips.push({ kind: "quotas", value: null, label: quotas.join(" and ") });
+  else if (asked.count)
     chips.push({ kind: "count", value: null, label: asked.count === 1 ? "1 title" : `${asked.count} titles` });
-  for (const name of asked.only) chips.push({ kind: "only", value: name, label: name });
-  for (const [name, n] of Object.entries(asked.quotas))
-    chips.push({ kind: "quotas", value: name, label: `${n} of ${name}` });
+  if (!quotas.length) for (const name of asked.only) chips.push({ kind: "only", value: name, label: name });
   for (const name of asked.without) chips.push({ kind: "without", value: name, label: `no ${name}` });
   for (const range of asked.ranges) chips.push({ kind: "range", value: range.attribute, label: rangeInWords(range) });
   const words = { liked: "like", disliked: "not like", known: "not again" };
@@ -53,10 +54,7 @@ function rangeInWords({ attribute, low, high, above, below }) {
 export function withoutChip(preferences, { kind, value }) {
   const asked = completed(preferences);
   if (kind === "count") return { ...asked, count: null };
-  if (kind === "quotas") {
-    const { [value]: taken, ...quotas } = asked.quotas;
-    return { ...asked, quotas, only: asked.only.filter((name) => name !== value), count: null };
-  }
+  if (kind === "quotas") return { ...asked, quotas: {}, only: [], count: null };
   if (kind === "range") return { ...asked, ranges: asked.ranges.filter((range) => range.attribute !== value) };
   if (JUDGMENTS.includes(kind)) return { ...asked, [kind]: asked[kind].filter((ids) => !ids.includes(value)) };
   const left = { ...asked, [kind]: asked[kind].filter((name) => name !== value) };
