@@ -32,7 +32,8 @@ proposals, movei, moveis, moovie, moovies, fim, flm
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
 VAGUE = """
 dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
-prewar, post-war, postwar, guilty, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
+prewar, post-war, postwar, guilty, prison, jail, music, murder, brutal, disturbing, shocking, lesbian, gay, queer, teacher,
+serious, family, random, obscure, weird, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
 """
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
