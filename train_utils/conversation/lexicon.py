@@ -54,7 +54,7 @@ unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a sn
 horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly, appalling,
 insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped,
 over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not impressive, so-so,
-unremarkable
+unremarkable, nonsense, tripe, drivel, junk, trash, bollocks, a waste of time
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
@@ -103,7 +103,8 @@ please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd
 help me, make it, recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take, i'd
 take, we'll take, let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have, list,
 pick, stick to, swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm after, i am
-after, we're after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose,
+after, we're after, could go for, shoot me, shoot us, hand me, hand us, toss me, sling me, fetch me, hook me up, serve me, give him, give her, give
+them, find him, find her, find them, show him, show her, show them, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose,
 advise, start with, replace, should be, has to be, must be, needs to be, have to be, ought to be, bring on, changed my
 mind, wouldn't say no to, wouldn't mind a, wouldn't mind some, wouldn't mind seeing, wouldn't mind watching, can't say
 no to, never say no to, asked for
@@ -111,7 +112,7 @@ no to, never say no to, asked for
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
 explain, how many, what does, do you speak, do you like, who directed, who plays, who played, who starred, who stars,
-who made, who wrote, difference between, what is the plot, what's the plot, what is it about, when was, when did, how
+who made, who wrote, what won, which won, which film won, what film won, which movie won, what movie won, difference between, what is the plot, what's the plot, what is it about, when was, when did, how
 long is, tell me about, who won, who is, who was, what year, which year, which actor, what actor, which actress, which
 director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a joke, translate,
 calculate, solve, what's the weather, what is the capital
@@ -154,7 +155,7 @@ don't suggest anything
 # Between one of these and a noun, a few words may stand: "any good old movies".
 ASKING_BEFORE_NOUN = """
 any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd like
-a, we'd like a, would like a, want a, need a, looking for, looking to find, mood for, up for, how about, what about,
+a, we'd like a, would like a, want a, need a, wants, looking for, looking to find, mood for, up for, how about, what about,
 got, pick, could use, would love, propose, know of, we need, after a, do you know
 """
 MORE = """

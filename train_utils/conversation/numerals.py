@@ -42,7 +42,8 @@ _ASK = any_of(
     give, give me, gimme, get, lemme get, lemme have, list of, happy with, content with, meant, show, show me,
     recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
     bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
-    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, i'll take, i'd
+    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, shoot me, shoot us, hand me, hand us, give him, give her, give them, find him, find her, find us,
+    find them, show him, show her, show us, show them, get me, get us, i'll take, i'd
     take, we'll take, i would like, we would like, let me have, i could use, limit it to, this time, keep it to, narrow
     it down to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less
     than, at the most, no more, change that to, change it to, i'll have, we'll have, go with
@@ -75,7 +76,7 @@ _AFTER_COUNT = any_of(
     so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will
     be enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to
     start with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should
-    suffice, suffice, will suffice, max, maximum, at most, instead, for tonight, for today, for this evening, for the
+    suffice, suffice, will suffice, of whatever, of anything, of any, of your choice, of your choosing, of the same, of that kind, max, maximum, at most, instead, for tonight, for today, for this evening, for the
     weekend, for starters
     """
 )
@@ -100,7 +101,7 @@ _COUNTED = (
 _COUNT = re.compile(
     rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
     rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)"
-    rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b)?",
+    rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b|(?<=\bof)\s+(?:those|these|them|your)\b)?",
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
@@ -110,7 +111,7 @@ _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
     rf"(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
-    rf"\s*(?:(?:please|pls|thanks|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}))",
+    rf"\s*(?:(?:please|pls|thanks|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}|,\s*(?:one|1)\s+(?:per|for|each|every|a)\b))",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"

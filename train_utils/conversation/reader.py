@@ -205,6 +205,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
                 widening.append(entry)
             case CategoryWords() if position in lifted.taken_back | lifted.included:
                 continue
+            case Mention() if referred_to.get(position) == "unseen":
+                continue
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
                 titles[kind].append(items)
