@@ -163,7 +163,8 @@ more, another, additional, further, others, what else, who else, keep going, go 
 extra titles, extra movies, extra films, next few, next batch, next ones, keep them coming, keep 'em coming
 """
 NOT_MORE = """
-even more, more than, more recent, more recently, more or less, more serious, more modern, more light*, more fun, more
+even more, more than, more recent, more recently, more or less, more days, more hours, more weeks, more minutes, more years, more months, more nights, more times,
+more serious, more modern, more light*, more fun, more
 funny
 """
 FORGET = """

@@ -20,6 +20,7 @@ _AMOUNTS = {
     "a couple": 2,
     "a couple of": 2,
     "a pair of": 2,
+    "pair of": 2,
     "half a dozen": 6,
     "a dozen": 12,
     "a double feature of": 2,
@@ -61,13 +62,13 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, her, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part,
+    my, our, his, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part,
     season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
     is, he's, she is, she's, i am, i'm, turned, turns
     """
 )
 _NOT_A_COUNT = re.compile(
-    rf"(?:\b{_OWNER}|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$", re.IGNORECASE
+    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$", re.IGNORECASE
 )
 _NEAR = 40  # characters before a number that say what it counts
 _AFTER_COUNT = any_of(
@@ -94,7 +95,7 @@ _FRAGMENT = any_of(
     "from, for, with, without, about, set in, starring, directed, by, that, where, of your, made, based on"
 )
 _COUNTED = (
-    rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b"
+    rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b(?!\s+{_UNIT}\b)"
     rf"|{_ADJECTIVE}{{0,3}}?{_NOUN}\b"
     rf"|(?:or\s+so\s+)?(?:(?!(?:{_UNIT}|{_NO_ADJECTIVE})\b)[^\W\d_][\w'-]*\s+){{1,4}}{SPAN})"
 )

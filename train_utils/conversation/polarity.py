@@ -65,6 +65,7 @@ _NEGATING_AFTER = re.compile(
     rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b"
     rf"|(?:would\s+)?makes?\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
+    rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)"
     rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
     rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
@@ -113,7 +114,8 @@ _UNSEEN = re.compile(
 # "Heat? Haven't seen it."
 _NOT_SEEN = re.compile(
     rf"{GAP}(?:(?:but|and|well|no|nope)\b{GAP})?(?:(?:i|we)\s*)?(?:'?ve\s+)?(?:\w+\s+)?(?:haven'?t|have\s+not|never|not|didn'?t|yet\s+to)\s+(?:yet\s+|even\s+|actually\s+)?"
-    r"(?:seen?|watch(?:ed)?)\b",
+    r"(?:seen?|watch(?:ed)?)\b(?:\s+(?:it|that|them|those|this|both|either))?(?:\s+(?:yet|so\s+far|though|either|before|myself))*"
+    rf"{GAP}$",
     re.IGNORECASE,
 )
 _WATCHED = re.compile(
@@ -313,10 +315,10 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
             return "disliked"
         if _MOVED.search(plain, start, end) or _LIKING.search(plain, start, end):
             return "disliked" if negations(plain, start, end) else "liked"
+    if alone and _NOT_SEEN.match(plain, start, end):
+        return "unseen"
     if not _PRONOUN.search(plain, start, end):
         return ""
-    if _NOT_SEEN.match(plain, start, end):
-        return "unseen"
     if negations(plain, start, end) or _BAD.search(plain, start, end) and not _NOT_BAD.search(plain, start, end):
         return "disliked"
     if _LIKING.search(plain, start, end):

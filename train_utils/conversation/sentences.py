@@ -114,7 +114,7 @@ _ASKING_FOR_ITEMS = re.compile(
 )
 _NOT_ASKING = finder(NOT_ASKING)
 # "never show me one": what follows asks for nothing.
-_REFUSING = re.compile(r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not)\s+(?:ever\s+|again\s+)?$", re.IGNORECASE)
+_REFUSING = re.compile(r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|makes?\s+(?:me|us))\s+(?:ever\s+|again\s+)?$", re.IGNORECASE)
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
@@ -129,7 +129,7 @@ _STATEMENT = re.compile(
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
     rf"|{_TITLES}{GAP}{_SOMEBODY}(?:(?:'?ve|'?s|\s+have|\s+has)\b|\s+(?:already\s+|both\s+)?{_JUDGED}\b)"
-    rf"|{_TITLES}{GAP}(?:(?:all|both|each)\s+)?(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
+    rf"|{_TITLES}{GAP}(?:what\s+(?:an?\s+)?(?:\w+\s+of\s+)?)?(?:(?:all|both|each)\s+)?(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
     rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$))",
     re.IGNORECASE,
 )
@@ -156,6 +156,12 @@ _INFORMATION_ON_TITLE = re.compile(
     re.IGNORECASE,
 )
 _TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
+# "Must have: crime"
+_HEADING = re.compile(
+    rf"{GAP}(?:{any_of('must have, must-have, must haves, must-haves, wanted, required, requirements, wish, wishes, wish list, should have')}"
+    rf"|{any_of('genre, genres, category, categories, mood, decade, era, year, years')})\s*[:=]",
+    re.IGNORECASE,
+)
 _AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
 # "seen it, 3 more"
 # A sentence may end in a request without a verb: "The party is off, two films then", "I'm sad, comedy time".
@@ -165,7 +171,7 @@ _NO_REQUEST = any_of(
     are, was, were, nothing, including, such, as, about, from
     """
 )
-_THEN = r"(?:\s*,?\s*(?:then|please|pls|now|instead|time|tonight|next|this\s+time))"
+_THEN = r"(?:\s*,?\s*(?:then|please|pls|now|instead|time|night|evening|marathon|tonight|next|this\s+time))"
 _BARE_END = re.compile(
     rf"(?P<before>^.*?)[,;:-]\s+(?P<lead>(?:(?:so|now|then|ok|okay|please|hence)\W+)+)?"
     rf"(?:(?!{_NO_REQUEST}\b|{any_of(STATING)}\b)[\w'-]+\s+){{0,3}}?"
@@ -234,7 +240,7 @@ class Sentence:
             statement = False
         if any(start <= at < end for at in lifted) or _ANY_CATEGORY.search(text):
             statement = False  # "horror is fine now"
-        if statement and _ends_in_request(_without_titles(text, start, found)):
+        if statement and _HEADING.match(text) or statement and _ends_in_request(_without_titles(text, start, found)):
             statement = False
         wants = _is_asked(_ASKING, text) or "?" in text or not statement
         asks = not informs and not _NOT_ASKING.search(text)
