@@ -132,7 +132,7 @@ recommend, recommendation, recommendations, recs, suggestion, suggestions, what 
 i, what could we, what can i, what would you, what's next, what next, what else, something to watch, something else,
 something similar, something like, something new, something good, something different, anything else, anything like,
 anything similar, anything good, anything new, surprise me, should i watch, should we watch, can i watch, can we
-watch, could i watch, give me some, give me more, give me another, some more, more like, more of, what now, any
+watch, could i watch, give me some, give me more, give me another, some more, more like, more of, more from, more with, what now, any
 advice, what is there for me, i'd like to watch, i want to watch, another one, one more, what to watch, what's good,
 what is good, what have you got, what do you have, what do you suggest, and now, what to rent, what to see, give me
 something, show me something, find me something, your turn, which ones, keep them coming, what's similar, what is

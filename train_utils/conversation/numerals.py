@@ -62,7 +62,7 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part,
+    my, our, his, their, these, those, all, all of, the first, the last, the other, both in, all in, age, aged, rated, part,
     season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
     is, he's, she is, she's, i am, i'm, turned, turns
     """

@@ -90,7 +90,7 @@ _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just')}\b)))",
+    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one')}\b)))",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
