@@ -68,7 +68,8 @@ _OWNER = any_of(
     """
 )
 _NOT_A_COUNT = re.compile(
-    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$", re.IGNORECASE
+    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$",
+    re.IGNORECASE,
 )
 _NEAR = 40  # characters before a number that say what it counts
 _AFTER_COUNT = any_of(

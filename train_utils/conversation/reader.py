@@ -41,7 +41,9 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
 _FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I)  # and not "never mind the year"
-_CORRECTS = re.compile(r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE)  # "scratch that, a drama" is no new start
+_CORRECTS = re.compile(
+    r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
+)  # "scratch that, a drama" is no new start
 _TOGETHER = finder(TOGETHER)
 _ALSO = re.compile(
     rf"^\W*or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
@@ -138,7 +140,8 @@ class RequestReader:
             " " in words or not _SENTENCE_START.search(text, max(0, title.start - 2), title.start)
         ):
             return False
-        return any(name.end - name.start == len(words) for name in self._categories.find_names(words))
+        names = self._categories.find_names(words)
+        return bool(names) and (words.islower() or any(name.end - name.start == len(words) for name in names))
 
 
 def _is_year_of(value: object, number: object) -> bool:
@@ -255,7 +258,9 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         only=tuple(name for name in names if name not in without),
         together=(len(names) > 1 or bool(names) and also)
         and not quotas
-        and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or len(names) > 1 and _is_compound(plain, only, names)),
+        and (
+            bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or len(names) > 1 and _is_compound(plain, only, names)
+        ),
         also=also,
         without=tuple(without),
         allowed=_categories(found, lifted.allowed),

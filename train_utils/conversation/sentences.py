@@ -15,6 +15,7 @@ from train_utils.conversation.lexicon import (
     GOOD,
     INFORMATION,
     INFORMATION_ON_TITLE,
+    LIKES,
     MORE,
     NOT_ASKING,
     NOT_MORE,
@@ -114,7 +115,9 @@ _ASKING_FOR_ITEMS = re.compile(
 )
 _NOT_ASKING = finder(NOT_ASKING)
 # "never show me one": what follows asks for nothing.
-_REFUSING = re.compile(r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|makes?\s+(?:me|us))\s+(?:ever\s+|again\s+)?$", re.IGNORECASE)
+_REFUSING = re.compile(
+    r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|makes?\s+(?:me|us))\s+(?:ever\s+|again\s+)?$", re.IGNORECASE
+)
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
@@ -186,7 +189,11 @@ _STATED = re.compile(
     re.I,
 )
 _NEAR = 40  # characters before a title that tell whether a sentence asks about it
-_TOPIC = re.compile(rf"{GAP}(?:(?:and|as for|the)\s+)*{SPAN}\s*\?{GAP}", re.IGNORECASE)
+_TOPIC = re.compile(rf"{GAP}(?:(?:and|as\s+for|the|ah|oh|right|yes|yeah|well)\W+)*{SPAN}\s*[?.!]{GAP}", re.IGNORECASE)
+_VERDICT = re.compile(
+    rf"{GAP}(?:{any_of('i, we, haven t, have not, havent, not, never, nope')}\b\W*|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|\n")
 
 
@@ -290,7 +297,11 @@ def sentences_of(
         if end > start
     ]
     answers = zip(sentences, sentences[1:], strict=False)
-    asked = {one for one, answer in answers if _is_topic(plain, one) and not answer.asks}
+    asked = {
+        one
+        for one, answer in answers
+        if _is_topic(plain, one) and not answer.asks and _VERDICT.match(plain, answer.start)
+    }
     return [replace(entry, asks=False) if entry in asked else entry for entry in sentences]
 
 

@@ -9,7 +9,13 @@ from train_utils.prompts.common_words import COMMON_WORDS
 
 # Frequent words of requests that are one letter from no other English word but their own inflections.
 _WORDS = str.split("something anything nothing please recommend suggest should without another similar")
-_SHORT = {"smth": "something", "sth": "something", "somethin": "something", "sumthin": "something", "anythin": "anything"}
+_SHORT = {
+    "smth": "something",
+    "sth": "something",
+    "somethin": "something",
+    "sumthin": "something",
+    "anythin": "anything",
+}
 _LEAST = 5  # letters of a word that may be one of them
 _WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])")
 
