@@ -9,7 +9,10 @@ from train_utils.conversation.lexicon import finder
 _PHRASES = {
     "action": "action-packed, martial arts, kung fu, shoot em up, shoot 'em up",
     "adventure": "swashbuckler*, swashbuckling, treasure hunt*",
-    "animation": "animated, cartoon, cartoons, anime, animations, toon, toons, hand-drawn, claymation, stop-motion, stop motion",
+    "animation": """
+        animated, cartoon, cartoons, anime, animations, toon, toons, hand-drawn, claymation, stop-motion,
+        stop motion
+        """,
     "biography": "biopic, biopics, biographical, memoir, memoirs",
     "children": """
         kids, kid's, kids', kid-friendly, kid friendly, family-friendly, family friendly, family movie, family movies,
@@ -26,13 +29,21 @@ _PHRASES = {
         cops and robbers, cops, robbery, robberies
         """,
     "documentary": "docu, docus, docs, documentry, documentries, docuseries",
-    "drama": "dramatic, melodrama, melodramas, tearjerker, tearjerkers, tear-jerker, tear-jerkers, tragedy, tragedies, weepie, weepies",
-    "fantasy": "dragons, wizards, elves, sword and sorcery, with magic, full of magic, swords and sorcery, fairy tale, fairy tales, fairytale*",
+    "drama": """
+        dramatic, melodrama, melodramas, tearjerker, tearjerkers, tear-jerker, tear-jerkers, tragedy,
+        tragedies, weepie, weepies
+        """,
+    "fantasy": """
+        dragons, wizards, elves, sword and sorcery, with magic, full of magic, swords and sorcery, fairy
+        tale, fairy tales, fairytale*
+        """,
     "film-noir": "noir, noirs, noirish, film noir, film noirs, films noirs",
     "horror": """
         scary, scarier, creepy, spooky, frightening, terrifying, slasher, slashers, zombie, zombies, vampire, vampires,
-        haunted house, haunted houses, gory, that scare me, that scares me, to scare me, scare us, to be scared, scariest, a ghost,
-        ghosts, ghostly, ghost story, ghost stories, frightened, eerie, chilling, spine-chilling, hair-raising, bloodcurdling, nightmarish, gruesome,
+        haunted house, haunted houses, gory, that scare me, that scares me, to scare me, scare us, to be scared,
+        scariest, a ghost,
+        ghosts, ghostly, ghost story, ghost stories, frightened, eerie, chilling, spine-chilling, hair-raising,
+        bloodcurdling, nightmarish, gruesome,
         ghoulish
         """,
     "musical": "singing, sing-along, singalong, song and dance, people sing, songs in it, broadway, sing, sings",
@@ -48,7 +59,8 @@ _PHRASES = {
     "romance+comedy": "rom-com, rom-coms, romcom, romcoms, rom com, rom coms",
     "sci-fi": """
         spaceship, spaceships, outer space, space opera, space operas, set in space, aliens, robots, time travel,
-        science-fiction, science fiction, scifi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space movies, extraterrestrial*, galactic, androids
+        science-fiction, science fiction, scifi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space
+        movies, extraterrestrial*, galactic, androids
         """,
     "thriller": "suspense, suspenseful, nail-biter, nail-biters, edge of my seat",
     "war": "soldier, soldiers, world war, wwii, ww2, vietnam, battlefield*, military, wartime, trenches",

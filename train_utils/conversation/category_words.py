@@ -24,13 +24,14 @@ _DONE = re.compile(
 _NAME = re.compile(r"(?<=[^.!?\s] )[A-Z](?=[a-z])")  # a capital within a sentence
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 # Only where a word describes what is wanted may its meaning count: before a noun for items ("chilling movies"), after
-# "something really", "not too" or "in the mood for", or where it is the whole sentence. "I am french" describes nothing.
+# "something really", "not too" or "in the mood for", or where it is the whole sentence; and not in "I am french".
 _WISHED = re.compile(
     rf"(?:\b{any_of('something, anything, nothing, somethin, sth, smth, stuff')}\s+(?:that\s+is\s+|that's\s+)?"
-    rf"|\b{any_of('mood for, feel like, feeling like, fancy, craving, up for, with some, with a bit of, with lots of')}\s+"
+    rf"|\b{any_of('mood for, feel like, feeling like, fancy, craving, up for')}\s+"
+    rf"|\b{any_of('with some, with a bit of, with lots of')}\s+"
     rf"|\b{any_of('too, more, less, should be, must be, has to be, make it, nothing but')}\s+"
     rf"|(?:^|[.!?\n])\s*(?:and\s+|but\s+|now\s+|ok\s+)?)"
-    rf"(?:{any_of('a, an, some, really, very, truly, properly, quite, more, too, so, less, bit, little, good, nice')}\s+)*$",
+    rf"(?:{any_of('a, an, some, really, very, truly, properly, quite, more, so, less, bit, little, good')}\s+)*$",
     re.IGNORECASE,
 )
 _WISH_ENDS = re.compile(r"\s*(?:[.,;!?\n]|$|(?:please|pls|and|or|but|for|from|with|tonight|instead)\b)", re.IGNORECASE)
@@ -40,7 +41,7 @@ _DESCRIBES = re.compile(
 )
 _NEAR = 40  # characters before a word that say whether it describes what is wanted
 # Cosine of a word's vector and a category's from which on the word means the category, and its least lead over the
-# second category. With a smaller lead, one of two words is wrong ("random", "cozy", "dark"); docs/evaluation.md has the table.
+# second category. With a smaller lead, nearly every second adjective means another thing ("random", "cozy").
 _LEAST, _LEAD = 0.66, 0.1
 # Words are compared before these: "funny" alone is as near to Mystery as to Comedy.
 _NOUNS = ("movie", "film", "story")

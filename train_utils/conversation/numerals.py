@@ -43,7 +43,8 @@ _ASK = any_of(
     give, give me, gimme, get, lemme get, lemme have, list of, happy with, content with, meant, show, show me,
     recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
     bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
-    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, shoot me, shoot us, hand me, hand us, give him, give her, give them, find him, find her, find us,
+    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, shoot me,
+    shoot us, hand me, hand us, give him, give her, give them, find him, find her, find us,
     find them, show him, show her, show us, show them, get me, get us, i'll take, i'd
     take, we'll take, i would like, we would like, let me have, i could use, limit it to, this time, keep it to, narrow
     it down to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less
@@ -62,7 +63,8 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, their, these, those, all, all of, the first, the last, the other, both in, all in, age, aged, rated, part,
+    my, our, his, their, these, those, all, all of, the first, the last, the other, both in, all in, age, aged, rated,
+    part,
     season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
     is, he's, she is, she's, i am, i'm, turned, turns
     """
@@ -78,7 +80,8 @@ _AFTER_COUNT = any_of(
     so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will
     be enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to
     start with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should
-    suffice, suffice, will suffice, of whatever, of anything, of any, of your choice, of your choosing, of the same, of that kind, max, maximum, at most, instead, for tonight, for today, for this evening, for the
+    suffice, suffice, will suffice, of whatever, of anything, of any, of your choice, of your choosing, of the same,
+    of that kind, max, maximum, at most, instead, for tonight, for today, for this evening, for the
     weekend, for starters
     """
 )

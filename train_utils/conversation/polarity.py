@@ -56,7 +56,10 @@ _FILLERS = any_of(
 )
 # "Musicals make me want to run away", and not "want to dance".
 _WELCOME = any_of(
-    "watch, see, rewatch, dance, sing, laugh, smile, travel, love, live, hug, know, be, read, learn, go, visit, find, have"
+    """
+    watch, see, rewatch, dance, sing, laugh, smile, travel, love, live, hug, know, be, read, learn, go, visit, find,
+    have
+    """
 )
 _LOW_MARK = (
     r"(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)"  # "2/10"
@@ -88,9 +91,10 @@ _LOOKS_FORWARD = re.compile(
 _LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
+_AFTER_THAT = any_of("yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one")
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one')}\b)))",
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -125,7 +129,8 @@ _WATCHED = re.compile(
 )
 _JUDGMENT = re.compile(
     rf"{GAP}(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely)\s+){{0,3}}"
-    rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised')})|{any_of(GOOD)})"
+    rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised')})"
+    rf"|{any_of(GOOD)})"
     rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both))?{GAP}$",
     re.IGNORECASE,
 )

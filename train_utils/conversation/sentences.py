@@ -60,7 +60,8 @@ _CHOICE = (
     rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
     r"|what(?:'?s|\s+is|\s+have\s+you(?:\s+got)?|\s+do\s+you\s+have)\s+(?:there\s+|in\s+it\s+)?for\s+(?:me|us)\b(?!\s+to\b)"
     rf"|what(?:\s+\w+){{0,4}}?\s+comes\s+(?:\w+\s+)?(?:close|closest|near|nearest|next)"
-    rf"|{any_of('want, wants, would like, d like, d love, would love, need, needs')}\s+to\s+{_CHOOSE}\s+(?:\w+\s+){{0,2}}?(?:an?|some)\s+"
+    rf"|{any_of('want, wants, would like, d like, d love, would love, need, needs')}\s+to\s+{_CHOOSE}\s+"
+    r"(?:\w+\s+){0,2}?(?:an?|some)\s+"
     rf"(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
     rf"|(?:i|we)(?:'d|'ll|\s+would|\s+will)\s+(?:\w+\s+)?{_CHOOSE}\s+(?:an?|some)\s+(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
     rf"|{any_of(NOUNS)}\s+(?:that\s+)?(?:i|we)\s+(?:could|can|should|might)\s+(?:\w+\s+)?{_CHOOSE}\b"
@@ -132,7 +133,8 @@ _STATEMENT = re.compile(
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
     rf"|{_TITLES}{GAP}{_SOMEBODY}(?:(?:'?ve|'?s|\s+have|\s+has)\b|\s+(?:already\s+|both\s+)?{_JUDGED}\b)"
-    rf"|{_TITLES}{GAP}(?:what\s+(?:an?\s+)?(?:\w+\s+of\s+)?)?(?:(?:all|both|each)\s+)?(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
+    rf"|{_TITLES}{GAP}(?:what\s+(?:an?\s+)?(?:\w+\s+of\s+)?)?(?:(?:all|both|each)\s+)?"
+    rf"(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
     rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$))",
     re.IGNORECASE,
 )
@@ -160,11 +162,13 @@ _INFORMATION_ON_TITLE = re.compile(
 )
 _TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
 # "Must have: crime"
-_HEADING = re.compile(
-    rf"{GAP}(?:{any_of('must have, must-have, must haves, must-haves, wanted, required, requirements, wish, wishes, wish list, should have')}"
-    rf"|{any_of('genre, genres, category, categories, mood, decade, era, year, years')})\s*[:=]",
-    re.IGNORECASE,
+_HEADINGS = any_of(
+    """
+    must have, must-have, must haves, must-haves, wanted, required, requirements, wish, wishes, wish list, should have,
+    genre, genres, category, categories, mood, decade, era, year, years
+    """
 )
+_HEADING = re.compile(rf"{GAP}{_HEADINGS}\s*[:=]", re.IGNORECASE)
 _AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
 # "seen it, 3 more"
 # A sentence may end in a request without a verb: "The party is off, two films then", "I'm sad, comedy time".
@@ -190,8 +194,9 @@ _STATED = re.compile(
 )
 _NEAR = 40  # characters before a title that tell whether a sentence asks about it
 _TOPIC = re.compile(rf"{GAP}(?:(?:and|as\s+for|the|ah|oh|right|yes|yeah|well)\W+)*{SPAN}\s*[?.!]{GAP}", re.IGNORECASE)
+_NOT_SEEN = r"(?:i|we|haven'?t|have\s+not|not|never|nope)"
 _VERDICT = re.compile(
-    rf"{GAP}(?:{any_of('i, we, haven t, have not, havent, not, never, nope')}\b\W*|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}\b)",
+    rf"{GAP}(?:(?:{_NOT_SEEN})\b|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}\b)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|\n")
@@ -274,7 +279,7 @@ def _without_titles(text: str, start: int, found: Sequence[Annotation]) -> str:
 
 
 def _ends_in_request(text: str) -> bool:
-    """Return whether a sentence ends in a request without a verb, and not in an enumeration ("I own comedies, dramas")."""
+    """Return whether a sentence ends in a request without a verb; "I own comedies, dramas" only enumerates."""
     match = _BARE_END.match(text)
     return bool(match and (match["lead"] or match["then"] or not _THING.search(match["before"])))
 

@@ -31,12 +31,14 @@ _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|
 # A sentence that only adds titles: "Avatar and Interstellar too."
 _ALSO = re.compile(r"(?:^|[.!?\n])\s*([A-Z][^.!?,\n]{1,80}),? (?:too|as well|also)(?=[.!?\n]|$)")
 _VERB = re.compile(
-    r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b|\. (?:i )?(?:lov|lik|hat|ador|enjoy)\w+ it\b",
+    r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b"
+    r"|\. (?:i )?(?:lov|lik|hat|ador|enjoy)\w+ it\b",
     re.I,
 )
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
 _PRAISE = re.compile(
-    r" (?:is|was|'s) (?:still |one of )?(?:my|the|our)\s(?:\w+\s){0,3}?(?:fav\w*|best|greatest|worst|funniest|number one)\b",
+    r" (?:is|was|'s) (?:still |one of )?(?:my|the|our)\s(?:\w+\s){0,3}?"
+    r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
     re.I,
 )
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
@@ -160,20 +162,19 @@ class _Search:
             return loose
         if exact:
             return self._longer(position, exact, named) if self.mixed else exact
-        if self.mixed and (title := self._unknown(position)):
-            if (
-                named
-                or start in self.also
-                or self._is_in_list(position, title.end)
-                or _KIND.match(self.text, title.end)
-            ):
-                return title
+        unknown = self._unknown(position) if self.mixed else None
+        if unknown and (named or start in self.also or self._is_in_list(position, unknown.end)):
+            return unknown
         return self._in_lower_case(position)
 
     def _is_in_list(self, position: int, end: int) -> bool:
-        """Return whether a capitalized name is one of an enumeration of titles ("Fight Club, Heat", "Tenet > Heat")."""
+        """Return whether a name is in a list ("Fight Club, Heat", "Tenet > Heat"), or before "type of film"."""
         start = self.words[position].start
-        if _CHAIN.match(self.text, end) or _CHAIN.search(self.text[max(0, start - 4) : start]):
+        if (
+            _KIND.match(self.text, end)
+            or _CHAIN.match(self.text, end)
+            or _CHAIN.search(self.text[max(0, start - 4) : start])
+        ):
             return True
         joined = _JOINED.match(self.text, end)
         return (
@@ -187,6 +188,8 @@ class _Search:
         """Return an unknown title in lower case where the words around it make it one."""
         start = self.words[position].start
         end = self.lower.get(start, 0)
+        if not self.text[start:end].islower():
+            return None
         inside = [at for at in range(position, len(self.words)) if self.words[at].end <= end]
         telling = [at for at in inside if self.words[at].key]
         if not telling or self.common[telling[0]] or any(self.covered[at] or self.noun[at] for at in inside):
