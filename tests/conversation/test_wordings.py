@@ -1,9 +1,10 @@
 """Requests are read in the many ways in which people word them."""
 
 import pytest
-from test_reader import CATALOG, READER, read
+from test_reader import CATALOG, READER, encode, read
 
 from train_utils.catalog import Item, make_catalog
+from train_utils.conversation.category_words import CategoryReader
 from train_utils.conversation.preferences import Preferences
 from train_utils.conversation.reader import RequestReader
 from train_utils.prompts.named_titles import NamedTitles
@@ -140,6 +141,12 @@ def test_what_is_asked_for(text, categories, together):
         ("0 movies", None),
         ("1000 films", None),
         ("0 films", None),
+        ("find her two she doesn't know", 2),
+        ("2 of whatever", 2),
+        ("a trio of those if possible", 3),
+        ("4, one per night", 4),
+        ("June is far, shoot me seven comedies", 7),
+        ("eleven more days till June, three comedies", 3),
     ],
 )
 def test_how_many_are_asked_for(text, count):
@@ -179,19 +186,49 @@ def test_how_many_are_asked_for(text, count):
         ("Skip Heat, I've got the tape", "known"),
         ("Not Heat, we watched that yesterday", "known"),
         ("comedies like Heat", "liked"),
+        ("saw Heat yesterday, what a load of rubbish", "disliked"),
+        ("Heat: seen, hated.", "disliked"),
+        ("Heat makes me want to run away", "disliked"),
+        ("not Heat either, seen that as well", "known"),
     ],
 )
 def test_what_is_said_of_a_title(text, kind):
     assert read(text)[kind][0] == "Heat"
 
 
-def test_a_title_that_was_not_seen_is_not_known():
-    assert read("I haven't seen Heat") == {}
+@pytest.mark.parametrize("text", ["I haven't seen Heat", "Heat? Haven't seen it yet.", "Heat? Not seen."])
+def test_a_title_that_was_not_seen_is_not_known(text):
+    assert read(text) == {}
 
 
 @pytest.mark.parametrize("text", ["I loved Alien from 1979", "Heat (1995)", "loved the first Alien from 1979 though"])
 def test_the_year_of_a_title_is_no_range(text):
     assert "ranges" not in read(text)
+
+
+@pytest.mark.parametrize(
+    "text,low,high",
+    [
+        ("a film that's not older than me, I was made in 1982", 1982, None),
+        ("films older than me, I was born in 1960", None, 1959),
+        ("films my age, I was born in 1980", 1980, 1980),
+        ("From the years 60, please", 1960, 1969),
+        ("mum says it was 68, so 68 please", 1968, 1968),
+    ],
+)
+def test_the_years_of_films_are_told_from_those_of_people(text, low, high):
+    change = read(text)
+    assert change["ranges"] == [("year", low, high)] and "count" not in change
+    assert "ranges" not in read("I've been a nurse since 1971, a musical please")
+
+
+@pytest.mark.parametrize("text", ["I am funny", "my funny aunt needs a western", "I am a funny person"])
+def test_a_meaning_counts_only_where_it_describes_what_is_wanted(text):
+    assert CategoryReader(["Comedy", "Western"], encode).find_meanings(text) == []
+
+
+def test_a_correction_is_no_new_start():
+    assert "forget" not in read("scratch that, a drama") and read("Scratch that. Comedies")["forget"]
 
 
 @pytest.mark.parametrize("text", ["a movie please", "older movies", "comedies like Heat", "what's good?", "even more!"])
@@ -208,7 +245,9 @@ def test_a_noun_alone_asks(text):
     Suggest something sad. | Today we'd like something decent. | we can't decide on a film | you choose | hit me
     We're looking for a film all four of us will enjoy. | show me what you have | what would suit him? | not too violent
     no blood, no guns | more recent please | a bit lighter | try again | none of those | same again but newer
-    yes please
+    yes please | whats for me | tell me what comes close | smth along those lines?? | with jackie chan
+    The party is off, two films then. | my teacher wants a film | you know what, start over: westerns
+    must have: horror
     """.replace("\n", "|").split("|")[1:-1],
 )
 def test_a_request_without_a_verb_or_a_wish_asks(text):
@@ -222,7 +261,8 @@ def test_a_request_without_a_verb_or_a_wish_asks(text):
     musicals are awful, never show me one | not a request, just wanted to say that Heat is perfect | tell me a joke
     who won the oscar in 1994? | When did Heat come out? | How does this work? | what is film noir? | what is a western?
     no thanks | no problem | thanks, no more for today | please stop | Can you explain that please?
-    that was a nice list
+    that was a nice list | Alien and Heat she has at home already. | Alien, Heat, all great | eleven more days till June
+    which film won best picture in 1994 | I own comedies, dramas
     """.replace("\n", "|").split("|")[1:-1],
 )
 def test_a_statement_does_not_ask(text):

@@ -9,44 +9,61 @@ from train_utils.conversation.lexicon import finder
 _PHRASES = {
     "action": "action-packed, martial arts, kung fu, shoot em up, shoot 'em up",
     "adventure": "swashbuckler*, swashbuckling, treasure hunt*",
-    "animation": "animated, cartoon, cartoons, anime, animations",
+    "animation": """
+        animated, cartoon, cartoons, anime, animations, toon, toons, hand-drawn, claymation, stop-motion,
+        stop motion
+        """,
     "biography": "biopic, biopics, biographical, memoir, memoirs",
     "children": """
         kids, kid's, kids', kid-friendly, kid friendly, family-friendly, family friendly, family movie, family movies,
         family film, family films, for the whole family, for children, for little ones, for toddlers
         """,
     "comedy": """
-        funny, hilarious, humorous, comedic, a laugh, laughs, to laugh, sitcom, sitcoms, comical, giggle*, chuckle*
+        funny, hilarious, humorous, comedic, a laugh, laughs, to laugh, sitcom, sitcoms, comical, giggle*, chuckle*,
+        funnier, funniest, humor, humour, humourous, laugh, belly laughs, laugh out
+        loud, laugh-out-loud, amusing, slapstick, satire*, satirical, parody, parodies, spoof*, screwball, farce,
+        farces, farcical
         """,
     "crime": """
         gangster, gangsters, mobster, mobsters, mob, mafia, heist, heists, bank robber*, serial killer, serial killers,
-        cops and robbers
+        cops and robbers, cops, robbery, robberies
         """,
     "documentary": "docu, docus, docs, documentry, documentries, docuseries",
-    "drama": "dramatic, melodrama, melodramas, tearjerker, tearjerkers, tear-jerker, tear-jerkers",
-    "fantasy": "dragons, wizards, elves, sword and sorcery, swords and sorcery, fairy tale, fairy tales, fairytale*",
-    "film-noir": "noir, noirs, film noir, film noirs, films noirs",
+    "drama": """
+        dramatic, melodrama, melodramas, tearjerker, tearjerkers, tear-jerker, tear-jerkers, tragedy,
+        tragedies, weepie, weepies
+        """,
+    "fantasy": """
+        dragons, wizards, elves, sword and sorcery, with magic, full of magic, swords and sorcery, fairy
+        tale, fairy tales, fairytale*
+        """,
+    "film-noir": "noir, noirs, noirish, film noir, film noirs, films noirs",
     "horror": """
         scary, scarier, creepy, spooky, frightening, terrifying, slasher, slashers, zombie, zombies, vampire, vampires,
-        haunted house, haunted houses, gory, that scare me, that scares me, to scare me, scare us, to be scared
+        haunted house, haunted houses, gory, that scare me, that scares me, to scare me, scare us, to be scared,
+        scariest, a ghost,
+        ghosts, ghostly, ghost story, ghost stories, frightened, eerie, chilling, spine-chilling, hair-raising,
+        bloodcurdling, nightmarish, gruesome,
+        ghoulish
         """,
-    "musical": "singing, sing-along, singalong, song and dance, people sing, songs in it, broadway",
+    "musical": "singing, sing-along, singalong, song and dance, people sing, songs in it, broadway, sing, sings",
     "mystery": """
         detective, detectives, whodunit, whodunits, whodunnit, whodunnits, who-dunnit, who-dunnits, murder mystery,
         murder mysteries, sleuth, sleuths
         """,
     "romance": """
         romantic, love story, love stories, love movie, love movies, love film, love films, chick flick, chick flicks,
-        love stuff, mushy, smoochy, kissing,
+        love stuff, mushy, smoochy, kissing, kiss, kisses, smooching,
         lovey-dovey, lovey dovey
         """,
     "romance+comedy": "rom-com, rom-coms, romcom, romcoms, rom com, rom coms",
     "sci-fi": """
         spaceship, spaceships, outer space, space opera, space operas, set in space, aliens, robots, time travel,
-        science-fiction, science fiction, scifi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space movies
+        science-fiction, science fiction, scifi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space
+        movies, extraterrestrial*, galactic, androids
         """,
     "thriller": "suspense, suspenseful, nail-biter, nail-biters, edge of my seat",
-    "war": "soldier, soldiers, world war, wwii, ww2, vietnam, battlefield*, military",
+    "war": "soldier, soldiers, world war, wwii, ww2, vietnam, battlefield*, military, wartime, trenches",
     "western": "cowboy, cowboys, gunslinger, gunslingers, wild west, old west, spaghetti western, spaghetti westerns",
 }
 _SHORT_NAMES = {

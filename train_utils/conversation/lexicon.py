@@ -32,7 +32,9 @@ proposals, movei, moveis, moovie, moovies, fim, flm
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
 VAGUE = """
 dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
-prewar, post-war, postwar, guilty, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
+prewar, post-war, postwar, guilty, prison, jail, music, murder, brutal, disturbing, shocking, lesbian, gay, queer,
+teacher,
+serious, family, random, obscure, weird, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
 """
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
@@ -53,7 +55,7 @@ unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a sn
 horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly, appalling,
 insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped,
 over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not impressive, so-so,
-unremarkable
+unremarkable, nonsense, tripe, drivel, junk, trash, bollocks, a waste of time
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
@@ -102,7 +104,10 @@ please, pls, could you, can you, would like, i'd like, we'd like, i'd love, we'd
 help me, make it, recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take, i'd
 take, we'll take, let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have, list,
 pick, stick to, swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm after, i am
-after, we're after, could go for, hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose,
+after, we're after, could go for, shoot me, shoot us, hand me, hand us, toss me, sling me, fetch me, hook me up, serve
+me, give him, give her, give
+them, find him, find her, find them, show him, show her, show them, hunting for, dying to, hoping for, get me, get us,
+lemme, let me get, propose,
 advise, start with, replace, should be, has to be, must be, needs to be, have to be, ought to be, bring on, changed my
 mind, wouldn't say no to, wouldn't mind a, wouldn't mind some, wouldn't mind seeing, wouldn't mind watching, can't say
 no to, never say no to, asked for
@@ -110,7 +115,8 @@ no to, never say no to, asked for
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
 explain, how many, what does, do you speak, do you like, who directed, who plays, who played, who starred, who stars,
-who made, who wrote, difference between, what is the plot, what's the plot, what is it about, when was, when did, how
+who made, who wrote, what won, which won, which film won, what film won, which movie won, what movie won, difference
+between, what is the plot, what's the plot, what is it about, when was, when did, how
 long is, tell me about, who won, who is, who was, what year, which year, which actor, what actor, which actress, which
 director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a joke, translate,
 calculate, solve, what's the weather, what is the capital
@@ -130,7 +136,8 @@ recommend, recommendation, recommendations, recs, suggestion, suggestions, what 
 i, what could we, what can i, what would you, what's next, what next, what else, something to watch, something else,
 something similar, something like, something new, something good, something different, anything else, anything like,
 anything similar, anything good, anything new, surprise me, should i watch, should we watch, can i watch, can we
-watch, could i watch, give me some, give me more, give me another, some more, more like, more of, what now, any
+watch, could i watch, give me some, give me more, give me another, some more, more like, more of, more from, more
+with, what now, any
 advice, what is there for me, i'd like to watch, i want to watch, another one, one more, what to watch, what's good,
 what is good, what have you got, what do you have, what do you suggest, and now, what to rent, what to see, give me
 something, show me something, find me something, your turn, which ones, keep them coming, what's similar, what is
@@ -153,7 +160,8 @@ don't suggest anything
 # Between one of these and a noun, a few words may stand: "any good old movies".
 ASKING_BEFORE_NOUN = """
 any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd like
-a, we'd like a, would like a, want a, need a, looking for, looking to find, mood for, up for, how about, what about,
+a, we'd like a, would like a, want a, need a, wants, looking for, looking to find, mood for, up for, how about, what
+about,
 got, pick, could use, would love, propose, know of, we need, after a, do you know
 """
 MORE = """
@@ -161,7 +169,9 @@ more, another, additional, further, others, what else, who else, keep going, go 
 extra titles, extra movies, extra films, next few, next batch, next ones, keep them coming, keep 'em coming
 """
 NOT_MORE = """
-even more, more than, more recent, more recently, more or less, more serious, more modern, more light*, more fun, more
+even more, more than, more recent, more recently, more or less, more days, more hours, more weeks, more minutes, more
+years, more months, more nights, more times,
+more serious, more modern, more light*, more fun, more
 funny
 """
 FORGET = """

@@ -20,6 +20,7 @@ _AMOUNTS = {
     "a couple": 2,
     "a couple of": 2,
     "a pair of": 2,
+    "pair of": 2,
     "half a dozen": 6,
     "a dozen": 12,
     "a double feature of": 2,
@@ -42,7 +43,9 @@ _ASK = any_of(
     give, give me, gimme, get, lemme get, lemme have, list of, happy with, content with, meant, show, show me,
     recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
     bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
-    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, i'll take, i'd
+    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, shoot me,
+    shoot us, hand me, hand us, give him, give her, give them, find him, find her, find us,
+    find them, show him, show her, show us, show them, get me, get us, i'll take, i'd
     take, we'll take, i would like, we would like, let me have, i could use, limit it to, this time, keep it to, narrow
     it down to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less
     than, at the most, no more, change that to, change it to, i'll have, we'll have, go with
@@ -60,13 +63,15 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, her, their, these, those, all, all of, the first, the last, the other, age, aged, rated, part,
+    my, our, his, their, these, those, all, all of, the first, the last, the other, both in, all in, age, aged, rated,
+    part,
     season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
     is, he's, she is, she's, i am, i'm, turned, turns
     """
 )
 _NOT_A_COUNT = re.compile(
-    rf"(?:\b{_OWNER}|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$", re.IGNORECASE
+    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$",
+    re.IGNORECASE,
 )
 _NEAR = 40  # characters before a number that say what it counts
 _AFTER_COUNT = any_of(
@@ -75,7 +80,8 @@ _AFTER_COUNT = any_of(
     so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will
     be enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to
     start with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should
-    suffice, suffice, will suffice, max, maximum, at most, instead, for tonight, for today, for this evening, for the
+    suffice, suffice, will suffice, of whatever, of anything, of any, of your choice, of your choosing, of the same,
+    of that kind, max, maximum, at most, instead, for tonight, for today, for this evening, for the
     weekend, for starters
     """
 )
@@ -93,14 +99,14 @@ _FRAGMENT = any_of(
     "from, for, with, without, about, set in, starring, directed, by, that, where, of your, made, based on"
 )
 _COUNTED = (
-    rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b"
+    rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b(?!\s+{_UNIT}\b)"
     rf"|{_ADJECTIVE}{{0,3}}?{_NOUN}\b"
     rf"|(?:or\s+so\s+)?(?:(?!(?:{_UNIT}|{_NO_ADJECTIVE})\b)[^\W\d_][\w'-]*\s+){{1,4}}{SPAN})"
 )
 _COUNT = re.compile(
     rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
     rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)"
-    rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b)?",
+    rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b|(?<=\bof)\s+(?:those|these|them|your)\b)?",
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
@@ -110,7 +116,7 @@ _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
     rf"(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
-    rf"\s*(?:(?:please|pls|thanks|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}))",
+    rf"\s*(?:(?:please|pls|thanks|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}|,\s*(?:one|1)\s+(?:per|for|each|every|a)\b))",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"

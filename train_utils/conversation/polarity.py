@@ -54,12 +54,21 @@ _FILLERS = any_of(
     complete, honestly, incredibly, extremely, truly, such a, plain
     """
 )
+# "Musicals make me want to run away", and not "want to dance".
+_WELCOME = any_of(
+    """
+    watch, see, rewatch, dance, sing, laugh, smile, travel, love, live, hug, know, be, read, learn, go, visit, find,
+    have
+    """
+)
 _LOW_MARK = (
     r"(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)"  # "2/10"
 )
 _NEGATING_AFTER = re.compile(
     rf"{GAP}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of('no thanks, no thank, no way, nope, nah')}\b"
+    rf"|(?:would\s+)?makes?\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
+    rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)"
     rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
     rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b))",
     re.IGNORECASE,
@@ -82,9 +91,10 @@ _LOOKS_FORWARD = re.compile(
 _LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
+_AFTER_THAT = any_of("yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one")
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{any_of('yesterday, already, recently, before, last, too, twice, once, a, just')}\b)))",
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -105,6 +115,13 @@ _UNSEEN = re.compile(
     rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
     re.I,
 )
+# "Heat? Haven't seen it."
+_NOT_SEEN = re.compile(
+    rf"{GAP}(?:(?:but|and|well|no|nope)\b{GAP})?(?:(?:i|we)\s*)?(?:'?ve\s+)?(?:\w+\s+)?(?:haven'?t|have\s+not|never|not|didn'?t|yet\s+to)\s+(?:yet\s+|even\s+|actually\s+)?"
+    r"(?:seen?|watch(?:ed)?)\b(?:\s+(?:it|that|them|those|this|both|either))?(?:\s+(?:yet|so\s+far|though|either|before|myself))*"
+    rf"{GAP}$",
+    re.IGNORECASE,
+)
 _WATCHED = re.compile(
     rf"{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b"
     rf"|{GAP}you\s+(?:just\s+|only\s+)?(?:gave|showed|listed|recommended|suggested|sent)\b",
@@ -112,7 +129,9 @@ _WATCHED = re.compile(
 )
 _JUDGMENT = re.compile(
     rf"{GAP}(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely)\s+){{0,3}}"
-    rf"(?:(?P<bad>{any_of(BAD)})|{any_of(GOOD)})(?:\s+{any_of(NOUNS)})?{GAP}$",
+    rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised')})"
+    rf"|{any_of(GOOD)})"
+    rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both))?{GAP}$",
     re.IGNORECASE,
 )
 _DISAGREEING = re.compile(
@@ -265,7 +284,7 @@ def _enumeration(text: str, annotations: Sequence[Annotation], positions: Sequen
 
 
 def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
-    """Return position -> "liked", "disliked" or "known" for the titles that a later clause judges by a pronoun.
+    """Return position -> "liked", "disliked", "known" or "unseen" for titles that a later clause judges by a pronoun.
 
     In "We watched Babe and the kids adored it", the clause after the title has no annotation of its own.
 
@@ -301,6 +320,8 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
             return "disliked"
         if _MOVED.search(plain, start, end) or _LIKING.search(plain, start, end):
             return "disliked" if negations(plain, start, end) else "liked"
+    if alone and _NOT_SEEN.match(plain, start, end):
+        return "unseen"
     if not _PRONOUN.search(plain, start, end):
         return ""
     if negations(plain, start, end) or _BAD.search(plain, start, end) and not _NOT_BAD.search(plain, start, end):

@@ -134,6 +134,11 @@ class RangeReader:
             return []
         if match := _ANY_YEAR.search(text):
             return [Annotation(match.start(), match.end(), Range(self.year, None, None))]
+        for match in _LIFE.finditer(text):  # a year of somebody's life dates no film, unless it is compared with
+            start, end = match.span(match.lastindex or 0)
+            if bounds := _compared_with_life(text, self._period(text[start:end])[0]):
+                return [Annotation(start, end, Range(self.year, *bounds))]
+            text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
         for pattern, bounds in _RULES:
             found = [*pattern.finditer(text)]
             if found:
@@ -230,6 +235,19 @@ def _words(name: str) -> str:
     return re.escape(name.removesuffix("s")).replace("_", r"[\s_]") + "s?"
 
 
+def _compared_with_life(text: str, year: int) -> tuple[int | None, int | None] | None:
+    """Return the bounds of a wish that compares films with somebody's age ("not older than me"); None for none."""
+    match = _LIKE_ME.search(text)
+    if not match:
+        return None
+    if match["same"]:
+        return year, year
+    older = bool(match["older"])
+    if match["no"]:
+        return (year, None) if older else (None, year)
+    return (None, year - 1) if older else (year + 1, None)
+
+
 _Bounds = Callable[[RangeReader, re.Match[str]], tuple[float | None, float | None]]
 
 
@@ -248,6 +266,18 @@ _ANY_YEAR = re.compile(
     r"|\b(?:old\s+or\s+new|new\s+or\s+old)\b",
     re.IGNORECASE,
 )
+# "I was born in 1975", "she has worked here since 1971"
+_LIFE = re.compile(
+    rf"\b(?:i|we|he|she|they|(?:my|our)\s+\w+)(?:'m|'re|'s|\s+was|\s+were|\s+am|\s+is|\s+got)?\s+"
+    rf"(?:born|made|married|graduated|met|divorced|retired|hatched)\s+(?:\w+\s+){{0,3}}?(?:in\s+)?({_YEAR})\b"
+    rf"|\b(?:(?:i|we|they)(?:'ve|\s+have)|(?:he|she|(?:my|our)\s+\w+)(?:'s|\s+has))\s+(?:\w+\s+){{0,6}}?since\s+({_YEAR})\b",
+    re.IGNORECASE,
+)
+_LIKE_ME = re.compile(
+    r"(?P<no>\b(?:not?|nothing|none|never|isn'?t|aren'?t)\s+(?:\w+\s+)?)?(?:(?P<older>\bolder)|\b(?:younger|newer))\s+than\s+(?:me|i\b|us|we\b|him|her|my\s+\w+)"
+    r"|(?P<same>\b(?:as\s+old\s+as\s+(?:me|i\b|us|him|her)|(?:my|our|his|her)\s+age\b|(?:my|our|his|her)\s+birth\s*year))",
+    re.IGNORECASE,
+)
 _DATED = re.compile(rf"\d|{'|'.join(_DECADE_NAMES)}|{_TIME}|{_MADE}|old or new|new or old", re.IGNORECASE)  # fast
 _THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
@@ -259,6 +289,14 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
     _rule(
         r"\b(?:between|from)\s+([2-9]\d)\s*(?:and|to|-)\s*([2-9]\d)\b(?!\s*(?:[^\W\d]|[$€£%]))",
         lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
+    ),
+    _rule(
+        r"\b(?:the\s+)?years\s+'?([2-9]0)\b",
+        lambda reader, match: reader._period(f"{match[1]}s"),
+    ),
+    _rule(
+        r"\b(?:it\s+was|it'?s\s+from|made\s+in|was\s+from|from)\s+([3-9]\d)(?=\s*(?:[.,;!?]|$))",
+        lambda reader, match: reader._period(f"'{match[1]}"),
     ),
     _rule(
         r"\b(?:this|the\s+current|the\s+present)\s+decade\b",

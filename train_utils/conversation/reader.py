@@ -43,6 +43,9 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
 _FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I)  # and not "never mind the year"
+_CORRECTS = re.compile(
+    r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
+)  # "scratch that, a drama" is no new start
 _TOGETHER = finder(TOGETHER)
 _ALSO = re.compile(
     rf"^\W*or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
@@ -55,7 +58,7 @@ _SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
 _NOT_ONLY = re.compile(rf"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?{MASK}", re.IGNORECASE)
 # Between two categories, these make them alternatives.
 _OR = re.compile(rf"[,/&.;!?]|\b{any_of('or, and, with, maybe')}\b", re.IGNORECASE)
-_SOME = any_of("some, a, an, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong")
+_SOME = any_of("some, a, an, the, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong")
 # "both scary and funny", "a comedy with some romance"
 _BOTH = re.compile(
     rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
@@ -141,6 +144,8 @@ class RequestReader:
         found.sort(key=lambda annotation: annotation.start)
         found = [entry for entry in found if not (_is_no_category(plain, entry) or _is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
+        if count and any(_is_year_of(entry.value, count.value) for entry in found):
+            count = None
         change = _change(plain, found, count, self._unknown_kinds)
         if change == Change() and (title := title_in_question(plain)):
             return Change(unknown=(title,))
@@ -162,7 +167,13 @@ class RequestReader:
             " " in words or not _SENTENCE_START.search(text, max(0, title.start - 2), title.start)
         ):
             return False
-        return any(name.end - name.start == len(words) for name in self._categories.find_names(words))
+        names = self._categories.find_names(words)
+        return bool(names) and (words.islower() or any(name.end - name.start == len(words) for name in names))
+
+
+def _is_year_of(value: object, number: object) -> bool:
+    """Return whether a number only repeats a year ("it was 68, so 68 please")."""
+    return isinstance(value, Range) and isinstance(number, int) and value.low == value.high == 1900 + number
 
 
 def _is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation]) -> bool:
@@ -232,6 +243,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
                 widening.append(entry)
             case CategoryWords() if position in lifted.taken_back | lifted.included:
                 continue
+            case Mention() if referred_to.get(position) == "unseen":
+                continue
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
                 titles[kind].append(items)
@@ -259,6 +272,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         if at > last.get(name, -1) or not has_asking_words(plain[at : last[name]])
     ]
     titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
+    also = bool(_ALSO.search(plain))
     quotas = find_quotas(plain, only) if not set(names) & set(without) else ()
     number = count.value if count and isinstance(count.value, int) and asks else None
     return Change(
@@ -269,10 +283,12 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         disliked=tuple(titles["disliked"]),
         known=tuple(titles["known"]),
         only=tuple(name for name in names if name not in without),
-        together=len(names) > 1
+        together=(len(names) > 1 or bool(names) and also)
         and not quotas
-        and (bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or _is_compound(plain, only, names)),
-        also=bool(_ALSO.search(plain)),
+        and (
+            bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or len(names) > 1 and _is_compound(plain, only, names)
+        ),
+        also=also,
         without=tuple(without),
         allowed=_categories(found, lifted.allowed),
         included=_categories(found, lifted.included),
@@ -282,7 +298,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         widening=tuple(widening),
         any_category=takes_any_category(plain),
         more=asks_for_more(plain) and asks,
-        forget=bool(_FORGET.search(plain)),
+        forget=any(not _CORRECTS.fullmatch(plain, match.start(), match.end() + 1) for match in _FORGET.finditer(plain)),
         unknown=tuple(dict.fromkeys(unknown)),
         unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),
         about=tuple(about),

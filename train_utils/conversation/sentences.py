@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
 from train_utils.conversation.lexicon import (
@@ -15,6 +15,7 @@ from train_utils.conversation.lexicon import (
     GOOD,
     INFORMATION,
     INFORMATION_ON_TITLE,
+    LIKES,
     MORE,
     NOT_ASKING,
     NOT_MORE,
@@ -25,6 +26,7 @@ from train_utils.conversation.lexicon import (
     any_of,
     finder,
 )
+from train_utils.conversation.numerals import NUMBER
 from train_utils.conversation.title_reader import Unknown
 from train_utils.prompts.named_titles import Mention
 
@@ -48,7 +50,7 @@ _PERSON = r"(?:i|we|you|he|she|they|one|(?:my|our|the)\s+\w+)"
 _CHOOSE = any_of(
     """
     watch, see, put on, rent, stream, pick, choose, take, try, view, start with, go with, go for, screen, enjoy, play,
-    borrow, get, buy, read, catch, recommend, suggest, propose, advise
+    borrow, get, buy, read, catch, recommend, suggest, propose, advise, show
     """
 )
 # "What do I put on?", "which would you choose", "what should be next"
@@ -56,6 +58,12 @@ _CHOICE = (
     rf"(?:what|which)\b(?:\s+[\w'-]+){{0,3}}?\s+(?:should|shall|could|can|do|does|would|might)\s+{_PERSON}\s+"
     rf"(?:\w+\s+){{0,2}}?{_CHOOSE}\b"
     rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
+    r"|what(?:'?s|\s+is|\s+have\s+you(?:\s+got)?|\s+do\s+you\s+have)\s+(?:there\s+|in\s+it\s+)?for\s+(?:me|us)\b(?!\s+to\b)"
+    rf"|what(?:\s+\w+){{0,4}}?\s+comes\s+(?:\w+\s+)?(?:close|closest|near|nearest|next)"
+    rf"|{any_of('want, wants, would like, d like, d love, would love, need, needs')}\s+to\s+{_CHOOSE}\s+"
+    r"(?:\w+\s+){0,2}?(?:an?|some)\s+"
+    rf"(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
+    rf"|(?:i|we)(?:'d|'ll|\s+would|\s+will)\s+(?:\w+\s+)?{_CHOOSE}\s+(?:an?|some)\s+(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
     rf"|{any_of(NOUNS)}\s+(?:that\s+)?(?:i|we)\s+(?:could|can|should|might)\s+(?:\w+\s+)?{_CHOOSE}\b"
     rf"|(?:what|which)(?:\s+\w+)?(?:'?s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
     rf"(?:next|worth|on\s+tonight|similar|left|good|decent)\b(?!\s+for\b)"
@@ -78,6 +86,7 @@ _NO_WISH = any_of(
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
     rf"(?:(?:for|with|without|not\s+with)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
+    rf"|with\s+(?!{_NO_WISH}\b|(?:love|pleasure|respect|regards|regard|all|best|kind|him|her|you|it|them|that)\b)[\w'.-]+\s+[\w'.-]+{GAP}$"
     rf"|directed\s+by\b|starring\b|rated\b|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
 )
@@ -107,19 +116,25 @@ _ASKING_FOR_ITEMS = re.compile(
 )
 _NOT_ASKING = finder(NOT_ASKING)
 # "never show me one": what follows asks for nothing.
-_REFUSING = re.compile(r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not)\s+(?:ever\s+|again\s+)?$", re.IGNORECASE)
+_REFUSING = re.compile(
+    r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|makes?\s+(?:me|us))\s+(?:ever\s+|again\s+)?$", re.IGNORECASE
+)
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
-    rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w+)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
+    rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
 )
 _FAN = any_of("fan, fans, lover, lovers, buff, buffs, nut, nuts, person, people, guy, girl, fanatic, addict")
-_JUDGED = any_of("seen, saw, know, watched, own, loved, liked, hated")
+_JUDGED = any_of("seen, saw, know, knows, watched, own, owns, loved, liked, hated")
+_TITLES = rf"{SPAN}(?:\s*(?:,|,?\s*and|&|or)\s*(?:the\s+)?{SPAN})*"
+_SOMEBODY = r"(?:i|we|he|she|they|(?:my|our)\s+\w+)"
 _STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b)"
+    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
-    rf"|{SPAN}{GAP}(?:i|we)(?:'?ve|\s+have)?\s+(?:already\s+)?{_JUDGED}\b"
+    rf"|{_TITLES}{GAP}{_SOMEBODY}(?:(?:'?ve|'?s|\s+have|\s+has)\b|\s+(?:already\s+|both\s+)?{_JUDGED}\b)"
+    rf"|{_TITLES}{GAP}(?:what\s+(?:an?\s+)?(?:\w+\s+of\s+)?)?(?:(?:all|both|each)\s+)?"
+    rf"(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
     rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$))",
     re.IGNORECASE,
 )
@@ -146,14 +161,44 @@ _INFORMATION_ON_TITLE = re.compile(
     re.IGNORECASE,
 )
 _TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
+# "Must have: crime"
+_HEADINGS = any_of(
+    """
+    must have, must-have, must haves, must-haves, wanted, required, requirements, wish, wishes, wish list, should have,
+    genre, genres, category, categories, mood, decade, era, year, years
+    """
+)
+_HEADING = re.compile(rf"{GAP}{_HEADINGS}\s*[:=]", re.IGNORECASE)
 _AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
 # "seen it, 3 more"
+# A sentence may end in a request without a verb: "The party is off, two films then", "I'm sad, comedy time".
+_NO_REQUEST = any_of(
+    """
+    no, not, never, without, i, we, he, she, they, my, our, of, with, like, than, in, for, to, by, and, or, on, at, is,
+    are, was, were, nothing, including, such, as, about, from
+    """
+)
+_THEN = r"(?:\s*,?\s*(?:then|please|pls|now|instead|time|night|evening|marathon|tonight|next|this\s+time))"
+_BARE_END = re.compile(
+    rf"(?P<before>^.*?)[,;:-]\s+(?P<lead>(?:(?:so|now|then|ok|okay|please|hence)\W+)+)?"
+    rf"(?:(?!{_NO_REQUEST}\b|{any_of(STATING)}\b)[\w'-]+\s+){{0,3}}?"
+    rf"(?:{SPAN}(?:\s+(?:{SPAN}|{any_of(NOUNS)}))*|{NUMBER}\s+(?:(?!{_NO_REQUEST}\b)[\w'-]+\s+){{0,2}}?{any_of(NOUNS)})"
+    rf"(?P<then>{_THEN})*{GAP}$",
+    re.IGNORECASE,
+)
+_THING = re.compile(rf"{MASK}|\b{any_of(NOUNS)}\b", re.IGNORECASE)
 _LEAD = re.compile(rf"[,;:-]\s*(?:{any_of('and, so, now, then, but, ok, okay, please')}\s+)?$", re.IGNORECASE)
 _STATED = re.compile(
     rf"{GAP}(?:i|we)(?:'m|'re|\s+am|\s+are)?\s+(?:\w+\s+){{0,3}}?{any_of('love, like, enjoy, adore, fan, into')}\b",
     re.I,
 )
 _NEAR = 40  # characters before a title that tell whether a sentence asks about it
+_TOPIC = re.compile(rf"{GAP}(?:(?:and|as\s+for|the|ah|oh|right|yes|yeah|well)\W+)*{SPAN}\s*[?.!]{GAP}", re.IGNORECASE)
+_NOT_SEEN = r"(?:i|we|haven'?t|have\s+not|not|never|nope)"
+_VERDICT = re.compile(
+    rf"{GAP}(?:(?:{_NOT_SEEN})\b|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|\n")
 
 
@@ -207,6 +252,8 @@ class Sentence:
             statement = False
         if any(start <= at < end for at in lifted) or _ANY_CATEGORY.search(text):
             statement = False  # "horror is fine now"
+        if statement and _HEADING.match(text) or statement and _ends_in_request(_without_titles(text, start, found)):
+            statement = False
         wants = _is_asked(_ASKING, text) or "?" in text or not statement
         asks = not informs and not _NOT_ASKING.search(text)
         polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
@@ -222,6 +269,21 @@ def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
     )
 
 
+def _without_titles(text: str, start: int, found: Sequence[Annotation]) -> str:
+    """Return a sentence in which the titles are no annotations."""
+    characters = list(text)
+    for entry in found:
+        if isinstance(entry.value, (Mention, Unknown)) and start <= entry.start < start + len(text):
+            characters[entry.start - start : entry.end - start] = '"' * (entry.end - entry.start)
+    return "".join(characters)
+
+
+def _ends_in_request(text: str) -> bool:
+    """Return whether a sentence ends in a request without a verb; "I own comedies, dramas" only enumerates."""
+    match = _BARE_END.match(text)
+    return bool(match and (match["lead"] or match["then"] or not _THING.search(match["before"])))
+
+
 def sentences_of(
     plain: str, found: Sequence[Annotation], count: Annotation | None, lifted: Collection[int] = ()
 ) -> list[Sentence]:
@@ -234,11 +296,23 @@ def sentences_of(
         lifted: positions of what it takes back.
     """
     cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(plain)), len(plain)]
-    return [
+    sentences = [
         Sentence.of(plain, start, end, found, count, lifted)
         for start, end in zip(cuts, cuts[1:], strict=False)
         if end > start
     ]
+    answers = zip(sentences, sentences[1:], strict=False)
+    asked = {
+        one
+        for one, answer in answers
+        if _is_topic(plain, one) and not answer.asks and _VERDICT.match(plain, answer.start)
+    }
+    return [replace(entry, asks=False) if entry in asked else entry for entry in sentences]
+
+
+def _is_topic(plain: str, sentence: Sentence) -> bool:
+    """Return whether a sentence only names the title that the next one judges ("Heat? Seen it.")."""
+    return sentence.names and bool(_TOPIC.fullmatch(plain, sentence.start, sentence.end))
 
 
 def asks_for_more(plain: str) -> bool:

@@ -9,6 +9,13 @@ from train_utils.prompts.common_words import COMMON_WORDS
 
 # Frequent words of requests that are one letter from no other English word but their own inflections.
 _WORDS = str.split("something anything nothing please recommend suggest should without another similar")
+_SHORT = {
+    "smth": "something",
+    "sth": "something",
+    "somethin": "something",
+    "sumthin": "something",
+    "anythin": "anything",
+}
 _LEAST = 5  # letters of a word that may be one of them
 _WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])")
 
@@ -23,7 +30,7 @@ def with_words_repaired(text: str) -> str:
 
 
 def _repaired(match: re.Match[str]) -> str:
-    word = match[0]
+    word = _SHORT.get(match[0], match[0])
     if len(word) < _LEAST or word in COMMON_WORDS or word.endswith("d") and word[:-1] in _WORDS:
         return word
     near = process.extractOne(word, _WORDS, scorer=OSA.distance, score_cutoff=1)

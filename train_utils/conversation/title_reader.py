@@ -26,11 +26,32 @@ _NAMED = re.compile(
 _NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
 _JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
-_START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because) )", re.I)
+_START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
 # After a title at the beginning of a sentence.
 # A sentence that only adds titles: "Avatar and Interstellar too."
 _ALSO = re.compile(r"(?:^|[.!?\n])\s*([A-Z][^.!?,\n]{1,80}),? (?:too|as well|also)(?=[.!?\n]|$)")
-_VERB = re.compile(r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b", re.I)
+_VERB = re.compile(
+    r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b"
+    r"|\. (?:i )?(?:lov|lik|hat|ador|enjoy)\w+ it\b",
+    re.I,
+)
+# After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
+_PRAISE = re.compile(
+    r" (?:is|was|'s) (?:still |one of )?(?:my|the|our)\s(?:\w+\s){0,3}?"
+    r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
+    re.I,
+)
+# Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
+_LIKENED = re.compile(
+    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)(?:like|similar to|in the vein of)\s+"
+    r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
+    re.I,
+)
+_FILM = r"\s*(?:movie|film|flick|picture|series|show|anime)\b"
+_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + _PRAISE.pattern + _FILM + ")", re.I)
+_KIND = re.compile(rf"(?: (?:type|kind|sort|style) of {any_of(NOUNS)}|[ -]style {any_of(NOUNS)})\b", re.I)
+_CHAIN = re.compile(r" ?(?:>|->|=>) ?")
+_LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 2049"
 _GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
 _DOT = re.compile(r"\. ?")
 _ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}  # keys of words that end in a dot
@@ -106,6 +127,7 @@ class _Search:
         self.listed = {match.end() for match in _LISTED.finditer(text)}
         self.first = {match.end() for match in _START.finditer(text)}
         self.also = {match.start(1) for match in _ALSO.finditer(text)}
+        self.lower = {match.start(1): match.end(1) for find in (_LIKENED, _PRAISED) for match in find.finditer(text)}
         letters = [character for character in text if character.isalpha()]
         self.mixed = 2 * sum(character.islower() for character in letters) > len(letters)
 
@@ -139,15 +161,54 @@ class _Search:
         if loose := self._loose(position, self._run(position), named or start in self.listed, exact):
             return loose
         if exact:
-            return self._longer(position, exact) if named and self.mixed else exact
-        if self.mixed and (named or start in self.also):
-            return self._unknown(position)
-        return None
+            return self._longer(position, exact, named) if self.mixed else exact
+        unknown = self._unknown(position) if self.mixed else None
+        if unknown and (named or start in self.also or self._is_in_list(position, unknown.end)):
+            return unknown
+        return self._in_lower_case(position)
+
+    def _is_in_list(self, position: int, end: int) -> bool:
+        """Return whether a name is in a list ("Fight Club, Heat", "Tenet > Heat"), or before "type of film"."""
+        start = self.words[position].start
+        if (
+            _KIND.match(self.text, end)
+            or _CHAIN.match(self.text, end)
+            or _CHAIN.search(self.text[max(0, start - 4) : start])
+        ):
+            return True
+        joined = _JOINED.match(self.text, end)
+        return (
+            start in self.first
+            and not self.common[position]
+            and " " in self.text[start:end]
+            and bool(joined and joined.end() in self.exact)
+        )
+
+    def _in_lower_case(self, position: int) -> Annotation | None:
+        """Return an unknown title in lower case where the words around it make it one."""
+        start = self.words[position].start
+        end = self.lower.get(start, 0)
+        if not self.text[start:end].islower():
+            return None
+        inside = [at for at in range(position, len(self.words)) if self.words[at].end <= end]
+        telling = [at for at in inside if self.words[at].key]
+        if not telling or self.common[telling[0]] or any(self.covered[at] or self.noun[at] for at in inside):
+            return None
+        least = _NAME_LENGTH if _PRAISE.match(self.text, end) else _WORD_LENGTH
+        if len(telling) == 1 and len(self.words[telling[0]].key) < least:
+            return None
+        return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
 
     def _subject(self, position: int) -> Annotation | None:
         """Return a title in one word that a sentence or its first enumeration is about ("casablanca was great")."""
         word = self.words[position]
-        if word.start not in self.first or len(word.key) < _WORD_LENGTH or self.common[position]:
+        praised = bool(_PRAISE.match(self.text, word.end))
+        if word.start not in self.first or self.common[position]:
+            return None
+        if praised and word.key.isdigit():
+            items = self.near.numbered(word.key)
+            return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
+        if len(word.key) < (_NAME_LENGTH if praised else _WORD_LENGTH):
             return None
         joined = _JOINED.match(self.text, word.end)
         before = joined and joined.end() in self.exact
@@ -265,14 +326,20 @@ class _Search:
         nearest = self._nearest_of(key)
         return nearest[1] if nearest else ()
 
-    def _longer(self, position: int, exact: Annotation) -> Annotation:
+    def _longer(self, position: int, exact: Annotation, named: bool) -> Annotation:
         """Return an unknown title that begins with a known one ("Batman Begins"), or the known one."""
         at = next(
             i for i in range(position, len(self.words) + 1) if i == len(self.words) or self.words[i].start >= exact.end
         )
         if at == len(self.words) or self.text[exact.end : self.words[at].start] != " ":
             return exact
-        end = self._name_end(at)
+        number = self.text[self.words[at].start : self.words[at].end]
+        if number.isdecimal() and len(number) == 4 and int(number) > _LATEST:
+            end: int | None = self.words[at].end
+        elif not named:
+            return exact
+        else:
+            end = self._name_end(at)
         if end is None or not _END.match(self.text, end):
             return exact
         return Annotation(exact.start, end, Unknown(self.text[exact.start : end][:SHOWN]))
@@ -285,6 +352,9 @@ class _Search:
         end = self._name_end(position)
         if end is None or _NOUN.match(self.text, end):
             return None
+        words = [word for word in self.words[position : position + 3] if word.end <= end]
+        if len(words) == 3 and not words[1].key and (items := self.near.items(words[2].key)):
+            return Annotation(start, end, Mention(start, end, items))  # "Leon the Professional"
         return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
 
     def _name_end(self, position: int) -> int | None:

@@ -20,6 +20,7 @@ _ABBREVIATION = re.compile(r"^((?:\w\.){2,}) ")
 _PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
 _DIGITS = {in_words(number): str(number) for number in range(2, 13)}
 _COMMON = COMMON_WORDS | _DIGITS.keys()
+_WITHOUT_APOSTROPHES = _COMMON | {word.replace("'", "") for word in _COMMON}  # "cant sleep"
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
@@ -238,7 +239,7 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
 def _is_common(words: str) -> bool:
     """Return whether half of the words of a phrase are common ones, so that it is an expression of its own."""
     listed = words.lower().split()
-    return 2 * sum({word, word.removesuffix("s")} & _COMMON != set() for word in listed) >= len(listed)
+    return 2 * sum({word, word.removesuffix("s")} & _WITHOUT_APOSTROPHES != set() for word in listed) >= len(listed)
 
 
 def _is_apart(before: str, after: str) -> bool:

@@ -83,6 +83,10 @@ class NearTitles:
         """Return the items whose title, or a part of it that stands for it, has a key; () for none."""
         return self._items.get(key, ()) if len(key) >= _LEAST and not key.isdigit() else ()
 
+    def numbered(self, number: str) -> tuple[int, ...]:
+        """Return the item whose title has a number before its subtitle ("2001: A Space Odyssey"); () for several."""
+        return self._numbered.get(number, ())
+
     def shortened(self, key: str) -> tuple[int, ...]:
         """Return the item of which at least half of the title, from its beginning or to its end, has a key."""
         return self._shortened.get(key, ())
@@ -121,6 +125,16 @@ class NearTitles:
                 _add(parts, part, item)
         unique = {key: items for key, items in parts.items() if len(items) == 1}
         return {key: tuple(items) for key, items in {**unique, **whole}.items()}
+
+    @cached_property
+    def _numbered(self) -> dict[str, tuple[int, ...]]:
+        """Number -> the only item with a title that has it before a subtitle."""
+        numbered: dict[str, set[int]] = {}
+        for item, title in enumerate(self._titles):
+            head = _SUBTITLE.split(_YEAR.sub("", title))[0]
+            if head.isdecimal():
+                numbered.setdefault(head, set()).add(item)
+        return {number: tuple(items) for number, items in numbered.items() if len(items) == 1}
 
     @cached_property
     def _shortened(self) -> dict[str, tuple[int, ...]]:
