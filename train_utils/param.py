@@ -533,7 +533,7 @@ class ConversationOptions(ModelOptions):
     split: str = option(
         "test",
         "which of them; '' takes all. The reader was developed on dev",
-        ("", "dev", "test", "unseen"),
+        ("", "dev", "test", "unseen", "fresh"),
         empty=True,
     )
     embedding_model: str = option(

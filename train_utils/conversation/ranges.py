@@ -139,11 +139,11 @@ class RangeReader:
             if bounds := _compared_with_life(text, self._period(text[start:end])[0]):
                 return [Annotation(start, end, Range(self.year, *bounds))]
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
-        for pattern, bounds in _RULES:
+        for pattern, bounds_of in _RULES:
             found = [*pattern.finditer(text)]
             if found:
                 match = found[-1]
-                low, high = bounds(self, match)
+                low, high = bounds_of(self, match)
                 return [Annotation(match.start(), match.end(), Range(self.year, low, high))]
         return []
 
