@@ -129,7 +129,7 @@ def test_text_appears_while_the_answer_is_written_and_stays_when_it_is_stopped(v
     visitor.page.get_by_role("button", name="Retry").click()
     visitor.wait()
     assert len(visitor.texts(".message")) == 2
-    assert visitor.texts(".message .note") == ["the answer reached `max_new_tokens`"]
+    assert visitor.texts(".message .note") == ["the answer reached max_tokens"]
 
 
 def test_a_forbidden_category_is_a_chip_and_removing_it_lifts_the_rule(visit):
