@@ -53,7 +53,7 @@ def service(world):
 
 @pytest.fixture(scope="module")
 def url(service):
-    with listening(build_app(again(service), mcp_host="127.0.0.1")) as url:
+    with listening(build_app(again(service), host="127.0.0.1", mcp=True)) as url:
         yield f"{url}/mcp"
 
 
@@ -155,7 +155,7 @@ def test_a_server_that_takes_nothing_on_is_an_error_of_the_tool(service):
         answer = await client.call_tool("recommend", {})
         assert answer.is_error and "the server ends" in answer.content[0].text
 
-    with listening(build_app(drained, mcp_host="127.0.0.1")) as url:
+    with listening(build_app(drained, host="127.0.0.1", mcp=True)) as url:
         talk(f"{url}/mcp", work)
 
 
@@ -178,7 +178,7 @@ def test_feedback_is_a_tool_where_the_service_takes_it_and_needs_its_right(servi
         answer = await client.call_tool("feedback", event)
         assert answer.is_error and "no right to feedback" in answer.content[0].text
 
-    with listening(build_app(taking, keys, mcp_host="127.0.0.1")) as url:
+    with listening(build_app(taking, keys, host="127.0.0.1", mcp=True)) as url:
         talk(client_of(f"{url}/mcp", OTHER), give)
         talk(client_of(f"{url}/mcp", KEY), may_not)
         for header in ({}, {"Authorization": "Bearer wrong"}):
