@@ -120,8 +120,9 @@ def serve(options: ChatOptions) -> None:
     keys = Keys.read(options.api_keys) if options.api_keys else None
     with loaded_service(options) as service:
         cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
-        mcp_host = options.host if options.mcp else None
-        app = build_app(service, keys, max_new_tokens=options.max_new_tokens, cors=cors, mcp_host=mcp_host)
+        app = build_app(
+            service, keys, max_new_tokens=options.max_new_tokens, cors=cors, host=options.host, mcp=bool(options.mcp)
+        )
         run_server(app, Address(host=options.host, port=options.port))
 
 

@@ -75,6 +75,12 @@ def test_no_token_that_follows_changes_what_was_shown(kind, data):
             assert chat.decode_part(ids, first).startswith(shown)
 
 
+def test_bytes_that_make_no_character_are_shown_while_they_are_written():
+    chat = family_chat("Phi", "bytes", TITLES)
+    ids = chat.encode("夜")[:1] * 50
+    assert len(chat.settled_part(ids, first=True)) >= 47, "only the last three may still become a character"
+
+
 @kinds
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_text_in_the_middle_of_an_answer_is_encoded_without_a_space_of_the_tokenizers_own(kind, text):

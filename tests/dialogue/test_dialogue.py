@@ -1,5 +1,6 @@
 """What is expected of a user moves lists, reasons name what moved them, and simulated users find what they stated."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -206,6 +207,26 @@ def test_a_reason_without_a_taste_says_what_was_asked_for_and_that_others_like_i
 )
 def test_a_question_why_is_read_for_the_items_that_it_means(text, items):
     assert asked_about(text, [4, 0, 7], NamedTitles(NAMES)) == items
+
+
+@pytest.mark.parametrize("limits", [1, {"Horror": 1}, {"Crime": 1, "Horror": 5}])
+def test_numbers_of_a_message_do_not_lift_limits_per_category(recommender, reader, limits):
+    talk = Dialogue(recommender, reader, max_new_tokens=60, max_per_category=limits)
+    heard = talk.hear("2 horror and 2 crime")
+    plan = talk.plan(heard, None)
+    events = recommender.events(talk.request(heard, plan))
+    items = [recommender.catalog.index[event.id] for event in events if isinstance(event, Recommendation)]
+    actual = Counter(KINDS[item] for item in items)
+    allowed = {kind: min(2, limits if isinstance(limits, int) else limits.get(kind, 2)) for kind in ("Horror", "Crime")}
+    assert plan.n_items == sum(allowed.values()) and plan.fewer
+    assert actual == allowed
+
+
+def test_of_a_list_of_any_length_a_message_may_refer_to_the_first_hundred(recommender, reader):
+    talk = Dialogue(recommender, reader)
+    talk.recall("a list", [ItemPart(3)] * 50_000)
+    talk.recall("all of them, " * 8_000, [])
+    assert len(talk.last.items) == 100 and talk.preferences.listed == (3,)
 
 
 def test_the_profile_is_a_history_and_is_not_listed(recommender, reader):

@@ -292,7 +292,8 @@ def test_hostile_texts_make_no_control_tokens(service, text):
     def counts(words):
         answer = " ".join(words.split())  # on lines of its own, a list of an earlier answer would be one again
         messages = [("system", words), ("user", words), ("assistant", answer), ("user", words)]
-        dialogue, newest = service._dialogue(service.domain("tiny"), ChatRequest(messages=messages, decoding="rank"))
+        request = ChatRequest(messages=messages, decoding="rank")
+        dialogue, newest = service._dialogue(service.domain("tiny"), request, threading.Event())
         ids = dialogue.hear(newest).prompt
         return {token: ids.count(token) for token in control}
 

@@ -123,6 +123,15 @@ def test_a_disk_that_fails_loses_records_and_the_log_goes_on(tmp_path, monkeypat
     assert last["recommendation_id"] == "kept" and last["items"][0]["score"] is None
 
 
+def test_a_link_under_the_name_of_the_next_file_is_left_alone(tmp_path):
+    with opened(tmp_path / "log") as log:
+        aside = tmp_path / "aside"
+        (tmp_path / "log" / "impressions-000001.jsonl").symlink_to(aside)
+        log.add(impression("r1"))
+    assert log.dropped == 0 and log.written == 1 and not aside.exists()
+    assert (tmp_path / "log" / "impressions-000002.jsonl").read_text().count("r1") == 1
+
+
 def test_a_full_queue_drops_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(impressions, "_QUEUED", 3)
     with opened(tmp_path / "log") as log:

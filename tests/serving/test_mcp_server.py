@@ -54,7 +54,7 @@ def service(world):
 
 @pytest.fixture(scope="module")
 def url(service):
-    with listening(build_app(again(service), mcp_host="127.0.0.1")) as url:
+    with listening(build_app(again(service), host="127.0.0.1", mcp=True)) as url:
         yield f"{url}/mcp"
 
 
@@ -156,7 +156,7 @@ def test_a_server_that_takes_nothing_on_is_an_error_of_the_tool(service):
         answer = await client.call_tool("recommend", {})
         assert answer.is_error and "the server ends" in answer.content[0].text
 
-    with listening(build_app(drained, mcp_host="127.0.0.1")) as url:
+    with listening(build_app(drained, host="127.0.0.1", mcp=True)) as url:
         talk(f"{url}/mcp", work)
 
 
@@ -181,7 +181,7 @@ def test_feedback_is_a_tool_where_a_log_is_kept_and_needs_its_right(service, mon
 
     with (
         open_impressions(tmp_path / "log", with_history=False, most_bytes=1 << 20) as taking.impressions,
-        listening(build_app(taking, keys, mcp_host="127.0.0.1")) as url,
+        listening(build_app(taking, keys, host="127.0.0.1", mcp=True)) as url,
     ):
         talk(client_of(f"{url}/mcp", OTHER), give)
         talk(client_of(f"{url}/mcp", KEY), may_not)

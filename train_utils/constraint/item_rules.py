@@ -151,6 +151,25 @@ def category_caps(catalog: Catalog, rules: ItemRules) -> list[tuple[list[int], i
     ]
 
 
+def tighter(catalog: Catalog, one: int | Mapping[str, int], other: int | Mapping[str, int]) -> int | Mapping[str, int]:
+    """Return the limits of `ItemRules.max_per_category` that two such limits set together.
+
+    Args:
+        catalog: its categories are those that a common limit is for.
+        one: limits.
+        other: further limits.
+    """
+    if not one or not other:
+        return one or other
+    if not isinstance(one, Mapping) and not isinstance(other, Mapping):
+        return min(one, other)
+    both = [
+        limits if isinstance(limits, Mapping) else dict.fromkeys(catalog.categories, limits) for limits in (one, other)
+    ]
+    names = {name: None for limits in both for name in limits}
+    return {name: min(limits[name] for limits in both if name in limits) for name in names}
+
+
 # -- conditions on the items -----------------------------------------------------------------------------------------
 
 
@@ -162,7 +181,8 @@ def _conditions(catalog: Catalog, rules: ItemRules) -> list[tuple[str, np.ndarra
         conditions.append(("allow", _marked(n, catalog.indices(rules.allow))))
     for name in ("categories", "all_categories", "without_categories"):
         if chosen := getattr(rules, name):
-            members = [_marked(n, catalog.in_category(category)) for category in chosen]
+            # A request may name a category ten thousand times, and each mask takes a byte per item.
+            members = [_marked(n, catalog.in_category(category)) for category in dict.fromkeys(chosen)]
             meets = np.logical_and.reduce(members) if name == "all_categories" else np.logical_or.reduce(members)
             conditions.append((f"{name} {_shown(chosen)}", ~meets if name == "without_categories" else meets))
     for attribute, condition in rules.where.items():

@@ -91,6 +91,14 @@ class Reader(Protocol):
         """Return what a message changes."""
 
 
+def plain_message(text: str) -> str:
+    """Return the first `READ` characters of a message as `plain_text` writes them, with single white space.
+
+    Patterns that repeat white space take linear time then.
+    """
+    return _BREAK.sub("\n", plain_text(text[:READ])[:READ])  # NFKC may write one character as eighteen
+
+
 class RequestReader:
     """Reader by rules.
 
@@ -133,8 +141,7 @@ class RequestReader:
         Args:
             text: the message; what follows its first `READ` characters is not read.
         """
-        # White space is single, so that patterns with `\s+` take linear time.
-        plain = _BREAK.sub("\n", plain_text(with_words_repaired(text[:READ].replace(MASK, " "))))
+        plain = plain_message(with_words_repaired(text[:READ].replace(MASK, " ")))
         titles = self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from train_utils.conversation.list_references import references
-from train_utils.prompts.named_titles import NamedTitles, plain_text
+from train_utils.conversation.reader import plain_message
+from train_utils.prompts.named_titles import NamedTitles
 
 _WHY = re.compile(
     r"\b(?:why|how come|what made you (?:pick|choose|recommend|suggest)|what makes you (?:pick|think of|recommend))\b",
@@ -22,11 +23,11 @@ def asked_about(text: str, listed: Sequence[int], titles: NamedTitles) -> list[i
     """Return the items of a list whose reason a message asks for; [] where it asks for none.
 
     Args:
-        text: the message.
+        text: the message; its first `reader.READ` characters are read.
         listed: items of the last list, in order.
         titles: finder of the catalog's titles.
     """
-    plain = plain_text(text)
+    plain = plain_message(text)
     if not listed or not _WHY.search(plain):
         return []
     named = [item for mention in titles.locate(plain) for item in mention.items if item in listed]

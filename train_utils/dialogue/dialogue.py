@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from train_utils.catalog import Item
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
-from train_utils.constraint.item_rules import compile_rules
+from train_utils.constraint.item_rules import compile_rules, tighter
 from train_utils.conversation.list_references import with_titles
+from train_utils.conversation.numerals import MOST
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import READ, Reader
 from train_utils.decoding.request import Request
@@ -58,7 +59,7 @@ class Listing:
     """The last list, and what it was made from.
 
     Attributes:
-        items: its items, in order.
+        items: its items, in order, as many as a message may ask for.
         taste: what was known of the user's taste.
         preferences: what the user had asked for.
     """
@@ -169,10 +170,10 @@ class Dialogue:
         catalog = self.recommender.catalog
         if self.reader is None or catalog is None:
             return Change()
-        listed = self.last.items
+        text, listed = text[:READ], self.last.items
         if not listed:
             return self.reader.read(text)
-        mentioned = {item for mention in self.recommender.named_titles.locate(text[:READ]) for item in mention.items}
+        mentioned = {item for mention in self.recommender.named_titles.locate(text) for item in mention.items}
         named, judged = (
             {listed.index(item) for item in items if item in listed} for items in (mentioned, self.preferences.named())
         )
@@ -245,7 +246,10 @@ class Dialogue:
         catalog, quotas = self.recommender.catalog, self.preferences.quotas
         if catalog is None or not quotas:
             return int(constraint.admitted.sum())
-        return sum(min(n, int(constraint.admitted[sorted(catalog.in_category(name))].sum())) for name, n in quotas)
+        caps = tighter(catalog, dict(quotas), self.max_per_category)
+        assert isinstance(caps, Mapping)
+        fitting = {name: int(constraint.admitted[sorted(catalog.in_category(name))].sum()) for name, _ in quotas}
+        return sum(min(caps[name], fitting[name]) for name, _ in quotas)
 
     def _rules(self, prior: Prior | None) -> tuple[Constraint | None, str]:
         """Return (constraint, problem); no constraint without a catalog, and where no item is left."""
@@ -257,7 +261,7 @@ class Dialogue:
             asked,
             allow=self.admitted,
             seen=tuple(catalog.ids(self.profile)),
-            max_per_category=asked.max_per_category or self.max_per_category,
+            max_per_category=tighter(catalog, asked.max_per_category, self.max_per_category),
             distinct=self.distinct,
         )
         try:
@@ -292,7 +296,7 @@ class Dialogue:
         listed = tuple(part.item for part in parts if isinstance(part, ItemPart))
         self.exchanges.append((user, Message("assistant", _joined(parts))))
         if listed:
-            self.last = Listing(listed, self.taste, self.preferences)
+            self.last = Listing(listed[:MOST], self.taste, self.preferences)
         self.preferences = self.preferences.listing(listed)
 
 

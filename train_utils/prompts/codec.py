@@ -10,6 +10,7 @@ from train_utils.prompts.control_tokens import EOI, SOI, control_tokens
 
 # Prefixes after which a text is encoded as in mid-text; the first that no token merges with the text is used.
 _ANCHORS = ("\u241f", "\n", ".", "a")
+_INCOMPLETE_BYTES = 3  # bytes of a character of UTF-8 that is not whole yet, at most
 
 
 class Codec:
@@ -41,7 +42,9 @@ class Codec:
         self._space = "" if self.decode([*self.encode("a"), *self.encode("a")]) == "a a" else " "
         self._markers = self._markers_of_template()
         self._before = self.encode("a")  # precedes a text that is decoded in mid-answer
-        self._continuations = self._unlike_continuations()
+        # In a vocabulary of bytes, one that belongs to no character: it makes all bytes before it invalid.
+        vocabulary = tokenizer.get_vocab()
+        self._spoiling = [[vocabulary[token]] for token in ("<0xFF>",) if token in vocabulary]
         special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
         self.reserved_texts = sorted({SOI, EOI, *tokenizer.all_special_tokens, *self._markers, *special})
 
@@ -113,17 +116,13 @@ class Codec:
             ids: the tokens.
             first: whether they start the answer.
         """
-        readings = [self.decode_part([*ids, *more], first) for more in ((), *self._continuations)]
-        return os.path.commonprefix(readings).rstrip("\ufffd")
-
-    def _unlike_continuations(self) -> list[list[int]]:
-        """Return continuations whose common decoding shows the settled text.
-
-        They are a letter, and a byte that belongs to no character and makes the incomplete bytes before it invalid.
-        """
-        vocabulary = self.tokenizer.get_vocab()
-        spoiling = [[vocabulary[token]] for token in ("<0xFF>",) if token in vocabulary]
-        return [self._before, *spoiling]
+        # A letter and a spoiling byte: what the readings have in common no other continuation changes either.
+        readings = [self.decode_part([*ids, *more], first) for more in ((), self._before, *self._spoiling)]
+        settled = os.path.commonprefix(readings)
+        begun = len(settled) - len(settled.rstrip("\ufffd"))
+        if not self._spoiling:  # of bytes that are no character, only the last ones may still become one
+            begun = min(begun, _INCOMPLETE_BYTES)
+        return settled[: len(settled) - begun]
 
     def _markers_of_template(self) -> list[str]:
         """Return the non-special added tokens that the template writes; a text must not be encoded to them."""

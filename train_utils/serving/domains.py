@@ -1,6 +1,8 @@
 """Domains: the catalogs that one model recommends from, each loaded when it is first asked for."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +20,7 @@ from train_utils.serving.catalog_ledger import content_digest, version_name
 from train_utils.teacher.protocol import Teacher
 
 NO_DOMAIN = "none"
+_AGAIN_S = 30  # seconds after which a domain that could not be loaded is tried again: its folder may be mended
 
 # name of a domain -> its teacher; None for none
 TeacherOf = Callable[[str], Teacher | None]
@@ -114,6 +117,7 @@ class Domains:
         self._trie_cache = trie_cache
         self._reads = reads
         self._loaded: dict[str, Domain] = {}
+        self._failed: dict[str, tuple[float, ValueError | OSError]] = {}  # when, and why
         self._lock = threading.Lock()
 
     def load(self, name: str) -> Domain:
@@ -123,10 +127,23 @@ class Domains:
             ValueError: it is unknown, or its dataset or teacher cannot be loaded.
         """
         known_domain(self.folders, name)
+        if name in self._loaded:  # without the lock: another domain may take a minute to load
+            return self._loaded[name]
         with self._lock:
             if name not in self._loaded:
-                self._loaded[name] = self._load(name)
+                self._loaded[name] = self._load_or_recall(name)
             return self._loaded[name]
+
+    def _load_or_recall(self, name: str) -> Domain:
+        """Load a domain, unless that failed a moment ago: else each request for a broken one would read it all."""
+        when, error = self._failed.get(name, (-math.inf, None))
+        if error is not None and time.monotonic() - when < _AGAIN_S:
+            raise error.with_traceback(None)
+        try:
+            return self._load(name)
+        except (ValueError, OSError) as failure:
+            self._failed[name] = (time.monotonic(), failure)
+            raise
 
     def _load(self, name: str) -> Domain:
         if name == NO_DOMAIN:

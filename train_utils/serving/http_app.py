@@ -3,12 +3,12 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import anyio
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -23,19 +23,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
+from train_utils.printable import one_line
 from train_utils.serving import openai_wire
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_journal import JournalError
 from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
 from train_utils.serving.exchange import ChatRequest, Listed, NotFound, RequestError, ServiceEvent
+from train_utils.serving.host_names import LoopbackNames, is_loopback
 from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
+from train_utils.serving.listener import in_brackets
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import Service
 from train_utils.serving.waiting_threads import Threads
 
-T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
 _KINDS = {
     401: "authentication_error",
@@ -104,7 +106,8 @@ def build_app(
     max_new_tokens: int = 512,
     limits: HttpLimits = SERVER_LIMITS,
     cors: tuple[str, ...] = (),
-    mcp_host: str | None = None,
+    host: str | None = None,
+    mcp: bool = False,
 ) -> FastAPI:
     """Return the application around a service.
 
@@ -114,20 +117,23 @@ def build_app(
         max_new_tokens: length limit of an answer for which a request names none.
         limits: limits of bodies and connections.
         cors: origins of pages of other sites that may use the API; none unless named.
-        mcp_host: address that the server binds, for the tools of assistants at /mcp; None leaves them out.
+        host: address that the server binds. On a loopback address, only requests to loopback names are answered: all
+            of them where there are no keys, and those of /mcp in any case. None checks no names but those of /mcp.
+        mcp: whether /mcp has the tools of assistants.
     """
     keys = keys or Keys()
     metrics, threads = Metrics(service.scheduler, service.impressions), Threads(service.scheduler.limits)
 
-    mcp = None
-    if mcp_host is not None:
+    tools = None
+    if mcp:
         from train_utils.serving.mcp_server import McpEndpoint  # its package is optional
 
-        mcp = McpEndpoint(service, threads, keys, partial(_allowed, keys, "read"), host=mcp_host, origins=cors)
+        allowed = partial(_allowed, keys, "read")
+        tools = McpEndpoint(service, threads, keys, allowed, host=host or "127.0.0.1", origins=cors)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with mcp.running() if mcp else nullcontext():
+        async with tools.running() if tools else nullcontext():
             yield
         await anyio.to_thread.run_sync(service.scheduler.drain)
 
@@ -137,8 +143,11 @@ def build_app(
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts of other sites
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go to whatever the header Host names
     )
     app.add_middleware(CatalogBodies, limits=limits, keys=keys)
+    if host is not None and is_loopback(in_brackets(host)) and not keys.needed:
+        app.add_middleware(LoopbackNames, limits=limits)
     app.add_middleware(SafeHeaders)
     if cors:
         from starlette.middleware.cors import CORSMiddleware
@@ -152,9 +161,10 @@ def build_app(
     add_catalog_routes(app, service, threads.run, reader, Depends(partial(_allowed, keys, "catalogue")))
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
-    if mcp:
-        app.router.routes.append(Route("/mcp", mcp))
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    if tools:
+        app.router.routes.append(Route("/mcp", tools))
+    # For paths that no route has. Mounted, it would take the place of the routes for their wrong methods as well.
+    app.router.default = StaticFiles(directory=PAGE, html=True)
     return app
 
 
@@ -191,12 +201,13 @@ def _add_conversation_routes(
         stop = threading.Event()
         events = _counted(service, request, stop, metrics)
         if chunks is None:
-            made = await _unless_gone(http, stop, threads.run(lambda: whole[form](events, service.model)))
-            return JSONResponse(made)
+            async with _stopped_when_gone(http, stop):
+                return JSONResponse(await threads.run(lambda: whole[form](events, service.model)))
         # The first event comes before the head of the answer, so that an error still has its status.
-        first = await threads.run(lambda: next(events))
+        async with _stopped_when_gone(http, stop):
+            first = await threads.run(lambda: next(events))
         pieces = chunks(chain([first], events), service.model)
-        return StreamingResponse(_streamed(pieces, threads, stop), media_type="text/event-stream")
+        return StreamingResponse(_streamed(http, pieces, threads, stop), media_type="text/event-stream")
 
     @app.post("/v1/chat/completions", dependencies=[reader], summary="Chat, in OpenAI's form")
     async def completions(body: Completions, http: Request) -> Response:
@@ -222,20 +233,25 @@ def _counted(service: Service, request: ChatRequest, stop: threading.Event, metr
         yield event
 
 
-async def _streamed(pieces: Iterator[str], threads: Threads, stop: threading.Event) -> AsyncIterator[str]:
+async def _streamed(
+    http: Request, pieces: Iterator[str], threads: Threads, stop: threading.Event
+) -> AsyncIterator[str]:
     """Yield the pieces of an answer; a client that leaves stops it."""
     try:
-        while piece := await threads.run(lambda: next(pieces, ""), begun=True):
-            yield piece
+        async with _stopped_when_gone(http, stop):
+            while piece := await threads.run(lambda: next(pieces, ""), begun=True):
+                yield piece
     except tuple(_STATUS) as error:
         _, kind = _status_of(error)
         yield openai_wire.sent_line(_problem(str(error), kind))
-    finally:
-        stop.set()
 
 
-async def _unless_gone(http: Request, stop: threading.Event, work: Awaitable[T]) -> T:
-    """Return the result of work; a client that leaves stops it."""
+@asynccontextmanager
+async def _stopped_when_gone(http: Request, stop: threading.Event) -> AsyncIterator[None]:
+    """Set `stop` as soon as the client leaves, and where the block fails.
+
+    A thread that waits for the next text cannot be cancelled, and the model may write for minutes what shows no text.
+    """
 
     async def watch() -> None:
         while (await http.receive())["type"] != "http.disconnect":
@@ -244,9 +260,11 @@ async def _unless_gone(http: Request, stop: threading.Event, work: Awaitable[T])
 
     watcher = asyncio.ensure_future(watch())
     try:
-        return await work
-    finally:
+        yield
+    except BaseException:
         stop.set()
+        raise
+    finally:
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
@@ -305,10 +323,12 @@ def _add_feedback_route(app: FastAPI, service: Service, metrics: Metrics, giver:
 
 
 def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    @app.head("/health/live", include_in_schema=False)  # what load balancers ask with
     @app.get("/health/live", summary="Whether the process answers")
     async def live() -> dict[str, str]:
         return {"status": "live"}
 
+    @app.head("/health/ready", include_in_schema=False)
     @app.get("/health/ready", summary="What is served")
     async def ready() -> dict[str, object]:
         return {"status": "ready", "model": service.model, "domains": list(service.domains.folders)}
@@ -336,8 +356,8 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def malformed(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        where = ".".join(str(part)[:80] for part in first["loc"])
-        return JSONResponse(_problem(f"{where}: {first['msg']}"[:500], "invalid_request_error"), 422)
+        where = ".".join(str(part)[:80] for part in first["loc"])  # keys of a client are among the parts
+        return JSONResponse(_problem(one_line(f"{where}: {first['msg']}", 500), "invalid_request_error"), 422)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -239,8 +239,7 @@ class ImpressionLog:
             self._drop(len(lines), f"the folder holds {self._bytes >> 20} MiB; raise `impressions_mib`")
             return
         if self._file < 0:
-            path = self._folder / file_name(self._number)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            self._begin_file()
         left = memoryview(content)
         while left:
             n = os.write(self._file, left)
@@ -249,6 +248,15 @@ class ImpressionLog:
         self.written += len(lines)
         if self._size >= self._file_bytes:
             self._end_file()
+
+    def _begin_file(self) -> None:
+        """Open the next file whose name is free: a link or a copy that someone put there is not written to."""
+        while self._file < 0:
+            path = self._folder / file_name(self._number)
+            try:
+                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            except FileExistsError:
+                self._number += 1
 
     def _end_file(self) -> None:
         if self._file >= 0:

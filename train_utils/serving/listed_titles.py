@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from train_utils.prompts.messages import ItemPart, Part
 
-_LINE = re.compile(r"(?P<mark>[ \t]*(?:\d{1,4}[.)]|[-*•])[ \t]+)(?P<title>\S.*?)(?P<end>[ \t]*)")
+_MARK = re.compile(r"[ \t]*+(?:\d{1,4}[.)]|[-*•])[ \t]++")
 
 
 def listed_parts(text: str, index: Mapping[str, int]) -> list[Part]:
@@ -22,11 +22,12 @@ def listed_parts(text: str, index: Mapping[str, int]) -> list[Part]:
         return [ItemPart(item)]
     parts: list[Part] = []
     for line in text.splitlines(keepends=True):
-        body = line.rstrip("\r\n")
-        match = _LINE.fullmatch(body)
-        item = index.get(match["title"]) if match else None
-        if match is None or item is None:
+        mark = _MARK.match(line)
+        begin = mark.end() if mark else 0
+        end = len(line.rstrip(" \t\r\n"))
+        item = index.get(line[begin:end]) if mark else None
+        if item is None:
             parts.append(line)
         else:
-            parts += [match["mark"], ItemPart(item), match["end"] + line[len(body) :]]
+            parts += [line[:begin], ItemPart(item), line[end:]]
     return [part for part in parts if part != ""]

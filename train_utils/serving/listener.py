@@ -15,7 +15,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(2048)  # clients that come while uvicorn starts wait instead of being refused
     except (OSError, OverflowError) as error:
         listener.close()
-        raise ValueError(f"cannot listen on {_in_brackets(host)}:{port}: {error}; choose another port") from error
+        raise ValueError(f"cannot listen on {in_brackets(host)}:{port}: {error}; choose another port") from error
     listener.set_inheritable(True)
     return listener
 
@@ -27,8 +27,9 @@ def address_of(host: str, port: int) -> str:
         with suppress(OSError):
             if not any(socket.inet_pton(family, "0.0.0.0" if client == "0" else client)):
                 client = loopback
-    return f"http://{_in_brackets(client)}:{port}"
+    return f"http://{in_brackets(client)}:{port}"
 
 
-def _in_brackets(host: str) -> str:
+def in_brackets(host: str) -> str:
+    """Return a host as it is written in an address: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -146,7 +146,8 @@ def make_list(
         return _drawn(recommender, asked, settings) if settings.explore else _ranked(recommender, asked, settings)
 
     key = ("list", id(recommender), replace(settings, seed=None))
-    drawn = scheduler.call_together(key, made, (history, rules, settings.seed))
+    read = min(len(history), settings.max_history)
+    drawn = scheduler.call_together(key, made, (history, rules, settings.seed), weight=read)
     return MadeList(drawn.items, int(constraint.admitted.sum()), rules, history, drawn.candidates, drawn.greedy)
 
 

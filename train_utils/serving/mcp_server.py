@@ -19,9 +19,12 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict  # before Python 3.12 pydantic cannot read the one of typing
 
 from train_utils.constraint.constraint import ConstraintError
+from train_utils.printable import one_line
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.access import Keys
+from train_utils.serving.host_names import is_loopback
 from train_utils.serving.http_wire import ItemId, Name
+from train_utils.serving.listener import in_brackets
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import RequestError, Service
 from train_utils.serving.waiting_threads import Threads
@@ -140,8 +143,8 @@ def _one_line(error: ToolError) -> str:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
-        return f"{'.'.join(str(part)[:80] for part in first['loc'])}: {first['msg']}"[:500]
-    return " ".join(str(cause or error).split())[:500]
+        return one_line(f"{'.'.join(str(part)[:80] for part in first['loc'])}: {first['msg']}", 500)
+    return one_line(" ".join(str(cause or error).split()), 500)
 
 
 def build_mcp(service: Service, threads: Threads, keys: Keys | None = None) -> MCPServer[Any]:
@@ -284,9 +287,9 @@ class McpEndpoint:
 
 
 def _transport_security(host: str, origins: Sequence[str]) -> TransportSecuritySettings:
-    names = [f"[{name}]" if ":" in name else name for name in _LOOPBACK]
+    names = [in_brackets(name) for name in _LOOPBACK]
     return TransportSecuritySettings(
-        enable_dns_rebinding_protection=host in _LOOPBACK,
+        enable_dns_rebinding_protection=is_loopback(in_brackets(host)),
         allowed_hosts=[f"{name}:*" for name in names] + names,
         allowed_origins=[f"http://{name}:*" for name in names] + list(origins),
     )

@@ -44,12 +44,15 @@ class SchedulerLimits:
         deadline_s: seconds from the submission to the end of an answer.
         prefilled: prompt tokens that join the running answers between two passes, so that those go on meanwhile; one
             longer prompt joins alone.
+        weight: sum of the weights of the calls that run between two passes, for the same reason; a heavier one runs
+            alone. Lists weigh the items of history that they read.
     """
 
     rows: int = 32
     waiting: int = 128
     deadline_s: float = 60.0
     prefilled: int = 2048
+    weight: int = 1000
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class _Call:
     function: Callable[[list[Any]], Sequence[Any]]
     argument: Any
     deadline: float
+    weight: int = 0
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
     error: BaseException | None = None
@@ -159,19 +163,22 @@ class Scheduler:
         """
         return self.call_together(object(), lambda _: [function()], None)
 
-    def call_together(self, key: Hashable, function: Callable[[list[A]], Sequence[T]], argument: A) -> T:
+    def call_together(
+        self, key: Hashable, function: Callable[[list[A]], Sequence[T]], argument: A, weight: int = 0
+    ) -> T:
         """Run a function on the arguments of all callers that wait with the same key, and return the own result.
 
         Args:
             key: calls with the same key have functions that do the same.
             function: arguments -> their results, in order.
             argument: the caller's.
+            weight: what the call takes, as in `SchedulerLimits`; 0 for little.
 
         Raises:
             Overloaded, Draining, DeadlineExceeded: it was not run.
             Exception: what the function raises for this argument alone.
         """
-        call = _Call(key, function, argument, time.monotonic() + self.limits.deadline_s)
+        call = _Call(key, function, argument, time.monotonic() + self.limits.deadline_s, weight)
         self._submit(call)
         call.done.wait()
         if call.error is not None:
@@ -236,10 +243,7 @@ class Scheduler:
         """Run calls, those of one key together."""
         together: dict[Hashable, list[_Call]] = {}
         for call in calls:
-            if time.monotonic() > call.deadline:
-                call.fail(_too_late(self.limits))
-            else:
-                together.setdefault(call.key, []).append(call)
+            together.setdefault(call.key, []).append(call)
         for group in together.values():
             try:
                 results = group[0].function([call.argument for call in group])
@@ -254,15 +258,22 @@ class Scheduler:
                 call.succeed(result)
 
     def _take(self) -> tuple[list[_Call], list[_Answer]]:
-        """Take what may go on from the queue, in its order: every call, and answers while there is room."""
+        """Take what may go on from the queue, in its order: calls up to a weight, and answers while there is room.
+
+        What was stopped or is late leaves the queue, so that it keeps nobody out.
+        """
         calls: list[_Call] = []
         joining: list[_Answer] = []
         left: deque[_Answer | _Call] = deque()
-        tokens = 0
+        tokens = weight = 0
         while self._waiting:
             entry = self._waiting.popleft()
+            if self._is_unwanted(entry):
+                continue
             if isinstance(entry, _Call):
-                calls.append(entry)
+                fits = not calls or weight + entry.weight <= self.limits.weight
+                (calls if fits else left).append(entry)
+                weight += entry.weight if fits else 0
                 continue
             room = len(self._running) + len(joining) < self.limits.rows
             fits = not joining or tokens + len(entry.request.prompt) <= self.limits.prefilled
@@ -275,8 +286,7 @@ class Scheduler:
         return calls, joining
 
     def _join(self, joining: list[_Answer]) -> None:
-        wanted = [answer for answer in joining if not self._is_unwanted(answer)]
-        for batch, answers in self._by_batch(wanted):
+        for batch, answers in self._by_batch(joining):
             try:
                 rows = batch.add([a.request for a in answers], [a.engine for a in answers])
             except Exception as error:  # noqa: BLE001  # such as memory; the others go on
@@ -300,13 +310,13 @@ class Scheduler:
             by_batch.setdefault(id(batch), (batch, []))[1].append(answer)
         return list(by_batch.values())
 
-    def _is_unwanted(self, answer: _Answer) -> bool:
-        """End an answer that was stopped or is late, before it joins."""
-        if answer.stop.is_set():
-            answer.progress.put(_Progress([], [], [], "stopped"))
+    def _is_unwanted(self, entry: _Answer | _Call) -> bool:
+        """End an answer that was stopped, and what is late, before it begins."""
+        if isinstance(entry, _Answer) and entry.stop.is_set():
+            entry.progress.put(_Progress([], [], [], "stopped"))
             return True
-        if time.monotonic() > answer.deadline:
-            answer.fail(_too_late(self.limits))
+        if time.monotonic() > entry.deadline:
+            entry.fail(too_late(self.limits))
             return True
         return False
 
@@ -318,7 +328,7 @@ class Scheduler:
                 for batch in self._batches:
                     batch.abort(answer.row)
                 if late:
-                    answer.fail(_too_late(self.limits))
+                    answer.fail(too_late(self.limits))
                 else:
                     answer.report()
 
@@ -364,5 +374,6 @@ def _read(answer: _Answer) -> Iterator[TextDelta | ItemEvent | Done]:
     yield from answer_events(answer.engine.chat, first.state, seen, go_on)
 
 
-def _too_late(limits: SchedulerLimits) -> DeadlineExceeded:
+def too_late(limits: SchedulerLimits) -> DeadlineExceeded:
+    """Return the error of an answer that is late."""
     return DeadlineExceeded(f"the answer was not ready after {limits.deadline_s:g} s; ask for less, or come back later")

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ from train_utils.dialogue.expectations import Taste
 from train_utils.dialogue.reasons import falls
 from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
+from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import DECODING, Recommendation, Recommender
 from train_utils.serving.answers import Notice, reply, understood
@@ -42,10 +44,10 @@ from train_utils.serving.item_card import item_card, recommended_card
 from train_utils.serving.listed_titles import listed_parts
 from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, ListSettings, make_list, new_seed
 from train_utils.serving.saved_preferences import restored, saved
-from train_utils.serving.scheduler import Scheduler
+from train_utils.serving.scheduler import Scheduler, too_late
 from train_utils.serving.shared_model import Shared
+from train_utils.serving.turns import turns_of
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
-from train_utils.text_files import whole_characters
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -347,9 +349,10 @@ class Service:
         domain = self.domain(request.domain)
         assigned = self._assigned(request.user)
         request = replace(request, user="", decoding=request.decoding or assigned.variant.decoding or "rank")
-        dialogue, text = self._dialogue(domain, request)
+        stop = stop or threading.Event()
+        dialogue, text = self._dialogue(domain, request, stop)
         self.scheduler.check_room()  # here, not when the model is asked: an answer that began has no status any more
-        return self._events(domain, dialogue, text, request, assigned, stop or threading.Event())
+        return self._events(domain, dialogue, text, request, assigned, stop)
 
     def _events(
         self,
@@ -409,9 +412,10 @@ class Service:
                 )
         yield Finished(finish, model.prompt_tokens, model.completion_tokens, saved(dialogue.preferences, catalog))
 
-    def _dialogue(self, domain: Domain, request: ChatRequest) -> tuple[Dialogue, str]:
+    def _dialogue(self, domain: Domain, request: ChatRequest, stop: threading.Event) -> tuple[Dialogue, str]:
         """Return the conversation before its last message, and that message."""
-        system, exchanges, text = self._exchanges(request)
+        deadline = time.monotonic() + self.scheduler.limits.deadline_s
+        turns = turns_of(request.messages, self.limits)
         self._check_size("k", request.k, self.limits.items)
         self._check_history(request.history)
         if request.decoding not in DECODING:
@@ -431,7 +435,7 @@ class Service:
                 max_context=self.max_context,
                 decoding=request.decoding,
                 distinct=rules.distinct,
-                system=f"{SYSTEM}\n{system}" if system else SYSTEM,
+                system=f"{SYSTEM}\n{turns.system}" if turns.system else SYSTEM,
                 list_length=request.k,
                 admitted=_admitted(domain, rules),
                 max_per_category=rules.max_per_category,
@@ -441,7 +445,10 @@ class Service:
             elif request.history:
                 raise RequestError("a history needs a domain")
             titles = domain.catalog.title_index if domain.catalog else {}
-            for said, answer in exchanges:
+            before = (part.item for part in listed_parts(turns.begun, titles) if isinstance(part, ItemPart))
+            dialogue.preferences = dialogue.preferences.listing(before)
+            for said, answer in turns.exchanges:
+                self._check_wanted(stop, deadline)
                 dialogue.recall(said, listed_parts(answer, titles))
             if request.preferences is not None:
                 asked = restored(request.preferences, domain.catalog)
@@ -449,31 +456,14 @@ class Service:
                 dialogue.last = Listing(dialogue.last.items, dialogue.taste, asked)
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
-        return dialogue, text
-
-    def _exchanges(self, request: ChatRequest) -> tuple[str, list[tuple[str, str]], str]:
-        """Return (system text, exchanges, newest message of the user)."""
-        messages = [(role, whole_characters(text)) for role, text in request.messages]
-        if not messages or messages[-1][0] != "user" or not messages[-1][1].strip():
-            raise RequestError("the last message must be the user's and have a text; add one with role user")
-        if len(messages) > self.limits.messages:
-            raise RequestError(f"{len(messages)} messages, wanted {self.limits.messages} or fewer; leave out old ones")
-        if (longest := max(len(text) for _, text in messages)) > self.limits.characters:
-            raise RequestError(
-                f"a message has {longest} characters, wanted {self.limits.characters} or fewer; shorten it"
-            )
-        system = "\n".join(text for role, text in messages if role == "system")
-        exchanges: list[tuple[str, str]] = []
-        waiting: list[str] = []
-        for role, text in messages[:-1]:
-            if role == "user":
-                waiting.append(text)
-            elif role == "assistant" and waiting:
-                exchanges.append(("\n".join(waiting), text))
-                waiting = []
-        return system, exchanges, "\n".join([*waiting, messages[-1][1]])
+        return dialogue, turns.text
 
     # -- checks --------------------------------------------------------------------------------------------------
+
+    def _check_wanted(self, stop: threading.Event, deadline: float) -> None:
+        """Raise where the client left, or a long conversation takes too long to read."""
+        if stop.is_set() or time.monotonic() > deadline:
+            raise too_late(self.scheduler.limits)
 
     def _check_history(self, history: Sequence[str]) -> None:
         if len(history) > self.limits.history:
