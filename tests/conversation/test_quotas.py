@@ -19,7 +19,7 @@ from train_utils.conversation.preferences import Preferences
         ("two romantic comedies and a western", 2, ()),
         ("a comedy or two", None, ()),
         ("two comedies, no drama", 2, ()),
-        ("200 comedies and 300 dramas", None, ()),
+        ("200 comedies and 300 dramas", 100, ()),
     ],
 )
 def test_numbers_of_categories_are_read(text, count, quotas):
@@ -34,3 +34,8 @@ def test_quotas_hold_for_one_list_and_exclude_items_that_would_count_twice():
     assert {CATALOG.items[CATALOG.index[item]].title for item in rules.allow} == {"Toy Story"}
     assert first.describe(CATALOG) == "3 items \u00b7 2 Comedy and 1 Mystery"
     assert first.after(READER.read("more")).quotas == ()
+
+
+def test_more_items_than_a_list_may_have_are_as_many_as_it_may_have():
+    assert READER.read("150 comedies").count == READER.read("give me 300 movies").count == 100
+    assert READER.read("dramas of 1994").count is READER.read("movies under 120 minutes").count is None

@@ -34,7 +34,8 @@ _AMOUNTS = {
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 _UNITS = {name: n for n, name in enumerate(NAMES[:9], 1)}
 WORDS = {name: n for n, name in enumerate(NAMES, 1)} | _TENS | _AMOUNTS
-MOST = 100  # items that a message may ask for; a larger number is a year or a price
+MOST = 100  # items that a message may ask for; a larger number is a year or a price, or counts items that follow it
+_LEAST_YEAR = 1000
 NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(_TENS))}[\s-]{any_of(', '.join(_UNITS))}\b|{any_of(', '.join(WORDS))})"
 
 _NOUN = any_of(NOUNS)
@@ -185,4 +186,6 @@ def _times(match: re.Match[str]) -> Annotation | None:
 
 def _annotation(match: re.Match[str]) -> Annotation | None:
     count = number_of(match["number"])
+    if match["noun"] and MOST < count < _LEAST_YEAR:
+        count = MOST  # "150 dramas": as many as a list may have, which the chat shows
     return Annotation(match.start("number"), match.end("number"), count) if 1 <= count <= MOST else None
