@@ -186,6 +186,6 @@ def _times(match: re.Match[str]) -> Annotation | None:
 
 def _annotation(match: re.Match[str]) -> Annotation | None:
     count = number_of(match["number"])
-    if match["noun"] and MOST < count < _LEAST_YEAR:
+    if match.groupdict().get("noun") and MOST < count < _LEAST_YEAR:
         count = MOST  # "150 dramas": as many as a list may have, which the chat shows
     return Annotation(match.start("number"), match.end("number"), count) if 1 <= count <= MOST else None
