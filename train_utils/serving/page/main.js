@@ -17,6 +17,8 @@ import { showSuggestions, suggestionsOf } from "./suggestions.js";
 const SAID_CHARACTERS = 1000; // of an answer, to screen readers
 
 const composer = byId("message");
+const ASK = composer.placeholder;
+let isStarted = false; // what is typed before stays in the box: there is no chat yet that could take it
 const domains = byId("domain");
 let catalogOf = {}; // name -> catalog
 let views = []; // of the answers
@@ -153,7 +155,7 @@ function readyToType() {
 }
 
 function sendTyped() {
-  if (chat.isRunning || !composer.value.trim()) return;
+  if (!isStarted || chat.isRunning || !composer.value.trim()) return;
   const text = composer.value;
   composer.value = "";
   send(text);
@@ -200,9 +202,12 @@ window.addEventListener("pagehide", () => {
 async function start() {
   let first = "";
   byId("start-problem").hidden = true;
+  composer.placeholder = "Loading the catalogs…";
   try {
     const answered = await catalogs();
     chat.keepsFeedback = answered.feedback === true;
+    isStarted = true;
+    composer.placeholder = ASK;
     ({ first } = answered);
     catalogOf = Object.fromEntries(answered.data.map((catalog) => [catalog.domain, catalog]));
   } catch (error) {
