@@ -13,8 +13,8 @@ from pathlib import Path
 
 # Read when torch is imported. PyTorch and oneDNN each keep kernels for 1024 shapes, some 300 MB in a server, whose
 # batches have ever new shapes.
-os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+os.environ.setdefault("LRU_CACHE_CAPACITY", "32")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads sleep: HTTP needs the cores, too
 
 from transformers.utils import logging
