@@ -51,7 +51,13 @@ class Visitor:
         self.send(text)
         self.wait()
 
+    def reload(self) -> None:
+        """Load the page again, until it has its catalogs."""
+        self.page.reload()
+        self.page.wait_for_selector("#message[placeholder^=Ask]")
+
     def send(self, text: str) -> None:
+        self.page.wait_for_selector("#message[placeholder^=Ask]")
         self.page.fill("#message", text)
         self.page.press("#message", "Enter")
 
@@ -201,7 +207,8 @@ def test_the_history_is_sent_in_its_order_and_is_not_recommended(visit):
         visitor.page.fill("#history-search", title)
         visitor.page.get_by_role("button", name=f"Add: {title}").click()
     visitor.page.get_by_role("button", name="Move up: blue river").click()
-    visitor.page.reload()
+    visitor.reload()
+    visitor.page.wait_for_selector("#history-items li:nth-child(2) .history-title")
     assert visitor.texts("#history-items .history-title") == ["blue river 1991", "red moon 1990"]
     body = visitor.request_of(lambda: visitor.send("Recommend 9 titles"))
     assert body["reclm"]["history"] == ["f1", "f0"]
@@ -215,7 +222,7 @@ def test_a_reload_keeps_the_conversation_and_a_new_chat_leaves_it_in_the_list(vi
     visitor = visit()
     visitor.ask("Recommend 2 Drama titles")
     shown = visitor.listed
-    visitor.page.reload()
+    visitor.reload()
     visitor.page.wait_for_selector(".card")
     assert visitor.listed == shown and visitor.texts(".chip") == ["2 titles", "Drama"]
     visitor.page.click("#new-chat")
@@ -305,7 +312,7 @@ def test_saved_data_of_another_form_is_ignored(visit):
         }""",
         [*wrong, right],
     )
-    visitor.page.reload()
+    visitor.reload()
     visitor.page.wait_for_selector(".suggestion")
     assert visitor.texts(".conversation-title") == ["good"]
     assert visitor.texts("#history-items .history-title") == ["good"]
@@ -337,7 +344,7 @@ def test_a_server_with_keys_asks_for_one_and_a_reload_keeps_it(visit, world):
             visitor.page.wait_for_selector("#key-problem:not([hidden])")
     visitor.page.wait_for_selector(".suggestion")
     visitor.errors.clear()  # the browser reports the refused requests
-    visitor.page.reload()
+    visitor.reload()
     visitor.page.wait_for_selector(".suggestion")
     visitor.ask("Recommend 2 titles")
     assert len(visitor.listed) == 2
@@ -405,7 +412,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(visit):
     dark = visitor.page.evaluate(background)
     visitor.page.click("#theme")
     light = visitor.page.evaluate(background)
-    visitor.page.reload()
+    visitor.reload()
     assert visitor.page.evaluate(background) == light != dark
 
 
