@@ -244,7 +244,7 @@ class Service:
             max_history=max_history,
             prior_weight=variant.prior_weight,
             explore=explore,
-            seed=_first(request.seed, None, new_seed()) if explore else None,
+            seed=_first(request.seed, new_seed()) if explore else None,
         )
 
     def _assigned(self, user: str) -> Assignment:
