@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from train_utils.constraint.constraint import Prior
@@ -30,9 +30,11 @@ class Notice:
 
     Attributes:
         text: the line.
+        says_understood: whether it is what was understood, which servers send as data.
     """
 
     text: str
+    says_understood: bool = field(default=False, compare=False)
 
 
 AnswerEvent = TextDelta | Recommendation | Done | Notice
@@ -116,8 +118,13 @@ def reply(
 
 def understood(domain: Domain, dialogue: Dialogue) -> str:
     """Return what was understood so far, in one line; "" for nothing."""
-    text = dialogue.preferences.describe(domain.catalog) if domain.catalog else ""
+    text = asked_in_words(domain, dialogue)
     return f"understood: {text}" if text else ""
+
+
+def asked_in_words(domain: Domain, dialogue: Dialogue) -> str:
+    """Return what the conversation has asked for, in words; "" for nothing."""
+    return dialogue.preferences.describe(domain.catalog) if domain.catalog else ""
 
 
 def reasons_of(domain: Domain, dialogue: Dialogue, items: Sequence[int]) -> str:
@@ -132,7 +139,7 @@ def _planned(domain: Domain, dialogue: Dialogue, heard: Heard, model: ModelUse) 
     """Yield what was understood and what stands against it; return the plan."""
     line = understood(domain, dialogue)
     if line and not heard.change.is_empty:
-        yield Notice(line)
+        yield Notice(line, says_understood=True)
     if heard.change.unknown and (heard.change.asks or heard.change.named()):
         yield Notice(f"not in {domain.name}: {', '.join(heard.change.unknown)}")
     if heard.change.unknowable and domain.catalog:

@@ -27,7 +27,7 @@ from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import DECODING, Recommendation, Recommender
-from train_utils.serving.answers import Notice, reply, understood
+from train_utils.serving.answers import Notice, asked_in_words, reply
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
 from train_utils.serving.exchange import (
     ChatRequest,
@@ -372,7 +372,7 @@ class Service:
                 if not told:
                     # Reading the message is done with the first event, and what follows is the answer to it.
                     asked = saved(dialogue.preferences, catalog)
-                    yield Understood(_in_words(domain, dialogue), asked, recommendation_id, assigned.name)
+                    yield Understood(asked_in_words(domain, dialogue), asked, recommendation_id, assigned.name)
                     told = True
                 match event:
                     case TextDelta(words):
@@ -390,7 +390,7 @@ class Service:
                         yield Listed({**card, **own, "span": span})
                     case Done(finish):
                         pass
-                    case Notice(line) if line != understood(domain, dialogue):
+                    case Notice(line, says_understood=False):
                         line = line.replace("`max_new_tokens`", "max_tokens")  # the name of the limit in a request
                         yield Notice(line)
                         if request.notices_in_text:
@@ -487,11 +487,6 @@ def _rules_asked(request: ChatRequest, dialogue: Dialogue) -> str:
     if catalog is None:
         return rules_digest(own)
     return rules_digest(own, replace(dialogue.preferences.rules(catalog), allow=None, deny=(), seen=()))
-
-
-def _in_words(domain: Domain, dialogue: Dialogue) -> str:
-    """Return what was understood; "" for nothing."""
-    return dialogue.preferences.describe(domain.catalog) if domain.catalog else ""
 
 
 def _trie(recommender: Recommender) -> TitleTrie:
