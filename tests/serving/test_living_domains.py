@@ -1,9 +1,11 @@
 """Catalogs that change while they are served: what may be listed equals a dictionary, and no request is lost."""
 
+import gc
 import json
 import random
 import re
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.recommender import Recommender, teacher_scores
 from train_utils.serving.catalog_ledger import Version
 from train_utils.serving.domains import Domain
+from train_utils.serving.large_objects import large_objects
 from train_utils.serving.living_domains import LivingDomains
 from train_utils.serving.scheduler import Scheduler
 from train_utils.serving.service import ChatRequest, Listed, NotFound, Service
@@ -325,6 +328,39 @@ def test_a_reader_reads_no_category_or_attribute_that_is_gone(domains):
     domains.wait("films")
     assert len([event for event in service.chat(asked) if isinstance(event, Listed)]) == 2
     scheduler.drain()
+
+
+def test_similarity_of_a_changed_catalog_is_that_of_the_catalog_loaded_again():
+    items = [Item(f"i{n}", title, categories=("odd",) if n % 2 else ("even",)) for n, title in enumerate(FILMS)]
+    catalog = make_catalog("tiny", items, {"u": [f"i{n}" for n in (0, 1, 2, 3, 4, 1)]})
+    vectors = np.random.default_rng(0).normal(size=(len(items), 4))
+    changed = catalog.changed({1: Item("i1", "Renamed Film"), len(items): Item("new", "Another Film")}, frozenset())
+    similarity = ItemSimilarity.of(catalog, vectors).reworded(changed)
+    again = ItemSimilarity.of(changed, vectors)
+    for liked in ([0], [1, 3], [len(items)]):
+        assert np.allclose(similarity.cosines(liked), again.cosines(liked), atol=1e-6)
+
+
+def test_what_a_change_replaces_is_freed_without_garbage_collection(domains):
+    replaced = weakref.ref(domains.load("films").reader._titles)
+    gc.collect()
+    gc.disable()
+    try:
+        domains.put("films", [{"id": "i0", "title": "Another Title"}])
+        domains.wait("films")
+        assert replaced() is None
+    finally:
+        gc.enable()
+
+
+def test_full_collections_wait_until_every_thread_has_made_its_large_objects():
+    before, exempt = gc.get_threshold(), gc.get_freeze_count()
+    with large_objects():
+        with large_objects():
+            assert gc.get_threshold()[2] > 1_000_000
+        assert gc.get_threshold()[2] > 1_000_000
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() > exempt
 
 
 def test_similarity_knows_nothing_of_added_items_until_it_is_made_again():

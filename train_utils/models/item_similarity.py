@@ -34,23 +34,34 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return np.divide(centered, lengths, out=np.zeros_like(centered), where=lengths > _NO_EVENTS).astype(np.float32)
 
 
+def with_rows(vectors: np.ndarray, n_items: int) -> np.ndarray:
+    """Return vectors with rows of 0 for further items, [n_items, d]."""
+    return np.pad(vectors, ((0, n_items - len(vectors)), (0, 0)))
+
+
 class ItemSimilarity:
-    """Which items are like others.
+    """Which items are like others: by the mean of the cosines of several kinds of vectors.
 
     Args:
-        sources: vectors of all items, of several kinds, [items, d]; the mean of their cosines counts. A row has length
-            1, or 0 for an item that the source knows nothing of.
-        n_items: number of items; None for that of the sources. Of items beyond them nothing is known.
+        words: vectors of the items' texts, [items, words], rows of length 1 or 0.
+        learned: vectors from events and from a teacher, [items, d] each, rows of length 1, or 0 for an item without any.
+        n_items: number of items; None for that of the vectors. Items beyond them are like no other.
     """
 
-    def __init__(self, sources: Sequence[np.ndarray | csr_array], n_items: int | None = None):
-        self._sources = list(sources)
-        self._n_known = self._sources[0].shape[0]
+    def __init__(self, words: csr_array, learned: Sequence[np.ndarray] = (), n_items: int | None = None):
+        self._learned = list(learned)
+        self._sources = [words, *self._learned]
+        self._n_known = words.shape[0]
         self._n_items = self._n_known if n_items is None else n_items
 
     def of_more(self, n_items: int) -> "ItemSimilarity":
-        """Return the similarity of the same items and of added ones, of which nothing is known."""
-        return ItemSimilarity(self._sources, n_items)
+        """Return the similarity of the same items and of added ones, which are like no other."""
+        return ItemSimilarity(self._sources[0], self._learned, n_items)
+
+    def reworded(self, catalog: Catalog) -> "ItemSimilarity":
+        """Return the similarity of a changed catalog: texts are read again, the events and the teacher are the same."""
+        n_items = len(catalog.items)
+        return ItemSimilarity(item_words(catalog), [with_rows(vectors, n_items) for vectors in self._learned])
 
     @classmethod
     def of(cls, catalog: Catalog, vectors: np.ndarray | None = None) -> "ItemSimilarity":
@@ -60,13 +71,13 @@ class ItemSimilarity:
             catalog: the items and their training events.
             vectors: a teacher's item vectors, float [items, d]; None for none. Added items may lack theirs.
         """
-        sources: list[np.ndarray | csr_array] = [item_words(catalog)]
+        n_items = len(catalog.items)
+        learned: list[np.ndarray] = []
         if any(catalog.training_sequences()):
-            sources.append(co_occurrence_vectors(catalog.training_sequences(), len(catalog.items)))
+            learned.append(co_occurrence_vectors(catalog.training_sequences(), n_items))
         if vectors is not None:
-            rows = unit_rows(vectors)
-            sources.append(np.pad(rows, ((0, len(catalog.items) - len(rows)), (0, 0))))
-        return cls(sources)
+            learned.append(with_rows(unit_rows(vectors), n_items))
+        return cls(item_words(catalog), learned)
 
     def cosines(self, items: Sequence[int]) -> np.ndarray:
         """Return the mean cosine of every item to the given ones, float64 [items]."""

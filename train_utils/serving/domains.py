@@ -10,13 +10,14 @@ from pathlib import Path
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.category_words import Encoder
-from train_utils.conversation.reader import Reader
+from train_utils.conversation.reader import Reader, RequestReader
 from train_utils.dataset_folder import is_dataset
 from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.readers import make_reader
 from train_utils.dialogue.weights import read_weights
 from train_utils.recommender import Recommender
 from train_utils.serving.catalog_ledger import content_digest, version_name
+from train_utils.serving.large_objects import large_objects
 from train_utils.teacher.protocol import Teacher
 
 NO_DOMAIN = "none"
@@ -140,7 +141,8 @@ class Domains:
         if error is not None and time.monotonic() - when < _AGAIN_S:
             raise error.with_traceback(None)
         try:
-            return self._load(name)
+            with large_objects():
+                return self._load(name)
         except (ValueError, OSError) as failure:
             self._failed[name] = (time.monotonic(), failure)
             raise
@@ -153,6 +155,8 @@ class Domains:
         catalog = recommender.catalog
         assert catalog is not None
         reader = make_reader(self._reads, recommender, self._encoder)
+        if isinstance(reader, RequestReader):
+            reader.prepare()
         weights = read_weights(recommender.source, name)
         expectations = Expectations.of(recommender, catalog, self._teacher_of(name), weights)
         recommender.teacher = expectations.teacher

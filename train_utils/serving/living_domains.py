@@ -15,7 +15,6 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.title_check import TitleError, listed_twice
 from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.reader import RequestReader
-from train_utils.dialogue.expectations import similarity_of
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
@@ -23,7 +22,7 @@ from train_utils.recommender import Recommender
 from train_utils.serving.catalog_journal import Journal, JournalError
 from train_utils.serving.catalog_ledger import Delta, Ledger, Version
 from train_utils.serving.domains import Domain, Domains, TeacherOf
-from train_utils.teacher.protocol import TeacherError
+from train_utils.serving.large_objects import large_objects
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +200,8 @@ class LivingDomains(Domains):
                 domain = self._loaded[name]
             begun = time.monotonic()
             try:
-                finders = make_finders(domain, self._encoder)
+                with large_objects():
+                    finders = make_finders(domain, self._encoder)
             except Exception as error:  # noqa: BLE001  # such as memory; the old ones serve on, and the next change tries again
                 logger.warning("note: titles of %s are found as before its last change: %s", name, error)
                 continue
@@ -239,12 +239,8 @@ def make_finders(domain: Domain, encoder: Encoder | None) -> Finders:
     assert catalog is not None and expectations is not None
     titles = NamedTitles(catalog.titles)
     reader = RequestReader(catalog, titles, encoder)
-    reader.read("I like that.")  # makes what is made on first use
-    try:
-        similarity = similarity_of(catalog, expectations.teacher)
-    except TeacherError:  # the next list asks it again, and reports it
-        similarity = similarity_of(catalog, None)
-    return Finders(titles, reader, similarity)
+    reader.prepare()
+    return Finders(titles, reader, expectations.similarity.reworded(catalog))
 
 
 def with_finders(domain: Domain, finders: Finders) -> Domain:
