@@ -55,6 +55,15 @@ def test_a_list_is_what_ranking_every_title_gives(recommender, history):
     }
 
 
+def test_a_history_takes_titles_as_people_write_them():
+    titles = ["Lion King, The", "Heat (1995)", "Solo (1996)", "Solo (2018)"]
+    model, chat = tiny_chat(titles)
+    films = Recommender(model, chat, make_catalog("films", [Item(f"f{n}", title) for n, title in enumerate(titles)]))
+    assert films.indices(["the lion king", "LION KING, THE", "heat", "f1"]) == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match=r"'solo' may be 'Solo \(1996\)', 'Solo \(2018\)'; give the whole"):
+        films.indices(["solo"])
+
+
 def test_a_batch_gives_what_each_history_gives_alone(recommender):
     histories = [["i0"], ["i1", "i2", "i3"], []]
     together = recommender.recommend_batch(histories, k=3)

@@ -408,7 +408,13 @@ class Recommender:
         return requests
 
     def indices(self, history: Sequence[str]) -> list[int]:
-        """Return the item indices of a history of ids or titles. Raises ValueError for what the catalog lacks."""
+        """Return the item indices of a history of ids or titles.
+
+        A title may be written as people write it: in any case, "The Lion King" for "Lion King, The", without its year.
+
+        Raises:
+            ValueError: an entry is no id or title of the catalog, or may be several.
+        """
         if isinstance(history, str) or not isinstance(history, Iterable):
             raise ValueError(f"`history` is {history!r}, wanted a list of item ids or titles")
         return [self._item_index(entry) for entry in history]
@@ -432,6 +438,12 @@ class Recommender:
             )
         index = by_title if by_id is None else by_id
         if index is None:
+            alike = self.named_titles.with_title(entry[:_COMPARED])
+            if len(alike) == 1:
+                return alike[0]
+            if alike:
+                titles = ", ".join(repr(catalog.items[item].title) for item in alike[:5])
+                raise ValueError(f"{shown(entry)} may be {titles}; give the whole title or the id")
             near = process.extractOne(entry[:_COMPARED], list(catalog.listed_titles), score_cutoff=_SIMILAR)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{shown(entry)} is no item id or title of the catalog {catalog.name!r}{hint}")

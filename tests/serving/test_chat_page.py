@@ -218,6 +218,19 @@ def test_the_history_is_sent_in_its_order_and_is_not_recommended(visit):
     assert visitor.texts("#history-items .history-title") == ["blue river 1991"]
 
 
+def test_enter_in_the_search_adds_the_best_title_that_is_not_in_the_history_yet(visit):
+    visitor = visit()
+    for expected, typed in enumerate(("red moon", "red moon", "blue river")):
+        visitor.page.fill("#history-search", typed)
+        visitor.page.press("#history-search", "Enter")
+        visitor.page.wait_for_selector(f"#history-items li:nth-child({max(1, expected)})")
+    assert visitor.texts("#history-items .history-title") == ["red moon 1990", "blue river 1991"]
+    visitor.page.fill("#history-search", "zzzzzz")
+    visitor.page.press("#history-search", "Enter")
+    visitor.page.wait_for_selector("#history-problem:text('No title')")
+    assert len(visitor.texts("#history-items .history-title")) == 2
+
+
 def test_a_reload_keeps_the_conversation_and_a_new_chat_leaves_it_in_the_list(visit):
     visitor = visit()
     visitor.ask("Recommend 2 Drama titles")

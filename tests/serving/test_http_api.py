@@ -10,6 +10,7 @@ from chat_world import TITLES, again, listening, make_service, make_world, write
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from train_utils.serving.access import Keys
 from train_utils.serving.http_app import SERVER_LIMITS, build_app
@@ -314,7 +315,7 @@ def test_hostile_texts_make_no_control_tokens(service, text):
         ("/v1/items/search", "get", 20),
     ],
 )
-def test_whatever_is_sent_the_server_does_not_fail(url, path, method, examples, mode):
+def test_whatever_is_sent_the_answer_is_as_documented(url, path, method, examples, mode):
     document = schemathesis.openapi.from_url(f"{url}/openapi.json")
 
     @given(case=document[path][method].as_strategy(generation_mode=mode))
@@ -323,6 +324,16 @@ def test_whatever_is_sent_the_server_does_not_fail(url, path, method, examples, 
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     def answers(case: schemathesis.Case) -> None:
-        case.call_and_validate(checks=[not_a_server_error])
+        case.call_and_validate(checks=[not_a_server_error, response_schema_conformance])
 
     answers()
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/items/tiny/10", "/v1/items/tiny/none", "/v1/catalogues", "/v1/models", "/health/ready"]
+)
+def test_what_is_read_is_as_documented(url, path):
+    document = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    form = "/v1/items/{domain}/{item_id}" if "items" in path else path
+    parts = {"domain": "tiny", "item_id": path.rsplit("/", 1)[1]} if "items" in path else {}
+    document[form]["get"].Case(path_parameters=parts).call_and_validate(checks=[response_schema_conformance])

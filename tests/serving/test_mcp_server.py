@@ -160,6 +160,14 @@ def test_a_server_that_takes_nothing_on_is_an_error_of_the_tool(service):
         talk(f"{url}/mcp", work)
 
 
+def test_tools_are_counted_under_their_path(url):
+    async def work(client: Client) -> None:
+        await call(client, "domains")
+
+    talk(url, work)
+    assert 'reclm_requests_total{route="/mcp",status="200"}' in httpx.get(url.replace("/mcp", "/metrics")).text
+
+
 def test_feedback_is_a_tool_where_a_log_is_kept_and_needs_its_right(service, monkeypatch, tmp_path):
     taken: list[tuple] = []
     taking = again(service)

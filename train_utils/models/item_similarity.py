@@ -44,7 +44,7 @@ class ItemSimilarity:
 
     Args:
         words: vectors of the items' texts, [items, words], rows of length 1 or 0.
-        learned: vectors from events and from a teacher, [items, d] each, rows of length 1, or 0 for an item without any.
+        learned: vectors from events and from a teacher, [items, d] each, rows of length 1, or 0 for an item without.
         n_items: number of items; None for that of the vectors. Items beyond them are like no other.
     """
 

@@ -130,6 +130,12 @@ class NamedTitles:
         """
         return list(dict.fromkeys(item for items in self.mentions(text) for item in items))
 
+    def with_title(self, text: str) -> list[int]:
+        """Return the items with this title in any of its forms, such as "the lion king" for "Lion King, The"."""
+        key = _lower(_plain(text).strip()) if text.isprintable() else ""
+        _, items = self._by_beginning.get(key[:_FIRST], {}).get(key, ("", []))
+        return items
+
     def mentions(self, text: str) -> list[list[int]]:
         """Return the items of each title in the text, in its order: several where they share the title."""
         return [list(mention.items) for mention in self.locate(plain_text(text))]

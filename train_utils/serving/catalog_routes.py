@@ -10,8 +10,10 @@ from fastapi.params import Depends as Dependency
 from pydantic import BaseModel, Field, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from train_utils.serving import http_answers
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_ledger import UnknownVersion, Version
+from train_utils.serving.http_answers import documented
 from train_utils.serving.http_limits import MIB, BodyLimits, HttpLimits
 from train_utils.serving.http_wire import Closed, ItemId
 from train_utils.serving.living_domains import Changed, LivingDomains
@@ -102,7 +104,7 @@ def add_catalog_routes(
     @app.put(
         _PREFIX + "{domain}/items",
         dependencies=[changer],
-        summary="Add and change items",
+        **documented(http_answers.ChangedCatalog, "Add and change items"),
         openapi_extra=_documented(PutItems),
     )
     async def put(domain: str, http: Request) -> Json:
@@ -117,7 +119,7 @@ def add_catalog_routes(
     @app.delete(
         _PREFIX + "{domain}/items",
         dependencies=[changer],
-        summary="Retire items",
+        **documented(http_answers.ChangedCatalog, "Retire items"),
         openapi_extra=_documented(RetireItems),
     )
     async def delete(domain: str, http: Request) -> Json:
@@ -129,11 +131,19 @@ def add_catalog_routes(
 
         return await run(change)
 
-    @app.post(_PREFIX + "{domain}/rollback", dependencies=[changer], summary="Return to an earlier version")
+    @app.post(
+        _PREFIX + "{domain}/rollback",
+        dependencies=[changer],
+        **documented(http_answers.ChangedCatalog, "Return to an earlier version"),
+    )
     async def rollback(domain: str, body: Rollback) -> Json:
         return await run(lambda: _changed(domain, lambda: _living(service, domain).rollback(domain, body.version)))
 
-    @app.get(_PREFIX + "{domain}/versions", dependencies=[reader], summary="Versions that can be returned to")
+    @app.get(
+        _PREFIX + "{domain}/versions",
+        dependencies=[reader],
+        **documented(http_answers.Versions, "Versions that can be returned to"),
+    )
     async def versions(domain: str) -> Json:
         kept = await run(lambda: _living(service, domain).versions(domain))
         return {"domain": domain, "catalogue_version": kept[-1].name, "versions": [_described(one) for one in kept]}

@@ -17,19 +17,20 @@ from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
 from train_utils.printable import one_line
-from train_utils.serving import openai_wire
+from train_utils.serving import http_answers, openai_wire
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_journal import JournalError
 from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
 from train_utils.serving.exchange import ChatRequest, Listed, NotFound, RequestError, ServiceEvent
 from train_utils.serving.host_names import LoopbackNames, is_loopback
+from train_utils.serving.http_answers import REFUSED, documented, documented_stream
 from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
@@ -79,6 +80,15 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     DeadlineExceeded: (504, "deadline_exceeded"),
     JournalError: (507, "not_durable"),
 }
+
+
+class CountedRoute(Route):
+    """Route whose path is counted and logged, as FastAPI's own routes are."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether a request is for this route, and what is added to its scope."""
+        match, child = super().matches(scope)
+        return match, {**child, "route": self}
 
 
 class SafeHeaders:
@@ -143,6 +153,7 @@ def build_app(
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts of other sites
         redoc_url=None,
+        responses=REFUSED,
         redirect_slashes=False,  # a redirect would go to whatever the header Host names
     )
     app.add_middleware(CatalogBodies, limits=limits, keys=keys)
@@ -162,7 +173,7 @@ def build_app(
     _add_status_routes(app, service, metrics)
     _add_error_handlers(app)
     if tools:
-        app.router.routes.append(Route("/mcp", tools))
+        app.router.routes.append(CountedRoute("/mcp", tools))
     # For paths that no route has. Mounted, it would take the place of the routes for their wrong methods as well.
     app.router.default = StaticFiles(directory=PAGE, html=True)
     return app
@@ -209,13 +220,21 @@ def _add_conversation_routes(
         pieces = chunks(chain([first], events), service.model)
         return StreamingResponse(_streamed(http, pieces, threads, stop), media_type="text/event-stream")
 
-    @app.post("/v1/chat/completions", dependencies=[reader], summary="Chat, in OpenAI's form")
+    @app.post(
+        "/v1/chat/completions",
+        dependencies=[reader],
+        **documented_stream(http_answers.ChatCompletion, "Chat, in OpenAI's form"),
+    )
     async def completions(body: Completions, http: Request) -> Response:
         usage = body.stream_options is not None and body.stream_options.include_usage
         chunks = partial(openai_wire.completion_chunks, usage=usage) if body.stream else None
         return await answer(http, body.request(max_new_tokens), "chat", chunks)
 
-    @app.post("/v1/responses", dependencies=[reader], summary="Chat, in the form of OpenAI's responses")
+    @app.post(
+        "/v1/responses",
+        dependencies=[reader],
+        **documented_stream(http_answers.ResponseObject, "Chat, in the form of OpenAI's responses"),
+    )
     async def responses(body: Responses, http: Request) -> Response:
         chunks = openai_wire.response_events if body.stream else None
         return await answer(http, body.request(max_new_tokens), "responses", chunks)
@@ -271,7 +290,11 @@ async def _stopped_when_gone(http: Request, stop: threading.Event) -> AsyncItera
 
 
 def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: Metrics, reader: Dependency) -> None:
-    @app.post("/v1/recommend", dependencies=[reader], summary="The next items of a user")
+    @app.post(
+        "/v1/recommend",
+        dependencies=[reader],
+        **documented(http_answers.RecommendedList, "The next items of a user"),
+    )
     async def recommend(body: Recommend) -> dict[str, object]:
         answer = await threads.run(lambda: service.recommend_list(body.request()))
         metrics.lists.labels(answer.domain).inc()
@@ -282,11 +305,19 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
             "reclm": {"variant": answer.variant} if answer.variant else {},
         }
 
-    @app.post("/v1/why", dependencies=[reader], summary="What moves items up for a user")
+    @app.post(
+        "/v1/why",
+        dependencies=[reader],
+        **documented(http_answers.Reasons, "What moves items up for a user"),
+    )
     async def why(body: Why) -> dict[str, object]:
         return {"items": await threads.run(lambda: service.why(body.history, body.item_ids, body.domain))}
 
-    @app.get("/v1/items/search", dependencies=[reader], summary="Items by title")
+    @app.get(
+        "/v1/items/search",
+        dependencies=[reader],
+        **documented(http_answers.FoundItems, "Items by title"),
+    )
     async def search(
         q: Annotated[str, Query(max_length=200)] = "",
         domain: Annotated[str, Query(max_length=200)] = "",
@@ -294,21 +325,33 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
     ) -> dict[str, object]:
         return {"items": await threads.run(lambda: service.search(q, domain, limit))}
 
-    @app.get("/v1/items/{domain}/{item_id:path}", dependencies=[reader], summary="An item")
+    @app.get(
+        "/v1/items/{domain}/{item_id:path}",
+        dependencies=[reader],
+        **documented(http_answers.Card, "An item"),
+    )
     async def item(domain: str, item_id: str) -> dict[str, object]:
         return await threads.run(lambda: service.item(domain, item_id))
 
-    @app.get("/v1/catalogues", dependencies=[reader], summary="The catalogs")
+    @app.get("/v1/catalogues", dependencies=[reader], **documented(http_answers.Catalogs, "The catalogs"))
     async def catalogues() -> dict[str, object]:
         described = await threads.run(service.catalogs)
         return {"data": described, "first": service.first, "feedback": service.impressions is not None}
 
-    @app.get("/v1/models", dependencies=[reader], summary="The model, in OpenAI's form")
+    @app.get(
+        "/v1/models",
+        dependencies=[reader],
+        **documented(http_answers.Models, "The model, in OpenAI's form"),
+    )
     async def models() -> dict[str, object]:
         entry = {"id": service.model, "object": "model", "created": 0, "owned_by": "reclm"}
         return {"object": "list", "data": [entry]}
 
-    @app.get("/v1/models/{name}", dependencies=[reader], summary="The model, in OpenAI's form")
+    @app.get(
+        "/v1/models/{name}",
+        dependencies=[reader],
+        **documented(http_answers.Model, "The model, in OpenAI's form"),
+    )
     async def model(name: str) -> dict[str, object]:
         if name != service.model:
             raise NotFound(f"no model {name[:80]!r}; there is {service.model}")
@@ -329,7 +372,7 @@ def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None
         return {"status": "live"}
 
     @app.head("/health/ready", include_in_schema=False)
-    @app.get("/health/ready", summary="What is served")
+    @app.get("/health/ready", **documented(http_answers.Ready, "What is served"))
     async def ready() -> dict[str, object]:
         return {"status": "ready", "model": service.model, "domains": list(service.domains.folders)}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import anyio
 from mcp.server import MCPServer
@@ -12,7 +12,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
-from pydantic import ConfigDict, Field, ValidationError, with_config
+from pydantic import Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -23,6 +23,7 @@ from train_utils.printable import one_line
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.access import Keys
 from train_utils.serving.host_names import is_loopback
+from train_utils.serving.http_answers import Card, Described
 from train_utils.serving.http_wire import ItemId, Name
 from train_utils.serving.listener import in_brackets
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
@@ -41,48 +42,12 @@ _WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_wor
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REFUSED = (RequestError, ConstraintError, Overloaded, Draining, DeadlineExceeded)
 
-# What a catalog tells beyond the named keys is kept.
-_more = with_config(ConfigDict(extra="allow"))
 
-
-@_more
-class Card(TypedDict):
-    """An item; keys that the catalog does not tell are missing."""
-
-    item_id: str
-    title: str
-    domain: str
-    url: str
-    image_url: NotRequired[str]
-    price: NotRequired[float | str]
-    availability: NotRequired[float | str]
-    brand: NotRequired[float | str]
-    product_category: NotRequired[str]
-    categories: NotRequired[list[str]]
-    attributes: NotRequired[dict[str, Any]]
-    description: NotRequired[str]
-    rank: NotRequired[int]
-    score: NotRequired[float]
-
-
-@_more
 class Items(TypedDict):
     """Items of a catalog, best first."""
 
     domain: str
     items: list[Card]
-
-
-@_more
-class Described(TypedDict):
-    """A catalog: its size, the items per category, and (least, largest) of each numeric attribute."""
-
-    domain: str
-    catalogue_version: str
-    items: int
-    categories: dict[str, int]
-    ranges: dict[str, list[float]]
-    events: int
 
 
 class Catalogs(TypedDict):

@@ -14,6 +14,7 @@ export class HistoryPanel {
   #domain = "";
   #cards = [];
   #search = null; // the AbortController of the search under way
+  #shown = { typed: "", cards: [] }; // the last search that was answered
   #timer = 0;
   #onError;
 
@@ -26,7 +27,7 @@ export class HistoryPanel {
     });
     byId("history-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.find();
+      this.#enter();
     });
   }
 
@@ -43,6 +44,7 @@ export class HistoryPanel {
     byId("history-search").value = "";
     byId("history-found").replaceChildren();
     byId("history-problem").textContent = "";
+    this.#shown = { typed: "", cards: [] };
     this.#render();
   }
 
@@ -59,6 +61,7 @@ export class HistoryPanel {
     }
     try {
       const found = await searchItems(typed, this.#domain, FOUND, this.#search.signal);
+      this.#shown = { typed, cards: found };
       byId("history-found").replaceChildren(...found.map((card) => this.#foundRow(card)));
       announce(found.length ? `${found.length} titles found` : "No title found");
       if (!found.length) byId("history-problem").textContent = "No title is like this.";
@@ -67,6 +70,15 @@ export class HistoryPanel {
       byId("history-problem").textContent = error.message;
       this.#onError(error);
     }
+  }
+
+  /** Add the best item that is found for the typed text, and is not in the history yet; search where none is shown. */
+  async #enter() {
+    const typed = byId("history-search").value.trim();
+    if (typed && this.#shown.typed !== typed) await this.find();
+    if (!typed || this.#shown.typed !== typed || byId("history-search").value.trim() !== typed) return;
+    const card = this.#shown.cards.find((each) => !this.ids.includes(each.item_id));
+    if (card) this.#add(card);
   }
 
   #foundRow(card) {
