@@ -210,7 +210,7 @@ def test_what_needs_the_model_here_says_where_the_model_is(titles):
     for needs in (lambda: recommender.engine, lambda: recommender.chat([{"role": "user", "content": "hi"}])):
         with pytest.raises(ValueError, match="the model is at http://127.0.0.1:8000, which only lists"):
             needs()
-    with pytest.raises(ValueError, match="`k` is 61, and a list is chosen from 60 candidates"):
+    with pytest.raises(ValueError, match="a list of 61 items is chosen from 60 candidates"):
         recommender.recommend(["i0"], k=61)
 
 

@@ -196,7 +196,7 @@ class Recommender:
                 raise ValueError(f"`url` is {url!r} and `mode` {mode!r}, wanted an address and 'shortlist'")
             endpoint = CompletionsEndpoint(url, served_model, server, api_key)
             ranker = ShortlistRanker(endpoint, candidates)
-            return cls._of_server(ranker, str(model), dataset, teacher, trie_cache, trust_remote_code)
+            return cls.of_server(ranker, model, dataset, teacher, trie_cache, trust_remote_code)
         picked = pick_device(device)
         # Before the model, which takes longest to load.
         catalog = load_catalog(dataset) if isinstance(dataset, (str, Path)) else dataset
@@ -217,16 +217,28 @@ class Recommender:
         return loaded if catalog is None else loaded.with_catalog(catalog, trie_cache)
 
     @classmethod
-    def _of_server(
+    def of_server(
         cls,
         ranker: ShortlistRanker,
-        model: str,
+        model: str | Path,
         dataset: str | Path | Catalog | None,
-        teacher: str | Teacher | None,
-        trie_cache: str | Path,
-        trust_remote_code: bool,
+        teacher: str | Teacher | None = None,
+        trie_cache: str | Path = "",
+        trust_remote_code: bool = False,
     ) -> "Recommender":
-        """Return a recommender of a catalog whose lists a server writes."""
+        """Load the tokenizer of a model that another server has, and a catalog whose lists the server writes.
+
+        Args:
+            ranker: asks the server.
+            model: the merged folder that the server serves.
+            dataset: a dataset folder or a catalog.
+            teacher: chooses the candidates; see `load`. None for the most popular items.
+            trie_cache: see `load`.
+            trust_remote_code: see `load`.
+
+        Raises:
+            ValueError: as `load`.
+        """
         if dataset is None:
             raise ValueError("`dataset` is None, and a shortlist is chosen from a catalog; give its folder")
         catalog = dataset if isinstance(dataset, Catalog) else load_catalog(dataset)
@@ -234,10 +246,10 @@ class Recommender:
             if not any(catalog.popularity):
                 raise ValueError("`teacher` is None and the catalog has no popularity, so nothing chooses a shortlist")
             logger.warning("note: without a teacher, the candidates of every user are the most popular items")
-        tokenizer = trained_tokenizer(model, trust_remote_code)
+        tokenizer = trained_tokenizer(str(model), trust_remote_code)
         prior = open_teacher(teacher) if isinstance(teacher, str) else teacher
         # What the model expects after a bare history cannot be asked of a server.
-        loaded = cls(None, Chat(tokenizer), teacher=prior, sequence_weight=0.0, source=model, ranker=ranker)
+        loaded = cls(None, Chat(tokenizer), teacher=prior, sequence_weight=0.0, source=str(model), ranker=ranker)
         return loaded.with_catalog(catalog, trie_cache)
 
     @property

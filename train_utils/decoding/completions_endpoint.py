@@ -4,6 +4,7 @@ Prompts are sent as token ids: a chat API would apply its own template, and woul
 message for the token.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,13 +67,13 @@ def request_body(server: str, model: str, prompt: Sequence[int], grammar: str, m
 
     Args:
         server: one of `SERVERS`.
-        model: name under which the server serves the model.
+        model: name under which the server serves the model; "" leaves it to the server.
         prompt: token ids.
         grammar: in the Lark syntax of llguidance.
         max_tokens: tokens of the answer at most.
     """
-    body = {"model": model, "prompt": list(prompt), "max_tokens": max_tokens, "temperature": 0.0, "logprobs": 1}
-    return body | SERVERS[server](grammar)
+    body = {"prompt": list(prompt), "max_tokens": max_tokens, "temperature": 0.0, "logprobs": 1}
+    return ({"model": model} if model else {}) | body | SERVERS[server](grammar)
 
 
 @dataclass
@@ -150,11 +151,7 @@ class CompletionsEndpoint:
         """
         model, server = self.served
         answer = self._answer("POST", "/v1/completions", request_body(server, model, prompt, grammar, max_tokens))
-        try:
-            return _written(answer["choices"][0])
-        except (KeyError, IndexError, TypeError, ValueError):
-            shown = one_line(str(answer), _REASON_LENGTH)
-            raise EndpointError(f"{self.url} answers, but not like OpenAI's completions API: {shown}") from None
+        return written_of(answer)
 
     def _answer(self, method: str, path: str, body: object) -> Any:
         """Return the decoded answer to a request, which is repeated while the server is busy or away."""
@@ -194,17 +191,26 @@ class CompletionsEndpoint:
         return f"; a server that reads llguidance's grammars is started with {started}" if started else ""
 
 
-def _written(choice: Mapping[str, Any]) -> Written:
-    ids, log_probabilities = choice.get("token_ids") or (), choice.get("logprobs") or {}
-    values = (log_probabilities.get("token_logprobs") or ()) if isinstance(log_probabilities, Mapping) else ()
-    if not isinstance(choice["text"], str):
-        raise TypeError("no text")
-    return Written(
-        choice["text"],
-        tuple(map(int, ids)),
-        tuple(float("nan") if value is None else float(value) for value in values),
-        str(choice.get("finish_reason")),
-    )
+def written_of(answer: Any) -> Written:
+    """Return the first choice of a decoded answer of the completions API.
+
+    Raises:
+        EndpointError: the answer has another form.
+    """
+    try:
+        choice = answer["choices"][0]
+        values = (choice.get("logprobs") or {}).get("token_logprobs") or ()
+        if not isinstance(choice["text"], str):
+            raise TypeError
+        return Written(
+            choice["text"],
+            tuple(map(int, choice.get("token_ids") or ())),
+            tuple(math.nan if value is None else float(value) for value in values),
+            str(choice.get("finish_reason")),
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
+        shown = one_line(str(answer), _REASON_LENGTH)
+        raise EndpointError(f"the server answers, but not like OpenAI's completions API: {shown}") from None
 
 
 def _reason(text: str) -> str:

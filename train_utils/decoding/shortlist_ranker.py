@@ -50,14 +50,8 @@ class ShortlistRanker:
 
         Raises:
             EndpointError: the server does not answer as wanted.
-            ValueError: a list is longer than the candidates.
+            ValueError: see `shortlist_of`.
         """
-        for request in requests:
-            if request.max_items > self.candidates:
-                raise ValueError(
-                    f"`k` is {request.max_items}, and a list is chosen from {self.candidates} candidates; lower it, or "
-                    f"raise `candidates`, at most {MOST_CANDIDATES}"
-                )
         with ThreadPoolExecutor(_AT_ONCE, "shortlist") as threads:
             return list(threads.map(lambda request: self._list(chat, request), requests))
 
@@ -90,8 +84,13 @@ def shortlist_of(chat: Chat, request: Request, candidates: int = CANDIDATES) -> 
         The shortlist; its list is shorter than `max_items` where fewer items are admissible, and None where none is.
 
     Raises:
-        ValueError: the rules of the request have no prior.
+        ValueError: the rules of the request have no prior, or the list is longer than the candidates.
     """
+    if request.max_items > candidates:
+        raise ValueError(
+            f"a list of {request.max_items} items is chosen from {candidates} candidates; ask for fewer, or raise "
+            f"`candidates`, at most {MOST_CANDIDATES}"
+        )
     if request.rules is None or request.rules.prior is None:
         raise ValueError("a shortlist needs scores of the items, from a teacher or of their popularity")
     items = best_candidates(request.rules, request.rules.prior.scores, candidates, least=request.max_items)
