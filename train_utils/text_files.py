@@ -324,6 +324,22 @@ def json_value(line: str) -> object:
         raise ValueError("nested too deeply") from None
 
 
+def strict_json(text: str) -> object:
+    """Return the JSON value of a text, without Python's additions to JSON.
+
+    Raises:
+        ValueError: the text is not JSON, has NaN or an infinity, or an object with a duplicate key.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
 def shown(value: object) -> str:
     """Return a value on one line of about 80 characters at most, for errors."""
     return " ".join(_SHORT.repr(value).splitlines())  # that of an array has several

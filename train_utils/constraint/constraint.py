@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from train_utils.constraint.packed_rows import packed
 from train_utils.constraint.trie import TitleTrie
 
 PRIOR_FLOOR = 1e-12  # share of a child without prior mass: it can still be chosen
@@ -135,6 +136,7 @@ class Constraint:
         self._capped: dict[frozenset[int], Constraint] = {}
         self._edges: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._additive: dict[tuple[int, int], np.ndarray] = {}
+        self._packed: dict[tuple[int, int], np.ndarray] = {}
         self._masses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._leaf_scores: np.ndarray | None = None
         self._first_admitted: np.ndarray | None = None
@@ -220,6 +222,12 @@ class Constraint:
             self._additive[branch, vocabulary] = mask = np.full(vocabulary, -np.inf, dtype=np.float32)
             mask[self.edges(branch)[0]] = 0.0
         return self._additive[branch, vocabulary]
+
+    def packed_mask(self, branch: int, vocabulary: int) -> np.ndarray:
+        """Return the tokens of `edges(branch)` as a packed row, uint32 [words]. Cached; for wide branches."""
+        if (branch, vocabulary) not in self._packed:
+            self._packed[branch, vocabulary] = packed(self.edges(branch)[0], vocabulary)
+        return self._packed[branch, vocabulary]
 
     def open_edges(self, branch: int, closed: _Closed) -> tuple[np.ndarray, np.ndarray]:
         """Return the tokens and edges of `edges(branch)` below which a title is admissible."""

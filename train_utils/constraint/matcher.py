@@ -144,6 +144,10 @@ class Matcher:
         """Return float32 [vocabulary]: 0 for the candidates of `mask()`, else -inf. For wide branches."""
         return self._own_rules.additive_mask(self._target, vocabulary)
 
+    def packed_mask(self, vocabulary: int) -> np.ndarray:
+        """Return the candidates of `mask()` as a packed row, uint32 [words]. For wide branches."""
+        return self._own_rules.packed_mask(self._target, vocabulary)
+
     def prior(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the terms that the prior adds to the allowed tokens; None without a prior or outside a branch.
 

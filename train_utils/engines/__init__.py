@@ -1,0 +1,1 @@
+"""The constraint in other inference engines: grammar, request format, plugins."""
