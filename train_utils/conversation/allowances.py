@@ -30,13 +30,17 @@ _FINE_AFTER = re.compile(
     rf"\s+{_FINE}(?:\s+{_NOW})*{GAP}(?:$|(?<=\W)|\b(?:and|but|if)\b)",
     re.IGNORECASE,
 )
+_IS = re.compile(r"(?:\b(?:is|are|was|be)|'s)\s+$", re.IGNORECASE)
 _BACK_IN = any_of("back in, in again, back on the table, can come back, may come back, back, in")
 _BACK = re.compile(rf"{_STUFF}\s+(?:(?:is|are)\s+)?{_BACK_IN}\s*(?:(?:please|now|again)\b)?{GAP}$", re.IGNORECASE)
 _KEEP = re.compile(r"\b(?:leave|keep|put|let|have)\s+(?:the\s+|some\s+)?$", re.IGNORECASE)
 # "a comedy would be fine" wishes for one.
 _ONE = re.compile(r"\b(?:an?|some|any|one|good|nice|\d+)\s+$", re.IGNORECASE)
 _THE = r"(?:(?:the|my|that|this|any|all|some|more|about|of|on|for|with)\s+)*"
-_BEFORE = re.compile(rf"(?:(?P<allowing>\b{any_of(ALLOWING)})|(?P<including>\b{any_of(INCLUDING)}))\s+{_THE}$", re.I)
+_DENIED = r"(?:(?<!n't\s)(?<!dont\s)(?<!not\s)(?<!never\s))"
+_BEFORE = re.compile(
+    rf"(?:(?P<allowing>\b{any_of(ALLOWING)})|(?P<including>\b{_DENIED}{any_of(INCLUDING)}))\s+{_THE}$", re.I
+)
 _AGAIN = re.compile(
     rf"\b(?:can|could|may|might)\s+(?:\w+\s+)?(?:show|list|recommend|suggest|give|have|include|offer)\s+(?:me\s+|us\s+)?{_THE}$",
     re.IGNORECASE,
@@ -139,6 +143,13 @@ def _kind(plain: str, annotation: Annotation) -> str:
     if match := _BEFORE.search(before):
         return "allowed" if match["allowing"] else "included"
     return ""
+
+
+def is_idiom(plain: str, title: Annotation) -> bool:
+    """Return whether a title in lower case is a usual expression for "allowed" ("the rest is fair game")."""
+    words = plain[title.start : title.end]
+    before = max(0, title.start - _REACH)
+    return words.islower() and bool(re.fullmatch(_FINE, words) and _IS.search(plain, before, title.start))
 
 
 def _around(plain: str, annotation: Annotation) -> tuple[str, str]:

@@ -15,8 +15,9 @@ _PHRASES = {
         """,
     "biography": "biopic, biopics, biographical, memoir, memoirs",
     "children": """
-        kids, kid's, kids', kid-friendly, kid friendly, family-friendly, family friendly, family movie, family movies,
-        family film, family films, for the whole family, for children, for little ones, for toddlers
+        kids, kid's, kids', kid stuff, childish, kiddie, kiddy, kid-friendly, kid friendly, family-friendly, family
+        friendly, family movie, family movies, family film, family films, for the whole family, for children, for little
+        ones, for toddlers
         """,
     "comedy": """
         funny, hilarious, humorous, comedic, a laugh, laughs, to laugh, sitcom, sitcoms, comical, giggle*, chuckle*,
@@ -52,9 +53,9 @@ _PHRASES = {
         murder mysteries, sleuth, sleuths
         """,
     "romance": """
-        romantic, love story, love stories, love movie, love movies, love film, love films, chick flick, chick flicks,
-        love stuff, mushy, smoochy, kissing, kiss, kisses, smooching,
-        lovey-dovey, lovey dovey
+        romantic, about love, mood for love, love story, love stories, love movie, love movies, love film, love films,
+        chick flick, chick flicks, love stuff, mushy, smoochy, kissing, kiss, kisses, smooching, lovey-dovey, lovey
+        dovey
         """,
     "romance+comedy": "rom-com, rom-coms, romcom, romcoms, rom com, rom coms",
     "sci-fi": """
@@ -66,6 +67,18 @@ _PHRASES = {
     "war": "soldier, soldiers, world war, wwii, ww2, vietnam, battlefield*, military, wartime, trenches",
     "western": "cowboy, cowboys, gunslinger, gunslingers, wild west, old west, spaghetti western, spaghetti westerns",
 }
+# Of these, a rejection means only a kind: who wants comedies and "no slapstick" still wants comedies.
+_KINDS = finder(
+    """
+    slapstick, satire*, satirical, parody, parodies, spoof*, screwball, farce, farces, farcical, sitcom, sitcoms,
+    gangster, gangsters, mobster, mobsters, mob, mafia, heist, heists, bank robber*, robbery, robberies, serial killer,
+    serial killers, vietnam, wwii, ww2, world war, trenches, zombie, zombies, vampire, vampires, slasher, slashers,
+    gory, ghosts, ghost stories, haunted house, haunted houses, gruesome, spaghetti western, spaghetti westerns, anime,
+    claymation, stop-motion, stop motion, martial arts, kung fu, space opera, space operas, time travel, robots, aliens,
+    cyberpunk, dystopian, mushy, kissing, broadway, murder mystery, murder mysteries, tearjerker, tearjerkers,
+    melodrama, melodramas
+    """
+)
 _SHORT_NAMES = {
     "sci-fi": ("sciencefiction", "scifi"),
     "animation": ("animated", "anime"),
@@ -85,6 +98,11 @@ def thesaurus(names: Iterable[str]) -> list[tuple[tuple[str, ...], re.Pattern[st
         for parts, phrases in ((key.split("+"), phrases) for key, phrases in _PHRASES.items())
         if all(part in known for part in parts)
     ]
+
+
+def names_kind(words: str) -> bool:
+    """Return whether words for a category name only a kind of it ("slapstick")."""
+    return bool(_KINDS.fullmatch(words))
 
 
 def _known(names: Iterable[str]) -> Mapping[str, str]:

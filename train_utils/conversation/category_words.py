@@ -9,8 +9,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.category_thesaurus import thesaurus
-from train_utils.conversation.lexicon import BAD, BORED, GOOD, MOVED, NOUNS, VAGUE, any_of
+from train_utils.conversation.category_thesaurus import names_kind, thesaurus
+from train_utils.conversation.lexicon import BAD, BORED, GOOD, MOVED, NO_TITLE, NOUNS, VAGUE, any_of
 from train_utils.prompts.common_words import COMMON_WORDS
 
 # Categories that say nothing about an item.
@@ -60,10 +60,12 @@ class CategoryWords:
     Attributes:
         category: the category.
         by_meaning: whether the words are not its name.
+        of_kind: whether they name only a kind of it ("slapstick").
     """
 
     category: str
     by_meaning: bool = False
+    of_kind: bool = False
 
 
 class CategoryReader:
@@ -107,7 +109,7 @@ class CategoryReader:
                 # "rom-com" stands for two categories: each gets a part of it.
                 cuts = [match.start() + (match.end() - match.start()) * n // len(names) for n in range(len(names) + 1)]
                 for start, end, name in zip(cuts, cuts[1:], names, strict=False):
-                    _add(found, start, end, name)
+                    _add(found, start, end, name, names_kind(match[0]))
         words = [(match.start(), match.end(), match[0].lower()) for match in _WORD.finditer(text)]
         misspelled = {word: self._misspelled(word) for word in {word for _, _, word in words}}
         for start, end, word in words:
@@ -173,10 +175,10 @@ class CategoryReader:
         return np.stack([self._encoder([f"{word} {noun}" for word in words]) for noun in _NOUNS])
 
 
-def _add(found: list[Annotation], start: int, end: int, category: str) -> None:
+def _add(found: list[Annotation], start: int, end: int, category: str, of_kind: bool = False) -> None:
     """Add an annotation, unless another one has a part of its span."""
     if not any(start < other.end and other.start < end for other in found):
-        found.append(Annotation(start, end, CategoryWords(category)))
+        found.append(Annotation(start, end, CategoryWords(category, of_kind=of_kind)))
 
 
 def _describes_a_wish(text: str, start: int, end: int) -> bool:
@@ -188,7 +190,11 @@ def _describes_a_wish(text: str, start: int, end: int) -> bool:
 
 def _may_mean(word: str) -> bool:
     plain = word.lower()
-    return len(plain) > 2 and plain not in COMMON_WORDS and not (_NOUN.fullmatch(plain) or _VAGUE.fullmatch(plain))
+    return (
+        len(plain) > 2
+        and plain not in COMMON_WORDS | NO_TITLE
+        and not (_NOUN.fullmatch(plain) or _VAGUE.fullmatch(plain))
+    )
 
 
 def _plain_forms(name: str) -> Iterator[str]:

@@ -26,15 +26,15 @@ game, games, show, shows, series, anime, song, songs, album, albums, picture, pi
 recommendations, suggestion, suggestions, pick, picks, option, options, choice, choices, idea, ideas, one, ones, other,
 others, things, tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations, moive,
 moives, flim, flims, flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes, examples,
-proposals, movei, moveis, moovie, moovies, fim, flm
+proposals, movei, moveis, moovie, moovies, fim, flm,
+classic, blockbuster, blockbusters, gem, masterpiece, masterpieces, biopic, biopics, epics, sequels, winners
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
 VAGUE = """
 dark, black, teen, strange, death, tears, stiff, night, weird, deep, classic, evening, joke, jokes, clue, pre-war,
 prewar, post-war, postwar, guilty, prison, jail, music, murder, brutal, disturbing, shocking, lesbian, gay, queer,
-teacher,
-serious, family, random, obscure, weird, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
+teacher, serious, family, random, obscure, weird, adult, adults, class, school, cry, sleep, boy, boys, girl, girls, kill
 """
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
@@ -55,7 +55,8 @@ unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a sn
 horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly, appalling,
 insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped,
 over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not impressive, so-so,
-unremarkable, nonsense, tripe, drivel, junk, trash, bollocks, a waste of time
+unremarkable, nonsense, tripe, drivel, junk, trash, bollocks, a waste of time,
+could have been better, could've been better, could be better
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
@@ -68,7 +69,8 @@ STATING_ALONE = """
 liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep,
 walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough, didn't
 like, didn't care, did not care, can't stand, cannot stand, wasn't impressed, was not impressed, not impressed, didn't
-enjoy, don't care for, have a soft spot, got a soft spot, can't get into
+enjoy, don't care for, have a soft spot, got a soft spot, can't get into,
+haven't seen, have not seen, never seen, never saw, never watched, not seen, have seen, walked out on
 """
 
 # -- titles ------------------------------------------------------------------------------------------------------------
@@ -80,7 +82,8 @@ reminds me of, remind me of, in the vein of, in the style of, in the spirit of, 
 close to, resembles, resembling, such as, than, except, called, titled, unlike, know, own, remember, into, as good as,
 more of, recommend after, based on, likes of, matches, compares to, prefer, excluding, besides, apart from, after
 seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of, couldn't finish,
-through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about, thought, found
+through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about, thought, found,
+replacement for, alternative to, alternatives to, substitute for, followed by
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -132,23 +135,24 @@ copy
 """
 # Words that ask for recommendations even where the message names no title, category, range or number.
 ASKING_FOR_ITEMS = """
-recommend, recommendation, recommendations, recs, suggestion, suggestions, what should i, what should we, what could
-i, what could we, what can i, what would you, what's next, what next, what else, something to watch, something else,
+recommend, recommendation, recommendations, recs, suggestion, suggestions, what should i, what should we, what could i,
+what could we, what can i, what would you, what's next, what next, what else, something to watch, something else,
 something similar, something like, something new, something good, something different, anything else, anything like,
-anything similar, anything good, anything new, surprise me, should i watch, should we watch, can i watch, can we
-watch, could i watch, give me some, give me more, give me another, some more, more like, more of, more from, more
-with, what now, any
-advice, what is there for me, i'd like to watch, i want to watch, another one, one more, what to watch, what's good,
-what is good, what have you got, what do you have, what do you suggest, and now, what to rent, what to see, give me
-something, show me something, find me something, your turn, which ones, keep them coming, what's similar, what is
+anything similar, anything good, anything new, surprise me, should i watch, should we watch, can i watch, can we watch,
+could i watch, give me some, give me more, give me another, some more, more like, more of, more from, more with, what
+now, any advice, what is there for me, i'd like to watch, i want to watch, another one, one more, what to watch, what's
+good, what is good, what have you got, what do you have, what do you suggest, and now, what to rent, what to see, give
+me something, show me something, find me something, your turn, which ones, keep them coming, what's similar, what is
 similar, similar ones, what goes with, others like, surprise us, what's on tonight, what's on tv, show me what, let's
-see what, tell me what to, hit me, fire away, bring it on, go ahead, help me out, help me choose, help me pick, help
-me decide, help us choose, help us pick, help us decide, open to anything, open to suggestions, open to ideas, you
-choose, you pick, you decide, your call, your choice, your pick, whatever you like, worth a watch, worth watching,
-worth seeing, worth a look, good to watch, good to see, keep 'em coming, could you help, can you help, what's your
-advice, what is your advice, your advice, advice, advise me, advise us, can't decide, no clue what, don't know what
-to, no idea what to, try again, same again, same thing, the same but, not those, not these, none of those, none of
-these, once more
+see what, tell me what to, hit me, fire away, bring it on, go ahead, help me out, help me choose, help me pick, help me
+decide, help us choose, help us pick, help us decide, open to anything, open to suggestions, open to ideas, you choose,
+you pick, you decide, your call, your choice, your pick, whatever you like, worth a watch, worth watching, worth seeing,
+worth a look, good to watch, good to see, keep 'em coming, could you help, can you help, what's your advice, what is
+your advice, your advice, advice, advise me, advise us, can't decide, no clue what, don't know what to, no idea what to,
+try again, same again, same thing, the same but, not those, not these, none of those, none of these, once more, where do
+we go from here, where to go from here, where do i go from here, where to next, where next, where now, what then, what
+can replace it, what could replace it, what do you say,
+either of the two, either of these, either one, either is, either would, whichever
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -171,8 +175,9 @@ extra titles, extra movies, extra films, next few, next batch, next ones, keep t
 NOT_MORE = """
 even more, more than, more recent, more recently, more or less, more days, more hours, more weeks, more minutes, more
 years, more months, more nights, more times,
-more serious, more modern, more light*, more fun, more
-funny
+more thing, more serious, more modern, more light*, more fun, more
+funny,
+more of a, more of an
 """
 FORGET = """
 scratch everything, scrap everything, scrap all of that, scrap all that, forget that, forget it, forget this, forget
@@ -186,12 +191,12 @@ clear everything, start anew, begin again, wipe the slate, clear all that, clear
 that, drop all of that, strike all that, strike that
 """
 ANY_CATEGORY = """
-any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre
-doesn't matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't
-care about the genre, don't care which genre, don't care what genre, no particular genre, no specific genre, not only,
-not just, whatever genre, whichever genre, genre is irrelevant, genre isn't important, genre is not important, no
-matter the genre, no matter which genre, no matter what genre, never mind the genre, forget the genre, forget about
-the genre, any sort, every genre, anything goes
+any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre doesn't
+matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't care about
+the genre, don't care which genre, don't care what genre, no particular genre, no specific genre, whatever genre,
+whichever genre, genre is irrelevant, genre isn't important, genre is not important, no matter the genre, no matter
+which genre, no matter what genre, never mind the genre, forget the genre, forget about the genre, any sort, every
+genre, anything goes
 """
 # Between or around two categories, an item must have both.
 TOGETHER = """
@@ -223,11 +228,14 @@ on dvd, on vhs, on disc, on video, by heart, worn out, on my shelf, on our shelf
 OPENINGS = """
 you know what, come to think of it, forget it, never mind, well, hi, hello, sorry, already, hm, hmm, hey, so, ok,
 okay, yes, yeah, oh, and, also, actually, honestly, personally, yesterday, today, this weekend, on reflection, on
-second thought, recently, lately, last night, last week
+second thought, recently, lately, last night, last week,
+haha, hahaha, lol, hehe, ah, aha, right, man, dude, wow, ugh, oof, damn, btw, by the way, hah, wait, no, nope, anyway,
+both, neither
 """
 ADVERBS = """
 really, also, just, have, 've, already, absolutely, totally, finally, all, both, never, always, am, 'm, are, 're, not,
-don't, didn't, do not, did not, even, still, so, very, pretty, usually, often, normally, generally, rarely, mostly
+don't, didn't, do not, did not, even, still, so, very, pretty, usually, often, normally, generally, rarely, mostly,
+used to
 """
 # What a person is after a film that was good, or bad.
 MOVED = "thrilled, delighted, hooked, moved, over the moon, glued to the screen, ecstatic, amused, happy, entertained"
@@ -240,40 +248,54 @@ found, grew up, scared, bored, ruined, makes, made, left, has, have, had, blew, 
 cried, laughed, haven't, have not, hasn't, did, sucked, gets, got, bore, bores, put, puts, fell, lost, let, deserves,
 rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, fed up, allergic, obsessed, into,
 preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids, have a soft spot, has a soft
-spot, have always, grew up on
+spot, have always, grew up on,
+sucks, sux, stinks, stank, rocked, bombed, holds up, aged, sucked, blows, slaps, meaning to,
+gave, gives,
+could have, could've, should have
+"""
+# An answer that rejects what a question names: "Horror? Hard pass."
+REFUSALS = """
+no thanks, no thank you, no thank, no way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us out,
+not for me, not for us, not today, not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no,
+please don't, rather not, i'd rather not, absolutely not, definitely not, certainly not, hell no, heck no, god no, not
+my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, meh, i'll pass
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
 {DISLIKING},
 w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding, exclude, avoid,
-avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't, wasn't,
-weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, tired of, sick of, bored of, bored by, bored
-with, anything but, everything but, all but, anything except, other than, apart from, besides, leave out, leave off,
-drop, minus, lose, cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike,
-ban, non, couldn't finish, could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from,
-stay clear of, steer clear of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep
-during, fell asleep watching, walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of,
-had it with, done with, through with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care
-less about, wouldn't want, aside from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans,
-genres but, genre but, kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget
-the, forget about the, no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't
-recommend, wouldn't recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch,
-enough with, seen enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get
-through, couldn't sit through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick
-and tired of, free of, can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of,
-had enough, avoids, worst, worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite,
-least favorite is, least favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off
-the, lay off, sworn off, swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire
-for, no appetite for, averse to, put off by, veto, exempt, not keen on, not big on, not into, tend to avoid, could live
-without, can live without, could do without, can do without, doing without, can't say, cannot say, couldn't say, don't
-you dare, stop with, stop it with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't
-bother with, else than, different from, different than, wasn't blown away by, not blown away by, wasn't thrilled by,
-not thrilled by, wasn't taken with, not taken with
+avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't, wasn't, weren't,
+won't, wouldn't, hating, dislikes, cannot stand, can't bear, tired of, sick of, bored of, bored by, bored with, anything
+but, everything but, all but, anything except, other than, apart from, besides, leave out, leave off, drop, minus, lose,
+cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike, ban, non, couldn't
+finish, could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of, steer
+clear of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep
+watching, walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done
+with, through with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't
+want, aside from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans, genres but, genre but,
+kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about the, no
+need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't recommend,
+cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough, spare us,
+unless it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit through, couldn't get
+into, can't get into, never got into, didn't get into, switched off, sick and tired of, free of, can't deal with, cannot
+deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst
+movie, worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least favourite is, had my
+fill of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off, swore off, given up
+on, not up for, not feeling, not interested in, no interest in, no desire for, no appetite for, averse to, put off by,
+veto, exempt, not keen on, not big on, not into, tend to avoid, could live without, can live without, could do without,
+can do without, doing without, can't say, cannot say, couldn't say, don't you dare, stop with, stop it with, can't be
+bothered with, can't be bothered by, couldn't be bothered with, don't bother with, else than, different from, different
+than, wasn't blown away by, not blown away by, wasn't thrilled by, not thrilled by, wasn't taken with, not taken with,
+refrain from, refraining from, abstain from, count out, away with, zero, god forbid, filter out, eliminate, devoid of,
+keep me away from, keep us away from, forbids, thumbs down on, nightmares from, nightmares of,
+walked out on, walk out on,
+stop giving, stop sending, stop listing, quit recommending, quit suggesting, quit giving, quit showing
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
 don't mind, do not mind, wouldn't mind, don't dislike, do not dislike, don't hate, not necessarily, needn't be,
-doesn't have to be, not only, not just
+doesn't have to be, not only, not just,
+used to love, used to like, used to enjoy, used to watch, used to be into, used to adore
 """
 # What is rejected no longer.
 ALLOWING = """
@@ -325,10 +347,10 @@ bore me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not
 terrible, was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold,
 scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was
 disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
-no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me,
-annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost me, not
-mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again, not so
-much, not really, never again, made me fall asleep, makes me fall asleep, made me sleepy, a no, a hard no, a big no, a
+no-go, a no go, no-go, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me, annoys
+me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost me, not mine,
+fell flat, didn't, did not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again, not so much,
+not really, never again, made me fall asleep, makes me fall asleep, made me sleepy, a no, a hard no, a big no, a
 definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely not, definitely not, certainly not,
 not today, not tonight, rather not, please no, please don't, hard pass, not wanted, unwanted, not allowed, not welcome,
 forbidden, prohibited, give me a headache, gives me a headache, give me headaches, give me nightmares, gives me
@@ -336,7 +358,9 @@ nightmares, give me the creeps, gives me the creeps, i can do without, i could d
 live without, we can do without, do nothing for me, does nothing for me, aren't for, isn't for, tire me, tires me, i
 can't stand, i cannot stand, i don't like, i do not like, i hate, i dislike, i avoid, i'd rather not, i don't want, i
 don't need, we don't want, i'd skip, i'd rather skip, anything but good, anything but great, far from good, far from
-great, nothing special
+great, nothing special, have never been, has never been, never been, never were, never was, never did, never appealed,
+have never done, has never done, never do it, don't appeal, doesn't appeal, don't excite, doesn't excite, i never liked,
+i've never liked
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""
@@ -344,6 +368,8 @@ NEW_CLAUSE = f"""
 just, only, please, give, show, i'd, i want, i would, i need, i like, i love, i prefer, maybe, something, anything,
 how about, what, so, make, preferably, recommend, suggest, more, and give, and show, and no, and not, and nothing, i,
 we, he, she, they, it, my, our, but, let's, could, can, would, any, also, then, do you, have you, is there, are there,
-got any, got anything, replace
+got any, got anything, replace,
+that one, that one's, that was,
+today, tonight, now
 """
 CONTRAST = "but, however, though, instead, rather, whereas"

@@ -3,10 +3,18 @@
 import re
 from collections.abc import Sequence
 
+from train_utils.conversation.annotations import SPAN
 from train_utils.conversation.lexicon import NEGATING, NOT_NEGATING, NOUNS, any_of, finder
 
-_NEGATING, _NOT_NEGATING = finder(NEGATING), finder(NOT_NEGATING)
-_ANSWER = re.compile(r"(?:^|[.!?]\s+)no\s*,", re.IGNORECASE)  # "no, romantic comedies" rejects what was said before
+# "Enough drama": more of it is not wanted; "scary enough for my kids" negates nothing.
+_ENOUGH = rf"(?:(?<![\w\s])|(?<=\bhad\s)|(?<=\bseen\s)|^)\s*enough\s+(?={SPAN})"
+_NEGATING = re.compile(rf"\b{any_of(NEGATING)}(?!\w)|{_ENOUGH}", re.IGNORECASE)
+_NOT_NEGATING = finder(NOT_NEGATING)
+_ANSWER = re.compile(
+    r"(?:^|[.!?]\s+)no\s*(?:,|\b(?=\s+(?:i|we|it|that|actually|sorry)\b))", re.IGNORECASE
+)  # "no, romantic comedies" rejects what was said before
+# "Not as dark as Seven" compares with what is liked.
+_NOT_AS = re.compile(r"\bnot\s+(?:quite\s+|nearly\s+)?(?:as|so)\s+\w+\s+as\b", re.IGNORECASE)
 # "I don't like anything except comedies": what follows is wanted.
 _NOTHING_BUT = re.compile(
     rf"\b(?:nothing|none|no\s+{any_of(NOUNS)}|(?:\w*n'?t|not|never)\s+(?:\w+\s+){{0,3}}?any(?:thing|\s+{any_of(NOUNS)}))"
@@ -24,6 +32,12 @@ _EXEMPTING = any_of(
     """
 )
 EXEMPTING, _EXEMPTS = re.compile(_EXEMPTING, re.IGNORECASE), re.compile(rf"\b{_EXEMPTING}\b", re.IGNORECASE)
+NOT_BAD = finder(
+    """
+    wasn't bad, isn't bad, weren't bad, aren't bad, not bad, not half bad, not too bad, not that bad, never bad, wasn't
+    as bad, isn't as bad, not as bad, wasn't so bad, not so bad
+    """
+)
 MARK = 12  # characters around a clause in which a longer expression may begin or end
 FAR = 80  # characters that a negation reaches over
 
@@ -36,7 +50,7 @@ def negations(plain: str, start: int, end: int) -> list[re.Match[str]]:
     near = max(0, start - MARK)  # such words may begin before the clause
     harmless = [
         match.span()
-        for pattern in (_NOT_NEGATING, _ANSWER, _NOTHING_BUT)
+        for pattern in (_NOT_NEGATING, _ANSWER, _NOTHING_BUT, _NOT_AS)
         for match in pattern.finditer(plain, near, end + MARK)
     ]
     return _without_double(plain, [c for c in cues if not any(low <= c.start() < high for low, high in harmless)])

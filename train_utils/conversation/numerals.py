@@ -25,6 +25,8 @@ _AMOUNTS = {
     "a dozen": 12,
     "a double feature of": 2,
     "a double bill of": 2,
+    "trilogy of": 3,
+    "a trilogy of": 3,
     "quartet of": 4,
     "a quartet of": 4,
     "two dozen": 24,
@@ -39,19 +41,21 @@ _LEAST_YEAR = 1000
 NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(_TENS))}[\s-]{any_of(', '.join(_UNITS))}\b|{any_of(', '.join(WORDS))})"
 
 _NOUN = any_of(NOUNS)
-_ASK = any_of(
+_ASKING = any_of(
     """
     give, give me, gimme, get, lemme get, lemme have, list of, happy with, content with, meant, show, show me,
     recommend, recommend me, suggest, suggest me, name, name me, list, pick, pick me, find, find me, tell me, send me,
-    bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how about, what
-    about, up to, at most, at least, any, take, hit me with, another, other, next, i'd like, we'd like, shoot me,
-    shoot us, hand me, hand us, give him, give her, give them, find him, find her, find us,
-    find them, show him, show her, show us, show them, get me, get us, i'll take, i'd
-    take, we'll take, i would like, we would like, let me have, i could use, limit it to, this time, keep it to, narrow
-    it down to, let's say, say, let's do, better, no more than, not more than, no fewer than, not fewer than, no less
-    than, at the most, no more, change that to, change it to, i'll have, we'll have, go with
+    send over, send, bring me, throw me, got, want, need, top, best, make it, make that, only, just, exactly, maybe, how
+    about, what about, up to, at most, at least, any, take, another, other, next, i'd like, we'd like, shoot me, shoot
+    us, hand me, hand us, give him, give her, give them, find him, find her, find us, find them, show him, show her,
+    show us, show them, get me, get us, i'll take, i'd take, we'll take, i would like, we would like, let me have, i
+    could use, limit it to, this time, keep it to, narrow it down to, let's say, say, let's do, better, i said, we said,
+    i asked for, i want, can i have, can we have, could i have, could we have, may i have, can you do, could you do, can
+    we do, no more than, not more than, no fewer than, not fewer than, no less than, at the most, no more, change that
+    to, change it to, i'll have, we'll have, go with
     """
 )
+_ASK = rf"(?:[^\W\d]+\s+(?:me|us)\s+with|{_ASKING})"  # "surprise me with two"
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
 _UNIT = any_of(
     """
@@ -64,29 +68,33 @@ _UNIT = any_of(
 # Before a number that counts something else: "my 3 kids", "aged 9", "$20".
 _OWNER = any_of(
     """
-    my, our, his, their, these, those, all, all of, the first, the last, the other, both in, all in, age, aged, rated,
-    part,
-    season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are, they're, he
-    is, he's, she is, she's, i am, i'm, turned, turns
+    my, our, his, their, these, those, all, all of, of the, the first, the last, the other, both in, all in, age, aged,
+    rated, part, season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are,
+    they're, he is, he's, she is, she's, i am, i'm, turned, turns
     """
 )
 _NOT_A_COUNT = re.compile(
     rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$",
     re.IGNORECASE,
 )
+# "not five, three", "gimme four, not just one"
+_PASSED_OVER = re.compile(r"\b(?:not|instead\s+of|rather\s+than)\s+(?:just\s+|only\s+|merely\s+)?$", re.IGNORECASE)
 _NEAR = 40  # characters before a number that say what it counts
-_AFTER_COUNT = any_of(
+_FOLLOWING = any_of(
     """
-    will do, would do, should do, of them, of those, of these, of your best, of your favorites, of your favourites, or
-    so, like, please, pls, is enough, are enough, is plenty, are plenty, is fine, are fine, is good, is perfect, will
-    be enough, would be great, would be enough, would be nice, should be enough, at a time, tops, to choose from, to
-    start with, that are, that have, of em, of 'em, would be better, is better, are better, would be best, should
-    suffice, suffice, will suffice, of whatever, of anything, of any, of your choice, of your choosing, of the same,
-    of that kind, max, maximum, at most, instead, for tonight, for today, for this evening, for the
-    weekend, for starters
+    of them, of those, of these, of your best, of your favorites, of your favourites, or so, like, please, pls, plz,
+    possible, of the best, at a time, tops, to choose from, to start with, that are, that have, of em, of 'em, of
+    whatever, of anything, of any, of your choice, of your choosing, of the same, of that kind, max, maximum, at most,
+    instead, for tonight, for today, for this evening, for the weekend, for starters, suffice, pcs of, pieces of
     """
 )
-_ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
+_ENOUGH = any_of(
+    "do, suffice, be enough, be plenty, be fine, be good, be great, be nice, be ok, be perfect, be better, be best"
+)
+_SATISFIES = any_of("enough, plenty, fine, good, perfect, better, best, ok, okay, ideal, sufficient")
+# "five will do", "three is plenty"
+_AFTER_COUNT = rf"(?:{_FOLLOWING}|(?:'ll|will|would|should|shall|might)\s+{_ENOUGH}|(?:is|are)\s+{_SATISFIES})"
+_ADJECTIVE = rf"(?:(?!(?:{_UNIT}|and|or|is|are|was|were|has|have|had|who|that|which)\b)[^\W\d_][\w'-]*\s+|{SPAN}\s*)"
 # Between a number and what it counts: "a couple of sad but beautiful dramas", and not "2 who love dramas".
 _NO_ADJECTIVE = any_of(
     """
@@ -106,7 +114,7 @@ _COUNTED = (
 )
 _COUNT = re.compile(
     rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
-    rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)"
+    rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!one\s+(?:more|last|other)\s+thing\b)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)(?:\s*\(\d{{1,2}}\))?"
     rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b|(?<=\bof)\s+(?:those|these|them|your)\b)?",
     re.IGNORECASE,
 )
@@ -114,10 +122,16 @@ _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SP
 # "I don't need another drama"
 _NO_OTHER = re.compile(r"(?:n'?t|\bnot|\bnever|\bwithout)\s+(?:\w+\s+)?$", re.IGNORECASE)
 _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
+# "not five, three", "one or two"
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
-    rf"(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
-    rf"\s*(?:(?:please|pls|thanks|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}|,\s*(?:one|1)\s+(?:per|for|each|every|a)\b))",
+    rf"(?:(?:not\s+)?{NUMBER}\s*(?:,|or|-)\s*)?(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
+    rf"\s*(?:(?:please|pls|plz|thanks|then|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!?]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}|,\s*(?:one|1)\s+(?:per|for|each|every|a)\b))",
+    re.IGNORECASE,
+)
+# "animated movies please, 3"
+_LAST = re.compile(
+    rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them)?\s*[.!?]*\s*$",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"
@@ -126,6 +140,7 @@ _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
 # "one" is often a pronoun: "recommend one that ..."; after these it is a number.
 _ONE_ENDS = re.compile(r"\s*(?:please|pls|for\s+tonight)?\s*(?:[.!?]|$)", re.IGNORECASE)  # "name me one."
 _KIND_OF_ONE = re.compile(rf"\b(?:an?|the|that|this|which|any|no|every|each)\s+(?:\w+\s+|{SPAN}\s*){{1,3}}$", re.I)
+_ONE_OF = re.compile(r"\s+of\s+(?:those|these|the|them|my|our)\b", re.IGNORECASE)  # "it is one of those films"
 _COUNTS_ONE = ("just", "only", "exactly", "make")
 
 
@@ -148,7 +163,8 @@ def find_count(text: str) -> Annotation | None:
         text: the message, in which titles, categories and ranges are masked.
     """
     matches = [match for match in _COUNT.finditer(text) if _counts_items(match, text)]
-    counts = [*map(_annotation, matches), *map(_annotation, _ALONE.finditer(text)), *map(_times, _TIMES.finditer(text))]
+    others = (match for pattern in (_ALONE, _LAST) for match in pattern.finditer(text))
+    counts = [*map(_annotation, matches), *map(_annotation, others), *map(_times, _TIMES.finditer(text))]
     if len(matches) > 1 and _ADDED.fullmatch(text, matches[-2].end(), matches[-1].start()):
         return _sum(*map(_annotation, matches[-2:]))
     if counts := [count for count in counts if count]:
@@ -167,13 +183,17 @@ def _sum(one: Annotation | None, other: Annotation | None) -> Annotation | None:
 
 
 def _counts_items(match: re.Match[str], text: str) -> bool:
-    if not (match["ask"] or match["noun"]) or _NOT_A_COUNT.search(
-        text, max(0, match.start("number") - _NEAR), match.start("number")
-    ):
+    at = match.start("number")
+    before = max(0, at - _NEAR)
+    if not (match["ask"] or match["noun"]) or _NOT_A_COUNT.search(text, before, at):
+        return False
+    if _PASSED_OVER.search(text, before, at):
         return False
     if match["number"].lower() != "one":
         return True
-    if _KIND_OF_ONE.search(text, max(0, match.start("number") - _NEAR), match.start("number")):
+    if not match["ask"] and _ONE_OF.match(text, match.end("number")):
+        return False
+    if _KIND_OF_ONE.search(text, before, at):
         return False
     ends = _ONE_ENDS.match(text, match.end("number")) and match["ask"]
     return bool(match["noun"] or ends) or match["ask"].split()[0].lower() in _COUNTS_ONE

@@ -46,6 +46,7 @@ class Change(Judgments):
         together: whether an item must have all of them ("romantic comedy") instead of one of them.
         also: whether they are added to those asked for before.
         without: categories excluded.
+        kinds: those of `without` of which only a kind was rejected ("no slapstick").
         allowed: categories that are excluded no longer.
         included: categories that are excluded no longer, and asked for where they were not excluded.
         taken_back: categories that are neither excluded nor asked for any longer.
@@ -69,6 +70,7 @@ class Change(Judgments):
     together: bool = False
     also: bool = False
     without: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     included: tuple[str, ...] = ()
     taken_back: tuple[str, ...] = ()
@@ -124,9 +126,14 @@ class Preferences(Judgments):
     def after(self, change: Change) -> "Preferences":
         """Return the preferences after a message. The newest statement about a title or a category wins."""
         before = replace(self, only=(), together=False, without=(), ranges={}) if change.forget else self
-        if change.judges and not change.named():
-            liked = change.judges == "liked"
-            change = replace(change, liked=self.mentioned) if liked else replace(change, disliked=self.mentioned)
+        if change.judges:
+            named = set(change.named())
+            last = tuple(items for items in self.mentioned if not named.intersection(items))
+            liked, disliked = (last, ()) if change.judges == "liked" else ((), last)
+            change = replace(change, liked=(*liked, *change.liked), disliked=(*disliked, *change.disliked))
+        if change.kinds:  # who asked for comedies and wants "no slapstick" still wants comedies
+            rejected = (name for name in change.without if name not in change.kinds or name not in before.only)
+            change = replace(change, without=tuple(rejected))
         judged = {*change.named(), *(item for items in change.withdrawn for item in items)}
         rejects_own = bool(set(change.without) & set(before.only))
         only, together = (() if rejects_own and before.together else before.only), before.together

@@ -10,24 +10,17 @@ from train_utils.conversation.annotations import Annotation, masked
 from train_utils.conversation.lexicon import RULE, SAID, TAKING_BACK, any_of
 from train_utils.conversation.numerals import NAMES, NUMBER, number_of
 
-_DECADES = {
-    word: 10 * n
-    for n, word in enumerate(
-        ["twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties"], 2
-    )
+_STEMS = {
+    **{
+        stem: 10 * n for n, stem in enumerate(["twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet"], 2)
+    },
+    **{"fourt": 40, "fivt": 50, "sevnt": 70, "eigth": 80, "eigt": 80, "nint": 90},
 }
-_DECADE_NAMES = _DECADES | {
-    "fourties": 40,
-    "fivties": 50,
-    "sixtees": 60,
-    "eightees": 80,
-    "ninties": 90,
-    "ninetees": 90,
-}
+_DECADE_NAMES = {stem + ending: decade for stem, decade in _STEMS.items() for ending in ("ies", "ees", "ys", "y's")}
 _YEAR = r"(?:(?:1[89]|20)\d\d|'\d\d(?!\d|\s?'?s\b))"
 _DECADE = (
     r"(?:nineteen[\s-]+)?(?:(?:the\s+)?(?:early|mid|late)[\s-]+)?"
-    rf"(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?s|{'|'.join(_DECADE_NAMES)})"
+    rf"(?:(?:(?:1[89]|20)?\d0|'\d0)\s?'?(?:s|ies|er)|{'|'.join(_DECADE_NAMES)})"
 )
 _PERIOD = rf"(?:{_DECADE}|{_YEAR})"
 _NUMBER = rf"[$€£]?\s*(\d{{1,12}}(?:\.\d{{1,12}})?(?![\d.]*\d)|{any_of(', '.join(NAMES))}\b)"
@@ -116,17 +109,20 @@ class RangeReader:
         self._numbered = {name: _patterns(name, taken - {name.lower()}) for name in others}
 
     def find(self, text: str) -> list[Annotation]:
-        """Return the ranges of a message; at most one per attribute, the last one that it names.
+        """Return the ranges of a message; one per attribute, the last one that it names.
+
+        The bounds of a range of years may be apart ("nothing after 1980, nothing before 1970"); both are annotated with
+        the whole range.
 
         Args:
             text: the message, in which titles are masked.
         """
-        last = {}
+        last: dict[str, Annotation] = {}
         years = self._years(text)
-        for annotation in [*years, *self._numbers(masked(text, years))]:
+        for annotation in self._numbers(masked(text, years)):
             assert isinstance(annotation.value, Range)
             last[annotation.value.attribute] = annotation
-        return list(last.values())
+        return [*years, *last.values()]
 
     # -- years ---------------------------------------------------------------------------------------------------
     def _years(self, text: str) -> list[Annotation]:
@@ -139,13 +135,38 @@ class RangeReader:
             if bounds := _compared_with_life(text, self._period(text[start:end])[0]):
                 return [Annotation(start, end, Range(self.year, *bounds))]
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
-        for pattern, bounds_of in _RULES:
-            found = [*pattern.finditer(text)]
-            if found:
-                match = found[-1]
+        for at, (pattern, bounds_of) in enumerate(_RULES):
+            if match := _last_match(pattern, text):
                 low, high = bounds_of(self, match)
+                other = self._other_bound(masked(text, [Annotation(*match.span(), None)]), at, low, high)
+                if other:
+                    second, low, high = other
+                    return [Annotation(*entry.span(), Range(self.year, low, high)) for entry in (match, second)]
                 return [Annotation(match.start(), match.end(), Range(self.year, low, high))]
         return []
+
+    def _other_bound(
+        self, text: str, at: int, low: float | None, high: float | None
+    ) -> tuple[re.Match[str], float | None, float | None] | None:
+        """Return the words with the other bound of a range that has one, and both bounds; None for none.
+
+        Args:
+            text: the message, in which the words with the first bound are masked.
+            at: index of the rule that read them; those after it have not been tried.
+            low: the least year.
+            high: the greatest one.
+        """
+        if low is not None and high is not None:
+            return None
+        for pattern, bounds_of in _RULES[at:]:
+            if match := _last_match(pattern, text):
+                least, greatest = bounds_of(self, match)
+                if least is not None and greatest is not None:
+                    continue
+                first, last = (low, greatest) if low is not None else (least, high)
+                if first is not None and last is not None and first <= last:
+                    return match, first, last
+        return None
 
     def _period(self, text: str) -> tuple[int, int]:
         """Return (first, last) year of a year or a decade."""
@@ -270,15 +291,19 @@ _ANY_YEAR = re.compile(
 _LIFE = re.compile(
     rf"\b(?:i|we|he|she|they|(?:my|our)\s+\w+)(?:'m|'re|'s|\s+was|\s+were|\s+am|\s+is|\s+got)?\s+"
     rf"(?:born|made|married|graduated|met|divorced|retired|hatched)\s+(?:\w+\s+){{0,3}}?(?:in\s+)?({_YEAR})\b"
+    rf"|\b(?:i|we|he|she|they|(?:my|our)\s+\w+)\s+(?:was|were)\s+(?:only\s+|just\s+)?{NUMBER}\s+(?:years\s+old\s+)?in\s+({_YEAR})\b"
     rf"|\b(?:(?:i|we|they)(?:'ve|\s+have)|(?:he|she|(?:my|our)\s+\w+)(?:'s|\s+has))\s+(?:\w+\s+){{0,6}}?since\s+({_YEAR})\b",
     re.IGNORECASE,
 )
 _LIKE_ME = re.compile(
     r"(?P<no>\b(?:not?|nothing|none|never|isn'?t|aren'?t)\s+(?:\w+\s+)?)?(?:(?P<older>\bolder)|\b(?:younger|newer))\s+than\s+(?:me|i\b|us|we\b|him|her|my\s+\w+)"
-    r"|(?P<same>\b(?:as\s+old\s+as\s+(?:me|i\b|us|him|her)|(?:my|our|his|her)\s+age\b|(?:my|our|his|her)\s+birth\s*year))",
+    r"|(?P<same>\b(?:as\s+old\s+as\s+(?:me|i\b|us|him|her)|(?:my|our|his|her)\s+age\b|(?:my|our|his|her)\s+birth\s*year"
+    r"|(?:from|of|in)\s+(?:that|the\s+same)\s+(?:very\s+|exact\s+|same\s+)?year|(?:my|our|his|her)\s+year\s+of\s+birth|same\s+year"
+    r"|(?:the|that)\s+year\s+(?:i|he|she|we)\s+(?:was|were)\s+born))",
     re.IGNORECASE,
 )
 _DATED = re.compile(rf"\d|{'|'.join(_DECADE_NAMES)}|{_TIME}|{_MADE}|old or new|new or old", re.IGNORECASE)  # fast
+_LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only, from, hm, well")
 _THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
 _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
@@ -288,6 +313,10 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
     ),
     _rule(
         r"\b(?:between|from)\s+([2-9]\d)\s*(?:and|to|-)\s*([2-9]\d)\b(?!\s*(?:[^\W\d]|[$€£%]))",
+        lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
+    ),
+    _rule(
+        rf"(?:^|[.!?\n])\s*(?:{_LEAD}\W+){{0,3}}'?([4-9]\d)\s*(?:or|and|to|/|-)\s*'?([4-9]\d)(?=\s*(?:please|pls|then)?\s*[.!?]*\s*$)",
         lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
     ),
     _rule(
@@ -312,15 +341,15 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: reader._last_years(match[1] or match[3], match[2] or match[4]),
     ),
     _rule(
-        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
-        rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|and\s+(?:newer|later|up|after|onwards?)|or\s+(?:newer|later|younger|after)|to\s+(?:now|today|the\s+present))"
+        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+){{0,3}}?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
+        rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|(?:and|or)\s+(?:newer|later|up|above|after|onwards?|younger|more\s+recent)\b(?!\s+than)|(?:to|till|until)\s+(?:now|today|the\s+present))"
         rf"|(?<![\w-])(PERIOD)\s?\+|\b(?:min(?:imum)?|at\s+least)\s+(?:from\s+)?{_THE}(PERIOD)\b"
         rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+at\s+the\s+earliest\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
         lambda reader, match: (reader._period(_first(match))[0], None),
     ),
     _rule(
-        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+)?(?:after|newer\s+than|later\s+than|more\s+recent\s+than|past)\s+{_THE}(PERIOD)\b"
-        rf"|\b(?:until|up\s+to|till|through|by)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+(?:and|or)\s+(?:older|earlier|before)\b"
+        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+){{0,3}}?(?:after|newer\s+than|later\s+than|more\s+recent\s+than|past)\s+{_THE}(PERIOD)\b"
+        rf"|\b(?:until|up\s+(?:to|until|till)|till|through|by)\s+(?:and\s+including\s+)?{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+(?:and|or)\s+(?:older|earlier|before|below|under)\b(?!\s+than)"
         rf"|\bno\s+(?:later|newer)\s+than\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:at\s+the\s+latest|at\s+most|max(?:imum)?\b)"
         rf"|\b(?:max(?:imum)?|at\s+most)\s+(?:from\s+)?{_THE}(PERIOD)\b",
         lambda reader, match: (None, reader._period(_first(match))[1]),
@@ -338,6 +367,13 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: reader._period(_first(match)),
     ),
 )
+
+
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    match = None
+    for match in pattern.finditer(text):  # noqa: B007
+        pass
+    return match
 
 
 def _first(match: re.Match[str]) -> str:

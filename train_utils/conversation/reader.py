@@ -6,24 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.allowances import find_allowances
-from train_utils.conversation.annotations import MASK, SPAN, Annotation, masked
+from train_utils.conversation.allowances import find_allowances, is_idiom
+from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.language import is_english
 from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
+from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_year_of
 from train_utils.conversation.numerals import MOST, find_count
-from train_utils.conversation.polarity import (
-    is_judged,
-    is_liked,
-    is_of_others,
-    is_only_known,
-    is_unseen,
-    is_watched,
-    judgment_of_last_message,
-    left_open,
-    referred,
-    rejected,
-)
+from train_utils.conversation.polarity import left_open, rejected
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.quotas import find_quotas
 from train_utils.conversation.ranges import Range, RangeReader
@@ -35,6 +25,16 @@ from train_utils.conversation.sentences import (
     takes_any_category,
 )
 from train_utils.conversation.spelling import with_words_repaired
+from train_utils.conversation.title_judgments import (
+    is_judged,
+    is_liked,
+    is_of_others,
+    is_only_known,
+    is_unseen,
+    is_watched,
+    judgment_of_last_message,
+    referred,
+)
 from train_utils.conversation.title_questions import title_in_question
 from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
@@ -42,13 +42,15 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_FORGET = re.compile(rf"\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I)  # and not "never mind the year"
+_FORGET = re.compile(
+    rf"(?<!\?\s)\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I
+)  # and not "never mind the year"
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
 _TOGETHER = finder(TOGETHER)
 _ALSO = re.compile(
-    rf"^\W*or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
+    rf"^{GAP}or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
     rf"|\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))",
     re.IGNORECASE,
 )
@@ -75,13 +77,6 @@ _CORRECTING = re.compile(
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
 _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
 _ASIDE = re.compile(r"\([^()]*$")
-_OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
-_STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
-_AUDIENCE = re.compile(
-    rf"\bfor\s+(?:(?:{_OWNERS}|\d{{1,2}}|little|small|young)\s+)*$", re.IGNORECASE
-)  # "a film for my 3 kids" is a children's film
-_OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|life)\s+out)\b", re.IGNORECASE)
-_PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
 class Reader(Protocol):
@@ -149,13 +144,18 @@ class RequestReader:
         titles = self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)
+        titles = [title for title in titles if not is_idiom(plain, title)]
         found = [title for title in titles if not self._is_category(plain, title) or is_joined(plain, title, titles)]
+        named = {entry.value.items for entry in found if isinstance(entry.value, Mention)}
+        kept = {entry.start for entry in found}
+        # "Alien, not Aliens. Aliens was bad.": what is once a title is no category elsewhere.
+        found = [t for t in titles if t.start in kept or isinstance(t.value, Mention) and t.value.items in named]
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
-        found = [entry for entry in found if not (_is_no_category(plain, entry) or _is_of_title(plain, entry, found))]
+        found = [entry for entry in found if not (is_no_category(plain, entry) or is_of_title(plain, entry, found))]
         count = find_count(masked(plain, found))
-        if count and any(_is_year_of(entry.value, count.value) for entry in found):
+        if count and any(is_year_of(entry.value, count.value) for entry in found):
             count = None
         change = _change(plain, found, count, self._unknown_kinds)
         if change == Change() and (title := title_in_question(plain)):
@@ -182,44 +182,6 @@ class RequestReader:
         return bool(names) and (words.islower() or any(name.end - name.start == len(words) for name in names))
 
 
-def _is_year_of(value: object, number: object) -> bool:
-    """Return whether a number only repeats a year ("it was 68, so 68 please")."""
-    return isinstance(value, Range) and isinstance(number, int) and value.low == value.high == 1900 + number
-
-
-def _is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation]) -> bool:
-    """Return whether a year only dates the title before it: "Fargo (1996)"."""
-    if not isinstance(annotation.value, Range) or text[annotation.start - 1 : annotation.start] != "(":
-        return False
-    return any(
-        isinstance(entry.value, (Mention, Unknown)) and not text[entry.end : annotation.start - 1].strip()
-        for entry in found
-        if annotation.start - 3 <= entry.end < annotation.start
-    )
-
-
-def _is_no_category(text: str, annotation: Annotation) -> bool:
-    """Return whether words only look like a category: people who watch, or a verb ("it scared me")."""
-    words = annotation.value
-    is_verb = isinstance(words, CategoryWords) and words.by_meaning and bool(_OBJECT.match(text, annotation.end))
-    return is_verb or _is_about_people(text, annotation)
-
-
-def _is_about_people(text: str, annotation: Annotation) -> bool:
-    """Return whether words for a category mean the people who watch ("my kids are 5 and 7")."""
-    words = annotation.value
-    return (
-        isinstance(words, CategoryWords)
-        and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid", "family")
-        and not _STUFF.match(text, annotation.end)
-        and not _AUDIENCE.search(text, max(0, annotation.start - _NEAR), annotation.start)
-        and bool(
-            _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
-            or text[annotation.end : annotation.end + 4] == " of "
-        )
-    )
-
-
 def _change(text: str, found: Sequence[Annotation], count: Annotation | None, unknown_kinds: Sequence[Kind]) -> Change:
     plain = masked(text, found)
     lifted = find_allowances(plain, found)
@@ -231,7 +193,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
     titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
     only: list[Annotation] = []
     stated: list[Annotation] = []
-    rejections: dict[str, int] = {}  # category -> where it is last rejected
+    rejections: dict[str, Annotation] = {}  # category -> where it is last rejected
     ranges: list[Range] = []
     widening: list[Range] = []
     withdrawn: list[tuple[int, ...]] = []
@@ -240,9 +202,9 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
     for position, annotation in enumerate(found):
         sentence = next(sentence for sentence in sentences if annotation.start < sentence.end)
         match annotation.value:
-            case Mention(items=items) if sentence.informs:
+            case Mention(items=items) if sentence.informs and referred_to.get(position) != "liked":
                 about.append(items)
-            case _ if sentence.informs:
+            case value if sentence.informs and not isinstance(value, Mention):
                 continue
             case Unknown(text=name):
                 unknown.append(name)
@@ -262,7 +224,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
             case CategoryWords(category) if _is_aside(text, found, position, negative):
                 continue
             case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
-                rejections[category] = annotation.start
+                if category not in rejections or not annotation.value.of_kind:
+                    rejections[category] = annotation
             case CategoryWords() if is_watched(plain, annotation.start):
                 continue
             case CategoryWords() if annotation.start not in not_only and sentence.asks and position not in opened:
@@ -279,8 +242,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
     last = {_category(annotation): annotation.start for annotation in only}
     without = [
         name
-        for name, at in rejections.items()
-        if at > last.get(name, -1) or not has_asking_words(plain[at : last[name]])
+        for name, entry in rejections.items()
+        if entry.start > last.get(name, -1) or not has_asking_words(plain[entry.start : last[name]])
     ]
     titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
     also = bool(_ALSO.search(plain))
@@ -301,11 +264,12 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         ),
         also=also,
         without=tuple(without),
+        kinds=tuple(name for name in without if _is_of_kind(rejections[name])),
         allowed=_categories(found, lifted.allowed),
         included=_categories(found, lifted.included),
         taken_back=_categories(found, lifted.taken_back),
         withdrawn=tuple(withdrawn),
-        ranges=tuple(ranges),
+        ranges=tuple(dict.fromkeys(ranges)),
         widening=tuple(widening),
         any_category=takes_any_category(plain),
         more=asks_for_more(plain) and asks,
@@ -313,7 +277,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         unknown=tuple(dict.fromkeys(unknown)),
         unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),
         about=tuple(about),
-        judges="" if any(titles.values()) or only else judgment_of_last_message(plain),
+        judges="" if only else judgment_of_last_message(plain, found[0].start if found else len(plain)),
     )
 
 
@@ -329,7 +293,8 @@ def _asking(plain: str, found: Sequence[Annotation], sentences: Iterable[Sentenc
 def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
     """Return whether a category is rejected that is also wanted, so that only a kind of it is meant.
 
-    "A drama, but not a war drama", "scary, but not gory", "a drama that my wife (who hates dramas) likes".
+    "A drama, but not a war drama", "scary, but not gory", "war films except Vietnam ones",
+    "a drama that my wife (who hates dramas) likes".
 
     Args:
         text: the message.
@@ -346,6 +311,8 @@ def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: C
         if i not in negative and isinstance(entry.value, CategoryWords) and entry.value.category == category
     ]
     gap = text[found[position - 1].end : at] if position else ""
+    if wanted and _is_of_kind(found[position]):
+        return True
     compound = position - 1 in negative and not gap.strip(" -")
     kind_of = bool(_ONLY_NOT.fullmatch(gap)) and found[position - 1] in wanted
     return bool(wanted) and bool(compound or kind_of or _ASIDE.search(text, max(0, at - _NEAR), at))
@@ -367,6 +334,11 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
 def _category(annotation: Annotation) -> str:
     assert isinstance(annotation.value, CategoryWords)
     return annotation.value.category
+
+
+def _is_of_kind(annotation: Annotation) -> bool:
+    """Return whether an annotation names only a kind of a category."""
+    return isinstance(annotation.value, CategoryWords) and annotation.value.of_kind
 
 
 def _corrected(plain: str, only: Sequence[Annotation]) -> list[Annotation]:

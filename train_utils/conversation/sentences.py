@@ -92,8 +92,8 @@ _ADDITION = (
 )
 _DEMANDED = any_of(
     """
-    more, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then, now, then, surprise, what, what
-    now, then what
+    more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then,
+    now, then, surprise, what, what now, then what
     """
 )
 # Nothing but a demand: "next?", "ideas?", "more please"
@@ -111,13 +111,14 @@ _ASKING_FOR_ITEMS = re.compile(
     rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
     rf"|{_CHOICE}|{_INDEFINITE})\b"
     rf"|^{GAP}{_ADDITION}|(?:^|:){GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
-    rf"|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
+    rf"|,\s*(?:something|anything)\s+[\w-]+{GAP}$|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
     re.IGNORECASE,
 )
 _NOT_ASKING = finder(NOT_ASKING)
 # "never show me one": what follows asks for nothing.
 _REFUSING = re.compile(
-    r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|makes?\s+(?:me|us))\s+(?:ever\s+|again\s+)?$", re.IGNORECASE
+    r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|meaning|ma(?:kes?|de)\s+(?:me|us))\s+(?:ever\s+|again\s+)?$",
+    re.IGNORECASE,
 )
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
@@ -127,12 +128,28 @@ _FAN = any_of("fan, fans, lover, lovers, buff, buffs, nut, nuts, person, people,
 _JUDGED = any_of("seen, saw, know, knows, watched, own, owns, loved, liked, hated")
 _TITLES = rf"{SPAN}(?:\s*(?:,|,?\s*and|&|or)\s*(?:the\s+)?{SPAN})*"
 _SOMEBODY = r"(?:i|we|he|she|they|(?:my|our)\s+\w+)"
+# "My brother works in horror makeup", "this chat is a comedy show"
+_TELLER = r"(?:i|we|he|she|they|it|that|life|(?:my|our|his|her|their|this|the)\s+\w+)"
+_DOING = any_of(
+    """
+    work, works, worked, wrote, write, writes, play, plays, played, teach, teaches, taught, study, studies, studied,
+    live, lives, lived, run, runs, ran, met, went, made, makes, had, spent, lost, won, act, acts, acted, sing, sings,
+    sang, sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew, edit, edits, named,
+    called, visited, married, joined, started, heard
+    """
+)
 _STATEMENT = re.compile(
     rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
+    rf"|{_TELLER}\s+(?:\w+ly\s+|just\s+|also\s+)?{_DOING}\b|{_TELLER}(?:'m|'s|'re|\s+am|\s+is|\s+are|\s+was|\s+were)\s+(?:an?|the|such|like)\b"
+    rf"|what\s+an?\s+(?:\w+\s+)?{SPAN}\b|{_TELLER}\s+wants?\s+to\s+(?:be|become)\b"
     rf"|{_TITLES}{GAP}{_SOMEBODY}(?:(?:'?ve|'?s|\s+have|\s+has)\b|\s+(?:already\s+|both\s+)?{_JUDGED}\b)"
+    rf"|there(?:'s|'ll|\s+is|\s+are|\s+was|\s+were|\s+will|\s+has|\s+have|\s+had)\b"
+    rf"|(?:love|adore|hate)\s+(?!to\b|an?\b|some\b)|it'?s\s+{SPAN}\s+(?:that|which|i)\b"
+    rf"|{_TITLES}{GAP}(?:{any_of('no, nope, nah, yes, yeah, well, ok, oh')}\b{GAP}){{1,2}}{any_of(STATING_ALONE)}\b"
+    rf"|(?:(?:a|one|an?\s+\w+)\s+)?{any_of('big, huge, massive, great, true, real')}\s+{SPAN}\s+{_FAN}\b"
     rf"|{_TITLES}{GAP}(?:what\s+(?:an?\s+)?(?:\w+\s+of\s+)?)?(?:(?:all|both|each)\s+)?"
     rf"(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
     rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$))",
@@ -149,11 +166,12 @@ _MORE_OFTEN = re.compile(
 )
 # "fewer dramas, more comedies" asks for other items.
 _SHIFTED = re.compile(rf"\b(?:less|fewer)\s+(?:\w+\s+)?{SPAN}", re.IGNORECASE)
-_ANY_CATEGORY = finder(ANY_CATEGORY)
+_ANY_CATEGORY = re.compile(rf"\b(?:{any_of(ANY_CATEGORY)}|not\s+(?:only|just)(?!\s+{NUMBER}\b))(?!\w)", re.IGNORECASE)
 # Questions that are no requests; "how about" and "why not" may be.
 _INFORMATION = re.compile(
     rf"\b{any_of(INFORMATION)}(?!\w)|\bwhat(?:'s|\s+is|\s+are)\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)})?\s*\?"
-    rf"|^{GAP}(?:(?:and|so|but|by the way)\W+)?(?:who|whom|whose|when|where|why|how)\b(?!\s+(?:about|not)\b)[^?]*\?",
+    rf"|^{GAP}(?:(?:and|so|but|by the way)\W+)?(?:who|whom|whose|when|where|why|how)\b"
+    r"(?!\s+(?:about|not|next|now)\b|\s+(?:\w+\s+){0,2}(?:go|turn)\b)[^?]*\?",
     re.IGNORECASE,
 )
 _INFORMATION_ON_TITLE = re.compile(

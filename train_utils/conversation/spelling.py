@@ -15,6 +15,13 @@ _SHORT = {
     "somethin": "something",
     "sumthin": "something",
     "anythin": "anything",
+    **dict.fromkeys(["thre", "threee", "therr", "trhee"], "three"),
+    **dict.fromkeys(["fiv", "fife", "fivve", "fvie"], "five"),
+    **dict.fromkeys(["fuor", "foru", "foure"], "four"),
+    **dict.fromkeys(["svene", "sevn", "sevven"], "seven"),
+    **dict.fromkeys(["eigt", "eigth", "eihgt", "eght"], "eight"),
+    **dict.fromkeys(["twelv", "twelf"], "twelve"),
+    **dict.fromkeys(["copule", "cuple", "coupel"], "couple"),
 }
 _LEAST = 5  # letters of a word that may be one of them
 _WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])")

@@ -1,11 +1,21 @@
 """Titles that a message names: as the catalog writes them, loosely or with typing errors, and such that it lacks."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import NAMING, NO_TITLE, NOUNS, any_of, finder
+from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NO_TITLE, NOUNS, any_of, finder
+from train_utils.conversation.title_contexts import (
+    CHAIN,
+    JOINED,
+    KIND,
+    PRAISE,
+    VERB,
+    TitleContexts,
+    covered_words,
+    with_series,
+)
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention, NamedTitles
 from train_utils.prompts.near_titles import NearTitles, Word, key_of, words_of
@@ -16,41 +26,15 @@ _MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of micr
 # Least letters of a single word that may be a misspelled title, in lower case and in capitals after "like": a shorter
 # word is near to too many others.
 _WORD_LENGTH, _NAME_LENGTH = 7, 5
-_QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
-_THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
-_NAMED = re.compile(
-    rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )\b(?:{any_of(NAMING)}"
-    rf"|favou?rites?\s+(?:\w+\s+){{0,3}}?(?:is|are|was)):?\s+{_THE_FILM}",
+# After a title that the sentence is about: "The Dark Knight was great."
+_JUDGED = re.compile(
+    rf" (?:(?:is|was|were|are)\s(?:[\w']+\s){{0,3}}?{any_of(GOOD + ',' + BAD)}"
+    r"|(?:rocks|rocked|sucks|sucked|rules))\s*(?:[.,;!?\n]|$)"
+    r"| (?:blew me|made me|scared me|bored me|left me|changed my|is my|was my|are my|were my)\b",
     re.I,
 )
+_PEOPLE = re.compile(r"\b(?:actors?|actress(?:es)?|directors?|filmmakers?|friends?|kids|family|stars?)\b", re.I)
 _NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
-_LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
-_JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
-_START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
-# After a title at the beginning of a sentence.
-# A sentence that only adds titles: "Avatar and Interstellar too."
-_ALSO = re.compile(r"(?:^|[.!?\n])\s*([A-Z][^.!?,\n]{1,80}),? (?:too|as well|also)(?=[.!?\n]|$)")
-_VERB = re.compile(
-    r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|makes?|has been)\b"
-    r"|\. (?:i )?(?:lov|lik|hat|ador|enjoy)\w+ it\b",
-    re.I,
-)
-# After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
-_PRAISE = re.compile(
-    r" (?:is|was|'s) (?:still |one of )?(?:my|the|our)\s(?:\w+\s){0,3}?"
-    r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
-    re.I,
-)
-# Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
-_LIKENED = re.compile(
-    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)(?:like|similar to|in the vein of)\s+"
-    r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
-    re.I,
-)
-_FILM = r"\s*(?:movie|film|flick|picture|series|show|anime)\b"
-_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + _PRAISE.pattern + _FILM + ")", re.I)
-_KIND = re.compile(rf"(?: (?:type|kind|sort|style) of {any_of(NOUNS)}|[ -]style {any_of(NOUNS)})\b", re.I)
-_CHAIN = re.compile(r" ?(?:>|->|=>) ?")
 _LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 2049"
 _GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
 _DOT = re.compile(r"\. ?")
@@ -58,8 +42,8 @@ _ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}
 _CONNECTING = set(str.split("of the in on to a an at for with from de la le der no"))
 _NOUN = re.compile(rf"\s+{any_of(NOUNS)}\b", re.I)
 _NOUN_WORDS = {noun.strip() for noun in NOUNS.split(",")}
+_IS = re.compile(r" (?:was|is|had|has|did|didn't|wasn't|isn't|made|gave|left|blew|rocks|sucks|sucked|bored)\b", re.I)
 _END = re.compile(r"\s*(?:[.,;!?\n)]|$|\s(?:and|or|but)\b)")
-_SAME_WORK = re.compile(r": | - ")  # between a series and a title of it
 
 
 @dataclass(frozen=True)
@@ -98,7 +82,7 @@ class TitleReader:
 def is_joined(text: str, title: Annotation, titles: Sequence[Annotation]) -> bool:
     """Return whether a comma or "and" joins a title of the catalog to another one after it."""
     return isinstance(title.value, Mention) and any(
-        isinstance(other.value, Mention) and title.end < other.start and _JOINED.fullmatch(text, title.end, other.start)
+        isinstance(other.value, Mention) and title.end < other.start and JOINED.fullmatch(text, title.end, other.start)
         for other in titles
     )
 
@@ -115,19 +99,14 @@ class _Search:
     def __init__(self, text: str, exact: Sequence[Annotation], near: NearTitles):
         self.text, self.near, self.lookups = text, near, 0
         self.words = words_of(text)
-        exact = _with_series(text, exact)
+        exact = with_series(text, exact)
         lower = [text[word.start : word.end].lower() for word in self.words]
         self.common = [word in COMMON_WORDS for word in lower]
         self.noun = [word in _NOUN_WORDS for word in lower]
         self.capital = [text[word.start].isupper() for word in self.words]
         self.exact = {annotation.start: annotation for annotation in exact}
-        self.covered = _covered(self.words, exact)
-        self.quoted = dict(_inner_spans(text))
-        self.named = {match.end() for match in _NAMED.finditer(text)}
-        self.listed = {match.end() for match in _LISTED.finditer(text)}
-        self.first = {match.end() for match in _START.finditer(text)}
-        self.also = {match.start(1) for match in _ALSO.finditer(text)}
-        self.lower = {match.start(1): match.end(1) for find in (_LIKENED, _PRAISED) for match in find.finditer(text)}
+        self.covered = covered_words(self.words, exact)
+        self.contexts = TitleContexts.of(text)
         letters = [character for character in text if character.isalpha()]
         self.mixed = 2 * sum(character.islower() for character in letters) > len(letters)
 
@@ -137,7 +116,7 @@ class _Search:
         position = 0
         while position < len(self.words):
             start = self.words[position].start
-            joined = bool(found) and bool(_JOINED.fullmatch(self.text, found[-1].end, start))
+            joined = bool(found) and bool(JOINED.fullmatch(self.text, found[-1].end, start))
             title = self._at(position, joined)
             if title:
                 found.append(title)
@@ -151,50 +130,88 @@ class _Search:
         """Return the title that begins at a word."""
         start = self.words[position].start
         exact = self.exact.get(start)
-        named = joined or start in self.named or self._after_quote(start)
-        if start in self.quoted:
-            return self._quotation(position, self.quoted[start])
+        named = joined or start in self.contexts.named or self._after_quote(start)
+        if start in self.contexts.quoted:
+            return self._quotation(position, self.contexts.quoted[start])
         if self.covered[position] and not exact:
             return None
         if not exact and (listed := self._subject(position)):
             return listed
-        if loose := self._loose(position, self._run(position), named or start in self.listed, exact):
+        if loose := self._loose(position, self._run(position), named or start in self.contexts.listed, exact):
             return loose
         if exact:
+            if self._is_in_name(position, exact, named):
+                return None
             return self._longer(position, exact, named) if self.mixed else exact
-        unknown = self._unknown(position) if self.mixed else None
-        if unknown and (named or start in self.also or self._is_in_list(position, unknown.end)):
+        unknown = self._unknown(position, named) if self.mixed else None
+        if unknown and (named or start in self.contexts.also or self._is_subject_of(position, unknown.end)):
             return unknown
         return self._in_lower_case(position)
 
-    def _is_in_list(self, position: int, end: int) -> bool:
-        """Return whether a name is in a list ("Fight Club, Heat", "Tenet > Heat"), or before "type of film"."""
+    def _is_in_name(self, position: int, exact: Annotation, named: bool) -> bool:
+        """Return whether a title in one word is only a part of a longer name: "Michael Keaton", "The Iron Giant"."""
+        if not self.mixed or named or not self.capital[position] or " " in self.text[exact.start : exact.end]:
+            return False
+        after, before = position + 1, position - 1
+        adjacent = after < len(self.words) and self.text[exact.end : self.words[after].start] == " "
+        if adjacent and self._is_of_name(after) and exact.start not in self.contexts.first:
+            return True
+        if before < 0 or self.text[self.words[before].end : exact.start] != " " or not self._is_of_name(before):
+            return False
+        return bool(before and not self.words[before - 1].key or self.words[before].start not in self.contexts.first)
+
+    def _is_of_name(self, position: int) -> bool:
+        """Return whether a word is capitalized and uncommon, and no title of the catalog."""
+        return self.capital[position] and not (self.common[position] or self.covered[position] or self.noun[position])
+
+    def _is_subject_of(self, position: int, end: int) -> bool:
+        """Return whether a name is in a list ("Fight Club, Heat"), before "type of film", or what a judgment is of."""
         start = self.words[position].start
         if (
-            _KIND.match(self.text, end)
-            or _CHAIN.match(self.text, end)
-            or _CHAIN.search(self.text[max(0, start - 4) : start])
+            KIND.match(self.text, end)
+            or CHAIN.match(self.text, end)
+            or CHAIN.search(self.text[max(0, start - 4) : start])
         ):
             return True
-        joined = _JOINED.match(self.text, end)
+        if start not in self.contexts.first or " " not in self.text[start:end] or self._is_common_name(position):
+            return self._begins_list(position)
+        joined = JOINED.match(self.text, end)
+        return bool(
+            joined and joined.end() in self.exact or _JUDGED.match(self.text, end) and not _PEOPLE.search(self.text)
+        ) or self._begins_list(position)
+
+    def _is_common_name(self, position: int) -> bool:
+        """Return whether the first word of a name that is no article is a common one."""
+        at = position + (not self.words[position].key)
+        return at == len(self.words) or self.common[at]
+
+    def _begins_list(self, position: int) -> bool:
+        """Return whether an enumeration of several names begins a sentence: "Shrek, Finding Nemo & The Iron Giant"."""
+        if self.words[position].start not in self.contexts.first or _PEOPLE.search(self.text):
+            return False
+        names: list[str] = []
+        at: int | None = position
+        while at is not None and self.capital[at] and (end := self._name_end(at)):
+            names.append(self.text[self.words[at].start : end])
+            joined = JOINED.match(self.text, end)
+            at = next((i for i in range(at, len(self.words)) if joined and self.words[i].start == joined.end()), None)
         return (
-            start in self.first
-            and not self.common[position]
-            and " " in self.text[start:end]
-            and bool(joined and joined.end() in self.exact)
+            len(names) > 1
+            and any(name.startswith("The ") for name in names)
+            or (len(names) > 2 and any(" " in name for name in names))
         )
 
     def _in_lower_case(self, position: int) -> Annotation | None:
         """Return an unknown title in lower case where the words around it make it one."""
         start = self.words[position].start
-        end = self.lower.get(start, 0)
+        end = self.contexts.lower.get(start, 0)
         if not self.text[start:end].islower():
             return None
         inside = [at for at in range(position, len(self.words)) if self.words[at].end <= end]
         telling = [at for at in inside if self.words[at].key]
         if not telling or self.common[telling[0]] or any(self.covered[at] or self.noun[at] for at in inside):
             return None
-        least = _NAME_LENGTH if _PRAISE.match(self.text, end) else _WORD_LENGTH
+        least = _NAME_LENGTH
         if len(telling) == 1 and len(self.words[telling[0]].key) < least:
             return None
         return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
@@ -202,17 +219,18 @@ class _Search:
     def _subject(self, position: int) -> Annotation | None:
         """Return a title in one word that a sentence or its first enumeration is about ("casablanca was great")."""
         word = self.words[position]
-        praised = bool(_PRAISE.match(self.text, word.end))
-        if word.start not in self.first or self.common[position]:
+        praised = bool(PRAISE.match(self.text, word.end))
+        named = word.start in self.contexts.named and len(word.key) == 4  # "films similar to 2001"
+        if not named and word.start not in self.contexts.first or self.common[position]:
             return None
-        if praised and word.key.isdigit():
+        if (praised or named) and word.key.isdigit():
             items = self.near.numbered(word.key)
             return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
         if len(word.key) < (_NAME_LENGTH if praised else _WORD_LENGTH):
             return None
-        joined = _JOINED.match(self.text, word.end)
+        joined = JOINED.match(self.text, word.end)
         before = joined and joined.end() in self.exact
-        if not before and not _VERB.match(self.text, self._enumeration_end(position)):
+        if not before and not VERB.match(self.text, self._enumeration_end(position)):
             return None
         items = self.near.items(word.key)
         return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
@@ -223,13 +241,13 @@ class _Search:
         for other in self.words[position + 1 : position + _MOST_WORDS]:
             if other.key == "and":
                 continue
-            if not _JOINED.fullmatch(self.text, end, other.start) or not self.near.items(other.key):
+            if not JOINED.fullmatch(self.text, end, other.start) or not self.near.items(other.key):
                 break
             end = other.end
         return end
 
     def _after_quote(self, start: int) -> bool:
-        return self.text[start - 1 : start] in ('"', "'") and start - 1 in self.named
+        return self.text[start - 1 : start] in ('"', "'") and start - 1 in self.contexts.named
 
     def _quotation(self, position: int, end: int) -> Annotation | None:
         """Return the title that a quotation is; a known one inside a longer name is none ("Batman Begins")."""
@@ -246,7 +264,7 @@ class _Search:
         if exact and (separated or len(words) > _MOST_WORDS):
             return exact
         is_name = text[:1].isupper() and self.mixed and not separated and not _is_common(text)
-        is_name = is_name and (len(words) > 1 or start - 1 in self.named)
+        is_name = is_name and (len(words) > 1 or start - 1 in self.contexts.named)
         if is_name and all(
             word[:1].isupper() or word.lower() in _CONNECTING or word[0].isdigit() for word in text.split()
         ):
@@ -269,20 +287,25 @@ class _Search:
         """Return the title that the first words of a run spell loosely, and longer than an exact one."""
         start = run[0].start
         capital = self.mixed and self.capital[position] and not self._is_sentence_case(position)
-        first = start in self.first
-        if not (named or capital or exact or first):
+        first = start in self.contexts.first
+        if not (named or capital or exact or first or start in self.contexts.offered):
             return None
         best: tuple[int, int, tuple[int, ...]] | None = None
         for length in range(len(run), 0, -1):
             end = run[length - 1].end
             if exact and end <= exact.end or not self._may_be_title(position, length, named, capital, first):
                 continue
-            if not (named or capital or exact) and not self._is_subject(length, end):
+            offered = start in self.contexts.offered and length == 1
+            if not (named or capital or exact or offered) and not self._is_subject(length, end):
                 continue
             key = key_of(run[:length])
             if items := self.near.items(key) or (self.near.shortened(key) if named and length > 1 else ()):
                 return Annotation(start, end, Mention(start, end, items))
-            if exact or any(self.covered[position : position + length]):
+            if (
+                exact
+                or any(self.covered[position : position + length])
+                or _NO_TITLE_WORDS & {w.key for w in run[:length]}
+            ):
                 continue
             if (nearest := self._nearest_of(key)) and (best is None or nearest[0] < best[0]):
                 best = nearest[0], end, nearest[1]
@@ -290,11 +313,11 @@ class _Search:
 
     def _is_subject(self, length: int, end: int) -> bool:
         """Return whether the first words of a sentence are all that a judgment or a list is about."""
-        return bool(_VERB.match(self.text, end)) or length > 1 and self.text[end : end + 1] == ","
+        return bool(VERB.match(self.text, end)) or length > 1 and self.text[end : end + 1] == ","
 
     def _is_sentence_case(self, position: int) -> bool:
         """Return whether a capital is only that of a sentence's first word."""
-        return self.words[position].start in self.first and not any(self.capital[position + 1 : position + 3])
+        return self.words[position].start in self.contexts.first and not any(self.capital[position + 1 : position + 3])
 
     def _may_be_title(self, position: int, length: int, named: bool, capital: bool, first: bool) -> bool:
         """Return whether words are no ordinary ones, so that a title that is near to them is meant."""
@@ -307,7 +330,8 @@ class _Search:
         keys = [word.key for word in words if word.key]
         if len(keys) == 1:
             if self.near.items(keys[0]):  # `NamedTitles` left it alone
-                return named and (capitals or len(keys[0]) >= _WORD_LENGTH)
+                offered = words[0].start in self.contexts.offered
+                return (named or offered) and (named and capitals or len(keys[0]) >= _WORD_LENGTH)
             least = _NAME_LENGTH if named and capitals else _WORD_LENGTH
             return len(keys[0]) >= least and (named or capital or first)
         return not all(self.common[position:past]) or (named and capitals)
@@ -334,28 +358,36 @@ class _Search:
         if at == len(self.words) or self.text[exact.end : self.words[at].start] != " ":
             return exact
         number = self.text[self.words[at].start : self.words[at].end]
-        if number.isdecimal() and len(number) == 4 and int(number) > _LATEST:
-            end: int | None = self.words[at].end
-        elif not named:
+        later = number.isdecimal() and len(number) == 4 and int(number) > _LATEST
+        end = self.words[at].end if later else self._name_end(at)
+        if end is None:
             return exact
-        else:
-            end = self._name_end(at)
-        if end is None or not _END.match(self.text, end):
+        subject = number.isdecimal() or exact.start in self.contexts.first
+        if not ((named or later) and _END.match(self.text, end) or subject and _IS.match(self.text, end)):
             return exact
         return Annotation(exact.start, end, Unknown(self.text[exact.start : end][:SHOWN]))
 
-    def _unknown(self, position: int) -> Annotation | None:
-        """Return the capitalized words at a position as an unknown title."""
+    def _unknown(self, position: int, named: bool) -> Annotation | None:
+        """Return the capitalized words at a position as an unknown title; a common word only where `named`."""
         start = self.words[position].start
-        if not self.capital[position]:
+        if not self.capital[position] or self.words[position].key.isdigit():  # "II" of "Godfather I and II"
             return None
         end = self._name_end(position)
+        if end is None and named and start not in self.contexts.first and self._is_whole_name(position):
+            end = self.words[position].end
         if end is None or _NOUN.match(self.text, end):
             return None
         words = [word for word in self.words[position : position + 3] if word.end <= end]
         if len(words) == 3 and not words[1].key and (items := self.near.items(words[2].key)):
             return Annotation(start, end, Mention(start, end, items))  # "Leon the Professional"
         return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
+
+    def _is_whole_name(self, position: int) -> bool:
+        """Return whether a common word with a capital may be a title: "films like Up or Coco"."""
+        word = self.words[position]
+        plain = self.text[word.start : word.end].lower()
+        ordinary = plain in NO_TITLE or self.noun[position] or plain.startswith(("i'", "it")) or plain == "i"
+        return bool(word.key) and not ordinary and bool(_END.match(self.text, word.end))
 
     def _name_end(self, position: int) -> int | None:
         """Return the end of a name of capitalized words; None where they are common ones."""
@@ -386,35 +418,8 @@ class _Search:
         return end
 
 
+_NO_TITLE_WORDS = {"but", "because"}  # of no misspelled title: "I liked Philadelphia but the story was sad"
 _NOT_FIRST = {"and", "or", "but", "of"}
-
-
-def _inner_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of what stands between quotation marks."""
-    for match in _QUOTED.finditer(text):
-        group = 1 if match[1] else 2
-        yield match.span(group)
-
-
-def _covered(words: Sequence[Word], annotations: Sequence[Annotation]) -> list[bool]:
-    """Return whether each word belongs to an annotation; both are in the order of the text."""
-    covered, position = [], 0
-    for word in words:
-        while position < len(annotations) and annotations[position].end <= word.start:
-            position += 1
-        covered.append(position < len(annotations) and annotations[position].start < word.end)
-    return covered
-
-
-def _with_series(text: str, exact: Sequence[Annotation]) -> list[Annotation]:
-    """Return the titles, each with the series that is named before it ("Star Wars: Return of the Jedi")."""
-    titles: list[Annotation] = []
-    for title in exact:
-        start = title.start
-        if titles and _SAME_WORK.fullmatch(text, titles[-1].end, start):
-            start = titles.pop().start
-        titles.append(Annotation(start, title.end, title.value))
-    return titles
 
 
 def _is_common(text: str) -> bool:

@@ -110,11 +110,12 @@ class NamedTitles:
         """First characters -> lower-case form -> (the form as written, its items)."""
         whole = [_plain(title).strip() for title in self.titles]
         taken = {_lower(title) for title in whole}
+        bare = {_lower(moved[1]): title for title in whole if (moved := _ARTICLE_LAST.match(title))}
         forms: dict[str, dict[str, tuple[str, list[int]]]] = {}
         for item, title in enumerate(whole):
             for form in (title, *(form for form in _other_forms(title) if _lower(form) not in taken)):
-                if form:
-                    key = _lower(form)
+                key = _lower(form)
+                if form and bare.get(key, title) == title:  # "Godfather" is the first one, and not "Godfather: Part II"
                     forms.setdefault(key[:_FIRST], {}).setdefault(key, (form, []))[1].append(item)
         return forms
 

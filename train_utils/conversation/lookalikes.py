@@ -1,0 +1,81 @@
+"""Annotations that only look like a wish: years that date a title, and words for a category that are a remark."""
+
+import re
+from collections.abc import Sequence
+
+from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.category_words import CategoryWords
+from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.ranges import Range
+from train_utils.conversation.title_reader import Unknown
+from train_utils.prompts.named_titles import Mention
+
+_NEAR = 40  # characters before an annotation that say what it is
+_OWNERS = any_of("my, our, his, her, their, the, have, has, two, three, four")
+_STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", re.IGNORECASE)
+_AUDIENCE = re.compile(
+    rf"\bfor\s+(?:(?:{_OWNERS}|\d{{1,2}}|little|small|young)\s+)*$", re.IGNORECASE
+)  # "a film for my 3 kids" is a children's film
+_OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|life)\s+out)\b", re.IGNORECASE)
+# "Batman, the 1989 one"
+_DATING, _VERSION = (
+    re.compile(r"\s*[,(-]?\s*(?:i\s+mean\s+)?(?:the\s+)?", re.I),
+    re.compile(r"\s+(?:one|version|film|movie)\b", re.I),
+)
+# "lol that was funny", "I love movies"
+_REMARK = re.compile(
+    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$",
+    re.I,
+)
+_LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
+_PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
+
+
+def is_year_of(value: object, number: object) -> bool:
+    """Return whether a number only repeats a year ("it was 68, so 68 please")."""
+    return isinstance(value, Range) and isinstance(number, int) and value.low == value.high == 1900 + number
+
+
+def is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation]) -> bool:
+    """Return whether a year only dates the title before it: "Fargo (1996)", "Batman, the 1989 one"."""
+    if not isinstance(annotation.value, Range):
+        return False
+    return any(
+        isinstance(entry.value, (Mention, Unknown))
+        and (
+            text[entry.end : annotation.start].strip() == "("
+            or _DATING.fullmatch(text, entry.end, annotation.start)
+            and _VERSION.match(text, annotation.end)
+        )
+        for entry in found
+        if annotation.start - 12 <= entry.end <= annotation.start
+    )
+
+
+def is_no_category(text: str, annotation: Annotation) -> bool:
+    """Return whether words only look like a category: people who watch, a verb ("it scared me"), or a remark."""
+    words, before = annotation.value, max(0, annotation.start - _NEAR)
+    if not isinstance(words, CategoryWords):
+        return False
+    if _REMARK.search(text, before, annotation.start) or (
+        text[annotation.start : annotation.end].lower().startswith("love ")
+        and _LOVING.search(text, before, annotation.start)
+    ):
+        return True
+    is_verb = words.by_meaning and bool(_OBJECT.match(text, annotation.end))
+    return is_verb or _is_about_people(text, annotation)
+
+
+def _is_about_people(text: str, annotation: Annotation) -> bool:
+    """Return whether words for a category mean the people who watch ("my kids are 5 and 7")."""
+    words = annotation.value
+    return (
+        isinstance(words, CategoryWords)
+        and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid", "family")
+        and not _STUFF.match(text, annotation.end)
+        and not _AUDIENCE.search(text, max(0, annotation.start - _NEAR), annotation.start)
+        and bool(
+            _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
+            or text[annotation.end : annotation.end + 4] == " of "
+        )
+    )

@@ -1,0 +1,137 @@
+"""Positions of a message at which the words around them make a title probable."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.lexicon import NAMING, NOUNS, any_of
+from train_utils.prompts.near_titles import Word
+
+_QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
+# Words that precede titles, and other things as well.
+_OFFERED = re.compile(
+    rf"\b{any_of('how about, what about, show me, show us, give me, recommend, recommending, suggest, try')}"
+    r"\s(?:the\s)?",
+    re.I,
+)
+_THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
+_NAMED = re.compile(
+    rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
+    rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
+    rf"|favou?rites?\s+(?:\w+\s+){{0,3}}?(?:is|are|was)):?\s+{_THE_FILM}",
+    re.I,
+)
+_LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
+JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
+_START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
+# After a title at the beginning of a sentence.
+# A sentence that only adds titles: "Avatar and Interstellar too.", "And Tootsie."
+_ALSO = re.compile(
+    r"(?:^|[.!?\n])\s*(?:([A-Z][^.!?,\n]{1,80}),? (?:too|as well|also)"
+    r"|(?:And|Or|Plus|Also|Maybe|and|or|plus|also|maybe) (?:also )?([A-Z][^.!?,\n]{1,80}))(?=[.!?\n]|$)"
+)
+VERB = re.compile(
+    r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|ma(?:kes?|de)|ha[sd]|did|didn'?t|does|gave|gives"
+    r"|left|leaves|puts?|scare[sd]|rock(?:s|ed)|suck(?:s|ed)|sux|stinks|rules|kept|keeps|got|gets|changed|haunt(?:s|ed)"
+    r"|moved|wasn'?t|isn'?t|never|always|still|totally)\b"
+    r"|\. (?:i )?(?:lov|lik|hat|ador|enjoy)\w+ it\b",
+    re.I,
+)
+# After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
+PRAISE = re.compile(
+    r" (?:is|was|'s) (?:still |one of )?(?:my|the|our)\s(?:\w+\s){0,3}?"
+    r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
+    re.I,
+)
+# Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
+_LIKENED = re.compile(
+    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)(?:like|similar to|in the vein of)\s+"
+    r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
+    re.I,
+)
+_FILM = r"\s*(?:movie|film|flick|picture|series|show|anime)\b"
+_THINGS = any_of(NOUNS + ", thing, vibe, stuff")
+# "gladiator kind of thing", "inception-like", "avatar type movie"
+_KINDRED = re.compile(
+    rf"(?:^|[.!?]\s+|\b(?:an?|some|any|another|more|something)\s+)((?:the )?[^\W\d_][\w']*(?: [\w']+){{0,2}}?)"
+    rf"(?=(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:type|style) {any_of(NOUNS)}|[ -]like {any_of(NOUNS)})\b)",
+    re.I,
+)
+_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + PRAISE.pattern + _FILM + ")", re.I)
+KIND = re.compile(
+    rf"(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:style|type|like) {any_of(NOUNS)})\b",
+    re.I,
+)
+_IN_LOWER_CASE = (_LIKENED, _PRAISED, _KINDRED)
+CHAIN = re.compile(r" ?(?:>|->|=>) ?")
+
+_SAME_WORK = re.compile(r": | - ")  # between a series and a title of it
+
+
+@dataclass(frozen=True)
+class TitleContexts:
+    """Where the titles of a message may begin.
+
+    Attributes:
+        quoted: position after an opening quotation mark -> position of the closing one.
+        named: after words such as "similar to".
+        offered: after words such as "show me", which precede titles and other things.
+        listed: after a bullet, a number or an arrow.
+        first: beginnings of sentences.
+        also: beginnings of sentences that only add a title.
+        lower: start -> end of what must be a title in lower case by the words around it.
+    """
+
+    quoted: Mapping[int, int]
+    named: Collection[int]
+    offered: Collection[int]
+    listed: Collection[int]
+    first: Collection[int]
+    also: Collection[int]
+    lower: Mapping[int, int]
+
+    @classmethod
+    def of(cls, text: str) -> "TitleContexts":
+        """Return those of a message."""
+
+        def ends(pattern: re.Pattern[str]) -> set[int]:
+            return {match.end() for match in pattern.finditer(text)}
+
+        return cls(
+            quoted=dict(_inner_spans(text)),
+            named=ends(_NAMED),
+            offered=ends(_OFFERED),
+            listed=ends(_LISTED),
+            first=ends(_START),
+            also={match.start(match.lastindex or 0) for match in _ALSO.finditer(text)},
+            lower={match.start(1): match.end(1) for find in _IN_LOWER_CASE for match in find.finditer(text)},
+        )
+
+
+def _inner_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of what stands between quotation marks."""
+    for match in _QUOTED.finditer(text):
+        group = 1 if match[1] else 2
+        yield match.span(group)
+
+
+def covered_words(words: Sequence[Word], annotations: Sequence[Annotation]) -> list[bool]:
+    """Return whether each word belongs to an annotation; both are in the order of the text."""
+    covered, position = [], 0
+    for word in words:
+        while position < len(annotations) and annotations[position].end <= word.start:
+            position += 1
+        covered.append(position < len(annotations) and annotations[position].start < word.end)
+    return covered
+
+
+def with_series(text: str, exact: Sequence[Annotation]) -> list[Annotation]:
+    """Return the titles, each with the series that is named before it ("Star Wars: Return of the Jedi")."""
+    titles: list[Annotation] = []
+    for title in exact:
+        start = title.start
+        if titles and _SAME_WORK.fullmatch(text, titles[-1].end, start):
+            start = titles.pop().start
+        titles.append(Annotation(start, title.end, title.value))
+    return titles

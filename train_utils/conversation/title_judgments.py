@@ -1,0 +1,233 @@
+"""What a message says of the titles that it names: liked, disliked, known, or not seen."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from train_utils.conversation.annotations import GAP, SPAN, Annotation
+from train_utils.conversation.clauses import annotated_clauses, clause_at, clauses
+from train_utils.conversation.lexicon import (
+    BAD,
+    BORED,
+    DISLIKING,
+    GOOD,
+    KNOWING,
+    LIKES,
+    LIKING,
+    MOVED,
+    NOUNS,
+    PRONOUNS,
+    any_of,
+    finder,
+)
+from train_utils.conversation.negation import FAR, NOT_BAD, negations
+
+_LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
+_MOVED, _BORED = finder(MOVED), finder(BORED)
+# "we watched that", but no "that" before what it introduces
+_AFTER_THAT = any_of("yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one")
+_PRONOUN = re.compile(
+    rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
+    re.IGNORECASE,
+)
+# "he was thrilled and so was I"
+_PERSON = r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)"
+_REACTION = re.compile(
+    rf"(?:{GAP}(?:and\s+)?{_PERSON}\s+|[^.;!?]{{0,40}}?\band\s+(?:{_PERSON}\s+)?)"
+    rf"{any_of('was, were, got, left, felt')}\b",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(
+    rf"{GAP}(?:(?:and|but|so|well)\s+)?(?:everyone|everybody|people|critics|most|many|others|he|she|they"
+    rf"|(?:my|our|the|some|other|all)\s+\w+(?:\s+\w+)?)\s+(?:\w+\s+)?{any_of(LIKES + ',' + DISLIKING)}\b",
+    re.IGNORECASE,
+)
+_UNSEEN = re.compile(
+    r"\b(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+(?:yet\s+|even\s+|actually\s+)?"
+    r"(?:seen?|saw|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
+    rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
+    re.I,
+)
+# "Heat? Haven't seen it."
+_NOT_SEEN = re.compile(
+    rf"{GAP}(?:(?:but|and|well|no|nope)\b{GAP})?(?:(?:i|we)\s*)?(?:'?ve\s+)?(?:\w+\s+)?(?:haven'?t|have\s+not|never|not|didn'?t|yet\s+to)\s+(?:yet\s+|even\s+|actually\s+)?"
+    r"(?:seen?|watch(?:ed)?)\b(?:\s+(?:it|that|them|those|this|both|either))?(?:\s+(?:yet|so\s+far|though|either|before|myself))*"
+    rf"{GAP}$",
+    re.IGNORECASE,
+)
+# "Heat? Seen."
+_SEEN = re.compile(
+    rf"{GAP}(?:(?:yes|yeah|yep|already|have|i|we|i've|we've|both)\b{GAP}){{0,3}}(?:seen|watched|saw)(?:\s+(?:already|too|both|twice|before))?{GAP}$",
+    re.IGNORECASE,
+)
+_WATCHED = re.compile(
+    rf"{GAP}(?:last\s+(?:week|month|year|time|night|weekend)|yesterday|earlier|before)\W+(?:i|we)\b"
+    rf"|{GAP}(?:(?:and|so|well|yesterday|today|recently)\W+)?(?:i|we)(?:'?ve|\s+have)?\s+(?:just\s+|already\s+|only\s+)?(?:watched|saw|seen)\b"
+    rf"|{GAP}you\s+(?:just\s+|only\s+)?(?:gave|showed|listed|recommended|suggested|sent)\b",
+    re.I,
+)
+_JUDGMENT = re.compile(
+    rf"{GAP}(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely)\s+){{0,3}}"
+    rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised, hate')})"
+    rf"|{any_of(GOOD + ', adored, liked, enjoyed, love, adore')})"
+    rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both|every\s+(?:single\s+)?\w+(?:\s+of\s+(?:it|them))?|so\s+much|to\s+bits|to\s+death|a\s+lot|though)){{0,2}}{GAP}$",
+    re.IGNORECASE,
+)
+_DISAGREEING = re.compile(
+    rf"{GAP}(?:i|we|me)\s+(?:really\s+|just\s+|personally\s+)?"
+    rf"(?:{any_of('dont, did not, do not, didnt, disagree, wasnt, hated')}|don'?t|didn'?t|wasn'?t){GAP}$",
+    re.IGNORECASE,
+)
+# How a message begins that judges the titles of the one before it.
+_ON_LAST = re.compile(
+    rf"{GAP}(?:{any_of('oh, yes, yeah, well, and, wow, no')}\b{GAP})?(?:(?:i|we)\s+(?:\w+\s+){{0,3}}?)?"
+    rf"(?:{any_of('it, that one, they, both')}\s+{any_of('was, were, is, are, bored, blew')}"
+    rf"|(?:didn'?t\s+|really\s+)*{any_of('love, loved, like, liked, hate, hated, enjoyed, adore, adored')}"
+    rf"\s+{any_of('it, them, both')})\b(?!\s+(?:when|if)\b)",
+    re.IGNORECASE,
+)
+# "four films like it", after a question about one
+_LIKE_IT = re.compile(
+    rf"\b(?:{any_of(NOUNS)}|more|something|anything|smth|stuff|others?)\s+(?:just\s+|similar\s+|comparable\s+|close\s+)?(?:like|to)\s+(?:it|that|those|them)\b(?!\s+(?!(?:please|pls|but|from|or|and|only)\b)\w)"
+    rf"|\b(?:that|this)\s+(?:kind|sort|type|style)\s+of\s+(?:thing|stuff|vibe|{any_of(NOUNS)})\b|\bmore\s+of\s+(?:that|those|it)\b|\balong\s+(?:those|these|that)\s+lines?\b",
+    re.I,
+)
+
+
+def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
+    """Return position -> "liked", "disliked", "known" or "unseen" for titles that a later clause judges by a pronoun.
+
+    In "We watched Babe and the kids adored it", the clause after the title has no annotation of its own.
+
+    Args:
+        plain: the message, with its annotations masked.
+        annotations: its annotations, in the order of the text.
+    """
+    judged: dict[int, str] = {}
+    before: list[int] = []
+    for start, end, inside in annotated_clauses(plain, annotations):
+        if inside:
+            before, start = inside, annotations[inside[-1]].end
+        kind = _judgment(plain, start, end, not inside) if before else ""
+        if kind in ("liked", "disliked") and not inside and _OTHERS.match(plain, start, end):
+            own = clause_at(plain, annotations[before[-1]].start)
+            if not _OTHERS.match(plain, *own) and (_says(_LIKING, plain, *own) or _says(_DISLIKING, plain, *own)):
+                continue  # "I loved Heat, my wife hated it"
+        if kind:
+            judged |= dict.fromkeys(before, kind)
+    return judged
+
+
+def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
+    """Return what a part of a clause says of the titles before it; "" for nothing.
+
+    Args:
+        plain: the message, with its annotations masked.
+        start: position where the part begins.
+        end: position where the clause ends.
+        alone: whether the part is a whole clause.
+    """
+    if alone and (judgment := _JUDGMENT.match(plain, start, end)):
+        return "disliked" if judgment["bad"] else "liked"
+    if alone and _LIKE_IT.search(plain, start, end) and not negations(plain, start, end):
+        return "liked"
+    if alone and _DISAGREEING.match(plain, start, end):
+        return "disliked"
+    if _REACTION.match(plain, start, end):
+        if _BORED.search(plain, start, end) or _BAD.search(plain, start, end):
+            return "disliked"
+        if _MOVED.search(plain, start, end) or _LIKING.search(plain, start, end):
+            return "disliked" if negations(plain, start, end) else "liked"
+    if alone and _NOT_SEEN.match(plain, start, end):
+        return "unseen"
+    if alone and _SEEN.match(plain, start, end):
+        return "known"
+    if not _PRONOUN.search(plain, start, end):
+        return ""
+    if negations(plain, start, end) or _BAD.search(plain, start, end) and not NOT_BAD.search(plain, start, end):
+        return "disliked"
+    if _LIKING.search(plain, start, end):
+        return "liked"
+    return "known" if alone and _KNOWING.search(plain, start, end) else ""
+
+
+def judgment_of_last_message(plain: str, end: int) -> str:
+    """Return "liked" or "disliked" where a message first judges what the one before named; "" otherwise.
+
+    Args:
+        plain: the message.
+        end: position of its first annotation.
+    """
+    spans = [(first, last) for first, last in clauses(plain) if last <= end]
+    if end == len(plain) and _LIKE_IT.search(plain):
+        return "liked"
+    judging = next((span for span in spans if _ON_LAST.match(plain, *span)), None)
+    kind = _judgment(plain, *judging, alone=False) if judging else ""
+    return kind if kind != "known" else ""
+
+
+def is_liked(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user likes it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(_LIKING, plain, *clause_at(plain, at))
+
+
+def is_watched(plain: str, at: int) -> bool:
+    """Return whether the clause around a category tells what the user has watched ("I saw two westerns").
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the category.
+    """
+    return bool(_WATCHED.match(plain, *clause_at(plain, at)))
+
+
+def is_of_others(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says what other people think of it ("everyone hated Heat").
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return bool(_OTHERS.match(plain, *clause_at(plain, at)))
+
+
+def is_judged(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user does not like it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(_DISLIKING, plain, *clause_at(plain, at)) or _says(_BAD, plain, *clause_at(plain, at))
+
+
+def is_only_known(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user knows it, and not that they like it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(_KNOWING, plain, *clause_at(plain, at)) and not _says(_LIKING, plain, *clause_at(plain, at))
+
+
+def is_unseen(plain: str, at: int) -> bool:
+    """Return whether the clause around a title says that the user has not seen it.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    start, _ = clause_at(plain, at)
+    return bool(_UNSEEN.search(plain, max(start, at - FAR), at))
+
+
+@lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same
+def _says(pattern: re.Pattern[str], plain: str, start: int, end: int) -> bool:
+    return bool(pattern.search(plain, start, end))
