@@ -5,7 +5,8 @@
 The held-out items are taken out of the catalog and of all sequences; teacher and model are trained on the rest by the
 scripts. Then the model gets rows for them, and lists for all users are scored: on targets that were held out, and on
 the others, with and without the new items as competitors. Rivals: the same model with rows that are only predicted, and
-with the mean of the title's rows, similarity of titles and categories to the history, and popularity. The last line of the output is JSON.
+with the mean of the title's rows, similarity of titles and categories to the history, and popularity. The last line of
+the output is JSON.
 """
 
 import json
