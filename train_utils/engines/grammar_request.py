@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeGuard
 
 from train_utils.constraint.item_rules import ItemRules, item_rules
 from train_utils.text_files import shown, strict_json
@@ -52,7 +52,7 @@ class GrammarRequest:
             raise ValueError("grammar: idx numbers a list of force_items, which is false")
 
 
-def is_grammar(text: str | None) -> bool:
+def is_grammar(text: str | None) -> TypeGuard[str]:
     """Return whether a grammar is one of this project, well-formed or not."""
     return text is not None and text.lstrip().startswith(PREFIX)
 

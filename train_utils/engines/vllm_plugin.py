@@ -20,7 +20,7 @@ TESTED = ((0, 32), (0, 33))  # versions of vLLM from the first to before the sec
 _MARK = "_wrapped_by_reclm"
 # Parameters of a request that could forbid every token that the grammar allows, continue a reply after its end, or cut
 # an item; and the value that does not.
-_REFUSED = (
+_REFUSED: tuple[tuple[str, object, str], ...] = (
     ("ignore_eos", False, "the reply would continue after its end, without the catalog"),
     ("min_tokens", 0, "it forbids the end of a reply that is complete; give min_items"),
     ("allowed_token_ids", None, "the catalog says which tokens are allowed"),
@@ -123,7 +123,7 @@ def wrap(owner: type, name: str, parameters: tuple[str, ...], around: Callable) 
     Raises:
         ValueError: the class has no such method, or one with other parameters.
     """
-    stock = getattr(owner, name, None)
+    stock: Any = getattr(owner, name, None)
     if hasattr(stock, _MARK):
         return
     actual = tuple(inspect.signature(stock).parameters)[1:] if callable(stock) else ()
