@@ -18,17 +18,20 @@ from transformers import PreTrainedModel
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior, product
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
+from train_utils.decoding.completions_endpoint import CompletionsEndpoint
 from train_utils.decoding.engine import Engine, make_engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.next_item import next_item_shares
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever, load_retriever
+from train_utils.decoding.shortlist import CANDIDATES
+from train_utils.decoding.shortlist_ranker import ShortlistRanker
 from train_utils.decoding.support import decoding_support
 from train_utils.item_codes import ItemCodes, check_item_codes, codes_for
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
-from train_utils.models.trained import load_trained
+from train_utils.models.trained import load_trained, trained_tokenizer
 from train_utils.processes import pick_device
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.messages import ItemPart, Message, TitlePart, message
@@ -81,7 +84,7 @@ class Recommender:
     """Recommender of a catalog's items by a chat model under the constraint.
 
     Args:
-        model: a causal model that has the control tokens; see `load`.
+        model: a causal model that has the control tokens; see `load`. None with a `ranker`.
         renderer: renders conversations with the model's tokenizer and the catalog's titles.
         catalog: the items to recommend; None for plain conversation, in which no item can be opened.
         retriever: retrieves the items of RecLM-ret; None lets the model spell titles.
@@ -91,6 +94,7 @@ class Recommender:
             model was trained on such histories, else 0.
         source: the folder that the model was loaded from; "" for none.
         untrained: whether the model had no control tokens when it was loaded, so that it never learned to recommend.
+        ranker: ranks lists on another server, which has the model; then there are lists and no conversations.
 
     Attributes:
         context: tokens that the model reads at most; None where its configuration does not say.
@@ -101,7 +105,7 @@ class Recommender:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | None,
         renderer: Chat,
         catalog: Catalog | None = None,
         *,
@@ -111,11 +115,13 @@ class Recommender:
         sequence_weight: float | None = None,
         source: str = "",
         untrained: bool = False,
+        ranker: ShortlistRanker | None = None,
     ):
-        self.model, self.renderer, self.catalog, self.retriever = model, renderer, catalog, retriever
+        self._model, self.renderer, self.catalog, self.retriever = model, renderer, catalog, retriever
+        self.ranker = ranker
         self.teacher, self._prior_weight, self._sequence_weight = teacher, prior_weight, sequence_weight
         self.source, self.untrained = source, untrained
-        self.context = context_length(model)
+        self.context = None if model is None else context_length(model)
         if catalog is not None and list(renderer.titles) != catalog.titles:
             raise ValueError(
                 f"the renderer's {len(renderer.titles)} titles are not those of catalog {catalog.name!r} in its order; "
@@ -146,11 +152,18 @@ class Recommender:
         backbone: str = "",
         trie_cache: str | Path = "",
         trust_remote_code: bool = False,
+        url: str = "",
+        mode: str = "",
+        candidates: int = CANDIDATES,
+        served_model: str = "",
+        server: str = "auto",
+        api_key: str = "",
     ) -> "Recommender":
-        """Load a model and a catalog.
+        """Load a model and a catalog, or the tokenizer of a model that another server has.
 
         Args:
-            model: a merged folder, an adapter's folder, a base model or a GGUF file.
+            model: a merged folder, an adapter's folder, a base model or a GGUF file. With `url`, the merged folder that
+                the server serves, whose weights are not read.
             dataset: a dataset folder or a catalog; None for plain conversation.
             teacher: `http://HOST:PORT[/DATASET]`, `local:PATH` or `file:PATH`, or a teacher.
             prior_weight: weight of the teacher's scores; None for `PRIOR_WEIGHT` of the model's item form.
@@ -161,10 +174,22 @@ class Recommender:
             backbone: base model of an adapter, instead of the base model that its configuration names.
             trie_cache: folder that keeps tries between runs.
             trust_remote_code: as `--trust_remote_code` of the scripts.
+            url: server with OpenAI's completions API that has the model; the arguments below belong to it.
+            mode: "shortlist": the model lists the teacher's best candidates, under a grammar.
+            candidates: candidates of a list, at most 64.
+            served_model: name under which the server serves the model; "" for the first that it lists.
+            server: "vllm", "sglang", "tensorrt_llm" or "llamacpp"; "auto" asks it.
+            api_key: key that the server wants; "" for none.
 
         Raises:
             ValueError: the model cannot be loaded, the dataset is broken, or the device does not exist; in one line.
         """
+        if url or mode:
+            if mode != "shortlist" or not url:
+                raise ValueError(f"`url` is {url!r} and `mode` {mode!r}, wanted an address and 'shortlist'")
+            endpoint = CompletionsEndpoint(url, served_model, server, api_key)
+            ranker = ShortlistRanker(endpoint, candidates)
+            return cls.of_server(ranker, model, dataset, teacher, trie_cache, trust_remote_code)
         picked = pick_device(device)
         # Before the model, which takes longest to load.
         catalog = load_catalog(dataset) if isinstance(dataset, (str, Path)) else dataset
@@ -184,6 +209,57 @@ class Recommender:
         )
         return loaded if catalog is None else loaded.with_catalog(catalog, trie_cache)
 
+    @classmethod
+    def of_server(
+        cls,
+        ranker: ShortlistRanker,
+        model: str | Path,
+        dataset: str | Path | Catalog | None,
+        teacher: str | Teacher | None = None,
+        trie_cache: str | Path = "",
+        trust_remote_code: bool = False,
+    ) -> "Recommender":
+        """Load the tokenizer of a model that another server has, and a catalog whose lists the server writes.
+
+        Args:
+            ranker: asks the server.
+            model: the merged folder that the server serves.
+            dataset: a dataset folder or a catalog.
+            teacher: chooses the candidates; see `load`. None for the most popular items.
+            trie_cache: see `load`.
+            trust_remote_code: see `load`.
+
+        Raises:
+            ValueError: as `load`.
+        """
+        if dataset is None:
+            raise ValueError("`dataset` is None, and a shortlist is chosen from a catalog; give its folder")
+        catalog = dataset if isinstance(dataset, Catalog) else load_catalog(dataset)
+        if teacher is None:
+            if not any(catalog.popularity):
+                raise ValueError("`teacher` is None and the catalog has no popularity, so nothing chooses a shortlist")
+            logger.warning("note: without a teacher, the candidates of every user are the most popular items")
+        tokenizer = trained_tokenizer(str(model), trust_remote_code)
+        prior = open_teacher(teacher) if isinstance(teacher, str) else teacher
+        # What the model expects after a bare history cannot be asked of a server.
+        loaded = cls(None, Chat(tokenizer), teacher=prior, sequence_weight=0.0, source=str(model), ranker=ranker)
+        return loaded.with_catalog(catalog, trie_cache)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model.
+
+        Raises:
+            ValueError: another server has it.
+        """
+        if self._model is None:
+            assert self.ranker is not None  # one of them is given
+            raise ValueError(
+                f"the model is at {self.ranker.endpoint.url}, which only lists (recommend, recommend_batch); for all "
+                "else load the model here, without `url`"
+            )
+        return self._model
+
     def with_catalog(self, dataset: str | Path | Catalog, trie_cache: str | Path = "") -> "Recommender":
         """Return a recommender of another catalog that shares the model.
 
@@ -202,15 +278,16 @@ class Recommender:
             )
         catalog = dataset if isinstance(dataset, Catalog) else load_catalog(dataset)
         recommender = Recommender(
-            self.model,
+            self._model,
             Chat(self.renderer.tokenizer, catalog.titles, trie_cache, *self._item_codes(catalog)),
             catalog,
-            retriever=load_retriever(self.source, catalog, self.model.device) if self.source else None,
+            retriever=load_retriever(self.source, catalog, self.model.device) if self.source and self._model else None,
             teacher=self.teacher,
             prior_weight=self._prior_weight,
             sequence_weight=self._sequence_weight,
             source=self.source,
             untrained=self.untrained,
+            ranker=self.ranker,
         )
         if recommender.catalog_note:
             logger.warning("note: %s", recommender.catalog_note)
@@ -363,8 +440,11 @@ class Recommender:
         requests = self.list_requests(histories, k, rules, max_history=max_history, prior_weight=prior_weight)
         if not requests:
             return []
-        assert self.engine.searches  # else there are no requests
-        completions = self.engine.rank(requests)
+        if self.ranker is not None:
+            completions = self.ranker.rank(self.renderer, requests)
+        else:
+            assert self.engine.searches  # else there are no requests
+            completions = self.engine.rank(requests)
         for number, completion in enumerate(completions):
             if completion.error is not None:
                 raise ConstraintError(f"history {number}: {completion.error}") from completion.error
@@ -382,7 +462,7 @@ class Recommender:
         """Return the engine's requests for lists; arguments and errors as of `recommend_each`."""
         _ = self._known_catalog
         k, max_history = _whole("k", k), _whole("max_history", max_history)
-        if not self.engine.searches:
+        if self.ranker is None and not self.engine.searches:
             problem = decoding_support(self.model).problem
             raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
         items = [self.indices(history) for history in histories]
@@ -390,6 +470,9 @@ class Recommender:
             return []
         of_model = self.sequence_priors([history[-max_history:] for history in items])
         priors = list(map(combined, of_model, self._teacher_priors(items, k, prior_weight)))
+        if self.ranker is not None:  # a shortlist of a user without a history has the most popular items
+            popular = Prior(np.array(self._known_catalog.popularity))
+            priors = [popular if prior is None else prior for prior in priors]
         requests = []
         for number, (history, own, prior) in enumerate(zip(items, rules, priors, strict=True)):
             try:

@@ -129,6 +129,27 @@ def load_trained(
     return tokenizer, model.to(device, number_format).eval()  # type: ignore[arg-type]  # as in `load_backbone`
 
 
+def trained_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a trained model whose weights are elsewhere.
+
+    Args:
+        name: folder or hub name.
+        trust_remote_code: whether code in the folder of a model may run.
+
+    Raises:
+        ValueError: no tokenizer can be loaded under `name`, the model's item codes are missing, or it is one of
+            RecLM-ret, which does not write its items.
+    """
+    if has_retrieval(name):
+        raise ValueError(f"model {name!r} retrieves its items by vectors (RecLM-ret), which no other server does")
+    tokenizer = load_tokenizer(name, trust_remote_code)
+    configuration = Path(name) / "config.json"
+    content = read_json(configuration) if configuration.is_file() else {}
+    form = content.get("item_form") if isinstance(content, dict) else None
+    check_item_codes(form if isinstance(form, str) else _trained_form(name), name)
+    return tokenizer
+
+
 def backbone_of(name: str | Path, instead: str = "") -> str | None:
     """Return the base model of an adapter's folder; None for a folder or name that is no adapter.
 
