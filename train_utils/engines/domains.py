@@ -11,6 +11,7 @@ from typing import Any
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.item_rules import compile_rules, item_rules
+from train_utils.engines.drafter import BranchChoices, ReplyDrafter
 from train_utils.engines.grammar_request import GrammarRequest, parse_grammar, rules_text
 from train_utils.engines.tree_grammar import ReplyForm, TextRows, TreeGrammar
 from train_utils.item_codes import check_item_codes, codes_for
@@ -80,6 +81,7 @@ class Domain:
         assert chat.trie is not None  # a catalog has titles
         self.catalog, self.chat, self.vocabulary = catalog, chat, vocabulary
         self.trie = chat.trie
+        self.choices = BranchChoices()
         self._check_tokens()
         # Requests mostly repeat the rules of others, and the stop tokens of the model.
         self._constraint = lru_cache(_KEPT)(self._compiled)
@@ -141,12 +143,17 @@ class Domains:
         Raises:
             ValueError: the request is malformed, or names an unknown domain; see also `Domain.grammar`.
         """
+        return self.with_drafter(text, stop_tokens)[0]
+
+    def with_drafter(self, text: str, stop_tokens: Collection[int]) -> tuple[TreeGrammar, ReplyDrafter]:
+        """Return the grammar that a request asks for, with its drafter; see `grammar`."""
         request = parse_grammar(text)
         if (domain := self.domains.get(request.domain)) is None:
             raise ValueError(
                 f"grammar: domain is {shown(request.domain)}, wanted one of {', '.join(map(repr, self.domains))}"
             )
-        return domain.grammar(request, stop_tokens)
+        grammar = domain.grammar(request, stop_tokens)
+        return grammar, ReplyDrafter(grammar, domain.chat, domain.choices)
 
     @property
     def end_of_turn(self) -> int:

@@ -13,8 +13,10 @@ from typing import Any
 
 from train_utils.command import print_error
 from train_utils.engines.domains import CATALOGS, Domains, load_domains, settings_of
+from train_utils.engines.drafter import ReplyDrafter
 from train_utils.engines.grammar_request import GrammarRequest, grammar_text, is_grammar
 from train_utils.engines.tree_grammar import TreeGrammar
+from train_utils.engines.vllm_jump_forward import with_jump_forward
 
 TESTED = ((0, 32), (0, 33))  # versions of vLLM from the first to before the second
 _MARK = "_wrapped_by_reclm"
@@ -30,14 +32,19 @@ _REFUSED: tuple[tuple[str, object, str], ...] = (
 
 
 class VllmGrammar:
-    """`TreeGrammar` with the methods of vLLM's `StructuredOutputGrammar`, which is a subclass by duck typing.
+    """`TreeGrammar` with the methods of vLLM's `StructuredOutputGrammar`.
 
     Args:
         grammar: the grammar of one reply.
+        drafter: drafts what may follow.
     """
 
-    def __init__(self, grammar: TreeGrammar):
-        self.grammar = grammar
+    def __init__(self, grammar: TreeGrammar, drafter: ReplyDrafter):
+        self.grammar, self._drafter = grammar, drafter
+
+    def drafts(self, most: int) -> list[int]:
+        """Return up to `most` tokens that must or probably will follow."""
+        return self._drafter.propose(most)
 
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
         """Accept tokens; those after the end of the reply are ignored, as by vLLM's own grammars."""
@@ -74,6 +81,7 @@ def register() -> None:
             return
         check_version(version_of_vllm())
     from vllm.sampling_params import SamplingParams
+    from vllm.v1.core.sched.scheduler import Scheduler
     from vllm.v1.engine.input_processor import InputProcessor
     from vllm.v1.structured_output import GuidanceBackend, StructuredOutputManager, XgrammarBackend
 
@@ -87,6 +95,7 @@ def register() -> None:
             ("model_config", "structured_outputs_config", "tokenizer"),
             served.checks,
         )
+        wrap(Scheduler, "update_draft_token_ids", ("draft_token_ids",), with_jump_forward)
         for backend in (GuidanceBackend, XgrammarBackend):
             wrap(backend, "compile_grammar", ("request_type", "grammar_spec", "stop_token_ids"), served.compiles)
 
@@ -222,7 +231,7 @@ class _Served:
         """Compile the grammar of a request where grammars run."""
         if not is_grammar(grammar_spec):
             return stock(backend, request_type, grammar_spec, stop_token_ids)
-        return VllmGrammar(self._known().grammar(grammar_spec, stop_token_ids or ()))
+        return VllmGrammar(*self._known().with_drafter(grammar_spec, stop_token_ids or ()))
 
     def _known(self) -> Domains:
         if self._domains is None:
