@@ -447,7 +447,7 @@ class ChatOptions(ModelOptions):
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
     url: str = option(
         "",
-        "server of scripts/vllm_serve.sh that decodes, such as http://127.0.0.1:8000; of the model, only files are read",
+        "server of scripts/vllm_serve.sh that has the model, such as http://127.0.0.1:8000; no weights are read here",
     )
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
     domain: str = option("", "catalog to start with; '' takes the only one, or none")

@@ -6,7 +6,7 @@ message for the token.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -156,18 +156,18 @@ class CompletionsEndpoint:
             EndpointError: see the class.
         """
         model, server = self.served
-        body = request_body(server, model, prompt, grammar, max_tokens) | more
+        body = request_body(server, model, prompt, grammar, max_tokens) | dict(more)
         return written_of(self._answer("POST", "/v1/completions", body))
 
     def stream(
         self, prompt: Sequence[int], grammar: str, max_tokens: int, more: Mapping[str, object] = MappingProxyType({})
-    ) -> Iterator[Written]:
+    ) -> Generator[Written, None, None]:
         """Yield the pieces of the server's answer as they are written; arguments and errors as of `complete`.
 
         To stop the answer, close the iterator: the server ends a request whose connection is closed.
         """
         model, server = self.served
-        body = request_body(server, model, prompt, grammar, max_tokens) | more | {"stream": True}
+        body = request_body(server, model, prompt, grammar, max_tokens) | dict(more) | {"stream": True}
         n_bytes = 0
         try:
             with self._client.stream("POST", "/v1/completions", json=body) as response:

@@ -102,9 +102,8 @@ class RemoteEngine:
         return grammar_text(body)
 
     def _complete(self, request: Request) -> Completion:
-        written = self.endpoint.complete(
-            request.prompt, self.grammar(request), request.max_new_tokens, self._more(request)
-        )
+        grammar, more = self.grammar(request), self._more(request)
+        written = self.endpoint.complete(request.prompt, grammar, request.max_new_tokens, more)
         reply = _Reply(request, self.chat)
         reply.read(written)
         reply.end(written.finish)
