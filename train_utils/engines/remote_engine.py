@@ -65,12 +65,13 @@ class RemoteEngine:
 
         def go_on() -> None:
             if stop is not None and stop.is_set():
-                pieces.close()
                 reply.answer.finish = "stopped"
-            elif (piece := next(pieces, None)) is None:
-                reply.end("stop")
-            else:
+                return
+            piece = next(pieces, None)
+            if piece is not None:
                 reply.read(piece)
+            if piece is None or piece.finish in ("stop", "length"):
+                reply.end(piece.finish if piece is not None else "stop")
 
         try:
             # The state tells how the answer begins; it is not moved.
