@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 from machine import machine_name
 from served_requests import drawn_requests, identical, mean_tokens, own_answers, served_answers, violations
+from transformers.utils import logging
 
 from train_utils.command import run_cli
 from train_utils.engines.served_recommender import ServedRecommender
@@ -54,6 +55,7 @@ def refused(url: str, domain: str) -> dict[str, int]:
 
 
 def run(options: Options) -> dict:
+    logging.disable_progress_bar()
     folders = options.data.split(",")
     served = ServedRecommender.at(options.url, options.model)
     remote = [served.with_catalog(folder) for folder in folders]
