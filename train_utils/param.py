@@ -539,7 +539,7 @@ class ConversationOptions(ModelOptions):
     split: str = option(
         "test",
         "which of them; '' takes all. The reader was developed on dev",
-        ("", "dev", "test", "unseen", "fresh"),
+        ("", "dev", "test", "unseen", "fresh", "visitors"),
         empty=True,
     )
     embedding_model: str = option(
