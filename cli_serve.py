@@ -22,6 +22,7 @@ from transformers.utils import logging
 from train_utils.command import run_cli
 from train_utils.conversation.category_words import Encoder
 from train_utils.decoding.support import decoding_support
+from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.param import ChatOptions, parse
 from train_utils.recommender import Recommender
@@ -41,6 +42,22 @@ from train_utils.teacher.protocol import Teacher
 TEACHER_RUNS = Path("unirec/output")
 
 
+def recommender_of(options: ChatOptions) -> Recommender:
+    """Return the recommender, without a catalog: of a model in this process, or of one at a server."""
+    if options.url:
+        if options.serve or options.mcp:
+            raise ValueError("`url` is for the chat in a terminal; `serve` and `mcp` need the model in this process")
+        return ServedRecommender.at(options.url, options.model_name, options.trust_remote_code)
+    return Recommender.load(
+        options.model_name,
+        device=options.gpu,
+        dtype=options.dtype,
+        attention=options.FA2,
+        backbone=options.backbone,
+        trust_remote_code=options.trust_remote_code,
+    )
+
+
 def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     """Return the domains, and the name of the one to start with, which is loaded."""
     if options.names("data_root") and not Path(options.data_root).is_dir():
@@ -51,14 +68,7 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     if sys.stderr.isatty():
         print(f"loading {options.model_name} ...", end="\r", file=sys.stderr, flush=True)
     begun = time.perf_counter()
-    recommender = Recommender.load(
-        options.model_name,
-        device=options.gpu,
-        dtype=options.dtype,
-        attention=options.FA2,
-        backbone=options.backbone,
-        trust_remote_code=options.trust_remote_code,
-    )
+    recommender = recommender_of(options)
     encoder = meaning_encoder(options)
     domains = LivingDomains(
         recommender,
@@ -82,7 +92,7 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
             file=sys.stderr,
             flush=True,
         )
-    if not start.recommender.engine.searches:
+    if not options.url and not start.recommender.engine.searches:
         spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
         print(
             f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token "
@@ -94,7 +104,7 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     trained = ", not trained to recommend" if recommender.untrained else ""
     print(
         f"loaded {options.model_name} in {time.perf_counter() - begun:.1f} s "
-        f"({recommender.model.device}, domain {start_domain}{trained}){help_line}",
+        f"({options.url or recommender.model.device}, domain {start_domain}{trained}){help_line}",
         file=sys.stderr,
         flush=True,
     )

@@ -222,6 +222,17 @@ def are_of_another_catalog(codes: ItemCodes, catalog: Catalog) -> bool:
     return 2 * sum(item.id in known for item in catalog.items) < len(catalog.items)
 
 
+def codes_for(model: str | Path, catalog: Catalog) -> tuple[ItemCodes | None, Sequence[str]]:
+    """Return the codes of a catalog's items, and the code tokens of a model that has those of another catalog.
+
+    Raises:
+        ValueError: the file of codes is broken, or some items of the catalog have no code.
+    """
+    if has_item_codes(model) and are_of_another_catalog(codes := read_item_codes(model), catalog):
+        return None, codes.tokens
+    return load_item_codes(model, catalog), ()
+
+
 def of_catalog(codes: ItemCodes, catalog: Catalog) -> ItemCodes:
     """Return the codes of a catalog's items, in its order.
 

@@ -111,7 +111,7 @@ _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder o
 Split = Literal["valid", "test"]
 HideSeen = Literal["none", "visible", "all"]
 Decoding = Literal["greedy", "best", "rank"]
-EvalEngine = Literal["own", "hf"]
+EvalEngine = Literal["own", "hf", "vllm"]
 PriorSource = Literal["teacher", "popularity"]
 PriorReduce = Literal["sum", "max"]
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
@@ -368,9 +368,11 @@ class EvalOptions(ModelOptions):
     force_items: bool = option(False, "open every item of the list for the model")
     engine: EvalEngine = option(
         "own",
-        "own, or hf: transformers' generate, one token per pass, the slow oracle of greedy lists",
+        "own; hf: transformers' generate, one token per pass, the slow oracle of greedy lists; vllm: the server of "
+        "scripts/vllm_serve.sh at url, batch_size requests at a time",
         get_args(EvalEngine),
     )
+    url: str = option("", "address of the server that engine vllm asks, such as http://127.0.0.1:8000")
     sequence_weight: str = option(
         "auto",
         "weight of what the model itself expects after the bare history, that of its choice in the text being 1; auto: "
@@ -443,6 +445,10 @@ class ChatOptions(ModelOptions):
 
     model_name: str = option(help="model folder (merged, base or adapter), or a hub name")
     backbone: str = option("", "base model of an adapter, instead of the one that its configuration names")
+    url: str = option(
+        "",
+        "server of scripts/vllm_serve.sh that has the model, such as http://127.0.0.1:8000; no weights are read here",
+    )
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
     domain: str = option("", "catalog to start with; '' takes the only one, or none")
     max_new_tokens: int = option(512, "tokens of an answer at most", least=1)

@@ -28,14 +28,7 @@ from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.shortlist import CANDIDATES
 from train_utils.decoding.shortlist_ranker import ShortlistRanker
 from train_utils.decoding.support import decoding_support
-from train_utils.item_codes import (
-    ItemCodes,
-    are_of_another_catalog,
-    check_item_codes,
-    has_item_codes,
-    load_item_codes,
-    read_item_codes,
-)
+from train_utils.item_codes import ItemCodes, check_item_codes, codes_for
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained, trained_tokenizer
@@ -377,9 +370,7 @@ class Recommender:
         """Return the codes of a catalog's items, and the code tokens of a model that has those of another catalog."""
         if not self.source:
             return self.renderer.codes, self.renderer.unused_codes
-        if has_item_codes(self.source) and are_of_another_catalog(codes := read_item_codes(self.source), catalog):
-            return None, codes.tokens
-        return load_item_codes(self.source, catalog), ()
+        return codes_for(self.source, catalog)
 
     @cached_property
     def engine(self) -> Engine | PlainEngine:

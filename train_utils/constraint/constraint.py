@@ -168,6 +168,11 @@ class Constraint:
         admitted[self._deny] = False
         return admitted
 
+    @property
+    def conditions(self) -> tuple[np.ndarray | None, np.ndarray, Sequence[tuple[np.ndarray, int]]]:
+        """The arguments `allow` (int64 [n], or None), `deny` (int64 [n]) and `caps`, in ascending order of items."""
+        return self._allow, self._deny, self._caps
+
     def admissible_mask(self, closed: _Closed) -> np.ndarray:
         """Return bool [items], True for items that may be listed now.
 

@@ -6,9 +6,10 @@ message for the token.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,6 +87,7 @@ class CompletionsEndpoint:
         server: which server it is, one of `SERVERS`; "auto" reads it from its list of models.
         api_key: sent as a bearer token; "" for none.
         timeout: seconds without a byte of an answer.
+        remedy: what a server is started with that takes the grammars; "" for those of llguidance.
 
     Raises:
         ValueError: the address is no HTTP address, or the server is unknown.
@@ -96,6 +98,7 @@ class CompletionsEndpoint:
     server: str = "auto"
     api_key: str = field(default="", repr=False)
     timeout: float = 600.0
+    remedy: str = ""
 
     def __post_init__(self):
         try:
@@ -138,20 +141,49 @@ class CompletionsEndpoint:
             raise EndpointError(f"{self.url} is a server {server!r}; give `server`, one of {', '.join(SERVERS)}")
         return model, server
 
-    def complete(self, prompt: Sequence[int], grammar: str, max_tokens: int) -> Written:
-        """Return the server's greedy answer under a grammar, which the caller must check.
+    def complete(
+        self, prompt: Sequence[int], grammar: str, max_tokens: int, more: Mapping[str, object] = MappingProxyType({})
+    ) -> Written:
+        """Return the server's answer under a grammar, which the caller must check.
 
         Args:
             prompt: token ids.
-            grammar: in the Lark syntax of llguidance.
+            grammar: in the Lark syntax of llguidance, or that of a plugin of the server.
             max_tokens: tokens of the answer at most.
+            more: further parameters of the request, such as "temperature"; without it the answer is greedy.
 
         Raises:
             EndpointError: see the class.
         """
         model, server = self.served
-        answer = self._answer("POST", "/v1/completions", request_body(server, model, prompt, grammar, max_tokens))
-        return written_of(answer)
+        body = request_body(server, model, prompt, grammar, max_tokens) | dict(more)
+        return written_of(self._answer("POST", "/v1/completions", body))
+
+    def stream(
+        self, prompt: Sequence[int], grammar: str, max_tokens: int, more: Mapping[str, object] = MappingProxyType({})
+    ) -> Generator[Written, None, None]:
+        """Yield the pieces of the server's answer as they are written; arguments and errors as of `complete`.
+
+        To stop the answer, close the iterator: the server ends a request whose connection is closed.
+        """
+        model, server = self.served
+        body = request_body(server, model, prompt, grammar, max_tokens) | dict(more) | {"stream": True}
+        n_bytes = 0
+        try:
+            with self._client.stream("POST", "/v1/completions", json=body) as response:
+                if response.status_code != 200:
+                    self._check_status(response.status_code, response.read().decode("utf-8", "replace"))
+                for line in response.iter_lines():
+                    n_bytes += len(line)
+                    if n_bytes > _MOST_BYTES:
+                        raise EndpointError(
+                            f"{self.url} answers with more than {_MOST_BYTES} bytes; is it the right one?"
+                        )
+                    if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
+                        yield written_of(self._json(data))
+        except httpx.RequestError as error:
+            reason = one_line(str(error) or type(error).__name__, _REASON_LENGTH)
+            raise EndpointError(f"{self.url} does not answer: {reason}; is the server started?") from None
 
     def _answer(self, method: str, path: str, body: object) -> Any:
         """Return the decoded answer to a request, which is repeated while the server is busy or away."""
@@ -171,12 +203,18 @@ class CompletionsEndpoint:
         text = content.decode("utf-8", "replace")
         if not status:
             raise EndpointError(f"{self.url} does not answer: {one_line(text, _REASON_LENGTH)}; is the server started?")
+        self._check_status(status, text)
+        return self._json(text)
+
+    def _check_status(self, status: int, text: str) -> None:
         if status != 200:
             raise EndpointError(f"{self.url} refuses the request ({status}): {_reason(text)}{self._remedy(status)}")
+
+    def _json(self, text: str) -> Any:
         try:
             return json_value(text)
         except ValueError:
-            raise EndpointError(f"{self.url}{path} answers no JSON: {one_line(text, _REASON_LENGTH)}") from None
+            raise EndpointError(f"{self.url} answers no JSON: {one_line(text, _REASON_LENGTH)}") from None
 
     def _read(self, method: str, path: str, body: object) -> tuple[int, bytes]:
         content = bytearray()
@@ -188,8 +226,8 @@ class CompletionsEndpoint:
         return response.status_code, bytes(content)
 
     def _remedy(self, status: int) -> str:
-        if status != 400:
-            return ""
+        if status != 400 or self.remedy:
+            return f"; {self.remedy}" if status == 400 else ""
         started = STARTED_WITH.get(vars(self).get("served", ("", self.server))[1])
         return f"; a server that reads llguidance's grammars is started with {started}" if started else ""
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeGuard
 
 from train_utils.constraint.item_rules import ItemRules, item_rules
 from train_utils.text_files import shown, strict_json
@@ -52,7 +52,7 @@ class GrammarRequest:
             raise ValueError("grammar: idx numbers a list of force_items, which is false")
 
 
-def is_grammar(text: str | None) -> bool:
+def is_grammar(text: str | None) -> TypeGuard[str]:
     """Return whether a grammar is one of this project, well-formed or not."""
     return text is not None and text.lstrip().startswith(PREFIX)
 
@@ -89,14 +89,15 @@ def grammar_text(request: GrammarRequest) -> str:
     default = GrammarRequest(request.domain)
     body = {f.name: value for f in fields(request) if (value := getattr(request, f.name)) != getattr(default, f.name)}
     if "rules" in body:
-        body["rules"] = _set_rules(request.rules)
+        body["rules"] = json.loads(rules_text(request.rules))
     return PREFIX + json.dumps({"domain": request.domain} | body, ensure_ascii=False, allow_nan=False)
 
 
-def _set_rules(rules: ItemRules) -> dict[str, object]:
-    """Return the fields of item rules that differ from their defaults."""
+def rules_text(rules: ItemRules) -> str:
+    """Return item rules as JSON, without fields that have their defaults."""
     default = ItemRules()
-    return {f.name: value for f in fields(rules) if (value := getattr(rules, f.name)) != getattr(default, f.name)}
+    given = {f.name: value for f in fields(rules) if (value := getattr(rules, f.name)) != getattr(default, f.name)}
+    return json.dumps(given, ensure_ascii=False, allow_nan=False, default=dict)
 
 
 def _require(holds: bool, what: str, got: object, wanted: str) -> None:

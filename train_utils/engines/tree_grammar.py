@@ -118,11 +118,13 @@ class TreeGrammar:
         self.form, self._rows = form, rows
         matcher = Matcher(rules)
         self._states = [_State(matcher, self._separator(matcher))]
+        self._tokens: list[int] = []
 
     def copy(self) -> "TreeGrammar":
         """Return a grammar in the same state."""
         other = object.__new__(TreeGrammar)
-        other.form, other._rows, other._states = self.form, self._rows, list(self._states)
+        other.form, other._rows = self.form, self._rows
+        other._states, other._tokens = list(self._states), list(self._tokens)
         return other
 
     # -- what was written ----------------------------------------------------------------------------------------
@@ -130,7 +132,17 @@ class TreeGrammar:
     @property
     def n_tokens(self) -> int:
         """Number of accepted tokens."""
-        return len(self._states) - 1
+        return len(self._tokens)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The accepted tokens; not to be changed."""
+        return self._tokens
+
+    def branch(self, at: int) -> int | None:
+        """Return the branch of the trie after the first `at` tokens; None in free text and where the trie forces."""
+        state = self._states[at]
+        return None if state.forced or state.ended else state.matcher.branch
 
     @property
     def items(self) -> tuple[int, ...]:
@@ -151,6 +163,7 @@ class TreeGrammar:
         if (state := self._after(self._states[-1], token)) is None:
             return False
         self._states.append(state)
+        self._tokens.append(token)
         return True
 
     def validate_tokens(self, tokens: Sequence[int]) -> list[int]:
@@ -170,11 +183,11 @@ class TreeGrammar:
         """
         if not 0 <= n <= self.n_tokens:
             raise ValueError(f"rollback of {n} tokens, and {self.n_tokens} were accepted")
-        del self._states[len(self._states) - n :]
+        del self._states[len(self._states) - n :], self._tokens[len(self._tokens) - n :]
 
     def reset(self) -> None:
         """Take back all tokens."""
-        del self._states[1:]
+        del self._states[1:], self._tokens[:]
 
     # -- what may follow -----------------------------------------------------------------------------------------
 

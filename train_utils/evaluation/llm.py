@@ -19,6 +19,7 @@ from train_utils.constraint.constraint import Constraint, Prior
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.support import Support, decoding_support
+from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
 from train_utils.evaluation.specs import ModelPlan, PriorSpec
 from train_utils.evaluation.title_matching import TitleReader
@@ -37,7 +38,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: PreTrainedModel) -> list[R]:
+def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: PreTrainedModel | None) -> list[R]:
     """Apply `work` to `rows`. On CPU, two halves run concurrently, one core each.
 
     Threads that share one forward pass wait for each other, and long if another program runs. The split does not depend
@@ -47,13 +48,13 @@ def side_by_side(work: Callable[[Sequence[T]], R], rows: Sequence[T], model: Pre
     Args:
         work: rows -> result.
         rows: rows to process.
-        model: the model that `work` calls.
+        model: the model that `work` calls; None for one at a server.
 
     Returns:
         One result for all rows, or one per half.
     """
     half = (len(rows) + 1) // 2
-    if model.device.type != "cpu" or half == len(rows) or decoding_support(model) != Support():
+    if model is None or model.device.type != "cpu" or half == len(rows) or decoding_support(model) != Support():
         return [work(rows)]
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(work, (rows[:half], rows[half:])))
@@ -96,16 +97,15 @@ class LLMRecommender:
     ):
         self.catalog, self.plan = catalog, plan
         self.recommender = recommender
-        model, self.chat, self.engine = recommender.model, recommender.renderer, recommender.engine
-        if plan.decoding.decoding != "greedy" and not self.engine.searches:
-            raise ValueError(
-                f"`decoding` {plan.decoding.decoding} finds titles by the engine; "
-                f"{decoding_support(model).problem}: take `decoding` greedy"
-            )
-        if not self.engine.searches and plan.decoding.engine != "hf":
-            logger.warning(
-                "%s: it is decoded by transformers' generate, one token per pass", decoding_support(model).problem
-            )
+        self.chat, self.engine = recommender.renderer, recommender.engine
+        if not self.engine.searches and plan.decoding.engine != "vllm":
+            problem = decoding_support(recommender.model).problem
+            if plan.decoding.decoding != "greedy":
+                raise ValueError(
+                    f"`decoding` {plan.decoding.decoding} finds titles by the engine; {problem}: take `decoding` greedy"
+                )
+            if plan.decoding.engine != "hf":
+                logger.warning("%s: it is decoded by transformers' generate, one token per pass", problem)
         self.titles = TitleReader(catalog.titles)
         self.teacher: Teacher | None = None
         self._kept: dict[EvalCase, array[int]] = {}
@@ -266,7 +266,10 @@ class LLMRecommender:
 
 
 def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
-    """Load the model that `--model_name` names."""
+    """Load the model that `--model_name` names, or the tokenizer of one at a server."""
+    if options.engine == "vllm":
+        served = ServedRecommender.at(options.url, options.model_name, options.trust_remote_code)
+        return served.with_catalog(catalog, options.trie_cache)
     return Recommender.load(
         options.model_name,
         catalog,

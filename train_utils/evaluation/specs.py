@@ -48,7 +48,7 @@ class DecodingSpec:
 
     Attributes:
         decoding: how titles are found.
-        engine: "own", or "hf" for transformers' generate.
+        engine: "own", "hf" for transformers' generate, or "vllm" for a server.
         constrained: whether titles are those of the catalog.
         distinct: whether a list names an item once at most; has no effect where titles are not constrained.
         force_items: whether every item of the list is opened for the model.
@@ -74,6 +74,10 @@ class DecodingSpec:
     def __post_init__(self):
         if self.decoding != "greedy" and not self.constrained:
             raise ValueError(f"`decoding` {self.decoding} compares the titles of the catalog; it needs `use_CBS`")
+        if self.engine == "vllm" and (self.decoding != "greedy" or not self.constrained):
+            raise ValueError(
+                "`engine` vllm spells titles under the constraint; it needs `decoding` greedy and `use_CBS`"
+            )
         if self.engine == "hf" and (self.decoding != "greedy" or self.force_items or not self.constrained):
             raise ValueError(
                 "`engine` hf is the oracle of greedy lists; it needs `decoding` greedy and `use_CBS`, and "
@@ -83,6 +87,10 @@ class DecodingSpec:
     @classmethod
     def from_options(cls, options: EvalOptions) -> "DecodingSpec":
         retrieves = has_retrieval(options.model_name)
+        if (options.engine == "vllm") != bool(options.url):
+            raise ValueError(f"`engine` is {options.engine} and `url` {options.url!r}; give `url` with `engine` vllm")
+        if retrieves and options.engine == "vllm":
+            raise ValueError("`engine` vllm spells titles; a model of RecLM-ret retrieves them, take `engine` own")
         if retrieves and options.engine == "hf":
             raise ValueError("`engine` hf spells titles; a model of RecLM-ret retrieves them, take `engine` own")
         return cls(

@@ -1,0 +1,212 @@
+"""Engine whose model and constraint are in a vLLM server with the plugin; every answer is checked here.
+
+It takes the requests of `decoding.Engine` and returns its completions, for greedy or sampled decoding token by token.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import numpy as np
+
+from train_utils.catalog import Catalog
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior, log_shares
+from train_utils.constraint.item_rules import ItemRules
+from train_utils.constraint.matcher import Matcher
+from train_utils.decoding.answer_state import DecodingState
+from train_utils.decoding.completions_endpoint import CompletionsEndpoint, EndpointError, Written
+from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
+from train_utils.decoding.request import Completion, Request
+from train_utils.engines.grammar_request import GrammarRequest, grammar_text
+from train_utils.prompts.renderer import Chat
+
+_AT_ONCE = 64  # requests that wait for the server at a time; it batches them
+_MOST_BIAS = 100.0  # vLLM's bounds of what is added to a token's logit
+REMEDY = "the server needs the plugin and this catalog: scripts/vllm_serve.sh"
+
+
+class RemoteEngine:
+    """Engine of a server.
+
+    Args:
+        endpoint: the server.
+        catalog: the catalog.
+        chat: renderer with the served model's tokenizer and the catalog's titles.
+        domain: name of the catalog at the server.
+    """
+
+    searches: Literal[False] = False
+
+    def __init__(self, endpoint: CompletionsEndpoint, catalog: Catalog, chat: Chat, domain: str):
+        self.endpoint, self.catalog, self.chat, self.domain = endpoint, catalog, chat, domain
+        self.model = None
+
+    def finds_titles(self, tokens: int) -> bool:
+        """Return False: whole titles are searched where the model is."""
+        return False
+
+    def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
+        """Answer requests, many at a time; see `Engine.generate`.
+
+        Raises:
+            EndpointError: the server does not answer as wanted.
+            ValueError: a request is none that the server can answer.
+        """
+        with ThreadPoolExecutor(_AT_ONCE, "vllm") as threads:
+            return list(threads.map(self._complete, requests))
+
+    def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
+        """Yield the answer to one request as events; see `Engine.stream` and `generate`."""
+        reply = _Reply(request, self.chat)
+        pieces = self.endpoint.stream(
+            request.prompt, self.grammar(request), request.max_new_tokens, self._more(request)
+        )
+
+        def go_on() -> None:
+            if stop is not None and stop.is_set():
+                pieces.close()
+                reply.answer.finish = "stopped"
+            elif (piece := next(pieces, None)) is None:
+                reply.end("stop")
+            else:
+                reply.read(piece)
+
+        try:
+            # The state tells how the answer begins; it is not moved.
+            # How the answer begins is all that is asked of the state.
+            yield from answer_events(self.chat, DecodingState(request, self.chat), reply.answer, go_on)
+        finally:
+            pieces.close()
+
+    def grammar(self, request: Request) -> str:
+        """Return the grammar of a request.
+
+        Raises:
+            ValueError: the request has no rules, searches whole titles, or continues an answer with items.
+        """
+        if request.rules is None or not request.constrained:
+            raise ValueError("a request to a server needs rules; without a constraint, decode where the model is")
+        if request.best_titles:
+            raise ValueError("a server spells titles token by token; take `decoding` greedy")
+        if request.answer_at is not None and self.chat.soi in request.prompt[request.answer_at :]:
+            raise ValueError("a server does not continue an answer that has items already")
+        body = GrammarRequest(
+            self.domain,
+            rules_of(request.rules, self.catalog),
+            request.max_items,
+            request.min_items,
+            request.force_items,
+            request.idx and request.force_items,
+        )
+        return grammar_text(body)
+
+    def _complete(self, request: Request) -> Completion:
+        grammar, more = self.grammar(request), self._more(request)
+        written = self.endpoint.complete(request.prompt, grammar, request.max_new_tokens, more)
+        reply = _Reply(request, self.chat)
+        reply.read(written)
+        reply.end(written.finish)
+        return reply.answer
+
+    def _more(self, request: Request) -> dict[str, object]:
+        """Return the parameters of a request beside its prompt, grammar and length."""
+        sampling = request.sampling
+        more: dict[str, object] = {"temperature": sampling.temperature}
+        if sampling.temperature > 0:
+            more |= {"top_k": sampling.top_k or -1, "top_p": sampling.top_p, "seed": request.seed}
+        if request.rules is not None and request.rules.prior is not None:
+            more["logit_bias"] = self._bias(request.rules.prior)
+        return more
+
+    def _bias(self, prior: Prior) -> dict[str, float]:
+        """Return what a prior adds to the token of each item.
+
+        Raises:
+            ValueError: an item is more than one token, so that the prior depends on what may still be listed.
+        """
+        codes = self.chat.one_token_codes
+        if codes is None:
+            raise ValueError("a server adds a prior only to items of one token each; this model spells titles")
+        added = log_shares(prior)
+        # What is added to all items changes no choice among them, and text contains none.
+        added = np.clip(added - added.max() + _MOST_BIAS, -_MOST_BIAS, _MOST_BIAS)
+        return dict(zip(map(str, codes.tolist()), added.round(4).tolist(), strict=True))
+
+
+class _Reply:
+    """Reply of a server, checked token by token against the request's own constraint.
+
+    Args:
+        request: the request.
+        chat: renderer of the catalog.
+    """
+
+    def __init__(self, request: Request, chat: Chat):
+        assert request.rules is not None
+        self.answer = Completion()
+        self._request, self._chat = request, chat
+        self._matcher = Matcher(request.rules)
+        self._score = 0.0
+
+    def read(self, piece: Written) -> None:
+        """Add tokens to the answer; one that the constraint does not allow ends it with an error."""
+        if self.answer.finish:
+            return
+        if piece.text and not piece.ids:
+            raise EndpointError("the server reports no token ids, so that its answer cannot be checked")
+        scores = piece.log_probabilities or (0.0,) * len(piece.ids)
+        for token, score in zip(piece.ids, scores, strict=True):
+            if self._matcher.free and token == self._chat.end_of_turn:
+                self.end("stop")
+                return
+            self._add(token, score)
+            if self.answer.finish:
+                return
+
+    def _add(self, token: int, score: float) -> None:
+        inside = not self._matcher.free
+        try:
+            item = self._matcher.accept_token(token)
+        except ConstraintError as error:
+            refused = ConstraintError(f"the server's answer leaves the catalog: {error}; {REMEDY}")
+            self.answer.finish, self.answer.error = "error", refused
+            return
+        self.answer.ids.append(token)
+        self._score += score if inside else 0.0
+        if item is not None:
+            self.answer.items.append(item)
+            self.answer.scores.append(self._score)
+            self._score = 0.0
+
+    def end(self, finish: str) -> None:
+        """Give the answer its finish."""
+        if self.answer.finish:
+            return
+        if finish == "length":
+            self.answer.finish = "length"
+        elif 0 < self._request.max_items <= len(self.answer.items):
+            self.answer.finish = "items"
+        else:
+            self.answer.finish = "exhausted" if self._request.force_items else "end"
+
+
+def rules_of(constraint: Constraint, catalog: Catalog) -> ItemRules:
+    """Return item rules of a catalog that admit what a constraint admits.
+
+    Raises:
+        ValueError: the constraint limits the items of a group that is no category.
+    """
+    allow, deny, caps = constraint.conditions
+    limits: dict[str, int] = {}
+    categories = {frozenset(catalog.in_category(name)): name for name in catalog.categories} if caps else {}
+    for group, limit in caps:
+        if (name := categories.get(frozenset(group.tolist()))) is None or limit < 1:
+            raise ValueError("a limit of the constraint is for a group of items that is no category; a server has none")
+        limits[name] = min(limit, limits.get(name, limit))
+    return ItemRules(
+        allow=None if allow is None else tuple(catalog.ids(allow.tolist())),
+        deny=tuple(catalog.ids(deny.tolist())),
+        max_per_category=limits or 0,
+        distinct=constraint.distinct,
+    )
