@@ -80,4 +80,5 @@ until healthy; do
     read -rt 1 <> <(:) || true
 done
 echo "serving $model with the catalogs {$catalogs} at http://127.0.0.1:$port" >&2
+[ -z "${VLLM_READY_FILE:-}" ] || echo "$port" > "$VLLM_READY_FILE"
 wait "$server"

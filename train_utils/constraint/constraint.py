@@ -173,6 +173,12 @@ class Constraint:
         """The arguments `allow` (int64 [n], or None), `deny` (int64 [n]) and `caps`, in ascending order of items."""
         return self._allow, self._deny, self._caps
 
+    def without_prior(self) -> "Constraint":
+        """Return a constraint of the same items without a prior."""
+        if self.prior is None:
+            return self
+        return Constraint(self.trie, self._allow, self._deny, self.distinct, self._caps, may_be_empty=True)
+
     def admissible_mask(self, closed: _Closed) -> np.ndarray:
         """Return bool [items], True for items that may be listed now.
 

@@ -65,12 +65,13 @@ class RemoteEngine:
 
         def go_on() -> None:
             if stop is not None and stop.is_set():
-                pieces.close()
                 reply.answer.finish = "stopped"
-            elif (piece := next(pieces, None)) is None:
-                reply.end("stop")
-            else:
+                return
+            piece = next(pieces, None)
+            if piece is not None:
                 reply.read(piece)
+            if piece is None or piece.finish in ("stop", "length"):
+                reply.end(piece.finish if piece is not None else "stop")
 
         try:
             # The state tells how the answer begins; it is not moved.
@@ -112,9 +113,15 @@ class RemoteEngine:
     def _more(self, request: Request) -> dict[str, object]:
         """Return the parameters of a request beside its prompt, grammar and length."""
         sampling = request.sampling
-        more: dict[str, object] = {"temperature": sampling.temperature}
-        if sampling.temperature > 0:
-            more |= {"top_k": sampling.top_k or -1, "top_p": sampling.top_p, "seed": request.seed}
+        more: dict[str, object] = {
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k or -1,
+            "top_p": sampling.top_p,
+            "seed": request.seed,
+            # A server takes others from the model's generation_config.json.
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+        }
         if request.rules is not None and request.rules.prior is not None:
             more["logit_bias"] = self._bias(request.rules.prior)
         return more

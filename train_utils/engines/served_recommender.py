@@ -1,5 +1,6 @@
 """Recommender whose model is in a vLLM server with the plugin."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -8,13 +9,17 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
+from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.item_rules import ItemRules
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint
+from train_utils.decoding.request import Request
 from train_utils.engines.remote_engine import REMEDY, RemoteEngine
 from train_utils.models.trained import trained_tokenizer
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.teacher.protocol import Teacher
+
+logger = logging.getLogger(__name__)
 
 
 class ServedRecommender(Recommender):
@@ -48,6 +53,7 @@ class ServedRecommender(Recommender):
             None, renderer, catalog, teacher=teacher, prior_weight=prior_weight, sequence_weight=0.0, source=source
         )
         self.endpoint, self.domain = endpoint, domain
+        self._warned = False
 
     @classmethod
     def at(cls, url: str, model: str | Path, trust_remote_code: bool = False) -> "ServedRecommender":
@@ -91,6 +97,34 @@ class ServedRecommender(Recommender):
             ValueError: there is no catalog.
         """
         return RemoteEngine(self.endpoint, self._known_catalog, self.renderer, self.domain or self._known_catalog.name)
+
+    def answer_request(
+        self,
+        prompt: Sequence[int],
+        constraint: Constraint | None,
+        *,
+        max_new_tokens: int,
+        decoding: str = "rank",
+        n_items: int = 0,
+    ) -> Request:
+        """Return the request for an answer; see `Recommender.answer_request`.
+
+        A prior that the server cannot add is left out, with a warning.
+        """
+        if constraint is not None and constraint.prior is not None and self.renderer.one_token_codes is None:
+            self._warn_of_priors()
+            constraint = constraint.without_prior()
+        return super().answer_request(
+            prompt, constraint, max_new_tokens=max_new_tokens, decoding=decoding, n_items=n_items
+        )
+
+    def _warn_of_priors(self) -> None:
+        if not self._warned:
+            logger.warning(
+                "note: what is expected of the user is left out: a server adds it to items of one token each, and "
+                "this model spells titles"
+            )
+        self._warned = True
 
     def recommend_each(
         self,

@@ -1,0 +1,150 @@
+"""A server under the grammar promises the engine's answers, with drafts or without, and none that was not checked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from completions_server import running
+from grammar_server import GrammarServer
+from tiny import coded_chat, tiny_chat
+
+from train_utils.catalog import Item, make_catalog
+from train_utils.constraint.constraint import Constraint, Prior
+from train_utils.constraint.item_rules import ItemRules, compile_rules
+from train_utils.decoding.completions_endpoint import CompletionsEndpoint, EndpointError
+from train_utils.decoding.engine import Engine
+from train_utils.decoding.request import Request
+from train_utils.engines.remote_engine import REMEDY, RemoteEngine, rules_of
+from train_utils.prompts.messages import message
+
+TITLES = ["red moon", "red moon two", "blue river", "the end", "green night", "a song", "night song"]
+ITEMS = [Item(f"i{n}", title, ("even",) if n % 2 == 0 else ("odd",)) for n, title in enumerate(TITLES)]
+CATALOG = make_catalog("tiny", ITEMS)
+RULES = [
+    ItemRules(),
+    ItemRules(categories=("even",)),
+    ItemRules(deny=("i1", "i4"), seen=("i0",)),
+    ItemRules(max_per_category={"odd": 1}),
+]
+
+
+def remote(url, chat, domain="tiny"):
+    return RemoteEngine(CompletionsEndpoint(url, server="vllm", remedy=REMEDY), CATALOG, chat, domain)
+
+
+def requests(chat, **more):
+    made = []
+    for number, rules in enumerate(RULES):
+        prompt = chat.render([message("user", f"list {number}")], prompt=True).ids
+        request = Request(
+            prompt,
+            compile_rules(CATALOG, chat.trie, rules),
+            answer_at=len(prompt),
+            max_new_tokens=60,
+            max_items=3,
+            force_items=True,
+        )
+        made += [request, replace(request, idx=True), replace(request, force_items=False, max_new_tokens=25)]
+    return [replace(request, **more) for request in made]
+
+
+@pytest.mark.parametrize("drafts", [0, 5])
+@pytest.mark.parametrize("form", ["title_t", "token", "rq_token_seq"])
+def test_answers_are_those_of_the_engine(form, drafts):
+    model, chat = tiny_chat(TITLES) if form == "title_t" else coded_chat(TITLES, form)
+    model.double()
+    asked = requests(chat)
+    expected = Engine(model, chat).generate(asked)
+    server = GrammarServer(model, chat, CATALOG, drafts)
+    with running(server) as url:
+        actual = remote(url, chat).generate(asked)
+    assert [(a.ids, a.items, a.finish) for a in actual] == [(a.ids, a.items, a.finish) for a in expected]
+    assert sum(len(a.items) for a in actual) > 20
+    scores = [score for a in actual for score in a.scores]
+    assert np.allclose(scores, [score for a in expected for score in a.scores], atol=1e-4)
+
+
+def test_drafts_save_passes():
+    model, chat = coded_chat(TITLES, "token")
+    passes = []
+    for drafts in (0, 8):
+        server = GrammarServer(model, chat, CATALOG, drafts)
+        with running(server) as url:
+            remote(url, chat).generate(requests(chat)[1:2])
+        passes.append(server.passes)
+    assert passes[1] <= 4 < 12 < passes[0]  # one pass per item of three, and one for the end
+
+
+def test_a_prior_moves_items_of_one_token_as_in_the_engine():
+    model, chat = coded_chat(TITLES, "token")
+    model.double()
+    prior = Prior(np.array([0.1, 0.4, 0.2, 0.05, 0.05, 0.15, 0.05]), 2.0, "sum")
+    asked = [replace(r, rules=compile_rules(CATALOG, chat.trie, ItemRules(), prior)) for r in requests(chat)]
+    with running(GrammarServer(model, chat, CATALOG)) as url:
+        actual = remote(url, chat).generate(asked)
+    assert [a.ids for a in actual] == [a.ids for a in Engine(model, chat).generate(asked)]
+    model, chat = tiny_chat(TITLES)
+    titles = replace(requests(chat)[0], rules=compile_rules(CATALOG, chat.trie, ItemRules(), prior))
+    with pytest.raises(ValueError, match="adds a prior only to items of one token each"):
+        remote("http://127.0.0.1:9", chat).generate([titles])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_streamed_answer_has_the_events_of_the_engine(number):
+    model, chat = tiny_chat(TITLES)
+    model.double()
+    request = requests(chat)[number]
+    with running(GrammarServer(model, chat, CATALOG)) as url:
+        actual = told(remote(url, chat).stream(request))
+    assert actual == told(Engine(model, chat).stream(request))
+
+
+def told(events):
+    """Return the text of an answer with its items, and how it ended."""
+    parts = [
+        event.text if hasattr(event, "text") else event.item if hasattr(event, "item") else event for event in events
+    ]
+    return "".join(map(str, parts[:-1])), parts[-1]
+
+
+def test_an_answer_outside_the_catalog_is_an_error():
+    model, chat = tiny_chat(TITLES)
+    with running(GrammarServer(model, chat, CATALOG, breaks="ignores")) as url:
+        forced = remote(url, chat).generate(requests(chat, max_new_tokens=300))
+    assert all(answer.error is not None or not answer.items for answer in forced)
+
+
+def test_a_refused_request_names_the_reason_and_the_remedy():
+    model, chat = tiny_chat(TITLES)
+    with (
+        running(GrammarServer(model, chat, CATALOG)) as url,
+        pytest.raises(EndpointError, match=r"domain is 'other', wanted one of 'tiny'.*vllm_serve"),
+    ):
+        remote(url, chat, "other").generate(requests(chat)[:1])
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"rules": None}, "needs rules"),
+        ({"constrained": False}, "needs rules"),
+        ({"best_titles": 3}, "spells titles token by token"),
+    ],
+)
+def test_what_a_server_cannot_decode_is_refused(more, error):
+    _, chat = tiny_chat(TITLES)
+    with pytest.raises(ValueError, match=error):
+        remote("http://127.0.0.1:9", chat).generate(requests(chat, **more)[:1])
+
+
+def test_rules_of_a_constraint_admit_what_it_admits():
+    _, chat = tiny_chat(TITLES)
+    for rules in RULES:
+        constraint = compile_rules(CATALOG, chat.trie, rules)
+        again = compile_rules(CATALOG, chat.trie, rules_of(constraint, CATALOG))
+        assert (again.admitted == constraint.admitted).all() and again.distinct == constraint.distinct
+        assert [(g.tolist(), n) for g, n in again.conditions[2]] == [
+            (g.tolist(), n) for g, n in constraint.conditions[2]
+        ]
+    with pytest.raises(ValueError, match="no category"):
+        rules_of(Constraint(chat.trie, caps=[([0, 1], 1)]), CATALOG)
