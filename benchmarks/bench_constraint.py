@@ -15,13 +15,14 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import torch
 from baselines import PublishedProcessor, PublishedTrie, masked_fill_floor, nested_dict_fn
 from machine import machine_name
+from packed_rivals import run_packed
+from synthetic_catalog import World, synthetic_titles
 from transformers import PrefixConstrainedLogitsProcessor
 
 from train_utils.command import run_cli
@@ -30,63 +31,12 @@ from train_utils.constraint.logits_processor import CatalogLogitsProcessor
 from train_utils.constraint.trie import TitleTrie, build_trie
 
 WHERE = ("title", "root", "free")
-SHORTEST, LONGEST, MEAN = 3, 20, 8.1
-ZIPF, SHARED_PREFIX = 1.15, 0.3
 SEPARATOR = (5, 6)
 COLUMNS = ("ours", "public", "published", "hf", "floor")
 CHECKED = 3
 SECONDS_A_CELL, FEWEST_CALLS = 10.0, 3
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class World:
-    """Catalog and its control tokens.
-
-    Attributes:
-        titles: token ids of each title; none of them contains one of the last three ids of the vocabulary.
-        vocabulary: number of tokens.
-    """
-
-    titles: list[list[int]]
-    vocabulary: int
-
-    @property
-    def end_of_turn(self) -> int:
-        return self.vocabulary - 3
-
-    @property
-    def soi(self) -> int:
-        return self.vocabulary - 2
-
-    @property
-    def eoi(self) -> int:
-        return self.vocabulary - 1
-
-
-def synthetic_titles(n: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
-    """Return `n` distinct titles of 3 to 20 tokens: Zipf frequencies, and 3 of 10 share a prefix with another title.
-
-    On catalogs of 10k to 1M titles about 0.7 of the tokens are the only choice at their node, as in real catalogs.
-    """
-    rng = np.random.default_rng(seed)
-    words = rng.permutation(vocabulary - 3).astype(np.int32)
-    frequency = np.cumsum(np.arange(1, len(words) + 1) ** -ZIPF)
-    columns = np.arange(LONGEST)
-    table = np.zeros((0, LONGEST), dtype=np.int32)
-    while len(table) < n:
-        more = int(1.1 * (n - len(table))) + 16
-        lengths = np.clip(SHORTEST + rng.poisson(MEAN - SHORTEST, more), SHORTEST, LONGEST)
-        ranks = np.searchsorted(frequency, rng.random((more, LONGEST)) * frequency[-1])
-        drawn = np.where(columns < lengths[:, None], words[ranks], -1)
-        other = rng.integers(0, more, more)
-        shared = np.minimum(np.minimum(lengths, lengths[other]), rng.integers(1, 9, more))
-        shared *= rng.random(more) < SHARED_PREFIX
-        table = np.concatenate([table, np.where(columns < shared[:, None], drawn[other], drawn)])
-        whole_rows = table.view(np.dtype((np.void, table.itemsize * LONGEST))).ravel()
-        table = table[np.sort(np.unique(whole_rows, return_index=True)[1])]
-    return [row[row >= 0].tolist() for row in table[:n]]
 
 
 def context(world: World, where: str, listed: int, length: int, rng: np.random.Generator) -> list[int]:
@@ -284,12 +234,21 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--where", nargs="+", choices=WHERE, default=WHERE, help="positions of a row that are timed")
     parser.add_argument("--no_published", action="store_true", help="leave the published code out (2.6 GB at 1M items)")
     parser.add_argument("--no_hf", action="store_true", help="leave transformers' own processor out (1.8 GB at 1M)")
+    parser.add_argument(
+        "--packed",
+        action="store_true",
+        help="rows of packed bits instead, as inference engines take them, and their rivals",
+    )
+    parser.add_argument("--most_seconds", type=float, default=600, help="of one engine of --packed")
     parser.add_argument("--keep_memory", action="store_true", help="give no freed memory back, which helps the rivals")
     return parser.parse_args(argv)
 
 
 def main() -> None:
     options = parse()
+    if options.packed:
+        run_packed(options.items, options.vocab, options.repeats, options.most_seconds)
+        return
     if options.keep_memory:
         keep_freed_memory()
     show(run(options))

@@ -97,7 +97,7 @@ class CompletionsEndpoint:
     model: str = ""
     server: str = "auto"
     api_key: str = field(default="", repr=False)
-    timeout: float = 120.0
+    timeout: float = 600.0
     remedy: str = ""
 
     def __post_init__(self):
@@ -191,6 +191,9 @@ class CompletionsEndpoint:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 status, content = self._read(method, path, body)
+            except httpx.ReadTimeout:  # asked again, a slow server would have twice the work
+                waited = f"{self.url} sent nothing for {self.timeout:g} s"
+                raise EndpointError(f"{waited}; ask for fewer lists at a time") from None
             except httpx.RequestError as error:
                 status, content = 0, (str(error) or type(error).__name__).encode()
             if attempt == _ATTEMPTS or (status and status not in _BUSY):
