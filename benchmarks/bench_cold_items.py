@@ -53,6 +53,7 @@ class Options:
     share: float = option(0.1, "share of the items that are held out of training", above=0, most=0.9)
     seed: int = option(0, "seed of the draw of items and of training", least=0)
     flags: str = option("", "further flags of main.py")
+    users: int = option(0, "users whose lists are scored, drawn by the seed; 0 scores all", least=0)
 
 
 def held_out(catalog: Catalog, share: float, seed: int) -> set[str]:
@@ -79,6 +80,14 @@ def write_warm(catalog: Catalog, cold: set[str], source: Path, folder: Path) -> 
         if len(trained) >= 2:
             sequences[user] = trained + trained[-2:]
     write_json(folder / "sequential.jsonl", sequences)
+
+
+def cases_of(catalog: Catalog, users: int, seed: int) -> list[Case]:
+    """Return the validation and the test event of drawn users; of all where `users` is 0."""
+    events = [(user, seen, target) for part in ("valid", "test") for user, seen, target in catalog.split(part)]
+    tested = list(dict.fromkeys(user for user, _, _ in events))
+    drawn = set(random.Random(f"{seed}/users").sample(tested, min(users or len(tested), len(tested))))
+    return [(seen, seen[-SHOWN:], target) for user, seen, target in events if user in drawn]
 
 
 def run(*command: str) -> None:
@@ -175,7 +184,7 @@ def measure(options: Options) -> dict[str, object]:
     full = ROOT / "snap" / name / "with-cold-items"
     add_items(AddOptions(model_name=str(model), data_path=str(source), output=str(full)))
     cold_indices = catalog.indices(sorted(cold))
-    cases = [(seen, seen[-SHOWN:], target) for part in ("valid", "test") for _, seen, target in catalog.split(part)]
+    cases = cases_of(catalog, options.users, options.seed)
     new = [case for case in cases if catalog.items[case[2]].id in cold]
     old = [case for case in cases if catalog.items[case[2]].id not in cold]
     recommender = Recommender.load(str(full), catalog)

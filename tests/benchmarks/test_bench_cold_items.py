@@ -1,8 +1,8 @@
 """The dataset without the held-out items: none of them anywhere, all other training events as they were."""
 
 import numpy as np
-from bench_cold_items import held_out, score_ranker, scores, write_warm
-from tiny_samples import write_small_catalog
+from bench_cold_items import cases_of, held_out, score_ranker, scores, write_warm
+from tiny_samples import small_catalog, write_small_catalog
 
 from train_utils.catalog import load_catalog
 
@@ -29,3 +29,10 @@ def test_lists_hide_what_is_shown_and_hits_count_by_place():
     assert lists[0][:3] == [0, 2, 3] and 0 not in lists[1]
     assert scores(cases, lists)["hr@10"] == 1.0
     assert scores(cases, [[2], [1]]) == {"hr@10": 0.5, "ndcg@10": 0.5}
+
+
+def test_drawn_users_are_scored_with_both_of_their_events():
+    catalog = small_catalog()
+    every, some = cases_of(catalog, 0, 0), cases_of(catalog, 3, 0)
+    assert len(every) == sum(len(catalog.split(part)) for part in ("valid", "test"))
+    assert len(some) == 6 and all(case in every for case in some) and some == cases_of(catalog, 3, 0)
