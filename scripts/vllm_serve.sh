@@ -75,7 +75,7 @@ healthy() {
 }
 SECONDS=0
 until healthy; do
-    kill -0 "$server" 2> /dev/null || { wait "$server" || fail "vLLM did not start; its reason is above"; }
+    kill -0 "$server" 2> /dev/null || fail "vLLM did not start; its reason is above"
     [ "$SECONDS" -lt "${VLLM_WAIT:-900}" ] || fail "vLLM is not ready after $SECONDS s; a longer wait: VLLM_WAIT=1800"
     read -rt 1 <> <(:) || true
 done
