@@ -5,6 +5,7 @@ is token ids, so a model sees each title as it was trained on it, and items of o
 `Shortlist.items_of_tokens` are the same lists of tokens. No tensor and no model.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -147,17 +148,26 @@ def best_candidates(rules: Constraint, scores: np.ndarray, n: int, least: int = 
         n: number of candidates at most.
         least: number of candidates up to which items of score 0 fill the shortlist.
     """
-    matcher, left = Matcher(rules), np.array(scores, dtype=np.float64)
+    matcher = Matcher(rules)
+    admissible = np.flatnonzero(matcher.admissible_mask())
+    values = np.asarray(scores)[admissible]
+    known = admissible[values > 0]
+    best = known[np.argsort(-values[values > 0], kind="stable")]
     chosen: list[int] = []
-    while len(chosen) < n and not matcher.exhausted:
-        left[~matcher.admissible_mask()] = -1.0
-        best = int(left.argmax())
-        if left[best] < 0 or (left[best] == 0 and len(chosen) >= least):
+    opened: Matcher | None = None
+    for item in itertools.chain(best.tolist(), admissible[values <= 0].tolist()):
+        if len(chosen) == n or matcher.exhausted or (len(chosen) >= least and scores[item] <= 0):
             break
-        chosen.append(best)
-        left[best] = -1.0  # also where a turn may list a title twice
-        for token in (rules.trie.soi, *rules.trie.title(int(rules.trie.item_leaf[best]))):
-            matcher.accept_token(token)
+        if opened is None:
+            opened = matcher.copy()
+            opened.accept_token(rules.trie.soi)
+        if not opened.offers(item):  # the caps of its categories are full
+            continue
+        for token in (rules.trie.soi, *rules.trie.title(int(rules.trie.item_leaf[item]))):
+            listed = matcher.accept_token(token)
+        assert listed is not None  # the title is whole
+        chosen.append(listed)
+        opened = None
     return chosen
 
 
