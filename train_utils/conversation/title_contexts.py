@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import NAMING, NOUNS, any_of
+from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NOUNS, any_of
 from train_utils.prompts.near_titles import Word
 
 _QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
@@ -40,8 +40,16 @@ VERB = re.compile(
 )
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
 PRAISE = re.compile(
-    r" (?:is|was|'s) (?:still |one of )?(?:my|the|our)\s(?:\w+\s){0,3}?"
+    r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?"
     r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
+    re.I,
+)
+# "scream was awesome", "the rock was just class"
+VERDICT = re.compile(rf" (?:is|was|are|were)(?:n'?t)? (?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}\b", re.I)
+# "no fargo", "not casino again please": a title in one word that a request refuses
+REFUSED = re.compile(
+    r"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no|not|no more|never|anything but|not another) ([a-z]{5,})"
+    r"(?: or ([a-z]{5,}))?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
     re.I,
 )
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
@@ -81,6 +89,7 @@ class TitleContexts:
         first: beginnings of sentences.
         also: beginnings of sentences that only add a title.
         lower: start -> end of what must be a title in lower case by the words around it.
+        refused: words after "no" that end a clause.
     """
 
     quoted: Mapping[int, int]
@@ -90,6 +99,7 @@ class TitleContexts:
     first: Collection[int]
     also: Collection[int]
     lower: Mapping[int, int]
+    refused: Collection[int]
 
     @classmethod
     def of(cls, text: str) -> "TitleContexts":
@@ -106,6 +116,7 @@ class TitleContexts:
             first=ends(_START),
             also={match.start(match.lastindex or 0) for match in _ALSO.finditer(text)},
             lower={match.start(1): match.end(1) for find in _IN_LOWER_CASE for match in find.finditer(text)},
+            refused={match.start(n) for match in REFUSED.finditer(text) for n in (1, 2) if match[n]},
         )
 
 

@@ -12,6 +12,7 @@ from train_utils.conversation.title_contexts import (
     KIND,
     PRAISE,
     VERB,
+    VERDICT,
     TitleContexts,
     covered_words,
     with_series,
@@ -26,6 +27,7 @@ _MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of micr
 # Least letters of a single word that may be a misspelled title, in lower case and in capitals after "like": a shorter
 # word is near to too many others.
 _WORD_LENGTH, _NAME_LENGTH = 7, 5
+_PRAISED_LENGTH = 4  # of a title in one word before a judgment
 # After a title that the sentence is about: "The Dark Knight was great."
 _JUDGED = re.compile(
     rf" (?:(?:is|was|were|are)\s(?:[\w']+\s){{0,3}}?{any_of(GOOD + ',' + BAD)}"
@@ -219,19 +221,33 @@ class _Search:
     def _subject(self, position: int) -> Annotation | None:
         """Return a title in one word that a sentence or its first enumeration is about ("casablanca was great")."""
         word = self.words[position]
-        praised = bool(PRAISE.match(self.text, word.end))
+        if refused := self._refused(position):
+            return refused
+        end = self._enumeration_end(position)
+        praised = bool(PRAISE.match(self.text, end) or VERDICT.match(self.text, end))
         named = word.start in self.contexts.named and len(word.key) == 4  # "films similar to 2001"
         if not named and word.start not in self.contexts.first or self.common[position]:
             return None
         if (praised or named) and word.key.isdigit():
             items = self.near.numbered(word.key)
             return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
-        if len(word.key) < (_NAME_LENGTH if praised else _WORD_LENGTH):
+        if len(word.key) < (_PRAISED_LENGTH if praised else _WORD_LENGTH) or self.noun[position]:
             return None
         joined = JOINED.match(self.text, word.end)
         before = joined and joined.end() in self.exact
-        if not before and not VERB.match(self.text, self._enumeration_end(position)):
+        if not before and not VERB.match(self.text, end):
             return None
+        return self._mention(position)
+
+    def _refused(self, position: int) -> Annotation | None:
+        """Return a title in one word that a request refuses ("no fargo"); a plural is a kind of thing ("no aliens")."""
+        word = self.words[position]
+        refused = word.start in self.contexts.refused and not word.key.endswith("s")
+        return self._mention(position) if refused and not (self.common[position] or self.noun[position]) else None
+
+    def _mention(self, position: int) -> Annotation | None:
+        """Return the title whose name is one word."""
+        word = self.words[position]
         items = self.near.items(word.key)
         return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
 

@@ -26,8 +26,11 @@ _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
-    r"\b(?:like|liked|love|loved|loves|saw|seen|watch|watched|rewatched|enjoyed|hated|disliked|adores?|adored|finish|"
-    r"finished|than|titled|similar to|comparable to|fan of|vein of|style of|lines of|reminds me of|such as|swears? by|"
+    r"\b(?:like|likes|liked|love|loved|loves|saw|seen|watch|watched|watching|rewatch|rewatched|rewatching|enjoyed|hated|"
+    r"hates|disliked|dislikes|adores?|adored|finish|finished|rented|borrowed|than|titled|similar to|comparable to|fan of|"
+    r"vein of|style of|lines of|reminds me of|such as|swears? by|lent (?:me|us)|showed (?:me|us)|a?round to|glued to|"
+    r"(?:sit|sat|sitting) through|(?:grew|brought) up on|enough of|sick of|tired of|nuts about|so (?:was|is|did)|"
+    r"(?:'ve|have|has) (?:already )?done|hooked on|couldn't (?:stand|finish)|fell asleep (?:during|in|watching)|"
     r"raves? about|obsessed with|cared? for|thumbs up for|thumbs down for|close to|soft spot for|weakness for|"
     r"thing for|fond of|crazy about|mad about|keen on|bored by|impressed by|moved by)\s(?:the\s)?$",
     re.IGNORECASE,
