@@ -10,7 +10,7 @@ import numpy as np
 from audit import VISIBLE_HISTORY, Naming, audit_of, split_audit, targets_in_history
 from readers.records import Events, Item, RawDataset
 from select_events import Filters, Selection, TimeCut, select_events
-from titles import TitleRules, clean_text, is_cut, title_or_reason, unique_titles
+from titles import TitleRules, clean_text, is_cut, titles_or_reasons, unique_titles
 from tqdm import tqdm
 
 from train_utils.dataset_folder import AUDIT, CATALOG, TEST_USERS, UNFINISHED
@@ -95,8 +95,8 @@ def settle_items(
     """
     settled: dict[str, str] = {}
     unusable: Counter[str] = Counter()
-    for item in tqdm(items, desc="titles", disable=None):
-        title, reason = title_or_reason(item.title, rules)
+    titles = titles_or_reasons((item.title for item in items), rules)
+    for item, (title, reason) in zip(tqdm(items, desc="titles", disable=None), titles, strict=True):
         if title is not None and need_category and not clean_categories(item, rules):
             title, reason = None, "no category"
         if title is None:

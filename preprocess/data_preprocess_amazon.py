@@ -14,6 +14,7 @@ from pathlib import Path
 
 from audit import summary_of
 from build_dataset import build_dataset, write_dataset
+from light_tokenizers import hide_torch
 from readers.amazon import read_amazon
 from select_events import Filters
 from shared_options import add_max_title_tokens, add_split, add_tokenizer, share_of
@@ -81,4 +82,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    hide_torch()
     run_cli(main)

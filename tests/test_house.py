@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {
     "command", "files", "text_files", "printable", "pickle_limits", "pickle_reader", "plain_pickle", "dataset_folder",
-    "model_folder", "tokenizer_file",
+    "model_folder", "tokenizer_file", "feed_files",
 }  # fmt: skip
 # Readers of files that the library and the stage folders share; they need NumPy, or torch, besides.
 READERS = {"array_files", "torch_file", "unirec_folder"}

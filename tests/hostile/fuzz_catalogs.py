@@ -6,9 +6,9 @@ from pathlib import Path
 from damage import Reader
 
 from train_utils.catalog import Item, make_catalog
+from train_utils.feed_files import read_feed
 from train_utils.serving.catalog_journal import Journal
 from train_utils.serving.catalog_ledger import Ledger
-from train_utils.serving.feed_files import read_feed
 from train_utils.serving.item_record import item_of
 
 RECORDS = [
