@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from readers.records import Events, RawDataset
+from readers.records import OF_ITEMS, Events, RawDataset
 from select_events import DUPLICATE, Filters, Selection, rank_in_user
 
 from train_utils.files import digest
@@ -93,7 +93,9 @@ def audit_of(
         naming: the titles of the kept items.
         unusable: reason -> number of items without a usable title.
     """
-    events, rejected = raw.events, [raw.rejected[path.name] for path in raw.files]
+    events, names = raw.events, [path.name for path in raw.files]
+    second = f"{names[1]}{OF_ITEMS}"
+    rejected = raw.rejected[names[0]], raw.rejected[second if second in raw.rejected else names[1]]
     unconsumed = len(raw.items) - sum(unusable.values()) - len(naming.titles)
     return {
         "source": raw.source,

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from readers.chunks import LineFile
+from readers.fields import strings
 from readers.json_lines import EventFields, json_events, json_lines, records
 from readers.records import Events, Item, RawDataset, parse_id, read_dump
+from readers.source import first_file
 from readers.tables import Table, table_events
 
 __all__ = ["AMAZON_2014", "AMAZON_2018", "AMAZON_2023", "Release", "json_lines", "read_amazon"]
@@ -65,20 +67,12 @@ def read_amazon(folder: Path, full_name: str, release: Release | None = None) ->
     """
     release = release or AMAZON_2018
     full_name = full_name or _only_category(folder, release)
-    files = _either(folder, release.reviews, full_name, release), _either(folder, release.meta, full_name, release)
+    files = tuple(
+        first_file(folder, [name.format(full_name) for name in names], release.home)
+        for names in (release.reviews, release.meta)
+    )
     return read_dump(
         f"amazon {release.year}, {full_name}", files, release.read_events, lambda file: _items(file, release)
-    )
-
-
-def _either(folder: Path, names: tuple[str, ...], full_name: str, release: Release) -> Path:
-    """Return the first file of these names that is there, gzip or plain."""
-    for name in names:
-        for suffix in (".gz", ""):
-            if (path := folder / f"{name.format(full_name)}{suffix}").is_file():
-                return path
-    raise FileNotFoundError(
-        f"{folder / names[0].format(full_name)}.gz is not there; download it from {release.home} to that folder"
     )
 
 
@@ -112,23 +106,13 @@ def _items(file: LineFile, release: Release) -> Iterator[Item]:
             file.rejected[str(reason)] += 1
 
 
-def _strings(value: object) -> list[str]:
-    """Return the non-blank strings of a list and of the lists in it; a single string counts as a list.
-
-    The dump of 2014 nests categories; old rows hold `""`.
-    """
-    values = value if isinstance(value, list) else [value]
-    flat = [text for entry in values for text in (entry if isinstance(entry, list) else [entry])]
-    return [text.strip() for text in flat if isinstance(text, str) and text.strip()]
-
-
 def _amazon_attributes(record: Mapping[str, Any]) -> dict[str, str | float]:
     """Return `brand` and `price` (US dollars) where the row has them.
 
     A style sheet in `price` does not parse as a price.
     """
     attributes: dict[str, str | float] = {}
-    if brand := " ".join(_strings(record.get("brand"))):
+    if brand := " ".join(strings(record.get("brand"))):
         attributes["brand"] = brand
     price = record.get("price")
     if isinstance(price, str) and price.strip().startswith("$") and (match := _PRICE.fullmatch(price.strip())):
@@ -137,20 +121,20 @@ def _amazon_attributes(record: Mapping[str, Any]) -> dict[str, str | float]:
 
 
 def _item_2018(record: Mapping[str, Any]) -> Item:
-    return _item(record, "asin", _strings(record.get("category")), _amazon_attributes(record))
+    return _item(record, "asin", strings(record.get("category")), _amazon_attributes(record))
 
 
 def _item_2014(record: Mapping[str, Any]) -> Item:
     attributes = _amazon_attributes({"brand": record.get("brand")}) | _priced(record.get("price"))
-    return _item(record, "asin", list(dict.fromkeys(_strings(record.get("categories")))), attributes)
+    return _item(record, "asin", list(dict.fromkeys(strings(record.get("categories")))), attributes)
 
 
 def _item_2023(record: Mapping[str, Any]) -> Item:
     """Return an item of 2023. Rating and number of ratings stay out: they count reviews of the test period too."""
     attributes = _priced(record.get("price"))
-    if store := " ".join(_strings(record.get("store"))):
+    if store := " ".join(strings(record.get("store"))):
         attributes = {"brand": store} | attributes
-    categories = _strings(record.get("categories")) or _strings(record.get("main_category"))
+    categories = strings(record.get("categories")) or strings(record.get("main_category"))
     return _item(record, "parent_asin", categories, attributes)
 
 
@@ -169,7 +153,7 @@ def _item(record: Mapping[str, Any], key: str, categories: list[str], attributes
         parse_id(record.get(key)),
         title if isinstance(title, str) else "",
         tuple(categories),
-        " ".join(_strings(record.get("description"))),
+        " ".join(strings(record.get("description"))),
         attributes,
     )
 

@@ -6,7 +6,7 @@ by the standard library, which decides whether it is used and, if not, under whi
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +29,8 @@ Record = Mapping[str, Any]
 class EventFields:
     """Names of the fields of an event.
 
+    Without a name of the time, the position in the file is the time.
+
     Attributes:
         user: names of the user's id; the first one that a record has counts.
         item: names of the item's id.
@@ -36,6 +38,7 @@ class EventFields:
         rating: names of the rating.
         literals: whether a line may be a Python literal.
         is_text_time: whether times are dates, or numbers in quotes.
+        has_number_ids: whether ids are numbers, in part at least.
         id_of: parser of ids.
         time_of: parser of times.
     """
@@ -46,6 +49,7 @@ class EventFields:
     rating: tuple[str, ...] = ()
     literals: bool = False
     is_text_time: bool = False
+    has_number_ids: bool = False
     id_of: Callable[[object], str] = parse_id
     time_of: Callable[[object], Decimal] = parse_time
 
@@ -56,11 +60,13 @@ class EventFields:
 
     def decoder(self) -> Callable[[bytes], Any]:
         """Return the decoder of plain lines, which reads the first name of each group alone."""
+        kind: Any = int | str if self.has_number_ids else str
         fields: list[tuple] = [
-            ("user", str, msgspec.field(name=self.user[0])),
-            ("item", str, msgspec.field(name=self.item[0])),
-            ("time", str if self.is_text_time else int, msgspec.field(name=self.time[0])),
+            ("user", kind, msgspec.field(name=self.user[0])),
+            ("item", kind, msgspec.field(name=self.item[0])),
         ]
+        if self.time:
+            fields.append(("time", str if self.is_text_time else int, msgspec.field(name=self.time[0])))
         if self.rating:
             fields.append(("rating", float | None, msgspec.field(name=self.rating[0], default=None)))
         return msgspec.json.Decoder(msgspec.defstruct("Event", fields)).decode
@@ -74,7 +80,9 @@ def json_events(file: LineFile, fields: EventFields) -> Events:
             for line in lines:
                 record = read_record(file, line, fields.literals)
                 if record is not None:
-                    add_row(collector, fields.row(record), file.rejected, fields.id_of, fields.time_of)
+                    user, item, time, rating = fields.row(record)
+                    time = time if fields.time else len(collector)
+                    add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
     return collector.events()
 
 
@@ -86,7 +94,9 @@ def _add_plain(
         records = [decode(line) for line in lines if line]
         if not is_utf8(lines):  # the decoder does not look into the fields that it skips
             return False
-        times = [record.time for record in records]
+        times: Sequence[int] = range(len(collector), len(collector) + len(records))
+        if fields.time:
+            times = [record.time for record in records]
         if fields.is_text_time:
             times = list(map(_whole_seconds(fields.time_of), times))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
@@ -94,7 +104,10 @@ def _add_plain(
     ratings = None
     if fields.rating:
         ratings = [NO_RATING if record.rating is None else record.rating for record in records]
-    return collector.extend([record.user for record in records], [record.item for record in records], times, ratings)
+    users, items = [record.user for record in records], [record.item for record in records]
+    if fields.has_number_ids:
+        users, items = list(map(str, users)), list(map(str, items))
+    return collector.extend(users, items, times, ratings)
 
 
 def _whole_seconds(time_of: Callable[[object], Decimal]) -> Callable[[str], int]:

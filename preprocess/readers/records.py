@@ -19,6 +19,7 @@ MAX_DESCRIPTION = 100_000  # characters
 MAX_CATEGORIES = 1_000  # of one item
 MAX_RATING = 1e9
 NO_RATING = float("nan")
+OF_ITEMS = ", items"  # after the name of a file that holds both events and items
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class RawDataset:
         files: files of events and of items.
         events: the accepted events.
         items: the accepted items.
-        rejected: file name -> reason -> number of unused lines.
+        rejected: file name -> reason -> number of unused lines; the name of the file of items has `OF_ITEMS` after it
+            where the file of events is the same.
         encodings: file name -> its encoding.
         shortened: field -> number of items in which it was cut, because it is beyond its limit.
     """
@@ -273,7 +275,8 @@ def read_dump(
     for file, usable in zip(lines, (len(events.time), len(rows.items)), strict=True):
         if not usable:
             raise ValueError(f"{file.path} has no usable line ({dict(+file.rejected)}); is it the right file?")
-    rejected = {file.path.name: +file.rejected for file in lines}
+    second = lines[1].path.name if files[1] != files[0] else f"{files[1].name}{OF_ITEMS}"
+    rejected = {files[0].name: +lines[0].rejected, second: +lines[1].rejected}
     encodings = {file.path.name: file.encoding for file in lines}
     return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings, rows.shortened)
 
