@@ -99,12 +99,12 @@ def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
         print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
 
 
-def preprocess(arguments: argparse.Namespace) -> None:
-    """Read, build and write a dataset.
+def read(arguments: argparse.Namespace) -> RawDataset | RawCatalog:
+    """Read the dump; settle the options that depend on it.
 
     Raises:
         ValueError: the raw data are not usable, or the options contradict each other.
-        OSError: a file is missing, or cannot be written.
+        OSError: a file is missing.
     """
     split_of(arguments)  # refuses a contradiction before anything is read
     use(arguments.threads)
@@ -116,7 +116,17 @@ def preprocess(arguments: argparse.Namespace) -> None:
     if arguments.protocol == "published" and arguments.k_core is None and "_5.json" in raw_name(raw):
         arguments.k_core = 0
     settle_protocol(arguments)
-    write(dataset_of(raw, arguments), arguments)
+    return raw
+
+
+def preprocess(arguments: argparse.Namespace) -> None:
+    """Read, build and write a dataset. Files are written once all of them are computed.
+
+    Raises:
+        ValueError: the raw data are not usable, or the options contradict each other.
+        OSError: a file is missing, or cannot be written.
+    """
+    write(dataset_of(read(arguments), arguments), arguments)
 
 
 def raw_name(raw: RawDataset | RawCatalog) -> str:
