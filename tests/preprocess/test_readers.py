@@ -236,7 +236,7 @@ def test_tables_in_bulk_are_those_read_one_by_one(tmp_path_factory, separator, r
     assert +file.rejected == +rejected + alone.rejected
 
 
-@given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=8))
+@given(st.lists(st.lists(st.text(st.characters(exclude_characters="\r"), max_size=6), min_size=2, max_size=2)))
 def test_rows_of_csv_are_read_whatever_their_values_hold(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("raw") / "x.csv"
     with path.open("w", encoding="utf-8", newline="", errors="replace") as stream:
@@ -244,7 +244,7 @@ def test_rows_of_csv_are_read_whatever_their_values_hold(tmp_path_factory, rows)
     file = LineFile(path, Counter())
     written = [[value.encode("utf-8", "replace").decode() for value in row] for row in rows]
     actual = [[row["a"], row["b"]] for row in table_rows(file, ",")]
-    assert [row for row in actual if "\r" not in "".join(row)] == [row for row in written if "\r" not in "".join(row)]
+    assert actual == written and not file.rejected
 
 
 def test_the_row_after_a_quotation_mark_that_is_never_closed_is_read(tmp_path):
