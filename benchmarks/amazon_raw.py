@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-_BLOB = 4 << 20  # characters of running text, from which the texts of reviews are cut
+_BLOB = 1 << 20  # characters of running text, from which the texts of reviews are cut
 _DAY = 86_400
 _BATCH = 20_000  # lines per write
 _ALPHABET = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", dtype=np.uint8)
@@ -76,8 +76,8 @@ class _Texts:
     """Running text of Zipf-distributed words; a text is a cut of it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        letters = np.array(list("etaoinshrdlucmfwypvbgk"))
-        words = ["".join(rng.choice(letters, size=n)) for n in rng.integers(2, 11, 30_000)]
+        letters = "".join(rng.choice(list("etaoinshrdlucmfwypvbgk"), size=40_000))
+        words = [letters[at : at + n] for at, n in zip(range(30_000), rng.integers(2, 11, 30_000), strict=True)]
         picks = _popular(len(words), _BLOB // 5, 1.0, rng)
         self._blob = " ".join(words[pick] + ("." if n % 13 == 12 else "") for n, pick in enumerate(picks.tolist()))
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from audit import VISIBLE_HISTORY, Naming, audit_of, split_audit, targets_in_history
+from distributions import distributions_of
 from readers.records import Events, Item, RawDataset
+from report import REPORT
 from select_events import Cuts, Filters, Selection, TimeCut, select_events
-from titles import TitleRules, clean_text, is_cut, titles_or_reasons, unique_titles
+from titles import TitleRules, clean_text, is_cut, titles_or_reasons, token_counts, unique_titles
 from tqdm import tqdm
 
 from train_utils.dataset_folder import AUDIT, CATALOG, TEST_USERS, UNFINISHED
@@ -76,6 +78,7 @@ def build_dataset(
     audit = audit_of(raw, filters, selection, naming, unusable) | {
         "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
         "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY),
+        **distributions_of(raw.events, selection, token_counts(list(naming.titles.values()), rules)),
     }
     if selection.cut is not None:
         how = {"test_share": test_share} if cuts is None else {"moments": asdict(cuts)}
@@ -215,7 +218,8 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     A marker file is present until all are written, so that readers reject the folder of a killed run.
     """
     write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
-    (folder / AUDIT).unlink(missing_ok=True)
+    for name in (AUDIT, REPORT):
+        (folder / name).unlink(missing_ok=True)
     write_pickle(folder / "meta.pickle", dataset.meta)
     write_json(folder / "metas.jsonl", dataset.meta, indent=None)
     write_json(folder / "category.jsonl", dataset.categories, indent=None)

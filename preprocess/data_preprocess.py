@@ -20,10 +20,12 @@ from readers.chunks import use_threads
 from readers.records import RawCatalog, RawDataset
 from readers.registry import FORMATS
 from readers.source import Source
+from report import write_report
 from shared_options import (
     add_files,
     add_filters,
     add_max_title_tokens,
+    add_report,
     add_split,
     add_threads,
     add_tokenizer,
@@ -62,6 +64,7 @@ def parser_of() -> LineParser:
     add_filters(parser, "full")
     add_split(parser)
     add_threads(parser)
+    add_report(parser)
     add_files(parser)
     return parser
 
@@ -93,6 +96,8 @@ def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
     """Write the dataset folder and, of a dataset with users, the UniRec files; print what was kept and dropped."""
     write_dataset(dataset, arguments.data_path)
     print(summary_of(dataset.audit))
+    if arguments.report:
+        print(write_report(dataset.audit, arguments.data_path))
     if dataset.sequences:
         print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
     else:

@@ -17,6 +17,7 @@ from light_tokenizers import hide_torch
 from shared_options import (
     add_filters,
     add_max_title_tokens,
+    add_report,
     add_split,
     add_threads,
     add_tokenizer,
@@ -40,6 +41,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add_max_title_tokens(parser)
     add_split(parser)
     add_threads(parser)
+    add_report(parser)
     arguments = parser.parse_args(argv)
     default_paths(arguments, arguments.dataset_name)
     arguments.raw_path = arguments.raw_path or arguments.data_path

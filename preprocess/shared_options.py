@@ -130,6 +130,12 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html next to audit.json"
+    )
+
+
 def add_filters(parser: argparse.ArgumentParser, protocol: str) -> None:
     """Add the flags of `Filters`. Those that are not given have the value of the protocol."""
     parser.add_argument(

@@ -80,14 +80,19 @@ def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
         return len(tokenizer.encode(f" {text}", add_special_tokens=False))
 
     def batch(texts: Sequence[str]) -> tuple[list[str], list[int]]:
-        ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        trips = tokenizer.batch_decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        counted = tokenizer([f" {text}" for text in texts], add_special_tokens=False)["input_ids"]
-        return trips, list(map(len, counted))
+        # As the calls above, without the masks and positions that they make for models.
+        once, spaced = (
+            [encoding.ids for encoding in backend.encode_batch_fast(part, add_special_tokens=False)]
+            for part in (list(texts), [f" {text}" for text in texts])
+        )
+        return backend.decode_batch(once, skip_special_tokens=False), list(map(len, spaced))
+
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is not None:
+        round_trip("x")  # the tokenizer lifts limits of length that its file sets
 
     # Longest first: where one token's text contains another's, the longer one must be removed as a whole.
     ordered = tuple(sorted(specials, key=lambda text: (-len(text), text)))
-    return TitleRules(ordered, round_trip, max_tokens, count_tokens, batch)
+    return TitleRules(ordered, round_trip, max_tokens, count_tokens, batch if backend is not None else None)
 
 
 def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool = False) -> TitleRules:
@@ -252,6 +257,14 @@ def _plain(cleaned: Sequence[str], rules: TitleRules) -> dict[str, str]:
     trips, counts = rules.batch(cleaned)
     most = rules.max_tokens or max(counts)
     return {title: trip for title, trip, n in zip(cleaned, trips, counts, strict=True) if title == trip and n <= most}
+
+
+def token_counts(titles: Sequence[str], rules: TitleRules) -> list[int]:
+    """Return the number of tokens of each title."""
+    if rules.batch is None:
+        return [rules.count_tokens(title) for title in titles]
+    parts = (titles[begin : begin + _BATCH] for begin in range(0, len(titles), _BATCH))
+    return [count for part in parts for count in rules.batch(part)[1]]
 
 
 def _clean_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:

@@ -1,14 +1,18 @@
 """Lines of a raw file in chunks, gzip or plain, in constant memory; a thread reads the next chunk ahead."""
 
 import codecs
+import gzip
 import queue
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
+from isal import igzip, isal_zlib
 from tqdm import tqdm
 
 from train_utils.text_files import (
@@ -71,7 +75,7 @@ class LineFile:
             yield from self._wide_blocks()
             return
         left, is_long = b"", False  # the begin of a line; whether it is the rest of a line that is too long
-        with open_bytes(self.path) as file, damage_as_value_error(self.path):
+        with _opened(self.path) as file, _damage_as_value_error(self.path):
             block = file.read(CHUNK).removeprefix(codecs.BOM_UTF8)
             while block:
                 block = left + block
@@ -139,6 +143,24 @@ class LineFile:
     def encoding(self) -> str:
         """Encoding of the file, once its lines have been read; `text` was called for every line that is not UTF-8."""
         return sniff_encoding(self.path, "latin-1" if self._saw_other else "")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file, plain or gzip; a gzip file by ISA-L, which takes a third of zlib's time."""
+    file = open_bytes(path)  # refuses pipes and devices
+    if not isinstance(file.raw, gzip.GzipFile):
+        return file
+    file.close()
+    return igzip.open(path, "rb")  # type: ignore[return-value]
+
+
+@contextmanager
+def _damage_as_value_error(path: Path) -> Iterator[None]:
+    with damage_as_value_error(path):
+        try:
+            yield
+        except isal_zlib.error as error:
+            raise zlib.error(str(error)) from None
 
 
 def _lines(block: bytes) -> list[bytes]:
