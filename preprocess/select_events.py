@@ -254,7 +254,7 @@ def select_events(
     def note(reason: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         if len(after) < len(before):
             dropped[reason] = len(before) - len(after)
-            if lost := len(np.unique(events.user[before])) - len(np.unique(events.user[after])):
+            if lost := _users_of(events, before) - _users_of(events, after):
                 dropped_users[reason] = lost
         return after
 
@@ -282,6 +282,13 @@ def select_events(
     for reason, part in _split_steps(events, time):
         rows = note(reason, rows, rows[part(rows)])
     return Selection(rows, dropped, dropped_users, time)
+
+
+def _users_of(events: Events, rows: np.ndarray) -> int:
+    """Return the number of distinct users of rows."""
+    has_rows = np.zeros(len(events.user_ids), dtype=bool)
+    has_rows[events.user[rows]] = True
+    return int(has_rows.sum())
 
 
 def rated(events: Events, rows: np.ndarray, least: float) -> np.ndarray:
