@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from readers.records import Events, RawDataset
+from readers.records import OF_ITEMS, Events, RawDataset
 from select_events import DUPLICATE, Filters, Selection, rank_in_user
 
 from train_utils.files import digest
@@ -46,18 +46,19 @@ def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
     }
 
 
-def time_ties(events: Events, rows: np.ndarray) -> dict[str, int | str]:
+def time_ties(events: Events, rows: np.ndarray, rule: str = "file order") -> dict[str, int | str]:
     """Return how often the order of events depends on the file order, because their times tie.
 
     Args:
         events: all events.
         rows: int64 [n], kept events, by user and oldest first.
+        rule: what decides their order.
     """
     user, time = events.user[rows], events.time[rows]
     same_as_before = np.r_[False, (user[1:] == user[:-1]) & (time[1:] == time[:-1])]
     last = np.r_[user[1:] != user[:-1], True]
     return {
-        "rule": "file order",
+        "rule": rule,
         "events_tied_with_the_one_before": int(same_as_before.sum()),
         "users_whose_last_two_events_tie": int((same_as_before & last).sum()),
         "users_with_two_events": int((last & (rank_in_user(user) > 0)).sum()),
@@ -93,7 +94,9 @@ def audit_of(
         naming: the titles of the kept items.
         unusable: reason -> number of items without a usable title.
     """
-    events, rejected = raw.events, [raw.rejected[path.name] for path in raw.files]
+    events, names = raw.events, [path.name for path in raw.files]
+    second = f"{names[1]}{OF_ITEMS}"
+    rejected = raw.rejected[names[0]], raw.rejected[second if second in raw.rejected else names[1]]
     unconsumed = len(raw.items) - sum(unusable.values()) - len(naming.titles)
     return {
         "source": raw.source,
@@ -118,7 +121,7 @@ def audit_of(
             "kept": len(naming.titles),
             "dropped": {**rejected[1], **unusable} | ({"no kept event": unconsumed} if unconsumed else {}),
         },
-        "time_ties": time_ties(events, selection.rows),
+        "time_ties": time_ties(events, selection.rows, filters.ties),
         "duplicates": {"events": selection.dropped.get(DUPLICATE, 0)},
         "title_clashes": {"titles": naming.clashes, "items_suffixed": naming.suffixed},
     }
@@ -134,7 +137,7 @@ def summary_of(audit: Mapping[str, Any]) -> str:
     ]
     if ties := audit.get("time_ties"):
         lines.append(
-            f"ties in time, broken by file order: last two events of {ties['users_whose_last_two_events_tie']} "
+            f"ties in time, broken by {ties['rule']}: last two events of {ties['users_whose_last_two_events_tie']} "
             f"of {ties['users_with_two_events']} users"
         )
     if len(audit.get("times_by_unit", ())) > 1:

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 from build_dataset import Dataset, categories_of, clean_categories, meta_entry, naming_of, settle_items
+from distributions import distribution
 from readers.records import RawCatalog
-from titles import TitleRules, is_cut, unique_titles
+from titles import TitleRules, is_cut, token_counts, unique_titles
 
 from train_utils.files import digest
 
@@ -48,6 +50,7 @@ def build_catalog(raw: RawCatalog, rules: TitleRules, popularity: str, without: 
         },
         "title_clashes": {"titles": naming.clashes, "items_suffixed": naming.suffixed},
         "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
+        "title_tokens": distribution(np.maximum(token_counts(list(naming.titles.values()), rules), 1)),
     }
     return Dataset({}, meta, categories_of(meta), audit, popularity=popularity)
 

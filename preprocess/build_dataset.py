@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from audit import VISIBLE_HISTORY, Naming, audit_of, split_audit, targets_in_history
+from distributions import distributions_of
 from readers.records import Events, Item, RawDataset
-from select_events import Filters, Selection, TimeCut, select_events
-from titles import TitleRules, clean_text, is_cut, title_or_reason, unique_titles
+from report import REPORT
+from select_events import Cuts, Filters, Selection, TimeCut, select_events
+from titles import TitleRules, clean_text, is_cut, titles_or_reasons, token_counts, unique_titles
 from tqdm import tqdm
 
 from train_utils.dataset_folder import AUDIT, CATALOG, TEST_USERS, UNFINISHED
@@ -45,6 +47,7 @@ def build_dataset(
     filters: Filters,
     need_category: bool = False,
     test_share: float | None = None,
+    cuts: Cuts | None = None,
 ) -> Dataset:
     """Filter and order the events, and name the items. The catalog holds the items that a kept event consumes.
 
@@ -54,6 +57,7 @@ def build_dataset(
         filters: filters of events and users.
         need_category: whether items without a category are dropped.
         test_share: share of the events after the temporal split; None for leave-one-out.
+        cuts: moments of the temporal split, instead of a share.
 
     Raises:
         ValueError: no event is left, or `test_share` is out of range or leaves no test user.
@@ -61,7 +65,7 @@ def build_dataset(
     if test_share is not None and not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share}, wanted a share between 0 and 1, such as 0.1")
     settled, unusable = settle_items(raw.items, rules, need_category)
-    selection, naming, failed = select_and_name(raw.events, settled, rules, filters, test_share)
+    selection, naming, failed = select_and_name(raw.events, settled, rules, filters, test_share, cuts)
     if not naming.titles:
         raise ValueError(f"{raw.source}: no event is left ({selection.dropped}); use weaker filters")
     if failed:
@@ -74,9 +78,11 @@ def build_dataset(
     audit = audit_of(raw, filters, selection, naming, unusable) | {
         "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
         "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY),
+        **distributions_of(raw.events, selection, token_counts(list(naming.titles.values()), rules)),
     }
     if selection.cut is not None:
-        audit["split"] = {"by": "time", "test_share": test_share} | split_audit(raw.events, selection)
+        how = {"test_share": test_share} if cuts is None else {"moments": asdict(cuts)}
+        audit["split"] = {"by": "time", **how} | split_audit(raw.events, selection)
     return Dataset(sequences, meta, categories_of(meta), audit, test_users)
 
 
@@ -95,8 +101,8 @@ def settle_items(
     """
     settled: dict[str, str] = {}
     unusable: Counter[str] = Counter()
-    for item in tqdm(items, desc="titles", disable=None):
-        title, reason = title_or_reason(item.title, rules)
+    titles = titles_or_reasons((item.title for item in items), rules)
+    for item, (title, reason) in zip(tqdm(items, desc="titles", disable=None), titles, strict=True):
         if title is not None and need_category and not clean_categories(item, rules):
             title, reason = None, "no category"
         if title is None:
@@ -112,6 +118,7 @@ def select_and_name(
     rules: TitleRules,
     filters: Filters,
     test_share: float | None = None,
+    cuts: Cuts | None = None,
 ) -> tuple[Selection, Naming, int]:
     """Select events and make the titles of their items unique.
 
@@ -123,6 +130,7 @@ def select_and_name(
         rules: requirements of the tokenizer on titles.
         filters: filters of events and users.
         test_share: share of the events after the temporal split; None for leave-one-out.
+        cuts: moments of the temporal split, instead of a share.
 
     Returns:
         (kept events, titles of their items, number of items without a unique title).
@@ -132,7 +140,7 @@ def select_and_name(
     while True:
         usable = np.zeros(len(number_of), dtype=bool)
         usable[[number_of[item_id] for item_id in settled if item_id not in failed]] = True
-        selection = select_events(events, usable, filters, test_share)
+        selection = select_events(events, usable, filters, test_share, cuts)
         consumed = np.bincount(events.item[selection.rows], minlength=len(number_of)) > 0
         catalog = {item_id: title for item_id, title in settled.items() if consumed[number_of[item_id]]}
         unique = unique_titles(catalog, rules)
@@ -210,7 +218,8 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     A marker file is present until all are written, so that readers reject the folder of a killed run.
     """
     write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
-    (folder / AUDIT).unlink(missing_ok=True)
+    for name in (AUDIT, REPORT):
+        (folder / name).unlink(missing_ok=True)
     write_pickle(folder / "meta.pickle", dataset.meta)
     write_json(folder / "metas.jsonl", dataset.meta, indent=None)
     write_json(folder / "category.jsonl", dataset.categories, indent=None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ CONTROL_TOKENS = ("<SOI>", "<EOI>")
 ELLIPSIS = "\u2026"
 LEAST_TOKENS = 16
 _MAX_ROUNDS = 8
+_BATCH = 10_000  # titles that the tokenizer gets at once
 _MAX_NESTED = 16  # rounds of cleaning; markup is hardly ever nested, and each round takes time
 _AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,4}26);)+")  # encoded once, or again and again
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -50,12 +52,15 @@ class TitleRules:
         round_trip: text -> text after encode and decode.
         max_tokens: a longer title is cut after a word; 0 cuts none.
         count_tokens: title -> number of its tokens.
+        batch: titles -> (round trip of each, number of tokens of each), as the two functions give them; None where
+            the tokenizer takes one text at a time.
     """
 
     special_tokens: tuple[str, ...]
     round_trip: Callable[[str], str]
     max_tokens: int = 0
     count_tokens: Callable[[str], int] = len
+    batch: Callable[[Sequence[str]], tuple[list[str], list[int]]] | None = None
 
 
 def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
@@ -74,9 +79,20 @@ def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
         # After a space, as titles are spelled.
         return len(tokenizer.encode(f" {text}", add_special_tokens=False))
 
+    def batch(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+        # As the calls above, without the masks and positions that they make for models.
+        once, spaced = (
+            [encoding.ids for encoding in backend.encode_batch_fast(part, add_special_tokens=False)]
+            for part in (list(texts), [f" {text}" for text in texts])
+        )
+        return backend.decode_batch(once, skip_special_tokens=False), list(map(len, spaced))
+
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is not None:
+        round_trip("x")  # the tokenizer lifts limits of length that its file sets
+
     # Longest first: where one token's text contains another's, the longer one must be removed as a whole.
     ordered = tuple(sorted(specials, key=lambda text: (-len(text), text)))
-    return TitleRules(ordered, round_trip, max_tokens, count_tokens)
+    return TitleRules(ordered, round_trip, max_tokens, count_tokens, batch if backend is not None else None)
 
 
 def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool = False) -> TitleRules:
@@ -217,6 +233,41 @@ def is_cut(title: str, whole: str) -> bool:
 
 def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
     """Return (title, "") or (None, the reason why the item has no usable title)."""
+    cleaned, reason = _clean_or_reason(raw, rules)
+    return (None, reason) if cleaned is None else _settled_or_reason(cleaned, rules)
+
+
+def titles_or_reasons(raws: Iterable[str], rules: TitleRules) -> Iterator[tuple[str | None, str]]:
+    """Yield what `title_or_reason` returns for each title. The tokenizer gets many at once."""
+    remaining = iter(raws)
+    while raw := list(islice(remaining, _BATCH)):
+        cleaned = [_clean_or_reason(title, rules) for title in raw]
+        plain = _plain([title for title, _ in cleaned if title is not None], rules)
+        for title, reason in cleaned:
+            if title is None:
+                yield None, reason
+            else:
+                yield (plain[title], "") if title in plain else _settled_or_reason(title, rules)
+
+
+def _plain(cleaned: Sequence[str], rules: TitleRules) -> dict[str, str]:
+    """Return the titles that are short enough and that the tokenizer leaves as they are, title -> its round trip."""
+    if rules.batch is None or not cleaned:
+        return {}
+    trips, counts = rules.batch(cleaned)
+    most = rules.max_tokens or max(counts)
+    return {title: trip for title, trip, n in zip(cleaned, trips, counts, strict=True) if title == trip and n <= most}
+
+
+def token_counts(titles: Sequence[str], rules: TitleRules) -> list[int]:
+    """Return the number of tokens of each title."""
+    if rules.batch is None:
+        return [rules.count_tokens(title) for title in titles]
+    parts = (titles[begin : begin + _BATCH] for begin in range(0, len(titles), _BATCH))
+    return [count for part in parts for count in rules.batch(part)[1]]
+
+
+def _clean_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
     raw = raw[:MAX_TITLE]  # tokenizers abort the process on a text of hundreds of megabytes
     if _SCRAPED.search(raw):
         return None, "title is scraped page code"
@@ -225,6 +276,10 @@ def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
         return None, "title of markup in markup"
     if not any(unicodedata.category(character)[0] in "LNPS" for character in cleaned):
         return None, "title empty"
+    return cleaned, ""
+
+
+def _settled_or_reason(cleaned: str, rules: TitleRules) -> tuple[str | None, str]:
     title = settle_within(cleaned, "", rules)
     if title is None:
         return None, "title does not survive the tokenizer"

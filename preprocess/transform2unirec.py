@@ -19,7 +19,7 @@ import pandas as pd
 import yaml
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
-from train_utils.dataset_folder import PAD, read_dataset
+from train_utils.dataset_folder import PAD, UNFINISHED, read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
 from train_utils.unirec_folder import Events, write_copies
@@ -136,7 +136,8 @@ def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
 def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path) -> str:
     """Write the UniRec files of a dataset folder.
 
-    The YAML is deleted first and written last: without it the other files are incomplete.
+    While they are written the folder holds a marker, with which no reader takes it. The YAML, which UniRec's own
+    commands need, is deleted first and written last.
 
     Returns:
         One line that describes the files.
@@ -155,6 +156,7 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
         raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
 
     unirec_config_path.unlink(missing_ok=True)
+    write_text(unirec_data_path / UNFINISHED, "Preprocessing was writing here; run it again.\n")
     frames = _frames(split)
     for stem, frame in frames.items():
         write_pickle(unirec_data_path / f"{stem}.pkl", frame)
@@ -168,6 +170,7 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
     write_copies(unirec_data_path, maps, _events(frames))
     write_json(unirec_data_path / "category.jsonl", files.categories, indent=None)
     write_text(unirec_config_path, yaml.safe_dump(unirec_settings(len(user2id), len(item2id))))
+    (unirec_data_path / UNFINISHED).unlink()
     why = "with fewer than 3 events" if test_users is None else "without a target after the split"
     return (
         f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {len(split.test)} test events; "

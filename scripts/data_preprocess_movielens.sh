@@ -1,26 +1,23 @@
 #!/usr/bin/env bash
-# MovieLens-100K in RAW_PATH -> dataset folder and UniRec files. Extra arguments are passed to the preprocessing.
-# SPLIT=temporal splits by time instead of leave-one-out and writes a separate dataset, ml-100k-temporal.
+# MovieLens in RAW_PATH -> dataset folder and UniRec files: scripts/data_preprocess_movielens.sh [RELEASE] [flags], where
+# RELEASE is ml-100k (default), ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest.
+# SPLIT=temporal splits by time instead of leave-one-out and writes a separate dataset, such as ml-100k-temporal.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
 
+RELEASE="ml-100k"
+if [[ $# -gt 0 && $1 != -* ]]; then
+    RELEASE=$1
+    shift
+fi
 SPLIT="${SPLIT:-leave-one-out}"
-NAME="ml-100k"
+NAME=$RELEASE
 if [[ $SPLIT != leave-one-out ]]; then NAME="$NAME-$SPLIT"; fi
-TOKENIZER_PATH="${TOKENIZER_PATH:-snap/base/SmolLM2-135M-Instruct}"
-RAW_PATH="${RAW_PATH:-data/raw/ml-100k/}"
-DATA_PATH="${DATA_PATH:-data/dataset/$NAME/}"
-UNIREC_DATA_PATH="${UNIREC_DATA_PATH:-unirec/data/$NAME/}"
-UNIREC_CONFIG_PATH="${UNIREC_CONFIG_PATH:-unirec/config/dataset/$NAME.yaml}"
 
-"$PYTHON" preprocess/data_preprocess_movielens.py \
-    --tokenizer_path "$TOKENIZER_PATH" \
-    --raw_path "$RAW_PATH" \
-    --data_path "$DATA_PATH" \
+exec bash "$(dirname "$0")/data_preprocess.sh" "$RELEASE" "$NAME" \
+    --tokenizer_path "${TOKENIZER_PATH:-snap/base/SmolLM2-135M-Instruct}" \
+    --raw_path "${RAW_PATH:-data/raw/$RELEASE/}" \
+    --data_path "${DATA_PATH:-data/dataset/$NAME/}" \
+    --unirec_data_path "${UNIREC_DATA_PATH:-unirec/data/$NAME/}" \
+    --unirec_config_path "${UNIREC_CONFIG_PATH:-unirec/config/dataset/$NAME.yaml}" \
     --split "$SPLIT" \
     "$@"
-"$PYTHON" preprocess/transform2unirec.py \
-    --data_path "$DATA_PATH" \
-    --unirec_data_path "$UNIREC_DATA_PATH" \
-    --unirec_config_path "$UNIREC_CONFIG_PATH"

@@ -40,7 +40,7 @@ score() { # STAGE-NAME RESULT [stage flags ...] -- [flags of task_test.py ...]
 stage fetch --code scripts/fetch_defaults.py \
     --output $BASE data/raw/ml-100k data/raw/sharegpt -- "$PYTHON" scripts/fetch_defaults.py
 stage preprocess --input data/raw/ml-100k $BASE/tokenizer.json \
-    --code preprocess/{data_preprocess_movielens,transform2unirec}.py \
+    --code preprocess/{data_preprocess,transform2unirec}.py \
     --output $DATA unirec/data/$NAME unirec/config/dataset/$NAME.yaml -- \
     bash scripts/data_preprocess_movielens.sh
 stage teacher --input unirec/data/$NAME unirec/config/{base.yaml,model,dataset/$NAME.yaml} --code unirec/train.py \

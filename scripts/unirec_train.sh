@@ -17,6 +17,7 @@ shift
 # Write the teacher's files if one is missing, or if the dataset has changed since they were written.
 made=unirec/data/$name
 complete=1
+[[ ! -e $made/preprocessing.unfinished ]] || complete=0
 for file in train valid test user_history map; do
     [[ -f $made/$file.pkl ]] || complete=0
 done

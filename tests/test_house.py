@@ -15,10 +15,11 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {
     "command", "files", "text_files", "printable", "pickle_limits", "pickle_reader", "plain_pickle", "dataset_folder",
-    "model_folder", "tokenizer_file",
+    "model_folder", "tokenizer_file", "feed_files",
 }  # fmt: skip
-# Readers of files that the library and the stage folders share; they need NumPy, or torch, besides.
-READERS = {"array_files", "torch_file", "unirec_folder"}
+# Readers of files that the library and the stage folders share, and pages of reports; they need NumPy, torch or
+# matplotlib besides.
+READERS = {"array_files", "torch_file", "unirec_folder", "item_record", "drawing"}
 # The teacher's arithmetic, which the server and the teacher inside a process share.
 SHARED_BY_TEACHERS = {"train_utils.teacher.checkpoint", "train_utils.teacher.inference", "train_utils.teacher.ranking"}
 # Limits that every HTTP server of the project applies, the teacher's too.

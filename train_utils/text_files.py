@@ -70,7 +70,7 @@ def sniff_encoding(path: str | Path, fallback: str = "") -> str:
 
 @lru_cache(maxsize=64)
 def _sniffed(path: str, fallback: str, _size: int, _changed: int) -> str:
-    with _open_bytes(path) as file, _damage_as_value_error(path):
+    with open_bytes(path) as file, damage_as_value_error(path):
         chunk = file.read(_CHUNK)
         for mark, encoding in _BYTE_ORDER_MARKS:
             if chunk.startswith(mark):
@@ -106,7 +106,7 @@ def _of_broken_lines(path: str, fallback: str) -> str:
     """Return the encoding of a file that is not entirely UTF-8, judged by its lines outside ASCII."""
     whole = broken = 0
     windows: set[int] = set()
-    with _open_bytes(path) as file, _damage_as_value_error(path):
+    with open_bytes(path) as file, damage_as_value_error(path):
         for line in _bounded(file, b"\n"):
             if line is None or line.isascii():
                 continue
@@ -144,7 +144,7 @@ def read_text(path: str | Path, fallback: str = "", most: int = MAX_TEXT) -> str
     encoding, size = sniff_encoding(path, fallback), os.stat(path).st_size
     limit = min(most, max(ALWAYS_UNPACKED, MAX_UNPACKED * size))
     data = bytearray()
-    with _open_bytes(path) as file, _damage_as_value_error(path):
+    with open_bytes(path) as file, damage_as_value_error(path):
         while size <= limit and len(data) <= limit and (piece := file.read(_CHUNK)):
             data += piece
         if max(size, len(data)) > limit:
@@ -163,7 +163,7 @@ def text_chunks(path: str | Path) -> Iterator[str]:
         ValueError: a gzip file is damaged; the text before the damage has been yielded.
         OSError: the file cannot be read.
     """
-    with _open_bytes(path) as file, _damage_as_value_error(path):
+    with open_bytes(path) as file, damage_as_value_error(path):
         piece = file.read1(_PIECE)
         marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if piece.startswith(mark)), "")
         unmarked = {b"\0": "utf-16-be"}.get(piece[:1]) or {b"\0": "utf-16-le"}.get(piece[1:2], "utf-8")
@@ -207,7 +207,7 @@ def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str,
     Except in UTF-16 and UTF-32, an undecodable line does not affect the others.
     """
     encoding = sniff_encoding(path, fallback)
-    with _open_bytes(path) as file, _damage_as_value_error(path):
+    with open_bytes(path) as file, damage_as_value_error(path):
         if encoding.startswith(("utf-16", "utf-32")):
             with io.TextIOWrapper(file, encoding, newline="\n") as stream:
                 for number, line in enumerate(_bounded(stream, "\n"), 1):
@@ -385,7 +385,7 @@ class _GzipBytes(gzip.GzipFile):
         return self.readinto1(target)
 
 
-def _open_bytes(path: str | Path) -> io.BufferedReader:
+def open_bytes(path: str | Path) -> io.BufferedReader:
     """Open a file for reading, plain or gzip.
 
     Raises:
@@ -403,7 +403,7 @@ def _open_bytes(path: str | Path) -> io.BufferedReader:
 
 
 @contextmanager
-def _damage_as_value_error(path: str | Path) -> Iterator[None]:
+def damage_as_value_error(path: str | Path) -> Iterator[None]:
     """Turn the errors of reading a damaged file into a one-line ValueError."""
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from train_utils.array_files import load_npz
-from train_utils.dataset_folder import PAD
+from train_utils.dataset_folder import PAD, UNFINISHED
 from train_utils.files import digest, replacing, write_json
 from train_utils.plain_pickle import restricted_load
 from train_utils.text_files import read_json
@@ -46,11 +46,13 @@ class UniRecFolder:
     """A UniRec folder.
 
     Raises:
-        ValueError: a pickle is missing.
+        ValueError: a pickle is missing, or the folder is unfinished.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if (self.path / UNFINISHED).exists():
+            raise ValueError(f"writing {path} did not finish; run preprocess/transform2unirec.py again")
         missing = [name for name in DATA_FILES if not (self.path / name).is_file()]
         if missing:
             raise ValueError(

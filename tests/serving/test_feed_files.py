@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_utils.serving import feed_files
-from train_utils.serving.feed_files import read_feed
-from train_utils.serving.item_record import item_of, record_of
+from train_utils import feed_files
+from train_utils.feed_files import read_feed
+from train_utils.item_record import item_of, record_of
 
 RECORDS = [
     {"id": "a1", "title": "Red shoes, size 3", "price": "79.99 USD", "product_type": "Apparel > Shoes"},

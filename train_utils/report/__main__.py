@@ -17,7 +17,8 @@ from train_utils.report.significance import over_seeds
 from train_utils.report.tables import comparison_table, headings, markdown_table, spread_table, text_table
 
 try:
-    from train_utils.report.charts import plot_rows, save_png
+    from train_utils.drawing.figures import save_png
+    from train_utils.report.charts import plot_rows
     from train_utils.report.page import conditions_of, draw_pictures, note_of, render_page, title_of
 except ModuleNotFoundError as error:
     if __name__ != "__main__":

@@ -1,68 +1,21 @@
-"""Charts: PNG files on white, and SVG that takes its colors from the surrounding page.
+"""Charts of results.
 
 Few colors: our systems in the accent, the base of the comparison in ink, all others grey. Every mark has a label.
 """
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.typing import RcKeyType
 
-from train_utils.files import replacing
+from train_utils.drawing.figures import ACCENT, GREY, INK, QUIET, STYLE, WIDTH, make_figure, plain_axes, save_png
 from train_utils.report.significance import Bucket
 from train_utils.report.tables import ALL_HEADINGS, HIGHLIGHT, Row, number
 
-ACCENT, INK, GREY, QUIET = "#1b7fb3", "#1f2933", "#66727f", "#c3cad1"
-THEME = {ACCENT: "var(--accent)", INK: "var(--ink)", GREY: "var(--grey)", QUIET: "var(--quiet)"}
-# Names are shown literally ("$" starts no formula). SVG text stays text, and SVG ids are reproducible.
-_STYLE: dict[RcKeyType, Any] = {
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.size": 10.5,
-}
-_WIDTH = 5.2  # inches: two charts side by side on a desktop, one below the other on a phone
-
 Highlight = str | tuple[str, ...]
-
-
-# -- figures -> files and pages --------------------------------------------------------------------------------------
-
-
-@rc_context(_STYLE)
-def save_png(figure: Figure, path: str | Path) -> None:
-    """Write the figure as a PNG, atomically."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", facecolor="white", dpi=160, metadata={"Software": None})
-
-
-@rc_context(_STYLE)
-def inline_svg(figure: Figure, name: str, description: str) -> str:
-    """Render the figure as an SVG element for a page that defines the variables of THEME.
-
-    Args:
-        figure: the figure.
-        name: prefix of the element's ids, unique on the page.
-        description: text for screen readers.
-    """
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = file.getvalue().decode("utf-8")
-    text = re.sub(r"^.*?<svg.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    for color, variable in THEME.items():
-        text = text.replace(color, variable)
-    text = re.sub(r"font(: [^;\"]*?) '?DejaVu Sans'?[^;\"]*", r"font\1 system-ui, sans-serif", text)
-    width, height = (72 * inches for inches in figure.get_size_inches())
-    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(description)}">{text}'
 
 
 # -- bars: one metric of every system --------------------------------------------------------------------------------
@@ -84,7 +37,7 @@ def plot_rows(rows: Sequence[Row], path_png: str | Path, title: str, highlight: 
     save_png(draw_bars(rows, ("hr@10", "ndcg@10"), highlight, title), path_png)
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def draw_bars(rows: Sequence[Row], metrics: Sequence[str], highlight: Highlight = HIGHLIGHT, title: str = "") -> Figure:
     """Draw a panel of horizontal bars per metric, the best row of the first metric on top.
 
@@ -94,8 +47,8 @@ def draw_bars(rows: Sequence[Row], metrics: Sequence[str], highlight: Highlight 
     if not rows:
         raise ValueError("nothing to plot: got 0 rows, wanted at least 1")
     ordered = sorted(rows, key=lambda row: row[metrics[0]])  # the last bar is drawn on top
-    width = 9.6 if len(metrics) > 1 else _WIDTH
-    figure = _figure(width, 0.5 + 0.7 * bool(title) + 0.4 * len(ordered))
+    width = 9.6 if len(metrics) > 1 else WIDTH
+    figure = make_figure(width, 0.5 + 0.7 * bool(title) + 0.4 * len(ordered))
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for ax, metric in zip(axes, metrics, strict=True):
         _bars(ax, ordered, metric, highlight)
@@ -130,10 +83,10 @@ def _bars(ax: Axes, rows: Sequence[Row], metric: str, highlight: Highlight) -> N
 # -- curves and buckets: a metric by position in the list, or by group of users --------------------------------------
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def draw_curves(curves: Mapping[str, Sequence[float]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
     """Draw the hit rate of the first k items, k = 1, 2, ..., for every system."""
-    figure = _figure(_WIDTH, 3.6)
+    figure = make_figure(WIDTH, 3.6)
     ax = figure.subplots()
     positions = range(1, 1 + len(next(iter(curves.values()))))
     for name, values in curves.items():
@@ -144,7 +97,7 @@ def draw_curves(curves: Mapping[str, Sequence[float]], base: str, highlight: Hig
     return figure
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def draw_points(
     lines: Mapping[str, Sequence[tuple[float, float]]], metric: str, key: str, levels: Mapping[str, float] | None = None
 ) -> Figure:
@@ -157,7 +110,7 @@ def draw_points(
         levels: system -> y, drawn as a dashed line across.
     """
     levels = levels or {}
-    figure = _figure(_WIDTH, 3.6)
+    figure = make_figure(WIDTH, 3.6)
     ax = figure.subplots()
     ends: dict[str, float] = {}
     for number_of_line, (name, points) in enumerate(lines.items()):
@@ -180,12 +133,12 @@ def draw_points(
     return figure
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: Highlight = HIGHLIGHT) -> Figure:
     """Draw a group of horizontal bars per bucket. All groups list the systems in the same order, the best on top."""
     order = sorted(systems, key=lambda name: -sum(bucket.mean * bucket.n for bucket in systems[name]))
     groups = list(zip(*(systems[name] for name in order), strict=True))
-    figure = _figure(_WIDTH, 0.2 + 0.2 * len(groups) * (len(order) + 1.9))
+    figure = make_figure(WIDTH, 0.2 + 0.2 * len(groups) * (len(order) + 1.9))
     ax = figure.subplots()
     limit = max(bucket.ci[1] for group in groups for bucket in group) or 1e-3
     ticks = []
@@ -222,11 +175,6 @@ def draw_buckets(systems: Mapping[str, Sequence[Bucket]], base: str, highlight: 
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.05)
-    return Figure(figsize=(width, height), layout=layout)
-
-
 def _fill(name: str, highlight: Highlight, base: str = "") -> str:
     """Return the color of a system's bar."""
     return ACCENT if name.startswith(highlight) else GREY if name == base else QUIET
@@ -252,12 +200,7 @@ def _dress(ax: Axes, metric: str, key: str, top: float) -> None:
     ax.set_ylim(0, max(top, 1e-3) * 1.06)
     ax.locator_params(axis="y", nbins=4)
     ax.yaxis.set_major_formatter(lambda value, _: number(value).rstrip("0") if value else "0")
-    ax.grid(axis="y", color=QUIET, linewidth=0.6, alpha=0.6, zorder=0)
-    ax.set_title(metric, loc="left", fontsize=10.5, color=GREY)
-    ax.set_xlabel(key, color=GREY)
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.spines["bottom"].set_color(GREY)
-    ax.tick_params(left=False, bottom=False, colors=GREY)
+    plain_axes(ax, metric, key)
 
 
 def _label_ends(ax: Axes, ends: Mapping[str, float], x: float, base: str, highlight: Highlight) -> None:

@@ -2,29 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
+from jinja2 import Environment
 
+from train_utils.drawing.pages import Picture, page_environment
 from train_utils.evaluation.title_matching import NEAR
 from train_utils.printable import printable
-from train_utils.report.charts import draw_bars, draw_buckets, draw_curves, inline_svg
+from train_utils.report.charts import draw_bars, draw_buckets, draw_curves
 from train_utils.report.comparison import COMPARED, ResultSet, example_users, report_rows
 from train_utils.report.tables import headings, interval, mark, number, p_value, signed
 
 
 def templates() -> Environment:
     """Return the environment of the pages. Texts from results and datasets are escaped."""
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = page_environment(Path(__file__).parent)
     pages.filters |= {
         "number": number,
         "interval": interval,
@@ -34,27 +26,6 @@ def templates() -> Environment:
         "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True),
     }
     return pages
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Chart of the report.
-
-    Attributes:
-        name: name of the file, and prefix of the ids of its elements.
-        section: section of the page.
-        caption: caption below the chart.
-        figure: the figure.
-    """
-
-    name: str
-    section: str
-    caption: str
-    figure: Figure
-
-    @property
-    def svg(self) -> Markup:
-        return Markup(inline_svg(self.figure, self.name, self.caption))
 
 
 def draw_pictures(result_set: ResultSet) -> list[Picture]:

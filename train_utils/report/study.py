@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.command import LineParser, path_of, run_cli
+from train_utils.drawing.figures import save_png
+from train_utils.drawing.pages import Picture
 from train_utils.evaluation.result_reader import is_number
 from train_utils.files import write_text
 from train_utils.printable import markdown, one_line
-from train_utils.report.charts import draw_buckets, draw_points, save_png
+from train_utils.report.charts import draw_buckets, draw_points
 from train_utils.report.comparison import catalog_of, quarters, read_results, with_events
-from train_utils.report.page import Picture, templates
+from train_utils.report.page import templates
 from train_utils.report.significance import (
     Comparison,
     Spread,

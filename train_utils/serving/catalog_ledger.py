@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from train_utils.catalog import Catalog, Item
-from train_utils.serving.item_record import canonical, item_of, record_of
+from train_utils.item_record import canonical, item_of, record_of
 
 KEPT_VERSIONS = 100  # newest versions that can be returned to
 # Items of older versions in memory, some hundred megabytes; the last change can be taken back however large it is.

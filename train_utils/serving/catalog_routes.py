@@ -40,7 +40,7 @@ class PutItems(Closed):
     """Body of `PUT /v1/catalogues/{domain}/items`.
 
     Attributes:
-        items: the items; see `train_utils.serving.item_record.item_of`.
+        items: the items; see `train_utils.item_record.item_of`.
         replace: whether they are the whole catalog, so that items that are missing are retired.
     """
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from train_utils.command import LineParser, run_cli
-from train_utils.serving.feed_files import read_feed
+from train_utils.feed_files import read_feed
 from train_utils.text_files import shown
 
 KEY_VARIABLE = "RECLM_KEY"

@@ -1,0 +1,153 @@
+"""Raw data of any supported format -> dataset folder and UniRec files.
+
+    python preprocess/data_preprocess.py FORMAT NAME [flags]
+
+The files go to data/dataset/NAME/ and unirec/data/NAME/. The steps are: read, clean titles, filter, k-core, order,
+split, write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from audit import summary_of
+from build_catalog import build_catalog
+from build_dataset import Dataset, build_dataset, write_dataset
+from light_tokenizers import hide_torch
+from readers.chunks import use_threads
+from readers.records import RawCatalog, RawDataset
+from readers.registry import FORMATS
+from readers.source import Source
+from report import write_report
+from shared_options import (
+    add_files,
+    add_filters,
+    add_max_title_tokens,
+    add_report,
+    add_split,
+    add_threads,
+    add_tokenizer,
+    columns_of,
+    default_paths,
+    filters_of,
+    name_of,
+    settle_protocol,
+    split_of,
+)
+from titles import load_rules
+from transform2unirec import transform
+
+from train_utils.command import LineParser, path_of, print_error, run_cli
+
+
+def parser_of() -> LineParser:
+    listed = "\n".join(f"  {name:12} {entry.about}" for name, entry in FORMATS.items())
+    parser = LineParser(
+        description=(__doc__ or "").splitlines()[0],
+        epilog=f"formats:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("format", metavar="FORMAT", choices=tuple(FORMATS), help="see below")
+    parser.add_argument("name", metavar="NAME", type=name_of, help="name of the dataset")
+    parser.add_argument("--raw_path", type=path_of, help="folder of the raw files, default data/raw/NAME/")
+    parser.add_argument("--data_path", type=path_of, help="default data/dataset/NAME/")
+    parser.add_argument("--unirec_data_path", type=path_of, help="default unirec/data/NAME/")
+    parser.add_argument("--unirec_config_path", type=path_of, help="default unirec/config/dataset/NAME.yaml")
+    parser.add_argument("--dataset_full_name", default="", help="category in the file names of Amazon's dumps")
+    parser.add_argument(
+        "--without_categories", default="", help="of a catalog without users, leave out items of these, with commas"
+    )
+    add_tokenizer(parser)
+    add_max_title_tokens(parser)
+    add_filters(parser, "full")
+    add_split(parser)
+    add_threads(parser)
+    add_report(parser)
+    add_files(parser)
+    return parser
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    arguments = parser_of().parse_args(argv)
+    arguments.raw_path = arguments.raw_path or Path("data/raw") / arguments.name
+    default_paths(arguments, arguments.name)
+    return arguments
+
+
+def use(threads: int) -> None:
+    """Let this process use a number of threads, before the libraries that have some are asked for work."""
+    use_threads(threads)
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
+
+
+def dataset_of(raw: RawDataset | RawCatalog, arguments: argparse.Namespace) -> Dataset:
+    """Return the dataset of a dump, under the options of a command."""
+    rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
+    if isinstance(raw, RawCatalog):
+        without = [name.strip() for name in arguments.without_categories.split(",") if name.strip()]
+        return build_catalog(raw, rules, FORMATS[arguments.format].popularity, without)
+    return build_dataset(raw, rules, filters_of(arguments), arguments.need_category, **split_of(arguments))
+
+
+def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Write the dataset folder and, of a dataset with users, the UniRec files; print what was kept and dropped."""
+    write_dataset(dataset, arguments.data_path)
+    print(summary_of(dataset.audit))
+    if arguments.report:
+        print(write_report(dataset.audit, arguments.data_path))
+    if dataset.sequences:
+        print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
+    else:
+        print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
+
+
+def read(arguments: argparse.Namespace) -> RawDataset | RawCatalog:
+    """Read the dump; settle the options that depend on it.
+
+    Raises:
+        ValueError: the raw data are not usable, or the options contradict each other.
+        OSError: a file is missing.
+    """
+    split_of(arguments)  # refuses a contradiction before anything is read
+    use(arguments.threads)
+    source = Source(
+        arguments.raw_path, arguments.dataset_full_name, arguments.events, arguments.items, columns_of(arguments)
+    )
+    raw = FORMATS[arguments.format].read(source)
+    # The reviews of X_5.json are a 5-core; the published recipe filters no item again.
+    if arguments.protocol == "published" and arguments.k_core is None and "_5.json" in raw_name(raw):
+        arguments.k_core = 0
+    settle_protocol(arguments)
+    return raw
+
+
+def preprocess(arguments: argparse.Namespace) -> None:
+    """Read, build and write a dataset. Files are written once all of them are computed.
+
+    Raises:
+        ValueError: the raw data are not usable, or the options contradict each other.
+        OSError: a file is missing, or cannot be written.
+    """
+    write(dataset_of(read(arguments), arguments), arguments)
+
+
+def raw_name(raw: RawDataset | RawCatalog) -> str:
+    """Return the name of the file of events, or of a catalog."""
+    return raw.file.name if isinstance(raw, RawCatalog) else raw.files[0].name
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        preprocess(arguments)
+    except (ValueError, OSError) as error:
+        return print_error(error)
+    return 0
+
+
+if __name__ == "__main__":
+    hide_torch()
+    run_cli(main)

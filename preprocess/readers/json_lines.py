@@ -1,0 +1,172 @@
+"""Files of one record per line: JSON, or Python literals as some dumps have them. Nothing is ever evaluated.
+
+Plain lines are decoded in bulk, with only the fields that are needed. A line that this refuses is read again by itself,
+by the standard library, which decides whether it is used and, if not, under which reason it is counted.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from readers.chunks import LineFile, is_utf8
+from readers.records import NO_RATING, EventCollector, Events, add_row, parse_id
+from readers.times import parse_time
+from train_utils.text_files import json_value
+
+MAX_LITERAL = 1 << 20  # characters of a Python literal; parsing takes up to 100 times the memory
+NOT_JSON, NOT_OBJECT, NOT_LITERAL = "not strict JSON", "not a JSON object", "neither JSON nor a Python literal"
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EventFields:
+    """Names of the fields of an event.
+
+    Without a name of the time, the position in the file is the time.
+
+    Attributes:
+        user: names of the user's id; the first one that a record has counts.
+        item: names of the item's id.
+        time: names of the time.
+        rating: names of the rating.
+        literals: whether a line may be a Python literal.
+        is_text_time: whether times are dates, or numbers in quotes.
+        has_number_ids: whether ids are numbers, in part at least.
+        id_of: parser of ids.
+        time_of: parser of times.
+    """
+
+    user: tuple[str, ...]
+    item: tuple[str, ...]
+    time: tuple[str, ...]
+    rating: tuple[str, ...] = ()
+    literals: bool = False
+    is_text_time: bool = False
+    has_number_ids: bool = False
+    id_of: Callable[[object], str] = parse_id
+    time_of: Callable[[object], Decimal] = parse_time
+
+    def row(self, record: Record) -> tuple[object, ...]:
+        """Return (user, item, time, rating) of a record, None for a missing one."""
+        names = (self.user, self.item, self.time, self.rating)
+        return tuple(next((record[name] for name in group if name in record), None) for group in names)
+
+    def decoder(self) -> Callable[[bytes], Any]:
+        """Return the decoder of plain lines, which reads the first name of each group alone."""
+        kind: Any = int | str if self.has_number_ids else str
+        fields: list[tuple] = [
+            ("user", kind, msgspec.field(name=self.user[0])),
+            ("item", kind, msgspec.field(name=self.item[0])),
+        ]
+        if self.time:
+            fields.append(("time", str if self.is_text_time else int, msgspec.field(name=self.time[0])))
+        if self.rating:
+            fields.append(("rating", float | None, msgspec.field(name=self.rating[0], default=None)))
+        return msgspec.json.Decoder(msgspec.defstruct("Event", fields)).decode
+
+
+def json_events(file: LineFile, fields: EventFields) -> Events:
+    """Read the events of a file of records; lines that are not used are counted in `file.rejected`."""
+    collector, decode = EventCollector(), fields.decoder()
+    for lines in file.chunks():
+        if not _add_plain(collector, lines, decode, fields):
+            for line in lines:
+                record = read_record(file, line, fields.literals)
+                if record is not None:
+                    user, item, time, rating = fields.row(record)
+                    time = time if fields.time else len(collector)
+                    add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
+    return collector.events()
+
+
+def _add_plain(
+    collector: EventCollector, lines: list[bytes], decode: Callable[[bytes], Any], fields: EventFields
+) -> bool:
+    """Add the events of lines that are all plain; return False, and add none, where one is not."""
+    try:
+        records = [decode(line) for line in lines if line]
+        if not is_utf8(lines):  # the decoder does not look into the fields that it skips
+            return False
+        times: Sequence[int] = range(len(collector), len(collector) + len(records))
+        if fields.time:
+            times = [record.time for record in records]
+        if fields.is_text_time:
+            times = list(map(_whole_seconds(fields.time_of), times))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        return False
+    ratings = None
+    if fields.rating:
+        ratings = [NO_RATING if record.rating is None else record.rating for record in records]
+    users, items = [record.user for record in records], [record.item for record in records]
+    if fields.has_number_ids:
+        users, items = list(map(str, users)), list(map(str, items))
+    return collector.extend(users, items, times, ratings)
+
+
+def _whole_seconds(time_of: Callable[[object], Decimal]) -> Callable[[str], int]:
+    def seconds(text: str) -> int:
+        time = time_of(text)
+        if time != int(time):
+            raise ValueError("a fraction")
+        return int(time)
+
+    return seconds
+
+
+def records(file: LineFile, literals: bool = False) -> Iterator[Record]:
+    """Yield the objects of a file with one per line; other lines are counted in `file.rejected`."""
+    for lines in file.chunks():
+        for line in lines:
+            record = read_record(file, line, literals)
+            if record is not None:
+                yield record
+
+
+def json_lines(path: Path, rejected: Counter[str]) -> Iterator[Record]:
+    """Yield the JSON objects of a file with one per line, gzip or plain; count other lines in `rejected`."""
+    yield from records(LineFile(path, rejected))
+
+
+def read_record(file: LineFile, line: bytes, literals: bool = False) -> Record | None:
+    """Return the object of a line; None for a blank line, and for one that is none, which is counted."""
+    try:
+        value: object = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        try:
+            text = file.text(line).removeprefix("\ufeff")
+            if not text.strip():
+                return None
+            value = _value(text, literals)
+        except ValueError as reason:
+            file.rejected[str(reason)] += 1
+            return None
+    if isinstance(value, dict):
+        return value
+    file.rejected[NOT_OBJECT] += 1
+    return None
+
+
+def _value(text: str, literals: bool) -> object:
+    """Return the value of a line.
+
+    Raises:
+        ValueError: it is no JSON and, where `literals` admits them, no Python literal; the text is the reason.
+    """
+    try:
+        return json_value(text)
+    except ValueError:
+        if not literals:
+            raise ValueError(NOT_JSON) from None
+    try:
+        if len(text) > MAX_LITERAL:
+            raise ValueError
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise ValueError(NOT_LITERAL) from None

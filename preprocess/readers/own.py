@@ -1,0 +1,225 @@
+"""Reader of your own data: CSV, TSV, JSON lines or Parquet, with columns of any names.
+
+Events and items are two files, or one file whose events hold the title of their item.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from readers.chunks import LineFile
+from readers.columns import guess_columns, need_columns, said
+from readers.fields import categories_of, id_of_any, plain_value, text_or_empty
+from readers.json_lines import EventFields, json_events, read_record, records
+from readers.parquet import is_parquet, parquet_events, parquet_names, parquet_records
+from readers.records import Events, Item, RawDataset, read_dump
+from readers.source import Source
+from readers.tables import Table, header_of, table_events, table_rows
+from readers.times import parse_moment
+from train_utils.text_files import shown
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".inter", ".item", ".json", ".jsonl", ".ndjson", ".parquet")
+_SEPARATORS = "\t,;|"
+_MAX_ATTRIBUTE = 200  # characters of a text that becomes an attribute; longer ones describe
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """File whose kind and columns are known.
+
+    Attributes:
+        path: the file.
+        kind: "table", "json" or "parquet".
+        names: names of its columns.
+        separator: of a table.
+    """
+
+    path: Path
+    kind: str
+    names: tuple[str, ...]
+    separator: str = ""
+
+
+def read_own(source: Source) -> RawDataset:
+    """Read events and items of files of any layout. The roles of the columns are printed.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: no column is known for a role, or a file has no usable line.
+    """
+    events, items = _files_of(source)
+    columns = _event_columns(events, source)
+    of_items = guess_columns(items.names, source.columns, only_id=True) if items else columns
+    need_columns(of_items, ("item", "title"), items.names if items else events.names, (items or events).path)
+    print(said(events.path, columns), file=sys.stderr)
+    if items:
+        print(said(items.path, of_items), file=sys.stderr)
+    if "time" not in columns:
+        print(f"{events.path}: no column of times; the order of the file is the order of events", file=sys.stderr)
+    read_items = _items if items else _titles_of_events
+    return read_dump(
+        f"own data, {events.path.name}", (events.path, (items or events).path),
+        partial(own_events, own=events, columns=columns),
+        partial(read_items, own=items or events, columns=of_items),
+    )  # fmt: skip
+
+
+def events_of_file(path: Path, given: Mapping[str, str]) -> tuple[OwnFile, dict[str, str]]:
+    """Return a file of events with the roles of its columns, which are printed."""
+    own = open_own(path)
+    columns = _event_columns(own, Source(path.parent, columns=given))
+    print(said(path, columns), file=sys.stderr)
+    return own, columns
+
+
+def _event_columns(events: OwnFile, source: Source) -> dict[str, str]:
+    for role in ("time", "user", "item"):
+        if (name := source.columns.get(role)) and name not in events.names:
+            listed = shown(list(events.names))
+            raise ValueError(f"{events.path} has no column {name!r} (--{role}), but {listed}; correct the name")
+    columns = guess_columns(events.names, source.columns)
+    need_columns(columns, ("user", "item"), events.names, events.path)
+    return columns
+
+
+def _files_of(source: Source) -> tuple[OwnFile, OwnFile | None]:
+    """Return the file of events, and the file of items where there is one: those given, else those of the folder."""
+    if source.events:
+        return open_own(source.events), open_own(source.items) if source.items else None
+    if source.folder.is_file():
+        return open_own(source.folder), open_own(source.items) if source.items else None
+    paths = [path for path in _candidates(source.folder) if path != source.items]
+    files = [open_own(path) for path in paths]
+    held = [guess_columns(file.names, source.columns) for file in files]
+    events = [file for file, roles in zip(files, held, strict=True) if {"user", "item"} <= roles.keys()]
+    if len(events) != 1:
+        listed = ", ".join(path.name for path in paths) or "no file"
+        raise ValueError(
+            f"{source.folder} holds {listed}, of which {len(events)} have columns of users and items; name the file "
+            "of events by --events, and its columns by --user and --item"
+        )
+    if source.items:
+        return events[0], open_own(source.items)
+    others = [file for file in files if file is not events[0]]
+    items = [f for f in others if {"item", "title"} <= guess_columns(f.names, source.columns, only_id=True).keys()]
+    if len(items) > 1:
+        listed = ", ".join(file.path.name for file in items)
+        raise ValueError(f"{source.folder} has several files with titles, {listed}; name one by --items")
+    return events[0], items[0] if items else None
+
+
+def _candidates(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} does not exist; name a folder or file by --raw_path, or files by --events")
+    return sorted(path for path in folder.iterdir() if Path(path.name.removesuffix(".gz")).suffix in SUFFIXES)
+
+
+def open_own(path: Path) -> OwnFile:
+    """Return the kind and the columns of a file.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        ValueError: it has no columns.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; correct the path")
+    if is_parquet(path):
+        return OwnFile(path, "parquet", tuple(parquet_names(path)))
+    file = LineFile(path, Counter())
+    first = next((line for lines in file.chunks() for line in lines if line.strip()), b"")
+    if first.lstrip()[:1] == b"{":
+        return OwnFile(path, "json", tuple(map(str, read_record(file, first, literals=True) or ())))
+    text = file.text(first)
+    separator = max(_SEPARATORS, key=text.count)
+    names = header_of(LineFile(path, Counter()), separator)
+    if len(names) < 2 or len({*names}) < len(names):
+        raise ValueError(
+            f"{path} begins with {shown(text)}, wanted names of columns, JSON lines or Parquet; add a line with names"
+        )
+    return OwnFile(path, "table", tuple(names), separator)
+
+
+def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str]) -> Events:
+    """Read the events of a file; unusable ones are counted in `file.rejected`."""
+    if own.kind == "parquet":
+        return parquet_events(file, columns)
+    if own.kind == "json":
+        time, rating = (((columns[role],) if role in columns else ()) for role in ("time", "rating"))
+        return json_events(file, _fields(file, (columns["user"],), (columns["item"],), time, rating))
+    at = [own.names.index(columns[role]) if role in columns else None for role in ("user", "item", "time", "rating")]
+    user, item, time, rating = at
+    return table_events(
+        file,
+        Table(
+            own.separator, len(own.names), (user, item, time, rating), has_header=True, is_quoted=True,  # type: ignore[arg-type]
+            id_of=id_of_any, time_of=parse_moment,
+        ),
+    )  # fmt: skip
+
+
+def _fields(file: LineFile, *names: tuple[str, ...]) -> EventFields:
+    """Return the fields of a file of records, with the types of its first one."""
+    probe = LineFile(file.path, Counter())
+    first: Mapping[str, Any] = next(records(probe, literals=True), {})
+    user, item, time = (first.get(group[0]) if group else None for group in names[:3])
+    return EventFields(
+        *names, literals=True, has_number_ids=isinstance(user, int) or isinstance(item, int),
+        is_text_time=isinstance(time, str), id_of=id_of_any, time_of=parse_moment,
+    )  # fmt: skip
+
+
+def _records_of(file: LineFile, own: OwnFile) -> Iterator[Mapping[str, Any]]:
+    if own.kind == "parquet":
+        return parquet_records(file.path)
+    return records(file, literals=True) if own.kind == "json" else table_rows(file, own.separator)
+
+
+def _items(file: LineFile, own: OwnFile, columns: Mapping[str, str]) -> Iterator[Item]:
+    others = [name for name in own.names if name not in columns.values()]
+    for record in _records_of(file, own):
+        try:
+            yield own_item(record, columns, others)
+        except ValueError as reason:
+            file.rejected[str(reason)] += 1
+
+
+def _titles_of_events(file: LineFile, own: OwnFile, columns: Mapping[str, str]) -> Iterator[Item]:
+    """Yield the item of the first event of each item. Lines without one were counted when the events were read."""
+    seen: set[str] = set()
+    quiet = LineFile(file.path, Counter())
+    for record in _records_of(quiet, own):
+        try:
+            item = own_item(record, columns, ())
+        except ValueError:
+            continue
+        if item.id not in seen:
+            seen.add(item.id)
+            yield item
+
+
+def own_item(record: Mapping[str, Any], columns: Mapping[str, str], others: Sequence[str]) -> Item:
+    """Return the item of a record; short values of other columns become attributes.
+
+    Raises:
+        ValueError: it has no usable id.
+    """
+    attributes: dict[str, str | int | float] = {}
+    for name in others:
+        value = record.get(name)
+        value = plain_value(value) if isinstance(value, str) else value
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
+        if is_number or (isinstance(value, str) and 0 < len(value.strip()) <= _MAX_ATTRIBUTE):
+            attributes[name.partition(":")[0]] = value  # type: ignore[assignment]
+    described = record.get(columns.get("description", ""), "")
+    return Item(
+        id_of_any(record.get(columns["item"])),
+        text_or_empty(record.get(columns["title"])),
+        categories_of(record.get(columns.get("category", ""))),
+        " ".join(described) if isinstance(described, list) and all(isinstance(t, str) for t in described)
+        else text_or_empty(described),
+        attributes,
+    )  # fmt: skip

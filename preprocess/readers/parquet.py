@@ -1,0 +1,99 @@
+"""Parquet files, a part of the rows at a time."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from readers.chunks import LineFile
+from readers.fields import id_of_any
+from readers.records import NO_RATING, EventCollector, Events, add_row
+from readers.times import parse_moment
+
+_ROWS = 1_000_000  # rows of a part
+_MAGIC = b"PAR1"
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file begins as a Parquet file does."""
+    with path.open("rb") as file:
+        return file.read(4) == _MAGIC
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of the columns.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return list(pl.read_parquet_schema(path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(f"{path} is a damaged Parquet file ({_first_line(error)}); write it again") from None
+
+
+def _parts(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield the rows in parts, with times as microseconds since 1970 and without columns of other kinds.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    frame = pl.scan_parquet(path, glob=False).select(columns).with_columns(
+        pl.col(pl.Datetime).dt.epoch("us"), pl.col(pl.Date).dt.epoch("s")
+    )  # fmt: skip
+    begin = 0
+    try:
+        while (part := frame.slice(begin, _ROWS).collect()).height:
+            yield part
+            begin += part.height
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(f"{path} is a damaged Parquet file ({_first_line(error)}); write it again") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+def parquet_events(file: LineFile, columns: Mapping[str, str]) -> Events:
+    """Read the events of a Parquet file; rows that are not used are counted in `file.rejected`.
+
+    Args:
+        file: the file.
+        columns: role -> column; without a time, the position in the file is the time.
+    """
+    collector = EventCollector()
+    roles = [role for role in ("user", "item", "time", "rating") if role in columns]
+    for part in _parts(file.path, [columns[role] for role in roles]):
+        named = {role: part[columns[role]] for role in roles}
+        if not _add_plain(collector, named, part.height):
+            values = [named[role].to_list() if role in named else [None] * part.height for role in
+                      ("user", "item", "time", "rating")]  # fmt: skip
+            for user, item, time, rating in zip(*values, strict=True):
+                moment = time if "time" in named else len(collector)
+                add_row(collector, (user, item, moment, rating), file.rejected, id_of_any, parse_moment)
+    return collector.events()
+
+
+def _add_plain(collector: EventCollector, named: Mapping[str, pl.Series], height: int) -> bool:
+    """Add rows of integers and texts; return False, and add none, where a row is another one."""
+    user, item, time = named["user"], named["item"], named.get("time")
+    are_ids = all(series.dtype == pl.String or series.dtype.is_integer() for series in (user, item))
+    if not are_ids or (time is not None and not time.dtype.is_integer()) or any(s.null_count() for s in named.values()):
+        return False
+    times = range(len(collector), len(collector) + height) if time is None else time.to_numpy()
+    rating = named.get("rating")
+    ratings = None
+    if rating is not None:
+        ratings = rating.cast(pl.Float32).to_numpy() if rating.dtype.is_numeric() else [NO_RATING] * height
+    return collector.extend(user.cast(pl.String).to_list(), item.cast(pl.String).to_list(), times, ratings)
+
+
+def parquet_records(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows as column -> value, without dates, bytes and other values that are no JSON.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    for part in _parts(path, parquet_names(path)):
+        yield from part.iter_rows(named=True)
