@@ -21,6 +21,7 @@ _PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
 _DIGITS = {in_words(number): str(number) for number in range(2, 13)}
 _COMMON = COMMON_WORDS | _DIGITS.keys()
 _WITHOUT_APOSTROPHES = _COMMON | {word.replace("'", "") for word in _COMMON}  # "cant sleep"
+_CONNECTING = frozenset(str.split("of the a an and in on to for"))
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
@@ -42,7 +43,7 @@ _BEFORE_NAME = re.compile(
 )
 # After a capitalized word that begins a sentence, these say that it is an ordinary word ("Contact me") or a name
 # ("Eddie, my dog,").
-_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i)\b", re.IGNORECASE)
+_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i|of us|of them)\b", re.IGNORECASE)
 _PERSON = (
     r"dog|cat|pet|wife|husband|son|daughter|kid|child|baby|boy|girl|brother|sister|friend|boyfriend|girlfriend|partner|"
     r"roommate|cousin|nephew|niece|uncle|aunt|neighbou?r|colleague|boss|teacher|mom|mum|dad|mother|father|grand[mp]a"
@@ -249,6 +250,9 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
 def _is_common(words: str) -> bool:
     """Return whether half of the words of a phrase are common ones, so that it is an expression of its own."""
     listed = words.lower().split()
+    telling = [word for word in listed if word not in _CONNECTING]
+    if len(telling) > 1 and len(telling) < len(listed) and not _WITHOUT_APOSTROPHES.intersection(telling):
+        return False  # "silence of the lambs"
     return 2 * sum({word, word.removesuffix("s")} & _WITHOUT_APOSTROPHES != set() for word in listed) >= len(listed)
 
 
