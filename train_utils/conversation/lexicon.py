@@ -45,7 +45,8 @@ great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brillia
 beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
 away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
 charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
-first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spot on, the best, mesmerizing, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless
+first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spot on, the best, mesmerizing, a gem, a
+treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless
 """
 BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
@@ -84,7 +85,8 @@ more of, recommend after, based on, likes of, matches, compares to, prefer, excl
 seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of, couldn't finish,
 through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about, thought, found,
 lent me, lent us, round to, around to, glued to, sit through, sat through, grew up on, brought up on, have done, 've
-done, rented, borrowed, watching, rewatching, hates, dislikes, fell asleep during, replacement for, alternative to, alternatives to, substitute for, followed by
+done, rented, borrowed, watching, rewatching, hates, dislikes, fell asleep during, replacement for, alternative to,
+alternatives to, substitute for, followed by
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -153,7 +155,8 @@ your advice, your advice, advice, advise me, advise us, can't decide, no clue wh
 try again, same again, same thing, the same but, not those, not these, none of those, none of these, once more, where do
 we go from here, where to go from here, where do i go from here, where to next, where next, where now, what then, what
 can replace it, what could replace it, what do you say,
-what is comparable, what's comparable, start me off with, start us off with, either of the two, either of these, either one, either is, either would, whichever
+what is comparable, what's comparable, start me off with, start us off with, either of the two, either of these, either
+one, either is, either would, whichever
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -216,7 +219,8 @@ ALSO = "also, as well, add, in addition, plus"
 # What a clause says about its titles.
 LIKING = f"""
 {LIKES}, {GOOD},
-fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, glued to, nuts about, vein, style, remind*, hit the
+fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, glued to, nuts about, vein,
+style, remind*, hit the
 spot, blew me away, joy, moved, benchmark, wow, touching, swear by, swears by, rocks, rules, up my street, up my
 alley, hooked, cross between, mix of, mixture of, blend of, combination of, soft spot, weakness for, thing for, crazy
 about, mad about, keen on
@@ -224,7 +228,9 @@ about, mad about, keen on
 KNOWING = """
 seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
 i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape,
-on dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent us, we've done, i've done, they've done, have done, has done, by heart, worn out, on my shelf, on our shelf, on the shelf, has had, have had
+on dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me,
+lent us, we've done, i've done, they've done, have done, has done, by heart, worn out, on my shelf, on our shelf, on the
+shelf, has had, have had
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """

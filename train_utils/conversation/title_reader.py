@@ -140,7 +140,7 @@ class _Search:
             return None
         if not exact and (listed := self._subject(position)):
             return listed
-        if loose := self._loose(position, self._run(position), named or start in self.contexts.listed, exact):
+        if loose := self._loose(position, named or start in self.contexts.listed, exact):
             return loose
         if exact:
             if self._is_in_name(position, exact, named):
@@ -327,13 +327,14 @@ class _Search:
             words.append(other)
         return words
 
-    def _loose(self, position: int, run: list[Word], named: bool, exact: Annotation | None) -> Annotation | None:
-        """Return the title that the first words of a run spell loosely, and longer than an exact one."""
-        start = run[0].start
+    def _loose(self, position: int, named: bool, exact: Annotation | None) -> Annotation | None:
+        """Return the title that the words from a position on spell loosely, and longer than an exact one."""
+        start = self.words[position].start
         capital = self.mixed and self.capital[position] and not self._is_sentence_case(position)
         first = start in self.contexts.first
         if not (named or capital or exact or first or start in self.contexts.offered):
             return None
+        run = self._run(position)
         best: tuple[int, int, tuple[int, ...]] | None = None
         for length in range(len(run), 0, -1):
             end = run[length - 1].end

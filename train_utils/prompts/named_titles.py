@@ -27,9 +27,10 @@ _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
-    r"\b(?:like|likes|liked|love|loved|loves|saw|seen|watch|watched|watching|rewatch|rewatched|rewatching|enjoyed|hated|"
-    r"hates|disliked|dislikes|adores?|adored|finish|finished|rented|borrowed|than|titled|similar to|comparable to|fan of|"
-    r"vein of|style of|lines of|reminds me of|such as|swears? by|lent (?:me|us)|showed (?:me|us)|a?round to|glued to|"
+    r"\b(?:like|liked|love|loved|loves|saw|seen|watch|watched|watching|rewatch|rewatched|rewatching|enjoyed|hated|"
+    r"hates|disliked|dislikes|adores?|adored|finish|finished|rented|borrowed|than|titled|similar to|comparable to|"
+    r"fan of|vein of|style of|lines of|reminds me of|such as|swears? by|lent (?:me|us)|showed (?:me|us)|a?round to|"
+    r"glued to|"
     r"(?:sit|sat|sitting) through|(?:grew|brought) up on|enough of|sick of|tired of|nuts about|so (?:was|is|did)|"
     r"(?:'ve|have|has) (?:already )?done|hooked on|couldn't (?:stand|finish)|fell asleep (?:during|in|watching)|"
     r"raves? about|obsessed with|cared? for|thumbs up for|thumbs down for|close to|soft spot for|weakness for|"
@@ -64,6 +65,8 @@ _ALIKE = str.maketrans(
 # Characters allowed next to a title in a list, a quotation or markup; letters and digits are not.
 _BEFORE = "\"'*_,;:>|([{-+/=\u2022\u300c\u300e\u3001\u3002\uff0c"
 _AFTER = "\"'*_,;:<|)]}-+/=.?!\u2022\u300d\u300f\u3001\u3002\uff0c"
+_SPACES = re.compile(r"[^\S\n]+")
+_BEGINNING = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9 ]")
 _KATAKANA = ("\u30a0", "\u30ff")
 # Scripts without spaces between words, or with particles attached to words (Hangul).
 _UNSPACED = (
@@ -154,20 +157,16 @@ class NamedTitles:
         found: list[Mention] = []
         start = 0
         for line in text.split("\n"):
-            at, lower, last = 0, _lower(line), -1
-            while at < len(line):
-                if line[at] == " " or at and _one_word(line[at - 1], line[at]):
-                    at += 1
+            lower, last = _lower(line), -1
+            for at in _beginnings(line):
+                if at < last:
                     continue
-                between = line[last:at] if 0 <= last >= at - _JOINER else "apart"
-                joined = between.strip(" ,").lower() in ("and", "or", "&", "")
+                joined = 0 <= last >= at - _JOINER and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
                 length, items = self._at(line, lower, at, joined)
-                at += length
                 if items:
-                    before = self._before(line, at - length, last)
-                    titles = [*before, (at - length, at, items)]
+                    titles = [*self._before(line, at, last), (at, at + length, items)]
                     found += [Mention(start + low, start + high, tuple(of)) for low, high, of in titles]
-                    last = at
+                    last = at + length
             start += len(line) + 1
         return found
 
@@ -206,8 +205,11 @@ class NamedTitles:
         """
         best: tuple[int, list[int]] = (1, [])
         for n in range(1, _FIRST + 1):
-            forms = self._by_beginning.get(lower[at : at + n], {})
-            for length in self._lengths.get(lower[at : at + n], ()):
+            begin = lower[at : at + n]
+            forms = self._by_beginning.get(begin)
+            if not forms:
+                continue
+            for length in self._lengths[begin]:
                 end, (form, items) = at + length, forms.get(lower[at : at + length], ("", []))
                 if (
                     items
@@ -303,14 +305,25 @@ def plain_text(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return the text with uniform quotation marks, dashes and spaces, in NFKC, without zero-width characters."""
+    if text.isascii():  # nearly always; the forms below are those of other characters
+        return _SPACES.sub(" ", text.translate(_ALIKE))
     text = unicodedata.normalize("NFKC", few_marks(text).translate(_ALIKE)).translate(_ALIKE)
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return re.sub(r"[^\S\n]+", " ", text)
+    return _SPACES.sub(" ", text)
 
 
 def _lower(text: str) -> str:
     """Return the text in lower case with its length unchanged, so that positions stay valid."""
+    if text.isascii():
+        return text.lower()
     return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _beginnings(line: str) -> list[int]:
+    """Return the positions of a line at which a word or another character that is no space begins."""
+    if line.isascii():
+        return [match.start() for match in _BEGINNING.finditer(line)]
+    return [at for at, c in enumerate(line) if c != " " and not (at and _one_word(line[at - 1], c))]
 
 
 def _one_word(left: str, right: str) -> bool:
