@@ -218,7 +218,7 @@ def test_a_long_message_of_candidates_is_read(text):
         ("heat and vertigo are my favourites", "liked", ["Heat", "Vertigo"]),
         ("no casablanca please", "disliked", ["Casablanca"]),
         ("she hates casablanca", "disliked", ["Casablanca"]),
-        ("Vertigo, on the other hand, I couldn't stand", "disliked", ["Vertigo"]),
+        ("Vertigo on the other hand I couldn't stand", "disliked", ["Vertigo"]),
         ("We sat through Vertigo, three hours, I have never been so bored", "disliked", ["Vertigo"]),
         ("my ex made me watch casablanca ten times", "known", ["Casablanca"]),
         ("ive got the godfather on tape so not that one", "known", ["Godfather, The"]),
