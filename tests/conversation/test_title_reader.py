@@ -209,3 +209,38 @@ def test_a_title_in_quotation_marks_is_read_with_any_letter_missing(title, data)
 def test_a_long_message_of_candidates_is_read(text):
     change = READER.read(text * 2000)
     assert all(len(name) <= SHOWN for name in change.unknown)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "titles"),
+    [
+        ("casablanca was brilliant, something like that", "liked", ["Casablanca"]),
+        ("heat and vertigo are my favourites", "liked", ["Heat", "Vertigo"]),
+        ("no casablanca please", "disliked", ["Casablanca"]),
+        ("she hates casablanca", "disliked", ["Casablanca"]),
+        ("Vertigo on the other hand I couldn't stand", "disliked", ["Vertigo"]),
+        ("We sat through Vertigo, three hours, I have never been so bored", "disliked", ["Vertigo"]),
+        ("my ex made me watch casablanca ten times", "known", ["Casablanca"]),
+        ("ive got the godfather on tape so not that one", "known", ["Godfather, The"]),
+        ("a friend lent me casablanca, mind blown", "liked", ["Casablanca"]),
+    ],
+)
+def test_a_title_in_lower_case_is_judged_by_the_words_around_it(text: str, kind: str, titles: list[str]) -> None:
+    catalog = catalog_of({title: ([], 1990) for title in TITLES})
+    change = RequestReader(catalog, NamedTitles(catalog.titles)).read(text)
+    assert [catalog.titles[items[0]] for items in getattr(change, kind)] == titles
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("loved memento and gladiator", ("memento", "gladiator")),
+        ("i've seen double indemnity and toy story", ("double indemnity",)),
+        ("i loved the ending", ()),
+        ("we saw grandma yesterday", ()),
+        ("i enjoyed growing up", ()),
+    ],
+)
+def test_an_unknown_title_in_lower_case_is_named_after_words_such_as_loved(text: str, unknown: tuple[str, ...]) -> None:
+    catalog = catalog_of({title: ([], 1990) for title in TITLES})
+    assert RequestReader(catalog, NamedTitles(catalog.titles)).read(text).unknown == unknown

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.named_titles import NamedTitles, _beginnings, _one_word
 
 FILMS = [
     "Toy Story",
@@ -88,3 +88,9 @@ def test_every_title_is_found_to_the_letter(title, sentence):
 def test_titles_that_are_shared_or_empty_do_no_harm():
     assert NamedTitles(["Up", "Up", "", " "]).find("Up, up and away") == [0, 1]
     assert NamedTitles(()).find("Up") == []
+
+
+@given(st.text(alphabet="ab1 .,'-é漢カ", max_size=30))
+def test_words_begin_where_a_scan_of_each_character_says(line: str) -> None:
+    scanned = [at for at, c in enumerate(line) if c != " " and not (at and _one_word(line[at - 1], c))]
+    assert _beginnings(line) == scanned

@@ -67,7 +67,7 @@ _EXCEPT = re.compile(
 _TAKE, _TAKEN = re.compile(r"\btake\s+$", re.IGNORECASE), re.compile(r"\s+back\b", re.IGNORECASE)
 _NEEDED = re.compile(
     r"\b(?:needn't|need\s+not|(?:doesn't|does\s+not|don't|do\s+not)\s+(?:have|need)\s+to|no\s+longer\s+has\s+to)\s+"
-    r"(?:really\s+)?be\s+(?:an?\s+|from\s+)?$|\bno\s+need\s+for\s+(?:an?\s+|it\s+to\s+be\s+(?:an?\s+)?)?$",
+    r"(?:really\s+)?be\s+(?:an?\s+|from\s+|about\s+)?$|\bno\s+need\s+for\s+(?:an?\s+|it\s+to\s+be\s+(?:an?\s+)?)?$",
     re.IGNORECASE,
 )
 _JOINED = re.compile(rf"{GAP}(?:(?:and|or|the)\b{GAP})*", re.IGNORECASE)

@@ -60,7 +60,7 @@ _PHRASES = {
     "romance+comedy": "rom-com, rom-coms, romcom, romcoms, rom com, rom coms",
     "sci-fi": """
         spaceship, spaceships, outer space, space opera, space operas, set in space, aliens, robots, time travel,
-        science-fiction, science fiction, scifi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space
+        science-fiction, science fiction, scifi, scfi, sci fi, sf, cyberpunk, futuristic, dystopian, space movie, space
         movies, extraterrestrial*, galactic, androids
         """,
     "thriller": "suspense, suspenseful, nail-biter, nail-biters, edge of my seat",

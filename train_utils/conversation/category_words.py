@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from rapidfuzz import process
@@ -47,7 +48,8 @@ _LEAST, _LEAD = 0.66, 0.1
 _NOUNS = ("movie", "film", "story")
 _ONLY_IN_PAIRS = {"love"}  # "love story", and not "I love"
 _LONG_WORD = 5  # letters; a shorter word is near to too many words to be a misspelled category
-_REMEMBERED = 20_000  # phrases whose meaning is kept
+_REMEMBERED = 20_000  # phrases whose meaning is kept, and words of which it is known what they misspell
+_TEXTS = 64  # texts whose names are kept: those of one message, which are read more than once
 
 # texts -> float [texts, d], of length 1
 Encoder = Callable[[Sequence[str]], np.ndarray]
@@ -84,6 +86,8 @@ class CategoryReader:
             for name in sorted(self.categories, key=len, reverse=True)
             if _WORD.search(name)
         ]
+        self.find_names = lru_cache(maxsize=_TEXTS)(self._find_names)
+        self._misspelled = lru_cache(maxsize=_REMEMBERED)(self._find_misspelled)
         self._forms: dict[str, dict[str, str]] = {}  # first letter -> category's form -> category
         for name in self.categories:
             for form in _plain_forms(name):
@@ -94,7 +98,7 @@ class CategoryReader:
         self._nearest: dict[str, str] = {}  # phrase -> the category that it means; "" for none
         self._vectors: np.ndarray | None = None
 
-    def find_names(self, text: str) -> list[Annotation]:
+    def _find_names(self, text: str) -> list[Annotation]:
         """Return the categories that a message names, also in another inflection, by a usual word, or misspelled.
 
         Args:
@@ -117,12 +121,12 @@ class CategoryReader:
                 _add(found, start, end, misspelled[word])
         return sorted(found, key=lambda annotation: annotation.start)
 
-    def _misspelled(self, word: str) -> str:
+    def _find_misspelled(self, word: str) -> str:
         """Return the category that a word misspells by one letter; "" for none."""
         if len(word) < _LONG_WORD or word in COMMON_WORDS or _NOUN.fullmatch(word) or word.endswith("ed"):
             return ""
         forms = self._forms.get(word[0], {})
-        near = process.extractOne(word, list(forms), scorer=OSA.distance, score_cutoff=1)
+        near = process.extractOne(word, forms.keys(), scorer=OSA.distance, score_cutoff=1)
         return forms[near[0]] if near and near[1] else ""
 
     def find_meanings(self, text: str) -> list[Annotation]:

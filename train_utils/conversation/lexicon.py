@@ -45,7 +45,8 @@ great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brillia
 beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
 away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
 charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
-first rate, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless
+first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spot on, the best, mesmerizing, a gem, a
+treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless
 """
 BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
@@ -83,7 +84,9 @@ close to, resembles, resembling, such as, than, except, called, titled, unlike, 
 more of, recommend after, based on, likes of, matches, compares to, prefer, excluding, besides, apart from, after
 seeing, after watching, mix of, mixture of, blend of, cross between, crossover of, combination of, couldn't finish,
 through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about, thought, found,
-replacement for, alternative to, alternatives to, substitute for, followed by
+lent me, lent us, round to, around to, glued to, sit through, sat through, grew up on, brought up on, have done, 've
+done, rented, borrowed, watching, rewatching, hates, dislikes, fell asleep during, replacement for, alternative to,
+alternatives to, substitute for, followed by
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -152,7 +155,8 @@ your advice, your advice, advice, advise me, advise us, can't decide, no clue wh
 try again, same again, same thing, the same but, not those, not these, none of those, none of these, once more, where do
 we go from here, where to go from here, where do i go from here, where to next, where next, where now, what then, what
 can replace it, what could replace it, what do you say,
-either of the two, either of these, either one, either is, either would, whichever
+what is comparable, what's comparable, start me off with, start us off with, either of the two, either of these, either
+one, either is, either would, whichever
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -166,6 +170,7 @@ ASKING_BEFORE_NOUN = """
 any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd like
 a, we'd like a, would like a, want a, need a, wants, looking for, looking to find, mood for, up for, how about, what
 about,
+is there a, is there any, are there any, have you got a, do you have a, start me off, start us off,
 got, pick, could use, would love, propose, know of, we need, after a, do you know
 """
 MORE = """
@@ -214,7 +219,8 @@ ALSO = "also, as well, add, in addition, plus"
 # What a clause says about its titles.
 LIKING = f"""
 {LIKES}, {GOOD},
-fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, vein, style, remind*, hit the
+fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, glued to, nuts about, vein,
+style, remind*, hit the
 spot, blew me away, joy, moved, benchmark, wow, touching, swear by, swears by, rocks, rules, up my street, up my
 alley, hooked, cross between, mix of, mixture of, blend of, combination of, soft spot, weakness for, thing for, crazy
 about, mad about, keen on
@@ -222,7 +228,9 @@ about, mad about, keen on
 KNOWING = """
 seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
 i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape,
-on dvd, on vhs, on disc, on video, by heart, worn out, on my shelf, on our shelf, on the shelf, has had, have had
+on dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me,
+lent us, we've done, i've done, they've done, have done, has done, by heart, worn out, on my shelf, on our shelf, on the
+shelf, has had, have had
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
@@ -250,7 +258,7 @@ rocks, rules, disappointed, changed, aren't, isn't, weren't, tired of, sick of, 
 preferred, find, recommended, make me, make us, don't, do not, doesn't, avoid, avoids, have a soft spot, has a soft
 spot, have always, grew up on,
 sucks, sux, stinks, stank, rocked, bombed, holds up, aged, sucked, blows, slaps, meaning to,
-gave, gives,
+gave, gives, lent me, lent us, told me, told us, sent me, sent us,
 could have, could've, should have
 """
 # An answer that rejects what a question names: "Horror? Hard pass."
@@ -360,7 +368,11 @@ can't stand, i cannot stand, i don't like, i do not like, i hate, i dislike, i a
 don't need, we don't want, i'd skip, i'd rather skip, anything but good, anything but great, far from good, far from
 great, nothing special, have never been, has never been, never been, never were, never was, never did, never appealed,
 have never done, has never done, never do it, don't appeal, doesn't appeal, don't excite, doesn't excite, i never liked,
-i've never liked
+i've never liked, i couldn't stand, we couldn't stand, i could not stand, i hated, we hated, i disliked, we disliked,
+i didn't like, we didn't like, i did not like, i didn't enjoy, we didn't enjoy, i couldn't finish, we couldn't finish,
+i loathed, i detested, i didn't care for, i couldn't bear, she hated, he hated, they hated, put me to sleep,
+put us to sleep, put everyone to sleep, sent me to sleep, sent us to sleep, bored him, bored her, bored them,
+bored everyone
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

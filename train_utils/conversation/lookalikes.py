@@ -28,6 +28,7 @@ _REMARK = re.compile(
     re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
+_INTERJECTION = re.compile(r"\s*,?\s*(?:eh|huh|hey|these\s+days|nowadays|lol)\b", re.IGNORECASE)  # "kids, eh"
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
 
@@ -77,5 +78,6 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
         and bool(
             _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
             or text[annotation.end : annotation.end + 4] == " of "
+            or _INTERJECTION.match(text, annotation.end)
         )
     )

@@ -55,7 +55,7 @@ _ASKING = any_of(
     to, change it to, i'll have, we'll have, go with
     """
 )
-_ASK = rf"(?:[^\W\d]+\s+(?:me|us)\s+with|{_ASKING})"  # "surprise me with two"
+_ASK = rf"(?:[^\W\d]+\s+(?:me|us)(?:\s+(?:off|up))?\s+with|{_ASKING})"  # "surprise me with two"
 _AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
 _UNIT = any_of(
     """
@@ -89,7 +89,8 @@ _FOLLOWING = any_of(
     """
 )
 _ENOUGH = any_of(
-    "do, suffice, be enough, be plenty, be fine, be good, be great, be nice, be ok, be perfect, be better, be best"
+    "do, suffice, be enough, be plenty, be fine, be good, be great, be nice, be ok, be perfect, be better, be best, "
+    "be lovely, be ideal, be super, be brilliant, be wonderful, be ample"
 )
 _SATISFIES = any_of("enough, plenty, fine, good, perfect, better, best, ok, okay, ideal, sufficient")
 # "five will do", "three is plenty"
@@ -131,7 +132,7 @@ _ALONE = re.compile(
 )
 # "animated movies please, 3"
 _LAST = re.compile(
-    rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them)?\s*[.!?]*\s*$",
+    rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?:(?:about|around|roughly|maybe|perhaps|say|some)\s+)?(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them)?\s*[.!?]*\s*$",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"
@@ -141,6 +142,11 @@ _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
 _ONE_ENDS = re.compile(r"\s*(?:please|pls|for\s+tonight)?\s*(?:[.!?]|$)", re.IGNORECASE)  # "name me one."
 _KIND_OF_ONE = re.compile(rf"\b(?:an?|the|that|this|which|any|no|every|each)\s+(?:\w+\s+|{SPAN}\s*){{1,3}}$", re.I)
 _ONE_OF = re.compile(r"\s+of\s+(?:those|these|the|them|my|our)\b", re.IGNORECASE)  # "it is one of those films"
+# "we do one film a month"
+_RATE = re.compile(
+    rf"\s+(?:{_NOUN}\s+|{SPAN}\s*)?(?:an?|per|every|each)\s+(?:day|week|month|year|night|weekend|evening|fortnight)\b",
+    re.I,
+)
 _COUNTS_ONE = ("just", "only", "exactly", "make")
 
 
@@ -184,6 +190,8 @@ def _sum(one: Annotation | None, other: Annotation | None) -> Annotation | None:
 
 def _counts_items(match: re.Match[str], text: str) -> bool:
     at = match.start("number")
+    if _RATE.match(text, match.end("number")):
+        return False
     before = max(0, at - _NEAR)
     if not (match["ask"] or match["noun"]) or _NOT_A_COUNT.search(text, before, at):
         return False

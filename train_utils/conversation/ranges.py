@@ -304,6 +304,7 @@ _LIKE_ME = re.compile(
 )
 _DATED = re.compile(rf"\d|{'|'.join(_DECADE_NAMES)}|{_TIME}|{_MADE}|old or new|new or old", re.IGNORECASE)  # fast
 _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only, from, hm, well")
+_AROUND = 2  # years before and after "around 1980"
 _THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
 _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
@@ -363,10 +364,19 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: (reader._period(match[1])[1] + 1, None),
     ),
     _rule(
+        rf"\b(?:around|circa|roughly|approximately)\s+{_THE}(YEAR)(?![\w-])|\b(YEAR)[\s-]?ish\b",
+        lambda reader, match: _around(reader._period(_first(match))[0]),
+    ),
+    _rule(
         rf"(?<![\w-]){_THE}({_DECADE})(?![\w-])|(?<!born in )(?<![\w$€£.-])(YEAR)(?![\w-]|\s*(?:dollars|bucks|euros?))",
         lambda reader, match: reader._period(_first(match)),
     ),
 )
+
+
+def _around(year: int) -> tuple[int, int]:
+    """Return the years that "around 1980" means."""
+    return year - _AROUND, year + _AROUND
 
 
 def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -12,6 +12,7 @@ from train_utils.conversation.lexicon import (
     ASKING_BEFORE_NOUN,
     ASKING_FOR_ITEMS,
     BAD,
+    DISLIKING,
     GOOD,
     INFORMATION,
     INFORMATION_ON_TITLE,
@@ -21,6 +22,7 @@ from train_utils.conversation.lexicon import (
     NOT_MORE,
     NOUNS,
     OPENINGS,
+    PRONOUNS,
     STATING,
     STATING_ALONE,
     any_of,
@@ -125,8 +127,12 @@ _SUBJECT = (
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
 )
 _FAN = any_of("fan, fans, lover, lovers, buff, buffs, nut, nuts, person, people, guy, girl, fanatic, addict")
-_JUDGED = any_of("seen, saw, know, knows, watched, own, owns, loved, liked, hated")
+_JUDGED = any_of(f"seen, saw, know, knows, watched, own, owns, {LIKES}, {DISLIKING}, couldn't finish")
 _TITLES = rf"{SPAN}(?:\s*(?:,|,?\s*and|&|or)\s*(?:the\s+)?{SPAN})*"
+# "Fargo, on the other hand, bored me", "The Postman, three hours, I was so bored"
+_INSERTED = (
+    r"(?:\s*,[^,.?!;:\ue000]{1,40}(?=,)|\s+(?:on\s+the\s+other\s+hand|however|though|by\s+contrast|meanwhile)\b)?"
+)
 _SOMEBODY = r"(?:i|we|he|she|they|(?:my|our)\s+\w+)"
 # "My brother works in horror makeup", "this chat is a comedy show"
 _TELLER = r"(?:i|we|he|she|they|it|that|life|(?:my|our|his|her|their|this|the)\s+\w+)"
@@ -145,7 +151,9 @@ _STATEMENT = re.compile(
     rf"|{any_of(STATING_ALONE)}\b"
     rf"|{_TELLER}\s+(?:\w+ly\s+|just\s+|also\s+)?{_DOING}\b|{_TELLER}(?:'m|'s|'re|\s+am|\s+is|\s+are|\s+was|\s+were)\s+(?:an?|the|such|like)\b"
     rf"|what\s+an?\s+(?:\w+\s+)?{SPAN}\b|{_TELLER}\s+wants?\s+to\s+(?:be|become)\b"
-    rf"|{_TITLES}{GAP}{_SOMEBODY}(?:(?:'?ve|'?s|\s+have|\s+has)\b|\s+(?:already\s+|both\s+)?{_JUDGED}\b)"
+    rf"|{_TITLES}{_INSERTED}{GAP}{_SOMEBODY}"
+    rf"(?:(?:'?ve|'?s|\s+have|\s+has)\b|\s+(?:{any_of(ADVERBS)}\s+){{0,2}}{_JUDGED}\b)"
+    rf"|{_TITLES}{_INSERTED},?\s+(?:{any_of(STATING)}|{any_of(PRONOUNS)}\s+(?:was|were|is|are))\b"
     rf"|there(?:'s|'ll|\s+is|\s+are|\s+was|\s+were|\s+will|\s+has|\s+have|\s+had)\b"
     rf"|(?:love|adore|hate)\s+(?!to\b|an?\b|some\b)|it'?s\s+{SPAN}\s+(?:that|which|i)\b"
     rf"|{_TITLES}{GAP}(?:{any_of('no, nope, nah, yes, yeah, well, ok, oh')}\b{GAP}){{1,2}}{any_of(STATING_ALONE)}\b"
@@ -156,7 +164,7 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _MORE = re.compile(
-    rf"(?<!no\s)(?<!any\s)(?<!once\s)\b(?!{any_of(NOT_MORE)}\b){any_of(MORE)}\b"
+    rf"(?<!no\s)(?<!not\s)(?<!any\s)(?<!once\s)\b(?!{any_of(NOT_MORE)}\b){any_of(MORE)}\b"
     r"|\bany\s+others\b|^\W*(?:\w+\s+)?(?:got\s+|are\s+there\s+)?any\s+more\s*(?:\W*$|of\b|like\b)|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
     re.IGNORECASE,
 )
@@ -175,7 +183,7 @@ _INFORMATION = re.compile(
     re.IGNORECASE,
 )
 _INFORMATION_ON_TITLE = re.compile(
-    rf"(?:^|[.!?]\s|\b(?:(?<!and\s)so|and|but|hey|say),?\s){any_of(INFORMATION_ON_TITLE)}\s+(?:the\s+)?[\"']?$",
+    rf"(?:^|[.!?]\s|\b(?:(?<!and\s)so(?!\s(?:was|is)\b)|and|but|hey|say),?\s){any_of(INFORMATION_ON_TITLE)}\s+(?:the\s+)?[\"']?$",
     re.IGNORECASE,
 )
 _TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)

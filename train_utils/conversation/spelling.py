@@ -13,6 +13,7 @@ _SHORT = {
     "smth": "something",
     "sth": "something",
     "somethin": "something",
+    **dict.fromkeys(["dosent", "dosnt", "doesent", "dosen't"], "doesnt"),
     "sumthin": "something",
     "anythin": "anything",
     **dict.fromkeys(["thre", "threee", "therr", "trhee"], "three"),

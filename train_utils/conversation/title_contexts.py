@@ -16,10 +16,12 @@ _OFFERED = re.compile(
     re.I,
 )
 _THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
+# "I've got The Godfather on tape"
+_OWNING = r"(?:got|have|has|had|both|all)(?=\s[^.!?\n]{2,80}\son\s(?:tape|dvd|vhs|video|disc|blu-?ray)\b)"
 _NAMED = re.compile(
     rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
     rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
-    rf"|favou?rites?\s+(?:\w+\s+){{0,3}}?(?:is|are|was)):?\s+{_THE_FILM}",
+    rf"|favou?rites?\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|{_OWNING}):?\s+{_THE_FILM}",
     re.I,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
@@ -58,6 +60,16 @@ _LIKENED = re.compile(
     r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
     re.I,
 )
+# "loved memento and gladiator", "i've seen double indemnity and the maltese falcon"
+_WATCHED = r"\b(?:loved|liked|enjoyed|adored|hated|disliked|seen|saw|watched|rewatched)\s"
+_SEEN = tuple(
+    re.compile(
+        _WATCHED + joined + r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)"
+        r"(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|so|too|last|again|yesterday|recently|already|tonight)\b))",
+        re.I,
+    )
+    for joined in ("", r"[^.,;!?\n]{2,40}?\s(?:and|or)\s")
+)
 _FILM = r"\s*(?:movie|film|flick|picture|series|show|anime)\b"
 _THINGS = any_of(NOUNS + ", thing, vibe, stuff")
 # "gladiator kind of thing", "inception-like", "avatar type movie"
@@ -72,6 +84,18 @@ KIND = re.compile(
     re.I,
 )
 _IN_LOWER_CASE = (_LIKENED, _PRAISED, _KINDRED)
+# Words that people love in a film, or see elsewhere, and that are no titles.
+NO_LOWER_TITLE = frozenset(
+    str.split(
+        """
+        ending endings acting music soundtrack soundtracks score plot plots story stories cast casting character
+        characters effects script scripts atmosphere dialogue dialogues scenery twist twists costume costumes pacing
+        cinematography stuff content trailer trailers poster scene scenes humor humour pizza football television tv
+        school work holiday holidays grandma grandpa gran granny nan mum mom dad dinner lunch beer wine summer winter
+        acted action animation directing direction editing photography tension suspense violence romance
+        """
+    )
+)
 CHAIN = re.compile(r" ?(?:>|->|=>) ?")
 
 _SAME_WORK = re.compile(r": | - ")  # between a series and a title of it
@@ -89,6 +113,7 @@ class TitleContexts:
         first: beginnings of sentences.
         also: beginnings of sentences that only add a title.
         lower: start -> end of what must be a title in lower case by the words around it.
+        seen: start -> end of what is probably one, after words such as "watched".
         refused: words after "no" that end a clause.
     """
 
@@ -99,6 +124,7 @@ class TitleContexts:
     first: Collection[int]
     also: Collection[int]
     lower: Mapping[int, int]
+    seen: Mapping[int, int]
     refused: Collection[int]
 
     @classmethod
@@ -116,6 +142,7 @@ class TitleContexts:
             first=ends(_START),
             also={match.start(match.lastindex or 0) for match in _ALSO.finditer(text)},
             lower={match.start(1): match.end(1) for find in _IN_LOWER_CASE for match in find.finditer(text)},
+            seen={match.start(1): match.end(1) for find in _SEEN for match in find.finditer(text)},
             refused={match.start(n) for match in REFUSED.finditer(text) for n in (1, 2) if match[n]},
         )
 

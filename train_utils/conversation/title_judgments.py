@@ -31,6 +31,19 @@ _PRONOUN = re.compile(
     rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
     re.IGNORECASE,
 )
+# "It was three hours, I have never been so bored in my life", "two people fell asleep", "mind blown"
+_SUFFERED = re.compile(
+    r"\b(?:(?:so|that|as|really|more|utterly|completely) bored|fell asleep|(?:was|were|nodded|dozed) (?:asleep|off)"
+    r"|walk(?:ed)? out|(?:turned|switched) it off|(?:my|our) money back|waste of (?:time|money|an evening|my life)"
+    r"|looked at (?:my|our) watch|(?:dullest|worst|lamest|slowest|silliest|stupidest) \w+ (?:of|in|ever|i))\b",
+    re.IGNORECASE,
+)
+_THRILLED = re.compile(
+    r"\b(?:minds? (?:\w+ )?blown|blew (?:my|our) minds?|edge of (?:my|our|the|his|her) seats?"
+    r"|(?:laughed|cried|wept|giggled) (?:so|my|our|till|until|like|all|from|buckets|throughout)"
+    r"|couldn'?t stop (?:laughing|crying|thinking))\b",
+    re.IGNORECASE,
+)
 # "he was thrilled and so was I"
 _PERSON = r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)"
 _REACTION = re.compile(
@@ -72,6 +85,18 @@ _JUDGMENT = re.compile(
     rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised, hate')})"
     rf"|{any_of(GOOD + ', adored, liked, enjoyed, love, adore')})"
     rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both|every\s+(?:single\s+)?\w+(?:\s+of\s+(?:it|them))?|so\s+much|to\s+bits|to\s+death|a\s+lot|though)){{0,2}}{GAP}$",
+    re.IGNORECASE,
+)
+# "a cartoon that isn't one of those", "they don't make them like they used to"
+_NO_VERDICT = re.compile(
+    r"\b(?:that|which)(?:'s| is| are)?(?:n'?t| not) (?:one of )?(?:those|these|them|it)\b"
+    r"|\bdo(?:n'?t| not) make (?:them|'?em|those) like\b",
+    re.IGNORECASE,
+)
+# "I have Heat on tape so not that one"
+_NOT_THOSE = re.compile(
+    rf"\b(?:so|hence|therefore)\s+(?:please\s+)?(?:not|skip|no\s+need\s+for)\s+(?:those|these|them|that|it|that\s+one|either)"
+    rf"(?:\s+(?:please|pls|again|ones))?{GAP}$",
     re.IGNORECASE,
 )
 _DISAGREEING = re.compile(
@@ -132,18 +157,22 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
         return "disliked" if judgment["bad"] else "liked"
     if alone and _LIKE_IT.search(plain, start, end) and not negations(plain, start, end):
         return "liked"
-    if alone and _DISAGREEING.match(plain, start, end):
+    if alone and _DISAGREEING.match(plain, start, end) or _SUFFERED.search(plain, start, end):
         return "disliked"
+    if _THRILLED.search(plain, start, end):
+        return "liked"
     if _REACTION.match(plain, start, end):
         if _BORED.search(plain, start, end) or _BAD.search(plain, start, end):
             return "disliked"
         if _MOVED.search(plain, start, end) or _LIKING.search(plain, start, end):
             return "disliked" if negations(plain, start, end) else "liked"
+    if _NOT_THOSE.search(plain, start, end) and _says(_KNOWING, plain, *clause_at(plain, start)):
+        return "known"
     if alone and _NOT_SEEN.match(plain, start, end):
         return "unseen"
     if alone and _SEEN.match(plain, start, end):
         return "known"
-    if not _PRONOUN.search(plain, start, end):
+    if not _PRONOUN.search(plain, start, end) or _NO_VERDICT.search(plain, start, end):
         return ""
     if negations(plain, start, end) or _BAD.search(plain, start, end) and not NOT_BAD.search(plain, start, end):
         return "disliked"

@@ -10,6 +10,7 @@ from train_utils.conversation.title_contexts import (
     CHAIN,
     JOINED,
     KIND,
+    NO_LOWER_TITLE,
     PRAISE,
     VERB,
     VERDICT,
@@ -139,7 +140,7 @@ class _Search:
             return None
         if not exact and (listed := self._subject(position)):
             return listed
-        if loose := self._loose(position, self._run(position), named or start in self.contexts.listed, exact):
+        if loose := self._loose(position, named or start in self.contexts.listed, exact):
             return loose
         if exact:
             if self._is_in_name(position, exact, named):
@@ -207,20 +208,35 @@ class _Search:
         """Return an unknown title in lower case where the words around it make it one."""
         start = self.words[position].start
         end = self.contexts.lower.get(start, 0)
+        if not end and (end := self.contexts.seen.get(start, 0)) and not self._may_be_watched(position, end):
+            return None
         if not self.text[start:end].islower():
             return None
         inside = [at for at in range(position, len(self.words)) if self.words[at].end <= end]
         telling = [at for at in inside if self.words[at].key]
-        if not telling or self.common[telling[0]] or any(self.covered[at] or self.noun[at] for at in inside):
+        joined = JOINED.match(self.text, end)
+        common = telling and self.common[telling[0]] and not (joined and joined.end() in self.exact)
+        if not telling or common or any(self.covered[at] or self.noun[at] for at in inside):
             return None
         least = _NAME_LENGTH
         if len(telling) == 1 and len(self.words[telling[0]].key) < least:
             return None
         return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
 
+    def _may_be_watched(self, position: int, end: int) -> bool:
+        """Return whether words after "watched" may be a title: no person or thing that people watch or love as well."""
+        words = self.text[self.words[position].start : end].lower().split()
+        if NO_LOWER_TITLE.intersection(words) or words[0] in _OF_SOMEBODY or words[-1].endswith(("ing", "ly")):
+            return False
+        is_plural = words[-1].endswith("s") and not words[-1].endswith("ss")
+        is_doing = words[0].endswith("ing") and words[-1] in COMMON_WORDS  # "growing up"
+        return not all(word in COMMON_WORDS for word in words) and not is_plural and not is_doing
+
     def _subject(self, position: int) -> Annotation | None:
         """Return a title in one word that a sentence or its first enumeration is about ("casablanca was great")."""
         word = self.words[position]
+        if not word.key:
+            return self._subject_with_article(position)
         if refused := self._refused(position):
             return refused
         end = self._enumeration_end(position)
@@ -238,6 +254,18 @@ class _Search:
         if not before and not VERB.match(self.text, end):
             return None
         return self._mention(position)
+
+    def _subject_with_article(self, position: int) -> Annotation | None:
+        """Return a title in an article and a word that a sentence judges ("the rock was class")."""
+        start, at = self.words[position].start, position + 1
+        if start not in self.contexts.first or at == len(self.words) or self.common[at] or self.noun[at]:
+            return None
+        word = self.words[at]
+        plain = self.text[word.start : word.end].lower()
+        if len(word.key) < _PRAISED_LENGTH or plain in NO_LOWER_TITLE or not VERDICT.match(self.text, word.end):
+            return None
+        items = self.near.items(word.key)
+        return Annotation(start, word.end, Mention(start, word.end, items)) if items else None
 
     def _refused(self, position: int) -> Annotation | None:
         """Return a title in one word that a request refuses ("no fargo"); a plural is a kind of thing ("no aliens")."""
@@ -299,13 +327,14 @@ class _Search:
             words.append(other)
         return words
 
-    def _loose(self, position: int, run: list[Word], named: bool, exact: Annotation | None) -> Annotation | None:
-        """Return the title that the first words of a run spell loosely, and longer than an exact one."""
-        start = run[0].start
+    def _loose(self, position: int, named: bool, exact: Annotation | None) -> Annotation | None:
+        """Return the title that the words from a position on spell loosely, and longer than an exact one."""
+        start = self.words[position].start
         capital = self.mixed and self.capital[position] and not self._is_sentence_case(position)
         first = start in self.contexts.first
         if not (named or capital or exact or first or start in self.contexts.offered):
             return None
+        run = self._run(position)
         best: tuple[int, int, tuple[int, ...]] | None = None
         for length in range(len(run), 0, -1):
             end = run[length - 1].end
@@ -436,6 +465,11 @@ class _Search:
 
 _NO_TITLE_WORDS = {"but", "because"}  # of no misspelled title: "I liked Philadelphia but the story was sad"
 _NOT_FIRST = {"and", "or", "but", "of"}
+_OF_SOMEBODY = set(
+    str.split(
+        "my your his her our their its how when what that this these those all every some both it him them with in at"
+    )
+)
 
 
 def _is_common(text: str) -> bool:

@@ -21,14 +21,16 @@ _PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
 _DIGITS = {in_words(number): str(number) for number in range(2, 13)}
 _COMMON = COMMON_WORDS | _DIGITS.keys()
 _WITHOUT_APOSTROPHES = _COMMON | {word.replace("'", "") for word in _COMMON}  # "cant sleep"
+_CONNECTING = frozenset(str.split("of the a an and in on to for"))
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
-    r"\b(?:like|likes|liked|love|loved|loves|saw|seen|watch|watched|watching|rewatch|rewatched|rewatching|enjoyed|hated|"
-    r"hates|disliked|dislikes|adores?|adored|finish|finished|rented|borrowed|than|titled|similar to|comparable to|fan of|"
-    r"vein of|style of|lines of|reminds me of|such as|swears? by|lent (?:me|us)|showed (?:me|us)|a?round to|glued to|"
+    r"\b(?:like|liked|love|loved|loves|saw|seen|watch|watched|watching|rewatch|rewatched|rewatching|enjoyed|hated|"
+    r"hates|disliked|dislikes|adores?|adored|finish|finished|rented|borrowed|than|titled|similar to|comparable to|"
+    r"fan of|vein of|style of|lines of|reminds me of|such as|swears? by|lent (?:me|us)|showed (?:me|us)|a?round to|"
+    r"glued to|"
     r"(?:sit|sat|sitting) through|(?:grew|brought) up on|enough of|sick of|tired of|nuts about|so (?:was|is|did)|"
     r"(?:'ve|have|has) (?:already )?done|hooked on|couldn't (?:stand|finish)|fell asleep (?:during|in|watching)|"
     r"raves? about|obsessed with|cared? for|thumbs up for|thumbs down for|close to|soft spot for|weakness for|"
@@ -42,7 +44,7 @@ _BEFORE_NAME = re.compile(
 )
 # After a capitalized word that begins a sentence, these say that it is an ordinary word ("Contact me") or a name
 # ("Eddie, my dog,").
-_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i)\b", re.IGNORECASE)
+_AFTER_WORD = re.compile(r" (?:me|us|him|them|you|my|your|our|up|out|and i|of us|of them)\b", re.IGNORECASE)
 _PERSON = (
     r"dog|cat|pet|wife|husband|son|daughter|kid|child|baby|boy|girl|brother|sister|friend|boyfriend|girlfriend|partner|"
     r"roommate|cousin|nephew|niece|uncle|aunt|neighbou?r|colleague|boss|teacher|mom|mum|dad|mother|father|grand[mp]a"
@@ -63,6 +65,8 @@ _ALIKE = str.maketrans(
 # Characters allowed next to a title in a list, a quotation or markup; letters and digits are not.
 _BEFORE = "\"'*_,;:>|([{-+/=\u2022\u300c\u300e\u3001\u3002\uff0c"
 _AFTER = "\"'*_,;:<|)]}-+/=.?!\u2022\u300d\u300f\u3001\u3002\uff0c"
+_SPACES = re.compile(r"[^\S\n]+")
+_BEGINNING = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9 ]")
 _KATAKANA = ("\u30a0", "\u30ff")
 # Scripts without spaces between words, or with particles attached to words (Hangul).
 _UNSPACED = (
@@ -153,20 +157,16 @@ class NamedTitles:
         found: list[Mention] = []
         start = 0
         for line in text.split("\n"):
-            at, lower, last = 0, _lower(line), -1
-            while at < len(line):
-                if line[at] == " " or at and _one_word(line[at - 1], line[at]):
-                    at += 1
+            lower, last = _lower(line), -1
+            for at in _beginnings(line):
+                if at < last:
                     continue
-                between = line[last:at] if 0 <= last >= at - _JOINER else "apart"
-                joined = between.strip(" ,").lower() in ("and", "or", "&", "")
+                joined = 0 <= last >= at - _JOINER and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
                 length, items = self._at(line, lower, at, joined)
-                at += length
                 if items:
-                    before = self._before(line, at - length, last)
-                    titles = [*before, (at - length, at, items)]
+                    titles = [*self._before(line, at, last), (at, at + length, items)]
                     found += [Mention(start + low, start + high, tuple(of)) for low, high, of in titles]
-                    last = at
+                    last = at + length
             start += len(line) + 1
         return found
 
@@ -205,8 +205,11 @@ class NamedTitles:
         """
         best: tuple[int, list[int]] = (1, [])
         for n in range(1, _FIRST + 1):
-            forms = self._by_beginning.get(lower[at : at + n], {})
-            for length in self._lengths.get(lower[at : at + n], ()):
+            begin = lower[at : at + n]
+            forms = self._by_beginning.get(begin)
+            if not forms:
+                continue
+            for length in self._lengths[begin]:
                 end, (form, items) = at + length, forms.get(lower[at : at + length], ("", []))
                 if (
                     items
@@ -249,6 +252,9 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
 def _is_common(words: str) -> bool:
     """Return whether half of the words of a phrase are common ones, so that it is an expression of its own."""
     listed = words.lower().split()
+    telling = [word for word in listed if word not in _CONNECTING]
+    if len(telling) > 1 and len(telling) < len(listed) and not _WITHOUT_APOSTROPHES.intersection(telling):
+        return False  # "silence of the lambs"
     return 2 * sum({word, word.removesuffix("s")} & _WITHOUT_APOSTROPHES != set() for word in listed) >= len(listed)
 
 
@@ -299,14 +305,25 @@ def plain_text(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return the text with uniform quotation marks, dashes and spaces, in NFKC, without zero-width characters."""
+    if text.isascii():  # nearly always; the forms below are those of other characters
+        return _SPACES.sub(" ", text.translate(_ALIKE))
     text = unicodedata.normalize("NFKC", few_marks(text).translate(_ALIKE)).translate(_ALIKE)
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return re.sub(r"[^\S\n]+", " ", text)
+    return _SPACES.sub(" ", text)
 
 
 def _lower(text: str) -> str:
     """Return the text in lower case with its length unchanged, so that positions stay valid."""
+    if text.isascii():
+        return text.lower()
     return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _beginnings(line: str) -> list[int]:
+    """Return the positions of a line at which a word or another character that is no space begins."""
+    if line.isascii():
+        return [match.start() for match in _BEGINNING.finditer(line)]
+    return [at for at, c in enumerate(line) if c != " " and not (at and _one_word(line[at - 1], c))]
 
 
 def _one_word(left: str, right: str) -> bool:

@@ -194,6 +194,7 @@ def _is_telling(words: Sequence[str]) -> bool:
     return len(words) > 1 and 2 * sum(word.lower() in COMMON_WORDS for word in words) < len(words)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _word_key(word: str) -> str:
     plain = unicodedata.normalize("NFD", word.lower())
     letters = "".join(character for character in plain if character.isalnum() or character == "&")
