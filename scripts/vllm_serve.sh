@@ -9,23 +9,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/dataset_name.sh
+source scripts/catalogs.sh
 
 usage() {
     echo "error: usage: scripts/vllm_serve.sh NAME MODEL [PORT] [flags], such as: scripts/vllm_serve.sh movies snap/movies/cgen/SFT_Epoch2 8000" >&2
     exit 2
 }
-fail() { echo "error: $1" >&2; exit 2; }
 [ $# -ge 2 ] || usage
-model=$2 port=8000 catalogs=""
-root=${DATA_ROOT:-data/dataset}
-IFS=, read -ra given <<< "$1"
-for one in ${given[@]+"${given[@]}"}; do
-    name=$(dataset_name "$one") || usage
-    [[ $name != *[\"\\]* ]] || fail "the dataset is called $name; a name with quotes cannot be served"
-    [ -d "$root/$name" ] || fail "there is no dataset folder $root/$name; preprocess it, or set DATA_ROOT"
-    catalogs+="${catalogs:+, }\"$name\": \"$(cd "$root/$name" && pwd)\""
-done
-[ -n "$catalogs" ] || usage
+model=$2 port=8000
+catalogs_of "$1"
 [ -f "$model/config.json" ] || fail "$model is no folder of a merged model; merge an adapter by scripts/run_SFT_merge.sh"
 shift 2
 if [[ ${1:-} =~ ^[1-9][0-9]{0,4}$ ]]; then port=$1; shift; fi
@@ -56,7 +48,6 @@ fi
 # Another server on this port would look ready before ours fails to bind it.
 if (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then fail "port $port is taken by another server; choose another port"; fi
 
-export RECLM_CATALOGS="{$catalogs}"
 export VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1
 # On CPUs: GiB of the cache, and no thread that waits for the core of another.
 export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-2} VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}
@@ -79,6 +70,6 @@ until healthy; do
     [ "$SECONDS" -lt "${VLLM_WAIT:-900}" ] || fail "vLLM is not ready after $SECONDS s; a longer wait: VLLM_WAIT=1800"
     read -rt 1 <> <(:) || true
 done
-echo "serving $model with the catalogs {$catalogs} at http://127.0.0.1:$port" >&2
+echo "serving $model with the catalogs $RECLM_CATALOGS at http://127.0.0.1:$port" >&2
 [ -z "${VLLM_READY_FILE:-}" ] || echo "$port" > "$VLLM_READY_FILE"
 wait "$server"
