@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from audit import summary_of
@@ -59,6 +60,7 @@ def parser_of() -> LineParser:
     parser.add_argument(
         "--without_categories", default="", help="of a catalog without users, leave out items of these, with commas"
     )
+    parser.add_argument("--raw_titles", action="store_true", help="keep uncleaned titles as title_raw")
     add_tokenizer(parser)
     add_max_title_tokens(parser)
     add_filters(parser, "full")
@@ -90,6 +92,16 @@ def dataset_of(raw: RawDataset | RawCatalog, arguments: argparse.Namespace) -> D
         without = [name.strip() for name in arguments.without_categories.split(",") if name.strip()]
         return build_catalog(raw, rules, FORMATS[arguments.format].popularity, without)
     return build_dataset(raw, rules, filters_of(arguments), arguments.need_category, **split_of(arguments))
+
+
+def with_raw_titles(dataset: Dataset, raw: RawDataset | RawCatalog) -> Dataset:
+    """Return the dataset with `title_raw` in the metadata of the items whose title was cleaned."""
+    raw_titles = {item.id: item.title for item in raw.items}
+    meta = {
+        item: entry | ({} if raw_titles[item] == entry["title"] else {"title_raw": raw_titles[item]})
+        for item, entry in dataset.meta.items()
+    }
+    return replace(dataset, meta=meta)
 
 
 def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
@@ -131,7 +143,9 @@ def preprocess(arguments: argparse.Namespace) -> None:
         ValueError: the raw data are not usable, or the options contradict each other.
         OSError: a file is missing, or cannot be written.
     """
-    write(dataset_of(read(arguments), arguments), arguments)
+    raw = read(arguments)
+    dataset = dataset_of(raw, arguments)
+    write(with_raw_titles(dataset, raw) if arguments.raw_titles else dataset, arguments)
 
 
 def raw_name(raw: RawDataset | RawCatalog) -> str:

@@ -33,7 +33,8 @@ def guess_columns(names: Sequence[str], given: Mapping[str, str], only_id: bool 
 
     Args:
         names: names of the columns.
-        given: role -> column, from the user; it is taken where the file has the column.
+        given: role -> column, from the user; it is taken where the file has the column, and the column may be in
+            another file.
         only_id: whether a column `id` is the item, as in a file of items.
     """
     columns = {role: name for role, name in given.items() if name in names}
@@ -41,7 +42,7 @@ def guess_columns(names: Sequence[str], given: Mapping[str, str], only_id: bool 
     for role, synonyms in _SYNONYMS.items():
         more = ["id"] if role == "item" and only_id else []
         match = next((free[synonym] for synonym in (*synonyms, *more) if synonym in free), None)
-        if role not in given and match is not None:
+        if role not in columns and match is not None:
             columns[role] = match
     return {role: columns[role] for role in ROLES if role in columns}
 

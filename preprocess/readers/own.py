@@ -53,6 +53,7 @@ def read_own(source: Source) -> RawDataset:
     """
     events, items = _files_of(source)
     columns = _event_columns(events, source)
+    _check_given(items or events, source, ("title", "category", "description"))
     of_items = guess_columns(items.names, source.columns, only_id=True) if items else columns
     need_columns(of_items, ("item", "title"), items.names if items else events.names, (items or events).path)
     print(said(events.path, columns), file=sys.stderr)
@@ -77,13 +78,22 @@ def events_of_file(path: Path, given: Mapping[str, str]) -> tuple[OwnFile, dict[
 
 
 def _event_columns(events: OwnFile, source: Source) -> dict[str, str]:
-    for role in ("time", "user", "item"):
-        if (name := source.columns.get(role)) and name not in events.names:
-            listed = shown(list(events.names))
-            raise ValueError(f"{events.path} has no column {name!r} (--{role}), but {listed}; correct the name")
+    _check_given(events, source, ("time", "user", "item", "rating"))
     columns = guess_columns(events.names, source.columns)
     need_columns(columns, ("user", "item"), events.names, events.path)
     return columns
+
+
+def _check_given(file: OwnFile, source: Source, roles: Sequence[str]) -> None:
+    """Check that a file has the columns that were named for roles.
+
+    Raises:
+        ValueError: it lacks one.
+    """
+    for role in roles:
+        if (name := source.columns.get(role)) and name not in file.names:
+            listed = shown(list(file.names))
+            raise ValueError(f"{file.path} has no column {name!r} (--{role}), but {listed}; correct the name")
 
 
 def _files_of(source: Source) -> tuple[OwnFile, OwnFile | None]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 from collections import Counter
@@ -355,6 +356,30 @@ def test_what_a_kill_at_any_file_operation_leaves_is_refused_or_whole(tmp_path, 
     assert status == 0 and operation > 40 and refused > 4
     assert read_dataset(folders[0]).sequences == dataset.sequences and teacher.n_users == 5
     assert not [path for folder in folders for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_dataset(tmp_path, tokenizer_folder, capsys):
+    (tmp_path / "raw").mkdir()
+    own_csv(tmp_path / "raw")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))  # files end after 300 bytes
+    try:
+        status = run(tmp_path, tokenizer_folder, "own")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert status == 2 and capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+    with pytest.raises(ValueError, match="did not finish"):
+        read_dataset(tmp_path / "mine")
+    assert run(tmp_path, tokenizer_folder, "own") == 0 and read_dataset(tmp_path / "mine").sequences
+
+
+def test_raw_titles_are_kept_where_that_is_asked_for(tmp_path, tokenizer_folder):
+    (tmp_path / "raw").mkdir()
+    own_csv(tmp_path / "raw")
+    assert run(tmp_path, tokenizer_folder, "own", "--raw_titles") == 0
+    metas = json.loads((tmp_path / "mine/metas.jsonl").read_text())
+    assert metas["3"]["title_raw"] == "Tom &amp; Jerry" and metas["3"]["title"] == "Tom & Jerry"
+    assert "title_raw" not in metas["1"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, tokenizer_folder, capsys):

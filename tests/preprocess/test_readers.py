@@ -105,6 +105,9 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, capsys):
     assert raw.items[0].title == "long, with\na line end"
     with pytest.raises(ValueError, match="no column 'when'.*--time"):
         read("own", tmp_path, columns={"time": "when"})
+    with pytest.raises(ValueError, match="no column 'headline'.*--title"):
+        read("own", tmp_path, columns={"title": "headline"})
+    assert read("own", tmp_path, columns={"item": "SKU"}).items[0].id == "1"  # that of the events alone
 
 
 def test_ids_that_are_numbers_are_their_digits_in_files_of_own(tmp_path):
