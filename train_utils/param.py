@@ -539,7 +539,7 @@ class ConversationOptions(ModelOptions):
     split: str = option(
         "test",
         "which of them; '' takes all. The reader was developed on dev",
-        ("", "dev", "test", "unseen", "fresh", "visitors"),
+        ("", "dev", "test", "unseen", "fresh", "visitors", "held_out"),
         empty=True,
     )
     embedding_model: str = option(
