@@ -73,7 +73,8 @@ def server(options: Options, *flags: str) -> Iterator[tuple[str, psutil.Process]
         try:
             while not ready.exists():
                 if process.poll() is not None:
-                    raise ValueError(f"the server did not start: {log.read_text().splitlines()[-1:]}")
+                    errors = [line for line in log.read_text().splitlines() if "rror" in line]
+                    raise ValueError(f"the server did not start: {' '.join(errors[:3])[:600]}")
                 time.sleep(0.5)
             yield f"http://127.0.0.1:{options.port}", psutil.Process(process.pid)
         finally:

@@ -42,7 +42,8 @@ if [ -z "${VLLM_PYTHON:-}" ]; then
 else
     python=$VLLM_PYTHON
 fi
-"$python" -c 'import sys; from importlib.metadata import entry_points; sys.exit(not any(e.name == "reclm" for e in entry_points(group="vllm.general_plugins")))' ||
+# vLLM only logs a plugin that cannot be imported.
+"$python" -c 'from importlib.metadata import entry_points; entry_points(group="vllm.general_plugins")["reclm"].load()' 2> /dev/null ||
     fail "the plugin is not in the environment of $python; install it there: VLLM_PYTHON=$python scripts/vllm_env.sh"
 [[ -z ${VLLM_PLUGINS+set} || ,$VLLM_PLUGINS, == *,reclm,* ]] || fail "VLLM_PLUGINS is '$VLLM_PLUGINS' and leaves the plugin out; add reclm"
 # Another server on this port would look ready before ours fails to bind it.

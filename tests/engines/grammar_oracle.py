@@ -55,7 +55,7 @@ class GrammarOracle:
                 title = []
             else:
                 text.append(token)
-        left = self.items(listed)
+        left = self.items(listed) if form.lists_items else []
         if title is not None:
             n = len(title)
             return {(titles[i] + [eoi])[n] for i in left if titles[i][:n] == title}
@@ -99,7 +99,9 @@ def random_world(draw):
         "titles": titles,
         "item_tokens": item_tokens,
         "stops": stops,
-        "form": ReplyForm(max_items, draw.choice([0, 0, draw.randint(0, max_items or 4)]), separators),
+        "form": ReplyForm(lists_items=False)
+        if draw.random() < 0.05
+        else ReplyForm(max_items, draw.choice([0, 0, draw.randint(0, max_items or 4)]), separators),
         "rules": {
             "deny": set(few),
             "allow": draw.choice([None, None, {i for i in range(n) if draw.random() < 0.6}]),

@@ -38,6 +38,7 @@ def test_a_request_is_read_as_it_was_written(request_):
         ('reclm:{"domain": "m", "max_items": 1, "min_items": 2}', "more than max_items"),
         ('reclm:{"domain": "m", "force_items": true}', "without max_items"),
         ('reclm:{"domain": "m", "idx": true}', "idx numbers a list"),
+        ('reclm:{"domain": "m", "lists_items": false, "max_items": 2}', "lists_items is false"),
         ('reclm:{"domain": "m", "rules": []}', r"rules: the body is \[\]"),
         ('reclm:{"domain": "m", "rules": {"allow": "x"}}', "rules: allow is 'x'"),
         (' reclm:{"domain": "m"}', "it starts with ' reclm:"),

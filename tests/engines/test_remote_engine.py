@@ -114,6 +114,17 @@ def test_an_answer_outside_the_catalog_is_an_error():
     assert all(answer.error is not None or not answer.items for answer in forced)
 
 
+def test_an_answer_without_rules_has_no_item():
+    model, chat = tiny_chat(TITLES)
+    model.double()
+    asked = [replace(r, rules=None, max_items=0, force_items=False, idx=False) for r in requests(chat)[:2]]
+    expected = Engine(model, chat).generate(asked)
+    with running(GrammarServer(model, chat, CATALOG, drafts=3)) as url:
+        actual = remote(url, chat).generate(asked)
+    assert [(a.ids, a.finish) for a in actual] == [(a.ids, a.finish) for a in expected]
+    assert not any({chat.soi, chat.eoi} & set(a.ids) for a in actual)
+
+
 def test_a_refused_request_names_the_reason_and_the_remedy():
     model, chat = tiny_chat(TITLES)
     with (
@@ -126,8 +137,7 @@ def test_a_refused_request_names_the_reason_and_the_remedy():
 @pytest.mark.parametrize(
     ("more", "error"),
     [
-        ({"rules": None}, "needs rules"),
-        ({"constrained": False}, "needs rules"),
+        ({"constrained": False}, "decodes under its catalog"),
         ({"best_titles": 3}, "spells titles token by token"),
     ],
 )

@@ -86,6 +86,7 @@ def test_a_row_may_be_signed_and_must_hold_the_vocabulary():
         (lambda trie: ReplyForm(max_items=-1), "`max_items` is -1"),
         (lambda trie: ReplyForm(max_items=1, min_items=2), "`min_items` is 2, more than"),
         (lambda trie: ReplyForm(max_items=2, separators=((1,),)), "1 entries for a list of 2"),
+        (lambda trie: ReplyForm(max_items=2, lists_items=False), "a reply without items has neither"),
         (lambda trie: grammar(prior=Prior(np.ones(3))), "cannot apply a prior"),
         (lambda trie: grammar().rollback(1), "rollback of 1 tokens, and 0 were accepted"),
     ],

@@ -105,7 +105,7 @@ class Domain:
 
     def _form(self, request: GrammarRequest) -> ReplyForm:
         if not request.force_items:
-            return ReplyForm(request.max_items, request.min_items)
+            return ReplyForm(request.max_items, request.min_items, lists_items=request.lists_items)
         texts = [separator(rank, request.idx) for rank in range(1, request.max_items + 1)]
         return ReplyForm(request.max_items, request.min_items, tuple(tuple(self.chat.encode(text)) for text in texts))
 

@@ -24,6 +24,7 @@ class GrammarRequest:
         min_items: number of items before which the reply may not end, unless all admissible items are listed.
         force_items: whether the reply is only a list of `max_items` items.
         idx: whether such a list is numbered.
+        lists_items: whether the reply may list items; False allows text alone.
 
     Raises:
         ValueError: a field has the wrong type, or a number is out of its range.
@@ -35,6 +36,7 @@ class GrammarRequest:
     min_items: int = 0
     force_items: bool = False
     idx: bool = False
+    lists_items: bool = True
 
     def __post_init__(self):
         _require(isinstance(self.domain, str) and bool(self.domain), "domain", self.domain, "the name of a catalog")
@@ -42,10 +44,12 @@ class GrammarRequest:
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and 0 <= value <= MAX_ITEMS, name, value, f"a whole number from 0 to {MAX_ITEMS}")
-        for name in ("force_items", "idx"):
+        for name in ("force_items", "idx", "lists_items"):
             _require(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
         if 0 < self.max_items < self.min_items:
             raise ValueError(f"grammar: min_items is {self.min_items}, more than max_items, {self.max_items}")
+        if not self.lists_items and (self.max_items or self.min_items):
+            raise ValueError("grammar: lists_items is false, and a number of items is given")
         if self.force_items and not self.max_items:
             raise ValueError("grammar: force_items is true without max_items; give the length of the list")
         if self.idx and not self.force_items:

@@ -13,7 +13,7 @@ import numpy as np
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior, log_shares
 from train_utils.constraint.item_rules import ItemRules
-from train_utils.constraint.matcher import Matcher
+from train_utils.constraint.matcher import Matcher, Unconstrained
 from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint, EndpointError, Written
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
@@ -84,14 +84,16 @@ class RemoteEngine:
         """Return the grammar of a request.
 
         Raises:
-            ValueError: the request has no rules, searches whole titles, or continues an answer with items.
+            ValueError: the request is not constrained, searches whole titles, or continues an answer with items.
         """
-        if request.rules is None or not request.constrained:
-            raise ValueError("a request to a server needs rules; without a constraint, decode where the model is")
+        if not request.constrained:
+            raise ValueError("a server decodes under its catalog; without a constraint, decode where the model is")
         if request.best_titles:
             raise ValueError("a server spells titles token by token; take `decoding` greedy")
         if request.answer_at is not None and self.chat.soi in request.prompt[request.answer_at :]:
             raise ValueError("a server does not continue an answer that has items already")
+        if request.rules is None:
+            return grammar_text(GrammarRequest(self.domain, lists_items=False))
         body = GrammarRequest(
             self.domain,
             rules_of(request.rules, self.catalog),
@@ -150,10 +152,12 @@ class _Reply:
     """
 
     def __init__(self, request: Request, chat: Chat):
-        assert request.rules is not None
+        assert chat.trie is not None  # a served catalog has titles
         self.answer = Completion()
         self._request, self._chat = request, chat
-        self._matcher = Matcher(request.rules)
+        # Without rules no item may be opened.
+        self._matcher = Unconstrained() if request.rules is None else Matcher(request.rules)
+        self._barred = set(chat.trie.barred_with_soi.tolist()) if request.rules is None else set()
         self._score = 0.0
 
     def read(self, piece: Written) -> None:
@@ -174,6 +178,8 @@ class _Reply:
     def _add(self, token: int, score: float) -> None:
         inside = not self._matcher.free
         try:
+            if token in self._barred:
+                raise ConstraintError(f"token {token} opens or is an item, and the answer may have none")
             item = self._matcher.accept_token(token)
         except ConstraintError as error:
             refused = ConstraintError(f"the server's answer leaves the catalog: {error}; {REMEDY}")

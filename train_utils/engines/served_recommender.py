@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.item_rules import ItemRules
-from train_utils.decoding.completions_endpoint import CompletionsEndpoint
+from train_utils.decoding.completions_endpoint import CompletionsEndpoint, EndpointError
 from train_utils.decoding.request import Request
 from train_utils.engines.remote_engine import REMEDY, RemoteEngine
 from train_utils.models.trained import trained_tokenizer
@@ -94,9 +94,11 @@ class ServedRecommender(Recommender):
         """Engine at the server.
 
         Raises:
-            ValueError: there is no catalog.
+            EndpointError: there is no catalog.
         """
-        return RemoteEngine(self.endpoint, self._known_catalog, self.renderer, self.domain or self._known_catalog.name)
+        if self.catalog is None:
+            raise EndpointError("a server answers under one of its catalogs; choose one by /domain NAME")
+        return RemoteEngine(self.endpoint, self.catalog, self.renderer, self.domain or self.catalog.name)
 
     def answer_request(
         self,

@@ -28,14 +28,17 @@ class ReplyForm:
         min_items: number of items before which the reply may not end, unless all admissible items are listed.
         separators: tokens before each item of a reply that is only a list, in order, without `<SOI>`; () for a reply
             with text that the model chooses.
+        lists_items: whether the reply may list items; False allows text alone.
 
     Raises:
-        ValueError: a number is negative, more items are required than admitted, or `separators` is not of `max_items`.
+        ValueError: a number is negative, more items are required than admitted, `separators` is not of `max_items`, or
+            numbers of items are given for a reply without items.
     """
 
     max_items: int = 0
     min_items: int = 0
     separators: tuple[tuple[int, ...], ...] = ()
+    lists_items: bool = True
 
     def __post_init__(self):
         for name in ("max_items", "min_items"):
@@ -43,6 +46,8 @@ class ReplyForm:
                 raise ValueError(f"`{name}` is {getattr(self, name)}, wanted 0 or more")
         if 0 < self.max_items < self.min_items:
             raise ValueError(f"`min_items` is {self.min_items}, more than the `max_items` of {self.max_items}")
+        if not self.lists_items and (self.max_items or self.min_items):
+            raise ValueError("a reply without items has neither `max_items` nor `min_items`")
         if self.separators and len(self.separators) != self.max_items:
             raise ValueError(f"`separators` has {len(self.separators)} entries for a list of {self.max_items} items")
 
@@ -226,7 +231,8 @@ class TreeGrammar:
         """Return the row of free text where no token is forced."""
         if self._is_complete(matcher):
             return self._rows.stop
-        return self._rows.text(may_list=not matcher.exhausted, may_stop=self._may_stop(matcher))
+        may_list = self.form.lists_items and not matcher.exhausted
+        return self._rows.text(may_list, may_stop=self._may_stop(matcher))
 
     def _fill(self, bits: np.ndarray, state: _State) -> None:
         """Write the tokens that may follow where they are those of an item, of a separator, or none."""
@@ -259,6 +265,8 @@ class TreeGrammar:
                 return None
         rest = state.forced[1:]
         trie = matcher.rules.trie
+        if token == trie.soi and not self.form.lists_items:
+            return None
         if matcher.free and token != trie.soi and token not in trie.only_in_items:
             return _State(matcher, rest) if state.forced else state
         moved = matcher.copy()

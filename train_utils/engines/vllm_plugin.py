@@ -8,7 +8,8 @@ check a request, that compile a grammar, and that begin a server. Other requests
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from train_utils.command import print_error
@@ -246,12 +247,10 @@ def _stop_tokens(model_config, tokenizer) -> frozenset[int]:
     return frozenset(token for token in (*listed, tokenizer.eos_token_id) if token is not None)
 
 
-class _one_line:
+@contextmanager
+def _one_line() -> Iterator[None]:
     """End the process with one line on a user's error."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type, error, _traceback) -> None:
-        if isinstance(error, (ValueError, OSError)):
-            raise SystemExit(print_error(error)) from None
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise SystemExit(print_error(error)) from None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from train_utils.catalog import Catalog
 from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
 from train_utils.conversation.numerals import MOST
+from train_utils.decoding.completions_endpoint import EndpointError
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.param import ChatOptions
 from train_utils.prompts.named_titles import spoken_title
@@ -230,7 +231,10 @@ class ChatSession:
 
     def reply(self, text: str, stop: threading.Event | None = None) -> Iterator[Event]:
         """Answer a message and yield the answer's events; see `train_utils.serving.answers.reply`."""
-        yield from reply(self.domain, self.dialogue, text, stop)
+        try:
+            yield from reply(self.domain, self.dialogue, text, stop)
+        except EndpointError as error:  # of a server that has the model
+            yield Notice(str(error))
 
     def _understood(self) -> str:
         return understood(self.domain, self.dialogue)
