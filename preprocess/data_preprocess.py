@@ -145,7 +145,10 @@ def preprocess(arguments: argparse.Namespace) -> None:
     """
     raw = read(arguments)
     dataset = dataset_of(raw, arguments)
-    write(with_raw_titles(dataset, raw) if arguments.raw_titles else dataset, arguments)
+    if arguments.raw_titles:
+        dataset = with_raw_titles(dataset, raw)
+    del raw  # frees the events and ids before files and plots are made
+    write(dataset, arguments)
 
 
 def raw_name(raw: RawDataset | RawCatalog) -> str:

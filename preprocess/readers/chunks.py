@@ -27,9 +27,9 @@ from train_utils.text_files import (
 
 T = TypeVar("T")
 
-CHUNK = 4 << 20  # bytes that are read at once
+CHUNK = 1 << 20  # bytes that are read at once
 _WIDE_LINES = 20_000  # lines of a chunk of UTF-16 or UTF-32
-_AHEAD = 3  # chunks that wait
+_AHEAD = 2  # chunks that wait
 
 _read_ahead = False  # see `use_threads`
 

@@ -15,7 +15,6 @@ from readers.chunks import LineFile
 from readers.columns import guess_columns, need_columns, said
 from readers.fields import categories_of, id_of_any, plain_value, text_or_empty
 from readers.json_lines import EventFields, json_events, read_record, records
-from readers.parquet import is_parquet, parquet_events, parquet_names, parquet_records
 from readers.records import Events, Item, RawDataset, read_dump
 from readers.source import Source
 from readers.tables import Table, header_of, table_events, table_rows
@@ -138,6 +137,8 @@ def open_own(path: Path) -> OwnFile:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; correct the path")
     if is_parquet(path):
+        from readers.parquet import parquet_names  # here: other files need no Polars
+
         return OwnFile(path, "parquet", tuple(parquet_names(path)))
     file = LineFile(path, Counter())
     first = next((line for lines in file.chunks() for line in lines if line.strip()), b"")
@@ -153,9 +154,17 @@ def open_own(path: Path) -> OwnFile:
     return OwnFile(path, "table", tuple(names), separator)
 
 
+def is_parquet(path: Path) -> bool:
+    """Return whether a file begins as a Parquet file does."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
 def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str]) -> Events:
     """Read the events of a file; unusable ones are counted in `file.rejected`."""
     if own.kind == "parquet":
+        from readers.parquet import parquet_events
+
         return parquet_events(file, columns)
     if own.kind == "json":
         time, rating = (((columns[role],) if role in columns else ()) for role in ("time", "rating"))
@@ -184,6 +193,8 @@ def _fields(file: LineFile, *names: tuple[str, ...]) -> EventFields:
 
 def _records_of(file: LineFile, own: OwnFile) -> Iterator[Mapping[str, Any]]:
     if own.kind == "parquet":
+        from readers.parquet import parquet_records
+
         return parquet_records(file.path)
     return records(file, literals=True) if own.kind == "json" else table_rows(file, own.separator)
 

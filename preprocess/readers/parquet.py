@@ -12,13 +12,6 @@ from readers.records import NO_RATING, EventCollector, Events, add_row
 from readers.times import parse_moment
 
 _ROWS = 1_000_000  # rows of a part
-_MAGIC = b"PAR1"
-
-
-def is_parquet(path: Path) -> bool:
-    """Return whether a file begins as a Parquet file does."""
-    with path.open("rb") as file:
-        return file.read(4) == _MAGIC
 
 
 def parquet_names(path: Path) -> list[str]:

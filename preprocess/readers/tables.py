@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import polars as pl
-
 from readers.chunks import LineFile
 from readers.records import EventCollector, Events, add_row, parse_id
 from readers.times import parse_time
@@ -66,6 +64,8 @@ def _add(collector: EventCollector, values: Sequence[str], table: Table, file: L
 
 def _add_plain(collector: EventCollector, lines: list[bytes], table: Table) -> bool:
     """Add the events of lines that are all plain; return False, and add none, where one is not."""
+    import polars as pl  # here: dumps without tables need none of its 27 MB
+
     separator = table.separator.encode()
     whole = b"\n".join(lines)
     is_plain = b'"' not in whole and whole.count(separator) == len(lines) * (table.width - 1)
