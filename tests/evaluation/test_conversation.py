@@ -19,7 +19,8 @@ READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles))
 
 
 def test_the_gold_requests_are_well_formed_and_split():
-    splits = [list(load_conversations(GOLD, split)) for split in ("dev", "test", "unseen", "fresh", "visitors", "held_out")]
+    names = ("dev", "test", "unseen", "fresh", "visitors", "held_out")
+    splits = [list(load_conversations(GOLD, split)) for split in names]
     assert min(map(len, splits)) >= 100 and len(list(load_conversations(GOLD, ""))) == sum(map(len, splits))
     filled = {fill[0] for conversation in sum(splits, []) for turn in conversation for fill in gold_fills(turn.gold)}
     assert filled == set(SLOTS)
