@@ -1,5 +1,6 @@
 # Catalogs of a server, for scripts that source this file after dataset_name.sh. They define usage, which ends them.
 
+set -euo pipefail
 fail() { echo "error: $1" >&2; exit 2; }
 
 # Set RECLM_CATALOGS to the folders of datasets in data/dataset (DATA_ROOT): catalogs_of NAME[,NAME...]
