@@ -4,9 +4,8 @@
 
 The held-out items are taken out of the catalog and of all sequences; teacher and model are trained on the rest by the
 scripts. Then the model gets rows for them, and lists for all users are scored: on targets that were held out, and on
-the others, with and without the new items as competitors. Rivals: the same model with rows that are only predicted, and
-with the mean of the title's rows, similarity of titles and categories to the history, and popularity. The last line of
-the output is JSON.
+the others, with and without the new items as competitors. Rivals: the same model with rows that are the mean of the
+title's rows, similarity of titles and categories to the history, and popularity. The last line of the output is JSON.
 """
 
 import json
@@ -32,7 +31,7 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.dataset_folder import dataset_paths
 from train_utils.files import write_json
-from train_utils.models.cold_items import fill_rows, item_features
+from train_utils.models.cold_items import item_features
 from train_utils.param import AddOptions, option, parse
 from train_utils.recommender import Recommender
 from train_utils.text_files import read_json
@@ -160,17 +159,6 @@ def with_title_rows(recommender: Recommender, cold: Sequence[int]) -> Recommende
     return recommender
 
 
-def with_predicted_rows(recommender: Recommender, features: np.ndarray, cold: Sequence[int]) -> Recommender:
-    """Give the cold items the output rows that a ridge regression predicts, without setting their probability."""
-    catalog = recommender.catalog
-    known = ~np.isin(np.arange(len(catalog.items)), cold)
-    ids = [code[0] for code in recommender.renderer.code_ids]
-    events = [count if warm else 0 for count, warm in zip(catalog.training_events, known, strict=True)]
-    with torch.no_grad():
-        fill_rows(recommender.model.get_output_embeddings().weight, ids, features, known, events)
-    return recommender
-
-
 def measure(options: Options) -> dict[str, object]:
     logging.disable_progress_bar()
     source = Path(options.data_path)
@@ -201,11 +189,6 @@ def measure(options: Options) -> dict[str, object]:
         "popularity": score_ranker(lambda case: warm_counts),
     }
     measured = {row: {"cold": scores(new, rank(new)), "warm": scores(old, rank(old))} for row, rank in rows.items()}
-    only_predicted = model_ranker(with_predicted_rows(recommender, features, cold_indices))
-    measured["predicted rows, probability not set"] = {
-        "cold": scores(new, only_predicted(new)),
-        "warm": scores(old, only_predicted(old)),
-    }
     titles = model_ranker(with_title_rows(recommender, cold_indices))
     measured["rows of the titles"] = {"cold": scores(new, titles(new)), "warm": scores(old, titles(old))}
     return {

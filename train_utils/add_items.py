@@ -1,12 +1,10 @@
 """Add new items to a trained model: `python -m train_utils.add_items --model_name M --data_path D --output N`.
 
 The model gets a token for each item of the dataset that it has none for. The rows of the new tokens are predicted from
-titles and categories, by a map that is fitted on the trained rows, and the new items are made as probable as trained
-ones would be with such rows. So an item can be recommended before its first event; later training on its events starts
-from there.
+titles and categories, by a map that is fitted on the trained rows. So an item can be recommended before its first
+event; later training on its events starts from there.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,10 +13,8 @@ from typing import cast
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
-from transformers import PreTrainedModel
 
-from train_utils.catalog import Catalog, load_catalog
+from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
 from train_utils.files import exclusively
 from train_utils.item_codes import ItemCodes, of_catalog, read_item_codes, save_item_codes, with_items
@@ -32,7 +28,6 @@ from train_utils.prompts.control_tokens import add_code_tokens, control_tokens
 from train_utils.prompts.renderer import Chat
 
 _NOT_OF_THE_MODEL = {"trust_remote_code"}
-_HISTORIES, _EVENTS = 200, 10  # of which the probability of new items is learned; as many events as tests show
 
 
 def add_items(options: AddOptions) -> tuple[int, int]:
@@ -74,37 +69,13 @@ def add_items(options: AddOptions) -> tuple[int, int]:
         outputs = cast("nn.Linear", model.get_output_embeddings()).weight
         with torch.no_grad():
             features = item_features(catalog, spelled, inputs.numpy())
-            states = history_states(model, chat, catalog, known) if before.sequences else None
-            fill_rows(inputs, ids, features, known, catalog.training_events)
-            fill_rows(outputs, ids, features, known, catalog.training_events, states)
+            for table in (inputs, outputs):
+                fill_rows(table, ids, features, known, catalog.training_events)
         model.config.item_form = codes.form
         model = model.to(own_dtype(options.model_name, options.trust_remote_code))  # type: ignore[arg-type]  # as in `load_backbone`
         made_from = manifest(_settings(options), model_files(options.model_name))
         save_model(tokenizer, model, output, made_from, lambda to: save_item_codes(codes, to))
     return int((~known).sum()), int(known.sum())
-
-
-@torch.inference_mode()
-def history_states(model: PreTrainedModel, chat: Chat, catalog: Catalog, known: np.ndarray) -> np.ndarray:
-    """Return the hidden states after histories of bare codes, from which the model predicts the next item.
-
-    Args:
-        model: a model that was trained on such histories.
-        chat: the renderer with the codes of the catalog.
-        catalog: its training sequences are the histories, up to 200 of them.
-        known: bool [items], the items that the model was trained on; others are left out of the histories.
-
-    Returns:
-        float32 [histories, d].
-    """
-    trained = ([item for item in sequence if known[item]][-_EVENTS:] for sequence in catalog.training_sequences())
-    histories = [history for history in trained if len(history) > 1]
-    drawn = random.Random(0).sample(histories, min(_HISTORIES, len(histories)))
-    states = [
-        model.base_model(input_ids=torch.tensor([chat.history_ids(history)])).last_hidden_state[0, -1]
-        for history in tqdm(drawn, unit="history", desc="probability of new items", disable=None)
-    ]
-    return torch.stack(states).float().numpy() if states else np.empty((0, 0), dtype=np.float32)
 
 
 def _vocabulary_with(codes: ItemCodes, tokenizer) -> dict[str, int]:

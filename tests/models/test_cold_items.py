@@ -8,14 +8,13 @@ import torch
 from tiny import coded_chat, tiny_chat
 from tiny_samples import TITLES, small_catalog, write_small_catalog
 
-from train_utils.add_items import add_items, history_states
+from train_utils.add_items import add_items
 from train_utils.add_items import main as add_items_main
 from train_utils.constraint.item_rules import ItemRules
 from train_utils.item_codes import ItemCodes, one_token_each, read_item_codes, save_item_codes, with_items
 from train_utils.models.backbone import load_backbone
-from train_utils.models.cold_items import constant_row, item_features, missing_logit, predicted_rows, rows_as_new
+from train_utils.models.cold_items import item_features, predicted_rows
 from train_utils.param import AddOptions
-from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
 
 CPU = torch.device("cpu")
@@ -58,38 +57,6 @@ def test_features_are_titles_and_categories():
     assert (words**2).sum(1).mean() == pytest.approx(1, rel=1e-4) and (kinds**2).sum(1).mean() == pytest.approx(1, 1e-4)
     same = [i for i, item in enumerate(catalog.items) if item.categories == ("Comedy",)]
     assert (kinds[same] == kinds[same[0]]).all()
-
-
-def test_predicted_rows_get_the_probability_that_trained_ones_have():
-    features, matrix, states = RNG.normal(size=(300, 4)), RNG.normal(size=(4, 8)), RNG.normal(size=(50, 8)) + 5
-    rows = features @ matrix + RNG.normal(size=(300, 8))  # half of a row cannot be predicted
-    as_new = rows_as_new(features, rows, np.full(300, 9))
-    lifted = as_new + missing_logit(states, rows, as_new) * constant_row(states)
-    weights = np.exp(states @ rows.T)
-    total = weights.sum(1, keepdims=True)
-    before, after = ((np.exp(states @ new.T) / total).sum(1).mean() for new in (as_new, lifted))
-    assert before < 0.5 and after == pytest.approx(1, abs=0.15)
-    assert missing_logit(states, rows, rows) == pytest.approx(0, abs=1e-9)
-    np.testing.assert_allclose(states @ constant_row(states), 1, atol=0.2)
-
-
-def test_the_probability_of_new_items_is_set_where_the_model_was_trained_on_bare_histories(tmp_path):
-    write_small_catalog(tmp_path / "small")
-    probable = []
-    for sequences in (False, True):
-        old = known_model(tmp_path / f"old-{sequences}")
-        content = json.loads((old / "item_index.json").read_text()) | {"sequences": sequences}
-        (old / "item_index.json").write_text(json.dumps(content))
-        output = str(tmp_path / f"new-{sequences}")
-        add_items(AddOptions(model_name=str(old), data_path=str(tmp_path / "small"), output=output))
-        tokenizer, model = load_backbone(output, CPU, "float32")
-        assert read_item_codes(output).sequences == sequences
-        chat = Chat(tokenizer, TITLES, codes=read_item_codes(output))
-        states = history_states(model, chat, small_catalog(), np.arange(len(TITLES)) < KNOWN)
-        ids = torch.tensor([code[0] for code in chat.code_ids])
-        shares = torch.softmax(torch.from_numpy(states) @ model.get_output_embeddings().weight[ids].detach().T, -1)
-        probable.append(float(shares[:, KNOWN:].sum(1).mean()))
-    assert probable[1] != pytest.approx(probable[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("form", ["token", "token_title"])

@@ -10,8 +10,6 @@ from train_utils.catalog import Catalog
 from train_utils.models.code_quantizer import scaled
 
 _ALPHAS = tuple(10.0**power for power in range(-2, 5))
-FOLDS = 5
-_STRENGTH = 1e-4  # of the ridge, relative to the mean squared state
 
 
 def item_features(catalog: Catalog, title_ids: Sequence[Sequence[int]], table: np.ndarray) -> np.ndarray:
@@ -58,58 +56,7 @@ def predicted_rows(features: np.ndarray, rows: np.ndarray, known: np.ndarray, co
     return predicted.astype(np.float32)
 
 
-def rows_as_new(features: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the rows that trained items would get if they were new: predicted from the other items, in folds.
-
-    Args:
-        features: see `predicted_rows`; of trained items.
-        rows: float [items, d], their trained rows.
-        counts: int [items], number of training events.
-
-    Returns:
-        float32 [items, d].
-    """
-    as_new = np.empty(rows.shape, dtype=np.float32)
-    folds = np.arange(len(rows)) % FOLDS
-    np.random.default_rng(0).shuffle(folds)
-    for fold in range(FOLDS):
-        as_new[folds == fold] = predicted_rows(features, rows, folds != fold, counts)
-    return as_new
-
-
-def missing_logit(states: np.ndarray, rows: np.ndarray, as_new: np.ndarray) -> float:
-    """Return what is added to the logits of predicted rows, so that such items are as probable as trained ones.
-
-    A predicted row is a mean over the rows that an item may turn out to have. The mean of their probabilities is higher
-    than the probability of the mean row (the exponential function is convex), so that without the addend hardly any new
-    item is listed.
-
-    Args:
-        states: float [states, d], hidden states from which the next item is predicted.
-        rows: float [items, d], trained output rows.
-        as_new: what `rows_as_new` returned for them.
-    """
-    trained, predicted = states @ rows.T, states @ as_new.T
-    highest = trained.max(axis=1, keepdims=True)
-    share = 1.0 / np.exp(trained - highest).sum(axis=1, keepdims=True)
-    return float(np.log(len(states) / (np.exp(predicted - highest) * share).sum()))
-
-
-def constant_row(states: np.ndarray) -> np.ndarray:
-    """Return the row, float [d], whose logit is as near to 1 as possible in all states, by ridge regression."""
-    squares = states.T @ states
-    ridge = _STRENGTH * np.trace(squares) / len(squares)
-    return np.linalg.solve(squares + ridge * np.eye(len(squares)), states.sum(axis=0))
-
-
-def fill_rows(
-    table: torch.Tensor,
-    ids: Sequence[int],
-    features: np.ndarray,
-    known: np.ndarray,
-    counts: Sequence[int],
-    states: np.ndarray | None = None,
-) -> None:
+def fill_rows(table: torch.Tensor, ids: Sequence[int], features: np.ndarray, known: np.ndarray, counts) -> None:
     """Write the predicted rows of the unknown items into a table of rows, in place.
 
     Args:
@@ -118,12 +65,8 @@ def fill_rows(
         features: see `predicted_rows`.
         known: see `predicted_rows`.
         counts: see `predicted_rows`.
-        states: for the head, see `missing_logit`; None adds nothing to the logits.
     """
-    at, events = torch.tensor(ids), np.asarray(counts)
+    at = torch.tensor(ids)
     rows = table[at].float().numpy()
-    predicted = predicted_rows(features, rows, known, events)
-    if states is not None and len(states) and known.sum() >= FOLDS:
-        as_new = rows_as_new(features[known], rows[known], events[known])
-        predicted += (missing_logit(states, rows[known], as_new) * constant_row(states)).astype(np.float32)
+    predicted = predicted_rows(features, rows, known, np.asarray(counts))
     table[at[torch.from_numpy(~known)]] = torch.from_numpy(predicted).to(table.dtype)
