@@ -15,6 +15,7 @@ from train_utils.conversation.title_questions import title_in_question
         ("Have you heard of Oppenheimer", "Oppenheimer"),
         ("what is the film Tenet", "Tenet"),
         ("does your catalog have 2012?", "2012"),
+        ("do you have the matrix?", "the matrix"),
     ],
 )
 def test_the_title_of_a_question_is_found(text, title):
@@ -27,6 +28,9 @@ def test_the_title_of_a_question_is_found(text, title):
         "What is the capital of France?",
         "do you have time",
         "do you have anything funny?",
+        "do you have time?",
+        "do you have subtitles?",
+        "do you have scary movies?",
         "Is Paris in France?",
         "tell me about the weather",
         "Tell me about yourself",

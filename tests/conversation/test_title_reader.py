@@ -244,3 +244,68 @@ def test_a_title_in_lower_case_is_judged_by_the_words_around_it(text: str, kind:
 def test_an_unknown_title_in_lower_case_is_named_after_words_such_as_loved(text: str, unknown: tuple[str, ...]) -> None:
     catalog = catalog_of({title: ([], 1990) for title in TITLES})
     assert RequestReader(catalog, NamedTitles(catalog.titles)).read(text).unknown == unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "titles"),
+    [
+        ("movies similar to shawshank", "liked", ["Shawshank Redemption, The"]),
+        ("priscilla queen of the desert was hilarious", "liked", ["Adventures of Priscilla, Queen of the Desert, The"]),
+        ("the undiscovered country is the best one", "liked", [TITLES[4]]),
+        ("what should i watch after casablanca and heat?", "liked", ["Casablanca", "Heat"]),
+        ("after vertigo and blade runner? both were amazing", "liked", ["Vertigo", "Blade Runner"]),
+        ("my faves are casablanca and vertigo", "liked", ["Casablanca", "Vertigo"]),
+        ("heat (1995) was so gripping", "liked", ["Heat"]),
+        ("vertigo is so underrated", "liked", ["Vertigo"]),
+        ("had to watch vertigo for class", "known", ["Vertigo"]),
+        ("Casablanca, I saw last week. What a lovely film!", "liked", ["Casablanca"]),
+    ],
+)
+def test_a_title_in_lower_case_is_read_in_part_with_its_year_and_in_questions(
+    text: str, kind: str, titles: list[str]
+) -> None:
+    change = READER.read(text)
+    assert [TITLES[items[0]] for items in getattr(change, kind)] == titles
+    assert change.ranges == () and change.unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "liked", "unknown"),
+    [
+        ("heat, fight club, the matrix... love all of those", ["Heat"], ("fight club", "the matrix")),
+        ("favs: memento, casablanca, inception", ["Casablanca"], ("memento", "inception")),
+        ("i'm obsessed with interstellar and casablanca", ["Casablanca"], ("interstellar",)),
+        ("i loved fight club (1999) and heat (1995)", ["Heat"], ("fight club",)),
+        ("Inception (2010) was great", [], ("Inception",)),
+        ("do you have the matrix?", [], ("the matrix",)),
+        ("i love casablanca, heat, gladiator and troy", ["Casablanca", "Heat"], ("gladiator", "troy")),
+        ("i like casablanca, heat and surprise me", ["Casablanca", "Heat"], ()),
+        ("loved shawshank and casablanca", ["Shawshank Redemption, The", "Casablanca"], ()),
+        ("pizza, wine, sleep... love all of those", [], ()),
+        ("do you have subtitles?", [], ()),
+        ("another one", [], ()),
+    ],
+)
+def test_a_title_in_lower_case_that_the_catalog_lacks_is_named_in_a_list_and_with_its_year(
+    text: str, liked: list[str], unknown: tuple[str, ...]
+) -> None:
+    change = READER.read(text)
+    assert [TITLES[items[0]] for items in change.liked] == liked
+    assert change.unknown == unknown and change.ranges == ()
+
+
+def test_a_number_after_alternatives_counts_items() -> None:
+    change = READER.read("like casablanca or batman 3")
+    assert [TITLES[items[0]] for items in change.liked] == ["Casablanca", "Batman"] and change.count == 3
+
+
+def test_a_greeting_is_no_title() -> None:
+    catalog = catalog_of({"Good Morning": ([], 1990)})
+    reader = RequestReader(catalog, NamedTitles(catalog.titles))
+    assert reader.read("hello, good morning. What should I watch?").liked == ()
+    assert reader.read("i loved good morning").liked == ((0,),)
+
+
+@pytest.mark.parametrize("text", ["which one won more oscars?", "had to watch casablanca for class"])
+def test_a_question_about_titles_and_a_duty_ask_for_no_list(text: str) -> None:
+    assert not READER.read(text).asks

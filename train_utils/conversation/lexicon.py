@@ -46,7 +46,7 @@ beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, l
 away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
 charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
 first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spot on, the best, mesmerizing, a gem, a
-treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless
+treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless, underrated
 """
 BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
@@ -71,7 +71,8 @@ liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't fin
 walked out, gave up, disliked, couldn't get through, could not get through, couldn't get into, can't get enough, didn't
 like, didn't care, did not care, can't stand, cannot stand, wasn't impressed, was not impressed, not impressed, didn't
 enjoy, don't care for, have a soft spot, got a soft spot, can't get into,
-haven't seen, have not seen, never seen, never saw, never watched, not seen, have seen, walked out on
+haven't seen, have not seen, never seen, never saw, never watched, not seen, have seen, walked out on, had to watch, had
+to see
 """
 
 # -- titles ------------------------------------------------------------------------------------------------------------
@@ -121,7 +122,8 @@ no to, never say no to, asked for
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
 explain, how many, what does, do you speak, do you like, who directed, who plays, who played, who starred, who stars,
-who made, who wrote, what won, which won, which film won, what film won, which movie won, what movie won, difference
+who made, who wrote, what won, which won, which one won,
+which of them won, which of those won, which film won, what film won, which movie won, what movie won, difference
 between, what is the plot, what's the plot, what is it about, when was, when did, how
 long is, tell me about, who won, who is, who was, what year, which year, which actor, what actor, which actress, which
 director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a joke, translate,
@@ -230,7 +232,7 @@ seen, saw, watched, know, knew, known, own, owns, already, again, finished, read
 i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape,
 on dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me,
 lent us, we've done, i've done, they've done, have done, has done, by heart, worn out, on my shelf, on our shelf, on the
-shelf, has had, have had
+shelf, has had, have had, had to watch, had to see
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """

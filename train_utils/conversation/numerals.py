@@ -135,6 +135,10 @@ _LAST = re.compile(
     rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?:(?:about|around|roughly|maybe|perhaps|say|some)\s+)?(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them)?\s*[.!?]*\s*$",
     re.IGNORECASE,
 )
+# "like Clueless or Scream 3"
+_LIKED = re.compile(
+    rf"^\W*(?:{_NOUN}\s+)?(?:like|similar\s+to)\s[^.!?\n]*{SPAN}\s+(?P<number>\d{{1,2}})\s*[.!?]*\s*$", re.IGNORECASE
+)
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"
 # Between the numbers of two kinds of items, which add up.
 _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
@@ -169,7 +173,7 @@ def find_count(text: str) -> Annotation | None:
         text: the message, in which titles, categories and ranges are masked.
     """
     matches = [match for match in _COUNT.finditer(text) if _counts_items(match, text)]
-    others = (match for pattern in (_ALONE, _LAST) for match in pattern.finditer(text))
+    others = (match for pattern in (_ALONE, _LAST, _LIKED) for match in pattern.finditer(text))
     counts = [*map(_annotation, matches), *map(_annotation, others), *map(_times, _TIMES.finditer(text))]
     if len(matches) > 1 and _ADDED.fullmatch(text, matches[-2].end(), matches[-1].start()):
         return _sum(*map(_annotation, matches[-2:]))

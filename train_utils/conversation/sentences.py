@@ -41,7 +41,7 @@ _AFTER_NOUN = any_of(
 )
 # A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
 _NOUN_PHRASE = (
-    rf"(?!(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
+    rf"(?!(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
     rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
     rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
     rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
@@ -119,7 +119,7 @@ _ASKING_FOR_ITEMS = re.compile(
 _NOT_ASKING = finder(NOT_ASKING)
 # "never show me one": what follows asks for nothing.
 _REFUSING = re.compile(
-    r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|meaning|ma(?:kes?|de)\s+(?:me|us))\s+(?:ever\s+|again\s+)?$",
+    r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|had|meaning|ma(?:kes?|de)\s+(?:me|us))\s+(?:ever\s+|again\s+)?$",
     re.IGNORECASE,
 )
 _SUBJECT = (

@@ -21,7 +21,7 @@ _OWNING = r"(?:got|have|has|had|both|all)(?=\s[^.!?\n]{2,80}\son\s(?:tape|dvd|vh
 _NAMED = re.compile(
     rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
     rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
-    rf"|favou?rites?\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|{_OWNING}):?\s+{_THE_FILM}",
+    rf"|fav(?:ou?rit)?e?s?(?:\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|(?=:))|{_OWNING}):?\s+{_THE_FILM}",
     re.I,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
@@ -61,7 +61,7 @@ _LIKENED = re.compile(
     re.I,
 )
 # "loved memento and gladiator", "i've seen double indemnity and the maltese falcon"
-_WATCHED = r"\b(?:loved|liked|enjoyed|adored|hated|disliked|seen|saw|watched|rewatched)\s"
+_WATCHED = r"\b(?:loved|liked|enjoyed|adored|hated|disliked|seen|saw|watched|rewatched|obsessed with)\s"
 _SEEN = tuple(
     re.compile(
         _WATCHED + joined + r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)"
@@ -83,7 +83,29 @@ KIND = re.compile(
     rf"(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:style|type|like) {any_of(NOUNS)})\b",
     re.I,
 )
-_IN_LOWER_CASE = (_LIKENED, _PRAISED, _KINDRED)
+# "inception (2010) was great"
+DATED = re.compile(r" \((?:18|19|20)[0-9]{2}\)")
+_DATED = tuple(
+    re.compile(rf"{before}((?:the )?[^\W\d_][\w']*(?: [\w']+){{0,4}}?)(?={DATED.pattern})", re.I)
+    for before in (r"(?:^|[.!?,;:\n]\s*)", _WATCHED, r"\b(?:like|similar to|and|or)\s")
+)
+_IN_LOWER_CASE = (_LIKENED, _PRAISED, _KINDRED, *_DATED)
+# "fargo, fight club, the matrix... love all of those", "favs: fargo, fight club"
+_PIECE = r"[^\W\d_][\w']*(?: [\w']+){0,4}"
+_ENUMERATION = rf"({_PIECE}(?:, {_PIECE})+)"
+_ENUMERATIONS = (
+    re.compile(
+        rf"(?:^|[.!?:\n]\s*){_ENUMERATION}(?=\s?(?:\.+|[!;-]|, )\s?(?:i |we )?(?:really |just )?"
+        r"(?:love|like|adore|enjoy)d? (?:all|them|those|these|both|every)\b)",
+        re.I,
+    ),
+    re.compile(rf"\b(?:fav(?:ou?rit)?e?s?|loved|liked|watched|seen|saw): {_ENUMERATION}(?=\s*(?:[.;!?\n-]|$))", re.I),
+)
+# "i love titanic, gladiator, braveheart and troy": with at least two of the catalog
+_LOVED_PIECES = re.compile(
+    rf"\b(?:love|like|adore|loved|liked|enjoyed|hated|fan of|into) {_ENUMERATION}(?=\s*(?:[.;!?\n]|$))", re.I
+)
+_SEPARATED = re.compile(r", (?:and |or )?| (?:and|or) ")
 # Words that people love in a film, or see elsewhere, and that are no titles.
 NO_LOWER_TITLE = frozenset(
     str.split(
@@ -114,6 +136,8 @@ class TitleContexts:
         also: beginnings of sentences that only add a title.
         lower: start -> end of what must be a title in lower case by the words around it.
         seen: start -> end of what is probably one, after words such as "watched".
+        enumerated: start -> (its end, start and end of the enumeration, the least number of titles in it that the
+            catalog has) for each piece of an enumeration of titles.
         refused: words after "no" that end a clause.
     """
 
@@ -125,6 +149,7 @@ class TitleContexts:
     also: Collection[int]
     lower: Mapping[int, int]
     seen: Mapping[int, int]
+    enumerated: Mapping[int, tuple[int, int, int, int]]
     refused: Collection[int]
 
     @classmethod
@@ -143,6 +168,7 @@ class TitleContexts:
             also={match.start(match.lastindex or 0) for match in _ALSO.finditer(text)},
             lower={match.start(1): match.end(1) for find in _IN_LOWER_CASE for match in find.finditer(text)},
             seen={match.start(1): match.end(1) for find in _SEEN for match in find.finditer(text)},
+            enumerated=dict(_pieces(text)),
             refused={match.start(n) for match in REFUSED.finditer(text) for n in (1, 2) if match[n]},
         )
 
@@ -152,6 +178,16 @@ def _inner_spans(text: str) -> Iterator[tuple[int, int]]:
     for match in _QUOTED.finditer(text):
         group = 1 if match[1] else 2
         yield match.span(group)
+
+
+def _pieces(text: str) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    """Yield each piece of an enumeration of titles as `TitleContexts.enumerated` has them."""
+    for pattern, least in [(_LOVED_PIECES, 2), *((pattern, 1) for pattern in _ENUMERATIONS)]:
+        for match in pattern.finditer(text):
+            start, last = match.span(1)
+            for gap in [*_SEPARATED.finditer(text, start, last), None]:
+                yield start, (gap.start() if gap else last, *match.span(1), least)
+                start = gap.end() if gap else last
 
 
 def covered_words(words: Sequence[Word], annotations: Sequence[Annotation]) -> list[bool]:

@@ -56,6 +56,12 @@ _OTHERS = re.compile(
     rf"|(?:my|our|the|some|other|all)\s+\w+(?:\s+\w+)?)\s+(?:\w+\s+)?{any_of(LIKES + ',' + DISLIKING)}\b",
     re.IGNORECASE,
 )
+# "I had to watch Heat for class", where "class" is no praise
+_OBLIGED = re.compile(
+    r"\bhad\s+to\s+(?:\w+\s+and\s+)?(?:watch|see|read)\b[^.!?\n]*\bfor\s+(?:an?\s+|my\s+)?(?:\w+\s+)?"
+    r"(?:class|school|college|uni|university|course|work|homework|assignment)\b",
+    re.IGNORECASE,
+)
 _UNSEEN = re.compile(
     r"\b(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+(?:yet\s+|even\s+|actually\s+)?"
     r"(?:seen?|saw|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
@@ -243,7 +249,8 @@ def is_only_known(plain: str, at: int) -> bool:
         plain: the message, with its annotations masked.
         at: position of the title.
     """
-    return _says(_KNOWING, plain, *clause_at(plain, at)) and not _says(_LIKING, plain, *clause_at(plain, at))
+    clause = clause_at(plain, at)
+    return _says(_OBLIGED, plain, *clause) or _says(_KNOWING, plain, *clause) and not _says(_LIKING, plain, *clause)
 
 
 def is_unseen(plain: str, at: int) -> bool:

@@ -2,6 +2,9 @@
 
 import re
 
+from train_utils.conversation.lexicon import NO_TITLE, NOUNS, finder
+from train_utils.prompts.common_words import COMMON_WORDS
+
 _KIND = r"(?:movies?|films?|books?|shows?|series|games?|songs?|albums?|titles?|anime|documentary|sequel)"
 _HERE = r"(?:your|the|this)\s+(?:catalog(?:ue)?|list|database|collection|library|data)"
 _WRITTEN = r"(?P<title>[\"'A-Z0-9].{0,78}?)"
@@ -15,6 +18,9 @@ _QUESTIONS = tuple(
     )
 )
 
+_IN_LOWER_CASE = re.compile(r"\bdo you (?:also )?have ((?:the )?([a-z][\w']{3,})(?: [\w']+){0,5})\s?\?+$")
+_NOUNS = finder(NOUNS)
+
 
 def title_in_question(text: str) -> str:
     """Return the title that a message asks about, as it is written there; "" where it asks about none.
@@ -23,4 +29,12 @@ def title_in_question(text: str) -> str:
         text: a message in which no title of the catalog was found.
     """
     found = next((match for pattern in _QUESTIONS if (match := pattern.search(text.strip()))), None)
-    return found["title"].strip("\"' ") if found else ""
+    return found["title"].strip("\"' ") if found else _in_lower_case(text.strip())
+
+
+def _in_lower_case(text: str) -> str:
+    """Return a title in lower case; "do you have subtitles?" and "do you have time?" have none."""
+    found = _IN_LOWER_CASE.search(text)
+    if not found or found[2] in COMMON_WORDS | NO_TITLE or _NOUNS.search(found[1]):
+        return ""
+    return "" if found[1].endswith(found[2]) and found[2].endswith("s") else found[1]

@@ -8,6 +8,7 @@ from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NO_TITLE, NOUNS, any_of, finder
 from train_utils.conversation.title_contexts import (
     CHAIN,
+    DATED,
     JOINED,
     KIND,
     NO_LOWER_TITLE,
@@ -39,6 +40,7 @@ _JUDGED = re.compile(
 _PEOPLE = re.compile(r"\b(?:actors?|actress(?:es)?|directors?|filmmakers?|friends?|kids|family|stars?)\b", re.I)
 _NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
 _LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 2049"
+_LIKENED = re.compile(r"(?:(?:movies|films|stuff|something) )?(?:like|similar to) [^.!?\n]+(?:,| and| or) ", re.I)
 _GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
 _DOT = re.compile(r"\. ?")
 _ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}  # keys of words that end in a dot
@@ -172,6 +174,8 @@ class _Search:
         start = self.words[position].start
         if (
             KIND.match(self.text, end)
+            or DATED.match(self.text, end)
+            and not self._is_common_name(position)
             or CHAIN.match(self.text, end)
             or CHAIN.search(self.text[max(0, start - 4) : start])
         ):
@@ -208,8 +212,10 @@ class _Search:
         """Return an unknown title in lower case where the words around it make it one."""
         start = self.words[position].start
         end = self.contexts.lower.get(start, 0)
-        if not end and (end := self.contexts.seen.get(start, 0)) and not self._may_be_watched(position, end):
-            return None
+        if not end:
+            end = self.contexts.seen.get(start, 0) or self._enumerated_end(start)
+            if end and not self._may_be_watched(position, end):
+                return None
         if not self.text[start:end].islower():
             return None
         inside = [at for at in range(position, len(self.words)) if self.words[at].end <= end]
@@ -218,10 +224,22 @@ class _Search:
         common = telling and self.common[telling[0]] and not (joined and joined.end() in self.exact)
         if not telling or common or any(self.covered[at] or self.noun[at] for at in inside):
             return None
-        least = _NAME_LENGTH
+        least = _PRAISED_LENGTH if start in self.contexts.enumerated else _NAME_LENGTH
         if len(telling) == 1 and len(self.words[telling[0]].key) < least:
             return None
+        key = key_of([self.words[at] for at in inside])
+        begins = len(telling) == 1 and len(key) >= _WORD_LENGTH
+        if items := self.near.items(key) or (self.near.begun(key) if begins else ()):
+            return Annotation(start, end, Mention(start, end, items))
         return Annotation(start, end, Unknown(self.text[start:end][:SHOWN]))
+
+    def _enumerated_end(self, start: int) -> int:
+        """Return the end of a piece of an enumeration that has a title of the catalog; 0 for none."""
+        end, first, last, least = self.contexts.enumerated.get(start, (0, 0, 0, 0))
+        words = self.text[start:end].lower().split()
+        if len(words) > 1 and words[-1] in COMMON_WORDS:  # "Heat, Fargo and surprise me"
+            return 0
+        return end if sum(first <= at < last for at in self.exact) >= least else 0
 
     def _may_be_watched(self, position: int, end: int) -> bool:
         """Return whether words after "watched" may be a title: no person or thing that people watch or love as well."""
@@ -344,7 +362,7 @@ class _Search:
             if not (named or capital or exact or offered) and not self._is_subject(length, end):
                 continue
             key = key_of(run[:length])
-            if items := self.near.items(key) or (self.near.shortened(key) if named and length > 1 else ()):
+            if items := self.near.items(key) or (self._in_short(key, position, length) if named or first else ()):
                 return Annotation(start, end, Mention(start, end, items))
             if (
                 exact
@@ -355,6 +373,14 @@ class _Search:
             if (nearest := self._nearest_of(key)) and (best is None or nearest[0] < best[0]):
                 best = nearest[0], end, nearest[1]
         return Annotation(start, best[1], Mention(start, best[1], best[2])) if best else None
+
+    def _in_short(self, key: str, position: int, length: int) -> tuple[int, ...]:
+        """Return the item of which words are a part that no other title has ("wrath of khan", "like shawshank")."""
+        if length > 1:
+            return self.near.shortened(key)
+        word = self.words[position]
+        likened = self.contexts.lower.get(word.start) == word.end and not self.common[position]
+        return self.near.begun(key) if likened and len(key) >= _WORD_LENGTH else ()
 
     def _is_subject(self, length: int, end: int) -> bool:
         """Return whether the first words of a sentence are all that a judgment or a list is about."""
@@ -407,6 +433,8 @@ class _Search:
         end = self.words[at].end if later else self._name_end(at)
         if end is None:
             return exact
+        if number == self.text[self.words[at].start :].rstrip(" .!?") and _LIKENED.fullmatch(self.text, 0, exact.start):
+            return exact  # "like Clueless or Scream 3" asks for three
         subject = number.isdecimal() or exact.start in self.contexts.first
         if not ((named or later) and _END.match(self.text, end) or subject and _IS.match(self.text, end)):
             return exact

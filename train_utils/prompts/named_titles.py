@@ -37,6 +37,13 @@ _BEFORE_TITLE = re.compile(
     r"thing for|fond of|crazy about|mad about|keen on|bored by|impressed by|moved by)\s(?:the\s)?$",
     re.IGNORECASE,
 )
+# Words that precede a title where a question ends after it ("what is next after Fargo and Casino?", "do you have Up?").
+_BEFORE_ASKED = re.compile(r"\b(?:after|do you (?:also )?have|have you got)\s(?:the\s)?$", re.IGNORECASE)
+_ASKED = re.compile(r"\?|,? (?:and|or|&) [^.,;!?\n]{2,40}\?")
+# "is Fargo any good?"
+_BEFORE_DOUBTED = re.compile(r"\b(?:is|was|are)\s(?:the\s)?$", re.IGNORECASE)
+_DOUBTED = re.compile(r" (?:any good|worth (?:it|a watch|watching|seeing))\b", re.IGNORECASE)
+_DATED = re.compile(r" \((?:18|19|20)[0-9]{2}\)")  # after a title: "twister (1996)"
 _BEFORE_NAME = re.compile(
     r"\b(?:in|at|on|for|from|near|by|friend|brother|sister|son|daughter|cousin|uncle|aunt|named|called|"
     r"name is|i'?m|i am|it's|this is|every|this|next|last)\s$",
@@ -52,6 +59,7 @@ _PERSON = (
 _AFTER_NAME = re.compile(
     rf", (?:(?:my|our|his|her|their|the)(?: \w+)? (?:{_PERSON})\b(?!')|an? friend of)", re.IGNORECASE
 )
+_GREETED = re.compile(r"\W*(?:(?:hi|hello|hey)(?: (?:there|all|everyone))?\W+)?", re.IGNORECASE)
 _GREETING = re.compile(r"good (?:morning|afternoon|evening|night|day)", re.IGNORECASE)
 # What joins a title in one word, at the beginning of a sentence or with a capital, to the title after it.
 _JOINING = re.compile(r"(?:^|[.!?:\s(])([^\s.!?:(]+?)(?:,| and| or| &|, and) $")
@@ -226,13 +234,16 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     """Return whether words that match a title are meant as a title."""
     words, single = text[at:end], form.isalnum()
     near = max(0, at - _NEAR)
-    named = joined or _BEFORE_TITLE.search(text, near, at)
+    named = joined or _BEFORE_TITLE.search(text, near, at) or _DATED.match(text, end)
+    named = named or _BEFORE_ASKED.search(text, near, at) and _ASKED.match(text, end)
+    named = named or _BEFORE_DOUBTED.search(text, near, at) and _DOUBTED.match(text, end)
     possessive = text[end : end + 2] == "' " and text[at - 1 : at] != "'"
     # Spaces are single.
     before, after = text[max(0, at - 2) : at].rstrip(" "), text[end : end + 2].lstrip(" ")
     # "nothing to lose, surprise me": a phrase at the beginning of a text is apart without being meant.
     opens = not before and after[:1] == "," and words != form and (len(form) == 1 or not single and _is_common(words))
-    if single and _AFTER_NAME.match(text, end) or not before and words != form and _GREETING.fullmatch(words):
+    greets = words != form and _GREETING.fullmatch(words) and _GREETED.fullmatch(text, 0, at)
+    if greets or single and _AFTER_NAME.match(text, end):
         return False
     # 'I love "Alien", hate "Casino"'
     verb = single and words != form and words in COMMON_WORDS and before[-1:] == "," and after[:1] in ('"', "'")

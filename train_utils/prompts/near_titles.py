@@ -7,6 +7,7 @@ are written as the catalog does, anywhere in a text.
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -37,6 +38,7 @@ _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (?:the|an?)$", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
+_COMMA = re.compile(r",\s+")
 _COMPANY = re.compile(r"\s+and\s+(?:the|his|her)\s+|\s+the\s+", re.IGNORECASE)
 
 
@@ -91,6 +93,10 @@ class NearTitles:
         """Return the item of which at least half of the title, from its beginning or to its end, has a key."""
         return self._shortened.get(key, ())
 
+    def begun(self, key: str) -> tuple[int, ...]:
+        """Return the item whose title of several words begins with this word, which no other title has; () for none."""
+        return self._begun.get(key, ())
+
     def _nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         """Return (errors, items) of the title that differs from a key by the fewest typing errors; None for none.
 
@@ -137,6 +143,16 @@ class NearTitles:
         return {number: tuple(items) for number, items in numbered.items() if len(items) == 1}
 
     @cached_property
+    def _begun(self) -> dict[str, tuple[int, ...]]:
+        """Key of a word that only one title has -> the item, whose title begins with it."""
+        listed = [[word.key for word in words_of(next(_whole_forms(title))) if word.key] for title in self._titles]
+        titles = Counter(key for keys in listed for key in set(keys))
+        listed = [keys[1:] if keys[:1] in (["doctor"], ["mister"]) else keys for keys in listed]
+        return {
+            keys[0]: (item,) for item, keys in enumerate(listed) if len(keys) > 1 and keys[0] and titles[keys[0]] == 1
+        }
+
+    @cached_property
     def _shortened(self) -> dict[str, tuple[int, ...]]:
         """Key -> the only item with a title that begins or ends so."""
         shortened: dict[str, set[int]] = {}
@@ -172,12 +188,12 @@ def _whole_forms(title: str) -> Iterator[str]:
 
 
 def _parts(form: str) -> Iterator[str]:
-    """Yield what people call a title in short: before or after a colon, and before "and the"."""
+    """Yield what people call a title in short: before or after a colon or a comma, and before "and the"."""
     pieces = _SUBTITLE.split(form)
-    company = _COMPANY.split(pieces[0])
-    for part in [*(pieces if len(pieces) > 1 else ()), *(company if len(company) > 1 else ())]:
-        if _is_telling(part.split()):
-            yield part
+    for parts in (pieces, _COMPANY.split(pieces[0]), _COMMA.split(pieces[0])):
+        for part in parts if len(parts) > 1 else ():
+            if _is_telling(part.split()):
+                yield part
 
 
 def _ends(form: str) -> Iterator[str]:
