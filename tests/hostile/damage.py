@@ -3,6 +3,7 @@
 A reader module `fuzz_NAME.py` in this folder lists its readers in `READERS`; `fuzz.py` runs all of them.
 """
 
+import importlib
 import json
 import multiprocessing
 import random
@@ -44,12 +45,23 @@ class Reader:
         write: writes a valid input below an empty folder.
         read: reads that folder; may raise ValueError or OSError with a message of one line, and nothing else.
         words: byte strings with a meaning in the format, inserted here and there.
+        module: name of the fuzz module, where the reader uses threads of a library: these do not survive a fork, so it
+            runs in a process that is started by a clean one, and imports the module. "" forks this process.
     """
 
     name: str
     write: Callable[[Path], object]
     read: Callable[[Path], object]
     words: Sequence[bytes] = ()
+    module: str = ""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return reader_named, (self.module, self.name)
+
+
+def reader_named(module: str, name: str) -> Reader:
+    """Return a reader of a fuzz module."""
+    return next(reader for reader in importlib.import_module(module).READERS if reader.name == name)
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ def faults(reader: Reader, seeds: Iterable[int], seconds: float = 20, memory: in
         reader.write(valid)
         while left:
             here, there = multiprocessing.Pipe(duplex=False)
-            process = multiprocessing.get_context("fork").Process(
+            process = multiprocessing.get_context("forkserver" if reader.module else "fork").Process(
                 target=_try_seeds, args=(reader, valid, Path(folder) / "damaged", left, memory, there)
             )
             process.start()

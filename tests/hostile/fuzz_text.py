@@ -91,6 +91,7 @@ READERS = [
             write,
             lambda folder, read=read: build_dataset(read(folder), plain_rules(), Filters()),
             words,
+            module="fuzz_text",  # tables are read by Polars
         )
         for name, write, read, words in (
             ("amazon", write_amazon, lambda folder: read_amazon(folder, "X"), JSON_WORDS),
