@@ -9,13 +9,13 @@ import pytest
 import train
 from amazon_raw import Shape, write_amazon
 from build_dataset import build_dataset
+from byte_tokenizer import byte_tokenizer
 from data_preprocess import main
 from raw_samples import amazon_2018
 from readers.amazon import AMAZON_2018, AMAZON_2023, read_amazon
 from select_events import Filters
 from small_events import plain_rules
 from teacher_world import TINY
-from test_titles import byte_tokenizer
 
 FIELDS = {
     2018: {"overall", "verified", "reviewTime", "reviewerID", "asin", "reviewerName", "reviewText", "summary",

@@ -4,8 +4,8 @@ import json
 
 import data_preprocess_anime
 import pytest
+from byte_tokenizer import byte_tokenizer
 from readers.anime import read_anime
-from test_titles import byte_tokenizer
 
 from train_utils.catalog import load_catalog
 

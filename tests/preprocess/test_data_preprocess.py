@@ -14,13 +14,13 @@ from pathlib import Path
 import data_preprocess
 import numpy as np
 import pytest
+from byte_tokenizer import byte_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_samples import FEEDS, SAMPLES, amazon_2018, amazon_2023, own_csv
 from select_events import Cuts, Filters, oldest_first, select_events
 from shared_options import NAMED_CUTS, PROTOCOLS, cuts_of, filters_of
 from small_events import TRIPLES, events_of, plain_rules
-from test_titles import byte_tokenizer
 from unirec_files import read_unirec_data
 
 from train_utils.catalog import load_catalog

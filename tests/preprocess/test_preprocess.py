@@ -13,9 +13,9 @@ import data_preprocess_amazon
 import data_preprocess_movielens
 import pytest
 import yaml
+from byte_tokenizer import byte_tokenizer
 from readers.amazon import json_lines, read_amazon
 from readers.movielens import GENRES, read_movielens
-from test_titles import byte_tokenizer
 
 # ---------------------------------------------------------------- MovieLens
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 import pytest
+from byte_tokenizer import byte_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_events import plain_rules
@@ -18,27 +19,9 @@ from titles import (
     token_counts,
     unique_titles,
 )
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 
 @cache
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """A tiny byte-level BPE tokenizer with two special tokens of its own."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )
-    tokenizer.train_from_iterator(["The Matrix, Halo 2 and Toy Story"], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", additional_special_tokens=["<|im_start|>"]
-    )
-
-
 @cache
 def rules() -> TitleRules:
     return rules_of(byte_tokenizer())
