@@ -49,7 +49,7 @@ def test_the_default_path_tells_the_settings_apart(world):  # noqa: F811
     covered = {name for settings in SETTINGS for name in settings}
     left = set(result_identity(options_of(world))) - covered
     assert left == {"data_path", "model_name", "FA2", "candidate_num", "max_token_length", "share_chat_gpt",
-                    "prior_users", "ranker", "tune", "run_file", "GSM8K_data_path"}  # fmt: skip
+                    "prior_users", "ranker", "tune", "run_file", "GSM8K_data_path", "url"}  # fmt: skip
     many = {f.name: True for f in dataclasses.fields(EvalOptions) if f.type == "bool" or f.type is bool}
     long = default_output(options_of(world, **many, teacher="file:" + "x" * 300, prior="teacher"))
     assert len(long.name) <= 200 and long != default_output(
