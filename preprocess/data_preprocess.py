@@ -156,13 +156,17 @@ def raw_name(raw: RawDataset | RawCatalog) -> str:
     return raw.file.name if isinstance(raw, RawCatalog) else raw.files[0].name
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
+def run(arguments: argparse.Namespace) -> int:
+    """Preprocess and return the exit status; an error is printed in one line."""
     try:
         preprocess(arguments)
     except (ValueError, OSError) as error:
         return print_error(error)
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run(parse_arguments(argv))
 
 
 if __name__ == "__main__":

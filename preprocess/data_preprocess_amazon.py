@@ -25,7 +25,7 @@ from shared_options import (
     settle_protocol,
 )
 
-from train_utils.command import LineParser, path_of, print_error, run_cli
+from train_utils.command import LineParser, path_of, run_cli
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,12 +52,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    try:
-        data_preprocess.preprocess(arguments)
-    except (ValueError, OSError) as error:
-        return print_error(error)
-    return 0
+    return data_preprocess.run(parse_arguments(argv))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,8 @@ cd "$(dirname "$0")/.."
 source scripts/dataset_name.sh
 source scripts/catalogs.sh
 
-usage() {
-    echo "error: usage: scripts/sglang_serve.sh NAME MODEL [PORT] [flags], such as: scripts/sglang_serve.sh movies snap/movies/cgen/SFT_Epoch2 30000" >&2
-    exit 2
-}
-[ $# -ge 2 ] || usage
-model=$2 port=30000
-catalogs_of "$1"
-[ -f "$model/config.json" ] || fail "$model is no folder of a merged model; merge an adapter by scripts/run_SFT_merge.sh"
-shift 2
-if [[ ${1:-} =~ ^[1-9][0-9]{0,4}$ ]]; then port=$1; shift; fi
+served_arguments 30000 "$@"
+set -- ${rest[@]+"${rest[@]}"}
 flags=()
 for flag in "$@"; do
     if [ "$flag" = --require_catalog ]; then export RECLM_REQUIRE_CATALOG=1; else flags+=("$flag"); fi

@@ -11,16 +11,8 @@ cd "$(dirname "$0")/.."
 source scripts/dataset_name.sh
 source scripts/catalogs.sh
 
-usage() {
-    echo "error: usage: scripts/vllm_serve.sh NAME MODEL [PORT] [flags], such as: scripts/vllm_serve.sh movies snap/movies/cgen/SFT_Epoch2 8000" >&2
-    exit 2
-}
-[ $# -ge 2 ] || usage
-model=$2 port=8000
-catalogs_of "$1"
-[ -f "$model/config.json" ] || fail "$model is no folder of a merged model; merge an adapter by scripts/run_SFT_merge.sh"
-shift 2
-if [[ ${1:-} =~ ^[1-9][0-9]{0,4}$ ]]; then port=$1; shift; fi
+served_arguments 8000 "$@"
+set -- ${rest[@]+"${rest[@]}"}
 
 flags=()
 while [ $# -gt 0 ]; do

@@ -95,11 +95,11 @@ def test_a_streamed_answer_has_the_events_of_the_engine(number):
     model.double()
     request = requests(chat)[number]
     with running(GrammarServer(model, chat, CATALOG)) as url:
-        actual = told(remote(url, chat).stream(request))
-    assert actual == told(Engine(model, chat).stream(request))
+        actual = written(remote(url, chat).stream(request))
+    assert actual == written(Engine(model, chat).stream(request))
 
 
-def told(events):
+def written(events):
     """Return the text of an answer with its items, and how it ended."""
     parts = [
         event.text if hasattr(event, "text") else event.item if hasattr(event, "item") else event for event in events

@@ -74,7 +74,6 @@ class RemoteEngine:
                 reply.end(piece.finish if piece is not None else "stop")
 
         try:
-            # The state tells how the answer begins; it is not moved.
             # How the answer begins is all that is asked of the state.
             yield from answer_events(self.chat, DecodingState(request, self.chat), reply.answer, go_on)
         finally:
@@ -113,7 +112,7 @@ class RemoteEngine:
         return reply.answer
 
     def _more(self, request: Request) -> dict[str, object]:
-        """Return the parameters of a request beside its prompt, grammar and length."""
+        """Return the parameters of a request, other than its prompt, grammar and length."""
         sampling = request.sampling
         more: dict[str, object] = {
             "temperature": sampling.temperature,

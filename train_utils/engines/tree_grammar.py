@@ -21,7 +21,7 @@ _WIDE = 256  # the row of a branch with more tokens is kept with the constraint
 
 @dataclass(frozen=True)
 class ReplyForm:
-    """What a reply holds beside the constraint on its items.
+    """What a reply holds, other than the constraint on its items.
 
     Attributes:
         max_items: number of items after which the reply ends; 0 for no limit.
