@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.category_words import CategoryWords
 from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.ranges import Range
-from train_utils.conversation.title_reader import Unknown
 from train_utils.prompts.named_titles import Mention
 
 _NEAR = 40  # characters before an annotation that say what it is

@@ -12,6 +12,7 @@ from train_utils.conversation.category_words import CategoryReader, CategoryWord
 from train_utils.conversation.language import is_english
 from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
 from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_year_of
+from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import left_open, rejected
 from train_utils.conversation.preferences import Change
@@ -36,7 +37,7 @@ from train_utils.conversation.title_judgments import (
     referred,
 )
 from train_utils.conversation.title_questions import title_in_question
-from train_utils.conversation.title_reader import TitleReader, Unknown, is_joined
+from train_utils.conversation.title_reader import TitleReader, is_joined
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 

@@ -28,8 +28,8 @@ from train_utils.conversation.lexicon import (
     any_of,
     finder,
 )
+from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import NUMBER
-from train_utils.conversation.title_reader import Unknown
 from train_utils.prompts.named_titles import Mention
 
 _ASKING = finder(ASKING)

@@ -27,12 +27,12 @@ _NAMED = re.compile(
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
 JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
 _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
-# After a title at the beginning of a sentence.
 # A sentence that only adds titles: "Avatar and Interstellar too.", "And Tootsie."
 _ALSO = re.compile(
     r"(?:^|[.!?\n])\s*(?:([A-Z][^.!?,\n]{1,80}),? (?:too|as well|also)"
     r"|(?:And|Or|Plus|Also|Maybe|and|or|plus|also|maybe) (?:also )?([A-Z][^.!?,\n]{1,80}))(?=[.!?\n]|$)"
 )
+# After a title at the beginning of a sentence.
 VERB = re.compile(
     r" ?(?:->|=>|>|\?|$|\n|:)|,? (?:was|is|were|are|bored|blew|ruined|ma(?:kes?|de)|ha[sd]|did|didn'?t|does|gave|gives"
     r"|left|leaves|puts?|scare[sd]|rock(?:s|ed)|suck(?:s|ed)|sux|stinks|rules|kept|keeps|got|gets|changed|haunt(?:s|ed)"
@@ -174,7 +174,7 @@ class TitleContexts:
 
 
 def _inner_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of what stands between quotation marks."""
+    """Yield (start, end) of each text between quotation marks."""
     for match in _QUOTED.finditer(text):
         group = 1 if match[1] else 2
         yield match.span(group)
