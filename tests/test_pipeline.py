@@ -354,6 +354,25 @@ def test_the_chat_answers_in_a_pipe(trained):
     assert done.stdout.strip()
 
 
+CODE_BLOCK = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
+
+
+def test_the_page_on_an_own_catalog_prints_the_columns_that_are_guessed_of_raw_data(world):
+    page = (ROOT / "docs/own-catalog.md").read_text(encoding="utf-8")
+    command, *printed = CODE_BLOCK.findall(page.split("## From raw data")[1])[0].splitlines()
+    folder, rows = world / "exports", ["customer_id,sku,date"]
+    folder.mkdir()
+    for user in range(8):
+        rows += [f"u{user},i{(user + step) % 11},2024-01-{step + 1:02}" for step in range(10)]
+    (folder / "clicks.csv").write_text("\n".join(rows))
+    titles = [f"i{n},{word} moon,Drama" for n, word in enumerate(WORDS)]
+    (folder / "things.csv").write_text("\n".join(["id,name,genres", *titles]))
+    command = command.replace("own mine", "own from_raw") + " --tokenizer_path snap/base/tiny"
+    done = run(world, "bash", *command.split())
+    assert [line for line in done.stderr.splitlines() if line.startswith("exports/")] == printed
+    assert (world / "data/dataset/from_raw/metas.jsonl").exists()
+
+
 def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     """Three files and nothing else, behind a proxy that nobody answers at: commands and code as written there."""
     folder, rng = world / "data/dataset/mine", random.Random(1)
@@ -368,8 +387,9 @@ def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
         data = pickle.dumps(value) if name.endswith("pickle") else json.dumps(value).encode()
         (folder / name).write_bytes(data)
     port, own = free_port(), (ROOT / "docs/own-catalog.md").read_text(encoding="utf-8")
-    commands, *code = re.findall(r"```\w*\n(.*?)```", own, re.DOTALL)
-    lines = commands.replace("2068", port).strip().splitlines()
+    stages, recommend = own.split("## Train and serve it")[1].split("## Recommend from Python")
+    lines = CODE_BLOCK.findall(stages)[0].replace("2068", port).splitlines()
+    code = CODE_BLOCK.findall(recommend)
     assert len(lines) == 5 and len(code) == 3
     proxied = {"TEACHER_PORT": port, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     for line in lines:
