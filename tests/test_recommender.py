@@ -18,8 +18,8 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
 from train_utils.decoding.title_search import prefill_to_item
 from train_utils.item_codes import save_item_codes
+from train_utils.priors import POPULARITY_WEIGHT
 from train_utils.prompts.list_spec import ListSpec, list_messages
-from train_utils.recommender import POPULARITY_WEIGHT
 
 TITLES = ("red moon", "red moon two", "blue river", "the end", "green night", "a song", "night song")
 ITEMS = [Item(f"i{n}", title, ("even",) if n % 2 == 0 else ("odd",)) for n, title in enumerate(TITLES)]

@@ -2,21 +2,18 @@
 
 import copy
 import logging
-import math
 import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
-from rapidfuzz import process
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.constraint.constraint import Constraint, ConstraintError, Prior, product
+from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint
 from train_utils.decoding.engine import Engine, make_engine
@@ -28,10 +25,19 @@ from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.shortlist import CANDIDATES
 from train_utils.decoding.shortlist_ranker import ShortlistRanker
 from train_utils.decoding.support import decoding_support
+from train_utils.history_items import item_of_entry, item_of_written_title
 from train_utils.item_codes import ItemCodes, check_item_codes, codes_for
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.trained import load_trained, trained_tokenizer
+from train_utils.priors import (
+    POPULARITY_WEIGHT,
+    PRIOR_WEIGHT,
+    SEQUENCE_WEIGHT,
+    check_weight,
+    combined,
+    teacher_scores,
+)
 from train_utils.processes import pick_device
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.messages import ItemPart, Message, TitlePart, message
@@ -39,24 +45,13 @@ from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
-from train_utils.text_files import shown, whole_characters
+from train_utils.text_files import whole_characters
 
 logger = logging.getLogger(__name__)
 
-TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 # Whole titles that a search returns for a conversation, by the name of the decoding; a longer list searches again.
 DECODING = {"greedy": 0, "best": 1, "rank": 32}
-# Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
-PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0, "sequences": 8.0}
-# Weight of the items' popularity in a catalog without training events, at which models that never saw the catalog have
-# about their best NDCG@10; see docs/decoding.md.
-POPULARITY_WEIGHT = 2.0
 CHAT_HISTORY = 50  # newest items named in a conversation that say what may come next, as many as training shows
-# Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
-# users have about their best NDCG@10: training has far more histories than conversations.
-SEQUENCE_WEIGHT = 3.0
-_COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
-_SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 _ROLES = ("system", "user", "assistant")
 
 # Decodes a request, as `Engine.stream` does.
@@ -129,7 +124,7 @@ class Recommender:
             )
         for name, weight in (("prior_weight", prior_weight), ("sequence_weight", sequence_weight)):
             if weight is not None:
-                _check_weight(name, weight)
+                check_weight(name, weight)
         if sequence_weight and catalog is not None and renderer.one_token_codes is None:
             form = renderer.codes.form if renderer.codes else "title_t"
             raise ValueError(
@@ -500,28 +495,9 @@ class Recommender:
         return self.catalog
 
     def _item_index(self, entry: str) -> int:
-        catalog = self._known_catalog
-        if not isinstance(entry, str):
-            remedy = f"ids are texts, write {str(entry)!r}" if str(entry) in catalog.index else "give an id or a title"
-            raise ValueError(f"the history holds {entry!r}, wanted a text; {remedy}")
-        by_id, by_title = catalog.index.get(entry), catalog.title_index.get(entry)
-        if by_id is not None and by_title is not None and catalog.items[by_id].title != entry:
-            raise ValueError(
-                f"{entry!r} is the id of {catalog.items[by_id].title!r} and the title of item "
-                f"{catalog.items[by_title].id!r}; give the title of the one or the id of the other"
-            )
-        index = by_title if by_id is None else by_id
-        if index is None:
-            alike = self.named_titles.with_title(entry[:_COMPARED])
-            if len(alike) == 1:
-                return alike[0]
-            if alike:
-                titles = ", ".join(repr(catalog.items[item].title) for item in alike[:5])
-                raise ValueError(f"{shown(entry)} may be {titles}; give the whole title or the id")
-            near = process.extractOne(entry[:_COMPARED], list(catalog.listed_titles), score_cutoff=_SIMILAR)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{shown(entry)} is no item id or title of the catalog {catalog.name!r}{hint}")
-        return index
+        index = item_of_entry(entry, self._known_catalog)
+        # The search of titles takes long to make for a large catalog, so it is made only if needed.
+        return item_of_written_title(entry, self._known_catalog, self.named_titles) if index is None else index
 
     def _constraint(
         self, rules: ItemRules | Mapping[str, object] | None, history: Sequence[int], prior: Prior | None
@@ -536,7 +512,7 @@ class Recommender:
         self, histories: Sequence[Sequence[int]], k: int, weight: float | None = None
     ) -> list[Prior | None]:
         if weight is not None:
-            _check_weight("prior_weight", weight)
+            check_weight("prior_weight", weight)
         priors: list[Prior | None] = [None] * len(histories)
         known = [i for i, history in enumerate(histories) if history]
         if self.teacher is not None and known:
@@ -691,45 +667,6 @@ class Recommender:
             return None  # all that may be recommended was named: the model can only talk
 
 
-def combined(first: Prior | None, second: Prior | None) -> Prior | None:
-    """Return both priors as one; see `product`."""
-    if first is None or second is None:
-        return second if first is None else first
-    return product(first, second)
-
-
-def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Sequence[int]], k: int) -> list[np.ndarray]:
-    """Return the teacher's probability of each item after each history.
-
-    Args:
-        teacher: scores all histories in one call.
-        catalog: the items to score.
-        histories: item indices, oldest first.
-        k: length of the lists that use the scores.
-
-    Returns:
-        float64 [items] for each history; 0 for items beyond the teacher's `TEACHER_DEPTH` best, the mean for items that
-        were added since the dataset was loaded.
-    """
-    n_known = len(catalog.items) - catalog.added
-    known = [[item for item in history if item < n_known] for history in histories]
-    left = n_known - max(map(len, map(set, known)))
-    # A user who consumed almost all items must not reduce the scores of the others: then all items are requested, and
-    # the list of a history lacks the items of the history.
-    depth = max(1, min(TEACHER_DEPTH, left if left > k else n_known - 1))
-    # Of a history that has added items alone the teacher can say nothing: all items are equal.
-    asked = [i for i, (history, ours) in enumerate(zip(histories, known, strict=True)) if ours or not history]
-    scores = np.zeros((len(histories), len(catalog.items)))
-    scores[sorted({*range(len(histories))} - {*asked})] = 1.0 / n_known
-    lists, probabilities = (
-        teacher.top_k([catalog.ids(known[i]) for i in asked], depth, scores=True) if asked else ([], [])
-    )
-    for i, ids, values in zip(asked, lists, probabilities, strict=True):
-        scores[i, catalog.indices(ids)] = values
-        scores[i, n_known:] = scores[i].sum() / n_known
-    return list(scores)
-
-
 def _message(entry: Mapping[str, str] | Message) -> Message:
     if isinstance(entry, Message):
         return entry
@@ -737,12 +674,6 @@ def _message(entry: Mapping[str, str] | Message) -> Message:
     if role not in _ROLES or not isinstance(content, str):
         raise ValueError(f"a message is {entry!r}, wanted {{'role': one of {', '.join(_ROLES)}, 'content': text}}")
     return message(role, whole_characters(content))
-
-
-def _check_weight(name: str, weight: object) -> None:
-    """Raise ValueError for a weight of a prior that is no finite number of 0 or more."""
-    if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
-        raise ValueError(f"`{name}` is {weight!r}, wanted a finite number, 0 or more")
 
 
 def _whole(name: str, value: object) -> int:

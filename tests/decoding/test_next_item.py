@@ -20,9 +20,9 @@ from train_utils.dialogue.dialogue import Dialogue
 from train_utils.dialogue.expectations import Expectations
 from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.priors import SEQUENCE_WEIGHT
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.renderer import Chat
-from train_utils.recommender import SEQUENCE_WEIGHT
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
 ITEMS = [Item(str(n), title, ("all",)) for n, title in enumerate(TITLES)]

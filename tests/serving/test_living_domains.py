@@ -20,7 +20,8 @@ from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.constraint.trie import build_trie
 from train_utils.dialogue.expectations import Taste
 from train_utils.models.item_similarity import ItemSimilarity
-from train_utils.recommender import Recommender, teacher_scores
+from train_utils.priors import teacher_scores
+from train_utils.recommender import Recommender
 from train_utils.serving.catalog_ledger import Version
 from train_utils.serving.domains import Domain
 from train_utils.serving.large_objects import large_objects

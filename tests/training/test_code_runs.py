@@ -22,7 +22,8 @@ from train_utils.leakage.__main__ import LeakageOptions, report_of
 from train_utils.models.backbone import model_files
 from train_utils.models.merge import run_merge
 from train_utils.param import ChatOptions, EvalOptions, TrainOptions
-from train_utils.recommender import SEQUENCE_WEIGHT, Recommendation, Recommender
+from train_utils.priors import SEQUENCE_WEIGHT
+from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession
 from train_utils.serving.domains import Domains
 from train_utils.training import sft

@@ -10,8 +10,9 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Prior, log_shares
 from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.priors import combined, teacher_scores
 from train_utils.prompts.list_spec import LIST_LENGTH
-from train_utils.recommender import CHAT_HISTORY, Recommender, combined, teacher_scores
+from train_utils.recommender import CHAT_HISTORY, Recommender
 from train_utils.teacher.protocol import Teacher, TeacherError
 
 

@@ -12,9 +12,10 @@ from train_utils.decoding.request import Completion, Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
 from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.evaluation.simulated_users import Answer
+from train_utils.priors import teacher_scores
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Part
-from train_utils.recommender import Recommender, teacher_scores
+from train_utils.recommender import Recommender
 from train_utils.teacher.protocol import Teacher
 
 BATCH = 16  # users that are answered in one pass

@@ -24,11 +24,12 @@ from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
 from train_utils.evaluation.specs import ModelPlan, PriorSpec
 from train_utils.evaluation.title_matching import TitleReader
 from train_utils.param import EvalOptions
+from train_utils.priors import combined, teacher_scores
 from train_utils.prompts.control_tokens import split_completion
 from train_utils.prompts.messages import Message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.sharegpt import load_exchanges
-from train_utils.recommender import Recommender, combined, teacher_scores
+from train_utils.recommender import Recommender
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 

@@ -1,0 +1,50 @@
+"""Entries of a history, as ids or titles that people write, as items of the catalog."""
+
+from rapidfuzz import process
+
+from train_utils.catalog import Catalog
+from train_utils.prompts.named_titles import NamedTitles
+from train_utils.text_files import shown
+
+_COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
+_SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
+
+
+def item_of_entry(entry: str, catalog: Catalog) -> int | None:
+    """Return the index of the item whose id or title an entry of a history is; None where it is neither.
+
+    Raises:
+        ValueError: the entry is no text, or the id of one item and the title of another.
+    """
+    if not isinstance(entry, str):
+        remedy = f"ids are texts, write {str(entry)!r}" if str(entry) in catalog.index else "give an id or a title"
+        raise ValueError(f"the history holds {entry!r}, wanted a text; {remedy}")
+    by_id, by_title = catalog.index.get(entry), catalog.title_index.get(entry)
+    if by_id is not None and by_title is not None and catalog.items[by_id].title != entry:
+        raise ValueError(
+            f"{entry!r} is the id of {catalog.items[by_id].title!r} and the title of item "
+            f"{catalog.items[by_title].id!r}; give the title of the one or the id of the other"
+        )
+    return by_title if by_id is None else by_id
+
+
+def item_of_written_title(entry: str, catalog: Catalog, named_titles: NamedTitles) -> int:
+    """Return the index of the item whose title an entry writes in another way.
+
+    Args:
+        entry: a title in any case, "The Lion King" for "Lion King, The", without its year.
+        catalog: the items.
+        named_titles: search of the catalog's titles.
+
+    Raises:
+        ValueError: the entry is no title of the catalog, or may be several.
+    """
+    alike = named_titles.with_title(entry[:_COMPARED])
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        titles = ", ".join(repr(catalog.items[item].title) for item in alike[:5])
+        raise ValueError(f"{shown(entry)} may be {titles}; give the whole title or the id")
+    near = process.extractOne(entry[:_COMPARED], list(catalog.listed_titles), score_cutoff=_SIMILAR)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{shown(entry)} is no item id or title of the catalog {catalog.name!r}{hint}")
