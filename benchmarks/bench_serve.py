@@ -182,7 +182,7 @@ def resident_mb(pid: int) -> float:
 
 
 def soak(options: Options, url: str, pid: int, catalog: Catalog) -> dict[str, object]:
-    """Load a server for minutes; return its memory after the first round and after the last, requests and errors."""
+    """Load a server for minutes; return its memory after each round, requests and errors."""
     ends, memory, n, problems = time.monotonic() + 60 * options.soak_minutes, [], 0, 0
     while time.monotonic() < ends:
         asked = samples(catalog, options.requests, options.talk, options.seed + 2 + len(memory))
@@ -195,12 +195,11 @@ def soak(options: Options, url: str, pid: int, catalog: Catalog) -> dict[str, ob
         problems += len(check(asked, catalog))
         n += len(asked)
         memory.append(resident_mb(pid))
-    rounds = {"first": memory[0], "middle": memory[len(memory) // 2], "last": memory[-1]}
     return {
         "soak_minutes": options.soak_minutes,
         "soak_requests": n,
         "soak_errors": problems,
-        "soak_rss_mb": {name: round(value, 1) for name, value in rounds.items()},
+        "soak_rss_mb": [round(value) for value in memory],
     }
 
 

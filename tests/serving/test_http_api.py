@@ -13,9 +13,10 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from train_utils.serving.access import Keys
+from train_utils.serving.exchange import ChatRequest
 from train_utils.serving.http_app import SERVER_LIMITS, build_app
+from train_utils.serving.request_dialogue import dialogue_of
 from train_utils.serving.scheduler import SchedulerLimits
-from train_utils.serving.service import ChatRequest
 
 CHAT, RESPONSES, RECOMMEND = "/v1/chat/completions", "/v1/responses", "/v1/recommend"
 # Forged control, markup, and orders to the model: as titles, and as everything that a client may send.
@@ -294,7 +295,7 @@ def test_hostile_texts_make_no_control_tokens(service, text):
         answer = " ".join(words.split())  # on lines of its own, a list of an earlier answer would be one again
         messages = [("system", words), ("user", words), ("assistant", answer), ("user", words)]
         request = ChatRequest(messages=messages, decoding="rank")
-        dialogue, newest = service._dialogue(service.domain("tiny"), request, threading.Event())
+        dialogue, newest = dialogue_of(request, service.domain("tiny"), service.limits, 0, lambda: None)
         ids = dialogue.hear(newest).prompt
         return {token: ids.count(token) for token in control}
 

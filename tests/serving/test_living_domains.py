@@ -24,10 +24,11 @@ from train_utils.priors import teacher_scores
 from train_utils.recommender import Recommender
 from train_utils.serving.catalog_ledger import Version
 from train_utils.serving.domains import Domain
+from train_utils.serving.exchange import ChatRequest, Listed, NotFound
 from train_utils.serving.large_objects import large_objects
 from train_utils.serving.living_domains import LivingDomains
 from train_utils.serving.scheduler import Scheduler
-from train_utils.serving.service import ChatRequest, Listed, NotFound, Service
+from train_utils.serving.service import Service
 
 FILMS = ["red", "red moon", "red moon 2", "the end", "blue river", "night", "a", "green moon", "the list", "b 1"]
 WORDS = ("red", "blue", "green", "moon", "river", "night", "the", "end", "list", "return")

@@ -35,6 +35,17 @@ class ServiceLimits:
     characters: int = 100_000
     found: int = 50
 
+    def check_history(self, history: Sequence[str]) -> None:
+        """Raise RequestError for a history that is too long."""
+        if len(history) > self.history:
+            raise RequestError(f"the history has {len(history)} items, wanted {self.history} or fewer")
+
+
+def check_size(name: str, value: int, most: int) -> None:
+    """Raise RequestError for a number that is not within 1 and `most`."""
+    if not 1 <= value <= most:
+        raise RequestError(f"{name} is {str(value)[:80]}, wanted 1 to {most}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:

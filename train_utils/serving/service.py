@@ -12,21 +12,16 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
-from rapidfuzz import fuzz, process
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import ConstraintError
-from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
-from train_utils.constraint.trie import TitleTrie
 from train_utils.decoding.events import Done, TextDelta
-from train_utils.dialogue.dialogue import Dialogue, Listing
+from train_utils.dialogue.dialogue import Dialogue
 from train_utils.dialogue.expectations import Taste
 from train_utils.dialogue.reasons import falls
 from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
-from train_utils.prompts.messages import ItemPart
-from train_utils.prompts.templates import SYSTEM
-from train_utils.recommender import DECODING, Recommendation, Recommender
+from train_utils.recommender import Recommendation
 from train_utils.serving.answers import Notice, asked_in_words, reply
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
 from train_utils.serving.exchange import (
@@ -38,21 +33,20 @@ from train_utils.serving.exchange import (
     ServiceEvent,
     ServiceLimits,
     Understood,
+    check_size,
 )
 from train_utils.serving.impressions import Impression, ImpressionLog, Placed, rules_digest
 from train_utils.serving.item_card import item_card, recommended_card
-from train_utils.serving.listed_titles import listed_parts
+from train_utils.serving.item_search import found_items
 from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, ListSettings, make_list, new_seed
-from train_utils.serving.saved_preferences import restored, saved
+from train_utils.serving.request_dialogue import dialogue_of, digest_of_rules
+from train_utils.serving.saved_preferences import saved
 from train_utils.serving.scheduler import Scheduler, too_late
 from train_utils.serving.shared_model import Shared
-from train_utils.serving.turns import turns_of
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_ARTICLES = frozenset(("the", "a", "an"))  # stand behind a title in a catalog, and are typed before it
-_SIMILAR = 80  # of 100, from which on a title is found
 
 
 class Service:
@@ -153,17 +147,8 @@ class Service:
     def search(self, query: str, name: str = "", limit: int = 10) -> list[dict[str, object]]:
         """Return the items whose titles are most like a text, best first."""
         domain, catalog = self.catalog(name)
-        self._check_size("limit", limit, self.limits.found)
-        lowered = " ".join(word for word in query[:200].lower().split() if word not in _ARTICLES) or query[:200].lower()
-        if not lowered.strip():
-            return [item_card(catalog.items[i], domain.name) for i in catalog.most_popular[:limit]]
-        titles, items = domain.searched_titles
-        found = process.extract(lowered, titles, scorer=fuzz.partial_ratio, score_cutoff=_SIMILAR, limit=4 * limit)
-        # A title that has the text in it comes first, then the nearest; of equals, the popular one.
-        order = sorted(
-            found, key=lambda one: (lowered not in one[0], -round(one[1]), -catalog.popularity[items[one[2]]])
-        )
-        return [item_card(catalog.items[items[i]], domain.name) for _, _, i in order[:limit]]
+        check_size("limit", limit, self.limits.found)
+        return [item_card(catalog.items[item], domain.name) for item in found_items(domain, catalog, query, limit)]
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
@@ -232,9 +217,9 @@ class Service:
         """Return the settings of a list: the request's, else the variant's, else the server's."""
         max_history = _first(request.max_history, variant.max_history, MAX_HISTORY)
         explore = _first(request.explore, variant.explore, self.explore)
-        self._check_size("k", request.k, self.limits.items)
-        self._check_size("max_history", max_history, self.limits.history)
-        self._check_history(request.history)
+        check_size("k", request.k, self.limits.items)
+        check_size("max_history", max_history, self.limits.history)
+        self.limits.check_history(request.history)
         if not 0 <= explore <= MOST_EXPLORE:
             raise RequestError(f"explore is {explore}, wanted 0 to {MOST_EXPLORE:g}")
         if request.seed is not None and request.seed < 0:
@@ -307,8 +292,8 @@ class Service:
             RequestError: an item is unknown.
         """
         domain, catalog = self.catalog(name)
-        self._check_history(history)
-        self._check_size("number of items", len(item_ids), self.limits.items)
+        self.limits.check_history(history)
+        check_size("number of items", len(item_ids), self.limits.items)
         try:
             known, asked = domain.recommender.indices(history), catalog.indices(item_ids)
         except ValueError as error:
@@ -350,7 +335,14 @@ class Service:
         assigned = self._assigned(request.user)
         request = replace(request, user="", decoding=request.decoding or assigned.variant.decoding or "rank")
         stop = stop or threading.Event()
-        dialogue, text = self._dialogue(domain, request, stop)
+        deadline = time.monotonic() + self.scheduler.limits.deadline_s
+
+        def check_wanted() -> None:
+            """Raise where the client left, or a long conversation takes too long to read."""
+            if stop.is_set() or time.monotonic() > deadline:
+                raise too_late(self.scheduler.limits)
+
+        dialogue, text = dialogue_of(request, domain, self.limits, self.max_context, check_wanted)
         self.scheduler.check_room()  # here, not when the model is asked: an answer that began has no status any more
         return self._events(domain, dialogue, text, request, assigned, stop)
 
@@ -406,98 +398,13 @@ class Service:
                     kind="chat",
                     items=placed,
                     admissible=model.admissible,
-                    rules=_rules_asked(request, dialogue),
+                    rules=digest_of_rules(request, dialogue),
                     history=catalog.ids(dialogue.profile) if catalog else [],
                     decoding=request.decoding,
                 )
         yield Finished(finish, model.prompt_tokens, model.completion_tokens, saved(dialogue.preferences, catalog))
 
-    def _dialogue(self, domain: Domain, request: ChatRequest, stop: threading.Event) -> tuple[Dialogue, str]:
-        """Return the conversation before its last message, and that message."""
-        deadline = time.monotonic() + self.scheduler.limits.deadline_s
-        turns = turns_of(request.messages, self.limits)
-        self._check_size("k", request.k, self.limits.items)
-        self._check_history(request.history)
-        if request.decoding not in DECODING:
-            raise RequestError(f"decoding is {request.decoding[:80]!r}, wanted one of {', '.join(DECODING)}")
-        context = min(filter(None, (domain.recommender.context, self.max_context)), default=0)
-        if request.max_new_tokens < 1 or context and request.max_new_tokens >= context:
-            raise RequestError(
-                f"max_tokens is {str(request.max_new_tokens)[:80]}, "
-                f"wanted 1 to {context - 1 if context else 'any number'}"
-            )
-        try:
-            rules = item_rules(request.rules)
-            dialogue = Dialogue(
-                domain.recommender,
-                domain.reader,
-                max_new_tokens=request.max_new_tokens,
-                max_context=self.max_context,
-                decoding=request.decoding,
-                distinct=rules.distinct,
-                system=f"{SYSTEM}\n{turns.system}" if turns.system else SYSTEM,
-                list_length=request.k,
-                admitted=_admitted(domain, rules),
-                max_per_category=rules.max_per_category,
-            )
-            if domain.catalog is not None:
-                dialogue.profile = tuple(dict.fromkeys(domain.recommender.indices(request.history)))
-            elif request.history:
-                raise RequestError("a history needs a domain")
-            titles = domain.catalog.title_index if domain.catalog else {}
-            before = (part.item for part in listed_parts(turns.begun, titles) if isinstance(part, ItemPart))
-            dialogue.preferences = dialogue.preferences.listing(before)
-            for said, answer in turns.exchanges:
-                self._check_wanted(stop, deadline)
-                dialogue.recall(said, listed_parts(answer, titles))
-            if request.preferences is not None:
-                asked = restored(request.preferences, domain.catalog)
-                dialogue.preferences = asked.listing(dialogue.preferences.listed)
-                dialogue.last = Listing(dialogue.last.items, dialogue.taste, asked)
-        except (ConstraintError, ValueError) as error:
-            raise RequestError(str(error)) from None
-        return dialogue, turns.text
-
-    # -- checks --------------------------------------------------------------------------------------------------
-
-    def _check_wanted(self, stop: threading.Event, deadline: float) -> None:
-        """Raise where the client left, or a long conversation takes too long to read."""
-        if stop.is_set() or time.monotonic() > deadline:
-            raise too_late(self.scheduler.limits)
-
-    def _check_history(self, history: Sequence[str]) -> None:
-        if len(history) > self.limits.history:
-            raise RequestError(f"the history has {len(history)} items, wanted {self.limits.history} or fewer")
-
-    @staticmethod
-    def _check_size(name: str, value: int, most: int) -> None:
-        if not 1 <= value <= most:
-            raise RequestError(f"{name} is {str(value)[:80]}, wanted 1 to {most}")
-
 
 def _first(*values: T | None) -> T:
     """Return the first value that is not None."""
     return next(value for value in values if value is not None)
-
-
-def _rules_asked(request: ChatRequest, dialogue: Dialogue) -> str:
-    """Return a digest of what a request and its conversation ask of a list, whatever was consumed or listed before."""
-    catalog = dialogue.recommender.catalog
-    own = item_rules(request.rules)
-    if catalog is None:
-        return rules_digest(own)
-    return rules_digest(own, replace(dialogue.preferences.rules(catalog), allow=None, deny=(), seen=()))
-
-
-def _trie(recommender: Recommender) -> TitleTrie:
-    trie = recommender.renderer.trie
-    assert trie is not None  # the renderer knows the titles of the catalog
-    return trie
-
-
-def _admitted(domain: Domain, rules: ItemRules) -> list[str] | None:
-    """Return the ids of the items that rules admit; None where they admit all."""
-    if domain.catalog is None or replace(rules, max_per_category=0, distinct=True) == ItemRules():
-        return None
-    constraint = compile_rules(domain.catalog, _trie(domain.recommender), rules)
-    return domain.catalog.ids(np.flatnonzero(constraint.admitted).tolist())
