@@ -61,7 +61,7 @@ class Catalog:
         index: item id -> item index.
         test_users: the test users of a temporal split; None for leave-one-out, which tests every user with at least
             three events.
-        popular_by: attribute that tells how popular an item is while there are no training events; "" for none.
+        popular_by: attribute that says how popular an item is while there are no training events; "" for none.
         retired: items that may no longer be listed; they keep their index, since histories name them.
         added: number of the last items that were added since the dataset was loaded; a teacher does not have them.
     """

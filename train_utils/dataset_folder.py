@@ -39,7 +39,7 @@ class DatasetFiles:
         sequences: user id -> item ids, oldest first, all of them in `metas`.
         test_users: the test users of a temporal split; None for leave-one-out.
         left_out: one sentence per kind of unused entry, with their number.
-        popularity: attribute that tells how popular an item is while there are no training events; "" for none.
+        popularity: attribute that says how popular an item is while there are no training events; "" for none.
     """
 
     metas: dict[str, dict[str, object]]

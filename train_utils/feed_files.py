@@ -1,4 +1,4 @@
-"""Product feeds as records: CSV, TSV, JSON, JSON lines and XML (RSS, Atom), told apart by content; gzip as well."""
+"""Product feeds as records: CSV, TSV, JSON, JSON lines and XML (RSS, Atom), recognized by content; gzip as well."""
 
 import csv
 import io

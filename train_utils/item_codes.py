@@ -32,7 +32,7 @@ class ItemCodes:
         codes: code tokens of each item, in the same order; no code is a prefix of another.
         others: (id, code tokens) of items outside the catalog that a model was trained with. They are kept with the
             model, and no text may contain their tokens.
-        sequences: whether the model was trained on histories of bare codes, and so tells what follows one.
+        sequences: whether the model was trained on histories of bare codes, and so predicts what follows one.
 
     Raises:
         ValueError: a code is missing, malformed, shared by two items, or a prefix of another.

@@ -199,7 +199,7 @@ class TrainOptions(ModelOptions):
         False, "with item tokens: each epoch also passes over all training events, as histories of bare item tokens"
     )
     conversations: int = option(
-        0, "conversations per epoch beside these histories; 0 = one per user", least=0, needs="sequences"
+        0, "conversations per epoch in addition to these histories; 0 = one per user", least=0, needs="sequences"
     )
     text_weight: float = option(
         1.0,
@@ -398,7 +398,7 @@ class EvalOptions(ModelOptions):
         ("", "random", "popularity", "recent-popularity", "item-knn", "markov", "ease", "teacher"),
     )
     tune: bool = option(
-        True, "choose a baseline's settings by NDCG@10 on the validation split; the result file tells what was tried"
+        True, "choose a baseline's settings by NDCG@10 on the validation split; the result file lists what was tried"
     )
     run_file: str = option(
         "",
@@ -577,7 +577,7 @@ class CodeOptions(_Checked):
     embedding_model: str = option(
         TrainOptions.embedding_model, "encoder of the items' texts, as sentence-transformers names it"
     )
-    levels: int = option(3, "tokens of a code, before the one that tells items of one code apart", least=1, most=25)
+    levels: int = option(3, "tokens of a code, before the one that distinguishes items of one code", least=1, most=25)
     size: int = option(64, "centers of a level at most", least=1)
     seed: int = option(0, "seed of the initial centers", least=0)
     gpu: str = option("auto", "device of the encoder: cpu, cuda:0, ... or auto")

@@ -16,8 +16,8 @@ PRIOR_WEIGHT = {"titles": 32.0, "codes": 2.0, "sequences": 8.0}
 # Weight of the items' popularity in a catalog without training events, at which models that never saw the catalog have
 # about their best NDCG@10; see docs/decoding.md.
 POPULARITY_WEIGHT = 2.0
-# Weight of what the model expects after the bare history, beside its choice in the conversation, at which validation
-# users have about their best NDCG@10: training has far more histories than conversations.
+# Weight of what the model expects after the bare history, relative to its choice in the conversation, at which
+# validation users have about their best NDCG@10: training has far more histories than conversations.
 SEQUENCE_WEIGHT = 3.0
 
 

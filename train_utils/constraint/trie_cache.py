@@ -129,7 +129,7 @@ def _array(data: np.ndarray, entry: Any, name: str) -> np.ndarray:
             dtype = _DTYPES[kind]
             if 0 <= begin <= end <= len(data) and end - begin == count * dtype.itemsize:
                 return data[begin:end].view(dtype)
-    raise ValueError(f"its array {name} has not the size that the header tells")
+    raise ValueError(f"its array {name} has not the size that the header states")
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

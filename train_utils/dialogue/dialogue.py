@@ -301,10 +301,10 @@ class Dialogue:
 
 
 def described(item: Item) -> str:
-    """Return what the catalog tells of an item, in one line: categories, and attributes that are texts or numbers."""
+    """Return what the catalog says about an item, in one line: categories, and attributes that are texts or numbers."""
     facts = [", ".join(item.categories)] if item.categories else []
     facts += [f"{name} {value}" for name, value in item.attributes.items() if isinstance(value, (str, int, float))]
-    return f"{spoken_title(item.title)} [{item.id}]: {'; '.join(facts) or 'the catalog tells nothing more'}."
+    return f"{spoken_title(item.title)} [{item.id}]: {'; '.join(facts) or 'the catalog says nothing more'}."
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:

@@ -22,7 +22,7 @@ class Reason:
         item: index of the item.
         because: items of the user's history, by how much the item's score falls without each, the most first.
         conditions: what the user asked for, which the item meets, in words.
-        popular: whether nothing is known of the user, so that the item stands there because others like it.
+        popular: whether nothing is known of the user, so that the item is listed because others like it.
     """
 
     item: int

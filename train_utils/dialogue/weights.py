@@ -1,4 +1,4 @@
-"""Weights of what is expected of a user in a conversation, and their file beside the model."""
+"""Weights of what is expected of a user in a conversation, and their file in the model's folder."""
 
 import math
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def read_weights(model: str | Path, dataset: str) -> Weights:
 
 
 def write_weights(model: str | Path, dataset: str, weights: Weights) -> Path:
-    """Write the weights for a dataset beside a model; those for other datasets stay."""
+    """Write the weights for a dataset into a model's folder; those for other datasets stay."""
     path = Path(model) / FILE_NAME
     record = read_bounded_json(path, _MAX_FILE) if path.is_file() else {}
     write_json(path, {**(record if isinstance(record, Mapping) else {}), dataset: asdict(weights)})

@@ -131,7 +131,7 @@ def f1(right: int, extra: int, missing: int) -> float:
 
 
 def of_dialogues(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the measures of the chat beside the hits of its rivals, for the last line of the output."""
+    """Return the measures of the chat and the hits of its rivals, for the last line of the output."""
     chat = measures[CHAT]
     names = (
         "users",

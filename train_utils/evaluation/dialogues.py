@@ -35,7 +35,7 @@ from train_utils.text_files import read_bounded_json
 
 # number of users -> a system that talks with that many
 Systems = Mapping[str, Callable[[int], Chat]]
-# options that a result depends on, beside its files
+# options that a result depends on, in addition to its files
 _OF_THE_RESULT = ("split", "seed", "free_users", "model_name", "teacher", "embedding_model", "reader")
 _MAX_FILE = 1 << 20  # bytes; a result has kilobytes
 CHAT, FREE, TEACHER, POPULARITY = "chat", "model without reader", "filtered teacher", "popularity under the rules"
@@ -127,7 +127,7 @@ def run_dialogues(options: ConversationOptions, recommender: Recommender, reader
 
 
 def chosen_weights(options: ConversationOptions, recommender: Recommender, reader: Reader) -> Weights:
-    """Choose the weights of a model on validation users, and write them beside it."""
+    """Choose the weights of a model on validation users, and write them into its folder."""
     catalog = recommender.catalog
     assert catalog is not None
     teacher = open_teacher(options.teacher) if options.teacher else None

@@ -1,6 +1,6 @@
 """Users who chat: they tell, ask, reject and narrow down, until the item that they took next is listed.
 
-A simulated user is a test user. In up to five turns it tells titles of its history in words, asks for a list, tells
+A simulated user is a test user. In up to five turns it names titles of its history in words, asks for a list, tells
 more, and then narrows by the category and the year of its target. What it says is known, so every list can be checked.
 """
 
@@ -13,7 +13,7 @@ from train_utils.prompts.messages import ItemPart, Part
 from train_utils.prompts.named_titles import spoken_title
 
 TURNS = 5
-_FIRST, _LATER = 3, 2  # titles told in the first turn, and in the second
+_FIRST, _LATER = 3, 2  # titles named in the first turn, and in the second
 
 # Wordings of the evaluation; those of training are in train_utils/prompts/templates.py.
 _TELL = (
@@ -72,7 +72,7 @@ class SimulatedUser:
         catalog: the catalog.
         history: item indices before the target, oldest first.
         target: the item that the user took next.
-        seed: seed of the wordings and of what is told.
+        seed: seed of the wordings and of what is named.
     """
 
     def __init__(self, catalog: Catalog, history: Sequence[int], target: int, seed: str):

@@ -73,7 +73,7 @@ class TitleReader:
         return [self._read_entry(entry) for entry in _entries(text)]
 
     def _read_entry(self, entry: str) -> Named:
-        # What is longer than a title, what stands around it and a remark on it names no title.
+        # What is longer than a title, what surrounds it and a remark on it names no title.
         readings = [self.read(reading) for reading in _readings(entry[: self._longest + _ROOM])]
         return min(readings, key=lambda named: (named.item is None, NEAR + 1 if named.edits is None else named.edits))
 

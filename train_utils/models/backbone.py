@@ -35,8 +35,8 @@ from train_utils.prompts.template_process import start_renderer
 Options = TypeVar("Options", bound=ModelOptions)
 # peft still uses a name of transformers that 5.23 deprecates; a user cannot change that.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-# Where a load is not told whether code of the folder may run, transformers asks on stdin, and reads a line of the chat.
-# Every load here is told; this makes one that a library starts by itself fail instead of asking.
+# Where a load does not say whether code of the folder may run, transformers asks on stdin, and reads a line of the
+# chat. Every load here says so; this makes one that a library starts by itself fail instead of asking.
 dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 # Result files in the folder of a model are not part of the model.
 _MODEL_FILES = (
@@ -154,7 +154,7 @@ def load_backbone(
         except ValueError as error:
             if flash or "attn_implementation" not in str(error):
                 raise
-            model = load("eager")  # a model without attention knows no other name
+            model = load("eager")  # a model without attention has no other name for it
     _check_vocabulary(name, tokenizer, model)
     if file:
         # If saved, the entry would make later loads expect blocks; adapters record the name to find the file again.

@@ -83,7 +83,7 @@ def item_vectors(
                 )
             return vectors
         if not overwrite:
-            raise ValueError(f"{path} {complaint}; give another `embedding_path`, or `overwrite` to make it anew")
+            raise ValueError(f"{path} {complaint}; give another `embedding_path`, or `overwrite` to make it again")
     vectors = np.asarray((encoder or sentence_encoder(model, device, trust_remote_code))(texts), dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all() or not (lengths > 0).all():
@@ -121,7 +121,7 @@ def _misfit(path: Path, recipe: dict) -> str:
     different = [name for name, wanted in recipe.items() if kept.get(name) != wanted]
     if different:
         return f"was made from other {', '.join(different)} than this catalog and `embedding_model`"
-    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} tells of"
+    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} names of"
 
 
 def sentence_encoder(model: str, device: str, trust_remote_code: bool = False) -> Encoder:

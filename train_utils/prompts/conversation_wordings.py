@@ -1,6 +1,6 @@
 """Wordings of users who talk in the chat, for training. Those of the evaluation are others, on purpose.
 
-A message is made of sentences: what the user tells, and what the user asks for. Fields are `{titles}`, `{title}`,
+A message is made of sentences: what the user says, and what the user asks for. Fields are `{titles}`, `{title}`,
 `{category}`, `{which}` (a phrase of a range), `{n}` (a number of items) and `{s}` (the plural's letter). A wording of
 what is asked has `{n}` or none: without it the chat lists `LIST_LENGTH` items.
 """

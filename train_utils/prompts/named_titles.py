@@ -270,7 +270,7 @@ def _is_common(words: str) -> bool:
 
 
 def _is_apart(before: str, after: str) -> bool:
-    """Return whether what stands around a word sets it apart: quotation marks, commas, arrows, or nothing."""
+    """Return whether what surrounds a word sets it apart: quotation marks, commas, arrows, or nothing."""
     return (not before or before[-1] in _BEFORE + "\n") and (not after or after[0] in _AFTER + "\n")
 
 

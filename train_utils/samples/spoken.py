@@ -32,7 +32,7 @@ from train_utils.teacher.protocol import TeacherList
 
 MOST_ASKED = 10  # items of a list at most
 _MOST_TURNS = 4
-_TELLS_AGAIN = 0.5  # share of the conversations of several turns in which titles are told in two messages
+_TELLS_AGAIN = 0.5  # share of the conversations of several turns in which titles are named in two messages
 _NOTHING_FITS = 0.2  # share of them in which the user asks for something that no item is
 _CONDITION_AT_ONCE = 0.3  # share of the first messages that state a condition
 _NO_NUMBER = 0.25  # share of the messages without a number
@@ -45,8 +45,8 @@ class Outline:
 
     Attributes:
         turns: number of turns.
-        again: turn in which the other titles are told, from 0; 0 tells all in the first.
-        split: number of history items that the first message tells.
+        again: turn in which the other titles are named, from 0; 0 names all in the first.
+        split: number of history items that the first message names.
         nothing: turn that asks for something that nothing fits; 0 for none.
     """
 
@@ -68,7 +68,7 @@ def outline(plan: SamplePlan) -> Outline:
 
 
 def histories(plan: SamplePlan) -> list[tuple[int, ...]]:
-    """Return the histories to query the teacher with: all that is told, and what the first message tells of it."""
+    """Return the histories to query the teacher with: all that is named, and what the first message names of it."""
     told = outline(plan).split
     return [plan.history, *([plan.history[:told]] if told < len(plan.history) else [])]
 

@@ -136,7 +136,7 @@ def reasons_of(domain: Domain, dialogue: Dialogue, items: Sequence[int]) -> str:
 
 
 def _planned(domain: Domain, dialogue: Dialogue, heard: Heard, model: ModelUse) -> Generator[Notice, None, Plan]:
-    """Yield what was understood and what stands against it; return the plan."""
+    """Yield what was understood and what prevents it; return the plan."""
     line = understood(domain, dialogue)
     if line and not heard.change.is_empty:
         yield Notice(line, says_understood=True)

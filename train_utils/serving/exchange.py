@@ -55,12 +55,12 @@ class ChatRequest:
         messages: (role, text), oldest first; roles are system, user and assistant, and the last one is the user's.
         domain: name of the catalog; "" for the server's first.
         history: item ids or titles that the user consumed before, oldest first.
-        rules: item rules that hold beside what the user asks.
+        rules: item rules that hold in addition to what the user asks.
         k: items of a list for which the user names no number.
         decoding: how titles are decoded, one of `train_utils.recommender.DECODING`; "" for the variant's, or rank.
         max_new_tokens: length limit of the answer.
         preferences: what the conversation asked before its last message; None reads the messages.
-        notices_in_text: whether what a terminal would print beside the answer is a line of the answer's text.
+        notices_in_text: whether what a terminal would print next to the answer is a line of the answer's text.
         user: any name of the user, which is hashed; "" for none.
     """
 

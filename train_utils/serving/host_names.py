@@ -1,7 +1,7 @@
 """Names under which a server of one machine answers, so that no page of another site reads it.
 
 A page can point a name of its own at 127.0.0.1 (DNS rebinding). Its browser then takes the server for the page's own
-site, and only the header `Host` tells that it is not.
+site, and only the header `Host` shows that it is not.
 """
 
 import ipaddress

@@ -38,7 +38,7 @@ class Options(Closed):
         k: items of a list for which the user names no number.
         decoding: "rank", "best" or "greedy"; "" is the user's variant's, or rank.
         preferences: what was understood before, as an earlier answer returned it; the conversation is not read again.
-        notices: "text" writes into the answer what a terminal would print beside it; "data" only returns it.
+        notices: "text" writes into the answer what a terminal would print next to it; "data" only returns it.
     """
 
     domain: Name = ""

@@ -25,7 +25,7 @@ def item_path(domain: str, item_id: str) -> str:
 
 
 def item_card(item: Item, domain: str) -> dict[str, object]:
-    """Return an item as a JSON object: its id, title, domain, and what the catalog tells of it.
+    """Return an item as a JSON object: its id, title, domain, and what the catalog says about it.
 
     Links that are no web addresses are left out: catalogs are data, and a page would follow them.
     """

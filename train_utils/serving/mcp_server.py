@@ -210,7 +210,7 @@ def serve_stdio(service: Service) -> None:
 
 
 class McpEndpoint:
-    """ASGI application of the tools, by streamable HTTP without sessions: each request stands alone.
+    """ASGI application of the tools, by streamable HTTP without sessions: no request depends on another.
 
     Args:
         service: what is served.

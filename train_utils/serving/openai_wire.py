@@ -109,7 +109,7 @@ def completion_chunks(events: Iterable[ServiceEvent], model: str, usage: bool = 
     Args:
         events: the events of the answer.
         model: name of the model.
-        usage: whether a last chunk tells the numbers of tokens.
+        usage: whether a last chunk gives the numbers of tokens.
     """
     head, answer = _head("chat.completion.chunk", model), Answer()
 

@@ -277,7 +277,7 @@ class Service:
         if value is not None and not np.isfinite(value):
             raise RequestError(f"value is {value}, wanted a finite number")
         if self.impressions is None:
-            raise NotFound("this server keeps no impressions, and so knows no list; start it with --impressions FOLDER")
+            raise NotFound("this server keeps no impressions, and so has no list; start it with --impressions FOLDER")
         items = self.impressions.known.items(recommendation_id)
         if items is None:
             raise NotFound(f"recommendation_id {recommendation_id[:80]!r} is unknown, or too old")
@@ -357,15 +357,15 @@ class Service:
     ) -> Iterator[ServiceEvent]:
         model, catalog, finish, at = Shared(self.scheduler), domain.catalog, "end", 0
         placed: list[Placed] = []
-        recommendation_id, told = uuid4().hex, False
+        recommendation_id, reported = uuid4().hex, False
         own = {"catalogue_version": domain.version, "recommendation_id": recommendation_id}
         try:
             for event in reply(domain, dialogue, text, stop, model):
-                if not told:
+                if not reported:
                     # Reading the message is done with the first event, and what follows is the answer to it.
                     asked = saved(dialogue.preferences, catalog)
                     yield Understood(asked_in_words(domain, dialogue), asked, recommendation_id, assigned.name)
-                    told = True
+                    reported = True
                 match event:
                     case TextDelta(words):
                         at += len(words)
