@@ -79,8 +79,8 @@ class RecordedTeacher:
     """Answers what `path` records, and asks `inner` for the rest, which is then recorded in one transaction.
 
     whose: what distinguishes the teacher from others, such as the digest of its checkpoint; "" where that is not known.
-    Answers of another teacher are not mixed with its own. Without `inner` the file is only read, and what it lacks is an error.
-    Usable from several threads of one process.
+    Answers of another teacher are not mixed with its own. Without `inner` the file is only read, and what it
+    lacks is an error. Usable from several threads of one process.
 
     Raises:
         TeacherError: a recording of another teacher; no file and no `inner`; a file that is no recording; without
