@@ -399,6 +399,9 @@ def test_titles_that_the_user_has_not_seen_are_not_known(text):
         ("westerns? hell no. Something else", (), ("Western",)),
         ("I've had my fill of comedies, what else", (), ("Comedy",)),
         ("a film for my 3 kids", ("Children's",), ()),
+        ("something to watch with my kids", ("Children's",), ()),
+        ("a film that I can enjoy with the little kids", ("Children's",), ()),
+        ("I watched it with my kids. Something else?", (), ()),
     ],
 )
 def test_the_reach_of_a_rejection_is_read(text, only, without):

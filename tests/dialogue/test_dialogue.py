@@ -300,3 +300,14 @@ def test_a_list_has_the_number_of_each_category_that_the_catalog_can_fill(recomm
     listed = [event.id for event in events if isinstance(event, Recommendation)]
     assert sorted(KINDS[int(item)] for item in listed) == kinds
     assert plan.fewer == (len(kinds) < talk.preferences.count)
+
+
+def test_newer_is_newer_than_the_titles_of_the_message_or_than_the_list(recommender, reader):
+    talk = Dialogue(recommender, reader)
+    heard = talk.hear("something like Blade Runner, but newer")
+    assert talk.preferences.ranges["year"].low == 1983
+    talk.record(heard.user, [ItemPart(4), ItemPart(5)])
+    heard = talk.hear("an older one, please")
+    assert (talk.preferences.ranges["year"].low, talk.preferences.ranges["year"].high) == (None, 1991)
+    admitted = talk.plan(heard, None).constraint.admitted
+    assert {recommender.catalog.items[i].title for i in np.flatnonzero(admitted)} == {"Alien", "Aliens"}

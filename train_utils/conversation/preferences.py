@@ -60,6 +60,8 @@ class Change(Judgments):
         foreign: whether it is in another language than English, of which nothing was read.
         unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
         about: titles that it asks about ("what year is Casablanca from?"), each as the items that share it.
+        compared: "newer" or "older" where it asks for items that are so compared with the titles that it names, or with
+            the last list; "" otherwise.
         judges: "liked" or "disliked" where it judges the titles of the message before ("It was great"); "" otherwise.
     """
 
@@ -84,6 +86,7 @@ class Change(Judgments):
     foreign: bool = False
     unknowable: tuple[str, ...] = ()
     about: tuple[tuple[int, ...], ...] = ()
+    compared: str = ""
     judges: str = ""
 
     @property

@@ -9,6 +9,7 @@ from train_utils.catalog import Catalog
 from train_utils.conversation.allowances import find_allowances, is_idiom
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
+from train_utils.conversation.comparisons import find_comparison
 from train_utils.conversation.language import is_english
 from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
 from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_year_of
@@ -278,6 +279,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         unknown=tuple(dict.fromkeys(unknown)),
         unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),
         about=tuple(about),
+        compared=find_comparison(plain) if asks else "",
         judges="" if only else judgment_of_last_message(plain, found[0].start if found else len(plain)),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from train_utils.catalog import Item
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import compile_rules, tighter
+from train_utils.conversation.comparisons import with_compared_years
 from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.numerals import MOST
 from train_utils.conversation.preferences import Change, Preferences
@@ -166,19 +167,20 @@ class Dialogue:
         return self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
 
     def _read(self, text: str) -> Change:
-        """Return what a message changes; "the second one" is the second title of the last list."""
+        """Return what a message changes; "the second one" and "newer" refer to the last list."""
         catalog = self.recommender.catalog
         if self.reader is None or catalog is None:
             return Change()
         text, listed = text[:READ], self.last.items
         if not listed:
-            return self.reader.read(text)
+            return with_compared_years(self.reader.read(text), catalog, ())
         mentioned = {item for mention in self.recommender.named_titles.locate(text) for item in mention.items}
         named, judged = (
             {listed.index(item) for item in items if item in listed} for items in (mentioned, self.preferences.named())
         )
         titles = [catalog.items[item].title for item in listed]
-        return self.reader.read(with_titles(text, titles, named, judged, pronouns=not mentioned))
+        change = self.reader.read(with_titles(text, titles, named, judged, pronouns=not mentioned))
+        return with_compared_years(change, catalog, listed)
 
     def messages(self, user: Message, skip: int = 0) -> list[Message]:
         """Return the conversation for the model.
