@@ -44,6 +44,18 @@ TITLES = ["Alien", "Heat", "Toy Story"]
         ("the last ten years", "the last ten years"),
         ("give me 2 of the best", "give me 2 of the best"),
         ("the last movie with a dog", "the last movie with a dog"),
+        ("seen 1 and 3", 'seen "Alien" and "Toy Story"'),
+        ("I've seen 1, 2 and 3 already", 'I\'ve seen "Alien" and "Heat" and "Toy Story" already'),
+        ("loved 2, hated 3", 'loved "Heat", hated "Toy Story"'),
+        ("1 3 i know", '"Alien" and "Toy Story" i know'),
+        ("2 looks good", '"Heat" looks good'),
+        ("I know all but 2", 'I know "Alien" and "Toy Story"'),
+        ("give me like 2", "give me like 2"),
+        ("I loved 2 of those", "I loved 2 of those"),
+        ("seen 1 and 9", "seen 1 and 9"),
+        ("seen 0", "seen 0"),
+        ("I saw 3 movies yesterday", "I saw 3 movies yesterday"),
+        ("not 2 but 3 comedies", "not 2 but 3 comedies"),
     ],
 )
 def test_references_to_the_list_become_its_titles(text, expected):

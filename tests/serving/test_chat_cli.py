@@ -104,13 +104,21 @@ def test_a_line_is_a_command_a_message_or_nothing(line, expected):
     assert parse_line(line) == expected
 
 
+def _lists(talk, position):
+    """Return whether a message belongs to an exchange whose answer holds items."""
+    answer = talk[position | 1] if position | 1 < len(talk) else None
+    return answer is not None and any(isinstance(part, ItemPart) for part in answer.parts)
+
+
 def test_replies_are_those_of_the_engine_for_the_whole_conversation(session, loaded, world):
     talk, emitted = [], []
     prior = expected_of(loaded, world / "data/tiny", Taste())
     for text, n_items in (("Hi", 0), ("Recommend 1 title", 1), ("the moon", 0)):
         talk.append(message("user", text))
         titles = list(TITLES.values())
-        _, answer, items = direct(loaded, titles, talk, deny=emitted, n_items=n_items, prior=prior)
+        # The model sees earlier lists where it is to write another one, and not where it talks.
+        seen = talk if n_items else [talk[i] for i in range(len(talk)) if not _lists(talk, i)]
+        _, answer, items = direct(loaded, titles, seen, deny=emitted, n_items=n_items, prior=prior)
         events = list(session.reply(text))
         actual = [event for event in events if isinstance(event, Recommendation)]
         assert [event.id for event in actual] == [list(TITLES)[item] for item in items]

@@ -24,6 +24,16 @@ _PLACE = re.compile(
     rf"|\bthe\s+(?P<nth>\d{{1,3}})(?:st|nd|rd|th)\b(?:\s+{_THING})?{_OF_THEM}{_END}",
     re.IGNORECASE,
 )
+# Bare numbers after a verb that judges, or before one: "seen 1, 2 and 5", "3 looks good", and not "like 5".
+_NUMBERS = r"#?\d{1,2}(?:(?:\s{0,2},\s{0,2}(?:and\s)?|\sand\s|\s{0,2}[&+/]\s{0,2}|\s)#?\d{1,2})*"
+_JUDGED = "seen, saw, watched, know, own, love, loved, liked, enjoyed, hate, hated, dislike, disliked"
+_BARE = re.compile(
+    rf"\b(?:{any_of(_JUDGED)}|knew|skip|(?:all|everything)\s+(?:but|except))\s+"
+    rf"(?:numbers?\s+|nos?\.?\s+)?(?P<after>{_NUMBERS}){_END}"
+    rf"|(?:^|[.!?,;]\s*)(?P<before>{_NUMBERS})\s+(?=(?:is|are|was|were|looks?|sounds?|seems?"
+    rf"|(?:i|we)(?:'ve|\s+have)?\s+(?:already\s+)?{any_of(_JUDGED)})\b)",
+    re.IGNORECASE,
+)
 _THEM = r"(?:them|these|those)"
 # Pronouns for the whole list; of a negation only the pronoun becomes the titles ("none of these").
 _ALL = re.compile(
@@ -76,7 +86,14 @@ def references(
         pronouns: whether "them" may mean the list.
     """
     found = [Reference(*match.span(), _places(match, n)) for match in _PLACE.finditer(text)]
-    found = [*_without_exceptions(text, [entry for entry in found if entry.places and max(entry.places) < n], n)]
+    found += [
+        entry
+        for entry in _bare(text)
+        if not any(entry.start < other.end and other.start < entry.end for other in found)
+    ]
+    found.sort(key=lambda entry: entry.start)
+    inside = [entry for entry in found if entry.places and min(entry.places) >= 0 and max(entry.places) < n]
+    found = [*_without_exceptions(text, inside, n)]
     stated = {place for entry in found for place in entry.places} | {*named}
     others = [Reference(*match.span(), _rest(match, n, stated, judged)) for match in _REST.finditer(text)]
     others += _all(text, n) if pronouns else []
@@ -92,6 +109,13 @@ def _places(match: re.Match[str], n: int) -> tuple[int, ...]:
         return tuple(range(max(0, n - amount), n))
     first = _number(match["order"] or match["number"] or match["nth"], _ORDINALS if match["order"] else _AMOUNTS)
     return tuple(range(first - 1, first - 1 + amount)) if first > 0 else ()
+
+
+def _bare(text: str) -> Iterator[Reference]:
+    """Yield the bare numbers that a verb judges, all those of a verb as one reference."""
+    for match in _BARE.finditer(text):
+        group = "after" if match["after"] else "before"
+        yield Reference(*match.span(group), tuple(int(digits) - 1 for digits in re.findall(r"\d+", match[group])))
 
 
 def _number(word: str, words: Sequence[str]) -> int:

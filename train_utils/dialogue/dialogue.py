@@ -139,17 +139,16 @@ class Dialogue:
         Returns:
             What was heard; None, and nothing changes, for a message that does not fit the model's context.
         """
-        user = message("user", text)
-        forgotten, prompt = 0, self._prompt(user, 0)
+        user, change = message("user", text), self._read(text)
+        forgotten, prompt = 0, self._prompt(user, 0, change.asks)
         if not self._fits(prompt):
             # Each rendering reads all of a long message, so few are made: halving finds how much must be forgotten.
             skips = range(1, len(self.exchanges) + 1)
-            found = bisect_left(skips, True, key=lambda skip: self._fits(self._prompt(user, skip)))
+            found = bisect_left(skips, True, key=lambda skip: self._fits(self._prompt(user, skip, change.asks)))
             if found == len(skips):
                 return None
-            forgotten, prompt = skips[found], self._prompt(user, skips[found])
+            forgotten, prompt = skips[found], self._prompt(user, skips[found], change.asks)
         del self.exchanges[:forgotten]
-        change = self._read(text)
         self.preferences = self.preferences.after(change)
         return Heard(user, prompt, change, forgotten)
 
@@ -163,8 +162,13 @@ class Dialogue:
         self.preferences = self.preferences.after(self._read(text))
         self.record(message("user", text), parts)
 
-    def _prompt(self, user: Message, skip: int) -> list[int]:
-        return self.recommender.renderer.render(self.messages(user, skip), prompt=True).ids
+    def _prompt(self, user: Message, skip: int, asks: bool) -> list[int]:
+        """Return the prompt of an answer; see `messages`.
+
+        A small model that talks after lists writes lists of made-up titles, so it sees lists only to write another.
+        """
+        lists = asks or self.recommender.catalog is None or self.reader is None
+        return self.recommender.renderer.render(self.messages(user, skip, lists), prompt=True).ids
 
     def _read(self, text: str) -> Change:
         """Return what a message changes; "the second one" and "newer" refer to the last list."""
@@ -182,14 +186,16 @@ class Dialogue:
         change = self.reader.read(with_titles(text, titles, named, judged, pronouns=not mentioned))
         return with_compared_years(change, catalog, listed)
 
-    def messages(self, user: Message, skip: int = 0) -> list[Message]:
+    def messages(self, user: Message, skip: int = 0, lists: bool = True) -> list[Message]:
         """Return the conversation for the model.
 
         Args:
             user: the newest message.
             skip: number of the oldest exchanges to leave out.
+            lists: whether exchanges are shown whose answer holds items.
         """
-        return [message("system", self.system), *(m for exchange in self.exchanges[skip:] for m in exchange), user]
+        exchanges = [exchange for exchange in self.exchanges[skip:] if lists or not _holds_items(exchange[1])]
+        return [message("system", self.system), *(m for exchange in exchanges for m in exchange), user]
 
     def _fits(self, prompt: Sequence[int]) -> bool:
         return not self.context or len(prompt) + self.max_new_tokens <= self.context
@@ -307,6 +313,10 @@ def described(item: Item) -> str:
     facts = [", ".join(item.categories)] if item.categories else []
     facts += [f"{name} {value}" for name, value in item.attributes.items() if isinstance(value, (str, int, float))]
     return f"{spoken_title(item.title)} [{item.id}]: {'; '.join(facts) or 'the catalog says nothing more'}."
+
+
+def _holds_items(answer: Message) -> bool:
+    return any(isinstance(part, ItemPart) for part in answer.parts)
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
