@@ -440,15 +440,18 @@ class Recommender:
         requests = self.list_requests(histories, k, rules, max_history=max_history, prior_weight=prior_weight)
         if not requests:
             return []
-        if self.ranker is not None:
-            completions = self.ranker.rank(self.renderer, requests)
-        else:
-            assert self.engine.searches  # else there are no requests
-            completions = self.engine.rank(requests)
+        completions = self._lists(requests)
         for number, completion in enumerate(completions):
             if completion.error is not None:
                 raise ConstraintError(f"history {number}: {completion.error}") from completion.error
         return [self._recommendations(completion) for completion in completions]
+
+    def _lists(self, requests: Sequence[Request]) -> list[Completion]:
+        """Return the completions of requests of `list_requests`."""
+        if self.ranker is not None:
+            return self.ranker.rank(self.renderer, requests)
+        assert self.engine.searches  # else there are no requests
+        return self.engine.rank(requests)
 
     def list_requests(
         self,
@@ -462,9 +465,7 @@ class Recommender:
         """Return the engine's requests for lists; arguments and errors as of `recommend_each`."""
         _ = self._known_catalog
         k, max_history = _whole("k", k), _whole("max_history", max_history)
-        if self.ranker is None and not self.engine.searches:
-            problem = decoding_support(self.model).problem
-            raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
+        self._check_lists()
         items = [self.indices(history) for history in histories]
         if not items:
             return []
@@ -480,6 +481,12 @@ class Recommender:
             except ConstraintError as error:
                 raise ConstraintError(f"history {number}: {error}" if len(items) > 1 else str(error)) from None
         return requests
+
+    def _check_lists(self) -> None:
+        """Raise ValueError for a model whose lists the engine cannot rank."""
+        if self.ranker is None and not self.engine.searches:
+            problem = decoding_support(self.model).problem
+            raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
 
     def indices(self, history: Sequence[str]) -> list[int]:
         """Return the item indices of a history of ids or titles.
@@ -614,7 +621,7 @@ class Recommender:
         searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
         return Request(
             prompt,
-            constraint,
+            self._decodable(constraint),
             answer_at=len(prompt),
             max_new_tokens=max_new_tokens,
             max_items=n_items,
@@ -622,6 +629,10 @@ class Recommender:
             idx=n_items > 1,
             best_titles=searched,
         )
+
+    def _decodable(self, constraint: Constraint | None) -> Constraint | None:
+        """Return the constraint of an answer as the engine can decode it."""
+        return constraint
 
     def events(
         self, request: Request, stop: threading.Event | None = None, stream: Stream | None = None

@@ -17,7 +17,8 @@ class GrammarServer(CompletionsServer):
         chat: its renderer.
         catalog: the catalog, which is its domain's name.
         drafts: tokens that are drafted per pass; 0 for none.
-        breaks: see `CompletionsServer`.
+        breaks: see `CompletionsServer`; or it "aborts" or "stops inside" an item, "dies" after half of a stream or
+            reports a "failure" there, or takes "no biases", as vLLM with speculative decoding.
     """
 
     def __init__(self, model, chat, catalog, drafts=0, breaks=""):
@@ -26,13 +27,19 @@ class GrammarServer(CompletionsServer):
         self.drafts, self.passes = drafts, 0
 
     def answer(self, method, path, body):
-        if method == "GET":
+        if method == "GET" or self.refuses:
             return super().answer(method, path, body)
         try:
             pair = self.domains.with_drafter(body["structured_outputs"]["grammar"], {self.chat.end_of_turn})
         except ValueError as error:
             return 400, {"error": {"message": str(error)}}
+        if self.breaks == "no biases" and body.get("logit_bias"):
+            return 400, {"error": {"message": "logit_bias is not yet supported with speculative decoding"}}
+        self.bodies.append(body)
         ids, values = self._decoded(body, VllmGrammar(*pair))
+        if self.breaks in ("stops inside", "aborts"):
+            inside = ids.index(self.chat.soi) + 1
+            ids, values = ids[:inside], values[:inside]
         choices = [self._choice(ids, values)]
         if not body.get("stream"):
             return 200, {"choices": choices}
@@ -40,10 +47,14 @@ class GrammarServer(CompletionsServer):
         for piece, last in zip(pieces, [False] * (len(pieces) - 1) + [True], strict=True):
             piece["finish_reason"] = choices[0]["finish_reason"] if last else None
         lines = [f"data: {json.dumps({'choices': [piece]})}\n\n" for piece in pieces]
+        if self.breaks in ("dies", "failure"):
+            failure = json.dumps({"error": {"message": "the engine failed"}})
+            return 200, "".join([*lines[: len(lines) // 2], f"data: {failure}\n\n" * (self.breaks == "failure")])
         return 200, "".join([*lines, "data: [DONE]\n\n"])
 
     def _choice(self, ids, values):
         finish = "stop" if ids[-1] == self.chat.end_of_turn else "length"
+        finish = {"aborts": "abort", "stops inside": "stop"}.get(self.breaks, finish)
         return {
             "text": self._text(ids),
             "token_ids": ids,

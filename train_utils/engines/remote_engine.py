@@ -6,6 +6,7 @@ It takes the requests of `decoding.Engine` and returns its completions, for gree
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -19,11 +20,15 @@ from train_utils.decoding.completions_endpoint import CompletionsEndpoint, Endpo
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
 from train_utils.decoding.request import Completion, Request
 from train_utils.engines.grammar_request import GrammarRequest, grammar_text
+from train_utils.printable import one_line
+from train_utils.prompts.messages import message
 from train_utils.prompts.renderer import Chat
 
 _AT_ONCE = 64  # requests that wait for the server at a time; it batches them
+_CHECK_TOKENS = 16  # of a list of one item, without its title
 _MOST_BIAS = 100.0  # vLLM's bounds of what is added to a token's logit
-REMEDY = "the server needs the plugin and this catalog: scripts/vllm_serve.sh"
+_MOST_BIASES = 1024  # tokens of a request; more would end vLLM's engine on a GPU (its second model runner)
+REMEDY = "a server with the plugin and this catalog is started by scripts/vllm_serve.sh"
 
 
 class RemoteEngine:
@@ -34,11 +39,16 @@ class RemoteEngine:
         catalog: the catalog.
         chat: renderer with the served model's tokenizer and the catalog's titles.
         domain: name of the catalog at the server.
+
+    Attributes:
+        takes_priors: whether the server adds a prior: to items of one token, and without speculative decoding, which
+            `check` finds out.
     """
 
     searches: Literal[False] = False
 
     def __init__(self, endpoint: CompletionsEndpoint, catalog: Catalog, chat: Chat, domain: str):
+        self.takes_priors = chat.one_token_codes is not None
         self.endpoint, self.catalog, self.chat, self.domain = endpoint, catalog, chat, domain
         self.model = None
 
@@ -67,17 +77,46 @@ class RemoteEngine:
             if stop is not None and stop.is_set():
                 reply.answer.finish = "stopped"
                 return
-            piece = next(pieces, None)
-            if piece is not None:
-                reply.read(piece)
-            if piece is None or piece.finish in ("stop", "length"):
-                reply.end(piece.finish if piece is not None else "stop")
+            piece = next(pieces, Written("", finish="an early end"))
+            reply.read(piece)
+            if piece.finish:
+                reply.end(piece.finish)
 
         try:
             # How the answer begins is all that is asked of the state.
             yield from answer_events(self.chat, DecodingState(request, self.chat), reply.answer, go_on)
         finally:
             pieces.close()
+
+    def check(self) -> None:
+        """Check by a list of one item that the server has the plugin, this catalog, and the tokenizer of this model.
+
+        Raises:
+            EndpointError: it lacks one of them, or does not answer.
+        """
+        assert self.chat.trie is not None  # a served catalog has titles
+        prompt = self.chat.render([message("user", "1 item")], prompt=True).ids
+        rules = Constraint(self.chat.trie)
+        tokens = max(map(len, self.chat.title_ids)) + _CHECK_TOKENS
+        request = Request(prompt, rules, answer_at=len(prompt), max_new_tokens=tokens, max_items=1, force_items=True)
+        written, answer = self._answered(request)
+        if answer.error is not None or not answer.items:
+            reason = answer.error or f"it lists no item in {tokens} tokens"
+            raise EndpointError(f"{self.endpoint.url} serves another model or catalog, or applies no grammar: {reason}")
+        text = "".join(written.text.split())
+        expected = "".join(self.chat.tokenizer.decode(answer.ids, clean_up_tokenization_spaces=False).split())
+        if not text.startswith(expected):
+            raise EndpointError(
+                f"{self.endpoint.url} serves another tokenizer: {one_line(written.text, 80)!r} is "
+                f"{one_line(expected, 80)!r} here; name the folder of the model that it serves by `model_name`"
+            )
+
+        if self.takes_priors:
+            equal = Prior(np.ones(len(self.catalog.items)))
+            try:
+                self._answered(replace(request, rules=Constraint(self.chat.trie, prior=equal)))
+            except EndpointError:  # vLLM adds none with speculative decoding
+                self.takes_priors = False
 
     def grammar(self, request: Request) -> str:
         """Return the grammar of a request.
@@ -104,12 +143,15 @@ class RemoteEngine:
         return grammar_text(body)
 
     def _complete(self, request: Request) -> Completion:
+        return self._answered(request)[1]
+
+    def _answered(self, request: Request) -> tuple[Written, Completion]:
         grammar, more = self.grammar(request), self._more(request)
         written = self.endpoint.complete(request.prompt, grammar, request.max_new_tokens, more)
         reply = _Reply(request, self.chat)
         reply.read(written)
         reply.end(written.finish)
-        return reply.answer
+        return written, reply.answer
 
     def _more(self, request: Request) -> dict[str, object]:
         """Return the parameters of a request, other than its prompt, grammar and length."""
@@ -124,11 +166,13 @@ class RemoteEngine:
             "repetition_penalty": 1.0,
         }
         if request.rules is not None and request.rules.prior is not None:
-            more["logit_bias"] = self._bias(request.rules.prior)
+            more["logit_bias"] = self._bias(request.rules, request.rules.prior)
         return more
 
-    def _bias(self, prior: Prior) -> dict[str, float]:
+    def _bias(self, rules: Constraint, prior: Prior) -> dict[str, float]:
         """Return what a prior adds to the token of each item.
+
+        A server takes so many of them: of further items, those that the prior ranks last count as equal to one another.
 
         Raises:
             ValueError: an item is more than one token, so that the prior depends on what may still be listed.
@@ -136,10 +180,15 @@ class RemoteEngine:
         codes = self.chat.one_token_codes
         if codes is None:
             raise ValueError("a server adds a prior only to items of one token each; this model spells titles")
-        added = log_shares(prior)
+        items = np.flatnonzero(rules.admitted)
+        added = log_shares(prior)[items]
         # What is added to all items changes no choice among them, and text contains none.
-        added = np.clip(added - added.max() + _MOST_BIAS, -_MOST_BIAS, _MOST_BIAS)
-        return dict(zip(map(str, codes.tolist()), added.round(4).tolist(), strict=True))
+        floor = added.max() - _MOST_BIAS
+        if len(items) > _MOST_BIASES:
+            best = np.argsort(-added, kind="stable")[:_MOST_BIASES]
+            items, added, floor = items[best], added[best], added[best[-1]]
+        biases = np.clip(added - floor, -_MOST_BIAS, _MOST_BIAS)
+        return dict(zip(map(str, codes[items].tolist()), biases.round(4).tolist(), strict=True))
 
 
 class _Reply:
@@ -181,8 +230,7 @@ class _Reply:
                 raise ConstraintError(f"token {token} opens or is an item, and the answer may have none")
             item = self._matcher.accept_token(token)
         except ConstraintError as error:
-            refused = ConstraintError(f"the server's answer leaves the catalog: {error}; {REMEDY}")
-            self.answer.finish, self.answer.error = "error", refused
+            self._refuse(f"leaves the catalog: {error}")
             return
         self.answer.ids.append(token)
         self._score += score if inside else 0.0
@@ -191,16 +239,30 @@ class _Reply:
             self.answer.scores.append(self._score)
             self._score = 0.0
 
+    def _refuse(self, reason: str) -> None:
+        refused = ConstraintError(f"the server's answer {reason}; {REMEDY}")
+        self.answer.finish, self.answer.error = "error", refused
+
     def end(self, finish: str) -> None:
-        """Give the answer its finish."""
+        """Give the answer its finish.
+
+        Raises:
+            EndpointError: the server broke the answer off.
+        """
         if self.answer.finish:
             return
+        request, n_items = self._request, len(self.answer.items)
+        least = request.max_items if request.force_items else request.min_items
         if finish == "length":
             self.answer.finish = "length"
-        elif 0 < self._request.max_items <= len(self.answer.items):
+        elif finish != "stop":
+            raise EndpointError(f"the server broke the answer off ({one_line(finish, 40)}); was it stopped?")
+        elif not self._matcher.free or (request.rules is not None and n_items < least and not self._matcher.exhausted):
+            self._refuse(f"ends {'after' if self._matcher.free else 'inside'} item {n_items or 1} of {least or 'some'}")
+        elif 0 < request.max_items <= n_items:
             self.answer.finish = "items"
         else:
-            self.answer.finish = "exhausted" if self._request.force_items else "end"
+            self.answer.finish = "exhausted" if request.force_items else "end"
 
 
 def rules_of(constraint: Constraint, catalog: Catalog) -> ItemRules:

@@ -43,8 +43,9 @@ from train_utils.serving.impressions import Impression, ImpressionLog, Placed, r
 from train_utils.serving.item_card import item_card, recommended_card
 from train_utils.serving.listed_titles import listed_parts
 from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, ListSettings, make_list, new_seed
+from train_utils.serving.remote_scheduler import AnyScheduler
 from train_utils.serving.saved_preferences import restored, saved
-from train_utils.serving.scheduler import Scheduler, too_late
+from train_utils.serving.scheduler import too_late
 from train_utils.serving.shared_model import Shared
 from train_utils.serving.turns import turns_of
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
@@ -78,7 +79,7 @@ class Service:
         self,
         domains: Domains,
         first: str,
-        scheduler: Scheduler,
+        scheduler: AnyScheduler,
         *,
         max_context: int = 0,
         limits: ServiceLimits | None = None,
@@ -212,7 +213,7 @@ class Service:
                 admissible=made.admissible,
                 rules=rules_digest(made.rules),
                 history=made.history,
-                decoding="rank",
+                decoding="rank" if domain.recommender.engine.searches else "greedy",
                 max_history=settings.max_history,
                 prior_weight=settings.prior_weight,
                 explore=settings.explore,
