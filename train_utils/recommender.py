@@ -361,10 +361,14 @@ class Recommender:
         weight = self.sequence_weight if weight is None or not self.sequence_weight else weight
         if weight and known:
             readable = self.context - 1 if self.context else 0  # a conversation starts with one token more
-            shares = next_item_shares(self.engine, [histories[i][-readable:] for i in known])
+            shares = self._next_item_shares([histories[i][-readable:] for i in known])
             for i, of_items in zip(known, shares, strict=True):
                 priors[i] = combined(Prior(of_items, weight, "sum"), priors[i])
         return priors
+
+    def _next_item_shares(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return the probability of each item after each bare history; see `next_item_shares`."""
+        return next_item_shares(self.engine, histories)
 
     def _item_codes(self, catalog: Catalog) -> tuple[ItemCodes | None, Sequence[str]]:
         """Return the codes of a catalog's items, and the code tokens of a model that has those of another catalog."""
@@ -621,7 +625,7 @@ class Recommender:
         searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
         return Request(
             prompt,
-            self._decodable(constraint),
+            self._decodable(constraint, ranks=searched > 0 and n_items > 0),
             answer_at=len(prompt),
             max_new_tokens=max_new_tokens,
             max_items=n_items,
@@ -630,8 +634,8 @@ class Recommender:
             best_titles=searched,
         )
 
-    def _decodable(self, constraint: Constraint | None) -> Constraint | None:
-        """Return the constraint of an answer as the engine can decode it."""
+    def _decodable(self, constraint: Constraint | None, ranks: bool) -> Constraint | None:
+        """Return the constraint of an answer as the engine can decode it, by a ranking or token by token."""
         return constraint
 
     def events(

@@ -14,6 +14,7 @@ from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint, EndpointError
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done
+from train_utils.decoding.next_item import next_item_shares
 from train_utils.decoding.request import Request
 from train_utils.engines import remote_engine
 from train_utils.engines.remote_engine import REMEDY, RemoteEngine, rules_of
@@ -106,14 +107,49 @@ def test_a_prior_of_more_items_than_a_server_takes_keeps_the_order_of_the_best_a
 
 
 @pytest.mark.parametrize(
-    ("form", "breaks", "takes"), [("token", "", True), ("token", "no biases", False), ("title_t", "", False)]
+    ("form", "breaks", "takes", "ranks"),
+    [
+        ("token", "", True, True),
+        ("token", "no biases", False, True),
+        ("token", "few logprobs", True, False),
+        ("title_t", "", False, False),
+    ],
 )
-def test_the_check_finds_out_whether_a_server_takes_priors(form, breaks, takes):
+def test_the_check_finds_out_whether_a_server_takes_priors_and_ranks(form, breaks, takes, ranks):
     model, chat = tiny_chat(TITLES) if form == "title_t" else coded_chat(TITLES, form)
     with running(GrammarServer(model, chat, CATALOG, breaks=breaks)) as url:
         engine = remote(url, chat)
         engine.check()
-    assert engine.takes_priors is takes
+    assert engine.takes_priors is takes and engine.ranks is ranks
+
+
+@pytest.mark.parametrize("prior", [None, Prior(np.array([0.1, 0.4, 0.2, 0.05, 0.05, 0.15, 0.05]), 2.0, "sum")])
+def test_a_ranked_list_is_that_of_the_engine_in_one_pass(prior):
+    model, chat = coded_chat(TITLES, "token")
+    model.double()
+    asked = [
+        replace(request, rules=compile_rules(CATALOG, chat.trie, rules, prior), best_titles=3)
+        for request, rules in zip(requests(chat)[1::3], RULES, strict=True)
+    ]
+    expected = Engine(model, chat).rank(asked)
+    server = GrammarServer(model, chat, CATALOG)
+    with running(server) as url:
+        actual = remote(url, chat).generate(asked)
+        passes = server.passes
+        streamed = [written(remote(url, chat).stream(request)) for request in asked]
+    assert [(a.ids, a.items, a.finish) for a in actual] == [(a.ids, a.items, a.finish) for a in expected]
+    assert [a.scores for a in actual] == [pytest.approx(a.scores, abs=1e-4) for a in expected]
+    assert passes == len(asked)
+    assert streamed == [written(Engine(model, chat).stream(request)) for request in asked]
+
+
+def test_what_follows_a_bare_history_is_what_the_model_expects():
+    model, chat = coded_chat(TITLES, "token")
+    model.double()
+    histories = [[0], [1, 2, 3], [6, 5]]
+    with running(GrammarServer(model, chat, CATALOG)) as url:
+        actual = remote(url, chat).next_item_shares(histories)
+    assert np.allclose(actual, next_item_shares(Engine(model, chat), histories), atol=1e-6)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -212,7 +248,7 @@ def test_a_refused_request_names_the_reason_and_the_remedy():
     ("more", "error"),
     [
         ({"constrained": False}, "decodes under its catalog"),
-        ({"best_titles": 3}, "spells titles token by token"),
+        ({"best_titles": 3}, "ranks items of one token each"),
     ],
 )
 def test_what_a_server_cannot_decode_is_refused(more, error):

@@ -40,6 +40,7 @@ _MOST_BYTES = 1 << 24  # of an answer: that of a list has some 10,000
 _CONNECT_S = 10.0  # an address without a server is reported soon
 TIMEOUT_S = 600.0  # without a byte of an answer
 _ATTEMPTS, _PAUSE_S, _LONGEST_PAUSE_S = 4, 0.5, 8.0
+_TOKEN_ID = "token_id:"  # how vLLM writes a token with `return_tokens_as_token_ids`
 _BUSY = (429, 502, 503, 504)
 _REASON_LENGTH = 300
 
@@ -57,12 +58,14 @@ class Written:
         ids: its tokens, as far as the server reports them; () if it does not.
         log_probabilities: of each token, as far as the server reports them; () if it does not.
         finish: why it ended, in OpenAI's words: "stop" or "length"; "" for a piece of a stream that continues.
+        first: log-probabilities of tokens that could be first, as far as the request asked for them by their ids.
     """
 
     text: str
     ids: tuple[int, ...] = ()
     log_probabilities: tuple[float, ...] = ()
     finish: str = "stop"
+    first: Mapping[int, float] = field(default_factory=dict)
 
 
 def request_body(server: str, model: str, prompt: Sequence[int], grammar: str, max_tokens: int) -> dict[str, object]:
@@ -269,7 +272,9 @@ def written_of(answer: Any) -> Written:
     """
     try:
         choice = answer["choices"][0]
-        values = (choice.get("logprobs") or {}).get("token_logprobs") or ()
+        logprobs = choice.get("logprobs") or {}
+        values = logprobs.get("token_logprobs") or ()
+        tops: Sequence[Any] = logprobs.get("top_logprobs") or ({},)
         if not isinstance(choice["text"], str):
             raise TypeError
         return Written(
@@ -277,6 +282,11 @@ def written_of(answer: Any) -> Written:
             tuple(map(int, choice.get("token_ids") or ())),
             tuple(math.nan if value is None else float(value) for value in values),
             str(choice.get("finish_reason") or ""),
+            {
+                int(token.removeprefix(_TOKEN_ID)): float(value)
+                for token, value in (tops[0] or {}).items()
+                if token.startswith(_TOKEN_ID)
+            },
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         shown = one_line(str(answer), _REASON_LENGTH)

@@ -18,6 +18,7 @@ from train_utils.constraint.matcher import Matcher, Unconstrained
 from train_utils.decoding.answer_state import DecodingState
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint, EndpointError, Written
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
+from train_utils.decoding.ranked_list import opened_list, ranked_list
 from train_utils.decoding.request import Completion, Request
 from train_utils.engines.grammar_request import GrammarRequest, grammar_text
 from train_utils.printable import one_line
@@ -27,6 +28,8 @@ from train_utils.prompts.renderer import Chat
 _AT_ONCE = 64  # requests that wait for the server at a time; it batches them
 _CHECK_TOKENS = 16  # of a list of one item, without its title
 _MOST_BIAS = 100.0  # vLLM's bounds of what is added to a token's logit
+_MOST_RANKED = 2048  # log-probabilities of a list; scripts/vllm_serve.sh lets a server report so many
+_NO_LOGPROB = -9999.0  # vLLM's minus infinity
 _MOST_BIASES = 1024  # tokens of a request; more would end vLLM's engine on a GPU (its second model runner)
 REMEDY = "a server with the plugin and this catalog is started by scripts/vllm_serve.sh"
 
@@ -43,18 +46,33 @@ class RemoteEngine:
     Attributes:
         takes_priors: whether the server adds a prior: to items of one token, and without speculative decoding, which
             `check` finds out.
+        ranks: whether the server ranks items: those of one token, by the log-probabilities of one pass of the model. It
+            must report enough of them, which `check` finds out.
     """
 
     searches: Literal[False] = False
 
     def __init__(self, endpoint: CompletionsEndpoint, catalog: Catalog, chat: Chat, domain: str):
-        self.takes_priors = chat.one_token_codes is not None
+        self.takes_priors = self.ranks = chat.one_token_codes is not None
         self.endpoint, self.catalog, self.chat, self.domain = endpoint, catalog, chat, domain
         self.model = None
 
     def finds_titles(self, tokens: int) -> bool:
-        """Return False: whole titles are searched where the model is."""
-        return False
+        """Return whether lists are ranked; longer titles are searched only where the model is."""
+        return self.ranks
+
+    def next_item_shares(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return the probability of each item after each history; see `decoding.next_item.next_item_shares`.
+
+        Of a large catalog, items beyond the first `_MOST_RANKED` of a history have probability 0.
+        """
+        assert self.chat.trie is not None  # a served catalog has titles
+        rules = Constraint(self.chat.trie)
+        prompts = [self.chat.history_ids(history) for history in histories]
+        with ThreadPoolExecutor(_AT_ONCE, "vllm") as threads:
+            rows = list(threads.map(lambda prompt: np.exp(self._log_probabilities(prompt, rules)), prompts))
+        shares = np.array(rows)
+        return shares / shares.sum(1, keepdims=True)
 
     def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
         """Answer requests, many at a time; see `Engine.generate`.
@@ -67,7 +85,16 @@ class RemoteEngine:
             return list(threads.map(self._complete, requests))
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Iterator[TextDelta | ItemEvent | Done]:
-        """Yield the answer to one request as events; see `Engine.stream` and `generate`."""
+        """Yield the answer to one request as events; see `Engine.stream` and `generate`.
+
+        Text with items is spelled token by token, also where whole titles are asked for.
+        """
+        if request.best_titles:
+            if request.force_items:
+                state, _ = opened_list(request, self.chat)
+                yield from answer_events(self.chat, state, self._ranked(request), lambda: None)
+                return
+            request = replace(request, best_titles=0)
         reply = _Reply(request, self.chat)
         pieces = self.endpoint.stream(
             request.prompt, self.grammar(request), request.max_new_tokens, self._more(request)
@@ -117,6 +144,10 @@ class RemoteEngine:
                 self._answered(replace(request, rules=Constraint(self.chat.trie, prior=equal)))
             except EndpointError:  # vLLM adds none with speculative decoding
                 self.takes_priors = False
+            try:
+                self._log_probabilities([*prompt, self.chat.soi], rules)
+            except EndpointError:
+                self.ranks = False
 
     def grammar(self, request: Request) -> str:
         """Return the grammar of a request.
@@ -127,7 +158,7 @@ class RemoteEngine:
         if not request.constrained:
             raise ValueError("a server decodes under its catalog; without a constraint, decode where the model is")
         if request.best_titles:
-            raise ValueError("a server spells titles token by token; take `decoding` greedy")
+            raise ValueError("a server spells text with items token by token; take `decoding` greedy")
         if request.answer_at is not None and self.chat.soi in request.prompt[request.answer_at :]:
             raise ValueError("a server does not continue an answer that has items already")
         if request.rules is None:
@@ -143,7 +174,45 @@ class RemoteEngine:
         return grammar_text(body)
 
     def _complete(self, request: Request) -> Completion:
-        return self._answered(request)[1]
+        ranks = request.best_titles and request.force_items
+        return self._ranked(request) if ranks else self._answered(request)[1]
+
+    def _ranked(self, request: Request) -> Completion:
+        """Return the most probable items at the first item of a list.
+
+        Raises:
+            ValueError: an item is more than one token, or the server reports too few log-probabilities.
+        """
+        if not self.ranks:
+            raise ValueError(
+                "a server ranks items of one token each, with --max-logprobs as scripts/vllm_serve.sh sets it; take "
+                "`decoding` greedy"
+            )
+        state, begun = opened_list(request, self.chat)
+        if state.finish or request.rules is None:
+            return Completion(finish=state.finish or "end")
+        scores = self._log_probabilities([*request.prompt, *begun], request.rules)
+        if (prior := request.rules.prior) is not None:
+            scores = scores + log_shares(replace(prior, scores=np.where(request.rules.admitted, prior.scores, 0.0)))
+        order = np.argsort(-scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
+        return ranked_list(request, [(item, float(scores[item])) for item in order], self.chat)
+
+    def _log_probabilities(self, prompt: Sequence[int], rules: Constraint) -> np.ndarray:
+        """Return the log-probability of each item after a prompt that opens one, float64 [items].
+
+        Among the admissible items, without the prior; -inf for those that are not, and for those beyond `_MOST_RANKED`.
+        """
+        codes = self.chat.one_token_codes
+        assert codes is not None  # the caller has checked the item form
+        n_items = int(rules.admitted.sum())
+        grammar = grammar_text(GrammarRequest(self.domain, rules_of(rules, self.catalog), opens_item=True))
+        more = {"logprobs": min(n_items, _MOST_RANKED), "return_tokens_as_token_ids": True}
+        first = self.endpoint.complete(prompt, grammar, 1, more).first
+        found = np.array([first.get(token, -np.inf) for token in codes.tolist()])
+        found[found <= _NO_LOGPROB] = -np.inf
+        if np.isfinite(found[~rules.admitted]).any() or not np.isfinite(found).any():
+            raise EndpointError(f"{self.endpoint.url} ranks items that the rules exclude, or none; {REMEDY}")
+        return found
 
     def _answered(self, request: Request) -> tuple[Written, Completion]:
         grammar, more = self.grammar(request), self._more(request)

@@ -3,9 +3,11 @@
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog, load_catalog
@@ -22,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 class ServedRecommender(Recommender):
-    """Recommender that decodes greedily at a server.
+    """Recommender whose model is at a server.
 
-    Lists and conversations are those of a `Recommender` with `decoding` greedy, whose items are spelled token by token.
-    A prior needs a model with one token per item. What the model expects after a bare history cannot be asked.
+    With one token per item, its lists are ranked as those of a `Recommender`, with the same priors. Other items, and
+    text with items, are spelled token by token, as with `decoding` greedy; a prior needs items of one token.
 
     Args:
         endpoint: the server.
@@ -34,6 +36,7 @@ class ServedRecommender(Recommender):
         domain: name of the catalog at the server; "" for the catalog's own.
         teacher: see `Recommender`.
         prior_weight: see `Recommender`.
+        sequence_weight: see `Recommender`; 0 where the server does not rank.
         source: folder of the served model.
     """
 
@@ -46,10 +49,17 @@ class ServedRecommender(Recommender):
         domain: str = "",
         teacher: Teacher | None = None,
         prior_weight: float | None = None,
+        sequence_weight: float | None = None,
         source: str = "",
     ):
         super().__init__(
-            None, renderer, catalog, teacher=teacher, prior_weight=prior_weight, sequence_weight=0.0, source=source
+            None,
+            renderer,
+            catalog,
+            teacher=teacher,
+            prior_weight=prior_weight,
+            sequence_weight=sequence_weight,
+            source=source,
         )
         self.endpoint, self.domain = endpoint, domain
         self.context = endpoint.context
@@ -64,6 +74,7 @@ class ServedRecommender(Recommender):
         *,
         api_key: str = "",
         timeout: float = TIMEOUT_S,
+        sequence_weight: float | None = None,
     ) -> "ServedRecommender":
         """Return the recommender of a server, without a catalog.
 
@@ -73,6 +84,7 @@ class ServedRecommender(Recommender):
             trust_remote_code: as `--trust_remote_code` of the scripts.
             api_key: key that the server wants; "" takes that of `VLLM_API_KEY`, vLLM's own variable.
             timeout: seconds without a byte of an answer.
+            sequence_weight: see the class.
 
         Raises:
             ValueError: the address is no HTTP address, the server does not answer, or the folder has no tokenizer of a
@@ -80,7 +92,8 @@ class ServedRecommender(Recommender):
         """
         key = api_key or os.environ.get("VLLM_API_KEY", "")
         endpoint = CompletionsEndpoint(url, server="vllm", api_key=key, timeout=timeout, remedy=REMEDY)
-        return cls(endpoint, Chat(trained_tokenizer(str(model), trust_remote_code)), source=str(model))
+        renderer = Chat(trained_tokenizer(str(model), trust_remote_code))
+        return cls(endpoint, renderer, sequence_weight=sequence_weight, source=str(model))
 
     @property
     def model(self) -> PreTrainedModel:
@@ -102,10 +115,24 @@ class ServedRecommender(Recommender):
             domain=self.domain,
             teacher=self.teacher,
             prior_weight=self._prior_weight,
+            sequence_weight=self._sequence_weight,
             source=self.source,
         )
         served.engine.check()
+        if self._sequence_weight and not served.engine.ranks:
+            raise EndpointError(
+                f"`sequence_weight` is {self._sequence_weight}, and {self.endpoint.url} does not rank items; start it "
+                "by scripts/vllm_serve.sh, or take 0"
+            )
         return served
+
+    @property
+    def sequence_weight(self) -> float:
+        """Weight of what the model expects after the bare history; 0 where the server does not rank."""
+        return super().sequence_weight if self.catalog is not None and self.engine.ranks else 0.0
+
+    def _next_item_shares(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        return self.engine.next_item_shares(histories)
 
     @cached_property
     def engine(self) -> RemoteEngine:  # type: ignore[override]  # with the methods of an engine that spells titles
@@ -118,9 +145,9 @@ class ServedRecommender(Recommender):
             raise EndpointError("a server answers under one of its catalogs; name it by `domain`, or /domain NAME")
         return RemoteEngine(self.endpoint, self.catalog, self.renderer, self.domain or self.catalog.name)
 
-    def _decodable(self, constraint: Constraint | None) -> Constraint | None:
+    def _decodable(self, constraint: Constraint | None, ranks: bool) -> Constraint | None:
         """Leave out a prior that the server cannot add, with a warning."""
-        if constraint is None or constraint.prior is None or self.engine.takes_priors:
+        if constraint is None or constraint.prior is None or self.engine.takes_priors or ranks:
             return constraint
         if not self._warned:
             spells = self.renderer.one_token_codes is None
@@ -132,8 +159,12 @@ class ServedRecommender(Recommender):
         return constraint.without_prior()
 
     def _check_lists(self) -> None:
-        """Accept any model: it writes the lists itself."""
+        """Accept any model: where the server does not rank, it writes the lists itself."""
 
     def _lists(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return lists that the model writes item by item."""
-        return self.engine.generate(requests)
+        """Return lists that are ranked, or that the model writes item by item."""
+        if self.engine.ranks:
+            return self.engine.generate([replace(request, best_titles=request.max_items) for request in requests])
+        return self.engine.generate(
+            [replace(request, rules=self._decodable(request.rules, ranks=False)) for request in requests]
+        )

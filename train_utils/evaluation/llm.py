@@ -106,7 +106,9 @@ class LLMRecommender:
             if recommender.ranker is None
             else ShortlistEngine(recommender.ranker, recommender.renderer)
         )
-        if not self.engine.searches and plan.decoding.engine in ("own", "hf"):
+        if isinstance(recommender, ServedRecommender):
+            _check_server(recommender, plan)
+        elif not self.engine.searches and recommender.ranker is None:
             problem = decoding_support(recommender.model).problem
             if plan.decoding.decoding != "greedy":
                 raise ValueError(
@@ -282,19 +284,40 @@ def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
             ranker, options.model_name, catalog, options.teacher if options.prior == "teacher" else None
         )
     if options.engine == "vllm":
-        served = ServedRecommender.at(options.url, options.model_name, options.trust_remote_code)
+        served = ServedRecommender.at(
+            options.url, options.model_name, options.trust_remote_code, sequence_weight=_sequence_weight(options)
+        )
         return served.with_catalog(catalog, options.trie_cache)
     return Recommender.load(
         options.model_name,
         catalog,
         device=options.gpu,
         dtype=options.dtype,
-        sequence_weight=None if options.sequence_weight == "auto" else float(options.sequence_weight),
+        sequence_weight=_sequence_weight(options),
         attention=options.FA2,
         backbone=options.backbone,
         trie_cache=options.trie_cache,
         trust_remote_code=options.trust_remote_code,
     )
+
+
+def _sequence_weight(options: EvalOptions) -> float | None:
+    return None if options.sequence_weight == "auto" else float(options.sequence_weight)
+
+
+def _check_server(served: ServedRecommender, plan: ModelPlan) -> None:
+    """Raise ValueError where a server cannot decode as planned."""
+    if plan.decoding.decoding == "rank" and not served.engine.ranks:
+        raise ValueError(
+            f"`decoding` rank: {served.endpoint.url} ranks items of one token each, started by scripts/vllm_serve.sh; "
+            "take `decoding` greedy"
+        )
+    adds = plan.prior is not None or served.sequence_weight > 0
+    if plan.decoding.decoding == "greedy" and adds and not served.engine.takes_priors:
+        raise ValueError(
+            f"{served.endpoint.url} adds no prior to items that are spelled: it adds it to items of one token each, "
+            "without --jump_forward; take `decoding` rank, or `sequence_weight` 0 and no `prior`"
+        )
 
 
 def batches(users: Sequence[EvalCase], llm: LLMRecommender) -> list[list[EvalCase]]:

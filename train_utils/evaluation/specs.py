@@ -79,9 +79,9 @@ class DecodingSpec:
                 "`engine` shortlist writes only lists of a prior's best items; it needs `decoding` greedy, `use_CBS` "
                 "and `force_items`"
             )
-        if self.engine == "vllm" and (self.decoding != "greedy" or not self.constrained):
+        if self.engine == "vllm" and (self.decoding == "best" or not self.constrained):
             raise ValueError(
-                "`engine` vllm spells titles under the constraint; it needs `decoding` greedy and `use_CBS`"
+                "`engine` vllm decodes under the constraint; it needs `decoding` greedy or rank, and `use_CBS`"
             )
         if self.engine == "hf" and (self.decoding != "greedy" or self.force_items or not self.constrained):
             raise ValueError(
@@ -96,11 +96,6 @@ class DecodingSpec:
         if at_server != bool(options.url):
             raise ValueError(
                 f"`engine` is {options.engine} and `url` {options.url!r}; give `url` with `engine` vllm or shortlist"
-            )
-        if at_server and options.sequence_weight != "auto" and float(options.sequence_weight):
-            raise ValueError(
-                f"`sequence_weight` is {options.sequence_weight}, and no server is asked what its model expects after "
-                "a bare history; take 0 or auto"
             )
         if retrieves and options.engine != "own":
             raise ValueError(
