@@ -69,10 +69,8 @@ def check_served(options: ChatOptions) -> None:
     for name in ("gpu", "dtype", "FA2", "backbone", "explore", "catalogue_journal"):
         if options.names(name):
             raise ValueError(f"`{name}` needs the model in this process, and `url` has it elsewhere; leave one out")
-    if options.names("decoding") and options.decoding != "greedy":
-        raise ValueError(
-            f"`decoding` {options.decoding} searches titles where the model is, and a server spells them: take greedy"
-        )
+    if options.decoding == "best":
+        raise ValueError("`decoding` best searches titles where the model is; at a server, take rank or greedy")
     if options.reader != "rules":
         raise ValueError(f"`reader` {options.reader} needs the model in this process; take rules")
 

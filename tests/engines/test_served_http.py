@@ -9,8 +9,10 @@ from chat_world import TITLES, listening, make_world
 from completions_server import running
 from grammar_server import GrammarServer
 
+from cli_serve import check_served
 from train_utils.catalog import load_catalog
 from train_utils.engines.served_recommender import ServedRecommender
+from train_utils.param import ChatOptions
 from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.domains import dataset_folders
@@ -111,3 +113,18 @@ def test_a_failing_server_is_an_error_without_its_address(world):
         assert error["type"] == "model_unavailable" and "127.0.0.1" not in error["message"]
     assert len(errors) == 1
     assert client.post("/v1/recommend", json={"history": ["10"]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"explore": 1.0, "serve": True}, "`explore` needs the model in this process"),
+        ({"catalogue_journal": "x", "serve": True}, "`catalogue_journal` needs the model in this process"),
+        ({"dtype": "float32"}, "`dtype` needs the model in this process"),
+        ({"decoding": "best"}, "take rank or greedy"),
+        ({"reader": "model"}, "take rules"),
+    ],
+)
+def test_options_that_need_the_model_are_refused_with_a_server(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        check_served(ChatOptions(model_name="x", url="http://127.0.0.1:9", **options))

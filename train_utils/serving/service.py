@@ -213,7 +213,7 @@ class Service:
                 admissible=made.admissible,
                 rules=rules_digest(made.rules),
                 history=made.history,
-                decoding="rank" if domain.recommender.engine.searches else "greedy",
+                decoding="rank" if domain.recommender.engine.finds_titles(1) else "greedy",
                 max_history=settings.max_history,
                 prior_weight=settings.prior_weight,
                 explore=settings.explore,
