@@ -21,6 +21,7 @@ from transformers.utils import logging
 
 from train_utils.command import run_cli
 from train_utils.conversation.category_words import Encoder
+from train_utils.decoding.completions_endpoint import TIMEOUT_S
 from train_utils.decoding.support import decoding_support
 from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.models.item_vectors import sentence_encoder
@@ -31,6 +32,7 @@ from train_utils.serving.chat_session import ChatSession, Quit
 from train_utils.serving.domains import NO_DOMAIN, TeacherOf, dataset_folders, first_domain
 from train_utils.serving.impressions import ImpressionLog, open_impressions
 from train_utils.serving.living_domains import LivingDomains
+from train_utils.serving.remote_scheduler import RemoteScheduler
 from train_utils.serving.scheduler import Scheduler, SchedulerLimits
 from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
@@ -45,9 +47,9 @@ TEACHER_RUNS = Path("unirec/output")
 def recommender_of(options: ChatOptions) -> Recommender:
     """Return the recommender, without a catalog: of a model in this process, or of one at a server."""
     if options.url:
-        if options.serve or options.mcp:
-            raise ValueError("`url` is for the chat in a terminal; `serve` and `mcp` need the model in this process")
-        return ServedRecommender.at(options.url, options.model_name, options.trust_remote_code)
+        check_served(options)
+        timeout = options.deadline_s if options.serve or options.mcp else TIMEOUT_S
+        return ServedRecommender.at(options.url, options.model_name, options.trust_remote_code, timeout=timeout)
     return Recommender.load(
         options.model_name,
         device=options.gpu,
@@ -56,6 +58,21 @@ def recommender_of(options: ChatOptions) -> Recommender:
         backbone=options.backbone,
         trust_remote_code=options.trust_remote_code,
     )
+
+
+def check_served(options: ChatOptions) -> None:
+    """Refuse options that a model at a server cannot keep.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name in ("gpu", "dtype", "FA2", "backbone", "explore", "catalogue_journal"):
+        if options.names(name):
+            raise ValueError(f"`{name}` needs the model in this process, and `url` has it elsewhere; leave one out")
+    if options.decoding == "best":
+        raise ValueError("`decoding` best searches titles where the model is; at a server, take rank or greedy")
+    if options.reader != "rules":
+        raise ValueError(f"`reader` {options.reader} needs the model in this process; take rules")
 
 
 def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
@@ -164,11 +181,12 @@ def loaded_service(options: ChatOptions) -> Iterator[Service]:
     with impressions_of(options) as impressions:
         domains, start = load_domains(options)
         limits = SchedulerLimits(rows=options.rows, waiting=options.waiting, deadline_s=options.deadline_s)
+        scheduler = RemoteScheduler(limits) if options.url else Scheduler(limits)
         try:
             yield Service(
                 domains,
                 start,
-                Scheduler(limits),
+                scheduler,
                 max_context=options.max_context,
                 impressions=impressions,
                 variants=variants,

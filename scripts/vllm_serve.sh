@@ -4,6 +4,7 @@
 # the server with the plugin, says when it is ready, and ends with it. Flags:
 #   --require_catalog   refuse requests without a catalog
 #   --jump_forward N    let the trie propose up to N tokens that must follow
+# Lists of models with one token per item are ranked by the log-probabilities of up to 2,048 items (--max-logprobs).
 # All other flags are vLLM's (--dtype float32, --max-num-seqs 64, --tensor-parallel-size 2). VLLM_PYTHON is the Python of
 # an environment with vllm 0.32 and the plugin, such as one for GPUs; without it .venv-vllm is made, for CPUs.
 set -euo pipefail
@@ -46,7 +47,7 @@ export VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1
 export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-2} VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 "$python" -m vllm.entrypoints.openai.api_server --model "$model" --served-model-name reclm --host 127.0.0.1 \
-    --port "$port" ${flags[@]+"${flags[@]}"} &
+    --port "$port" --max-logprobs 2048 ${flags[@]+"${flags[@]}"} &
 server=$!
 trap 'kill "$server" 2> /dev/null || true; wait "$server" 2> /dev/null || true' EXIT
 trap 'exit 143' TERM

@@ -47,7 +47,7 @@ class CompletionsServer:
         if self.refuses:
             return self.refuses.pop(0), {"error": {"message": "not now"}}
         if method == "GET":
-            return 200, {"data": [{"id": "tiny", "owned_by": self.kind}]}
+            return 200, {"data": [{"id": "tiny", "owned_by": self.kind, "max_model_len": 4000}]}
         self.bodies.append(body)
         try:
             lark = LARK[self.kind](body)

@@ -111,7 +111,7 @@ _TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder o
 Split = Literal["valid", "test"]
 HideSeen = Literal["none", "visible", "all"]
 Decoding = Literal["greedy", "best", "rank"]
-EvalEngine = Literal["own", "hf", "vllm"]
+EvalEngine = Literal["own", "hf", "vllm", "shortlist"]
 PriorSource = Literal["teacher", "popularity"]
 PriorReduce = Literal["sum", "max"]
 STAGES = ("SFT", "SFT_Export", "SFT_Merge", "SFT_Embedding", "SFT_Test", "SFT_Embedding_Test")
@@ -369,10 +369,11 @@ class EvalOptions(ModelOptions):
     engine: EvalEngine = option(
         "own",
         "own; hf: transformers' generate, one token per pass, the slow oracle of greedy lists; vllm: the server of "
-        "scripts/vllm_serve.sh at url, batch_size requests at a time",
+        "scripts/vllm_serve.sh at url, batch_size requests at a time; shortlist: a server at url without the plugin, "
+        "which lists from the 60 best items of the prior",
         get_args(EvalEngine),
     )
-    url: str = option("", "address of the server that engine vllm asks, such as http://127.0.0.1:8000")
+    url: str = option("", "address of the server that engine vllm or shortlist asks, such as http://127.0.0.1:8000")
     sequence_weight: str = option(
         "auto",
         "weight of what the model itself expects after the bare history, that of its choice in the text being 1; auto: "

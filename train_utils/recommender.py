@@ -356,10 +356,14 @@ class Recommender:
         weight = self.sequence_weight if weight is None or not self.sequence_weight else weight
         if weight and known:
             readable = self.context - 1 if self.context else 0  # a conversation starts with one token more
-            shares = next_item_shares(self.engine, [histories[i][-readable:] for i in known])
+            shares = self._next_item_shares([histories[i][-readable:] for i in known])
             for i, of_items in zip(known, shares, strict=True):
                 priors[i] = combined(Prior(of_items, weight, "sum"), priors[i])
         return priors
+
+    def _next_item_shares(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return the probability of each item after each bare history; see `next_item_shares`."""
+        return next_item_shares(self.engine, histories)
 
     def _item_codes(self, catalog: Catalog) -> tuple[ItemCodes | None, Sequence[str]]:
         """Return the codes of a catalog's items, and the code tokens of a model that has those of another catalog."""
@@ -435,15 +439,18 @@ class Recommender:
         requests = self.list_requests(histories, k, rules, max_history=max_history, prior_weight=prior_weight)
         if not requests:
             return []
-        if self.ranker is not None:
-            completions = self.ranker.rank(self.renderer, requests)
-        else:
-            assert self.engine.searches  # else there are no requests
-            completions = self.engine.rank(requests)
+        completions = self._lists(requests)
         for number, completion in enumerate(completions):
             if completion.error is not None:
                 raise ConstraintError(f"history {number}: {completion.error}") from completion.error
         return [self._recommendations(completion) for completion in completions]
+
+    def _lists(self, requests: Sequence[Request]) -> list[Completion]:
+        """Return the completions of requests of `list_requests`."""
+        if self.ranker is not None:
+            return self.ranker.rank(self.renderer, requests)
+        assert self.engine.searches  # else there are no requests
+        return self.engine.rank(requests)
 
     def list_requests(
         self,
@@ -457,9 +464,7 @@ class Recommender:
         """Return the engine's requests for lists; arguments and errors as of `recommend_each`."""
         _ = self._known_catalog
         k, max_history = _whole("k", k), _whole("max_history", max_history)
-        if self.ranker is None and not self.engine.searches:
-            problem = decoding_support(self.model).problem
-            raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
+        self._check_lists()
         items = [self.indices(history) for history in histories]
         if not items:
             return []
@@ -475,6 +480,12 @@ class Recommender:
             except ConstraintError as error:
                 raise ConstraintError(f"history {number}: {error}" if len(items) > 1 else str(error)) from None
         return requests
+
+    def _check_lists(self) -> None:
+        """Raise ValueError for a model whose lists the engine cannot rank."""
+        if self.ranker is None and not self.engine.searches:
+            problem = decoding_support(self.model).problem
+            raise ValueError(f"{problem}, so lists cannot be ranked; run task_test.py with --decoding greedy")
 
     def indices(self, history: Sequence[str]) -> list[int]:
         """Return the item indices of a history of ids or titles.
@@ -590,7 +601,7 @@ class Recommender:
         searched = DECODING[decoding] if self.engine.finds_titles(len(prompt) + max_new_tokens) else 0
         return Request(
             prompt,
-            constraint,
+            self._decodable(constraint, ranks=searched > 0 and n_items > 0),
             answer_at=len(prompt),
             max_new_tokens=max_new_tokens,
             max_items=n_items,
@@ -598,6 +609,10 @@ class Recommender:
             idx=n_items > 1,
             best_titles=searched,
         )
+
+    def _decodable(self, constraint: Constraint | None, ranks: bool) -> Constraint | None:
+        """Return the constraint of an answer as the engine can decode it, by a ranking or token by token."""
+        return constraint
 
     def events(
         self, request: Request, stop: threading.Event | None = None, stream: Stream | None = None

@@ -7,6 +7,7 @@ takes that many steps through random catalogs and prints the number of wrong ans
 
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class GrammarOracle:
         """Return the tokens that may follow the tokens of a reply, a set."""
         world, form = self.world, self.world["form"]
         titles, soi, eoi = world["titles"], world["soi"], world["eoi"]
-        listed, title, text = [], None, []
+        listed, title, text = [], [] if form.opens_item else None, []
         for token in reply:
             if title is not None and token == eoi:
                 listed.append(next(i for i in self.items(listed) if titles[i] == title))
@@ -92,7 +93,7 @@ def random_world(draw):
         words = letters + ids[11:14]
         separators = tuple(tuple(draw.choice(words) for _ in range(draw.randint(0, 3))) for _ in range(max_items))
     few = [i for i in range(n) if draw.random() < 0.3]
-    return {
+    world = {
         "vocabulary": vocabulary,
         "soi": soi,
         "eoi": eoi,
@@ -109,6 +110,10 @@ def random_world(draw):
             "caps": [({i for i in range(n) if draw.random() < 0.4}, draw.randint(0, 3))] * draw.choice([0, 0, 1]),
         },
     }
+    may_open = world["form"].lists_items and not separators and GrammarOracle(world).items([])
+    if may_open and draw.random() < 0.2:
+        world["form"] = replace(world["form"], opens_item=True)
+    return world
 
 
 def grammar_of(world):

@@ -4,18 +4,21 @@ import json
 from dataclasses import replace
 
 import pytest
-from completions_server import running
+from completions_server import CompletionsServer, running
 from grammar_server import GrammarServer
 from tiny import tiny_chat
 
 from train_utils.catalog import load_catalog
 from train_utils.decoding.engine import Engine
+from train_utils.decoding.events import Done
 from train_utils.engines.served_recommender import ServedRecommender
+from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.run import run_test
-from train_utils.evaluation.specs import DecodingSpec
+from train_utils.evaluation.specs import DecodingSpec, ModelPlan
 from train_utils.param import ChatOptions, EvalOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
+from train_utils.serving.answers import Notice
 from train_utils.serving.chat_session import ChatSession
 from train_utils.serving.domains import Domains
 
@@ -73,6 +76,24 @@ def test_the_chat_lists_items_of_the_catalog(world, url):
     assert len(items) == len(set(items)) == 3 and all(IDS.index(item) % 2 == 0 for item in items)
 
 
+@pytest.mark.parametrize(("breaks", "begun"), [("dies", True), ("aborts", True), ("none there", False)])
+def test_a_server_that_fails_in_an_answer_ends_it_with_a_line_and_the_chat_continues(world, breaks, begun):
+    model, chat, _, dataset = world
+    server = GrammarServer(model, chat, load_catalog(dataset))
+    with running(server) as address:
+        session = ChatSession(
+            Domains(served(world, address), {"movies": dataset}),
+            ChatOptions(model_name="x", max_new_tokens=60, teacher="none"),
+            "movies",
+        )
+        server.breaks, server.refuses = breaks, [] if begun else [500]
+        *events, last = session.reply("3 movies")
+        assert isinstance(last, Notice) and ("broke the answer off" if begun else "(500)") in last.text
+        assert (Done("error") in events) is begun
+        server.breaks = ""
+        assert [event for event in session.reply("3 movies") if isinstance(event, Recommendation)]
+
+
 def test_an_evaluation_equals_that_of_the_own_engine(world, url, tmp_path):
     model, _, folder, dataset = world
     model.save_pretrained(folder)
@@ -94,18 +115,56 @@ def test_an_evaluation_equals_that_of_the_own_engine(world, url, tmp_path):
     assert actual["metrics"]["ood@10"]["mean"] == actual["metrics"]["repeat@10"]["mean"] == 0
 
 
+def test_an_evaluation_of_shortlists_lists_what_shortlist_mode_lists(world, tmp_path):
+    model, chat, folder, dataset = world
+    model.save_pretrained(folder)
+    with running(CompletionsServer(model, chat)) as address:
+        options = {
+            "data_path": str(dataset),
+            "model_name": str(folder),
+            "engine": "shortlist",
+            "url": address,
+            "prior": "popularity",
+            "use_CBS": True,
+            "force_items": True,
+            "idx": True,
+            "topk": 3,
+            "max_history": 2,
+            "marked_history": False,
+            "output": str(tmp_path / "shortlists.json"),
+        }
+        _, result = run_test(EvalOptions(**options))
+        mode = Recommender.load(folder, dataset, url=address, mode="shortlist")
+        histories = [[IDS[item] for item in case.shown] for case in cases(dataset)]
+        expected = mode.recommend_batch(histories, 3, max_history=2)
+    assert [user["items"] for user in result["users"]] == [[item.id for item in items] for items in expected]
+
+
+def cases(dataset):
+    """Return the evaluation cases that show two items."""
+    plan = ModelPlan.from_options(EvalOptions(data_path=str(dataset), model_name="x", max_history=2))
+    return eval_cases(load_catalog(dataset), plan.task, plan.split)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
+        ({"engine": "shortlist", "url": "http://127.0.0.1:9"}, "needs `decoding` greedy, `use_CBS` and `force_items`"),
         ({"engine": "vllm"}, "give `url`"),
         ({"url": "http://127.0.0.1:9"}, "give `url`"),
-        ({"engine": "vllm", "url": "http://127.0.0.1:9", "decoding": "rank"}, "needs `decoding` greedy"),
-        ({"engine": "vllm", "url": "http://127.0.0.1:9", "use_CBS": False}, "needs `decoding` greedy and `use_CBS`"),
+        ({"engine": "vllm", "url": "http://127.0.0.1:9", "decoding": "best"}, "needs `decoding` greedy or rank"),
+        ({"engine": "vllm", "url": "http://127.0.0.1:9", "use_CBS": False}, "and `use_CBS`"),
     ],
 )
 def test_options_that_a_server_cannot_keep_are_refused(options, error):
     with pytest.raises(ValueError, match=error):
         DecodingSpec.from_options(EvalOptions(**{"data_path": "x", "model_name": "x", "use_CBS": True} | options))
+
+
+def test_a_shortlist_needs_a_prior():
+    options = {"engine": "shortlist", "url": "http://127.0.0.1:9", "use_CBS": True, "force_items": True}
+    with pytest.raises(ValueError, match="give `prior` teacher or popularity"):
+        ModelPlan.from_options(EvalOptions(data_path="x", model_name="x", **options))
 
 
 def test_what_needs_the_weights_names_the_server(world, url):

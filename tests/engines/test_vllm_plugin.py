@@ -31,7 +31,7 @@ def vllm_classes():
             self.structured_outputs = SimpleNamespace(grammar=grammar, _backend=None) if grammar else None
             self.ignore_eos, self.min_tokens, self.allowed_token_ids = False, 0, None
             self.bad_words, self.stop, self.stop_token_ids, self.skip_special_tokens = [], [], [], True
-            self._all_stop_token_ids = set()
+            self._all_stop_token_ids, self.logit_bias = set(), None
             vars(self).update(more)
 
         def _validate_structured_outputs(self, model_config, structured_outputs_config, tokenizer):
@@ -173,6 +173,14 @@ def test_a_request_that_cannot_be_kept_is_refused_where_it_arrives(vllm, grammar
     check, _ = started(vllm)
     with pytest.raises(VLLMValidationError, match=error):
         check(vllm.SamplingParams(grammar, **more))
+
+
+def test_biases_that_would_end_the_engine_are_refused(vllm):
+    vllm.config.use_v2_model_runner = True
+    check, _ = started(vllm)
+    check(vllm.SamplingParams(GOOD, logit_bias=dict.fromkeys(range(1024), 1.0)))
+    with pytest.raises(VLLMValidationError, match="logit_bias has 1025 tokens, wanted 1024"):
+        check(vllm.SamplingParams(GOOD, logit_bias=dict.fromkeys(range(1025), 1.0)))
 
 
 def test_a_stop_token_inside_an_item_is_refused(vllm):

@@ -37,7 +37,10 @@ STARTED_WITH = {
     "llamacpp": "--special, built with LLAMA_LLGUIDANCE=ON",
 }
 _MOST_BYTES = 1 << 24  # of an answer: that of a list has some 10,000
+_CONNECT_S = 10.0  # an address without a server is reported soon
+TIMEOUT_S = 600.0  # without a byte of an answer
 _ATTEMPTS, _PAUSE_S, _LONGEST_PAUSE_S = 4, 0.5, 8.0
+_TOKEN_ID = "token_id:"  # how vLLM writes a token with `return_tokens_as_token_ids`
 _BUSY = (429, 502, 503, 504)
 _REASON_LENGTH = 300
 
@@ -54,13 +57,15 @@ class Written:
         text: the text.
         ids: its tokens, as far as the server reports them; () if it does not.
         log_probabilities: of each token, as far as the server reports them; () if it does not.
-        finish: why it ended, in OpenAI's words: "stop" or "length".
+        finish: why it ended, in OpenAI's words: "stop" or "length"; "" for a piece of a stream that continues.
+        first: log-probabilities of tokens that could be first, as far as the request asked for them by their ids.
     """
 
     text: str
     ids: tuple[int, ...] = ()
     log_probabilities: tuple[float, ...] = ()
     finish: str = "stop"
+    first: Mapping[int, float] = field(default_factory=dict)
 
 
 def request_body(server: str, model: str, prompt: Sequence[int], grammar: str, max_tokens: int) -> dict[str, object]:
@@ -97,7 +102,7 @@ class CompletionsEndpoint:
     model: str = ""
     server: str = "auto"
     api_key: str = field(default="", repr=False)
-    timeout: float = 600.0
+    timeout: float = TIMEOUT_S
     remedy: str = ""
 
     def __post_init__(self):
@@ -117,7 +122,12 @@ class CompletionsEndpoint:
         headers = {"Accept-Encoding": "identity"}  # a packed answer could be of any size
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
-        return httpx.Client(base_url=self.url, timeout=self.timeout, headers=headers)
+        return httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(self.timeout, connect=min(_CONNECT_S, self.timeout)),
+            limits=httpx.Limits(max_connections=None),  # the callers limit the requests at a time
+            headers=headers,
+        )
 
     @cached_property
     def served(self) -> tuple[str, str]:
@@ -128,18 +138,35 @@ class CompletionsEndpoint:
         """
         if self.model and self.server != "auto":
             return self.model, self.server
-        answer = self._answer("GET", "/v1/models", None)
-        try:
-            models = {str(entry["id"]): str(entry.get("owned_by", "")) for entry in answer["data"]}
-            model = self.model or next(iter(models))
-        except (KeyError, TypeError, AttributeError, StopIteration):
-            raise EndpointError(f"{self.url}/v1/models lists no model; is it a server of OpenAI's API?") from None
+        models = self._models
+        model = self.model or next(iter(models))
         if model not in models and self.server == "auto":
             raise EndpointError(f"{self.url} serves {one_line(', '.join(models), _REASON_LENGTH)}, and not {model!r}")
-        server = models[model].lower().replace("-", "_") if self.server == "auto" else self.server
+        owner = str(models.get(model, {}).get("owned_by", ""))
+        server = owner.lower().replace("-", "_") if self.server == "auto" else self.server
         if server not in SERVERS:
             raise EndpointError(f"{self.url} is a server {server!r}; give `server`, one of {', '.join(SERVERS)}")
         return model, server
+
+    @cached_property
+    def context(self) -> int | None:
+        """Tokens of prompt and answer at most; None where the server does not report them.
+
+        Raises:
+            EndpointError: the server does not answer, or lists no model.
+        """
+        tokens = self._models.get(self.served[0], {}).get("max_model_len")
+        return tokens if isinstance(tokens, int) and tokens > 0 else None
+
+    @cached_property
+    def _models(self) -> Mapping[str, Mapping[str, object]]:
+        """What the server lists of its models, by name; there is one at least."""
+        answer = self._answer("GET", "/v1/models", None)
+        models = answer.get("data") if isinstance(answer, dict) else None
+        entries = [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
+        if not (by_name := {str(entry["id"]): entry for entry in entries if "id" in entry}):
+            raise EndpointError(f"{self.url}/v1/models lists no model; is it a server of OpenAI's API?")
+        return by_name
 
     def complete(
         self, prompt: Sequence[int], grammar: str, max_tokens: int, more: Mapping[str, object] = MappingProxyType({})
@@ -168,7 +195,7 @@ class CompletionsEndpoint:
         """
         model, server = self.served
         body = request_body(server, model, prompt, grammar, max_tokens) | dict(more) | {"stream": True}
-        n_bytes = 0
+        n_bytes, begun = 0, False
         try:
             with self._client.stream("POST", "/v1/completions", json=body) as response:
                 if response.status_code != 200:
@@ -180,10 +207,15 @@ class CompletionsEndpoint:
                             f"{self.url} answers with more than {_MOST_BYTES} bytes; is it the right one?"
                         )
                     if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
-                        yield written_of(self._json(data))
+                        piece = self._json(data)
+                        if isinstance(piece, dict) and "error" in piece:
+                            raise EndpointError(f"{self.url} breaks the answer off: {_reason(data)}")
+                        begun = True
+                        yield written_of(piece)
         except httpx.RequestError as error:
             reason = one_line(str(error) or type(error).__name__, _REASON_LENGTH)
-            raise EndpointError(f"{self.url} does not answer: {reason}; is the server started?") from None
+            happens = "breaks the answer off" if begun else "does not answer"
+            raise EndpointError(f"{self.url} {happens}: {reason}; is the server started?") from None
 
     def _answer(self, method: str, path: str, body: object) -> Any:
         """Return the decoded answer to a request, which is repeated while the server is busy or away."""
@@ -240,14 +272,21 @@ def written_of(answer: Any) -> Written:
     """
     try:
         choice = answer["choices"][0]
-        values = (choice.get("logprobs") or {}).get("token_logprobs") or ()
+        logprobs = choice.get("logprobs") or {}
+        values = logprobs.get("token_logprobs") or ()
+        tops: Sequence[Any] = logprobs.get("top_logprobs") or ({},)
         if not isinstance(choice["text"], str):
             raise TypeError
         return Written(
             choice["text"],
             tuple(map(int, choice.get("token_ids") or ())),
             tuple(math.nan if value is None else float(value) for value in values),
-            str(choice.get("finish_reason")),
+            str(choice.get("finish_reason") or ""),
+            {
+                int(token.removeprefix(_TOKEN_ID)): float(value)
+                for token, value in (tops[0] or {}).items()
+                if token.startswith(_TOKEN_ID)
+            },
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         shown = one_line(str(answer), _REASON_LENGTH)

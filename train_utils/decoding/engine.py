@@ -5,7 +5,6 @@ before them (jump forward). The usual separator between two items and the titles
 kept only where plain decoding writes the same tokens. The output equals constrained decoding one token at a time.
 """
 
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from train_utils.decoding.drafter import LIKELY_ENOUGH, Drafter
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
 from train_utils.decoding.forward import forward, prefill_shared_prefix
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
+from train_utils.decoding.ranked_list import ranked_list
 from train_utils.decoding.reference import PlainEngine, answered
 from train_utils.decoding.request import Completion, Request
 from train_utils.decoding.retriever import Retriever
@@ -462,16 +462,7 @@ class Engine:
 
     def _listed(self, request: Request, titles: Sequence[Ranked]) -> Completion:
         """Return a ranking written as a list; it has no finish where the ranking ends before the list does."""
-        state = DecodingState(replace(request, force_items=True, best_titles=1, max_new_tokens=sys.maxsize), self.chat)
-        ids = state.begin()
-        if titles and not state.finish:
-            state.ranking = tuple((title.item, title.log_probability) for title in titles)
-            ids += state.write_title()
-        items = state.take_items()
-        if not state.finish:  # the next item is open
-            ids = ids[: len(ids) - ids[::-1].index(self.chat.eoi)] if items else []
-        scores = [score for _, score, _ in items if score is not None]
-        return Completion(ids, [item for item, _, _ in items], scores, finish=state.finish)
+        return ranked_list(request, [(title.item, title.log_probability) for title in titles], self.chat)
 
     @torch.inference_mode()
     def last_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:

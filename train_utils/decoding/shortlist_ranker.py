@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.completions_endpoint import STARTED_WITH, CompletionsEndpoint, Written
@@ -70,6 +71,29 @@ class ShortlistRanker:
             )
         finish = "items" if len(items) == request.max_items else "exhausted"
         return Completion(shortlist.tokens_of(items), items, item_scores(shortlist, items, written), finish)
+
+
+@dataclass(frozen=True)
+class ShortlistEngine:
+    """Ranker with the methods of an engine, for lists alone.
+
+    Args:
+        ranker: the ranker.
+        chat: renderer with the model's tokenizer and the catalog's titles.
+    """
+
+    ranker: ShortlistRanker
+    chat: Chat
+    searches: Literal[False] = False
+    model: None = None
+
+    def finds_titles(self, tokens: int) -> bool:
+        """Return False; see `RemoteEngine`."""
+        return False
+
+    def generate(self, requests: Sequence[Request], reproducible: bool = False) -> list[Completion]:
+        """Return lists; see `ShortlistRanker.rank`."""
+        return self.ranker.rank(self.chat, requests)
 
 
 def shortlist_of(chat: Chat, request: Request, candidates: int = CANDIDATES) -> Shortlist | None:

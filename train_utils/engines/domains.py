@@ -105,7 +105,9 @@ class Domain:
 
     def _form(self, request: GrammarRequest) -> ReplyForm:
         if not request.force_items:
-            return ReplyForm(request.max_items, request.min_items, lists_items=request.lists_items)
+            return ReplyForm(
+                request.max_items, request.min_items, lists_items=request.lists_items, opens_item=request.opens_item
+            )
         texts = [separator(rank, request.idx) for rank in range(1, request.max_items + 1)]
         return ReplyForm(request.max_items, request.min_items, tuple(tuple(self.chat.encode(text)) for text in texts))
 

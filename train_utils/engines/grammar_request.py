@@ -25,6 +25,8 @@ class GrammarRequest:
         force_items: whether the reply is only a list of `max_items` items.
         idx: whether such a list is numbered.
         lists_items: whether the reply may list items; False allows text alone.
+        opens_item: whether the reply begins inside an item, as the prompt ends with `<SOI>`, or with a bare history of
+            codes. The log-probabilities of its first token rank the items of one token each.
 
     Raises:
         ValueError: a field has the wrong type, or a number is out of its range.
@@ -37,6 +39,7 @@ class GrammarRequest:
     force_items: bool = False
     idx: bool = False
     lists_items: bool = True
+    opens_item: bool = False
 
     def __post_init__(self):
         _require(isinstance(self.domain, str) and bool(self.domain), "domain", self.domain, "the name of a catalog")
@@ -44,12 +47,14 @@ class GrammarRequest:
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and 0 <= value <= MAX_ITEMS, name, value, f"a whole number from 0 to {MAX_ITEMS}")
-        for name in ("force_items", "idx", "lists_items"):
+        for name in ("force_items", "idx", "lists_items", "opens_item"):
             _require(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
         if 0 < self.max_items < self.min_items:
             raise ValueError(f"grammar: min_items is {self.min_items}, more than max_items, {self.max_items}")
         if not self.lists_items and (self.max_items or self.min_items):
             raise ValueError("grammar: lists_items is false, and a number of items is given")
+        if self.opens_item and (self.force_items or not self.lists_items):
+            raise ValueError("grammar: opens_item is true; a reply of force_items or without items begins otherwise")
         if self.force_items and not self.max_items:
             raise ValueError("grammar: force_items is true without max_items; give the length of the list")
         if self.idx and not self.force_items:

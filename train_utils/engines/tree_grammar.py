@@ -29,16 +29,18 @@ class ReplyForm:
         separators: tokens before each item of a reply that is only a list, in order, without `<SOI>`; () for a reply
             with text that the model chooses.
         lists_items: whether the reply may list items; False allows text alone.
+        opens_item: whether the reply begins inside an item, whose `<SOI>` is in the prompt, or is left out there.
 
     Raises:
         ValueError: a number is negative, more items are required than admitted, `separators` is not of `max_items`, or
-            numbers of items are given for a reply without items.
+            what belongs to items is given for a reply without items.
     """
 
     max_items: int = 0
     min_items: int = 0
     separators: tuple[tuple[int, ...], ...] = ()
     lists_items: bool = True
+    opens_item: bool = False
 
     def __post_init__(self):
         for name in ("max_items", "min_items"):
@@ -46,8 +48,10 @@ class ReplyForm:
                 raise ValueError(f"`{name}` is {getattr(self, name)}, wanted 0 or more")
         if 0 < self.max_items < self.min_items:
             raise ValueError(f"`min_items` is {self.min_items}, more than the `max_items` of {self.max_items}")
-        if not self.lists_items and (self.max_items or self.min_items):
-            raise ValueError("a reply without items has neither `max_items` nor `min_items`")
+        if not self.lists_items and (self.max_items or self.min_items or self.opens_item):
+            raise ValueError("a reply without items has no `max_items`, `min_items` or `opens_item`")
+        if self.opens_item and self.separators:
+            raise ValueError("a list of `separators` begins with one of them, and not inside an item")
         if self.separators and len(self.separators) != self.max_items:
             raise ValueError(f"`separators` has {len(self.separators)} entries for a list of {self.max_items} items")
 
@@ -114,7 +118,7 @@ class TreeGrammar:
         form: how many items the reply holds, and whether it is only a list.
 
     Raises:
-        ValueError: the constraint has a prior.
+        ValueError: the constraint has a prior, or a reply that begins inside an item has no admissible one.
     """
 
     def __init__(self, rules: Constraint, rows: TextRows, form: ReplyForm = FREE_FORM):
@@ -122,6 +126,8 @@ class TreeGrammar:
             raise ValueError("a grammar allows or forbids tokens and cannot apply a prior; compile the rules without")
         self.form, self._rows = form, rows
         matcher = Matcher(rules)
+        if form.opens_item:
+            matcher.accept_token(rules.trie.soi)
         self._states = [_State(matcher, self._separator(matcher))]
         self._tokens: list[int] = []
 

@@ -7,6 +7,7 @@ check a request, that compile a grammar, and that begin a server. Other requests
 
 import functools
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from train_utils.engines.vllm_jump_forward import with_jump_forward
 
 TESTED = ((0, 32), (0, 33))  # versions of vLLM from the first to before the second
 _MARK = "_wrapped_by_reclm"
+_MOST_BIASES = 1024  # tokens of `logit_bias`; more would end an engine that has vLLM's second model runner
 # Parameters of a request that could forbid every token that the grammar allows, continue a reply after its end, or cut
 # an item; and the value that does not.
 _REFUSED: tuple[tuple[str, object, str], ...] = (
@@ -162,6 +164,7 @@ class _Served:
         self._settings = settings
         self._domains: Domains | None = None
         self._stops: frozenset[int] = frozenset()  # tokens at which vLLM ends any reply
+        self._most_biases = math.inf
 
     def starts_checking(self, stock, processor, vllm_config, *arguments, **named) -> None:
         stock(processor, vllm_config, *arguments, **named)
@@ -193,6 +196,8 @@ class _Served:
                     f"the structured-outputs backend is {structured.backend!r}, wanted auto, xgrammar or guidance"
                 )
             self._stops = _stop_tokens(config, tokenizer)
+            if getattr(vllm_config, "use_v2_model_runner", False):
+                self._most_biases = _MOST_BIASES
             domains = load_domains(self._settings, tokenizer, config.model, config.get_vocab_size())
             for name in domains.domains:  # a stop token that is part of an item is found here
                 domains.grammar(grammar_text(GrammarRequest(name)), self._stops | {domains.end_of_turn})
@@ -216,6 +221,10 @@ class _Served:
             for name, harmless, why in _REFUSED:
                 if (value := getattr(params, name)) != harmless and value is not None:
                     raise ValueError(f"grammar: {name} is {value!r}: {why}")
+            if len(params.logit_bias or ()) > self._most_biases:
+                raise ValueError(
+                    f"grammar: logit_bias has {len(params.logit_bias)} tokens, wanted {self._most_biases} or fewer"
+                )
             domains.grammar(text, self._stops | {domains.end_of_turn, *(params.stop_token_ids or ())})
         except ValueError as error:
             raise VLLMValidationError(str(error)) from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import random
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,10 @@ from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Constraint, Prior
+from train_utils.decoding.completions_endpoint import CompletionsEndpoint
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
+from train_utils.decoding.shortlist_ranker import ShortlistEngine, ShortlistRanker
 from train_utils.decoding.support import Support, decoding_support
 from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
@@ -98,8 +101,15 @@ class LLMRecommender:
     ):
         self.catalog, self.plan = catalog, plan
         self.recommender = recommender
-        self.chat, self.engine = recommender.renderer, recommender.engine
-        if not self.engine.searches and plan.decoding.engine != "vllm":
+        self.chat = recommender.renderer
+        self.engine = (
+            recommender.engine
+            if recommender.ranker is None
+            else ShortlistEngine(recommender.ranker, recommender.renderer)
+        )
+        if isinstance(recommender, ServedRecommender):
+            _check_server(recommender, plan)
+        elif not self.engine.searches and recommender.ranker is None:
             problem = decoding_support(recommender.model).problem
             if plan.decoding.decoding != "greedy":
                 raise ValueError(
@@ -108,7 +118,7 @@ class LLMRecommender:
             if plan.decoding.engine != "hf":
                 logger.warning("%s: it is decoded by transformers' generate, one token per pass", problem)
         self.titles = TitleReader(catalog.titles)
-        self.teacher: Teacher | None = None
+        self.teacher: Teacher | None = recommender.teacher
         self._kept: dict[EvalCase, array[int]] = {}
         if exchanges is None:
             exchanges = load_exchanges(plan.exchanges, self.chat, MR_SEGMENT, rounds=1) if plan.task.exchange else ()
@@ -250,6 +260,7 @@ class LLMRecommender:
             if ranks and engine.searches:
                 completions = engine.rank(requests, opening)
             elif self.plan.decoding.engine == "hf":
+                assert engine.model is not None  # it is loaded here
                 completions = generate_reference(engine.model, self.chat, requests)
             else:
                 completions = self._generated(requests)
@@ -268,20 +279,46 @@ class LLMRecommender:
 
 def load_llm(catalog: Catalog, options: EvalOptions) -> Recommender:
     """Load the model that `--model_name` names, or the tokenizer of one at a server."""
+    if options.engine == "shortlist":
+        ranker = ShortlistRanker(CompletionsEndpoint(options.url, api_key=os.environ.get("VLLM_API_KEY", "")))
+        return Recommender.of_server(
+            ranker, options.model_name, catalog, options.teacher if options.prior == "teacher" else None
+        )
     if options.engine == "vllm":
-        served = ServedRecommender.at(options.url, options.model_name, options.trust_remote_code)
+        served = ServedRecommender.at(
+            options.url, options.model_name, options.trust_remote_code, sequence_weight=_sequence_weight(options)
+        )
         return served.with_catalog(catalog, options.trie_cache)
     return Recommender.load(
         options.model_name,
         catalog,
         device=options.gpu,
         dtype=options.dtype,
-        sequence_weight=None if options.sequence_weight == "auto" else float(options.sequence_weight),
+        sequence_weight=_sequence_weight(options),
         attention=options.FA2,
         backbone=options.backbone,
         trie_cache=options.trie_cache,
         trust_remote_code=options.trust_remote_code,
     )
+
+
+def _sequence_weight(options: EvalOptions) -> float | None:
+    return None if options.sequence_weight == "auto" else float(options.sequence_weight)
+
+
+def _check_server(served: ServedRecommender, plan: ModelPlan) -> None:
+    """Raise ValueError where a server cannot decode as planned."""
+    if plan.decoding.decoding == "rank" and not served.engine.ranks:
+        raise ValueError(
+            f"`decoding` rank: {served.endpoint.url} ranks items of one token each, started by scripts/vllm_serve.sh; "
+            "take `decoding` greedy"
+        )
+    adds = plan.prior is not None or served.sequence_weight > 0
+    if plan.decoding.decoding == "greedy" and adds and not served.engine.takes_priors:
+        raise ValueError(
+            f"{served.endpoint.url} adds no prior to items that are spelled: it adds it to items of one token each, "
+            "without --jump_forward; take `decoding` rank, or `sequence_weight` 0 and no `prior`"
+        )
 
 
 def batches(users: Sequence[EvalCase], llm: LLMRecommender) -> list[list[EvalCase]]:

@@ -74,9 +74,14 @@ class DecodingSpec:
     def __post_init__(self):
         if self.decoding != "greedy" and not self.constrained:
             raise ValueError(f"`decoding` {self.decoding} compares the titles of the catalog; it needs `use_CBS`")
-        if self.engine == "vllm" and (self.decoding != "greedy" or not self.constrained):
+        if self.engine == "shortlist" and not (self.decoding == "greedy" and self.constrained and self.force_items):
             raise ValueError(
-                "`engine` vllm spells titles under the constraint; it needs `decoding` greedy and `use_CBS`"
+                "`engine` shortlist writes only lists of a prior's best items; it needs `decoding` greedy, `use_CBS` "
+                "and `force_items`"
+            )
+        if self.engine == "vllm" and (self.decoding == "best" or not self.constrained):
+            raise ValueError(
+                "`engine` vllm decodes under the constraint; it needs `decoding` greedy or rank, and `use_CBS`"
             )
         if self.engine == "hf" and (self.decoding != "greedy" or self.force_items or not self.constrained):
             raise ValueError(
@@ -87,12 +92,15 @@ class DecodingSpec:
     @classmethod
     def from_options(cls, options: EvalOptions) -> "DecodingSpec":
         retrieves = has_retrieval(options.model_name)
-        if (options.engine == "vllm") != bool(options.url):
-            raise ValueError(f"`engine` is {options.engine} and `url` {options.url!r}; give `url` with `engine` vllm")
-        if retrieves and options.engine == "vllm":
-            raise ValueError("`engine` vllm spells titles; a model of RecLM-ret retrieves them, take `engine` own")
-        if retrieves and options.engine == "hf":
-            raise ValueError("`engine` hf spells titles; a model of RecLM-ret retrieves them, take `engine` own")
+        at_server = options.engine in ("vllm", "shortlist")
+        if at_server != bool(options.url):
+            raise ValueError(
+                f"`engine` is {options.engine} and `url` {options.url!r}; give `url` with `engine` vllm or shortlist"
+            )
+        if retrieves and options.engine != "own":
+            raise ValueError(
+                f"`engine` {options.engine} spells titles; a model of RecLM-ret retrieves them, take `engine` own"
+            )
         return cls(
             decoding=options.decoding,
             engine=options.engine,
@@ -138,11 +146,17 @@ class PriorSpec:
         by_decoding: PriorReduce = "max" if options.decoding == "greedy" else "sum"
         return cls(
             source=options.prior,
-            weight=None if options.prior_weight == "auto" else float(options.prior_weight),
+            weight=_prior_weight(options),
             reduce=by_decoding if options.prior_reduce == "auto" else options.prior_reduce,
             users=options.prior_users,
             teacher=options.teacher,
         )
+
+
+def _prior_weight(options: EvalOptions) -> float | None:
+    if options.engine == "shortlist":  # the prior only chooses the candidates
+        return 1.0
+    return None if options.prior_weight == "auto" else float(options.prior_weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +222,8 @@ class ModelPlan(EvalPlan):
             )
         if self.split.enforce_request and not self.decoding.constrained:
             raise ValueError("`enforce_request` makes rules of requests; it needs `use_CBS`")
+        if self.decoding.engine == "shortlist" and not self.prior:
+            raise ValueError("`engine` shortlist lists the best items of a prior; give `prior` teacher or popularity")
         if self.prior and not self.decoding.constrained:
             raise ValueError(f"`prior` {self.prior.source} scores the titles of the catalog; it needs `use_CBS`")
         if self.prior and self.prior.weight is None and self.split.split == "valid":

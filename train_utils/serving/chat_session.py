@@ -11,6 +11,7 @@ from train_utils.catalog import Catalog
 from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
 from train_utils.conversation.numerals import MOST
 from train_utils.decoding.completions_endpoint import EndpointError
+from train_utils.decoding.events import Done
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.param import ChatOptions
 from train_utils.prompts.named_titles import spoken_title
@@ -231,9 +232,14 @@ class ChatSession:
 
     def reply(self, text: str, stop: threading.Event | None = None) -> Iterator[Event]:
         """Answer a message and yield the answer's events; see `train_utils.serving.answers.reply`."""
+        begun = False
         try:
-            yield from reply(self.domain, self.dialogue, text, stop)
+            for event in reply(self.domain, self.dialogue, text, stop):
+                begun = begun or not isinstance(event, Notice)
+                yield event
         except EndpointError as error:  # of a server that has the model
+            if begun:
+                yield Done("error")
             yield Notice(str(error))
 
     def _understood(self) -> str:

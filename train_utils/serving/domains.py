@@ -149,6 +149,7 @@ class Domains:
 
     def _load(self, name: str) -> Domain:
         if name == NO_DOMAIN:
+            _ = self.recommender.engine  # raises here where a model cannot decode without a catalog
             return Domain(name, self.recommender)
         recommender = self.recommender.with_catalog(self.folders[name], self._trie_cache)
         _ = recommender.engine  # raises here where the catalog cannot be decoded

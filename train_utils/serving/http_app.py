@@ -35,6 +35,7 @@ from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
 from train_utils.serving.listener import in_brackets
+from train_utils.serving.remote_scheduler import ModelUnavailable
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import Service
 from train_utils.serving.waiting_threads import Threads
@@ -78,6 +79,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Overloaded: (503, "overloaded"),
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
+    ModelUnavailable: (502, "model_unavailable"),
     JournalError: (507, "not_durable"),
 }
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from train_utils.serving.impressions import ImpressionLog
-from train_utils.serving.scheduler import Scheduler
+from train_utils.serving.remote_scheduler import AnyScheduler
 
 logger = logging.getLogger("reclm.requests")
 _BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -23,7 +23,7 @@ class Metrics:
         impressions: what it wrote and lost is shown; None for no log.
     """
 
-    def __init__(self, scheduler: Scheduler, impressions: ImpressionLog | None = None):
+    def __init__(self, scheduler: AnyScheduler, impressions: ImpressionLog | None = None):
         self._registry = own = CollectorRegistry()
         self.requests = Counter("reclm_requests", "Answered requests.", ["route", "status"], registry=own)
         self.seconds = Histogram(

@@ -12,7 +12,7 @@ from train_utils.decoding.title_search import Ranked
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommender
 from train_utils.serving.impressions import Placed
-from train_utils.serving.scheduler import Scheduler
+from train_utils.serving.remote_scheduler import AnyScheduler
 
 MAX_HISTORY = 10  # newest items that the model sees, unless a request or a variant says otherwise
 # Candidates of a draw. With one token per item a pass ranks the whole catalog, and beyond this many the rest has next
@@ -121,7 +121,7 @@ def new_seed() -> int:
 
 
 def make_list(
-    scheduler: Scheduler, recommender: Recommender, catalog: Catalog, request: ListRequest, settings: ListSettings
+    scheduler: AnyScheduler, recommender: Recommender, catalog: Catalog, request: ListRequest, settings: ListSettings
 ) -> MadeList:
     """Make a list; several callers with the same settings share a batch.
 
@@ -162,14 +162,16 @@ def _ranked(recommender: Recommender, asked: list[_Asked], settings: ListSetting
 def _drawn(recommender: Recommender, asked: list[_Asked], settings: ListSettings) -> list[_Drawn]:
     if recommender.retriever is not None:
         raise ValueError(f"explore is {settings.explore:g}, and RecLM-ret draws no lists; send explore 0")
+    if not recommender.engine.searches:
+        raise ValueError(f"explore is {settings.explore:g}, and this server's model draws no lists; send explore 0")
     histories, rules = [history for history, *_ in asked], [rules for _, rules, _ in asked]
     requests = recommender.list_requests(
         histories, settings.k, rules, max_history=settings.max_history, prior_weight=settings.prior_weight
     )
     constraints = [request.rules for request in requests if request.rules is not None]
-    engine = recommender.engine
-    assert engine.searches  # else there are no requests
-    ranked = engine.prefill(requests).most_probable(constraints, _depth(recommender, constraints, settings.k))
+    ranked = recommender.engine.prefill(requests).most_probable(
+        constraints, _depth(recommender, constraints, settings.k)
+    )
     assert recommender.catalog is not None
     ids = [item.id for item in recommender.catalog.items]
     return [

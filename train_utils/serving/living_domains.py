@@ -15,6 +15,7 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.title_check import TitleError, listed_twice
 from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.reader import RequestReader
+from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
@@ -161,6 +162,10 @@ class LivingDomains(Domains):
             ValueError: the change is refused; the text names the item.
             JournalError: it cannot be made durable.
         """
+        if isinstance(self.recommender, ServedRecommender):
+            raise ValueError(
+                "the server that has the model has catalogs of its own; change the dataset folder, then restart both"
+            )
         living = self._changing(name)
         with living.lock:
             ledger = living.ledger

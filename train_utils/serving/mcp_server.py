@@ -26,6 +26,7 @@ from train_utils.serving.host_names import is_loopback
 from train_utils.serving.http_answers import Card, Described
 from train_utils.serving.http_wire import ItemId, Name
 from train_utils.serving.listener import in_brackets
+from train_utils.serving.remote_scheduler import ModelUnavailable
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import RequestError, Service
 from train_utils.serving.waiting_threads import Threads
@@ -40,7 +41,7 @@ _INSTRUCTIONS = (
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_REFUSED = (RequestError, ConstraintError, Overloaded, Draining, DeadlineExceeded)
+_REFUSED = (RequestError, ConstraintError, Overloaded, Draining, DeadlineExceeded, ModelUnavailable)
 
 
 class Items(TypedDict):

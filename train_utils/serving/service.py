@@ -39,9 +39,10 @@ from train_utils.serving.impressions import Impression, ImpressionLog, Placed, r
 from train_utils.serving.item_card import item_card, recommended_card
 from train_utils.serving.item_search import found_items
 from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, ListSettings, make_list, new_seed
+from train_utils.serving.remote_scheduler import AnyScheduler
 from train_utils.serving.request_dialogue import dialogue_of, digest_of_rules
 from train_utils.serving.saved_preferences import saved
-from train_utils.serving.scheduler import Scheduler, too_late
+from train_utils.serving.scheduler import too_late
 from train_utils.serving.shared_model import Shared
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
 
@@ -72,7 +73,7 @@ class Service:
         self,
         domains: Domains,
         first: str,
-        scheduler: Scheduler,
+        scheduler: AnyScheduler,
         *,
         max_context: int = 0,
         limits: ServiceLimits | None = None,
@@ -197,7 +198,7 @@ class Service:
                 admissible=made.admissible,
                 rules=rules_digest(made.rules),
                 history=made.history,
-                decoding="rank",
+                decoding="rank" if domain.recommender.engine.finds_titles(1) else "greedy",
                 max_history=settings.max_history,
                 prior_weight=settings.prior_weight,
                 explore=settings.explore,

@@ -9,7 +9,7 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.recommender import Recommendation, Recommender
-from train_utils.serving.scheduler import Scheduler
+from train_utils.serving.remote_scheduler import AnyScheduler
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Shared:
         admissible: number of items that may be listed.
     """
 
-    def __init__(self, scheduler: Scheduler):
+    def __init__(self, scheduler: AnyScheduler):
         self._scheduler = scheduler
         self.admissible = 0
         self.prompt_tokens = self.completion_tokens = 0
