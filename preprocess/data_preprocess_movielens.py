@@ -12,7 +12,7 @@ from pathlib import Path
 
 from audit import summary_of
 from build_dataset import build_dataset, write_dataset
-from light_tokenizers import hide_torch
+from light_tokenizers import lighten_process
 from readers.movielens import LAYOUTS, read_movielens
 from select_events import Filters
 from shared_options import add_max_title_tokens, add_split, add_tokenizer, split_of
@@ -51,5 +51,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    hide_torch()
+    lighten_process()
     run_cli(main)

@@ -14,13 +14,16 @@ from typing import Any
 
 import msgspec
 
-from readers.chunks import LineFile, is_utf8
+from readers.chunks import LineFile, is_utf8, lines_of
+from readers.literals import MAX_LITERAL, json_of_literals
+from readers.progress import blocks_of
 from readers.records import NO_RATING, EventCollector, Events, add_row, parse_id
 from readers.times import parse_time
-from train_utils.text_files import json_value
+from train_utils.text_files import NOT_TEXT, json_value
 
-MAX_LITERAL = 1 << 20  # characters of a Python literal; parsing takes up to 100 times the memory
 NOT_JSON, NOT_OBJECT, NOT_LITERAL = "not strict JSON", "not a JSON object", "neither JSON nor a Python literal"
+
+_ALONE = 8  # lines that are read one by one
 
 Record = Mapping[str, Any]
 
@@ -58,7 +61,7 @@ class EventFields:
         names = (self.user, self.item, self.time, self.rating)
         return tuple(next((record[name] for name in group if name in record), None) for group in names)
 
-    def decoder(self) -> Callable[[bytes], Any]:
+    def decoder(self) -> Callable[[bytes], list[Any]]:
         """Return the decoder of plain lines, which reads the first name of each group alone."""
         kind: Any = int | str if self.has_number_ids else str
         fields: list[tuple] = [
@@ -69,31 +72,42 @@ class EventFields:
             fields.append(("time", str if self.is_text_time else int, msgspec.field(name=self.time[0])))
         if self.rating:
             fields.append(("rating", float | None, msgspec.field(name=self.rating[0], default=None)))
-        return msgspec.json.Decoder(msgspec.defstruct("Event", fields)).decode
+        return msgspec.json.Decoder(msgspec.defstruct("Event", fields, gc=False)).decode_lines
 
 
 def json_events(file: LineFile, fields: EventFields) -> Events:
     """Read the events of a file of records; lines that are not used are counted in `file.rejected`."""
     collector, decode = EventCollector(), fields.decoder()
-    for lines in file.chunks():
-        if not _add_plain(collector, lines, decode, fields):
-            for line in lines:
-                record = read_record(file, line, fields.literals)
-                if record is not None:
-                    user, item, time, rating = fields.row(record)
-                    time = time if fields.time else len(collector)
-                    add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
+    for block in blocks_of(file, collector):
+        _add_block(collector, block, decode, fields, file)
     return collector.events()
 
 
+def _add_block(
+    collector: EventCollector, block: bytes, decode: Callable[[bytes], list[Any]], fields: EventFields, file: LineFile
+) -> None:
+    """Add the events of a block: of its halves where a line is not plain, and of single lines in the end."""
+    if _add_plain(collector, block, decode, fields):
+        return
+    lines = lines_of(block)
+    if len(lines) > _ALONE:
+        for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+            _add_block(collector, b"\n".join(half), decode, fields, file)
+        return
+    for line in lines:
+        record = read_record(file, line, fields.literals)
+        if record is not None:
+            user, item, time, rating = fields.row(record)
+            time = time if fields.time else len(collector)
+            add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
+
+
 def _add_plain(
-    collector: EventCollector, lines: list[bytes], decode: Callable[[bytes], Any], fields: EventFields
+    collector: EventCollector, block: bytes, decode: Callable[[bytes], list[Any]], fields: EventFields
 ) -> bool:
-    """Add the events of lines that are all plain; return False, and add none, where one is not."""
+    """Add the events of a block whose lines are all plain; return False, and add none, where one is not."""
     try:
-        records = [decode(line) for line in lines if line]
-        if not is_utf8(lines):  # the decoder does not look into the fields that it skips
-            return False
+        records = _decoded(block, decode, fields.literals)
         times: Sequence[int] = range(len(collector), len(collector) + len(records))
         if fields.time:
             times = [record.time for record in records]
@@ -108,6 +122,25 @@ def _add_plain(
     if fields.has_number_ids:
         users, items = list(map(str, users)), list(map(str, items))
     return collector.extend(users, items, times, ratings)
+
+
+def _decoded(block: bytes, decode: Callable[[bytes], list[Any]], literals: bool) -> list[Any]:
+    """Return the records of a block of one record per line.
+
+    Raises:
+        ValueError: a line is another one, or not UTF-8, which the decoder does not check in fields that it skips.
+    """
+    text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+    text = text.rstrip(b"\n")
+    if literals and text[:2] != b'{"' and (in_json := json_of_literals(text)) is not None:
+        text = in_json
+    records = decode(text)
+    # Where every line begins and ends with a brace, no record has two lines; if there are as many, no line has two.
+    if records and not (text[:1] == b"{" and text[-1:] == b"}" and text.count(b"}\n{") == len(records) - 1):
+        raise ValueError("not one record per line")
+    if not is_utf8(text):
+        raise ValueError(NOT_TEXT)
+    return records
 
 
 def _whole_seconds(time_of: Callable[[object], Decimal]) -> Callable[[str], int]:
@@ -137,7 +170,7 @@ def json_lines(path: Path, rejected: Counter[str]) -> Iterator[Record]:
 def read_record(file: LineFile, line: bytes, literals: bool = False) -> Record | None:
     """Return the object of a line; None for a blank line, and for one that is none, which is counted."""
     try:
-        value: object = msgspec.json.decode(line)
+        value: object = _plain_value(line, literals)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         try:
             text = file.text(line).removeprefix("\ufeff")
@@ -151,6 +184,20 @@ def read_record(file: LineFile, line: bytes, literals: bool = False) -> Record |
         return value
     file.rejected[NOT_OBJECT] += 1
     return None
+
+
+def _plain_value(line: bytes, literals: bool) -> object:
+    """Return the value of a line of JSON or, where `literals` admits them, of a plain Python literal.
+
+    Raises:
+        msgspec.MsgspecError: it is neither.
+    """
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if not literals or (in_json := json_of_literals(line)) is None:
+            raise
+    return msgspec.json.decode(in_json)
 
 
 def _value(text: str, literals: bool) -> object:
