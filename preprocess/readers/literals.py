@@ -1,23 +1,69 @@
-"""Python literals as JSON, where the translation is plain; `ast.literal_eval` reads the others, line by line."""
+"""Python literals that are plain: their texts by one pattern, or as JSON. `ast.literal_eval` reads the others."""
 
+import ast
 import re
+from collections.abc import Callable, Sequence
 
 MAX_LITERAL = 1 << 20  # characters of a Python literal; parsing takes up to 100 times the memory
 _MAX_NESTED = 40  # brackets of a line; Python refuses deep nesting that JSON may have
 
-# Escapes that Python and JSON have alike, or that have a form in JSON. Halves of a surrogate pair are no such escapes:
-# Python keeps them apart, and JSON joins them.
-_ESCAPE = rb"\\(?:[\\'\"nrtbf]|x[0-9a-fA-F]{2}|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|U00(?:0[1-9a-fA-F]|10)[0-9a-fA-F]{4})"
-_PLAIN = rb"[^%c\\\x00-\x1f]*+"
-_STRING = re.compile(
-    b"(%s)"
-    % b"|".join(rb"%c%b(?:%b%b)*+%c" % (mark, (plain := _PLAIN % mark), _ESCAPE, plain, mark) for mark in b"'\"")
-)
+_ESCAPE = rb"\\(?:[\\'\"nrtbf]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[1-9a-fA-F]|10)[0-9a-fA-F]{4})"
+# Of halves of surrogate pairs JSON makes characters, and Python does not.
+_ESCAPE_OF_BOTH = _ESCAPE.replace(b"|u", b"|u(?![dD][89a-fA-F])")
+
+
+def _string(escape: bytes) -> bytes:
+    """Return the pattern of a string with some escapes and without control characters."""
+    plain = rb"[^%c\\\x00-\x1f]*+"
+    marks = ((mark, plain % mark) for mark in b"'\"")
+    return b"|".join(rb"%c%b(?:%b%b)*+%c" % (mark, inner, escape, inner, mark) for mark, inner in marks)
+
+
+_STRING = re.compile(b"(%b)" % _string(_ESCAPE_OF_BOTH))
 # What is between strings, each of which is written as one quotation mark. After a "u" it is a string all the same.
 _NUMBER = rb"-?(?:0|[1-9]\d{0,17}+)(?:\.\d{1,40}+)?+"
 _BETWEEN = re.compile(rb"(?:[ \n{}\[\],:\"]++|(?<![\w.-])(?:u(?=\")|(?:True|False|None|%b)(?![\w.])))*+" % _NUMBER)
 _WORDS = {b'u"': b'"', b"True": b"true", b"False": b"false", b"None": b"null"}
 _TO_TRANSLATE = re.compile(rb"\\(?:[\\\"]|(')|x(..)|U00(.{6}))|(\")")
+
+
+def text_columns(names: Sequence[str]) -> Callable[[bytes], list[list[str]] | None]:
+    """Return a reader of lines that are dictionaries of texts, numbers and words, as `repr` writes them.
+
+    Args:
+        names: names of the texts that are needed.
+
+    Returns:
+        lines -> the values of each name; None where a line is another one, or lacks a name.
+    """
+    keys, string = [re.escape(name.encode()) for name in names], _string(_ESCAPE)
+    needed = b"|".join(rb"%b': u?(%b)" % (key, string) for key in keys)
+    value = rb"u?(?:%b)|True|False|None|%b(?![\w.])" % (string, _NUMBER)
+    field = rb"u?'(?:%b|(?!(?:%b)')\w++': (?:%b))" % (needed, b"|".join(keys), value)
+    line = re.compile(rb"^\{(?:%b(?:, (?=u?')|(?=\}$)))++\}$" % field, re.MULTILINE)
+
+    def columns_of(lines: bytes) -> list[list[str]] | None:
+        if len(lines) > MAX_LITERAL and max(map(len, lines.split(b"\n"))) > MAX_LITERAL:
+            return None
+        found = line.findall(lines)
+        if len(found) != lines.count(b"\n") + 1:
+            return None
+        rows = found if len(names) > 1 else [(text,) for text in found]
+        columns = [_texts(column) for column in zip(*rows, strict=True)]
+        return None if None in columns else columns  # type: ignore[return-value]
+
+    return columns_of
+
+
+def _texts(strings: Sequence[bytes]) -> list[str] | None:
+    """Return the values of strings of Python; None where one is missing, or not UTF-8."""
+    if not all(strings):
+        return None
+    try:
+        texts = [string[1:-1].decode() for string in strings]
+        return [ast.literal_eval(strings[at].decode()) if "\\" in text else text for at, text in enumerate(texts)]
+    except UnicodeDecodeError:
+        return None
 
 
 def json_of_literals(lines: bytes) -> bytes | None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from readers.literals import MAX_LITERAL, json_of_literals
+from readers.literals import MAX_LITERAL, json_of_literals, text_columns
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ["it's", 'say "no"', "both ' and \"", "back\\slash", "line\nend", "\u2713", "é\x00\x07", "\U0001f600", "u'x': u'y'"]
@@ -57,9 +57,11 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@given(
-    SOUP | PIECES | PIECES.map(lambda text: "{'a': '" + text + "'}") | PIECES.map(lambda text: "{u'a': " + text + "}")
-)
+IN_TEXT = PIECES.map(lambda text: "{'a': '" + text + "'}")
+IN_RECORD = PIECES.map(lambda text: "{u'a': " + text + "}")
+
+
+@given(SOUP | PIECES | IN_TEXT | IN_RECORD)
 @example('{"a": "\\ud83d\\ude00"}')
 @example("{'a': '\\/'}")
 @example("{'a': 1}{'b': 2}")
@@ -73,6 +75,30 @@ def test_what_is_translated_to_json_is_a_literal_of_the_same_value(line):
     if in_json is not None:
         assert value == ast.literal_eval(line.strip())
         assert type(value) is type(ast.literal_eval(line.strip()))
+
+
+@given(st.lists(RECORDS.map(lambda record: record | {"a": "x", "b": "it's"}) | RECORDS, min_size=1, max_size=3))
+def test_the_texts_that_are_needed_are_those_of_the_records(records):
+    lines = [of_python_2(record) for record in records]
+    columns = text_columns(["a", "b"])("\n".join(lines).encode())
+    if columns is not None:
+        assert columns == [[record["a"] for record in records], [record["b"] for record in records]]
+    else:
+        assert any(
+            not {"a", "b"} <= record.keys() or "e" in of_python_2([*record.values()])
+            or any(not key.isidentifier() or not isinstance(record[key], str) for key in record)
+            for record in records
+        )  # fmt: skip
+
+
+@given(SOUP | PIECES | IN_TEXT | IN_RECORD | IN_TEXT.map(lambda text: text[:-1] + ", u'a': 'x'}"))
+@example("{'a': 'b', 'a': 'c'}")
+@example("{'a': '\\ud83d\\ude00'}")
+@example("{'b': 'u\\', ', 'a': 'x'}")
+@example("{}")
+def test_what_is_read_by_one_pattern_is_what_literal_eval_reads(line):
+    if (columns := text_columns(["a"])(line.encode())) is not None:
+        assert columns == [[ast.literal_eval(part)["a"] for part in line.split("\n")]]
 
 
 @pytest.mark.parametrize("line", ["[" * 50 + "]" * 50, "'" + "x" * MAX_LITERAL + "'", "{'a': '\ud83d'}", "9" * 5000])
