@@ -153,8 +153,10 @@ def _visible(character: str) -> str:
 
 
 def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
-    text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
-    text = _MARKUP.sub(" ", text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
+    if "<" in text:
+        text = _MARKUP.sub(" ", text)
     for token in special_tokens:
         text = text.replace(token, " ")
     if not (text.isascii() and text.isprintable()):  # such text is in NFC and visible
