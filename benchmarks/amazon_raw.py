@@ -72,7 +72,7 @@ def events_of(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return user, item, day
 
 
-class _Texts:
+class Texts:
     """Running text of Zipf-distributed words; a text is a cut of it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -91,7 +91,7 @@ def review_lines(shape: Shape, year: int = 2018) -> Iterator[str]:
     user, item, day = events_of(shape)
     rng = np.random.default_rng(shape.seed + 1)
     users, items = ids_of(shape.users, "A", 13), ids_of(shape.items, "B00", 7)
-    texts = _Texts(rng)
+    texts = Texts(rng)
     line_of = _line_2018 if year == 2018 else _line_2023
     for begin in range(0, shape.reviews, _BATCH):
         part = slice(begin, begin + _BATCH)
@@ -130,7 +130,7 @@ def _line_2023(user: str, item: str, day: int, stars: int, text: str, summary: s
 def meta_records(shape: Shape, year: int = 2018) -> Iterator[Mapping[str, object]]:
     """Yield the metadata of all items; some have scraped, empty, shared or encoded titles."""
     rng = np.random.default_rng(shape.seed + 2)
-    texts = _Texts(rng)
+    texts = Texts(rng)
     kinds = ["Action", "Comedy", "Drama", "Kids &amp; Family", "Horror", "Documentary"]
     for number, item in enumerate(ids_of(shape.items, "B00", 7)):
         at = int(rng.integers(0, 1 << 40))

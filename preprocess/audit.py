@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from readers.progress import raw_digest
 from readers.records import OF_ITEMS, Events, RawDataset
 from select_events import DUPLICATE, Filters, Selection, rank_in_user
-
-from train_utils.files import digest
 
 VISIBLE_HISTORY = 10
 
@@ -104,7 +103,7 @@ def audit_of(
         "shortened": dict(raw.shortened),
         "time_unit": raw.events.time_unit,
         "times_by_unit": dict(raw.events.times_by_unit),
-        "inputs": {path.name: digest(path) for path in raw.files},
+        "inputs": {path.name: raw_digest(path) for path in raw.files},
         "filters": asdict(filters),
         "events": {
             "read": len(events.time) + sum(rejected[0].values()),

@@ -198,10 +198,13 @@ def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]
 
 def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
     """Return user id -> item ids, of rows that are grouped by user and ordered in time."""
-    sequences: dict[str, list[str]] = {}
-    for user, item in zip(events.user[rows].tolist(), events.item[rows].tolist(), strict=True):
-        sequences.setdefault(events.user_ids[user], []).append(events.item_ids[item])
-    return sequences
+    user, ids = events.user[rows], events.item_ids
+    items = [ids[number] for number in events.item[rows].tolist()]
+    begins = np.flatnonzero(np.diff(user, prepend=-1)).tolist()
+    return {
+        events.user_ids[number]: items[begin:end]
+        for number, begin, end in zip(user[begins].tolist(), begins, [*begins[1:], len(items)], strict=True)
+    }
 
 
 def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> list[str] | None:
@@ -212,6 +215,23 @@ def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> 
     return [user for user in users if user in tested]
 
 
+def with_shared_texts(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the metadata with one object per text, so that the bytes of their pickle depend on the values alone.
+
+    A pickle refers to an object that it holds already, and whether readers give equal texts as one object varies.
+    """
+    texts: dict[str, str] = {}
+
+    def shared(value: Any) -> Any:
+        if isinstance(value, list):
+            return list(map(shared, value))
+        return texts.setdefault(value, value) if isinstance(value, str) else value
+
+    return {
+        shared(item): {shared(name): shared(value) for name, value in entry.items()} for item, entry in meta.items()
+    }
+
+
 def write_dataset(dataset: Dataset, folder: Path) -> None:
     """Write the files of a dataset folder.
 
@@ -220,7 +240,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     write_text(folder / UNFINISHED, "Preprocessing was writing here; run it again.\n")
     for name in (AUDIT, REPORT):
         (folder / name).unlink(missing_ok=True)
-    write_pickle(folder / "meta.pickle", dataset.meta)
+    write_pickle(folder / "meta.pickle", with_shared_texts(dataset.meta))
     write_json(folder / "metas.jsonl", dataset.meta, indent=None)
     write_json(folder / "category.jsonl", dataset.categories, indent=None)
     write_json(folder / "sequential.jsonl", dataset.sequences, indent=None)

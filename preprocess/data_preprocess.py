@@ -16,8 +16,9 @@ from pathlib import Path
 from audit import summary_of
 from build_catalog import build_catalog
 from build_dataset import Dataset, build_dataset, write_dataset
-from light_tokenizers import hide_torch
+from light_tokenizers import lighten_process
 from readers.chunks import use_threads
+from readers.progress import Progress, saving_in
 from readers.records import RawCatalog, RawDataset
 from readers.registry import FORMATS
 from readers.source import Source
@@ -38,9 +39,10 @@ from shared_options import (
     split_of,
 )
 from titles import load_rules
-from transform2unirec import transform
+from transform2unirec import write_unirec
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
+from train_utils.files import exclusively
 
 
 def parser_of() -> LineParser:
@@ -111,7 +113,9 @@ def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
     if arguments.report:
         print(write_report(dataset.audit, arguments.data_path))
     if dataset.sequences:
-        print(transform(arguments.data_path, arguments.unirec_data_path, arguments.unirec_config_path))
+        parts = dataset.sequences, list(dataset.meta), dataset.categories, dataset.test_users
+        paths = arguments.unirec_data_path, arguments.unirec_config_path
+        print(write_unirec(arguments.data_path, *parts, *paths))
     else:
         print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
 
@@ -143,12 +147,21 @@ def preprocess(arguments: argparse.Namespace) -> None:
         ValueError: the raw data are not usable, or the options contradict each other.
         OSError: a file is missing, or cannot be written.
     """
-    raw = read(arguments)
-    dataset = dataset_of(raw, arguments)
-    if arguments.raw_titles:
-        dataset = with_raw_titles(dataset, raw)
-    del raw  # frees the events and ids before files and plots are made
-    write(dataset, arguments)
+    with exclusively(arguments.data_path, "data_path"), saving_in(progress_of(arguments)):
+        raw = read(arguments)
+        dataset = dataset_of(raw, arguments)
+        if arguments.raw_titles:
+            dataset = with_raw_titles(dataset, raw)
+        del raw  # frees the events and ids before files and plots are made
+        write(dataset, arguments)
+
+
+def progress_of(arguments: argparse.Namespace) -> Progress:
+    """Return the progress of the readers, in a hidden folder next to the dataset folder."""
+    names = ("format", "raw_path", "dataset_full_name", "events", "items")
+    options = {name: str(getattr(arguments, name)) for name in names} | columns_of(arguments)
+    folder = Path(os.path.realpath(arguments.data_path))
+    return Progress(folder.with_name(f".{folder.name}.reading"), options)
 
 
 def raw_name(raw: RawDataset | RawCatalog) -> str:
@@ -170,5 +183,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    hide_torch()
+    lighten_process()
     run_cli(main)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 
 import data_preprocess
-from light_tokenizers import hide_torch
+from light_tokenizers import lighten_process
 from shared_options import (
     add_filters,
     add_max_title_tokens,
@@ -56,5 +56,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    hide_torch()
+    lighten_process()
     run_cli(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 from audit import summary_of
 from build_catalog import build_catalog
 from build_dataset import write_dataset
-from light_tokenizers import hide_torch
+from light_tokenizers import lighten_process
 from readers.anime import read_anime
 from shared_options import add_max_title_tokens, add_tokenizer
 from titles import load_rules
@@ -50,5 +50,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    hide_torch()
+    lighten_process()
     run_cli(main)

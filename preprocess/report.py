@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bars import bar_chart
+
 from train_utils.files import write_text
 from train_utils.printable import printable
 
@@ -19,14 +21,14 @@ def write_report(audit: Mapping[str, Any], folder: Path) -> str:
     try:
         page = render_report(audit, folder.name)
     except ImportError as error:
-        return f"no {REPORT}: {error.name} is not installed (pip install matplotlib jinja2)"
+        return f"no {REPORT}: {error.name} is not installed (pip install jinja2)"
     write_text(folder / REPORT, page)
     return f"report: {folder / REPORT}"
 
 
 def render_report(audit: Mapping[str, Any], name: str) -> str:
     """Render the page of an audit, without the control characters of what the raw files hold."""
-    from train_utils.drawing.pages import page_environment  # here, since not everyone installs matplotlib
+    from train_utils.drawing.templates import page_environment  # here, since not everyone installs jinja2
 
     page = page_environment(Path(__file__).parent).get_template("report.html.jinja")
     return printable(
@@ -35,7 +37,7 @@ def render_report(audit: Mapping[str, Any], name: str) -> str:
             conditions=f"{audit['source']}; {_split(audit)}",
             parts=[(part, audit[part]) for part in ("events", "users", "items") if part in audit],
             facts=facts_of(audit),
-            pictures=draw_audit(audit),
+            charts=draw_audit(audit),
             inputs=audit["inputs"],
             filters=audit.get("filters", {}),
         )
@@ -83,42 +85,20 @@ def facts_of(audit: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def draw_audit(audit: Mapping[str, Any]) -> list[Any]:
-    """Draw the plots that the audit has data for."""
-    from matplotlib import rc_context
-
-    from train_utils.drawing.figures import STYLE
-    from train_utils.drawing.pages import Picture
-
-    pictures = []
-    with rc_context(STYLE):
-        for key, what, each in (
-            ("events_per_user", "users", "events per user"),
-            ("events_per_item", "items", "events per item"),
-            ("title_tokens", "titles", "tokens per title"),
-        ):
-            if key in audit:
-                figure = draw_bins(audit[key]["bins"], f"number of {what}", each)
-                median = audit[key]["median"]
-                caption = f"{each.capitalize()}: median {median:g}, largest {audit[key]['max']:,}."
-                pictures.append(Picture(key, "data", caption, figure))
-        if span := audit.get("time_span", {}).get("events"):
-            unit = audit["time_span"]["per"]
-            figure = draw_bins(span, "number of events", unit)
-            pictures.append(Picture("time", "data", f"Events per {unit}.", figure))
-    return pictures
-
-
-def draw_bins(bins: Mapping[str, int], title: str, key: str) -> Any:
-    """Draw a bar per bin; of many bins some are labeled."""
-    from train_utils.drawing.figures import ACCENT, WIDTH, make_figure, plain_axes
-
-    figure = make_figure(WIDTH, 3.2)
-    ax = figure.subplots()
-    ax.bar(range(len(bins)), list(bins.values()), color=ACCENT, width=0.8, zorder=2)
-    step = max(1, len(bins) // 4)
-    labels = list(bins)[::step]
-    ax.set_xticks(range(0, len(bins), step), labels, fontsize=9)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    plain_axes(ax, title, key)
-    return figure
+def draw_audit(audit: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (chart in SVG, caption) of what the audit has data for."""
+    charts = []
+    for key, what, each in (
+        ("events_per_user", "users", "events per user"),
+        ("events_per_item", "items", "events per item"),
+        ("title_tokens", "titles", "tokens per title"),
+    ):
+        if key in audit:
+            median = audit[key]["median"]
+            caption = f"{each.capitalize()}: median {median:g}, largest {audit[key]['max']:,}."
+            charts.append((bar_chart(audit[key]["bins"], f"number of {what}", each, caption), caption))
+    if span := audit.get("time_span", {}).get("events"):
+        unit = audit["time_span"]["per"]
+        caption = f"Events per {unit}."
+        charts.append((bar_chart(span, "number of events", unit, caption), caption))
+    return charts

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from light_tokenizers import plain_tokenizer
 from readers.records import MAX_TITLE
 
 from train_utils.model_folder import as_value_error, check_model_folder
@@ -52,15 +53,14 @@ class TitleRules:
         round_trip: text -> text after encode and decode.
         max_tokens: a longer title is cut after a word; 0 cuts none.
         count_tokens: title -> number of its tokens.
-        batch: titles -> (round trip of each, number of tokens of each), as the two functions give them; None where
-            the tokenizer takes one text at a time.
+        batch: `round_trip` and `count_tokens` of many titles at once; None where the tokenizer takes one at a time.
     """
 
     special_tokens: tuple[str, ...]
     round_trip: Callable[[str], str]
     max_tokens: int = 0
     count_tokens: Callable[[str], int] = len
-    batch: Callable[[Sequence[str]], tuple[list[str], list[int]]] | None = None
+    batch: tuple[Callable[[Sequence[str]], list[str]], Callable[[Sequence[str]], list[int]]] | None = None
 
 
 def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
@@ -69,7 +69,7 @@ def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
     `<SOI>` and `<EOI>` always count as special tokens.
     """
     added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    specials = {text for text in (*CONTROL_TOKENS, *tokenizer.all_special_tokens, *added) if text.strip()}
+    specials = _longest_first([*tokenizer.all_special_tokens, *added])
 
     def round_trip(text: str) -> str:
         ids = tokenizer.encode(text, add_special_tokens=False)
@@ -79,20 +79,43 @@ def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
         # After a space, as titles are spelled.
         return len(tokenizer.encode(f" {text}", add_special_tokens=False))
 
-    def batch(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is None:
+        return TitleRules(specials, round_trip, max_tokens, count_tokens)
+    round_trip("x")  # the tokenizer lifts limits of length that its file sets
+    return TitleRules(specials, round_trip, max_tokens, count_tokens, rules_of_backend(backend).batch)
+
+
+def rules_of_backend(backend: Any, max_tokens: int = 0) -> TitleRules:
+    """Return the title rules of a tokenizer of the tokenizers library, without limits of length."""
+
+    def round_trip(text: str) -> str:
+        ids = backend.encode(text, add_special_tokens=False).ids
+        return backend.decode(ids, skip_special_tokens=False)
+
+    def count_tokens(text: str) -> int:
+        return len(backend.encode(f" {text}", add_special_tokens=False).ids)
+
+    def ids_of(texts: Sequence[str]) -> list[list[int]]:
         # As the calls above, without the masks and positions that they make for models.
-        once, spaced = (
-            [encoding.ids for encoding in backend.encode_batch_fast(part, add_special_tokens=False)]
-            for part in (list(texts), [f" {text}" for text in texts])
-        )
-        return backend.decode_batch(once, skip_special_tokens=False), list(map(len, spaced))
+        return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
-    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is not None:
-        round_trip("x")  # the tokenizer lifts limits of length that its file sets
+    def round_trips(texts: Sequence[str]) -> list[str]:
+        return backend.decode_batch(ids_of(texts), skip_special_tokens=False)
 
-    # Longest first: where one token's text contains another's, the longer one must be removed as a whole.
-    ordered = tuple(sorted(specials, key=lambda text: (-len(text), text)))
-    return TitleRules(ordered, round_trip, max_tokens, count_tokens, batch if backend is not None else None)
+    def counts(texts: Sequence[str]) -> list[int]:
+        return list(map(len, ids_of([f" {text}" for text in texts])))
+
+    added = [token.content for token in backend.get_added_tokens_decoder().values() if token.special]
+    return TitleRules(_longest_first(added), round_trip, max_tokens, count_tokens, (round_trips, counts))
+
+
+def _longest_first(specials: Iterable[str]) -> tuple[str, ...]:
+    """Return special tokens, with the control tokens, longest first.
+
+    Where one token's text contains another's, the longer one must be removed as a whole.
+    """
+    distinct = {text for text in (*CONTROL_TOKENS, *specials) if text.strip()}
+    return tuple(sorted(distinct, key=lambda text: (-len(text), text)))
 
 
 def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool = False) -> TitleRules:
@@ -106,17 +129,18 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool
     Raises:
         ValueError: there is no tokenizer, or the limit leaves no room for a word and a number.
     """
-    from transformers import AutoTokenizer  # here, so that cleaning text needs no transformers
-
     if max_tokens and max_tokens < LEAST_TOKENS:
         raise ValueError(f"--max_title_tokens is {max_tokens}, wanted {LEAST_TOKENS} or more, or 0 for no bound")
     try:
         with as_value_error(f"tokenizer {tokenizer_path!r} cannot be loaded"):
             if Path(tokenizer_path).is_dir():
                 check_model_folder(tokenizer_path)
-            return rules_of(
-                AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=trust_remote_code), max_tokens
-            )
+                if (backend := plain_tokenizer(Path(tokenizer_path))) is not None:
+                    return rules_of_backend(backend, max_tokens)
+            from transformers import AutoTokenizer  # here: it takes seconds, and most folders do without
+
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=trust_remote_code)
+            return rules_of(tokenizer, max_tokens)
     except ValueError as error:
         raise ValueError(f"{error}; --tokenizer_path is the folder or hub name of the base model") from None
 
@@ -129,8 +153,10 @@ def _visible(character: str) -> str:
 
 
 def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
-    text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
-    text = _MARKUP.sub(" ", text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
+    if "<" in text:
+        text = _MARKUP.sub(" ", text)
     for token in special_tokens:
         text = text.replace(token, " ")
     if not (text.isascii() and text.isprintable()):  # such text is in NFC and visible
@@ -254,7 +280,7 @@ def _plain(cleaned: Sequence[str], rules: TitleRules) -> dict[str, str]:
     """Return the titles that are short enough and that the tokenizer leaves as they are, title -> its round trip."""
     if rules.batch is None or not cleaned:
         return {}
-    trips, counts = rules.batch(cleaned)
+    trips, counts = (function(cleaned) for function in rules.batch)
     most = rules.max_tokens or max(counts)
     return {title: trip for title, trip, n in zip(cleaned, trips, counts, strict=True) if title == trip and n <= most}
 
@@ -264,7 +290,7 @@ def token_counts(titles: Sequence[str], rules: TitleRules) -> list[int]:
     if rules.batch is None:
         return [rules.count_tokens(title) for title in titles]
     parts = (titles[begin : begin + _BATCH] for begin in range(0, len(titles), _BATCH))
-    return [count for part in parts for count in rules.batch(part)[1]]
+    return [count for part in parts for count in rules.batch[1](part)]
 
 
 def _clean_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:

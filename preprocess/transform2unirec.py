@@ -31,13 +31,13 @@ class Split:
 
     Attributes:
         train: user -> int64 [n], training items, oldest first.
-        valid: (user, item) of the validation events.
-        test: (user, item) of the test events.
+        valid: int64 [n_test, 2], (user, item) of the validation events.
+        test: int64 [n_test, 2], (user, item) of the test events.
     """
 
     train: dict[int, np.ndarray]
-    valid: list[tuple[int, int]]
-    test: list[tuple[int, int]]
+    valid: np.ndarray
+    test: np.ndarray
 
 
 def number_from_one(names: Sequence[str]) -> dict[str, int]:
@@ -68,18 +68,16 @@ def split_sequences(
         item2id: item id -> UniRec id.
         test_users: the test users of a temporal split; None for leave-one-out.
     """
-    train: dict[int, np.ndarray] = {}
-    valid: list[tuple[int, int]] = []
-    test: list[tuple[int, int]] = []
-    for name, sequence in sequences.items():
-        user = user2id[name]
-        items = np.array([item2id[item] for item in sequence], dtype=np.int64)
-        if len(items) < 3 or (test_users is not None and name not in test_users):
-            train[user] = items
-        else:
-            train[user] = items[:-2]
-            valid.append((user, int(items[-2])))
-            test.append((user, int(items[-1])))
+    users = np.fromiter((user2id[name] for name in sequences), np.int64, len(sequences))
+    lengths = np.fromiter(map(len, sequences.values()), np.int64, len(sequences))
+    items = np.fromiter((item2id[item] for sequence in sequences.values() for item in sequence), np.int64)
+    is_tested = lengths >= 3
+    if test_users is not None:
+        is_tested &= np.fromiter((name in test_users for name in sequences), bool, len(sequences))
+    ends = np.cumsum(lengths)
+    ranges = zip(users.tolist(), (ends - lengths).tolist(), (ends - 2 * is_tested).tolist(), strict=True)
+    train = {user: items[begin:end] for user, begin, end in ranges}
+    valid, test = (np.stack([users[is_tested], items[ends[is_tested] - back]], axis=1) for back in (2, 1))
     return Split(train, valid, test)
 
 
@@ -91,9 +89,8 @@ def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
     return frame
 
 
-def _pairs_frame(pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
-    array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return unirec_table(user_id=array[:, 0], item_id=array[:, 1])
+def _pairs_frame(pairs: np.ndarray) -> pd.DataFrame:
+    return unirec_table(user_id=pairs[:, 0].copy(), item_id=pairs[:, 1].copy())
 
 
 def _frames(split: Split) -> dict[str, pd.DataFrame]:
@@ -147,10 +144,39 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
         OSError: a file cannot be read or written.
     """
     files = read_dataset(data_path)
-    sequences, items, test_users = files.sequences, list(files.metas), files.test_users
     for sentence in files.left_out:
         print(f"note: {sentence}", file=sys.stderr)
-    user2id, item2id = number_from_one(list(sequences)), number_from_one(items)
+    paths = unirec_data_path, unirec_config_path
+    return write_unirec(data_path, files.sequences, list(files.metas), files.categories, files.test_users, *paths)
+
+
+def write_unirec(
+    data_path: Path,
+    sequences: Mapping[str, Sequence[str]],
+    items: Sequence[str],
+    categories: Mapping[str, Sequence[str]],
+    test_users: Collection[str] | None,
+    unirec_data_path: Path,
+    unirec_config_path: Path,
+) -> str:
+    """Write the UniRec files of a dataset, see `transform`.
+
+    Args:
+        data_path: folder of the dataset, for errors.
+        sequences: user id -> item ids, oldest first.
+        items: item ids, in catalog order.
+        categories: category -> item ids.
+        test_users: the test users of a temporal split; None for leave-one-out.
+        unirec_data_path: folder of the UniRec files.
+        unirec_config_path: the YAML.
+
+    Raises:
+        ValueError: there is no event to train on, or an id is UniRec's padding.
+        OSError: a file cannot be written.
+    """
+    item_ids = set(items)
+    both = {user: user for user in sequences if user in item_ids}  # one object each: see with_shared_texts
+    user2id, item2id = number_from_one(list(sequences)), number_from_one([both.get(item, item) for item in items])
     split = split_sequences(sequences, user2id, item2id, None if test_users is None else frozenset(test_users))
     if not any(map(len, split.train.values())):
         raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
@@ -160,6 +186,9 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
     frames = _frames(split)
     for stem, frame in frames.items():
         write_pickle(unirec_data_path / f"{stem}.pkl", frame)
+    events = _events(frames)
+    n_test = len(split.test)
+    del split, frames  # frees the arrays of the users
     maps = {
         "user2id": user2id,
         "item2id": item2id,
@@ -167,14 +196,14 @@ def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path)
         "id2item": {number: name for name, number in item2id.items()},
     }
     write_pickle(unirec_data_path / "map.pkl", maps)
-    write_copies(unirec_data_path, maps, _events(frames))
-    write_json(unirec_data_path / "category.jsonl", files.categories, indent=None)
+    write_copies(unirec_data_path, maps, events)
+    write_json(unirec_data_path / "category.jsonl", categories, indent=None)
     write_text(unirec_config_path, yaml.safe_dump(unirec_settings(len(user2id), len(item2id))))
     (unirec_data_path / UNFINISHED).unlink()
     why = "with fewer than 3 events" if test_users is None else "without a target after the split"
     return (
-        f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {len(split.test)} test events; "
-        f"{len(sequences) - len(split.test)} users {why} are in train only"
+        f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {n_test} test events; "
+        f"{len(sequences) - n_test} users {why} are in train only"
     )
 
 

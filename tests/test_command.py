@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import async_server
+import data_preprocess
 import data_preprocess_amazon
-import data_preprocess_movielens
 import pytest
 import train
 import transform2unirec
@@ -80,7 +80,7 @@ def test_without_a_command_a_text_names_fields():
         "cli_serve.py",
         "unirec/train.py",
         "unirec/async_server.py",
-        "preprocess/data_preprocess_movielens.py",
+        "preprocess/data_preprocess.py",
         "preprocess/data_preprocess_amazon.py",
         "preprocess/transform2unirec.py",
         "train_utils/report/__main__.py",
@@ -112,8 +112,8 @@ def test_every_command_ends_in_this_way(script):
         (data_preprocess_amazon.main, "--min_events_per_user 0", "1 or more"),
         (data_preprocess_amazon.main, "--data_path=", "the path is empty"),
         (data_preprocess_amazon.main, "--test_share nan", "more than 0"),
-        (data_preprocess_movielens.main, "--test_share inf", "at most 1"),
-        (data_preprocess_movielens.main, "--max_title_tokens 6.5", "no whole number"),
+        (data_preprocess.main, "ml-1m x --test_share inf", "at most 1"),
+        (data_preprocess.main, "ml-1m x --max_title_tokens 6.5", "no whole number"),
         (transform2unirec.main, "--unirec_data_path=", "the path is empty"),
     ],
 )

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from readers.chunks import LineFile
+from readers.dump import read_dump
 from readers.fields import strings
 from readers.json_lines import EventFields, json_events, json_lines, records
-from readers.records import Events, Item, RawDataset, parse_id, read_dump
+from readers.records import Events, Item, RawDataset, parse_id
 from readers.source import first_file
 from readers.tables import Table, table_events
 

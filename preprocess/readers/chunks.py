@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from isal import igzip, isal_zlib
 from tqdm import tqdm
@@ -27,9 +27,9 @@ from train_utils.text_files import (
 
 T = TypeVar("T")
 
-CHUNK = 1 << 20  # bytes that are read at once
+CHUNK = 1 << 18  # bytes that are read at once; more do not fit into the cache of a core
 _WIDE_LINES = 20_000  # lines of a chunk of UTF-16 or UTF-32
-_AHEAD = 2  # chunks that wait
+_AHEAD = 8  # chunks that wait
 
 _read_ahead = False  # see `use_threads`
 
@@ -38,6 +38,22 @@ def use_threads(threads: int) -> None:
     """Read ahead in a thread of its own where there are two threads or more. The result is the same."""
     global _read_ahead
     _read_ahead = threads > 1
+
+
+class Block(NamedTuple):
+    """Lines that were read at once.
+
+    Attributes:
+        text: whole lines with their ends; the last line of a file may have none.
+        end: position after them in the unpacked file; None where reading cannot begin there.
+        too_long: number of lines that were left out because they are too long.
+        raw_end: number of bytes of the file, which may be packed, that were read; 0 where that is not known.
+    """
+
+    text: bytes
+    end: int | None
+    too_long: int = 0
+    raw_end: int = 0
 
 
 class LineFile:
@@ -50,63 +66,77 @@ class LineFile:
     Attributes:
         path: the file.
         rejected: as given.
+        position: where the lines that `blocks` has yielded end in the unpacked file; None where reading cannot begin.
+        saw_other: whether one of them is not UTF-8.
     """
 
     def __init__(self, path: Path, rejected: Counter[str]) -> None:
         self.path, self.rejected = path, rejected
-        self._saw_other = False  # a line that is not UTF-8
+        self.position: int | None = None
+        self.saw_other = False
 
-    def chunks(self) -> Iterator[list[bytes]]:
-        """Yield the lines, without their ends, in lists. Lines that are too long are counted and left out.
+    def blocks(self, begin: int = 0) -> Iterator[bytes]:
+        """Yield the lines in blocks of whole lines. Lines that are too long are counted and left out.
+
+        Args:
+            begin: a `position` to begin at.
 
         Raises:
             ValueError: a gzip file is damaged; the lines before the damage are lost, as the file is.
             OSError: the file cannot be read.
         """
-        blocks = ahead(self._blocks()) if _read_ahead else self._blocks()
-        with tqdm(desc=self.path.name, unit=" lines", unit_scale=True, disable=None) as bar:
-            for lines in blocks:
-                bar.update(len(lines))
-                yield lines
+        blocks = ahead(self._blocks(begin)) if _read_ahead else self._blocks(begin)
+        size = self.path.stat().st_size
+        with tqdm(desc=self.path.name, total=size, unit="B", unit_scale=True, disable=None) as bar:
+            for block in blocks:
+                bar.update(max(0, block.raw_end - bar.n))
+                self.position = block.end
+                if block.too_long:
+                    self.rejected[TOO_LONG] += block.too_long
+                yield block.text
 
-    def _blocks(self) -> Iterator[list[bytes]]:
-        begin = sniff_encoding(self.path)
-        if begin.startswith(("utf-16", "utf-32")):
+    def chunks(self) -> Iterator[list[bytes]]:
+        """Yield the lines of `blocks` in lists, without their ends."""
+        return map(lines_of, self.blocks())
+
+    def _blocks(self, begin: int) -> Iterator[Block]:
+        encoding = sniff_encoding(self.path)
+        if encoding.startswith(("utf-16", "utf-32")):
             yield from self._wide_blocks()
             return
-        left, is_long = b"", False  # the begin of a line; whether it is the rest of a line that is too long
+        left, is_long, end = b"", False, begin  # the begin of a line; whether it is the rest of one that is too long
         with _opened(self.path) as file, _damage_as_value_error(self.path):
-            block = file.read(CHUNK).removeprefix(codecs.BOM_UTF8)
+            _skip(file, begin)
+            block = file.read(CHUNK)
+            if not begin and block.startswith(codecs.BOM_UTF8):
+                block, end = block.removeprefix(codecs.BOM_UTF8), len(codecs.BOM_UTF8)
             while block:
-                block = left + block
+                end += len(block)
+                block, too_long = left + block, 0
                 cut = block.rfind(b"\n") + 1
-                left, lines = block[cut:], _lines(block[:cut])
+                left, text = block[cut:], block[:cut]
                 if is_long and cut:
-                    is_long, lines = False, lines[1:]
+                    is_long, text = False, text[text.index(b"\n") + 1 :]
                 if is_long:
                     left = b""
                 elif len(left) >= MAX_LINE:
-                    self.rejected[TOO_LONG] += 1
-                    is_long, left = True, b""
-                yield self._short(lines) if len(block) >= MAX_LINE else lines
+                    too_long, is_long, left = 1, True, b""
+                if len(block) >= MAX_LINE:
+                    text, more = _without_long_lines(text)
+                    too_long += more
+                yield Block(text, None if is_long else end - len(left), too_long, _raw_position(file))
                 block = file.read(CHUNK)
         if left:
-            yield [left.removesuffix(b"\r")]
+            yield Block(left, end)
 
-    def _short(self, lines: list[bytes]) -> list[bytes]:
-        """Return the lines that are not too long; count the others."""
-        short = [line for line in lines if len(line) < MAX_LINE]
-        self.rejected[TOO_LONG] += len(lines) - len(short)
-        return short
-
-    def _wide_blocks(self) -> Iterator[list[bytes]]:
+    def _wide_blocks(self) -> Iterator[Block]:
         lines: list[bytes] = []
-        for line in text_lines(self.path, "latin-1", self.rejected):
+        for line in text_lines(self.path, "latin-1", rejected := Counter()):
             lines.append(line.encode("utf-8", "surrogatepass"))
             if len(lines) == _WIDE_LINES:
-                yield lines
+                yield Block(b"\n".join([*lines, b""]), None)
                 lines = []
-        yield lines
+        yield Block(b"\n".join([*lines, b""]), None, rejected[TOO_LONG])
 
     def lines(self) -> Iterator[str]:
         """Yield the text of the lines; lines that are no text are counted and left out."""
@@ -126,7 +156,7 @@ class LineFile:
         try:
             return line.decode()
         except UnicodeDecodeError:
-            self._saw_other = True
+            self.saw_other = True
         if self._one_byte == "utf-8":
             raise ValueError(NOT_TEXT)
         try:
@@ -142,7 +172,7 @@ class LineFile:
     @property
     def encoding(self) -> str:
         """Encoding of the file, once its lines have been read; `text` was called for every line that is not UTF-8."""
-        return sniff_encoding(self.path, "latin-1" if self._saw_other else "")
+        return sniff_encoding(self.path, "latin-1" if self.saw_other else "")
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -163,16 +193,36 @@ def _damage_as_value_error(path: Path) -> Iterator[None]:
             raise zlib.error(str(error)) from None
 
 
-def _lines(block: bytes) -> list[bytes]:
-    """Return the lines of a block that ends with a line."""
-    lines = block.split(b"\n")[:-1]
-    return [line.removesuffix(b"\r") for line in lines] if b"\r\n" in block else lines
+def _raw_position(file: BinaryIO) -> int:
+    """Return the number of bytes that were read of a file, of a gzip file before they are unpacked."""
+    return getattr(file, "fileobj", file).tell()
 
 
-def is_utf8(lines: list[bytes]) -> bool:
-    """Return whether all lines are UTF-8."""
+def _skip(file: BinaryIO, count: int) -> None:
+    """Read bytes and forget them: a gzip file has no other way to a position."""
+    while count and (piece := file.read(min(count, CHUNK))):
+        count -= len(piece)
+
+
+def lines_of(block: bytes) -> list[bytes]:
+    """Return the lines of a block, without their ends."""
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines] if b"\r" in block else lines
+
+
+def _without_long_lines(block: bytes) -> tuple[bytes, int]:
+    """Return a block without the lines that are too long, and their number."""
+    lines = block.split(b"\n")
+    short = [line for line in lines if len(line) < MAX_LINE]
+    return b"\n".join(short), len(lines) - len(short)
+
+
+def is_utf8(block: bytes) -> bool:
+    """Return whether a block is UTF-8."""
     try:
-        return all(line.isascii() or line.decode() is not None for line in lines)
+        return block.isascii() or block.decode() is not None
     except UnicodeDecodeError:
         return False
 

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from readers.chunks import LineFile
+from readers.dump import read_dump
 from readers.own import events_of_file, own_events
-from readers.records import Item, ItemCollector, RawCatalog, RawDataset, parse_id, read_dump
+from readers.records import Item, ItemCollector, RawCatalog, RawDataset, parse_id
 from readers.source import Source
 from train_utils.feed_files import read_feed
 from train_utils.item_record import item_of

@@ -6,21 +6,25 @@ by the standard library, which decides whether it is used and, if not, under whi
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from readers.chunks import LineFile, is_utf8
+from readers.chunks import LineFile, is_utf8, lines_of
+from readers.literals import MAX_LITERAL, json_of_literals, text_columns
+from readers.progress import blocks_of
 from readers.records import NO_RATING, EventCollector, Events, add_row, parse_id
 from readers.times import parse_time
 from train_utils.text_files import json_value
 
-MAX_LITERAL = 1 << 20  # characters of a Python literal; parsing takes up to 100 times the memory
 NOT_JSON, NOT_OBJECT, NOT_LITERAL = "not strict JSON", "not a JSON object", "neither JSON nor a Python literal"
+
+_ALONE = 8  # lines that are read one by one
 
 Record = Mapping[str, Any]
 
@@ -59,7 +63,7 @@ class EventFields:
         return tuple(next((record[name] for name in group if name in record), None) for group in names)
 
     def decoder(self) -> Callable[[bytes], Any]:
-        """Return the decoder of plain lines, which reads the first name of each group alone."""
+        """Return the decoder of plain records, which reads the first name of each group alone."""
         kind: Any = int | str if self.has_number_ids else str
         fields: list[tuple] = [
             ("user", kind, msgspec.field(name=self.user[0])),
@@ -69,55 +73,94 @@ class EventFields:
             fields.append(("time", str if self.is_text_time else int, msgspec.field(name=self.time[0])))
         if self.rating:
             fields.append(("rating", float | None, msgspec.field(name=self.rating[0], default=None)))
-        return msgspec.json.Decoder(msgspec.defstruct("Event", fields)).decode
+        return msgspec.json.Decoder(msgspec.defstruct("Event", fields, gc=False)).decode_lines
+
+    def text_columns(self) -> Callable[[bytes], list[list[str]] | None]:
+        """Return the reader of plain literals whose needed fields are texts; elsewhere it takes no line."""
+        if not (self.literals and self.is_text_time) or self.rating or self.has_number_ids:
+            return lambda lines: None
+        return text_columns([self.user[0], self.item[0], self.time[0]])
+
+
+class _PlainReader:
+    """Reader of blocks of lines that are all plain."""
+
+    def __init__(self, fields: EventFields) -> None:
+        self._fields, self._decode, self._text_columns = fields, fields.decoder(), fields.text_columns()
+
+    def add(self, block: bytes, collector: EventCollector) -> bool:
+        """Add the events of a block; return False, and add none, where a line is not plain."""
+        text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+        text = text.rstrip(b"\n")
+        ratings = None
+        try:
+            if not is_utf8(text):  # the decoders do not look into the fields that they skip
+                return False
+            if (columns := self._text_columns(text)) is not None:
+                users, items, times = columns
+            else:
+                records = self._records(text)
+                users, items = [record.user for record in records], [record.item for record in records]
+                times = [record.time for record in records] if self._fields.time else []
+                if self._fields.rating:
+                    ratings = [NO_RATING if record.rating is None else record.rating for record in records]
+            if self._fields.is_text_time:
+                times = [_whole_seconds(self._fields.time_of, moment) for moment in times]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            return False
+        if self._fields.has_number_ids:
+            users, items = list(map(str, users)), list(map(str, items))
+        order = range(len(collector), len(collector) + len(users))
+        return collector.extend(users, items, times if self._fields.time else order, ratings)
+
+    def _records(self, text: bytes) -> list[Any]:
+        """Return the records of lines of one record each.
+
+        Raises:
+            ValueError: a line is another one.
+        """
+        if self._fields.literals and text[:2] != b'{"' and (in_json := json_of_literals(text)) is not None:
+            text = in_json
+        records = self._decode(text)
+        # Where every line begins and ends with a brace, no record has two lines; if there are as many, no line has two.
+        if records and not (text[:1] == b"{" and text[-1:] == b"}" and text.count(b"}\n{") == len(records) - 1):
+            raise ValueError("not one record per line")
+        return records
 
 
 def json_events(file: LineFile, fields: EventFields) -> Events:
     """Read the events of a file of records; lines that are not used are counted in `file.rejected`."""
-    collector, decode = EventCollector(), fields.decoder()
-    for lines in file.chunks():
-        if not _add_plain(collector, lines, decode, fields):
-            for line in lines:
-                record = read_record(file, line, fields.literals)
-                if record is not None:
-                    user, item, time, rating = fields.row(record)
-                    time = time if fields.time else len(collector)
-                    add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
+    collector, plain = EventCollector(), _PlainReader(fields)
+    for block in blocks_of(file, collector):
+        _add_block(block, collector, plain, fields, file)
     return collector.events()
 
 
-def _add_plain(
-    collector: EventCollector, lines: list[bytes], decode: Callable[[bytes], Any], fields: EventFields
-) -> bool:
-    """Add the events of lines that are all plain; return False, and add none, where one is not."""
-    try:
-        records = [decode(line) for line in lines if line]
-        if not is_utf8(lines):  # the decoder does not look into the fields that it skips
-            return False
-        times: Sequence[int] = range(len(collector), len(collector) + len(records))
-        if fields.time:
-            times = [record.time for record in records]
-        if fields.is_text_time:
-            times = list(map(_whole_seconds(fields.time_of), times))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        return False
-    ratings = None
-    if fields.rating:
-        ratings = [NO_RATING if record.rating is None else record.rating for record in records]
-    users, items = [record.user for record in records], [record.item for record in records]
-    if fields.has_number_ids:
-        users, items = list(map(str, users)), list(map(str, items))
-    return collector.extend(users, items, times, ratings)
+def _add_block(
+    block: bytes, collector: EventCollector, plain: _PlainReader, fields: EventFields, file: LineFile
+) -> None:
+    """Add the events of a block: of its halves where a line is not plain, and of single lines in the end."""
+    if plain.add(block, collector):
+        return
+    lines = lines_of(block)
+    if len(lines) > _ALONE:
+        for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+            _add_block(b"\n".join(half), collector, plain, fields, file)
+        return
+    for line in lines:
+        record = read_record(file, line, fields.literals)
+        if record is not None:
+            user, item, time, rating = fields.row(record)
+            time = time if fields.time else len(collector)
+            add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
 
 
-def _whole_seconds(time_of: Callable[[object], Decimal]) -> Callable[[str], int]:
-    def seconds(text: str) -> int:
-        time = time_of(text)
-        if time != int(time):
-            raise ValueError("a fraction")
-        return int(time)
-
-    return seconds
+@lru_cache(maxsize=1 << 16)  # of days there are few
+def _whole_seconds(time_of: Callable[[object], Decimal], text: str) -> int:
+    time = time_of(text)
+    if time != int(time):
+        raise ValueError("a fraction")
+    return int(time)
 
 
 def records(file: LineFile, literals: bool = False) -> Iterator[Record]:
@@ -137,7 +180,7 @@ def json_lines(path: Path, rejected: Counter[str]) -> Iterator[Record]:
 def read_record(file: LineFile, line: bytes, literals: bool = False) -> Record | None:
     """Return the object of a line; None for a blank line, and for one that is none, which is counted."""
     try:
-        value: object = msgspec.json.decode(line)
+        value: object = _plain_value(line, literals)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         try:
             text = file.text(line).removeprefix("\ufeff")
@@ -151,6 +194,20 @@ def read_record(file: LineFile, line: bytes, literals: bool = False) -> Record |
         return value
     file.rejected[NOT_OBJECT] += 1
     return None
+
+
+def _plain_value(line: bytes, literals: bool) -> object:
+    """Return the value of a line of JSON or, where `literals` admits them, of a plain Python literal.
+
+    Raises:
+        msgspec.MsgspecError: it is neither.
+    """
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if not literals or (in_json := json_of_literals(line)) is None:
+            raise
+    return msgspec.json.decode(in_json)
 
 
 def _value(text: str, literals: bool) -> object:

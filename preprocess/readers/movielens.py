@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from readers.chunks import LineFile
-from readers.records import Events, Item, RawDataset, parse_id, read_dump
+from readers.dump import read_dump
+from readers.records import Events, Item, RawDataset, parse_id
 from readers.tables import COLUMNS, Table, column_of, header_of, table_events, table_rows
 from train_utils.text_files import shown
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from readers.chunks import LineFile
 from readers.columns import guess_columns, need_columns, said
+from readers.dump import read_dump
 from readers.fields import categories_of, id_of_any, plain_value, text_or_empty
 from readers.json_lines import EventFields, json_events, read_record, records
-from readers.records import Events, Item, RawDataset, read_dump
+from readers.records import Events, Item, RawDataset
 from readers.source import Source
 from readers.tables import Table, header_of, table_events, table_rows
 from readers.times import parse_moment

@@ -8,6 +8,7 @@ import polars as pl
 
 from readers.chunks import LineFile
 from readers.fields import id_of_any
+from readers.progress import blocks_of
 from readers.records import NO_RATING, EventCollector, Events, add_row
 from readers.times import parse_moment
 
@@ -26,8 +27,8 @@ def parquet_names(path: Path) -> list[str]:
         raise ValueError(f"{path} is a damaged Parquet file ({_first_line(error)}); write it again") from None
 
 
-def _parts(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Yield the rows in parts, with times as microseconds since 1970 and without columns of other kinds.
+def _parts(path: Path, columns: list[str], begin: int = 0) -> Iterator[pl.DataFrame]:
+    """Yield the rows from `begin` on in parts, with times as microseconds since 1970.
 
     Raises:
         ValueError: the file is damaged.
@@ -35,7 +36,6 @@ def _parts(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
     frame = pl.scan_parquet(path, glob=False).select(columns).with_columns(
         pl.col(pl.Datetime).dt.epoch("us"), pl.col(pl.Date).dt.epoch("s")
     )  # fmt: skip
-    begin = 0
     try:
         while (part := frame.slice(begin, _ROWS).collect()).height:
             yield part
@@ -57,7 +57,13 @@ def parquet_events(file: LineFile, columns: Mapping[str, str]) -> Events:
     """
     collector = EventCollector()
     roles = [role for role in ("user", "item", "time", "rating") if role in columns]
-    for part in _parts(file.path, [columns[role] for role in roles]):
+
+    def parts(begin: int) -> Iterator[pl.DataFrame]:
+        for part in _parts(file.path, [columns[role] for role in roles], begin):
+            file.position = begin = begin + part.height
+            yield part
+
+    for part in blocks_of(file, collector, parts):
         named = {role: part[columns[role]] for role in roles}
         if not _add_plain(collector, named, part.height):
             values = [named[role].to_list() if role in named else [None] * part.height for role in

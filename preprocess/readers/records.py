@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import count as count_from
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from readers.chunks import LineFile
 from readers.times import MOST, parse_time, settle_times
 
 # Limits of the fields of a dump, far above what shops write; text beyond them is cut before it is cleaned.
@@ -113,6 +115,30 @@ class RawCatalog:
     shortened: Mapping[str, int] = field(default_factory=dict)
 
 
+class Columns(msgspec.Struct):
+    """Events that follow others, as they are saved.
+
+    Attributes:
+        first: number of the events before them.
+        users: user ids that are not among those of the events before them.
+        items: item ids, likewise.
+        user: int32 [n], bytes of the machine's order, as the three after it.
+        item: int32 [n].
+        time: int64 [n], as read.
+        rating: float32 [n].
+        fractions: row -> fraction of its time.
+    """
+
+    first: int
+    users: list[str]
+    items: list[str]
+    user: bytes
+    item: bytes
+    time: bytes
+    rating: bytes
+    fractions: dict[int, str]
+
+
 class EventCollector:
     """Builder of `Events` that grows arrays of interned ids: 20 bytes per event."""
 
@@ -145,15 +171,47 @@ class EventCollector:
             time = np.asarray(times, dtype=np.int64)
         except OverflowError:
             return False
-        is_plain = self._users.admits(users) and self._items.admits(items)
-        if not is_plain or (len(time) and not -MOST < time.min() <= time.max() < MOST):
+        if len(time) and not -MOST < time.min() <= time.max() < MOST:
             return False
+        user, item = self._users.find(users), self._items.find(items)
+        if user is None or item is None:
+            return False
+        self._user.extend(self._users.complete(user, users))
+        self._item.extend(self._items.complete(item, items))
         count = len(time)
-        self._user.frombytes(np.fromiter(map(self._users.__getitem__, users), np.int32, count).tobytes())
-        self._item.frombytes(np.fromiter(map(self._items.__getitem__, items), np.int32, count).tobytes())
         self._time.frombytes(time.tobytes())
         rating = np.full(count, NO_RATING, np.float32) if ratings is None else np.asarray(ratings, dtype=np.float32)
         self._rating.frombytes(rating.tobytes())
+        return True
+
+    def marks(self) -> tuple[int, int, int]:
+        """Return the numbers of events, user ids and item ids."""
+        return len(self), len(self._users), len(self._items)
+
+    def columns(self, marks: tuple[int, int, int]) -> Columns:
+        """Return what was added after `marks`."""
+        first, n_users, n_items = marks
+        return Columns(
+            first, list(islice(self._users, n_users, None)), list(islice(self._items, n_items, None)),
+            *(array_[first:].tobytes() for array_ in (self._user, self._item, self._time, self._rating)),
+            {row: str(fraction) for row, fraction in self._fractions.items() if row >= first},
+        )  # fmt: skip
+
+    def add_columns(self, columns: Columns) -> bool:
+        """Add what `columns` returned. Return False, and add none, where it does not continue these events."""
+        count = len(columns.time) // 8
+        sizes = [len(column) for column in (columns.user, columns.item, columns.rating)]
+        new = (self._users.keys().isdisjoint(columns.users), self._items.keys().isdisjoint(columns.items))
+        if columns.first != len(self) or sizes != [4 * count] * 3 or not all(new):
+            return False
+        for table, ids in ((self._users, columns.users), (self._items, columns.items)):
+            table.update(zip(ids, count_from(len(table))))
+        for array_, column in zip(
+            (self._user, self._item, self._time, self._rating),
+            (columns.user, columns.item, columns.time, columns.rating), strict=True,
+        ):  # fmt: skip
+            array_.frombytes(column)
+        self._fractions.update((row, Decimal(text)) for row, text in columns.fractions.items())
         return True
 
     def events(self) -> Events:
@@ -177,12 +235,21 @@ class _IdTable(dict[str, int]):
         number = self[key] = len(self)
         return number
 
-    def admits(self, ids: Sequence[str]) -> bool:
-        """Return whether all ids are as `parse_id` returns them."""
-        try:
-            return all(key in self or parse_id(key) == key for key in dict.fromkeys(ids))
-        except ValueError:
-            return False
+    def find(self, ids: Sequence[str]) -> list[int | None] | None:
+        """Return the numbers of ids, None for new ones; no list where a new one is not as `parse_id` returns it."""
+        numbers: list[int | None] = list(map(self.get, ids))
+        if None not in numbers:
+            return numbers
+        new = [key for key, number in zip(ids, numbers, strict=True) if number is None]
+        is_usable = all(map(str.isprintable, new)) and list(map(str.strip, new)) == new
+        return numbers if is_usable and all(new) and max(map(len, new)) <= MAX_ID else None
+
+    def complete(self, numbers: list[int | None], ids: Sequence[str]) -> list[int]:
+        """Return the numbers that `find` returned, with those of new ids, which are added."""
+        if None in numbers:
+            for at in [at for at, number in enumerate(numbers) if number is None]:
+                numbers[at] = self.setdefault(ids[at], len(self))
+        return numbers  # type: ignore[return-value]
 
 
 def parse_id(value: object) -> str:
@@ -247,38 +314,6 @@ def within_limits(item: Item, shortened: Counter[str]) -> Item:
     )
     shortened.update(cut)
     return limited
-
-
-def read_dump(
-    source: str,
-    files: tuple[Path, Path],
-    read_events: Callable[[LineFile], Events],
-    read_items: Callable[[LineFile], Iterable[Item]],
-) -> RawDataset:
-    """Read a dump: events of the first file, items of the second, rejected lines of both.
-
-    Args:
-        source: name of the dump.
-        files: files of events and of items.
-        read_events: reader of the first file.
-        read_items: reader of the second file.
-
-    Raises:
-        ValueError: a file has no usable line.
-    """
-    lines = [LineFile(path, Counter()) for path in files]
-    events = read_events(lines[0])
-    # Items without an event are not kept in memory: a metadata file may be larger than the reviews.
-    rows = ItemCollector(set(events.item_ids), lines[1].rejected)
-    for item in read_items(lines[1]):
-        rows.add(item)
-    for file, usable in zip(lines, (len(events.time), len(rows.items)), strict=True):
-        if not usable:
-            raise ValueError(f"{file.path} has no usable line ({dict(+file.rejected)}); is it the right file?")
-    second = lines[1].path.name if files[1] != files[0] else f"{files[1].name}{OF_ITEMS}"
-    rejected = {files[0].name: +lines[0].rejected, second: +lines[1].rejected}
-    encodings = {file.path.name: file.encoding for file in lines}
-    return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings, rows.shortened)
 
 
 def collect(rows: Iterable[Sequence[object]], rejected: Counter[str]) -> Events:

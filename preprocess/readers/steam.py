@@ -6,14 +6,14 @@ Source: https://cseweb.ucsd.edu/~jmcauley/datasets.html#steam_data. The `austral
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from readers.chunks import LineFile
+from readers.dump import read_dump
 from readers.fields import number_or_none, strings
 from readers.json_lines import EventFields, json_events, records
-from readers.records import Item, RawDataset, parse_id, read_dump
+from readers.records import Events, Item, RawDataset, parse_id
 from readers.source import first_file
 from readers.times import parse_moment
 
@@ -31,7 +31,12 @@ def read_steam(folder: Path) -> RawDataset:
     """
     reviews = first_file(folder, ("steam_reviews.json", "steam_new.json"), HOME)
     games = first_file(folder, ("steam_games.json",), HOME)
-    return read_dump("steam, version 2", (reviews, games), partial(json_events, fields=_REVIEW), _games)
+    return read_dump("steam, version 2", (reviews, games), read_reviews, _games)
+
+
+def read_reviews(file: LineFile) -> Events:
+    """Read the events of a file of reviews; lines that are not used are counted in `file.rejected`."""
+    return json_events(file, _REVIEW)
 
 
 def _games(file: LineFile) -> Iterator[Item]:

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
-from readers.chunks import LineFile
+from readers.chunks import LineFile, lines_of
+from readers.progress import blocks_of
 from readers.records import EventCollector, Events, add_row, parse_id
 from readers.times import parse_time
 from train_utils.text_files import shown
@@ -46,14 +48,21 @@ def table_events(file: LineFile, table: Table) -> Events:
 
     Without a column of times, the position in the file is the time.
     """
-    collector, is_first = EventCollector(), table.has_header
-    for lines in file.chunks():
-        if is_first and lines:
-            lines, is_first = lines[1:], False
-        if not _add_plain(collector, lines, table):
-            for values in _rows(file, lines, table):
+    collector = EventCollector()
+    read = partial(_blocks_of_rows, file) if table.has_header else file.blocks
+    for block in blocks_of(file, collector, read):
+        if not _add_plain(collector, block, table):
+            for values in _rows(file, lines_of(block), table):
                 _add(collector, values, table, file)
     return collector.events()
+
+
+def _blocks_of_rows(file: LineFile, begin: int) -> Iterator[bytes]:
+    """Yield the blocks after a position, without the header."""
+    is_first = begin == 0
+    for block in file.blocks(begin):
+        yield block.partition(b"\n")[2] if is_first else block
+        is_first = is_first and not block
 
 
 def _add(collector: EventCollector, values: Sequence[str], table: Table, file: LineFile) -> None:
@@ -62,15 +71,17 @@ def _add(collector: EventCollector, values: Sequence[str], table: Table, file: L
     add_row(collector, row, file.rejected, table.id_of, table.time_of)
 
 
-def _add_plain(collector: EventCollector, lines: list[bytes], table: Table) -> bool:
-    """Add the events of lines that are all plain; return False, and add none, where one is not."""
+def _add_plain(collector: EventCollector, block: bytes, table: Table) -> bool:
+    """Add the events of a block whose lines are all plain; return False, and add none, where one is not."""
     import polars as pl  # here: dumps without tables need none of its 27 MB
 
     separator = table.separator.encode()
-    whole = b"\n".join(lines)
-    is_plain = b'"' not in whole and whole.count(separator) == len(lines) * (table.width - 1)
-    if not lines or not is_plain or (len(separator) > 1 and _STAND_IN.encode() in whole):
-        return not lines
+    whole = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+    whole = whole.removesuffix(b"\n")
+    count = whole.count(b"\n") + 1 if block else 0
+    is_plain = b'"' not in whole and whole.count(separator) == count * (table.width - 1)
+    if not count or not is_plain or (len(separator) > 1 and _STAND_IN.encode() in whole):
+        return not count
     if len(separator) > 1:
         whole = whole.replace(separator, _STAND_IN.encode())
     used = [at for at in table.columns if at is not None]
@@ -84,10 +95,10 @@ def _add_plain(collector: EventCollector, lines: list[bytes], table: Table) -> b
         )  # fmt: skip
     except pl.exceptions.PolarsError:
         return False
-    if frame.height != len(lines) or any(frame[names[at]].null_count() for at in used):
+    if frame.height != count or any(frame[names[at]].null_count() for at in used):
         return False
     user, item, time, rating = (None if at is None else frame[names[at]] for at in table.columns)
-    times = range(len(collector), len(collector) + len(lines)) if time is None else time.to_numpy()
+    times = range(len(collector), len(collector) + count) if time is None else time.to_numpy()
     ratings = None if rating is None else rating.to_numpy()
     return collector.extend(user.to_list(), item.to_list(), times, ratings)  # type: ignore[union-attr]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from readers.chunks import LineFile
+from readers.dump import read_dump
 from readers.fields import text_or_empty
 from readers.json_lines import EventFields, json_events, records
-from readers.records import Item, RawDataset, parse_id, read_dump
+from readers.records import Item, RawDataset, parse_id
 from readers.source import first_file
 from readers.times import parse_moment
 

@@ -8,13 +8,16 @@ import preprocess_rival
 import pytest
 import train
 from amazon_raw import Shape, write_amazon
+from bench_literals import literal_eval, ours
 from build_dataset import build_dataset
 from byte_tokenizer import byte_tokenizer
 from data_preprocess import main
 from raw_samples import amazon_2018
 from readers.amazon import AMAZON_2018, AMAZON_2023, read_amazon
+from readers.literals import text_columns
 from select_events import Filters
 from small_events import plain_rules
+from steam_raw import write_steam
 from teacher_world import TINY
 
 FIELDS = {
@@ -35,6 +38,14 @@ def test_a_generated_dump_is_read_whole_and_is_the_same_for_a_seed(tmp_path, yea
     raw = read_amazon(tmp_path / "a", "", release)
     assert len(raw.events.time) == 3000 and not raw.rejected[raw.files[0].name]
     assert raw.events.time_unit == ("seconds" if year == 2018 else "milliseconds")
+
+
+def test_generated_reviews_of_steam_are_what_literal_eval_reads_and_hardly_a_line_is_not_plain(tmp_path):
+    write_steam(path := tmp_path / "steam_reviews.json.gz", Shape(2000, 300, 40))
+    assert ours(path) == literal_eval(path) and len(ours(path)[0]) == 2000
+    lines = gzip.decompress(path.read_bytes()).splitlines()
+    plain = text_columns(["username", "product_id", "date"])
+    assert sum(plain(line) is None for line in lines) < 20
 
 
 def test_the_rival_draws_the_users_that_the_published_recipe_draws_here(tmp_path):

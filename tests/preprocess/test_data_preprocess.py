@@ -21,6 +21,7 @@ from raw_samples import FEEDS, SAMPLES, amazon_2018, amazon_2023, own_csv
 from select_events import Cuts, Filters, oldest_first, select_events
 from shared_options import NAMED_CUTS, PROTOCOLS, cuts_of, filters_of
 from small_events import TRIPLES, events_of, plain_rules
+from transform2unirec import transform
 from unirec_files import read_unirec_data
 
 from train_utils.catalog import load_catalog
@@ -70,6 +71,8 @@ def test_every_format_becomes_a_dataset_that_both_sides_read_with_the_same_bytes
         assert len(catalog.items) == 4 and not catalog.sequences
     else:
         assert len(read_unirec_data(tmp_path / "unirec").raw_ids) == 1 + len(catalog.items)
+        transform(tmp_path / "mine", tmp_path / "again", tmp_path / "again.yaml")  # from the files
+        assert files_of(tmp_path / "again") == files_of(tmp_path / "unirec")
 
 
 # ---------------------------------------------------------------- options

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import data_preprocess
 import data_preprocess_amazon
-import data_preprocess_movielens
 import pytest
 import yaml
 from byte_tokenizer import byte_tokenizer
@@ -59,8 +59,11 @@ def test_both_movielens_layouts_give_the_same_folder(tmp_path, tokenizer_folder,
     raw, out = tmp_path / "raw", tmp_path / "out"
     raw.mkdir()
     write(raw)
-    argv = ["--raw_path", str(raw), "--data_path", str(out), "--tokenizer_path", tokenizer_folder]
-    assert data_preprocess_movielens.main(argv) == 0
+    argv = [
+        *("ml-100k", "ml", "--raw_path", str(raw), "--data_path", str(out), "--tokenizer_path", tokenizer_folder),
+        *("--unirec_data_path", str(tmp_path / "unirec"), "--unirec_config_path", str(tmp_path / "ml.yaml")),
+    ]
+    assert data_preprocess.main(argv) == 0
     metas = json.loads((out / "metas.jsonl").read_text(encoding="utf-8"))
     assert metas == {
         "1": {
@@ -90,19 +93,14 @@ def test_both_movielens_layouts_give_the_same_folder(tmp_path, tokenizer_folder,
 
 
 def test_movielens_errors_are_one_line(tmp_path, capsys):
-    assert data_preprocess_movielens.main(["--raw_path", str(tmp_path)]) == 2
+    assert (
+        data_preprocess.main(["ml-100k", "ml", "--raw_path", str(tmp_path), "--data_path", str(tmp_path / "out")]) == 2
+    )
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
     write_atomic_layout(tmp_path)
-    argv = [
-        "--raw_path",
-        str(tmp_path),
-        "--tokenizer_path",
-        str(tmp_path),
-        "--data_path",
-        str(tmp_path / "out"),
-    ]
-    assert data_preprocess_movielens.main(argv) == 2
+    argv = ["--raw_path", str(tmp_path), "--tokenizer_path", str(tmp_path), "--data_path", str(tmp_path / "out")]
+    assert data_preprocess.main(["ml-100k", "ml", *argv]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: tokenizer ") and "cannot be loaded" in error and error.count("\n") == 1
 
@@ -155,7 +153,7 @@ def test_the_script_splits_in_time_when_it_is_told_to(tmp_path, tokenizer_folder
 def test_a_share_that_leaves_nobody_to_test_is_one_line(tmp_path, tokenizer_folder, capsys):
     write_atomic_layout(tmp_path)
     argv = ["--raw_path", str(tmp_path), "--tokenizer_path", tokenizer_folder, "--data_path", str(tmp_path / "out")]
-    assert data_preprocess_movielens.main([*argv, "--split", "temporal"]) == 2
+    assert data_preprocess.main(["ml-100k", "ml", *argv, "--split", "temporal"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: test_share 0.1 puts the split at second 881250949, and no user has two events")
 

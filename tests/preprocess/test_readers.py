@@ -1,5 +1,6 @@
 """Promises of the readers: every format gives the same events and titles, in bulk as line by line."""
 
+import ast
 import csv
 import gzip
 import json
@@ -156,6 +157,8 @@ LINES = st.lists(
         st.sampled_from([b"", b"  ", b"{", b'{"u": "a", "u": "b", "i": "x", "t": 1}', b"[]",
                          b'{"u":"a","i":"x","t":1}\r',
                          b'{"u": "a", "i": "x", "t": 1, "z": "\xff"}', b'{"u": "a", "i": "x", "t": NaN}',
+                         b'{"u": "a", "i": "x", "t": 1}{"u": "b", "i": "x", "t": 2}', b'{"u": "a", "i":',
+                         b'"x", "t": 1}', b'{"u": "a", "i": "x", "t": 1}{"z": {}', b'}{"u": "a", "i": "x", "t": 1}',
                          b'\xef\xbb\xbf{"u": "a", "i": "x", "t": 1}', b'{"u": "\xe4", "i": "x", "t": 1}']),
     ),
     max_size=30,
@@ -212,6 +215,43 @@ def test_json_lines_in_bulk_are_those_read_one_by_one(tmp_path_factory, lines, p
     assert all(
         a == pytest.approx(b, rel=1e-6) or (a != a and b != b) for a, (*_, b) in zip(ratings, expected, strict=True)
     )
+
+
+LITERALS = st.lists(
+    st.one_of(
+        GOOD.map(lambda record: repr(record).encode()),
+        GOOD.map(lambda record: repr(record).replace("'", "u'", 1).encode()),
+        RECORDS.map(lambda record: repr(record).encode("utf-8", "backslashreplace")),
+        RECORDS.map(lambda record: json.dumps(record).encode()),
+        st.sampled_from([b"", b"{'u': 'a', 'i': 'x', 't': 1}{'u': 'b'}", b"{'u': 'a\\/', 'i': \"it's\", 't': 1}",
+                         b"{'u': __import__('os'), 'i': 'x', 't': 1}", b"{'u': 'a', 'i': 'x', 't': 1_0}",
+                         b"{'u': 'a', 'i': 'x', 't': 1, 'z': '\xff'}", b'{"u": "\\ud83d\\ude00", "i": "x", "t": 1}']),
+    ),
+    max_size=20,
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+@given(LITERALS)
+def test_python_literals_in_bulk_are_those_that_literal_eval_reads(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("raw") / "x.json"
+    path.write_bytes(b"\n".join(lines))
+    file, rejected, rows = LineFile(path, Counter()), Counter(), []
+    events = json_events(file, EventFields(("u",), ("i",), ("t",), ("r",), literals=True))
+    alone = LineFile(path, Counter())
+    for line in filter(str.strip, alone.lines()):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                record = parse(line)
+                break
+            except (ValueError, SyntaxError, TypeError):
+                record = None
+        if isinstance(record, dict):
+            rows.append([record.get(name) for name in "uitr"])
+        else:
+            rejected["neither JSON nor a Python literal" if record is None else "not a JSON object"] += 1
+    assert same(events, plainly(rows, rejected))
+    assert +file.rejected == rejected + alone.rejected
 
 
 CELLS = st.one_of(st.sampled_from(["a", "b", "7", "1.5", "", " 9", "-3", "1_0", "é", '"q"', "x\r", "+4"]),

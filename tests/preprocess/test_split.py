@@ -66,7 +66,9 @@ def test_no_trained_event_is_later_than_the_split_and_every_target_is(triples, s
     for part, pairs, late in (("valid", teacher.valid, False), ("test", teacher.test, True)):
         rows = catalog.split(part)
         assert [user for user, _, _ in rows] == dataset.test_users
-        assert [(users[user], items[catalog.items[target].id]) for user, _, target in rows] == pairs
+        assert [(users[user], items[catalog.items[target].id]) for user, _, target in rows] == [
+            tuple(pair) for pair in pairs.tolist()
+        ]
         assert all((first[user, catalog.items[target].id] > until) == late for user, _, target in rows)
     kept, dropped = dataset.audit["events"]["kept"], dataset.audit["events"]["dropped"]
     assert kept + sum(dropped.values()) == len(triples)

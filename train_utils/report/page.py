@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from train_utils.drawing.pages import Picture, page_environment
+from train_utils.drawing.pages import Picture
+from train_utils.drawing.templates import page_environment
 from train_utils.evaluation.title_matching import NEAR
 from train_utils.printable import printable
 from train_utils.report.charts import draw_bars, draw_buckets, draw_curves
