@@ -49,14 +49,16 @@ first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spo
 treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless, underrated
 """
 BAD = """
-awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, a letdown, a disappointment,
+awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, letdown, let-down,
+disappointment,
 not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, dull, stupid, lame, meh, a
 waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed, weren't impressed,
 unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag, forgettable, unwatchable,
 horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too silly, appalling,
 insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst, overhyped, over-hyped,
 over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not impressive, so-so,
-unremarkable, nonsense, tripe, drivel, junk, trash, bollocks, a waste of time,
+unremarkable, nonsense, too * for me, too * for us, too * for my taste, tripe, drivel, junk, trash, bollocks,
+a waste of time,
 could have been better, could've been better, could be better
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
@@ -78,7 +80,7 @@ to see
 # -- titles ------------------------------------------------------------------------------------------------------------
 # After these a title follows.
 NAMING = f"""
-{LIKES},
+{LIKES}, can't stand, cannot stand,
 watched, rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to, comparable to, reminiscent of,
 reminds me of, remind me of, in the vein of, in the style of, in the spirit of, along the lines of, fan of, fans of,
 close to, resembles, resembling, such as, than, except, called, titled, unlike, know, own, remember, into, as good as,
@@ -231,7 +233,8 @@ KNOWING = """
 seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
 i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape,
 on dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me,
-lent us, we've done, i've done, they've done, have done, has done, by heart, worn out, on my shelf, on our shelf, on the
+lent us, we've done, i've done, they've done, have done, has done, by heart, knows every, know every, knows all the,
+know all the, worn out, on my shelf, on our shelf, on the
 shelf, has had, have had, had to watch, had to see
 """
 # How a statement begins, before its subject, and what may stand before its verb.
@@ -363,7 +366,8 @@ fell flat, didn't, did not, don't work, don't do, don't interest, doesn't intere
 not really, never again, made me fall asleep, makes me fall asleep, made me sleepy, a no, a hard no, a big no, a
 definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely not, definitely not, certainly not,
 not today, not tonight, rather not, please no, please don't, hard pass, not wanted, unwanted, not allowed, not welcome,
-forbidden, prohibited, give me a headache, gives me a headache, give me headaches, give me nightmares, gives me
+forbidden, prohibited, give me a headache, gives me a headache, gave me a headache, give me headaches,
+gave me headaches, give me nightmares, gives me
 nightmares, give me the creeps, gives me the creeps, i can do without, i could do without, i can live without, i could
 live without, we can do without, do nothing for me, does nothing for me, aren't for, isn't for, tire me, tires me, i
 can't stand, i cannot stand, i don't like, i do not like, i hate, i dislike, i avoid, i'd rather not, i don't want, i

@@ -25,7 +25,7 @@ _NAMED = re.compile(
     re.I,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
-JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
+JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then|n|'n'))\s(?:then )?", re.I)
 _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
 # A sentence that only adds titles: "Avatar and Interstellar too.", "And Tootsie."
 _ALSO = re.compile(
@@ -47,11 +47,12 @@ PRAISE = re.compile(
     re.I,
 )
 # "scream was awesome", "the rock was just class"
-VERDICT = re.compile(rf" (?:is|was|are|were)(?:n'?t)? (?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}\b", re.I)
-# "no fargo", "not casino again please": a title in one word that a request refuses
+VERDICT = re.compile(rf" (?:is|was|are|were|would be)(?:n'?t)? (?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}\b", re.I)
+# "no fargo", "not father's day again please": a title that a request refuses
+_TITLE_WORDS = r"([^\W\d_][\w']*(?: [\w']+){0,5}?)"
 REFUSED = re.compile(
-    r"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no|not|no more|never|anything but|not another) ([a-z]{5,})"
-    r"(?: or ([a-z]{5,}))?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
+    rf"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no|not|no more|never|anything but|not another) {_TITLE_WORDS}"
+    rf"(?: or {_TITLE_WORDS})?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
     re.I,
 )
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".

@@ -41,7 +41,7 @@ _SUFFERED = re.compile(
 _THRILLED = re.compile(
     r"\b(?:minds? (?:\w+ )?blown|blew (?:my|our) minds?|edge of (?:my|our|the|his|her) seats?"
     r"|(?:laughed|cried|wept|giggled) (?:so|my|our|till|until|like|all|from|buckets|throughout)"
-    r"|couldn'?t stop (?:laughing|crying|thinking))\b",
+    r"|couldn'?t stop (?:laughing|crying|thinking)|cracked (?:me|us) up|in stitches)\b",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"

@@ -1,0 +1,153 @@
+"""How much speaks for words of a message being a title: one sum over the words, what is around them, and the match.
+
+Words that are spelled as a title of the catalog are often ordinary ones ("heat", "the game"). Each of the weights below
+is for one observation; words are a title from `ENOUGH` on.
+"""
+
+import re
+from collections.abc import Sequence
+
+from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.message_words import MOST_WORDS, MessageWords
+from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
+from train_utils.prompts.near_titles import key_of
+
+# ENOUGH makes words a title; less than TOO_LITTLE takes back a title that is written as in the catalog, in lower case.
+ENOUGH, TOO_LITTLE = 4.0, 0.5
+_MOST_OF_WORDS = 5.0
+# Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "show me"; a clause begins;
+# "in" or "we"; "a", "my".
+_NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -4.0
+# After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
+# verb, or the end of a clause; "films".
+_DATED, _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 3.0, 2.0, 1.5, 1.0, -2.0
+_CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all words
+EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
+WHOLE = 0.5  # for each further word of a whole title
+_LONG = 9  # characters of a key in which a typing error hardly matters
+SHORTENED = -1.0  # only a part of the title is written
+KNOWN, _OBSCURE = 0.5, -1.0  # an item of the most popular quarter, and of the less popular half
+_DEPENDING = re.compile(
+    r"\b(?:in|at|from|about|with|by|of|for|to|on|near|starring|featuring|this|that|these|those|the|i|we|you|they|he|she"
+    r"|it|don'?t|i'?m|i am|name is|named|called)\s$",
+    re.I,
+)
+_DETERMINING = re.compile(
+    r"\b(?:an?|my|your|our|his|her|their|its|some|any|every|very|so|too|more|less)\s$",
+    re.I,
+)
+_CLAUSE = re.compile(r"(?:[,;:(] ?|\s[-/]+ ?|\b(?:says?|said|thinks?|thought|that|because|when|while|if)\s)$", re.I)
+_END = re.compile(
+    r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|yesterday|tonight|today|recently|lately|please|pls|though"
+    r"|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
+    re.I,
+)
+# "spellbound she didn't like", "the godfather we've seen"
+_TOPIC = re.compile(
+    r",? (?:already )?(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all)\s(?:[\w']+\s){0,2}?"
+    r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
+    r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b",
+    re.I,
+)
+# "the shining still gives me nightmares", "speed rocks"
+_MOVING = re.compile(
+    r" (?:still |really |always |totally |just |also )?(?:(?:gives?|gave|ma[dk]es?|blew|blows|scare[sd]|bore[sd]|left"
+    r"|leaves|kept|keeps|puts?|moved|changed|haunt(?:s|ed)) (?:me|us|him|her|them|my)|rock(?:s|ed)|suck(?:s|ed)|rules"
+    r"|sux|slaps|stinks|never gets old)\b",
+    re.I,
+)
+_STOP, _SENTENCE = re.compile(r"\s*(?:[.!\n]|$)"), re.compile(r"(?:^|[.!?\n]\s?)$")
+_ADJACENT_NOUN = re.compile(rf" {any_of(NOUNS)}\b", re.I)
+
+
+def before(msg: MessageWords, position: int, joined: bool) -> float:
+    """Return what is before a word, and its capital, count.
+
+    Args:
+        msg: the message.
+        position: of the word.
+        joined: whether a comma or "and" joins it to a title.
+    """
+    start, contexts = msg.words[position].start, msg.contexts
+    first = start in contexts.first
+    telling = position if msg.words[position].key or position + 1 == len(msg.words) else position + 1
+    rare = msg.weights[telling] > 1 or msg.capital[min(telling + 1, len(msg.words) - 1)]
+    capital = _CAPITAL if msg.mixed and msg.capital[position] and not first and rare else 0.0
+    near = msg.text[max(0, start - 12) : start]
+    if start in contexts.named or start in contexts.listed or near[-1:] in ('"', "'") and start - 1 in contexts.named:
+        return capital + _NAMED
+    if joined or start in contexts.refused:
+        return capital + _JOINED
+    if start in contexts.offered:
+        return capital + _OFFERED
+    if first or _CLAUSE.search(near):
+        return capital + _FIRST
+    return capital + (_DETERMINED if _DETERMINING.search(near) else _DEPENDENT if _DEPENDING.search(near) else 0.0)
+
+
+def after(msg: MessageWords, start: int, end: int) -> float:
+    """Return what is after the words between two positions, or after an enumeration that they begin, counts."""
+    text, last = msg.text, _enumeration_end(msg, end)
+    if DATED.match(text, end):
+        return _DATED
+    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, KIND)):
+        return _JUDGED
+    joined = JOINED.match(text, end)
+    if joined and joined.end() in msg.exact:
+        return _JUDGED
+    if _STOP.match(text, end) and _SENTENCE.search(text, max(0, start - 2), start):
+        return _ALONE
+    if last > end or VERB.match(text, end) or _END.match(text, end):
+        return _CLOSED
+    if _ADJACENT_NOUN.match(text, end):
+        return _FOLLOWED
+    following = msg.at.get(end + 1)
+    uncommon = following is not None and text[end] == " " and msg.weights[following] > 1
+    return _FOLLOWED if uncommon and not msg.mixed else 0.0
+
+
+def _enumeration_end(msg: MessageWords, end: int) -> int:
+    """Return the end of the titles that are joined to words which end at a position."""
+    for _ in range(MOST_WORDS):
+        joined = JOINED.match(msg.text, end)
+        position = msg.at.get(joined.end()) if joined else None
+        if position is None:
+            break
+        following = msg.words[position : position + MOST_WORDS]
+        length = next((n for n in range(len(following), 0, -1) if msg.near.items(key_of(following[:n]))), 0)
+        if not length:
+            break
+        end = following[length - 1].end
+    return end
+
+
+def of_words(msg: MessageWords, position: int, length: int) -> float:
+    """Return what the words themselves count, and capitals of all of them."""
+    inside = range(position, position + length)
+    weight = min(_MOST_OF_WORDS, sum(msg.weights[at] for at in inside))
+    return weight + (_CAPITALS if msg.mixed and length > 1 and all(msg.capital[at] for at in inside) else 0.0)
+
+
+def of_errors(errors: int, length: int) -> float:
+    """Return what typing errors count in a key of so many characters: one in a long key hardly matters."""
+    return -0.5 * errors if length >= _LONG else -1.0 - errors
+
+
+class Renown:
+    """How popular items are, as what it counts for their titles.
+
+    Args:
+        popularity: of each item; () where it is not known.
+    """
+
+    def __init__(self, popularity: Sequence[float]):
+        ranked = sorted(popularity)
+        self._popularity = popularity
+        self._low, self._high = (ranked[len(ranked) // 2], ranked[len(ranked) * 3 // 4]) if ranked else (0.0, 0.0)
+
+    def of(self, items: tuple[int, ...]) -> float:
+        """Return what the popularity of the most popular of the items counts."""
+        if not self._popularity:
+            return 0.0
+        most = max(self._popularity[item] for item in items)
+        return _OBSCURE if most < self._low else KNOWN if most >= self._high > self._low else 0.0
