@@ -91,6 +91,12 @@ lent me, lent us, round to, around to, glued to, sit through, sat through, grew 
 done, rented, borrowed, watching, rewatching, hates, dislikes, fell asleep during, replacement for, alternative to,
 alternatives to, substitute for, followed by
 """
+# The same, and other things as often.
+OFFERING = """
+how about, what about, show me, show us, give me, recommend, recommending, suggest, try, tried, see, watch, put on,
+want, wants, wanna, caught, catch, bother with, mood for, hype around, hype about, cried at, laughed at, hard at,
+good in, great in, brilliant in, amazing in, awesome in, have on
+"""
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
     str.split(
@@ -127,7 +133,8 @@ explain, how many, what does, do you speak, do you like, who directed, who plays
 who made, who wrote, what won, which won, which one won,
 which of them won, which of those won, which film won, what film won, which movie won, what movie won, difference
 between, what is the plot, what's the plot, what is it about, when was, when did, how
-long is, tell me about, who won, who is, who was, what year, which year, which actor, what actor, which actress, which
+long is, tell me about, who won, who is, who was, where can i stream, where can i watch, where to watch, name of the,
+what year, which year, which actor, what actor, which actress, which
 director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a joke, translate,
 calculate, solve, what's the weather, what is the capital
 """

@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NOUNS, any_of
+from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NOUNS, OFFERING, any_of
 from train_utils.prompts.near_titles import Word
 
 _QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
 # Words that precede titles, and other things as well.
 _OFFERED = re.compile(
-    rf"\b{any_of('how about, what about, show me, show us, give me, recommend, recommending, suggest, try')}"
-    r"\s(?:the\s)?",
+    rf"\b{any_of(OFFERING)}\s(?:the\s)?",
     re.I,
 )
 _THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
@@ -47,11 +46,15 @@ PRAISE = re.compile(
     re.I,
 )
 # "scream was awesome", "the rock was just class"
-VERDICT = re.compile(rf" (?:is|was|are|were|would be)(?:n'?t)? (?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}\b", re.I)
+VERDICT = re.compile(
+    rf" (?:is|was|are|were|would be)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
+    r"|(?:\w+ )?(?:so|really|very|pretty|too|super|quite|such an?) (?!much\b)\w+)\b",
+    re.I,
+)
 # "no fargo", "not father's day again please": a title that a request refuses
 _TITLE_WORDS = r"([^\W\d_][\w']*(?: [\w']+){0,5}?)"
 REFUSED = re.compile(
-    rf"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no|not|no more|never|anything but|not another) {_TITLE_WORDS}"
+    rf"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no more|not another|no|not|never|anything but) {_TITLE_WORDS}"
     rf"(?: or {_TITLE_WORDS})?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
     re.I,
 )

@@ -17,7 +17,7 @@ ENOUGH, TOO_LITTLE = 4.0, 0.5
 _MOST_OF_WORDS = 5.0
 # Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "show me"; a clause begins;
 # "in" or "we"; "a", "my".
-_NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -4.0
+_NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -5.0
 # After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
 # verb, or the end of a clause; "films".
 _DATED, _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 3.0, 2.0, 1.5, 1.0, -2.0
@@ -26,7 +26,7 @@ EXTENDING = 2.0  # the words begin with a title that is written as in the catalo
 WHOLE = 0.5  # for each further word of a whole title
 _LONG = 9  # characters of a key in which a typing error hardly matters
 SHORTENED = -1.0  # only a part of the title is written
-KNOWN, _OBSCURE = 0.5, -1.0  # an item of the most popular quarter, and of the less popular half
+FAMOUS, _KNOWN, _OBSCURE = 1.0, 0.5, -1.0  # an item of the most popular tenth, quarter, and the less popular half
 _DEPENDING = re.compile(
     r"\b(?:in|at|from|about|with|by|of|for|to|on|near|starring|featuring|this|that|these|those|the|i|we|you|they|he|she"
     r"|it|don'?t|i'?m|i am|name is|named|called)\s$",
@@ -39,7 +39,7 @@ _DETERMINING = re.compile(
 _CLAUSE = re.compile(r"(?:[,;:(] ?|\s[-/]+ ?|\b(?:says?|said|thinks?|thought|that|because|when|while|if)\s)$", re.I)
 _END = re.compile(
     r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|yesterday|tonight|today|recently|lately|please|pls|though"
-    r"|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
+    r"|tho|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
     re.I,
 )
 # "spellbound she didn't like", "the godfather we've seen"
@@ -49,13 +49,14 @@ _TOPIC = re.compile(
     r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b",
     re.I,
 )
-# "the shining still gives me nightmares", "speed rocks"
+# "the shining still gives me nightmares", "speed rocks", "godfather fan here"
 _MOVING = re.compile(
-    r" (?:still |really |always |totally |just |also )?(?:(?:gives?|gave|ma[dk]es?|blew|blows|scare[sd]|bore[sd]|left"
-    r"|leaves|kept|keeps|puts?|moved|changed|haunt(?:s|ed)) (?:me|us|him|her|them|my)|rock(?:s|ed)|suck(?:s|ed)|rules"
-    r"|sux|slaps|stinks|never gets old)\b",
+    r" (?:still |really |always |totally |just |also )?(?:(?:gives?|gave|ma[dk]es?|cracks|cracked|blew|blows|scare[sd]"
+    r"|bore[sd]|left|leaves|kept|keeps|puts?|moved|changed|haunt(?:s|ed)) (?:me|us|him|her|them|my)"
+    r"|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps|fans?|lover|stinks|never gets old)\b",
     re.I,
 )
+_ASIDE = re.compile(r" \([^()\n]{1,40}\)")  # "babe (the pig one) was sweet"
 _STOP, _SENTENCE = re.compile(r"\s*(?:[.!\n]|$)"), re.compile(r"(?:^|[.!?\n]\s?)$")
 _ADJACENT_NOUN = re.compile(rf" {any_of(NOUNS)}\b", re.I)
 
@@ -87,7 +88,9 @@ def before(msg: MessageWords, position: int, joined: bool) -> float:
 
 def after(msg: MessageWords, start: int, end: int) -> float:
     """Return what is after the words between two positions, or after an enumeration that they begin, counts."""
-    text, last = msg.text, _enumeration_end(msg, end)
+    text = msg.text
+    aside = _ASIDE.match(text, end)
+    last = aside.end() if aside else _enumeration_end(msg, end)
     if DATED.match(text, end):
         return _DATED
     if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, KIND)):
@@ -143,11 +146,17 @@ class Renown:
     def __init__(self, popularity: Sequence[float]):
         ranked = sorted(popularity)
         self._popularity = popularity
-        self._low, self._high = (ranked[len(ranked) // 2], ranked[len(ranked) * 3 // 4]) if ranked else (0.0, 0.0)
+        self._bounds = [ranked[len(ranked) * percent // 100] for percent in (50, 75, 90)] if ranked else []
 
-    def of(self, items: tuple[int, ...]) -> float:
-        """Return what the popularity of the most popular of the items counts."""
+    def of(self, items: tuple[int, ...], words: float) -> float:
+        """Return what the popularity of the most popular of the items counts, whose words count so much.
+
+        A famous title in an everyday word is not what most people mean by the word.
+        """
         if not self._popularity:
             return 0.0
         most = max(self._popularity[item] for item in items)
-        return _OBSCURE if most < self._low else KNOWN if most >= self._high > self._low else 0.0
+        low, high, highest = self._bounds
+        if most < low:
+            return _OBSCURE
+        return FAMOUS if words > 1 and most >= highest > low else _KNOWN if most >= high > low else 0.0

@@ -63,7 +63,8 @@ _OBLIGED = re.compile(
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
-    r"\b(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+(?:yet\s+|even\s+|actually\s+)?"
+    r"\b(?<!rather )(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+"
+    r"(?:yet\s+|even\s+|actually\s+)?"
     r"(?:seen?|saw|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
     rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
     re.I,

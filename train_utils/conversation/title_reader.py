@@ -19,7 +19,7 @@ from train_utils.conversation.title_contexts import JOINED
 from train_utils.conversation.title_evidence import (
     ENOUGH,
     EXTENDING,
-    KNOWN,
+    FAMOUS,
     SHORTENED,
     TOO_LITTLE,
     WHOLE,
@@ -176,30 +176,31 @@ class _Search:
             end, key = run[length - 1].end, key_of(run[:length])
             if exact and end <= exact.end or not self._may_be_title(run[:length]):
                 continue
-            evidence = context + of_words(self.msg, position, length) + after(self.msg, start, end) - ENOUGH
+            words = of_words(self.msg, position, length)
+            evidence = context + words + after(self.msg, start, end) - ENOUGH
             evidence += EXTENDING if exact else 0.0
             for items, weight in self._spelled(key, position, length):
-                if evidence + weight + self.renown.of(items) >= 0:
+                if evidence + weight + self.renown.of(items, words) >= 0:
                     return Annotation(start, end, Mention(start, end, items))
             if context <= 0 or exact or any(self.msg.covered[position : position + length]):
                 continue
-            if evidence + of_errors(1, len(key)) + KNOWN < 0:
+            if evidence + of_errors(1, len(key)) + FAMOUS < 0:
                 continue
             nearest = self._nearest_of(key)
             if nearest is None or nearest[0] == 0 or best and nearest[0] >= best[0]:
                 continue
-            if evidence + of_errors(nearest[0], len(key)) + self.renown.of(nearest[1]) >= 0:
+            if evidence + of_errors(nearest[0], len(key)) + self.renown.of(nearest[1], words) >= 0:
                 best = nearest[0], Annotation(start, end, Mention(start, end, nearest[1]))
         return best[1] if best else None
 
     def _is_phrase(self, position: int, joined: bool, exact: Annotation) -> bool:
         """Return whether words in lower case only look like a title of the catalog: "he is a taxi driver"."""
-        words = [word for word in self.msg.words[position : position + MOST_WORDS] if word.end <= exact.end]
         if not self.msg.text[exact.start : exact.end].islower() or not isinstance(exact.value, Mention):
             return False
-        evidence = before(self.msg, position, joined) + of_words(self.msg, position, len(words))
-        evidence += after(self.msg, exact.start, exact.end) + self.renown.of(exact.value.items)
-        return evidence + _further(words) < TOO_LITTLE
+        words = [word for word in self.msg.words[position : position + MOST_WORDS] if word.end <= exact.end]
+        weight = of_words(self.msg, position, len(words))
+        evidence = before(self.msg, position, joined) + weight + after(self.msg, exact.start, exact.end)
+        return evidence + _further(words) + self.renown.of(exact.value.items, weight) < TOO_LITTLE
 
     def _spelled(self, key: str, position: int, length: int) -> Iterator[tuple[tuple[int, ...], float]]:
         """Yield (items, weight) of the titles that a key spells: as a whole, by their number, or shortened."""
@@ -210,6 +211,8 @@ class _Search:
         if length > 1:
             if items := near.shortened(key):
                 yield items, SHORTENED
+            if self.msg.words[position + length - 1].key == "1" and (items := near.items(key.removesuffix("1"))):
+                yield items, 0.0  # "godfather 1"
         elif items := near.numbered(key):
             yield items, 0.0
         elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
