@@ -16,7 +16,8 @@ from train_utils.prompts.near_titles import key_of
 _PRAISED_LENGTH = 4  # of a title in one word before a judgment
 _OF_SOMEBODY = set(
     str.split(
-        "my your his her our their its how when what that this these those all every some both it him them with in at"
+        "my your his her our their its how when what that this these those all every some both it him them em with in"
+        " at"
     )
 )
 

@@ -11,7 +11,7 @@ from train_utils.prompts.near_titles import Word
 _QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
 # Words that precede titles, and other things as well.
 _OFFERED = re.compile(
-    rf"\b{any_of(OFFERING)}\s(?:the\s)?",
+    rf"\b{any_of(OFFERING)}\s(?:the\s|another\s)?",
     re.I,
 )
 _THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"

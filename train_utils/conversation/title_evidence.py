@@ -56,7 +56,9 @@ _MOVING = re.compile(
     r"|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps|fans?|lover|stinks|never gets old)\b",
     re.I,
 )
-_ASIDE = re.compile(r" \([^()\n]{1,40}\)")  # "babe (the pig one) was sweet"
+# "babe (the pig one) was sweet", "contact with jodie foster was smart"
+_ASIDE = re.compile(r" \([^()\n]{1,40}\)| with (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
+_RATED = re.compile(r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))")  # "gattaca 9/10"
 _STOP, _SENTENCE = re.compile(r"\s*(?:[.!\n]|$)"), re.compile(r"(?:^|[.!?\n]\s?)$")
 _ADJACENT_NOUN = re.compile(rf" {any_of(NOUNS)}\b", re.I)
 
@@ -93,7 +95,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
     last = aside.end() if aside else _enumeration_end(msg, end)
     if DATED.match(text, end):
         return _DATED
-    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, KIND)):
+    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RATED, KIND)):
         return _JUDGED
     joined = JOINED.match(text, end)
     if joined and joined.end() in msg.exact:

@@ -216,7 +216,7 @@ class _Search:
         elif items := near.numbered(key):
             yield items, 0.0
         elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
-            yield items, SHORTENED
+            yield items, 0.0 if near.is_whole(key) else SHORTENED
 
     def _may_be_title(self, words: Sequence[Word]) -> bool:
         """Return whether a title may consist of these words."""

@@ -86,8 +86,8 @@ class NearTitles:
         return self._items.get(key, ()) if len(key) >= _LEAST and not key.isdigit() else ()
 
     def is_whole(self, key: str) -> bool:
-        """Return whether a whole title has a key, and not only a part of one."""
-        return key in self._whole
+        """Return whether a title, or what is before its subtitle, has a key, and not only another part of it."""
+        return key in self._whole or key in self._heads
 
     def numbered(self, number: str) -> tuple[int, ...]:
         """Return the item whose title has a number before its subtitle ("2001: A Space Odyssey"); () for several."""
@@ -141,6 +141,12 @@ class NearTitles:
                 _add(parts, part, item)
         unique = {key: tuple(items) for key, items in parts.items() if len(items) == 1}
         return {**unique, **self._whole}
+
+    @cached_property
+    def _heads(self) -> frozenset[str]:
+        """Keys of what is before a subtitle."""
+        forms = (_SUBTITLE.split(_YEAR.sub("", title)) for title in self._titles)
+        return frozenset(key_of(words_of(head)) for head, *subtitle in forms if subtitle)
 
     @cached_property
     def _whole(self) -> dict[str, tuple[int, ...]]:
