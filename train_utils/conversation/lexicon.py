@@ -48,7 +48,7 @@ charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvel
 first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spot on, the best, mesmerizing, a gem, a
 treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless, underrated, adorable, clever, timeless,
 genius, legendary, iconic, heartwarming, powerful, thrilling, entertaining, enjoyable, delightful, inspiring,
-breathtaking, cute, witty, a riot, my jam, top notch, insanely good, my number one, 10/10, 9/10, a hit
+breathtaking, cute, witty, a riot, my jam, top notch, insanely good, my number one, 10/10, 9/10, a hit, not bad
 """
 BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, letdown, let-down,
@@ -92,13 +92,14 @@ besides, apart from, after seeing, after watching, mix of, mixture of, blend of,
 combination of, couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about,
 thought, found, lent me, lent us, round to, around to, glued to, sit through, sat through, grew up on, brought up on,
 have done, 've done, rented, borrowed, watching, rewatching, hates, dislikes, fell asleep during, replacement for,
-alternative to, alternatives to, substitute for, followed by
+alternative to, alternatives to, substitute for, followed by, as * as, scared by, to death by, shocked by, fascinated
+by, blown away by, disturbed by, surprised by, opposite of
 """
 # The same, and other things as often.
 OFFERING = """
 how about, what about, show me, show us, give me, recommend, recommending, suggest, try, tried, see, watch, put on,
 give, want, wants, wanna, caught, catch, bother with, mood for, hype around, hype about, cried at, laughed at, hard at,
-good in, great in, brilliant in, amazing in, awesome in, have on
+good in, great in, brilliant in, amazing in, awesome in, have on, a lot at, so much at
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -235,7 +236,8 @@ seen, saw, watched, know, knew, known, own, owns, already, again, finished, read
 i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape, on
 dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent
 us, we've done, i've done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all
-the, worn out, on my shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see
+the, worn out, on my shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see, has them all, have
+them all, got them all
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
@@ -298,7 +300,7 @@ than, different from, different than, wasn't blown away by, not blown away by, w
 wasn't taken with, not taken with, refrain from, refraining from, abstain from, count out, away with, zero, god forbid,
 filter out, eliminate, devoid of, keep me away from, keep us away from, forbids, thumbs down on, nightmares from,
 nightmares of, walked out on, walk out on, stop giving, stop sending, stop listing, quit recommending, quit suggesting,
-quit giving, quit showing
+quit giving, quit showing, opposite of
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
@@ -370,7 +372,8 @@ have never done, has never done, never do it, don't appeal, doesn't appeal, don'
 i've never liked, i couldn't stand, we couldn't stand, i could not stand, i hated, we hated, i disliked, we disliked, i
 didn't like, we didn't like, i did not like, i didn't enjoy, we didn't enjoy, i couldn't finish, we couldn't finish, i
 loathed, i detested, i didn't care for, i couldn't bear, she hated, he hated, they hated, put me to sleep, put us to
-sleep, put everyone to sleep, sent me to sleep, sent us to sleep, bored him, bored her, bored them, bored everyone
+sleep, put everyone to sleep, sent me to sleep, sent us to sleep, bored him, bored her, bored them, bored everyone,
+confused him, confused her, confused them, disturbed me, disturbed us
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

@@ -20,6 +20,7 @@ _OWNING = r"(?:got|have|has|had|both|all)(?=\s[^.!?\n]{2,80}\son\s(?:tape|dvd|vh
 _NAMED = re.compile(
     rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
     rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
+    rf"|(?:last|best|worst|first|greatest) {any_of(NOUNS)}\b[^.,!?\n]{{0,25}} (?:is|was)"
     rf"|fav(?:ou?rit)?e?s?(?:\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|(?=:))|{_OWNING}):?\s+{_THE_FILM}",
     re.I,
 )
@@ -40,11 +41,9 @@ VERB = re.compile(
     re.I,
 )
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
-PRAISE = re.compile(
-    r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?"
-    r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
-    re.I,
-)
+_BEST = r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?(?:fav\w*|best|"
+_BEST += r"greatest|worst|funniest|number one)\b"
+PRAISE = re.compile(rf"{_BEST}| (?:is|was) (?:still )?(?:number|no\.?|#) ?(?:one|1)\b", re.I)
 # "scream was awesome", "the rock was just class"
 VERDICT = re.compile(
     rf" (?:is|was|are|were|would be)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
@@ -60,7 +59,8 @@ REFUSED = re.compile(
 )
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
 _LIKENED = re.compile(
-    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)(?:like|similar to|in the vein of)\s+"
+    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)"
+    r"(?:like|similar to|in the vein of|as \w+ as)\s+"
     r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
     re.I,
 )
@@ -82,7 +82,7 @@ _KINDRED = re.compile(
     rf"(?=(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:type|style) {any_of(NOUNS)}|[ -]like {any_of(NOUNS)})\b)",
     re.I,
 )
-_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + PRAISE.pattern + _FILM + ")", re.I)
+_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + _BEST + _FILM + ")", re.I)
 KIND = re.compile(
     rf"(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:style|type|like) {any_of(NOUNS)})\b",
     re.I,

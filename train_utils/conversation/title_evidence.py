@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from train_utils.conversation.lexicon import NOUNS, any_of
 from train_utils.conversation.message_words import MOST_WORDS, MessageWords
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
+from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.near_titles import key_of
 
 # ENOUGH makes words a title; less than TOO_LITTLE takes back a title that is written as in the catalog, in lower case.
@@ -23,7 +24,7 @@ _NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0,
 _DATED, _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 3.0, 2.0, 1.5, 1.0, -2.0
 _CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all words
 EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
-WHOLE = 0.5  # for each further word of a whole title
+WHOLE = 0.75  # for each further word of a whole title
 _LONG = 9  # characters of a key in which a typing error hardly matters
 SHORTENED = -1.0  # only a part of the title is written
 FAMOUS, _KNOWN, _OBSCURE = 1.0, 0.5, -1.0  # an item of the most popular tenth, quarter, and the less popular half
@@ -36,7 +37,11 @@ _DETERMINING = re.compile(
     r"\b(?:an?|my|your|our|his|her|their|its|some|any|every|very|so|too|more|less)\s$",
     re.I,
 )
-_CLAUSE = re.compile(r"(?:[,;:(] ?|\s[-/]+ ?|\b(?:says?|said|thinks?|thought|that|because|when|while|if)\s)$", re.I)
+_CLAUSE = re.compile(
+    r"(?:[,;:(] ?|\s[-/]+ ?|\b(?:says?|said|thinks?|thought|that|because|when|while|if|ok|okay|hmm?|lol|haha|nah|man"
+    r"|dude|wow|thanks|cool)\s)$",
+    re.I,
+)
 _END = re.compile(
     r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|yesterday|tonight|today|recently|lately|please|pls|though"
     r"|tho|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
@@ -46,16 +51,23 @@ _END = re.compile(
 _TOPIC = re.compile(
     r",? (?:already )?(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all)\s(?:[\w']+\s){0,2}?"
     r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
-    r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b",
+    r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
+    r"(?! (?:an?|the|to|some|my)\b)"
+    r"|, (?:did not|didn'?t|could not|couldn'?t|never) (?:finish|like|get|enjoy|stand)",
     re.I,
 )
 # "the shining still gives me nightmares", "speed rocks", "godfather fan here"
 _MOVING = re.compile(
-    r" (?:still |really |always |totally |just |also )?(?:(?:gives?|gave|ma[dk]es?|cracks|cracked|blew|blows|scare[sd]"
-    r"|bore[sd]|left|leaves|kept|keeps|puts?|moved|changed|haunt(?:s|ed)) (?:me|us|him|her|them|my)"
-    r"|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps|fans?|lover|stinks|never gets old)\b",
+    r" (?:still |really |always |totally |just |also )?(?:(?:\w+ed|gives?|gave|makes?|made|cracks|blew|blows|scares"
+    r"|bores|left|leaves|kept|keeps|puts?) (?:me|us|him|her|them|my)|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps"
+    r"|fans?|lover|stinks|never gets old)\b",
     re.I,
 )
+# "ransom was clumsy", and not "contact is off"
+_QUALITY = re.compile(
+    r" (?:is|was|are|were) (?!not\b|going\b)(?:\w+ )?(?!\w+ing\b)(\w+)(?=\s?[.,!?\n]|\s(?:but|and|i)\b|$)", re.I
+)
+_NO_QUALITY = COMMON_WORDS - {"ok", "okay", "fine", "nice", "cool"} | {"lost", "important", "needed", "late", "gone"}
 # "babe (the pig one) was sweet", "contact with jodie foster was smart"
 _ASIDE = re.compile(r" \([^()\n]{1,40}\)| with (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
 _RATED = re.compile(r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))")  # "gattaca 9/10"
@@ -98,11 +110,14 @@ def after(msg: MessageWords, start: int, end: int) -> float:
     if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RATED, KIND)):
         return _JUDGED
     joined = JOINED.match(text, end)
-    if joined and joined.end() in msg.exact:
+    if joined and joined.end() in msg.exact or last > end and not aside:
         return _JUDGED
+    quality = _QUALITY.match(text, last)
+    if quality and quality[1].lower() not in _NO_QUALITY:
+        return _ALONE
     if _STOP.match(text, end) and _SENTENCE.search(text, max(0, start - 2), start):
         return _ALONE
-    if last > end or VERB.match(text, end) or _END.match(text, end):
+    if VERB.match(text, end) or _END.match(text, end):
         return _CLOSED
     if _ADJACENT_NOUN.match(text, end):
         return _FOLLOWED

@@ -89,7 +89,7 @@ _WATCHED = re.compile(
     re.I,
 )
 _JUDGMENT = re.compile(
-    rf"{GAP}(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely|\w+\s+(?:and|but))\s+){{0,3}}"
+    rf"{GAP}(?:(?:but|and|yet)\s+)?(?:(?:was|is|were|are)\s+)?(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely|\w+\s+(?:and|but))\s+){{0,3}}"
     rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised, hate')})"
     rf"|{any_of(GOOD + ', adored, liked, enjoyed, love, adore')})"
     rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both|every\s+(?:single\s+)?\w+(?:\s+of\s+(?:it|them))?|so\s+much|to\s+bits|to\s+death|a\s+lot|though)){{0,2}}{GAP}$",
