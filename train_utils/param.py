@@ -431,6 +431,8 @@ _READER = (
     "SFTReading can; both: rules, then the model where they read nothing"
 )
 _READERS = ("rules", "model", "both")
+# of the gold conversations; "held_out" are those that the reader was never mended against, where the file has some
+SPLITS = ("dev", "test", "unseen", "fresh", "visitors", "visitors2", "held_out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -540,7 +542,7 @@ class ConversationOptions(ModelOptions):
     split: str = option(
         "test",
         "which of them; '' takes all. The reader was developed on dev",
-        ("", "dev", "test", "unseen", "fresh", "visitors", "held_out"),
+        ("", *SPLITS),
         empty=True,
     )
     embedding_model: str = option(

@@ -8,6 +8,7 @@ from tiny_samples import write_small_catalog
 from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.reader import RequestReader
 from train_utils.evaluation.conversation import GOLD, SLOTS, f1, gold_fills, load_conversations, main, score
+from train_utils.param import SPLITS
 from train_utils.prompts.named_titles import NamedTitles
 
 ITEMS = [
@@ -19,8 +20,9 @@ READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles))
 
 
 def test_the_gold_requests_are_well_formed_and_split():
-    names = ("dev", "test", "unseen", "fresh", "visitors", "held_out")
-    splits = [list(load_conversations(GOLD, split)) for split in names]
+    names = {json.loads(line)["split"] for line in GOLD.read_text().splitlines()}
+    assert names <= set(SPLITS) and "dev" in names
+    splits = [list(load_conversations(GOLD, split)) for split in sorted(names)]
     assert min(map(len, splits)) >= 100 and len(list(load_conversations(GOLD, ""))) == sum(map(len, splits))
     filled = {fill[0] for conversation in sum(splits, []) for turn in conversation for fill in gold_fills(turn.gold)}
     assert filled == set(SLOTS)
@@ -44,6 +46,13 @@ def test_a_broken_line_is_told_in_one_line(tmp_path):
     (tmp_path / "requests.jsonl").write_text('{"turns": 3}\n')
     with pytest.raises(ValueError, match="line 1 is no conversation"):
         list(load_conversations(tmp_path / "requests.jsonl", ""))
+
+
+def test_a_split_without_conversations_is_refused_and_not_scored(tmp_path):
+    line = {"id": "1", "split": "test", "turns": [{"text": "hi", "gold": {}}]}
+    (tmp_path / "requests.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(ValueError, match="no conversation of `split` held_out; give one of test"):
+        list(load_conversations(tmp_path / "requests.jsonl", "held_out"))
 
 
 def test_unknown_titles_are_scored_where_the_gold_state_names_them(tmp_path):

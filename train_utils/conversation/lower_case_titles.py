@@ -2,14 +2,13 @@
 
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.message_words import (
-    MOST_WORDS,
     NAME_LENGTH,
     SHOWN,
     WORD_LENGTH,
     MessageWords,
     Unknown,
 )
-from train_utils.conversation.title_contexts import JOINED, NO_LOWER_TITLE, PRAISE, VERB, VERDICT
+from train_utils.conversation.title_contexts import JOINED, NO_LOWER_TITLE
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention
 from train_utils.prompts.near_titles import key_of
@@ -17,7 +16,8 @@ from train_utils.prompts.near_titles import key_of
 _PRAISED_LENGTH = 4  # of a title in one word before a judgment
 _OF_SOMEBODY = set(
     str.split(
-        "my your his her our their its how when what that this these those all every some both it him them with in at"
+        "my your his her our their its how when what that this these those all every some both it him them em with in"
+        " at"
     )
 )
 
@@ -60,71 +60,13 @@ def _enumerated_end(msg: MessageWords, start: int) -> int:
 def _may_be_watched(msg: MessageWords, position: int, end: int) -> bool:
     """Return whether words after "watched" may be a title: no person or thing that people watch or love as well."""
     words = msg.text[msg.words[position].start : end].lower().split()
-    if NO_LOWER_TITLE.intersection(words) or words[0] in _OF_SOMEBODY or words[-1].endswith(("ing", "ly")):
+    if (
+        NO_LOWER_TITLE.intersection(words)
+        or words[0] in _OF_SOMEBODY
+        or words[-1].endswith(("ing", "ly"))
+        or words[0].endswith("ed")
+    ):
         return False
     is_plural = words[-1].endswith("s") and not words[-1].endswith("ss")
     is_doing = words[0].endswith("ing") and words[-1] in COMMON_WORDS  # "growing up"
     return not all(word in COMMON_WORDS for word in words) and not is_plural and not is_doing
-
-
-def subject_at(msg: MessageWords, position: int) -> Annotation | None:
-    """Return a title in one word that a sentence or its first enumeration is about ("casablanca was great")."""
-    word = msg.words[position]
-    if not word.key:
-        return _subject_with_article(msg, position)
-    if refused := _refused_at(msg, position):
-        return refused
-    end = _enumeration_end(msg, position)
-    praised = bool(PRAISE.match(msg.text, end) or VERDICT.match(msg.text, end))
-    named = word.start in msg.contexts.named and len(word.key) == 4  # "films similar to 2001"
-    if not named and word.start not in msg.contexts.first or msg.common[position]:
-        return None
-    if (praised or named) and word.key.isdigit():
-        items = msg.near.numbered(word.key)
-        return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
-    if len(word.key) < (_PRAISED_LENGTH if praised else WORD_LENGTH) or msg.noun[position]:
-        return None
-    joined = JOINED.match(msg.text, word.end)
-    before = joined and joined.end() in msg.exact
-    if not before and not VERB.match(msg.text, end):
-        return None
-    return _mention_of_word(msg, position)
-
-
-def _subject_with_article(msg: MessageWords, position: int) -> Annotation | None:
-    """Return a title in an article and a word that a sentence judges ("the rock was class")."""
-    start, at = msg.words[position].start, position + 1
-    if start not in msg.contexts.first or at == len(msg.words) or msg.common[at] or msg.noun[at]:
-        return None
-    word = msg.words[at]
-    plain = msg.text[word.start : word.end].lower()
-    if len(word.key) < _PRAISED_LENGTH or plain in NO_LOWER_TITLE or not VERDICT.match(msg.text, word.end):
-        return None
-    items = msg.near.items(word.key)
-    return Annotation(start, word.end, Mention(start, word.end, items)) if items else None
-
-
-def _refused_at(msg: MessageWords, position: int) -> Annotation | None:
-    """Return a title in one word that a request refuses ("no fargo"); a plural is a kind of thing ("no aliens")."""
-    word = msg.words[position]
-    refused = word.start in msg.contexts.refused and not word.key.endswith("s")
-    return _mention_of_word(msg, position) if refused and not (msg.common[position] or msg.noun[position]) else None
-
-
-def _mention_of_word(msg: MessageWords, position: int) -> Annotation | None:
-    """Return the title whose name is one word."""
-    word = msg.words[position]
-    items = msg.near.items(word.key)
-    return Annotation(word.start, word.end, Mention(word.start, word.end, items)) if items else None
-
-
-def _enumeration_end(msg: MessageWords, position: int) -> int:
-    """Return the end of the titles in one word that are joined from a position on."""
-    end = msg.words[position].end
-    for other in msg.words[position + 1 : position + MOST_WORDS]:
-        if other.key == "and":
-            continue
-        if not JOINED.fullmatch(msg.text, end, other.start) or not msg.near.items(other.key):
-            break
-        end = other.end
-    return end

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import NOUNS
+from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS
 from train_utils.conversation.title_contexts import TitleContexts, covered_words, with_series
 from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.everyday_words import EVERYDAY_WORDS
 from train_utils.prompts.near_titles import NearTitles, Word, words_of
+from train_utils.prompts.templates import in_words
 
 SHOWN = 80  # characters of an unknown title that are kept
 MOST_WORDS = 9  # words of a loosely written title
@@ -17,7 +20,19 @@ MOST_WORDS = 9  # words of a loosely written title
 WORD_LENGTH, NAME_LENGTH = 7, 5
 GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
 CONNECTING = set(str.split("of the in on to a an at for with from de la le der no"))
+# What a word of a title counts for its being one: an uncommon word, and an everyday one.
+_RARE, _EVERYDAY = 2.0, 1.0
+_ENDINGS = (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"), ("er", ""), ("ly", ""), ("'s", ""))
+_JUDGING = {word for phrase in f"{GOOD},{BAD},{DISLIKING},{LIKES}".split(",") for word in phrase.split()}
 _NOUN_WORDS = {noun.strip() for noun in NOUNS.split(",")}
+_WEIGHTLESS = {
+    *CONNECTING,
+    *_NOUN_WORDS,
+    *_JUDGING,
+    *COMMON_WORDS,
+    *(word.replace("'", "") for word in COMMON_WORDS),
+    *map(in_words, range(1, 13)),
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,8 @@ class MessageWords:
         text: the message.
         words: the words.
         common: whether a word is a common one.
+        at: position in the text -> the word that begins there.
+        weights: what each counts as a word of a title; 0 for a common one, a noun of the domain, or an article.
         noun: whether it is a noun of the domain, such as "movie".
         capital: whether it begins with a capital letter.
         covered: whether it is part of a title that is written as in the catalog.
@@ -47,6 +64,8 @@ class MessageWords:
     text: str
     words: Sequence[Word]
     common: Sequence[bool]
+    at: Mapping[int, int]
+    weights: Sequence[float]
     noun: Sequence[bool]
     capital: Sequence[bool]
     covered: Sequence[bool]
@@ -65,6 +84,8 @@ class MessageWords:
             text,
             words,
             common=[word in COMMON_WORDS for word in lower],
+            at={word.start: number for number, word in enumerate(words)},
+            weights=[weight_of_word(word) for word in lower],
             noun=[word in _NOUN_WORDS for word in lower],
             capital=[text[word.start].isupper() for word in words],
             covered=covered_words(words, exact),
@@ -73,3 +94,14 @@ class MessageWords:
             mixed=2 * sum(character.islower() for character in letters) > len(letters),
             near=near,
         )
+
+
+@lru_cache(maxsize=10_000)
+def weight_of_word(word: str) -> float:
+    """Return what a word in lower case counts as a word of a title."""
+    if word in _WEIGHTLESS:
+        return 0.0
+    if word.isdigit():
+        return _EVERYDAY
+    forms = [word, *(word.removesuffix(end) + new for end, new in _ENDINGS if word.endswith(end))]
+    return _EVERYDAY if any(form in EVERYDAY_WORDS or form in _WEIGHTLESS for form in forms) else _RARE

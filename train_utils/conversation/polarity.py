@@ -44,7 +44,7 @@ _FILLERS = any_of(
     """
     was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the, most,
     one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of, all, total,
-    complete, honestly, incredibly, extremely, truly, such a, plain
+    complete, big, huge, real, major, honestly, incredibly, extremely, truly, such a, plain
     """
 )
 # "Musicals make me want to run away", and not "want to dance".

@@ -106,7 +106,7 @@ class RequestReader:
     """
 
     def __init__(self, catalog: Catalog, titles: NamedTitles, encoder: Encoder | None = None):
-        self._titles = TitleReader(titles)
+        self._titles = TitleReader(titles, catalog.popularity)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
         self._unknown_kinds = kinds_unknown_to(catalog)

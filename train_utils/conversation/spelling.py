@@ -10,6 +10,7 @@ from train_utils.prompts.common_words import COMMON_WORDS
 # Frequent words of requests that are one letter from no other English word but their own inflections.
 _WORDS = str.split("something anything nothing please recommend suggest should without another similar")
 _SHORT = {
+    "teh": "the",
     "smth": "something",
     "sth": "something",
     "somethin": "something",

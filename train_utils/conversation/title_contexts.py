@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NOUNS, any_of
+from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NOUNS, OFFERING, any_of
 from train_utils.prompts.near_titles import Word
 
 _QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
 # Words that precede titles, and other things as well.
 _OFFERED = re.compile(
-    rf"\b{any_of('how about, what about, show me, show us, give me, recommend, recommending, suggest, try')}"
-    r"\s(?:the\s)?",
+    rf"\b{any_of(OFFERING)}\s(?:the\s|another\s)?",
     re.I,
 )
 _THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
@@ -21,11 +20,12 @@ _OWNING = r"(?:got|have|has|had|both|all)(?=\s[^.!?\n]{2,80}\son\s(?:tape|dvd|vh
 _NAMED = re.compile(
     rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
     rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
+    rf"|(?:last|best|worst|first|greatest) {any_of(NOUNS)}\b[^.,!?\n]{{0,25}} (?:is|was)"
     rf"|fav(?:ou?rit)?e?s?(?:\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|(?=:))|{_OWNING}):?\s+{_THE_FILM}",
     re.I,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
-JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then))\s(?:then )?", re.I)
+JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then|n|'n'))\s(?:then )?", re.I)
 _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
 # A sentence that only adds titles: "Avatar and Interstellar too.", "And Tootsie."
 _ALSO = re.compile(
@@ -41,22 +41,26 @@ VERB = re.compile(
     re.I,
 )
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
-PRAISE = re.compile(
-    r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?"
-    r"(?:fav\w*|best|greatest|worst|funniest|number one)\b",
+_BEST = r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?(?:fav\w*|best|"
+_BEST += r"greatest|worst|funniest|number one)\b"
+PRAISE = re.compile(rf"{_BEST}| (?:is|was) (?:still )?(?:number|no\.?|#) ?(?:one|1)\b", re.I)
+# "scream was awesome", "the rock was just class"
+VERDICT = re.compile(
+    rf" (?:is|was|are|were|would be)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
+    r"|(?:\w+ )?(?:so|really|very|pretty|too|super|quite|such an?) (?!much\b)\w+)\b",
     re.I,
 )
-# "scream was awesome", "the rock was just class"
-VERDICT = re.compile(rf" (?:is|was|are|were)(?:n'?t)? (?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}\b", re.I)
-# "no fargo", "not casino again please": a title in one word that a request refuses
+# "no fargo", "not father's day again please": a title that a request refuses
+_TITLE_WORDS = r"([^\W\d_][\w']*(?: [\w']+){0,5}?)"
 REFUSED = re.compile(
-    r"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no|not|no more|never|anything but|not another) ([a-z]{5,})"
-    r"(?: or ([a-z]{5,}))?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
+    rf"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no more|not another|no|not|never|anything but) {_TITLE_WORDS}"
+    rf"(?: or {_TITLE_WORDS})?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
     re.I,
 )
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
 _LIKENED = re.compile(
-    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)(?:like|similar to|in the vein of)\s+"
+    r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)"
+    r"(?:like|similar to|in the vein of|as \w+ as)\s+"
     r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
     re.I,
 )
@@ -78,7 +82,7 @@ _KINDRED = re.compile(
     rf"(?=(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:type|style) {any_of(NOUNS)}|[ -]like {any_of(NOUNS)})\b)",
     re.I,
 )
-_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + PRAISE.pattern + _FILM + ")", re.I)
+_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + _BEST + _FILM + ")", re.I)
 KIND = re.compile(
     rf"(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:style|type|like) {any_of(NOUNS)})\b",
     re.I,

@@ -41,7 +41,8 @@ _SUFFERED = re.compile(
 _THRILLED = re.compile(
     r"\b(?:minds? (?:\w+ )?blown|blew (?:my|our) minds?|edge of (?:my|our|the|his|her) seats?"
     r"|(?:laughed|cried|wept|giggled) (?:so|my|our|till|until|like|all|from|buckets|throughout)"
-    r"|couldn'?t stop (?:laughing|crying|thinking))\b",
+    r"|couldn'?t stop (?:laughing|crying|thinking)|(?:both|all) (?:laughed|cried|wept)"
+    r"|cracked (?:me|us) up|in stitches)\b",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -63,7 +64,8 @@ _OBLIGED = re.compile(
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
-    r"\b(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+(?:yet\s+|even\s+|actually\s+)?"
+    r"\b(?<!rather )(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+"
+    r"(?:yet\s+|even\s+|actually\s+)?"
     r"(?:seen?|saw|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
     rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
     re.I,
@@ -87,7 +89,7 @@ _WATCHED = re.compile(
     re.I,
 )
 _JUDGMENT = re.compile(
-    rf"{GAP}(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely)\s+){{0,3}}"
+    rf"{GAP}(?:(?:but|and|yet)\s+)?(?:(?:was|is|were|are)\s+)?(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely|\w+\s+(?:and|but))\s+){{0,3}}"
     rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised, hate')})"
     rf"|{any_of(GOOD + ', adored, liked, enjoyed, love, adore')})"
     rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both|every\s+(?:single\s+)?\w+(?:\s+of\s+(?:it|them))?|so\s+much|to\s+bits|to\s+death|a\s+lot|though)){{0,2}}{GAP}$",
@@ -174,7 +176,7 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
             return "disliked" if negations(plain, start, end) else "liked"
     if _NOT_THOSE.search(plain, start, end) and _says(_KNOWING, plain, *clause_at(plain, start)):
         return "known"
-    if alone and _NOT_SEEN.match(plain, start, end):
+    if _NOT_SEEN.match(plain, start, end):
         return "unseen"
     if alone and _SEEN.match(plain, start, end):
         return "known"

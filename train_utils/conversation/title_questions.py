@@ -18,7 +18,7 @@ _QUESTIONS = tuple(
     )
 )
 
-_IN_LOWER_CASE = re.compile(r"\bdo you (?:also )?have ((?:the )?([a-z][\w']{3,})(?: [\w']+){0,5})\s?\?+$")
+_IN_LOWER_CASE = re.compile(r"\bdo (?:you|u|ya) (?:also )?have ((?:the )?([a-z][\w']{3,})(?: [\w']+){0,5})\s?\?+$")
 _NOUNS = finder(NOUNS)
 
 

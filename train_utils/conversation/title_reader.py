@@ -1,22 +1,34 @@
 """Titles that a message names: as the catalog writes them, loosely or with typing errors, and such that it lacks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.capitalized_titles import is_in_name, is_subject_of, longer_name, unknown_at
-from train_utils.conversation.lower_case_titles import in_lower_case, subject_at
+from train_utils.conversation.lower_case_titles import in_lower_case
 from train_utils.conversation.message_words import (
     CONNECTING,
     GAP,
     MOST_WORDS,
-    NAME_LENGTH,
     SHOWN,
     WORD_LENGTH,
     MessageWords,
     Unknown,
 )
-from train_utils.conversation.title_contexts import JOINED, VERB
+from train_utils.conversation.title_contexts import JOINED
+from train_utils.conversation.title_evidence import (
+    ENOUGH,
+    EXTENDING,
+    FAMOUS,
+    SHORTENED,
+    TOO_LITTLE,
+    WHOLE,
+    Renown,
+    after,
+    before,
+    of_errors,
+    of_words,
+)
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention, NamedTitles
 from train_utils.prompts.near_titles import NearTitles, Word, key_of
@@ -33,10 +45,11 @@ class TitleReader:
 
     Args:
         titles: finder of the catalog's titles.
+        popularity: of each item; () where it is not known.
     """
 
-    def __init__(self, titles: NamedTitles):
-        self._titles, self._near = titles, NearTitles(titles.titles)
+    def __init__(self, titles: NamedTitles, popularity: Sequence[float] = ()):
+        self._titles, self._near, self._renown = titles, NearTitles(titles.titles), Renown(popularity)
 
     def find(self, text: str) -> list[Annotation]:
         """Return the titles of a message, in its order: each a `Mention` or an `Unknown`.
@@ -47,7 +60,7 @@ class TitleReader:
         Args:
             text: what `plain_text` returned.
         """
-        return _Search(text, self.find_exact(text), self._near).run()
+        return _Search(text, self.find_exact(text), self._near, self._renown).run()
 
     def find_exact(self, text: str) -> list[Annotation]:
         """Return the titles that a message writes as the catalog does, in its order."""
@@ -69,10 +82,11 @@ class _Search:
         text: the message.
         exact: the titles that are written as in the catalog.
         near: the catalog's titles by loose spelling.
+        renown: how popular its items are.
     """
 
-    def __init__(self, text: str, exact: Sequence[Annotation], near: NearTitles):
-        self.msg = MessageWords.of(text, exact, near)
+    def __init__(self, text: str, exact: Sequence[Annotation], near: NearTitles, renown: Renown):
+        self.msg, self.renown = MessageWords.of(text, exact, near), renown
         self.lookups = 0
 
     def run(self) -> list[Annotation]:
@@ -100,12 +114,10 @@ class _Search:
             return self._quotation(position, self.msg.contexts.quoted[start])
         if self.msg.covered[position] and not exact:
             return None
-        if not exact and (listed := subject_at(self.msg, position)):
-            return listed
-        if loose := self._loose(position, named or start in self.msg.contexts.listed, exact):
-            return loose
+        if candidate := self._candidate(position, joined, exact):
+            return candidate
         if exact:
-            if is_in_name(self.msg, position, exact, named):
+            if is_in_name(self.msg, position, exact, named) or self._is_phrase(position, joined, exact):
                 return None
             return longer_name(self.msg, position, exact, named) if self.msg.mixed else exact
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None
@@ -150,73 +162,65 @@ class _Search:
             words.append(other)
         return words
 
-    def _loose(self, position: int, named: bool, exact: Annotation | None) -> Annotation | None:
-        """Return the title that the words from a position on spell loosely, and longer than an exact one."""
-        start = self.msg.words[position].start
-        capital = self.msg.mixed and self.msg.capital[position] and not self._is_sentence_case(position)
-        first = start in self.msg.contexts.first
-        if not (named or capital or exact or first or start in self.msg.contexts.offered):
+    def _candidate(self, position: int, joined: bool, exact: Annotation | None) -> Annotation | None:
+        """Return the title that the words from a position on spell, and longer than an exact one.
+
+        The longest that enough speaks for; a misspelled one only where no other is, with the fewest typing errors.
+        """
+        context = before(self.msg, position, joined)
+        if context <= 0 and not exact and self.msg.words[position].key not in self.msg.near.first_words:
             return None
-        run = self._run(position)
-        best: tuple[int, int, tuple[int, ...]] | None = None
+        run, start = self._run(position), self.msg.words[position].start
+        best: tuple[int, Annotation] | None = None
         for length in range(len(run), 0, -1):
-            end = run[length - 1].end
-            if exact and end <= exact.end or not self._may_be_title(position, length, named, capital, first):
+            end, key = run[length - 1].end, key_of(run[:length])
+            if exact and end <= exact.end or not self._may_be_title(run[:length]):
                 continue
-            offered = start in self.msg.contexts.offered and length == 1
-            if not (named or capital or exact or offered) and not self._is_subject(length, end):
+            words = of_words(self.msg, position, length)
+            evidence = context + words + after(self.msg, start, end) - ENOUGH
+            evidence += EXTENDING if exact else 0.0
+            for items, weight in self._spelled(key, position, length):
+                if evidence + weight + self.renown.of(items, words) >= 0:
+                    return Annotation(start, end, Mention(start, end, items))
+            if context <= 0 or exact or any(self.msg.covered[position : position + length]):
                 continue
-            key = key_of(run[:length])
-            if items := self.msg.near.items(key) or (self._in_short(key, position, length) if named or first else ()):
-                return Annotation(start, end, Mention(start, end, items))
-            if (
-                exact
-                or any(self.msg.covered[position : position + length])
-                or _NO_TITLE_WORDS & {w.key for w in run[:length]}
-            ):
+            if evidence + of_errors(1, len(key)) + FAMOUS < 0:
                 continue
-            if (nearest := self._nearest_of(key)) and (best is None or nearest[0] < best[0]):
-                best = nearest[0], end, nearest[1]
-        return Annotation(start, best[1], Mention(start, best[1], best[2])) if best else None
+            nearest = self._nearest_of(key)
+            if nearest is None or nearest[0] == 0 or best and nearest[0] >= best[0]:
+                continue
+            if evidence + of_errors(nearest[0], len(key)) + self.renown.of(nearest[1], words) >= 0:
+                best = nearest[0], Annotation(start, end, Mention(start, end, nearest[1]))
+        return best[1] if best else None
 
-    def _in_short(self, key: str, position: int, length: int) -> tuple[int, ...]:
-        """Return the item of which words are a part that no other title has ("wrath of khan", "like shawshank")."""
+    def _is_phrase(self, position: int, joined: bool, exact: Annotation) -> bool:
+        """Return whether words in lower case only look like a title of the catalog: "he is a taxi driver"."""
+        if not self.msg.text[exact.start : exact.end].islower() or not isinstance(exact.value, Mention):
+            return False
+        words = [word for word in self.msg.words[position : position + MOST_WORDS] if word.end <= exact.end]
+        weight = of_words(self.msg, position, len(words))
+        evidence = before(self.msg, position, joined) + weight + after(self.msg, exact.start, exact.end)
+        return evidence + _further(words) + self.renown.of(exact.value.items, weight) < TOO_LITTLE
+
+    def _spelled(self, key: str, position: int, length: int) -> Iterator[tuple[tuple[int, ...], float]]:
+        """Yield (items, weight) of the titles that a key spells: as a whole, by their number, or shortened."""
+        near = self.msg.near
+        if items := near.items(key):
+            words = self.msg.words[position : position + length]
+            yield items, _further(words) if near.is_whole(key) else SHORTENED
         if length > 1:
-            return self.msg.near.shortened(key)
-        word = self.msg.words[position]
-        likened = self.msg.contexts.lower.get(word.start) == word.end and not self.msg.common[position]
-        return self.msg.near.begun(key) if likened and len(key) >= WORD_LENGTH else ()
+            if items := near.shortened(key):
+                yield items, SHORTENED
+            if self.msg.words[position + length - 1].key == "1" and (items := near.items(key.removesuffix("1"))):
+                yield items, 0.0  # "godfather 1"
+        elif items := near.numbered(key):
+            yield items, 0.0
+        elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
+            yield items, 0.0 if near.is_whole(key) else SHORTENED
 
-    def _is_subject(self, length: int, end: int) -> bool:
-        """Return whether the first words of a sentence are all that a judgment or a list is about."""
-        return bool(VERB.match(self.msg.text, end)) or length > 1 and self.msg.text[end : end + 1] == ","
-
-    def _is_sentence_case(self, position: int) -> bool:
-        """Return whether a capital is only that of a sentence's first word."""
-        return self.msg.words[position].start in self.msg.contexts.first and not any(
-            self.msg.capital[position + 1 : position + 3]
-        )
-
-    def _may_be_title(self, position: int, length: int, named: bool, capital: bool, first: bool) -> bool:
-        """Return whether words are no ordinary ones, so that a title that is near to them is meant."""
-        words, past = self.msg.words[position : position + length], position + length
-        if not words[-1].key or words[0].key in _NOT_FIRST or self.msg.noun[past - 1]:
-            return False
-        capitals = self.msg.mixed and all(self.msg.capital[position:past])
-        if not capitals and past < len(self.msg.words) and self.msg.noun[past] and self._is_next(past):  # "war films"
-            return False
-        keys = [word.key for word in words if word.key]
-        if len(keys) == 1:
-            if self.msg.near.items(keys[0]):  # `NamedTitles` left it alone
-                offered = words[0].start in self.msg.contexts.offered
-                return (named or offered) and (named and capitals or len(keys[0]) >= WORD_LENGTH)
-            least = NAME_LENGTH if named and capitals else WORD_LENGTH
-            return len(keys[0]) >= least and (named or capital or first)
-        return not all(self.msg.common[position:past]) or (named and capitals)
-
-    def _is_next(self, position: int) -> bool:
-        """Return whether only a space is before a word."""
-        return self.msg.text[self.msg.words[position - 1].end : self.msg.words[position].start] == " "
+    def _may_be_title(self, words: Sequence[Word]) -> bool:
+        """Return whether a title may consist of these words."""
+        return bool(words[-1].key) and words[0].key not in _NOT_FIRST and not _NO_TITLE_WORDS & {w.key for w in words}
 
     def _nearest_of(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         if self.lookups >= _MOST_LOOKUPS:
@@ -227,6 +231,11 @@ class _Search:
     def _nearest(self, key: str) -> tuple[int, ...]:
         nearest = self._nearest_of(key)
         return nearest[1] if nearest else ()
+
+
+def _further(words: Sequence[Word]) -> float:
+    """Return what the number of words of a whole title counts."""
+    return WHOLE * (sum(bool(word.key) for word in words) - 1)
 
 
 def _is_common(text: str) -> bool:

@@ -61,17 +61,23 @@ def load_conversations(path: str | Path, split: str) -> Iterator[list[Turn]]:
     """Yield the conversations of a split ("" for all) from a file of JSON lines.
 
     Raises:
-        ValueError: a line is no conversation.
+        ValueError: a line is no conversation, or none is of the split.
     """
+    names: set[str] = set()
+    empty = True
     for number, line in enumerate(text_lines(path), 1):
         try:
             record: Any = json_value(line)
             turns = [Turn(turn["text"], turn["gold"]) for turn in record["turns"]]
-            chosen = split in ("", record["split"])
+            chosen = split in ("", str(record["split"]))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} line {number} is no conversation ({error}); see docs/evaluation.md") from None
+        names.add(str(record["split"]))
         if chosen:
+            empty = False
             yield turns
+    if empty:
+        raise ValueError(f"{path} has no conversation of `split` {split}; give one of {', '.join(sorted(names))}")
 
 
 def gold_fills(gold: Mapping[str, object]) -> set[Fill]:

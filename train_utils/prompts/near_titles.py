@@ -85,6 +85,10 @@ class NearTitles:
         """Return the items whose title, or a part of it that stands for it, has a key; () for none."""
         return self._items.get(key, ()) if len(key) >= _LEAST and not key.isdigit() else ()
 
+    def is_whole(self, key: str) -> bool:
+        """Return whether a title, or what is before its subtitle, has a key, and not only another part of it."""
+        return key in self._whole or key in self._heads
+
     def numbered(self, number: str) -> tuple[int, ...]:
         """Return the item whose title has a number before its subtitle ("2001: A Space Odyssey"); () for several."""
         return self._numbered.get(number, ())
@@ -119,18 +123,39 @@ class NearTitles:
         return best
 
     @cached_property
+    def first_words(self) -> frozenset[str]:
+        """Keys of the words with which a title, a part of it, or its end begins."""
+        return frozenset(
+            next((word.key for word in words_of(form) if word.key), "")
+            for title in self._titles
+            for whole in _whole_forms(title)
+            for form in (whole, *_parts(whole), *_ends(whole))
+        )
+
+    @cached_property
     def _items(self) -> dict[str, tuple[int, ...]]:
         """Key -> its items. A whole title comes before a part of another one, and a part must be of one series."""
-        whole: dict[str, list[int]] = {}
         parts: dict[str, list[int]] = {}
         for item, title in enumerate(self._titles):
-            forms = dict.fromkeys(_whole_forms(title))
-            for form in forms:
-                _add(whole, form, item)
-            for part in dict.fromkeys(part for form in forms for part in _parts(form)):
+            for part in dict.fromkeys(part for form in dict.fromkeys(_whole_forms(title)) for part in _parts(form)):
                 _add(parts, part, item)
-        unique = {key: items for key, items in parts.items() if len(items) == 1}
-        return {key: tuple(items) for key, items in {**unique, **whole}.items()}
+        unique = {key: tuple(items) for key, items in parts.items() if len(items) == 1}
+        return {**unique, **self._whole}
+
+    @cached_property
+    def _heads(self) -> frozenset[str]:
+        """Keys of what is before a subtitle."""
+        forms = (_SUBTITLE.split(_YEAR.sub("", title)) for title in self._titles)
+        return frozenset(key_of(words_of(head)) for head, *subtitle in forms if subtitle)
+
+    @cached_property
+    def _whole(self) -> dict[str, tuple[int, ...]]:
+        """Key of a whole title -> its items."""
+        whole: dict[str, list[int]] = {}
+        for item, title in enumerate(self._titles):
+            for form in dict.fromkeys(_whole_forms(title)):
+                _add(whole, form, item)
+        return {key: tuple(items) for key, items in whole.items()}
 
     @cached_property
     def _numbered(self) -> dict[str, tuple[int, ...]]:

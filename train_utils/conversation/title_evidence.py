@@ -1,0 +1,179 @@
+"""How much speaks for words of a message being a title: one sum over the words, what is around them, and the match.
+
+Words that are spelled as a title of the catalog are often ordinary ones ("heat", "the game"). Each of the weights below
+is for one observation; words are a title from `ENOUGH` on.
+"""
+
+import re
+from collections.abc import Sequence
+
+from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.message_words import MOST_WORDS, MessageWords
+from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
+from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.near_titles import key_of
+
+# ENOUGH makes words a title; less than TOO_LITTLE takes back a title that is written as in the catalog, in lower case.
+ENOUGH, TOO_LITTLE = 4.0, 0.5
+_MOST_OF_WORDS = 5.0
+# Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "show me"; a clause begins;
+# "in" or "we"; "a", "my".
+_NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -5.0
+# After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
+# verb, or the end of a clause; "films".
+_DATED, _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 3.0, 2.0, 1.5, 1.0, -2.0
+_CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all words
+EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
+WHOLE = 0.75  # for each further word of a whole title
+_LONG = 9  # characters of a key in which a typing error hardly matters
+SHORTENED = -1.0  # only a part of the title is written
+FAMOUS, _KNOWN, _OBSCURE = 1.0, 0.5, -1.0  # an item of the most popular tenth, quarter, and the less popular half
+_DEPENDING = re.compile(
+    r"\b(?:in|at|from|about|with|by|of|for|to|on|near|starring|featuring|this|that|these|those|the|i|we|you|they|he|she"
+    r"|it|don'?t|i'?m|i am|name is|named|called)\s$",
+    re.I,
+)
+_DETERMINING = re.compile(
+    r"\b(?:an?|my|your|our|his|her|their|its|some|any|every|very|so|too|more|less)\s$",
+    re.I,
+)
+_CLAUSE = re.compile(
+    r"(?:[,;:(] ?|\s[-/]+ ?|\b(?:says?|said|thinks?|thought|that|because|when|while|if|ok|okay|hmm?|lol|haha|nah|man"
+    r"|dude|wow|thanks|cool)\s)$",
+    re.I,
+)
+_END = re.compile(
+    r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|yesterday|tonight|today|recently|lately|please|pls|though"
+    r"|tho|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
+    re.I,
+)
+# "spellbound she didn't like", "the godfather we've seen"
+_TOPIC = re.compile(
+    r",? (?:already )?(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all)\s(?:[\w']+\s){0,2}?"
+    r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
+    r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
+    r"(?! (?:an?|the|to|some|my)\b)"
+    r"|, (?:did not|didn'?t|could not|couldn'?t|never) (?:finish|like|get|enjoy|stand)",
+    re.I,
+)
+# "the shining still gives me nightmares", "speed rocks", "godfather fan here"
+_MOVING = re.compile(
+    r" (?:still |really |always |totally |just |also )?(?:(?:\w+ed|gives?|gave|makes?|made|cracks|blew|blows|scares"
+    r"|bores|left|leaves|kept|keeps|puts?) (?:me|us|him|her|them|my)|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps"
+    r"|fans?|lover|stinks|never gets old)\b",
+    re.I,
+)
+# "ransom was clumsy", and not "contact is off"
+_QUALITY = re.compile(
+    r" (?:is|was|are|were) (?!not\b|going\b)(?:\w+ )?(?!\w+ing\b)(\w+)(?=\s?[.,!?\n]|\s(?:but|and|i)\b|$)", re.I
+)
+_NO_QUALITY = COMMON_WORDS - {"ok", "okay", "fine", "nice", "cool"} | {"lost", "important", "needed", "late", "gone"}
+# "babe (the pig one) was sweet", "contact with jodie foster was smart"
+_ASIDE = re.compile(r" \([^()\n]{1,40}\)| with (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
+_RATED = re.compile(r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))")  # "gattaca 9/10"
+_STOP, _SENTENCE = re.compile(r"\s*(?:[.!\n]|$)"), re.compile(r"(?:^|[.!?\n]\s?)$")
+_ADJACENT_NOUN = re.compile(rf" {any_of(NOUNS)}\b", re.I)
+
+
+def before(msg: MessageWords, position: int, joined: bool) -> float:
+    """Return what is before a word, and its capital, count.
+
+    Args:
+        msg: the message.
+        position: of the word.
+        joined: whether a comma or "and" joins it to a title.
+    """
+    start, contexts = msg.words[position].start, msg.contexts
+    first = start in contexts.first
+    telling = position if msg.words[position].key or position + 1 == len(msg.words) else position + 1
+    rare = msg.weights[telling] > 1 or msg.capital[min(telling + 1, len(msg.words) - 1)]
+    capital = _CAPITAL if msg.mixed and msg.capital[position] and not first and rare else 0.0
+    near = msg.text[max(0, start - 12) : start]
+    if start in contexts.named or start in contexts.listed or near[-1:] in ('"', "'") and start - 1 in contexts.named:
+        return capital + _NAMED
+    if joined or start in contexts.refused:
+        return capital + _JOINED
+    if start in contexts.offered:
+        return capital + _OFFERED
+    if first or _CLAUSE.search(near):
+        return capital + _FIRST
+    return capital + (_DETERMINED if _DETERMINING.search(near) else _DEPENDENT if _DEPENDING.search(near) else 0.0)
+
+
+def after(msg: MessageWords, start: int, end: int) -> float:
+    """Return what is after the words between two positions, or after an enumeration that they begin, counts."""
+    text = msg.text
+    aside = _ASIDE.match(text, end)
+    last = aside.end() if aside else _enumeration_end(msg, end)
+    if DATED.match(text, end):
+        return _DATED
+    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RATED, KIND)):
+        return _JUDGED
+    joined = JOINED.match(text, end)
+    if joined and joined.end() in msg.exact or last > end and not aside:
+        return _JUDGED
+    quality = _QUALITY.match(text, last)
+    if quality and quality[1].lower() not in _NO_QUALITY:
+        return _ALONE
+    if _STOP.match(text, end) and _SENTENCE.search(text, max(0, start - 2), start):
+        return _ALONE
+    if VERB.match(text, end) or _END.match(text, end):
+        return _CLOSED
+    if _ADJACENT_NOUN.match(text, end):
+        return _FOLLOWED
+    following = msg.at.get(end + 1)
+    uncommon = following is not None and text[end] == " " and msg.weights[following] > 1
+    return _FOLLOWED if uncommon and not msg.mixed else 0.0
+
+
+def _enumeration_end(msg: MessageWords, end: int) -> int:
+    """Return the end of the titles that are joined to words which end at a position."""
+    for _ in range(MOST_WORDS):
+        joined = JOINED.match(msg.text, end)
+        position = msg.at.get(joined.end()) if joined else None
+        if position is None:
+            break
+        following = msg.words[position : position + MOST_WORDS]
+        length = next((n for n in range(len(following), 0, -1) if msg.near.items(key_of(following[:n]))), 0)
+        if not length:
+            break
+        end = following[length - 1].end
+    return end
+
+
+def of_words(msg: MessageWords, position: int, length: int) -> float:
+    """Return what the words themselves count, and capitals of all of them."""
+    inside = range(position, position + length)
+    weight = min(_MOST_OF_WORDS, sum(msg.weights[at] for at in inside))
+    return weight + (_CAPITALS if msg.mixed and length > 1 and all(msg.capital[at] for at in inside) else 0.0)
+
+
+def of_errors(errors: int, length: int) -> float:
+    """Return what typing errors count in a key of so many characters: one in a long key hardly matters."""
+    return -0.5 * errors if length >= _LONG else -1.0 - errors
+
+
+class Renown:
+    """How popular items are, as what it counts for their titles.
+
+    Args:
+        popularity: of each item; () where it is not known.
+    """
+
+    def __init__(self, popularity: Sequence[float]):
+        ranked = sorted(popularity)
+        self._popularity = popularity
+        self._bounds = [ranked[len(ranked) * percent // 100] for percent in (50, 75, 90)] if ranked else []
+
+    def of(self, items: tuple[int, ...], words: float) -> float:
+        """Return what the popularity of the most popular of the items counts, whose words count so much.
+
+        A famous title in an everyday word is not what most people mean by the word.
+        """
+        if not self._popularity:
+            return 0.0
+        most = max(self._popularity[item] for item in items)
+        low, high, highest = self._bounds
+        if most < low:
+            return _OBSCURE
+        return FAMOUS if words > 1 and most >= highest > low else _KNOWN if most >= high > low else 0.0
