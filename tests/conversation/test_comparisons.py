@@ -4,7 +4,7 @@ import pytest
 
 from train_utils.catalog import Catalog, Item
 from train_utils.conversation.comparisons import find_comparison, with_compared_years
-from train_utils.conversation.preferences import Change
+from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.ranges import Range
 
 YEARS = (1950, 1980, 1985, 1990, 1997)
@@ -58,14 +58,22 @@ def years_after(change: Change, listed: tuple[int, ...] = ()) -> tuple[Range, ..
 
 def test_named_titles_are_compared_with_the_newest_or_oldest_of_them():
     liked = ((1,), (3,))
-    assert years_after(Change(compared="newer", liked=liked), (0,)) == (Range("year", 1991, None),)
-    assert years_after(Change(compared="older", liked=liked)) == (Range("year", None, 1979),)
+    assert years_after(Change(compared="newer", liked=liked), (0,)) == (Range("year", 1991, None, relative=True),)
+    assert years_after(Change(compared="older", liked=liked)) == (Range("year", None, 1979, relative=True),)
 
 
 def test_a_list_is_compared_with_the_item_in_its_middle():
-    assert years_after(Change(compared="newer"), (0, 1, 4)) == (Range("year", 1981, None),)
+    assert years_after(Change(compared="newer"), (0, 1, 4)) == (Range("year", 1981, None, relative=True),)
 
 
 def test_without_titles_or_a_list_there_is_no_range():
     assert years_after(Change(compared="newer")) == ()
     assert years_after(Change(), (0, 1)) == ()
+
+
+def test_a_comparison_holds_until_the_user_turns_to_other_categories():
+    newer = Preferences(only=("Comedy",), ranges={"year": Range("year", 1981, None, relative=True)})
+    kept, turned = newer.after(Change(asks=True)), newer.after(Change(asks=True, only=("Horror",)))
+    assert kept.ranges == newer.ranges and turned.ranges == {}
+    stated = Preferences(only=("Comedy",), ranges={"year": Range("year", 1981, None)})
+    assert stated.after(Change(asks=True, only=("Horror",))).ranges == stated.ranges

@@ -162,7 +162,7 @@ class Preferences(Judgments):
             together=together and bool(only),
             without=without,
             mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known, *change.about),
-            ranges=_ranges_after(before.ranges, change),
+            ranges=_ranges_after(_lasting(before, change), change),
         )
 
     def lifted(self, command: str) -> "Preferences":
@@ -221,6 +221,12 @@ class Preferences(Judgments):
                 names = [spoken_title(catalog.items[items[0]].title) for items in titles[-_SHOWN:]]
                 parts.append(f"{label} {'..., ' if len(titles) > _SHOWN else ''}{', '.join(names)}")
         return " · ".join(parts)
+
+
+def _lasting(before: Preferences, change: Change) -> dict[str, Range]:
+    """Return the ranges that still hold: "newer than these" ends where the user turns to other categories."""
+    turns = bool(before.only) and bool(change.only) and not change.also and not set(change.only) & set(before.only)
+    return {name: entry for name, entry in before.ranges.items() if not (turns and entry.relative)}
 
 
 def _ranges_after(before: Mapping[str, Range], change: Change) -> dict[str, Range]:

@@ -58,6 +58,8 @@ class Range:
         high: greatest value; None for no bound. Without both, the user takes back a range ("from any year").
         above: whether the values are above `low`, which is none of them.
         below: whether the values are below `high`, which is none of them.
+        relative: whether the bounds are those of titles ("newer than these"). They hold for the categories that the
+            conversation then asks for, and no longer.
     """
 
     attribute: str
@@ -65,6 +67,7 @@ class Range:
     high: float | None
     above: bool = False
     below: bool = False
+    relative: bool = False
 
 
 def hull(one: Range, other: Range) -> Range:

@@ -19,13 +19,14 @@ class Record(BaseModel):
 
 
 class SavedRange(Record):
-    """Range of an attribute; None is no bound, and a bound itself is outside where `above` or `below` says so."""
+    """`Range` of an attribute; None is no bound, and a bound itself is outside where `above` or `below` says so."""
 
     attribute: str
     low: FiniteFloat | None
     high: FiniteFloat | None
     above: bool = False
     below: bool = False
+    relative: bool = False
 
 
 class SavedPreferences(Record):
