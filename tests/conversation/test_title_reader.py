@@ -205,7 +205,9 @@ def test_a_title_in_quotation_marks_is_read_with_any_letter_missing(title, data)
     assert titles(f'films like "{typed[:at]}{typed[at + 1 :]}" please') == [title]
 
 
-@pytest.mark.parametrize("text", ["Aa ", "- Aa\n", '"A a" ', "like A ", "'a ", "-> Aa ", "loved The ", "Heat 2 "])
+@pytest.mark.parametrize(
+    "text", ["Aa ", "- Aa\n", '"A a" ', "like A ", "'a ", "-> Aa ", "loved The ", "Heat 2 ", "Heat and "]
+)
 def test_a_long_message_of_candidates_is_read(text):
     change = READER.read(text * 2000)
     assert all(len(name) <= SHOWN for name in change.unknown)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from train_utils.conversation.annotations import Annotation
@@ -59,6 +59,7 @@ class MessageWords:
         contexts: where titles may begin.
         mixed: whether most letters are in lower case, so that capitals mean something.
         near: the catalog's titles by loose spelling.
+        joined_ends: end of words -> end of the title that is joined to them, where it was looked for.
     """
 
     text: str
@@ -73,6 +74,7 @@ class MessageWords:
     contexts: TitleContexts
     mixed: bool
     near: NearTitles
+    joined_ends: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, text: str, exact: Sequence[Annotation], near: NearTitles) -> "MessageWords":

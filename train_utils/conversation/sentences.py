@@ -128,7 +128,8 @@ _SUBJECT = (
 )
 _FAN = any_of("fan, fans, lover, lovers, buff, buffs, nut, nuts, person, people, guy, girl, fanatic, addict")
 _JUDGED = any_of(f"seen, saw, know, knows, watched, own, owns, {LIKES}, {DISLIKING}, couldn't finish")
-_TITLES = rf"{SPAN}(?:\s*(?:,|,?\s*and|&|or)\s*(?:the\s+)?{SPAN})*"
+# Each separator matches in one way only: many titles that "and" joins would take exponential time otherwise.
+_TITLES = rf"{SPAN}(?:\s*+(?:,(?:\s*+and)?|and|&|or)\s*+(?:the\s+)?{SPAN})*"
 # "Fargo, on the other hand, bored me", "The Postman, three hours, I was so bored"
 _INSERTED = (
     r"(?:\s*,[^,.?!;:\ue000]{1,40}(?=,)|\s+(?:on\s+the\s+other\s+hand|however|though|by\s+contrast|meanwhile)\b)?"

@@ -21,7 +21,8 @@ _MOST_OF_WORDS = 5.0
 _NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -5.0
 # After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
 # verb, or the end of a clause; "films".
-_DATED, _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 3.0, 2.0, 1.5, 1.0, -2.0
+MOST_AFTER = _DATED = 3.0
+_JUDGED, _ALONE, _CLOSED, _FOLLOWED = 2.0, 1.5, 1.0, -2.0
 _CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all words
 EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
 WHOLE = 0.75  # for each further word of a whole title
@@ -129,16 +130,24 @@ def after(msg: MessageWords, start: int, end: int) -> float:
 def _enumeration_end(msg: MessageWords, end: int) -> int:
     """Return the end of the titles that are joined to words which end at a position."""
     for _ in range(MOST_WORDS):
-        joined = JOINED.match(msg.text, end)
-        position = msg.at.get(joined.end()) if joined else None
-        if position is None:
+        if end not in msg.joined_ends:
+            msg.joined_ends[end] = _joined_end(msg, end)
+        if msg.joined_ends[end] == end:
             break
-        following = msg.words[position : position + MOST_WORDS]
-        length = next((n for n in range(len(following), 0, -1) if msg.near.items(key_of(following[:n]))), 0)
-        if not length:
-            break
-        end = following[length - 1].end
+        end = msg.joined_ends[end]
     return end
+
+
+def _joined_end(msg: MessageWords, end: int) -> int:
+    """Return the end of the title that is joined to words which end at a position; the position itself for none."""
+    joined = JOINED.match(msg.text, end)
+    position = msg.at.get(joined.end()) if joined else None
+    if position is None:
+        return end
+    following = msg.words[position : position + MOST_WORDS]
+    return next(
+        (following[n - 1].end for n in range(len(following), 0, -1) if msg.near.items(key_of(following[:n]))), end
+    )
 
 
 def of_words(msg: MessageWords, position: int, length: int) -> float:

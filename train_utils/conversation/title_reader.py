@@ -20,6 +20,7 @@ from train_utils.conversation.title_evidence import (
     ENOUGH,
     EXTENDING,
     FAMOUS,
+    MOST_AFTER,
     SHORTENED,
     TOO_LITTLE,
     WHOLE,
@@ -177,14 +178,17 @@ class _Search:
             if exact and end <= exact.end or not self._may_be_title(run[:length]):
                 continue
             words = of_words(self.msg, position, length)
+            spelled = list(self._spelled(key, position, length))
+            likely = context + words + MOST_AFTER + FAMOUS + of_errors(1, len(key)) >= ENOUGH
+            misspelled = likely and context > 0 and not (exact or any(self.msg.covered[position : position + length]))
+            if not spelled and not misspelled:
+                continue
             evidence = context + words + after(self.msg, start, end) - ENOUGH
             evidence += EXTENDING if exact else 0.0
-            for items, weight in self._spelled(key, position, length):
+            for items, weight in spelled:
                 if evidence + weight + self.renown.of(items, words) >= 0:
                     return Annotation(start, end, Mention(start, end, items))
-            if context <= 0 or exact or any(self.msg.covered[position : position + length]):
-                continue
-            if evidence + of_errors(1, len(key)) + FAMOUS < 0:
+            if not misspelled or evidence + of_errors(1, len(key)) + FAMOUS < 0:
                 continue
             nearest = self._nearest_of(key)
             if nearest is None or nearest[0] == 0 or best and nearest[0] >= best[0]:
