@@ -124,13 +124,14 @@ class NearTitles:
 
     @cached_property
     def first_words(self) -> frozenset[str]:
-        """Keys of the words with which a title, a part of it, or its end begins."""
-        return frozenset(
-            next((word.key for word in words_of(form) if word.key), "")
-            for title in self._titles
-            for whole in _whole_forms(title)
-            for form in (whole, *_parts(whole), *_ends(whole))
-        )
+        """Keys of the words with which a title, a part of it, or its end may begin."""
+        firsts: set[str] = set()
+        for title in self._titles:
+            for form in dict.fromkeys(_whole_forms(title)):
+                listed = words_of(form)
+                firsts.update(word.key for word in listed[: len(listed) // 2 + 1])
+                firsts.update(next((word.key for word in words_of(part) if word.key), "") for part in _parts(form))
+        return frozenset(firsts - {""})
 
     @cached_property
     def _items(self) -> dict[str, tuple[int, ...]]:
