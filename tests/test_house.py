@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -280,3 +281,9 @@ def test_the_lock_fits_the_ranges_of_the_package():
 def test_benchmarks_find_their_siblings_wherever_they_are_called_from(path):
     """Their folder is no package: only the folder of the script that runs is on the path."""
     assert "benchmarks" not in roots(path)
+
+
+def test_no_two_test_files_have_one_name():
+    """Pytest imports test files by their names, so two of one name cannot be collected together."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "__init__.py")
+    assert [name for name, n in names.items() if n > 1] == []
