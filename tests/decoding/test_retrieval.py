@@ -286,7 +286,7 @@ def test_vectors_are_made_once_and_refuse_another_catalog_model_or_file(tmp_path
         assert "\n" not in str(raised.value) and "`overwrite`" in str(raised.value)
     assert np.array_equal(vectors(), first)
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    with pytest.raises(ValueError, match="not the file that v.json tells of"):
+    with pytest.raises(ValueError, match="not the file that v.json describes"):
         vectors()
     path.with_suffix(".json").unlink()
     with pytest.raises(ValueError, match="no v.json next to it"):

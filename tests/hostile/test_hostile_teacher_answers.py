@@ -107,7 +107,7 @@ def test_an_error_of_the_teacher_is_one_line_that_a_terminal_cannot_execute(main
 
 
 COMMANDS = {
-    "preprocess/data_preprocess_movielens.py": ["--raw_path", f"x{ESCAPES}", "--data_path", "y"],
+    "preprocess/data_preprocess.py": ["ml-100k", "name", "--raw_path", f"x{ESCAPES}"],
     "scripts/fetch_defaults.py": [f"--x{ESCAPES}"],
 }
 

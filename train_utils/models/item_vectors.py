@@ -121,7 +121,7 @@ def _misfit(path: Path, recipe: dict) -> str:
     different = [name for name, wanted in recipe.items() if kept.get(name) != wanted]
     if different:
         return f"was made from other {', '.join(different)} than this catalog and `embedding_model`"
-    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} names of"
+    return "" if digest(path) == kept.get("vectors_sha256") else f"is not the file that {description.name} describes"
 
 
 def sentence_encoder(model: str, device: str, trust_remote_code: bool = False) -> Encoder:
