@@ -98,6 +98,11 @@ def rival(options: Options, raw: Path, out: Path) -> Cost:
 
 def main() -> None:
     options = parse(Options)
+    if not (Path(options.tokenizer) / "tokenizer.json").is_file():  # before minutes of generating
+        raise ValueError(
+            f"`tokenizer` {options.tokenizer!r} holds no tokenizer.json; run python scripts/fetch_defaults.py, or name "
+            "another folder"
+        )
     small = raw_files(options, options.rival_reviews)
     large = raw_files(options, options.reviews) if options.reviews else None
     with TemporaryDirectory() as folder:
