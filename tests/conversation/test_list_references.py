@@ -92,3 +92,8 @@ def test_a_pronoun_after_titles_means_the_titles():
     assert (
         with_titles("Psycho, Fargo: I know all of them", TITLES, pronouns=False) == "Psycho, Fargo: I know all of them"
     )
+
+
+def test_a_long_message_of_bare_numbers_is_left_alone():
+    text = "1," * 50_000
+    assert with_titles(text, TITLES) == text

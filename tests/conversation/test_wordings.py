@@ -452,3 +452,8 @@ def test_typing_errors_in_words_of_a_request_are_read_over(text):
 def test_a_title_that_was_asked_about_may_be_referred_to():
     state = Preferences().after(READER.read("Who directed Heat?")).after(READER.read("recommend four films like it"))
     assert state.liked == ((4,),)
+
+
+def test_a_long_message_about_watching_is_read():
+    text = "something watch " * 120
+    assert READER.read(f"{text}my kids, {text}my kids").only == ()

@@ -25,7 +25,8 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 # Bare numbers after a verb that judges, or before one: "seen 1, 2 and 5", "3 looks good", and not "like 5".
-_NUMBERS = r"#?\d{1,2}(?:(?:\s{0,2},\s{0,2}(?:and\s)?|\sand\s|\s{0,2}[&+/]\s{0,2}|\s)#?\d{1,2})*"
+# Ten at most: without a bound, a long message of numbers would take quadratic time.
+_NUMBERS = r"#?\d{1,2}(?:(?:\s{0,2},\s{0,2}(?:and\s)?|\sand\s|\s{0,2}[&+/]\s{0,2}|\s)#?\d{1,2}){0,9}"
 _JUDGED = "seen, saw, watched, know, own, love, loved, liked, enjoyed, hate, hated, dislike, disliked"
 _BARE = re.compile(
     rf"\b(?:{any_of(_JUDGED)}|knew|skip|(?:all|everything)\s+(?:but|except))\s+"

@@ -16,6 +16,7 @@ _STUFF = re.compile(rf"'?s?'?\s+(?:{any_of(NOUNS)}|stuff|content|cartoons?)\b", 
 _AUDIENCE = re.compile(
     rf"\bfor\s+(?:(?:{_OWNERS}|\d{{1,2}}|little|small|young)\s+)*$", re.IGNORECASE
 )  # "a film for my 3 kids" is a children's film
+_NEAR_COMPANY = 100  # characters before "kids" in which that is looked for: the pattern takes cubic time
 # "something to watch with my kids"
 _COMPANY = re.compile(
     rf"\b(?:{any_of(NOUNS)}|something|anything|what)\b[^.!?]*\b(?:watch|see|enjoy)\b[^.!?]*\bwith\s+(?:(?:{_OWNERS}|whole|little|small|young)\s+)*$",
@@ -80,7 +81,7 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
         and text[annotation.start : annotation.end].lower().split()[0] in ("kids", "children", "child", "kid", "family")
         and not _STUFF.match(text, annotation.end)
         and not _AUDIENCE.search(text, max(0, annotation.start - _NEAR), annotation.start)
-        and not _COMPANY.search(text, 0, annotation.start)
+        and not _COMPANY.search(text, max(0, annotation.start - _NEAR_COMPANY), annotation.start)
         and bool(
             _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
             or text[annotation.end : annotation.end + 4] == " of "
