@@ -94,7 +94,7 @@ def test_a_prior_moves_items_of_one_token_as_in_the_engine():
 
 def test_a_prior_of_more_items_than_a_server_takes_keeps_the_order_of_the_best_and_holds_the_others_equal(monkeypatch):
     model, chat = coded_chat(TITLES, "token")
-    monkeypatch.setattr(remote_engine, "_MOST_BIASES", 3)
+    monkeypatch.setattr(remote_engine, "MOST_BIASES", 3)
     prior = Prior(np.array([0.01, 0.4, 0.2, 0.04, 0.05, 0.2, 0.1]), 2.0)
     allowed = ItemRules(deny=("i1", "i6"))
     request = replace(requests(chat)[0], rules=compile_rules(CATALOG, chat.trie, allowed, prior))

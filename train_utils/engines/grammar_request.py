@@ -11,6 +11,7 @@ from train_utils.text_files import shown, strict_json
 PREFIX = "reclm:"
 MAX_LENGTH = 1_000_000  # characters of a grammar; 10,000 ids of consumed items take about a tenth
 MAX_ITEMS = 1000  # of a reply
+MOST_BIASES = 1024  # tokens of `logit_bias`; more would end an engine that has vLLM's second model runner
 
 
 @dataclass(frozen=True)

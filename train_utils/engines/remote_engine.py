@@ -20,7 +20,7 @@ from train_utils.decoding.completions_endpoint import CompletionsEndpoint, Endpo
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
 from train_utils.decoding.ranked_list import opened_list, ranked_list
 from train_utils.decoding.request import Completion, Request
-from train_utils.engines.grammar_request import GrammarRequest, grammar_text
+from train_utils.engines.grammar_request import MOST_BIASES, GrammarRequest, grammar_text
 from train_utils.printable import one_line
 from train_utils.prompts.messages import message
 from train_utils.prompts.renderer import Chat
@@ -30,7 +30,6 @@ _CHECK_TOKENS = 16  # of a list of one item, without its title
 _MOST_BIAS = 100.0  # vLLM's bounds of what is added to a token's logit
 _MOST_RANKED = 2048  # log-probabilities of a list; scripts/vllm_serve.sh lets a server report so many
 _NO_LOGPROB = -9999.0  # vLLM's minus infinity
-_MOST_BIASES = 1024  # tokens of a request; more would end vLLM's engine on a GPU (its second model runner)
 REMEDY = "a server with the plugin and this catalog is started by scripts/vllm_serve.sh"
 
 
@@ -253,8 +252,8 @@ class RemoteEngine:
         added = log_shares(prior)[items]
         # What is added to all items changes no choice among them, and text contains none.
         floor = added.max() - _MOST_BIAS
-        if len(items) > _MOST_BIASES:
-            best = np.argsort(-added, kind="stable")[:_MOST_BIASES]
+        if len(items) > MOST_BIASES:
+            best = np.argsort(-added, kind="stable")[:MOST_BIASES]
             items, added, floor = items[best], added[best], added[best[-1]]
         biases = np.clip(added - floor, -_MOST_BIAS, _MOST_BIAS)
         return dict(zip(map(str, codes[items].tolist()), biases.round(4).tolist(), strict=True))

@@ -16,13 +16,12 @@ from typing import Any
 from train_utils.command import print_error
 from train_utils.engines.domains import CATALOGS, Domains, load_domains, settings_of
 from train_utils.engines.drafter import ReplyDrafter
-from train_utils.engines.grammar_request import GrammarRequest, grammar_text, is_grammar
+from train_utils.engines.grammar_request import MOST_BIASES, GrammarRequest, grammar_text, is_grammar
 from train_utils.engines.tree_grammar import TreeGrammar
 from train_utils.engines.vllm_jump_forward import with_jump_forward
 
 TESTED = ((0, 32), (0, 33))  # versions of vLLM from the first to before the second
 _MARK = "_wrapped_by_reclm"
-_MOST_BIASES = 1024  # tokens of `logit_bias`; more would end an engine that has vLLM's second model runner
 # Parameters of a request that could forbid every token that the grammar allows, continue a reply after its end, or cut
 # an item; and the value that does not.
 _REFUSED: tuple[tuple[str, object, str], ...] = (
@@ -197,7 +196,7 @@ class _Served:
                 )
             self._stops = _stop_tokens(config, tokenizer)
             if getattr(vllm_config, "use_v2_model_runner", False):
-                self._most_biases = _MOST_BIASES
+                self._most_biases = MOST_BIASES
             domains = load_domains(self._settings, tokenizer, config.model, config.get_vocab_size())
             for name in domains.domains:  # a stop token that is part of an item is found here
                 domains.grammar(grammar_text(GrammarRequest(name)), self._stops | {domains.end_of_turn})
