@@ -5,7 +5,7 @@ from rapidfuzz import fuzz, process
 from train_utils.catalog import Catalog
 from train_utils.serving.domains import Domain
 
-_ARTICLES = frozenset(("the", "a", "an"))  # stand behind a title in a catalog, and are typed before it
+_ARTICLES = frozenset(("the", "a", "an"))  # written after a title in a catalog, and typed before it
 _SIMILAR = 80  # of 100, from which on a title is found
 
 
