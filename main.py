@@ -1,7 +1,8 @@
 """Train, merge and test RecLM-cgen and RecLM-ret: argv -> options -> one function of train_utils."""
 
 from train_utils.command import run_cli
-from train_utils.param import TrainOptions, parse
+from train_utils.options import parse
+from train_utils.param import TrainOptions
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Score recommendation and mathematics in one conversation: argv -> options -> run_multi_round."""
 
 from train_utils.command import run_cli
-from train_utils.param import EvalOptions, parse
+from train_utils.options import parse
+from train_utils.param import EvalOptions
 
 
 def main() -> None:

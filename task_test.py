@@ -1,7 +1,8 @@
 """Score a model or a baseline on the test users of a dataset: argv -> options -> run_test."""
 
 from train_utils.command import run_cli
-from train_utils.param import EvalOptions, parse
+from train_utils.options import parse
+from train_utils.param import EvalOptions
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from train_utils.command import run_cli
 from train_utils.files import write_json
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.recommender import Recommender
 from train_utils.serving.living_domains import LivingDomains
 from train_utils.serving.scheduler import Scheduler

@@ -32,7 +32,8 @@ from train_utils.command import run_cli
 from train_utils.dataset_folder import dataset_paths
 from train_utils.files import write_json
 from train_utils.models.cold_items import item_features
-from train_utils.param import AddOptions, option, parse
+from train_utils.options import option, parse
+from train_utils.param import AddOptions
 from train_utils.recommender import Recommender
 from train_utils.text_files import read_json
 

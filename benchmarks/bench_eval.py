@@ -24,7 +24,8 @@ from train_utils.evaluation.llm import LLMRecommender, batches, load_llm
 from train_utils.evaluation.results import result_of, write_result
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
-from train_utils.param import EvalOptions, option, parse
+from train_utils.options import option, parse
+from train_utils.param import EvalOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,8 @@ from train_utils.evaluation.cases import EvalCase, eval_cases
 from train_utils.evaluation.llm import LLMRecommender, load_llm, side_by_side
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.backbone import with_dtype
-from train_utils.param import EvalOptions, option, parse
+from train_utils.options import option, parse
+from train_utils.param import EvalOptions
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 

@@ -24,7 +24,7 @@ from machine import machine_name
 from steam_raw import write_steam
 
 from train_utils.command import run_cli
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "preprocess"))
 

@@ -20,7 +20,7 @@ from amazon_raw import Shape, write_amazon
 from machine import machine_name
 
 from train_utils.command import run_cli
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "Movies_and_TV"

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.prompts.named_titles import spoken_title
 
 ROOT = Path(__file__).resolve().parent.parent

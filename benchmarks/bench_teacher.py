@@ -40,7 +40,7 @@ from unirec_feed import WORKERS, UniRecFeeding, make_loader, read_events
 from unirec_files import UniRecData, read_unirec_data
 
 from train_utils.command import run_cli
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.teacher.http_client import HttpTeacher
 from train_utils.teacher.inference import DONE_NAME, item_vectors, newest_checkpoint
 

@@ -23,7 +23,7 @@ from machine import machine_name
 from tqdm import tqdm
 
 from train_utils.command import run_cli
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.samples.prefetch import WINDOW_STEPS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -30,7 +30,7 @@ from transformers.utils import logging
 from train_utils.command import run_cli
 from train_utils.decoding.request import Completion
 from train_utils.engines.served_recommender import ServedRecommender
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.recommender import Recommender
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from train_utils.command import run_cli
 from train_utils.engines.served_recommender import ServedRecommender
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.recommender import Recommender
 
 

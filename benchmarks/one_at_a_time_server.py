@@ -26,7 +26,7 @@ from sasrec_model import SASRec, load_checkpoint
 
 from train_utils.command import run_cli
 from train_utils.dataset_folder import PAD
-from train_utils.param import option, parse
+from train_utils.options import option, parse
 from train_utils.unirec_folder import UniRecFolder
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from train_utils.leakage.__main__ import LeakageOptions
-from train_utils.param import ChatOptions, CodeOptions, EvalOptions, TrainOptions, parse
+from train_utils.options import parse
+from train_utils.param import ChatOptions, CodeOptions, EvalOptions, TrainOptions
 
 PUBLISHED = {
     EvalOptions: (

@@ -23,7 +23,8 @@ from train_utils.models.backbone import load_backbone, model_files, n_embeddings
 from train_utils.models.cold_items import fill_rows, item_features
 from train_utils.models.merge import check_output
 from train_utils.models.trained import save_model
-from train_utils.param import AddOptions, parse
+from train_utils.options import parse
+from train_utils.param import AddOptions
 from train_utils.prompts.control_tokens import add_code_tokens, control_tokens
 from train_utils.prompts.renderer import Chat
 

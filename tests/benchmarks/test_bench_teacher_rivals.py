@@ -26,7 +26,7 @@ from unirec_feed import OneWindowDataset, UniRecFeeding, make_loader, read_event
 from unirec_files import read_unirec_data
 
 from train_utils.dataset_folder import PAD
-from train_utils.param import parse
+from train_utils.options import parse
 from train_utils.teacher.inference import item_vectors
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -28,7 +28,8 @@ from train_utils.evaluation.dialogues import (
     run_dialogues,
 )
 from train_utils.models.item_vectors import sentence_encoder
-from train_utils.param import ConversationOptions, parse
+from train_utils.options import parse
+from train_utils.param import ConversationOptions
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.recommender import Recommender
 from train_utils.text_files import json_value, text_lines
