@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from film_world import KINDS, NAMES, catalog
 from tiny import tiny_chat
 
-from train_utils.catalog import Item, make_catalog
+from train_utils.catalog import make_catalog
 from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dialogue.dialogue import Dialogue, Listing
@@ -29,20 +30,6 @@ from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.teacher.protocol import TeacherError
-
-NAMES = ["Alien", "Aliens", "Blade Runner", "Toy Story", "Lion King, The", "Aladdin", "Heat", "Casino"]
-KINDS = ["Horror", "Horror", "Sci-Fi", "Children's", "Children's", "Children's", "Crime", "Crime"]
-YEARS = [1979, 1986, 1982, 1995, 1994, 1992, 1995, 1995]
-GROUPS = (["0", "1", "2"], ["3", "4", "5"], ["6", "7", "6"])
-
-
-def catalog():
-    items = [
-        Item(str(i), name, (kind,), attributes={"year": year})
-        for i, (name, kind, year) in enumerate(zip(NAMES, KINDS, YEARS, strict=True))
-    ]
-    sequences = {f"u{n}": [*GROUPS[n % 3], str(n % 8), "7"] for n in range(12)}
-    return make_catalog("films", items, sequences)
 
 
 class FixedTeacher:

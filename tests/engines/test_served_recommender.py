@@ -11,6 +11,7 @@ from tiny import tiny_chat
 from train_utils.catalog import load_catalog
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done
+from train_utils.dialogue.answers import Notice
 from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.run import run_test
@@ -18,7 +19,6 @@ from train_utils.evaluation.specs import DecodingSpec, ModelPlan
 from train_utils.param import ChatOptions, EvalOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
-from train_utils.serving.answers import Notice
 from train_utils.serving.chat_session import ChatSession
 from train_utils.serving.domains import Domains
 

@@ -14,6 +14,7 @@ from fuzz_results import READERS, result, write_study
 from cli_serve import Screen
 from train_utils.command import run_cli
 from train_utils.decoding.events import Done, TextDelta
+from train_utils.dialogue.answers import Notice
 from train_utils.evaluation.result_reader import MAX_RESULT_BYTES, read_timing
 from train_utils.files import write_json
 from train_utils.printable import markdown, one_line, printable
@@ -22,7 +23,6 @@ from train_utils.report.__main__ import write_report
 from train_utils.report.comparison import load_result_set, name_of, read_results
 from train_utils.report.study import load_study
 from train_utils.report.tables import markdown_table, text_table
-from train_utils.serving.answers import Notice
 
 EVIL = "$\\frac{$ <img src=x> | a\n# b `c` [d](https:\\\\e) *f* \x1b]0;t\x07\r\u202e~"
 

@@ -23,6 +23,7 @@ from train_utils.conversation.preferences import Preferences
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.request import Request
+from train_utils.dialogue.answers import Notice, repeats_itself
 from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.models.backbone import load_backbone
 from train_utils.param import ChatOptions
@@ -31,7 +32,6 @@ from train_utils.prompts.messages import ItemPart, Message, message
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import Recommendation, Recommender
-from train_utils.serving.answers import Notice, repeats_itself
 from train_utils.serving.chat_session import ChatSession, Command, Quit, parse_line
 from train_utils.serving.domains import NO_DOMAIN, Domains, dataset_folders, first_domain
 from train_utils.serving.terminal import completions, spun

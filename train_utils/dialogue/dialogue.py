@@ -4,9 +4,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from train_utils.catalog import Item
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
-from train_utils.constraint.item_rules import compile_rules, tighter
+from train_utils.constraint.item_rules import ItemRules, compile_rules, tighter
 from train_utils.conversation.comparisons import with_compared_years
 from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.numerals import MOST
@@ -201,6 +203,12 @@ class Dialogue:
         return not self.context or len(prompt) + self.max_new_tokens <= self.context
 
     @property
+    def asked(self) -> str:
+        """What the user has asked for, in words; "" for nothing."""
+        catalog = self.recommender.catalog
+        return self.preferences.describe(catalog) if catalog else ""
+
+    @property
     def taste(self) -> Taste:
         """What is known of the user's taste: the profile, then what the conversation likes, newest last.
 
@@ -306,6 +314,19 @@ class Dialogue:
         if listed:
             self.last = Listing(listed[:MOST], self.taste, self.preferences)
         self.preferences = self.preferences.listing(listed)
+
+
+def admitted_by(recommender: Recommender, rules: ItemRules) -> list[str] | None:
+    """Return the ids of the items that rules admit; None where they admit all.
+
+    Raises:
+        ValueError: the rules name an item or a category that the catalog lacks.
+        ConstraintError: they admit no item.
+    """
+    catalog, trie = recommender.catalog, recommender.renderer.trie
+    if catalog is None or trie is None or replace(rules, max_per_category=0, distinct=True) == ItemRules():
+        return None
+    return catalog.ids(np.flatnonzero(compile_rules(catalog, trie, rules).admitted).tolist())
 
 
 def described(item: Item) -> str:

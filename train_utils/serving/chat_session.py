@@ -12,10 +12,10 @@ from train_utils.conversation.corrections import CORRECTIONS, correction, titles
 from train_utils.conversation.numerals import MOST
 from train_utils.decoding.completions_endpoint import EndpointError
 from train_utils.decoding.events import Done
+from train_utils.dialogue.answers import AnswerEvent, Notice, counted, reasons_of, reply, understood
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.param import ChatOptions
 from train_utils.prompts.named_titles import spoken_title
-from train_utils.serving.answers import AnswerEvent, Notice, counted, reasons_of, reply, understood
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
 from train_utils.serving.saved_chat import check_replaceable, read_chat, resume, save_chat
 
@@ -144,7 +144,7 @@ class ChatSession:
             case (("history" | "user"), _):
                 return self._set_history(name, argument)
             case "why", _:
-                return reasons_of(self.domain, self.dialogue, self._ranked(argument))
+                return reasons_of(self.dialogue, self.domain.expectations, self._ranked(argument))
             case (("save" | "load"), ""):
                 raise ValueError(f"/{name} needs a file, such as /{name} chat.json")
             case "save", _:
@@ -231,10 +231,10 @@ class ChatSession:
     # -- answers -------------------------------------------------------------------------------------------------
 
     def reply(self, text: str, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Answer a message and yield the answer's events; see `train_utils.serving.answers.reply`."""
+        """Answer a message and yield the answer's events; see `train_utils.dialogue.answers.reply`."""
         begun = False
         try:
-            for event in reply(self.domain, self.dialogue, text, stop):
+            for event in reply(self.dialogue, self.domain.expectations, text, stop):
                 begun = begun or not isinstance(event, Notice)
                 yield event
         except EndpointError as error:  # of a server that has the model
@@ -243,7 +243,7 @@ class ChatSession:
             yield Notice(str(error))
 
     def _understood(self) -> str:
-        return understood(self.domain, self.dialogue)
+        return understood(self.dialogue)
 
     # -- domains -------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from train_utils.decoding.events import TextDelta
+from train_utils.dialogue.answers import Notice
 from train_utils.prompts.list_spec import LIST_LENGTH
-from train_utils.serving.answers import Notice
 from train_utils.serving.saved_preferences import SavedPreferences
 
 

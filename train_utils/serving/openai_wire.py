@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from train_utils.decoding.events import TextDelta
-from train_utils.serving.answers import Notice
+from train_utils.dialogue.answers import Notice
 from train_utils.serving.exchange import Finished, Listed, ServiceEvent, Understood
 
 Json = dict[str, object]

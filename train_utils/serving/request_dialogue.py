@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from train_utils.constraint.constraint import ConstraintError
-from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
-from train_utils.dialogue.dialogue import Dialogue, Listing
+from train_utils.constraint.item_rules import item_rules
+from train_utils.dialogue.dialogue import Dialogue, Listing, admitted_by
 from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.templates import SYSTEM
 from train_utils.recommender import DECODING
@@ -87,19 +85,9 @@ def _empty_dialogue(request: ChatRequest, domain: Domain, turns: Turns, max_cont
         distinct=rules.distinct,
         system=f"{SYSTEM}\n{turns.system}" if turns.system else SYSTEM,
         list_length=request.k,
-        admitted=_admitted(domain, rules),
+        admitted=admitted_by(domain.recommender, rules),
         max_per_category=rules.max_per_category,
     )
     if domain.catalog is not None:
         dialogue.profile = tuple(dict.fromkeys(domain.recommender.indices(request.history)))
     return dialogue
-
-
-def _admitted(domain: Domain, rules: ItemRules) -> list[str] | None:
-    """Return the ids of the items that rules admit; None where they admit all."""
-    if domain.catalog is None or replace(rules, max_per_category=0, distinct=True) == ItemRules():
-        return None
-    trie = domain.recommender.renderer.trie
-    assert trie is not None  # the renderer has the titles of the catalog
-    constraint = compile_rules(domain.catalog, trie, rules)
-    return domain.catalog.ids(np.flatnonzero(constraint.admitted).tolist())

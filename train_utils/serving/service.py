@@ -16,13 +16,13 @@ import numpy as np
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import Done, TextDelta
+from train_utils.dialogue.answers import Notice, reply
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.dialogue.expectations import Taste
 from train_utils.dialogue.reasons import falls
 from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommendation
-from train_utils.serving.answers import Notice, asked_in_words, reply
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
 from train_utils.serving.exchange import (
     ChatRequest,
@@ -361,11 +361,11 @@ class Service:
         recommendation_id, reported = uuid4().hex, False
         own = {"catalogue_version": domain.version, "recommendation_id": recommendation_id}
         try:
-            for event in reply(domain, dialogue, text, stop, model):
+            for event in reply(dialogue, domain.expectations, text, stop, model):
                 if not reported:
                     # Reading the message is done with the first event, and what follows is the answer to it.
                     asked = saved(dialogue.preferences, catalog)
-                    yield Understood(asked_in_words(domain, dialogue), asked, recommendation_id, assigned.name)
+                    yield Understood(dialogue.asked, asked, recommendation_id, assigned.name)
                     reported = True
                 match event:
                     case TextDelta(words):

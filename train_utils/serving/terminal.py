@@ -11,9 +11,9 @@ from typing import TextIO
 from train_utils.catalog import Catalog
 from train_utils.command import with_flags
 from train_utils.decoding.events import Done, TextDelta
+from train_utils.dialogue.answers import Notice
 from train_utils.printable import one_line, printable
 from train_utils.recommender import Recommendation
-from train_utils.serving.answers import Notice
 from train_utils.serving.chat_session import COMMANDS, ChatSession, Event
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

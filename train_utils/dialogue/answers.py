@@ -15,7 +15,6 @@ from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.dialogue.reasons import reasons
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.recommender import Recommendation, Recommender
-from train_utils.serving.domains import Domain
 
 T = TypeVar("T")
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
@@ -74,8 +73,8 @@ DIRECTLY = Directly()
 
 
 def reply(
-    domain: Domain,
     dialogue: Dialogue,
+    expectations: Expectations | None,
     text: str,
     stop: threading.Event | None = None,
     model: ModelUse = DIRECTLY,
@@ -85,15 +84,15 @@ def reply(
     The part of the answer that was shown is kept, also when the answer is stopped or the caller stops iterating.
 
     Args:
-        domain: the catalog that the conversation is about.
         dialogue: the conversation, which is continued.
+        expectations: what is expected of a user; None without a catalog.
         text: the user's message.
         stop: set to stop the answer.
         model: how the model is used.
     """
-    if asked := asked_about(text, dialogue.last.items, domain.recommender.named_titles):
-        told = model.call(lambda: reasons_of(domain, dialogue, asked))
-        yield from _said(dialogue, message("user", text), told)
+    if asked := asked_about(text, dialogue.last.items, dialogue.recommender.named_titles):
+        lines = model.call(lambda: reasons_of(dialogue, expectations, asked))
+        yield from _said(dialogue, message("user", text), lines)
         return
     heard = dialogue.hear(text)
     if heard is None:
@@ -107,44 +106,41 @@ def reply(
             f"the model reads {dialogue.context} tokens: the oldest {counted(heard.forgotten, 'exchange')} are "
             "left out; what they asked stays in force"
         )
-    plan = yield from _planned(domain, dialogue, heard, model)
+    plan = yield from _planned(dialogue, expectations, heard, model)
     if plan.problem:
         return
     if answer := dialogue.known_answer(heard):
         yield from _said(dialogue, heard.user, answer)
         return
-    yield from _answered(domain, dialogue, heard, plan, stop or threading.Event(), model)
+    yield from _answered(dialogue, heard, plan, stop or threading.Event(), model)
 
 
-def understood(domain: Domain, dialogue: Dialogue) -> str:
+def understood(dialogue: Dialogue) -> str:
     """Return what was understood so far, in one line; "" for nothing."""
-    text = asked_in_words(domain, dialogue)
-    return f"understood: {text}" if text else ""
+    return f"understood: {dialogue.asked}" if dialogue.asked else ""
 
 
-def asked_in_words(domain: Domain, dialogue: Dialogue) -> str:
-    """Return what the conversation has asked for, in words; "" for nothing."""
-    return dialogue.preferences.describe(domain.catalog) if domain.catalog else ""
-
-
-def reasons_of(domain: Domain, dialogue: Dialogue, items: Sequence[int]) -> str:
+def reasons_of(dialogue: Dialogue, expectations: Expectations | None, items: Sequence[int]) -> str:
     """Return why items of the last list were listed, a line each."""
-    assert domain.catalog is not None
-    assert domain.expectations is not None
-    found = reasons(domain.expectations, dialogue.last, items, domain.catalog)
-    return "\n".join(reason.text(domain.catalog) for reason in found)
+    catalog = dialogue.recommender.catalog
+    assert catalog is not None  # there is a list
+    assert expectations is not None
+    return "\n".join(reason.text(catalog) for reason in reasons(expectations, dialogue.last, items, catalog))
 
 
-def _planned(domain: Domain, dialogue: Dialogue, heard: Heard, model: ModelUse) -> Generator[Notice, None, Plan]:
+def _planned(
+    dialogue: Dialogue, expectations: Expectations | None, heard: Heard, model: ModelUse
+) -> Generator[Notice, None, Plan]:
     """Yield what was understood and what prevents it; return the plan."""
-    line = understood(domain, dialogue)
+    catalog, line = dialogue.recommender.catalog, understood(dialogue)
+    name = catalog.name if catalog else ""
     if line and not heard.change.is_empty:
         yield Notice(line, says_understood=True)
     if heard.change.unknown and (heard.change.asks or heard.change.named()):
-        yield Notice(f"not in {domain.name}: {', '.join(heard.change.unknown)}")
-    if heard.change.unknowable and domain.catalog:
-        yield Notice(unknowable_notice(heard.change.unknowable, domain.catalog))
-    expectations = domain.expectations if heard.change.asks else None
+        yield Notice(f"not in {name}: {', '.join(heard.change.unknown)}")
+    if heard.change.unknowable and catalog:
+        yield Notice(unknowable_notice(heard.change.unknowable, catalog))
+    expectations = expectations if heard.change.asks else None
     prior = model.prior(expectations, dialogue.taste) if expectations else None
     if expectations and (problem := expectations.take_problem()):
         yield Notice(f"the teacher is left out: {problem}")
@@ -152,7 +148,7 @@ def _planned(domain: Domain, dialogue: Dialogue, heard: Heard, model: ModelUse) 
     if plan.problem:
         yield Notice(plan.problem)
     if plan.fewer:
-        yield Notice(f"only {counted(plan.n_items, 'item')} of {domain.name} {'fits' if plan.n_items == 1 else 'fit'}")
+        yield Notice(f"only {counted(plan.n_items, 'item')} of {name} {'fits' if plan.n_items == 1 else 'fit'}")
     return plan
 
 
@@ -164,12 +160,12 @@ def _said(dialogue: Dialogue, user: Message, answer: str) -> Iterator[AnswerEven
 
 
 def _answered(
-    domain: Domain, dialogue: Dialogue, heard: Heard, plan: Plan, stop: threading.Event, model: ModelUse
+    dialogue: Dialogue, heard: Heard, plan: Plan, stop: threading.Event, model: ModelUse
 ) -> Iterator[AnswerEvent]:
-    parts: list[Part] = []
+    recommender, parts = dialogue.recommender, list[Part]()
     finish = written = ""
     try:
-        for event in model.events(domain.recommender, dialogue.request(heard, plan), stop):
+        for event in model.events(recommender, dialogue.request(heard, plan), stop):
             match event:
                 case TextDelta(words):
                     parts.append(words)
@@ -177,8 +173,8 @@ def _answered(
                     if repeats_itself(written):
                         stop.set()
                 case Recommendation(item_id):
-                    assert domain.catalog is not None
-                    parts.append(ItemPart(domain.catalog.index[item_id]))
+                    assert recommender.catalog is not None
+                    parts.append(ItemPart(recommender.catalog.index[item_id]))
                 case Done(finish):
                     pass
             yield event

@@ -1,0 +1,105 @@
+"""Conversations in Python obey what messages ask, and are those of the chat and the server."""
+
+from dataclasses import replace
+
+import pytest
+from film_world import NAMES, catalog
+from tiny import tiny_chat
+
+from train_utils import Conversation, Recommendation, Recommender
+from train_utils.constraint.constraint import ConstraintError
+from train_utils.decoding.events import Done, TextDelta
+from train_utils.dialogue.answers import Notice, reply
+from train_utils.dialogue.dialogue import Dialogue
+from train_utils.dialogue.expectations import Expectations
+from train_utils.dialogue.readers import make_reader
+from train_utils.prompts.renderer import Chat
+
+
+@pytest.fixture(scope="module")
+def recommender():
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    return Recommender(model, Chat(chat.tokenizer, NAMES), catalog())
+
+
+@pytest.fixture
+def talk(recommender):
+    return Conversation(recommender, max_new_tokens=200)
+
+
+def test_an_answer_has_exactly_the_items_that_were_asked_for(talk):
+    answer = talk.ask("3 films from the nineties, no crime")
+    assert len(answer.items) == 3 and answer.understood == "3 items · no Crime · year 1990 to 1999"
+    assert {item.title for item in answer.items} <= {"Toy Story", "Lion King, The", "Aladdin"}
+    assert [item.rank for item in answer.items] == [1, 2, 3] and all(item.title in answer.text for item in answer.items)
+    assert answer.notices == ()
+
+
+def test_what_was_asked_holds_and_nothing_comes_back(talk):
+    first = talk.ask("2 films like Alien")
+    second = talk.ask("3 more, but no horror")
+    listed = [item.title for item in (*first.items, *second.items)]
+    assert len(listed) == len(set(listed)) == 5 and "Alien" not in listed
+    assert not {item.title for item in second.items} & {"Alien", "Aliens"}
+
+
+def test_fewer_items_than_were_asked_for_are_noticed(talk):
+    answer = talk.ask("5 films, only crime")
+    assert {item.title for item in answer.items} == {"Heat", "Casino"} and answer.notices == (
+        "only 2 items of films fit",
+    )
+    nothing = talk.ask("3 more")
+    assert not nothing.items and not nothing.text and len(nothing.notices) == 1
+
+
+def test_a_history_and_rules_are_those_of_the_whole_conversation(recommender):
+    talk = Conversation(recommender, ["Heat"], {"categories": ["Crime", "Horror"]}, max_new_tokens=200)
+    assert {item.title for item in talk.ask("8 films").items} == {"Alien", "Aliens", "Casino"}
+    with pytest.raises(ValueError, match="is no item id or title"):
+        Conversation(recommender, ["Titanic 2"])
+    with pytest.raises(ConstraintError, match="admit no"):
+        Conversation(recommender, rules={"categories": ["Crime"], "without_categories": ["Crime"]})
+
+
+def test_another_conversation_knows_nothing_of_the_first(talk):
+    talk.ask("2 films, no horror")
+    other = talk.another(["Heat"])
+    assert other.understood == "" and {item.title for item in other.ask("8 films").items} == {*NAMES} - {"Heat"}
+    assert talk.understood == "2 items · no Horror"
+
+
+def test_reasons_name_items_of_the_last_list(talk):
+    assert talk.why() == ""
+    answer = talk.ask("2 films like Alien")
+    assert talk.why(2).startswith(f"{answer.items[1].title}: ") and len(talk.why().splitlines()) == 2
+    with pytest.raises(ValueError, match="`ranks` has 3, and the last list has 2 items"):
+        talk.why(3)
+    assert talk.ask("why the first one?").text == talk.why(1), "the list is still the last one"
+
+
+def without_score(event):
+    """Return an event without its score, whose last digit depends on what the engine decoded before."""
+    return replace(event, score=0.0) if isinstance(event, Recommendation) else event
+
+
+def test_the_events_are_those_of_the_chat(recommender, talk):
+    expectations = Expectations.of(recommender, recommender.catalog)
+    dialogue = Dialogue(recommender, make_reader("rules", recommender), max_new_tokens=200)
+    for text in ("2 films like Alien", "hello", "3 more"):
+        ours, chat = talk.events(text), reply(dialogue, expectations, text)
+        assert [*map(without_score, ours)] == [*map(without_score, chat)]
+
+
+def test_a_stopped_answer_is_kept_as_far_as_it_was_read(talk):
+    for event in talk.events("3 films, no horror"):
+        if not isinstance(event, (Notice, TextDelta)):
+            first = event.title
+            break
+    assert first not in {item.title for item in talk.ask("5 more").items}
+
+
+def test_without_a_catalog_there_is_talk_alone():
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    talk = Conversation(Recommender(model, Chat(chat.tokenizer)), max_new_tokens=10)
+    *_, last = (event for event in talk.events("5 films") if not isinstance(event, Notice))
+    assert isinstance(last, Done) and talk.why() == "" and not talk.ask("5 films").items
