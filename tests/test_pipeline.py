@@ -390,7 +390,7 @@ def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     stages, recommend = own.split("## Train and serve it")[1].split("## Recommend from Python")
     lines = CODE_BLOCK.findall(stages)[0].replace("2068", port).splitlines()
     code = CODE_BLOCK.findall(recommend)
-    assert len(lines) == 5 and len(code) == 3
+    assert len(lines) == 5 and len(code) == 4
     proxied = {"TEACHER_PORT": port, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     for line in lines:
         more = " --lora_layers 1" if "train_RecLM" in line else " --epochs 2" if "unirec_train" in line else ""
@@ -401,6 +401,7 @@ def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     assert result["n_users"] == 16 and result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
     # Numbers of the catalog that the page has in mind are those of this one.
     program = "\n".join(code).replace("ml-100k", "mine").replace('["1", "4"]', '["i1", "i4"]')
+    program = program.replace('["Toy Story"], encoder="snap/base/all-MiniLM-L6-v2"', '["i1"]')
     run(world, "python", "-c", program, PYTHONPATH=str(world))
 
 
