@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from chat_world import ROOT, TITLES, command, environment, make_world, write_dataset
+from chat_world import ROOT, TITLES, command, environment, write_dataset
 
 import cli_serve
 from train_utils.command import run_cli
@@ -35,11 +35,6 @@ from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession, Command, Quit, parse_line
 from train_utils.serving.domains import NO_DOMAIN, Domains, dataset_folders, first_domain
 from train_utils.serving.terminal import completions, spun
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 import schemathesis
-from chat_world import TITLES, again, listening, make_service, make_world, write_dataset
+from chat_world import TITLES, again, listening, make_world, write_dataset
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
@@ -37,19 +37,6 @@ def world(tmp_path_factory):
     root = make_world(tmp_path_factory.mktemp("world"))
     write_dataset(root / "data" / "hostile", HOSTILE_TITLES)
     return root
-
-
-@pytest.fixture(scope="module")
-def service(world):
-    made = make_service(world)
-    yield made
-    made.scheduler.drain()
-
-
-@pytest.fixture(scope="module")
-def url(service):
-    with listening(build_app(service, max_new_tokens=40)) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from chat_world import (
     command,
     environment,
     listening,
-    make_service,
     make_world,
     serving,
     write_dataset,
@@ -43,13 +42,6 @@ def world(tmp_path_factory):
     root = make_world(tmp_path_factory.mktemp("world"))
     write_dataset(root / "data" / "hostile", HOSTILE)
     return root
-
-
-@pytest.fixture(scope="module")
-def service(world):
-    made = make_service(world)
-    yield made
-    made.scheduler.drain()
 
 
 @pytest.fixture(scope="module")

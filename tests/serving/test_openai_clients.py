@@ -7,10 +7,8 @@ import anyio
 import llm
 import openai
 import pytest
-from chat_world import TITLES, listening, make_service, make_world
+from chat_world import TITLES
 from openai.types.responses import ResponseStreamEvent
-
-from train_utils.serving.http_app import build_app
 
 LIST = "Recommend 3 titles"
 SAMPLING = {
@@ -18,19 +16,6 @@ SAMPLING = {
     "stop": ["zzz"], "user": "someone", "logprobs": False, "tools": [], "parallel_tool_calls": False,
     "response_format": {"type": "text"}, "metadata": {"a": "b"}, "store": False,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    made = make_service(make_world(tmp_path_factory.mktemp("world")))
-    yield made
-    made.scheduler.drain()
-
-
-@pytest.fixture(scope="module")
-def url(service):
-    with listening(build_app(service, max_new_tokens=40)) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
