@@ -73,13 +73,24 @@ def server(options: Options, *flags: str) -> Iterator[tuple[str, psutil.Process]
         try:
             while not ready.exists():
                 if process.poll() is not None:
-                    errors = [line for line in log.read_text().splitlines() if "rror" in line]
-                    raise ValueError(f"the server did not start: {' '.join(errors[:3])[:600]}")
+                    raise ValueError(f"the server did not start: {_last_words(process, log)}")
                 time.sleep(0.5)
-            yield f"http://127.0.0.1:{options.port}", psutil.Process(process.pid)
+            try:
+                yield f"http://127.0.0.1:{options.port}", psutil.Process(process.pid)
+            except (ValueError, httpx.HTTPError) as error:
+                if process.poll() is None:
+                    raise
+                raise ValueError(f"the server ended during the benchmark: {_last_words(process, log)}") from error
         finally:
             process.terminate()
             process.wait()
+
+
+def _last_words(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the status of a server that ended, and the errors in its output or, without one, its last lines."""
+    lines = log.read_text(errors="replace").splitlines()
+    errors = [line for line in lines if "rror" in line][:3] or lines[-3:]
+    return f"status {process.returncode}; {' '.join(errors)[:600]}"
 
 
 def counted(url: str) -> dict[str, float]:
