@@ -144,8 +144,8 @@ def test_of_a_famous_and_an_obscure_title_only_the_famous_one_is_read_in_running
     events = {f"u{n}": ["famous"] + [str(i) for i in range(n)] for n in range(30)}
     catalog = make_catalog("films", items, events)
     reader = RequestReader(catalog, NamedTitles(catalog.titles))
-    assert reader.read("never got the fuss over zarathud tbh").disliked
-    assert not reader.read("never got the fuss over quorlin tbh").disliked
+    assert reader.read("a cousin put zarathud near the top").liked
+    assert not reader.read("a cousin put quorlin near the top").liked
 
 
 def test_what_is_before_a_subtitle_is_whole_and_another_part_is_not():

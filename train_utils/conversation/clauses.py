@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.annotations import SPAN, Annotation
 from train_utils.conversation.lexicon import BAD, CONTRAST, GOOD, NEW_CLAUSE, REFUSALS, STATING_ALONE, any_of
 
 # "If it's a musical, I'm out."
@@ -16,6 +16,8 @@ LEAVING = (
 _CLAUSE_END = re.compile(
     rf"[.;!\n)]|\?(?!\s*(?:what\s+an?\s|(?:\w+\s+)?no\b(?!\s+\w)|{any_of(REFUSALS)}\b))"
     rf"|(?<!nothing)(?<!anything)(?<!everything)(?<!\ball)(?<!genres)(?<!kinds)(?<!types),?\s+(?:and\s+)?{any_of(CONTRAST)}\b(?!\s+(?:than|of)\b)"
+    rf"|,\s*(?=(?:an?\s+|some\s+)?{SPAN}\s+(?:now|instead|this\s+time)\b)"
+    rf"|,\s*(?=(?:while|whilst)\b)"
     rf"|,\s*(?=(?:{any_of('so, very, really, quite, pretty, just, and')}\s+)?{any_of(BAD + ',' + GOOD)}\s*(?:[.!?;]|$))"
     rf"|,\s*(?={any_of(NEW_CLAUSE)}\b)(?!{LEAVING})|\sand\s+(?=(?:{any_of(STATING_ALONE)}|now|today|tonight|this\s+time)\b)"
     rf"|(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"

@@ -45,10 +45,12 @@ great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brillia
 beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
 away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
 charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
-first rate, class, ace, brill, fab, fabulous, cracking, a cracker, a belter, spot on, the best, mesmerizing, a gem, a
-treat, a joy, a delight, a hoot, a blast, in stitches, in tears, speechless, underrated, adorable, clever, timeless,
-genius, legendary, iconic, heartwarming, powerful, thrilling, entertaining, enjoyable, delightful, inspiring,
-breathtaking, cute, witty, a riot, my jam, top notch, insanely good, my number one, 10/10, 9/10, a hit, not bad
+first rate, just class, pure class, sheer class, absolute class, ace, brill, fab, fabulous, cracking, a cracker, a
+belter, spot on, the best, mesmerizing, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears,
+speechless, underrated, adorable, clever, timeless, fire, goated, a banger, lit, insane, unreal, dope, elite, chef's
+kiss, slaps, slapped, a vibe, genius, legendary, iconic, heartwarming, powerful, thrilling, entertaining, enjoyable,
+delightful, inspiring, breathtaking, cute, witty, a riot, my jam, top notch, insanely good, my number one, 10/10, 9/10,
+a hit, not bad
 """
 BAD = """
 awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, letdown, let-down,
@@ -63,8 +65,9 @@ bollocks, a waste of time, could have been better, could've been better, could b
 cringy, predictable, confusing, depressing, disgusting, ridiculous, annoying, irritating, pointless, lifeless, soulless,
 overlong, a joke, a bit dry, too dry, not funny, wasn't funny, too violent, too dark, too sad, too depressing, too
 scary, too bloody, too gory, too weird, too cheesy, too sappy, too sentimental, too predictable, too confusing, too
-loud, too childish, too heavy, too much, too serious, too artsy, too brutal, too gross, too creepy, too * for my,
-dumbest, stupidest, silliest, dullest, lamest
+loud, too childish, too heavy, too much, too serious, too artsy, too brutal, too gross, too creepy, too * for my, mid,
+so cringe, wack, whack, shit, shite, crappy, naff, abominable, coarse, vulgar, crude, tasteless, dumbest, stupidest,
+silliest, dullest, lamest
 """
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
@@ -188,9 +191,9 @@ more, another, additional, further, others, what else, who else, keep going, go 
 extra titles, extra movies, extra films, next few, next batch, next ones, keep them coming, keep 'em coming
 """
 NOT_MORE = """
-even more, more than, more recent, more recently, more or less, more days, more hours, more weeks, more minutes, more
-years, more months, more nights, more times, more thing, more serious, more modern, more light*, more fun, more funny,
-more of a, more of an
+even more, more so, more than, more recent, more recently, more or less, more days, more hours, more weeks, more
+minutes, more years, more months, more nights, more times, more thing, more serious, more modern, more light*, more fun,
+more funny, more of a, more of an
 """
 FORGET = """
 scratch everything, scrap everything, scrap all of that, scrap all that, forget that, forget it, forget this, forget
@@ -214,7 +217,8 @@ genre, anything goes
 # Between or around two categories, an item must have both.
 TOGETHER = """
 but still, but also, at the same time, that is also, that's also, which is also, as well as being, combined, with a, at
-once, both in one, in one film, in one movie, simultaneously, mixed with, mixed together, combining, blended with,
+once, both in one, in one film, in one movie, in the same movie, in the same film, in the same one, in a single film,
+in a single movie, simultaneously, mixed with, mixed together, combining, blended with,
 rolled into one, crossed with, a mix of, mixture of, blend of, cross between, combination of, crossover of
 """
 # Between two wishes of a message, the second replaces the first.
@@ -233,7 +237,7 @@ weakness for, thing for, crazy about, mad about, keen on, again and again, over 
 """
 KNOWING = """
 seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
-i have, we have, i've got, we've got, he has, she has, they have, i got, we got, got it, got that, got them, on tape, on
+i've got, we've got, i got, we got, got it, got that, got them, on tape, on
 dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent
 us, we've done, i've done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all
 the, worn out, on my shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see, has them all, have
@@ -276,31 +280,31 @@ my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, m
 NEGATING = f"""
 {DISLIKING}, w/o, shouldn't, should not, mustn't, nobody, no one, no, not, without, except, except for, excluding,
 exclude, avoid, avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't,
-wasn't, weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, tired of, sick of, bored of, bored by,
-bored with, anything but, everything but, all but, anything except, other than, apart from, besides, leave out, leave
-off, drop, minus, lose, cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike,
-ban, non, couldn't finish, could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from,
-stay clear of, steer clear of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep
-during, fell asleep watching, walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of,
-had it with, done with, through with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care
-less about, wouldn't want, aside from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans,
-genres but, genre but, kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget
-the, forget about the, no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend,
-wouldn't recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen
-enough, spare us, unless it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit
-through, couldn't get into, can't get into, never got into, didn't get into, switched off, sick and tired of, free of,
-can't deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst,
-worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least
-favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off,
-swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire for, no appetite for,
-averse to, put off by, veto, exempt, not keen on, not big on, not into, tend to avoid, could live without, can live
-without, could do without, can do without, doing without, can't say, cannot say, couldn't say, don't you dare, stop
-with, stop it with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't bother with, else
-than, different from, different than, wasn't blown away by, not blown away by, wasn't thrilled by, not thrilled by,
-wasn't taken with, not taken with, refrain from, refraining from, abstain from, count out, away with, zero, god forbid,
-filter out, eliminate, devoid of, keep me away from, keep us away from, forbids, thumbs down on, nightmares from,
-nightmares of, walked out on, walk out on, stop giving, stop sending, stop listing, quit recommending, quit suggesting,
-quit giving, quit showing, opposite of
+wasn't, weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, refuse, refuses, refused, vetoed, vetoes,
+than watch, than see, than sit through, than endure, tired of, sick of, bored of, bored by, bored with, anything but,
+everything but, all but, anything except, other than, apart from, besides, leave out, leave off, drop, minus, lose, cut,
+cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike, ban, non, couldn't finish,
+could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of, steer clear
+of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep watching,
+walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done with, through
+with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't want, aside
+from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans, genres but, genre but, kinds but,
+genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about the, no need for,
+light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't recommend, cannot
+recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough, spare us, unless
+it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit through, couldn't get into,
+can't get into, never got into, didn't get into, switched off, sick and tired of, free of, can't deal with, cannot deal
+with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst movie,
+worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least favourite is, had my fill
+of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off, swore off, given up on,
+not up for, not feeling, not interested in, no interest in, no desire for, no appetite for, averse to, put off by, veto,
+exempt, not keen on, not big on, not into, tend to avoid, could live without, can live without, could do without, can do
+without, doing without, can't say, cannot say, couldn't say, don't you dare, stop with, stop it with, can't be bothered
+with, can't be bothered by, couldn't be bothered with, don't bother with, else than, different from, different than,
+wasn't blown away by, not blown away by, wasn't thrilled by, not thrilled by, wasn't taken with, not taken with, refrain
+from, refraining from, abstain from, count out, away with, zero, god forbid, filter out, eliminate, devoid of, keep me
+away from, keep us away from, forbids, thumbs down on, nightmares from, nightmares of, walked out on, walk out on, stop
+giving, stop sending, stop listing, quit recommending, quit suggesting, quit giving, quit showing, opposite of
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """

@@ -33,6 +33,14 @@ _REMARK = re.compile(
     r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$",
     re.I,
 )
+# "my friends will laugh"
+_WILL = re.compile(
+    r"\b(?:(?:i|we|he|she|they|people|everyone|\w+s)\s+(?:will|would|'ll|could|might|can)|never|always)\s+$", re.I
+)
+_LAUGHING = re.compile(r"(?:laugh|giggle|chuckle|sing|kiss)s?", re.I)
+_WAS = re.compile(
+    r"\s?(?:is|was|are|were)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s", re.I
+)
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
 _INTERJECTION = re.compile(r"\s*,?\s*(?:eh|huh|hey|these\s+days|nowadays|lol)\b", re.IGNORECASE)  # "kids, eh"
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
@@ -59,6 +67,16 @@ def is_of_title(text: str, annotation: Annotation, found: Sequence[Annotation]) 
     )
 
 
+def is_verdict(text: str, annotation: Annotation, title: Annotation) -> bool:
+    """Return whether words for a category say how the title before them was: "Tin Cup was hilarious"."""
+    return (
+        isinstance(annotation.value, CategoryWords)
+        and isinstance(title.value, (Mention, Unknown))
+        and bool(_WAS.fullmatch(text, title.end, annotation.start))
+        and not _STUFF.match(text, annotation.end)
+    )
+
+
 def is_no_category(text: str, annotation: Annotation) -> bool:
     """Return whether words only look like a category: people who watch, a verb ("it scared me"), or a remark."""
     words, before = annotation.value, max(0, annotation.start - _NEAR)
@@ -68,6 +86,8 @@ def is_no_category(text: str, annotation: Annotation) -> bool:
         text[annotation.start : annotation.end].lower().startswith("love ")
         and _LOVING.search(text, before, annotation.start)
     ):
+        return True
+    if _LAUGHING.fullmatch(text, annotation.start, annotation.end) and _WILL.search(text, before, annotation.start):
         return True
     is_verb = words.by_meaning and bool(_OBJECT.match(text, annotation.end))
     return is_verb or _is_about_people(text, annotation)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS
 from train_utils.conversation.title_contexts import TitleContexts, covered_words, with_series
+from train_utils.conversation.verdicts import expressions
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.everyday_words import EVERYDAY_WORDS
 from train_utils.prompts.near_titles import NearTitles, Word, words_of
@@ -21,7 +22,7 @@ WORD_LENGTH, NAME_LENGTH = 7, 5
 GAP = re.compile(r" ?[-/:]? ?|'")  # between the words of a title
 CONNECTING = set(str.split("of the in on to a an at for with from de la le der no"))
 # What a word of a title counts for its being one: an uncommon word, and an everyday one.
-_RARE, _EVERYDAY = 2.0, 1.0
+RARE, _EVERYDAY = 2.0, 1.0
 _ENDINGS = (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"), ("er", ""), ("ly", ""), ("'s", ""))
 _JUDGING = {word for phrase in f"{GOOD},{BAD},{DISLIKING},{LIKES}".split(",") for word in phrase.split()}
 _NOUN_WORDS = {noun.strip() for noun in NOUNS.split(",")}
@@ -59,6 +60,7 @@ class MessageWords:
         contexts: where titles may begin.
         mixed: whether most letters are in lower case, so that capitals mean something.
         near: the catalog's titles by loose spelling.
+        expressions: (start, end) of the expressions of liking, dislike or knowledge, by their start.
         joined_ends: end of words -> end of the title that is joined to them, where it was looked for.
     """
 
@@ -74,6 +76,7 @@ class MessageWords:
     contexts: TitleContexts
     mixed: bool
     near: NearTitles
+    expressions: Sequence[tuple[int, int]]
     joined_ends: dict[int, int] = field(default_factory=dict)
 
     @classmethod
@@ -95,6 +98,7 @@ class MessageWords:
             contexts=TitleContexts.of(text),
             mixed=2 * sum(character.islower() for character in letters) > len(letters),
             near=near,
+            expressions=expressions(text),
         )
 
 
@@ -106,4 +110,4 @@ def weight_of_word(word: str) -> float:
     if word.isdigit():
         return _EVERYDAY
     forms = [word, *(word.removesuffix(end) + new for end, new in _ENDINGS if word.endswith(end))]
-    return _EVERYDAY if any(form in EVERYDAY_WORDS or form in _WEIGHTLESS for form in forms) else _RARE
+    return _EVERYDAY if any(form in EVERYDAY_WORDS or form in _WEIGHTLESS for form in forms) else RARE

@@ -52,11 +52,12 @@ _ASKING = any_of(
     could use, limit it to, this time, keep it to, narrow it down to, let's say, say, let's do, better, i said, we said,
     i asked for, i want, can i have, can we have, could i have, could we have, may i have, can you do, could you do, can
     we do, no more than, not more than, no fewer than, not fewer than, no less than, at the most, no more, change that
-    to, change it to, i'll have, we'll have, go with
+    to, change it to, i'll have, we'll have, go with, wants, needs, asked
+    for, asks for, said, says, choose, choose me, requires, ordered
     """
 )
 _ASK = rf"(?:[^\W\d]+\s+(?:me|us)(?:\s+(?:off|up))?\s+with|{_ASKING})"  # "surprise me with two"
-_AFTER_ASK = any_of("me, us, the, your, some, maybe, about, around, exactly, top, best, please")
+_AFTER_ASK = any_of("like, me, us, the, your, some, maybe, about, around, exactly, top, best, please")
 _UNIT = any_of(
     """
     hour, hours, hrs, h, minute, minutes, mins, min, year, years, yrs, yr, day, days, week, weeks, month, months,
@@ -70,7 +71,7 @@ _OWNER = any_of(
     """
     my, our, his, their, these, those, all, all of, of the, the first, the last, the other, both in, all in, age, aged,
     rated, part, season, chapter, number, there are, there'll be, there will be, there were, we are, we're, they are,
-    they're, he is, he's, she is, she's, i am, i'm, turned, turns
+    they're, he is, he's, she is, she's, i am, i'm, turned, turns, into
     """
 )
 _NOT_A_COUNT = re.compile(
@@ -143,7 +144,9 @@ _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)
 # Between the numbers of two kinds of items, which add up.
 _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
 # "one" is often a pronoun: "recommend one that ..."; after these it is a number.
-_ONE_ENDS = re.compile(r"\s*(?:please|pls|for\s+tonight)?\s*(?:[.!?]|$)", re.IGNORECASE)  # "name me one."
+_ONE_ENDS = re.compile(
+    r"\s*(?:please|pls|for\s+(?:tonight|me|us|him|her|them))?\s*(?:[,.!?]|$)", re.IGNORECASE
+)  # "name me one."
 _KIND_OF_ONE = re.compile(rf"\b(?:an?|the|that|this|which|any|no|every|each)\s+(?:\w+\s+|{SPAN}\s*){{1,3}}$", re.I)
 _ONE_OF = re.compile(r"\s+of\s+(?:those|these|the|them|my|our)\b", re.IGNORECASE)  # "it is one of those films"
 # "we do one film a month"

@@ -44,7 +44,8 @@ _FILLERS = any_of(
     """
     was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the, most,
     one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of, all, total,
-    complete, big, huge, real, major, honestly, incredibly, extremely, truly, such a, plain
+    complete, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly, incredibly,
+    extremely, truly, such a, plain
     """
 )
 # "Musicals make me want to run away", and not "want to dance".
@@ -63,7 +64,7 @@ _NEGATING_AFTER = re.compile(
     rf"{GAP}{_INSERTED}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of(REFUSALS)}\b|{LEAVING}"
     rf"|(?:would\s+)?ma(?:kes?|de)\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
-    rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)|(?:puts?|sen[dt]s?)\s+(?:\w+\s+){{1,3}}to\s+sleep\b"
+    rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)|mak(?:e|es)\s+\w+\s+(?:skin|flesh)\s+crawl|bores?\s+the\s+\w+\s+(?:off|out\s+of)|(?:puts?|sen[dt]s?)\s+(?:\w+\s+){{1,3}}to\s+sleep\b"
     rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
     rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b|from\s+(?:me|us)\b))",
     re.IGNORECASE,

@@ -135,7 +135,7 @@ class RangeReader:
             return [Annotation(match.start(), match.end(), Range(self.year, None, None))]
         for match in _LIFE.finditer(text):  # a year of somebody's life dates no film, unless it is compared with
             start, end = match.span(match.lastindex or 0)
-            if bounds := _compared_with_life(text, self._period(text[start:end])[0]):
+            if bounds := _compared_with_life(text, self._life_year(text[start:end])):
                 return [Annotation(start, end, Range(self.year, *bounds))]
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
         for at, (pattern, bounds_of) in enumerate(_RULES):
@@ -185,6 +185,9 @@ class RangeReader:
         part = next((part for part in ("early", "mid", "late") if part in words), "")
         first, last = {"early": (0, 4), "mid": (3, 6), "late": (5, 9), "": (0, 9)}[part]
         return decade + first, decade + last
+
+    def _life_year(self, text: str) -> int:
+        return self._period(f"'{text}" if len(text) == 2 else text)[0]
 
     def _last_years(self, number: str, decade: str) -> tuple[int, int]:
         years = (number_of(number) if number else 1) * (10 if decade else 1)
@@ -291,9 +294,10 @@ _ANY_YEAR = re.compile(
     re.IGNORECASE,
 )
 # "I was born in 1975", "she has worked here since 1971"
+_LIFE_YEAR = rf"(?:{_YEAR}|[3-9]\d)"
 _LIFE = re.compile(
     rf"\b(?:i|we|he|she|they|(?:my|our)\s+\w+)(?:'m|'re|'s|\s+was|\s+were|\s+am|\s+is|\s+got)?\s+"
-    rf"(?:born|made|married|graduated|met|divorced|retired|hatched)\s+(?:\w+\s+){{0,3}}?(?:in\s+)?({_YEAR})\b"
+    rf"(?:born|made|married|graduated|met|divorced|retired|hatched)\s+(?:\w+\s+){{0,3}}?(?:in\s+)?({_LIFE_YEAR})\b"
     rf"|\b(?:i|we|he|she|they|(?:my|our)\s+\w+)\s+(?:was|were)\s+(?:only\s+|just\s+)?{NUMBER}\s+(?:years\s+old\s+)?in\s+({_YEAR})\b"
     rf"|\b(?:(?:i|we|they)(?:'ve|\s+have)|(?:he|she|(?:my|our)\s+\w+)(?:'s|\s+has))\s+(?:\w+\s+){{0,6}}?since\s+({_YEAR})\b",
     re.IGNORECASE,
@@ -301,12 +305,17 @@ _LIFE = re.compile(
 _LIKE_ME = re.compile(
     r"(?P<no>\b(?:not?|nothing|none|never|isn'?t|aren'?t)\s+(?:\w+\s+)?)?(?:(?P<older>\bolder)|\b(?:younger|newer))\s+than\s+(?:me|i\b|us|we\b|him|her|my\s+\w+)"
     r"|(?P<same>\b(?:as\s+old\s+as\s+(?:me|i\b|us|him|her)|(?:my|our|his|her)\s+age\b|(?:my|our|his|her)\s+birth\s*year"
-    r"|(?:from|of|in)\s+(?:that|the\s+same)\s+(?:very\s+|exact\s+|same\s+)?year|(?:my|our|his|her)\s+year\s+of\s+birth|same\s+year"
+    r"|(?:from|of|in)\s+(?:that|the\s+same)\s+(?:very\s+|exact\s+|same\s+)?year|(?:my|our|his|her)\s+year\s+of\s+birth|same\s+year|(?:from|of)\s+(?:back\s+|around\s+)?then"
     r"|(?:the|that)\s+year\s+(?:i|he|she|we)\s+(?:was|were)\s+born))",
     re.IGNORECASE,
 )
 _DATED = re.compile(rf"\d|{'|'.join(_DECADE_NAMES)}|{_TIME}|{_MADE}|old or new|new or old", re.IGNORECASE)  # fast
 _LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only, from, hm, well")
+# "nothing before 1960", "my kids refuse anything made before 1990"
+_NOTHING = (
+    r"(?:nothing|none|not|no\s+\w+|no|(?:refuse\w*|reject\w*|hates?|avoids?|skip|without|won'?t|can'?t|cannot|don'?t|doesn'?t"
+    r"|never|nobody|enough\s+of)\s+(?:\w+\s+){0,3}?(?:anything|stuff|films?|movies?|ones?|things))"
+)
 _AROUND = 2  # years before and after "around 1980"
 _THE = r"(?:the\s+|year\s+){0,2}"
 # The first rule that matches decides: longer forms stand before the forms that they contain.
@@ -320,12 +329,16 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
     ),
     _rule(
-        rf"(?:^|[.!?\n])\s*(?:{_LEAD}\W+){{0,3}}'?([4-9]\d)\s*(?:or|and|to|/|-)\s*'?([4-9]\d)(?=\s*(?:please|pls|then)?\s*[.!?]*\s*$)",
+        rf"(?:(?:^|[.!?\n])\s*(?:{_LEAD}\W+){{0,3}}|\b(?:like|say|maybe|around)\s+)'?([4-9]\d)\s*(?:or|and|to|/|-)\s*'?([4-9]\d)(?=\s*(?:please|pls|then)?\s*[.!?]*\s*$)",
         lambda reader, match: (reader._period(f"'{match[1]}")[0], reader._period(f"'{match[2]}")[1]),
     ),
     _rule(
         r"\b(?:the\s+)?years\s+'?([2-9]0)\b",
         lambda reader, match: reader._period(f"{match[1]}s"),
+    ),
+    _rule(  # "98 only", "just 95 please"
+        rf"(?:^|[.!?\n])\s*(?:{_LEAD}\W+){{0,3}}'?([4-9]\d)\s+(?:only|alone)\b|\b(?:only|just|year)\s+(?:from\s+)?'?([4-9]\d)(?=\s*(?:please|pls)?\s*[.!?]*\s*$)",
+        lambda reader, match: reader._period(f"'{_first(match)}"),
     ),
     _rule(
         r"\b(?:it\s+was|it'?s\s+from|made\s+in|was\s+from|from)\s+([3-9]\d)(?=\s*(?:[.,;!?]|$))",
@@ -345,14 +358,14 @@ _RULES: Sequence[tuple[re.Pattern[str], _Bounds]] = (
         lambda reader, match: reader._last_years(match[1] or match[3], match[2] or match[4]),
     ),
     _rule(
-        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+){{0,3}}?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
+        rf"\b{_NOTHING}\s+(?:\w+\s+){{0,3}}?(?:before|older\s+than|earlier\s+than|prior\s+to|pre-?)\s*{_THE}(PERIOD)\b"
         rf"|\bsince\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:on\b|onwards?|(?:and|or)\s+(?:newer|later|up|above|after|onwards?|younger|more\s+recent)\b(?!\s+than)|(?:to|till|until)\s+(?:now|today|the\s+present))"
         rf"|(?<![\w-])(PERIOD)\s?\+|\b(?:min(?:imum)?|at\s+least)\s+(?:from\s+)?{_THE}(PERIOD)\b"
         rf"|\bstarting\s+(?:in|from|with)\s+{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+at\s+the\s+earliest\b|\bno\s+(?:earlier|older)\s+than\s+{_THE}(PERIOD)\b",
         lambda reader, match: (reader._period(_first(match))[0], None),
     ),
     _rule(
-        rf"\b(?:nothing|none|not|no\s+\w+|no)\s+(?:\w+\s+){{0,3}}?(?:after|newer\s+than|later\s+than|more\s+recent\s+than|past)\s+{_THE}(PERIOD)\b"
+        rf"\b{_NOTHING}\s+(?:\w+\s+){{0,3}}?(?:after|newer\s+than|later\s+than|more\s+recent\s+than|past)\s+{_THE}(PERIOD)\b"
         rf"|\b(?:until|up\s+(?:to|until|till)|till|through|by)\s+(?:and\s+including\s+)?{_THE}(PERIOD)\b|\b{_THE}(PERIOD)\s+(?:and|or)\s+(?:older|earlier|before|below|under)\b(?!\s+than)"
         rf"|\bno\s+(?:later|newer)\s+than\s+{_THE}(PERIOD)\b|\b(?:from\s+|in\s+)?{_THE}(PERIOD)\s+(?:at\s+the\s+latest|at\s+most|max(?:imum)?\b)"
         rf"|\b(?:max(?:imum)?|at\s+most)\s+(?:from\s+)?{_THE}(PERIOD)\b",

@@ -11,8 +11,8 @@ from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, ma
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
 from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of, finder
-from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_year_of
+from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of
+from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_verdict, is_year_of
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import MOST, find_count
 from train_utils.conversation.polarity import left_open, rejected
@@ -28,6 +28,7 @@ from train_utils.conversation.sentences import (
 )
 from train_utils.conversation.spelling import with_words_repaired
 from train_utils.conversation.title_judgments import (
+    expressed_at,
     is_judged,
     is_liked,
     is_of_others,
@@ -50,7 +51,7 @@ _FORGET = re.compile(
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
-_TOGETHER = finder(TOGETHER)
+_TOGETHER = re.compile(rf"(?<!\bnot\s)\b{any_of(TOGETHER)}(?!\w)", re.IGNORECASE)
 _ALSO = re.compile(
     rf"^{GAP}or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
     rf"|\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))",
@@ -68,7 +69,8 @@ _BOTH = re.compile(
     rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
-    rf"|\b(?:be|is|are|'s)\s+{SPAN}\s+as\s+well\s+as\s+{SPAN}",
+    rf"|\b(?:be|is|are|'s|thats)\s+{SPAN}\s+(?:as\s+well\s+as|(?-i:AND))\s+{SPAN}"
+    rf"|\b(?:that|which)(?:'s|s|\s+is|\s+are)\s+{SPAN}\s+and\s+{SPAN}(?!\s*(?:,|or|and)\s*{SPAN})",
     re.IGNORECASE,
 )
 # Between two categories, the second replaces the first.
@@ -155,7 +157,16 @@ class RequestReader:
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
-        found = [entry for entry in found if not (is_no_category(plain, entry) or is_of_title(plain, entry, found))]
+        found = [
+            entry
+            for at, entry in enumerate(found)
+            if not (
+                is_no_category(plain, entry)
+                or is_of_title(plain, entry, found)
+                or at
+                and is_verdict(plain, entry, found[at - 1])
+            )
+        ]
         count = find_count(masked(plain, found))
         if count and any(is_year_of(entry.value, count.value) for entry in found):
             count = None
@@ -327,8 +338,11 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
         return later
     if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
-    if negative and is_judged(plain, at):
+    expressed = expressed_at(plain, at)
+    if negative and is_judged(plain, at) or expressed == "disliked" and later != "liked":
         return "disliked"
+    if expressed == "liked" and later in ("", "liked"):
+        return "liked"
     if later in ("", "known") and is_only_known(plain, at):
         return "known"
     return "disliked" if negative or later == "disliked" else "liked"

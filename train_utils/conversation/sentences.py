@@ -5,12 +5,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
+from train_utils.conversation.asking import ASKING_FOR_ITEMS, CHOOSE, INTERROGATIVE
 from train_utils.conversation.lexicon import (
     ADVERBS,
     ANY_CATEGORY,
     ASKING,
-    ASKING_BEFORE_NOUN,
-    ASKING_FOR_ITEMS,
     BAD,
     DISLIKING,
     GOOD,
@@ -30,93 +29,19 @@ from train_utils.conversation.lexicon import (
 )
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import NUMBER
+from train_utils.conversation.verdicts import verdict
 from train_utils.prompts.named_titles import Mention
 
 _ASKING = finder(ASKING)
-_AFTER_NOUN = any_of(
-    """
-    like, with, of, from, about, for, that, rated, under, over, below, above, made, released, in, directed, starring,
-    by, on
-    """
-)
-# A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
-_NOUN_PHRASE = (
-    rf"(?!(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
-    rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
-    rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
-    rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
-    rf"|\s+{_AFTER_NOUN}\b"
-    r"|\s+without\b)"
-)
-_PERSON = r"(?:i|we|you|he|she|they|one|(?:my|our|the)\s+\w+)"
-_CHOOSE = any_of(
-    """
-    watch, see, put on, rent, stream, pick, choose, take, try, view, start with, go with, go for, screen, enjoy, play,
-    borrow, get, buy, read, catch, recommend, suggest, propose, advise, show
-    """
-)
-# "What do I put on?", "which would you choose", "what should be next"
-_CHOICE = (
-    rf"(?:what|which)\b(?:\s+[\w'-]+){{0,3}}?\s+(?:should|shall|could|can|do|does|would|might)\s+{_PERSON}\s+"
-    rf"(?:\w+\s+){{0,2}}?{_CHOOSE}\b"
-    rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
-    r"|what(?:'?s|\s+is|\s+have\s+you(?:\s+got)?|\s+do\s+you\s+have)\s+(?:there\s+|in\s+it\s+)?for\s+(?:me|us)\b(?!\s+to\b)"
-    rf"|what(?:\s+\w+){{0,4}}?\s+comes\s+(?:\w+\s+)?(?:close|closest|near|nearest|next)"
-    rf"|{any_of('want, wants, would like, d like, d love, would love, need, needs')}\s+to\s+{_CHOOSE}\s+"
-    r"(?:\w+\s+){0,2}?(?:an?|some)\s+"
-    rf"(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
-    rf"|(?:i|we)(?:'d|'ll|\s+would|\s+will)\s+(?:\w+\s+)?{_CHOOSE}\s+(?:an?|some)\s+(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
-    rf"|{any_of(NOUNS)}\s+(?:that\s+)?(?:i|we)\s+(?:could|can|should|might)\s+(?:\w+\s+)?{_CHOOSE}\b"
-    rf"|(?:what|which)(?:\s+\w+)?(?:'?s|\s+(?:is|are|comes|should|could|would|might|will))(?:\s+[\w'-]+){{0,2}}?\s+"
-    rf"(?:next|worth|on\s+tonight|similar|left|good|decent)\b(?!\s+for\b)"
-)
-_INDEFINITELY = any_of(
-    """
-    give, show, find, get, bring, pick, suggest, got, have you, do you have, is there, are there, need, want, would
-    like, i'd like, we'd like, looking for, look for, mood for, fancy, know, i'm after, we're after
-    """
-)
-# "we'd like something decent", "got anything along those lines"
-_INDEFINITE = rf"{_INDEFINITELY}(?:\s+(?:me|us|him|her|them|my\s+\w+))?\s+(?:something|anything|stuff|a\s+few|some)\b"
-_NO_WISH = any_of(
-    """
-    thanks, thank, problem, worries, idea, way, need, doubt, one, rush, matter, clue, offense, else, really, preference,
-    more, to, beats, wrong, chance, for
-    """
-)
-# A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
-_ADDITION = (
-    rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
-    rf"(?:(?:for|with|without|not\s+with)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
-    rf"|with\s+(?!{_NO_WISH}\b|(?:love|pleasure|respect|regards|regard|all|best|kind|him|her|you|it|them|that)\b)[\w'.-]+\s+[\w'.-]+{GAP}$"
-    rf"|directed\s+by\b|starring\b|rated\b|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
-    rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
-)
-_DEMANDED = any_of(
-    """
-    more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then,
-    now, then, surprise, what, what now, then what
-    """
-)
-# Nothing but a demand: "next?", "ideas?", "more please"
-_DEMAND = (
-    rf"(?:(?:and|ok|okay|so|well|even|any|now|your|some|got)[^\w{MASK}]+){{0,3}}"
-    rf"{_DEMANDED}"
-    rf"(?:\s+(?:one|ones|please|pls))?"
-    rf"|(?:(?:something|but|a\s+(?:bit|little)|much|same)\s+){{0,3}}(?:older|newer|\w{{3,}}ier|(?:short|long|light|dark|slow|fast)er|(?:more|less)\s+\w+)"
-    rf"(?:\s+(?:one|ones|please|pls))?"
-)
 # A short sentence with "please" asks, unless for something else.
 _PLEASE, _SHORT = finder("please, pls, plz"), 12  # words
 _OTHER_BUSINESS = finder("stop, wait, write, translate, speak, answer, explain, repeat, remember, sorry")
-_ASKING_FOR_ITEMS = re.compile(
-    rf"\b(?:{any_of(ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
-    rf"|{_CHOICE}|{_INDEFINITE})\b"
-    rf"|^{GAP}{_ADDITION}|(?:^|:){GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
-    rf"|,\s*(?:something|anything)\s+[\w-]+{GAP}$|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
+# but "that's all I ask"
+_NOT_ASKING = re.compile(
+    rf"\b{any_of(NOT_ASKING)}"
+    r"(?!\w|\s*[.!]*\s*$(?<=to say)|\s+(?:that\s+)?(?:i|we|he|she|they)\b|\s+(?:is\s+)?asked\b)",
     re.IGNORECASE,
 )
-_NOT_ASKING = finder(NOT_ASKING)
 # "never show me one": what follows asks for nothing.
 _REFUSING = re.compile(
     r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|had|meaning|ma(?:kes?|de)\s+(?:me|us))\s+(?:ever\s+|again\s+)?$",
@@ -171,7 +96,7 @@ _MORE = re.compile(
 )
 # "I should laugh more"
 _MORE_OFTEN = re.compile(
-    rf"\b(?:should|must|ought\s+to|need\s+to)\s+(?!{_CHOOSE}|show|give|have)(?:[^\W\d]+|{SPAN})\s+$", re.IGNORECASE
+    rf"\b(?:should|must|ought\s+to|need\s+to)\s+(?!{CHOOSE}|show|give|have)(?:[^\W\d]+|{SPAN})\s+$", re.IGNORECASE
 )
 # "fewer dramas, more comedies" asks for other items.
 _SHIFTED = re.compile(rf"\b(?:less|fewer)\s+(?:\w+\s+)?{SPAN}", re.IGNORECASE)
@@ -187,7 +112,36 @@ _INFORMATION_ON_TITLE = re.compile(
     rf"(?:^|[.!?]\s|\b(?:(?<!and\s)so(?!\s(?:was|is)\b)|and|but|hey|say),?\s){any_of(INFORMATION_ON_TITLE)}\s+(?:the\s+)?[\"']?$",
     re.IGNORECASE,
 )
-_TOLD = re.compile(rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?:i|we|he|she|they|my\s+\w+)\b", re.IGNORECASE)
+# "Which is better, Alien or Aliens?", "could you tell me whether Titanic is for children?"
+_QUERY = re.compile(
+    rf"{GAP}(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+(?!(?:you|u|i|we|there)\b)"
+    r"|which\s+(?:\w+\s+)?(?:is|was|are)\s|how\b(?!\s+about)|why\b(?!\s+not)|when\b|who\b|what\s+(?:do|did|does)\s+(?:\w+\s+){1,3}?(?:see|think|say|find|make|like|call|mean)\b|on\s+a\s+scale"
+    r"|(?:(?:can|could|would|please|pls|do|just)\s+)*(?:you\s+)?(?:tell|remind|explain|know|say)\s+(?:(?:to\s+)?(?:me|us)\s+)?(?:whether|if|how|who|why|when|what|which)\b)",
+    re.IGNORECASE,
+)
+_LIKING_QUERY = re.compile(rf"{GAP}(?:\w+\s+)?(?:did|does|do|would|will)\s+(?:[\w']+\s+){{1,3}}like\s", re.IGNORECASE)
+# "Air Force One he found ridiculous", "omg, Scream 2 was so good", "Jerry Maguire, loved it": a judgment of a title,
+# with its subject or verb anywhere in the sentence; and not "like Alien, which I loved".
+_TOLD = re.compile(
+    rf"\b(?:i|we|he|she|they|(?:my|our)\s+\w+)(?:'?(?:m|re|s|ve|d|ll))?\s+[a-z']+"
+    rf"|{SPAN}{GAP}(?:was|were|is|are|had|did|never|always|{any_of(STATING)})\b|\b(?:that|it|this)(?:'?s|\s+(?:is|was))\b|\b{any_of(STATING_ALONE)}\b",
+    re.IGNORECASE,
+)
+# "Not Fargo, we own it", "a comedy is good, but no cartoons", "it bored me so nothing like that": what is refused is a
+# condition of a request.
+_REFUSED = re.compile(
+    rf"(?:^{GAP}(?:(?:and|but|so|ok|okay|please|just|also|oh)\b{GAP}){{0,2}}"
+    rf"|(?:[,;]\s*|\b)(?:but|so|then|hence|just)\s+(?:please\s+)?)"
+    rf"(?:no|not|nothing|none|without|anything\s+but)\s+"
+    rf"(?:(?!{any_of('i, we, he, she, they, you, it, sure, only, so much, really')}\b)[\w']+\s+){{0,2}}?"
+    rf"(?:{SPAN}|{any_of(NOUNS)}\b|(?:like\s+)?(?:that|this|those|these)\b)",
+    re.IGNORECASE,
+)
+_LIKENED = re.compile(
+    rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|a\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
+    rf"(?:the\s+)?{SPAN}|{SPAN}\s+(?:vibes?|style|type|kind)\b",
+    re.IGNORECASE,
+)
 # "Must have: crime"
 _HEADINGS = any_of(
     """
@@ -220,7 +174,11 @@ _STATED = re.compile(
     re.I,
 )
 _NEAR = 40  # characters before a title that tell whether a sentence asks about it
-_TOPIC = re.compile(rf"{GAP}(?:(?:and|as\s+for|the|ah|oh|right|yes|yeah|well)\W+)*{SPAN}\s*[?.!]{GAP}", re.IGNORECASE)
+_TOPIC = re.compile(
+    rf"{GAP}(?:(?:and|as\s+for|the|ah|oh|right|yes|yeah|well)\W+)*{SPAN}"
+    rf"(?:\s+(?:with|w/?|by)\s+[^\W\d]\w+(?:\s+\w+)?)?\s*[?.!]{GAP}",
+    re.IGNORECASE,
+)
 _NOT_SEEN = r"(?:i|we|haven'?t|have\s+not|not|never|nope)"
 _VERDICT = re.compile(
     rf"{GAP}(?:(?:{_NOT_SEEN})\b|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}\b)",
@@ -266,14 +224,19 @@ class Sentence:
             if start <= entry.start < end and isinstance(entry.value, (Mention, Unknown))
         )
         inside = [entry.value for entry in found if start <= entry.start < end]
+        names = any(isinstance(value, (Mention, Unknown)) for value in inside)
+        queries = bool(_QUERY.match(text)) and (not _LIKENED.search(text) or bool(_LIKING_QUERY.match(text)))
+        informs = informs or names and queries
         titles = [isinstance(value, (Mention, Unknown)) for value in inside]
         counts = bool(count and start <= count.start < end)
         says = bool(inside) or counts or bool(asks_for_more(text) or _ANY_CATEGORY.search(text))
         statement = bool(match := _STATEMENT.match(text))
         if match and match["title"] and not any(titles):
             statement = False  # "and not animated"
-        if titles and all(titles) and not counts and _TOLD.match(text):
+        if titles and all(titles) and not counts and _TOLD.search(text) and not _LIKENED.search(text):
             statement = True  # "I take Heat back"
+        if _REFUSED.search(text):
+            statement = False
         alone = counts and count and _LEAD.search(plain, max(start, count.start - _NEAR), count.start)
         if count and counts and (_AMOUNTS_TO.match(plain, count.end) or alone and asks_for_more(text)):
             statement = False
@@ -281,11 +244,10 @@ class Sentence:
             statement = False  # "horror is fine now"
         if statement and _HEADING.match(text) or statement and _ends_in_request(_without_titles(text, start, found)):
             statement = False
-        wants = _is_asked(_ASKING, text) or "?" in text or not statement
+        wants = _is_asked(_ASKING, text) or "?" in text or bool(INTERROGATIVE.match(text)) or not statement
         asks = not informs and not _NOT_ASKING.search(text)
         polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
-        asks = asks and (_is_asked(_ASKING_FOR_ITEMS, text) or polite and not statement or says and wants)
-        names = any(titles)
+        asks = asks and (_is_asked(ASKING_FOR_ITEMS, text) or polite and not statement or says and wants)
         return cls(start, end, asks, informs, names, not asks and bool(_STATED.match(text)))
 
 
@@ -332,7 +294,9 @@ def sentences_of(
     asked = {
         one
         for one, answer in answers
-        if _is_topic(plain, one) and not answer.asks and _VERDICT.match(plain, answer.start)
+        if _is_topic(plain, one)
+        and not answer.asks
+        and (_VERDICT.match(plain, answer.start) or verdict(plain, answer.start, answer.end))
     }
     return [replace(entry, asks=False) if entry in asked else entry for entry in sentences]
 

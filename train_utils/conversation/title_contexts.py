@@ -17,11 +17,28 @@ _OFFERED = re.compile(
 _THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
 # "I've got The Godfather on tape"
 _OWNING = r"(?:got|have|has|had|both|all)(?=\s[^.!?\n]{2,80}\son\s(?:tape|dvd|vhs|video|disc|blu-?ray)\b)"
+_PERSON = r"(?:me|us|him|her|them|everyone|mum|mom|dad|gran|grandma|grandpa|(?:my|our|his|her|the)\s[\w']+)"
+# "showed my brother heat", "dragged us to twister", "cried my eyes out at ghost", "half an hour of casino", "the hype
+# around grease", "my comfort film is babe"
+_FRAMED = (
+    rf"(?:show(?:s|ed|n|ing)?|lent|took|taking|dragged|brought|introduced|treated|got)\s{_PERSON}"
+    rf"(?:\s(?:to|in|into|on|see|watch|for|at)){{0,2}}"
+    r"|(?:eyes|heads?|faces?|hearts?|socks|sides|tears|cr(?:y|ied|ying)|bawl(?:ed|ing)|wept|weep|sob(?:bed|bing)"
+    r"|laugh(?:ed|s|ing)?|giggl(?:ed|ing)|goosebumps)(?:\s(?:out|off|hurt|so hard|a lot|so much)){0,2}"
+    r"\s(?:at|over|during|through|throughout|about|from|with|watching)"
+    r"|(?:minute|second|bit|frame|scenes?|twist|vibes?|mood|feel|feeling|atmosphere|league|energy|soundtrack|score|humou?r|tone|look)"
+    r"\s(?:of|in|from|as)|(?:have|has|had|'ve|did)\s(?:already\s|just\s)?(?:see|saw|watch)"
+    r"|(?:only|other|last|best|worst|first|greatest|\w{3,}est)\s(?:[^\W\d]+\s){1,3}?(?:[^.,!?\n]{0,25}\s)?(?:is|was)"
+    r"|(?:asleep|bored|nightmares)\s(?:during|through|throughout|watching|from)|during|throughout|half(?:way|\sway)?\sthrough|(?:hours?|minutes|half|copy|tape|dvd|end(?:ing)?|fan|rest|all|much|appeal|point|"
+    r"hype|fuss)\s(?:of|around|about|over)|still\snot\sover|(?:crush|money(?:\sback)?)\s(?:on|for)"
+    r"|walk(?:ed|ing)?\sout\sof|(?:switched|turned)\soff|g[ai]ve(?:n)?\sup\son|get\s(?:past|over|into|through|behind)|quot(?:e|es|ing)|recit(?:e|es|ing)"
+    rf"|(?:my|our|his|her|their)\s(?:[\w-]+\s){{1,4}}?(?:{any_of(NOUNS)}|pleasure|choice|watch|tradition|ritual|thing|pick|staple|go-?to|obsession)(?:\sof\sall\stime|\sever)?\s(?:is|was|has\sto\sbe|would\sbe|must\sbe)"
+)
 _NAMED = re.compile(
     rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
     rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
     rf"|(?:last|best|worst|first|greatest) {any_of(NOUNS)}\b[^.,!?\n]{{0,25}} (?:is|was)"
-    rf"|fav(?:ou?rit)?e?s?(?:\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|(?=:))|{_OWNING}):?\s+{_THE_FILM}",
+    rf"|fav(?:ou?rit)?e?s?(?:\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|(?=:))|{_OWNING}|{_FRAMED}):?\s+{_THE_FILM}",
     re.I,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
@@ -43,10 +60,17 @@ VERB = re.compile(
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
 _BEST = r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?(?:fav\w*|best|"
 _BEST += r"greatest|worst|funniest|number one)\b"
-PRAISE = re.compile(rf"{_BEST}| (?:is|was) (?:still )?(?:number|no\.?|#) ?(?:one|1)\b", re.I)
+PRAISE = re.compile(
+    rf"{_BEST}| (?:is|was|'s) (?:my (?:whole|entire) |(?:just |exactly |still )?"
+    r"(?:one of (?:those|the|my)|the (?:kind|sort|type) of|what i))"
+    r"| (?:is|was) (?:still )?(?:number|no\.?|#) ?(?:one|1)\b",
+    re.I,
+)
 # "scream was awesome", "the rock was just class"
 VERDICT = re.compile(
-    rf" (?:is|was|are|were|would be)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
+    rf" (?:is|was|are|were|would be|ai)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
+    r"|(?:not )?(?:for (?:me|us|him|her|them|my|everyone)"
+    rf"|(?:my|our|his|her) (?:[\w-]+ ){{0,2}}?(?:{any_of(NOUNS)}|thing|taste|style|cup))"
     r"|(?:\w+ )?(?:so|really|very|pretty|too|super|quite|such an?) (?!much\b)\w+)\b",
     re.I,
 )
@@ -54,7 +78,8 @@ VERDICT = re.compile(
 _TITLE_WORDS = r"([^\W\d_][\w']*(?: [\w']+){0,5}?)"
 REFUSED = re.compile(
     rf"(?:^|[.!?,;\n]\s*|\b(?:but|and|or|please|just) )(?:no more|not another|no|not|never|anything but) {_TITLE_WORDS}"
-    rf"(?: or {_TITLE_WORDS})?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|again|though|or|this time|tonight|either)\b))",
+    rf"(?: or {_TITLE_WORDS})?(?=\s*(?:[.,;!?\n]|$|(?:please|pls|plz|again|though|or|this time|tonight|either"
+    r"|(?:we|i|he|she|they|everyone|everybody|because|cause|cuz|seen|had|saw)(?='|ve\b|s\b|\b))\b))",
     re.I,
 )
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".

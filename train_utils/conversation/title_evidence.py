@@ -5,10 +5,11 @@ is for one observation; words are a title from `ENOUGH` on.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
-from train_utils.conversation.lexicon import NOUNS, any_of
-from train_utils.conversation.message_words import MOST_WORDS, MessageWords
+from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, any_of
+from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWords
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.near_titles import key_of
@@ -18,13 +19,16 @@ ENOUGH, TOO_LITTLE = 4.0, 0.5
 _MOST_OF_WORDS = 5.0
 # Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "show me"; a clause begins;
 # "in" or "we"; "a", "my".
-_NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -5.0
+NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -5.0
 # After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
 # verb, or the end of a clause; "films".
 MOST_AFTER = _DATED = 3.0
 _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 2.0, 1.5, 1.0, -2.0
 _CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all words
 EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
+OTHER_ARTICLE = -2.0  # an article before the words that the title lacks: "the heat"
+EXPRESSED = 2.0  # its clause has an expression of liking, dislike or knowledge
+DISTINCT = 1.0  # a title in one rare word whose items are not obscure
 WHOLE = 0.75  # for each further word of a whole title
 _LONG = 9  # characters of a key in which a typing error hardly matters
 SHORTENED = -1.0  # only a part of the title is written
@@ -34,23 +38,32 @@ _DEPENDING = re.compile(
     r"|it|don'?t|i'?m|i am|name is|named|called)\s$",
     re.I,
 )
+_OPENING = re.compile(
+    r"(?:^|[.!?\n]\s?)(?:(?:yo|bruh|bro|deadass|ngl|low-?key|honestly|tbh|imo|imho|fr|omg|gosh|damn|ugh|ah|aw|also|plus|then|frankly|well|so"
+    r"|anyway|anyways|please|pls|guys|hey|yup|yep|yeah|ya|no|yes|hm+|[a-z]{3,}ly),? ){1,3}$",
+    re.I,
+)
 _DETERMINING = re.compile(
     r"\b(?:an?|my|your|our|his|her|their|its|some|any|every|very|so|too|more|less)\s$",
     re.I,
 )
 _CLAUSE = re.compile(
     r"(?:[,;:(] ?|\s[-/]+ ?|\b(?:says?|said|thinks?|thought|that|because|when|while|if|ok|okay|hmm?|lol|haha|nah|man"
-    r"|dude|wow|thanks|cool)\s)$",
+    r"|dude|wow|thanks|cool|yesterday|today|tonight|tonite|recently"
+    r"|last (?:night|nite|week|weekend|month|year|time))\s)$",
     re.I,
 )
 _END = re.compile(
-    r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|yesterday|tonight|today|recently|lately|please|pls|though"
+    r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|nonstop|halfway"
+    r"|on (?:loop|repeat)|over and over|one more time|another time|every \w+|yesterday"
+    r"|tonight|today|recently|lately|please|pls|though"
     r"|tho|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
     re.I,
 )
 # "spellbound she didn't like", "the godfather we've seen"
 _TOPIC = re.compile(
-    r",? (?:already )?(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all)\s(?:[\w']+\s){0,2}?"
+    r",? (?:(?:already|obviously|of course|actually|which|that|however|though|on the other hand|by contrast),? ){0,2}"
+    r"(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all)\s(?:[\w']+\s){0,2}?"
     r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
     r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
     r"(?! (?:an?|the|to|some|my)\b)"
@@ -59,9 +72,23 @@ _TOPIC = re.compile(
 )
 # "the shining still gives me nightmares", "speed rocks", "godfather fan here"
 _MOVING = re.compile(
-    r" (?:still |really |always |totally |just |also )?(?:(?:\w+ed|gives?|gave|makes?|made|cracks|blew|blows|scares"
+    r" (?:(?:still|really|always|totally|just|also|both|all|never|sure) ){0,2}"
+    r"(?:(?:\w+ed|gives?|gave|makes?|made|cracks|blew|blows|scares"
     r"|bores|left|leaves|kept|keeps|puts?) (?:me|us|him|her|them|my)|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps"
-    r"|fans?|lover|stinks|never gets old)\b",
+    r"|fans?|lover|stinks|gets old|h(?:olds?|eld) up|drag(?:s|ged) on|went down|goes down|flopped|bombed|tanked"
+    r"|did (?:nothing|it for|not do)|(?:had|has|got|gets) (?:me|us|him|her|them|my|everyone|everybody|half)"
+    r"|\w+ed (?:everyone|everybody|the|half))\b",
+    re.I,
+)
+# "showed her babe and she loved it", "ghost... bawled my eyes out", "shine, hated it"
+_RETOLD = re.compile(
+    r" and (?:i|we|he|she|they|it|both|everyone|everybody|(?:my|our|the) \w+)"
+    r" (?:(?:just|really|absolutely|all|both|totally) )?"
+    r"(?:loved|hated|liked|enjoyed|adored|cried|laughed|wept|was|were|fell|couldn'?t|didn'?t|wanted)\b"
+    rf"|\s?(?:[.,!?;:-]|\.\.\.)+ ?(?:(?:i|we|she|he|they) )?(?:(?:just|really|absolutely|so) )?"
+    r"(?:(?:loved|hated|liked|enjoyed|adored|disliked|loathed|love|hate) (?:it|that|them)"
+    rf"|{any_of(GOOD + ',' + BAD)}(?=\s?(?:[.,!?;\n]|$))"
+    r"|(?:bawled|cried|laughed|wept|sobbed|walked|dozed|fell) (?:my|our|out|so|off|asleep|like|all))\b",
     re.I,
 )
 # "ransom was clumsy", and not "contact is off"
@@ -70,8 +97,16 @@ _QUALITY = re.compile(
 )
 _NO_QUALITY = COMMON_WORDS - {"ok", "okay", "fine", "nice", "cool"} | {"lost", "important", "needed", "late", "gone"}
 # "babe (the pig one) was sweet", "contact with jodie foster was smart"
-_ASIDE = re.compile(r" \([^()\n]{1,40}\)| with (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
-_RATED = re.compile(r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))")  # "gattaca 9/10"
+_ASIDE = re.compile(r" \([^()\n]{1,40}\)| (?:with|w/?) (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
+_RATED = re.compile(
+    r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))"
+    r"|,?:? (?:yes|yep|yeah|yay|no|nope|nah|nay)(?=[.,!;]|$)"
+)  # "gattaca 9/10", "fargo yes"
+_REACH = 60  # characters around words in which an expression is of them
+_CLAUSE_END = re.compile(r"[.!?;\n]")
+# "we had jaws last week"
+_HAD = re.compile(r"\b(?:i|we|he|she|they)(?:'ve|ve| have)? (?:already |just )?(?:did|done|had) $", re.I)
+_ONCE = re.compile(r"[^,]{0,30}? (?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b", re.I)
 _STOP, _SENTENCE = re.compile(r"\s*(?:[.!\n]|$)"), re.compile(r"(?:^|[.!?\n]\s?)$")
 _ADJACENT_NOUN = re.compile(rf" {any_of(NOUNS)}\b", re.I)
 
@@ -91,14 +126,17 @@ def before(msg: MessageWords, position: int, joined: bool) -> float:
     capital = _CAPITAL if msg.mixed and msg.capital[position] and not first and rare else 0.0
     near = msg.text[max(0, start - 12) : start]
     if start in contexts.named or start in contexts.listed or near[-1:] in ('"', "'") and start - 1 in contexts.named:
-        return capital + _NAMED
+        return capital + NAMED
     if joined or start in contexts.refused:
         return capital + _JOINED
     if start in contexts.offered:
         return capital + _OFFERED
-    if first or _CLAUSE.search(near):
+    if first or _CLAUSE.search(near) or _OPENING.search(msg.text, max(0, start - _REACH), start):
         return capital + _FIRST
-    return capital + (_DETERMINED if _DETERMINING.search(near) else _DEPENDENT if _DEPENDING.search(near) else 0.0)
+    if _DETERMINING.search(near):
+        return capital + _DETERMINED
+    # "amadeus" after "of" is hardly anything else, and "heat" is
+    return capital + (_DEPENDENT if _DEPENDING.search(near) and msg.weights[telling] < RARE else 0.0)
 
 
 def after(msg: MessageWords, start: int, end: int) -> float:
@@ -108,7 +146,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
     last = aside.end() if aside else _enumeration_end(msg, end)
     if DATED.match(text, end):
         return _DATED
-    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RATED, KIND)):
+    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RETOLD, _RATED, KIND)):
         return _JUDGED
     joined = JOINED.match(text, end)
     if joined and joined.end() in msg.exact or last > end and not aside:
@@ -118,6 +156,8 @@ def after(msg: MessageWords, start: int, end: int) -> float:
         return _ALONE
     if _STOP.match(text, end) and _SENTENCE.search(text, max(0, start - 2), start):
         return _ALONE
+    if aside and VERB.match(text, last):
+        return _JUDGED  # "the rock with sean connery is"
     if VERB.match(text, end) or _END.match(text, end):
         return _CLOSED
     if _ADJACENT_NOUN.match(text, end):
@@ -125,6 +165,21 @@ def after(msg: MessageWords, start: int, end: int) -> float:
     following = msg.at.get(end + 1)
     uncommon = following is not None and text[end] == " " and msg.weights[following] > 1
     return _FOLLOWED if uncommon and not msg.mixed else 0.0
+
+
+def is_expressed(msg: MessageWords, start: int, end: int) -> bool:
+    """Return whether an expression near words, in their sentence, says what the user thinks of them."""
+    text = msg.text
+    low = max(text.rfind(mark, max(0, start - _REACH), start) for mark in ".!?;\n")
+    low = max(low + 1, start - _REACH)
+    stop = _CLAUSE_END.search(text, end, end + _REACH)
+    high = stop.start() if stop else end + _REACH
+    for begin, last in msg.expressions[bisect_left(msg.expressions, (low, 0)) :]:
+        if begin >= high:
+            break
+        if last <= start or end <= begin and last <= high:
+            return True
+    return bool(_HAD.search(text, low, start) and _ONCE.match(text, end, high))
 
 
 def _enumeration_end(msg: MessageWords, end: int) -> int:

@@ -21,28 +21,16 @@ from train_utils.conversation.lexicon import (
     finder,
 )
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
+from train_utils.conversation.verdicts import verdict
 
 _LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
 _AFTER_THAT = any_of("yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one")
+_THAT = re.compile(r"\b(?:that|it|them|those|these|both|all)\b", re.IGNORECASE)
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
     rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
-    re.IGNORECASE,
-)
-# "It was three hours, I have never been so bored in my life", "two people fell asleep", "mind blown"
-_SUFFERED = re.compile(
-    r"\b(?:(?:so|that|as|really|more|utterly|completely) bored|fell asleep|(?:was|were|nodded|dozed) (?:asleep|off)"
-    r"|walk(?:ed)? out|(?:turned|switched) it off|(?:my|our) money back|waste of (?:time|money|an evening|my life)"
-    r"|looked at (?:my|our) watch|(?:dullest|worst|lamest|slowest|silliest|stupidest) \w+ (?:of|in|ever|i))\b",
-    re.IGNORECASE,
-)
-_THRILLED = re.compile(
-    r"\b(?:minds? (?:\w+ )?blown|blew (?:my|our) minds?|edge of (?:my|our|the|his|her) seats?"
-    r"|(?:laughed|cried|wept|giggled) (?:so|my|our|till|until|like|all|from|buckets|throughout)"
-    r"|couldn'?t stop (?:laughing|crying|thinking)|(?:both|all) (?:laughed|cried|wept)"
-    r"|cracked (?:me|us) up|in stitches)\b",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -64,9 +52,9 @@ _OBLIGED = re.compile(
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
-    r"\b(?<!rather )(?:(?:haven'?t|have not|hasn'?t|never|not|didn'?t|yet to|meaning to)\s+"
-    r"(?:yet\s+|even\s+|actually\s+)?"
-    r"(?:seen?|saw|watch(?:ed)?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
+    r"\b(?<!rather )(?:(?:haven'?t|have not|hasn'?t|(?:'ve\s+|have\s+)?never|not|didn'?t|yet to|meaning to)\s+"
+    r"(?:yet\s+|even\s+|actually\s+|ever\s+|managed\s+to\s+|had\s+the\s+chance\s+to\s+)?"
+    r"(?:seen?|saw|watch(?:ed)?|caught|catch|tried|(?:got(?:ten)?|get|came|come)\s+a?round\s+to(?:\s+(?:watching|seeing))?)\s+(?:any\s+of\s+|\w+\s+)?|(?:seen|watched)\s+none\s+of\s+)"
     rf"(?:{GAP}{SPAN}{GAP}(?:and|or|nor)?{GAP})*{GAP}$",
     re.I,
 )
@@ -142,7 +130,8 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
     for start, end, inside in annotated_clauses(plain, annotations):
         if inside:
             before, start = inside, annotations[inside[-1]].end
-        kind = _judgment(plain, start, end, not inside) if before else ""
+        expressed = verdict(plain, start, end) if not inside else ""
+        kind = _judgment(plain, start, end, not inside, expressed) if before else ""
         if kind in ("liked", "disliked") and not inside and _OTHERS.match(plain, start, end):
             own = clause_at(plain, annotations[before[-1]].start)
             if not _OTHERS.match(plain, *own) and (_says(_LIKING, plain, *own) or _says(_DISLIKING, plain, *own)):
@@ -152,7 +141,7 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
     return judged
 
 
-def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
+def _judgment(plain: str, start: int, end: int, alone: bool, expressed: str) -> str:
     """Return what a part of a clause says of the titles before it; "" for nothing.
 
     Args:
@@ -160,15 +149,16 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
         start: position where the part begins.
         end: position where the clause ends.
         alone: whether the part is a whole clause.
+        expressed: what its expressions say.
     """
     if alone and (judgment := _JUDGMENT.match(plain, start, end)):
         return "disliked" if judgment["bad"] else "liked"
     if alone and _LIKE_IT.search(plain, start, end) and not negations(plain, start, end):
         return "liked"
-    if alone and _DISAGREEING.match(plain, start, end) or _SUFFERED.search(plain, start, end):
+    if alone and _DISAGREEING.match(plain, start, end):
         return "disliked"
-    if _THRILLED.search(plain, start, end):
-        return "liked"
+    if expressed in ("liked", "disliked"):
+        return expressed
     if _REACTION.match(plain, start, end):
         if _BORED.search(plain, start, end) or _BAD.search(plain, start, end):
             return "disliked"
@@ -181,12 +171,12 @@ def _judgment(plain: str, start: int, end: int, alone: bool) -> str:
     if alone and _SEEN.match(plain, start, end):
         return "known"
     if not _PRONOUN.search(plain, start, end) or _NO_VERDICT.search(plain, start, end):
-        return ""
+        return "known" if alone and expressed and _THAT.search(plain, start, end) else ""
     if negations(plain, start, end) or _BAD.search(plain, start, end) and not NOT_BAD.search(plain, start, end):
         return "disliked"
     if _LIKING.search(plain, start, end):
         return "liked"
-    return "known" if alone and _KNOWING.search(plain, start, end) else ""
+    return "known" if alone and (expressed or _KNOWING.search(plain, start, end)) else ""
 
 
 def judgment_of_last_message(plain: str, end: int) -> str:
@@ -200,8 +190,18 @@ def judgment_of_last_message(plain: str, end: int) -> str:
     if end == len(plain) and _LIKE_IT.search(plain):
         return "liked"
     judging = next((span for span in spans if _ON_LAST.match(plain, *span)), None)
-    kind = _judgment(plain, *judging, alone=False) if judging else ""
+    kind = _judgment(plain, *judging, False, verdict(plain, *judging)) if judging else ""
     return kind if kind != "known" else ""
+
+
+def expressed_at(plain: str, at: int) -> str:
+    """Return what an expression in the clause around a title says of it: "liked", "disliked", "known", or "".
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return verdict(plain, *clause_at(plain, at), at)
 
 
 def is_liked(plain: str, at: int) -> bool:
@@ -252,6 +252,8 @@ def is_only_known(plain: str, at: int) -> bool:
         at: position of the title.
     """
     clause = clause_at(plain, at)
+    if verdict(plain, *clause, at) == "known" and not _says(_LIKING, plain, *clause):
+        return True
     return _says(_OBLIGED, plain, *clause) or _says(_KNOWING, plain, *clause) and not _says(_LIKING, plain, *clause)
 
 

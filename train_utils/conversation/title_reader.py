@@ -10,6 +10,7 @@ from train_utils.conversation.message_words import (
     CONNECTING,
     GAP,
     MOST_WORDS,
+    RARE,
     SHOWN,
     WORD_LENGTH,
     MessageWords,
@@ -17,16 +18,21 @@ from train_utils.conversation.message_words import (
 )
 from train_utils.conversation.title_contexts import JOINED
 from train_utils.conversation.title_evidence import (
+    DISTINCT,
     ENOUGH,
+    EXPRESSED,
     EXTENDING,
     FAMOUS,
     MOST_AFTER,
+    NAMED,
+    OTHER_ARTICLE,
     SHORTENED,
     TOO_LITTLE,
     WHOLE,
     Renown,
     after,
     before,
+    is_expressed,
     of_errors,
     of_words,
 )
@@ -37,6 +43,7 @@ from train_utils.prompts.near_titles import NearTitles, Word, key_of
 _MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of microseconds for 20,000 titles
 _DOT = re.compile(r"\. ?")
 _ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}  # keys of words that end in a dot
+_ONE_MORE = re.compile(r"\s(?:more|time|last|day|of|that|who|with|for)\b", re.IGNORECASE)
 _NO_TITLE_WORDS = {"but", "because"}  # of no misspelled title: "I liked Philadelphia but the story was sad"
 _NOT_FIRST = {"and", "or", "but", "of"}
 
@@ -185,8 +192,16 @@ class _Search:
                 continue
             evidence = context + words + after(self.msg, start, end) - ENOUGH
             evidence += EXTENDING if exact else 0.0
+            # what names a title ("I have seen") is no second observation
+            if -MOST_AFTER <= evidence < 0 and 0 <= context < NAMED and is_expressed(self.msg, start, end):
+                evidence += EXPRESSED
             for items, weight in spelled:
-                if evidence + weight + self.renown.of(items, words) >= 0:
+                if not run[0].key and not self.msg.near.has_article(items):
+                    weight += OTHER_ARTICLE
+                renown = self.renown.of(items, words)
+                if length == 1 and words >= RARE and renown > 0 and self.msg.near.is_whole(key):
+                    weight += DISTINCT
+                if evidence + weight + renown >= 0:
                     return Annotation(start, end, Mention(start, end, items))
             if not misspelled or evidence + of_errors(1, len(key)) + FAMOUS < 0:
                 continue
@@ -215,12 +230,17 @@ class _Search:
         if length > 1:
             if items := near.shortened(key):
                 yield items, SHORTENED
-            if self.msg.words[position + length - 1].key == "1" and (items := near.items(key.removesuffix("1"))):
+            if self._is_first_part(position + length - 1) and (items := near.items(key.removesuffix("1"))):
                 yield items, 0.0  # "godfather 1"
         elif items := near.numbered(key):
             yield items, 0.0
         elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
             yield items, 0.0 if near.is_whole(key) else SHORTENED
+
+    def _is_first_part(self, position: int) -> bool:
+        """Return whether a word numbers a title as the first of its series: "godfather 1", not "heat one more time"."""
+        word = self.msg.words[position]
+        return word.key == "1" and (self.msg.text[word.start].isdigit() or not _ONE_MORE.match(self.msg.text, word.end))
 
     def _may_be_title(self, words: Sequence[Word]) -> bool:
         """Return whether a title may consist of these words."""

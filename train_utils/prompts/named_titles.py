@@ -40,9 +40,13 @@ _BEFORE_TITLE = re.compile(
 # Words that precede a title where a question ends after it ("what is next after Fargo and Casino?", "do you have Up?").
 _BEFORE_ASKED = re.compile(r"\b(?:after|do you (?:also )?have|have you got)\s(?:the\s)?$", re.IGNORECASE)
 _ASKED = re.compile(r"\?|,? (?:and|or|&) [^.,;!?\n]{2,40}\?")
-# "is Fargo any good?"
+# "is Fargo any good?", "is scream scary?"
 _BEFORE_DOUBTED = re.compile(r"\b(?:is|was|are)\s(?:the\s)?$", re.IGNORECASE)
-_DOUBTED = re.compile(r" (?:any good|worth (?:it|a watch|watching|seeing))\b", re.IGNORECASE)
+_DOUBTED = re.compile(
+    r" (?:any good|worth (?:it|a watch|watching|seeing)"
+    r"|(?:(?:too|very|really|that|so|as) )?(?!a\b|the\b|in\b|on\b|it\b)[\w-]+(?: for [\w' ]{1,20})?\?)",
+    re.IGNORECASE,
+)
 _DATED = re.compile(r" \((?:18|19|20)[0-9]{2}\)")  # after a title: "twister (1996)"
 _BEFORE_NAME = re.compile(
     r"\b(?:in|at|on|for|from|near|by|friend|brother|sister|son|daughter|cousin|uncle|aunt|named|called|"

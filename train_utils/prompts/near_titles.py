@@ -36,6 +36,7 @@ _REMEMBERED = 1000  # keys whose nearest title is kept: the conversations of a d
 _NOT_LETTERS = re.compile(r"\D+")
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (?:the|an?)$", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:the|an?)\s|, (?:the|an?)\b|[(:-]\s?(?:the|an?)\s", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
 _COMMA = re.compile(r",\s+")
@@ -96,6 +97,10 @@ class NearTitles:
     def shortened(self, key: str) -> tuple[int, ...]:
         """Return the item of which at least half of the title, from its beginning or to its end, has a key."""
         return self._shortened.get(key, ())
+
+    def has_article(self, items: Sequence[int]) -> bool:
+        """Return whether the title of one of the items begins with an article."""
+        return any(_ARTICLE.search(_YEAR.sub("", self._titles[item])) for item in items)
 
     def begun(self, key: str) -> tuple[int, ...]:
         """Return the item whose title of several words begins with this word, which no other title has; () for none."""

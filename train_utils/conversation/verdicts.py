@@ -1,0 +1,141 @@
+"""Expressions that judge a title without a word of praise or blame: "three bucks down the drain", "I can recite it"."""
+
+import re
+from functools import lru_cache
+
+from train_utils.conversation.annotations import MASK, SPAN
+
+_ME = r"(?:me|us|him|her|them|everyone|everybody|(?:my|our|his|her|their|the)\s+(?:whole\s+|entire\s+)?\w+)"
+_MY = r"(?:my|our|his|her|their|your|the)"
+_I = r"(?:i|we|he|she|they|everyone|everybody|people|(?:my|our|his|her|the|half\s+the|two)\s+\w+)"
+_NEVER = r"(?:never|not|cannot|\w+n'?t)"
+_FEW = rf"(?:{SPAN}|[^.!?;{MASK}]){{0,40}}?"  # characters of a clause, a title as one
+_LOST = r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)"
+
+_TITLE = re.compile(SPAN)
+
+# Lost time and money, sleep, flight, and nausea.
+ENDURED = re.compile(
+    rf"\b(?:{_LOST}\b{_FEW}\b(?:down\s+the\s+drain|wasted|back|(?:see|get)\s+(?:\w+\s+)?(?:again|back))"
+    rf"|(?:waste(?:d|s)?|waist)\b{_FEW}\b(?:{_LOST}|on|{SPAN})|down\s+the\s+drain|(?:want|give)\s+(?:{_ME}\s+)?{_MY}\s+{_LOST}\s+back"
+    rf"|(?:put|puts|sent|sends|lulled|bored)\s+{_ME}\s+(?:straight\s+|right\s+)?(?:to|in)\s+(?:sleep|tears|death)|bored\s+(?:{_ME}|stiff|to)"
+    rf"|(?:fell|fall|falls|falling|was|were|nodded|nodding|dozed|dozing|drifted)\s+(?:fast\s+|sound\s+|half\s+)?(?:asleep|off)\b"
+    rf"|(?:snored|snoring|yawn(?:ed|ing|s)?|snooze\w*|snore\w*|yawn\w+)"
+    rf"|(?:(?:so|that|as|really|more|utterly|completely|totally)\s+bored|looked\s+at\s+{_MY}\s+watch|check(?:ed|ing)\s+{_MY}\s+(?:watch|phone))"
+    rf"|walk(?:ed|s|ing)?\s+out|(?:turned|switched|turn|switch)\s+(?:it\s+|that\s+|{SPAN}\s+)?off|gave\s+up|given\s+up|bailed"
+    rf"|{_NEVER}\s+(?:(?:really|quite|even|just|ever)\s+)?(?:(?:get|make\s+it|sit|got|made\s+it)\s+(?:past|through|into|to\s+the\s+end)|finish|see\s+the\s+(?:appeal|point|attraction)"
+    rf"|(?:get|got|understand|understood|see|saw)\s+(?:the\s+|all\s+the\s+|what\s+all\s+the\s+)?(?:hype|fuss|appeal|point|attraction|love|praise)|care(?:d)?\s+for|warm(?:ed)?\s+to|take\s+to|took\s+to|click(?:ed)?|grab(?:bed)?\s+{_ME}|do(?:ne)?\s+it\s+for)"
+    rf"|(?:left|leaves|leave)\s+{_ME}\s+(?:cold|angry|sick|indifferent|unmoved|flat)|(?:made|makes|make)\s+{_ME}\s+(?:sick|cringe|angry|yawn|nauseous|feel\s+sick|ill|roll|mad|furious|sleepy|want\s+to\s+(?:leave|die|scream|run|throw))"
+    rf"|(?:aged|holds?\s+up|held\s+up)\s+(?:so\s+|very\s+|really\s+)?(?:terribly|badly|poorly)|drag(?:s|ged)(?!\s+{_ME})|bombed|flopped|tanked|fell\s+flat|stank|stunk"
+    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
+    rf"|(?:even\s+)?worse|regret\w*|(?:ai|is|was|are|were)(?:n'?t|\s+not)\s+(?:for\s+{_ME}|{_MY}\s+(?:\w+\s+)?(?:thing|cup|bag|kind|type|style|taste|jam))"
+    rf"|did\s+(?:nothing|zero|zilch)|{_NEVER}\s+(?:even\s+)?(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once|god\s+knows\s+why"
+    rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=\s+\w+\s+(?:of|in|ever|i|we)\b))",
+    re.IGNORECASE,
+)
+# Laughter and tears, excitement, and lasting love.
+THRILLED = re.compile(
+    rf"\b(?:minds?\s+(?:\w+\s+)?blown|(?:blew|blows)\s+(?:{_ME}\s+away|{_MY}\s+minds?)|edge\s+of\s+(?:{_MY})\s+seats?"
+    rf"|(?:laugh(?:ed|s|ing)?|cried|wept|giggled|howled|cheered|sobbed|bawled)\s+(?:so|{_MY}|till|until|like|all|from|buckets|throughout|at|over|during|through|about|with)"
+    rf"|(?:ca|could|wo|will|would|does|do|did)(?:n'?t|\s+not|nt)\s+(?:stop|shut\s+up|quit)|cannot\s+stop|never\s+(?:stops|shuts\s+up|gets?\s+old|tires?|fails)|(?:both|all)\s+(?:laughed|cried|wept)"
+    rf"|cracks?\s+(?:me|us)\s+up|cracked\s+{_ME}\s+up|in\s+stitches|on\s+repeat|holds?\s+up|held\s+up|stay(?:s|ed)\s+with\s+{_ME}|stuck\s+with\s+{_ME}"
+    rf"|goose\s?bumps|tears\s+in\s+{_MY}\s+eyes|eyes\s+out|(?:kept|had|keeps|has)\s+{_ME}\s+(?:on\s+the\s+edge|glued|rolling|laughing|crying|hooked|cheering|guessing|in\s+(?:stitches|tears|fits))"
+    rf"|(?:roaring|big|huge|great|total|real|massive|smash|complete|absolute)\s+(?:success|hit|winner|triumph)|(?:a|the)\s+(?:success|triumph|revelation|winner|ride|hit\s+with)|(?:went|goes|go)\s+down\s+(?:very\s+|really\s+|so\s+)?(?:well|great|a\s+(?:storm|treat)|a\s+bomb|like)"
+    rf"|gold\s+standard|perfection|finest|greatest|at\s+(?:his|her|their|its)\s+(?:best|peak)|chang(?:ed|es)\s+{_MY}\s+li(?:fe|ves)|in\s+{_MY}\s+hearts?|special\s+place"
+    rf"|guilty\s+pleasure|comfort\s+(?:movie|film|watch)|go-?to|crush\s+on|my\s+(?:whole|entire)\s+(?:personality|life|childhood)|one\s+of\s+(?:those|my|the|our)\s+(?:\w+\s+){{0,2}}(?:movies|films|favou?rites)|moved\s+{_ME}\s+to\s+tears|broke\s+{_ME}\b|{_NEVER}\s+(?:been\s+)?over|swept\s+(?:{_ME}|off)|love\s+affair\s+with|addicted\s+to|rav(?:es?|ed|ing)\s+about"
+    rf"|nothing\s+(?:\w+\s+){{0,3}}?(?:beats?|tops?|compares?|comes?|rivals?|touch(?:es)?|match(?:es)?)|beats?\s+(?:everything|anything|all|every|any)"
+    rf"|(?:bad|second)\s+word\s+about|{_NEVER}\s+(?:get\s+)?(?:enough\s+of|get\s+tired\s+of|tire\s+of|go\s+wrong|disappoint\w*|be\s+beaten))",
+    re.IGNORECASE,
+)
+# Not "I have always thought", but "I have Heat", "we have both".
+_POSSESSED = re.compile(
+    rf"\b{_I}(?:'ve|\s+have|\s+has|\s+had|\s+own|\s+owns)\s+(?:(?:already|both|all|also|got|the|an?|old|copy|of|whole|set)\s+){{0,4}}"
+    rf"(?:{SPAN}|(?:it|them|that|both|those|this|all)\b)|{_I}\s+(?:already\s+)?(?:have|has)\s*(?=[.,;!?]|$|\s(?:already|too|on|at|in|here|somewhere)\b)",
+    re.IGNORECASE,
+)
+# Possession, knowledge by heart, and what was watched at some time.
+FAMILIAR = re.compile(
+    rf"\b(?:(?:on|in)\s+{_MY}\s+(?:\w+\s+)?(?:shelf|shelves|collection|library|cupboard|cabinet|bookcase|drawer|dvds|tapes)"
+    rf"|(?:recit\w*|quot(?:e|es|ed)|act\s+out|sing\s+along|tell\s+you|know|knows)\b{_FEW}\b(?:by\s+heart|from\s+memory|word\s+(?:for|by)\s+word|line\s+(?:by|for)\s+line|in\s+(?:my|our|his|her|their)\s+sleep|inside\s+out|backwards|every\s+(?:line|word|scene|second))"
+    rf"|by\s+heart|from\s+memory|word\s+for\s+word|line\s+(?:by|for)\s+line|could\s+recite|can\s+recite|can\s+quote|could\s+quote|worn\s+out"
+    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|showed\s+(?:me|us|it)"
+    rf"|{_I}(?:'ve|\s+have)?\s+(?:already\s+|just\s+)?(?:did|done|had)\s+(?:the\s+)?(?:{SPAN}|that|it|them|those){_FEW}\b(?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b"
+    rf"|{_I}(?:'ve|ve|\s+have|\s+has|'s)?\s+(?:\w+ly\s+|already\s+)?(?:seen|watched|saw|done|caught)\b)",
+    re.IGNORECASE,
+)
+# "We cannot sit through it again"
+_TOO_OFTEN = re.compile(
+    r"\b(?:sit|get|go)\s+through\b[^.!?]{0,20}\b(?:again|another|any\s?more|one\s+more)\b",
+    re.IGNORECASE,
+)
+
+_JOINED = re.compile(r"\s*(?:,|/|&|,?\s(?:and|or|nor|then))?\s*(?:both\s+|also\s+|the\s+|a\s+)*", re.IGNORECASE)
+# "X was a hit and so was Y"
+_SAME = re.compile(
+    r"[^.!?]{0,20}?\b(?:(?:so|neither|nor|as)\s+(?:was|were|is|are|did|does|do)|same\s+(?:for|with|goes\s+for)|ditto"
+    r"|likewise|as\s+well\s+as|along\s+with|plus|and\s+also)\s+(?:the\s+)?",
+    re.IGNORECASE,
+)
+
+
+def expressions(text: str) -> list[tuple[int, int]]:
+    """Return (start, end) of the expressions of liking, dislike or knowledge in a text, by their start.
+
+    Possession is none: "we have heat".
+    """
+    return sorted(match.span() for pattern in (ENDURED, THRILLED, FAMILIAR) for match in pattern.finditer(text))
+
+
+def verdict(plain: str, start: int, end: int, at: int | None = None) -> str:
+    """Return what an expression between two positions says of a title: "liked", "disliked" or "known"; "" for none.
+
+    Args:
+        plain: the message, with its annotations masked.
+        start: where the clause begins.
+        end: where it ends.
+        at: position of the title; None for any.
+    """
+    for kind, spans in _verdicts(plain, start, end):
+        if at is None or any(low <= at < high for low, high in spans):
+            return kind
+    return ""
+
+
+@lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same
+def _verdicts(plain: str, start: int, end: int) -> tuple[tuple[str, tuple[tuple[int, int], ...]], ...]:
+    """Return (kind, spans of the titles that it is about) of the first expression of each kind in a clause."""
+    found = []
+    for kind, pattern in (("disliked", ENDURED), ("liked", THRILLED), ("known", FAMILIAR), ("known", _POSSESSED)):
+        if match := pattern.search(plain, start, end):
+            too_often = kind == "disliked" and _TOO_OFTEN.search(plain, match.start(), end)
+            found.append(("known" if too_often else kind, _subjects(plain, start, end, match)))
+    return tuple(found)
+
+
+def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[tuple[int, int], ...]:
+    """Return the spans of the titles that an expression of a clause is about: all of them, or those of an enumeration.
+
+    It is about the titles that it contains, else about those before it, else about those after it; of several, about
+    those that an enumeration joins ("Fargo was great, Heat a waste of time").
+    """
+    titles = [title.span() for title in _TITLE.finditer(plain, start, end)]
+    if len(titles) < 2:
+        return ((start, end),)
+    subjects = [match.span()]
+    earlier = [title for title in titles if title[1] <= match.start()]
+    later = titles[len(earlier) :]
+    if earlier:
+        low, high = earlier.pop()
+        while earlier and _JOINED.fullmatch(plain, earlier[-1][1], low):
+            low = earlier.pop()[0]
+        subjects.append((low, high))
+        low = match.end()
+        later = later if later and _SAME.fullmatch(plain, low, later[0][0]) else []
+    if later:
+        low, high = later[0]
+        for title in later[1:]:
+            if not _JOINED.fullmatch(plain, high, title[0]):
+                break
+            high = title[1]
+        subjects.append((low, high))
+    return tuple(subjects)
