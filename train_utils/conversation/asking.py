@@ -46,12 +46,16 @@ _CHOICE = (
 )
 _INDEFINITELY = any_of(
     """
+    i'd take, i'll take, i'd watch, gimme,
     give, show, find, get, bring, pick, suggest, got, have you, do you have, is there, are there, need, want, would
     like, i'd like, we'd like, looking for, look for, mood for, fancy, know, i'm after, we're after
     """
 )
 # "we'd like something decent", "got anything along those lines"
-_INDEFINITE = rf"{_INDEFINITELY}(?:\s+(?:me|us|him|her|them|my\s+\w+))?\s+(?:something|anything|stuff|a\s+few|some)\b"
+_INDEFINITE = (
+    rf"{_INDEFINITELY}(?:\s+(?:me|us|him|her|them|my\s+\w+))?\s+"
+    r"(?:something|anything|stuff|things|whatever|a\s+few|some)\b"
+)
 _NO_WISH = any_of(
     """
     thanks, thank, problem, worries, idea, way, need, doubt, one, rush, matter, clue, offense, else, really, preference,

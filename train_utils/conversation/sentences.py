@@ -137,8 +137,17 @@ _REFUSED = re.compile(
     rf"(?:{SPAN}|{any_of(NOUNS)}\b|(?:like\s+)?(?:that|this|those|these)\b)",
     re.IGNORECASE,
 )
+# A title with something else about it: "Amadeus, but shorter", "Alien meets Heat", "Heat please"
+_VARIED = re.compile(
+    rf"{SPAN},?\s+(?:but|meets|crossed|only|with\s+(?:more|less|fewer|a\s+bit)|(?:please|pls|plz|maybe|perhaps|tonight)\b)"
+    rf"|\b(?:think|imagine|maybe|perhaps|after|next|along)\s+(?:of\s+)?(?:the\s+)?{SPAN}",
+    re.IGNORECASE,
+)
+_OTHER_WORD = re.compile(
+    rf"\b(?!{any_of('and, or, the, a, an, also, then, plus, too, both, ok, hi, hello, hey, movie, film')}\b)[^\W\d]\w*"
+)
 _LIKENED = re.compile(
-    rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|a\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
+    rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|[aà]\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
     rf"(?:the\s+)?{SPAN}|{SPAN}\s+(?:vibes?|style|type|kind)\b",
     re.IGNORECASE,
 )
@@ -233,8 +242,9 @@ class Sentence:
         statement = bool(match := _STATEMENT.match(text))
         if match and match["title"] and not any(titles):
             statement = False  # "and not animated"
-        if titles and all(titles) and not counts and _TOLD.search(text) and not _LIKENED.search(text):
-            statement = True  # "I take Heat back"
+        if titles and all(titles) and not counts and not (_LIKENED.search(text) or _VARIED.search(text)):
+            # "I take Heat back", "Heat shook me badly"; and not "Heat, Alien"
+            statement = statement or bool(_TOLD.search(text)) or len(_OTHER_WORD.findall(text)) > 1
         if _REFUSED.search(text):
             statement = False
         alone = counts and count and _LEAD.search(plain, max(start, count.start - _NEAR), count.start)

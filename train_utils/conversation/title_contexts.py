@@ -71,6 +71,8 @@ VERDICT = re.compile(
     rf" (?:is|was|are|were|would be|ai)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
     r"|(?:not )?(?:for (?:me|us|him|her|them|my|everyone)"
     rf"|(?:my|our|his|her) (?:[\w-]+ ){{0,2}}?(?:{any_of(NOUNS)}|thing|taste|style|cup))"
+    r"|(?:a (?:bit|little|tad)|kinda|kind of|sort of|rather|somewhat|way|slightly|surprisingly"
+    r"|absolutely|totally|truly) \w+"
     r"|(?:\w+ )?(?:so|really|very|pretty|too|super|quite|such an?) (?!much\b)\w+)\b",
     re.I,
 )

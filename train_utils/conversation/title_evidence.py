@@ -26,6 +26,7 @@ MOST_AFTER = _DATED = 3.0
 _JUDGED, _ALONE, _CLOSED, _FOLLOWED = 2.0, 1.5, 1.0, -2.0
 _CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all words
 EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
+OF_SERIES = 2.0  # the message names the series of which the words are a title
 OTHER_ARTICLE = -2.0  # an article before the words that the title lacks: "the heat"
 EXPRESSED = 2.0  # its clause has an expression of liking, dislike or knowledge
 DISTINCT = 1.0  # a title in one rare word whose items are not obscure

@@ -25,6 +25,7 @@ from train_utils.conversation.title_evidence import (
     FAMOUS,
     MOST_AFTER,
     NAMED,
+    OF_SERIES,
     OTHER_ARTICLE,
     SHORTENED,
     TOO_LITTLE,
@@ -95,7 +96,7 @@ class _Search:
 
     def __init__(self, text: str, exact: Sequence[Annotation], near: NearTitles, renown: Renown):
         self.msg, self.renown = MessageWords.of(text, exact, near), renown
-        self.lookups = 0
+        self.lookups, self.lower = 0, text.lower()
 
     def run(self) -> list[Annotation]:
         """Return the titles in the order of the text."""
@@ -227,6 +228,8 @@ class _Search:
         if items := near.items(key):
             words = self.msg.words[position : position + length]
             yield items, _further(words) if near.is_whole(key) else SHORTENED
+        if items := near.of_series(key, self.lower):
+            yield items, OF_SERIES
         if length > 1:
             if items := near.shortened(key):
                 yield items, SHORTENED

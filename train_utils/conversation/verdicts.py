@@ -25,9 +25,9 @@ ENDURED = re.compile(
     rf"|walk(?:ed|s|ing)?\s+out|(?:turned|switched|turn|switch)\s+(?:it\s+|that\s+|{SPAN}\s+)?off|gave\s+up|given\s+up|bailed"
     rf"|{_NEVER}\s+(?:(?:really|quite|even|just|ever)\s+)?(?:(?:get|make\s+it|sit|got|made\s+it)\s+(?:past|through|into|to\s+the\s+end)|finish|see\s+the\s+(?:appeal|point|attraction)"
     rf"|(?:get|got|understand|understood|see|saw)\s+(?:the\s+|all\s+the\s+|what\s+all\s+the\s+)?(?:hype|fuss|appeal|point|attraction|love|praise)|care(?:d)?\s+for|warm(?:ed)?\s+to|take\s+to|took\s+to|click(?:ed)?|grab(?:bed)?\s+{_ME}|do(?:ne)?\s+it\s+for)"
-    rf"|(?:left|leaves|leave)\s+{_ME}\s+(?:cold|angry|sick|indifferent|unmoved|flat)|(?:made|makes|make)\s+{_ME}\s+(?:sick|cringe|angry|yawn|nauseous|feel\s+sick|ill|roll|mad|furious|sleepy|want\s+to\s+(?:leave|die|scream|run|throw))"
+    rf"|(?:left|leaves|leave)\s+{_ME}\s+(?:cold|angry|sick|indifferent|unmoved|flat)|(?:made|makes|make)\s+{_ME}\s+(?:\w*sick|cringe|angry|yawn|nauseous|feel\s+sick|ill|roll|mad|furious|sleepy|want\s+to\s+(?:leave|die|scream|run|throw))"
     rf"|(?:aged|holds?\s+up|held\s+up)\s+(?:so\s+|very\s+|really\s+)?(?:terribly|badly|poorly)|drag(?:s|ged)(?!\s+{_ME})|bombed|flopped|tanked|fell\s+flat|stank|stunk"
-    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
+    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|thumbs\s+down|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
     rf"|(?:even\s+)?worse|regret\w*|(?:ai|is|was|are|were)(?:n'?t|\s+not)\s+(?:for\s+{_ME}|{_MY}\s+(?:\w+\s+)?(?:thing|cup|bag|kind|type|style|taste|jam))"
     rf"|did\s+(?:nothing|zero|zilch)|{_NEVER}\s+(?:even\s+)?(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once|god\s+knows\s+why"
     rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=\s+\w+\s+(?:of|in|ever|i|we)\b))",
@@ -42,7 +42,7 @@ THRILLED = re.compile(
     rf"|goose\s?bumps|tears\s+in\s+{_MY}\s+eyes|eyes\s+out|(?:kept|had|keeps|has)\s+{_ME}\s+(?:on\s+the\s+edge|glued|rolling|laughing|crying|hooked|cheering|guessing|in\s+(?:stitches|tears|fits))"
     rf"|(?:roaring|big|huge|great|total|real|massive|smash|complete|absolute)\s+(?:success|hit|winner|triumph)|(?:a|the)\s+(?:success|triumph|revelation|winner|ride|hit\s+with)|(?:went|goes|go)\s+down\s+(?:very\s+|really\s+|so\s+)?(?:well|great|a\s+(?:storm|treat)|a\s+bomb|like)"
     rf"|gold\s+standard|perfection|finest|greatest|at\s+(?:his|her|their|its)\s+(?:best|peak)|chang(?:ed|es)\s+{_MY}\s+li(?:fe|ves)|in\s+{_MY}\s+hearts?|special\s+place"
-    rf"|guilty\s+pleasure|comfort\s+(?:movie|film|watch)|go-?to|crush\s+on|my\s+(?:whole|entire)\s+(?:personality|life|childhood)|one\s+of\s+(?:those|my|the|our)\s+(?:\w+\s+){{0,2}}(?:movies|films|favou?rites)|moved\s+{_ME}\s+to\s+tears|broke\s+{_ME}\b|{_NEVER}\s+(?:been\s+)?over|swept\s+(?:{_ME}|off)|love\s+affair\s+with|addicted\s+to|rav(?:es?|ed|ing)\s+about"
+    rf"|guilty\s+pleasure|comfort\s+(?:movie|film|watch)|go-?to|crush\s+on|my\s+(?:whole|entire)\s+(?:personality|life|childhood)|one\s+of\s+(?:those|my|the|our)\s+(?:\w+\s+){{0,2}}(?:movies|films|favou?rites)|moved\s+{_ME}\s+to\s+tears|broke\s+{_ME}\b|{_NEVER}\s+(?:been\s+)?over|swept\s+(?:{_ME}|off)|love\s+affair\s+with|addicted\s+to|rav(?:es?|ed|ing)\s+about|thumbs\s+up|unsurpassed|unbeatable|unmatched|floored\s+{_ME}"
     rf"|nothing\s+(?:\w+\s+){{0,3}}?(?:beats?|tops?|compares?|comes?|rivals?|touch(?:es)?|match(?:es)?)|beats?\s+(?:everything|anything|all|every|any)"
     rf"|(?:bad|second)\s+word\s+about|{_NEVER}\s+(?:get\s+)?(?:enough\s+of|get\s+tired\s+of|tire\s+of|go\s+wrong|disappoint\w*|be\s+beaten))",
     re.IGNORECASE,

@@ -40,6 +40,7 @@ _ARTICLE = re.compile(r"^(?:the|an?)\s|, (?:the|an?)\b|[(:-]\s?(?:the|an?)\s", r
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
 _COMMA = re.compile(r",\s+")
+_NUMERAL = re.compile(r" (?:[IVX]+|\d+)$")
 _COMPANY = re.compile(r"\s+and\s+(?:the|his|her)\s+|\s+the\s+", re.IGNORECASE)
 
 
@@ -98,6 +99,16 @@ class NearTitles:
         """Return the item of which at least half of the title, from its beginning or to its end, has a key."""
         return self._shortened.get(key, ())
 
+    def of_series(self, key: str, text: str) -> tuple[int, ...]:
+        """Return the item with a key for its subtitle whose series a text names; () for none.
+
+        Args:
+            key: of the words that may be the subtitle ("First Contact").
+            text: the text, in lower case ("we have done all of Star Trek ...").
+        """
+        head, items = self._subtitles.get(key, ("", ()))
+        return items if head and head in text else ()
+
     def has_article(self, items: Sequence[int]) -> bool:
         """Return whether the title of one of the items begins with an article."""
         return any(_ARTICLE.search(_YEAR.sub("", self._titles[item])) for item in items)
@@ -153,6 +164,16 @@ class NearTitles:
         """Keys of what is before a subtitle."""
         forms = (_SUBTITLE.split(_YEAR.sub("", title)) for title in self._titles)
         return frozenset(key_of(words_of(head)) for head, *subtitle in forms if subtitle)
+
+    @cached_property
+    def _subtitles(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Key of a subtitle that one title has -> (its series, in lower case; its item)."""
+        subtitles: dict[str, list[tuple[str, int]]] = {}
+        for item, title in enumerate(self._titles):
+            head, *rest = _SUBTITLE.split(_YEAR.sub("", title))
+            if rest and not any(letter.isdigit() for letter in head):
+                subtitles.setdefault(key_of(words_of(rest[-1])), []).append((_NUMERAL.sub("", head).lower(), item))
+        return {key: (found[0][0], (found[0][1],)) for key, found in subtitles.items() if len(found) == 1}
 
     @cached_property
     def _whole(self) -> dict[str, tuple[int, ...]]:
