@@ -141,3 +141,17 @@ def test_how_a_title_was_is_no_wish_for_a_category():
 def test_what_people_will_do_is_no_wish_for_a_category():
     assert READER.read("a western, my friends will laugh but fine").only == ("Western",)
     assert READER.read("a film that makes us laugh").only == ("Comedy",)
+
+
+def test_a_subtitle_is_read_where_the_message_names_its_series():
+    assert read("star trek again, we have done generations") == {"Star Trek: Generations": "known"}
+    assert read("we have done generations of homework") == {}
+
+
+@pytest.mark.parametrize("text", ["the vertigo movies are great", "all the vertigo films, loved them"])
+def test_a_series_is_called_by_its_film(text):
+    assert read(text) == {"Vertigo": "liked"}
+
+
+def test_what_disturbs_in_a_good_way_is_liked():
+    assert read("Heat creeped me out in the best way") == {"Heat": "liked"}

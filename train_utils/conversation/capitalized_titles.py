@@ -19,6 +19,17 @@ _JUDGED = re.compile(
 )
 _PEOPLE = re.compile(r"\b(?:actors?|actress(?:es)?|directors?|filmmakers?|friends?|kids|family|stars?)\b", re.I)
 _NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
+# that are titles as well
+_FIRST_NAMES = frozenset(
+    str.split(
+        """
+        alice anna annie arthur barbara carrie charlie clara dave eddie emma eva frank frida gigi harry harvey jack jane
+        jason jerry jessica joe john julia kate kolya laura lisa lucy marnie marty mary matilda max michael mickey milo
+        nadja nell nick nikita norma oliver oscar patton penelope pete peter rachel rebecca robin rocky rosie roger rob
+        sabrina sally sam sarah selena simon sophie stella sue susan ted thelma tom tommy tony victor wanda will
+        """
+    )
+)
 _LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 2049"
 _LIKENED = re.compile(r"(?:(?:movies|films|stuff|something) )?(?:like|similar to) [^.!?\n]+(?:,| and| or) ", re.I)
 _NOUN = re.compile(rf"\s+{any_of(NOUNS)}\b", re.I)
@@ -37,6 +48,19 @@ def is_in_name(msg: MessageWords, position: int, exact: Annotation, named: bool)
     if before < 0 or msg.text[msg.words[before].end : exact.start] != " " or not _is_of_name(msg, before):
         return False
     return bool(before and not msg.words[before - 1].key or msg.words[before].start not in msg.contexts.first)
+
+
+def is_first_name(msg: MessageWords, position: int, exact: Annotation) -> bool:
+    """Return whether a title in lower case is only the first name of somebody: "i love michael douglas"."""
+    after = position + 1
+    return (
+        msg.text[exact.start : exact.end] in _FIRST_NAMES
+        and after < len(msg.words)
+        and msg.text[exact.end : msg.words[after].start] == " "
+        and msg.weights[after] > 0
+        and not (_IS.match(msg.text, exact.end) or _JUDGED.match(msg.text, exact.end))
+        and not msg.text[msg.words[after].start : msg.words[after].end].endswith("ed")
+    )
 
 
 def _is_of_name(msg: MessageWords, position: int) -> bool:

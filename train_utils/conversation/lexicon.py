@@ -170,7 +170,8 @@ your advice, your advice, advice, advise me, advise us, can't decide, no clue wh
 try again, same again, same thing, the same but, not those, not these, none of those, none of these, once more, where do
 we go from here, where to go from here, where do i go from here, where to next, where next, where now, what then, what
 can replace it, what could replace it, what do you say, what is comparable, what's comparable, start me off with, start
-us off with, either of the two, either of these, either one, either is, either would, whichever
+us off with, either of the two, either of these, either one, either is, either would, whichever,
+don't care which, doesn't matter which, no matter which
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """

@@ -38,6 +38,10 @@ NOT_BAD = finder(
     as bad, isn't as bad, not as bad, wasn't so bad, not so bad
     """
 )
+IN_A_GOOD_WAY = re.compile(
+    r"[^.!?]{0,20}?\bin\s+(?:the\s+(?:best|good|right)|an?\s+(?:very\s+)?good|all\s+the\s+right)\s+ways?\b",
+    re.IGNORECASE,
+)
 MARK = 12  # characters around a clause in which a longer expression may begin or end
 FAR = 80  # characters that a negation reaches over
 

@@ -116,7 +116,7 @@ _COUNTED = (
 )
 _COUNT = re.compile(
     rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
-    rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!one\s+(?:more|last|other)\s+thing\b)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)(?:\s*\(\d{{1,2}}\))?"
+    rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!(?:(?<=that\s)|(?<=this\s))one\b)(?!one\s+(?:more|last|other)\s+thing\b)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)(?:\s*\(\d{{1,2}}\))?"
     rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b|(?<=\bof)\s+(?:those|these|them|your)\b)?",
     re.IGNORECASE,
 )

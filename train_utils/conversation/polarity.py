@@ -15,7 +15,7 @@ from train_utils.conversation.lexicon import (
     any_of,
     finder,
 )
-from train_utils.conversation.negation import EXEMPTING, FAR, MARK, NOT_BAD, exemption, negations
+from train_utils.conversation.negation import EXEMPTING, FAR, IN_A_GOOD_WAY, MARK, NOT_BAD, exemption, negations
 from train_utils.conversation.ranges import Range
 
 _OPEN = finder(OPEN)
@@ -147,6 +147,7 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
                 not judgment
                 or isinstance(annotations[i].value, Range)
                 or NOT_BAD.search(plain, judgment.start(), judgment.end() + MARK)
+                or IN_A_GOOD_WAY.match(plain, judgment.end())
                 or _NOT_SO_MUCH.search(plain, judgment.start(), min(end, judgment.end() + MARK))
             ):
                 continue

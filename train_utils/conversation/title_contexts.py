@@ -149,6 +149,12 @@ NO_LOWER_TITLE = frozenset(
         """
     )
 )
+# "the Star Wars movies", "all the Alien films": the series is called by its first film
+_SERIES = re.compile(
+    r"\b(?:the|all|every|those|these|whole|original|old)\s((?:[^\W\d_][\w':-]*\s){1,3}?)"
+    r"(?:movies|films|flicks|series|saga|trilogy|franchise|ones)\b",
+    re.I,
+)
 CHAIN = re.compile(r" ?(?:>|->|=>) ?")
 
 _SAME_WORK = re.compile(r": | - ")  # between a series and a title of it
@@ -169,6 +175,7 @@ class TitleContexts:
         seen: start -> end of what is probably one, after words such as "watched".
         enumerated: start -> (its end, start and end of the enumeration, the least number of titles in it that the
             catalog has) for each piece of an enumeration of titles.
+        series: start -> end of words that may name a series ("the Alien films").
         refused: words after "no" that end a clause.
     """
 
@@ -181,6 +188,7 @@ class TitleContexts:
     lower: Mapping[int, int]
     seen: Mapping[int, int]
     enumerated: Mapping[int, tuple[int, int, int, int]]
+    series: Mapping[int, int]
     refused: Collection[int]
 
     @classmethod
@@ -200,6 +208,7 @@ class TitleContexts:
             lower={match.start(1): match.end(1) for find in _IN_LOWER_CASE for match in find.finditer(text)},
             seen={match.start(1): match.end(1) for find in _SEEN for match in find.finditer(text)},
             enumerated=dict(_pieces(text)),
+            series={match.start(1): match.end(1) - 1 for match in _SERIES.finditer(text)},
             refused={match.start(n) for match in REFUSED.finditer(text) for n in (1, 2) if match[n]},
         )
 

@@ -17,9 +17,9 @@ from train_utils.prompts.near_titles import key_of
 # ENOUGH makes words a title; less than TOO_LITTLE takes back a title that is written as in the catalog, in lower case.
 ENOUGH, TOO_LITTLE = 4.0, 0.5
 _MOST_OF_WORDS = 5.0
-# Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "show me"; a clause begins;
-# "in" or "we"; "a", "my".
-NAMED, _JOINED, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.0, 1.0, -2.0, -5.0
+# Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "the ... films"; "show me"; a
+# clause begins; "in" or "we"; "a", "my".
+NAMED, _JOINED, _SERIES, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.5, 1.0, 1.0, -2.0, -5.0
 # After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
 # verb, or the end of a clause; "films".
 MOST_AFTER = _DATED = 3.0
@@ -128,6 +128,8 @@ def before(msg: MessageWords, position: int, joined: bool) -> float:
     near = msg.text[max(0, start - 12) : start]
     if start in contexts.named or start in contexts.listed or near[-1:] in ('"', "'") and start - 1 in contexts.named:
         return capital + NAMED
+    if start in contexts.series:
+        return capital + _SERIES
     if joined or start in contexts.refused:
         return capital + _JOINED
     if start in contexts.offered:
@@ -159,7 +161,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
         return _ALONE
     if aside and VERB.match(text, last):
         return _JUDGED  # "the rock with sean connery is"
-    if VERB.match(text, end) or _END.match(text, end):
+    if VERB.match(text, end) or _END.match(text, end) or msg.contexts.series.get(start) == end:
         return _CLOSED
     if _ADJACENT_NOUN.match(text, end):
         return _FOLLOWED

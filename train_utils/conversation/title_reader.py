@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.capitalized_titles import is_in_name, is_subject_of, longer_name, unknown_at
+from train_utils.conversation.capitalized_titles import (
+    is_first_name,
+    is_in_name,
+    is_subject_of,
+    longer_name,
+    unknown_at,
+)
 from train_utils.conversation.lower_case_titles import in_lower_case
 from train_utils.conversation.message_words import (
     CONNECTING,
@@ -126,7 +132,9 @@ class _Search:
         if candidate := self._candidate(position, joined, exact):
             return candidate
         if exact:
-            if is_in_name(self.msg, position, exact, named) or self._is_phrase(position, joined, exact):
+            if is_in_name(self.msg, position, exact, named) or is_first_name(self.msg, position, exact):
+                return None
+            if self._is_phrase(position, joined, exact):
                 return None
             return longer_name(self.msg, position, exact, named) if self.msg.mixed else exact
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from train_utils.conversation.annotations import MASK, SPAN
+from train_utils.conversation.negation import IN_A_GOOD_WAY
 
 _ME = r"(?:me|us|him|her|them|everyone|everybody|(?:my|our|his|her|their|the)\s+(?:whole\s+|entire\s+)?\w+)"
 _MY = r"(?:my|our|his|her|their|your|the)"
@@ -107,6 +108,8 @@ def _verdicts(plain: str, start: int, end: int) -> tuple[tuple[str, tuple[tuple[
     found = []
     for kind, pattern in (("disliked", ENDURED), ("liked", THRILLED), ("known", FAMILIAR), ("known", _POSSESSED)):
         if match := pattern.search(plain, start, end):
+            if kind == "disliked" and IN_A_GOOD_WAY.match(plain, match.end()):
+                kind = "liked"
             too_often = kind == "disliked" and _TOO_OFTEN.search(plain, match.start(), end)
             found.append(("known" if too_often else kind, _subjects(plain, start, end, match)))
     return tuple(found)

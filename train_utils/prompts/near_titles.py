@@ -259,7 +259,7 @@ def _ends(form: str) -> Iterator[str]:
 
 def _is_telling(words: Sequence[str]) -> bool:
     """Return whether most of several words are no common ones."""
-    return len(words) > 1 and 2 * sum(word.lower() in COMMON_WORDS for word in words) < len(words)
+    return len(words) > 1 and 2 * sum(word.lower() in COMMON_WORDS for word in words) <= len(words)
 
 
 @lru_cache(maxsize=_REMEMBERED)
