@@ -151,7 +151,7 @@ NO_LOWER_TITLE = frozenset(
 )
 # "the Star Wars movies", "all the Alien films": the series is called by its first film
 _SERIES = re.compile(
-    r"\b(?:the|all|every|those|these|whole|original|old)\s((?:[^\W\d_][\w':-]*\s){1,3}?)"
+    r"\b(?:(?:all|every|those|these)(?:\sof)?(?:\sthe)?|the|whole|original|old)\s((?:[^\W\d_][\w':-]*\s){1,3}?)"
     r"(?:movies|films|flicks|series|saga|trilogy|franchise|ones)\b",
     re.I,
 )
