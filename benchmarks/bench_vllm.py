@@ -78,8 +78,10 @@ def server(options: Options, *flags: str) -> Iterator[tuple[str, psutil.Process]
             try:
                 yield f"http://127.0.0.1:{options.port}", psutil.Process(process.pid)
             except (ValueError, httpx.HTTPError) as error:
-                if process.poll() is None:
-                    raise
+                try:
+                    process.wait(5)  # the script ends a moment after its server
+                except subprocess.TimeoutExpired:
+                    raise error from None
                 raise ValueError(f"the server ended during the benchmark: {_last_words(process, log)}") from error
         finally:
             process.terminate()
@@ -141,17 +143,18 @@ def run(options: Options) -> dict:
     own_answers(own, asked[:1])
     ours: list[Completion] = []
     engine_s, _ = seconds(lambda: ours.extend(own_answers(own, asked, options.at_once)))
-    served = ServedRecommender.at(f"http://127.0.0.1:{options.port}", options.model).with_catalog(own.catalog)
 
     def at_once(work: Callable[[Asked], Completion | None]) -> list[Completion | None]:
         with ThreadPoolExecutor(options.at_once) as threads:
             return list(threads.map(work, asked))
 
-    def constrained() -> list[Completion]:
-        return at_once(lambda one: served.engine.generate([one.request])[0])
+    def constrained_at(url: str) -> Callable[[], list[Completion]]:
+        served = ServedRecommender.at(url, options.model).with_catalog(own.catalog)
+        return lambda: at_once(lambda one: served.engine.generate([one.request])[0])
 
     times: dict[str, list[tuple[float, float]]] = {"free": [], "stock grammar": [], "plugin": []}
     with server(options) as (url, first):
+        constrained = constrained_at(url)
         answers, passes = passes_per_item(url, constrained)  # the first round warms the server up
         # The end of a reply is a token as well.
         length = {id(one): len(answer.ids) + 1 for one, answer in zip(asked, answers, strict=True)}
@@ -170,6 +173,7 @@ def run(options: Options) -> dict:
             for name, work in arms.items():
                 times[name].append(seconds(work, first))
     with server(options, "--jump_forward", str(options.jump_forward)) as (url, first):
+        constrained = constrained_at(url)
         constrained()
         jumped, jump_passes = passes_per_item(url, constrained)
         times["plugin, jump forward"] = [seconds(constrained, first) for _ in range(options.rounds)]
