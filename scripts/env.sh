@@ -8,8 +8,9 @@ if ! command -v "$BASE_PYTHON" > /dev/null || ! "$BASE_PYTHON" -c 'import sys; s
     echo "error: Python 3.11 is needed, $BASE_PYTHON is not it; install it or set BASE_PYTHON=/path/to/python3.11" >&2
     exit 2
 fi
+source scripts/package_tables.sh
 # The checkout is installed in place, so the environment belongs to this folder.
-wanted=$( (cat requirements.lock requirements-torch.txt requirements-unirec.txt pyproject.toml; pwd) | sha256sum | cut -d' ' -f1)
+wanted=$( (cat requirements.lock requirements-torch.txt requirements-unirec.txt && package_tables && pwd) | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/made_from 2> /dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
