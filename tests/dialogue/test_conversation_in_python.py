@@ -103,3 +103,15 @@ def test_without_a_catalog_there_is_talk_alone():
     talk = Conversation(Recommender(model, Chat(chat.tokenizer)), max_new_tokens=10)
     *_, last = (event for event in talk.events("5 films") if not isinstance(event, Notice))
     assert isinstance(last, Done) and talk.why() == "" and not talk.ask("5 films").items
+
+
+def test_limits_per_category_end_a_list_and_its_length_is_noticed(recommender):
+    talk = Conversation(recommender, rules={"max_per_category": 1}, max_new_tokens=200)
+    answer = talk.ask("8 films")
+    assert len(answer.items) == 4 and answer.notices == ("only 4 items of films fit",)
+    assert talk.another(rules={"max_per_category": 1}).ask("4 films").notices == ()
+
+
+def test_a_limit_for_a_category_that_no_item_has_is_refused_before_the_first_message(recommender):
+    with pytest.raises(ValueError, match="has category 'Crimes'"):
+        Conversation(recommender, rules={"max_per_category": {"Crimes": 1}})

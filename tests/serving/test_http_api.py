@@ -86,6 +86,7 @@ def refused(answer: httpx.Response, status: int, kind: str = "invalid_request_er
         (CHAT, said("Hi", reclm={"decoding": "guess"}), 400, "decoding is 'guess'"),
         (CHAT, said("Hi", reclm={"history": ["no such title"]}), 400, "is no item id or title"),
         (CHAT, said("Hi", reclm={"rules": {"deny": list(TITLES)}}), 400, "admit none"),
+        (CHAT, said("2 titles", reclm={"rules": {"max_per_category": {"no": 1}}}), 400, "has category 'no'"),
         (CHAT, said("Hi", reclm={"preferences": {"liked": [["no"]]}}), 400, "item id 'no'"),
         (CHAT, said("Hi", reclm={"temperature": 1}), 422, "body.reclm.temperature"),
         (CHAT, said("Hi", reclm={"preferences": {"likes": []}}), 422, "body.reclm.preferences.likes"),
