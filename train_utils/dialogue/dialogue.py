@@ -245,8 +245,16 @@ class Dialogue:
         if change.foreign:
             return "I read requests in English only, such as: 5 comedies from the nineties."
         if change.about:
-            return "\n".join(described(catalog.items[item]) for item in dict.fromkeys(self.chosen(change.about)))
+            return "\n".join(dict.fromkeys(map(self._described, change.about)))
         return "" if change.is_empty else "Noted. Ask for a list when you want one."
+
+    def _described(self, title: Sequence[int]) -> str:
+        """Return what the catalog says about a title; the items that share it may be retired."""
+        catalog = self.recommender.catalog
+        assert catalog is not None  # there is a title
+        if left := [item for item in title if item not in catalog.retired]:
+            return described(catalog.items[self.chosen([left])[0]])
+        return f"{catalog.name} does not have {spoken_title(catalog.items[title[0]].title)} any more."
 
     def plan(self, heard: Heard, prior: Prior | None) -> Plan:
         """Return how a message is answered under all that the user has asked for.
