@@ -38,7 +38,7 @@ from train_utils.serving.scheduler import Scheduler, SchedulerLimits
 from train_utils.serving.service import Service
 from train_utils.serving.terminal import Screen, spun, typed_lines
 from train_utils.serving.variants import Variants
-from train_utils.teacher.open import open_teacher
+from train_utils.teacher.open import WHILE_USERS_WAIT_S, open_teacher
 from train_utils.teacher.protocol import Teacher
 
 # Where scripts/unirec_train.sh writes its runs, in a folder per dataset.
@@ -238,7 +238,7 @@ def teachers(options: ChatOptions) -> TeacherOf:
         if options.teacher == "none":
             return None
         if options.teacher != "auto":
-            return open_teacher(options.teacher)
+            return open_teacher(options.teacher, WHILE_USERS_WAIT_S)
         runs = TEACHER_RUNS / domain
         if not runs.is_dir():
             return None

@@ -463,7 +463,7 @@ class Recommender:
     ) -> list[Request]:
         """Return the engine's requests for lists; arguments and errors as of `recommend_each`."""
         _ = self._known_catalog
-        k, max_history = _whole("k", k), _whole("max_history", max_history)
+        k, max_history = whole_number("k", k), whole_number("max_history", max_history)
         self._check_lists()
         items = [self.indices(history) for history in histories]
         if not items:
@@ -658,7 +658,7 @@ class Recommender:
         if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
             raise ValueError(f"`messages` is {messages!r}, wanted a list of messages")
         conversation = [_message(entry) for entry in messages]
-        max_new_tokens = _whole("max_new_tokens", max_new_tokens)
+        max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
         prompt = self.renderer.render(conversation, prompt=True).ids
         self._check_context(len(prompt) + max_new_tokens, "leave out old messages or lower `max_new_tokens`")
         constraint = self._chat_constraint(rules, self._mentions(conversation), exclude_named)
@@ -691,7 +691,7 @@ def _message(entry: Mapping[str, str] | Message) -> Message:
     return message(role, whole_characters(content))
 
 
-def _whole(name: str, value: object) -> int:
+def whole_number(name: str, value: object) -> int:
     """Return a whole number of any kind as an int. Raises ValueError for another value, or one below 1."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # what is no number raises

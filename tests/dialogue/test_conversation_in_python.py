@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from film_world import NAMES, catalog
 from tiny import tiny_chat
@@ -74,6 +75,9 @@ def test_reasons_name_items_of_the_last_list(talk):
     assert talk.why(2).startswith(f"{answer.items[1].title}: ") and len(talk.why().splitlines()) == 2
     with pytest.raises(ValueError, match="`ranks` has 3, and the last list has 2 items"):
         talk.why(3)
+    for rank in (0, "1", 1.0, None):
+        with pytest.raises(ValueError, match="`ranks`"):
+            talk.why(rank)
     assert talk.ask("why the first one?").text == talk.why(1), "the list is still the last one"
 
 
@@ -103,3 +107,67 @@ def test_without_a_catalog_there_is_talk_alone():
     talk = Conversation(Recommender(model, Chat(chat.tokenizer)), max_new_tokens=10)
     *_, last = (event for event in talk.events("5 films") if not isinstance(event, Notice))
     assert isinstance(last, Done) and talk.why() == "" and not talk.ask("5 films").items
+
+
+def test_limits_per_category_end_a_list_and_its_length_is_noticed(recommender):
+    talk = Conversation(recommender, rules={"max_per_category": 1}, max_new_tokens=200)
+    answer = talk.ask("8 films")
+    assert len(answer.items) == 4 and answer.notices == ("only 4 items of films fit",)
+    assert talk.another(rules={"max_per_category": 1}).ask("4 films").notices == ()
+
+
+def test_a_limit_for_a_category_that_no_item_has_is_refused_before_the_first_message(recommender):
+    with pytest.raises(ValueError, match="has category 'Crimes'"):
+        Conversation(recommender, rules={"max_per_category": {"Crimes": 1}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"history": "Heat"}, "`history` is 'Heat', wanted a list"),
+        ({"rules": []}, "rules: the body is"),
+        ({"list_length": 0}, "`list_length` is 0"),
+        ({"list_length": 2.5}, "`list_length` is 2.5"),
+        ({"max_new_tokens": "9"}, "`max_new_tokens` is '9'"),
+        ({"max_new_tokens": 5000}, "`max_new_tokens` is 5000, which leaves no room"),
+        ({"max_context": -1}, "`max_context` is -1"),
+        ({"encoder": 5}, "`encoder` is 5"),
+        ({"encoder": ""}, "`encoder` is ''"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_a_conversation_is_made(recommender, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Conversation(recommender, **arguments)
+
+
+def test_what_is_no_recommender_or_no_message_is_refused(talk):
+    with pytest.raises(ValueError, match="`recommender` is 'snap', wanted a Recommender"):
+        Conversation("snap")
+    for text in (None, 5, b"films", ["films"]):
+        with pytest.raises(ValueError, match="`text` is"):
+            talk.events(text)
+    assert len(talk.ask("2 films \ud800").items) == 2, "half a character is none"
+
+
+def test_a_history_may_be_any_sequence(recommender):
+    for history in (("Heat",), np.array(["Heat", "Casino"]), iter(["Heat"]), np.array([])):
+        assert Conversation(recommender, history, max_new_tokens=200).ask("1 film").items
+
+
+def test_two_answers_at_a_time_are_refused_and_a_closed_one_makes_room(talk):
+    begun = talk.events("3 films")
+    next(begun)
+    with pytest.raises(ValueError, match="the answer before is not read to its end"):
+        talk.ask("3 films")
+    assert talk.another().ask("3 films").items, "another conversation is free"
+    first = next(event.id for event in begun if isinstance(event, Recommendation))
+    begun.close()
+    assert first not in {item.id for item in talk.ask("8 films").items}
+
+
+def test_without_a_catalog_rules_and_a_history_are_refused():
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    plain = Recommender(model, Chat(chat.tokenizer))
+    for arguments in ({"history": ["Heat"]}, {"rules": {"categories": ["Crime"]}}):
+        with pytest.raises(ValueError, match="no catalog is loaded"):
+            Conversation(plain, **arguments)

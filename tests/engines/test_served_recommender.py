@@ -8,6 +8,7 @@ from completions_server import CompletionsServer, running
 from grammar_server import GrammarServer
 from tiny import tiny_chat
 
+from train_utils import Conversation
 from train_utils.catalog import load_catalog
 from train_utils.decoding.engine import Engine
 from train_utils.decoding.events import Done
@@ -137,6 +138,8 @@ def test_an_evaluation_of_shortlists_lists_what_shortlist_mode_lists(world, tmp_
         mode = Recommender.load(folder, dataset, url=address, mode="shortlist")
         histories = [[IDS[item] for item in case.shown] for case in cases(dataset)]
         expected = mode.recommend_batch(histories, 3, max_history=2)
+        with pytest.raises(ValueError, match="only lists"):
+            Conversation(mode)
     assert [user["items"] for user in result["users"]] == [[item.id for item in items] for items in expected]
 
 

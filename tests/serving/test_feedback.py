@@ -22,6 +22,7 @@ from train_utils.serving.lists import ListRequest
 from train_utils.serving.scheduler import Scheduler
 from train_utils.serving.service import Service
 from train_utils.serving.variants import Variant, Variants
+from train_utils.teacher.protocol import TeacherError
 
 TITLES = ["red moon", "red moon two", "blue river", "the end", "green night", "a song", "night song"]
 SECRETS = ("ann@example.org", "sixty characters of a text that only the user knows")
@@ -222,6 +223,29 @@ def test_without_a_log_lists_are_made_and_feedback_finds_none(domains, scheduler
     answer = service.recommend_list(ListRequest(k=2, user="ann"))
     with pytest.raises(NotFound, match="start it with --impressions"):
         service.feedback(answer.recommendation_id, str(answer.items[0]["item_id"]), "click")
+
+
+class LostTeacher:
+    """A teacher that does not answer."""
+
+    def top_k(self, histories, k, scores=False):
+        raise TeacherError("teacher at http://10.0.0.9:8000 does not answer")
+
+    def close(self):
+        pass
+
+
+def test_a_lost_teacher_is_no_fault_of_the_request_and_its_address_is_for_the_log(domains, folders, scheduler, caplog):
+    lost = Domains(domains.recommender, folders, teacher_of=lambda name: LostTeacher())
+    client = TestClient(build_app(Service(lost, "tiny", scheduler)))
+    failed = client.post("/v1/recommend", json={"history": ["0"]})
+    assert failed.status_code == 502 and failed.json()["error"]["type"] == "teacher_unavailable"
+    said = [{"role": "user", "content": "Recommend 2 songs"}]
+    body = {"messages": said, "max_tokens": 40, "reclm": {"history": ["0"]}}
+    chat = client.post("/v1/chat/completions", json=body)
+    assert "the teacher is left out: it does not answer as wanted" in chat.json()["choices"][0]["message"]["content"]
+    assert "10.0.0.9" not in failed.text + chat.text and caplog.text.count("10.0.0.9") == 2
+    assert client.post("/v1/recommend", json={}).status_code == 200, "without a history it is not asked"
 
 
 # -- HTTP --------------------------------------------------------------------------------------------------------------

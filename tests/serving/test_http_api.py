@@ -73,11 +73,17 @@ def refused(answer: httpx.Response, status: int, kind: str = "invalid_request_er
         (CHAT, said("Hi", reclm={"decoding": "guess"}), 400, "decoding is 'guess'"),
         (CHAT, said("Hi", reclm={"history": ["no such title"]}), 400, "is no item id or title"),
         (CHAT, said("Hi", reclm={"rules": {"deny": list(TITLES)}}), 400, "admit none"),
+        (CHAT, said("2 titles", reclm={"rules": {"max_per_category": {"no": 1}}}), 400, "has category 'no'"),
         (CHAT, said("Hi", reclm={"preferences": {"liked": [["no"]]}}), 400, "item id 'no'"),
         (CHAT, said("Hi", reclm={"temperature": 1}), 422, "body.reclm.temperature"),
         (CHAT, said("Hi", reclm={"preferences": {"likes": []}}), 422, "body.reclm.preferences.likes"),
         (CHAT, {"messages": "Hi"}, 422, "body.messages"),
         (RESPONSES, {"input": "Hi", "reclm": {"domain": "x" * 201}}, 422, "body.reclm.domain"),
+        (RESPONSES, {"input": "more", "previous_response_id": "resp_1"}, 400, "previous_response_id is not kept"),
+        (RESPONSES, {"input": "more", "conversation": "conv_1"}, 400, "conversation is not kept"),
+        (RESPONSES, {"input": "more", "conversation": {"id": "conv_1"}}, 400, "conversation is not kept"),
+        (RESPONSES, {"input": "more", "prompt": {"id": "pmpt_1"}}, 400, "prompt is not kept"),
+        (RESPONSES, {"input": [{"type": "item_reference", "id": "1"}, *said("Hi")["messages"]]}, 400, "item_reference"),
         (RECOMMEND, {"history": ["x" * 9000]}, 400, "is no item id or title"),
         (RECOMMEND, {"rules": {"categories": ["x" * 9000]}}, 400, "has category"),
         (RECOMMEND, {"rules": {"allow": ["x" * 9000]}}, 400, "is not in the catalog"),
@@ -127,6 +133,17 @@ def test_fields_of_other_servers_are_ignored_outside_the_own_ones(client):
     more = {"temperature": 1.5, "top_k": 5, "logit_bias": {"1": 2}, "tool_choice": "none", "nonsense": {"a": [1]}}
     plain, answered = (client.post(CHAT, json=said("Recommend 2 titles", **extra)).json() for extra in ({}, more))
     assert plain["choices"][0]["message"]["content"] == answered["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_null_is_a_field_left_out_as_openai_defines_its_fields(client, path):
+    parts = [{"type": "text", "text": "Recommend 2 titles"}, {"type": "text", "text": None}, {"type": "image_url"}]
+    messages = [{"role": "user", "content": parts, "name": None, "tool_calls": None}]
+    names = ("stream", "stream_options", "model", "user", "max_tokens", "max_output_tokens", "instructions", "reclm")
+    answer = client.post(path, json={"messages": messages, "input": messages, **dict.fromkeys(names)})
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/json", answer.text
+    streamed = client.post(CHAT, json=said("Hi", stream=True, stream_options={"include_usage": None}))
+    assert streamed.status_code == 200 and streamed.text.endswith("data: [DONE]\n\n")
 
 
 def test_a_failure_of_the_server_has_the_form_of_the_other_errors(service, monkeypatch):

@@ -123,6 +123,41 @@ def test_a_disk_that_fails_loses_records_and_the_log_goes_on(tmp_path, monkeypat
     assert last["recommendation_id"] == "kept" and last["items"][0]["score"] is None
 
 
+def test_a_full_disk_leaves_no_file_and_no_part_of_a_record_for_each_failure(tmp_path, monkeypatch):
+    write = os.write
+
+    def full(file: int, content: memoryview) -> int:
+        if len(content) < 100:
+            raise OSError(28, "No space left on device")
+        return write(file, content[: len(content) - 50])  # the rest no longer fits
+
+    with opened(tmp_path / "log") as log:
+        log.add(impression("before"))
+        while not log.written:
+            pass
+        with monkeypatch.context() as disk:
+            disk.setattr(impressions.os, "write", full)
+            for number in range(1, 6):
+                log.add(impression(f"lost{number}"))
+                while log.dropped < number:
+                    pass
+        log.add(impression("after"))
+    assert log.dropped == 5 and [*numbered_files(tmp_path / "log")] == [1]
+    assert [record["recommendation_id"] for record in records(tmp_path / "log")] == ["before", "after"]
+
+
+def test_lists_of_all_files_are_known_after_restarts(tmp_path, monkeypatch):
+    for start in range(3):
+        with opened(tmp_path / "log") as log:
+            log.add(impression(f"r{start}"))
+            log.add(impression(f"s{start}"))
+    with opened(tmp_path / "log") as log:
+        assert all(log.known.items(f"{name}{start}") == ("i1", "é\n") for name in "rs" for start in range(3))
+    monkeypatch.setattr(impressions, "_KNOWN_LISTS", 3)
+    with opened(tmp_path / "log") as log:
+        assert [name for name in ("r0", "s0", "r1", "s1", "r2", "s2") if log.known.items(name)] == ["s1", "r2", "s2"]
+
+
 def test_a_link_under_the_name_of_the_next_file_is_left_alone(tmp_path):
     with opened(tmp_path / "log") as log:
         aside = tmp_path / "aside"

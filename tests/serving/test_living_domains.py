@@ -18,6 +18,7 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.constraint.trie import build_trie
+from train_utils.decoding.events import TextDelta
 from train_utils.dialogue.expectations import Taste
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.priors import teacher_scores
@@ -373,3 +374,19 @@ def test_similarity_knows_nothing_of_added_items_until_it_is_made_again():
     assert not grown.cosines([1, 2])[-2:].any() and not grown.cosines([len(FILMS)]).any()
     assert np.allclose(grown.cosines([1, len(FILMS)]), grown.cosines([1]))
     assert grown.shares([len(FILMS) + 1]).tolist() == [1 / (len(FILMS) + 2)] * (len(FILMS) + 2)
+
+
+def test_a_question_about_a_title_is_answered_by_an_item_that_may_be_listed(domains):
+    service = Service(domains, "films", Scheduler())
+
+    def said() -> str:
+        request = ChatRequest(messages=[("user", 'what is "green moon"?')])
+        return "".join(event.text for event in service.chat(request) if isinstance(event, TextDelta))
+
+    domains.retire("films", ["i7"])
+    domains.wait("films")
+    assert said() == "films does not have green moon any more."
+    domains.put("films", [{"id": "new", "title": "green moon", "year": 2020}])
+    domains.wait("films")
+    assert said() == "green moon [new]: year 2020."
+    service.scheduler.drain()

@@ -112,6 +112,27 @@ def test_a_teacher_that_has_answered_is_waited_for(peer):
     assert teacher.top_k([["a"]], 1) == [["x0"]]
 
 
+def test_a_teacher_that_failed_is_asked_once_until_it_answers_again(peer):
+    teacher = HttpTeacher("127.0.0.1", peer.server_port, first_patience=0.05, backoff=0.001)
+    peer.script = [BUSY] * 1000
+    for _ in range(2):
+        peer.asked.clear()
+        with pytest.raises(TeacherError, match="does not answer"):
+            teacher.top_k([["a"]], 1)
+    assert len(peer.asked) == 1
+    peer.script = []
+    assert teacher.top_k([["a"]], 1) == [["x0"]]
+
+
+def test_a_teacher_opened_while_users_wait_is_given_up_soon(peer):
+    teacher = open_teacher(f"127.0.0.1:{peer.server_port}", 0.05)
+    teacher.top_k([["a"]], 1)
+    peer.script = [BUSY] * 1000
+    with pytest.raises(TeacherError, match="does not answer"):
+        teacher.top_k([["a"]], 1)
+    assert len(peer.asked) < 10
+
+
 def test_closing_ends_the_wait_for_a_dead_teacher(peer):
     teacher = HttpTeacher("127.0.0.1", peer.server_port, first_patience=1e9, backoff=1e6)
     peer.script = [BUSY]

@@ -148,8 +148,12 @@ def _planned(
     if plan.problem:
         yield Notice(plan.problem)
     if plan.fewer:
-        yield Notice(f"only {counted(plan.n_items, 'item')} of {name} {'fits' if plan.n_items == 1 else 'fit'}")
+        yield _only(plan.n_items, name)
     return plan
+
+
+def _only(n_items: int, catalog: str) -> Notice:
+    return Notice(f"only {counted(n_items, 'item')} of {catalog} {'fits' if n_items == 1 else 'fit'}")
 
 
 def _said(dialogue: Dialogue, user: Message, answer: str) -> Iterator[AnswerEvent]:
@@ -182,6 +186,9 @@ def _answered(
         dialogue.record(heard.user, parts)
     if finish in _CUT_SHORT:
         yield Notice("stopped: the answer repeats itself" if repeats_itself(written) else _CUT_SHORT[finish])
+    elif not plan.counted and (listed := sum(isinstance(part, ItemPart) for part in parts)) < plan.wanted:
+        assert recommender.catalog is not None
+        yield _only(listed, recommender.catalog.name)
 
 
 def repeats_itself(text: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from train_utils.catalog import Item
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
-from train_utils.constraint.item_rules import ItemRules, compile_rules, tighter
+from train_utils.constraint.item_rules import ItemRules, category_caps, compile_rules, tighter
 from train_utils.conversation.comparisons import with_compared_years
 from train_utils.conversation.list_references import with_titles
 from train_utils.conversation.numerals import MOST
@@ -48,13 +48,20 @@ class Plan:
         constraint: the admissible items; None where no item can be opened.
         n_items: number of items of the list that is the answer; 0 leaves the text to the model.
         problem: why no list can be given; "" where it can.
-        fewer: whether fewer items are admissible than were asked for.
+        wanted: number of items that were asked for.
+        counted: whether the list will have `n_items` items; limits per category may end it before.
     """
 
     constraint: Constraint | None
     n_items: int = 0
     problem: str = ""
-    fewer: bool = False
+    wanted: int = 0
+    counted: bool = True
+
+    @property
+    def fewer(self) -> bool:
+        """Whether the list will have fewer items than were asked for."""
+        return self.counted and self.n_items < self.wanted
 
 
 @dataclass(frozen=True)
@@ -238,8 +245,16 @@ class Dialogue:
         if change.foreign:
             return "I read requests in English only, such as: 5 comedies from the nineties."
         if change.about:
-            return "\n".join(described(catalog.items[item]) for item in dict.fromkeys(self.chosen(change.about)))
+            return "\n".join(dict.fromkeys(map(self._described, change.about)))
         return "" if change.is_empty else "Noted. Ask for a list when you want one."
+
+    def _described(self, title: Sequence[int]) -> str:
+        """Return what the catalog says about a title; the items that share it may be retired."""
+        catalog = self.recommender.catalog
+        assert catalog is not None  # there is a title
+        if left := [item for item in title if item not in catalog.retired]:
+            return described(catalog.items[self.chosen([left])[0]])
+        return f"{catalog.name} does not have {spoken_title(catalog.items[title[0]].title)} any more."
 
     def plan(self, heard: Heard, prior: Prior | None) -> Plan:
         """Return how a message is answered under all that the user has asked for.
@@ -254,8 +269,10 @@ class Dialogue:
         wanted = self.preferences.count or self.list_length
         if constraint is None:
             return Plan(None, problem=problem)
-        left = self._left(constraint)
-        return Plan(constraint, min(wanted, left), fewer=left < wanted)
+        n_items = min(wanted, self._left(constraint))
+        # How many items fit limits that are no quotas depends on which ones come first.
+        counted = bool(self.preferences.quotas) or not self.max_per_category
+        return Plan(constraint, n_items, wanted=wanted, counted=counted)
 
     def _left(self, constraint: Constraint) -> int:
         """Return how many items a list can have under the constraint and the quotas."""
@@ -324,7 +341,10 @@ def admitted_by(recommender: Recommender, rules: ItemRules) -> list[str] | None:
         ConstraintError: they admit no item.
     """
     catalog, trie = recommender.catalog, recommender.renderer.trie
-    if catalog is None or trie is None or replace(rules, max_per_category=0, distinct=True) == ItemRules():
+    if catalog is None or trie is None:
+        return None
+    category_caps(catalog, rules)  # raises here, not at the first list, for a category that no item has
+    if replace(rules, max_per_category=0, distinct=True) == ItemRules():
         return None
     return catalog.ids(np.flatnonzero(compile_rules(catalog, trie, rules).admitted).tolist())
 

@@ -17,6 +17,14 @@ class NotFound(RequestError):
     """There is no such domain or item."""
 
 
+class TeacherUnavailable(Exception):
+    """The teacher, whose scores are a part of lists, does not answer as wanted."""
+
+
+# Addresses and paths are for those who run the server.
+NO_TEACHER = "it does not answer as wanted, and the log of this server has the reason"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServiceLimits:
     """Limits of requests.

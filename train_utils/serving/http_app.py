@@ -28,7 +28,14 @@ from train_utils.serving import http_answers, openai_wire
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_journal import JournalError
 from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
-from train_utils.serving.exchange import ChatRequest, Listed, NotFound, RequestError, ServiceEvent
+from train_utils.serving.exchange import (
+    ChatRequest,
+    Listed,
+    NotFound,
+    RequestError,
+    ServiceEvent,
+    TeacherUnavailable,
+)
 from train_utils.serving.host_names import LoopbackNames, is_loopback
 from train_utils.serving.http_answers import REFUSED, documented, documented_stream
 from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
@@ -80,6 +87,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
     ModelUnavailable: (502, "model_unavailable"),
+    TeacherUnavailable: (502, "teacher_unavailable"),
     JournalError: (507, "not_durable"),
 }
 

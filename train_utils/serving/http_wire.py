@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.exchange import ChatRequest, RequestError
@@ -17,9 +17,16 @@ User = Annotated[str, Field(max_length=10_000)]
 
 
 class Open(BaseModel):
-    """Body of an OpenAI form: fields that this server does not know are ignored, as its clients expect."""
+    """Body of an OpenAI form, as its clients expect: unknown fields are ignored, and null is a field left out."""
 
     model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: object) -> object:
+        if not isinstance(body, dict):
+            return body
+        return {name: value for name, value in body.items() if value is not None}
 
 
 class Closed(BaseModel):
@@ -97,19 +104,31 @@ class Completions(Open):
 class InputItem(ChatMessage):
     """Message of a conversation, or another item, such as one of an earlier response, which has no role."""
 
+    type: Name = "message"
     role: Name = ""
+
+
+# What OpenAI keeps between requests, by the field of a request that names it.
+_KEPT = {
+    "previous_response_id": "send the whole conversation as input",
+    "conversation": "send the whole conversation as input",
+    "prompt": "send its text as instructions",
+}
 
 
 class Responses(Open):
     """Body of `POST /v1/responses`. No conversation is kept between requests.
 
     Attributes:
-        previous_response_id: refused, because without the conversation the answer would be another one.
+        previous_response_id, conversation, prompt: refused, as an item of the input that is a reference is, because
+            without what they name the answer would be another one.
     """
 
     input: str | list[InputItem]
     instructions: str | None = None
     previous_response_id: str | None = None
+    conversation: object = None
+    prompt: object = None
     model: Name = ""
     stream: bool = False
     max_output_tokens: int | None = None
@@ -118,8 +137,11 @@ class Responses(Open):
 
     def request(self, default_tokens: int) -> ChatRequest:
         """Return the request to the service."""
-        if self.previous_response_id is not None:
-            raise RequestError("previous_response_id is not kept here; send the whole conversation as input")
+        for name, remedy in _KEPT.items():
+            if getattr(self, name) is not None:
+                raise RequestError(f"{name} is not kept here; {remedy}")
+        if isinstance(self.input, list) and any(item.type == "item_reference" for item in self.input):
+            raise RequestError("the items of earlier responses are not kept here; send the item, not an item_reference")
         said = [("user", self.input)] if isinstance(self.input, str) else _pairs(self.input)
         messages = [("system", self.instructions), *said] if self.instructions else said
         limit = default_tokens if self.max_output_tokens is None else self.max_output_tokens

@@ -162,10 +162,8 @@ class ImpressionLog:
         # A file of a killed process may end in half a line, so none is continued.
         self._number, self._file, self._size = max(files, default=0) + 1, -1, 0
         self.known = KnownLists()
-        if files:
-            for record in read_records([list(files.values())[-1]], Counter()):
-                if record["record"] == LIST:
-                    self.known.add(str(record.get("recommendation_id")), _item_ids(record))
+        for recommendation_id, item_ids in _newest_lists(list(files.values())):
+            self.known.add(recommendation_id, item_ids)
         self.written = self.dropped = 0
         self._lock = threading.Lock()
         self._warned = False
@@ -227,7 +225,7 @@ class ImpressionLog:
                 self._write(lines)
             except (OSError, ValueError) as error:
                 self._drop(len(records), str(error))
-                self._end_file()  # it may end in half a line
+                self._take_back()
         self._end_file()
 
     def _write(self, lines: Sequence[bytes]) -> None:
@@ -242,12 +240,20 @@ class ImpressionLog:
             self._begin_file()
         left = memoryview(content)
         while left:
-            n = os.write(self._file, left)
-            self._size, self._bytes, left = self._size + n, self._bytes + n, left[n:]
+            left = left[os.write(self._file, left) :]
         os.fdatasync(self._file)
+        self._size, self._bytes = self._size + len(content), self._bytes + len(content)
         self.written += len(lines)
         if self._size >= self._file_bytes:
             self._end_file()
+
+    def _take_back(self) -> None:
+        """Cut off what a failed write left, so that a full disk gets no new file for each failure."""
+        try:
+            if self._file >= 0:
+                os.ftruncate(self._file, self._size)
+        except OSError:
+            self._end_file()  # it may end in half a line
 
     def _begin_file(self) -> None:
         """Open the next file whose name is free: a link or a copy that someone put there is not written to."""
@@ -324,6 +330,21 @@ def _salt(path: Path) -> bytes:
             "gets a new pseudonym"
         )
     return salt
+
+
+def _newest_lists(files: Sequence[Path]) -> list[tuple[str, list[str]]]:
+    """Return the newest lists of a log as (recommendation_id, item ids), oldest first, as many as are known."""
+    lists: list[tuple[str, list[str]]] = []
+    for file in reversed(files):
+        of_file = [
+            (str(record.get("recommendation_id")), _item_ids(record))
+            for record in read_records([file], Counter())
+            if record["record"] == LIST
+        ]
+        lists = of_file + lists
+        if len(lists) >= _KNOWN_LISTS:
+            break
+    return lists[-_KNOWN_LISTS:]
 
 
 def _item_ids(record: Mapping[str, object]) -> list[str]:

@@ -22,6 +22,7 @@ from train_utils.constraint.constraint import ConstraintError
 from train_utils.printable import one_line
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.access import Keys
+from train_utils.serving.exchange import TeacherUnavailable
 from train_utils.serving.host_names import is_loopback
 from train_utils.serving.http_answers import Card, Described
 from train_utils.serving.http_wire import ItemId, Name
@@ -41,7 +42,15 @@ _INSTRUCTIONS = (
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_REFUSED = (RequestError, ConstraintError, Overloaded, Draining, DeadlineExceeded, ModelUnavailable)
+_REFUSED = (
+    RequestError,
+    ConstraintError,
+    Overloaded,
+    Draining,
+    DeadlineExceeded,
+    ModelUnavailable,
+    TeacherUnavailable,
+)
 
 
 class Items(TypedDict):

@@ -25,6 +25,7 @@ from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommendation
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
 from train_utils.serving.exchange import (
+    NO_TEACHER,
     ChatRequest,
     Finished,
     Listed,
@@ -32,6 +33,7 @@ from train_utils.serving.exchange import (
     RequestError,
     ServiceEvent,
     ServiceLimits,
+    TeacherUnavailable,
     Understood,
     check_size,
 )
@@ -45,6 +47,7 @@ from train_utils.serving.saved_preferences import saved
 from train_utils.serving.scheduler import too_late
 from train_utils.serving.shared_model import Shared
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
+from train_utils.teacher.protocol import TeacherError
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -178,12 +181,16 @@ class Service:
 
         Raises:
             RequestError: an item is unknown, the rules are invalid or admit nothing, or a number is out of its range.
+            TeacherUnavailable: the teacher does not answer.
         """
         domain, catalog = self.catalog(request.domain)
         assigned = self._assigned(request.user)
         settings = self._list_settings(request, assigned.variant)
         try:
             made = make_list(self.scheduler, domain.recommender, catalog, request, settings)
+        except TeacherError as error:
+            logger.error("the teacher of %s: %s", domain.name, error)
+            raise TeacherUnavailable(f"the teacher moves no list: {NO_TEACHER}") from None
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
         recommendation_id = uuid4().hex

@@ -1,5 +1,6 @@
 """Use of the model through a scheduler, by one request."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -9,9 +10,11 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.recommender import Recommendation, Recommender
+from train_utils.serving.exchange import NO_TEACHER
 from train_utils.serving.remote_scheduler import AnyScheduler
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Shared:
@@ -32,7 +35,11 @@ class Shared:
         return self._scheduler.call(function)
 
     def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
-        return self._scheduler.call_together(("prior", id(expectations)), expectations.priors, taste)
+        prior = self._scheduler.call_together(("prior", id(expectations)), expectations.priors, taste)
+        if (problem := expectations.take_problem()) and problem != NO_TEACHER:
+            logger.error("the teacher is left out: %s", problem)
+            expectations.problem = NO_TEACHER  # for the user
+        return prior
 
     def events(
         self, recommender: Recommender, request: Request, stop: threading.Event

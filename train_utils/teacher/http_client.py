@@ -32,7 +32,8 @@ class HttpTeacher:
     """Client of unirec/async_server.py. Connections stay open; usable from several threads.
 
     After a broken connection or a busy server a request is sent again, with jitter. A wrong address is thus reported
-    soon, and a restart of the server ends no training run.
+    soon, and a restart of the server ends no training run. Once that failed, each request is sent a single time, until
+    the server answers again.
 
     Args:
         host: name or address of the server.
@@ -163,6 +164,7 @@ class HttpTeacher:
                     self._patience,
                 )
             if waited + pause > self._patience:
+                self._patience = 0.0
                 raise TeacherError(
                     f"teacher at {self.url} does not answer ({reason}); "
                     f"start it with scripts/unirec_serve.sh {self.dataset or 'NAME'} {self._port}"

@@ -10,12 +10,21 @@ from train_utils.teacher.http_client import HttpTeacher
 from train_utils.teacher.protocol import Teacher
 from train_utils.teacher.recorded import RecordedTeacher
 
+# Seconds that a teacher's server has to answer where users wait: scores of a batch take milliseconds.
+WHILE_USERS_WAIT_S = 2.0
 
-def open_teacher(spec: str) -> Teacher:
+
+def open_teacher(spec: str, within_s: float | None = None) -> Teacher:
     """Return a teacher from its description.
 
-    "host:port" or "http://host:port" is a server, "http://host:port/NAME" a server of several datasets,
-    "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording. ValueError for any other text.
+    Args:
+        spec: "host:port" or "http://host:port" is a server, "http://host:port/NAME" a server of several datasets,
+            "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording.
+        within_s: seconds that a server may be silent, and for which it is asked again; None waits for minutes, as a
+            training run should.
+
+    Raises:
+        ValueError: another text, or a broken file.
     """
     kind, _, path = spec.partition(":")
     if kind == "file" and path:
@@ -27,7 +36,10 @@ def open_teacher(spec: str) -> Teacher:
     with suppress(ValueError, httpx.InvalidURL):
         parts = urlsplit(spec if "://" in spec else f"http://{spec}")
         if parts.hostname and parts.port and _is_plain(parts):
-            return HttpTeacher(parts.hostname, parts.port, unquote(parts.path.strip("/")) or None)
+            dataset = unquote(parts.path.strip("/")) or None
+            if within_s is None:
+                return HttpTeacher(parts.hostname, parts.port, dataset)
+            return HttpTeacher(parts.hostname, parts.port, dataset, within_s, within_s, within_s)
     raise ValueError(
         'a teacher is "http://host:port", "http://host:port/DATASET", "host:port", "local:PATH" or "file:PATH", '
         f"got {spec!r}"
