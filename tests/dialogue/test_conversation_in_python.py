@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from film_world import NAMES, catalog
-from tiny import tiny_chat
+from tiny import scripted, tiny_chat
 
 from train_utils import Conversation, Recommendation, Recommender
 from train_utils.constraint.constraint import ConstraintError
@@ -171,3 +171,20 @@ def test_without_a_catalog_rules_and_a_history_are_refused():
     for arguments in ({"history": ["Heat"]}, {"rules": {"categories": ["Crime"]}}):
         with pytest.raises(ValueError, match="no catalog is loaded"):
             Conversation(plain, **arguments)
+
+
+def test_questions_about_the_catalog_and_a_list_that_was_not_given_need_no_model(talk):
+    assert talk.ask("what categories do you have?").text == "films has Children's, Crime, Horror, Sci-Fi."
+    assert talk.ask("Which genres are there").text == "films has Children's, Crime, Horror, Sci-Fi."
+    assert talk.ask("why the second one?").text == talk.ask("why these?").text == "Nothing was listed yet."
+    assert talk.ask("2 films").items and "Nothing was listed" not in talk.ask("why the second one?").text
+
+
+@pytest.mark.parametrize("written", ["\u200b", "\ufeff\u2060", "\n"])
+def test_an_answer_that_nobody_could_see_says_what_can_be_asked(written):
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    tokens = chat.encode(written)
+    scripted(model, {at: tokens[at % len(tokens)] for at in range(1000)})
+    talk = Conversation(Recommender(model, Chat(chat.tokenizer, NAMES), catalog()), max_new_tokens=100)
+    answer = talk.ask("thank you!")
+    assert answer.text.strip().startswith("I am here for the next list") and answer.notices == ()

@@ -18,8 +18,18 @@ _QUESTIONS = tuple(
     )
 )
 
+_CATEGORIES = re.compile(
+    r"\b(?:what|which)\s+(?:(?:other|kinds?\s+of|sorts?\s+of)\s+)?(?:categories|genres|(?:kinds|types|sorts)\s+of\s+"
+    rf"{_KIND})\s+(?:do\s+(?:you|{_HERE})\s+have|are\s+there|can\s+(?:i|you)|have\s+you\s+got|does\s+{_HERE}\s+have)\b",
+    re.IGNORECASE,
+)
 _IN_LOWER_CASE = re.compile(r"\bdo (?:you|u|ya) (?:also )?have ((?:the )?([a-z][\w']{3,})(?: [\w']+){0,5})\s?\?+$")
 _NOUNS = finder(NOUNS)
+
+
+def asks_for_categories(text: str) -> bool:
+    """Return whether a message asks which categories the catalog has."""
+    return bool(_CATEGORIES.search(text))
 
 
 def title_in_question(text: str) -> str:

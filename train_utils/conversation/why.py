@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from train_utils.conversation.list_references import references
+from train_utils.conversation.numerals import MOST
 from train_utils.conversation.reader import plain_message
 from train_utils.prompts.named_titles import NamedTitles
 
@@ -17,6 +18,12 @@ _LIST = re.compile(
     r"(?:these|those|them|this list|that list|this|that|exactly these)\b|^\W*why\W*$",
     re.IGNORECASE,
 )
+
+
+def asks_why(text: str) -> bool:
+    """Return whether a message asks for the reason of a list or of a place in one: "why the second one?"."""
+    plain = plain_message(text)
+    return bool(_WHY.search(plain)) and (bool(_LIST.search(plain)) or bool(references(plain, MOST)))
 
 
 def asked_about(text: str, listed: Sequence[int], titles: NamedTitles) -> list[int]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from train_utils.constraint.constraint import Prior
+from train_utils.conversation.reader import READ
+from train_utils.conversation.title_questions import asks_for_categories
 from train_utils.conversation.unknowable import unknowable_notice
-from train_utils.conversation.why import asked_about
+from train_utils.conversation.why import asked_about, asks_why
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
@@ -20,7 +22,14 @@ T = TypeVar("T")
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
 # A small model can fall into a loop, which would go on to the length limit: (characters at most, repetitions).
 _LOOPS = ((24, 8), (240, 4))
+_CATEGORIES = 30  # categories that are named, the largest first
 _REREAD = max(length * times for length, times in _LOOPS)  # characters in which a loop shows
+
+# What a reader does not see: zero-width spaces, byte order marks, and the sign of a character that was cut off. Joiners
+# stay, since scripts and emoji need them.
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\ufffd"))
+# Said where the model writes nothing that can be seen, such as after "thank you".
+_NO_WORDS = "I am here for the next list: say what you would like to see, such as 5 comedies from the nineties."
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,9 @@ def reply(
         lines = model.call(lambda: reasons_of(dialogue, expectations, asked))
         yield from _said(dialogue, message("user", text), lines)
         return
+    if answer := _of_the_catalog(dialogue, text):
+        yield from _said(dialogue, message("user", text), answer)
+        return
     heard = dialogue.hear(text)
     if heard is None:
         yield Notice(
@@ -113,6 +125,20 @@ def reply(
         yield from _said(dialogue, heard.user, answer)
         return
     yield from _answered(dialogue, heard, plan, stop or threading.Event(), model)
+
+
+def _of_the_catalog(dialogue: Dialogue, text: str) -> str:
+    """Return the answer to a question about the catalog or a list that was not given; "" for any other message."""
+    catalog = dialogue.recommender.catalog
+    if catalog is None or dialogue.reader is None:
+        return ""
+    if not dialogue.last.items and asks_why(text):
+        return "Nothing was listed yet."
+    if catalog.categories and asks_for_categories(text[:READ]):
+        names = sorted(catalog.categories, key=lambda name: (-len(catalog.categories[name]), name))
+        shown, more = ", ".join(names[:_CATEGORIES]), len(names) - _CATEGORIES
+        return f"{catalog.name} has {shown}" + (f" and {more} more categories." if more > 0 else ".")
+    return ""
 
 
 def understood(dialogue: Dialogue) -> str:
@@ -168,24 +194,31 @@ def _answered(
 ) -> Iterator[AnswerEvent]:
     recommender, parts = dialogue.recommender, list[Part]()
     finish = written = ""
+    loops = False
     try:
         for event in model.events(recommender, dialogue.request(heard, plan), stop):
             match event:
                 case TextDelta(words):
-                    parts.append(words)
+                    event = TextDelta(words.translate(_UNSEEN))
+                    parts.append(event.text)
                     written = (written + words)[-_REREAD:]
                     if repeats_itself(written):
+                        loops = True
                         stop.set()
                 case Recommendation(item_id):
                     assert recommender.catalog is not None
                     parts.append(ItemPart(recommender.catalog.index[item_id]))
                 case Done(finish):
-                    pass
+                    said = any(not isinstance(part, str) or part.strip() for part in parts)
+                    if not said and (loops or finish != "stopped"):
+                        loops, finish = False, "end"
+                        parts.append(_NO_WORDS)
+                        yield TextDelta(_NO_WORDS)
             yield event
     finally:
         dialogue.record(heard.user, parts)
     if finish in _CUT_SHORT:
-        yield Notice("stopped: the answer repeats itself" if repeats_itself(written) else _CUT_SHORT[finish])
+        yield Notice("stopped: the answer repeats itself" if loops else _CUT_SHORT[finish])
     elif not plan.counted and (listed := sum(isinstance(part, ItemPart) for part in parts)) < plan.wanted:
         assert recommender.catalog is not None
         yield _only(listed, recommender.catalog.name)

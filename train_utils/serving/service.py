@@ -152,7 +152,10 @@ class Service:
         """Return the items whose titles are most like a text, best first."""
         domain, catalog = self.catalog(name)
         check_size("limit", limit, self.limits.found)
-        return [item_card(catalog.items[item], domain.name) for item in found_items(domain, catalog, query, limit)]
+        return [
+            item_card(catalog.items[item], domain.name)
+            for item in found_items(domain.searched_titles, catalog, query, limit)
+        ]
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
