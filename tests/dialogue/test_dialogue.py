@@ -1,11 +1,13 @@
 """What is expected of a user moves lists, reasons name what moved them, and simulated users find what they stated."""
 
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from film_world import KINDS, NAMES, catalog
+from scipy.sparse import csr_array
 from tiny import tiny_chat
 
 from train_utils.catalog import make_catalog
@@ -69,6 +71,18 @@ def test_similar_items_share_users_or_words_and_disliked_ones_push_away():
     assert shares.sum() == pytest.approx(1) and set(np.argsort(-shares)[:3]) == {0, 1, 2}
     away = similarity.shares([0, 3], disliked=[4])
     assert away[5] / away[1] < similarity.shares([0, 3])[5] / similarity.shares([0, 3])[1]
+
+
+def test_cosines_are_the_means_of_all_pairs_in_memory_of_the_items_alone():
+    rng = np.random.default_rng(0)
+    words, learned = csr_array(rng.random((2000, 5))), rng.random((2000, 4)).astype(np.float32)
+    similarity, given = ItemSimilarity(words, [learned]), [*range(1999), 7, 7]
+    tracemalloc.start()
+    cosines = similarity.cosines(given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pairs = (words.toarray() @ words.toarray()[given].T + learned @ learned[given].T) / 2
+    assert np.allclose(cosines, pairs.mean(axis=1), atol=1e-6) and peak < 4 << 20
 
 
 def test_a_catalog_without_events_has_similarity_by_words_alone():

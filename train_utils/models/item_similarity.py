@@ -83,8 +83,9 @@ class ItemSimilarity:
         """Return the mean cosine of every item to the given ones, float64 [items]."""
         cosines = np.zeros(self._n_items)
         if known := [item for item in items if item < self._n_known]:
-            mean = sum((source @ source[known].T).mean(axis=1) for source in self._sources)
-            cosines[: self._n_known] = np.asarray(mean, dtype=np.float64).reshape(-1) / len(self._sources)
+            # The mean cosine is that to the mean vector; all cosines would take memory of items times given items.
+            mean = sum(source @ np.asarray(source[known].mean(axis=0)).reshape(-1) for source in self._sources)
+            cosines[: self._n_known] = np.asarray(mean, dtype=np.float64) / len(self._sources)
         return cosines
 
     def shares(self, liked: Sequence[int], disliked: Sequence[int] = ()) -> np.ndarray:
