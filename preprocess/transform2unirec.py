@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from sequences import Sequences
 from unirec_tables import unirec_table, write_histories
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
@@ -56,7 +57,7 @@ def number_from_one(names: Sequence[str]) -> dict[str, int]:
 
 
 def split_sequences(
-    sequences: Mapping[str, Sequence[str]],
+    sequences: Sequences,
     user2id: Mapping[str, int],
     item2id: Mapping[str, int],
     test_users: Collection[str] | None = None,
@@ -73,12 +74,11 @@ def split_sequences(
         test_users: the test users of a temporal split; None for leave-one-out.
     """
     users = np.fromiter((user2id[name] for name in sequences), np.int64, len(sequences))
-    lengths = np.fromiter(map(len, sequences.values()), np.int64, len(sequences))
-    items = np.fromiter((item2id[item] for sequence in sequences.values() for item in sequence), np.int64)
+    lengths, ends = sequences.lengths, sequences.ends
+    items = np.array([item2id.get(name, 0) for name in sequences.item_ids], dtype=np.int64)[sequences.numbers]
     is_tested = lengths >= 3
     if test_users is not None:
         is_tested &= np.fromiter((name in test_users for name in sequences), bool, len(sequences))
-    ends = np.cumsum(lengths)
     held_out = [ends[is_tested] - back for back in (2, 1)]
     valid, test = (np.stack([users[is_tested], items[at]], axis=1) for at in held_out)
     return Split(users, lengths - 2 * is_tested, np.delete(items, np.concatenate(held_out)), valid, test)
@@ -155,7 +155,7 @@ def write_unirec(
         ValueError: there is no event to train on, or an id is UniRec's padding.
         OSError: a file cannot be written.
     """
-    item_ids = set(items)
+    item_ids, sequences = set(items), Sequences.of(sequences)
     both = {user: user for user in sequences if user in item_ids}  # one object each: see with_shared_texts
     user2id, item2id = number_from_one(list(sequences)), number_from_one([both.get(item, item) for item in items])
     split = split_sequences(sequences, user2id, item2id, None if test_users is None else frozenset(test_users))
