@@ -339,7 +339,9 @@ def test_what_a_kill_at_any_file_operation_leaves_is_refused_or_whole(tmp_path, 
     rows = (tmp_path / "raw/clicks.csv").read_text().splitlines()
     more = ["u3;1;1;2021-01-01", "u0;2;5;2019-01-01"]
     (tmp_path / "raw/clicks.csv").write_text("\n".join([*rows[:1], *more, *rows[1:]]) + "\n")
-    dataset = data_preprocess.dataset_of(data_preprocess.read(arguments), arguments)
+    dataset = data_preprocess.dataset_of(
+        data_preprocess.read(arguments), data_preprocess.rules_of(arguments), arguments
+    )
     operation, status, refused = 0, -signal.SIGKILL, 0
     while status == -signal.SIGKILL:
         operation += 4
