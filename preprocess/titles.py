@@ -7,6 +7,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -156,14 +157,23 @@ def _visible(character: str) -> str:
     return "" if kind == "Cs" or (kind == "Cf" and character not in _JOINERS) else character
 
 
-def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
+@lru_cache(maxsize=8)
+def _first_characters(special_tokens: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple({token[0] for token in special_tokens if token})
+
+
+def _clean_once(text: str, special_tokens: tuple[str, ...]) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
     if "<" in text:
         text = _MARKUP.sub(" ", text)
-    for token in special_tokens:
-        text = text.replace(token, " ")
-    if not (text.isascii() and text.isprintable()):  # such text is in NFC and visible
+    if any(map(text.__contains__, _first_characters(special_tokens))):
+        for token in special_tokens:
+            text = text.replace(token, " ")
+    if text.isascii() and text.isprintable():  # such text is in NFC and visible, and its only white space are spaces
+        if "  " not in text and text.strip(" ") == text:
+            return text
+    else:
         text = "".join(map(_visible, unicodedata.normalize("NFC", few_marks(text))))
     return " ".join(text.split())
 

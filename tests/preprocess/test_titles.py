@@ -68,6 +68,13 @@ def test_cleaning_is_idempotent(text):
     assert clean_text(clean_text(text)) == clean_text(text)
 
 
+@given(st.text("ab <|>SOI[CLS]\t\u00a0"))
+def test_clean_text_has_single_spaces_and_no_special_token(text):
+    special_tokens = ["<|a|>", "<SOI>", "[CLS]"]
+    clean = clean_text(text, special_tokens)
+    assert clean == " ".join(clean.split()) and not any(token in clean for token in special_tokens)
+
+
 @pytest.mark.parametrize(
     ("raw", "clean"),
     [
