@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from readers.progress import raw_digest
 from readers.records import OF_ITEMS, Events, RawDataset
-from select_events import DUPLICATE, Filters, Selection, rank_in_user
+from select_events import DUPLICATE, Filters, Selection, count_users, rank_in_user
 
 VISIBLE_HISTORY = 10
 
@@ -36,7 +36,7 @@ def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
         moment = datetime.fromtimestamp(second, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
         moment = f"second {second}, which no calendar has"
-    n_users = len(np.unique(events.user[selection.rows]))
+    n_users = count_users(events, selection.rows)
     return {
         "last_training_second": second,
         "last_training_time": moment,
@@ -118,7 +118,7 @@ def audit_of(
         },
         "users": {
             "read": len(events.user_ids),
-            "kept": len(np.unique(events.user[selection.rows])),
+            "kept": count_users(events, selection.rows),
             "dropped": selection.dropped_users,
         },
         "items": {
