@@ -1,9 +1,11 @@
 """Raw records -> dataset folder: sequences, metadata, categories, and an audit of every decision."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import islice
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +164,12 @@ def naming_of(settled: Mapping[str, str], titles: dict[str, str]) -> Naming:
     return Naming(titles, sum(count > 1 for count in holders.values()), len(settled) - len(holders))
 
 
+_clean_category = lru_cache(maxsize=1 << 14)(clean_text)  # items share them
+
+
 def clean_categories(item: Item, rules: TitleRules) -> list[str]:
     """Return the distinct non-empty category names of an item, cleaned like titles, in the dump's order."""
-    names = (clean_text(name, rules.special_tokens) for name in item.categories)
+    names = (_clean_category(name, rules.special_tokens) for name in item.categories)
     return list(dict.fromkeys(name for name in names if name))
 
 
@@ -240,11 +245,18 @@ def with_shared_texts(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 
 
 def write_sequences(path: Path, sequences: Sequences) -> None:
-    """Write the sequences atomically as one JSON object, part by part."""
+    """Write the sequences atomically as one JSON object, user by user, with each item id encoded once."""
+    in_json = list(map(encode_basestring, sequences.item_ids))
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for number, part in enumerate(sequences.parts()):
-            file.write((", " if number else "{") + json.dumps(part, ensure_ascii=False)[1:-1])
-        file.write("}\n" if sequences else "{}\n")
+        file.write("{")
+        for begin, users, lengths, numbers in sequences.parts():
+            items = map(in_json.__getitem__, numbers.tolist())
+            entries = (
+                f"{encode_basestring(user)}: [{', '.join(islice(items, length))}]"
+                for user, length in zip(users, lengths.tolist(), strict=True)
+            )
+            file.write((", " if begin else "") + ", ".join(entries))
+        file.write("}\n")
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 
@@ -46,7 +45,7 @@ class Sequences(Mapping[str, list[str]]):
     def __getitem__(self, user: str) -> list[str]:
         row = self._rows[user]
         end = int(self.ends[row])
-        return self._named(end - int(self.lengths[row]), end)
+        return [self.item_ids[number] for number in self.numbers[end - int(self.lengths[row]) : end].tolist()]
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -57,14 +56,10 @@ class Sequences(Mapping[str, list[str]]):
         """int64 [n_users], where the sequence of each user ends in `numbers`."""
         return np.cumsum(self.lengths)
 
-    def _named(self, begin: int, end: int) -> list[str]:
-        return [self.item_ids[number] for number in self.numbers[begin:end].tolist()]
-
-    def parts(self) -> Iterator[dict[str, list[str]]]:
-        """Yield the sequences of some users after the other."""
+    def parts(self) -> Iterator[tuple[int, Sequence[str], np.ndarray, np.ndarray]]:
+        """Yield the number of the first of some users, and their `users`, `lengths` and `numbers`."""
+        end = 0
         for begin in range(0, len(self.users), _PART):
-            lengths = self.lengths[begin : begin + _PART].tolist()
-            first = int(self.ends[begin]) - lengths[0]
-            items = iter(self._named(first, first + sum(lengths)))
-            users = self.users[begin : begin + _PART]
-            yield {user: list(islice(items, length)) for user, length in zip(users, lengths, strict=True)}
+            lengths = self.lengths[begin : begin + _PART]
+            first, end = end, end + int(lengths.sum())
+            yield begin, self.users[begin : begin + _PART], lengths, self.numbers[first:end]

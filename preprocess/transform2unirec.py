@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +54,11 @@ def number_from_one(names: Sequence[str]) -> dict[str, int]:
     """
     if PAD in names:
         raise ValueError(f"the id {PAD!r} is UniRec's padding and cannot name a user or an item; rename it")
-    return {PAD: 0} | {name: number for number, name in enumerate(names, start=1)}
+    return dict(zip(chain([PAD], names), count()))
 
 
 def split_sequences(
-    sequences: Sequences,
-    user2id: Mapping[str, int],
-    item2id: Mapping[str, int],
-    test_users: Collection[str] | None = None,
+    sequences: Sequences, item2id: Mapping[str, int], test_users: Collection[str] | None = None
 ) -> Split:
     """Split each sequence: the last item is for test, the second last for validation, the rest for training.
 
@@ -68,12 +66,11 @@ def split_sequences(
     only.
 
     Args:
-        sequences: user id -> item ids, oldest first.
-        user2id: user id -> UniRec id.
+        sequences: user id -> item ids, oldest first; the users have the UniRec ids from 1 on.
         item2id: item id -> UniRec id.
         test_users: the test users of a temporal split; None for leave-one-out.
     """
-    users = np.fromiter((user2id[name] for name in sequences), np.int64, len(sequences))
+    users = np.arange(1, len(sequences) + 1)
     lengths, ends = sequences.lengths, sequences.ends
     items = np.array([item2id.get(name, 0) for name in sequences.item_ids], dtype=np.int64)[sequences.numbers]
     is_tested = lengths >= 3
@@ -158,7 +155,7 @@ def write_unirec(
     item_ids, sequences = set(items), Sequences.of(sequences)
     both = {user: user for user in sequences if user in item_ids}  # one object each: see with_shared_texts
     user2id, item2id = number_from_one(list(sequences)), number_from_one([both.get(item, item) for item in items])
-    split = split_sequences(sequences, user2id, item2id, None if test_users is None else frozenset(test_users))
+    split = split_sequences(sequences, item2id, None if test_users is None else frozenset(test_users))
     if not len(split.items):
         raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
 

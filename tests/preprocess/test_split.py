@@ -54,7 +54,7 @@ def test_no_trained_event_is_later_than_the_split_and_every_target_is(triples, s
     until = dataset.audit["split"]["last_training_second"]
     assert sum(time > until for time in first.values()) <= share * len(first)
     users, items = number_from_one(list(dataset.sequences)), number_from_one(list(dataset.meta))
-    teacher = split_sequences(Sequences.of(dataset.sequences), users, items, frozenset(dataset.test_users))
+    teacher = split_sequences(Sequences.of(dataset.sequences), items, frozenset(dataset.test_users))
     train = dict(zip(teacher.users.tolist(), np.split(teacher.items, np.cumsum(teacher.lengths)), strict=False))
     catalog = make_catalog("c", [CatalogItem(i, i) for i in dataset.meta], dataset.sequences, dataset.test_users)
     trained = dict(zip(dataset.sequences, map(catalog.ids, catalog.training_sequences()), strict=True))
