@@ -233,14 +233,16 @@ def with_shared_texts(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
     A pickle refers to an object that it holds already, and whether readers give equal texts as one object varies.
     """
     texts: dict[str, str] = {}
+    one = texts.setdefault
 
     def shared(value: Any) -> Any:
-        if isinstance(value, list):
-            return list(map(shared, value))
-        return texts.setdefault(value, value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return one(value, value)
+        return [one(text, text) for text in value] if isinstance(value, list) else value
 
     return {
-        shared(item): {shared(name): shared(value) for name, value in entry.items()} for item, entry in meta.items()
+        one(item, item): {one(name, name): shared(value) for name, value in entry.items()}
+        for item, entry in meta.items()
     }
 
 

@@ -37,8 +37,17 @@ class _HistoryPickler(pickle.Pickler):
         # Up to protocol 3 a file states the index at which a value is remembered, so that indices can be used again.
         super().__init__(file, protocol=3)
         self._arrays, self._rows = arrays, _Rows()
+        # NumPy gives new objects for each array, which are all written; to these the file refers.
+        self._make, self._arguments, (self._version, _, self._int64, self._order, _) = np.arange(1).__reduce__()
 
     def reducer_override(self, value: Any) -> Any:
+        if type(value) is np.ndarray and value.ndim == 1 and value.dtype is self._int64:
+            state = self._version, (len(value),), self._int64, self._order, value.tobytes()
+            return (
+                self._make,
+                (*self._arguments,),
+                state,
+            )  # a new tuple: restricted readers refuse one with a class again
         if value is self._rows:
             return list, (), None, self._forgotten()
         if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 2:  # names of columns have 1
