@@ -1,7 +1,10 @@
 """UniRec's tables, as pandas pickles them; the table of histories, an array per user, without its arrays in memory."""
 
 import pickle
-from collections.abc import Iterator
+import pickletools
+import struct
+from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,11 @@ import pandas as pd
 
 from train_utils.files import replacing
 
-_REMEMBERED = 40  # arrays that the pickler remembers at most; indices up to 255 take one byte
+# Up to protocol 3 the opcodes of a value are the same anywhere in a file: there are no frames and no running numbers.
+_PROTOCOL = 3
+_ARRAYS_AT_ONCE = 1000  # as pickle's own batches
+_FIRST_INDEX = 200  # at which the parts that all arrays share are remembered; the table itself uses some twenty
+_PLACE = 0x5EED_F00D_5EED_F00D  # stands for the arrays
 
 
 def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
@@ -19,50 +26,6 @@ def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
     # Where pyarrow is installed, pandas would store the names as Arrow text, and readers of the file would need it.
     frame.columns = pd.Index(list(columns), dtype=object)
     return frame
-
-
-class _Rows:
-    """In the place of the list of all arrays."""
-
-
-class _HistoryPickler(pickle.Pickler):
-    """Pickler of a table that makes the values of its only column of objects as it writes them.
-
-    Args:
-        file: the file.
-        arrays: the values, in row order.
-    """
-
-    def __init__(self, file: Any, arrays: Iterator[np.ndarray]) -> None:
-        # Up to protocol 3 a file states the index at which a value is remembered, so that indices can be used again.
-        super().__init__(file, protocol=3)
-        self._arrays, self._rows = arrays, _Rows()
-        # NumPy gives new objects for each array, which are all written; to these the file refers.
-        self._make, self._arguments, (self._version, _, self._int64, self._order, _) = np.arange(1).__reduce__()
-
-    def reducer_override(self, value: Any) -> Any:
-        if type(value) is np.ndarray and value.ndim == 1 and value.dtype is self._int64:
-            state = self._version, (len(value),), self._int64, self._order, value.tobytes()
-            return (
-                self._make,
-                (*self._arguments,),
-                state,
-            )  # a new tuple: restricted readers refuse one with a class again
-        if value is self._rows:
-            return list, (), None, self._forgotten()
-        if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 2:  # names of columns have 1
-            make, arguments, (*state, _) = value.__reduce__()
-            return make, arguments, (*state, self._rows)
-        return NotImplemented
-
-    def _forgotten(self) -> Iterator[np.ndarray]:
-        """Yield the arrays; forget those that are written, but for the first one, whose dtype the others share."""
-        for number, array in enumerate(self._arrays):
-            if number == 1:
-                kept = self.memo.copy()
-            elif number % _REMEMBERED == 0 and number:
-                self.memo = kept
-            yield array
 
 
 def write_histories(path: Path, users: np.ndarray, lengths: np.ndarray, items: np.ndarray) -> None:
@@ -76,14 +39,69 @@ def write_histories(path: Path, users: np.ndarray, lengths: np.ndarray, items: n
         lengths: int64 [n_users], length of each user's history.
         items: int64 [n_events], the histories, user by user.
     """
-    table = unirec_table(user_id=users, item_seq=np.empty(len(users), dtype=object))
+    stream = BytesIO()
+    _TablePickler(stream, _PROTOCOL).dump(unirec_table(user_id=users, item_seq=np.empty(len(users), dtype=object)))
+    before, after = stream.getvalue().split(_opcodes(_PLACE) + pickle.APPEND)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        _HistoryPickler(file, _parts(items, lengths)).dump(table)
+        file.write(before)
+        file.writelines(_arrays(lengths, items))
+        file.write(after)
 
 
-def _parts(items: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the parts of an array that follow each other in these lengths."""
+class _Objects:
+    """In the place of the list of a column's values."""
+
+
+class _TablePickler(pickle.Pickler):
+    """Pickler that writes `_PLACE` for the values of the only column of objects."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if value is _Objects:
+            return list, (), None, iter([_PLACE])
+        if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 2:  # names of columns have 1
+            make, arguments, (*state, _) = value.__reduce__()
+            return make, arguments, (*state, _Objects)
+        return NotImplemented
+
+
+def _opcodes(value: object) -> bytes:
+    """Return the opcodes that make a value."""
+    protocol, stop = 2, 1  # bytes of the first and the last opcode
+    return pickletools.optimize(pickle.dumps(value, _PROTOCOL))[protocol:-stop]
+
+
+def _arrays(lengths: np.ndarray, items: np.ndarray) -> Iterator[bytes]:
+    """Yield the opcodes that append arrays to a list."""
+    make, arguments, (_, _, dtype, _, _) = items[:0].__reduce__()
+    shared = (make, *arguments, dtype)
+    places = [bytes([_FIRST_INDEX + number]) for number in range(len(shared))]
+    made = [_opcodes(value) + pickle.BINPUT + place for value, place in zip(shared, places, strict=True)]
+    again = [pickle.BINGET + place for place in places]
+    heads = {length: _head(length, items.itemsize, again) for length in np.flatnonzero(np.bincount(lengths)).tolist()}
     end = 0
-    for length in lengths:
-        begin, end = end, end + int(length)
-        yield items[begin:end]
+    for first in range(0, len(lengths), _ARRAYS_AT_ONCE):
+        part = lengths[first : first + _ARRAYS_AT_ONCE].tolist()
+        begin, end = end, end + sum(part)
+        contents = BytesIO(items[begin:end].tobytes())
+        arrays = [heads[length] + contents.read(length * items.itemsize) + _TAIL for length in part]
+        if not first:
+            arrays[0] = _head(part[0], items.itemsize, made) + arrays[0][len(heads[part[0]]) :]
+        yield pickle.MARK + b"".join(arrays) + pickle.APPENDS
+
+
+def _head(length: int, size: int, shared: Sequence[bytes]) -> bytes:
+    """Return the opcodes of an array up to its contents: `make(*arguments)`, then the state (1, shape, dtype, False, .
+
+    Args:
+        length: length of the array.
+        size: bytes of an item.
+        shared: opcodes of NumPy's function that makes arrays, its three arguments, and the dtype.
+    """
+    *call, dtype = shared
+    return b"".join(
+        [*call, pickle.TUPLE3, pickle.REDUCE, pickle.MARK, _opcodes(1), _opcodes((length,)), dtype, pickle.NEWFALSE,
+         pickle.BINBYTES, struct.pack("<I", length * size)]
+    )  # fmt: skip
+
+
+_TAIL = pickle.TUPLE + pickle.BUILD
