@@ -18,7 +18,7 @@ from pathlib import Path
 from audit import summary_of
 from build_catalog import build_catalog
 from build_dataset import Dataset, build_dataset, write_dataset
-from light_tokenizers import lighten_process
+from light_tokenizers import lighten_process, then_exit
 from readers.chunks import use_threads
 from readers.dump import meanwhile
 from readers.progress import Progress, saving_in
@@ -204,4 +204,4 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     lighten_process()
-    run_cli(main)
+    run_cli(then_exit(main))

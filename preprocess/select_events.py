@@ -119,7 +119,10 @@ def _order(user: np.ndarray, time: np.ndarray) -> np.ndarray:
     first, last = (int(time.min()), int(time.max())) if len(time) else (0, 0)
     span = last - first + 1
     if span * (int(user.max(initial=0)) + 1) < 2**63:
-        return np.argsort(user * np.int64(span) + (time - first), kind="stable")
+        key = user.astype(np.int64)
+        key *= span
+        key += time - first
+        return np.argsort(key, kind="stable")
     return np.lexsort((time, user))
 
 

@@ -296,6 +296,10 @@ class ItemCollector:
 
 def within_limits(item: Item, shortened: Counter[str]) -> Item:
     """Return the item with its fields cut to their limits; count the cut fields in `shortened`."""
+    texts = [item.title, *item.categories, *(value for value in item.attributes.values() if isinstance(value, str))]
+    is_within = len(item.categories) <= MAX_CATEGORIES and len(item.description) <= MAX_DESCRIPTION
+    if is_within and max(map(len, texts)) <= MAX_TITLE:
+        return item
     cut: set[str] = set()
 
     def short(name: str, text: str, limit: int = MAX_TITLE) -> str:
