@@ -17,7 +17,7 @@ from train_utils.files import replacing
 _PROTOCOL = 3
 _ARRAYS_AT_ONCE = 1000  # as pickle's own batches
 _FIRST_INDEX = 200  # at which the parts that all arrays share are remembered; the table itself uses some twenty
-_PLACE = 0x5EED_F00D_5EED_F00D  # stands for the arrays
+_PLACEHOLDER = 0x5EED_F00D_5EED_F00D  # is replaced by the arrays
 
 
 def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def write_histories(path: Path, users: np.ndarray, lengths: np.ndarray, items: n
     """
     stream = BytesIO()
     _TablePickler(stream, _PROTOCOL).dump(unirec_table(user_id=users, item_seq=np.empty(len(users), dtype=object)))
-    before, after = stream.getvalue().split(_opcodes(_PLACE) + pickle.APPEND)
+    before, after = stream.getvalue().split(_opcodes(_PLACEHOLDER) + pickle.APPEND)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(before)
         file.writelines(_arrays(lengths, items))
@@ -49,15 +49,15 @@ def write_histories(path: Path, users: np.ndarray, lengths: np.ndarray, items: n
 
 
 class _Objects:
-    """In the place of the list of a column's values."""
+    """Replaces the list of a column's values."""
 
 
 class _TablePickler(pickle.Pickler):
-    """Pickler that writes `_PLACE` for the values of the only column of objects."""
+    """Pickler that writes `_PLACEHOLDER` for the values of the only column of objects."""
 
     def reducer_override(self, value: Any) -> Any:
         if value is _Objects:
-            return list, (), None, iter([_PLACE])
+            return list, (), None, iter([_PLACEHOLDER])
         if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 2:  # names of columns have 1
             make, arguments, (*state, _) = value.__reduce__()
             return make, arguments, (*state, _Objects)
@@ -74,9 +74,9 @@ def _arrays(lengths: np.ndarray, items: np.ndarray) -> Iterator[bytes]:
     """Yield the opcodes that append arrays to a list."""
     make, arguments, (_, _, dtype, _, _) = items[:0].__reduce__()
     shared = (make, *arguments, dtype)
-    places = [bytes([_FIRST_INDEX + number]) for number in range(len(shared))]
-    made = [_opcodes(value) + pickle.BINPUT + place for value, place in zip(shared, places, strict=True)]
-    again = [pickle.BINGET + place for place in places]
+    indices = [bytes([_FIRST_INDEX + number]) for number in range(len(shared))]
+    made = [_opcodes(value) + pickle.BINPUT + index for value, index in zip(shared, indices, strict=True)]
+    again = [pickle.BINGET + index for index in indices]
     heads = {length: _head(length, items.itemsize, again) for length in np.flatnonzero(np.bincount(lengths)).tolist()}
     end = 0
     for first in range(0, len(lengths), _ARRAYS_AT_ONCE):

@@ -111,7 +111,7 @@ def _packed(events: Events, file: LineFile) -> _Packed:
 
 
 def _unpacked(packed: _Packed, file: LineFile) -> Events:
-    """Return the events that were sent; set what reading them has found out of the file."""
+    """Return the events that were sent; update the file with the counts of the process that read it."""
     events, ids, rejected, file.saw_other = packed
     file.rejected.update(rejected)
     users, items = (text.decode().split("\n") if text else [] for text in ids)

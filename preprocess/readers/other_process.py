@@ -59,7 +59,7 @@ class OtherProcess(Generic[T]):
             value, error = pickle.load(self._result)
         except (EOFError, pickle.UnpicklingError):
             raise ChildProcessError(
-                "the process that reads the events was killed, perhaps for want of memory; run it again"
+                "the process that reads the events was killed, perhaps because memory ran out; run it again"
             ) from None
         if error is not None:
             raise error
