@@ -21,7 +21,7 @@ _ITEM = 500  # bytes of an item without its texts, about
 
 
 def _no_work(items: Sequence[Item]) -> None:
-    """Do nothing with items."""
+    """Ignore the items."""
 
 
 _meanwhile: Callable[[Sequence[Item]], None] = _no_work
