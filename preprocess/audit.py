@@ -1,6 +1,6 @@
 """Audit of a dataset: what was left out, with reasons and counts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from readers.progress import raw_digest
 from readers.records import OF_ITEMS, Events, RawDataset
-from select_events import DUPLICATE, Filters, Selection, rank_in_user
+from select_events import DUPLICATE, Filters, Selection, count_users, rank_in_user
 
 VISIBLE_HISTORY = 10
 
@@ -36,7 +36,7 @@ def split_audit(events: Events, selection: Selection) -> dict[str, Any]:
         moment = datetime.fromtimestamp(second, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
         moment = f"second {second}, which no calendar has"
-    n_users = len(np.unique(events.user[selection.rows]))
+    n_users = count_users(events, selection.rows)
     return {
         "last_training_second": second,
         "last_training_time": moment,
@@ -64,19 +64,25 @@ def time_ties(events: Events, rows: np.ndarray, rule: str = "file order") -> dic
     }
 
 
-def targets_in_history(sequences: Iterable[Sequence[str]], visible: int) -> dict[str, int]:
+def targets_in_history(lengths: np.ndarray, items: np.ndarray, visible: int) -> dict[str, int]:
     """Count the targets that repeat an item of the visible history.
 
     Args:
-        sequences: item ids of each user, oldest first; the last is the test target, the second last the validation
-            target.
+        lengths: int [n_users], length of each sequence, 1 or more. The last item of a sequence is the test target, the
+            second last the validation target.
+        items: int [n_events], the sequences, user by user and oldest first.
         visible: number of events before a target that are shown.
     """
-    test = validation = 0
-    for sequence in sequences:
-        test += sequence[-1] in sequence[-1 - visible : -1]
-        validation += len(sequence) > 1 and sequence[-2] in sequence[-2 - visible : -2]
-    return {"visible": visible, "test": test, "validation": validation}
+    ends = np.cumsum(lengths)
+
+    def repeated(back: int) -> int:
+        is_repeated = np.zeros(len(ends), dtype=bool)
+        for step in range(back + 1, back + 1 + visible):
+            (longer,) = np.nonzero(lengths >= step)
+            is_repeated[longer] |= items[ends[longer] - step] == items[ends[longer] - back]
+        return int(is_repeated.sum())
+
+    return {"visible": visible, "test": repeated(1), "validation": repeated(2)}
 
 
 def audit_of(
@@ -112,7 +118,7 @@ def audit_of(
         },
         "users": {
             "read": len(events.user_ids),
-            "kept": len(np.unique(events.user[selection.rows])),
+            "kept": count_users(events, selection.rows),
             "dropped": selection.dropped_users,
         },
         "items": {

@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import islice
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,12 @@ from distributions import distributions_of
 from readers.records import Events, Item, RawDataset
 from report import REPORT
 from select_events import Cuts, Filters, Selection, TimeCut, select_events
+from sequences import Sequences
 from titles import TitleRules, clean_text, is_cut, titles_or_reasons, token_counts, unique_titles
 from tqdm import tqdm
 
 from train_utils.dataset_folder import AUDIT, CATALOG, TEST_USERS, UNFINISHED
-from train_utils.files import digest, write_json, write_text
+from train_utils.files import digest, replacing, write_json, write_text
 from train_utils.plain_pickle import write_pickle
 
 
@@ -33,7 +37,7 @@ class Dataset:
         popularity: attribute that tells how popular an item is while there are no events; "" for none.
     """
 
-    sequences: dict[str, list[str]]
+    sequences: Mapping[str, list[str]]
     meta: dict[str, dict[str, Any]]
     categories: dict[str, list[str]]
     audit: dict[str, Any]
@@ -74,10 +78,9 @@ def build_dataset(
     meta = {item_id: meta_entry(by_id[item_id], title, rules) for item_id, title in naming.titles.items()}
     sequences = sequences_of(raw.events, selection.rows)
     test_users = test_users_of(raw.events, selection.cut, sequences)
-    tested = list(sequences.values()) if test_users is None else [sequences[user] for user in test_users]
     audit = audit_of(raw, filters, selection, naming, unusable) | {
         "titles_cut": sum(is_cut(entry["title_t"], entry["title"]) for entry in meta.values()),
-        "targets_in_visible_history": targets_in_history(tested, VISIBLE_HISTORY),
+        "targets_in_visible_history": targets_in_tested(raw.events, selection),
         **distributions_of(raw.events, selection, token_counts(list(naming.titles.values()), rules)),
     }
     if selection.cut is not None:
@@ -161,9 +164,12 @@ def naming_of(settled: Mapping[str, str], titles: dict[str, str]) -> Naming:
     return Naming(titles, sum(count > 1 for count in holders.values()), len(settled) - len(holders))
 
 
+_clean_category = lru_cache(maxsize=1 << 14)(clean_text)  # items share them
+
+
 def clean_categories(item: Item, rules: TitleRules) -> list[str]:
     """Return the distinct non-empty category names of an item, cleaned like titles, in the dump's order."""
-    names = (clean_text(name, rules.special_tokens) for name in item.categories)
+    names = (_clean_category(name, rules.special_tokens) for name in item.categories)
     return list(dict.fromkeys(name for name in names if name))
 
 
@@ -196,15 +202,21 @@ def categories_of(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]
     return categories
 
 
-def sequences_of(events: Events, rows: np.ndarray) -> dict[str, list[str]]:
+def sequences_of(events: Events, rows: np.ndarray) -> Sequences:
     """Return user id -> item ids, of rows that are grouped by user and ordered in time."""
-    user, ids = events.user[rows], events.item_ids
-    items = [ids[number] for number in events.item[rows].tolist()]
-    begins = np.flatnonzero(np.diff(user, prepend=-1)).tolist()
-    return {
-        events.user_ids[number]: items[begin:end]
-        for number, begin, end in zip(user[begins].tolist(), begins, [*begins[1:], len(items)], strict=True)
-    }
+    user = events.user[rows]
+    begins = np.flatnonzero(np.diff(user, prepend=-1))
+    users = [events.user_ids[number] for number in user[begins].tolist()]
+    return Sequences(users, events.item_ids, np.diff(begins, append=len(rows)), events.item[rows])
+
+
+def targets_in_tested(events: Events, selection: Selection) -> dict[str, int]:
+    """Return how many targets of tested users repeat an item of the visible history."""
+    rows = selection.rows
+    if selection.cut is not None:
+        rows = rows[selection.cut.is_test[events.user[rows]]]
+    sequences = sequences_of(events, rows)
+    return targets_in_history(sequences.lengths, sequences.numbers, VISIBLE_HISTORY)
 
 
 def test_users_of(events: Events, cut: TimeCut | None, users: Iterable[str]) -> list[str] | None:
@@ -221,15 +233,32 @@ def with_shared_texts(meta: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
     A pickle refers to an object that it holds already, and whether readers give equal texts as one object varies.
     """
     texts: dict[str, str] = {}
+    one = texts.setdefault
 
     def shared(value: Any) -> Any:
-        if isinstance(value, list):
-            return list(map(shared, value))
-        return texts.setdefault(value, value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return one(value, value)
+        return [one(text, text) for text in value] if isinstance(value, list) else value
 
     return {
-        shared(item): {shared(name): shared(value) for name, value in entry.items()} for item, entry in meta.items()
+        one(item, item): {one(name, name): shared(value) for name, value in entry.items()}
+        for item, entry in meta.items()
     }
+
+
+def write_sequences(path: Path, sequences: Sequences) -> None:
+    """Write the sequences atomically as one JSON object, user by user, with each item id encoded once."""
+    in_json = list(map(encode_basestring, sequences.item_ids))
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("{")
+        for begin, users, lengths, numbers in sequences.parts():
+            items = map(in_json.__getitem__, numbers.tolist())
+            entries = (
+                f"{encode_basestring(user)}: [{', '.join(islice(items, length))}]"
+                for user, length in zip(users, lengths.tolist(), strict=True)
+            )
+            file.write((", " if begin else "") + ", ".join(entries))
+        file.write("}\n")
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> None:
@@ -243,7 +272,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     write_pickle(folder / "meta.pickle", with_shared_texts(dataset.meta))
     write_json(folder / "metas.jsonl", dataset.meta, indent=None)
     write_json(folder / "category.jsonl", dataset.categories, indent=None)
-    write_json(folder / "sequential.jsonl", dataset.sequences, indent=None)
+    write_sequences(folder / "sequential.jsonl", Sequences.of(dataset.sequences))
     if dataset.test_users is None:
         (folder / TEST_USERS).unlink(missing_ok=True)
     else:

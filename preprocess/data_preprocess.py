@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from audit import summary_of
 from build_catalog import build_catalog
 from build_dataset import Dataset, build_dataset, write_dataset
-from light_tokenizers import lighten_process
+from light_tokenizers import lighten_process, then_exit
 from readers.chunks import use_threads
+from readers.dump import meanwhile
 from readers.progress import Progress, saving_in
-from readers.records import RawCatalog, RawDataset
+from readers.records import Item, RawCatalog, RawDataset
 from readers.registry import FORMATS
 from readers.source import Source
 from report import write_report
@@ -38,8 +41,7 @@ from shared_options import (
     settle_protocol,
     split_of,
 )
-from titles import load_rules
-from transform2unirec import write_unirec
+from titles import TitleRules, load_rules, settle_ahead
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.files import exclusively
@@ -87,9 +89,20 @@ def use(threads: int) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
 
 
-def dataset_of(raw: RawDataset | RawCatalog, arguments: argparse.Namespace) -> Dataset:
+def rules_of(arguments: argparse.Namespace) -> TitleRules:
+    """Return the title rules of a command."""
+    return load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
+
+
+def work_ahead(rules: Callable[[], TitleRules], items: Sequence[Item]) -> None:
+    """Settle titles, load the tokenizer and import pandas, which takes long, while another process reads events."""
+    import transform2unirec  # noqa: F401
+
+    settle_ahead([item.title for item in items], rules())
+
+
+def dataset_of(raw: RawDataset | RawCatalog, rules: TitleRules, arguments: argparse.Namespace) -> Dataset:
     """Return the dataset of a dump, under the options of a command."""
-    rules = load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
     if isinstance(raw, RawCatalog):
         without = [name.strip() for name in arguments.without_categories.split(",") if name.strip()]
         return build_catalog(raw, rules, FORMATS[arguments.format].popularity, without)
@@ -113,6 +126,8 @@ def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
     if arguments.report:
         print(write_report(dataset.audit, arguments.data_path))
     if dataset.sequences:
+        from transform2unirec import write_unirec  # here: see `work_ahead`
+
         parts = dataset.sequences, list(dataset.meta), dataset.categories, dataset.test_users
         paths = arguments.unirec_data_path, arguments.unirec_config_path
         print(write_unirec(arguments.data_path, *parts, *paths))
@@ -147,9 +162,14 @@ def preprocess(arguments: argparse.Namespace) -> None:
         ValueError: the raw data are not usable, or the options contradict each other.
         OSError: a file is missing, or cannot be written.
     """
-    with exclusively(arguments.data_path, "data_path"), saving_in(progress_of(arguments)):
+    rules = cache(partial(rules_of, arguments))
+    with (
+        exclusively(arguments.data_path, "data_path"),
+        saving_in(progress_of(arguments)),
+        meanwhile(partial(work_ahead, rules)),
+    ):
         raw = read(arguments)
-        dataset = dataset_of(raw, arguments)
+        dataset = dataset_of(raw, rules(), arguments)
         if arguments.raw_titles:
             dataset = with_raw_titles(dataset, raw)
         del raw  # frees the events and ids before files and plots are made
@@ -184,4 +204,4 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     lighten_process()
-    run_cli(main)
+    run_cli(then_exit(main))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 
 import data_preprocess
-from light_tokenizers import lighten_process
+from light_tokenizers import lighten_process, then_exit
 from shared_options import (
     add_filters,
     add_max_title_tokens,
@@ -57,4 +57,4 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     lighten_process()
-    run_cli(main)
+    run_cli(then_exit(main))

@@ -65,8 +65,9 @@ def time_span(seconds: np.ndarray) -> dict[str, object]:
         except (ValueError, OverflowError):
             break
         if (stamps.max() - stamps.min()).astype(int) < _MOST_BINS or unit == "year":
-            names, counts = np.unique(stamps, return_counts=True)
-            kept = dict(zip(map(str, names[:1000]), counts.tolist(), strict=False))
+            per_stamp = np.bincount((stamps - stamps.min()).astype(int))
+            at = np.flatnonzero(per_stamp)[:1000]
+            kept = dict(zip(map(str, stamps.min() + at), per_stamp[at].tolist(), strict=True))
             return {**span, "per": unit, "events": kept}
     return span
 
@@ -91,10 +92,10 @@ def cold_items(events: Events, selection: Selection) -> dict[str, int]:
     is_tested = counts >= 3 if selection.cut is None else selection.cut.is_test
     from_end = counts[user] - 1 - rank_in_user(user)
     held_out = (from_end < 2) & is_tested[user]
-    trained = np.bincount(item[~held_out], minlength=len(events.item_ids)) > 0
+    consumed, trained = (np.bincount(part, minlength=len(events.item_ids)) > 0 for part in (item, item[~held_out]))
     is_cold = ~trained[item]
     return {
-        "items": int(len(np.unique(item)) - trained.sum()),
+        "items": int(consumed.sum() - trained.sum()),
         "test targets": int((is_cold & held_out & (from_end == 0)).sum()),
         "validation targets": int((is_cold & held_out & (from_end == 1)).sum()),
     }

@@ -106,12 +106,24 @@ def oldest_first(events: Events, rows: np.ndarray, ties: str = "file order", see
 
     With hashed ties, a hash of the seed and the two ids comes before the position in the file.
     """
-    keys = [events.time[rows], events.user[rows]]
+    # The sorts are stable, and `rows` is in the order of the file.
     if ties == "hashed":
         user, item = (_hashes(ids, seed) for ids in (events.user_ids, events.item_ids))
-        keys.insert(0, (user[events.user[rows]] ^ item[events.item[rows]]) * np.uint64(0x9E3779B97F4A7C15))
-    # The sort is stable, and `rows` is in the order of the file.
-    return rows[np.lexsort(keys)]
+        hashes = (user[events.user[rows]] ^ item[events.item[rows]]) * np.uint64(0x9E3779B97F4A7C15)
+        rows = rows[np.argsort(hashes, kind="stable")]
+    return rows[_order(events.user[rows], events.time[rows])]
+
+
+def _order(user: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Return the stable order by user, then time; in one sort where both fit into an integer, in half the time."""
+    first, last = (int(time.min()), int(time.max())) if len(time) else (0, 0)
+    span = last - first + 1
+    if span * (int(user.max(initial=0)) + 1) < 2**63:
+        key = user.astype(np.int64)
+        key *= span
+        key += time - first
+        return np.argsort(key, kind="stable")
+    return np.lexsort((time, user))
 
 
 def _hashes(ids: Sequence[str], seed: int) -> np.ndarray:
@@ -125,7 +137,9 @@ def first_of_each_pair(events: Events, rows: np.ndarray) -> np.ndarray:
     """Return the oldest event of each (user, item) among ordered `rows`."""
     pairs = events.user[rows].astype(np.int64) * len(events.item_ids) + events.item[rows]
     _, oldest = np.unique(pairs, return_index=True)
-    return rows[np.sort(oldest)]
+    is_oldest = np.zeros(len(rows), dtype=bool)
+    is_oldest[oldest] = True
+    return rows[is_oldest]
 
 
 def k_core_of(events: Events, rows: np.ndarray, k: int) -> np.ndarray:
@@ -164,14 +178,16 @@ def draw_users(events: Events, rows: np.ndarray, count: int, seed: int, with_rep
 
     The published draw, with replacement, is Python's `random.choices`; users that it draws again count once.
     """
-    present = np.unique(events.user[rows])
+    present = np.flatnonzero(np.bincount(events.user[rows]))
     if with_replacement and len(present):
-        drawn = np.unique(random.Random(seed).choices(present.tolist(), k=count))
-        return rows[np.isin(events.user[rows], drawn)]
-    if len(present) <= count:
+        drawn = random.Random(seed).choices(present.tolist(), k=count)
+    elif len(present) <= count:
         return rows
-    drawn = np.random.default_rng(seed).choice(present, size=count, replace=False)
-    return rows[np.isin(events.user[rows], drawn)]
+    else:
+        drawn = np.random.default_rng(seed).choice(present, size=count, replace=False)
+    is_drawn = np.zeros(len(events.user_ids), dtype=bool)
+    is_drawn[drawn] = True
+    return rows[is_drawn[events.user[rows]]]
 
 
 def time_cut(events: Events, rows: np.ndarray, test_share: float) -> TimeCut:
@@ -254,7 +270,7 @@ def select_events(
     def note(reason: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         if len(after) < len(before):
             dropped[reason] = len(before) - len(after)
-            if lost := _users_of(events, before) - _users_of(events, after):
+            if lost := count_users(events, before) - count_users(events, after):
                 dropped_users[reason] = lost
         return after
 
@@ -284,7 +300,7 @@ def select_events(
     return Selection(rows, dropped, dropped_users, time)
 
 
-def _users_of(events: Events, rows: np.ndarray) -> int:
+def count_users(events: Events, rows: np.ndarray) -> int:
     """Return the number of distinct users of rows."""
     has_rows = np.zeros(len(events.user_ids), dtype=bool)
     has_rows[events.user[rows]] = True

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -54,6 +55,8 @@ class TitleRules:
         max_tokens: a longer title is cut after a word; 0 cuts none.
         count_tokens: title -> number of its tokens.
         batch: `round_trip` and `count_tokens` of many titles at once; None where the tokenizer takes one at a time.
+        settled: raw title -> what `title_or_reason` returns, see `settle_ahead`.
+        counts: title -> number of its tokens, of titles that were counted already.
     """
 
     special_tokens: tuple[str, ...]
@@ -61,6 +64,8 @@ class TitleRules:
     max_tokens: int = 0
     count_tokens: Callable[[str], int] = len
     batch: tuple[Callable[[Sequence[str]], list[str]], Callable[[Sequence[str]], list[int]]] | None = None
+    settled: dict[str, tuple[str | None, str]] = field(default_factory=dict, repr=False)
+    counts: dict[str, int] = field(default_factory=dict, repr=False)
 
 
 def rules_of(tokenizer: Any, max_tokens: int = 0) -> TitleRules:
@@ -152,14 +157,23 @@ def _visible(character: str) -> str:
     return "" if kind == "Cs" or (kind == "Cf" and character not in _JOINERS) else character
 
 
-def _clean_once(text: str, special_tokens: Iterable[str]) -> str:
+@lru_cache(maxsize=8)
+def _first_characters(special_tokens: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple({token[0] for token in special_tokens if token})
+
+
+def _clean_once(text: str, special_tokens: tuple[str, ...]) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
     if "<" in text:
         text = _MARKUP.sub(" ", text)
-    for token in special_tokens:
-        text = text.replace(token, " ")
-    if not (text.isascii() and text.isprintable()):  # such text is in NFC and visible
+    if any(map(text.__contains__, _first_characters(special_tokens))):
+        for token in special_tokens:
+            text = text.replace(token, " ")
+    if text.isascii() and text.isprintable():  # such text is in NFC and visible, and its only white space are spaces
+        if "  " not in text and text.strip(" ") == text:
+            return text
+    else:
         text = "".join(map(_visible, unicodedata.normalize("NFC", few_marks(text))))
     return " ".join(text.split())
 
@@ -266,14 +280,25 @@ def title_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:
 def titles_or_reasons(raws: Iterable[str], rules: TitleRules) -> Iterator[tuple[str | None, str]]:
     """Yield what `title_or_reason` returns for each title. The tokenizer gets many at once."""
     remaining = iter(raws)
-    while raw := list(islice(remaining, _BATCH)):
-        cleaned = [_clean_or_reason(title, rules) for title in raw]
-        plain = _plain([title for title, _ in cleaned if title is not None], rules)
-        for title, reason in cleaned:
-            if title is None:
-                yield None, reason
-            else:
-                yield (plain[title], "") if title in plain else _settled_or_reason(title, rules)
+    while batch := list(islice(remaining, _BATCH)):
+        titles = [title for title in batch if title not in rules.settled]
+        new = dict(zip(titles, _settled_at_once(titles, rules), strict=True))
+        yield from (new[title] if title in new else rules.settled[title] for title in batch)
+
+
+def settle_ahead(raws: Sequence[str], rules: TitleRules) -> None:
+    """Keep what `titles_or_reasons` will yield for some titles."""
+    rules.settled.update(zip(raws, titles_or_reasons(raws, rules), strict=True))
+
+
+def _settled_at_once(raws: Sequence[str], rules: TitleRules) -> Iterator[tuple[str | None, str]]:
+    cleaned = [_clean_or_reason(title, rules) for title in raws]
+    plain = _plain([title for title, _ in cleaned if title is not None], rules)
+    for title, reason in cleaned:
+        if title is None:
+            yield None, reason
+        else:
+            yield (plain[title], "") if title in plain else _settled_or_reason(title, rules)
 
 
 def _plain(cleaned: Sequence[str], rules: TitleRules) -> dict[str, str]:
@@ -281,6 +306,7 @@ def _plain(cleaned: Sequence[str], rules: TitleRules) -> dict[str, str]:
     if rules.batch is None or not cleaned:
         return {}
     trips, counts = (function(cleaned) for function in rules.batch)
+    rules.counts.update(zip(cleaned, counts, strict=True))
     most = rules.max_tokens or max(counts)
     return {title: trip for title, trip, n in zip(cleaned, trips, counts, strict=True) if title == trip and n <= most}
 
@@ -289,8 +315,11 @@ def token_counts(titles: Sequence[str], rules: TitleRules) -> list[int]:
     """Return the number of tokens of each title."""
     if rules.batch is None:
         return [rules.count_tokens(title) for title in titles]
-    parts = (titles[begin : begin + _BATCH] for begin in range(0, len(titles), _BATCH))
-    return [count for part in parts for count in rules.batch[1](part)]
+    new = [title for title in titles if title not in rules.counts]
+    for begin in range(0, len(new), _BATCH):
+        part = new[begin : begin + _BATCH]
+        rules.counts.update(zip(part, rules.batch[1](part), strict=True))
+    return [rules.counts[title] for title in titles]
 
 
 def _clean_or_reason(raw: str, rules: TitleRules) -> tuple[str | None, str]:

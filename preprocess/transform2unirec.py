@@ -12,11 +12,13 @@ import argparse
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
+from sequences import Sequences
+from unirec_tables import unirec_table, write_histories
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.dataset_folder import PAD, UNFINISHED, read_dataset
@@ -30,12 +32,16 @@ class Split:
     """Split in UniRec ids, which start at 1.
 
     Attributes:
-        train: user -> int64 [n], training items, oldest first.
+        users: int64 [n_users].
+        lengths: int64 [n_users], number of training items of each user.
+        items: int64 [n_train], training items, user by user and oldest first.
         valid: int64 [n_test, 2], (user, item) of the validation events.
         test: int64 [n_test, 2], (user, item) of the test events.
     """
 
-    train: dict[int, np.ndarray]
+    users: np.ndarray
+    lengths: np.ndarray
+    items: np.ndarray
     valid: np.ndarray
     test: np.ndarray
 
@@ -48,14 +54,11 @@ def number_from_one(names: Sequence[str]) -> dict[str, int]:
     """
     if PAD in names:
         raise ValueError(f"the id {PAD!r} is UniRec's padding and cannot name a user or an item; rename it")
-    return {PAD: 0} | {name: number for number, name in enumerate(names, start=1)}
+    return dict(zip(chain([PAD], names), count()))
 
 
 def split_sequences(
-    sequences: Mapping[str, Sequence[str]],
-    user2id: Mapping[str, int],
-    item2id: Mapping[str, int],
-    test_users: Collection[str] | None = None,
+    sequences: Sequences, item2id: Mapping[str, int], test_users: Collection[str] | None = None
 ) -> Split:
     """Split each sequence: the last item is for test, the second last for validation, the rest for training.
 
@@ -63,54 +66,29 @@ def split_sequences(
     only.
 
     Args:
-        sequences: user id -> item ids, oldest first.
-        user2id: user id -> UniRec id.
+        sequences: user id -> item ids, oldest first; the users have the UniRec ids from 1 on.
         item2id: item id -> UniRec id.
         test_users: the test users of a temporal split; None for leave-one-out.
     """
-    users = np.fromiter((user2id[name] for name in sequences), np.int64, len(sequences))
-    lengths = np.fromiter(map(len, sequences.values()), np.int64, len(sequences))
-    items = np.fromiter((item2id[item] for sequence in sequences.values() for item in sequence), np.int64)
+    users = np.arange(1, len(sequences) + 1)
+    lengths, ends = sequences.lengths, sequences.ends
+    items = np.array([item2id.get(name, 0) for name in sequences.item_ids], dtype=np.int64)[sequences.numbers]
     is_tested = lengths >= 3
     if test_users is not None:
         is_tested &= np.fromiter((name in test_users for name in sequences), bool, len(sequences))
-    ends = np.cumsum(lengths)
-    ranges = zip(users.tolist(), (ends - lengths).tolist(), (ends - 2 * is_tested).tolist(), strict=True)
-    train = {user: items[begin:end] for user, begin, end in ranges}
-    valid, test = (np.stack([users[is_tested], items[ends[is_tested] - back]], axis=1) for back in (2, 1))
-    return Split(train, valid, test)
+    held_out = [ends[is_tested] - back for back in (2, 1)]
+    valid, test = (np.stack([users[is_tested], items[at]], axis=1) for at in held_out)
+    return Split(users, lengths - 2 * is_tested, np.delete(items, np.concatenate(held_out)), valid, test)
 
 
-def unirec_table(**columns: np.ndarray) -> pd.DataFrame:
-    """Return a table as UniRec pickles it, with its columns in the given order."""
-    frame = pd.DataFrame(columns)
-    # Where pyarrow is installed, pandas would store the names as Arrow text, and readers of the file would need it.
-    frame.columns = pd.Index(list(columns), dtype=object)
-    return frame
-
-
-def _pairs_frame(pairs: np.ndarray) -> pd.DataFrame:
-    return unirec_table(user_id=pairs[:, 0].copy(), item_id=pairs[:, 1].copy())
-
-
-def _frames(split: Split) -> dict[str, pd.DataFrame]:
-    """Return file stem -> table."""
-    lengths = [len(items) for items in split.train.values()]
-    users = np.array(list(split.train), dtype=np.int64)
-    history = np.empty(len(users), dtype=object)
-    history[:] = list(split.train.values())
-    return {
-        "train": unirec_table(user_id=np.repeat(users, lengths), item_id=np.concatenate([*split.train.values()])),
-        "valid": _pairs_frame(split.valid),
-        "test": _pairs_frame(split.test),
-        "user_history": unirec_table(user_id=users, item_seq=history),
-    }
-
-
-def _events(frames: Mapping[str, pd.DataFrame]) -> dict[str, Events]:
-    """Return table -> its events, for the copies that are no pickles."""
-    tables = {stem: frames[stem if stem != "user_history" else "train"] for stem in frames}  # the same events
-    return {stem: (table["user_id"].to_numpy(), table["item_id"].to_numpy()) for stem, table in tables.items()}
+def _write_tables(split: Split, folder: Path) -> dict[str, Events]:
+    """Write the tables and return stem -> events, for the copies that are no pickles."""
+    trained = np.repeat(split.users, split.lengths), split.items
+    events = {"train": trained, "valid": (*split.valid.T,), "test": (*split.test.T,)}
+    for stem, (users, items) in events.items():
+        write_pickle(folder / f"{stem}.pkl", unirec_table(user_id=users, item_id=items))
+    write_histories(folder / "user_history.pkl", split.users, split.lengths, split.items)
+    return events | {"user_history": trained}
 
 
 def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
@@ -174,21 +152,17 @@ def write_unirec(
         ValueError: there is no event to train on, or an id is UniRec's padding.
         OSError: a file cannot be written.
     """
-    item_ids = set(items)
+    item_ids, sequences = set(items), Sequences.of(sequences)
     both = {user: user for user in sequences if user in item_ids}  # one object each: see with_shared_texts
     user2id, item2id = number_from_one(list(sequences)), number_from_one([both.get(item, item) for item in items])
-    split = split_sequences(sequences, user2id, item2id, None if test_users is None else frozenset(test_users))
-    if not any(map(len, split.train.values())):
+    split = split_sequences(sequences, item2id, None if test_users is None else frozenset(test_users))
+    if not len(split.items):
         raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
 
     unirec_config_path.unlink(missing_ok=True)
     write_text(unirec_data_path / UNFINISHED, "Preprocessing was writing here; run it again.\n")
-    frames = _frames(split)
-    for stem, frame in frames.items():
-        write_pickle(unirec_data_path / f"{stem}.pkl", frame)
-    events = _events(frames)
+    events = _write_tables(split, unirec_data_path)
     n_test = len(split.test)
-    del split, frames  # frees the arrays of the users
     maps = {
         "user2id": user2id,
         "item2id": item2id,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from transform2unirec import unirec_table
+from unirec_tables import unirec_table
 
 torch.set_num_threads(1)  # tiny tensors: a second thread would only wait, and spin on shared cores
 

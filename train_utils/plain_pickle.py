@@ -84,6 +84,11 @@ def _default_dictionary(reader: PickleReader, factory: object = None) -> dict:
     return {}
 
 
+def _list(reader: PickleReader) -> list:
+    """Return a list whose items follow."""
+    return []
+
+
 def _set(reader: PickleReader, items: Any = ()) -> set:
     if type(items) not in (list, tuple):
         refuse("a set is made from no list")
@@ -100,7 +105,8 @@ def _encoded(reader: PickleReader, text: object = "", codec: object = "latin1") 
 
 # Names that plain data need; a defaultdict names its factory.
 _NAMES: dict[str, Maker | None] = {
-    **dict.fromkeys((f"builtins {kind}" for kind in ("list", "dict", "tuple", "int", "str", "float")), None),
+    **dict.fromkeys((f"builtins {kind}" for kind in ("dict", "tuple", "int", "str", "float")), None),
+    "builtins list": _list,
     "builtins set": _set,
     "builtins frozenset": lambda reader, items=(): frozenset(_set(reader, items)),
     "builtins bytes": _encoded,

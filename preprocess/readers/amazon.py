@@ -73,8 +73,9 @@ def read_amazon(folder: Path, full_name: str, release: Release | None = None) ->
         for names in (release.reviews, release.meta)
     )
     return read_dump(
-        f"amazon {release.year}, {full_name}", files, release.read_events, lambda file: _items(file, release)
-    )
+        f"amazon {release.year}, {full_name}", files, release.read_events, lambda file: _items(file, release),
+        may_fork=not _is_table(files[0]),
+    )  # fmt: skip
 
 
 def _only_category(folder: Path, release: Release) -> str:
@@ -165,8 +166,11 @@ def _reviews_2018(file: LineFile) -> Events:
 
 def _reviews_2014(file: LineFile) -> Events:
     """Read reviews, or `ratings_X.csv`, which has no header."""
-    is_table = file.path.name.removesuffix(".gz").endswith(".csv")
-    return table_events(file, _RATINGS) if is_table else json_events(file, _REVIEW_2018)
+    return table_events(file, _RATINGS) if _is_table(file.path) else json_events(file, _REVIEW_2018)
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".csv")
 
 
 def _reviews_2023(file: LineFile) -> Events:

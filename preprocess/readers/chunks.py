@@ -40,6 +40,11 @@ def use_threads(threads: int) -> None:
     _read_ahead = threads > 1
 
 
+def are_two_threads() -> bool:
+    """Return whether two threads or more are used."""
+    return _read_ahead
+
+
 class Block(NamedTuple):
     """Lines that were read at once.
 
@@ -62,6 +67,7 @@ class LineFile:
     Args:
         path: the file.
         rejected: counts unreadable lines, by reason.
+        bar: line of the terminal, from 0 on, in which a bar shows how much is read.
 
     Attributes:
         path: the file.
@@ -70,8 +76,8 @@ class LineFile:
         saw_other: whether one of them is not UTF-8.
     """
 
-    def __init__(self, path: Path, rejected: Counter[str]) -> None:
-        self.path, self.rejected = path, rejected
+    def __init__(self, path: Path, rejected: Counter[str], bar: int = 0) -> None:
+        self.path, self.rejected, self._bar = path, rejected, bar
         self.position: int | None = None
         self.saw_other = False
 
@@ -87,7 +93,8 @@ class LineFile:
         """
         blocks = ahead(self._blocks(begin)) if _read_ahead else self._blocks(begin)
         size = self.path.stat().st_size
-        with tqdm(desc=self.path.name, total=size, unit="B", unit_scale=True, disable=None) as bar:
+        options = {"total": size, "unit": "B", "unit_scale": True, "disable": None, "position": self._bar}
+        with tqdm(desc=self.path.name, **options) as bar:
             for block in blocks:
                 bar.update(max(0, block.raw_end - bar.n))
                 self.position = block.end

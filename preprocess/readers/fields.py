@@ -15,8 +15,9 @@ def strings(value: object) -> list[str]:
     Amazon's dump of 2014 nests categories; old rows hold `""`.
     """
     values = value if isinstance(value, list) else [value]
-    flat = [text for entry in values for text in (entry if isinstance(entry, list) else [entry])]
-    return [text.strip() for text in flat if isinstance(text, str) and text.strip()]
+    if any(isinstance(entry, list) for entry in values):
+        values = [text for entry in values for text in (entry if isinstance(entry, list) else [entry])]
+    return [text for entry in values if isinstance(entry, str) and (text := entry.strip())]
 
 
 def text_or_empty(value: object) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from readers.chunks import LineFile, is_utf8, lines_of
 from readers.literals import MAX_LITERAL, json_of_literals, text_columns
@@ -122,10 +123,21 @@ class _PlainReader:
         if self._fields.literals and text[:2] != b'{"' and (in_json := json_of_literals(text)) is not None:
             text = in_json
         records = self._decode(text)
-        # Where every line begins and ends with a brace, no record has two lines; if there are as many, no line has two.
-        if records and not (text[:1] == b"{" and text[-1:] == b"}" and text.count(b"}\n{") == len(records) - 1):
+        if records and not _has_one_per_line(text, len(records)):
             raise ValueError("not one record per line")
         return records
+
+
+def _has_one_per_line(text: bytes, records: int) -> bool:
+    """Return whether every line begins and ends with a brace, so that no record has two lines, and none has two."""
+    characters = np.frombuffer(text, np.uint8)
+    at = np.flatnonzero(characters == ord("\n"))
+    return (
+        (text[:1], text[-1:]) == (b"{", b"}")
+        and len(at) == records - 1
+        and bool((characters[at - 1] == ord("}")).all())
+        and bool((characters[at + 1] == ord("{")).all())
+    )
 
 
 def json_events(file: LineFile, fields: EventFields) -> Events:

@@ -66,6 +66,7 @@ def read_own(source: Source) -> RawDataset:
         f"own data, {events.path.name}", (events.path, (items or events).path),
         partial(own_events, own=events, columns=columns),
         partial(read_items, own=items or events, columns=of_items),
+        may_fork=events.kind == "json",
     )  # fmt: skip
 
 

@@ -167,21 +167,24 @@ class EventCollector:
 
         Such an event has an id that is not as `parse_id` returns it, or a time out of range.
         """
+        count = len(users)
         try:
-            time = np.asarray(times, dtype=np.int64)
+            time = np.fromiter(times, np.int64, count)
         except OverflowError:
             return False
-        if len(time) and not -MOST < time.min() <= time.max() < MOST:
+        if count and not -MOST < time.min() <= time.max() < MOST:
             return False
-        user, item = self._users.find(users), self._items.find(items)
-        if user is None or item is None:
+        marks = self.marks()
+        user, item = self._users.numbers(users), self._items.numbers(items)
+        if not (self._users.are_usable(marks[1]) and self._items.are_usable(marks[2])):
+            self._users.forget(marks[1])
+            self._items.forget(marks[2])
             return False
-        self._user.extend(self._users.complete(user, users))
-        self._item.extend(self._items.complete(item, items))
-        count = len(time)
-        self._time.frombytes(time.tobytes())
-        rating = np.full(count, NO_RATING, np.float32) if ratings is None else np.asarray(ratings, dtype=np.float32)
-        self._rating.frombytes(rating.tobytes())
+        rating = np.full(count, NO_RATING, np.float32) if ratings is None else np.fromiter(ratings, np.float32, count)
+        for array_, column in (
+            (self._user, user), (self._item, item), (self._time, time), (self._rating, rating)
+        ):  # fmt: skip
+            array_.frombytes(column.tobytes())
         return True
 
     def marks(self) -> tuple[int, int, int]:
@@ -235,21 +238,20 @@ class _IdTable(dict[str, int]):
         number = self[key] = len(self)
         return number
 
-    def find(self, ids: Sequence[str]) -> list[int | None] | None:
-        """Return the numbers of ids, None for new ones; no list where a new one is not as `parse_id` returns it."""
-        numbers: list[int | None] = list(map(self.get, ids))
-        if None not in numbers:
-            return numbers
-        new = [key for key, number in zip(ids, numbers, strict=True) if number is None]
-        is_usable = all(map(str.isprintable, new)) and list(map(str.strip, new)) == new
-        return numbers if is_usable and all(new) and max(map(len, new)) <= MAX_ID else None
+    def numbers(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the numbers of ids, int32 [n]; new ids are added."""
+        return np.fromiter(map(self.__getitem__, ids), np.int32, len(ids))
 
-    def complete(self, numbers: list[int | None], ids: Sequence[str]) -> list[int]:
-        """Return the numbers that `find` returned, with those of new ids, which are added."""
-        if None in numbers:
-            for at in [at for at, number in enumerate(numbers) if number is None]:
-                numbers[at] = self.setdefault(ids[at], len(self))
-        return numbers  # type: ignore[return-value]
+    def are_usable(self, first: int) -> bool:
+        """Return whether the ids from number `first` on are as `parse_id` returns them."""
+        new = list(islice(reversed(self), len(self) - first))
+        is_printable = all(map(str.isprintable, new)) and list(map(str.strip, new)) == new
+        return is_printable and all(new) and max(map(len, new), default=0) <= MAX_ID
+
+    def forget(self, first: int) -> None:
+        """Delete the ids from number `first` on."""
+        while len(self) > first:
+            self.popitem()
 
 
 def parse_id(value: object) -> str:
@@ -294,6 +296,10 @@ class ItemCollector:
 
 def within_limits(item: Item, shortened: Counter[str]) -> Item:
     """Return the item with its fields cut to their limits; count the cut fields in `shortened`."""
+    texts = [item.title, *item.categories, *(value for value in item.attributes.values() if isinstance(value, str))]
+    is_within = len(item.categories) <= MAX_CATEGORIES and len(item.description) <= MAX_DESCRIPTION
+    if is_within and max(map(len, texts)) <= MAX_TITLE:
+        return item
     cut: set[str] = set()
 
     def short(name: str, text: str, limit: int = MAX_TITLE) -> str:

@@ -31,7 +31,7 @@ def read_steam(folder: Path) -> RawDataset:
     """
     reviews = first_file(folder, ("steam_reviews.json", "steam_new.json"), HOME)
     games = first_file(folder, ("steam_games.json",), HOME)
-    return read_dump("steam, version 2", (reviews, games), read_reviews, _games)
+    return read_dump("steam, version 2", (reviews, games), read_reviews, _games, may_fork=True)
 
 
 def read_reviews(file: LineFile) -> Events:

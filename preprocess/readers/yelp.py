@@ -31,7 +31,7 @@ def read_yelp(folder: Path) -> RawDataset:
     """
     reviews = first_file(folder, (f"{_PREFIX}review.json", "review.json"), HOME)
     businesses = first_file(folder, (f"{_PREFIX}business.json", "business.json"), HOME)
-    return read_dump("yelp", (reviews, businesses), partial(json_events, fields=_REVIEW), _businesses)
+    return read_dump("yelp", (reviews, businesses), partial(json_events, fields=_REVIEW), _businesses, may_fork=True)
 
 
 def _businesses(file: LineFile) -> Iterator[Item]:

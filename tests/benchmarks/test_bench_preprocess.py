@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import preprocess_rival
@@ -9,6 +12,7 @@ import pytest
 import train
 from amazon_raw import Shape, write_amazon
 from bench_literals import literal_eval, ours
+from bench_preprocess import resident_bytes
 from build_dataset import build_dataset
 from byte_tokenizer import byte_tokenizer
 from data_preprocess import main
@@ -73,3 +77,14 @@ def test_a_generated_dump_of_2023_reaches_the_teacher_s_training(tmp_path, capsy
     options = ["--dataset", "toys", "--data_path", str(tmp_path / "unirec"), "--output_path", str(tmp_path / "out")]
     assert train.main([*options, *TINY, "--epochs", "1"]) == 0
     assert "ndcg@10" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc has the memory of child processes")
+def test_the_memory_of_a_command_is_that_of_its_processes_together():
+    program = "block = bytearray(64 << 20); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        alone, both = resident_bytes(child.pid), resident_bytes(os.getpid())
+        child.communicate(b"\n")
+    assert both - alone > 10 << 20 and alone > 64 << 20
+    assert resident_bytes(child.pid) == 0

@@ -145,6 +145,15 @@ def test_hashed_ties_do_not_depend_on_the_order_of_the_file(pairs, random):
     assert ordered(pairs) == ordered(shuffled)
 
 
+@given(st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from("ab"), st.integers(0, 2**61)), min_size=1))
+def test_events_are_in_the_order_of_users_times_and_the_file(triples):
+    """Times of nanoseconds and users do not fit into one integer."""
+    for scale in (10**9, 2**59, 1):
+        events = events_of([(user, item, time // scale) for user, item, time in triples])
+        keys = list(zip(events.user.tolist(), events.time.tolist(), range(len(triples)), strict=True))
+        assert oldest_first(events, np.arange(len(triples))).tolist() == [row for _, _, row in sorted(keys)]
+
+
 # ---------------------------------------------------------------- splits
 
 
@@ -339,7 +348,9 @@ def test_what_a_kill_at_any_file_operation_leaves_is_refused_or_whole(tmp_path, 
     rows = (tmp_path / "raw/clicks.csv").read_text().splitlines()
     more = ["u3;1;1;2021-01-01", "u0;2;5;2019-01-01"]
     (tmp_path / "raw/clicks.csv").write_text("\n".join([*rows[:1], *more, *rows[1:]]) + "\n")
-    dataset = data_preprocess.dataset_of(data_preprocess.read(arguments), arguments)
+    dataset = data_preprocess.dataset_of(
+        data_preprocess.read(arguments), data_preprocess.rules_of(arguments), arguments
+    )
     operation, status, refused = 0, -signal.SIGKILL, 0
     while status == -signal.SIGKILL:
         operation += 4

@@ -1,5 +1,6 @@
 """Promises of select_events.py, dataset_files.py and transform2unirec.py: order, reasons, whole folders."""
 
+import json
 import pickle
 from collections import Counter
 from decimal import Decimal
@@ -10,11 +11,12 @@ import pandas as pd
 import pytest
 import yaml
 from audit import summary_of, targets_in_history
-from build_dataset import build_dataset, write_dataset
+from build_dataset import build_dataset, write_dataset, write_sequences
 from hypothesis import given
 from hypothesis import strategies as st
 from readers.records import Item, RawDataset, parse_time
 from select_events import Filters, select_events
+from sequences import Sequences
 from small_events import events_of, plain_rules
 from titles import TitleRules
 from transform2unirec import transform
@@ -121,13 +123,24 @@ def test_nothing_left_is_an_error_that_says_why():
         dataset_of([("u", "a", 1)], filters=Filters(min_events_per_user=9))
 
 
-def test_targets_in_the_visible_history_are_counted():
-    assert targets_in_history([["a", "b", "a"], ["a", "a", "b"], ["a"]], 10) == {
-        "visible": 10,
-        "test": 1,
-        "validation": 1,
-    }
-    assert targets_in_history([["a", "b", "c", "a"]], 2)["test"] == 0
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), max_size=6), st.integers(1, 9))
+def test_targets_in_the_visible_history_are_counted(sequences, visible):
+    test = sum(items[-1] in items[-1 - visible : -1] for items in sequences)
+    validation = sum(len(items) > 1 and items[-2] in items[-2 - visible : -2] for items in sequences)
+    arrays = np.array([len(items) for items in sequences], int), np.array([i for items in sequences for i in items])
+    expected = {"visible": visible, "test": test, "validation": validation}
+    assert targets_in_history(*arrays, visible) == expected
+
+
+@given(st.dictionaries(st.text(max_size=3), st.lists(st.sampled_from("ab\u00e9"), min_size=1, max_size=5), max_size=7))
+def test_sequences_are_a_dictionary_and_written_as_one(tmp_path_factory, expected):
+    path = tmp_path_factory.mktemp("sequences") / "x.json"
+    actual = Sequences.of(expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sequences._PART", 2)
+        write_sequences(path, actual)
+    assert actual == expected and list(actual) == list(expected) and Sequences.of(actual) is actual
+    assert path.read_text(encoding="utf-8") == json.dumps(expected, ensure_ascii=False) + "\n"
 
 
 @pytest.mark.parametrize("wrong", [{"keep": "middle"}, {"min_events_per_user": 0}, {"users": -1}])

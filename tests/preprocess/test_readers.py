@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from build_dataset import build_dataset
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from raw_samples import EVENTS, FEEDS, GENRES, SAMPLES, SEQUENCES, TITLES, feed_tsv, own_csv, own_json
 from readers.chunks import LineFile, use_threads
@@ -187,6 +187,7 @@ def same(events, expected) -> bool:
     )
 
 
+@example([b'{"u": "a", "i":', b'"x", "t": 1}', b'{"u": "b", "i": "y", "t": 2}'], False)  # a record of two lines
 @given(LINES, st.booleans())
 def test_json_lines_in_bulk_are_those_read_one_by_one(tmp_path_factory, lines, packed):
     data = b"\n".join(lines)

@@ -11,6 +11,7 @@ import train
 from build_dataset import write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from sequences import Sequences
 from small_events import TRIPLES, dataset_of, write_temporal
 from teacher_world import TINY, write_ring
 from transform2unirec import number_from_one, split_sequences, transform
@@ -53,13 +54,14 @@ def test_no_trained_event_is_later_than_the_split_and_every_target_is(triples, s
     until = dataset.audit["split"]["last_training_second"]
     assert sum(time > until for time in first.values()) <= share * len(first)
     users, items = number_from_one(list(dataset.sequences)), number_from_one(list(dataset.meta))
-    teacher = split_sequences(dataset.sequences, users, items, frozenset(dataset.test_users))
+    teacher = split_sequences(Sequences.of(dataset.sequences), items, frozenset(dataset.test_users))
+    train = dict(zip(teacher.users.tolist(), np.split(teacher.items, np.cumsum(teacher.lengths)), strict=False))
     catalog = make_catalog("c", [CatalogItem(i, i) for i in dataset.meta], dataset.sequences, dataset.test_users)
     trained = dict(zip(dataset.sequences, map(catalog.ids, catalog.training_sequences()), strict=True))
     for user, sequence in dataset.sequences.items():
         times = [first[user, item] for item in sequence]
         assert times == sorted(times) and all(first[user, item] <= until for item in trained[user])
-        assert [items[item] for item in trained[user]] == teacher.train[users[user]].tolist()
+        assert [items[item] for item in trained[user]] == train[users[user]].tolist()
         # An event up to the split is never lost: it is trained on, or it validates.
         assert sum(time <= until for time in times) == sum(t <= until for (u, _), t in first.items() if u == user)
         assert len(sequence) - len(trained[user]) == 2 * (user in dataset.test_users)

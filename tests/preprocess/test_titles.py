@@ -14,6 +14,7 @@ from titles import (
     load_rules,
     rules_of,
     settle,
+    settle_ahead,
     title_or_reason,
     titles_or_reasons,
     token_counts,
@@ -65,6 +66,13 @@ def test_whatever_the_raw_titles_the_results_are_unique_spellable_and_clean(raw)
 @given(st.text())
 def test_cleaning_is_idempotent(text):
     assert clean_text(clean_text(text)) == clean_text(text)
+
+
+@given(st.text("ab <|>SOI[CLS]\t\u00a0"))
+def test_clean_text_has_single_spaces_and_no_special_token(text):
+    special_tokens = ["<|a|>", "<SOI>", "[CLS]"]
+    clean = clean_text(text, special_tokens)
+    assert clean == " ".join(clean.split()) and not any(token in clean for token in special_tokens)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +226,12 @@ def test_a_bound_too_small_for_a_word_and_a_number_is_refused():
 
 @settings(max_examples=50)
 @given(RAW_TITLES, st.sampled_from([0, 16, 20]))
-def test_titles_in_batches_are_those_settled_one_by_one(raw, most):
+def test_titles_in_batches_and_ahead_are_those_settled_one_by_one(raw, most):
     limited = rules_of(byte_tokenizer(), most)
     alone = [title_or_reason(title, limited) for title in raw]
+    some = [*raw[::2], *raw[:3]]  # some of them twice
+    settle_ahead(some, limited)
+    assert limited.settled == dict(zip(raw[::2], alone[::2], strict=True)) | dict(zip(raw[:3], alone[:3], strict=True))
     assert list(titles_or_reasons(raw, limited)) == alone
     titles = [title for title, _ in alone if title is not None]
     assert token_counts(titles, limited) == [limited.count_tokens(title) for title in titles]
