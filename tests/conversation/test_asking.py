@@ -126,3 +126,16 @@ def test_aversions_reject_a_category(text, without):
 def test_what_is_wanted_now_is_not_covered_by_the_refusal_before_it():
     change = READER.read("I'm done with westerns, comedies now")
     assert (change.only, change.without) == (("Comedy",), ("Western",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "everyone told me to watch Casablanca and I'm glad I did",
+        "thought I'd love Heat, I didn't",
+        "wanted to like Heat. couldn't.",
+        "not one of my favorites, Casablanca",
+    ],
+)
+def test_what_a_message_reports_is_no_request(text):
+    assert not READER.read(text).asks

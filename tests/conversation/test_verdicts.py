@@ -155,3 +155,15 @@ def test_a_series_is_called_by_its_film(text):
 
 def test_what_disturbs_in_a_good_way_is_liked():
     assert read("Heat creeped me out in the best way") == {"Heat": "liked"}
+
+
+@pytest.mark.parametrize(
+    ("text", "judged"),
+    [
+        ("Vertigo? I've seen that. And Casino.", {"Vertigo": "known", "Casino": "known"}),
+        ("I hated Speed. Evita too.", {"Speed": "disliked", "Evita": "disliked"}),
+        ("I loved Speed. Plus Evita.", {"Speed": "liked", "Evita": "liked"}),
+    ],
+)
+def test_a_sentence_that_only_adds_titles_judges_them_as_the_one_before(text, judged):
+    assert read(text) == judged

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from train_utils.conversation.annotations import GAP, SPAN, Annotation
 from train_utils.conversation.category_words import CategoryWords
 from train_utils.conversation.lexicon import ALLOWING, INCLUDING, NOUNS, RULE, SAID, TAKING_BACK, any_of
+from train_utils.conversation.ranges import Range
 from train_utils.prompts.named_titles import Mention
 
 _STUFF = rf"(?:\s+(?:{any_of(NOUNS)}|stuff|content))?"
@@ -35,7 +36,7 @@ _BACK_IN = any_of("back in, in again, back on the table, can come back, may come
 _BACK = re.compile(rf"{_STUFF}\s+(?:(?:is|are)\s+)?{_BACK_IN}\s*(?:(?:please|now|again)\b)?{GAP}$", re.IGNORECASE)
 _KEEP = re.compile(r"\b(?:leave|keep|put|let|have)\s+(?:the\s+|some\s+)?$", re.IGNORECASE)
 # "a comedy would be fine" wishes for one.
-_ONE = re.compile(r"\b(?:an?|some|any|one|good|nice|\d+)\s+$", re.IGNORECASE)
+_ONE = re.compile(r"\b(?:an?|some|any|one|good|nice|which|what|other|\d+)\s+$", re.IGNORECASE)
 _THE = r"(?:(?:the|my|that|this|any|all|some|more|about|of|on|for|with)\s+)*"
 _DENIED = r"(?:(?<!n't\s)(?<!dont\s)(?<!not\s)(?<!never\s))"
 _BEFORE = re.compile(
@@ -65,6 +66,8 @@ _EXCEPT = re.compile(
     rf"\b{any_of('except, excepting, excluding, besides, apart from, other than, but, without')}\b", re.I
 )
 _TAKE, _TAKEN = re.compile(r"\btake\s+$", re.IGNORECASE), re.compile(r"\s+back\b", re.IGNORECASE)
+_TAKEN_OFF = re.compile(rf"{_STUFF}\s+(?:off|out|away)\s+(?:(?:the\s+list|of\s+it)\s+)?again\b", re.IGNORECASE)
+_TAKE_OFF = re.compile(r"\b(?:take|leave|cross|strike|cut)\s+(?:the\s+|that\s+)?$", re.IGNORECASE)
 _NEEDED = re.compile(
     r"\b(?:needn't|need\s+not|(?:doesn't|does\s+not|don't|do\s+not)\s+(?:have|need)\s+to|no\s+longer\s+has\s+to)\s+"
     r"(?:really\s+)?be\s+(?:an?\s+|from\s+|about\s+)?$|\bno\s+need\s+for\s+(?:an?\s+|it\s+to\s+be\s+(?:an?\s+)?)?$",
@@ -72,6 +75,8 @@ _NEEDED = re.compile(
 )
 _JOINED = re.compile(rf"{GAP}(?:(?:and|or|the)\b{GAP})*", re.IGNORECASE)
 _WIDENING = re.compile(r"\b(?:too|also|as\s+well)\b", re.IGNORECASE)
+# "80s too", "and the forties as well"
+_ADDED = re.compile(rf"\s+(?:too|as\s+well|also){GAP}(?:(?:please|pls|then|if\s+possible)\b{GAP})*$", re.IGNORECASE)
 _REACH = 60  # characters around an annotation that say what becomes of it
 _SENTENCE = re.compile(r"[.!?;\n]|(?<!thing )\bbut\b")
 
@@ -116,6 +121,8 @@ def find_allowances(plain: str, annotations: Sequence[Annotation]) -> Allowances
         joined = position and kind and _JOINED.fullmatch(plain, end, annotation.start)
         kind = _kind(plain, annotation) or (kind if joined else "")
         end = annotation.end
+        if not kind and isinstance(annotation.value, Range) and _ADDED.match(_around(plain, annotation)[1]):
+            kinds["widening"].add(position)
         if kind:
             kinds[kind].add(position)
             before, after = _around(plain, annotation)
@@ -132,6 +139,8 @@ def _kind(plain: str, annotation: Annotation) -> str:
         return "taken_back"
     if isinstance(annotation.value, Mention):
         return "taken_back" if _TAKE.search(before) and _TAKEN.match(after) else ""
+    if _TAKE_OFF.search(before) and _TAKEN_OFF.match(after):
+        return "taken_back"
     if _NEEDED.search(before) or _RULE_BEFORE.search(before) and _GONE.match(after):
         return "taken_back"
     if _BACK.match(after) and (_KEEP.search(before) or "back" in after or "again" in after):

@@ -3,7 +3,7 @@
 import re
 
 from train_utils.conversation import lexicon
-from train_utils.conversation.annotations import GAP, MASK
+from train_utils.conversation.annotations import GAP, MASK, SPAN
 from train_utils.conversation.lexicon import ASKING_BEFORE_NOUN, BAD, GOOD, NOUNS, OPENINGS, STATING, any_of
 
 _AFTER_NOUN = any_of(
@@ -14,7 +14,7 @@ _AFTER_NOUN = any_of(
 )
 # A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
 _NOUN_PHRASE = (
-    rf"(?!(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
+    rf"(?!not\s+one\b|(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
     rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
     rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
     rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
@@ -35,8 +35,10 @@ _CHOICE = (
     rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
     r"|what(?:'?s|\s+is|\s+have\s+you(?:\s+got)?|\s+do\s+you\s+have)\s+(?:there\s+|in\s+it\s+)?for\s+(?:me|us)\b(?!\s+to\b)"
     rf"|what(?:\s+\w+){{0,4}}?\s+comes\s+(?:\w+\s+)?(?:close|closest|near|nearest|next)"
-    rf"|what\s+to\s+{CHOOSE}\b|where\s+(?:do|should|can|could)\s+{_PERSON}\s+go\b|what(?:'?s|\s+is)\s+(?:\w+\s+){{0,2}}for\s+(?:me|us|some\w+|an?|my|our)\b"
+    rf"|what\s+to\s+{CHOOSE}\b|where\s+(?:do|does|should|can|could|would|might)\s+{_PERSON}\s+(?:go|start|begin)\b|what(?:'?s|\s+is)\s+(?:\w+\s+){{0,2}}for\s+(?:me|us|some\w+|an?|my|our)\b"
     r"|(?:find|show|give|suggest)\s+(?:(?:me|us)\s+)?similar\b"
+    r"|(?:what|which)\s+(?:(?:else|other|one|ones|film|films|movie|movies)\s+)?(?:has|have|feels?|captures?|matches|shares?)\s+(?:(?:a|the|that|this)\s+)?(?:same|similar|comparable|like)\b"
+    rf"|i\s+meant(?=\s+(?:the\s+)?{SPAN})"
     rf"|{any_of('want, wants, would like, d like, d love, would love, need, needs')}\s+to\s+{CHOOSE}\s+"
     r"(?:\w+\s+){0,2}?(?:an?|some)\s+"
     rf"(?:\w+\s+){{0,2}}?{any_of(NOUNS)}"
@@ -68,18 +70,29 @@ _OF_THAT_KIND = (
     r"(?!(?:i|we|he|she|they|you|looks?|sounds?|not?|nothing)\b)(?:[\w'-]+\s+){1,3}?"
     rf"(?:like|similar\s+to)\s+(?:that|this|those|these)\s*(?:please|pls|plz)?{GAP}$"
 )
+_AND = r"(?:\s*+(?:,|&|/|,?\s*+(?:and|or)\b)\s*+)"
+# Titles, and what makes them examples: "Alien, Heat, that sort of thing", "ok then like Babe", "similar to that"; or
+# whom it is for: "for my sister, she adored Babe"
+_EXAMPLES = (
+    rf"{SPAN}(?:{_AND}(?:the\s+)?{SPAN})*+\s*+(?:,|-|\.\.\.)?\s*(?:(?:or|and)\s+)?(?:that|this)\s+(?:sort|kind|type|style)\s+of\s+(?:thing|stuff|vibe|{any_of(NOUNS)})"
+    rf"(?:\s+(?:please|pls))?{GAP}$"
+    rf"|(?:(?:ok|okay|then|so|well|maybe|more|just|rather|anyway)\b{GAP}){{0,4}}like\s+(?:the\s+)?{SPAN}"
+    r"|(?:(?:ok|okay|then|so|and|maybe|just)\s+)*(?:something\s+)?similar\s+to\s+(?:that|those|this|these|it|them)\b"
+    r"|for\s+(?:my|our|a|an)\s+[\w'-]+(?:\s+\w+)?(?:\s+who\b|,\s+(?:who|she|he|they)(?:'s|\b))"
+)
 # A whole sentence that only adds to a request: "for the kids this time", "with a happy end"
 _ADDITION = (
     rf"(?:(?:and|or|but|maybe|now|ok|so|then|just|please|preferably)\s+){{0,2}}"
     rf"(?:(?:for|with|without|not\s+with)\s+(?:the|my|our|a|an|us|me|this|tonight|some|more|less|lots|no|kids|two|both)\b"
     rf"|with\s+(?!{_NO_WISH}\b|(?:love|pleasure|respect|regards|regard|all|best|kind|him|her|you|it|them|that)\b)[\w'.-]+\s+[\w'.-]+{GAP}$"
-    rf"|directed\s+by\b|starring\b|rated\b|not\s+(?:too|so|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
+    rf"|without\s+(?!{_NO_WISH}\b|further\b|any\b|saying\b)[\w'.-]+(?:\s+[\w'.-]+)?\s+(?:tho|though|please|pls|this\s+time)\b"
+    rf"|directed\s+by\b|starring\b|rated\b|not\s+(?:too|so(?!\s+much)|overly)\b|(?:no|nothing)\s+(?!{_NO_WISH}\b)\w+)"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, is, was, are, were, pleasure')}\b)[\s,]*[\w'-]+){{0,8}}{GAP}$"
 )
 _DEMANDED = any_of(
     """
     more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then,
-    now, then, surprise, what, what now, then what
+    now, then, surprise, what, what now, then what, go, shoot, over to you
     """
 )
 # Nothing but a demand: "next?", "ideas?", "more please"
@@ -109,7 +122,7 @@ _QUESTION = (
 ASKING_FOR_ITEMS = re.compile(
     rf"\b(?:{any_of(lexicon.ASKING_FOR_ITEMS)}|{any_of(ASKING_BEFORE_NOUN)}\s+(?:[\w'-]+\s+){{0,3}}?{any_of(NOUNS)}"
     rf"|(?:so|then|hence)\s+(?:please\s+)?(?:not|nothing)\s+(?:like\s+)?(?:that|this|those|these)|{_CHOICE}|{_INDEFINITE}|{_QUESTION})\b"
-    rf"|^{GAP}(?:{_ADDITION}|{_OF_THAT_KIND})|(?:^|:){GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
+    rf"|^{GAP}(?:{_ADDITION}|{_OF_THAT_KIND}|{_EXAMPLES})|(?:^|:){GAP}(?:{_DEMAND})(?:{GAP}$|\s+(?:for|about|on)\b)"
     rf"|,\s*(?:something|anything)\s+[\w-]+{GAP}$|^{GAP}(?:{any_of(NOUNS)}\s*\?|(?:something|anything)\b|{_NOUN_PHRASE})|(?:->|=>)\s*\?",
     re.IGNORECASE,
 )

@@ -94,9 +94,10 @@ remember, into, as good as, more of, recommend after, based on, likes of, matche
 besides, apart from, after seeing, after watching, mix of, mixture of, blend of, cross between, crossover of,
 combination of, couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about,
 thought, found, lent me, lent us, round to, around to, glued to, sit through, sat through, grew up on, brought up on,
-have done, 've done, rented, borrowed, watching, rewatching, hates, dislikes, fell asleep during, replacement for,
-alternative to, alternatives to, substitute for, followed by, as * as, scared by, to death by, shocked by, fascinated
-by, blown away by, disturbed by, surprised by, opposite of
+have done, 've done, rented, borrowed, watches, watching, rewatching, hates, dislikes, fell asleep during, replacement
+for, alternative to, alternatives to, substitute for, followed by, as * as, impressed with, scared by, to death by,
+shocked by, fascinated by, blown away by, disturbed by, surprised by, opposite of, knows, knew, to tears by,
+to sleep by, stiff by, familiar with, couldn't stand, could not stand, couldn't bear, could not bear, can't bear
 """
 # The same, and other things as often.
 OFFERING = """
@@ -171,7 +172,8 @@ try again, same again, same thing, the same but, not those, not these, none of t
 we go from here, where to go from here, where do i go from here, where to next, where next, where now, what then, what
 can replace it, what could replace it, what do you say, what is comparable, what's comparable, start me off with, start
 us off with, either of the two, either of these, either one, either is, either would, whichever,
-don't care which, doesn't matter which, no matter which
+don't care which, doesn't matter which, no matter which, impress me, impress us, dazzle me, amaze me, wow me, inspire
+me, inspire us, entertain me, entertain us, show me the list, show us the list, see the list, the list please
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -189,12 +191,13 @@ could use, would love, propose, know of, we need, after a, do you know
 """
 MORE = """
 more, another, additional, further, others, what else, who else, keep going, go on, other ones, extra ones, extra one,
-extra titles, extra movies, extra films, next few, next batch, next ones, keep them coming, keep 'em coming
+extra titles, extra movies, extra films, next few, next batch, next ones, other ideas, other
+suggestions, other tips, other recommendations, other options, keep them coming, keep 'em coming
 """
 NOT_MORE = """
 even more, more so, more than, more recent, more recently, more or less, more days, more hours, more weeks, more
 minutes, more years, more months, more nights, more times, more thing, more serious, more modern, more light*, more fun,
-more funny, more of a, more of an
+more funny, more of a, more of an, more the
 """
 FORGET = """
 scratch everything, scrap everything, scrap all of that, scrap all that, forget that, forget it, forget this, forget
@@ -385,6 +388,7 @@ NEW_CLAUSE = f"""
 {STATING_ALONE}, just, only, please, give, show, i'd, i want, i would, i need, i like, i love, i prefer, maybe,
 something, anything, how about, what, so, make, preferably, recommend, suggest, more, and give, and show, and no, and
 not, and nothing, i, we, he, she, they, it, my, our, but, let's, could, can, would, any, also, then, do you, have you,
-is there, are there, got any, got anything, replace, that one, that one's, that was, today, tonight, now
+is there, are there, got any, got anything, replace, that one, that one's, that was, today, tonight, now, he's, she's,
+they've, we've, i've
 """
 CONTRAST = "but, however, though, instead, rather, whereas"

@@ -39,7 +39,9 @@ _WILL = re.compile(
 )
 _LAUGHING = re.compile(r"(?:laugh|giggle|chuckle|sing|kiss)s?", re.I)
 _WAS = re.compile(
-    r"\s?(?:is|was|are|were)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s", re.I
+    r"\s?(?:(?:made|makes|(?:did|does)(?:n'?t| not) make)\s(?:me|us|him|her|them|everyone|my \w+)"
+    r"|is|was|are|were)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s",
+    re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
 _INTERJECTION = re.compile(r"\s*,?\s*(?:eh|huh|hey|these\s+days|nowadays|lol)\b", re.IGNORECASE)  # "kids, eh"

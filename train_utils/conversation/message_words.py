@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS
@@ -60,7 +60,6 @@ class MessageWords:
         contexts: where titles may begin.
         mixed: whether most letters are in lower case, so that capitals mean something.
         near: the catalog's titles by loose spelling.
-        expressions: (start, end) of the expressions of liking, dislike or knowledge, by their start.
         joined_ends: end of words -> end of the title that is joined to them, where it was looked for.
     """
 
@@ -76,8 +75,12 @@ class MessageWords:
     contexts: TitleContexts
     mixed: bool
     near: NearTitles
-    expressions: Sequence[tuple[int, int]]
     joined_ends: dict[int, int] = field(default_factory=dict)
+
+    @cached_property
+    def expressions(self) -> Sequence[tuple[int, int]]:
+        """(start, end) of the expressions of liking, dislike or knowledge, by their start."""
+        return expressions(self.text)
 
     @classmethod
     def of(cls, text: str, exact: Sequence[Annotation], near: NearTitles) -> "MessageWords":
@@ -98,7 +101,6 @@ class MessageWords:
             contexts=TitleContexts.of(text),
             mixed=2 * sum(character.islower() for character in letters) > len(letters),
             near=near,
-            expressions=expressions(text),
         )
 
 

@@ -133,7 +133,9 @@ _ALONE = re.compile(
 )
 # "animated movies please, 3"
 _LAST = re.compile(
-    rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?:(?:about|around|roughly|maybe|perhaps|say|some)\s+)?(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them)?\s*[.!?]*\s*$",
+    rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?:(?:about|around|roughly|maybe|perhaps|say|some)\s+)?(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them|if\s+(?:possible|you\s+can|that'?s\s+ok))?\s*[.!?]*\s*$"
+    # "romcoms. 4. no cartoons", and not "1. Heat. 2. Fargo"
+    rf"|[.!?]\s(?P<between>{NUMBER})\.\s(?!\s*(?:{SPAN}|\d|the\b))",
     re.IGNORECASE,
 )
 # "like Clueless or Scream 3"
@@ -220,7 +222,8 @@ def _times(match: re.Match[str]) -> Annotation | None:
 
 
 def _annotation(match: re.Match[str]) -> Annotation | None:
-    count = number_of(match["number"])
+    count = number_of(match["number"] or match["between"])
     if match.groupdict().get("noun") and MOST < count < _LEAST_YEAR:
         count = MOST  # "150 dramas": as many as a list may have, which the chat shows
-    return Annotation(match.start("number"), match.end("number"), count) if 1 <= count <= MOST else None
+    group = "number" if match["number"] else "between"
+    return Annotation(*match.span(group), count) if 1 <= count <= MOST else None

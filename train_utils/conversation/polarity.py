@@ -65,6 +65,7 @@ _NEGATING_AFTER = re.compile(
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of(REFUSALS)}\b|{LEAVING}"
     rf"|(?:would\s+)?ma(?:kes?|de)\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
     rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)|mak(?:e|es)\s+\w+\s+(?:skin|flesh)\s+crawl|bores?\s+the\s+\w+\s+(?:off|out\s+of)|(?:puts?|sen[dt]s?)\s+(?:\w+\s+){{1,3}}to\s+sleep\b"
+    r"|(?:which|that)\s+(?:nobody|no\s+one|none\s+of\s+(?:us|them))\s+(?:\w+\s+){0,2}?(?:liked|loved|enjoyed|understood|finished|wanted|got|cared)\b"
     rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
     rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b|from\s+(?:me|us)\b))",
     re.IGNORECASE,

@@ -20,6 +20,7 @@ from train_utils.conversation.preferences import Change
 from train_utils.conversation.quotas import find_quotas
 from train_utils.conversation.ranges import Range, RangeReader
 from train_utils.conversation.sentences import (
+    ANOTHER,
     Sentence,
     asks_for_more,
     has_asking_words,
@@ -35,6 +36,7 @@ from train_utils.conversation.title_judgments import (
     is_only_known,
     is_unseen,
     is_watched,
+    judgment_before_addition,
     judgment_of_last_message,
     referred,
 )
@@ -53,7 +55,7 @@ _CORRECTS = re.compile(
 )  # "scratch that, a drama" is no new start
 _TOGETHER = re.compile(rf"(?<!\bnot\s)\b{any_of(TOGETHER)}(?!\w)", re.IGNORECASE)
 _ALSO = re.compile(
-    rf"^{GAP}or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
+    rf"^{GAP}and\s+(?:the\s+|some\s+)?{SPAN}(?:\s+(?:please|pls|{any_of(NOUNS)}))*{GAP}$|^{GAP}or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
     rf"|\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))",
     re.IGNORECASE,
 )
@@ -71,6 +73,12 @@ _BOTH = re.compile(
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
     rf"|\b(?:be|is|are|'s|thats)\s+{SPAN}\s+(?:as\s+well\s+as|(?-i:AND))\s+{SPAN}"
     rf"|\b(?:that|which)(?:'s|s|\s+is|\s+are)\s+{SPAN}\s+and\s+{SPAN}(?!\s*(?:,|or|and)\s*{SPAN})",
+    re.IGNORECASE,
+)
+# "for kids aged 4 that is" narrows what was asked for.
+_NARROWING = re.compile(
+    rf"{GAP}(?:(?:and|but|oh|ok|sorry|i\s+mean|it'?s)\b{GAP})*for\s+(?:(?:the|my|our|small|little|young|\d+)\s+)*{SPAN}"
+    rf"[^.!?{MASK}]{{0,30}}?\b(?:that\s+is|i\s+mean|of\s+course|by\s+the\s+way|btw|i\s+should\s+(?:say|add)){GAP}$",
     re.IGNORECASE,
 )
 # Between two categories, the second replaces the first.
@@ -212,6 +220,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
     withdrawn: list[tuple[int, ...]] = []
     unknown: list[str] = []
     about: list[tuple[int, ...]] = []
+    last_kind = ""
     for position, annotation in enumerate(found):
         sentence = next(sentence for sentence in sentences if annotation.start < sentence.end)
         match annotation.value:
@@ -233,6 +242,9 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
                 continue
             case Mention(items=items) if not is_unseen(plain, annotation.start):
                 kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
+                if added := judgment_before_addition(plain, sentence.start, sentence.end):
+                    kind = kind if kind != "liked" else last_kind or added
+                last_kind = kind
                 titles[kind].append(items)
             case CategoryWords(category) if _is_aside(text, found, position, negative):
                 continue
@@ -259,8 +271,12 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         if entry.start > last.get(name, -1) or not has_asking_words(plain[entry.start : last[name]])
     ]
     titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
-    also = bool(_ALSO.search(plain))
+    narrows = bool(_NARROWING.match(plain)) and len(names) == 1
+    also = narrows or bool(_ALSO.search(plain))
     quotas = find_quotas(plain, only) if not set(names) & set(without) else ()
+    examples = any(titles.values())
+    if count and examples and ANOTHER.match(plain, count.start):
+        count = None  # "I loved Scream, another slasher please" names no number
     number = count.value if count and isinstance(count.value, int) and asks else None
     return Change(
         asks=asks,
@@ -273,7 +289,10 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         together=(len(names) > 1 or bool(names) and also)
         and not quotas
         and (
-            bool(_TOGETHER.search(plain) or _BOTH.search(plain)) or len(names) > 1 and _is_compound(plain, only, names)
+            narrows
+            or bool(_TOGETHER.search(plain) or _BOTH.search(plain))
+            or len(names) > 1
+            and _is_compound(plain, only, names)
         ),
         also=also,
         without=tuple(without),
@@ -285,7 +304,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         ranges=tuple(dict.fromkeys(ranges)),
         widening=tuple(widening),
         any_category=takes_any_category(plain),
-        more=asks_for_more(plain) and asks,
+        more=asks_for_more(plain, examples) and asks,
         forget=any(not _CORRECTS.fullmatch(plain, match.start(), match.end() + 1) for match in _FORGET.finditer(plain)),
         unknown=tuple(dict.fromkeys(unknown)),
         unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),

@@ -47,6 +47,13 @@ _REFUSING = re.compile(
     r"\b(?:never|don'?t|do\s+not|stop|no\s+need\s+to|not|had|meaning|ma(?:kes?|de)\s+(?:me|us))\s+(?:ever\s+|again\s+)?$",
     re.IGNORECASE,
 )
+# "I thought I'd love Casino", "everyone told me to watch it": no request.
+_REPORTED = re.compile(
+    r"\b(?:wanted|tried|hoped|expected|meant)\s+to\s+(?:like|love|enjoy|watch|see|finish)\b"
+    r"|\b(?:think|thought|figured|knew|sure|guess(?:ed)?|believe|say|said)\s+(?:that\s+)?(?:i|we|he|she|they)(?:'?d|\s+would)\s+\w+"
+    r"|\b(?:told|made|got|convinced|forced|begged|asked|urged)\s+(?:me|us|him|her|them)\s+(?:to\s+)?(?:watch|see|try|give)\b",
+    re.IGNORECASE,
+)
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
@@ -94,6 +101,11 @@ _MORE = re.compile(
     r"|\bany\s+others\b|^\W*(?:\w+\s+)?(?:got\s+|are\s+there\s+)?any\s+more\s*(?:\W*$|of\b|like\b)|\bnext\s+\d|^\W*(?:and\s+)?even\s+more\W*$",
     re.IGNORECASE,
 )
+# "another film about musicians", "three others of that kind": after examples of the same message, no further items
+ANOTHER = re.compile(
+    rf"\banother(?=\s+(?:{SPAN}|{any_of(NOUNS)}\b))|\bothers(?=\s+of\s+(?:that|this|the\s+same)\s+(?:kind|sort|type|style)\b)",
+    re.IGNORECASE,
+)
 # "I should laugh more"
 _MORE_OFTEN = re.compile(
     rf"\b(?:should|must|ought\s+to|need\s+to)\s+(?!{CHOOSE}|show|give|have)(?:[^\W\d]+|{SPAN})\s+$", re.IGNORECASE
@@ -105,7 +117,10 @@ _ANY_CATEGORY = re.compile(rf"\b(?:{any_of(ANY_CATEGORY)}|not\s+(?:only|just)(?!
 _INFORMATION = re.compile(
     rf"\b{any_of(INFORMATION)}(?!\w)|\bwhat(?:'s|\s+is|\s+are)\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)})?\s*\?"
     rf"|^{GAP}(?:(?:and|so|but|by the way)\W+)?(?:who|whom|whose|when|where|why|how)\b"
-    r"(?!\s+(?:about|not|next|now)\b|\s+(?:\w+\s+){0,2}(?:go|turn)\b)[^?]*\?",
+    r"(?!\s+(?:about|not|next|now)\b|\s+(?:\w+\s+){0,2}(?:go|turn|start|begin)\b)[^?]*\?"
+    # "can I watch the films on here or do you only give tips"
+    r"|\b(?:can|could|may)\s+(?:i|we|you|one)\s+(?:actually\s+|also\s+|even\s+)?(?:watch|stream|play|rent|buy|see|download|order|get)\s+(?:the|these|those|them|your|it|any|all)\b[^.!?]{0,30}?\s(?:on\s+here|here|in\s+(?:this|the)\s+(?:chat|app)|on\s+this\s+(?:site|page|app)|through\s+you|directly|online)\b"
+    r"|\bdo\s+you\s+(?:only|just)\s+(?:give|make|offer|do)\b",
     re.IGNORECASE,
 )
 _INFORMATION_ON_TITLE = re.compile(
@@ -114,7 +129,8 @@ _INFORMATION_ON_TITLE = re.compile(
 )
 # "Which is better, Alien or Aliens?", "could you tell me whether Titanic is for children?"
 _QUERY = re.compile(
-    rf"{GAP}(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+(?!(?:you|u|i|we|there)\b)"
+    rf"{GAP}(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+"
+    rf"(?:{SPAN}|(?:the|that|this|it|he|she|they|people|critics|anyone|everyone|(?:my|our|his|her)\s+\w+)\s|(?=[^?]{{0,60}}\?)(?!(?:you|u|i|we|there)\b))"
     r"|which\s+(?:\w+\s+)?(?:is|was|are)\s|how\b(?!\s+about)|why\b(?!\s+not)|when\b|who\b|what\s+(?:do|did|does)\s+(?:\w+\s+){1,3}?(?:see|think|say|find|make|like|call|mean)\b|on\s+a\s+scale"
     r"|(?:(?:can|could|would|please|pls|do|just)\s+)*(?:you\s+)?(?:tell|remind|explain|know|say)\s+(?:(?:to\s+)?(?:me|us)\s+)?(?:whether|if|how|who|why|when|what|which)\b)",
     re.IGNORECASE,
@@ -134,12 +150,12 @@ _REFUSED = re.compile(
     rf"|(?:[,;]\s*|\b)(?:but|so|then|hence|just)\s+(?:please\s+)?)"
     rf"(?:no|not|nothing|none|without|anything\s+but)\s+"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, sure, only, so much, really')}\b)[\w']+\s+){{0,2}}?"
-    rf"(?:{SPAN}|{any_of(NOUNS)}\b|(?:like\s+)?(?:that|this|those|these)\b)",
+    rf"(?:{SPAN}|{any_of(NOUNS)}\b(?!\s+of\b)|(?:like\s+)?(?:that|this|those|these)\b)",
     re.IGNORECASE,
 )
 # A title with something else about it: "Amadeus, but shorter", "Alien meets Heat", "Heat please"
 _VARIED = re.compile(
-    rf"{SPAN},?\s+(?:but|meets|crossed|only|with\s+(?:more|less|fewer|a\s+bit)|(?:please|pls|plz|maybe|perhaps|tonight)\b)"
+    rf"{SPAN},?\s+(?:but\b(?!\s+(?:i|we|he|she|they|it|that|this|my|could|did|was|is|had|never|not|then|just)\w*\b)|meets|crossed|only|with\s+(?:more|less|fewer|a\s+bit)|(?:please|pls|plz|maybe|perhaps|tonight)\b)"
     rf"|\b(?:think|imagine|maybe|perhaps|after|next|along)\s+(?:of\s+)?(?:the\s+)?{SPAN}",
     re.IGNORECASE,
 )
@@ -147,7 +163,7 @@ _OTHER_WORD = re.compile(
     rf"\b(?!{any_of('and, or, the, a, an, also, then, plus, too, both, ok, hi, hello, hey, movie, film')}\b)[^\W\d]\w*"
 )
 _LIKENED = re.compile(
-    rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|[aà]\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
+    rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)(?<!to\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|[aà]\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
     rf"(?:the\s+)?{SPAN}|{SPAN}\s+(?:vibes?|style|type|kind)\b",
     re.IGNORECASE,
 )
@@ -179,7 +195,11 @@ _BARE_END = re.compile(
 _THING = re.compile(rf"{MASK}|\b{any_of(NOUNS)}\b", re.IGNORECASE)
 _LEAD = re.compile(rf"[,;:-]\s*(?:{any_of('and, so, now, then, but, ok, okay, please')}\s+)?$", re.IGNORECASE)
 _STATED = re.compile(
-    rf"{GAP}(?:i|we)(?:'m|'re|\s+am|\s+are)?\s+(?:\w+\s+){{0,3}}?{any_of('love, like, enjoy, adore, fan, into')}\b",
+    rf"{GAP}(?:i|we)(?:'m|'re|\s+am|\s+are)?\s+(?:\w+\s+){{0,3}}?{any_of('love, like, enjoy, adore, fan, into')}\b"
+    rf"|[^.!?;{MASK}]{{0,60}}{SPAN}[^.!?;{MASK}]{{0,30}}\bbut\s+(?:i|we)\s+(?:\w+\s+){{0,2}}?"
+    rf"{any_of('love, like, enjoy, adore')}\b"
+    rf"|{GAP}(?:he|she|they|(?:my|our)\s+\w+)\s+(?:\w+ly\s+|all\s+|both\s+)?"
+    rf"{any_of('loves, likes, enjoys, adores, love, like, enjoy, adore')}\s+(?:an?\s+(?:good\s+)?)?{SPAN}",
     re.I,
 )
 _NEAR = 40  # characters before a title that tell whether a sentence asks about it
@@ -234,8 +254,8 @@ class Sentence:
         )
         inside = [entry.value for entry in found if start <= entry.start < end]
         names = any(isinstance(value, (Mention, Unknown)) for value in inside)
-        queries = bool(_QUERY.match(text)) and (not _LIKENED.search(text) or bool(_LIKING_QUERY.match(text)))
-        informs = informs or names and queries
+        if names and not informs and _QUERY.match(text):
+            informs = not _LIKENED.search(text) or bool(_LIKING_QUERY.match(text))
         titles = [isinstance(value, (Mention, Unknown)) for value in inside]
         counts = bool(count and start <= count.start < end)
         says = bool(inside) or counts or bool(asks_for_more(text) or _ANY_CATEGORY.search(text))
@@ -245,7 +265,7 @@ class Sentence:
         if titles and all(titles) and not counts and not (_LIKENED.search(text) or _VARIED.search(text)):
             # "I take Heat back", "Heat shook me badly"; and not "Heat, Alien"
             statement = statement or bool(_TOLD.search(text)) or len(_OTHER_WORD.findall(text)) > 1
-        if _REFUSED.search(text):
+        if statement and _REFUSED.search(text):
             statement = False
         alone = counts and count and _LEAD.search(plain, max(start, count.start - _NEAR), count.start)
         if count and counts and (_AMOUNTS_TO.match(plain, count.end) or alone and asks_for_more(text)):
@@ -254,18 +274,29 @@ class Sentence:
             statement = False  # "horror is fine now"
         if statement and _HEADING.match(text) or statement and _ends_in_request(_without_titles(text, start, found)):
             statement = False
-        wants = _is_asked(_ASKING, text) or "?" in text or bool(INTERROGATIVE.match(text)) or not statement
+        # The slowest pattern is tried last.
+        wants = not statement or "?" in text or bool(INTERROGATIVE.match(text)) or _is_asked(_ASKING, text)
         asks = not informs and not _NOT_ASKING.search(text)
-        polite = bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
-        asks = asks and (_is_asked(ASKING_FOR_ITEMS, text) or polite and not statement or says and wants)
+        asks = asks and (says and wants or not statement and _is_polite(text) or _is_asked(ASKING_FOR_ITEMS, text))
         return cls(start, end, asks, informs, names, not asks and bool(_STATED.match(text)))
 
 
+def _is_polite(text: str) -> bool:
+    """Return whether a sentence is a short request by "please", and not for something else than items."""
+    return bool(_PLEASE.search(text)) and len(text.split()) <= _SHORT and not _OTHER_BUSINESS.search(text)
+
+
 def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
-    """Return whether a sentence has a pattern's words, and not only after "never" or "don't"."""
-    return any(
-        not _REFUSING.search(text, max(0, match.start() - _NEAR), match.start()) for match in pattern.finditer(text)
-    )
+    """Return whether a sentence has a pattern's words, and not only after "never" or "don't", or in what it reports."""
+    reported: list[tuple[int, int]] | None = None
+    for match in pattern.finditer(text):
+        if _REFUSING.search(text, max(0, match.start() - _NEAR), match.start()):
+            continue
+        if reported is None:
+            reported = [entry.span() for entry in _REPORTED.finditer(text)]
+        if not any(low <= match.start() < high for low, high in reported):
+            return True
+    return False
 
 
 def _without_titles(text: str, start: int, found: Sequence[Annotation]) -> str:
@@ -316,8 +347,14 @@ def _is_topic(plain: str, sentence: Sentence) -> bool:
     return sentence.names and bool(_TOPIC.fullmatch(plain, sentence.start, sentence.end))
 
 
-def asks_for_more(plain: str) -> bool:
-    """Return whether a message asks for further items of the same kind."""
+def asks_for_more(plain: str, names_titles: bool = False) -> bool:
+    """Return whether a message asks for further items of the same kind.
+
+    Args:
+        plain: the message, with its annotations masked.
+        names_titles: whether it names examples, which "another film" then follows, and no list before.
+    """
+    plain = ANOTHER.sub(" ", plain) if names_titles else plain
     return not _SHIFTED.search(plain) and any(
         not _MORE_OFTEN.search(plain, max(0, match.start() - _NEAR), match.start()) for match in _MORE.finditer(plain)
     )

@@ -31,6 +31,7 @@ _FRAMED = (
     r"|(?:only|other|last|best|worst|first|greatest|\w{3,}est)\s(?:[^\W\d]+\s){1,3}?(?:[^.,!?\n]{0,25}\s)?(?:is|was)"
     r"|(?:asleep|bored|nightmares)\s(?:during|through|throughout|watching|from)|during|throughout|half(?:way|\sway)?\sthrough|(?:hours?|minutes|half|copy|tape|dvd|end(?:ing)?|fan|rest|all|much|appeal|point|"
     r"hype|fuss)\s(?:of|around|about|over)|still\snot\sover|(?:crush|money(?:\sback)?)\s(?:on|for)"
+    r"|(?:story|stories|movies?|films?|comedy|drama|thriller|western|romance),?\sas"
     r"|walk(?:ed|ing)?\sout\sof|(?:switched|turned)\soff|g[ai]ve(?:n)?\sup\son|get\s(?:past|over|into|through|behind)|quot(?:e|es|ing)|recit(?:e|es|ing)"
     rf"|(?:my|our|his|her|their)\s(?:[\w-]+\s){{1,4}}?(?:{any_of(NOUNS)}|pleasure|choice|watch|tradition|ritual|thing|pick|staple|go-?to|obsession)(?:\sof\sall\stime|\sever)?\s(?:is|was|has\sto\sbe|would\sbe|must\sbe)"
 )
@@ -87,12 +88,14 @@ REFUSED = re.compile(
 # Titles in lower case that the catalog may lack: "something like inception but older", "seven samurai is my favorite".
 _LIKENED = re.compile(
     r"(?:(?:^|[.!?]\s+)|\b(?:something|anything|stuff|movies?|films?|more)\s+)"
-    r"(?:like|similar to|in the vein of|as \w+ as)\s+"
-    r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b))",
+    r"(?:like|similar to|in the (?:vein|style|spirit) of|along the lines of|as \w+ as)\s+"
+    r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)(?=\s*(?:[.,;!?\n]|$|\s(?:but|and|or|please|pls|only|just|from)\b"
+    r"|\s(?:with|starring) (?!the\b|a\b)\w+ \w+\s*(?:[.,;!?\n]|$)))",
     re.I,
 )
 # "loved memento and gladiator", "i've seen double indemnity and the maltese falcon"
-_WATCHED = r"\b(?:loved|liked|enjoyed|adored|hated|disliked|seen|saw|watched|rewatched|obsessed with)\s"
+_WATCHED = r"\b(?:(?:couldn'?t|can'?t|cannot) stand|loved|liked|enjoyed|adored|hated"
+_WATCHED += r"|disliked|seen|saw|watched|rewatched|obsessed with)\s"
 _SEEN = tuple(
     re.compile(
         _WATCHED + joined + r"((?:the )?[^\W\d_][\w']*(?: [\w']+){0,3}?)"
@@ -109,7 +112,10 @@ _KINDRED = re.compile(
     rf"(?=(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:type|style) {any_of(NOUNS)}|[ -]like {any_of(NOUNS)})\b)",
     re.I,
 )
-_PRAISED = re.compile(r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + _BEST + _FILM + ")", re.I)
+_EXCLAIMED = r"(?:(?:omg|wow|well|oh|ok|honestly|tbh|ngl|man|dude|yeah|yes|so),? ){0,2}+"
+_PRAISED = re.compile(
+    rf"(?:^|[.!?]\s+){_EXCLAIMED}" + r"((?:the )?[^\W\d_]+(?: [\w']+){0,3}?)(?=" + _BEST + _FILM + ")", re.I
+)
 KIND = re.compile(
     rf"(?: (?:type|kind|sort|style) of {_THINGS}|[ -](?:style|type|like) {any_of(NOUNS)})\b",
     re.I,
@@ -120,7 +126,20 @@ _DATED = tuple(
     re.compile(rf"{before}((?:the )?[^\W\d_][\w']*(?: [\w']+){{0,4}}?)(?={DATED.pattern})", re.I)
     for before in (r"(?:^|[.!?,;:\n]\s*)", _WATCHED, r"\b(?:like|similar to|and|or)\s")
 )
-_IN_LOWER_CASE = (_LIKENED, _PRAISED, _KINDRED, *_DATED)
+# "is american beauty in your list", "kramer vs kramer maybe?", "fight club was awesome, anything like that?"
+_ASKED_FOR = re.compile(
+    r"(?:^|[.!?]\s+)(?:(?:hm+|ok|and|so|oh),? )?(?:is|have you got|do you have|got) "
+    r"((?:the )?[^\W\d_][\w']*(?: [\w']+){1,3}?)"
+    r"(?= (?:in|on) (?:your|the|this|that) (?:list|catalog(?:ue)?|collection|database|selection|library|system)\b)",
+    re.I,
+)
+_OFFERED_BY_USER = re.compile(
+    r"(?:^|[.!?]\s+)((?:the )?[^\W\d_]+ [\w']+(?: [\w']+){0,2}?)"
+    rf"(?= (?:maybe|perhaps) ?\?| (?:was|is) (?:so |really |just |very )?{any_of(GOOD)}"
+    r"[,.!]+ [^.!?\n]{0,30}\b(?:like|similar to) (?:that|it)\b)",
+    re.I,
+)
+_IN_LOWER_CASE = (_LIKENED, _PRAISED, _KINDRED, _ASKED_FOR, _OFFERED_BY_USER, *_DATED)
 # "fargo, fight club, the matrix... love all of those", "favs: fargo, fight club"
 _PIECE = r"[^\W\d_][\w']*(?: [\w']+){0,4}"
 _ENUMERATION = rf"({_PIECE}(?:, {_PIECE})+)"
@@ -130,11 +149,25 @@ _ENUMERATIONS = (
         r"(?:love|like|adore|enjoy)d? (?:all|them|those|these|both|every)\b)",
         re.I,
     ),
+    re.compile(
+        rf"(?:^|[.!?:\n]\s*){_ENUMERATION}"
+        r"(?=,? (?:(?:and|or) )?(?:(?:that|this) (?:sort|kind|type) of|stuff like|things? like|etc))",
+        re.I,
+    ),
     re.compile(rf"\b(?:fav(?:ou?rit)?e?s?|loved|liked|watched|seen|saw): {_ENUMERATION}(?=\s*(?:[.;!?\n-]|$))", re.I),
+)
+# "alien, fargo, heat. that's my top 3"
+_TOP = re.compile(
+    rf"(?:^|[.!?:\n]\s*){_ENUMERATION}"
+    r"(?=\s?(?:[.;!-]+|,)?\s?(?:(?:that'?s|these are|those are|they'?re|are|is)) (?:all )?(?:my|our) "
+    r"(?:all.time )?(?:top|fav|best|number))",
+    re.I,
 )
 # "i love titanic, gladiator, braveheart and troy": with at least two of the catalog
 _LOVED_PIECES = re.compile(
-    rf"\b(?:love|like|adore|loved|liked|enjoyed|hated|fan of|into) {_ENUMERATION}(?=\s*(?:[.;!?\n]|$))", re.I
+    rf"\b(?:love|like|adore|loved|liked|enjoyed|hated|seen|watched|knows?|fan of|into) {_ENUMERATION}"
+    r"(?=\s*(?:[.;!?\n]|$))",
+    re.I,
 )
 _SEPARATED = re.compile(r", (?:and |or )?| (?:and|or) ")
 # Words that people love in a film, or see elsewhere, and that are no titles.
@@ -222,7 +255,7 @@ def _inner_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _pieces(text: str) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
     """Yield each piece of an enumeration of titles as `TitleContexts.enumerated` has them."""
-    for pattern, least in [(_LOVED_PIECES, 2), *((pattern, 1) for pattern in _ENUMERATIONS)]:
+    for pattern, least in [(_LOVED_PIECES, 2), (_TOP, 0), *((pattern, 1) for pattern in _ENUMERATIONS)]:
         for match in pattern.finditer(text):
             start, last = match.span(1)
             for gap in [*_SEPARATED.finditer(text, start, last), None]:

@@ -13,13 +13,14 @@ from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWord
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.near_titles import key_of
+from train_utils.prompts.templates import in_words
 
 # ENOUGH makes words a title; less than TOO_LITTLE takes back a title that is written as in the catalog, in lower case.
 ENOUGH, TOO_LITTLE = 4.0, 0.5
 _MOST_OF_WORDS = 5.0
-# Before the title: "similar to", a bullet or arrow; "and" after another title, or "no"; "the ... films"; "show me"; a
+# Before the title: "similar to", a bullet or arrow; "and" after another title; "no"; "the ... films"; "show me"; a
 # clause begins; "in" or "we"; "a", "my".
-NAMED, _JOINED, _SERIES, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.0, 1.5, 1.0, 1.0, -2.0, -5.0
+NAMED, _JOINED, _REFUSED, _SERIES, _OFFERED, _FIRST, _DEPENDENT, _DETERMINED = 2.5, 2.5, 2.0, 1.5, 1.0, 1.0, -2.0, -5.0
 # After the title: a year; a verdict, "I saw", or another title; a full stop, where the title is all of its sentence; a
 # verb, or the end of a clause; "films".
 MOST_AFTER = _DATED = 3.0
@@ -32,6 +33,7 @@ EXPRESSED = 2.0  # its clause has an expression of liking, dislike or knowledge
 DISTINCT = 1.0  # a title in one rare word whose items are not obscure
 WHOLE = 0.75  # for each further word of a whole title
 _LONG = 9  # characters of a key in which a typing error hardly matters
+NUMERIC = -2.0  # a title that is a number in words
 SHORTENED = -1.0  # only a part of the title is written
 FAMOUS, _KNOWN, _OBSCURE = 1.0, 0.5, -1.0  # an item of the most popular tenth, quarter, and the less popular half
 _DEPENDING = re.compile(
@@ -64,7 +66,7 @@ _END = re.compile(
 # "spellbound she didn't like", "the godfather we've seen"
 _TOPIC = re.compile(
     r",? (?:(?:already|obviously|of course|actually|which|that|however|though|on the other hand|by contrast),? ){0,2}"
-    r"(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all)\s(?:[\w']+\s){0,2}?"
+    r"(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all|nobody|no one|none of \w+)\s(?:[\w']+\s){0,2}?"
     r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
     r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
     r"(?! (?:an?|the|to|some|my)\b)"
@@ -73,7 +75,8 @@ _TOPIC = re.compile(
 )
 # "the shining still gives me nightmares", "speed rocks", "godfather fan here"
 _MOVING = re.compile(
-    r" (?:(?:still|really|always|totally|just|also|both|all|never|sure) ){0,2}"
+    r" (?:(?:both|all|already) )?(?:done|watched|seen|sorted)(?=\s?(?:[.,!?;\n]|$))"
+    r"| (?:(?:still|really|always|totally|just|also|both|all|never|sure) ){0,2}"
     r"(?:(?:\w+ed|gives?|gave|makes?|made|cracks|blew|blows|scares"
     r"|bores|left|leaves|kept|keeps|puts?) (?:me|us|him|her|them|my)|rock(?:s|ed)|suck(?:s|ed)|rules|sux|slaps"
     r"|fans?|lover|stinks|gets old|h(?:olds?|eld) up|drag(?:s|ged) on|went down|goes down|flopped|bombed|tanked"
@@ -89,6 +92,8 @@ _RETOLD = re.compile(
     rf"|\s?(?:[.,!?;:-]|\.\.\.)+ ?(?:(?:i|we|she|he|they) )?(?:(?:just|really|absolutely|so) )?"
     r"(?:(?:loved|hated|liked|enjoyed|adored|disliked|loathed|love|hate) (?:it|that|them)"
     rf"|{any_of(GOOD + ',' + BAD)}(?=\s?(?:[.,!?;\n]|$))"
+    r"|(?:(?:already|yes|yep|both|ve|have),? ){0,2}(?:seen|saw|watched|done|finished)"
+    r"(?: (?:it|that|them|both|already|too|twice))*(?=\s?(?:[.,!?;\n]|$))"
     r"|(?:bawled|cried|laughed|wept|sobbed|walked|dozed|fell) (?:my|our|out|so|off|asleep|like|all))\b",
     re.I,
 )
@@ -108,7 +113,10 @@ _CLAUSE_END = re.compile(r"[.!?;\n]")
 # "we had jaws last week"
 _HAD = re.compile(r"\b(?:i|we|he|she|they)(?:'ve|ve| have)? (?:already |just )?(?:did|done|had) $", re.I)
 _ONCE = re.compile(r"[^,]{0,30}? (?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b", re.I)
-_STOP, _SENTENCE = re.compile(r"\s*(?:[.!\n]|$)"), re.compile(r"(?:^|[.!?\n]\s?)$")
+_COUNTED = re.compile(any_of(", ".join(map(in_words, range(1, 13)))), re.I)  # "seven was amazing", not "seven is fine"
+# "Oh and Heat too."
+_STOP = re.compile(r"(?:,? (?:too|as well|also|obviously|of course))?\s*(?:[.!\n]|$)", re.I)
+_SENTENCE = re.compile(r"(?:^|[.!?\n]\s?)(?:(?:oh|and|plus|also|or|ok|forgot(?: to mention)?),? ){0,3}$", re.I)
 _ADJACENT_NOUN = re.compile(rf" {any_of(NOUNS)}\b", re.I)
 
 
@@ -130,13 +138,15 @@ def before(msg: MessageWords, position: int, joined: bool) -> float:
         return capital + NAMED
     if start in contexts.series:
         return capital + _SERIES
-    if joined or start in contexts.refused:
+    if joined:
         return capital + _JOINED
+    if start in contexts.refused:
+        return capital + _REFUSED
     if start in contexts.offered:
         return capital + _OFFERED
     if first or _CLAUSE.search(near) or _OPENING.search(msg.text, max(0, start - _REACH), start):
         return capital + _FIRST
-    if _DETERMINING.search(near):
+    if _DETERMINING.search(near) and msg.words[position].key:  # but "more the jungle book kind of thing"
         return capital + _DETERMINED
     # "amadeus" after "of" is hardly anything else, and "heat" is
     return capital + (_DEPENDENT if _DEPENDING.search(near) and msg.weights[telling] < RARE else 0.0)
@@ -149,6 +159,8 @@ def after(msg: MessageWords, start: int, end: int) -> float:
     last = aside.end() if aside else _enumeration_end(msg, end)
     if DATED.match(text, end):
         return _DATED
+    if _COUNTED.fullmatch(text, start, end) and text.startswith(" was ", end) and VERDICT.match(text, end):
+        return _DATED - NUMERIC
     if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RETOLD, _RATED, KIND)):
         return _JUDGED
     joined = JOINED.match(text, end)
@@ -157,7 +169,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
     quality = _QUALITY.match(text, last)
     if quality and quality[1].lower() not in _NO_QUALITY:
         return _ALONE
-    if _STOP.match(text, end) and _SENTENCE.search(text, max(0, start - 2), start):
+    if _STOP.match(text, end) and _SENTENCE.search(text, max(0, start - _REACH), start):
         return _ALONE
     if aside and VERB.match(text, last):
         return _JUDGED  # "the rock with sean connery is"

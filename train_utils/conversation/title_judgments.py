@@ -23,13 +23,15 @@ from train_utils.conversation.lexicon import (
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
 from train_utils.conversation.verdicts import verdict
 
-_LIKING, _DISLIKING, _KNOWING, _BAD = map(finder, (LIKING, DISLIKING, KNOWING, BAD))
+_LIKING, _DISLIKING, _KNOWING = map(finder, (LIKING, DISLIKING, KNOWING))
+_BAD = re.compile(rf"\b(?!a\s+disaster\s+{any_of(NOUNS)}\b){any_of(BAD)}(?!\w)", re.IGNORECASE)
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
 _AFTER_THAT = any_of("yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one")
 _THAT = re.compile(r"\b(?:that|it|them|those|these|both|all)\b", re.IGNORECASE)
 _PRONOUN = re.compile(
-    rf"\b(?:{any_of(PRONOUNS)}\b|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
+    rf"\b(?:{any_of(PRONOUNS)}\b|that(?:'s|\s+(?:is|was|one))\b"
+    rf"|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
     rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
     re.IGNORECASE,
 )
@@ -96,8 +98,8 @@ _NOT_THOSE = re.compile(
     re.IGNORECASE,
 )
 _DISAGREEING = re.compile(
-    rf"{GAP}(?:i|we|me)\s+(?:really\s+|just\s+|personally\s+)?"
-    rf"(?:{any_of('dont, did not, do not, didnt, disagree, wasnt, hated')}|don'?t|didn'?t|wasn'?t){GAP}$",
+    rf"{GAP}(?:(?:i|we|me)\s+(?:really\s+|just\s+|personally\s+)?|(?=(?:did|could)))"
+    rf"(?:{any_of('did not, do not, disagree, hated, could not')}|(?:do|did|was|could)n'?t){GAP}$",
     re.IGNORECASE,
 )
 # How a message begins that judges the titles of the one before it.
@@ -106,6 +108,13 @@ _ON_LAST = re.compile(
     rf"(?:{any_of('it, that one, they, both')}\s+{any_of('was, were, is, are, bored, blew')}"
     rf"|(?:didn'?t\s+|really\s+)*{any_of('love, loved, like, liked, hate, hated, enjoyed, adore, adored')}"
     rf"\s+{any_of('it, them, both')})\b(?!\s+(?:when|if)\b)",
+    re.IGNORECASE,
+)
+# "And Titanic.", "Heat too."
+_TITLES = rf"(?:the\s+)?{SPAN}(?:\s*(?:,|,?\s*and|&)\s*(?:the\s+)?{SPAN})*+"
+_ADDITION = re.compile(
+    rf"{GAP}(?:(?:and|plus|also|oh|same\s+(?:for|with)|ditto)\b{GAP})+{_TITLES}(?:\s+(?:too|as\s+well|also))?{GAP}"
+    rf"|{GAP}{_TITLES}\s+(?:too|as\s+well|also|likewise|ditto){GAP}",
     re.IGNORECASE,
 )
 # "four films like it", after a question about one
@@ -130,8 +139,9 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
     for start, end, inside in annotated_clauses(plain, annotations):
         if inside:
             before, start = inside, annotations[inside[-1]].end
-        expressed = verdict(plain, start, end) if not inside else ""
-        kind = _judgment(plain, start, end, not inside, expressed) if before else ""
+        if not before:
+            continue
+        kind = _judgment(plain, start, end, not inside, "" if inside else verdict(plain, start, end))
         if kind in ("liked", "disliked") and not inside and _OTHERS.match(plain, start, end):
             own = clause_at(plain, annotations[before[-1]].start)
             if not _OTHERS.match(plain, *own) and (_says(_LIKING, plain, *own) or _says(_DISLIKING, plain, *own)):
@@ -177,6 +187,24 @@ def _judgment(plain: str, start: int, end: int, alone: bool, expressed: str) -> 
     if _LIKING.search(plain, start, end):
         return "liked"
     return "known" if alone and (expressed or _KNOWING.search(plain, start, end)) else ""
+
+
+def judgment_before_addition(plain: str, start: int, end: int) -> str:
+    """Return the judgment that the sentence before states, where a sentence only adds titles to it; "" for no addition.
+
+    "Seen that. And Titanic."; it is "liked" where the sentence before states none.
+
+    Args:
+        plain: the message, with its annotations masked.
+        start: where the sentence begins.
+        end: where it ends.
+    """
+    if not _ADDITION.fullmatch(plain, start, end):
+        return ""
+    before = max(0, start - FAR)
+    if _says(_DISLIKING, plain, before, start) or _says(_BAD, plain, before, start):
+        return "disliked"
+    return "known" if _says(_KNOWING, plain, before, start) and not _says(_LIKING, plain, before, start) else "liked"
 
 
 def judgment_of_last_message(plain: str, end: int) -> str:

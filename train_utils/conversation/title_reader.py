@@ -31,6 +31,7 @@ from train_utils.conversation.title_evidence import (
     FAMOUS,
     MOST_AFTER,
     NAMED,
+    NUMERIC,
     OF_SERIES,
     OTHER_ARTICLE,
     SHORTENED,
@@ -50,6 +51,19 @@ from train_utils.prompts.near_titles import NearTitles, Word, key_of
 _MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of microseconds for 20,000 titles
 _DOT = re.compile(r"\. ?")
 _ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}  # keys of words that end in a dot
+# "for my daughter, 7."
+_AGED = re.compile(
+    r"\b(?:sons?|daughters?|kids?|boys?|girls?|nephews?|nieces?|grand\w+|child|children|brother|sister|cousin|toddler"
+    r"|(?:he|she)(?:'s| is)|aged?)"
+    r"(?:,? (?:who is|she is|he is|aged?))?,? \(?$",
+    re.IGNORECASE,
+)
+# "home alone 7" is not "Home Alone"
+_SEQUEL = re.compile(
+    r" (?:part )?(?:[2-9]|ii|iii|iv)\b"
+    r"(?!\s?(?:[/.:-]|out of|stars?|times|more|movies|films|of|or|and|is|days|nights|hours))",
+    re.I,
+)
 _ONE_MORE = re.compile(r"\s(?:more|time|last|day|of|that|who|with|for)\b", re.IGNORECASE)
 _NO_TITLE_WORDS = {"but", "because"}  # of no misspelled title: "I liked Philadelphia but the story was sad"
 _NOT_FIRST = {"and", "or", "but", "of"}
@@ -134,13 +148,18 @@ class _Search:
         if exact:
             if is_in_name(self.msg, position, exact, named) or is_first_name(self.msg, position, exact):
                 return None
-            if self._is_phrase(position, joined, exact):
+            if self._is_phrase(position, joined, exact) or self._is_age(exact):
                 return None
             return longer_name(self.msg, position, exact, named) if self.msg.mixed else exact
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None
         if unknown and (named or start in self.msg.contexts.also or is_subject_of(self.msg, position, unknown.end)):
             return unknown
         return in_lower_case(self.msg, position)
+
+    def _is_age(self, exact: Annotation) -> bool:
+        """Return whether a title that is a number says how old somebody is."""
+        text, start = self.msg.text, exact.start
+        return text[start : exact.end].isdecimal() and bool(_AGED.search(text, max(0, start - 24), start))
 
     def _after_quote(self, start: int) -> bool:
         return self.msg.text[start - 1 : start] in ('"', "'") and start - 1 in self.msg.contexts.named
@@ -202,15 +221,17 @@ class _Search:
             evidence = context + words + after(self.msg, start, end) - ENOUGH
             evidence += EXTENDING if exact else 0.0
             # what names a title ("I have seen") is no second observation
-            if -MOST_AFTER <= evidence < 0 and 0 <= context < NAMED and is_expressed(self.msg, start, end):
+            if -MOST_AFTER <= evidence < 0 and 0 <= context < NAMED and words and is_expressed(self.msg, start, end):
                 evidence += EXPRESSED
             for items, weight in spelled:
                 if not run[0].key and not self.msg.near.has_article(items):
                     weight += OTHER_ARTICLE
                 renown = self.renown.of(items, words)
-                if length == 1 and words >= RARE and renown > 0 and self.msg.near.is_whole(key):
+                if length == 1 and words >= RARE and renown >= 0 and self.msg.near.is_whole(key):
                     weight += DISTINCT
                 if evidence + weight + renown >= 0:
+                    if sequel := _SEQUEL.match(self.msg.text, end):
+                        return Annotation(start, sequel.end(), Unknown(self.msg.text[start : sequel.end()][:SHOWN]))
                     return Annotation(start, end, Mention(start, end, items))
             if not misspelled or evidence + of_errors(1, len(key)) + FAMOUS < 0:
                 continue
@@ -243,8 +264,12 @@ class _Search:
                 yield items, SHORTENED
             if self._is_first_part(position + length - 1) and (items := near.items(key.removesuffix("1"))):
                 yield items, 0.0  # "godfather 1"
-        elif items := near.numbered(key):
+        elif items := near.numbered(key) or near.initials(key):
             yield items, 0.0
+        elif items := near.numbered(
+            self.msg.text[self.msg.words[position].start : self.msg.words[position].end].lower()
+        ):
+            yield items, NUMERIC
         elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
             yield items, 0.0 if near.is_whole(key) else SHORTENED
 

@@ -2,8 +2,10 @@
 
 import re
 from functools import lru_cache
+from itertools import islice
 
 from train_utils.conversation.annotations import MASK, SPAN
+from train_utils.conversation.lexicon import NOUNS, any_of
 from train_utils.conversation.negation import IN_A_GOOD_WAY
 
 _ME = r"(?:me|us|him|her|them|everyone|everybody|(?:my|our|his|her|their|the)\s+(?:whole\s+|entire\s+)?\w+)"
@@ -14,6 +16,7 @@ _FEW = rf"(?:{SPAN}|[^.!?;{MASK}]){{0,40}}?"  # characters of a clause, a title 
 _LOST = r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)"
 
 _TITLE = re.compile(SPAN)
+_MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 
 # Lost time and money, sleep, flight, and nausea.
 ENDURED = re.compile(
@@ -24,13 +27,16 @@ ENDURED = re.compile(
     rf"|(?:snored|snoring|yawn(?:ed|ing|s)?|snooze\w*|snore\w*|yawn\w+)"
     rf"|(?:(?:so|that|as|really|more|utterly|completely|totally)\s+bored|looked\s+at\s+{_MY}\s+watch|check(?:ed|ing)\s+{_MY}\s+(?:watch|phone))"
     rf"|walk(?:ed|s|ing)?\s+out|(?:turned|switched|turn|switch)\s+(?:it\s+|that\s+|{SPAN}\s+)?off|gave\s+up|given\s+up|bailed"
-    rf"|{_NEVER}\s+(?:(?:really|quite|even|just|ever)\s+)?(?:(?:get|make\s+it|sit|got|made\s+it)\s+(?:past|through|into|to\s+the\s+end)|finish|see\s+the\s+(?:appeal|point|attraction)"
+    rf"|{_NEVER}\s+(?:(?:really|quite|even|just|ever)\s+)?(?:(?:follow|get|make\s+it|sit|got|made\s+it)\s+(?:past|through|into|to\s+the\s+end)|finish|see\s+the\s+(?:appeal|point|attraction)"
     rf"|(?:get|got|understand|understood|see|saw)\s+(?:the\s+|all\s+the\s+|what\s+all\s+the\s+)?(?:hype|fuss|appeal|point|attraction|love|praise)|care(?:d)?\s+for|warm(?:ed)?\s+to|take\s+to|took\s+to|click(?:ed)?|grab(?:bed)?\s+{_ME}|do(?:ne)?\s+it\s+for)"
     rf"|(?:left|leaves|leave)\s+{_ME}\s+(?:cold|angry|sick|indifferent|unmoved|flat)|(?:made|makes|make)\s+{_ME}\s+(?:\w*sick|cringe|angry|yawn|nauseous|feel\s+sick|ill|roll|mad|furious|sleepy|want\s+to\s+(?:leave|die|scream|run|throw))"
     rf"|(?:aged|holds?\s+up|held\s+up)\s+(?:so\s+|very\s+|really\s+)?(?:terribly|badly|poorly)|drag(?:s|ged)(?!\s+{_ME})|bombed|flopped|tanked|fell\s+flat|stank|stunk"
-    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|thumbs\s+down|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
+    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster(?!\s+(?:{any_of(NOUNS)}|epics?)\b)|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|if\s+you\s+paid|g[ia]v(?:e|es|ing)\s+{_ME}\s+(?:nightmares|headaches?|a\s+headache|the\s+creeps)|put\s+{_ME}\s+off\b"
+    rf"|(?:drove|drives)\s+{_ME}\s+(?:up\s+the\s+wall|mad|crazy|nuts)|(?:always|badly|really|just)\s+disappoint(?:s|ed)|unpleasant|not\s+a\s+patch\s+on"
+    rf"|(?:not|n'?t)\s+half\s+as|and\s+quit\b|quit\s+(?:it|after|halfway)|half\s?way\s+(?:in|into|through)\b[^.!?;]{{0,30}}?\b(?:quit|stopped|gave|left)\b|"
+    rf"(?:not|never)\s+(?:one\s+of\s+)?{_MY}\s+(?:\w+\s+)?fav\w*|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|thumbs\s+down|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
     rf"|(?:even\s+)?worse|regret\w*|(?:ai|is|was|are|were)(?:n'?t|\s+not)\s+(?:for\s+{_ME}|{_MY}\s+(?:\w+\s+)?(?:thing|cup|bag|kind|type|style|taste|jam))"
-    rf"|did\s+(?:nothing|zero|zilch)|{_NEVER}\s+(?:even\s+)?(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once|god\s+knows\s+why"
+    rf"|did\s+(?:nothing|zero|zilch)|{_NEVER}\s+(?:even\s+)?(?:make\s+{_ME}\s+(?:laugh|smile|cry)|(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once)|god\s+knows\s+why"
     rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=\s+\w+\s+(?:of|in|ever|i|we)\b))",
     re.IGNORECASE,
 )
@@ -41,7 +47,8 @@ THRILLED = re.compile(
     rf"|(?:ca|could|wo|will|would|does|do|did)(?:n'?t|\s+not|nt)\s+(?:stop|shut\s+up|quit)|cannot\s+stop|never\s+(?:stops|shuts\s+up|gets?\s+old|tires?|fails)|(?:both|all)\s+(?:laughed|cried|wept)"
     rf"|cracks?\s+(?:me|us)\s+up|cracked\s+{_ME}\s+up|in\s+stitches|on\s+repeat|holds?\s+up|held\s+up|stay(?:s|ed)\s+with\s+{_ME}|stuck\s+with\s+{_ME}"
     rf"|goose\s?bumps|tears\s+in\s+{_MY}\s+eyes|eyes\s+out|(?:kept|had|keeps|has)\s+{_ME}\s+(?:on\s+the\s+edge|glued|rolling|laughing|crying|hooked|cheering|guessing|in\s+(?:stitches|tears|fits))"
-    rf"|(?:roaring|big|huge|great|total|real|massive|smash|complete|absolute)\s+(?:success|hit|winner|triumph)|(?:a|the)\s+(?:success|triumph|revelation|winner|ride|hit\s+with)|(?:went|goes|go)\s+down\s+(?:very\s+|really\s+|so\s+)?(?:well|great|a\s+(?:storm|treat)|a\s+bomb|like)"
+    rf"|(?:roaring|big|huge|great|total|real|massive|smash|complete|absolute)\s+(?:success|hit|winner|triumph)|(?:a|the)\s+(?:success|triumph|revelation|winner|ride|hit\s+with)|all\s+{_MY}\s+life\b|had\s+{_ME}\s+at\b|rewards|does\s+the\s+trick|(?:keep|kept)\s+(?:going|coming)\s+back|in\s+{_MY}\s+top\s+\w+|every\s+year"
+    rf"|never\s+disappoints|so\s+bad\s+(?:it'?s|its|they'?re)\s+(?:\w+\s+)?good|obsessed|in\s+awe|went\s+(?:nuts|crazy|wild|bananas|mad)|gets\s+{_ME}\b|(?:went|goes|go)\s+down\s+(?:very\s+|really\s+|so\s+)?(?:well|great|a\s+(?:storm|treat)|a\s+bomb|like)"
     rf"|gold\s+standard|perfection|finest|greatest|at\s+(?:his|her|their|its)\s+(?:best|peak)|chang(?:ed|es)\s+{_MY}\s+li(?:fe|ves)|in\s+{_MY}\s+hearts?|special\s+place"
     rf"|guilty\s+pleasure|comfort\s+(?:movie|film|watch)|go-?to|crush\s+on|my\s+(?:whole|entire)\s+(?:personality|life|childhood)|one\s+of\s+(?:those|my|the|our)\s+(?:\w+\s+){{0,2}}(?:movies|films|favou?rites)|moved\s+{_ME}\s+to\s+tears|broke\s+{_ME}\b|{_NEVER}\s+(?:been\s+)?over|swept\s+(?:{_ME}|off)|love\s+affair\s+with|addicted\s+to|rav(?:es?|ed|ing)\s+about|thumbs\s+up|unsurpassed|unbeatable|unmatched|floored\s+{_ME}"
     rf"|nothing\s+(?:\w+\s+){{0,3}}?(?:beats?|tops?|compares?|comes?|rivals?|touch(?:es)?|match(?:es)?)|beats?\s+(?:everything|anything|all|every|any)"
@@ -58,12 +65,15 @@ _POSSESSED = re.compile(
 FAMILIAR = re.compile(
     rf"\b(?:(?:on|in)\s+{_MY}\s+(?:\w+\s+)?(?:shelf|shelves|collection|library|cupboard|cabinet|bookcase|drawer|dvds|tapes)"
     rf"|(?:recit\w*|quot(?:e|es|ed)|act\s+out|sing\s+along|tell\s+you|know|knows)\b{_FEW}\b(?:by\s+heart|from\s+memory|word\s+(?:for|by)\s+word|line\s+(?:by|for)\s+line|in\s+(?:my|our|his|her|their)\s+sleep|inside\s+out|backwards|every\s+(?:line|word|scene|second))"
-    rf"|by\s+heart|from\s+memory|word\s+for\s+word|line\s+(?:by|for)\s+line|could\s+recite|can\s+recite|can\s+quote|could\s+quote|worn\s+out"
+    rf"|(?:skip|leave\s+out)\s+{SPAN}\s+this\s+(?:year|time)|for\s+one\s+lifetime|once\s+was\s+enough|by\s+heart|from\s+memory|word\s+for\s+word|line\s+(?:by|for)\s+line|could\s+recite|can\s+recite|can\s+quote|could\s+quote|worn\s+out"
     rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|showed\s+(?:me|us|it)"
     rf"|{_I}(?:'ve|\s+have)?\s+(?:already\s+|just\s+)?(?:did|done|had)\s+(?:the\s+)?(?:{SPAN}|that|it|them|those){_FEW}\b(?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b"
-    rf"|{_I}(?:'ve|ve|\s+have|\s+has|'s)?\s+(?:\w+ly\s+|already\s+)?(?:seen|watched|saw|done|caught)\b)",
+    rf"|{_I}(?:'ve|ve|\s+have|\s+has|'s)?\s+(?:\w+ly\s+|already\s+)?(?:seen|watched|saw|done|caught)\b)"
+    # "Heat and Fargo done."
+    rf"|(?<={MASK})\s+(?:(?:both|all|already|been|are|is)\s+){{0,2}}(?:done|watched|seen|sorted|covered)\s*(?=[.,;!?]|$|\b(?:and|too|already|now)\b)",
     re.IGNORECASE,
 )
+_SO_BAD = re.compile(r"\bso\s+bad\s+(?:it'?s|its|they'?re)\s+(?:\w+\s+)?(?:good|great|fun)", re.IGNORECASE)
 # "We cannot sit through it again"
 _TOO_OFTEN = re.compile(
     r"\b(?:sit|get|go)\s+through\b[^.!?]{0,20}\b(?:again|another|any\s?more|one\s+more)\b",
@@ -104,14 +114,15 @@ def verdict(plain: str, start: int, end: int, at: int | None = None) -> str:
 
 @lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same
 def _verdicts(plain: str, start: int, end: int) -> tuple[tuple[str, tuple[tuple[int, int], ...]], ...]:
-    """Return (kind, spans of the titles that it is about) of the first expression of each kind in a clause."""
+    """Return (kind, spans of the titles that it is about) of the first expressions of each kind in a clause."""
     found = []
     for kind, pattern in (("disliked", ENDURED), ("liked", THRILLED), ("known", FAMILIAR), ("known", _POSSESSED)):
-        if match := pattern.search(plain, start, end):
-            if kind == "disliked" and IN_A_GOOD_WAY.match(plain, match.end()):
-                kind = "liked"
-            too_often = kind == "disliked" and _TOO_OFTEN.search(plain, match.start(), end)
-            found.append(("known" if too_often else kind, _subjects(plain, start, end, match)))
+        so_bad = kind == "disliked" and _SO_BAD.search(plain, start, end)
+        for match in islice(pattern.finditer(plain, start, end), _MOST_EXPRESSIONS):
+            good = kind == "disliked" and (IN_A_GOOD_WAY.match(plain, match.end()) or so_bad)
+            too_often = kind == "disliked" and not good and _TOO_OFTEN.search(plain, match.start(), end)
+            said = "liked" if good else "known" if too_often else kind
+            found.append((said, _subjects(plain, start, end, match)))
     return tuple(found)
 
 

@@ -27,6 +27,8 @@ _SAME = {
     **{numeral: str(number) for number, numeral in enumerate(_ROMAN, 2)},
     **{"&": "and", "n": "and", "blvd": "boulevard", "dr": "doctor", "mr": "mister", "vs": "versus", "st": "saint"},
 }
+_NUMBER_WORDS = frozenset(map(in_words, range(1, 13)))
+_INITIALS = re.compile(r"(?:[A-Z][.*]){2,}[A-Z]?(?!\w)")
 # Errors that a key of so many characters may have: (least length, errors). Shorter keys are near to other words.
 _ERRORS = ((16, 3), (9, 2), (5, 1))
 # Characters that stay right at the beginning or the end of a key, and of a long one.
@@ -92,8 +94,12 @@ class NearTitles:
         return key in self._whole or key in self._heads
 
     def numbered(self, number: str) -> tuple[int, ...]:
-        """Return the item whose title has a number before its subtitle ("2001: A Space Odyssey"); () for several."""
+        """Return the item whose title has a number before its subtitle, or is one in words; () for several."""
         return self._numbered.get(number, ())
+
+    def initials(self, key: str) -> tuple[int, ...]:
+        """Return the item whose title begins with these initials ("E.T. the Extra-Terrestrial"); () for several."""
+        return self._initials.get(key, ())
 
     def shortened(self, key: str) -> tuple[int, ...]:
         """Return the item of which at least half of the title, from its beginning or to its end, has a key."""
@@ -186,13 +192,24 @@ class NearTitles:
 
     @cached_property
     def _numbered(self) -> dict[str, tuple[int, ...]]:
-        """Number -> the only item with a title that has it before a subtitle."""
+        """Number -> the only item with a title that has it before a subtitle, or is it in words ("Seven")."""
         numbered: dict[str, set[int]] = {}
         for item, title in enumerate(self._titles):
             head = _SUBTITLE.split(_YEAR.sub("", title))[0]
             if head.isdecimal():
                 numbered.setdefault(head, set()).add(item)
+            elif (form := _PARENTHESES.sub("", head).lower()) in _NUMBER_WORDS:
+                numbered.setdefault(form, set()).add(item)
         return {number: tuple(items) for number, items in numbered.items() if len(items) == 1}
+
+    @cached_property
+    def _initials(self) -> dict[str, tuple[int, ...]]:
+        """Initials, in lower case -> the only item whose title begins with them."""
+        items: dict[str, list[int]] = {}
+        for item, title in enumerate(self._titles):
+            if match := _INITIALS.match(title):
+                items.setdefault(re.sub(r"\W", "", match[0]).lower(), []).append(item)
+        return {initials: tuple(found) for initials, found in items.items() if len(found) == 1}
 
     @cached_property
     def _begun(self) -> dict[str, tuple[int, ...]]:
