@@ -1,5 +1,6 @@
 """The HTTP API refuses in one form, keeps to its keys, and takes whatever it is sent as data."""
 
+import re
 import threading
 from dataclasses import replace
 
@@ -342,3 +343,14 @@ def test_what_is_read_is_as_documented(url, path):
     form = "/v1/items/{domain}/{item_id}" if "items" in path else path
     parts = {"domain": "tiny", "item_id": path.rsplit("/", 1)[1]} if "items" in path else {}
     document[form]["get"].Case(path_parameters=parts).call_and_validate(checks=[response_schema_conformance])
+
+
+def test_tokens_of_answers_are_counted_for_prometheus(client):
+    def tokens(kind: str) -> float:
+        found = re.search(rf'^reclm_tokens_total{{kind="{kind}"}} (\S+)$', client.get("/metrics").text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    before = tokens("prompt"), tokens("completion")
+    usage = client.post(CHAT, json=said("Recommend 2 titles")).json()["usage"]
+    assert tokens("prompt") - before[0] == usage["prompt_tokens"] > 0
+    assert tokens("completion") - before[1] == usage["completion_tokens"] > 0

@@ -30,6 +30,7 @@ from train_utils.serving.catalog_journal import JournalError
 from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
 from train_utils.serving.exchange import (
     ChatRequest,
+    Finished,
     Listed,
     NotFound,
     RequestError,
@@ -259,6 +260,9 @@ def _counted(service: Service, request: ChatRequest, stop: threading.Event, metr
             silent = False
         if isinstance(event, Listed):
             metrics.items.labels(domain).inc()
+        if isinstance(event, Finished):
+            metrics.tokens.labels("prompt").inc(event.prompt_tokens)
+            metrics.tokens.labels("completion").inc(event.completion_tokens)
         yield event
 
 

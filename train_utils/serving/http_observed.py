@@ -36,6 +36,7 @@ class Metrics:
         self.first_token = Histogram(
             "reclm_first_token_seconds", "Until an answer's first text or item.", registry=own, buckets=_BUCKETS_S
         )
+        self.tokens = Counter("reclm_tokens", "Tokens of conversations that ended.", ["kind"], registry=own)
         self.items = Counter("reclm_items", "Items listed in conversations.", ["domain"], registry=own)
         self.lists = Counter("reclm_lists", "Lists of /v1/recommend.", ["domain"], registry=own)
         self.off_catalog = Counter(
@@ -52,8 +53,10 @@ class Metrics:
         Gauge("reclm_waiting", "Requests that wait for the model.", registry=own).set_function(
             lambda: scheduler.waiting
         )
-        Gauge("reclm_running", "Answers that are decoded.", registry=own).set_function(lambda: scheduler.running)
-        Gauge("reclm_passes", "Passes of the model.", registry=own).set_function(lambda: scheduler.passes)
+        Gauge("reclm_running", "Answers in the running batch.", registry=own).set_function(lambda: scheduler.running)
+        Gauge("reclm_passes", "Passes of the running batch; lists are ranked between two.", registry=own).set_function(
+            lambda: scheduler.passes
+        )
 
     def page(self) -> bytes:
         """Return the body of GET /metrics."""
