@@ -105,6 +105,18 @@ def test_the_prior_adds_what_its_parts_add(recommender):
     assert differences == pytest.approx(np.full(len(free), differences[0]))
 
 
+@pytest.mark.parametrize("taste", [Taste((3, 0), (0,)), Taste((3, 0)), Taste()])
+def test_the_lifts_of_the_parts_add_up_to_what_the_prior_adds(recommender, taste):
+    teacher = FixedTeacher([item.id for item in recommender.catalog.items])
+    expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), teacher)
+    free = [i for i in range(8) if i not in taste.history]
+    lifts = expectations.lifts(taste, free)
+    named = {"teacher"} if taste.history else set()
+    assert set(lifts[0]) == named | ({"similarity"} if taste.examples else set() if taste.history else {"popularity"})
+    sums, scores = np.array([sum(parts.values()) for parts in lifts]), expectations.scores([taste])[0][free]
+    assert sums - sums[0] == pytest.approx(scores - scores[0])
+
+
 def test_weights_are_kept_beside_the_model_for_each_dataset(tmp_path):
     assert read_weights(tmp_path, "films") == Weights()
     write_weights(tmp_path, "films", Weights(teacher=1.0))

@@ -354,3 +354,13 @@ def test_tokens_of_answers_are_counted_for_prometheus(client):
     usage = client.post(CHAT, json=said("Recommend 2 titles")).json()["usage"]
     assert tokens("prompt") - before[0] == usage["prompt_tokens"] > 0
     assert tokens("completion") - before[1] == usage["completion_tokens"] > 0
+
+
+def test_reasons_have_what_each_part_of_the_prior_adds(client):
+    body = {"history": ["red moon"], "item_ids": ["11", "13"]}
+    items = client.post("/v1/why", json=body).json()["items"]
+    assert [item["item_id"] for item in items] == ["11", "13"] and all(
+        isinstance(item["parts"], dict) for item in items
+    )
+    of_nobody = client.post("/v1/why", json=body | {"history": []}).json()["items"]
+    assert all(not item["because"] and set(item["parts"]) == {"popularity"} for item in of_nobody)

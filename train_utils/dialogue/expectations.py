@@ -108,12 +108,36 @@ class Expectations:
         Args:
             tastes: what is known of each user.
         """
+        return [reduce(combined, parts.values(), None) for parts in self.parts(tastes)]
+
+    def parts(self, tastes: Sequence[Taste]) -> list[dict[str, Prior]]:
+        """Return the parts of each user's prior by name: "model", "teacher", "similarity", "popularity".
+
+        Args:
+            tastes: what is known of each user.
+        """
         of_model = self.recommender.sequence_priors(
             [taste.history[-CHAT_HISTORY:] for taste in tastes], self.weights.sequence
         )
-        of_teacher = self._of_teacher(tastes)
-        rest = map(self._rest, tastes)
-        return [reduce(combined, parts) for parts in zip(of_model, of_teacher, rest, strict=True)]
+        named = [
+            {"model": model, "teacher": teacher, "similarity" if taste.examples else "popularity": self._rest(taste)}
+            for taste, model, teacher in zip(tastes, of_model, self._of_teacher(tastes), strict=True)
+        ]
+        return [{name: prior for name, prior in parts.items() if prior is not None} for parts in named]
+
+    def lifts(self, taste: Taste, items: Sequence[int]) -> list[dict[str, float]]:
+        """Return what each part of a user's prior adds to the scores of items beyond an equal share, in nats.
+
+        Args:
+            taste: what is known of the user.
+            items: indices of the items.
+        """
+        n_items = len(self.recommender.renderer.titles)
+        added = {
+            name: log_shares(prior)[list(items)] + prior.weight * np.log(n_items)
+            for name, prior in self.parts([taste])[0].items()
+        }
+        return [{name: float(values[i]) for name, values in added.items()} for i in range(len(items))]
 
     def _of_teacher(self, tastes: Sequence[Taste]) -> list[Prior | None]:
         priors: list[Prior | None] = [None] * len(tastes)

@@ -64,11 +64,12 @@ class Cause(TypedDict):
 
 
 class Reason(TypedDict):
-    """What moved an item up, the largest cause first."""
+    """What moved an item up, the largest cause first, and what each part of the prior adds beyond an equal share."""
 
     item_id: str
     title: str
     because: list[Cause]
+    parts: dict[str, float]
 
 
 class Reasons(TypedDict):

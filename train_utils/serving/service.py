@@ -311,7 +311,12 @@ class Service:
             raise RequestError(str(error)) from None
         taste, expectations = Taste(tuple(known)), domain.expectations
         assert expectations is not None
-        fallen = self.scheduler.call(lambda: falls(expectations, taste, asked)) if known else {i: {} for i in asked}
+        fallen, lifts = self.scheduler.call(
+            lambda: (
+                falls(expectations, taste, asked) if known else {item: {} for item in asked},
+                expectations.lifts(taste, asked),
+            )
+        )
         return [
             {
                 "item_id": catalog.items[item].id,
@@ -325,8 +330,9 @@ class Service:
                     for left, fall in sorted(fallen[item].items(), key=lambda pair: -pair[1])
                     if fall > 0
                 ],
+                "parts": {name: round(lift, 4) for name, lift in parts.items()},
             }
-            for item in asked
+            for item, parts in zip(asked, lifts, strict=True)
         ]
 
     # -- conversations -------------------------------------------------------------------------------------------
