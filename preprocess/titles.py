@@ -162,9 +162,14 @@ def _first_characters(special_tokens: tuple[str, ...]) -> tuple[str, ...]:
     return tuple({token[0] for token in special_tokens if token})
 
 
+def without_entities(text: str) -> str:
+    """Return a text with the characters that its HTML entities stand for, also where they were escaped twice."""
+    return _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
+
+
 def _clean_once(text: str, special_tokens: tuple[str, ...]) -> str:
     if "&" in text:
-        text = _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
+        text = without_entities(text)
     if "<" in text:
         text = _MARKUP.sub(" ", text)
     if any(map(text.__contains__, _first_characters(special_tokens))):

@@ -20,6 +20,7 @@ import yaml
 from sequences import Sequences
 from unirec_tables import unirec_table, write_histories
 
+from train_utils.catalog import dataset_name
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.dataset_folder import PAD, UNFINISHED, read_dataset
 from train_utils.files import write_json, write_text
@@ -184,9 +185,13 @@ def write_unirec(
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = LineParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_path", type=path_of, default=Path("data/dataset/ml-100k/"))
-    parser.add_argument("--unirec_data_path", type=path_of, default=Path("unirec/data/ml-100k/"))
-    parser.add_argument("--unirec_config_path", type=path_of, default=Path("unirec/config/dataset/ml-100k.yaml"))
-    return parser.parse_args(argv)
+    parser.add_argument("--unirec_data_path", type=path_of, help="default: unirec/data/NAME of the dataset folder NAME")
+    parser.add_argument("--unirec_config_path", type=path_of, help="default: unirec/config/dataset/NAME.yaml")
+    arguments = parser.parse_args(argv)
+    name = dataset_name(arguments.data_path)
+    arguments.unirec_data_path = arguments.unirec_data_path or Path("unirec/data") / name
+    arguments.unirec_config_path = arguments.unirec_config_path or Path(f"unirec/config/dataset/{name}.yaml")
+    return arguments
 
 
 def main(argv: list[str] | None = None) -> int:

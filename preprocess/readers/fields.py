@@ -3,6 +3,8 @@
 import re
 from decimal import Decimal, InvalidOperation
 
+from titles import without_entities
+
 from readers.records import parse_id
 
 _MOST = 1e15
@@ -54,8 +56,12 @@ def id_of_any(value: object) -> str:
 
 
 def categories_of(value: object) -> tuple[str, ...]:
-    """Return the categories of a list, or of a text with bars, semicolons, ">" or commas between them."""
+    """Return the categories of a list, or of a text with bars, semicolons, ">" or commas between them.
+
+    HTML entities are read first, since they end with semicolons.
+    """
     if isinstance(value, str):
+        value = without_entities(value)
         parts = _SEPARATORS.split(value) if _SEPARATORS.search(value) else value.split(",")
         value = [part.strip(" []'\"") for part in parts]
     return tuple(dict.fromkeys(strings(value)))

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from raw_samples import EVENTS, FEEDS, GENRES, SAMPLES, SEQUENCES, TITLES, feed_tsv, own_csv, own_json
 from readers.chunks import LineFile, use_threads
+from readers.fields import categories_of
 from readers.json_lines import EventFields, json_events
 from readers.records import parse_id, parse_rating
 from readers.registry import FORMATS
@@ -310,3 +311,18 @@ def test_a_moment_is_a_number_or_a_date(text, second):
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(ValueError, match="time missing"):
         parse_moment(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Rock &amp; Roll", ("Rock & Roll",)),
+        ("Rock &amp;amp; Roll; Jazz", ("Rock & Roll", "Jazz")),
+        ("R&amp;B|Caf&eacute;", ("R&B", "Café")),
+        ("Home &gt; Garden", ("Home", "Garden")),
+        ("Drama, Comedy", ("Drama", "Comedy")),
+        ("B&B; C", ("B&B", "C")),
+    ],
+)
+def test_entities_in_categories_are_read_before_their_semicolons_separate(written, expected):
+    assert categories_of(written) == expected

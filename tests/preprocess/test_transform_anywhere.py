@@ -86,3 +86,14 @@ def test_a_folder_that_is_no_dataset_is_one_line(tmp_path, capsys):
     assert transform(tmp_path, tmp_path / "unirec") == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and not (tmp_path / "unirec").exists()
+
+
+def test_without_other_paths_the_files_are_named_after_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
+    write_json_lines(tmp_path / "films")
+    assert transform2unirec.main(["--data_path", "films/"]) == 0
+    assert (tmp_path / "unirec/data/films/train.pkl").exists() and (
+        tmp_path / "unirec/config/dataset/films.yaml"
+    ).exists()
+    assert [path.name for path in (tmp_path / "unirec/data").iterdir()] == ["films"]
