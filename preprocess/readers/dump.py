@@ -67,7 +67,11 @@ def read_dump(
         if not usable:
             raise ValueError(f"{file.path} has no usable line ({dict(+file.rejected)}); is it the right file?")
     second = lines[1].path.name if files[1] != files[0] else f"{files[1].name}{OF_ITEMS}"
-    rejected = {files[0].name: +lines[0].rejected, second: +lines[1].rejected}
+    # In an order of their own: which reason is met first depends on how far the other process is.
+    rejected = {
+        name: Counter(dict(sorted((+file.rejected).items())))
+        for name, file in ((files[0].name, lines[0]), (second, lines[1]))
+    }
     encodings = {file.path.name: file.encoding for file in lines}
     return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings, rows.shortened)
 

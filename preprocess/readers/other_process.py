@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -39,8 +40,10 @@ class OtherProcess(Generic[T]):
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        os.kill(self._process, signal.SIGKILL)  # it has ended, unless this block is left before the result
-        os.waitpid(self._process, 0)
+        # Where SIGCHLD is ignored, as under some supervisors, a process that has ended is gone already.
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._process, signal.SIGKILL)  # it has ended, unless this block is left before the result
+            os.waitpid(self._process, 0)
         os.close(self._lifeline)
         self._result.close()
 

@@ -147,3 +147,12 @@ def test_lines_are_counted_as_in_one_process(tmp_path):
     with two_threads():
         both = read(True)
     assert contents(both) == contents(read(False)) and both.encodings["x"] != "utf-8" and both.rejected["x"]
+
+
+def test_a_result_arrives_where_ended_processes_are_reaped_by_the_system():
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with OtherProcess(lambda: 42) as other:
+            assert other.result() == 42
+    finally:
+        signal.signal(signal.SIGCHLD, before)
