@@ -20,9 +20,8 @@ import yaml
 from sequences import Sequences
 from unirec_tables import unirec_table, write_histories
 
-from train_utils.catalog import dataset_name
 from train_utils.command import LineParser, path_of, print_error, run_cli
-from train_utils.dataset_folder import PAD, UNFINISHED, read_dataset
+from train_utils.dataset_folder import PAD, UNFINISHED, dataset_name, read_dataset
 from train_utils.files import write_json, write_text
 from train_utils.plain_pickle import write_pickle
 from train_utils.unirec_folder import Events, write_copies

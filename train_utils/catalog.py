@@ -1,7 +1,6 @@
 """Catalog of a dataset: loads a dataset folder and rejects items with the same id or title."""
 
 import logging
-import os
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from types import MappingProxyType
 
 from train_utils.dataset_folder import (
     common_marker,
+    dataset_name,
     dataset_paths,
     described,
     popularity_of,
@@ -248,11 +248,6 @@ def year_attribute(bounds: Mapping[str, tuple[float, float]]) -> str:
     """
     held = [name for name, (low, high) in bounds.items() if _YEARS[0] <= low and high <= _YEARS[1]]
     return min(held, key=lambda name: ("year" not in name.lower(), name), default="")
-
-
-def dataset_name(folder: str | Path) -> str:
-    """Return the name of a dataset: that of its folder as the user passed it, also where the folder is a link."""
-    return Path(os.path.abspath(folder)).name
 
 
 def dataset_files(folder: str | Path) -> list[Path]:

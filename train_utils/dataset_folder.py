@@ -4,6 +4,7 @@
 user id -> [item ids], oldest first. Only a temporal split has `test_users.json`. `catalog.json` is optional.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -73,6 +74,11 @@ def part_of(path: str | Path) -> str:
     """Return the part of a dataset that a file name denotes: "metas", "category" or "sequential"; "" for none."""
     file = PurePath(path)
     return next((part for part, stems in _STEMS.items() if file.stem in stems and file.suffix in _SUFFIXES), "")
+
+
+def dataset_name(folder: str | Path) -> str:
+    """Return the name of a dataset: that of its folder as the user passed it, also where the folder is a link."""
+    return Path(os.path.abspath(folder)).name
 
 
 def is_dataset(folder: str | Path) -> bool:

@@ -13,7 +13,8 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
-from train_utils.catalog import Catalog, dataset_files, dataset_name, load_catalog
+from train_utils.catalog import Catalog, dataset_files, load_catalog
+from train_utils.dataset_folder import dataset_name
 from train_utils.decoding.support import decoding_support
 from train_utils.files import exclusively, writing_file
 from train_utils.item_codes import (
