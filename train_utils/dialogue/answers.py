@@ -205,6 +205,8 @@ def _answered(
                     if repeats_itself(written):
                         loops = True
                         stop.set()
+                    if not event.text:  # nothing that a user would see
+                        continue
                 case Recommendation(item_id):
                     assert recommender.catalog is not None
                     parts.append(ItemPart(recommender.catalog.index[item_id]))
