@@ -76,6 +76,9 @@ RELATIONS = {
     "in": lambda held, operand: any(equal(held, value) for value in operand),
     "not in": lambda held, operand: not any(equal(held, value) for value in operand),
     "contains": contains,
+    "outside": lambda held, operand: (
+        (number := as_number(held)) is not None and not any(low <= number <= high for low, high in operand)
+    ),
 }
 
 
@@ -105,13 +108,20 @@ def admits(rules, item):
 small_texts = st.sampled_from(["", "1", "2.0", "-1", "1e999", "x", "xy", "nan"])
 plain = st.one_of(st.integers(-1, 2), st.sampled_from([0.5, 1.0, 2.0]), st.booleans(), small_texts)
 held_values = st.one_of(plain, st.none(), st.sampled_from([float("nan"), float("inf")]), st.lists(plain, max_size=3))
+ranges = st.lists(st.lists(st.integers(-1, 2), min_size=2, max_size=2), max_size=2)
 order_values = plain.filter(lambda value: not isinstance(value, bool))
 conditions = st.one_of(
     plain,
     st.fixed_dictionaries(
         {},
         optional={
-            name: st.lists(plain, max_size=3) if "in" in name.split() else order_values if name[0] in "<>" else plain
+            name: st.lists(plain, max_size=3)
+            if "in" in name.split()
+            else ranges
+            if name == "outside"
+            else order_values
+            if name[0] in "<>"
+            else plain
             for name in OPERATORS
         },
     ).filter(bool),

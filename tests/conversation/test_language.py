@@ -11,10 +11,13 @@ from train_utils.conversation.language import is_english
     [
         ("Empfiehl mir drei lustige Filme", {"foreign": True}),
         ("Ich mag keine Horror Filme, bitte ohne Drama", {"foreign": True}),
-        ("Gib mir 5 Filme wie Heat und Alien", {"asks": True, "count": 5, "liked": ["Heat", "Alien"]}),
-        ("Hola, quiero 3 comedias como Toy Story por favor", {"asks": True, "count": 3, "liked": ["Toy Story"]}),
+        ("Gib mir 5 Filme wie Heat und Alien", {"asks": True, "count": 5, "liked": ["Heat", "Alien"], "foreign": True}),
+        (
+            "Hola, quiero 3 comedias como Toy Story por favor",
+            {"asks": True, "count": 3, "liked": ["Toy Story"], "foreign": True},
+        ),
         ("Geen horror alsjeblieft", {"foreign": True}),
-        ("我喜欢 Toy Story,推荐3部", {"asks": True, "count": 3, "liked": ["Toy Story"]}),
+        ("我喜欢 Toy Story,推荐3部", {"asks": True, "count": 3, "liked": ["Toy Story"], "foreign": True}),
     ],
 )
 def test_only_titles_and_digits_are_read_in_another_language(text, filled):

@@ -150,6 +150,18 @@ def test_a_forbidden_category_is_a_chip_and_removing_it_lifts_the_rule(visit):
     assert [FILMS[title] for title in visitor.listed] == ["Comedy"] * 4, "the others were listed before"
 
 
+def test_limits_and_excluded_years_are_chips_and_removing_them_lifts_the_rules(visit):
+    visitor = visit()
+    visitor.ask("Recommend 4 titles, at most one Comedy, not from 1990")
+    assert [FILMS[title] for title in visitor.listed].count("Comedy") == 1
+    assert "red moon" not in visitor.listed, "it is of 1990"
+    assert visitor.texts(".chip") == ["4 titles", "at most 1 Comedy", "not year 1990"]
+    visitor.page.get_by_role("button", name="Remove: at most 1 Comedy").click()
+    visitor.page.get_by_role("button", name="Remove: not year 1990").click()
+    body = visitor.request_of(lambda: visitor.page.click("#more"))
+    assert (body["reclm"]["preferences"]["limits"], body["reclm"]["preferences"]["excluded"]) == ({}, [])
+
+
 def test_judgments_on_cards_go_with_the_next_request(visit):
     visitor = visit()
     visitor.ask("Recommend 3 titles")

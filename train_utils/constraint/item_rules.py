@@ -21,7 +21,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-OPERATORS = ("==", "!=", *_ORDER, "in", "not in", "contains")
+OPERATORS = ("==", "!=", *_ORDER, "in", "not in", "contains", "outside")
 _LISTS = ("allow", "deny", "seen", "categories", "all_categories", "without_categories")
 
 
@@ -37,8 +37,9 @@ class ItemRules:
         without_categories: an item must be in none of these categories.
         where: attribute -> value that it must equal, or attribute -> {operator: value}, all of which must hold.
             An item without the attribute does not match. `<`, `<=`, `>` and `>=` compare numbers with numbers and
-            texts with texts; `contains` matches a substring of a text or an element of a list. A number that the
-            catalog writes as text counts as a number where the value in the rule is a number.
+            texts with texts; `contains` matches a substring of a text or an element of a list; `outside` takes a list
+            of [least, greatest] and matches numbers that are in none of these ranges. A number that the catalog writes
+            as text counts as a number where the value in the rule is a number.
         max_per_category: number of items of one category that a turn may list: one limit for every category (0: no
             limit), or category -> limit.
         distinct: list a title at most once per turn.
@@ -229,6 +230,11 @@ def _predicate(name: str, operand: object) -> Callable[[object], bool]:
         if isinstance(operand, str):
             return lambda held: isinstance(held, str) and compare(held, operand)
         return lambda held: (number := _number(held)) is not None and compare(number, operand)
+    if name == "outside":
+        ranges = cast("Collection[tuple[float, float]]", operand)
+        return lambda held: (
+            (number := _number(held)) is not None and not any(low <= number <= high for low, high in ranges)
+        )
     # `_check_condition` accepts only a list for these two operators.
     is_one_of = _membership(cast("Collection[object]", operand) if name in ("in", "not in") else (operand,))
     if name in ("!=", "not in"):
@@ -306,6 +312,13 @@ def _check_condition(attribute: object, condition: object) -> None:
                 value,
                 "a list of texts, finite numbers, true or false",
             )
+        elif name == "outside":
+            _require(
+                isinstance(value, (tuple, list)) and all(map(_is_range, value)),
+                f"{where} {name}",
+                value,
+                "a list of [least, greatest], which are finite numbers",
+            )
         elif name in _ORDER:
             _require(
                 _is_plain(value) and not isinstance(value, bool), f"{where} {name}", value, "a text or a finite number"
@@ -335,6 +348,12 @@ def _check_limits(limits: object) -> None:
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, (str, bool)) or _is_number(value) and _is_finite(value)
+
+
+def _is_range(value: object) -> bool:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    return all(_is_number(bound) and _is_finite(bound) for bound in value)
 
 
 def _is_whole(value: object) -> TypeGuard[int]:

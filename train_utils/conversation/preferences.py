@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from train_utils.catalog import Catalog, Item
-from train_utils.constraint.item_rules import ItemRules
+from train_utils.constraint.item_rules import ItemRules, tighter
 from train_utils.conversation.ranges import Range, hull
 from train_utils.prompts.named_titles import spoken_title
 
@@ -51,13 +51,15 @@ class Change(Judgments):
         included: categories that are excluded no longer, and asked for where they were not excluded.
         taken_back: categories that are neither excluded nor asked for any longer.
         withdrawn: titles whose judgment the user takes back, each as the items that share it.
+        limits: (category, number of its items that a list may have), for lists of other items too.
         ranges: ranges of attributes; one without bounds takes back the attribute's range.
+        excluded: ranges whose values no item may have ("not from the nineties").
         widening: ranges that come on top of those before ("the 80s are fine too").
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
         unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
-        foreign: whether it is in another language than English, of which nothing was read.
+        foreign: whether it is in another language than English, of which only titles and a number are read.
         unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
         about: titles that it asks about ("what year is Casablanca from?"), each as the items that share it.
         compared: "newer" or "older" where it asks for items that are so compared with the titles that it names, or with
@@ -77,7 +79,9 @@ class Change(Judgments):
     included: tuple[str, ...] = ()
     taken_back: tuple[str, ...] = ()
     withdrawn: tuple[tuple[int, ...], ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
     ranges: tuple[Range, ...] = ()
+    excluded: tuple[Range, ...] = ()
     widening: tuple[Range, ...] = ()
     any_category: bool = False
     more: bool = False
@@ -112,7 +116,9 @@ class Preferences(Judgments):
         only: categories, one of which an item must have; () for any.
         together: whether an item must have all of `only`.
         without: categories that no item may have.
+        limits: category -> number of its items that a list may have.
         ranges: attribute -> its range.
+        excluded: ranges whose values no item may have.
         listed: items that the conversation has listed.
         mentioned: titles that the last message named without asking for recommendations.
     """
@@ -122,13 +128,15 @@ class Preferences(Judgments):
     only: tuple[str, ...] = ()
     together: bool = False
     without: tuple[str, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    excluded: tuple[Range, ...] = ()
     listed: tuple[int, ...] = ()
     mentioned: tuple[tuple[int, ...], ...] = ()
 
     def after(self, change: Change) -> "Preferences":
         """Return the preferences after a message. The newest statement about a title or a category wins."""
-        before = replace(self, only=(), together=False, without=(), ranges={}) if change.forget else self
+        before = self.lifted("conditions") if change.forget else self
         if change.judges:
             named = set(change.named())
             last = tuple(items for items in self.mentioned if not named.intersection(items))
@@ -161,24 +169,32 @@ class Preferences(Judgments):
             only=tuple(name for name in only if name not in change.without),
             together=together and bool(only),
             without=without,
+            limits={name: most for name, most in before.limits.items() if name not in (*lifted, *without)}
+            | dict(change.limits),
             mentioned=() if change.asks else (*change.liked, *change.disliked, *change.known, *change.about),
             ranges=_ranges_after(_lasting(before, change), change),
+            excluded=_excluded_after(before.excluded, change),
         )
 
     def lifted(self, command: str) -> "Preferences":
-        """Return the preferences without what "only", "without", "like", "dislike", "seen" or "where" has set."""
+        """Return the preferences without what "only", "without", "like", "dislike", "seen" or "where" has set.
+
+        "conditions" stands for "only", "without" and "where".
+        """
         match command:
             case "only":
                 return replace(self, only=(), quotas=(), together=False)
             case "without":
-                return replace(self, without=())
+                return replace(self, without=(), limits={})
             case "like":
                 return replace(self, liked=())
             case "dislike":
                 return replace(self, disliked=())
             case "seen":
                 return replace(self, known=())
-        return replace(self, ranges={})
+            case "conditions":
+                return self.lifted("only").lifted("without").lifted("where")
+        return replace(self, ranges={}, excluded=())
 
     def listing(self, items: Iterable[int]) -> "Preferences":
         """Return the preferences after items were listed."""
@@ -193,13 +209,21 @@ class Preferences(Judgments):
         counted_once = (item.id for item in catalog.items if len(numbered.intersection(item.categories)) == 1)
         return ItemRules(
             allow=tuple(counted_once) if numbered else None,
-            max_per_category=dict(self.quotas) if numbered else 0,
+            max_per_category=tighter(catalog, dict(self.quotas), self.limits),
             deny=tuple(catalog.ids(sorted({*self.named(), *self.listed}))),
             categories=() if self.together else self.only,
             all_categories=self.only if self.together else (),
             without_categories=self.without,
-            where={name: _condition(entry) for name, entry in self.ranges.items()},
+            where=self._where(),
         )
+
+    def _where(self) -> dict[str, dict[str, object]]:
+        """Return attribute -> {operator: value}, as in `ItemRules.where`."""
+        where: dict[str, dict[str, object]] = {name: _condition(entry) for name, entry in self.ranges.items()}
+        for name in {entry.attribute: None for entry in self.excluded}:
+            outside = [[entry.low, entry.high] for entry in self.excluded if entry.attribute == name]
+            where.setdefault(name, {})["outside"] = outside
+        return where
 
     def met_by(self, item: Item) -> tuple[str, ...]:
         """Return what the user asked for and an item has, in words: categories, and ranges of attributes."""
@@ -215,7 +239,9 @@ class Preferences(Judgments):
         elif self.only:
             parts.append((" and " if self.together else " or ").join(self.only))
         parts += [f"no {name}" for name in self.without]
+        parts += [f"at most {most} {name}" for name, most in self.limits.items()]
         parts += [_in_words(entry) for entry in self.ranges.values()]
+        parts += [f"not {_in_words(entry)}" for entry in self.excluded]
         for label, titles in (("like", self.liked), ("not like", self.disliked), ("known", self.known)):
             if titles:
                 names = [spoken_title(catalog.items[items[0]].title) for items in titles[-_SHOWN:]]
@@ -233,7 +259,29 @@ def _ranges_after(before: Mapping[str, Range], change: Change) -> dict[str, Rang
     ranges = {**before, **{entry.attribute: entry for entry in change.ranges}}
     for entry in change.widening:
         ranges[entry.attribute] = hull(ranges[entry.attribute], entry) if entry.attribute in ranges else entry
-    return {name: entry for name, entry in ranges.items() if entry.low is not None or entry.high is not None}
+    return {
+        name: entry
+        for name, entry in ranges.items()
+        if (entry.low is not None or entry.high is not None)
+        and not any(_has_all(excluded, entry) for excluded in change.excluded)
+    }
+
+
+def _excluded_after(before: Sequence[Range], change: Change) -> tuple[Range, ...]:
+    """Return the excluded ranges after a message: one that it asks for, or takes back, is excluded no longer."""
+    named = [*change.ranges, *change.widening]
+    kept = (entry for entry in before if not any(_has_all(entry, other) for other in named))
+    return _union(kept, change.excluded)
+
+
+def _has_all(entry: Range, other: Range) -> bool:
+    """Return whether an excluded range has all values of another of its attribute, or that takes ranges back."""
+    if entry.attribute != other.attribute:
+        return False
+    if other.low is None or other.high is None:
+        return other.low is other.high
+    assert entry.low is not None and entry.high is not None  # excluded ranges have both bounds
+    return entry.low <= other.low and other.high <= entry.high
 
 
 def _judged(
@@ -247,7 +295,7 @@ def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys([*first, *second]))
 
 
-def _condition(entry: Range) -> dict[str, float]:
+def _condition(entry: Range) -> dict[str, object]:
     bounds = ((">" if entry.above else ">=", entry.low), ("<" if entry.below else "<=", entry.high))
     return {sign: bound for sign, bound in bounds if bound is not None}
 

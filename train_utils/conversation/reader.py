@@ -8,6 +8,7 @@ from typing import Protocol
 from train_utils.catalog import Catalog
 from train_utils.conversation.allowances import find_allowances, is_idiom
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
+from train_utils.conversation.category_limits import CategoryLimit, with_limits
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
 from train_utils.conversation.language import is_english
@@ -72,7 +73,8 @@ _BOTH = re.compile(
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
     rf"|\b(?:be|is|are|'s|thats)\s+{SPAN}\s+(?:as\s+well\s+as|(?-i:AND))\s+{SPAN}"
-    rf"|\b(?:that|which)(?:'s|s|\s+is|\s+are)\s+{SPAN}\s+and\s+{SPAN}(?!\s*(?:,|or|and)\s*{SPAN})",
+    rf"|\b(?:that|which)(?:'s|s|\s+is|\s+are)\s+{SPAN}\s+and\s+(?:also\s+)?{SPAN}(?!\s*(?:,|or|and)\s*{SPAN})"
+    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?(?:that|which)(?:'s|s|\s+is|\s+are)\s+also\s+(?:an?\s+)?{SPAN}",
     re.IGNORECASE,
 )
 # "for kids aged 4 that is" narrows what was asked for.
@@ -175,6 +177,7 @@ class RequestReader:
                 and is_verdict(plain, entry, found[at - 1])
             )
         ]
+        found = with_limits(plain, found)
         count = find_count(masked(plain, found))
         if count and any(is_year_of(entry.value, count.value) for entry in found):
             count = None
@@ -190,7 +193,7 @@ class RequestReader:
         count = numbers[0] if len(numbers) == 1 and 1 <= numbers[0] <= MOST else None
         liked = tuple(entry.value.items for entry in mentions if isinstance(entry.value, Mention))
         asks = count is not None or "?" in plain
-        return Change(asks=asks, count=count, liked=liked, foreign=not (asks or liked))
+        return Change(asks=asks, count=count, liked=liked, foreign=True)
 
     def _is_category(self, text: str, title: Annotation) -> bool:
         """Return whether an unknown title, or a title that begins a sentence, is a word for a category in capitals."""
@@ -216,6 +219,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
     stated: list[Annotation] = []
     rejections: dict[str, Annotation] = {}  # category -> where it is last rejected
     ranges: list[Range] = []
+    limits: dict[str, int] = {}
+    excluded: list[Range] = []
     widening: list[Range] = []
     withdrawn: list[tuple[int, ...]] = []
     unknown: list[str] = []
@@ -255,8 +260,12 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
                 continue
             case CategoryWords() if annotation.start not in not_only and sentence.asks and position not in opened:
                 only.append(annotation)
+            case CategoryLimit(category, most):
+                limits[category] = most
+            case Range() as entry if position in negative and entry.low is not None and entry.high is not None:
+                excluded.append(entry)  # "nothing from the eighties"
             case Range() as entry if position not in negative and not (sentence.names and not sentence.asks):
-                ranges.append(entry)  # and not "nothing from the eighties", or "I loved the first Batman from 1989"
+                ranges.append(entry)  # and not "I loved the first Batman from 1989"
             case CategoryWords() if sentence.likes and position not in opened:
                 stated.append(annotation)
     if asks and not only and not titles["liked"]:
@@ -272,7 +281,8 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
     ]
     titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
     narrows = bool(_NARROWING.match(plain)) and len(names) == 1
-    also = narrows or bool(_ALSO.search(plain))
+    both = _BOTH.search(plain)
+    also = narrows or bool(_ALSO.search(masked(plain, [Annotation(*both.span(), None)]) if both else plain))
     quotas = find_quotas(plain, only) if not set(names) & set(without) else ()
     examples = any(titles.values())
     if count and examples and ANOTHER.match(plain, count.start):
@@ -288,12 +298,7 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         only=tuple(name for name in names if name not in without),
         together=(len(names) > 1 or bool(names) and also)
         and not quotas
-        and (
-            narrows
-            or bool(_TOGETHER.search(plain) or _BOTH.search(plain))
-            or len(names) > 1
-            and _is_compound(plain, only, names)
-        ),
+        and (narrows or bool(both or _TOGETHER.search(plain)) or len(names) > 1 and _is_compound(plain, only, names)),
         also=also,
         without=tuple(without),
         kinds=tuple(name for name in without if _is_of_kind(rejections[name])),
@@ -301,7 +306,9 @@ def _change(text: str, found: Sequence[Annotation], count: Annotation | None, un
         included=_categories(found, lifted.included),
         taken_back=_categories(found, lifted.taken_back),
         withdrawn=tuple(withdrawn),
+        limits=tuple(limits.items()),
         ranges=tuple(dict.fromkeys(ranges)),
+        excluded=tuple(dict.fromkeys(excluded)),
         widening=tuple(widening),
         any_category=takes_any_category(plain),
         more=asks_for_more(plain, examples) and asks,

@@ -166,6 +166,8 @@ def _planned(
         yield Notice(f"not in {name}: {', '.join(heard.change.unknown)}")
     if heard.change.unknowable and catalog:
         yield Notice(unknowable_notice(heard.change.unknowable, catalog))
+    if heard.change.foreign and (heard.change.asks or heard.change.named()):
+        yield Notice("this is not English: only titles and a number of items were read")
     expectations = expectations if heard.change.asks else None
     prior = model.prior(expectations, dialogue.taste) if expectations else None
     if expectations and (problem := expectations.take_problem()):

@@ -242,7 +242,7 @@ class Dialogue:
             return ""
         if change.unknown and not change.named():
             return f"{catalog.name} does not have {', '.join(change.unknown)}."
-        if change.foreign:
+        if change.foreign and not change.named():
             return "I read requests in English only, such as: 5 comedies from the nineties."
         if change.about:
             return "\n".join(dict.fromkeys(map(self._described, change.about)))
@@ -271,7 +271,7 @@ class Dialogue:
             return Plan(None, problem=problem)
         n_items = min(wanted, self._left(constraint))
         # How many items fit limits that are no quotas depends on which ones come first.
-        counted = bool(self.preferences.quotas) or not self.max_per_category
+        counted = not self.preferences.limits and bool(self.preferences.quotas or not self.max_per_category)
         return Plan(constraint, n_items, wanted=wanted, counted=counted)
 
     def _left(self, constraint: Constraint) -> int:
@@ -279,7 +279,7 @@ class Dialogue:
         catalog, quotas = self.recommender.catalog, self.preferences.quotas
         if catalog is None or not quotas:
             return int(constraint.admitted.sum())
-        caps = tighter(catalog, dict(quotas), self.max_per_category)
+        caps = tighter(catalog, self.preferences.rules(catalog).max_per_category, self.max_per_category)
         assert isinstance(caps, Mapping)
         fitting = {name: int(constraint.admitted[sorted(catalog.in_category(name))].sum()) for name, _ in quotas}
         return sum(min(caps[name], fitting[name]) for name, _ in quotas)

@@ -32,7 +32,8 @@ class BothReader:
 
 def _is_open(change: Change) -> bool:
     """Return whether the rules read no condition in a message, so that the model may add some."""
-    return not (change.only or change.without or change.ranges or change.any_category)
+    conditions = (change.only, change.without, change.limits, change.ranges, change.excluded)
+    return not any(conditions) and not change.any_category
 
 
 def both(rules: Change, reading: Reading) -> Change:

@@ -40,7 +40,9 @@ class SavedPreferences(Record):
     together: bool = False
     without: list[str] = []
     quotas: dict[str, Annotated[int, Field(ge=1, le=MOST)]] = {}
+    limits: dict[str, Annotated[int, Field(ge=1, le=MOST)]] = {}
     ranges: list[SavedRange] = []
+    excluded: list[SavedRange] = []
     listed: list[str] = []
     mentioned: list[list[str]] = []
 
@@ -65,7 +67,9 @@ def saved(asked: Preferences, catalog: Catalog | None) -> SavedPreferences:
         together=asked.together,
         without=list(asked.without),
         quotas=dict(asked.quotas),
+        limits=dict(asked.limits),
         ranges=[SavedRange(**asdict(entry)) for entry in asked.ranges.values()],
+        excluded=[SavedRange(**asdict(entry)) for entry in asked.excluded],
         listed=ids(asked.listed),
         mentioned=list(map(ids, asked.mentioned)),
     )
@@ -79,10 +83,10 @@ def restored(record: SavedPreferences, catalog: Catalog | None) -> Preferences:
     """
     if catalog is None:
         return Preferences()
-    for name in (*record.only, *record.without, *record.quotas):
+    for name in (*record.only, *record.without, *record.quotas, *record.limits):
         catalog.in_category(name)
     attributes = {name for item in catalog.items for name in item.attributes}
-    if unknown := {entry.attribute for entry in record.ranges} - attributes:
+    if unknown := {entry.attribute for entry in (*record.ranges, *record.excluded)} - attributes:
         raise ValueError(f"no item of {catalog.name!r} has attribute {min(unknown)[:80]!r}")
     liked, disliked, known, mentioned = (
         tuple(tuple(catalog.indices(ids)) for ids in titles if ids)
@@ -97,6 +101,8 @@ def restored(record: SavedPreferences, catalog: Catalog | None) -> Preferences:
         together=record.together,
         without=tuple(record.without),
         quotas=tuple(record.quotas.items()),
+        limits=record.limits,
+        excluded=tuple(Range(**entry.model_dump()) for entry in record.excluded),
         ranges={entry.attribute: Range(**entry.model_dump()) for entry in record.ranges},
         listed=tuple(catalog.indices(record.listed)),
         mentioned=mentioned,

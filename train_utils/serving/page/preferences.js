@@ -12,7 +12,9 @@ const EMPTY = {
   together: false,
   without: [],
   quotas: {},
+  limits: {},
   ranges: [],
+  excluded: [],
   listed: [],
   mentioned: [],
 };
@@ -36,7 +38,12 @@ export function chipsOf(preferences) {
     chips.push({ kind: "count", value: null, label: asked.count === 1 ? "1 title" : `${asked.count} titles` });
   if (!quotas.length) for (const name of asked.only) chips.push({ kind: "only", value: name, label: name });
   for (const name of asked.without) chips.push({ kind: "without", value: name, label: `no ${name}` });
+  for (const [name, most] of Object.entries(asked.limits))
+    chips.push({ kind: "limits", value: name, label: `at most ${most} ${name}` });
   for (const range of asked.ranges) chips.push({ kind: "range", value: range.attribute, label: rangeInWords(range) });
+  asked.excluded.forEach((range, at) =>
+    chips.push({ kind: "excluded", value: at, label: `not ${rangeInWords(range)}` }),
+  );
   const words = { liked: "like", disliked: "not like", known: "not again" };
   for (const kind of JUDGMENTS) {
     for (const ids of asked[kind]) chips.push({ kind, value: ids[0], label: words[kind], item: ids[0] });
@@ -55,6 +62,9 @@ export function withoutChip(preferences, { kind, value }) {
   const asked = completed(preferences);
   if (kind === "count") return { ...asked, count: null };
   if (kind === "quotas") return { ...asked, quotas: {}, only: [], count: null };
+  if (kind === "limits")
+    return { ...asked, limits: Object.fromEntries(Object.entries(asked.limits).filter(([name]) => name !== value)) };
+  if (kind === "excluded") return { ...asked, excluded: asked.excluded.filter((_, at) => at !== value) };
   if (kind === "range") return { ...asked, ranges: asked.ranges.filter((range) => range.attribute !== value) };
   if (JUDGMENTS.includes(kind)) return { ...asked, [kind]: asked[kind].filter((ids) => !ids.includes(value)) };
   const left = { ...asked, [kind]: asked[kind].filter((name) => name !== value) };

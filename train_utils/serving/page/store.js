@@ -149,10 +149,10 @@ function arePreferences(saved) {
       (titles) => Array.isArray(titles) && titles.every((ids) => areTexts(ids) && ids.length > 0),
     ) &&
     [asked.only, asked.without, asked.listed].every(areTexts) &&
-    isObject(asked.quotas) &&
-    Object.values(asked.quotas).every(Number.isInteger) &&
-    Array.isArray(asked.ranges) &&
-    asked.ranges.every((range) => isObject(range) && isText(range.attribute))
+    [asked.quotas, asked.limits].every((numbers) => isObject(numbers) && Object.values(numbers).every(Number.isInteger)) &&
+    [asked.ranges, asked.excluded].every(
+      (ranges) => Array.isArray(ranges) && ranges.every((range) => isObject(range) && isText(range.attribute)),
+    )
   );
 }
 
