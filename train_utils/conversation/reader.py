@@ -2,13 +2,14 @@
 
 import copy
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.allowances import find_allowances, is_idiom
+from train_utils.conversation.allowances import is_idiom
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
-from train_utils.conversation.category_limits import CategoryLimit, with_limits
+from train_utils.conversation.category_limits import with_limits
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
 from train_utils.conversation.language import is_english
@@ -16,30 +17,19 @@ from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RU
 from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_verdict, is_year_of
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import MOST, find_count
-from train_utils.conversation.polarity import left_open, rejected
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.quotas import find_quotas
-from train_utils.conversation.ranges import Range, RangeReader
+from train_utils.conversation.ranges import RangeReader
 from train_utils.conversation.sentences import (
     ANOTHER,
-    Sentence,
     asks_for_more,
     has_asking_words,
-    sentences_of,
     takes_any_category,
 )
 from train_utils.conversation.spelling import with_words_repaired
+from train_utils.conversation.statements import AnnotatedMessage, Statements, category_of, is_of_kind, statements_of
 from train_utils.conversation.title_judgments import (
-    expressed_at,
-    is_judged,
-    is_liked,
-    is_of_others,
-    is_only_known,
-    is_unseen,
-    is_watched,
-    judgment_before_addition,
     judgment_of_last_message,
-    referred,
 )
 from train_utils.conversation.title_questions import title_in_question
 from train_utils.conversation.title_reader import TitleReader, is_joined
@@ -63,7 +53,6 @@ _ALSO = re.compile(
 _BREAK = re.compile(r" ?\n\s*+")
 _NEAR = 40  # characters before an annotation that say what it is
 _SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
-_NOT_ONLY = re.compile(rf"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?{MASK}", re.IGNORECASE)
 # Between two categories, these make them alternatives.
 _OR = re.compile(rf"[,/&.;!?]|\b{any_of('or, and, with, maybe')}\b", re.IGNORECASE)
 _SOME = any_of("some, a, an, the, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong")
@@ -89,8 +78,6 @@ _CORRECTING = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
-_ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
-_ASIDE = re.compile(r"\([^()]*$")
 
 
 class Reader(Protocol):
@@ -181,7 +168,7 @@ class RequestReader:
         count = find_count(masked(plain, found))
         if count and any(is_year_of(entry.value, count.value) for entry in found):
             count = None
-        change = _change(plain, found, count, self._unknown_kinds)
+        change = _change(AnnotatedMessage.of(plain, found, count), count, self._unknown_kinds)
         if change == Change() and (title := title_in_question(plain)):
             return Change(unknown=(title,))
         return change
@@ -206,182 +193,78 @@ class RequestReader:
         return bool(names) and (words.islower() or any(name.end - name.start == len(words) for name in names))
 
 
-def _change(text: str, found: Sequence[Annotation], count: Annotation | None, unknown_kinds: Sequence[Kind]) -> Change:
-    plain = masked(text, found)
-    lifted = find_allowances(plain, found)
-    negative, referred_to = rejected(plain, found) - lifted.all, referred(plain, found)
-    opened = left_open(plain, found) | lifted.allowed
-    not_only = {match.end() - 1 for match in _NOT_ONLY.finditer(plain)}
-    sentences = sentences_of(plain, found, count, lifted.asked(found))
-    asks = any(sentence.asks for sentence in sentences)
-    titles: dict[str, list[tuple[int, ...]]] = {"liked": [], "disliked": [], "known": []}
-    only: list[Annotation] = []
-    stated: list[Annotation] = []
-    rejections: dict[str, Annotation] = {}  # category -> where it is last rejected
-    ranges: list[Range] = []
-    limits: dict[str, int] = {}
-    excluded: list[Range] = []
-    widening: list[Range] = []
-    withdrawn: list[tuple[int, ...]] = []
-    unknown: list[str] = []
-    about: list[tuple[int, ...]] = []
-    last_kind = ""
-    for position, annotation in enumerate(found):
-        sentence = next(sentence for sentence in sentences if annotation.start < sentence.end)
-        match annotation.value:
-            case Mention(items=items) if sentence.informs and referred_to.get(position) != "liked":
-                about.append(items)
-            case value if sentence.informs and not isinstance(value, Mention):
-                continue
-            case Unknown(text=name):
-                unknown.append(name)
-            case Mention(items=items) if position in lifted.taken_back and position not in referred_to:
-                withdrawn.append(items)
-            case Range(attribute=name) if position in lifted.taken_back:
-                ranges.append(Range(name, None, None))
-            case Range() as entry if position in lifted.widening:
-                widening.append(entry)
-            case CategoryWords() if position in lifted.taken_back | lifted.included:
-                continue
-            case Mention() if referred_to.get(position) == "unseen":
-                continue
-            case Mention(items=items) if not is_unseen(plain, annotation.start):
-                kind = _kind_of_title(plain, annotation.start, position in negative, referred_to.get(position, ""))
-                if added := judgment_before_addition(plain, sentence.start, sentence.end):
-                    kind = kind if kind != "liked" else last_kind or added
-                last_kind = kind
-                titles[kind].append(items)
-            case CategoryWords(category) if _is_aside(text, found, position, negative):
-                continue
-            case CategoryWords(category) if position in negative or referred_to.get(position) == "disliked":
-                if category not in rejections or not annotation.value.of_kind:
-                    rejections[category] = annotation
-            case CategoryWords() if is_watched(plain, annotation.start):
-                continue
-            case CategoryWords() if annotation.start not in not_only and sentence.asks and position not in opened:
-                only.append(annotation)
-            case CategoryLimit(category, most):
-                limits[category] = most
-            case Range() as entry if position in negative and entry.low is not None and entry.high is not None:
-                excluded.append(entry)  # "nothing from the eighties"
-            case Range() as entry if position not in negative and not (sentence.names and not sentence.asks):
-                ranges.append(entry)  # and not "I loved the first Batman from 1989"
-            case CategoryWords() if sentence.likes and position not in opened:
-                stated.append(annotation)
-    if asks and not only and not titles["liked"]:
-        only = stated  # "I love horror. Give me three."
-    only = _corrected(plain, only)
-    names = tuple(dict.fromkeys(_category(annotation) for annotation in only))
-    # "No horror fan, but my friends are: two scary ones": the last word counts.
-    last = {_category(annotation): annotation.start for annotation in only}
-    without = [
-        name
-        for name, entry in rejections.items()
-        if entry.start > last.get(name, -1) or not has_asking_words(plain[entry.start : last[name]])
-    ]
-    titles["disliked"] = [items for items in titles["disliked"] if items not in titles["liked"]]
-    narrows = bool(_NARROWING.match(plain)) and len(names) == 1
-    both = _BOTH.search(plain)
-    also = narrows or bool(_ALSO.search(masked(plain, [Annotation(*both.span(), None)]) if both else plain))
-    quotas = find_quotas(plain, only) if not set(names) & set(without) else ()
-    examples = any(titles.values())
+def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: Sequence[Kind]) -> Change:
+    plain, found, lifted = message.plain, message.found, message.lifted
+    stated = statements_of(message)
+    examples = any(stated.titles.values())
+    categories = _categories_asked(message, stated)
     if count and examples and ANOTHER.match(plain, count.start):
         count = None  # "I loved Scream, another slasher please" names no number
-    number = count.value if count and isinstance(count.value, int) and asks else None
-    return Change(
-        asks=asks,
-        count=sum(n for _, n in quotas) if quotas else number,
-        quotas=quotas,
-        liked=tuple(titles["liked"]),
-        disliked=tuple(titles["disliked"]),
-        known=tuple(titles["known"]),
-        only=tuple(name for name in names if name not in without),
-        together=(len(names) > 1 or bool(names) and also)
-        and not quotas
-        and (narrows or bool(both or _TOGETHER.search(plain)) or len(names) > 1 and _is_compound(plain, only, names)),
-        also=also,
-        without=tuple(without),
-        kinds=tuple(name for name in without if _is_of_kind(rejections[name])),
+    number = count.value if count and isinstance(count.value, int) and message.asks else None
+    return replace(
+        categories,
+        asks=message.asks,
+        count=sum(n for _, n in categories.quotas) if categories.quotas else number,
+        liked=tuple(stated.titles["liked"]),
+        disliked=tuple(items for items in stated.titles["disliked"] if items not in stated.titles["liked"]),
+        known=tuple(stated.titles["known"]),
         allowed=_categories(found, lifted.allowed),
         included=_categories(found, lifted.included),
         taken_back=_categories(found, lifted.taken_back),
-        withdrawn=tuple(withdrawn),
-        limits=tuple(limits.items()),
-        ranges=tuple(dict.fromkeys(ranges)),
-        excluded=tuple(dict.fromkeys(excluded)),
-        widening=tuple(widening),
+        withdrawn=tuple(stated.withdrawn),
+        limits=tuple(stated.limits.items()),
+        ranges=tuple(dict.fromkeys(stated.ranges)),
+        excluded=tuple(dict.fromkeys(stated.excluded)),
+        widening=tuple(stated.widening),
         any_category=takes_any_category(plain),
-        more=asks_for_more(plain, examples) and asks,
+        more=asks_for_more(plain, examples) and message.asks,
         forget=any(not _CORRECTS.fullmatch(plain, match.start(), match.end() + 1) for match in _FORGET.finditer(plain)),
-        unknown=tuple(dict.fromkeys(unknown)),
-        unknowable=find_unknowable(_asking(plain, found, sentences), unknown_kinds),
-        about=tuple(about),
-        compared=find_comparison(plain) if asks else "",
-        judges="" if only else judgment_of_last_message(plain, found[0].start if found else len(plain)),
+        unknown=tuple(dict.fromkeys(stated.unknown)),
+        unknowable=find_unknowable(_asking(message), unknown_kinds),
+        about=tuple(stated.about),
+        compared=find_comparison(plain) if message.asks else "",
+        judges="" if categories.only else judgment_of_last_message(plain, found[0].start if found else len(plain)),
     )
 
 
-def _asking(plain: str, found: Sequence[Annotation], sentences: Iterable[Sentence]) -> list[str]:
+def _categories_asked(message: AnnotatedMessage, stated: Statements) -> Change:
+    """Return the categories that a message asks for and those that it rejects."""
+    plain = message.plain
+    wanted = stated.wanted
+    if message.asks and not wanted and not stated.titles["liked"]:
+        wanted = stated.favorites  # "I love horror. Give me three."
+    wanted = _corrected(plain, wanted)
+    names = tuple(dict.fromkeys(map(category_of, wanted)))
+    # "No horror fan, but my friends are: two scary ones": the last word counts.
+    last = {category_of(annotation): annotation.start for annotation in wanted}
+    without = tuple(
+        name
+        for name, entry in stated.rejections.items()
+        if entry.start > last.get(name, -1) or not has_asking_words(plain[entry.start : last[name]])
+    )
+    narrows = bool(_NARROWING.match(plain)) and len(names) == 1
+    both = _BOTH.search(plain)
+    also = narrows or bool(_ALSO.search(masked(plain, [Annotation(*both.span(), None)]) if both else plain))
+    quotas = find_quotas(plain, wanted) if not set(names) & set(without) else ()
+    several = len(names) > 1 or bool(names) and also
+    joined = narrows or bool(both or _TOGETHER.search(plain)) or len(names) > 1 and _is_compound(plain, wanted, names)
+    return Change(
+        quotas=quotas,
+        only=tuple(name for name in names if name not in without),
+        together=several and joined and not quotas,
+        also=also,
+        without=without,
+        kinds=tuple(name for name in without if is_of_kind(stated.rejections[name])),
+    )
+
+
+def _asking(message: AnnotatedMessage) -> list[str]:
     """Return the sentences that ask, with titles as "": "Notorious with Cary Grant" wishes for no actor."""
-    titles = [entry for entry in found if isinstance(entry.value, (Mention, Unknown))]
-    text = list(plain)
-    for entry in titles:
-        text[entry.start : entry.end] = '"' * (entry.end - entry.start)
-    return ["".join(text[entry.start : entry.end]) for entry in sentences if entry.asks]
-
-
-def _is_aside(text: str, found: Sequence[Annotation], position: int, negative: Collection[int]) -> bool:
-    """Return whether a category is rejected that is also wanted, so that only a kind of it is meant.
-
-    "A drama, but not a war drama", "scary, but not gory", "war films except Vietnam ones",
-    "a drama that my wife (who hates dramas) likes".
-
-    Args:
-        text: the message.
-        found: its annotations.
-        position: of the category in `found`.
-        negative: positions of the rejected ones.
-    """
-    category, at = _category(found[position]), found[position].start
-    if position not in negative:
-        return False
-    wanted = [
-        entry
-        for i, entry in enumerate(found[:position])
-        if i not in negative and isinstance(entry.value, CategoryWords) and entry.value.category == category
-    ]
-    gap = text[found[position - 1].end : at] if position else ""
-    if wanted and _is_of_kind(found[position]):
-        return True
-    compound = position - 1 in negative and not gap.strip(" -")
-    kind_of = bool(_ONLY_NOT.fullmatch(gap)) and found[position - 1] in wanted
-    return bool(wanted) and bool(compound or kind_of or _ASIDE.search(text, max(0, at - _NEAR), at))
-
-
-def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
-    """Return "liked", "disliked" or "known" for a title; `later` is what a later clause says of it, "" for nothing."""
-    if later in ("liked", "disliked") and is_of_others(plain, at):
-        return later
-    if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
-        return "known"
-    expressed = expressed_at(plain, at)
-    if negative and is_judged(plain, at) or expressed == "disliked" and later != "liked":
-        return "disliked"
-    if expressed == "liked" and later in ("", "liked"):
-        return "liked"
-    if later in ("", "known") and is_only_known(plain, at):
-        return "known"
-    return "disliked" if negative or later == "disliked" else "liked"
-
-
-def _category(annotation: Annotation) -> str:
-    assert isinstance(annotation.value, CategoryWords)
-    return annotation.value.category
-
-
-def _is_of_kind(annotation: Annotation) -> bool:
-    """Return whether an annotation names only a kind of a category."""
-    return isinstance(annotation.value, CategoryWords) and annotation.value.of_kind
+    text = list(message.plain)
+    for entry in message.found:
+        if isinstance(entry.value, (Mention, Unknown)):
+            text[entry.start : entry.end] = '"' * (entry.end - entry.start)
+    return ["".join(text[entry.start : entry.end]) for entry in message.sentences if entry.asks]
 
 
 def _corrected(plain: str, only: Sequence[Annotation]) -> list[Annotation]:
@@ -396,7 +279,7 @@ def _corrected(plain: str, only: Sequence[Annotation]) -> list[Annotation]:
 def _categories(found: Sequence[Annotation], positions: Collection[int]) -> tuple[str, ...]:
     """Return the categories among the annotations at some positions, in the order of the text."""
     chosen = (found[position] for position in sorted(positions))
-    return tuple(dict.fromkeys(_category(entry) for entry in chosen if isinstance(entry.value, CategoryWords)))
+    return tuple(dict.fromkeys(category_of(entry) for entry in chosen if isinstance(entry.value, CategoryWords)))
 
 
 def _is_compound(text: str, only: Sequence[Annotation], names: Collection[str]) -> bool:
@@ -411,7 +294,7 @@ def _is_compound(text: str, only: Sequence[Annotation], names: Collection[str]) 
     for position, annotation in enumerate(only):
         gap = text[only[position - 1].end : annotation.start] if position else ","
         together = set() if len(gap.split()) > 1 or _OR.search(gap) else together
-        together.add(_category(annotation))
+        together.add(category_of(annotation))
         if together == {*names}:
             return True
     return False
