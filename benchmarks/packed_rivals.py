@@ -250,7 +250,7 @@ def run_packed(items: int, vocabulary: int, repeats: int, most_seconds: float) -
         ValueError: an engine allows other tokens than ours, so that its time would mean nothing.
     """
     print(f"{machine_name()}: {items} titles, {vocabulary} tokens, one thread", flush=True)
-    print(f"{'engine':>11} {'compile s':>10} {'memory MB':>10}" + "".join(f"{w + ' us (worst)':>22}" for w in WHERE))
+    print(f"{'engine':>11} {'compile s':>10} {'memory MB':>10}" + "".join(f"{w + ' us (p99)':>22}" for w in WHERE))
     records: list[dict[str, object]] = []
     expected: object = None
     for engine in ENGINES:
@@ -276,7 +276,11 @@ def _in_a_process(engine: str, items: int, vocabulary: int, repeats: int, most_s
     except subprocess.TimeoutExpired:
         return f"not compiled within {most_seconds:g} s"
     if ended.returncode:
-        return (ended.stderr.strip().splitlines() or ["ended without an error"])[-1]
+        problem = (ended.stderr.strip().splitlines() or ["ended without an error"])[-1]
+        missing = problem.startswith("ModuleNotFoundError")
+        return (
+            f"not installed here; .venv-vllm/bin/python (scripts/vllm_env.sh) has it: {problem}" if missing else problem
+        )
     return Measured(**json.loads(ended.stdout))
 
 
