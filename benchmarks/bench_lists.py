@@ -20,9 +20,10 @@ from transformers.utils import logging
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
-from train_utils.decoding.engine import Counters, Engine
+from train_utils.decoding.engine import Engine
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
+from train_utils.decoding.running_sequence import Counters
 from train_utils.evaluation.cases import EvalCase, eval_cases
 from train_utils.evaluation.llm import LLMRecommender, load_llm, side_by_side
 from train_utils.evaluation.specs import ModelPlan
