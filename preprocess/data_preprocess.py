@@ -145,8 +145,9 @@ def read(arguments: argparse.Namespace) -> RawDataset | RawCatalog:
     split_of(arguments)  # refuses a contradiction before anything is read
     use(arguments.threads)
     source = Source(
-        arguments.raw_path, arguments.dataset_full_name, arguments.events, arguments.items, columns_of(arguments)
-    )
+        arguments.raw_path, arguments.dataset_full_name, arguments.events, arguments.items, columns_of(arguments),
+        arguments.date_order,
+    )  # fmt: skip
     raw = FORMATS[arguments.format].read(source)
     # The reviews of X_5.json are a 5-core; the published recipe filters no item again.
     if arguments.protocol == "published" and arguments.k_core is None and "_5.json" in raw_name(raw):
@@ -178,7 +179,7 @@ def preprocess(arguments: argparse.Namespace) -> None:
 
 def progress_of(arguments: argparse.Namespace) -> Progress:
     """Return the progress of the readers, in a hidden folder next to the dataset folder."""
-    names = ("format", "raw_path", "dataset_full_name", "events", "items")
+    names = ("format", "raw_path", "dataset_full_name", "events", "items", "date_order")
     options = {name: str(getattr(arguments, name)) for name in names} | columns_of(arguments)
     folder = Path(os.path.realpath(arguments.data_path))
     return Progress(folder.with_name(f".{folder.name}.reading"), options)

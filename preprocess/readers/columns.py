@@ -12,7 +12,7 @@ _NAMES = {
     "item": "item itemid iid movieid filmid productid product asin parentasin sku bookid isbn articleid songid trackid "
     "gameid appid businessid newsid videoid animeid recipeid contentid courseid listingid hotelid poiid placeid",
     "time": "time timestamp ts date datetime unixreviewtime unixtime eventtime createdat reviewtime ratedat watchedat "
-    "purchasedat playedat clickedat visitedat",
+    "purchasedat playedat clickedat visitedat orderdate",
     "rating": "rating ratings stars score overall value userrating",
     "title": "title itemtitle name itemname productname producttitle movietitle moviename booktitle bookname headline "
     "trackname songname songtitle gametitle appname",

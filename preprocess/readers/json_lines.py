@@ -112,7 +112,8 @@ class _PlainReader:
         if self._fields.has_number_ids:
             users, items = list(map(str, users)), list(map(str, items))
         order = range(len(collector), len(collector) + len(users))
-        return collector.extend(users, items, times if self._fields.time else order, ratings)
+        times = times if self._fields.time else order
+        return collector.extend(users, items, times, ratings, are_parsed=self._fields.is_text_time)
 
     def _records(self, text: bytes) -> list[Any]:
         """Return the records of lines of one record each.
