@@ -45,6 +45,7 @@ from titles import TitleRules, load_rules, settle_ahead
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.files import exclusively
+from train_utils.unirec_folder import dataset_digests
 
 
 def parser_of() -> LineParser:
@@ -121,18 +122,26 @@ def with_raw_titles(dataset: Dataset, raw: RawDataset | RawCatalog) -> Dataset:
 
 def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
     """Write the dataset folder and, of a dataset with users, the UniRec files; print what was kept and dropped."""
+    if not dataset.sequences:
+        write_folder(dataset, arguments)
+        print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
+        return
+    from transform2unirec import number_dataset, write_unirec, writing_unirec  # here: see `work_ahead`
+
+    paths = arguments.unirec_data_path, arguments.unirec_config_path
+    with writing_unirec(*paths):  # before the dataset, so that no kill leaves it with the UniRec files of another
+        write_folder(dataset, arguments)
+        parts = dataset.sequences, list(dataset.meta), dataset.test_users
+        numbered = number_dataset(arguments.data_path, *parts)
+        print(write_unirec(numbered, dataset.categories, dataset_digests(arguments.data_path), *paths))
+
+
+def write_folder(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Write the dataset folder and its report; print what was kept and dropped."""
     write_dataset(dataset, arguments.data_path)
     print(summary_of(dataset.audit))
     if arguments.report:
         print(write_report(dataset.audit, arguments.data_path))
-    if dataset.sequences:
-        from transform2unirec import write_unirec  # here: see `work_ahead`
-
-        parts = dataset.sequences, list(dataset.meta), dataset.categories, dataset.test_users
-        paths = arguments.unirec_data_path, arguments.unirec_config_path
-        print(write_unirec(arguments.data_path, *parts, *paths))
-    else:
-        print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
 
 
 def read(arguments: argparse.Namespace) -> RawDataset | RawCatalog:
