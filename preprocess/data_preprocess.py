@@ -19,7 +19,7 @@ from audit import summary_of
 from build_catalog import build_catalog
 from build_dataset import Dataset, build_dataset, write_dataset
 from light_tokenizers import lighten_process, then_exit
-from readers.chunks import use_threads
+from readers.chunks import can_start, use_threads
 from readers.dump import meanwhile
 from readers.progress import Progress, saving_in
 from readers.records import Item, RawCatalog, RawDataset
@@ -86,12 +86,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def use(threads: int) -> None:
     """Let this process use a number of threads, before the libraries that have some are asked for work."""
     use_threads(threads)
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ["RAYON_NUM_THREADS"] = os.environ["POLARS_MAX_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
 
 
 def rules_of(arguments: argparse.Namespace) -> TitleRules:
-    """Return the title rules of a command."""
+    """Return the title rules of a command, whose tokenizer uses threads where there is memory for them."""
+    if not can_start(arguments.threads):
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
     return load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
 
 

@@ -382,7 +382,8 @@ def test_a_full_disk_is_one_line_and_leaves_no_dataset(tmp_path, tokenizer_folde
         status = run(tmp_path, tokenizer_folder, "own")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert status == 2 and capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert status == 2 and error.startswith("error: ") and str(tmp_path / "mine/meta") in error and "free some" in error
     with pytest.raises(ValueError, match="did not finish"):
         read_dataset(tmp_path / "mine")
     assert run(tmp_path, tokenizer_folder, "own") == 0 and read_dataset(tmp_path / "mine").sequences
