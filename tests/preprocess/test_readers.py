@@ -98,6 +98,22 @@ def test_an_item_of_a_feed_without_a_title_is_counted(tmp_path):
     assert sum(read("feed", tmp_path).rejected.values()) == 1
 
 
+def test_feeds_of_every_form_give_the_same_items(tmp_path):
+    record = {"id": "1", "title": "Vase", "product_type": "Home > Garden", "price": "1,299.00 USD"}
+    nested = {"product_type": ["Home > Garden"], "price": {"amount": 1299, "currency": "USD"}, "shipping": [{"x": 1}]}
+    fields = "".join(f"<g:{name}>{value.replace('>', '&gt;')}</g:{name}>" for name, value in record.items())
+    forms = {
+        "a.csv": ",".join(record) + "\n" + ",".join(f'"{value}"' for value in record.values()),
+        "b.jsonl": json.dumps(record | nested),
+        "c.xml": f'<rss xmlns:g="http://base.google.com/ns/1.0"><channel><item>{fields}</item></channel></rss>',
+    }
+    for name, text in forms.items():
+        (tmp_path / name).write_text(text)
+    items = [read("feed", tmp_path, items=tmp_path / name).items for name in forms]
+    assert items[0] == items[1] == items[2]
+    assert items[0][0].categories == ("Home", "Garden") and items[0][0].attributes["price"] == 1299
+
+
 def test_columns_are_guessed_shown_and_overridden(tmp_path, capsys):
     own_csv(tmp_path)
     read("own", tmp_path)
@@ -384,6 +400,8 @@ def test_what_is_no_moment_is_refused(text):
         ("Home &gt; Garden", ("Home", "Garden")),
         ("Drama, Comedy", ("Drama", "Comedy")),
         ("B&B; C", ("B&B", "C")),
+        (["Home > Garden", "Sale"], ("Home", "Garden", "Sale")),
+        (["Home &gt; Garden", "Food, Drinks"], ("Home", "Garden", "Food, Drinks")),
     ],
 )
 def test_entities_in_categories_are_read_before_their_semicolons_separate(written, expected):
