@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from readers.chunks import LineFile
-from readers.columns import guess_columns, need_columns, said
+from readers.columns import guess_columns, need_columns, said, with_title
 from readers.dates import UnclearDates
 from readers.dump import read_dump
 from readers.fields import categories_of, id_of_any, plain_value, text_or_empty
@@ -57,8 +57,9 @@ def read_own(source: Source) -> RawDataset:
     columns = _event_columns(events, source)
     _check_given(items or events, source, ("title", "category", "description"))
     of_items = guess_columns(items.names, source.columns, only_id=True) if items else columns
+    of_items = with_title(of_items, source.columns)
     need_columns(of_items, ("item", "title"), items.names if items else events.names, (items or events).path)
-    print(said(events.path, columns), file=sys.stderr)
+    print(said(events.path, columns if items else of_items), file=sys.stderr)
     if items:
         print(said(items.path, of_items), file=sys.stderr)
     if "time" not in columns:
