@@ -19,7 +19,7 @@ from audit import summary_of
 from build_catalog import build_catalog
 from build_dataset import Dataset, build_dataset, write_dataset
 from light_tokenizers import lighten_process, then_exit
-from readers.chunks import use_threads
+from readers.chunks import can_start, use_threads
 from readers.dump import meanwhile
 from readers.progress import Progress, saving_in
 from readers.records import Item, RawCatalog, RawDataset
@@ -45,6 +45,7 @@ from titles import TitleRules, load_rules, settle_ahead
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.files import exclusively
+from train_utils.unirec_folder import dataset_digests
 
 
 def parser_of() -> LineParser:
@@ -85,12 +86,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def use(threads: int) -> None:
     """Let this process use a number of threads, before the libraries that have some are asked for work."""
     use_threads(threads)
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ["RAYON_NUM_THREADS"] = os.environ["POLARS_MAX_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
 
 
 def rules_of(arguments: argparse.Namespace) -> TitleRules:
-    """Return the title rules of a command."""
+    """Return the title rules of a command, whose tokenizer uses threads where there is memory for them."""
+    if not can_start(arguments.threads):
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
     return load_rules(arguments.tokenizer_path, arguments.max_title_tokens, arguments.trust_remote_code)
 
 
@@ -121,18 +124,26 @@ def with_raw_titles(dataset: Dataset, raw: RawDataset | RawCatalog) -> Dataset:
 
 def write(dataset: Dataset, arguments: argparse.Namespace) -> None:
     """Write the dataset folder and, of a dataset with users, the UniRec files; print what was kept and dropped."""
+    if not dataset.sequences:
+        write_folder(dataset, arguments)
+        print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
+        return
+    from transform2unirec import number_dataset, write_unirec, writing_unirec  # here: see `work_ahead`
+
+    paths = arguments.unirec_data_path, arguments.unirec_config_path
+    with writing_unirec(*paths):  # before the dataset, so that no kill leaves it with the UniRec files of another
+        write_folder(dataset, arguments)
+        parts = dataset.sequences, list(dataset.meta), dataset.test_users
+        numbered = number_dataset(arguments.data_path, *parts)
+        print(write_unirec(numbered, dataset.categories, dataset_digests(arguments.data_path), *paths))
+
+
+def write_folder(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Write the dataset folder and its report; print what was kept and dropped."""
     write_dataset(dataset, arguments.data_path)
     print(summary_of(dataset.audit))
     if arguments.report:
         print(write_report(dataset.audit, arguments.data_path))
-    if dataset.sequences:
-        from transform2unirec import write_unirec  # here: see `work_ahead`
-
-        parts = dataset.sequences, list(dataset.meta), dataset.categories, dataset.test_users
-        paths = arguments.unirec_data_path, arguments.unirec_config_path
-        print(write_unirec(arguments.data_path, *parts, *paths))
-    else:
-        print(f"{arguments.data_path}: {len(dataset.meta)} items, no users")
 
 
 def read(arguments: argparse.Namespace) -> RawDataset | RawCatalog:
@@ -145,8 +156,9 @@ def read(arguments: argparse.Namespace) -> RawDataset | RawCatalog:
     split_of(arguments)  # refuses a contradiction before anything is read
     use(arguments.threads)
     source = Source(
-        arguments.raw_path, arguments.dataset_full_name, arguments.events, arguments.items, columns_of(arguments)
-    )
+        arguments.raw_path, arguments.dataset_full_name, arguments.events, arguments.items, columns_of(arguments),
+        arguments.date_order,
+    )  # fmt: skip
     raw = FORMATS[arguments.format].read(source)
     # The reviews of X_5.json are a 5-core; the published recipe filters no item again.
     if arguments.protocol == "published" and arguments.k_core is None and "_5.json" in raw_name(raw):
@@ -178,7 +190,7 @@ def preprocess(arguments: argparse.Namespace) -> None:
 
 def progress_of(arguments: argparse.Namespace) -> Progress:
     """Return the progress of the readers, in a hidden folder next to the dataset folder."""
-    names = ("format", "raw_path", "dataset_full_name", "events", "items")
+    names = ("format", "raw_path", "dataset_full_name", "events", "items", "date_order")
     options = {name: str(getattr(arguments, name)) for name in names} | columns_of(arguments)
     folder = Path(os.path.realpath(arguments.data_path))
     return Progress(folder.with_name(f".{folder.name}.reading"), options)

@@ -47,7 +47,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments.raw_path = arguments.raw_path or arguments.data_path
     arguments.k_core = arguments.k_core or 0  # the file is a 5-core
     settle_protocol(arguments)
-    vars(arguments).update(format="amazon-2018", events=None, items=None, without_categories="", raw_titles=False)
+    vars(arguments).update(format="amazon-2018", events=None, items=None, date_order="")
+    vars(arguments).update(without_categories="", raw_titles=False)
     return arguments
 
 

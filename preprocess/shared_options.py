@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from readers.columns import ROLES
+from readers.dates import DATE_ORDERS
 from select_events import Cuts, Filters
 
 from train_utils.command import number, path_of
@@ -202,6 +203,9 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--{role}", metavar="COLUMN", help=f"column of the {role}; by default guessed from its name"
         )
+    group.add_argument(
+        "--date_order", choices=DATE_ORDERS, default="", help="order of day and month in dates such as 03/01/2024"
+    )
 
 
 def columns_of(arguments: argparse.Namespace) -> dict[str, str]:

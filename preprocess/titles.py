@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from html import unescape
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from light_tokenizers import plain_tokenizer
 from readers.records import MAX_TITLE
 
 from train_utils.model_folder import as_value_error, check_model_folder
-from train_utils.text_files import few_marks
+from train_utils.text_files import few_marks, without_entities
 
 CONTROL_TOKENS = ("<SOI>", "<EOI>")
 ELLIPSIS = "\u2026"
@@ -25,8 +24,6 @@ LEAST_TOKENS = 16
 _MAX_ROUNDS = 8
 _BATCH = 10_000  # titles that the tokenizer gets at once
 _MAX_NESTED = 16  # rounds of cleaning; markup is hardly ever nested, and each round takes time
-_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,4}26);)+")  # encoded once, or again and again
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 # "I <3 NY" stays: a tag starts with a letter or a slash right after the bracket. As in browsers, a comment or a script
 # that is not closed ends with the text; a search for its end would read the text again at each of its starts.
 _MARKUP = re.compile(
@@ -162,14 +159,8 @@ def _first_characters(special_tokens: tuple[str, ...]) -> tuple[str, ...]:
     return tuple({token[0] for token in special_tokens if token})
 
 
-def without_entities(text: str) -> str:
-    """Return a text with the characters that its HTML entities stand for, also where they were escaped twice."""
-    return _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
-
-
 def _clean_once(text: str, special_tokens: tuple[str, ...]) -> str:
-    if "&" in text:
-        text = without_entities(text)
+    text = without_entities(text)
     if "<" in text:
         text = _MARKUP.sub(" ", text)
     if any(map(text.__contains__, _first_characters(special_tokens))):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -22,9 +23,9 @@ from unirec_tables import unirec_table, write_histories
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.dataset_folder import PAD, UNFINISHED, dataset_name, read_dataset
-from train_utils.files import write_json, write_text
+from train_utils.files import exclusively, write_json, write_text
 from train_utils.plain_pickle import write_pickle
-from train_utils.unirec_folder import Events, write_copies
+from train_utils.unirec_folder import MANIFEST, Events, dataset_digests, write_copies
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,23 @@ class Split:
     items: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Dataset in UniRec ids.
+
+    Attributes:
+        user2id: user id -> UniRec id.
+        item2id: item id -> UniRec id.
+        split: its events.
+        is_temporal: whether the split is temporal.
+    """
+
+    user2id: Mapping[str, int]
+    item2id: Mapping[str, int]
+    split: Split
+    is_temporal: bool
 
 
 def number_from_one(names: Sequence[str]) -> dict[str, int]:
@@ -111,46 +129,35 @@ def unirec_settings(n_users: int, n_items: int) -> dict[str, int | str]:
 def transform(data_path: Path, unirec_data_path: Path, unirec_config_path: Path) -> str:
     """Write the UniRec files of a dataset folder.
 
-    While they are written the folder holds a marker, with which no reader takes it. The YAML, which UniRec's own
-    commands need, is deleted first and written last.
-
     Returns:
         One line that describes the files.
 
     Raises:
-        ValueError: the folder is no dataset, or its preprocessing did not finish.
+        ValueError: the folder is no dataset, its preprocessing did not finish, or another process writes the files.
         OSError: a file cannot be read or written.
     """
+    digests = dataset_digests(data_path)  # before they are read: of files that change meanwhile, they are others
     files = read_dataset(data_path)
     for sentence in files.left_out:
         print(f"note: {sentence}", file=sys.stderr)
-    paths = unirec_data_path, unirec_config_path
-    return write_unirec(data_path, files.sequences, list(files.metas), files.categories, files.test_users, *paths)
+    numbered = number_dataset(data_path, files.sequences, list(files.metas), files.test_users)
+    with writing_unirec(unirec_data_path, unirec_config_path):
+        return write_unirec(numbered, files.categories, digests, unirec_data_path, unirec_config_path)
 
 
-def write_unirec(
-    data_path: Path,
-    sequences: Mapping[str, Sequence[str]],
-    items: Sequence[str],
-    categories: Mapping[str, Sequence[str]],
-    test_users: Collection[str] | None,
-    unirec_data_path: Path,
-    unirec_config_path: Path,
-) -> str:
-    """Write the UniRec files of a dataset, see `transform`.
+def number_dataset(
+    data_path: Path, sequences: Mapping[str, Sequence[str]], items: Sequence[str], test_users: Collection[str] | None
+) -> Numbered:
+    """Return the ids and the split of a dataset.
 
     Args:
         data_path: folder of the dataset, for errors.
         sequences: user id -> item ids, oldest first.
         items: item ids, in catalog order.
-        categories: category -> item ids.
         test_users: the test users of a temporal split; None for leave-one-out.
-        unirec_data_path: folder of the UniRec files.
-        unirec_config_path: the YAML.
 
     Raises:
         ValueError: there is no event to train on, or an id is UniRec's padding.
-        OSError: a file cannot be written.
     """
     item_ids, sequences = set(items), Sequences.of(sequences)
     both = {user: user for user in sequences if user in item_ids}  # one object each: see with_shared_texts
@@ -158,11 +165,48 @@ def write_unirec(
     split = split_sequences(sequences, item2id, None if test_users is None else frozenset(test_users))
     if not len(split.items):
         raise ValueError(f"{data_path}: no user has an event to train on; sequential needs users with events")
+    return Numbered(user2id, item2id, split, test_users is not None)
 
-    unirec_config_path.unlink(missing_ok=True)
-    write_text(unirec_data_path / UNFINISHED, "Preprocessing was writing here; run it again.\n")
+
+@contextmanager
+def writing_unirec(unirec_data_path: Path, unirec_config_path: Path) -> Iterator[None]:
+    """Lock the UniRec files against other processes, and mark them as unfinished until the block succeeds.
+
+    No reader takes a folder with the marker. The YAML, which UniRec's own commands need, is deleted first and written
+    last. A block that replaces the dataset as well leaves no UniRec files of the one before.
+
+    Raises:
+        ValueError: another process writes the files.
+        OSError: a file cannot be written.
+    """
+    with exclusively(unirec_data_path, "unirec_data_path"):
+        unirec_config_path.unlink(missing_ok=True)
+        write_text(unirec_data_path / UNFINISHED, "Preprocessing was writing here; run it again.\n")
+        yield
+        (unirec_data_path / UNFINISHED).unlink()
+
+
+def write_unirec(
+    numbered: Numbered,
+    categories: Mapping[str, Sequence[str]],
+    digests: Mapping[str, str],
+    unirec_data_path: Path,
+    unirec_config_path: Path,
+) -> str:
+    """Write the UniRec files of a dataset, in a block of `writing_unirec`; see `transform`.
+
+    Args:
+        numbered: ids and split.
+        categories: category -> item ids.
+        digests: those of the dataset's files, see `dataset_digests`.
+        unirec_data_path: folder of the UniRec files.
+        unirec_config_path: the YAML.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    user2id, item2id, split = numbered.user2id, numbered.item2id, numbered.split
     events = _write_tables(split, unirec_data_path)
-    n_test = len(split.test)
     maps = {
         "user2id": user2id,
         "item2id": item2id,
@@ -172,12 +216,13 @@ def write_unirec(
     write_pickle(unirec_data_path / "map.pkl", maps)
     write_copies(unirec_data_path, maps, events)
     write_json(unirec_data_path / "category.jsonl", categories, indent=None)
+    write_json(unirec_data_path / MANIFEST, {"dataset": digests})
     write_text(unirec_config_path, yaml.safe_dump(unirec_settings(len(user2id), len(item2id))))
-    (unirec_data_path / UNFINISHED).unlink()
-    why = "with fewer than 3 events" if test_users is None else "without a target after the split"
+    n_users, n_test = len(split.users), len(split.test)
+    why = "without a target after the split" if numbered.is_temporal else "with fewer than 3 events"
     return (
-        f"{unirec_data_path}: {len(sequences)} users, {len(items)} items, {n_test} test events; "
-        f"{len(sequences) - n_test} users {why} are in train only"
+        f"{unirec_data_path}: {n_users} users, {len(item2id) - 1} items, {n_test} test events; "
+        f"{n_users - n_test} users {why} are in train only"
     )
 
 

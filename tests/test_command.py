@@ -159,6 +159,9 @@ def test_a_number_is_whole_or_finite_and_within_its_bounds(text, kind, bounds, v
         "MemoryError()",
         "RuntimeError('DefaultCPUAllocator: can not allocate memory')",
         "type('OutOfMemoryError', (RuntimeError,), {})('of a GPU')",
+        "RuntimeError('can\\'t start new thread')",
+        "ImportError('x.so: failed to map segment from shared object')",
+        "type('PanicException', (BaseException,), {})('ThreadPoolBuildError { kind: IOError(WouldBlock) }')",
     ],
 )
 def test_memory_that_is_not_there_is_one_line(error):
@@ -166,6 +169,15 @@ def test_memory_that_is_not_there_is_one_line(error):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: out of memory") and done.stderr.count("\n") == 1
     assert "--batch_size" not in done.stderr, "the command has no such flag"
+
+
+@pytest.mark.parametrize(
+    "error", ["KeyError('x')", "type('PanicException', (BaseException,), {})('index out of bounds')"]
+)
+def test_another_error_is_no_error_of_memory(error):
+    code = f"def main():\n raise {error}\nfrom train_utils.command import run_cli\nrun_cli(main)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" in done.stderr
 
 
 def test_the_remedy_for_memory_is_a_flag_of_the_command():

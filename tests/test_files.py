@@ -1,12 +1,13 @@
 """Promises of every write: whole or not at all, and readable as any file that its user makes."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from train_utils.files import replacing_folder, write_text
+from train_utils.files import replacing, replacing_folder, write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +17,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "a", "\ud800")
     assert (tmp_path / "a").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("write", [replacing, replacing_folder])
+def test_a_full_disk_names_what_was_written_and_no_other_error_is_changed(tmp_path, write):
+    with (
+        pytest.raises(OSError, match=f"space left on device; free some space.*'{tmp_path / 'a'}'"),
+        write(tmp_path / "a"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(FileNotFoundError) as raised, write(tmp_path / "a"):
+        (tmp_path / "other").read_bytes()
+    assert raised.value.filename == str(tmp_path / "other")
+    with pytest.raises(OSError, match=r"^\[Errno 5\] Input/output error$"), write(tmp_path / "a"):
+        raise OSError(errno.EIO, "Input/output error")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path):

@@ -17,6 +17,8 @@ from train_utils.printable import printable
 
 # A larger number is a typing error: C code (random generators, sizes) would fail on it with a traceback.
 MOST = 2**31 - 1
+# In errors of PyTorch and the system; for the stack of a thread, in Python and in Rust; for a library.
+_OUT_OF_MEMORY = ("allocate memory", "can't start new thread", "ThreadPoolBuildError", "failed to map segment")
 _flags: set[str] = set()  # those of the running command, without their dashes; `LineParser` fills it
 
 
@@ -143,17 +145,18 @@ def run_cli(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:
         # Python would report the closed pipe again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (MemoryError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
+        status = print_error(error)
+    except BaseException as error:
         if not is_out_of_memory(error):
             raise
+        reason = _one_line(str(error))[:200]
         print(
-            f"error: out of memory ({_one_line(str(error))[:200]}); take smaller sizes"
+            f"error: out of memory{reason and f' ({reason})'}; take smaller sizes"
             f"{', such as --batch_size,' if 'batch_size' in _flags else ''} or another machine",
             file=sys.stderr,
         )
         status = 2
-    except (ValueError, OSError) as error:
-        status = print_error(error)
     sys.exit(status)
 
 
@@ -164,9 +167,6 @@ def print_error(error: Exception) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python or of PyTorch (CPU or GPU) means that memory is exhausted."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or ("allocate memory" in str(error))
-    )
+    """Return whether an error of Python, of PyTorch (CPU or GPU) or of a library means that memory is exhausted."""
+    is_its_kind = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_its_kind or any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.sax.handler import ContentHandler, LexicalHandler, property_lexical_handler
 from xml.sax.xmlreader import AttributesImpl
 
+from train_utils.feed_fields import names_of_list
 from train_utils.text_files import json_value, read_text, shown
 
 Record = dict[str, object]
@@ -17,6 +18,9 @@ MAX_RECORDS = 1_000_000
 MAX_COLUMNS = 1_000
 MAX_DEPTH = 100  # nested elements of XML
 _ITEMS = ("item", "entry")  # of RSS and of Atom
+_NAMES = "categories"
+# Fields that may be objects, or lists of them; see `train_utils.item_record`.
+_OBJECTS = ("attributes", "price", "sale_price", _NAMES, "category", "product_category", "product_type")
 _LISTS = ("items", "products", "data")  # keys of an object that holds the records
 
 
@@ -34,7 +38,10 @@ def read_feed(path: str | Path) -> list[Record]:
     records: list[Record] = []
     try:
         for record in read(text):
-            records.append({str(name): value for name, value in record.items() if value not in (None, "", [])})
+            fields = {str(name): value for name, value in record.items() if value not in (None, "", [])}
+            if isinstance(names := fields.get(_NAMES), list):  # not those of an item that was read before
+                fields[_NAMES] = names_of_list(names)
+            records.append(fields)
             if len(records) > MAX_RECORDS:
                 raise ValueError(f"it holds more than {MAX_RECORDS} items")
     except ValueError as error:
@@ -91,9 +98,16 @@ def _whole_json(text: str) -> object:
 
 
 def _object(record: object, where: str) -> Record:
+    """Return a record of JSON without nested fields that no other form has."""
     if not isinstance(record, Mapping):
         raise ValueError(f"{where} is {shown(record)}, wanted an object")
-    return {_local(str(name)): value for name, value in record.items()}
+    fields = {_local(str(name)): value for name, value in record.items()}
+    return {name: value for name, value in fields.items() if name in _OBJECTS or not _is_nested(value)}
+
+
+def _is_nested(value: object) -> bool:
+    """Return whether a value has fields of its own, which no table has, and which are left out of XML."""
+    return any(isinstance(entry, Mapping) for entry in (value if isinstance(value, list) else [value]))
 
 
 def _local(name: str) -> str:

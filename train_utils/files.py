@@ -1,6 +1,7 @@
 """Atomic writes, locks and checksums of files. Standard library only."""
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -31,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path: the file to replace; of a link, its target is replaced.
     """
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
-    with _writing_next_to(path):
+    with _writing_next_to(path), _named_where_full(path):
         handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
         os.close(handle)
         try:
@@ -63,7 +64,7 @@ def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda na
     final = Path(os.path.realpath(folder))  # a link stays, its target is replaced
     if final.exists() and not final.is_dir():
         raise ValueError(f"{folder} is a file, wanted a folder; give another path")
-    with _writing_next_to(final):
+    with _writing_next_to(final), _named_where_full(final):
         made = [_temporary_folder(final)]
         try:
             yield made[0]
@@ -84,6 +85,7 @@ def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda na
 
 _TEMPORARY = ".tmp"
 _OLD = ".replaced"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -112,6 +114,18 @@ def _writing_next_to(final: Path) -> Iterator[None]:
         with suppress(OSError):  # a child process may hold the folder open longer than we do
             fcntl.flock(folder, fcntl.LOCK_UN)
         os.close(folder)
+
+
+@contextmanager
+def _named_where_full(path: Path) -> Iterator[None]:
+    """Name a file or folder in the error that the disk is full: the system does not say what was written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        reason = f"{error.strerror}; free some space, or give another path"
+        raise OSError(error.errno, reason, str(path)) from None
 
 
 def _tidy(final: Path) -> None:

@@ -1,13 +1,13 @@
 """Items as JSON records, in the field names of the OpenAI and Google product feeds, and back."""
 
 import json
-import re
 import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from train_utils.catalog import Item
 from train_utils.dataset_folder import MAX_ID
+from train_utils.feed_fields import names_of_list, names_of_text, price_of
 from train_utils.text_files import has_text, shown, whole_characters
 
 # Enough for every feed; an item's text is held in memory for as long as it is served.
@@ -23,7 +23,6 @@ _TITLE = ("title_t", "title")
 _CATEGORIES = ("categories", "category", "product_category", "product_type", "google_product_category")
 _PRICES = ("price", "sale_price")
 _CURRENCY = "currency"
-_PRICE = re.compile(r"(?:([A-Za-z]{3})\s*)?(\d{1,15}(?:\.\d{1,6})?)(?:\s*([A-Za-z]{3}))?")
 _JOINERS = "\u200c\u200d"  # of scripts and emoji; other characters without a form are taken out of titles
 
 Plain = str | int | float | bool
@@ -32,10 +31,11 @@ Plain = str | int | float | bool
 def item_of(record: object) -> Item:
     """Return the item of a record.
 
-    The id is `item_id` or `id`, the title `title_t` or `title`. Categories are the list `categories`, or a text with
-    semicolons, bars, ">" or commas between them. Attributes are the object `attributes` and every
-    other field. A price such as "79.99 USD" becomes a number, and the attribute `currency`. Null and empty fields are
-    left out.
+    The id is `item_id` or `id`, the title `title_t` or `title`. Categories are the list `categories`, or another field
+    of them: a text with semicolons, bars, ">" or commas between them, or a list whose texts may have levels with ">"
+    between them. Attributes are the object `attributes` and every other field. A price such as "79.99 USD" or
+    {"amount": 79.99, "currency": "USD"} becomes a number, and the attribute `currency`. Null and empty fields are left
+    out.
 
     Raises:
         ValueError: a field is missing, of another type, or too long; the text names the item and the field.
@@ -71,7 +71,8 @@ def _item(item_id: str, fields: dict[str, object]) -> Item:
     title = _one_line(_text("title", _taken(fields, _TITLE), MAX_TITLE))
     if not has_text(title):
         raise ValueError(f"title is {_shown(title)}, wanted a text with visible characters")
-    categories = _categories(_taken(fields, _CATEGORIES))
+    are_names = isinstance(fields.get(_CATEGORIES[0]), list)
+    categories = _categories(_taken(fields, _CATEGORIES), are_names)
     description = _text("description", fields.pop("description", ""), MAX_DESCRIPTION)
     nested = fields.pop("attributes", {})
     if not isinstance(nested, Mapping):
@@ -79,9 +80,11 @@ def _item(item_id: str, fields: dict[str, object]) -> Item:
     named = {**fields, **{str(name): value for name, value in nested.items() if value is not None}}
     if len(named) > MAX_FIELDS:
         raise ValueError(f"it has {len(named)} attributes, wanted {MAX_FIELDS} or fewer; leave some out")
+    prices = {name: price for name in _PRICES if (price := price_of(named.get(name))) is not None}
+    named.update((name, number) for name, (number, _) in prices.items())
     attributes: dict[str, object] = {name: _value(name, value) for name, value in named.items()}
-    for name in _PRICES:
-        _read_price(attributes, name)
+    if currency := next((currency for _, currency in prices.values() if currency), ""):
+        attributes.setdefault(_CURRENCY, currency)
     return Item(item_id, title, categories, description, MappingProxyType(attributes))
 
 
@@ -98,15 +101,16 @@ def _one_line(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-def _categories(value: object) -> tuple[str, ...]:
+def _categories(value: object, are_names: bool) -> tuple[str, ...]:
+    """Return the categories of a field; in a list of names, as `record_of` writes it, ">" is part of a name."""
     if isinstance(value, int) or isinstance(value, str) and value.isdigit():
         return ()  # a number of Google's taxonomy, which no one would type
-    if isinstance(value, str):
-        # Names of a taxonomy have commas in them: "Food, Beverages & Tobacco > Food Items".
-        value = re.split("[;|>]" if ">" in value else "[;|,]", value)
-    if not isinstance(value, list) or len(value) > MAX_CATEGORIES:
+    listed: object = names_of_text(value) if isinstance(value, str) else value
+    if isinstance(value, list) and not are_names:
+        listed = names_of_list(value)
+    if not isinstance(listed, list) or len(listed) > MAX_CATEGORIES:
         raise ValueError(f"categories is {_shown(value)}, wanted a text, or a list of at most {MAX_CATEGORIES} texts")
-    names = [_text("a category", name, MAX_ID).strip() for name in value]
+    names = [_text("a category", name, MAX_ID).strip() for name in listed]
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -133,17 +137,6 @@ def _plain(name: str, value: object) -> Plain:
         f"{name[:80]} is {_shown(value)}, wanted a text of at most {MAX_VALUE} characters, a finite number, "
         f"true, false, or a list of at most {MAX_VALUES} of them"
     )
-
-
-def _read_price(attributes: dict[str, object], name: str) -> None:
-    """Split a price such as "79.99 USD" into number and currency; another text stays as it is."""
-    value = attributes.get(name)
-    match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        return
-    attributes[name] = float(match[2])
-    if currency := match[1] or match[3]:
-        attributes.setdefault(_CURRENCY, currency.upper())
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import IO, AnyStr
 
@@ -40,6 +41,8 @@ _PIECE = 1 << 17
 _NOT_CP1252 = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 NOT_TEXT = "not UTF-8 text"
 TOO_LONG = f"line of more than {MAX_LINE >> 20} MiB"
+_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,4}26);)+")  # encoded once, or again and again
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
 _BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks without a glyph
 _VOICED = "\uff9e\uff9f"  # letters that become combining marks in NFKC
@@ -360,6 +363,13 @@ def few_marks(text: str) -> str:
         if marks <= MAX_MARKS:
             kept.append(character)
     return "".join(kept)
+
+
+def without_entities(text: str) -> str:
+    """Return a text with the characters that its HTML entities stand for, also where they were escaped twice."""
+    if "&" not in text:
+        return text
+    return _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
 
 
 def has_text(text: str) -> bool:

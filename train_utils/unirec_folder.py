@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from train_utils.array_files import load_npz
-from train_utils.dataset_folder import PAD, UNFINISHED
+from train_utils.dataset_folder import PAD, UNFINISHED, dataset_paths
 from train_utils.files import digest, replacing, write_json
 from train_utils.plain_pickle import restricted_load
 from train_utils.text_files import read_json
@@ -21,6 +21,8 @@ from train_utils.text_files import read_json
 TABLES = ("train", "valid", "test", "user_history")
 DATA_FILES = (*(f"{table}.pkl" for table in TABLES), "map.pkl")
 EVENTS_COPY, MAP_COPY = "events.npz", "map.json"
+MANIFEST = "manifest.json"  # digests of the dataset's files
+_PARTS = ("category", "sequential", "test_users")  # of a dataset; the metadata's titles have no part in the files
 
 Events = tuple[np.ndarray, np.ndarray]  # user ints and item ints, int64 [events] each
 
@@ -40,6 +42,35 @@ def write_copies(folder: Path, maps: Mapping[str, Mapping], tables: Mapping[str,
     }
     with replacing(folder / EVENTS_COPY) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def dataset_digests(folder: str | Path) -> dict[str, str]:
+    """Return file name -> SHA-256 of the files of a dataset folder that decide the UniRec files."""
+    paths = dataset_paths(folder)
+    return {paths[part].name: digest(paths[part]) for part in _PARTS if part in paths}
+
+
+def stale_reason(folder: str | Path, dataset: str | Path) -> str:
+    """Return why UniRec files are not those of a dataset, and what to run; "" where they are, or do not say.
+
+    Args:
+        folder: the UniRec folder; without a manifest, as in the published copy, it does not say.
+        dataset: the dataset folder; one that is missing is not compared.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file() or not Path(dataset).is_dir():
+        return ""
+    written = read_json(path, "run preprocess/transform2unirec.py again")
+    made_of = written.get("dataset") if isinstance(written, dict) else None
+    held = dataset_digests(dataset)
+    if made_of == held:
+        return ""
+    made_of = made_of if isinstance(made_of, dict) else {}
+    others = ", ".join(sorted(name for name in {*made_of, *held} if made_of.get(name) != held.get(name)))
+    return (
+        f"{folder} was made from other files than {dataset} holds ({others}); run preprocess/transform2unirec.py "
+        f"--data_path {dataset} --unirec_data_path {folder}, and train the teacher again"
+    )
 
 
 class UniRecFolder:

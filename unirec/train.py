@@ -27,9 +27,10 @@ from train_utils.command import LineParser, bounds_of, path_of, print_error, run
 from train_utils.files import write_json  # noqa: E402
 from train_utils.teacher.checkpoint import MODELS  # noqa: E402
 from train_utils.teacher.inference import DONE_NAME  # noqa: E402
-from train_utils.unirec_folder import DATA_FILES  # noqa: E402
+from train_utils.unirec_folder import DATA_FILES, stale_reason  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
+DATASETS = HERE.parent / "data" / "dataset"
 RUN_NAME = "run.json"
 
 
@@ -153,6 +154,8 @@ def main(argv: list[str]) -> int:
         data_path = args.data_path or HERE / "data" / args.dataset
         output = args.output_path or HERE / "output" / args.dataset
         data = read_unirec_data(data_path)
+        if not args.data_path and (reason := stale_reason(data_path, DATASETS / args.dataset)):
+            raise ValueError(reason)
         config = resolve_config(args, data)
         description = manifest(config, data_path)
         run = choose_run(output, description)

@@ -40,6 +40,24 @@ def use_threads(threads: int) -> None:
     _read_ahead = threads > 1
 
 
+def can_start(threads: int) -> bool:
+    """Return whether the system has memory for threads; libraries that start some themselves fail without it."""
+    ended = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(threads):
+            thread = threading.Thread(target=ended.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        return False
+    finally:
+        ended.set()
+        for thread in started:
+            thread.join()
+    return True
+
+
 def are_two_threads() -> bool:
     """Return whether two threads or more are used."""
     return _read_ahead
@@ -235,7 +253,10 @@ def is_utf8(block: bytes) -> bool:
 
 
 def ahead(values: Iterator[T]) -> Iterator[T]:
-    """Yield the values of an iterator that runs in a thread, which is at most a few values ahead."""
+    """Yield the values of an iterator that runs in a thread, which is at most a few values ahead.
+
+    Where the system has no memory for a thread, the iterator runs in this one.
+    """
     waiting: queue.Queue[tuple[bool, object]] = queue.Queue(_AHEAD)
     stopped = threading.Event()
 
@@ -258,7 +279,11 @@ def ahead(values: Iterator[T]) -> Iterator[T]:
             put(False, error)
 
     thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        yield from values
+        return
     try:
         while True:
             is_value, value = waiting.get()

@@ -6,19 +6,38 @@ from collections.abc import Mapping, Sequence
 from train_utils.text_files import shown
 
 ROLES = ("user", "item", "time", "rating", "title", "category", "description")
+# Names in data sets and in exports of shops, best first: ids of people before those of visits, names of products before
+# a bare name, which may be that of an order, words of categories before their ids, dates before times of the day.
 _NAMES = {
-    "user": "user userid uid usr userno member memberid customer customerid client clientid visitor visitorid reviewer "
-    "reviewerid username sessionid session buyer buyerid accountid personid",
-    "item": "item itemid iid movieid filmid productid product asin parentasin sku bookid isbn articleid songid trackid "
-    "gameid appid businessid newsid videoid animeid recipeid contentid courseid listingid hotelid poiid placeid",
-    "time": "time timestamp ts date datetime unixreviewtime unixtime eventtime createdat reviewtime ratedat watchedat "
-    "purchasedat playedat clickedat visitedat",
-    "rating": "rating ratings stars score overall value userrating",
-    "title": "title itemtitle name itemname productname producttitle movietitle moviename booktitle bookname headline "
-    "trackname songname songtitle gametitle appname",
-    "category": "category categories genre genres tags tag producttype googleproductcategory class topic topics "
-    "maincategory",
-    "description": "description desc itemdescription synopsis summary overview abstract plot body",
+    "user": "userid uid user usr userno usernumber userhash memberid member customerid customeruniqueid customerno "
+    "customernumber customercode customerkey custid customer clientid client clientcode visitorid "
+    "fullvisitorid visitor userpseudoid anonymousid reviewerid reviewer buyerid buyer shopperid consumerid "
+    "accountid accountnumber personid profileid contactid subscriberid playerid loyaltyid cardid householdkey "
+    "householdid username reviewsusername customeremail useremail emailaddress email customername deviceid "
+    "cookieid sessionid session",
+    "item": "itemid item iid movieid filmid productid product asin parentasin sku bookid isbn articleid songid "
+    "trackid gameid appid businessid newsid videoid animeid recipeid contentid courseid listingid hotelid "
+    "poiid placeid artistid albumid showid goodsid goodid offerid variantid skuid prodid productsku itemsku "
+    "variantsku lineitemsku productcode itemcode stockcode articlecode stylecode productno productnumber "
+    "productkey itemno itemnumber itemkey articleno articlenumber styleid gtin ean upc barcode handle",
+    "time": "time timestamp ts date datetime unixreviewtime unixtime unixtimestamp timestampms eventtimestamp "
+    "eventdatetime eventts eventdate eventtime reviewdate reviewsdate reviewtime reviewedat ratedat watchedat "
+    "playedat clickedat viewedat visitedat purchasedat orderedat addedat orderdate orderdatetime "
+    "ordertimestamp orderpurchasetimestamp orderedon purchasedate purchasedatetime purchasetimestamp "
+    "invoicedate invoicedatetime transactiondate transactiondatetime transactiontimestamp transactiondt "
+    "saledate salesdate tdat viewdate watchdate visitdate visitstarttime createdat createdon createddate "
+    "creationdate created dateadded paidat ordertime purchasetime transactiontime",
+    "rating": "rating ratings stars score overall userrating reviewrating reviewsrating reviewscore starrating "
+    "ratingvalue ratingscore userscore bookrating value",
+    "title": "title itemtitle itemname productname producttitle movietitle moviename booktitle bookname trackname "
+    "songname songtitle gametitle appname artistname lineitemname prodname articlename goodsname "
+    "v2productname productlabel name headline",
+    "category": "category categories genre genres tags tag productcategory productcategories productcategoryname "
+    "categoryname categorynames categorypath categorycode itemcategory itemcategories v2productcategory "
+    "producttype producttypename productgroup productgroupname googleproductcategory maincategory department "
+    "departmentname subcategory productsubcategory topic topics class productclass categoryid catid",
+    "description": "description desc itemdescription productdescription longdescription shortdescription detaildesc "
+    "bodyhtml synopsis summary overview abstract plot body",
 }
 _SYNONYMS = {role: names.split() for role, names in _NAMES.items()}
 
@@ -45,6 +64,19 @@ def guess_columns(names: Sequence[str], given: Mapping[str, str], only_id: bool 
         if role not in columns and match is not None:
             columns[role] = match
     return {role: columns[role] for role in ROLES if role in columns}
+
+
+def with_title(columns: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return role -> column; without a title, the description is the title, as in exports of cash registers.
+
+    Args:
+        columns: role -> column.
+        given: role -> column, from the user.
+    """
+    roles = dict(columns)
+    if "title" not in {*roles, *given} and "description" in roles and "description" not in given:
+        roles["title"] = roles.pop("description")
+    return roles
 
 
 def need_columns(columns: Mapping[str, str], roles: Sequence[str], names: Sequence[str], path: object) -> None:

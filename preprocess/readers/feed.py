@@ -39,7 +39,7 @@ def read_feed_dump(source: Source) -> RawCatalog | RawDataset:
             f"product feed {path.name}", path, list(kept.items.values()), rejected, "utf-8", kept.shortened
         )
     own, columns = events_of_file(source.events, source.columns)
-    events = partial(own_events, own=own, columns=columns)
+    events = partial(own_events, own=own, columns=columns, date_order=source.date_order)
     return read_dump(f"product feed {path.name}", (source.events, path), events, _feed_items)
 
 

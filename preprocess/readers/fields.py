@@ -3,9 +3,9 @@
 import re
 from decimal import Decimal, InvalidOperation
 
-from titles import without_entities
-
 from readers.records import parse_id
+from train_utils.feed_fields import levels
+from train_utils.text_files import without_entities
 
 _MOST = 1e15
 _SEPARATORS = re.compile(r"\s*[|;>]\s*")
@@ -25,7 +25,7 @@ def strings(value: object) -> list[str]:
 def text_or_empty(value: object) -> str:
     """Return a text as it is, a whole number in digits, and "" for another value."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if abs(value) < 10**30 else ""
+        return str(value)  # of 4,300 digits at most: no reader makes an integer of more
     return value if isinstance(value, str) else ""
 
 
@@ -58,13 +58,13 @@ def id_of_any(value: object) -> str:
 def categories_of(value: object) -> tuple[str, ...]:
     """Return the categories of a list, or of a text with bars, semicolons, ">" or commas between them.
 
-    HTML entities are read first, since they end with semicolons.
+    In a list, ">" separates the levels of a category. HTML entities are read first, since they end with semicolons.
     """
     if isinstance(value, str):
         value = without_entities(value)
         parts = _SEPARATORS.split(value) if _SEPARATORS.search(value) else value.split(",")
         value = [part.strip(" []'\"") for part in parts]
-    return tuple(dict.fromkeys(strings(value)))
+    return tuple(dict.fromkeys(level for name in strings(value) for level in levels(name)))
 
 
 def plain_value(text: str) -> str | int | float:

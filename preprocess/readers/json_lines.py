@@ -5,6 +5,7 @@ by the standard library, which decides whether it is used and, if not, under whi
 """
 
 import ast
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from readers.literals import MAX_LITERAL, json_of_literals, text_columns
 from readers.progress import blocks_of
 from readers.records import NO_RATING, EventCollector, Events, add_row, parse_id
 from readers.times import parse_time
-from train_utils.text_files import json_value
 
 NOT_JSON, NOT_OBJECT, NOT_LITERAL = "not strict JSON", "not a JSON object", "neither JSON nor a Python literal"
 
@@ -112,7 +112,8 @@ class _PlainReader:
         if self._fields.has_number_ids:
             users, items = list(map(str, users)), list(map(str, items))
         order = range(len(collector), len(collector) + len(users))
-        return collector.extend(users, items, times if self._fields.time else order, ratings)
+        times = times if self._fields.time else order
+        return collector.extend(users, items, times, ratings, are_parsed=self._fields.is_text_time)
 
     def _records(self, text: bytes) -> list[Any]:
         """Return the records of lines of one record each.
@@ -229,8 +230,8 @@ def _value(text: str, literals: bool) -> object:
         ValueError: it is no JSON and, where `literals` admits them, no Python literal; the text is the reason.
     """
     try:
-        return json_value(text)
-    except ValueError:
+        return json.loads(text, parse_int=_number)
+    except (ValueError, RecursionError):
         if not literals:
             raise ValueError(NOT_JSON) from None
     try:
@@ -239,3 +240,11 @@ def _value(text: str, literals: bool) -> object:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError(NOT_LITERAL) from None
+
+
+def _number(digits: str) -> int | float:
+    """Return a whole number, as a float where Python makes no integer of so many digits."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)

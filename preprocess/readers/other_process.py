@@ -71,18 +71,33 @@ class OtherProcess(Generic[T]):
 
 def _work(function: Callable[[], Any], result: int, lifeline: int) -> NoReturn:
     """Send (value, None) or (None, error) to the other process, and end this one."""
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     try:
+        with suppress(RuntimeError):  # without memory for a thread, this process ends with its work
+            threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         try:
             outcome = function(), None
         except Exception as error:
             error.add_note(traceback.format_exc())
-            outcome = None, error
+            outcome = None, _sendable(error)
         with open(result, "wb") as pipe:
             pickle.dump(outcome, pipe, protocol=pickle.HIGHEST_PROTOCOL)
     finally:
         sys.stderr.flush()
         os._exit(0)
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return an error, or one of a kind that pickles, with its text and its notes, where the error does not."""
+    try:
+        arrived = pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever the class of an error does when it is pickled or made again
+        arrived = None
+    if type(arrived) is type(error) and str(arrived) == str(error):
+        return error
+    kind = next((kind for kind in (ValueError, OSError, MemoryError) if isinstance(error, kind)), RuntimeError)
+    plain = kind(str(error) if kind is not RuntimeError else f"{type(error).__name__}: {error}")
+    plain.add_note("".join(error.__notes__))
+    return plain
 
 
 def _end_with(lifeline: int) -> None:

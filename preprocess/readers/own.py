@@ -5,21 +5,23 @@ Events and items are two files, or one file whose events hold the title of their
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from readers.chunks import LineFile
-from readers.columns import guess_columns, need_columns, said
+from readers.columns import guess_columns, need_columns, said, with_title
+from readers.dates import UnclearDates
 from readers.dump import read_dump
 from readers.fields import categories_of, id_of_any, plain_value, text_or_empty
 from readers.json_lines import EventFields, json_events, read_record, records
 from readers.records import Events, Item, RawDataset
 from readers.source import Source
 from readers.tables import Table, header_of, table_events, table_rows
-from readers.times import parse_moment
+from readers.times import NO_MOMENT, parse_moment
 from train_utils.text_files import shown
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".inter", ".item", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -55,8 +57,9 @@ def read_own(source: Source) -> RawDataset:
     columns = _event_columns(events, source)
     _check_given(items or events, source, ("title", "category", "description"))
     of_items = guess_columns(items.names, source.columns, only_id=True) if items else columns
+    of_items = with_title(of_items, source.columns)
     need_columns(of_items, ("item", "title"), items.names if items else events.names, (items or events).path)
-    print(said(events.path, columns), file=sys.stderr)
+    print(said(events.path, columns if items else of_items), file=sys.stderr)
     if items:
         print(said(items.path, of_items), file=sys.stderr)
     if "time" not in columns:
@@ -64,7 +67,7 @@ def read_own(source: Source) -> RawDataset:
     read_items = _items if items else _titles_of_events
     return read_dump(
         f"own data, {events.path.name}", (events.path, (items or events).path),
-        partial(own_events, own=events, columns=columns),
+        partial(own_events, own=events, columns=columns, date_order=source.date_order),
         partial(read_items, own=items or events, columns=of_items),
         may_fork=events.kind == "json",
     )  # fmt: skip
@@ -162,34 +165,66 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str]) -> Events:
-    """Read the events of a file; unusable ones are counted in `file.rejected`."""
+def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str], date_order: str = "") -> Events:
+    """Read the events of a file; unusable ones are counted in `file.rejected`.
+
+    Args:
+        file: the file.
+        own: its kind and columns.
+        columns: role -> column.
+        date_order: as in `Source`.
+
+    Raises:
+        ValueError: the dates do not show whether day or month is first, or no time can be read.
+    """
+    time_of = partial(parse_moment, date_order=date_order)
+    try:
+        events = _events_of_kind(file, own, columns, time_of)
+    except UnclearDates as reason:
+        raise ValueError(f"{file.path}, column {columns['time']}: {reason}") from None
+    if not len(events.time) and file.rejected[NO_MOMENT]:
+        raise ValueError(
+            f"{file.path}, column {columns['time']}: {_first_value(own, columns['time'])} is neither a number nor a "
+            "date, nor is another value; write dates as 2024-03-01 or 2024-03-01 12:30:00, or seconds since 1970"
+        )
+    return events
+
+
+def _first_value(own: OwnFile, name: str) -> str:
+    """Return the first value of a column, for errors."""
+    values = (record.get(name) for record in _records_of(LineFile(own.path, Counter()), own))
+    return shown(next((value for value in values if value not in (None, "")), None))
+
+
+def _events_of_kind(
+    file: LineFile, own: OwnFile, columns: Mapping[str, str], time_of: Callable[[object], Decimal]
+) -> Events:
     if own.kind == "parquet":
         from readers.parquet import parquet_events
 
-        return parquet_events(file, columns)
+        return parquet_events(file, columns, time_of)
     if own.kind == "json":
         time, rating = (((columns[role],) if role in columns else ()) for role in ("time", "rating"))
-        return json_events(file, _fields(file, (columns["user"],), (columns["item"],), time, rating))
+        return json_events(file, _fields(file, time_of, (columns["user"],), (columns["item"],), time, rating))
     at = [own.names.index(columns[role]) if role in columns else None for role in ("user", "item", "time", "rating")]
     user, item, time, rating = at
     return table_events(
         file,
         Table(
             own.separator, len(own.names), (user, item, time, rating), has_header=True, is_quoted=True,  # type: ignore[arg-type]
-            id_of=id_of_any, time_of=parse_moment,
+            id_of=id_of_any, time_of=time_of,
         ),
     )  # fmt: skip
 
 
-def _fields(file: LineFile, *names: tuple[str, ...]) -> EventFields:
+def _fields(file: LineFile, time_of: Callable[[object], Decimal], *names: tuple[str, ...]) -> EventFields:
     """Return the fields of a file of records, with the types of its first one."""
     probe = LineFile(file.path, Counter())
     first: Mapping[str, Any] = next(records(probe, literals=True), {})
     user, item, time = (first.get(group[0]) if group else None for group in names[:3])
     return EventFields(
         *names, literals=True, has_number_ids=isinstance(user, int) or isinstance(item, int),
-        is_text_time=isinstance(time, str), id_of=id_of_any, time_of=parse_moment,
+        is_text_time=isinstance(time, str), id_of=id_of_any, time_of=time_of,
     )  # fmt: skip
 
 

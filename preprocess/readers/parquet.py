@@ -1,6 +1,7 @@
 """Parquet files, a part of the rows at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import polars as pl
 from readers.chunks import LineFile
 from readers.fields import id_of_any
 from readers.progress import blocks_of
-from readers.records import NO_RATING, EventCollector, Events, add_row
+from readers.records import EventCollector, Events, add_row
 from readers.times import parse_moment
 
 _ROWS = 1_000_000  # rows of a part
@@ -48,12 +49,15 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:200]
 
 
-def parquet_events(file: LineFile, columns: Mapping[str, str]) -> Events:
+def parquet_events(
+    file: LineFile, columns: Mapping[str, str], time_of: Callable[[object], Decimal] = parse_moment
+) -> Events:
     """Read the events of a Parquet file; rows that are not used are counted in `file.rejected`.
 
     Args:
         file: the file.
         columns: role -> column; without a time, the position in the file is the time.
+        time_of: parser of times that are no integers.
     """
     collector = EventCollector()
     roles = [role for role in ("user", "item", "time", "rating") if role in columns]
@@ -70,7 +74,7 @@ def parquet_events(file: LineFile, columns: Mapping[str, str]) -> Events:
                       ("user", "item", "time", "rating")]  # fmt: skip
             for user, item, time, rating in zip(*values, strict=True):
                 moment = time if "time" in named else len(collector)
-                add_row(collector, (user, item, moment, rating), file.rejected, id_of_any, parse_moment)
+                add_row(collector, (user, item, moment, rating), file.rejected, id_of_any, time_of)
     return collector.events()
 
 
@@ -82,9 +86,9 @@ def _add_plain(collector: EventCollector, named: Mapping[str, pl.Series], height
         return False
     times = range(len(collector), len(collector) + height) if time is None else time.to_numpy()
     rating = named.get("rating")
-    ratings = None
-    if rating is not None:
-        ratings = rating.cast(pl.Float32).to_numpy() if rating.dtype.is_numeric() else [NO_RATING] * height
+    if rating is not None and not rating.dtype.is_numeric():
+        return False
+    ratings = None if rating is None else rating.cast(pl.Float64).to_numpy()
     return collector.extend(user.cast(pl.String).to_list(), item.cast(pl.String).to_list(), times, ratings)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from readers.times import MOST, parse_time, settle_times
+from readers.dates import LEAST, MOST
+from readers.times import parse_time, settle_times
 
 # Limits of the fields of a dump, far above what shops write; text beyond them is cut before it is cleaned.
 MAX_ID = 1_000  # characters
@@ -161,18 +162,30 @@ class EventCollector:
         self._rating.append(rating)
 
     def extend(
-        self, users: Sequence[str], items: Sequence[str], times: Sequence[int], ratings: Sequence[float] | None = None
+        self,
+        users: Sequence[str],
+        items: Sequence[str],
+        times: Sequence[int],
+        ratings: Sequence[float] | None = None,
+        are_parsed: bool = False,
     ) -> bool:
         """Add events at once. Return False, and add none, where one of them needs a look of its own.
 
         Such an event has an id that is not as `parse_id` returns it, or a time out of range.
+
+        Args:
+            users: the user ids.
+            items: the item ids.
+            times: the times.
+            ratings: numbers of any size, and NaN for none, as `parse_rating` takes them; None where no event has one.
+            are_parsed: whether the times were parsed from texts, and may be dates as `settle_dates` reads them.
         """
         count = len(users)
         try:
             time = np.fromiter(times, np.int64, count)
         except OverflowError:
             return False
-        if count and not -MOST < time.min() <= time.max() < MOST:
+        if count and not (LEAST if are_parsed else -MOST) < time.min() <= time.max() < MOST:
             return False
         marks = self.marks()
         user, item = self._users.numbers(users), self._items.numbers(items)
@@ -180,9 +193,10 @@ class EventCollector:
             self._users.forget(marks[1])
             self._items.forget(marks[2])
             return False
-        rating = np.full(count, NO_RATING, np.float32) if ratings is None else np.fromiter(ratings, np.float32, count)
+        rating = np.full(count, NO_RATING) if ratings is None else np.fromiter(ratings, np.float64, count)
+        rating[~(np.abs(rating) < MAX_RATING)] = NO_RATING
         for array_, column in (
-            (self._user, user), (self._item, item), (self._time, time), (self._rating, rating)
+            (self._user, user), (self._item, item), (self._time, time), (self._rating, rating.astype(np.float32))
         ):  # fmt: skip
             array_.frombytes(column.tobytes())
         return True
@@ -347,7 +361,9 @@ def add_row(
 def parse_rating(value: object) -> float:
     """Return a rating, a finite number or its text; `NO_RATING` for another value."""
     try:
-        rating = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else NO_RATING
+        rating = (
+            float(value) if isinstance(value, (int, float, str, Decimal)) and not isinstance(value, bool) else NO_RATING
+        )
     except (ValueError, OverflowError):
         return NO_RATING
     return rating if abs(rating) < MAX_RATING else NO_RATING

@@ -16,6 +16,8 @@ class Source:
         items: file of items, where the format takes any file.
         columns: role ("user", "item", "time", "rating", "title", "category", "description") -> name of its column, as
             far as they are given.
+        date_order: order of the day and the month of dates such as 03/01/2024, "day-first" or "month-first"; "" for
+            that of the column.
     """
 
     folder: Path
@@ -23,6 +25,7 @@ class Source:
     events: Path | None = None
     items: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    date_order: str = ""
 
 
 def first_file(folder: Path, names: Sequence[str], home: str) -> Path:

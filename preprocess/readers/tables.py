@@ -86,7 +86,7 @@ def _add_plain(collector: EventCollector, block: bytes, table: Table) -> bool:
         whole = whole.replace(separator, _STAND_IN.encode())
     used = [at for at in table.columns if at is not None]
     names = [f"c{at}" for at in range(table.width)]
-    kinds = {table.columns[2]: pl.Int64, table.columns[3]: pl.Float32}
+    kinds = {table.columns[2]: pl.Int64, table.columns[3]: pl.Float64}
     schema = {name: kinds.get(at, pl.String) for at, name in enumerate(names)}
     try:
         frame = pl.read_csv(

@@ -8,10 +8,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from readers.dates import MOST, date_of, settle_dates
+
 # Name, ticks per second, and the smallest median of a file in this unit (10**11 seconds would be the year 5138).
 TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds", 10**6, 10**14),
               ("nanoseconds", 10**9, 10**17))  # fmt: skip
-MOST = 2**62  # a time beyond it is no time of any event
+NO_MOMENT = "time missing, or neither a number nor a date"
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,19 @@ class Times:
 def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingProxyType({})) -> Times:
     """Convert times to one unit that keeps every order.
 
-    The unit of the file is that of its median. A time that this unit puts outside 1973 to 2100, and another unit
-    inside, has the other unit. In that case, and where there are fractions, all times are kept in the finest unit that
-    is needed.
+    Dates are in seconds; see `readers.dates` for those that the column decides. The unit of the file is that of its
+    median. A time that this unit puts outside 1973 to 2100, and another unit inside, has the other unit. In that case,
+    and where there are fractions, all times are kept in the finest unit that is needed.
 
     Args:
-        time: int64 [n], whole times since 1970 as read.
+        time: int64 [n], whole times since 1970 as read, or dates as `settle_dates` reads them.
         fractions: row -> fraction of its time.
+
+    Raises:
+        UnclearDates: dates do not show whether day or month is first.
     """
+    time, of_dates, is_date, form = settle_dates(time)
+    fractions = {**fractions, **of_dates} if of_dates else fractions
     typical = float(np.median(np.abs(time.astype(np.float64)))) if len(time) else 0.0
     own = max(number for number, (_, _, least) in enumerate(TIME_UNITS) if typical >= least)
     unit = np.full(len(time), own)
@@ -59,8 +66,11 @@ def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingPro
     values = np.clip(time, -most, most) * scale
     for row, fraction in fractions.items():
         values[row] += int(fraction * int(scale[row]))
-    by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(unit)) if n}
-    return Times(values, TIME_UNITS[own][0], TIME_UNITS[finest][1], by_unit)
+    by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(unit[~is_date])) if n}
+    if form:
+        by_unit[form] = int(is_date.sum())
+    name = form if by_unit.get(form, 0) * 2 > len(time) else TIME_UNITS[own][0]
+    return Times(values, name, TIME_UNITS[finest][1], by_unit)
 
 
 def _is_modern(time: np.ndarray, ticks: int) -> np.ndarray:
@@ -78,7 +88,7 @@ def parse_time(value: object) -> Decimal:
         ValueError: the value is no number, or is out of range of int64.
     """
     try:
-        is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float | str | Decimal) and not isinstance(value, bool)
         time = Decimal(value.strip() if isinstance(value, str) else value) if is_number else None
     except ArithmeticError:
         time = None
@@ -87,20 +97,36 @@ def parse_time(value: object) -> Decimal:
     return time
 
 
-def parse_moment(value: object) -> Decimal:
+def parse_moment(value: object, date_order: str = "") -> Decimal:
     """Return a time as `parse_time` does, or the second of a date such as "2018-03-01" or "2018-03-01 12:30:00".
 
-    A date without a time zone is in UTC.
+    A date without a time zone is in UTC. Other forms are those of `date_of`.
+
+    Args:
+        value: a number, its text, or a date.
+        date_order: see `date_of`.
 
     Raises:
-        ValueError: the value is neither.
+        ValueError: the value is none of these.
     """
-    if isinstance(value, str) and "-" in value[1:]:
-        try:
-            moment = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return parse_time(value)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        microseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-        return Decimal(microseconds) / 10**6
-    return parse_time(value)
+    if isinstance(value, str):
+        text = value.strip()
+        moment = _of_iso(text) if "-" in text[1:] or "T" in text else None
+        moment = date_of(text, date_order) if moment is None else moment
+        if moment is not None:
+            return moment
+    try:
+        return parse_time(value)
+    except ValueError:
+        raise ValueError(NO_MOMENT) from None
+
+
+def _of_iso(text: str) -> Decimal | None:
+    """Return the second of a date in a form of ISO 8601; None for another text."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    microseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return Decimal(microseconds) / 10**6

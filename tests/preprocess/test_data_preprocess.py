@@ -26,6 +26,7 @@ from unirec_files import read_unirec_data
 
 from train_utils.catalog import load_catalog
 from train_utils.dataset_folder import read_dataset
+from train_utils.unirec_folder import stale_reason
 
 
 @pytest.fixture(scope="module")
@@ -365,8 +366,8 @@ def test_what_a_kill_at_any_file_operation_leaves_is_refused_or_whole(tmp_path, 
             refused += 1
             continue
         assert sequences in (old.sequences, dataset.sequences)
-        users = len(old.sequences) if teacher.n_users == 1 + len(old.sequences) else len(dataset.sequences)
-        assert teacher.n_users == 1 + users and len(teacher.items) == (9 if users == 3 else 11)
+        assert teacher.n_users == 1 + len(sequences) and len(teacher.items) == (9 if len(sequences) == 3 else 11)
+        assert not stale_reason(folders[1], folders[0])
     assert status == 0 and operation > 40 and refused > 4
     assert read_dataset(folders[0]).sequences == dataset.sequences and teacher.n_users == 5
     assert not [path for folder in folders for path in folder.iterdir() if path.name.startswith(".")]
@@ -381,7 +382,8 @@ def test_a_full_disk_is_one_line_and_leaves_no_dataset(tmp_path, tokenizer_folde
         status = run(tmp_path, tokenizer_folder, "own")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert status == 2 and capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert status == 2 and error.startswith("error: ") and str(tmp_path / "mine/meta") in error and "free some" in error
     with pytest.raises(ValueError, match="did not finish"):
         read_dataset(tmp_path / "mine")
     assert run(tmp_path, tokenizer_folder, "own") == 0 and read_dataset(tmp_path / "mine").sequences

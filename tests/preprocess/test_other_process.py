@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import data_preprocess
 import pytest
 from raw_samples import SAMPLES, amazon_2018
-from readers.chunks import use_threads
+from readers.chunks import can_start, use_threads
 from readers.dump import meanwhile, read_dump
 from readers.json_lines import EventFields, json_events
 from readers.other_process import OtherProcess
@@ -91,6 +93,57 @@ def test_an_error_of_the_other_process_is_raised_here(error):
     with OtherProcess(fail) as other, pytest.raises(type(error)) as raised:
         other.result()
     assert str(raised.value) == str(error)
+
+
+class OfTwo(ValueError):
+    """Error that pickle cannot make again: it calls the class with one argument."""
+
+    def __init__(self, path: str, line: int) -> None:
+        super().__init__(f"{path}, line {line}, is damaged")
+
+
+class Holding(Exception):
+    """Error that cannot be pickled."""
+
+    def __init__(self) -> None:
+        super().__init__("no reason")
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [(OfTwo("x", 3), ValueError, "x, line 3, is damaged"), (Holding(), RuntimeError, "Holding: no reason")],
+)
+def test_an_error_that_cannot_be_sent_arrives_as_one_with_its_text(error, kind, text):
+    def fail():
+        raise error
+
+    with OtherProcess(fail) as other, pytest.raises(kind) as raised:
+        other.result()
+    assert str(raised.value) == text and "in fail" in raised.value.__notes__[0]
+
+
+@contextmanager
+def no_memory_for_threads() -> Iterator[None]:
+    """Stacks of new threads are larger than any memory."""
+    before = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+def test_without_memory_for_threads_the_same_files_are_written(tmp_path, tokenizer_folder, monkeypatch):  # noqa: F811
+    (tmp_path / "raw").mkdir()
+    amazon_2018(tmp_path / "raw")
+    argv, folders = argv_of(tmp_path, tokenizer_folder, "amazon-2018"), (tmp_path / "mine", tmp_path / "unirec")
+    assert can_start(2) and data_preprocess.main([*argv, "--threads", "2"]) == 0
+    expected = files_of(*folders)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    with no_memory_for_threads():
+        assert not can_start(1) and data_preprocess.main([*argv, "--threads", "2"]) == 0
+    use_threads(1)
+    assert files_of(*folders) == expected and os.environ["TOKENIZERS_PARALLELISM"] == "false"
 
 
 def test_a_killed_process_is_an_error():

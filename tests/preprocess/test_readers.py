@@ -8,15 +8,16 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from build_dataset import build_dataset
 from hypothesis import example, given
 from hypothesis import strategies as st
 from raw_samples import EVENTS, FEEDS, GENRES, SAMPLES, SEQUENCES, TITLES, feed_tsv, own_csv, own_json
 from readers.chunks import LineFile, use_threads
-from readers.fields import categories_of
-from readers.json_lines import EventFields, json_events
-from readers.records import parse_id, parse_rating
+from readers.fields import categories_of, id_of_any
+from readers.json_lines import EventFields, json_events, read_record
+from readers.records import EventCollector, add_row, parse_id, parse_rating
 from readers.registry import FORMATS
 from readers.source import Source
 from readers.tables import Table, table_events, table_rows
@@ -95,6 +96,22 @@ def test_a_feed_is_a_catalog_and_with_events_a_dataset(tmp_path, form):
 def test_an_item_of_a_feed_without_a_title_is_counted(tmp_path):
     feed_tsv(tmp_path)
     assert sum(read("feed", tmp_path).rejected.values()) == 1
+
+
+def test_feeds_of_every_form_give_the_same_items(tmp_path):
+    record = {"id": "1", "title": "Vase", "product_type": "Home > Garden", "price": "1,299.00 USD"}
+    nested = {"product_type": ["Home > Garden"], "price": {"amount": 1299, "currency": "USD"}, "shipping": [{"x": 1}]}
+    fields = "".join(f"<g:{name}>{value.replace('>', '&gt;')}</g:{name}>" for name, value in record.items())
+    forms = {
+        "a.csv": ",".join(record) + "\n" + ",".join(f'"{value}"' for value in record.values()),
+        "b.jsonl": json.dumps(record | nested),
+        "c.xml": f'<rss xmlns:g="http://base.google.com/ns/1.0"><channel><item>{fields}</item></channel></rss>',
+    }
+    for name, text in forms.items():
+        (tmp_path / name).write_text(text)
+    items = [read("feed", tmp_path, items=tmp_path / name).items for name in forms]
+    assert items[0] == items[1] == items[2]
+    assert items[0][0].categories == ("Home", "Garden") and items[0][0].attributes["price"] == 1299
 
 
 def test_columns_are_guessed_shown_and_overridden(tmp_path, capsys):
@@ -178,9 +195,19 @@ def plainly(rows, rejected: Counter) -> list[tuple]:
     return kept
 
 
+def ids_of(events, kind: str) -> list[str]:
+    ids = getattr(events, f"{kind}_ids")
+    return [ids[n] for n in getattr(events, kind)]
+
+
+def same_ratings(events, expected: list[float]) -> bool:
+    ratings = [math.nan] * len(events.time) if events.rating is None else events.rating.tolist()
+    single = np.array(expected or ratings, np.float64).astype(np.float32)
+    return np.array_equal(single, np.array(ratings, np.float32), equal_nan=True)
+
+
 def same(events, expected) -> bool:
-    users = [events.user_ids[n] for n in events.user]
-    items = [events.item_ids[n] for n in events.item]
+    users, items = ids_of(events, "user"), ids_of(events, "item")
     return (
         [(user, item) for user, item, *_ in expected] == list(zip(users, items, strict=True))
         and list(dict.fromkeys(users)) == events.user_ids
@@ -213,10 +240,7 @@ def test_json_lines_in_bulk_are_those_read_one_by_one(tmp_path_factory, lines, p
     expected = plainly(rows, rejected)
     assert same(events, expected)
     assert +file.rejected == rejected + alone.rejected
-    ratings = [math.nan] * len(expected) if events.rating is None else events.rating.tolist()
-    assert all(
-        a == pytest.approx(b, rel=1e-6) or (a != a and b != b) for a, (*_, b) in zip(ratings, expected, strict=True)
-    )
+    assert same_ratings(events, [rating for *_, rating in expected])
 
 
 LITERALS = st.lists(
@@ -256,11 +280,17 @@ def test_python_literals_in_bulk_are_those_that_literal_eval_reads(tmp_path_fact
     assert +file.rejected == rejected + alone.rejected
 
 
-CELLS = st.one_of(st.sampled_from(["a", "b", "7", "1.5", "", " 9", "-3", "1_0", "é", '"q"', "x\r", "+4"]),
+CELLS = st.one_of(st.sampled_from(["a", "b", "7", "1.5", "", " 9", "-3", "1_0", "é", '"q"', "x\r", "+4", "1e10", "1e39",
+                                   "1e400", "inf", "nan", ".5", "5.", "999999999.9", "9" * 400]),
                   st.text(st.characters(exclude_characters="\n"), max_size=5))  # fmt: skip
 ROWS = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.sampled_from("12345"), st.integers(0, 99).map(str)),
+        st.tuples(
+            st.sampled_from("ab"),
+            st.sampled_from("xy"),
+            st.sampled_from(["1", "4.5", "1e9", "1e39", "9" * 40]),
+            st.integers(0, 99).map(str),
+        ),
         st.lists(CELLS, max_size=5).map(tuple),
     ),
     max_size=25,
@@ -277,8 +307,56 @@ def test_tables_in_bulk_are_those_read_one_by_one(tmp_path_factory, separator, r
     split = [line.split(separator) for line in alone.lines()]
     rejected["wrong number of columns"] = sum(len(values) != 4 for values in split)
     usable = [(values[0], values[1], values[3], values[2]) for values in split if len(values) == 4]
-    assert same(events, plainly(usable, rejected))
+    expected = plainly(usable, rejected)
+    assert same(events, expected)
     assert +file.rejected == +rejected + alone.rejected
+    assert same_ratings(events, [rating for *_, rating in expected])
+
+
+NINES = [b"9" * digits for digits in (5, 19, 30, 31, 36, 400, 1000, 1001, 4300, 4301, 5000)]
+EXTREMES = st.sampled_from(
+    [b"1e9", b"999999999.9", b"1e10", b"-1e10", b"1e39", b"1e308", b"1e400", b"-0", b"0.1", *NINES]
+)
+EXTREME_LINES = st.lists(
+    st.builds(
+        b'{"u": %b, "i": %b, "t": %b, "r": %b, "other": %b}'.__mod__,
+        st.tuples(
+            st.sampled_from([b"1", b"-7", b'"7"', b"true", b"1e35", *NINES]), st.sampled_from([b"1", b'"x"', *NINES]),
+            st.sampled_from([b"5", b"1e9", b"-5", *NINES]), st.one_of(EXTREMES, st.sampled_from([b"null", b'"4"'])),
+            st.one_of(EXTREMES, st.sampled_from([b"[" * 40 + b"]" * 40, b'"x"', b"01"])),
+        ),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("literals", [False, True])
+@given(EXTREME_LINES)
+def test_numbers_of_any_size_are_the_same_in_bulk_and_line_by_line(tmp_path_factory, literals, lines):
+    path = tmp_path_factory.mktemp("raw") / "x.json"
+    path.write_bytes(b"\n".join(lines))
+    fields = EventFields(("u",), ("i",), ("t",), ("r",), literals=literals, has_number_ids=True, id_of=id_of_any)
+    bulk, alone = LineFile(path, Counter()), LineFile(path, Counter())
+    events, collector = json_events(bulk, fields), EventCollector()
+    for line in lines:
+        if record := read_record(alone, line, literals):
+            add_row(collector, fields.row(record), alone.rejected, id_of_any)
+    one_by_one = collector.events()
+    assert same(events, list(zip(*(ids_of(one_by_one, kind) for kind in ("user", "item")), strict=True)))
+    assert events.time.tolist() == one_by_one.time.tolist() and bulk.rejected == alone.rejected
+    assert same_ratings(events, [] if one_by_one.rating is None else one_by_one.rating.tolist())
+
+
+def test_what_numbers_of_any_size_are(tmp_path):
+    path = tmp_path / "x.json"
+    line = b'{"u": %b, "i": "x", "t": 5, "r": %b, "other": %b}'
+    cases = [(NINES[4], b"1e9", NINES[-1]), (b"9" * 1001, b"1", b"1"), (NINES[-1], b"1", b"1"), (b"1", b"1e39", b"1")]
+    path.write_bytes(b"\n".join(line % case for case in cases))
+    file = LineFile(path, Counter())
+    events = json_events(file, EventFields(("u",), ("i",), ("t",), ("r",), has_number_ids=True, id_of=id_of_any))
+    assert events.user_ids == ["9" * 36, "1"] and events.rating is None  # ratings from 1e9 on are none
+    assert file.rejected == {"id of more than 1000 characters": 1, "id missing or unprintable": 1}
 
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_characters="\r"), max_size=6), min_size=2, max_size=2)))
@@ -322,6 +400,8 @@ def test_what_is_no_moment_is_refused(text):
         ("Home &gt; Garden", ("Home", "Garden")),
         ("Drama, Comedy", ("Drama", "Comedy")),
         ("B&B; C", ("B&B", "C")),
+        (["Home > Garden", "Sale"], ("Home", "Garden", "Sale")),
+        (["Home &gt; Garden", "Food, Drinks"], ("Home", "Garden", "Food, Drinks")),
     ],
 )
 def test_entities_in_categories_are_read_before_their_semicolons_separate(written, expected):

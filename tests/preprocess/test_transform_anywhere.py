@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import train
 import transform2unirec
+from unirec_files import read_unirec_data
 
 from train_utils.plain_pickle import write_pickle
+from train_utils.unirec_folder import stale_reason
 
 METAS = {item: {"title": f"Title {item}", "title_t": f"Title {item}"} for item in "abcde"}
 CATEGORIES = {"C": ["a", "b"], "D": ["e"]}
@@ -64,7 +67,8 @@ def test_a_folder_of_three_files_from_anywhere_is_transformed(tmp_path, write):
     write_json_lines(tmp_path / "other")
     assert transform(tmp_path / "other", tmp_path / "expected") == 0
     for path in (tmp_path / "expected").iterdir():
-        assert (tmp_path / "unirec" / path.name).read_bytes() == path.read_bytes()
+        # The manifest has the digests of the files, which differ.
+        assert path.name == "manifest.json" or (tmp_path / "unirec" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_unirec_s_own_classes_read_the_files(tmp_path):
@@ -97,3 +101,55 @@ def test_without_other_paths_the_files_are_named_after_the_dataset(tmp_path, mon
         tmp_path / "unirec/config/dataset/films.yaml"
     ).exists()
     assert [path.name for path in (tmp_path / "unirec/data").iterdir()] == ["films"]
+
+
+def test_files_that_another_process_writes_are_not_written(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    write_json_lines(tmp_path / "data")
+    assert transform(tmp_path / "data", tmp_path / "unirec") == 0
+    with transform2unirec.writing_unirec(tmp_path / "unirec", tmp_path / "unirec/x.yaml"):
+        assert transform(tmp_path / "data", tmp_path / "unirec") == 2
+        error = capsys.readouterr().err
+        with pytest.raises(ValueError, match="did not finish"):
+            read_unirec_data(tmp_path / "unirec")
+    assert error.count("\n") == 1 and "is being written by another process" in error and "--unirec_data_path" in error
+    assert transform(tmp_path / "data", tmp_path / "unirec") == 0
+
+
+@pytest.mark.parametrize("name", ["sequential.jsonl", "category.jsonl", "test_users.json"])
+def test_training_on_the_files_of_another_dataset_is_one_line_that_says_what_to_run(
+    tmp_path, monkeypatch, capsys, name
+):
+    monkeypatch.setattr(train, "HERE", tmp_path / "unirec")
+    monkeypatch.setattr(train, "DATASETS", tmp_path / "dataset")
+    dataset, made = tmp_path / "dataset/x", tmp_path / "unirec/data/x"
+    dataset.mkdir(parents=True)
+    write_json_lines(dataset)
+    changed = {
+        "sequential.jsonl": SEQUENCES | {"w": ["c", "a", "b"]},
+        "category.jsonl": CATEGORIES | {"E": ["c"]},
+        "test_users.json": {"last_training_second": 5, "users": ["u"]},
+    }
+    (tmp_path / "before").mkdir()
+    write_json_lines(tmp_path / "before")
+    assert transform(tmp_path / "before", made) == 0
+    assert not stale_reason(made, dataset) and not stale_reason(made, tmp_path / "nowhere")
+    (dataset / "metas.jsonl").write_text(json.dumps(METAS | {"a": {"title": "Another title"}}))
+    assert not stale_reason(made, dataset)  # titles have no part in the files
+    (dataset / name).write_text(json.dumps(changed[name]))
+    assert train.main(["--dataset", "x", "--epochs", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"({name})" in error
+    assert f"transform2unirec.py --data_path {dataset} --unirec_data_path {made}" in error
+    assert transform(dataset, made) == 0 and not stale_reason(made, dataset)
+    (made / "manifest.json").unlink()  # as in the published copy
+    (dataset / name).write_text("{}")
+    assert not stale_reason(made, dataset)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"dataset": 5}', "{}"])
+def test_a_manifest_of_another_shape_is_no_manifest_of_the_dataset(tmp_path, content):
+    write_json_lines(tmp_path)
+    assert transform(tmp_path, tmp_path / "unirec") == 0
+    (tmp_path / "unirec/manifest.json").write_text(content)
+    assert "category.jsonl, sequential.jsonl" in stale_reason(tmp_path / "unirec", tmp_path)

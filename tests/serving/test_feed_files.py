@@ -108,6 +108,69 @@ def test_a_record_of_a_feed_becomes_an_item_with_its_price_as_a_number():
         assert item_of(record_of(item_of(record))) == item_of(record)
 
 
+def items_of(folder, text: str) -> list:
+    (folder / "feed").write_text(text)
+    return [item_of(record) for record in read_feed(folder / "feed")]
+
+
+@pytest.mark.parametrize(
+    ("in_text", "in_lists", "names"),
+    [
+        ("Apparel > Shoes", ["Apparel > Shoes"], ("Apparel", "Shoes")),
+        ("Home &amp; Garden &gt; Vases", ["Home &amp; Garden > Vases"], ("Home & Garden", "Vases")),
+        ("Food, Beverages > Tea", ["Food, Beverages > Tea"], ("Food, Beverages", "Tea")),
+        ("Shoes|Sale", ["Shoes", "Sale"], ("Shoes", "Sale")),
+        ("Apparel > Shoes; Sale", ["Apparel > Shoes", {"id": 7, "name": "Sale"}], ("Apparel", "Shoes", "Sale")),
+    ],
+)
+@pytest.mark.parametrize("field", ["product_type", "categories"])
+def test_categories_are_the_same_from_every_form(tmp_path, field, in_text, in_lists, names):
+    def escaped(text: str) -> str:
+        return text.replace("&", "&amp;").replace(">", "&gt;")
+
+    texts = [one["name"] if isinstance(one, dict) else one for one in in_lists]
+    head = "<rss><channel><item><id>1</id><title>t</title>"
+    forms = [
+        f'id,title,{field}\n1,t,"{in_text}"\n',
+        f"id\ttitle\t{field}\n1\tt\t{in_text}\n",
+        json.dumps([{"id": "1", "title": "t", field: in_text}]),
+        json.dumps({"id": "1", "title": "t", field: in_lists}) + "\n",
+        f"{head}<{field}>{escaped(in_text)}</{field}></item></channel></rss>",
+        head + "".join(f"<g:{field}>{escaped(text)}</g:{field}>" for text in texts) + "</item></channel></rss>",
+    ]
+    assert [items_of(tmp_path, form)[0].categories for form in forms] == [names] * len(forms)
+
+
+@pytest.mark.parametrize(
+    ("written", "number", "currency"),
+    [
+        ("1,299.00 USD", 1299, "USD"), ("USD 1,299", 1299, "USD"), ("1,29,900.50 INR", 129_900.5, "INR"),
+        ("$1,299.00", 1299, None), ("US$12.5", 12.5, "USD"), ("1.299,00 €", 1299, "EUR"), ("€ 12,99", 12.99, "EUR"),
+        ("1 299,00 sek", 1299, "SEK"), ("1'299.00 CHF", 1299, "CHF"), ("1.299.000 IDR", 1_299_000, "IDR"),
+        ("1.299 KWD", 1.299, "KWD"), ("0,999 KWD", None, None), ("from 5 USD", None, None), ("5-7 USD", None, None),
+        ("1,2,3 USD", None, None), ("12,34.5", None, None),
+        ({"amount": 1299, "currency": "usd"}, 1299, "USD"), ({"value": "1,299.00", "currencyCode": "USD"}, 1299, "USD"),
+        ({"price": "12.5", "priceCurrency": "EUR"}, 12.5, "EUR"), ({"amount": 5}, 5, None),
+        ({"amountMicros": "1299000000", "currencyCode": "USD"}, 1299, "USD"),
+    ],
+)  # fmt: skip
+def test_prices_of_shops_are_numbers(tmp_path, written, number, currency):
+    record = {"id": "1", "title": "t", "price": written}
+    item = items_of(tmp_path, json.dumps([record]))[0]
+    expected = {"price": written if number is None else number} | ({"currency": currency} if currency else {})
+    assert item.attributes == expected and item_of(json.loads(json.dumps(record_of(item)))) == item
+    if isinstance(written, str):
+        assert items_of(tmp_path, f'id\ttitle\tprice\n1\tt\t"{written}"\n') == [item]
+
+
+def test_nested_fields_that_no_table_has_are_left_out_of_a_feed_and_refused_in_a_request(tmp_path):
+    shipping = [{"country": "US", "price": {"value": "5", "currency": "USD"}}]
+    record = {"id": "1", "title": "t", "shipping": shipping, "dimensions": {"height": 3}, "tags": ["a", "b"]}
+    assert items_of(tmp_path, json.dumps([record]))[0].attributes == {"tags": ["a", "b"]}
+    with pytest.raises(ValueError, match="shipping is"):
+        item_of(record)
+
+
 plain = st.text(max_size=6) | st.integers(-5, 5) | st.booleans() | st.floats(-3, 3)
 
 
@@ -116,7 +179,9 @@ plain = st.text(max_size=6) | st.integers(-5, 5) | st.booleans() | st.floats(-3,
         {"id": st.integers() | st.text("ab", min_size=1), "title": st.text(min_size=1)},
         optional={
             "categories": st.text(" a,;|>1") | st.lists(st.text(max_size=3), max_size=3),
-            "price": st.sampled_from(["5 EUR", "USD 5.5", "5,5", "free", " 7 "]) | plain,
+            "price": st.sampled_from(["5 EUR", "USD 5.5", "5,5", "free", " 7 ", "$1,299.00"]) | plain,
+            "sale_price": st.fixed_dictionaries({"amount": plain}, optional={"currency": st.text(max_size=4)}),
+            "product_type": st.lists(st.sampled_from(["A > B", "C", ">", "&gt;", "D &amp;gt; E"])),
             "attributes": st.dictionaries(st.sampled_from(["a", "price", "id", "title"]), plain, max_size=2),
             "tags": st.lists(plain, max_size=2),
         },
@@ -140,7 +205,9 @@ def test_an_item_is_the_same_after_it_was_a_line_of_the_journal(record):
         ({"id": "a", "title": 5}, "item 'a': title is 5"),
         ({"id": "a", "title": "x" * 20_000}, "item 'a': title is"),
         ({"id": "a", "title": "x", "price": float("nan")}, "item 'a': price is nan"),
-        ({"id": "a", "title": "x", "price": {"amount": 1}}, "item 'a': price is"),
+        ({"id": "a", "title": "x", "price": {"cost": 1}}, "item 'a': price is"),
+        ({"id": "a", "title": "x", "price": {"amount": "free"}}, "item 'a': price is"),
+        ({"id": "a", "title": "x", "price": {"amount": 1, "currency": 5}}, "item 'a': price is"),
         ({"id": "a", "title": "x", "attributes": [1]}, "item 'a': attributes is"),
         ({"id": "a", "title": "x", "tags": ["y"] * 2000}, "item 'a': tags is"),
         ({"id": "a", "title": "x", "categories": [1]}, "item 'a': a category is 1"),
