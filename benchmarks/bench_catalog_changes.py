@@ -140,7 +140,6 @@ def measure(options: Options, folder: Path) -> dict[str, float]:
     own_ms = round(1000 * float(np.median(own_seconds)), 1)
     print(f"processor time of a change: {own_ms} ms, its time: {1000 * float(np.median(seconds)):.1f} ms", flush=True)
     reloads, own_reloads = [], []
-    domains.wait(DOMAIN)
     for _ in range(options.reloads):
         begun, own = time.perf_counter(), time.thread_time()
         _ = recommender.with_catalog(catalog).engine

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from train_utils.attribute_counts import AttributeCounts, number_of
 from train_utils.dataset_folder import (
     common_marker,
     dataset_name,
@@ -46,8 +47,7 @@ class Item:
 
     def number(self, attribute: str) -> float | None:
         """Return the value of an attribute if it is a number, else None."""
-        value = self.attributes.get(attribute)
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        return number_of(self.attributes.get(attribute))
 
 
 @dataclass(frozen=True)
@@ -115,18 +115,19 @@ class Catalog:
         return tuple(sorted(listed, key=lambda item: -self.popularity[item]))
 
     @cached_property
+    def attribute_counts(self) -> AttributeCounts:
+        """What is known of the attributes of the items, retired ones too."""
+        return AttributeCounts.of(self.items)
+
+    @property
+    def attribute_names(self) -> Collection[str]:
+        """Attributes that an item has."""
+        return self.attribute_counts.named.keys()
+
+    @property
     def numeric_attributes(self) -> Mapping[str, tuple[float, float]]:
         """(Least, greatest) value of each attribute that is a number for at least half of the items."""
-        values: dict[str, list[float]] = {}
-        for item in self.items:
-            for name in item.attributes:
-                if (value := item.number(name)) is not None:
-                    values.setdefault(name, []).append(value)
-        return {
-            name: (min(numbers), max(numbers))
-            for name, numbers in values.items()
-            if 2 * len(numbers) >= len(self.items)
-        }
+        return self.attribute_counts.bounds
 
     @property
     def titles(self) -> list[str]:
@@ -171,7 +172,13 @@ class Catalog:
             training_events=self.training_events + (0,) * added,
             categories=MappingProxyType(self._categories_after(put)),
             listed_titles=titles,
+            attribute_counts=self.attribute_counts.changed(self.items, changed.items, put),
         )
+        if self.popular_by and self.is_cold:
+            popularity = [*self.popularity, *[0.0] * added]
+            for i, item in put.items():
+                popularity[i] = self._popularity_of(item)
+            vars(changed).update(popularity=tuple(popularity))
         return changed
 
     def _categories_after(self, put: Mapping[int, Item]) -> dict[str, frozenset[int]]:

@@ -26,7 +26,7 @@ from train_utils.evaluation.chat_systems import (
 )
 from train_utils.evaluation.dialogues import choose_weights
 from train_utils.evaluation.simulated_users import TURNS, SimulatedUser, converse, mean_hits, summary
-from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.models.item_similarity import ItemSimilarity, ItemWords
 from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
@@ -75,8 +75,10 @@ def test_similar_items_share_users_or_words_and_disliked_ones_push_away():
 
 def test_cosines_are_the_means_of_all_pairs_in_memory_of_the_items_alone():
     rng = np.random.default_rng(0)
-    words, learned = csr_array(rng.random((2000, 5))), rng.random((2000, 4)).astype(np.float32)
-    similarity, given = ItemSimilarity(words, [learned]), [*range(1999), 7, 7]
+    counts, learned = csr_array(rng.integers(0, 3, (2000, 5))), rng.random((2000, 4)).astype(np.float32)
+    item_words = ItemWords(counts, {})
+    words = item_words.vectors
+    similarity, given = ItemSimilarity(item_words, [learned]), [*range(1999), 7, 7]
     tracemalloc.start()
     cosines = similarity.cosines(given)
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,12 +1,12 @@
 """What is expected of a user in a conversation: model, teacher, similarity and popularity as one prior of lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
 
-from train_utils.catalog import Catalog
+from train_utils.catalog import Catalog, Item
 from train_utils.constraint.constraint import Prior, log_shares
 from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
@@ -87,10 +87,14 @@ class Expectations:
             teacher, similarity, problem = None, similarity_of(catalog, None), str(error)
         return cls(recommender, similarity, teacher, weights or Weights(), problem)
 
-    def with_items(self, recommender: Recommender) -> "Expectations":
-        """Return the expectations for a recommender after changes of its items; of added ones nothing is expected."""
-        similarity = self.similarity.of_more(len(recommender.renderer.titles))
-        return replace(self, recommender=recommender, similarity=similarity)
+    def changed(self, recommender: Recommender, items: Mapping[int, Item]) -> "Expectations":
+        """Return the expectations after changes of items.
+
+        Args:
+            recommender: the recommender after them.
+            items: index -> item.
+        """
+        return replace(self, recommender=recommender, similarity=self.similarity.changed(items))
 
     def take_problem(self) -> str:
         """Return why the teacher was left out, once; "" for no new reason."""
