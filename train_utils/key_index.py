@@ -1,14 +1,12 @@
 """Index of entries by keys whose versions share what they have in common."""
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from train_utils.layered_map import LayeredMap
 
 E = TypeVar("E")
-_LEAST_CHANGES = 2000  # changed keys up to which they are kept apart, whatever the size of the index
-_SHARE = (
-    32  # part of all keys, beyond which changed keys are merged: copying a dict of all takes as long as many changes
-)
 
 
 class KeyIndex(Generic[E]):
@@ -18,11 +16,10 @@ class KeyIndex(Generic[E]):
         pairs: (key, entry), with ascending entries of each key.
     """
 
-    __slots__ = ("_base", "_changed")
+    __slots__ = ("_entries",)
 
     def __init__(self, pairs: Iterable[tuple[str, E]] = ()):
-        self._base = {key: tuple(entries) for key, entries in _grouped(pairs).items()}
-        self._changed: dict[str, tuple[E, ...]] = {}
+        self._entries = _frozen(_grouped(pairs))
 
     @classmethod
     def of_kinds(cls, kinds: Iterable[str], keyed: Iterable[tuple[str, str, E]]) -> "dict[str, KeyIndex[E]]":
@@ -37,13 +34,12 @@ class KeyIndex(Generic[E]):
             _append(groups[kind], key, entry)
         indexes = {kind: cls() for kind in groups}
         for kind, index in indexes.items():
-            index._base = {key: tuple(entries) for key, entries in groups.pop(kind).items()}
+            index._entries = _frozen(groups.pop(kind))
         return indexes
 
     def get(self, key: str) -> tuple[E, ...]:
         """Return the entries of a key; () for none."""
-        entries = self._changed.get(key)
-        return self._base.get(key, ()) if entries is None else entries
+        return self._entries.get(key, ())
 
     def only(self, key: str) -> tuple[E, ...]:
         """Return the entry of a key that has one; () where it has none or several."""
@@ -51,12 +47,11 @@ class KeyIndex(Generic[E]):
         return entries if len(entries) == 1 else ()
 
     def __contains__(self, key: str) -> bool:
-        return bool(self.get(key))
+        return key in self._entries
 
     def __iter__(self) -> Iterator[str]:
         """Yield the keys, in no order."""
-        yield from (key for key in self._base if key not in self._changed)
-        yield from (key for key, entries in self._changed.items() if entries)
+        return iter(self._entries)
 
     def changed(self, removed: Iterable[tuple[str, E]], added: Iterable[tuple[str, E]]) -> "KeyIndex[E]":
         """Return the index without some entries and with others.
@@ -66,25 +61,19 @@ class KeyIndex(Generic[E]):
             added: (key, entry) of entries to add; one that is there already counts once.
         """
         gone, come = _grouped(removed), _grouped(added)
+        lists = {key: list(self.get(key)) for key in gone.keys() | come.keys()}
+        for groups, change in ((gone, _remove), (come, _insert)):
+            for key, entries in groups.items():
+                for entry in entries:
+                    change(lists[key], entry)
         after: KeyIndex[E] = KeyIndex()
-        after._base, after._changed = self._base, dict(self._changed)
-        for key in gone.keys() | come.keys():
-            left = gone.get(key, ())
-            entries = [entry for entry in self.get(key) if entry not in left]
-            for entry in come.get(key, ()):
-                if entry not in entries:
-                    insort(entries, entry)  # type: ignore[type-var]  # entries of one index can be compared
-            after._changed[key] = tuple(entries)
-        if len(after._changed) > max(_LEAST_CHANGES, len(self._base) // _SHARE):
-            after._base, after._changed = after._merged(), {}
+        put = {key: tuple(entries) for key, entries in lists.items() if entries}
+        after._entries = self._entries.changed(put, lists.keys() - put.keys())
         return after
 
-    def _merged(self) -> dict[str, tuple[E, ...]]:
-        merged = {**self._base, **self._changed}
-        for key, entries in self._changed.items():
-            if not entries:
-                del merged[key]
-        return merged
+
+def _frozen(groups: dict[str, list[E]]) -> LayeredMap[str, tuple[E, ...]]:
+    return LayeredMap({key: tuple(entries) for key, entries in groups.items()})
 
 
 def _grouped(pairs: Iterable[tuple[str, E]]) -> dict[str, list[E]]:
@@ -100,3 +89,20 @@ def _append(groups: dict[str, list[E]], key: str, entry: E) -> None:
         groups[key] = [entry]
     elif entries[-1] != entry:
         entries.append(entry)
+
+
+def _holds(entries: list[Any], entry: Any, at: int) -> bool:
+    return at < len(entries) and entries[at] == entry
+
+
+def _remove(entries: list[Any], entry: Any) -> None:
+    """Remove an entry from sorted ones, where it is one of them."""
+    at = bisect_left(entries, entry)
+    if _holds(entries, entry, at):
+        del entries[at]
+
+
+def _insert(entries: list[Any], entry: Any) -> None:
+    """Add an entry to sorted ones, unless it is one of them."""
+    if not _holds(entries, entry, bisect_left(entries, entry)):
+        insort(entries, entry)

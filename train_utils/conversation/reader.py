@@ -142,6 +142,7 @@ class RequestReader:
 
     def prepare(self) -> None:
         """Build the indexes that the first message would wait for: seconds for 100,000 titles."""
+        self._titles.prepare()
         self.read("I like that.")
 
     def read(self, text: str) -> Change:

@@ -81,6 +81,10 @@ class TitleReader:
     def __init__(self, titles: NamedTitles, popularity: Sequence[float] = ()):
         self._titles, self._near, self._renown = titles, NearTitles(titles.titles), Renown(popularity)
 
+    def prepare(self) -> None:
+        """Build the indexes that the first message would wait for."""
+        self._near.prepare()
+
     def changed(self, titles: NamedTitles, items: Collection[int], popularity: Sequence[float] = ()) -> "TitleReader":
         """Return the reader after changes of some titles.
 

@@ -97,7 +97,7 @@ class NearTitles:
         """
         after = NearTitles(titles)
         if 2 * len(items) > len(titles):
-            _ = after._by_affix  # made here, and not by the first message
+            after.prepare()
         elif "_indexes" in vars(self):
             gone = _by_kind((item, self._titles[item]) for item in items if item < len(self._titles))
             come = _by_kind((item, titles[item]) for item in items)
@@ -108,6 +108,10 @@ class NearTitles:
                 joined = [key for key in keys if after._known(key) and not self._known(key)]
                 after._by_affix = self._by_affix.changed(_affixes(left), _affixes(joined))
         return after
+
+    def prepare(self) -> None:
+        """Make the indexes, instead of at the first look-up."""
+        _ = self._by_affix
 
     def items(self, key: str) -> tuple[int, ...]:
         """Return the items whose title, or a part of it that stands for it, has a key; () for none."""
@@ -252,11 +256,11 @@ def _keys(title: str) -> Iterator[tuple[str, str]]:
         yield "number", number
     if match := _INITIALS.match(title):
         yield "initials", re.sub(r"\W", "", match[0]).lower()
-    words = [word.key for word in spelled[0] if word.key]
-    yield from (("word", key) for key in dict.fromkeys(words))
-    words = words[1:] if words[:1] in (["doctor"], ["mister"]) else words
-    if len(words) > 1:
-        yield "begin", words[0]
+    keys = [word.key for word in spelled[0] if word.key]
+    yield from (("word", key) for key in dict.fromkeys(keys))
+    keys = keys[1:] if keys[:1] in (["doctor"], ["mister"]) else keys
+    if len(keys) > 1:
+        yield "begin", keys[0]
 
 
 def _subtitled(title: str) -> list[str]:

@@ -52,7 +52,7 @@ class Domain:
     @cached_property
     def searched_titles(self) -> tuple[list[str], list[int]]:
         """Titles in lower case of the items that may be listed, and these items."""
-        listed = self.catalog.listed_titles if self.catalog else {}
+        listed = self.catalog.listed_titles.merged() if self.catalog else {}
         return [title.lower() for title in listed], list(listed.values())
 
     @cached_property

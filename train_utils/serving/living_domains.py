@@ -94,6 +94,7 @@ class LivingDomains(Domains):
         domain = super()._load(name)
         if domain.catalog is None:
             return domain
+        _ = domain.catalog.changed({})  # what the first change would wait for is made here
         living = _Living(Ledger(domain.catalog))
         if self._journals is not None:
             living.journal = Journal(self._journal_path(self._journals, name), living.ledger)
@@ -217,8 +218,11 @@ def changed_renderer(recommender: Recommender, n_before: int, catalog: Catalog, 
             "vectors; add it to the dataset, run python -m train_utils.add_items, and restart the server"
         )
     if renamed:
+        titles = list(renderer.titles)
+        for i in sorted(renamed):
+            titles[i : i + 1] = [catalog.items[i].title]
         try:
-            renderer = renderer.with_titles(catalog.titles, renamed)
+            renderer = renderer.with_titles(titles, renamed)
         except TitleError as error:
             raise ValueError(f"item {catalog.items[renamed[error.number]].id[:80]!r}: {error.reason}") from None
     assert renderer.trie is not None  # the renderer knows the titles of the catalog
