@@ -31,6 +31,7 @@ from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
+from train_utils.teacher.breaker import CircuitBreaker
 from train_utils.teacher.protocol import TeacherError
 
 
@@ -160,6 +161,21 @@ def test_a_teacher_that_fails_is_left_out_and_said_once(recommender):
     expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), FixedTeacher([], "gone"))
     assert expectations.priors([Taste((1,), (1,))])[0] is not None
     assert expectations.take_problem() == "gone" and expectations.take_problem() == ""
+
+
+def test_a_teacher_that_answers_again_moves_lists_again_and_each_outage_is_said_once(recommender):
+    teacher, now, trials = FixedTeacher([item.id for item in recommender.catalog.items], "gone"), [0.0], []
+    breaker = CircuitBreaker(teacher, "tiny", lambda: now[0], trials.append)
+    expectations = Expectations.of(recommender, recommender.catalog, breaker)
+    taste = Taste((1,), (1,))
+    for outage in (1, 2):
+        teacher.problem = "gone"
+        assert "teacher" not in expectations.parts([taste])[0] and expectations.take_problem() == "gone"
+        now[0] += 100.0
+        assert "teacher" not in expectations.parts([taste])[0] and expectations.take_problem() == ""
+        teacher.problem = ""
+        trials.pop()()
+        assert "teacher" in expectations.parts([taste])[0] and breaker.outages == outage
 
 
 def test_a_teacher_of_another_catalog_is_left_out(recommender):

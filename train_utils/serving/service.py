@@ -191,8 +191,7 @@ class Service:
         settings = self._list_settings(request, assigned.variant)
         try:
             made = make_list(self.scheduler, domain.recommender, catalog, request, settings)
-        except TeacherError as error:
-            logger.error("the teacher of %s: %s", domain.name, error)
+        except TeacherError:  # the log has it; see `CircuitBreaker`
             raise TeacherUnavailable(f"the teacher moves no list: {NO_TEACHER}") from None
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
