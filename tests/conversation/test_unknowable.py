@@ -26,6 +26,8 @@ from train_utils.prompts.named_titles import NamedTitles
         ("oscar winners please", ("awards",)),
         ("a highly rated drama", ("ratings",)),
         ("something uplifting", ("moods",)),
+        ("three comedies under $20", ("prices",)),
+        ("a cheap drama for less than ten dollars", ("prices",)),
     ],
 )
 def test_a_wish_that_the_catalog_cannot_know_is_named(text, names):
@@ -45,6 +47,8 @@ def test_a_wish_that_the_catalog_cannot_know_is_named(text, names):
         "for a long flight: three dramas",
         "a comedy with some romance",
         "Is there anything like Heat?",
+        "a comedy with cheap thrills",
+        "I paid $20 for Heat. A drama please",
     ],
 )
 def test_other_words_raise_no_false_alarm(text):
@@ -63,3 +67,14 @@ def test_the_notice_says_what_the_catalog_has():
         "films knows no directors, actors or running times: that part of the request is left out; "
         "it knows categories and year"
     )
+
+
+def test_a_price_that_few_items_have_is_said_to_be_left_out():
+    def reader(priced):
+        items = [Item(str(n), f"Title {n} X", attributes={"price": n} if n < priced else {}) for n in range(1, 5)]
+        catalog = make_catalog("shop", items)
+        return RequestReader(catalog, NamedTitles(catalog.titles))
+
+    assert reader(priced=2).read("two items under $3").unknowable == ("prices",)
+    whole = reader(priced=5).read("two items under $3")
+    assert whole.unknowable == () and whole.ranges

@@ -51,16 +51,20 @@ class Kind:
         names: what such facts are called, in the plural.
         attribute: pattern of the names of attributes that have them.
         wish: pattern of a wish for one of them.
+        numeric: whether such wishes are read where the attribute is a number.
     """
 
     names: tuple[str, ...]
     attribute: re.Pattern[str]
     wish: re.Pattern[str]
+    numeric: bool = False
 
 
-def _kind(names: str, attribute: str, *wishes: str) -> Kind:
-    pattern = "|".join(wishes)
-    return Kind(tuple(names.split(", ")), re.compile(attribute, re.IGNORECASE), re.compile(pattern, re.IGNORECASE))
+def _kind(names: str, attribute: str, *wishes: str, numeric: bool = False) -> Kind:
+    flags = re.IGNORECASE
+    return Kind(
+        tuple(names.split(", ")), re.compile(attribute, flags), re.compile("|".join(wishes), flags), numeric=numeric
+    )
 
 
 _KINDS = (
@@ -79,6 +83,14 @@ _KINDS = (
         rf"\b{NUMBER}[\s-](?:minute|hour)\s+(?:long\s+)?{_NOUN}",
         r"\b(?:not|nothing|isn'?t|aren'?t|don'?t\s+want\s+anything)\s+(?:(?:too|so|very|overly|that)\s+)+(?:long|short)\b(?!\s+ago)",
         rf"\b(?:short|shorter|longer)\s+(?:{SPAN}\s*)?(?:film|movie|flick|one)s?\b",
+        numeric=True,
+    ),
+    _kind(
+        "prices",
+        r"price|\bcost",
+        rf"\b{_BOUND}\s+[$€£]\s?\d|\b{_BOUND}\s+{NUMBER}\s?(?:[$€£]|(?:dollars?|bucks|euros?|pounds|quid)\b)",
+        r"\b(?:cheap|cheaper|cheapest|affordable|inexpensive|low-priced|budget-friendly)\b(?!\s+thrills?\b)",
+        numeric=True,
     ),
     _kind(
         "languages, countries",
@@ -111,6 +123,7 @@ _KINDS = (
         r"rating|score|stars",
         r"\b(?:highly|well|best|top|high|highest)[\s-]rated\b|\bimdb\b|\brated\s+(?:above|over|at\s+least|higher)\b",
         r"\b(?:good|high|better)\s+(?:ratings?|reviews?)\b",
+        numeric=True,
     ),
     _kind(
         "moods",
@@ -121,8 +134,9 @@ _KINDS = (
 
 
 def kinds_unknown_to(catalog: Catalog) -> list[Kind]:
-    """Return the kinds of facts for which no item of the catalog has an attribute."""
-    return [kind for kind in _KINDS if not any(map(kind.attribute.search, catalog.attribute_names))]
+    """Return the kinds of facts for which no item of the catalog has an attribute that requests can be tested on."""
+    named, numbers = catalog.attribute_names, catalog.numeric_attributes
+    return [kind for kind in _KINDS if not any(map(kind.attribute.search, numbers if kind.numeric else named))]
 
 
 def find_unknowable(sentences: Sequence[str], kinds: Collection[Kind]) -> tuple[str, ...]:
