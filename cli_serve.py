@@ -148,6 +148,7 @@ def serve(options: ChatOptions) -> None:
     keys = Keys.read(options.api_keys) if options.api_keys else None
     with loaded_service(options) as service:
         cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
+        service.domains.load_in_background()
         app = build_app(
             service, keys, max_new_tokens=options.max_new_tokens, cors=cors, host=options.host, mcp=bool(options.mcp)
         )

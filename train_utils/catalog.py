@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from train_utils.attribute_counts import AttributeCounts, number_of
 from train_utils.dataset_folder import (
     common_marker,
     dataset_name,
@@ -17,6 +18,7 @@ from train_utils.dataset_folder import (
     read_dataset,
     spelled_title,
 )
+from train_utils.layered_map import LayeredMap
 from train_utils.text_files import has_text, shown, whole_characters
 
 logger = logging.getLogger(__name__)
@@ -46,8 +48,7 @@ class Item:
 
     def number(self, attribute: str) -> float | None:
         """Return the value of an attribute if it is a number, else None."""
-        value = self.attributes.get(attribute)
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        return number_of(self.attributes.get(attribute))
 
 
 @dataclass(frozen=True)
@@ -115,32 +116,36 @@ class Catalog:
         return tuple(sorted(listed, key=lambda item: -self.popularity[item]))
 
     @cached_property
+    def attribute_counts(self) -> AttributeCounts:
+        """What is known of the attributes of the items, retired ones too."""
+        return AttributeCounts.of(self.items)
+
+    @property
+    def attribute_names(self) -> Collection[str]:
+        """Attributes that an item has."""
+        return self.attribute_counts.named.keys()
+
+    @property
     def numeric_attributes(self) -> Mapping[str, tuple[float, float]]:
         """(Least, greatest) value of each attribute that is a number for at least half of the items."""
-        values: dict[str, list[float]] = {}
-        for item in self.items:
-            for name in item.attributes:
-                if (value := item.number(name)) is not None:
-                    values.setdefault(name, []).append(value)
-        return {
-            name: (min(numbers), max(numbers))
-            for name, numbers in values.items()
-            if 2 * len(numbers) >= len(self.items)
-        }
+        return self.attribute_counts.bounds
 
     @property
     def titles(self) -> list[str]:
         return [item.title for item in self.items]
 
     @cached_property
-    def listed_titles(self) -> Mapping[str, int]:
+    def listed_titles(self) -> LayeredMap[str, int]:
         """Title -> item, of the items that may be listed; of equal titles the first item."""
-        return {item.title: i for i, item in reversed([*enumerate(self.items)]) if i not in self.retired}
+        listed = reversed([*enumerate(self.items)])
+        return LayeredMap({item.title: i for i, item in listed if i not in self.retired})
 
     @cached_property
     def title_index(self) -> Mapping[str, int]:
         """Title -> item; a retired item where no other one has its title."""
-        return ChainMap(dict(self.listed_titles), {self.items[i].title: i for i in sorted(self.retired, reverse=True)})
+        return ChainMap(
+            self.listed_titles.merged(), {self.items[i].title: i for i in sorted(self.retired, reverse=True)}
+        )
 
     def changed(self, put: Mapping[int, Item], retired: Collection[int] = ()) -> "Catalog":
         """Return the catalog after changes; what is known of the other items is kept, not computed again.
@@ -153,8 +158,9 @@ class Catalog:
         for i, item in sorted(put.items()):
             items[i : i + 1] = [item]
         added = len(items) - len(self.items)
-        # A dict is copied ten times as fast as its proxy, and only where it changes.
-        index = self.index if not added else {**self.index, **{item.id: i for i, item in put.items()}}
+        index = self.index if isinstance(self.index, LayeredMap) else LayeredMap(self.index)
+        if added:
+            index = index.changed({item.id: i for i, item in put.items()})
         changed = replace(
             self,
             items=tuple(items),
@@ -162,16 +168,20 @@ class Catalog:
             retired=(self.retired - put.keys()) | frozenset(retired),
             added=self.added + added,
         )
-        titles = dict(self.listed_titles)
-        for i in sorted({*put, *retired}):
-            if i < len(self.items) and titles.get(self.items[i].title) == i:
-                del titles[self.items[i].title]
-        titles |= {item.title: i for i, item in put.items() if i not in changed.retired}
+        before = (i for i in {*put, *retired} if i < len(self.items))
+        gone = {self.items[i].title for i in before if self.listed_titles.get(self.items[i].title) == i}
+        titles = {item.title: i for i, item in put.items() if i not in changed.retired}
         vars(changed).update(
             training_events=self.training_events + (0,) * added,
             categories=MappingProxyType(self._categories_after(put)),
-            listed_titles=titles,
+            listed_titles=self.listed_titles.changed(titles, gone),
+            attribute_counts=self.attribute_counts.changed(self.items, changed.items, put),
         )
+        if self.popular_by and self.is_cold:
+            popularity = [*self.popularity, *[0.0] * added]
+            for i, item in put.items():
+                popularity[i] = self._popularity_of(item)
+            vars(changed).update(popularity=tuple(popularity))
         return changed
 
     def _categories_after(self, put: Mapping[int, Item]) -> dict[str, frozenset[int]]:

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -247,22 +247,20 @@ class CatalogModel:
             logger.warning("note: %s", recommender.catalog_note)
         return recommender
 
-    def with_items(self, catalog: Catalog, renderer: Chat) -> Self:
+    def with_items(self, catalog: Catalog, renderer: Chat, renamed: Collection[int]) -> Self:
         """Return a recommender of the same catalog after changes of its items, which shares all that still holds.
-
-        The finder of titles in a text is shared as well, though it finds the titles before the changes: it takes long
-        to make.
 
         Args:
             catalog: the catalog of this recommender after `Catalog.changed`.
             renderer: the renderer of its titles; this recommender's own where no title changed.
+            renamed: items whose titles are new.
         """
         changed = copy.copy(self)
-        changed.named_titles = self.named_titles
         changed.catalog, changed.renderer = catalog, renderer
         vars(changed).pop("popularity_prior", None)
-        if renderer is not self.renderer:
+        if renamed:
             vars(changed).pop("engine", None)
+            changed.named_titles = self.named_titles.changed(renderer.titles, renamed)
         return changed
 
     @property

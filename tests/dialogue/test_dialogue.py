@@ -26,11 +26,12 @@ from train_utils.evaluation.chat_systems import (
 )
 from train_utils.evaluation.dialogues import choose_weights
 from train_utils.evaluation.simulated_users import TURNS, SimulatedUser, converse, mean_hits, summary
-from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.models.item_similarity import ItemSimilarity, ItemWords
 from train_utils.prompts.messages import ItemPart
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
+from train_utils.teacher.breaker import CircuitBreaker
 from train_utils.teacher.protocol import TeacherError
 
 
@@ -75,8 +76,10 @@ def test_similar_items_share_users_or_words_and_disliked_ones_push_away():
 
 def test_cosines_are_the_means_of_all_pairs_in_memory_of_the_items_alone():
     rng = np.random.default_rng(0)
-    words, learned = csr_array(rng.random((2000, 5))), rng.random((2000, 4)).astype(np.float32)
-    similarity, given = ItemSimilarity(words, [learned]), [*range(1999), 7, 7]
+    counts, learned = csr_array(rng.integers(0, 3, (2000, 5))), rng.random((2000, 4)).astype(np.float32)
+    item_words = ItemWords(counts, {})
+    words = item_words.vectors
+    similarity, given = ItemSimilarity(item_words, [learned]), [*range(1999), 7, 7]
     tracemalloc.start()
     cosines = similarity.cosines(given)
     peak = tracemalloc.get_traced_memory()[1]
@@ -158,6 +161,21 @@ def test_a_teacher_that_fails_is_left_out_and_said_once(recommender):
     expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), FixedTeacher([], "gone"))
     assert expectations.priors([Taste((1,), (1,))])[0] is not None
     assert expectations.take_problem() == "gone" and expectations.take_problem() == ""
+
+
+def test_a_teacher_that_answers_again_moves_lists_again_and_each_outage_is_said_once(recommender):
+    teacher, now, trials = FixedTeacher([item.id for item in recommender.catalog.items], "gone"), [0.0], []
+    breaker = CircuitBreaker(teacher, "tiny", lambda: now[0], trials.append)
+    expectations = Expectations.of(recommender, recommender.catalog, breaker)
+    taste = Taste((1,), (1,))
+    for outage in (1, 2):
+        teacher.problem = "gone"
+        assert "teacher" not in expectations.parts([taste])[0] and expectations.take_problem() == "gone"
+        now[0] += 100.0
+        assert "teacher" not in expectations.parts([taste])[0] and expectations.take_problem() == ""
+        teacher.problem = ""
+        trials.pop()()
+        assert "teacher" in expectations.parts([taste])[0] and breaker.outages == outage
 
 
 def test_a_teacher_of_another_catalog_is_left_out(recommender):

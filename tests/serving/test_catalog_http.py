@@ -53,7 +53,6 @@ def server(made):
     running = Running(made, KEYS)
     yield running
     running.stop()
-    made.wait("films")
 
 
 ITEMS = "/v1/catalogues/films/items"

@@ -18,10 +18,12 @@ from train_utils.catalog import Item, make_catalog
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.constraint.item_rules import ItemRules, compile_rules
 from train_utils.constraint.trie import build_trie
+from train_utils.conversation.reader import RequestReader
 from train_utils.decoding.events import TextDelta
 from train_utils.dialogue.expectations import Taste
-from train_utils.models.item_similarity import ItemSimilarity
+from train_utils.models.item_similarity import ItemSimilarity, ItemWords
 from train_utils.priors import teacher_scores
+from train_utils.prompts.named_titles import NamedTitles
 from train_utils.recommender import Recommender
 from train_utils.serving.catalog_ledger import Version
 from train_utils.serving.domains import Domain
@@ -55,9 +57,7 @@ def model():
 
 @pytest.fixture
 def domains(model, tmp_path):
-    made = LivingDomains(Recommender(*model), {"films": write_dataset(tmp_path / "films")})
-    yield made
-    made.wait("films")
+    return LivingDomains(Recommender(*model), {"films": write_dataset(tmp_path / "films")})
 
 
 def oracle_of(titles: list[str] = FILMS) -> Oracle:
@@ -154,7 +154,6 @@ def test_what_may_be_listed_equals_a_dictionary_after_random_changes(domains):
             i for i, record in oracle.items() if "new" in record["categories"]
         }
         assert admitted(domain, ItemRules(allow=("i3", "i5"))) == {"i3", "i5"} & oracle.keys()
-    domains.wait("films")
     assert held(domains.load("films")) == world.oracle
 
 
@@ -172,6 +171,38 @@ def test_what_is_kept_of_a_catalog_equals_what_is_made_from_all_its_items(domain
         assert dict(catalog.categories) == dict(again.categories)
         assert catalog.training_events == again.training_events
         assert dict(catalog.listed_titles) == dict(again.listed_titles)
+
+
+MESSAGES = (
+    "I liked red moon and Blue River, something new from before 1996?",
+    "Recommend 3 even titles like the retrun, but nothing odd.",
+    "anything under 5 by Steven Spielberg with a year above 1992",
+    "the end night was great, green moon list was not",
+)
+
+
+def test_reading_similarity_and_attributes_after_changes_are_those_of_the_catalog_loaded_again(domains):
+    rng, world = random.Random(5), World(domains)
+    for n in range(60):
+        world.change(rng, n)
+        domain = domains.load("films")
+        catalog = replace(domain.catalog)  # nothing that is kept
+        again = RequestReader(catalog, NamedTitles(catalog.titles))
+        assert [domain.reader.read(text) for text in MESSAGES] == [again.read(text) for text in MESSAGES]
+        assert dict(domain.catalog.numeric_attributes) == dict(catalog.numeric_attributes)
+        assert {*domain.catalog.attribute_names} == {*catalog.attribute_names}
+        similarity = domain.expectations.similarity
+        made = ItemSimilarity(ItemWords.of(catalog.items), similarity._learned)  # the events are those of the dataset
+        for liked in ([0], [1, len(catalog.items) - 1], [3, 3, 5]):
+            assert np.allclose(similarity.cosines(liked), made.cosines(liked), atol=1e-6)
+
+
+def test_popularity_of_a_cold_catalog_after_changes_is_that_of_the_catalog_loaded_again():
+    items = [Item(f"i{n}", title, attributes={"stars": n}) for n, title in enumerate(FILMS)]
+    catalog = make_catalog("cold", items, popular_by="stars")
+    assert catalog.most_popular[0] == len(FILMS) - 1
+    changed = catalog.changed({2: Item("i2", "red moon", attributes={"stars": 50}), len(FILMS): Item("new", "new")})
+    assert changed.popularity == replace(changed).popularity and changed.most_popular[0] == 2
 
 
 def test_no_request_is_lost_and_each_sees_one_version_while_the_catalog_changes(domains):
@@ -215,7 +246,7 @@ def test_no_request_is_lost_and_each_sees_one_version_while_the_catalog_changes(
         assert (card["title"], card.get("categories", [])) == (record["title"], record["categories"])
 
 
-def test_an_added_item_is_listed_at_once_and_named_in_texts_when_the_finders_follow(domains):
+def test_an_added_item_is_listed_named_in_texts_and_similar_to_others_at_once(domains):
     scheduler = Scheduler()
     service = Service(domains, "films", scheduler)
     begun_with = domains.load("films")
@@ -224,7 +255,6 @@ def test_an_added_item_is_listed_at_once_and_named_in_texts_when_the_finders_fol
     assert card["catalogue_version"] == domains.load("films").version
     (card,) = service.recommend(["i0"], 1, {"categories": ["new"]})
     assert (card["item_id"], service.search("green return")[0]["item_id"]) == ("new", "new")
-    domains.wait("films")
     domain = domains.load("films")
     assert domain.recommender.named_titles.find("like Green Return") == [len(FILMS)]
     cosines = domain.expectations.similarity.cosines([len(FILMS)])
@@ -261,7 +291,6 @@ def test_a_teacher_that_lacks_added_items_still_moves_lists_and_is_neutral_about
     assert known[-1] == pytest.approx(1 / len(FILMS))
     assert len({*unknown}) == 1 and len(unknown) == len(catalog.items)
     assert domains.load("films").expectations.priors([Taste((1, len(FILMS)))])[0].scores.shape == (len(FILMS) + 1,)
-    domains.wait("films")
     assert domains.load("films").expectations.teacher is not None
 
 
@@ -285,7 +314,6 @@ def test_a_model_with_codes_renames_retires_and_reprices_but_adds_no_item(form, 
         domains.put("films", [{"id": "new", "title": "green"}])
     assert "\n" not in str(error.value)
     assert domains.load("films") is domain or domains.load("films").version == domain.version
-    domains.wait("films")
 
 
 @pytest.mark.parametrize(
@@ -328,7 +356,6 @@ def test_a_reader_reads_no_category_or_attribute_that_is_gone(domains):
     records = [{"id": f"i{n}", "title": title, "categories": ["new"]} for n, title in enumerate(FILMS)]
     domains.put("films", records)
     assert len([event for event in service.chat(asked) if isinstance(event, Listed)]) == 2
-    domains.wait("films")
     assert len([event for event in service.chat(asked) if isinstance(event, Listed)]) == 2
     scheduler.drain()
 
@@ -337,21 +364,26 @@ def test_similarity_of_a_changed_catalog_is_that_of_the_catalog_loaded_again():
     items = [Item(f"i{n}", title, categories=("odd",) if n % 2 else ("even",)) for n, title in enumerate(FILMS)]
     catalog = make_catalog("tiny", items, {"u": [f"i{n}" for n in (0, 1, 2, 3, 4, 1)]})
     vectors = np.random.default_rng(0).normal(size=(len(items), 4))
-    changed = catalog.changed({1: Item("i1", "Renamed Film"), len(items): Item("new", "Another Film")}, frozenset())
-    similarity = ItemSimilarity.of(catalog, vectors).reworded(changed)
-    again = ItemSimilarity.of(changed, vectors)
-    for liked in ([0], [1, 3], [len(items)]):
+    put = {1: Item("i1", "Renamed Film"), len(items): Item("new", "Another Film")}
+    before = ItemSimilarity.of(catalog, vectors)
+    similarity, again = before.changed(put), ItemSimilarity.of(catalog.changed(put), vectors)
+    for liked in ([0], [1, 3], [len(items)], [len(items), 2]):
         assert np.allclose(similarity.cosines(liked), again.cosines(liked), atol=1e-6)
+    assert len(before.cosines([0])) == len(items), "a version before stays as it was"
 
 
 def test_what_a_change_replaces_is_freed_without_garbage_collection(domains):
-    replaced = weakref.ref(domains.load("films").reader._titles)
+    domains.put("films", [{"id": "i1", "title": "a title"}])  # the catalog as it was loaded is kept
+    domain = domains.load("films")
+    domain.reader.read("I liked red moon")
+    parts = (domain, domain.catalog, domain.recommender.named_titles, domain.reader, domain.expectations.similarity)
+    replaced = [weakref.ref(part) for part in (*parts, domain.reader._titles._near, domain.reader._categories)]
+    del domain, parts
     gc.collect()
     gc.disable()
     try:
-        domains.put("films", [{"id": "i0", "title": "Another Title"}])
-        domains.wait("films")
-        assert replaced() is None
+        domains.put("films", [{"id": "i0", "title": "Another Title", "categories": ["new"]}])
+        assert [part() for part in replaced] == [None] * len(replaced)
     finally:
         gc.enable()
 
@@ -366,16 +398,6 @@ def test_full_collections_wait_until_every_thread_has_made_its_large_objects():
     assert gc.get_freeze_count() > exempt
 
 
-def test_similarity_knows_nothing_of_added_items_until_it_is_made_again():
-    catalog = make_catalog("tiny", [Item(f"i{n}", title) for n, title in enumerate(FILMS)])
-    before = ItemSimilarity.of(catalog)
-    grown = before.of_more(len(FILMS) + 2)
-    assert np.array_equal(grown.cosines([1, 2])[:-2], before.cosines([1, 2]))
-    assert not grown.cosines([1, 2])[-2:].any() and not grown.cosines([len(FILMS)]).any()
-    assert np.allclose(grown.cosines([1, len(FILMS)]), grown.cosines([1]))
-    assert grown.shares([len(FILMS) + 1]).tolist() == [1 / (len(FILMS) + 2)] * (len(FILMS) + 2)
-
-
 def test_a_question_about_a_title_is_answered_by_an_item_that_may_be_listed(domains):
     service = Service(domains, "films", Scheduler())
 
@@ -384,9 +406,7 @@ def test_a_question_about_a_title_is_answered_by_an_item_that_may_be_listed(doma
         return "".join(event.text for event in service.chat(request) if isinstance(event, TextDelta))
 
     domains.retire("films", ["i7"])
-    domains.wait("films")
     assert said() == "films does not have green moon any more."
     domains.put("films", [{"id": "new", "title": "green moon", "year": 2020}])
-    domains.wait("films")
     assert said() == "green moon [new]: year 2020."
     service.scheduler.drain()

@@ -1,9 +1,9 @@
 """Categories that a message names: by name, by inflection, and by meaning."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from rapidfuzz import process
@@ -13,6 +13,7 @@ from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.category_thesaurus import names_kind, thesaurus
 from train_utils.conversation.lexicon import BAD, BORED, GOOD, MOVED, NO_TITLE, NOUNS, VAGUE, any_of
 from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.remembered import Remembered
 
 # Categories that say nothing about an item.
 _NO_MEANING = {"unknown", "other", "others", "misc", "miscellaneous", "none", "n/a", "na", "no genres listed", "all"}
@@ -82,12 +83,10 @@ class CategoryReader:
         self.categories = [name for name in categories if name.lower().strip("() ") not in _NO_MEANING]
         # Longer names first: "Action & Adventure" before "Action".
         self._patterns = [
-            (name, re.compile(rf"(?<!\w)(?<!pre-)(?<!post-){_inflected(name)}(?!\w)", re.IGNORECASE))
-            for name in sorted(self.categories, key=len, reverse=True)
-            if _WORD.search(name)
+            (name, _pattern(name)) for name in sorted(self.categories, key=len, reverse=True) if _WORD.search(name)
         ]
-        self.find_names = lru_cache(maxsize=_TEXTS)(self._find_names)
-        self._misspelled = lru_cache(maxsize=_REMEMBERED)(self._find_misspelled)
+        self._named: Remembered[str, list[Annotation]] = Remembered(_TEXTS)
+        self._misspelled: Remembered[str, str] = Remembered(_REMEMBERED)
         self._forms: dict[str, dict[str, str]] = {}  # first letter -> category's form -> category
         for name in self.categories:
             for form in _plain_forms(name):
@@ -96,14 +95,23 @@ class CategoryReader:
         self._thesaurus = thesaurus(self.categories)
         self._encoder = encoder
         self._nearest: dict[str, str] = {}  # phrase -> the category that it means; "" for none
-        self._vectors: np.ndarray | None = None
+        self._vectors: dict[str, np.ndarray] = {}  # category -> its vectors, float [nouns, d]
 
-    def _find_names(self, text: str) -> list[Annotation]:
+    def changed(self, categories: Iterable[str]) -> "CategoryReader":
+        """Return the reader of other categories, of which only new ones are encoded."""
+        reader = CategoryReader(categories, self._encoder)
+        reader._vectors = self._vectors
+        return reader
+
+    def find_names(self, text: str) -> list[Annotation]:
         """Return the categories that a message names, also in another inflection, by a usual word, or misspelled.
 
         Args:
             text: the message, in which titles are masked.
         """
+        return self._named.get(text, self._find_names)
+
+    def _find_names(self, text: str) -> list[Annotation]:
         found: list[Annotation] = []
         for name, pattern in self._patterns:
             for match in pattern.finditer(text):
@@ -115,7 +123,7 @@ class CategoryReader:
                 for start, end, name in zip(cuts, cuts[1:], names, strict=False):
                     _add(found, start, end, name, names_kind(match[0]))
         words = [(match.start(), match.end(), match[0].lower()) for match in _WORD.finditer(text)]
-        misspelled = {word: self._misspelled(word) for word in {word for _, _, word in words}}
+        misspelled = {word: self._misspelled.get(word, self._find_misspelled) for word in {word for *_, word in words}}
         for start, end, word in words:
             if misspelled[word]:
                 _add(found, start, end, misspelled[word])
@@ -148,30 +156,34 @@ class CategoryReader:
         spans = [match.span() for match in words if match[0].lower() not in _ONLY_IN_PAIRS]
         spans += [(one.start(), other.end()) for one, other in pairs if text[one.end() : other.start()] in (" ", "-")]
         spans = [span for span in spans if _describes_a_wish(text, *span)]
-        self._compare({text[start:end].lower() for start, end in spans})
+        meanings = self._compare({text[start:end].lower() for start, end in spans})
         found: list[Annotation] = []
         for start, end in spans:
-            category = self._nearest[text[start:end].lower()]
+            category = meanings[text[start:end].lower()]
             if category and not any(start < other.end and other.start < end for other in found):
                 found.append(Annotation(start, end, CategoryWords(category, by_meaning=True)))
         return sorted(found, key=lambda annotation: annotation.start)
 
-    def _compare(self, phrases: Iterable[str]) -> None:
-        """Look up the category that each phrase means, in one call of the encoder for all new phrases."""
-        assert self._encoder is not None
-        if self._vectors is None:
-            self._vectors = self._in_phrases(self.categories)
+    def _compare(self, phrases: Collection[str]) -> dict[str, str]:
+        """Return the category that each phrase means, "" for none; one call of the encoder is for all new phrases."""
         if len(self._nearest) > _REMEMBERED:
-            self._nearest.clear()
-        new = sorted(set(phrases) - self._nearest.keys())
-        if not new:
-            return
-        cosines = np.einsum("npd,ncd->pc", self._in_phrases(new), self._vectors) / len(_NOUNS)
-        best = cosines.argmax(axis=1)
-        second = np.sort(cosines, axis=1)[:, -2] if cosines.shape[1] > 1 else np.full(len(new), -1.0)
-        for phrase, nearest, first, next_one in zip(new, best, cosines.max(axis=1), second, strict=True):
-            clear = first >= _LEAST and first - next_one >= _LEAD
-            self._nearest[phrase] = self.categories[nearest] if clear else ""
+            self._nearest = {}
+        nearest = self._nearest
+        if new := sorted(set(phrases) - nearest.keys()):
+            cosines = np.einsum("npd,ncd->pc", self._in_phrases(new), self._category_vectors) / len(_NOUNS)
+            best = cosines.argmax(axis=1)
+            second = np.sort(cosines, axis=1)[:, -2] if cosines.shape[1] > 1 else np.full(len(new), -1.0)
+            for phrase, category, first, next_one in zip(new, best, cosines.max(axis=1), second, strict=True):
+                clear = first >= _LEAST and first - next_one >= _LEAD
+                nearest[phrase] = self.categories[category] if clear else ""
+        return {phrase: nearest[phrase] for phrase in phrases}
+
+    @cached_property
+    def _category_vectors(self) -> np.ndarray:
+        """Vectors of the categories, float [nouns, categories, d]."""
+        if new := [name for name in self.categories if name not in self._vectors]:
+            self._vectors |= zip(new, self._in_phrases(new).swapaxes(0, 1), strict=True)
+        return np.stack([self._vectors[name] for name in self.categories], axis=1)
 
     def _in_phrases(self, words: Sequence[str]) -> np.ndarray:
         """Return the vectors of words before each of `_NOUNS`, float [nouns, words, d]."""
@@ -205,6 +217,12 @@ def _plain_forms(name: str) -> Iterator[str]:
     """Yield a category's name in lower case, in singular and plural."""
     plain = name.lower()
     yield from (plain, f"{plain}s", f"{plain[:-1]}ies" if plain.endswith("y") else plain)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pattern(name: str) -> re.Pattern[str]:
+    """Return the pattern of a category's name in a message."""
+    return re.compile(rf"(?<!\w)(?<!pre-)(?<!post-){_inflected(name)}(?!\w)", re.IGNORECASE)
 
 
 def _inflected(name: str) -> str:

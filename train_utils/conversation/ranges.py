@@ -1,5 +1,6 @@
 """Ranges of years and of other numbers that a message names: "nineties", "before 1980", "price under $20"."""
 
+import copy
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -110,6 +111,14 @@ class RangeReader:
         taken = {name.lower() for name in bounds}
         others = (name for name in bounds if name != self.year)
         self._numbered = {name: _patterns(name, taken - {name.lower()}) for name in others}
+
+    def changed(self, bounds: Mapping[str, tuple[float, float]]) -> "RangeReader":
+        """Return the reader of other bounds; its patterns are those of before where the attributes are."""
+        if bounds.keys() != self.bounds.keys() or year_attribute(bounds) != self.year:
+            return RangeReader(bounds)
+        reader = copy.copy(self)
+        reader.bounds, reader._latest = bounds, int(bounds[self.year][1]) if self.year else 0
+        return reader
 
     def find(self, text: str) -> list[Annotation]:
         """Return the ranges of a message; one per attribute, the last one that it names.

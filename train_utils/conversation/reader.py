@@ -109,30 +109,29 @@ class RequestReader:
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
         self._unknown_kinds = kinds_unknown_to(catalog)
-        self._names, self._encoder = frozenset(catalog.categories), encoder
+        self._names = frozenset(catalog.categories)
 
-    def after(self, catalog: Catalog) -> "RequestReader":
-        """Return the reader of a catalog after changes of its items.
+    def changed(self, catalog: Catalog, titles: NamedTitles, items: Collection[int]) -> "RequestReader":
+        """Return the reader of a catalog after changes of its items, at the cost of these.
 
-        It reads the categories that the catalog has now, and no attribute that is gone. Titles stay as they are, and
-        new attributes are not read, since both take long to prepare.
+        Args:
+            catalog: the catalog after them.
+            titles: finder of its titles.
+            items: items whose titles are new.
         """
-        bounds = {
-            name: bound
-            for name, bound in self._ranges.bounds.items()
-            if any(item.attributes.get(name) is not None for item in catalog.items)
-        }
         reader = copy.copy(self)
+        reader._titles = self._titles.changed(titles, items, catalog.popularity)
         reader._unknown_kinds = kinds_unknown_to(catalog)
         if catalog.categories.keys() != self._names:
             reader._names = frozenset(catalog.categories)
-            reader._categories = CategoryReader(catalog.categories, self._encoder)
-        if len(bounds) < len(self._ranges.bounds):
-            reader._ranges = RangeReader(bounds)
+            reader._categories = self._categories.changed(catalog.categories)
+        if catalog.numeric_attributes != self._ranges.bounds:
+            reader._ranges = self._ranges.changed(catalog.numeric_attributes)
         return reader
 
     def prepare(self) -> None:
         """Build the indexes that the first message would wait for: seconds for 100,000 titles."""
+        self._titles.prepare()
         self.read("I like that.")
 
     def read(self, text: str) -> Change:

@@ -7,6 +7,7 @@ is for one observation; words are a title from `ENOUGH` on.
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
 
 from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, any_of
 from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWords
@@ -240,9 +241,13 @@ class Renown:
     """
 
     def __init__(self, popularity: Sequence[float]):
-        ranked = sorted(popularity)
         self._popularity = popularity
-        self._bounds = [ranked[len(ranked) * percent // 100] for percent in (50, 75, 90)] if ranked else []
+
+    @cached_property
+    def _bounds(self) -> list[float]:
+        """Popularity that half, three quarters and nine tenths of the items do not exceed."""
+        ranked = sorted(self._popularity)
+        return [ranked[len(ranked) * percent // 100] for percent in (50, 75, 90)]
 
     def of(self, items: tuple[int, ...], words: float) -> float:
         """Return what the popularity of the most popular of the items counts, whose words count so much.

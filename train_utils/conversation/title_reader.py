@@ -1,7 +1,8 @@
 """Titles that a message names: as the catalog writes them, loosely or with typing errors, and such that it lacks."""
 
+import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.capitalized_titles import (
@@ -79,6 +80,24 @@ class TitleReader:
 
     def __init__(self, titles: NamedTitles, popularity: Sequence[float] = ()):
         self._titles, self._near, self._renown = titles, NearTitles(titles.titles), Renown(popularity)
+
+    def prepare(self) -> None:
+        """Build the indexes that the first message would wait for."""
+        self._near.prepare()
+
+    def changed(self, titles: NamedTitles, items: Collection[int], popularity: Sequence[float] = ()) -> "TitleReader":
+        """Return the reader after changes of some titles.
+
+        Args:
+            titles: the finder after them.
+            items: items whose titles are new.
+            popularity: of each item; () where it is not known.
+        """
+        reader = copy.copy(self)
+        reader._titles, reader._renown = titles, Renown(popularity)
+        if items:
+            reader._near = self._near.changed(titles.titles, items)
+        return reader
 
     def find(self, text: str) -> list[Annotation]:
         """Return the titles of a message, in its order: each a `Mention` or an `Unknown`.
@@ -204,7 +223,7 @@ class _Search:
         The longest that enough speaks for; a misspelled one only where no other is, with the fewest typing errors.
         """
         context = before(self.msg, position, joined)
-        if context <= 0 and not exact and self.msg.words[position].key not in self.msg.near.first_words:
+        if context <= 0 and not exact and not self.msg.near.may_begin(self.msg.words[position].key):
             return None
         run, start = self._run(position), self.msg.words[position].start
         best: tuple[int, Annotation] | None = None

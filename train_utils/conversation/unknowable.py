@@ -122,8 +122,7 @@ _KINDS = (
 
 def kinds_unknown_to(catalog: Catalog) -> list[Kind]:
     """Return the kinds of facts for which no item of the catalog has an attribute."""
-    attributes = {name for item in catalog.items for name in item.attributes}
-    return [kind for kind in _KINDS if not any(kind.attribute.search(name) for name in attributes)]
+    return [kind for kind in _KINDS if not any(map(kind.attribute.search, catalog.attribute_names))]
 
 
 def find_unknowable(sentences: Sequence[str], kinds: Collection[Kind]) -> tuple[str, ...]:

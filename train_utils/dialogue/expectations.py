@@ -1,19 +1,20 @@
 """What is expected of a user in a conversation: model, teacher, similarity and popularity as one prior of lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
 
-from train_utils.catalog import Catalog
+from train_utils.catalog import Catalog, Item
 from train_utils.constraint.constraint import Prior, log_shares
 from train_utils.dialogue.weights import Weights
 from train_utils.models.item_similarity import ItemSimilarity
 from train_utils.priors import combined, teacher_scores
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import CHAT_HISTORY, Recommender
-from train_utils.teacher.protocol import Teacher, TeacherError
+from train_utils.teacher.breaker import CircuitBreaker
+from train_utils.teacher.protocol import Teacher, TeacherError, TeacherRefusal
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ def similarity_of(catalog: Catalog, teacher: Teacher | None) -> ItemSimilarity:
     Raises:
         TeacherError: the teacher does not know such an item.
     """
-    vectors_of = getattr(teacher, "item_vectors", None)
+    inner = teacher.teacher if isinstance(teacher, CircuitBreaker) else teacher
+    vectors_of = getattr(inner, "item_vectors", None)
     known = catalog.items[: len(catalog.items) - catalog.added]
     return ItemSimilarity.of(catalog, vectors_of([item.id for item in known]) if vectors_of else None)
 
@@ -58,6 +60,7 @@ class Expectations:
 
     Attributes:
         problem: why the teacher was left out, until `take_problem` returns it; "" for none.
+        outages: outages of the teacher that were a problem: each is one once.
     """
 
     recommender: Recommender
@@ -65,6 +68,7 @@ class Expectations:
     teacher: Teacher | None = None
     weights: Weights = field(default_factory=Weights)
     problem: str = ""
+    outages: int = 0
 
     @classmethod
     def of(
@@ -72,7 +76,8 @@ class Expectations:
     ) -> "Expectations":
         """Return the expectations with the teacher's item vectors as a part of similarity, where it has them.
 
-        A teacher that does not know an item of the catalog is left out.
+        A teacher that does not know an item of the catalog is left out. One that fails later is left out for a while;
+        see `CircuitBreaker`.
 
         Args:
             recommender: model and catalog.
@@ -85,12 +90,18 @@ class Expectations:
             similarity = similarity_of(catalog, teacher)
         except TeacherError as error:
             teacher, similarity, problem = None, similarity_of(catalog, None), str(error)
+        if teacher is not None and not isinstance(teacher, CircuitBreaker):
+            teacher = CircuitBreaker(teacher, catalog.name)
         return cls(recommender, similarity, teacher, weights or Weights(), problem)
 
-    def with_items(self, recommender: Recommender) -> "Expectations":
-        """Return the expectations for a recommender after changes of its items; of added ones nothing is expected."""
-        similarity = self.similarity.of_more(len(recommender.renderer.titles))
-        return replace(self, recommender=recommender, similarity=similarity)
+    def changed(self, recommender: Recommender, items: Mapping[int, Item]) -> "Expectations":
+        """Return the expectations after changes of items.
+
+        Args:
+            recommender: the recommender after them.
+            items: index -> item.
+        """
+        return replace(self, recommender=recommender, similarity=self.similarity.changed(items))
 
     def take_problem(self) -> str:
         """Return why the teacher was left out, once; "" for no new reason."""
@@ -150,7 +161,9 @@ class Expectations:
         try:
             scores = teacher_scores(self.teacher, catalog, histories, LIST_LENGTH)
         except TeacherError as error:
-            self.teacher, self.problem = None, str(error)
+            outages = getattr(self.teacher, "outages", None)
+            if isinstance(error, TeacherRefusal) or outages is None or outages != self.outages:
+                self.problem, self.outages = str(error), outages or 0
             return priors
         for i, of_items in zip(known, scores, strict=True):
             priors[i] = Prior(of_items, weight, "sum")

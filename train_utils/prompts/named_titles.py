@@ -2,15 +2,18 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
+from train_utils.key_index import KeyIndex
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.control_tokens import EOI, SOI
 from train_utils.prompts.templates import in_words
 from train_utils.text_files import few_marks
 
+_WHOLE, _OTHER, _BARE = range(3)  # kinds of forms of a title
 _FIRST = 4  # length of the prefix by which titles are looked up
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
@@ -108,6 +111,22 @@ class Mention:
     items: tuple[int, ...]
 
 
+class _Form(NamedTuple):
+    """Form in which a text may write a title.
+
+    Attributes:
+        item: the item.
+        kind: `_WHOLE`, `_OTHER`, or `_BARE`: a title without the article at its end, which then is what the form means.
+        form: the form.
+        title: the whole title.
+    """
+
+    item: int
+    kind: int
+    form: str
+    title: str
+
+
 class NamedTitles:
     """Finder of the items whose titles a text names, as whole words, the longest title at each position.
 
@@ -124,24 +143,48 @@ class NamedTitles:
     def __init__(self, titles: Sequence[str]):
         self.titles = titles
 
+    def changed(self, titles: Sequence[str], items: Collection[int]) -> "NamedTitles":
+        """Return the finder after changes of some titles, at the cost of these where the index is made.
+
+        Args:
+            titles: all titles, in item order; those beyond the last one before are added.
+            items: items whose titles are new.
+        """
+        after = NamedTitles(titles)
+        if 2 * len(items) > len(titles):
+            _ = after._lengths  # made here, and not by the first message
+        elif "_forms" in vars(self):
+            gone = [pair for item in items if item < len(self.titles) for pair in _forms_of(item, self.titles[item])]
+            come = [pair for item in items for pair in _forms_of(item, titles[item])]
+            after._forms = self._forms.changed(gone, come)
+            if "_lengths" in vars(self):  # a length that no form has any more costs a look-up
+                new = {key for key, _ in come if len(key) not in self._lengths.get(key[:_FIRST], ())}
+                after._lengths = self._lengths | _with_lengths(self._lengths, new) if new else self._lengths
+        return after
+
     @cached_property
-    def _by_beginning(self) -> dict[str, dict[str, tuple[str, list[int]]]]:
-        """First characters -> lower-case form -> (the form as written, its items)."""
-        whole = [_plain(title).strip() for title in self.titles]
-        taken = {_lower(title) for title in whole}
-        bare = {_lower(moved[1]): title for title in whole if (moved := _ARTICLE_LAST.match(title))}
-        forms: dict[str, dict[str, tuple[str, list[int]]]] = {}
-        for item, title in enumerate(whole):
-            for form in (title, *(form for form in _other_forms(title) if _lower(form) not in taken)):
-                key = _lower(form)
-                if form and bare.get(key, title) == title:  # "Godfather" is the first one, and not "Godfather: Part II"
-                    forms.setdefault(key[:_FIRST], {}).setdefault(key, (form, []))[1].append(item)
-        return forms
+    def _forms(self) -> KeyIndex[_Form]:
+        """Lower-case form -> the titles that may be written so."""
+        return KeyIndex(pair for item, title in enumerate(self.titles) for pair in _forms_of(item, title))
 
     @cached_property
     def _lengths(self) -> dict[str, list[int]]:
         """First characters -> the lengths of the forms, longest first: few, where a catalog has very many titles."""
-        return {begin: sorted({*map(len, forms)}, reverse=True) for begin, forms in self._by_beginning.items()}
+        return _with_lengths({}, self._forms)
+
+    def _form(self, key: str) -> tuple[str, list[int]]:
+        """Return a lower-case form as its first title writes it, and the items; ("", []) where no title has it."""
+        entries = self._forms.get(key)
+        if not entries:
+            return "", []
+        if whole := [entry for entry in entries if entry.kind == _WHOLE]:
+            taken = whole
+        else:
+            taken = [entry for entry in entries if entry.kind == _OTHER]
+        # "Godfather" is the first one, and not "Godfather: Part II".
+        if bare := [entry.title for entry in entries if entry.kind == _BARE]:
+            taken = [entry for entry in taken if entry.title == bare[-1]]
+        return (taken[0].form, list(dict.fromkeys(entry.item for entry in taken))) if taken else ("", [])
 
     def find(self, text: str) -> list[int]:
         """Return the item indices in the order of the text, each once.
@@ -153,8 +196,7 @@ class NamedTitles:
     def with_title(self, text: str) -> list[int]:
         """Return the items with this title in any of its forms, such as "the lion king" for "Lion King, The"."""
         key = _lower(_plain(text).strip()) if text.isprintable() else ""
-        _, items = self._by_beginning.get(key[:_FIRST], {}).get(key, ("", []))
-        return items
+        return self._form(key)[1]
 
     def mentions(self, text: str) -> list[list[int]]:
         """Return the items of each title in the text, in its order: several where they share the title."""
@@ -196,7 +238,7 @@ class NamedTitles:
         while match := _JOINING.search(text, max(0, last, at - _NEAR), at):
             low, high = match.span(1)
             word = match[1]
-            form, items = self._by_beginning.get(_lower(word)[:_FIRST], {}).get(_lower(word), ("", []))
+            form, items = self._form(_lower(word))
             begins = not text[:low].strip() or text[:low].rstrip()[-1] in ".!?:"
             if not items or not (
                 word == form and word[0].isupper() or begins and len(word) > 1 and word.lower() not in _COMMON
@@ -217,12 +259,8 @@ class NamedTitles:
         """
         best: tuple[int, list[int]] = (1, [])
         for n in range(1, _FIRST + 1):
-            begin = lower[at : at + n]
-            forms = self._by_beginning.get(begin)
-            if not forms:
-                continue
-            for length in self._lengths[begin]:
-                end, (form, items) = at + length, forms.get(lower[at : at + length], ("", []))
+            for length in self._lengths.get(lower[at : at + n], ()):
+                end, (form, items) = at + length, self._form(lower[at : at + length])
                 if (
                     items
                     and end <= len(text)
@@ -232,6 +270,28 @@ class NamedTitles:
                 ):
                     best = (length, items)
         return best
+
+
+def _forms_of(item: int, title: str) -> Iterator[tuple[str, _Form]]:
+    """Yield (lower-case form, entry) of a title."""
+    whole = _plain(title).strip()
+    keys = {_lower(whole), ""}
+    if whole:
+        yield _lower(whole), _Form(item, _WHOLE, whole, whole)
+    for form in _other_forms(whole):
+        if (key := _lower(form)) not in keys:
+            keys.add(key)
+            yield key, _Form(item, _OTHER, form, whole)
+    if moved := _ARTICLE_LAST.match(whole):
+        yield _lower(moved[1]), _Form(item, _BARE, moved[1], whole)
+
+
+def _with_lengths(lengths: Mapping[str, list[int]], keys: Iterable[str]) -> dict[str, list[int]]:
+    """Return the lengths of further keys by their first characters, with those that these have already."""
+    known: dict[str, set[int]] = {}
+    for key in keys:
+        known.setdefault(key[:_FIRST], set()).add(len(key))
+    return {begin: sorted({*lengths.get(begin, ()), *found}, reverse=True) for begin, found in known.items()}
 
 
 def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:

@@ -6,16 +6,17 @@ are written as the catalog does, anywhere in a text.
 
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from train_utils.key_index import KeyIndex
 from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.remembered import Remembered
 from train_utils.prompts.templates import in_words
 
 _WORD = re.compile(r"[^\W_]+(?:['.][^\W_]+)*|&")
@@ -43,6 +44,8 @@ _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
 _COMMA = re.compile(r",\s+")
 _NUMERAL = re.compile(r" (?:[IVX]+|\d+)$")
+_KINDS = str.split("whole part head subtitle number initials end word begin first")
+_SPELLED = ("whole", "part")  # kinds of keys whose misspellings are read
 _COMPANY = re.compile(r"\s+and\s+(?:the|his|her)\s+|\s+the\s+", re.IGNORECASE)
 
 
@@ -83,27 +86,52 @@ class NearTitles:
 
     def __init__(self, titles: Sequence[str]):
         self._titles = titles
-        self.nearest = lru_cache(maxsize=_REMEMBERED)(self._nearest)
+        self._remembered: Remembered[str, tuple[int, tuple[int, ...]] | None] = Remembered(_REMEMBERED)
+
+    def changed(self, titles: Sequence[str], items: Collection[int]) -> "NearTitles":
+        """Return the finder after changes of some titles, at the cost of these where the indexes are made.
+
+        Args:
+            titles: all titles, in item order; those beyond the last one before are added.
+            items: items whose titles are new.
+        """
+        after = NearTitles(titles)
+        if 2 * len(items) > len(titles):
+            after.prepare()
+        elif "_indexes" in vars(self):
+            gone = _by_kind((item, self._titles[item]) for item in items if item < len(self._titles))
+            come = _by_kind((item, titles[item]) for item in items)
+            after._indexes = {kind: index.changed(gone[kind], come[kind]) for kind, index in self._indexes.items()}
+            if "_by_affix" in vars(self):
+                keys = {key for kind in _SPELLED for entries in (gone, come) for key, _ in entries[kind]}
+                left = [key for key in keys if self._known(key) and not after._known(key)]
+                joined = [key for key in keys if after._known(key) and not self._known(key)]
+                after._by_affix = self._by_affix.changed(_affixes(left), _affixes(joined))
+        return after
+
+    def prepare(self) -> None:
+        """Make the indexes, instead of at the first look-up."""
+        _ = self._by_affix
 
     def items(self, key: str) -> tuple[int, ...]:
         """Return the items whose title, or a part of it that stands for it, has a key; () for none."""
-        return self._items.get(key, ()) if len(key) >= _LEAST and not key.isdigit() else ()
+        return self._known(key) if len(key) >= _LEAST and not key.isdigit() else ()
 
     def is_whole(self, key: str) -> bool:
         """Return whether a title, or what is before its subtitle, has a key, and not only another part of it."""
-        return key in self._whole or key in self._heads
+        return key in self._indexes["whole"] or key in self._indexes["head"]
 
     def numbered(self, number: str) -> tuple[int, ...]:
         """Return the item whose title has a number before its subtitle, or is one in words; () for several."""
-        return self._numbered.get(number, ())
+        return self._indexes["number"].only(number)
 
     def initials(self, key: str) -> tuple[int, ...]:
         """Return the item whose title begins with these initials ("E.T. the Extra-Terrestrial"); () for several."""
-        return self._initials.get(key, ())
+        return self._indexes["initials"].only(key)
 
     def shortened(self, key: str) -> tuple[int, ...]:
         """Return the item of which at least half of the title, from its beginning or to its end, has a key."""
-        return self._shortened.get(key, ())
+        return () if self._known(key) else self._indexes["end"].only(key)
 
     def of_series(self, key: str, text: str) -> tuple[int, ...]:
         """Return the item with a key for its subtitle whose series a text names; () for none.
@@ -112,7 +140,8 @@ class NearTitles:
             key: of the words that may be the subtitle ("First Contact").
             text: the text, in lower case ("we have done all of Star Trek ...").
         """
-        head, items = self._subtitles.get(key, ("", ()))
+        items = self._indexes["subtitle"].only(key)
+        head = _NUMERAL.sub("", _subtitled(self._titles[items[0]])[0]).lower() if items else ""
         return items if head and head in text else ()
 
     def has_article(self, items: Sequence[int]) -> bool:
@@ -121,13 +150,20 @@ class NearTitles:
 
     def begun(self, key: str) -> tuple[int, ...]:
         """Return the item whose title of several words begins with this word, which no other title has; () for none."""
-        return self._begun.get(key, ())
+        return self._indexes["begin"].get(key) if self._indexes["word"].only(key) else ()
 
-    def _nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
+    def may_begin(self, key: str) -> bool:
+        """Return whether a title, a part of it, or its end may begin with the word of a key."""
+        return key in self._indexes["first"]
+
+    def nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         """Return (errors, items) of the title that differs from a key by the fewest typing errors; None for none.
 
         Numbers must agree: "Rocky 2" is not "Rocky 3".
         """
+        return self._remembered.get(key, self._nearest)
+
+    def _nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         errors = next((most for least, most in _ERRORS if len(key) >= least), 0)
         if not errors:
             return None
@@ -135,118 +171,101 @@ class NearTitles:
         best: tuple[int, tuple[int, ...]] | None = None
         length = _LONG_AFFIX if len(key) >= _LONG else _AFFIX
         for affix in (key[:length], "-" + key[-length:]):
-            keys, lengths = self._by_affix.get(affix, ([], []))
-            near = keys[bisect_left(lengths, len(key) - errors) : bisect_right(lengths, len(key) + errors)]
+            entries = self._by_affix.get(affix)
+            low, high = bisect_left(entries, (len(key) - errors,)), bisect_left(entries, (len(key) + errors + 1,))
+            near = [other for _, other in entries[low:high]]
             for other, distance, _ in process.extract(key, near, scorer=OSA.distance, score_cutoff=errors, limit=5):
                 allowed = next((most for least, most in _ERRORS if len(other) >= least), 0)
                 agrees = digits == _NOT_LETTERS.sub("", other)
                 if agrees and distance <= allowed and (best is None or distance < best[0]):
-                    best = int(distance), self._items[other]
+                    best = int(distance), self._known(other)
         return best
 
-    @cached_property
-    def first_words(self) -> frozenset[str]:
-        """Keys of the words with which a title, a part of it, or its end may begin."""
-        firsts: set[str] = set()
-        for title in self._titles:
-            for form in dict.fromkeys(_whole_forms(title)):
-                listed = words_of(form)
-                firsts.update(word.key for word in listed[: len(listed) // 2 + 1])
-                firsts.update(next((word.key for word in words_of(part) if word.key), "") for part in _parts(form))
-        return frozenset(firsts - {""})
+    def _known(self, key: str) -> tuple[int, ...]:
+        """Return the items of a key: of whole titles, else of the only title that has it as a part."""
+        return self._indexes["whole"].get(key) or self._indexes["part"].only(key)
 
     @cached_property
-    def _items(self) -> dict[str, tuple[int, ...]]:
-        """Key -> its items. A whole title comes before a part of another one, and a part must be of one series."""
-        parts: dict[str, list[int]] = {}
-        for item, title in enumerate(self._titles):
-            for part in dict.fromkeys(part for form in dict.fromkeys(_whole_forms(title)) for part in _parts(form)):
-                _add(parts, part, item)
-        unique = {key: tuple(items) for key, items in parts.items() if len(items) == 1}
-        return {**unique, **self._whole}
+    def _indexes(self) -> dict[str, KeyIndex[int]]:
+        """Kind of key -> items by key; see `_keys`."""
+        return KeyIndex.of_kinds(_KINDS, _keyed(enumerate(self._titles)))
 
     @cached_property
-    def _heads(self) -> frozenset[str]:
-        """Keys of what is before a subtitle."""
-        forms = (_SUBTITLE.split(_YEAR.sub("", title)) for title in self._titles)
-        return frozenset(key_of(words_of(head)) for head, *subtitle in forms if subtitle)
-
-    @cached_property
-    def _subtitles(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Key of a subtitle that one title has -> (its series, in lower case; its item)."""
-        subtitles: dict[str, list[tuple[str, int]]] = {}
-        for item, title in enumerate(self._titles):
-            head, *rest = _SUBTITLE.split(_YEAR.sub("", title))
-            if rest and not any(letter.isdigit() for letter in head):
-                subtitles.setdefault(key_of(words_of(rest[-1])), []).append((_NUMERAL.sub("", head).lower(), item))
-        return {key: (found[0][0], (found[0][1],)) for key, found in subtitles.items() if len(found) == 1}
-
-    @cached_property
-    def _whole(self) -> dict[str, tuple[int, ...]]:
-        """Key of a whole title -> its items."""
-        whole: dict[str, list[int]] = {}
-        for item, title in enumerate(self._titles):
-            for form in dict.fromkeys(_whole_forms(title)):
-                _add(whole, form, item)
-        return {key: tuple(items) for key, items in whole.items()}
-
-    @cached_property
-    def _numbered(self) -> dict[str, tuple[int, ...]]:
-        """Number -> the only item with a title that has it before a subtitle, or is it in words ("Seven")."""
-        numbered: dict[str, set[int]] = {}
-        for item, title in enumerate(self._titles):
-            head = _SUBTITLE.split(_YEAR.sub("", title))[0]
-            if head.isdecimal():
-                numbered.setdefault(head, set()).add(item)
-            elif (form := _PARENTHESES.sub("", head).lower()) in _NUMBER_WORDS:
-                numbered.setdefault(form, set()).add(item)
-        return {number: tuple(items) for number, items in numbered.items() if len(items) == 1}
-
-    @cached_property
-    def _initials(self) -> dict[str, tuple[int, ...]]:
-        """Initials, in lower case -> the only item whose title begins with them."""
-        items: dict[str, list[int]] = {}
-        for item, title in enumerate(self._titles):
-            if match := _INITIALS.match(title):
-                items.setdefault(re.sub(r"\W", "", match[0]).lower(), []).append(item)
-        return {initials: tuple(found) for initials, found in items.items() if len(found) == 1}
-
-    @cached_property
-    def _begun(self) -> dict[str, tuple[int, ...]]:
-        """Key of a word that only one title has -> the item, whose title begins with it."""
-        listed = [[word.key for word in words_of(next(_whole_forms(title))) if word.key] for title in self._titles]
-        titles = Counter(key for keys in listed for key in set(keys))
-        listed = [keys[1:] if keys[:1] in (["doctor"], ["mister"]) else keys for keys in listed]
-        return {
-            keys[0]: (item,) for item, keys in enumerate(listed) if len(keys) > 1 and keys[0] and titles[keys[0]] == 1
-        }
-
-    @cached_property
-    def _shortened(self) -> dict[str, tuple[int, ...]]:
-        """Key -> the only item with a title that begins or ends so."""
-        shortened: dict[str, set[int]] = {}
-        for item, title in enumerate(self._titles):
-            for form in dict.fromkeys(_whole_forms(title)):
-                for part in _ends(form):
-                    shortened.setdefault(key_of(words_of(part)), set()).add(item)
-        return {key: tuple(items) for key, items in shortened.items() if len(items) == 1 and key not in self._items}
-
-    @cached_property
-    def _by_affix(self) -> dict[str, tuple[list[str], list[int]]]:
-        """First characters, or "-" and the last ones -> (keys, their lengths), by length."""
-        affixes: dict[str, list[str]] = {}
-        for key in sorted(self._items, key=len):
-            if len(key) >= _ERRORS[-1][0] - 1:
-                for length in (_AFFIX, _LONG_AFFIX):
-                    affixes.setdefault(key[:length], []).append(key)
-                    affixes.setdefault("-" + key[-length:], []).append(key)
-        return {affix: (keys, [len(key) for key in keys]) for affix, keys in affixes.items()}
+    def _by_affix(self) -> KeyIndex[tuple[int, str]]:
+        """First characters of keys, or "-" and the last ones -> (length, key)."""
+        keys = sorted(
+            (key for key in {*self._indexes["whole"], *self._indexes["part"]} if self._known(key)), key=_order
+        )
+        return KeyIndex(_affixes(keys))
 
 
-def _add(forms: dict[str, list[int]], form: str, item: int) -> None:
-    items = forms.setdefault(key_of(words_of(form)), [])
-    if item not in items[-1:]:
-        items.append(item)
+def _order(key: str) -> tuple[int, str]:
+    return len(key), key
+
+
+def _affixes(keys: Iterable[str]) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Yield (affix, (length, key)) of the keys that may be misspelled."""
+    for key in keys:
+        if len(key) >= _ERRORS[-1][0] - 1:
+            for length in (_AFFIX, _LONG_AFFIX):
+                yield key[:length], _order(key)
+                yield "-" + key[-length:], _order(key)
+
+
+def _keyed(titles: Iterable[tuple[int, str]]) -> Iterator[tuple[str, str, int]]:
+    """Yield (kind, key, item) of titles; see `_keys`."""
+    for item, title in titles:
+        for kind, key in _keys(title):
+            yield kind, key, item
+
+
+def _by_kind(titles: Iterable[tuple[int, str]]) -> dict[str, list[tuple[str, int]]]:
+    """Return (key, item) of titles by the kind of key."""
+    entries: dict[str, list[tuple[str, int]]] = {kind: [] for kind in _KINDS}
+    for kind, key, item in _keyed(titles):
+        entries[kind].append((key, item))
+    return entries
+
+
+def _keys(title: str) -> Iterator[tuple[str, str]]:
+    """Yield (kind, key) of a title.
+
+    "whole" is a title, "part" what stands for it, "head" what is before its subtitle, "subtitle" what follows, "number"
+    a number that is the title, "initials" its first letters, "end" half of its words or more, "word" each word, "begin"
+    the first of several words, and "first" each word with which the title or a part of it may begin.
+    """
+    forms = list(dict.fromkeys(_whole_forms(title)))
+    spelled = [words_of(form) for form in forms]
+    for form, words in zip(forms, spelled, strict=True):
+        yield "whole", key_of(words)
+        yield from (("first", word.key) for word in words[: len(words) // 2 + 1] if word.key)
+        yield from (("end", key_of(words_of(part))) for part in _ends(form))
+        for part in dict.fromkeys(_parts(form)):
+            listed = words_of(part)
+            yield "part", key_of(listed)
+            if first := next((word.key for word in listed if word.key), ""):
+                yield "first", first
+    head, *rest = _subtitled(title)
+    if rest:
+        yield "head", key_of(words_of(head))
+        if not any(letter.isdigit() for letter in head):
+            yield "subtitle", key_of(words_of(rest[-1]))
+    if head.isdecimal():
+        yield "number", head
+    elif (number := _PARENTHESES.sub("", head).lower()) in _NUMBER_WORDS:
+        yield "number", number
+    if match := _INITIALS.match(title):
+        yield "initials", re.sub(r"\W", "", match[0]).lower()
+    keys = [word.key for word in spelled[0] if word.key]
+    yield from (("word", key) for key in dict.fromkeys(keys))
+    keys = keys[1:] if keys[:1] in (["doctor"], ["mister"]) else keys
+    if len(keys) > 1:
+        yield "begin", keys[0]
+
+
+def _subtitled(title: str) -> list[str]:
+    """Return what is before the subtitle of a title, and its subtitles."""
+    return _SUBTITLE.split(_YEAR.sub("", title))
 
 
 def _whole_forms(title: str) -> Iterator[str]:

@@ -150,12 +150,13 @@ def add_catalog_routes(
 
 
 def _living(service: Service, name: str) -> LivingDomains:
-    """Return the domains, of which one has this name. Raises NotFound where none has."""
+    """Return the domains, of which one has this name. Raises NotFound where none has, else as `Service.domain`."""
     domains = service.domains
     if name not in domains.folders:
         raise NotFound(f"domain {name[:80]!r} is unknown; there are: {', '.join(domains.folders)}")
     if not isinstance(domains, LivingDomains):
         raise RequestError("the catalogs of this server do not change")
+    service.domain(name)  # raises where it is not loaded
     return domains
 
 

@@ -1,6 +1,7 @@
-"""Domains: the catalogs that one model recommends from, each loaded when it is first asked for."""
+"""Domains: the catalogs that one model recommends from, each loaded when it is first asked for, or all at the start."""
 
-import math
+import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,10 +19,35 @@ from train_utils.dialogue.weights import read_weights
 from train_utils.recommender import Recommender
 from train_utils.serving.catalog_ledger import content_digest, version_name
 from train_utils.serving.large_objects import large_objects
+from train_utils.serving.scheduler import Overloaded
 from train_utils.teacher.protocol import Teacher
 
+logger = logging.getLogger(__name__)
 NO_DOMAIN = "none"
 _AGAIN_S = 30  # seconds after which a domain that could not be loaded is tried again: its folder may be mended
+
+
+class StillLoading(Overloaded):
+    """A domain that is being loaded in the background."""
+
+    retry_after_s = 5
+
+
+@dataclass(frozen=True)
+class LoadedDomains:
+    """Which domains there are, by their names.
+
+    Attributes:
+        ready: those that requests may name. Where they are loaded when they are first asked for, these are all of them
+            that did not fail.
+        loading: those that the start has not loaded yet.
+        failed: those that could not be loaded.
+    """
+
+    ready: list[str]
+    loading: list[str]
+    failed: list[str]
+
 
 # name of a domain -> its teacher; None for none
 TeacherOf = Callable[[str], Teacher | None]
@@ -52,7 +78,7 @@ class Domain:
     @cached_property
     def searched_titles(self) -> tuple[list[str], list[int]]:
         """Titles in lower case of the items that may be listed, and these items."""
-        listed = self.catalog.listed_titles if self.catalog else {}
+        listed = self.catalog.listed_titles.merged() if self.catalog else {}
         return [title.lower() for title in listed], list(listed.values())
 
     @cached_property
@@ -120,6 +146,71 @@ class Domains:
         self._loaded: dict[str, Domain] = {}
         self._failed: dict[str, tuple[float, ValueError | OSError]] = {}  # when, and why
         self._lock = threading.Lock()
+        self._asked: queue.SimpleQueue[str] | None = None  # of the loading thread; None without one
+        self._settled = threading.Condition()  # of the two below
+        self._waiting: set[str] = set()  # names in the queue, and the one that is being loaded
+        self._first_pass: frozenset[str] = frozenset()
+
+    def load_in_background(self) -> None:
+        """Load all domains in a thread, one after the other; `ready` waits for none of them from now on."""
+        try:
+            self.load(NO_DOMAIN)
+        except ValueError as error:
+            logger.info("the model does not decode without a catalog: %s", error)
+        self._first_pass = frozenset(self.folders) - self._loaded.keys()
+        self._asked = queue.SimpleQueue()
+        for name in self.folders:
+            if name in self._first_pass:
+                self._queue(name)
+        threading.Thread(target=self._load_queued, name="domains", daemon=True).start()
+
+    def _queue(self, name: str) -> None:
+        assert self._asked is not None
+        with self._settled:
+            if name not in self._waiting:
+                self._waiting.add(name)
+                self._asked.put(name)
+
+    def _load_queued(self) -> None:
+        """Load what is queued, until the process ends."""
+        assert self._asked is not None
+        while True:
+            name = self._asked.get()
+            begun = time.monotonic()
+            try:
+                self.load(name)
+                logger.info("loaded domain %s in %.1f s", name, time.monotonic() - begun)
+            except Exception as error:  # noqa: BLE001  # such as memory; the others are loaded
+                if not isinstance(error, (ValueError, OSError)):  # those are kept already
+                    self._failed[name] = (time.monotonic(), ValueError(str(error)))
+                logger.error("domain %r cannot be loaded: %s", name, error)
+            finally:
+                with self._settled:
+                    self._waiting.discard(name)
+                    self._first_pass -= {name}
+                    self._settled.notify_all()
+
+    def ready(self, name: str) -> Domain:
+        """Return a domain without waiting for those that load in the background.
+
+        Raises:
+            StillLoading: it is being loaded.
+            ValueError: it is unknown, or its dataset or teacher cannot be loaded.
+        """
+        known_domain(self.folders, name)
+        if self._asked is None or name in self._loaded or name == NO_DOMAIN:
+            return self.load(name)
+        if (failure := self._recent_failure(name)) is not None:
+            raise failure
+        self._queue(name)
+        raise StillLoading(f"domain {name!r} is being loaded; come back in some seconds")
+
+    def state(self) -> LoadedDomains:
+        """Return which domains are loaded, which the start still loads, and which failed."""
+        names = [*self.folders]
+        loading = [name for name in names if name in self._first_pass]
+        failed = [name for name in names if name in self._failed and name not in self._loaded]
+        return LoadedDomains([name for name in names if name not in {*loading, *failed}], loading, failed)
 
     def load(self, name: str) -> Domain:
         """Return a domain.
@@ -137,15 +228,21 @@ class Domains:
 
     def _load_or_recall(self, name: str) -> Domain:
         """Load a domain, unless that failed a moment ago: else each request for a broken one would read it all."""
-        when, error = self._failed.get(name, (-math.inf, None))
-        if error is not None and time.monotonic() - when < _AGAIN_S:
-            raise error.with_traceback(None)
+        if (failure := self._recent_failure(name)) is not None:
+            raise failure
         try:
             with large_objects():
                 return self._load(name)
-        except (ValueError, OSError) as failure:
-            self._failed[name] = (time.monotonic(), failure)
+        except (ValueError, OSError) as error:
+            self._failed[name] = (time.monotonic(), error)
             raise
+
+    def _recent_failure(self, name: str) -> ValueError | OSError | None:
+        """Return why a domain could not be loaded a moment ago; None where it may be tried."""
+        failure = self._failed.get(name)
+        if failure is None or time.monotonic() - failure[0] >= _AGAIN_S:
+            return None
+        return failure[1].with_traceback(None)
 
     def _load(self, name: str) -> Domain:
         if name == NO_DOMAIN:

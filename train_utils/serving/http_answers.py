@@ -102,6 +102,7 @@ class Catalogs(TypedDict):
     data: list[Described]
     first: str
     feedback: bool
+    loading: list[str]
 
 
 class Version(TypedDict):
@@ -227,11 +228,13 @@ class Models(TypedDict):
 
 
 class Ready(TypedDict):
-    """Answer of `GET /health/ready`."""
+    """Answer of `GET /health/ready`, with status 503 while catalogs are loading."""
 
-    status: Literal["ready"]
+    status: Literal["ready", "loading"]
     model: str
     domains: list[str]
+    loading: list[str]
+    failed: list[str]
 
 
 class ProblemText(TypedDict):
@@ -258,6 +261,13 @@ REFUSED: dict[int | str, dict[str, Any]] = {
 def documented(answer: object, summary: str) -> dict[str, Any]:
     """Return the description of a route for FastAPI, which does not check answers against it."""
     return {"summary": summary, "responses": {200: {"model": answer}}}
+
+
+def documented_ready() -> dict[str, Any]:
+    """Return the description of the route that says whether the server is ready."""
+    described = documented(Ready, "What is served, and whether all of it is loaded")
+    described["responses"][503] = {"model": Ready, "description": "Catalogs are loading"}
+    return described
 
 
 def documented_stream(answer: object, summary: str) -> dict[str, Any]:

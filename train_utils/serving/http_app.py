@@ -15,7 +15,6 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, StreamingResponse
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
@@ -28,6 +27,7 @@ from train_utils.serving import http_answers, openai_wire
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_journal import JournalError
 from train_utils.serving.catalog_routes import CatalogBodies, add_catalog_routes
+from train_utils.serving.domains import StillLoading
 from train_utils.serving.exchange import (
     ChatRequest,
     Finished,
@@ -41,6 +41,7 @@ from train_utils.serving.host_names import LoopbackNames, is_loopback
 from train_utils.serving.http_answers import REFUSED, documented, documented_stream
 from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
 from train_utils.serving.http_observed import Metrics, Observer
+from train_utils.serving.http_status import add_status_routes
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
 from train_utils.serving.listener import in_brackets
 from train_utils.serving.remote_scheduler import ModelUnavailable
@@ -85,6 +86,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     RequestError: (400, "invalid_request_error"),
     ConstraintError: (400, "invalid_request_error"),
     Overloaded: (503, "overloaded"),
+    StillLoading: (503, "loading"),
     Draining: (503, "overloaded"),
     DeadlineExceeded: (504, "deadline_exceeded"),
     ModelUnavailable: (502, "model_unavailable"),
@@ -181,7 +183,7 @@ def build_app(
     _add_list_routes(app, service, threads, metrics, reader)
     _add_feedback_route(app, service, metrics, Depends(partial(_allowed, keys, "feedback")))
     add_catalog_routes(app, service, threads.run, reader, Depends(partial(_allowed, keys, "catalogue")))
-    _add_status_routes(app, service, metrics)
+    add_status_routes(app, service, metrics)
     _add_error_handlers(app)
     if tools:
         app.router.routes.append(CountedRoute("/mcp", tools))
@@ -350,7 +352,12 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
     @app.get("/v1/catalogues", dependencies=[reader], **documented(http_answers.Catalogs, "The catalogs"))
     async def catalogues() -> dict[str, object]:
         described = await threads.run(service.catalogs)
-        return {"data": described, "first": service.first, "feedback": service.impressions is not None}
+        return {
+            "data": described,
+            "first": service.first,
+            "feedback": service.impressions is not None,
+            "loading": service.domains.state().loading,
+        }
 
     @app.get(
         "/v1/models",
@@ -379,27 +386,6 @@ def _add_feedback_route(app: FastAPI, service: Service, metrics: Metrics, giver:
         metrics.feedback.labels(body.event).inc()
 
 
-def _add_status_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
-    @app.head("/health/live", include_in_schema=False)  # what load balancers ask with
-    @app.get("/health/live", summary="Whether the process answers")
-    async def live() -> dict[str, str]:
-        return {"status": "live"}
-
-    @app.head("/health/ready", include_in_schema=False)
-    @app.get("/health/ready", **documented(http_answers.Ready, "What is served"))
-    async def ready() -> dict[str, object]:
-        return {"status": "ready", "model": service.model, "domains": list(service.domains.folders)}
-
-    @app.post("/load_model", summary="Says that the model is loaded, which `transformers chat` asks first")
-    async def load_model() -> StreamingResponse:
-        ready = openai_wire.sent_line({"status": "ready", "cached": True})
-        return StreamingResponse(iter([ready]), media_type="text/event-stream")
-
-    @app.get("/metrics", summary="Counts, for Prometheus")
-    async def counts() -> Response:
-        return Response(metrics.page(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
 def _status_of(error: Exception) -> tuple[int, str]:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
@@ -407,7 +393,8 @@ def _status_of(error: Exception) -> tuple[int, str]:
 def _add_error_handlers(app: FastAPI) -> None:
     async def known(request: Request, error: Exception) -> Response:
         status, kind = _status_of(error)
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+        seconds = error.retry_after_s if isinstance(error, StillLoading) else RETRY_AFTER_S
+        headers = {"Retry-After": str(seconds)} if status == 503 else None
         return JSONResponse(_problem(str(error), kind), status, headers)
 
     async def malformed(request: Request, error: Exception) -> Response:

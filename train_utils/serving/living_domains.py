@@ -1,12 +1,11 @@
 """Domains whose catalogs change while they are served: every change makes a new domain, which replaces the old one.
 
-A request keeps the domain that it began with, so it sees one version of the catalog from start to end. What takes long
-to make, and only says what a message means or which items are alike, follows in a background thread.
+A request keeps the domain that it began with, so it sees one version of the catalog from start to end. Versions share
+what did not change: a change takes the time of the items that it changes.
 """
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,14 +15,11 @@ from train_utils.constraint.title_check import TitleError, listed_twice
 from train_utils.conversation.category_words import Encoder
 from train_utils.conversation.reader import RequestReader
 from train_utils.engines.served_recommender import ServedRecommender
-from train_utils.models.item_similarity import ItemSimilarity
-from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
 from train_utils.serving.catalog_journal import Journal, JournalError
 from train_utils.serving.catalog_ledger import Delta, Ledger, Version
 from train_utils.serving.domains import Domain, Domains, TeacherOf
-from train_utils.serving.large_objects import large_objects
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +32,11 @@ class _Living:
         ledger: its items and versions.
         journal: where changes are kept; None keeps them in memory.
         lock: held while it is changed.
-        behind: whether the finders of titles and the similarity are of an older version.
-        refreshing: the thread that makes them again; None while they are up to date.
-        hurry: set to let this thread rest no more.
     """
 
     ledger: Ledger
     journal: Journal | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    behind: bool = False
-    refreshing: threading.Thread | None = None
-    hurry: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
@@ -104,6 +94,7 @@ class LivingDomains(Domains):
         domain = super()._load(name)
         if domain.catalog is None:
             return domain
+        _ = domain.catalog.changed({})  # what the first change would wait for is made here
         living = _Living(Ledger(domain.catalog))
         if self._journals is not None:
             living.journal = Journal(self._journal_path(self._journals, name), living.ledger)
@@ -116,7 +107,6 @@ class LivingDomains(Domains):
             except ValueError as error:  # such as another model, which has no codes for added items
                 self.close()
                 raise ValueError(f"the changes of {name!r} do not fit the model: {error}") from None
-            domain = with_finders(domain, make_finders(domain, self._encoder))
         return replace(domain, changed_to=version.name)
 
     @staticmethod
@@ -178,12 +168,6 @@ class LivingDomains(Domains):
                 living.journal.append(ledger, delta, version.digest)
             ledger.apply(delta)
             self._loaded[name] = domain
-            living.behind = True
-            if living.refreshing is None:
-                living.refreshing = threading.Thread(
-                    target=self._refresh, args=(name, living), name=f"refresh {name}", daemon=True
-                )
-                living.refreshing.start()
             if living.journal is not None:
                 try:
                     living.journal.compact(ledger)
@@ -191,80 +175,9 @@ class LivingDomains(Domains):
                     logger.warning("note: %s", error)
             return Changed(version, living.journal is not None)
 
-    # -- what follows --------------------------------------------------------------------------------------------
-
-    def _refresh(self, name: str, living: _Living) -> None:
-        """Make the finders again until they are those of the newest version."""
-        while True:
-            with living.lock:
-                if not living.behind:
-                    living.refreshing = None
-                    living.hurry.clear()
-                    return
-                living.behind = False
-                domain = self._loaded[name]
-            begun = time.monotonic()
-            try:
-                with large_objects():
-                    finders = make_finders(domain, self._encoder)
-            except Exception as error:  # noqa: BLE001  # such as memory; the old ones serve on, and the next change tries again
-                logger.warning("note: titles of %s are found as before its last change: %s", name, error)
-                continue
-            with living.lock:
-                self._loaded[name] = with_finders(self._loaded[name], finders)
-            # Where changes never end, requests get half of the time.
-            living.hurry.wait(time.monotonic() - begun)
-
-    def wait(self, name: str) -> None:
-        """Wait until the finders are those of the newest version."""
-        living = self._changing(name)
-        while (thread := living.refreshing) is not None:
-            living.hurry.set()
-            thread.join()
-
-
-@dataclass(frozen=True)
-class Finders:
-    """What takes long to make from the titles of a catalog.
-
-    Attributes:
-        titles: finds titles in a text.
-        reader: reads what messages ask.
-        similarity: which items are like others.
-    """
-
-    titles: NamedTitles
-    reader: RequestReader
-    similarity: ItemSimilarity
-
-
-def make_finders(domain: Domain, encoder: Encoder | None) -> Finders:
-    """Return the finders of a domain's catalog."""
-    catalog, expectations = domain.catalog, domain.expectations
-    assert catalog is not None and expectations is not None
-    titles = NamedTitles(catalog.titles)
-    reader = RequestReader(catalog, titles, encoder)
-    reader.prepare()
-    return Finders(titles, reader, expectations.similarity.reworded(catalog))
-
-
-def with_finders(domain: Domain, finders: Finders) -> Domain:
-    """Return a domain with finders, which may be of an older version of its catalog."""
-    catalog, expectations = domain.catalog, domain.expectations
-    assert catalog is not None and expectations is not None
-    recommender = domain.recommender.with_items(catalog, domain.recommender.renderer)
-    recommender.named_titles = finders.titles
-    expected = replace(expectations, similarity=finders.similarity).with_items(recommender)
-    return replace(
-        domain,
-        recommender=recommender,
-        reader=finders.reader.after(catalog),
-        expectations=expected,
-    )
-
 
 def changed_domain(domain: Domain, delta: Delta, version: str) -> Domain:
-    """Return a domain after a change; what takes long to make is that of the domain before.
+    """Return a domain after a change; indexes are shared, except for the entries of the items that changed.
 
     Raises:
         ValueError: an item is added that the model has no code or vector for, a title cannot be spelled, or two items
@@ -274,31 +187,44 @@ def changed_domain(domain: Domain, delta: Delta, version: str) -> Domain:
     assert before is not None and domain.expectations is not None
     assert isinstance(domain.reader, RequestReader)  # a server reads by rules
     catalog = before.changed(delta.put, delta.retired)
-    recommender = domain.recommender.with_items(catalog, changed_renderer(domain.recommender, before, catalog, delta))
+    renamed = [i for i, item in delta.put.items() if i >= len(before.items) or item.title != before.items[i].title]
+    renderer = changed_renderer(domain.recommender, len(before.items), catalog, renamed)
+    recommender = domain.recommender.with_items(catalog, renderer, renamed)
     return replace(
         domain,
         recommender=recommender,
-        reader=domain.reader.after(catalog),
-        expectations=domain.expectations.with_items(recommender),
+        reader=domain.reader.changed(catalog, recommender.named_titles, renamed),
+        expectations=domain.expectations.changed(recommender, delta.put),
         changed_to=version,
     )
 
 
-def changed_renderer(recommender: Recommender, before: Catalog, catalog: Catalog, delta: Delta) -> Chat:
-    """Return the renderer of a catalog after a change. Raises ValueError as `changed_domain`."""
+def changed_renderer(recommender: Recommender, n_before: int, catalog: Catalog, renamed: Sequence[int]) -> Chat:
+    """Return the renderer of a catalog after a change.
+
+    Args:
+        recommender: the recommender before it.
+        n_before: number of items before it.
+        catalog: the catalog after it.
+        renamed: items whose titles are new.
+
+    Raises:
+        ValueError: as `changed_domain`.
+    """
     renderer = recommender.renderer
-    n_before = len(before.items)
     if len(catalog.items) > n_before and (renderer.code_ids or recommender.retriever is not None):
         raise ValueError(
             f"item {catalog.items[n_before].id[:80]!r} is new, and this model lists known items only, by codes or "
             "vectors; add it to the dataset, run python -m train_utils.add_items, and restart the server"
         )
-    changed = [i for i, item in delta.put.items() if i >= n_before or item.title != before.items[i].title]
-    if changed:
+    if renamed:
+        titles = list(renderer.titles)
+        for i in sorted(renamed):
+            titles[i : i + 1] = [catalog.items[i].title]
         try:
-            renderer = renderer.with_titles(catalog.titles, changed)
+            renderer = renderer.with_titles(titles, renamed)
         except TitleError as error:
-            raise ValueError(f"item {catalog.items[changed[error.number]].id[:80]!r}: {error.reason}") from None
+            raise ValueError(f"item {catalog.items[renamed[error.number]].id[:80]!r}: {error.reason}") from None
     assert renderer.trie is not None  # the renderer knows the titles of the catalog
     if pair := listed_twice(renderer.trie, catalog.retired):
         first, second = (catalog.items[i].id[:80] for i in pair)

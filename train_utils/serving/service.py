@@ -23,7 +23,7 @@ from train_utils.dialogue.reasons import falls
 from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommendation
-from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
+from train_utils.serving.domains import NO_DOMAIN, Domain, Domains, StillLoading
 from train_utils.serving.exchange import (
     NO_TEACHER,
     ChatRequest,
@@ -99,12 +99,17 @@ class Service:
     # -- catalogs ------------------------------------------------------------------------------------------------
 
     def domain(self, name: str) -> Domain:
-        """Return a domain; "" is the first. Raises NotFound for one that is unknown or cannot be loaded."""
+        """Return a domain; "" is the first.
+
+        Raises:
+            NotFound: it is unknown or cannot be loaded.
+            StillLoading: it is being loaded in the background.
+        """
         name = name or self.first
         if name != NO_DOMAIN and name not in self.domains.folders:
             raise NotFound(f"domain {name[:80]!r} is unknown; there are: {', '.join(self.domains.folders)}")
         try:
-            return self.domains.load(name)
+            return self.domains.ready(name)
         except (ValueError, OSError) as error:
             # What is wrong with the folder is for those who run the server: it may name paths.
             logger.error("domain %r cannot be loaded: %s", name, error)
@@ -118,10 +123,10 @@ class Service:
         return domain, domain.catalog
 
     def catalogs(self) -> list[dict[str, object]]:
-        """Return what is known of each catalog; those that cannot be loaded are left out."""
+        """Return what is known of each catalog; those that are still loaded or cannot be are left out."""
         found = []
         for name in self.domains.folders:
-            with suppress(NotFound):
+            with suppress(NotFound, StillLoading):
                 found.append(self.described(name))
         return found
 
@@ -191,8 +196,7 @@ class Service:
         settings = self._list_settings(request, assigned.variant)
         try:
             made = make_list(self.scheduler, domain.recommender, catalog, request, settings)
-        except TeacherError as error:
-            logger.error("the teacher of %s: %s", domain.name, error)
+        except TeacherError:  # the log has it; see `CircuitBreaker`
             raise TeacherUnavailable(f"the teacher moves no list: {NO_TEACHER}") from None
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None

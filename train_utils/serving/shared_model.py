@@ -1,6 +1,5 @@
 """Use of the model through a scheduler, by one request."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -14,7 +13,6 @@ from train_utils.serving.exchange import NO_TEACHER
 from train_utils.serving.remote_scheduler import AnyScheduler
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
 
 class Shared:
@@ -36,8 +34,7 @@ class Shared:
 
     def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
         prior = self._scheduler.call_together(("prior", id(expectations)), expectations.priors, taste)
-        if (problem := expectations.take_problem()) and problem != NO_TEACHER:
-            logger.error("the teacher is left out: %s", problem)
+        if expectations.take_problem():  # the log has it; see `CircuitBreaker`
             expectations.problem = NO_TEACHER  # for the user
         return prior
 

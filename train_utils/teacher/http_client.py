@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 import httpx
 
 from train_utils.printable import one_line
-from train_utils.teacher.protocol import History, ScoredLists, TeacherError, check_ranking
+from train_utils.teacher.protocol import History, ScoredLists, TeacherError, TeacherRefusal, check_ranking
 from train_utils.text_files import json_value
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,8 @@ class HttpTeacher:
         most = min(MAX_ANSWER_BYTES, _BYTES_OF_A_REASON + _BYTES_AN_ID * len(histories) * k)
         status, content = self._post(body, most)
         if status != 200:
-            raise TeacherError(f"teacher at {self.url} refused ({status}): {_reason(content)}")
+            failure = TeacherRefusal if 400 <= status < 500 else TeacherError
+            raise failure(f"teacher at {self.url} refused ({status}): {_reason(content)}")
         try:
             answer: Any = json_value(content.decode())
             parts = [answer[name] for name in (("inference", "scores") if scores else ("inference",))]

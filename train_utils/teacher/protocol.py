@@ -13,6 +13,10 @@ class TeacherError(ValueError):
     """The teacher does not answer, refuses the request, or its answer makes no sense."""
 
 
+class TeacherRefusal(TeacherError):
+    """The teacher answers, and refuses this request, such as a history with an unknown item."""
+
+
 class Teacher(Protocol):
     """Usable from several threads at a time."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from train_utils.dataset_folder import PAD
-from train_utils.teacher.protocol import TeacherError
+from train_utils.teacher.protocol import TeacherRefusal
 
 NAMED = 20  # unknown ids in an error
 SHOWN = 80  # characters of each
@@ -58,7 +58,7 @@ class Row:
     target_category: str | None = None
 
 
-class RequestError(TeacherError):
+class RequestError(TeacherRefusal):
     """A request that the catalog cannot answer; the text is for the client."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast, overload
 
 from train_utils.printable import one_line
-from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, check_ranking
+from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, TeacherRefusal, check_ranking
 from train_utils.text_files import json_value
 
 _CachedRanking = tuple[int, list[str], list[float]]  # k of the query, items, probabilities
@@ -162,7 +162,7 @@ class RecordedTeacher:
 
     def _ask(self, histories: Sequence[History], k: int) -> list[_CachedRanking]:
         if self._inner is None:
-            raise TeacherError(
+            raise TeacherRefusal(
                 f"{self.path} records no answer of {k} items for the history "
                 f"{list(histories[0])[-10:]}; record again from a running teacher"
             )

@@ -15,6 +15,7 @@ import { chosenDomain, deleteConversation, openConversation, setOpen } from "./s
 import { showSuggestions, suggestionsOf } from "./suggestions.js";
 
 const SAID_CHARACTERS = 1000; // of an answer, to screen readers
+const LOADING_MS = 3000; // between two looks at catalogs that the server still loads
 
 const composer = byId("message");
 const ASK = composer.placeholder;
@@ -199,6 +200,24 @@ window.addEventListener("pagehide", () => {
 
 // -- the start ----------------------------------------------------------------------------------------------------
 
+/** Show the catalogs that there are, and look again while others are being loaded. */
+function showCatalogs({ data, loading }) {
+  const chosen = chat.conversation?.domain ?? domains.value;
+  catalogOf = Object.fromEntries(data.map((catalog) => [catalog.domain, catalog]));
+  domains.replaceChildren(
+    ...data.map(
+      (catalog) => new Option(`${catalog.domain} · ${catalog.items.toLocaleString("en")} titles`, catalog.domain),
+    ),
+  );
+  domains.hidden = !data.length;
+  if (chosen in catalogOf) domains.value = chosen;
+  if (loading?.length) setTimeout(lookAgain, LOADING_MS);
+}
+
+function lookAgain() {
+  catalogs().then(showCatalogs, () => setTimeout(lookAgain, LOADING_MS));
+}
+
 async function start() {
   let first = "";
   byId("start-problem").hidden = true;
@@ -209,19 +228,13 @@ async function start() {
     isStarted = true;
     composer.placeholder = ASK;
     ({ first } = answered);
-    catalogOf = Object.fromEntries(answered.data.map((catalog) => [catalog.domain, catalog]));
+    showCatalogs(answered);
   } catch (error) {
     byId("start-problem-text").textContent = error.message;
     byId("start-problem").hidden = false;
     askKey(error, start);
     return;
   }
-  domains.replaceChildren(
-    ...Object.values(catalogOf).map(
-      (catalog) => new Option(`${catalog.domain} · ${catalog.items.toLocaleString("en")} titles`, catalog.domain),
-    ),
-  );
-  domains.hidden = !domains.options.length;
   const last = openConversation();
   if (last) chat.open(last);
   else chat.begin(chosenDomain() in catalogOf ? chosenDomain() : first);
