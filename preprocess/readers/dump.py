@@ -72,7 +72,9 @@ def read_dump(
         name: Counter(dict(sorted((+file.rejected).items())))
         for name, file in ((files[0].name, lines[0]), (second, lines[1]))
     }
-    encodings = {file.path.name: file.encoding for file in lines}
+    encodings: dict[str, str] = {}
+    for file in lines:  # of one file for both, that which the reader of events has seen
+        encodings.setdefault(file.path.name, file.encoding)
     return RawDataset(source, files, events, list(rows.items.values()), rejected, encodings, rows.shortened)
 
 

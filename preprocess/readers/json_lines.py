@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from readers.chunks import LineFile, is_utf8, lines_of
 from readers.literals import MAX_LITERAL, json_of_literals, text_columns
 from readers.progress import blocks_of
 from readers.records import NO_RATING, EventCollector, Events, add_row, parse_id
-from readers.times import parse_time
+from readers.times import parse_time, whole_seconds
 
 NOT_JSON, NOT_OBJECT, NOT_LITERAL = "not strict JSON", "not a JSON object", "neither JSON nor a Python literal"
 
@@ -106,7 +105,7 @@ class _PlainReader:
                 if self._fields.rating:
                     ratings = [NO_RATING if record.rating is None else record.rating for record in records]
             if self._fields.is_text_time:
-                times = [_whole_seconds(self._fields.time_of, moment) for moment in times]
+                times = [whole_seconds(self._fields.time_of, moment) for moment in times]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             return False
         if self._fields.has_number_ids:
@@ -166,14 +165,6 @@ def _add_block(
             user, item, time, rating = fields.row(record)
             time = time if fields.time else len(collector)
             add_row(collector, (user, item, time, rating), file.rejected, fields.id_of, fields.time_of)
-
-
-@lru_cache(maxsize=1 << 16)  # of days there are few
-def _whole_seconds(time_of: Callable[[object], Decimal], text: str) -> int:
-    time = time_of(text)
-    if time != int(time):
-        raise ValueError("a fraction")
-    return int(time)
 
 
 def records(file: LineFile, literals: bool = False) -> Iterator[Record]:

@@ -56,6 +56,7 @@ class OtherProcess(Generic[T]):
 
         Raises:
             Exception: the function raised it.
+            KeyboardInterrupt: the process was interrupted.
             ChildProcessError: the process was killed.
         """
         try:
@@ -76,7 +77,7 @@ def _work(function: Callable[[], Any], result: int, lifeline: int) -> NoReturn:
             threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         try:
             outcome = function(), None
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             error.add_note(traceback.format_exc())
             outcome = None, _sendable(error)
         with open(result, "wb") as pipe:
@@ -86,7 +87,7 @@ def _work(function: Callable[[], Any], result: int, lifeline: int) -> NoReturn:
         os._exit(0)
 
 
-def _sendable(error: Exception) -> Exception:
+def _sendable(error: BaseException) -> BaseException:
     """Return an error, or one of a kind that pickles, with its text and its notes, where the error does not."""
     try:
         arrived = pickle.loads(pickle.dumps(error))

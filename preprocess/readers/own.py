@@ -182,18 +182,18 @@ def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str], date_or
         events = _events_of_kind(file, own, columns, time_of)
     except UnclearDates as reason:
         raise ValueError(f"{file.path}, column {columns['time']}: {reason}") from None
-    if not len(events.time) and file.rejected[NO_MOMENT]:
+    if not len(events.time) and file.rejected[NO_MOMENT] > file.rejected.total() / 2:
         raise ValueError(
-            f"{file.path}, column {columns['time']}: {_first_value(own, columns['time'])} is neither a number nor a "
-            "date, nor is another value; write dates as 2024-03-01 or 2024-03-01 12:30:00, or seconds since 1970"
+            f"{file.path}, column {columns['time']}: {shown(_first_value(own, columns['time']))} is neither a number "
+            "nor a date, and no other value is; write dates as 2024-03-01 or 2024-03-01 12:30:00, or seconds since 1970"
         )
     return events
 
 
-def _first_value(own: OwnFile, name: str) -> str:
-    """Return the first value of a column, for errors."""
+def _first_value(own: OwnFile, name: str) -> object:
+    """Return the first value of a column that is not empty; None where all are."""
     values = (record.get(name) for record in _records_of(LineFile(own.path, Counter()), own))
-    return shown(next((value for value in values if value not in (None, "")), None))
+    return next((value for value in values if value not in (None, "")), None)
 
 
 def _events_of_kind(
@@ -207,12 +207,12 @@ def _events_of_kind(
         time, rating = (((columns[role],) if role in columns else ()) for role in ("time", "rating"))
         return json_events(file, _fields(file, time_of, (columns["user"],), (columns["item"],), time, rating))
     at = [own.names.index(columns[role]) if role in columns else None for role in ("user", "item", "time", "rating")]
-    user, item, time, rating = at
+    is_text_time = "time" in columns and not str(_first_value(own, columns["time"])).strip().lstrip("+-").isdecimal()
     return table_events(
         file,
         Table(
-            own.separator, len(own.names), (user, item, time, rating), has_header=True, is_quoted=True,  # type: ignore[arg-type]
-            id_of=id_of_any, time_of=time_of,
+            own.separator, len(own.names), tuple(at), has_header=True, is_quoted=True,  # type: ignore[arg-type]
+            id_of=id_of_any, time_of=time_of, is_text_time=is_text_time,
         ),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from functools import partial
 from readers.chunks import LineFile, lines_of
 from readers.progress import blocks_of
 from readers.records import EventCollector, Events, add_row, parse_id
-from readers.times import parse_time
+from readers.times import parse_time, whole_seconds
 from train_utils.text_files import shown
 
 COLUMNS, QUOTES = "wrong number of columns", "broken quotes"
@@ -32,6 +32,7 @@ class Table:
         is_quoted: whether values may be in quotation marks.
         id_of: parser of ids.
         time_of: parser of times.
+        is_text_time: whether times are dates, in part at least.
     """
 
     separator: str
@@ -41,6 +42,7 @@ class Table:
     is_quoted: bool = False
     id_of: Callable[[object], str] = parse_id
     time_of: Callable[[object], Decimal] = parse_time
+    is_text_time: bool = False
 
 
 def table_events(file: LineFile, table: Table) -> Events:
@@ -86,7 +88,7 @@ def _add_plain(collector: EventCollector, block: bytes, table: Table) -> bool:
         whole = whole.replace(separator, _STAND_IN.encode())
     used = [at for at in table.columns if at is not None]
     names = [f"c{at}" for at in range(table.width)]
-    kinds = {table.columns[2]: pl.Int64, table.columns[3]: pl.Float64}
+    kinds = {table.columns[2]: pl.String if table.is_text_time else pl.Int64, table.columns[3]: pl.Float64}
     schema = {name: kinds.get(at, pl.String) for at, name in enumerate(names)}
     try:
         frame = pl.read_csv(
@@ -98,9 +100,15 @@ def _add_plain(collector: EventCollector, block: bytes, table: Table) -> bool:
     if frame.height != count or any(frame[names[at]].null_count() for at in used):
         return False
     user, item, time, rating = (None if at is None else frame[names[at]] for at in table.columns)
-    times = range(len(collector), len(collector) + count) if time is None else time.to_numpy()
     ratings = None if rating is None else rating.to_numpy()
-    return collector.extend(user.to_list(), item.to_list(), times, ratings)  # type: ignore[union-attr]
+    try:
+        if table.is_text_time:
+            times = [whole_seconds(table.time_of, text) for text in time]  # type: ignore[union-attr]
+        else:
+            times = range(len(collector), len(collector) + count) if time is None else time.to_numpy()
+    except ValueError:
+        return False
+    return collector.extend(user.to_list(), item.to_list(), times, ratings, table.is_text_time)  # type: ignore[union-attr]
 
 
 def _rows(file: LineFile, lines: list[bytes], table: Table) -> Iterator[list[str]]:

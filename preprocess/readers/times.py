@@ -1,9 +1,10 @@
 """Times of a dump: numbers in any unit, or dates; all of a dump in one unit that keeps every order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -119,6 +120,19 @@ def parse_moment(value: object, date_order: str = "") -> Decimal:
         return parse_time(value)
     except ValueError:
         raise ValueError(NO_MOMENT) from None
+
+
+@lru_cache(maxsize=1 << 16)  # of days there are few
+def whole_seconds(time_of: Callable[[object], Decimal], text: str) -> int:
+    """Return the time of a text by a parser, without its repetitions.
+
+    Raises:
+        ValueError: it is none, or has a fraction.
+    """
+    time = time_of(text)
+    if time != int(time):
+        raise ValueError("a fraction")
+    return int(time)
 
 
 def _of_iso(text: str) -> Decimal | None:

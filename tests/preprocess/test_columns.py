@@ -71,10 +71,11 @@ def test_a_description_is_the_title_where_nothing_else_is(tmp_path, capsys):
     rows = "536365,{item},HEART T-LIGHT {item},6,12/{day}/2010 8:26,2.55,{user},UK\n"
     text = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
     text += "".join(rows.format(item=n, day=12 + n, user=17850 + n % 2) for n in range(4))
-    (tmp_path / "retail.csv").write_text(text)
+    (tmp_path / "retail.csv").write_text(text.replace("HEART", "CAFÉ"), encoding="cp1252")
     raw = FORMATS["own"].read(Source(tmp_path))
     assert "time = InvoiceDate, title = Description" in capsys.readouterr().err
-    assert [item.title for item in raw.items] == [f"HEART T-LIGHT {n}" for n in range(4)]
+    assert [item.title for item in raw.items] == [f"CAFÉ T-LIGHT {n}" for n in range(4)]
+    assert raw.encodings == {"retail.csv": "latin-1"}
     assert raw.events.user_ids == ["17850", "17851"] and raw.events.time_unit == "dates, month-first"
     assert with_title({"item": "a", "description": "b"}, {"description": "b"}) == {"item": "a", "description": "b"}
     assert with_title({"title": "a", "description": "b"}, {}) == {"title": "a", "description": "b"}

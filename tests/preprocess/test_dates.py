@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from readers.chunks import LineFile
 from readers.dates import UnclearDates
 from readers.own import open_own, own_events
-from readers.records import EventCollector, Events
+from readers.records import EventCollector, Events, add_row
 from readers.registry import FORMATS
 from readers.source import Source
 from readers.times import parse_moment, settle_times
@@ -126,6 +126,28 @@ def test_dates_with_slashes_are_the_same_in_bulk_and_one_by_one(tmp_path_factory
     assert events.time.tolist() == [*map(second_of, moments), second_of(datetime(2024, 1, 31))]
     assert events.time.tolist() == read_one_by_one(values).time.tolist()
     assert events.time_unit == ("dates, day-first" if order[1] == "d" else "dates, month-first")
+
+
+CELLS = st.one_of(
+    MOMENTS.map(str), MOMENTS.map(lambda moment: moment.strftime("%d/%m/%Y %H:%M")), st.integers(0, 10**10).map(str),
+    st.sampled_from(["", " 5 ", "1.5", "2024-03-01 10:00:00.5", "soon", "2024/03/01", "1e9", "-7", "x\ty"]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@settings(max_examples=30)
+@given(cells=st.lists(CELLS, max_size=12))
+def test_whatever_a_column_of_texts_holds_is_the_same_in_bulk_and_one_by_one(tmp_path_factory, kind, cells):
+    values = ["31/01/2024", *cells]
+    path = written(tmp_path_factory.mktemp("dates"), kind, values)
+    file = LineFile(path, Counter())
+    events = own_events(file, open_own(path), COLUMNS)
+    collector, rejected = EventCollector(), Counter()
+    for n, value in enumerate(values):
+        add_row(collector, (f"u{n}", f"i{n % 3}", value), rejected, time_of=parse_moment)
+    one_by_one = collector.events()
+    assert events.time.tolist() == one_by_one.time.tolist() and events.user_ids == one_by_one.user_ids
+    assert file.rejected == rejected and events.times_by_unit == one_by_one.times_by_unit
 
 
 @pytest.mark.parametrize(

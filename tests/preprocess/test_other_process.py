@@ -151,6 +151,15 @@ def test_a_killed_process_is_an_error():
         other.result()
 
 
+def test_an_interrupt_of_the_other_process_is_one_of_this_process():
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+
+    with OtherProcess(interrupted) as other, pytest.raises(KeyboardInterrupt):
+        other.result()
+
+
 def test_a_block_that_is_left_ends_the_process():
     reader, writer = os.pipe()
     with pytest.raises(KeyError), OtherProcess(signal.pause):
