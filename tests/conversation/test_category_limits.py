@@ -26,6 +26,7 @@ def after(*messages):
         ("10 films, fewer than three of them horror", 10, {"Horror": 2}),
         ("a few films, but not more than one horror", None, {"Horror": 1}),
         ("ok but max one western please", None, {"Western": 1}),
+        ("fewer than three of them dramas", None, {"Drama": 2}),
     ],
 )
 def test_a_limit_in_a_list_of_others_is_no_request_for_the_category(text, count, limits):
@@ -45,6 +46,12 @@ def test_limits_hold_in_later_lists_until_the_category_is_asked_for_or_rejected(
     for message in ("now only dramas", "no dramas", "dramas are fine now", "forget all that"):
         assert not asked.after(READER.read(message)).limits, message
     assert not asked.lifted("without").limits
+
+
+def test_a_limit_ends_the_request_for_the_category_alone():
+    asked = after("romantic comedies", "4 films, at most one comedy")
+    assert (asked.only, dict(asked.limits)) == ((), {"Comedy": 1})
+    assert after("comedies or westerns", "4 films, at most one comedy").only == ("Western",)
 
 
 def test_a_limit_counts_beside_numbers_of_other_categories():
@@ -72,7 +79,7 @@ def test_years_can_be_excluded(text, low, high):
 
 def test_excluded_years_add_up_and_hold_until_they_are_asked_for():
     asked = after("no movies from the 70s", "from the nineties", "but not 1995")
-    assert asked.describe(CATALOG) == "year 1990 to 1999 \u00b7 not year 1970 to 1979 \u00b7 not year 1995"
+    assert asked.describe(CATALOG) == "year 1990 to 1999 \u00b7 year not 1970 to 1979 \u00b7 year not 1995"
     assert asked.rules(CATALOG).where == {"year": {">=": 1990, "<=": 1999, "outside": [[1970, 1979], [1995, 1995]]}}
     assert after("not from the nineties", "a film from 1995").excluded == ()
     assert after("not from the nineties", "any year is fine").excluded == ()

@@ -26,8 +26,9 @@ _AFTER = re.compile(
     rf"{_NOUN}\s*,?\s*{any_of('at most, at the most, at the very most, max, maximum, tops')}(?!\w)", re.I
 )
 _NUMBER_AFTER = re.compile(rf"{_NOUN}\s*,?\s*{_AT_MOST}\s+(?P<n>{NUMBER})(?!\w)", re.IGNORECASE)  # "dramas at most two"
-# What makes it a part of a list: "films, but at most one western"
+# What makes it a part of a list: "films, but at most one western", "at most two of them dramas"
 _PART = re.compile(rf"\b{any_of('but, with, of which, including, among them, and only, where')}\W*$", re.IGNORECASE)
+_OF_A_LIST = re.compile(r"\bof\s+(?:them|these|those|which|whom)\b", re.IGNORECASE)
 _NEAR = 60  # characters before a category that may limit it
 
 
@@ -55,7 +56,11 @@ def with_limits(plain: str, found: Sequence[Annotation]) -> list[Annotation]:
         return limits
     counted = find_count(masked(text, limits)) is not None
     return [
-        limit if counted or _PART.search(text, max(0, limit.start - _NEAR), limit.start) else entry
+        limit
+        if counted
+        or _PART.search(text, max(0, limit.start - _NEAR), limit.start)
+        or _OF_A_LIST.search(text, limit.start, limit.end)
+        else entry
         for entry, limit in zip(found, limits, strict=True)
     ]
 

@@ -146,9 +146,10 @@ class Preferences(Judgments):
             rejected = (name for name in change.without if name not in change.kinds or name not in before.only)
             change = replace(change, without=tuple(rejected))
         judged = {*change.named(), *(item for items in change.withdrawn for item in items)}
-        rejects_own = bool(set(change.without) & set(before.only))
+        limited = {name for name, _ in change.limits}  # whoever asked for comedies asks for other items as well now
+        rejects_own = bool({*change.without, *limited} & set(before.only))
         only, together = (() if rejects_own and before.together else before.only), before.together
-        only = tuple(name for name in only if name not in change.taken_back)
+        only = tuple(name for name in only if name not in change.taken_back and name not in limited)
         added = _union(change.only, (name for name in change.included if name not in before.without))
         if added:
             kept = only if (change.also or not change.only) and not together else ()
@@ -241,7 +242,7 @@ class Preferences(Judgments):
         parts += [f"no {name}" for name in self.without]
         parts += [f"at most {most} {name}" for name, most in self.limits.items()]
         parts += [_in_words(entry) for entry in self.ranges.values()]
-        parts += [f"not {_in_words(entry)}" for entry in self.excluded]
+        parts += [_in_words(entry, "not ") for entry in self.excluded]
         for label, titles in (("like", self.liked), ("not like", self.disliked), ("known", self.known)):
             if titles:
                 names = [spoken_title(catalog.items[items[0]].title) for items in titles[-_SHOWN:]]
@@ -300,9 +301,10 @@ def _condition(entry: Range) -> dict[str, object]:
     return {sign: bound for sign, bound in bounds if bound is not None}
 
 
-def _in_words(entry: Range) -> str:
+def _in_words(entry: Range, sign: str = "") -> str:
+    name = f"{entry.attribute} {sign}"
     if entry.low is None:
-        return f"{entry.attribute} {'below' if entry.below else 'up to'} {entry.high:g}"
+        return f"{name}{'below' if entry.below else 'up to'} {entry.high:g}"
     if entry.high is None:
-        return f"{entry.attribute} {'above' if entry.above else 'from'} {entry.low:g}"
-    return f"{entry.attribute} {entry.low:g}" + (f" to {entry.high:g}" if entry.high > entry.low else "")
+        return f"{name}{'above' if entry.above else 'from'} {entry.low:g}"
+    return f"{name}{entry.low:g}" + (f" to {entry.high:g}" if entry.high > entry.low else "")

@@ -42,7 +42,7 @@ export function chipsOf(preferences) {
     chips.push({ kind: "limits", value: name, label: `at most ${most} ${name}` });
   for (const range of asked.ranges) chips.push({ kind: "range", value: range.attribute, label: rangeInWords(range) });
   asked.excluded.forEach((range, at) =>
-    chips.push({ kind: "excluded", value: at, label: `not ${rangeInWords(range)}` }),
+    chips.push({ kind: "excluded", value: at, label: rangeInWords(range, "not ") }),
   );
   const words = { liked: "like", disliked: "not like", known: "not again" };
   for (const kind of JUDGMENTS) {
@@ -51,10 +51,11 @@ export function chipsOf(preferences) {
   return chips;
 }
 
-function rangeInWords({ attribute, low, high, above, below }) {
-  if (low === null) return `${attribute} ${below ? "below" : "up to"} ${high}`;
-  if (high === null) return `${attribute} ${above ? "above" : "from"} ${low}`;
-  return low === high ? `${attribute} ${low}` : `${attribute} ${low}–${high}`;
+function rangeInWords({ attribute, low, high, above, below }, sign = "") {
+  const name = `${attribute} ${sign}`;
+  if (low === null) return `${name}${below ? "below" : "up to"} ${high}`;
+  if (high === null) return `${name}${above ? "above" : "from"} ${low}`;
+  return low === high ? `${name}${low}` : `${name}${low}–${high}`;
 }
 
 /** Return the preferences without what a chip stands for. */
