@@ -138,6 +138,8 @@ def _plain(name: str, value: object) -> Plain:
 def _read_price(attributes: dict[str, object], name: str) -> None:
     """Split a price such as "79.99 USD" into number and currency; another text stays as it is."""
     value = attributes.get(name)
+    if isinstance(value, bool):
+        raise ValueError(f"{name} is {_shown(value)}, wanted a number, or a text such as '79.99 USD'")
     match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         return
