@@ -5,6 +5,7 @@ from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 # Characters of a title. Tokenizers abort the process on a text of hundreds of megabytes; no model lists such a title.
 MAX_TITLE = 10_000
+MAX_FORMER_TITLES = 100_000  # titles of renamed items that conversations may still name
 _YEARS = (1800, 2100)
 
 
@@ -65,6 +67,7 @@ class Catalog:
         popular_by: attribute that says how popular an item is while there are no training events; "" for none.
         retired: items that may no longer be listed; they keep their index, since histories name them.
         added: number of the last items that were added since the dataset was loaded; a teacher does not have them.
+        former_titles: title that an item had before it was renamed -> the item; the newest ones.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Catalog:
     popular_by: str = ""
     retired: frozenset[int] = frozenset()
     added: int = 0
+    former_titles: LayeredMap[str, int] = field(default_factory=lambda: LayeredMap({}))
 
     @cached_property
     def categories(self) -> Mapping[str, frozenset[int]]:
@@ -142,10 +146,9 @@ class Catalog:
 
     @cached_property
     def title_index(self) -> Mapping[str, int]:
-        """Title -> item; a retired item where no other one has its title."""
-        return ChainMap(
-            self.listed_titles.merged(), {self.items[i].title: i for i in sorted(self.retired, reverse=True)}
-        )
+        """Title -> item: a retired one, or one that had the title before, where no other has it."""
+        retired = {self.items[i].title: i for i in sorted(self.retired, reverse=True)}
+        return ChainMap(self.listed_titles.merged(), retired, self.former_titles.merged())
 
     def changed(self, put: Mapping[int, Item], retired: Collection[int] = ()) -> "Catalog":
         """Return the catalog after changes; what is known of the other items is kept, not computed again.
@@ -167,6 +170,7 @@ class Catalog:
             index=index,
             retired=(self.retired - put.keys()) | frozenset(retired),
             added=self.added + added,
+            former_titles=self._former_titles_after(put),
         )
         before = (i for i in {*put, *retired} if i < len(self.items))
         gone = {self.items[i].title for i in before if self.listed_titles.get(self.items[i].title) == i}
@@ -183,6 +187,15 @@ class Catalog:
                 popularity[i] = self._popularity_of(item)
             vars(changed).update(popularity=tuple(popularity))
         return changed
+
+    def _former_titles_after(self, put: Mapping[int, Item]) -> LayeredMap[str, int]:
+        """Return `former_titles` after items were put."""
+        renamed = ((i, self.items[i].title) for i, item in put.items() if i < len(self.items))
+        former = self.former_titles.changed({title: i for i, title in renamed if title != put[i].title})
+        if len(former) <= MAX_FORMER_TITLES:
+            return former
+        newest = islice(former.merged().items(), len(former) // 2, None)
+        return LayeredMap(dict(newest))
 
     def _categories_after(self, put: Mapping[int, Item]) -> dict[str, frozenset[int]]:
         """Return `categories` after items were put."""

@@ -80,6 +80,9 @@ def _item(item_id: str, fields: dict[str, object]) -> Item:
     named = {**fields, **{str(name): value for name, value in nested.items() if value is not None}}
     if len(named) > MAX_FIELDS:
         raise ValueError(f"it has {len(named)} attributes, wanted {MAX_FIELDS} or fewer; leave some out")
+    for name in _PRICES:
+        if isinstance(named.get(name), bool):
+            raise ValueError(f"{name} is {_shown(named[name])}, wanted a number, or a text such as '79.99 USD'")
     prices = {name: price for name in _PRICES if (price := price_of(named.get(name))) is not None}
     named.update((name, number) for name, (number, _) in prices.items())
     attributes: dict[str, object] = {name: _value(name, value) for name, value in named.items()}

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import orjson
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from teacher_model import Query, TeacherAnswer
 
 from train_utils.teacher.ranking import Catalog, RequestError, Row, check_category, check_k, cold_rows, to_ints
@@ -56,7 +65,7 @@ class RankingRequest(BaseModel):
         ),
     ]  # fmt: skip
     item_lengths: Annotated[
-        Annotated[list[int], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
+        Annotated[list[StrictInt], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
         Field(description="When given, must be the lengths of item_lists."),
     ] = None
     candidate_item_lists: Annotated[
@@ -64,7 +73,7 @@ class RankingRequest(BaseModel):
         Field(description="For each row, the only items that are looked at."),
     ] = None
     dataset: Annotated[Text | None, Field(description="Which dataset; needed where the server holds several.")] = None
-    immediately: Annotated[bool, Field(description="Put this request before all that wait.")] = False
+    immediately: Annotated[StrictBool, Field(description="Put this request before all that wait.")] = False
 
     @model_validator(mode="after")
     def lengths_agree(self) -> "RankingRequest":
@@ -92,7 +101,7 @@ class InferenceRequest(RankingRequest):
         Text | Annotated[list[Text | None], Field(max_length=MAX_ROWS, fail_fast=True)] | None,
         Field(description='"+C": only items of category C; "-C": none of them. One for all rows, or a list.'),
     ] = None
-    return_scores: Annotated[bool, Field(description="Return the probability of each item as well.")] = False
+    return_scores: Annotated[StrictBool, Field(description="Return the probability of each item as well.")] = False
 
     @model_validator(mode="after")
     def categories_agree(self) -> "InferenceRequest":

@@ -15,7 +15,7 @@ from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dialogue.dialogue import Dialogue, Listing
 from train_utils.dialogue.expectations import Expectations, Taste
-from train_utils.dialogue.reasons import reasons
+from train_utils.dialogue.reasons import moved, reasons
 from train_utils.dialogue.weights import FILE_NAME, Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
     ChatSystem,
@@ -113,11 +113,25 @@ def test_the_lifts_of_the_parts_add_up_to_what_the_prior_adds(recommender, taste
     teacher = FixedTeacher([item.id for item in recommender.catalog.items])
     expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), teacher)
     free = [i for i in range(8) if i not in taste.history]
-    lifts = expectations.lifts(taste, free)
+    lifts = expectations.lifts(expectations.parts([taste])[0], free)
     named = {"teacher"} if taste.history else set()
     assert set(lifts[0]) == named | ({"similarity"} if taste.examples else set() if taste.history else {"popularity"})
     sums, scores = np.array([sum(parts.values()) for parts in lifts]), expectations.scores([taste])[0][free]
     assert sums - sums[0] == pytest.approx(scores - scores[0])
+
+
+@pytest.mark.parametrize("history", [(), (3,), (3, 6, 1)])
+def test_what_moves_an_item_is_asked_in_one_batch(recommender, history):
+    teacher = FixedTeacher([item.id for item in recommender.catalog.items])
+    asked: list[int] = []
+    top_k = teacher.top_k
+    teacher.top_k = lambda histories, *rest, **more: (asked.append(len(histories)), top_k(histories, *rest, **more))[1]
+    expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), teacher)
+    explained = moved(expectations, Taste(history), [0, 7])
+    assert asked == ([len(history) + (len(history) > 1)] if history else [])
+    assert set(explained[0].falls) == set(history)
+    alone = expectations.parts([Taste(history)])[0]
+    assert [explained[item].lifts for item in (0, 7)] == expectations.lifts(alone, [0, 7])
 
 
 def test_weights_are_kept_beside_the_model_for_each_dataset(tmp_path):

@@ -198,6 +198,7 @@ def test_an_item_is_the_same_after_it_was_a_line_of_the_journal(record):
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
+        ({"id": "a", "title": "t", "price": True}, "price is True, wanted a number"),
         (3, "an item is 3"),
         ({"title": "x"}, "item_id is ''"),
         ({"id": "a\nb", "title": "x"}, "item_id is"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -223,6 +224,33 @@ def test_without_a_log_lists_are_made_and_feedback_finds_none(domains, scheduler
     answer = service.recommend_list(ListRequest(k=2, user="ann"))
     with pytest.raises(NotFound, match="start it with --impressions"):
         service.feedback(answer.recommendation_id, str(answer.items[0]["item_id"]), "click")
+
+
+def test_servers_with_one_salt_take_each_others_feedback_and_no_others(domains, scheduler, tmp_path):
+    def opened_in(name):
+        return open_impressions(tmp_path / name, with_history=False, most_bytes=1 << 30)
+
+    with opened_in("one"):
+        pass
+    (tmp_path / "two").mkdir()
+    shutil.copy(tmp_path / "one" / "salt", tmp_path / "two" / "salt")
+    with opened_in("one") as one, opened_in("two") as two, opened_in("other") as other:
+        first, second, stranger = (
+            Service(domains, "tiny", scheduler, impressions=log, explore=1.0) for log in (one, two, other)
+        )
+        made = first.recommend_list(ListRequest(k=2, user="ann"))
+        item, name = str(made.items[0]["item_id"]), made.recommendation_id
+        second.feedback(name, item, "click")
+        second.feedback(name, "of no list", "click")
+        for wrong in (name[:-1] + ("0" if name[-1] != "0" else "1"), name[:32], "x" + name, "\ud800", ""):
+            with pytest.raises(NotFound, match="unknown"):
+                second.feedback(wrong, item, "click")
+        with pytest.raises(NotFound, match="unknown"):
+            stranger.feedback(name, item, "click")
+        with pytest.raises(NotFound, match="does not hold"):
+            first.feedback(name, "of no list", "click")
+    (logged,) = read_lists([tmp_path / "one", tmp_path / "two"], Counter())
+    assert logged.rewards["click"] == tuple(float(one == item) for one in logged.items)
 
 
 class LostTeacher:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import schemathesis
 from chat_world import TITLES, again, listening, make_world, write_dataset
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
@@ -364,3 +365,63 @@ def test_reasons_have_what_each_part_of_the_prior_adds(client):
     )
     of_nobody = client.post("/v1/why", json=body | {"history": []}).json()["items"]
     assert all(not item["because"] and set(item["parts"]) == {"popularity"} for item in of_nobody)
+
+
+def test_reasons_say_which_rules_and_preferences_hold_for_an_item(client):
+    body = {
+        "history": ["10"],
+        "item_ids": ["11", "12"],
+        "rules": {"categories": ["all"], "deny": ["12"], "max_per_category": 2},
+        "preferences": {"without": ["all"], "disliked": [["11"]], "listed": ["11", "12"]},
+    }
+    one, other = client.post("/v1/why", json=body).json()["items"]
+    assert one["rules"] == [
+        {"source": "rules", "rule": "categories", "value": ["all"], "holds": True},
+        {"source": "rules", "rule": "deny", "value": None, "holds": True},
+        {"source": "preferences", "rule": "without_categories", "value": ["all"], "holds": False},
+        {"source": "preferences", "rule": "disliked", "value": None, "holds": False},
+    ]
+    assert [rule["holds"] for rule in other["rules"]] == [True, False, False, True]
+    none = client.post("/v1/why", json={"history": [], "item_ids": ["11"]}).json()["items"]
+    assert none[0]["rules"] == []
+    for wrong in ({"rules": {"categories": ["none"]}}, {"rules": {"x": 1}}, {"preferences": {"only": ["none"]}}):
+        refused(client.post("/v1/why", json=body | wrong), 400)
+
+
+@pytest.mark.parametrize("value", [True, False, "1"])
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        (RECOMMEND, {}, "k"),
+        (RECOMMEND, {}, "max_history"),
+        (RECOMMEND, {}, "reclm.explore"),
+        (RECOMMEND, {}, "reclm.seed"),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "max_tokens"),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "max_completion_tokens"),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "reclm.k"),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "reclm.preferences.count"),
+        (RESPONSES, {"input": "hi"}, "max_output_tokens"),
+        ("/v1/feedback", {"recommendation_id": "x", "item_id": "y", "event": "click"}, "value"),
+        ("/v1/catalogues/tiny/rollback", {}, "version"),
+    ],
+)
+def test_true_false_and_texts_are_no_numbers(service, path, body, field, value):
+    for name in reversed(field.split(".")):
+        value = {name: value}
+    app = build_app(again(service), Keys({"a-secret-of-16-or-more": {"read", "feedback", "catalogue"}}))
+    answer = TestClient(app, headers={"Authorization": "Bearer a-secret-of-16-or-more"}).post(path, json=body | value)
+    assert "wanted a number" in refused(answer, 422) or "valid integer" in answer.text
+
+
+@pytest.mark.parametrize("value", [1, 0, "true"])
+def test_numbers_and_texts_are_no_truth_values(client, value):
+    said = {"messages": [{"role": "user", "content": "hi"}]}
+    for body in ({"stream": value}, {"stream_options": {"include_usage": value}}):
+        refused(client.post(CHAT, json=said | body), 422)
+    refused(client.post(RESPONSES, json={"input": "hi", "stream": value}), 422)
+
+
+@pytest.mark.parametrize("at", [1700000000, True, "2026-01-01"])
+def test_a_time_is_a_text_with_its_zone(client, at):
+    body = {"recommendation_id": "x", "item_id": "y", "event": "click", "at": at}
+    assert "at" in refused(client.post("/v1/feedback", json=body), 422)

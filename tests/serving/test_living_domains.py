@@ -410,3 +410,30 @@ def test_a_question_about_a_title_is_answered_by_an_item_that_may_be_listed(doma
     domains.put("films", [{"id": "new", "title": "green moon", "year": 2020}])
     assert said() == "green moon [new]: year 2020."
     service.scheduler.drain()
+
+
+def test_a_title_of_before_a_renaming_is_the_item_in_conversations_and_histories(domains):
+    service = Service(domains, "films", Scheduler())
+    asked = "Recommend 3 titles like red moon, please."
+    first = [event.card for event in service.chat(ChatRequest(messages=[("user", asked)])) if isinstance(event, Listed)]
+    listed = [str(card["title"]) for card in first]
+    domains.put("films", [{"id": first[0]["item_id"], "title": "Renamed Since", "categories": ["odd", "even"]}])
+    text = "\n".join(f"{n}. {title}" for n, title in enumerate(listed, 1))
+    again = ChatRequest(messages=[("user", asked), ("assistant", text), ("user", "5 more, please.")])
+    cards = [event.card for event in service.chat(again) if isinstance(event, Listed)]
+    assert cards and not {card["item_id"] for card in cards} & {card["item_id"] for card in first}
+    assert domains.load("films").recommender.indices([listed[0], "Renamed Since"]) == 2 * [
+        domains.load("films").catalog.index[first[0]["item_id"]]
+    ]
+    domains.put("films", [{"id": "new", "title": listed[0]}])
+    (index,) = domains.load("films").recommender.indices([listed[0]])
+    assert domains.load("films").catalog.items[index].id == "new", "who has the title now comes first"
+    service.scheduler.drain()
+
+
+def test_former_titles_are_limited(monkeypatch):
+    monkeypatch.setattr("train_utils.catalog.MAX_FORMER_TITLES", 4)
+    catalog = make_catalog("tiny", [Item("a", "name 0")])
+    for n in range(1, 12):
+        catalog = catalog.changed({0: Item("a", f"name {n}")})
+        assert len(catalog.former_titles) <= 4 and catalog.title_index[f"name {n - 1}"] == 0

@@ -120,6 +120,7 @@ BAD_BODIES = [
         {"k": 0}, {"k": -1}, {"k": N_ITEMS + 1}, {"k": 10**30}, {"k": True}, {"k": 2.5},
         {"k": "5"}, {"k": None},
         {"users": []}, {"users": ["u", "v"]}, {"item_lengths": [3]}, {"item_lengths": [2, 2]},
+        {"item_lists": [ALL[:1]], "item_lengths": [True]}, {"immediately": 1}, {"return_scores": "yes"},
         {"item_lists": [[]], "users": []}, {"item_lists": [["[PAD]"]]}, {"item_lists": [["\ud800"]]},
         {"item_lists": [[True]]}, {"item_lists": ["m101"]}, {"item_lists": [[ALL[0]] * 10_001]},
         {"candidate_item_lists": [["x"]]}, {"candidate_item_lists": []}, {"target_category": "even"},

@@ -112,7 +112,7 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
             f"{len(catalog.items)} items; build it from this catalog's titles"
         )
     met = _conditions(catalog, rules)
-    allow = np.flatnonzero(np.logical_and.reduce([mask for _, mask in met])) if met else None
+    allow = np.flatnonzero(np.logical_and.reduce([one.meets for one in met])) if met else None
     deny = set(catalog.indices(rules.deny))
     seen = {catalog.index[i] for i in rules.seen if i in catalog.index}
     try:
@@ -121,7 +121,7 @@ def compile_rules(catalog: Catalog, trie: TitleTrie, rules: ItemRules, prior: Pr
         return Constraint(trie, allow, closed, rules.distinct, category_caps(catalog, rules), prior)
     except ConstraintError:
         listed = ~_marked(trie.n_items, catalog.retired)
-        left = [(label, (mask & listed).sum()) for label, mask in met]
+        left = [(one.label, (one.meets & listed).sum()) for one in met]
         left += [
             (label, listed.sum() - len(items - catalog.retired))
             for label, items in (("deny", deny), ("seen", seen))
@@ -174,24 +174,58 @@ def tighter(catalog: Catalog, one: int | Mapping[str, int], other: int | Mapping
 # -- conditions on the items -----------------------------------------------------------------------------------------
 
 
-def _conditions(catalog: Catalog, rules: ItemRules) -> list[tuple[str, np.ndarray]]:
-    """Return each condition as (its wording in an error, bool [items], True for items that meet it)."""
-    conditions: list[tuple[str, np.ndarray]] = []
+@dataclass(frozen=True)
+class Condition:
+    """Condition of item rules on each item.
+
+    Attributes:
+        rule: attribute of `ItemRules`.
+        value: its part of the attribute's value; None for lists of ids, which may be long.
+        meets: bool [items], True for items that meet it.
+        label: its wording in an error.
+    """
+
+    rule: str
+    value: object
+    meets: np.ndarray
+    label: str
+
+
+def item_conditions(catalog: Catalog, rules: ItemRules) -> list[Condition]:
+    """Return the conditions of rules on each item; limits of a list as a whole are none.
+
+    Raises:
+        ValueError: as `compile_rules`.
+    """
+    n, conditions = len(catalog.items), _conditions(catalog, rules)
+    if rules.deny:
+        conditions.append(Condition("deny", None, ~_marked(n, catalog.indices(rules.deny)), "deny"))
+    if rules.seen:
+        seen = (catalog.index[i] for i in rules.seen if i in catalog.index)
+        conditions.append(Condition("seen", None, ~_marked(n, seen), "seen"))
+    return conditions
+
+
+def _conditions(catalog: Catalog, rules: ItemRules) -> list[Condition]:
+    """Return the conditions of rules but for `deny` and `seen`."""
+    conditions: list[Condition] = []
     n = len(catalog.items)
     if rules.allow is not None:
-        conditions.append(("allow", _marked(n, catalog.indices(rules.allow))))
+        conditions.append(Condition("allow", None, _marked(n, catalog.indices(rules.allow)), "allow"))
     for name in ("categories", "all_categories", "without_categories"):
         if chosen := getattr(rules, name):
             # A request may name a category ten thousand times, and each mask takes a byte per item.
             members = [_marked(n, catalog.in_category(category)) for category in dict.fromkeys(chosen)]
             meets = np.logical_and.reduce(members) if name == "all_categories" else np.logical_or.reduce(members)
-            conditions.append((f"{name} {_shown(chosen)}", ~meets if name == "without_categories" else meets))
+            meets = ~meets if name == "without_categories" else meets
+            conditions.append(Condition(name, list(chosen), meets, f"{name} {_shown(chosen)}"))
     for attribute, condition in rules.where.items():
         column = _column(catalog, attribute)
         for name, value in _operations(condition).items():
             holds = _predicate(name, value)
             meets = np.fromiter((held is not None and holds(held) for held in column), dtype=bool, count=n)
-            conditions.append((f"where {_shown(attribute)} {name} {_shown(value)}", meets))
+            label = f"where {_shown(attribute)} {name} {_shown(value)}"
+            conditions.append(Condition("where", {attribute: {name: value}}, meets, label))
     return conditions
 
 

@@ -110,8 +110,12 @@ class Expectations:
 
     def scores(self, tastes: Sequence[Taste]) -> list[np.ndarray]:
         """Return what the prior of each user adds to the scores of the items, float64 [items] each."""
-        n_items = len(self.recommender.renderer.titles)
-        return [np.zeros(n_items) if prior is None else log_shares(prior) for prior in self.priors(tastes)]
+        return list(map(self.added, self.parts(tastes)))
+
+    def added(self, parts: Mapping[str, Prior]) -> np.ndarray:
+        """Return what the parts of a prior add to the scores of the items together, float64 [items]."""
+        prior = reduce(combined, parts.values(), None)
+        return np.zeros(len(self.recommender.renderer.titles)) if prior is None else log_shares(prior)
 
     def priors(self, tastes: Sequence[Taste]) -> list[Prior | None]:
         """Return the prior of each user's list; None where nothing is expected.
@@ -136,18 +140,15 @@ class Expectations:
         ]
         return [{name: prior for name, prior in parts.items() if prior is not None} for parts in named]
 
-    def lifts(self, taste: Taste, items: Sequence[int]) -> list[dict[str, float]]:
-        """Return what each part of a user's prior adds to the scores of items beyond an equal share, in nats.
+    def lifts(self, parts: Mapping[str, Prior], items: Sequence[int]) -> list[dict[str, float]]:
+        """Return what each part of a prior adds to the scores of items beyond an equal share, in nats.
 
         Args:
-            taste: what is known of the user.
+            parts: the parts of a user's prior.
             items: indices of the items.
         """
         n_items = len(self.recommender.renderer.titles)
-        added = {
-            name: log_shares(prior)[list(items)] + prior.weight * np.log(n_items)
-            for name, prior in self.parts([taste])[0].items()
-        }
+        added = {name: log_shares(prior)[list(items)] + prior.weight * np.log(n_items) for name, prior in parts.items()}
         return [{name: float(values[i]) for name, values in added.items()} for i in range(len(items))]
 
     def _of_teacher(self, tastes: Sequence[Taste]) -> list[Prior | None]:

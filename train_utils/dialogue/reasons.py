@@ -42,8 +42,21 @@ class Reason:
         return f"{spoken_title(catalog.items[self.item].title)}: {'; '.join(parts)}."
 
 
-def falls(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dict[int, dict[int, float]]:
-    """Return how much the scores of items fall without each item of the user's history.
+@dataclass(frozen=True)
+class Moved:
+    """What moves an item up for a user.
+
+    Attributes:
+        falls: item of the user's history -> fall of the score without it, in nats; infinite for the only one.
+        lifts: part of the prior -> what it adds to the score beyond an equal share, in nats.
+    """
+
+    falls: Mapping[int, float]
+    lifts: Mapping[str, float]
+
+
+def moved(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dict[int, Moved]:
+    """Return what moves items up for a user; model and teacher are asked once, for all histories.
 
     The score is what the prior adds to the model's choice in the conversation, which is not asked again.
 
@@ -51,18 +64,20 @@ def falls(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dic
         expectations: makes the prior.
         taste: what was known of the user's taste.
         items: indices of the items to explain.
-
-    Returns:
-        item -> {item of the history: fall of its score, in nats}.
     """
     history = tuple(dict.fromkeys((*taste.history, *taste.examples)))[-_LEFT_OUT:]
-    if len(history) == 1:  # without it nothing is known of the user, and popularity would rank
-        return {item: {history[0]: math.inf} for item in items}
-    tastes = [taste, *map(taste.without, history)]
-    full, *rest = expectations.scores(tastes)
+    # Without the only item nothing is known of the user, and popularity would rank.
+    left_out = history if len(history) > 1 else ()
+    full, *rest = expectations.parts([taste, *map(taste.without, left_out)])
+    lifts = expectations.lifts(full, items)
+    scores, *without = map(expectations.added, (full, *rest))
     return {
-        item: {left: float(full[item] - scores[item]) for left, scores in zip(history, rest, strict=True)}
-        for item in items
+        item: Moved(
+            {left: float(scores[item] - others[item]) for left, others in zip(left_out, without, strict=True)}
+            or dict.fromkeys(history, math.inf),
+            of_item,
+        )
+        for item, of_item in zip(items, lifts, strict=True)
     }
 
 
@@ -75,10 +90,10 @@ def reasons(expectations: Expectations, listing: Listing, items: Sequence[int], 
         items: indices of the items to explain.
         catalog: the catalog.
     """
-    fallen = falls(expectations, listing.taste, items)
+    explained = moved(expectations, listing.taste, items)
     known = bool(listing.taste.history or listing.taste.examples)
     return [
-        Reason(item, _most(fallen[item]), listing.preferences.met_by(catalog.items[item]), popular=not known)
+        Reason(item, _most(explained[item].falls), listing.preferences.met_by(catalog.items[item]), popular=not known)
         for item in items
     ]
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as Dependency
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, StrictBool, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from train_utils.serving import http_answers
@@ -15,7 +15,7 @@ from train_utils.serving.access import Keys
 from train_utils.serving.catalog_ledger import UnknownVersion, Version
 from train_utils.serving.http_answers import documented
 from train_utils.serving.http_limits import MIB, BodyLimits, HttpLimits
-from train_utils.serving.http_wire import Closed, ItemId
+from train_utils.serving.http_wire import Closed, ItemId, Whole
 from train_utils.serving.living_domains import Changed, LivingDomains
 from train_utils.serving.service import NotFound, RequestError, Service
 
@@ -45,7 +45,7 @@ class PutItems(Closed):
     """
 
     items: list[dict[str, object]] = Field(max_length=MAX_ITEMS)
-    replace: bool = False
+    replace: StrictBool = False
 
 
 class RetireItems(Closed):
@@ -57,7 +57,7 @@ class RetireItems(Closed):
 class Rollback(Closed):
     """Body of `POST /v1/catalogues/{domain}/rollback`."""
 
-    version: int
+    version: Whole
 
 
 class CatalogBodies:

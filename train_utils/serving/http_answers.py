@@ -63,13 +63,23 @@ class Cause(TypedDict):
     score_change: float | None
 
 
+class HeldRule(TypedDict):
+    """Rule of a list, or preference of a conversation, and whether the item meets it; null as the value of id lists."""
+
+    source: Literal["rules", "preferences"]
+    rule: str
+    value: Any
+    holds: bool
+
+
 class Reason(TypedDict):
-    """What moved an item up, the largest cause first, and what each part of the prior adds beyond an equal share."""
+    """What moved an item up, the largest cause first, what each part of the prior adds, and which rules hold."""
 
     item_id: str
     title: str
     because: list[Cause]
     parts: dict[str, float]
+    rules: list[HeldRule]
 
 
 class Reasons(TypedDict):

@@ -327,7 +327,10 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
         **documented(http_answers.Reasons, "What moves items up for a user"),
     )
     async def why(body: Why) -> dict[str, object]:
-        return {"items": await threads.run(lambda: service.why(body.history, body.item_ids, body.domain))}
+        explained = await threads.run(
+            lambda: service.why(body.history, body.item_ids, body.domain, body.rules, body.preferences)
+        )
+        return {"items": explained}
 
     @app.get(
         "/v1/items/search",

@@ -1,15 +1,45 @@
 """Bodies of the HTTP API, checked by pydantic: the OpenAI forms, and those of this server."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    model_validator,
+)
 
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.exchange import ChatRequest, RequestError
 from train_utils.serving.lists import ListRequest
 from train_utils.serving.saved_preferences import SavedPreferences
 
+T = TypeVar("T")
+
+
+def _no_truth_or_text(value: T) -> T:
+    """Return a value. Raises ValueError for true, false and texts, which pydantic takes for numbers."""
+    if isinstance(value, (bool, str)):
+        raise ValueError(f"it is {value if isinstance(value, bool) else 'a text'}, wanted a number")
+    return value
+
+
+def _only_text(value: T) -> T:
+    """Return a text. Raises ValueError for another value, such as a number, which pydantic takes for seconds."""
+    if not isinstance(value, (str, datetime)):
+        raise ValueError("it is no text, wanted a time with its zone, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_or_text)]
+Number = Annotated[FiniteFloat, BeforeValidator(_no_truth_or_text)]
+Time = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 Name = Annotated[str, Field(max_length=200)]
 ItemId = Annotated[str, Field(max_length=10_000)]
@@ -51,7 +81,7 @@ class Options(Closed):
     domain: Name = ""
     history: list[ItemId] = []
     rules: dict[str, object] = {}
-    k: int = LIST_LENGTH
+    k: Whole = LIST_LENGTH
     decoding: Name = ""
     preferences: SavedPreferences | None = None
     notices: Literal["text", "data"] = "text"
@@ -79,7 +109,7 @@ def _pairs(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
 
 
 class StreamOptions(Open):
-    include_usage: bool = False
+    include_usage: StrictBool = False
 
 
 class Completions(Open):
@@ -87,10 +117,10 @@ class Completions(Open):
 
     messages: list[ChatMessage]
     model: Name = ""
-    stream: bool = False
+    stream: StrictBool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: Whole | None = None
+    max_completion_tokens: Whole | None = None
     user: User | None = None
     reclm: Options = Options()
 
@@ -130,8 +160,8 @@ class Responses(Open):
     conversation: object = None
     prompt: object = None
     model: Name = ""
-    stream: bool = False
-    max_output_tokens: int | None = None
+    stream: StrictBool = False
+    max_output_tokens: Whole | None = None
     user: User | None = None
     reclm: Options = Options()
 
@@ -171,18 +201,18 @@ class ListOptions(Closed):
         seed: seed of the draw; None draws one.
     """
 
-    explore: FiniteFloat | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    explore: Number | None = None
+    seed: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
 
 
 class Recommend(Closed):
     """Body of `POST /v1/recommend`."""
 
     history: list[ItemId] = []
-    k: int = LIST_LENGTH
+    k: Whole = LIST_LENGTH
     rules: dict[str, object] = {}
     domain: Name = ""
-    max_history: int | None = None
+    max_history: Whole | None = None
     user: User | None = None
     reclm: ListOptions = ListOptions()
 
@@ -211,13 +241,20 @@ class Feedback(Closed):
     recommendation_id: Name
     item_id: ItemId
     event: Literal["impression", "click", "like", "dislike", "purchase", "hide"]
-    value: FiniteFloat | None = None
-    at: AwareDatetime | None = None
+    value: Number | None = None
+    at: Time | None = None
 
 
 class Why(Closed):
-    """Body of `POST /v1/why`."""
+    """Body of `POST /v1/why`.
+
+    Attributes:
+        rules: item rules of the list, of which the answer says which hold.
+        preferences: what a conversation had asked for, as its answer returned it; the same.
+    """
 
     history: list[ItemId] = []
     item_ids: list[ItemId]
     domain: Name = ""
+    rules: dict[str, object] = {}
+    preferences: SavedPreferences | None = None

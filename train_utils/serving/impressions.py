@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 from train_utils.constraint.item_rules import ItemRules
 from train_utils.files import exclusively
@@ -31,6 +32,7 @@ _BATCH = 256  # records per write, so that a sync is shared
 _KNOWN_LISTS = 50_000  # lists that feedback may name: days of a small server; 100 items each are 50 MB
 _SALT_BYTES = 32
 _PSEUDONYM = 32  # hexadecimal digits: 128 bits, so that no two users share one
+_NAME, _SIGNATURE = 32, 16  # hexadecimal digits of a list's name, and of the signature after them
 _DIGEST = 12  # hexadecimal digits of rules, as many as of catalog versions
 
 
@@ -172,6 +174,20 @@ class ImpressionLog:
         self._thread.start()
 
     # -- callers ---------------------------------------------------------------------------------------------------
+
+    def new_list(self) -> str:
+        """Return the name of a new list, by which every server with this salt recognizes it as a server's."""
+        name = uuid4().hex
+        return name + self._signature(name)
+
+    def signed(self, recommendation_id: str) -> bool:
+        """Return whether a server with this salt gave a list its name, such as another replica."""
+        name, signature = recommendation_id[:_NAME], recommendation_id[_NAME:]
+        return hmac.compare_digest(self._signature(name).encode(), signature.encode("utf-8", "surrogatepass"))
+
+    def _signature(self, name: str) -> str:
+        content = b"list " + name.encode("utf-8", "surrogatepass")
+        return hmac.new(self._salt, content, sha256).hexdigest()[-_SIGNATURE:]  # pseudonyms are the first digits
 
     def pseudonym(self, user: str) -> str | None:
         """Return the salted hash of a user's name; None for ""."""

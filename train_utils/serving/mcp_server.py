@@ -25,7 +25,7 @@ from train_utils.serving.access import Keys
 from train_utils.serving.exchange import TeacherUnavailable
 from train_utils.serving.host_names import is_loopback
 from train_utils.serving.http_answers import Card, Described
-from train_utils.serving.http_wire import ItemId, Name
+from train_utils.serving.http_wire import ItemId, Name, Number, Whole
 from train_utils.serving.listener import in_brackets
 from train_utils.serving.remote_scheduler import ModelUnavailable
 from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
@@ -146,7 +146,7 @@ def build_mcp(service: Service, threads: Threads, keys: Keys | None = None) -> M
     )
     async def recommend(
         history: History = [],  # noqa: B006  # pydantic copies it
-        k: Annotated[int, Field(description="number of items")] = LIST_LENGTH,
+        k: Annotated[Whole, Field(description="number of items")] = LIST_LENGTH,
         domain: Domain = "",
         rules: Rules = {},  # noqa: B006
     ) -> Items:
@@ -161,7 +161,7 @@ def build_mcp(service: Service, threads: Threads, keys: Keys | None = None) -> M
     async def search_items(
         query: Annotated[str, Field(max_length=200, description="part of a title; '' for the most popular items")],
         domain: Domain = "",
-        limit: Annotated[int, Field(description="number of items")] = 10,
+        limit: Annotated[Whole, Field(description="number of items")] = 10,
     ) -> Items:
         cards = await answered(lambda: service.search(query, domain, limit))
         return _items(domain or service.first, cards)
@@ -198,7 +198,7 @@ def _add_feedback(server: MCPServer[Any], answered: Callable[..., Any], note: Ca
         item_id: ItemId,
         event: Literal["impression", "click", "like", "dislike", "purchase", "hide"],
         context: Context[Any, Any],
-        value: float | None = None,
+        value: Number | None = None,
     ) -> Taken:
         if context.headers is not None and "feedback" not in (keys.rights(_authorization(context.headers)) or ()):
             raise ToolError("this key has no right to feedback")

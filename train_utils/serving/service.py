@@ -19,7 +19,7 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.dialogue.answers import Notice, reply
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.dialogue.expectations import Taste
-from train_utils.dialogue.reasons import falls
+from train_utils.dialogue.reasons import moved
 from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommendation
@@ -37,13 +37,14 @@ from train_utils.serving.exchange import (
     Understood,
     check_size,
 )
+from train_utils.serving.explanations import explanation, held_rules
 from train_utils.serving.impressions import Impression, ImpressionLog, Placed, rules_digest
 from train_utils.serving.item_card import item_card, recommended_card
 from train_utils.serving.item_search import found_items
 from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, ListSettings, make_list, new_seed
 from train_utils.serving.remote_scheduler import AnyScheduler
 from train_utils.serving.request_dialogue import dialogue_of, digest_of_rules
-from train_utils.serving.saved_preferences import saved
+from train_utils.serving.saved_preferences import SavedPreferences, saved
 from train_utils.serving.scheduler import too_late
 from train_utils.serving.shared_model import Shared
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
@@ -200,7 +201,7 @@ class Service:
             raise TeacherUnavailable(f"the teacher moves no list: {NO_TEACHER}") from None
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
-        recommendation_id = uuid4().hex
+        recommendation_id = self._new_list()
         if self.impressions:
             self.impressions.known.add(recommendation_id, (placed.item_id for placed in made.items))
             self._keep(
@@ -252,6 +253,10 @@ class Service:
         pseudonym = self.impressions.pseudonym(user) if self.impressions else None
         return self.variants.assign(pseudonym) if self.variants else Assignment(pseudonym, None, Variant(share=1))
 
+    def _new_list(self) -> str:
+        """Return the name of a new list."""
+        return self.impressions.new_list() if self.impressions else uuid4().hex
+
     def _keep(self, domain: Domain, assigned: Assignment, **of_list: Any) -> None:
         """Log a list; `of_list` are the fields of `Impression` that the domain and the user do not give."""
         if self.impressions:
@@ -285,7 +290,8 @@ class Service:
 
         Raises:
             RequestError: the event is unknown, or the value is not finite.
-            NotFound: the list is unknown or too old, or the item is not in it.
+            NotFound: the list is unknown, or the item is not in it. The items of a list that another server with this
+                salt made, or that is too old, are not known: who reads the logs leaves out what does not fit.
         """
         if event not in EVENTS:
             raise RequestError(f"event is {event[:80]!r}, wanted one of {', '.join(EVENTS)}")
@@ -294,50 +300,44 @@ class Service:
         if self.impressions is None:
             raise NotFound("this server keeps no impressions, and so has no list; start it with --impressions FOLDER")
         items = self.impressions.known.items(recommendation_id)
-        if items is None:
+        if items is None and not self.impressions.signed(recommendation_id):
             raise NotFound(f"recommendation_id {recommendation_id[:80]!r} is unknown, or too old")
-        if item_id not in items:
+        if items is not None and item_id not in items:
             raise NotFound(f"the list {recommendation_id[:80]} does not hold the item {item_id[:80]!r}")
         self.impressions.add_feedback(recommendation_id, item_id, event, value, at)
 
-    def why(self, history: Sequence[str], item_ids: Sequence[str], name: str = "") -> list[dict[str, object]]:
+    def why(
+        self,
+        history: Sequence[str],
+        item_ids: Sequence[str],
+        name: str = "",
+        rules: Mapping[str, object] | None = None,
+        preferences: SavedPreferences | None = None,
+    ) -> list[dict[str, object]]:
         """Return what moves items up for a user: how much each score falls without an item of the history, in nats.
 
+        Args:
+            history: item ids or titles, oldest first.
+            item_ids: the items to explain.
+            name: name of the domain.
+            rules: item rules of the list; each item gets those that hold and those that do not.
+            preferences: what a conversation had asked for; the same.
+
         Raises:
-            RequestError: an item is unknown.
+            RequestError: an item is unknown, or the rules or preferences are invalid.
         """
         domain, catalog = self.catalog(name)
         self.limits.check_history(history)
         check_size("number of items", len(item_ids), self.limits.items)
         try:
             known, asked = domain.recommender.indices(history), catalog.indices(item_ids)
+            held = held_rules(catalog, asked, rules or {}, preferences)
         except ValueError as error:
             raise RequestError(str(error)) from None
         taste, expectations = Taste(tuple(known)), domain.expectations
         assert expectations is not None
-        fallen, lifts = self.scheduler.call(
-            lambda: (
-                falls(expectations, taste, asked) if known else {item: {} for item in asked},
-                expectations.lifts(taste, asked),
-            )
-        )
-        return [
-            {
-                "item_id": catalog.items[item].id,
-                "title": catalog.items[item].title,
-                "because": [
-                    {
-                        "item_id": catalog.items[left].id,
-                        "title": catalog.items[left].title,
-                        "score_change": None if np.isinf(fall) else round(-fall, 4),
-                    }
-                    for left, fall in sorted(fallen[item].items(), key=lambda pair: -pair[1])
-                    if fall > 0
-                ],
-                "parts": {name: round(lift, 4) for name, lift in parts.items()},
-            }
-            for item, parts in zip(asked, lifts, strict=True)
-        ]
+        explained = self.scheduler.call(lambda: moved(expectations, taste, asked))
+        return [explanation(catalog, item, explained[item], held[item]) for item in asked]
 
     # -- conversations -------------------------------------------------------------------------------------------
 
@@ -378,7 +378,7 @@ class Service:
     ) -> Iterator[ServiceEvent]:
         model, catalog, finish, at = Shared(self.scheduler), domain.catalog, "end", 0
         placed: list[Placed] = []
-        recommendation_id, reported = uuid4().hex, False
+        recommendation_id, reported = self._new_list(), False
         own = {"catalogue_version": domain.version, "recommendation_id": recommendation_id}
         try:
             for event in reply(dialogue, domain.expectations, text, stop, model):
