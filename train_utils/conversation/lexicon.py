@@ -2,6 +2,8 @@
 
 import re
 
+from train_utils.conversation.judgment_words import BAD, GOOD
+
 _ESCAPED = {"'": "'?", " ": r"\s+", "*": r"\w*"}
 
 
@@ -64,36 +66,6 @@ teacher, serious, family, random, obscure, weird, adult, adults, class, school, 
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
 LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, enjoys, enjoyed"
-# A judgment of a title, which may be all of a clause after it: "We saw Babe. Great film!"
-GOOD = """
-great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brilliant, superb, terrific, lovely, loved,
-beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
-away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
-charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
-first rate, just class, pure class, sheer class, absolute class, ace, brill, fab, fabulous, cracking, a cracker, a
-belter, spot on, the best, mesmerizing, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears,
-speechless, underrated, adorable, clever, timeless, fire, goated, a banger, lit, insane, unreal, dope, elite, chef's
-kiss, slaps, slapped, a vibe, genius, legendary, iconic, heartwarming, powerful, thrilling, entertaining, enjoyable,
-delightful, inspiring, breathtaking, cute, witty, a riot, my jam, top notch, insanely good, my number one, 10/10, 9/10,
-a hit, not bad
-"""
-BAD = """
-awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, letdown, let-down,
-disappointment, not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, dull,
-stupid, lame, meh, a waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed,
-weren't impressed, unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag,
-forgettable, unwatchable, horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too
-silly, appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst,
-overhyped, over-hyped, over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not
-impressive, so-so, unremarkable, nonsense, too * for me, too * for us, too * for my taste, tripe, drivel, junk, trash,
-bollocks, a waste of time, could have been better, could've been better, could be better, bland, cheesy, corny, cringe,
-cringy, predictable, confusing, depressing, disgusting, ridiculous, annoying, irritating, pointless, lifeless, soulless,
-overlong, a joke, a bit dry, too dry, not funny, wasn't funny, too violent, too dark, too sad, too depressing, too
-scary, too bloody, too gory, too weird, too cheesy, too sappy, too sentimental, too predictable, too confusing, too
-loud, too childish, too heavy, too much, too serious, too artsy, too brutal, too gross, too creepy, too * for my, mid,
-so cringe, wack, whack, shit, shite, crappy, naff, abominable, coarse, vulgar, crude, tasteless, dumbest, stupidest,
-silliest, dullest, lamest
-"""
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
