@@ -85,7 +85,7 @@ write home about, proper bad, pure pants, real bad, so bad, so cringe, that bad,
 for me, too * for my, too * for my taste, too * for us, too artsy, too bad, too bloody, too brutal, too cheesy, too
 childish, too confusing, too creepy, too dark, too depressing, too dry, too gory, too gross, too heavy, too long, too
 loud, too much, too predictable, too sad, too sappy, too scary, too sentimental, too serious, too silly, too slow, too
-violent, too weird, total pants, utter pants, utter poo, utterly joyless, wasn't funny, wasn't great, wasn't
+violent, too weird, total pants, utter pants, utter poo, utterly joyless, wasn't funny, isn't funny, aren't funny, weren't funny, ain't funny, wasn't great, wasn't
 impressed, weren't great, weren't impressed
 """
 # A judgment of a title, which may be all of a clause after it: "We saw Babe. Great film!"

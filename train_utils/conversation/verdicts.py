@@ -18,7 +18,7 @@ _LOST = r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|
 _TITLE = re.compile(SPAN)
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 
-_SICK_FACE, _GLAD_FACE = "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644]", "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
+SICK_FACE, _GLAD_FACE = "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644]", "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
 _END_OF = r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))"
 # Nerves, death, punishment and decline; and words that blame only as a predicate ("Waterworld was dead").
 _REPELLED = (
@@ -33,7 +33,7 @@ _REPELLED = (
 )
 # Lost time and money, sleep, flight, and nausea.
 ENDURED = re.compile(
-    rf"{_SICK_FACE}|\b(?:{_LOST}\b{_FEW}\b(?:down\s+the\s+drain|wasted|back|(?:see|get)\s+(?:\w+\s+)?(?:again|back))"
+    rf"{SICK_FACE}|\b(?:{_LOST}\b{_FEW}\b(?:down\s+the\s+drain|wasted|back|(?:see|get)\s+(?:\w+\s+)?(?:again|back))"
     rf"|(?:waste(?:d|s)?|waist)\b{_FEW}\b(?:{_LOST}|on|{SPAN})|down\s+the\s+drain|(?:want(?:s|ed)?|give)\s+(?:{_ME}\s+)?{_MY}\s+{_LOST}\s+back"
     rf"|(?:put|puts|sent|sends|lulled|bored)\s+{_ME}\s+(?:straight\s+|right\s+)?(?:to|in)\s+(?:sleep|tears|death)|bored\s+(?:{_ME}|stiff|to)"
     rf"|(?:fell|fall|falls|falling|was|were|nodded|nodding|dozed|dozing|drifted)\s+(?:fast\s+|sound\s+|half\s+)?(?:asleep|off)\b"
@@ -88,7 +88,7 @@ FAMILIAR = re.compile(
     rf"\b(?:(?:on|in)\s+{_MY}\s+(?:\w+\s+)?(?:shelf|shelves|collection|library|cupboard|cabinet|bookcase|drawer|dvds|tapes)"
     rf"|(?:recit\w*|quot(?:e|es|ed)|act\s+out|sing\s+along|tell\s+you|know|knows)\b{_FEW}\b(?:by\s+heart|from\s+memory|word\s+(?:for|by)\s+word|line\s+(?:by|for)\s+line|in\s+(?:my|our|his|her|their)\s+sleep|inside\s+out|backwards|every\s+(?:line|word|scene|second))"
     rf"|(?:skip|leave\s+out)\s+{SPAN}\s+this\s+(?:year|time)|for\s+one\s+lifetime|once\s+was\s+enough|by\s+heart|from\s+memory|word\s+for\s+word|line\s+(?:by|for)\s+line|could\s+recite|can\s+recite|can\s+quote|could\s+quote|worn\s+out"
-    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|memori[sz]ed|been\s+there,?\s+done\s+that|done\s+and\s+dusted|(?:been|is|are|'s|s)\s+(?:all\s+)?done{_END_OF}|(?:from\s+)?start\s+to\s+finish|(?:stud(?:y|ied|ying)|analy[sz]ed|dissected)\b{_FEW}\b(?:at|in|for|to\s+death)\b|{SPAN},?\s+{_I}(?:'ve|ve|\s+have)?\s+(?:studied|did|analy[sz]ed)\b|showed\s+(?:me|us|it)"
+    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|memori[sz]ed|been\s+there,?\s+done\s+that|done\s+and\s+dusted|(?:been|is|are|'s|s)\s+(?:all\s+)?done{_END_OF}|(?:from\s+)?start\s+to\s+finish|(?:stud(?:y|ied|ying)|analy[sz]ed|dissected)\b{_FEW}\b(?:at|in|for|to\s+death)\b|{SPAN},?\s+{_I}(?:'ve|ve|\s+have)?\s+(?:studied|did|analy[sz]ed)\b|(?<![\w'])got\s+{SPAN}\s+on\s+(?:tape|dvd|vhs|video|disc|blu-?\s?ray)\b|showed\s+(?:me|us|it)"
     rf"|{_I}(?:'ve|\s+have)?\s+(?:already\s+|just\s+)?(?:did|done|had)\s+(?:the\s+)?(?:{SPAN}|that|it|them|those){_FEW}\b(?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b"
     rf"|{_I}(?:'ve|ve|\s+have|\s+has|'s)?\s+(?:\w+ly\s+|already\s+)?(?:seen|watched|saw|done|caught)\b)"
     # "Heat and Fargo done."
@@ -102,7 +102,7 @@ _TOO_OFTEN = re.compile(
     re.IGNORECASE,
 )
 
-_JOINED = re.compile(r"\s*(?:,|/|&|,?\s(?:and|or|nor|then))?\s*(?:both\s+|also\s+|the\s+|a\s+)*", re.IGNORECASE)
+JOINED = re.compile(r"\s*(?:,|/|&|,?\s(?:and|or|nor|then))?\s*(?:both\s+|also\s+|the\s+|a\s+)*", re.IGNORECASE)
 # "X was a hit and so was Y"
 _SAME = re.compile(
     r"[^.!?]{0,20}?\b(?:(?:so|neither|nor|as)\s+(?:was|were|is|are|did|does|do)|same\s+(?:for|with|goes\s+for)|ditto"
@@ -162,7 +162,7 @@ def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[t
     later = titles[len(earlier) :]
     if earlier:
         low, high = earlier.pop()
-        while earlier and _JOINED.fullmatch(plain, earlier[-1][1], low):
+        while earlier and JOINED.fullmatch(plain, earlier[-1][1], low):
             low = earlier.pop()[0]
         subjects.append((low, high))
         low = match.end()
@@ -170,7 +170,7 @@ def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[t
     if later:
         low, high = later[0]
         for title in later[1:]:
-            if not _JOINED.fullmatch(plain, high, title[0]):
+            if not JOINED.fullmatch(plain, high, title[0]):
                 break
             high = title[1]
         subjects.append((low, high))
