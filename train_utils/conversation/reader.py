@@ -49,6 +49,12 @@ _FORGET = re.compile(
     r"|\bfrom\s+scratch\b|\bback\s+to\s+(?:square\s+one|the\s+(?:start|beginning|drawing\s+board)|zero)\b|\btake\s+it\s+from\s+the\s+top\b",
     re.I,
 )  # and not "never mind the year"
+# More than "start over", which leaves the titles: "wipe all that", "from zero".
+_WIPES = re.compile(
+    r"\b(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?:the\s+(?:whole\s+)?lot|everything|all|it\s+all|what\s+i)\b(?!\s+(?:the\b|about\b|except\b|but\b|\w+s\b(?<!\bthis)))"
+    r"|\b(?:start|begin)\w*\s+(?:again\s+|over\s+)?from\s+(?:zero|nothing|nil)\b",
+    re.IGNORECASE,
+)
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
@@ -88,6 +94,7 @@ _CORRECTING = re.compile(
     rf"\b{any_of(CORRECTING)}\b|[.;!?\n\u2013\u2014-]\s*(?:actually|sorry|hmm?|make\s+that|make\s+it|no)\b,?",
     re.IGNORECASE,
 )
+_IS_TITLE = re.compile(r"\s*(?:[>=]|(?:is|was|has)\b)", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
 
 
@@ -201,6 +208,8 @@ class RequestReader:
         ):
             return False
         names = self._categories.find_names(words)
+        if _IS_TITLE.match(text, title.end) and words[-1:] == "s":
+            return False  # "Aliens is the best", "Aliens > everything"
         return bool(names) and (words.islower() or any(name.end - name.start == len(words) for name in names))
 
 
@@ -230,11 +239,14 @@ def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: 
         any_category=takes_any_category(plain),
         more=asks_for_more(plain, examples) and message.asks,
         forget=any(not _CORRECTS.fullmatch(plain, match.start(), match.end() + 1) for match in _FORGET.finditer(plain)),
+        wipes=bool(_WIPES.search(plain)),
         unknown=tuple(dict.fromkeys(stated.unknown)),
         unknowable=find_unknowable(_asking(message), unknown_kinds),
         about=tuple(stated.about),
         compared=find_comparison(plain) if message.asks else "",
-        judges="" if categories.only else judgment_of_last_message(plain, found[0].start if found else len(plain)),
+        judges="" if categories.only else judgment_of_last_message(
+            plain, next((entry.start for entry in found if isinstance(entry.value, (Mention, Unknown))), len(plain))
+        ),
     )
 
 

@@ -55,7 +55,7 @@ _REPORTED = re.compile(
     # "whoever made it should be in jail", "I must be the only one", "it is rather slow", "another that I hold dear"
     r"|\b(?:i|we|he|she|you)\s+(?:must|should|ought\s+to|has\s+to|have\s+to|needs?\s+to)\s+be\b"
     rf"|\bwho(?:m?ever)?\s+[^.!?,;]{{1,60}}\b(?:should|must|ought\s+to|has\s+to|needs?\s+to)\s+be\b"
-    rf"|(?:\b(?:is|was|were|are|it|them)|'s|{SPAN})\s+rather\b|\banother\s+(?:(?:one|favou?rite)\s+)?(?:that\s+)?(?:i|we|of\s+(?:my|our))\b"
+    rf"|(?:\b(?:is|was|were|are|it|them)|'s|{SPAN})\s+rather\b(?!\s+than\b)|\banother\s+(?:(?:one|favou?rite)\s+)?(?:that\s+)?(?:i|we|of\s+(?:my|our))\b"
     rf"|\b(?:my|our|your|this|that|bucket|wish)\s+list\b|\b(?:off|about|going)\s+to\s+(?:watch|see)\b|\bwanted\s+(?:my|our|his|her)\b"
     r"|\b(?:he|she|(?:my|our)\s+\w+)\s+wants?\s+to\s+(?:pick|choose|decide)\b"
     r"|\b(?:told|made|got|convinced|forced|begged|asked|urged)\s+(?:me|us|him|her|them)\s+(?:to\s+)?(?:watch|see|try|give)\b",

@@ -89,6 +89,7 @@ _IN_CONTEXT = tuple(
             r"(?<![\w'&/-])2(?= (?:watch|c|see|be|go|choose|pick|rent|have|find|laugh|cry|say|get|put|do|try)\b)",
             "to",
         ),
+        (r"(\A|[.!?,;] )n (?=\w)", r"\1and "),
         (r"\b(to|wanna) c\b", r"\1 see"),
         (r"\b(for|and|with|all|in) da\b", r"\1 the"),
         (

@@ -26,7 +26,7 @@ from train_utils.conversation.verdicts import JOINED, verdict
 
 _DISLIKING, _KNOWING = map(finder, (DISLIKING, KNOWING))
 # "watched it like 20 times" praises nothing
-_LIKING = re.compile(rf"\b(?!like\s+(?:\d+|an?|ten|twenty|fifty)\s+(?:\w+\s+)?times\b){any_of(LIKING)}(?!\w)", re.IGNORECASE)
+_LIKING = re.compile(rf"\b(?!better\s+than\s+(?:that|those|these|this|it|them)\b|like\s+(?:\d+|an?|ten|twenty|fifty)\s+(?:\w+\s+)?times\b){any_of(LIKING)}(?!\w)", re.IGNORECASE)
 _BAD = re.compile(rf"\b(?!a\s+disaster\s+{any_of(NOUNS)}\b){any_of(BAD)}(?!\w)", re.IGNORECASE)
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
@@ -35,7 +35,7 @@ _THAT = re.compile(r"\b(?:that|it|them|those|these|both|all)\b", re.IGNORECASE)
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|that(?:'s|\s+(?:is|was|one))\b"
     rf"|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b))|{any_of(LIKES + ',' + DISLIKING)}\s+(?:the\s+(?:whole\s+|damn\s+)?(?:thing|film|movie)|every\s+(?:single\s+)?(?:minute|second|moment|bit))\b)",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -112,7 +112,7 @@ _DISAGREEING = re.compile(
 )
 # How a message begins that judges the titles of the one before it.
 _ON_LAST = re.compile(
-    rf"{GAP}(?:{any_of('oh, yes, yeah, well, and, wow, no')}\b{GAP})?(?:(?:i|we)\s+(?:\w+\s+){{0,3}}?)?"
+    rf"{GAP}(?:{any_of('oh, yes, yeah, well, and, wow, no, haha, lol')}\b{GAP})?(?:(?:i|we)\s+(?:\w+\s+){{0,3}}?)?"
     rf"(?:{any_of('it, that one, they, both')}\s+{any_of('was, were, is, are, bored, blew')}"
     rf"|(?:didn'?t\s+|really\s+)*{any_of('love, loved, like, liked, hate, hated, enjoyed, adore, adored')}"
     rf"\s+{any_of('it, them, both')})\b(?!\s+(?:when|if)\b)",
@@ -248,6 +248,9 @@ def judgment_of_last_message(plain: str, end: int) -> str:
     spans = [(first, last) for first, last in clauses(plain) if last <= end]
     if end == len(plain) and _LIKE_IT.search(plain):
         return "liked"
+    first = _JUDGMENT.match(plain, *spans[0]) if spans else None
+    if first and first["bad"]:
+        return "disliked"  # "Dreadful. Never again."
     judging = next((span for span in spans if _ON_LAST.match(plain, *span)), None)
     kind = _judgment(plain, *judging, False, verdict(plain, *judging)) if judging else ""
     return kind if kind != "known" else ""

@@ -50,7 +50,7 @@ ENDURED = re.compile(
     rf"(?:not|never)\s+(?:one\s+of\s+)?{_MY}\s+(?:\w+\s+)?fav\w*|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|thumbs\s+down|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
     rf"|(?:even\s+)?worse|regret\w*|(?:ai|is|was|are|were)(?:n'?t|\s+not)\s+(?:for\s+{_ME}|{_MY}\s+(?:\w+\s+)?(?:thing|cup|bag|kind|type|style|taste|jam))"
     rf"|(?:did|does|do)\s+(?:\w+ly\s+)?(?:nothing|zero|zilch|nowt|naff\s+all|sod\s+all|diddly\w*)|{_REPELLED}|{_NEVER}\s+(?:even\s+)?(?:make\s+{_ME}\s+(?:laugh|smile|cry)|(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once)|god\s+knows\s+why"
-    rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=\s+\w+\s+(?:of|in|ever|i|we)\b))",
+    rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=(?:\s+\w+){{1,3}}?\s+(?:of|in|ever|i|we)\b))",
     re.IGNORECASE,
 )
 # Esteem and lasting affection.

@@ -34,6 +34,7 @@ _ERRORS = ((16, 3), (9, 2), (5, 1))
 # Characters that stay right at the beginning or the end of a key, and of a long one.
 _AFFIX, _LONG_AFFIX, _LONG = 2, 3, 9
 _LEAST = 3  # characters of a key
+_LEAST_ALONE = 4  # of a word that stands for the title that it is in
 _REMEMBERED = 1000  # keys whose nearest title is kept: the conversations of a day repeat themselves
 _NOT_LETTERS = re.compile(r"\D+")
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
@@ -43,7 +44,7 @@ _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
 _COMMA = re.compile(r",\s+")
 _NUMERAL = re.compile(r" (?:[IVX]+|\d+)$")
-_COMPANY = re.compile(r"\s+and\s+(?:the|his|her)\s+|\s+the\s+", re.IGNORECASE)
+_COMPANY = re.compile(r"\s+and\s+(?:the|his|her|an?)\s+|\s+the\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,10 @@ class NearTitles:
     def begun(self, key: str) -> tuple[int, ...]:
         """Return the item whose title of several words begins with this word, which no other title has; () for none."""
         return self._begun.get(key, ())
+
+    def distinctive(self, key: str) -> tuple[int, ...]:
+        """Return the item whose title of several words has this word, which no other title has; () for none."""
+        return self._distinctive.get(key, ()) if len(key) >= _LEAST_ALONE else ()
 
     def _nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         """Return (errors, items) of the title that differs from a key by the fewest typing errors; None for none.
@@ -220,6 +225,16 @@ class NearTitles:
         return {
             keys[0]: (item,) for item, keys in enumerate(listed) if len(keys) > 1 and keys[0] and titles[keys[0]] == 1
         }
+
+    @cached_property
+    def _distinctive(self) -> dict[str, tuple[int, ...]]:
+        """Key of a word that only one title has -> the item, whose title has other words as well."""
+        items: dict[str, list[int]] = {}
+        for item, title in enumerate(self._titles):
+            keys = {word.key for word in words_of(next(_whole_forms(title)))} - {""}
+            for key in keys:
+                items.setdefault(key, []).extend([item] if len(keys) > 1 else [item, item])
+        return {key: tuple(found) for key, found in items.items() if len(found) == 1}
 
     @cached_property
     def _shortened(self) -> dict[str, tuple[int, ...]]:
