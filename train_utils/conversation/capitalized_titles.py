@@ -33,7 +33,10 @@ _FIRST_NAMES = frozenset(
 _LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 2049"
 _LIKENED = re.compile(r"(?:(?:movies|films|stuff|something) )?(?:like|similar to) [^.!?\n]+(?:,| and| or) ", re.I)
 _NOUN = re.compile(rf"\s+{any_of(NOUNS)}\b", re.I)
-_IS = re.compile(r" (?:was|is|had|has|did|didn't|wasn't|isn't|made|gave|left|blew|rocks|sucks|sucked|bored)\b", re.I)
+_IS = re.compile(
+    r" (?:was|is|had|has|did|didn't|wasn't|isn't|made|gave|left|blew|rocks|sucks|sucked|bored|haunts|remains|leaves|gives|makes|gets|holds|blows|rules|still|never|always)\b",
+    re.I,
+)
 _END = re.compile(r"\s*(?:[.,;!?\n)]|$|\s(?:and|or|but)\b)")
 
 
@@ -133,6 +136,8 @@ def unknown_at(msg: MessageWords, position: int, named: bool) -> Annotation | No
     start = msg.words[position].start
     if not msg.capital[position] or msg.words[position].key.isdigit():  # "II" of "Godfather I and II"
         return None
+    if start in msg.contexts.first and _NAMING_WORD.fullmatch(msg.text, start, msg.words[position].end):
+        return None  # "Rewatched Vertigo"
     end = _name_end(msg, position)
     if end is None and named and start not in msg.contexts.first and _is_whole_name(msg, position):
         end = msg.words[position].end

@@ -236,7 +236,7 @@ def _forms(word: str) -> str:
     if word.endswith("ies"):
         return f"{re.escape(word[:-3])}(?:ies|y)"
     if word.endswith("y") and len(word) > 3:
-        return f"(?:{stem}|{re.escape(word[:-1])}ies)"
+        return f"(?:{stem}s?|{re.escape(word[:-1])}ies)"
     if word.endswith("s") and not word.endswith("ss"):
         return f"(?:{stem}|{re.escape(word[:-1])})(?:'s?)?"
     return f"{stem}(?:'?e?s)?'?"

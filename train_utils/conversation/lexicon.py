@@ -2,16 +2,43 @@
 
 import re
 
-_ESCAPED = {"'": "'?", " ": r"\s+", r"\*": r"\w*", "*": r"\w*"}
+from train_utils.conversation.judgment_words import BAD, GOOD
+
+_ESCAPED = {"'": "'?", " ": r"\s+", "*": r"\w*"}
+
+
+class _Node(dict[str, "_Node"]):
+    """Node of a prefix tree of phrases: character -> what may follow it.
+
+    Attributes:
+        ends: whether a phrase ends here.
+    """
+
+    ends = False
+
+    def pattern(self) -> str:
+        """Return a pattern of what may follow, the longest first."""
+        branches = [_ESCAPED.get(character, re.escape(character)) + node.pattern() for character, node in self.items()]
+        if not branches:
+            return ""
+        if len(branches) == 1 and not self.ends:
+            return branches[0]
+        return f"(?:{'|'.join(branches)})" + ("?" if self.ends else "")
 
 
 def any_of(phrases: str) -> str:
     """Return a pattern of comma-separated phrases, the longest first.
 
-    An apostrophe may be missing in the text, and `*` stands for any ending.
+    An apostrophe may be missing in the text, and `*` stands for any ending. Phrases share their prefixes, so that a
+    text is compared with hundreds of them at once.
     """
-    listed = sorted({" ".join(phrase.split()) for phrase in phrases.split(",")} - {""}, key=len, reverse=True)
-    return "(?:" + "|".join("".join(_ESCAPED.get(c, re.escape(c)) for c in phrase) for phrase in listed) + ")"
+    root = _Node()
+    for phrase in sorted({" ".join(phrase.split()) for phrase in phrases.split(",")} - {""}, key=len, reverse=True):
+        node = root
+        for character in phrase:
+            node = node.setdefault(character, _Node())
+        node.ends = True
+    return f"(?:{root.pattern()})"
 
 
 def finder(phrases: str) -> re.Pattern[str]:
@@ -39,41 +66,12 @@ teacher, serious, family, random, obscure, weird, adult, adults, class, school, 
 
 # -- judgments ---------------------------------------------------------------------------------------------------------
 LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, enjoys, enjoyed"
-# A judgment of a title, which may be all of a clause after it: "We saw Babe. Great film!"
-GOOD = """
-great, good, amazing, excellent, awesome, fantastic, wonderful, perfect, brilliant, superb, terrific, lovely, loved,
-beautiful, stunning, masterpiece, fun, hilarious, classic, loved every minute, loved every second, mind blown, blown
-away, highly recommended, incredible, outstanding, gorgeous, gripping, impressed, enchanted, captivated, fascinated,
-charming, moving, spectacular, sublime, flawless, magnificent, marvelous, marvellous, phenomenal, stellar, top notch,
-first rate, just class, pure class, sheer class, absolute class, ace, brill, fab, fabulous, cracking, a cracker, a
-belter, spot on, the best, mesmerizing, a gem, a treat, a joy, a delight, a hoot, a blast, in stitches, in tears,
-speechless, underrated, adorable, clever, timeless, fire, goated, a banger, lit, insane, unreal, dope, elite, chef's
-kiss, slaps, slapped, a vibe, genius, legendary, iconic, heartwarming, powerful, thrilling, entertaining, enjoyable,
-delightful, inspiring, breathtaking, cute, witty, a riot, my jam, top notch, insanely good, my number one, 10/10, 9/10,
-a hit, not bad
-"""
-BAD = """
-awful, terrible, boring, dreadful, horrible, overrated, bad, disappointing, disappointed, letdown, let-down,
-disappointment, not my thing, not for me, not my cup of tea, not great, not good, sucked, rubbish, garbage, dull,
-stupid, lame, meh, a waste, too long, too slow, tedious, the worst, crap, mediocre, not impressed, wasn't impressed,
-weren't impressed, unimpressed, underwhelming, underwhelmed, yuck, unbearable, a bore, a mess, a snooze, a drag,
-forgettable, unwatchable, horrid, poor, weak, dumb, pretentious, atrocious, abysmal, dire, lousy, pathetic, unfunny, too
-silly, appalling, insufferable, torture, cringeworthy, laughable, wasn't great, weren't great, no good, worst,
-overhyped, over-hyped, over-rated, a disaster, a disgrace, a flop, a dud, a stinker, a bust, a yawn, a yawner, not
-impressive, so-so, unremarkable, nonsense, too * for me, too * for us, too * for my taste, tripe, drivel, junk, trash,
-bollocks, a waste of time, could have been better, could've been better, could be better, bland, cheesy, corny, cringe,
-cringy, predictable, confusing, depressing, disgusting, ridiculous, annoying, irritating, pointless, lifeless, soulless,
-overlong, a joke, a bit dry, too dry, not funny, wasn't funny, too violent, too dark, too sad, too depressing, too
-scary, too bloody, too gory, too weird, too cheesy, too sappy, too sentimental, too predictable, too confusing, too
-loud, too childish, too heavy, too much, too serious, too artsy, too brutal, too gross, too creepy, too * for my, mid,
-so cringe, wack, whack, shit, shite, crappy, naff, abominable, coarse, vulgar, crude, tasteless, dumbest, stupidest,
-silliest, dullest, lamest
-"""
 # A judgment, where "no" and "not" may only mean that the user knows the title.
 DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
 loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear, didn't
-care for, did not care for, don't care for, do not care for, wasn't into, wasn't a fan, couldn't care for
+care for, did not care for, don't care for, can't abide, cannot abide, couldn't abide, could not abide, can't stomach,
+couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't into, wasn't a fan, couldn't care for
 """
 # With these a statement may begin, without a subject.
 STATING_ALONE = """
@@ -191,25 +189,26 @@ could use, would love, propose, know of, we need, after a, do you know
 """
 MORE = """
 more, another, additional, further, others, what else, who else, keep going, go on, other ones, extra ones, extra one,
-extra titles, extra movies, extra films, next few, next batch, next ones, other ideas, other
+extra titles, extra movies, extra films, next few, next batch, next lot, next ones, other ideas, other
 suggestions, other tips, other recommendations, other options, keep them coming, keep 'em coming
 """
 NOT_MORE = """
-even more, more so, more than, more recent, more recently, more or less, more days, more hours, more weeks, more
+go on so, go on then, go on and, another i, another we, another one i, another one we, another of my, even more, more so, more than, more recent, more recently, more or less, more days, more hours, more weeks, more
 minutes, more years, more months, more nights, more times, more thing, more serious, more modern, more light*, more fun,
 more funny, more of a, more of an, more the
 """
 FORGET = """
-scratch everything, scrap everything, scrap all of that, scrap all that, forget that, forget it, forget this, forget
-everything, forget all that, forget all of that, forget about that, forget about it, forget all about that, forget what
-i said, forget those, ignore everything, ignore that, back to square one, start from the beginning, start over, start
-again, start afresh, start fresh, start from scratch, starting over, from scratch, scratch that, scrap that, never mind,
-nevermind, something completely different, something entirely different, something totally different, something
+forget that, forget it, forget this, forget those, ignore that, scratch that, scrap that, strike that, clear that, never
+mind, nevermind, something completely different, something entirely different, something totally different, something
 completely else, something entirely else, something altogether different, something quite different, something
-completely new, anything completely different, new topic, let's reset, reset, clean slate, new search, fresh search,
-clear everything, start anew, begin again, wipe the slate, clear all that, clear all of that, clear that, drop all that,
-drop all of that, strike all that, strike that
+completely new, anything completely different, new topic, let's reset, reset, reset please, start anew, wipe the slate,
+clean slate, new slate, fresh slate, blank slate, clean sheet, new search, fresh search, fresh start, new start, do over
 """
+# What a user does away with, and all that was said.
+FORGETTING = (
+    "forget, scrap, scratch, wipe, clear, delete, erase, drop, bin, ignore, disregard, cancel, undo, discard, ditch, \
+strike, dump, trash, lose, reset, forget about, forget all about, forget all of, forget all"
+)
 ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre doesn't
 matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't care about
@@ -277,7 +276,7 @@ should have
 REFUSALS = """
 no thanks, no thank you, no thank, no way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us out,
 not for me, not for us, not today, not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no,
-please don't, rather not, i'd rather not, absolutely not, definitely not, certainly not, hell no, heck no, god no, not
+please don't, rather not, i'd rather not, absolutely not, definitely not, certainly not, hell no, heck no, god no, hard no, big no, firm no, no ta, do one, not
 my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, meh, i'll pass
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
@@ -302,7 +301,8 @@ with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avo
 worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least favourite is, had my fill
 of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off, swore off, given up on,
 not up for, not feeling, not interested in, no interest in, no desire for, no appetite for, averse to, put off by, veto,
-exempt, not keen on, not big on, not into, tend to avoid, could live without, can live without, could do without, can do
+exempt, no love for, life is too short for, life's too short for, don't get me started on, sod, screw, sick to death of, bored to death of, bored to tears of, sick to the back teeth of, fed up to the back
+teeth with, up to here with, zero time for, not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not big on, not into, tend to avoid, could live without, can live without, could do without, can do
 without, doing without, can't say, cannot say, couldn't say, don't you dare, stop with, stop it with, can't be bothered
 with, can't be bothered by, couldn't be bothered with, don't bother with, else than, different from, different than,
 wasn't blown away by, not blown away by, wasn't thrilled by, not thrilled by, wasn't taken with, not taken with, refrain
@@ -343,6 +343,7 @@ RULE = any_of(
     """
 )
 NOT_NEGATING = f"""
+from zero, from nothing, from none, or nothing, or none, or bust,
 {INCLUDING}, {OPEN}, won't shut up, can't shut up, never shuts up, not sure, not bad, not that, not really sure, no
 problem, no matter, no preference, no idea, no worries, no rush, no doubt, no thanks, no thank you, no wait, why not,
 don't care, don't know, doesn't matter, if not, can't wait, can't decide, can't get enough, nothing but, or not,
@@ -364,7 +365,8 @@ bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck
 boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold, scare me, scares
 me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was disappointing, bored
 me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a no-go, a no go, no-go,
-out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me, annoys me, annoyed me, not a
+less so, banned, verboten, a no from me, a no from us, can do one, can get in the bin, can wait, my idea of hell, off the
+menu, give me the ick, gives me the ick, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me, annoys me, annoyed me, not a
 fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost me, not mine, fell flat, didn't, did
 not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again, not so much, not really, never again,
 made me fall asleep, makes me fall asleep, made me sleepy, a no, a hard no, a big no, a definite no, a firm no, a pass,

@@ -30,7 +30,8 @@ _DATING, _VERSION = (
 )
 # "lol that was funny", "I love movies"
 _REMARK = re.compile(
-    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$",
+    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$"
+    r"|\bat\s+(?:his|her|their|its)\s+(?:very\s+)?$",
     re.I,
 )
 # "my friends will laugh"
@@ -40,7 +41,7 @@ _WILL = re.compile(
 _LAUGHING = re.compile(r"(?:laugh|giggle|chuckle|sing|kiss)s?", re.I)
 _WAS = re.compile(
     r"\s?(?:(?:made|makes|(?:did|does)(?:n'?t| not) make)\s(?:me|us|him|her|them|everyone|my \w+)"
-    r"|is|was|are|were)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s",
+    r"|(?:is|was|are|were)(?:n'?t|\snot)?)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s",
     re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)

@@ -24,7 +24,9 @@ CONNECTING = set(str.split("of the in on to a an at for with from de la le der n
 # What a word of a title counts for its being one: an uncommon word, and an everyday one.
 RARE, _EVERYDAY = 2.0, 1.0
 _ENDINGS = (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"), ("er", ""), ("ly", ""), ("'s", ""))
-_JUDGING = {word for phrase in f"{GOOD},{BAD},{DISLIKING},{LIKES}".split(",") for word in phrase.split()}
+# Of several words, one may be a title ("never bettered", "a work of art").
+_JUDGING = {word for phrase in f"{DISLIKING},{LIKES}".split(",") for word in phrase.split()}
+_JUDGING |= {phrase.strip() for phrase in f"{GOOD},{BAD}".split(",")}
 _NOUN_WORDS = {noun.strip() for noun in NOUNS.split(",")}
 _WEIGHTLESS = {
     *CONNECTING,

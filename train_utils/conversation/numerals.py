@@ -75,7 +75,7 @@ _OWNER = any_of(
     """
 )
 _NOT_A_COUNT = re.compile(
-    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#])[\s-]*$",
+    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#]|(?<!interested\s)\bin)[\s-]*$",
     re.IGNORECASE,
 )
 # "not five, three", "gimme four, not just one"
@@ -86,7 +86,7 @@ _FOLLOWING = any_of(
     of them, of those, of these, of your best, of your favorites, of your favourites, or so, like, please, pls, plz,
     possible, of the best, at a time, tops, to choose from, to start with, that are, that have, of em, of 'em, of
     whatever, of anything, of any, of your choice, of your choosing, of the same, of that kind, max, maximum, at most,
-    instead, for tonight, for today, for this evening, for the weekend, for starters, suffice, pcs of, pieces of
+    instead, numbers, nos, for tonight, for today, for this evening, for the weekend, for starters, suffice, pcs of, pieces of
     """
 )
 _ENOUGH = any_of(
@@ -142,6 +142,7 @@ _LAST = re.compile(
 _LIKED = re.compile(
     rf"^\W*(?:{_NOUN}\s+)?(?:like|similar\s+to)\s[^.!?\n]*{SPAN}\s+(?P<number>\d{{1,2}})\s*[.!?]*\s*$", re.IGNORECASE
 )
+_ONLY = re.compile(rf"\W*({NUMBER})(?:\s+(?:please|pls|max|tops|then|thanks))?\W*", re.IGNORECASE)
 _TIMES = re.compile(r"(?<!\w)(?:x\s?(?P<number>\d{1,2})|(?P<before>\d{1,2})\s?x)(?!\w)", re.IGNORECASE)  # "comedies x3"
 # Between the numbers of two kinds of items, which add up.
 _ADDED = re.compile(rf"\s*(?:{_NOUN}\s*)?(?:and|&|plus|\+)\s*", re.IGNORECASE)
@@ -166,6 +167,12 @@ def number_of(text: str) -> int:
     if tens in _TENS:
         return _TENS[tens] + _UNITS.get(unit, 0)
     return WORDS[words] if words in WORDS else int(words)
+
+
+def is_only_number(text: str) -> bool:
+    """Return whether a message is a number of items and nothing else: "7", which is no title then."""
+    match = _ONLY.fullmatch(text)
+    return bool(match) and 1 <= number_of(match[1]) <= MOST
 
 
 def find_count(text: str) -> Annotation | None:

@@ -17,6 +17,7 @@ from train_utils.conversation.lexicon import (
 )
 from train_utils.conversation.negation import EXEMPTING, FAR, IN_A_GOOD_WAY, MARK, NOT_BAD, exemption, negations
 from train_utils.conversation.ranges import Range
+from train_utils.conversation.verdicts import SICK_FACE
 
 _OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
@@ -61,7 +62,7 @@ _LOW_MARK = (
 # "Mighty Aphrodite, on the other hand, I couldn't stand"
 _INSERTED = r"(?:(?:on\s+the\s+other\s+hand|however|though|by\s+contrast|meanwhile)\b\s*,?\s*)?"
 _NEGATING_AFTER = re.compile(
-    rf"{GAP}{_INSERTED}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
+    rf"\s*{SICK_FACE}|{GAP}{_INSERTED}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of(REFUSALS)}\b|{LEAVING}"
     rf"|(?:would\s+)?ma(?:kes?|de)\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
     rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)|mak(?:e|es)\s+\w+\s+(?:skin|flesh)\s+crawl|bores?\s+the\s+\w+\s+(?:off|out\s+of)|(?:puts?|sen[dt]s?)\s+(?:\w+\s+){{1,3}}to\s+sleep\b"

@@ -58,6 +58,7 @@ class Change(Judgments):
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
+        wipes: whether the user takes back all that was said, titles included ("wipe all that").
         unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
         foreign: whether it is in another language than English, of which only titles and a number are read.
         unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
@@ -86,6 +87,7 @@ class Change(Judgments):
     any_category: bool = False
     more: bool = False
     forget: bool = False
+    wipes: bool = False
     unknown: tuple[str, ...] = ()
     foreign: bool = False
     unknowable: tuple[str, ...] = ()
@@ -137,6 +139,8 @@ class Preferences(Judgments):
     def after(self, change: Change) -> "Preferences":
         """Return the preferences after a message. The newest statement about a title or a category wins."""
         before = self.lifted("conditions") if change.forget else self
+        if change.wipes:
+            before = replace(before, liked=(), disliked=(), known=())
         if change.judges:
             named = set(change.named())
             last = tuple(items for items in self.mentioned if not named.intersection(items))

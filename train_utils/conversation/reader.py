@@ -13,10 +13,10 @@ from train_utils.conversation.category_limits import with_limits
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
 from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, NOUNS, RULE, TOGETHER, any_of
+from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, FORGETTING, NOUNS, RULE, TOGETHER, any_of
 from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_verdict, is_year_of
 from train_utils.conversation.message_words import Unknown
-from train_utils.conversation.numerals import MOST, find_count
+from train_utils.conversation.numerals import MOST, find_count, is_only_number
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.quotas import find_quotas
 from train_utils.conversation.ranges import RangeReader
@@ -39,8 +39,22 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
 _FORGET = re.compile(
-    rf"(?<!\?\s)\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)", re.I
+    rf"(?<!\?\s)\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)"
+    # "wipe all that", "bin the lot", "delete what I said", and not "forget all dramas"
+    rf"|\b{any_of(FORGETTING)}\s+(?:the\s+(?:whole\s+)?(?:lot|thing)|it\s+all|them\s+all|(?:all\s+(?:of\s+)?)?(?:that|this|the\s+above|those)"
+    r"|(?:everything|all|whatever|what)(?:\s+(?:that\s+)?(?:i|we)(?:'ve|\s+have)?\s+(?:just\s+|ever\s+)?(?:said|told|asked|wrote|typed|mentioned)(?:\s+you)?"
+    r"|\s+(?:so\s+far|above|before|until\s+now|again))?)(?:\s+(?:please|pls|then|now))?(?=\s*(?:[.,;:!?()-]|$|(?:and|so|but|i|my|we|let'?s|earlier|before|so\s+far)\b))"
+    # "start again from zero", "take it from the top"
+    r"|\b(?:start(?:ing)?|begin(?:ning)?|go|going)\s+(?:all\s+)?(?:again|over|afresh|fresh|from\s+(?:scratch|zero|nothing|nil|the\s+(?:top|start|beginning)|square\s+one))\b"
+    r"|\bfrom\s+scratch\b|\bback\s+to\s+(?:square\s+one|the\s+(?:start|beginning|drawing\s+board)|zero)\b|\btake\s+it\s+from\s+the\s+top\b",
+    re.I,
 )  # and not "never mind the year"
+# More than "start over", which leaves the titles: "wipe all that", "from zero".
+_WIPES = re.compile(
+    r"\b(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?:the\s+(?:whole\s+)?lot|everything|all|it\s+all|what\s+i)\b(?!\s+(?:the\b|about\b|except\b|but\b|\w+s\b(?<!\bthis)))"
+    r"|\b(?:start|begin)\w*\s+(?:again\s+|over\s+)?from\s+(?:zero|nothing|nil)\b",
+    re.IGNORECASE,
+)
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
@@ -56,11 +70,14 @@ _SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
 # Between two categories, these make them alternatives.
 _OR = re.compile(rf"[,/&.;!?]|\b{any_of('or, and, with, maybe')}\b", re.IGNORECASE)
 _SOME = any_of("some, a, an, the, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong")
-# "both scary and funny", "a comedy with some romance"
+_MUST = r"(?:must|should|(?:has|have|needs?|ought)\s+to)"
+# "both scary and funny", "a comedy with some romance", "must be a western and must be funny"
 _BOTH = re.compile(
     rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
+    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?(?-i:AND)\s+(?:an?\s+)?{SPAN}|{SPAN}[^.!?{MASK}]{{0,20}}\band\s+(?:an?\s+)?{SPAN}[^.!?{MASK}]{{0,30}}?,\s*both\b(?!\s+(?:are|were|of|good|fine))"
+    rf"|{_MUST}\s+be\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?,?\s*(?:and|but)\s+(?:also\s+|it\s+)*{_MUST}\s+(?:also\s+)?be\s+(?:an?\s+)?{SPAN}"
     rf"|\b(?:be|is|are|'s|thats)\s+{SPAN}\s+(?:as\s+well\s+as|(?-i:AND))\s+{SPAN}"
     rf"|\b(?:that|which)(?:'s|s|\s+is|\s+are)\s+{SPAN}\s+and\s+(?:also\s+)?{SPAN}(?!\s*(?:,|or|and)\s*{SPAN})"
     rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?(?:that|which)(?:'s|s|\s+is|\s+are)\s+also\s+(?:an?\s+)?{SPAN}",
@@ -77,6 +94,7 @@ _CORRECTING = re.compile(
     rf"\b{any_of(CORRECTING)}\b|[.;!?\n\u2013\u2014-]\s*(?:actually|sorry|hmm?|make\s+that|make\s+it|no)\b,?",
     re.IGNORECASE,
 )
+_IS_TITLE = re.compile(r"\s*(?:[>=]|(?:is|was|has)\b)", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.$€£'])\d{1,3}(?![A-Za-z0-9.%€$£])")
 
 
@@ -141,7 +159,7 @@ class RequestReader:
             text: the message; what follows its first `READ` characters is not read.
         """
         plain = plain_message(with_words_repaired(text[:READ].replace(MASK, " ")))
-        titles = self._titles.find(plain)
+        titles = [] if is_only_number(plain) else self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)
         titles = [title for title in titles if not is_idiom(plain, title)]
@@ -189,6 +207,8 @@ class RequestReader:
         ):
             return False
         names = self._categories.find_names(words)
+        if _IS_TITLE.match(text, title.end) and words[-1:] == "s":
+            return False  # "Aliens is the best", "Aliens > everything"
         return bool(names) and (words.islower() or any(name.end - name.start == len(words) for name in names))
 
 
@@ -218,11 +238,16 @@ def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: 
         any_category=takes_any_category(plain),
         more=asks_for_more(plain, examples) and message.asks,
         forget=any(not _CORRECTS.fullmatch(plain, match.start(), match.end() + 1) for match in _FORGET.finditer(plain)),
+        wipes=bool(_WIPES.search(plain)),
         unknown=tuple(dict.fromkeys(stated.unknown)),
         unknowable=find_unknowable(_asking(message), unknown_kinds),
         about=tuple(stated.about),
         compared=find_comparison(plain) if message.asks else "",
-        judges="" if categories.only else judgment_of_last_message(plain, found[0].start if found else len(plain)),
+        judges=""
+        if categories.only
+        else judgment_of_last_message(
+            plain, next((entry.start for entry in found if isinstance(entry.value, (Mention, Unknown))), len(plain))
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from train_utils.conversation.lexicon import (
     NOUNS,
     OPENINGS,
     PRONOUNS,
+    REFUSALS,
     STATING,
     STATING_ALONE,
     any_of,
@@ -51,6 +52,12 @@ _REFUSING = re.compile(
 _REPORTED = re.compile(
     r"\b(?:wanted|tried|hoped|expected|meant)\s+to\s+(?:like|love|enjoy|watch|see|finish)\b"
     r"|\b(?:think|thought|figured|knew|sure|guess(?:ed)?|believe|say|said)\s+(?:that\s+)?(?:i|we|he|she|they)(?:'?d|\s+would)\s+\w+"
+    # "whoever made it should be in jail", "I must be the only one", "it is rather slow", "another that I hold dear"
+    r"|\b(?:i|we|he|she|you)\s+(?:must|should|ought\s+to|has\s+to|have\s+to|needs?\s+to)\s+be\b"
+    rf"|\bwho(?:m?ever)?\s+[^.!?,;]{{1,60}}\b(?:should|must|ought\s+to|has\s+to|needs?\s+to)\s+be\b"
+    rf"|(?:\b(?:is|was|were|are|it|them)|'s|{SPAN})\s+rather\b(?!\s+than\b)|\banother\s+(?:(?:one|favou?rite)\s+)?(?:that\s+)?(?:i|we|of\s+(?:my|our))\b"
+    rf"|\b(?:my|our|your|this|that|bucket|wish)\s+list\b|\b(?:off|about|going)\s+to\s+(?:watch|see)\b|\bwanted\s+(?:my|our|his|her)\b"
+    r"|\b(?:he|she|(?:my|our)\s+\w+)\s+wants?\s+to\s+(?:pick|choose|decide)\b"
     r"|\b(?:told|made|got|convinced|forced|begged|asked|urged)\s+(?:me|us|him|her|them)\s+(?:to\s+)?(?:watch|see|try|give)\b",
     re.IGNORECASE,
 )
@@ -78,7 +85,7 @@ _DOING = any_of(
     """
 )
 _STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS)})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
+    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS + ', stuff, something, anything, more, things')})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
@@ -93,7 +100,7 @@ _STATEMENT = re.compile(
     rf"|(?:(?:a|one|an?\s+\w+)\s+)?{any_of('big, huge, massive, great, true, real')}\s+{SPAN}\s+{_FAN}\b"
     rf"|{_TITLES}{GAP}(?:what\s+(?:an?\s+)?(?:\w+\s+of\s+)?)?(?:(?:all|both|each)\s+)?"
     rf"(?:(?:so|very|really|just|pretty)\s+)?{any_of(GOOD + ',' + BAD)}{GAP}$"
-    rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$))",
+    rf"|(?P<title>and\s+(?:not\s+)?(?:so\s+much\s+)?(?:the\s+)?{SPAN}{GAP}$|{_TITLES}\s+(?:too|as\s+well|also|likewise|ditto){GAP}$))",
     re.IGNORECASE,
 )
 _MORE = re.compile(
@@ -131,7 +138,9 @@ _INFORMATION_ON_TITLE = re.compile(
 _QUERY = re.compile(
     rf"{GAP}(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+"
     rf"(?:{SPAN}|(?:the|that|this|it|he|she|they|people|critics|anyone|everyone|(?:my|our|his|her)\s+\w+)\s|(?=[^?]{{0,60}}\?)(?!(?:you|u|i|we|there)\b))"
-    r"|which\s+(?:\w+\s+)?(?:is|was|are)\s|how\b(?!\s+about)|why\b(?!\s+not)|when\b|who\b|what\s+(?:do|did|does)\s+(?:\w+\s+){1,3}?(?:see|think|say|find|make|like|call|mean)\b|on\s+a\s+scale"
+    r"|did\s+(?:(?!(?:you|u|i|we)\b)[\w']+\s+){1,4}(?:win|get|direct|play|star|make|write|die|do|sing|say|use|film)\b"
+    rf"|(?:can|could|should|will|would|is)\s+(?:an?|my|our|the|kids|children|{NUMBER})\s+(?:[\w-]+\s+){{0,5}}?(?:watch|see|handle|enjoy|understand)\s+(?:the\s+)?{SPAN}"
+    r"|which\s+(?:\w+\s+)?(?:is|was|are|came|won|did|does|got|made)\s|how\b(?!\s+about)|why\b(?!\s+not)|when\b|who\b|what\s+(?:do|did|does)\s+(?:\w+\s+){1,3}?(?:see|think|say|find|make|like|call|mean)\b|on\s+a\s+scale"
     r"|(?:(?:can|could|would|please|pls|do|just)\s+)*(?:you\s+)?(?:tell|remind|explain|know|say)\s+(?:(?:to\s+)?(?:me|us)\s+)?(?:whether|if|how|who|why|when|what|which)\b)",
     re.IGNORECASE,
 )
@@ -148,9 +157,11 @@ _TOLD = re.compile(
 _REFUSED = re.compile(
     rf"(?:^{GAP}(?:(?:and|but|so|ok|okay|please|just|also|oh)\b{GAP}){{0,2}}"
     rf"|(?:[,;]\s*|\b)(?:but|so|then|hence|just)\s+(?:please\s+)?)"
-    rf"(?:no|not|nothing|none|without|anything\s+but)\s+"
+    rf"(?:no(?!\s+(?:love|time|need)\b)|not|nothing|none|without|anything\s+but)\s+"
     rf"(?:(?!{any_of('i, we, he, she, they, you, it, sure, only, so much, really')}\b)[\w']+\s+){{0,2}}?"
-    rf"(?:{SPAN}|{any_of(NOUNS)}\b(?!\s+of\b)|(?:like\s+)?(?:that|this|those|these)\b)",
+    rf"(?:{SPAN}|{any_of(NOUNS)}\b(?!\s+of\b)|(?:like\s+)?(?:that|this|those|these)\b)"
+    rf"|(?:^{GAP}|[,;]\s*|\b(?:so|and|but|please|then)\s+)(?:please\s+)?(?:just\s+)?(?:leave|skip|exclude|omit|drop|avoid|ditch)\s+"
+    rf"(?:it|that|that\s+one|those|them|this|these|both|(?:the\s+)?{SPAN})\b|\bplease\s+(?:exclude|skip|omit)\b|\bleave\s+(?:it|that|those|them|{SPAN})\s+out\b",
     re.IGNORECASE,
 )
 # A title with something else about it: "Amadeus, but shorter", "Alien meets Heat", "Heat please"
@@ -162,6 +173,7 @@ _VARIED = re.compile(
 _OTHER_WORD = re.compile(
     rf"\b(?!{any_of('and, or, the, a, an, also, then, plus, too, both, ok, hi, hello, hey, movie, film')}\b)[^\W\d]\w*"
 )
+_JUDGING = re.compile(rf"\b{any_of(GOOD + ',' + BAD)}(?!\w)|(?-i:\bNO\b)", re.IGNORECASE)
 _LIKENED = re.compile(
     rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)(?<!to\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|[aà]\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
     rf"(?:the\s+)?{SPAN}|{SPAN}\s+(?:vibes?|style|type|kind)\b",
@@ -210,7 +222,8 @@ _TOPIC = re.compile(
 )
 _NOT_SEEN = r"(?:i|we|haven'?t|have\s+not|not|never|nope)"
 _VERDICT = re.compile(
-    rf"{GAP}(?:(?:{_NOT_SEEN})\b|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}\b)",
+    rf"{GAP}(?:(?:{any_of(OPENINGS)})\b{GAP}){{0,3}}(?:{_NOT_SEEN}|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}"
+    rf"|{any_of(REFUSALS)}|what\s+an?|(?:(?!{any_of(ASKING)}\b)[\w']+\s+){{0,4}}?(?:that|it|they|both)(?:'s|\s+(?:was|is|were|are)))\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|\n")
@@ -264,7 +277,8 @@ class Sentence:
             statement = False  # "and not animated"
         if titles and all(titles) and not counts and not (_LIKENED.search(text) or _VARIED.search(text)):
             # "I take Heat back", "Heat shook me badly"; and not "Heat, Alien"
-            statement = statement or bool(_TOLD.search(text)) or len(_OTHER_WORD.findall(text)) > 1
+            statement = statement or bool(_TOLD.search(text) or _JUDGING.search(text) or verdict(plain, start, end))
+            statement = statement or len(_OTHER_WORD.findall(text)) > 1
         if statement and _REFUSED.search(text):
             statement = False
         alone = counts and count and _LEAD.search(plain, max(start, count.start - _NEAR), count.start)

@@ -1,4 +1,7 @@
-"""Typing errors in the words by which requests are read; titles and categories have their own search for them."""
+"""Words as people text them, and typing errors in the words by which requests are read.
+
+Titles and categories have their own search for typing errors.
+"""
 
 import re
 
@@ -8,38 +11,130 @@ from rapidfuzz.distance import OSA
 from train_utils.prompts.common_words import COMMON_WORDS
 
 # Frequent words of requests that are one letter from no other English word but their own inflections.
-_WORDS = str.split("something anything nothing please recommend suggest should without another similar")
+_WORDS = str.split(
+    """
+    something anything nothing please recommend suggest should without another similar brilliant fantastic excellent
+    awesome hilarious overrated disappointing
+    """
+)
+# Word -> how it is texted, dictated or misspelled. None of these is a usual word of its own.
 _SHORT = {
-    "teh": "the",
-    "smth": "something",
-    "sth": "something",
-    "somethin": "something",
-    **dict.fromkeys(["dosent", "dosnt", "doesent", "dosen't"], "doesnt"),
-    "sumthin": "something",
-    "anythin": "anything",
-    **dict.fromkeys(["thre", "threee", "therr", "trhee"], "three"),
-    **dict.fromkeys(["fiv", "fife", "fivve", "fvie"], "five"),
-    **dict.fromkeys(["fuor", "foru", "foure"], "four"),
-    **dict.fromkeys(["svene", "sevn", "sevven"], "seven"),
-    **dict.fromkeys(["eigt", "eigth", "eihgt", "eght"], "eight"),
-    **dict.fromkeys(["twelv", "twelf"], "twelve"),
-    **dict.fromkeys(["copule", "cuple", "coupel"], "couple"),
+    short: word
+    for word, shorts in {
+        "the": "teh",
+        "something": "smth sth smt somethin sumthin sumthing sumfin sumfink summat sumat somethink somefing smthing",
+        "anything": "anythin anythink anyfing anyfin nething owt",
+        "nothing": "nuthin nuthing nothin nuffin nowt",
+        "doesnt": "dosent dosnt doesent dosen't",
+        "three": "thre threee therr trhee",
+        "five": "fiv fife fivve fvie",
+        "four": "fuor foru foure",
+        "seven": "svene sevn sevven",
+        "eight": "eigt eigth eihgt eght",
+        "twelve": "twelv twelf",
+        "couple": "copule cuple coupel",
+        "what": "wat wot wht wut whit wha",
+        "should": "shud shuld shld shoud shoulda",
+        "could": "cud cld coud culd",
+        "would": "wud wld woud",
+        "was": "woz wos wuz",
+        "love": "luv lurve wuv",
+        "loved": "luvd luved luvved",
+        "loves": "luvs",
+        "good": "gud gd guud",
+        "give": "giv",
+        "have": "hav",
+        "people": "ppl",
+        "your": "ur yer",
+        "because": "cos cuz coz bcos bcoz bcuz",
+        "some": "sum",
+        "more": "moar mor moer",
+        "with": "wiv wif",
+        "that": "dat",
+        "about": "bout abt",
+        "through": "thru",
+        "though": "tho",
+        "please": "plz plse pleez",
+        "week": "wk",
+        "don't know": "dunno",
+        "what you": "whatcha wotcha whatchu watcha",
+        "i don't know": "idk",
+    }.items()
+    for short in shorts.split()
 }
+_WITH_DIGITS = {
+    "b4": "before",
+    **dict.fromkeys(["gr8", "gr8t"], "great"),
+    "h8": "hate",
+    "h8d": "hated",
+    "m8": "mate",
+    **dict.fromkeys(["2nite", "2night", "2nyt"], "tonight"),
+    "2day": "today",
+    **dict.fromkeys(["2moro", "2morrow"], "tomorrow"),
+    **dict.fromkeys(["4ever", "4eva"], "forever"),
+    "any1": "anyone",
+    **dict.fromkeys(["some1", "sum1"], "someone"),
+    "every1": "everyone",
+}
+_YOU = r"(?:u|ya|ye|yous|you all|y'all)"
+# Words of one character, and others that are words of requests only next to such: "4 me", "what 2 watch", "r both".
+_IN_CONTEXT = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (
+            r"(?<![\w'&/-])4(?= (?:me|us|him|her|them|my|mine|our|his|their|the|da|an?|date|kids|tonight|tonite|tomorrow)\b)",
+            "for",
+        ),
+        (
+            r"(?<![\w'&/-])2(?= (?:watch|c|see|be|go|choose|pick|rent|have|find|laugh|cry|say|get|put|do|try)\b)",
+            "to",
+        ),
+        (r"(\A|[.!?,;] )n (?=\w)", r"\1and "),
+        (r"\b(to|wanna) c\b", r"\1 see"),
+        (r"\b(for|and|with|all|in) da\b", r"\1 the"),
+        (
+            r"(?<=\w )r(?= (?:both|all|my|so|the|too|really|just|always|great|good|fab|class|ace|amazing|brill|boring"
+            r"|bad|rubbish|crap|awful|terrible|like|there)\b)",
+            "are",
+        ),
+        (
+            r"\b(do|does|did|have|has|can|could|would|will|should|might|if|any of|what|are|thank|do all of) "
+            rf"{_YOU}(?![\w'-])(?! turn\b)",
+            r"\1 you",
+        ),
+        (
+            rf"(?<![\w'-]){_YOU}(?= (?:got|have|know|think|recommend|suggest|like|guys|say|pick|choose|gotta|rate|reckon"
+            r"|can|could|should)\b)",
+            "you",
+        ),
+        (
+            r"\A(\W*(?:(?:got|have you got|and|is there|are there|do you have|ok) )?)anymore"
+            r"(?=\s*(?:[?!.]|$|of\b|like\b|please\b|films?\b|movies?\b))",
+            r"\1any more",
+        ),
+    )
+)
 _LEAST = 5  # letters of a word that may be one of them
-_WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])")
+_WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])|(?:\A|(?<=[.!?] ))[A-Z][a-z]+(?![\w'])")
+_DIGIT_WORD = re.compile(r"(?<![\w'])(?=[a-z]*\d)[a-z\d]{2,7}(?![\w'])")
 
 
 def with_words_repaired(text: str) -> str:
-    """Return a message in which a word in lower case that misses such a word by one letter is that word.
+    """Return a message in which a word in lower case that is texted, or misses a word by one letter, is that word.
 
     Args:
         text: the message.
     """
-    return _WORD.sub(_repaired, text)
+    text = _WORD.sub(_repaired, _DIGIT_WORD.sub(lambda match: _WITH_DIGITS.get(match[0], match[0]), text))
+    for pattern, replacement in _IN_CONTEXT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _repaired(match: re.Match[str]) -> str:
     word = _SHORT.get(match[0], match[0])
+    if word[0].isupper():  # the first of a sentence
+        return _SHORT[word.lower()].capitalize() if word.lower() in _SHORT else word
     if len(word) < _LEAST or word in COMMON_WORDS or word.endswith("d") and word[:-1] in _WORDS:
         return word
     near = process.extractOne(word, _WORDS, scorer=OSA.distance, score_cutoff=1)

@@ -27,6 +27,11 @@ from train_utils.prompts.named_titles import Mention
 
 _NOT_ONLY = re.compile(r"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?$", re.IGNORECASE)
 _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
+# "I thought it was the seventies", "we met in 1974"
+_PAST = re.compile(
+    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:was|were|came|met|married|moved|left|started|did|had|went)\b",
+    re.I,
+)
 _ASIDE = re.compile(r"\([^()]*$")
 _NEAR = 40  # characters before an annotation that say what it is
 
@@ -172,7 +177,9 @@ def _add_range(stated: Statements, message: AnnotatedMessage, position: int, ent
     elif position in message.negative:
         if entry.low is not None and entry.high is not None:
             stated.excluded.append(entry)  # "nothing from the eighties"
-    elif sentence.asks or not sentence.names:  # and not "I loved the first Batman from 1989"
+    elif sentence.asks or not (
+        sentence.names or _PAST.search(message.plain, sentence.start, sentence.end)
+    ):  # and not "I loved the first Batman from 1989"
         stated.ranges.append(entry)
 
 
@@ -224,6 +231,8 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
     if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
     expressed = expressed_at(plain, at)
+    if later == "liked" and (negative or expressed == "disliked"):
+        return "liked"  # "Flubber is so dumb, I love it"
     if negative and is_judged(plain, at) or expressed == "disliked" and later != "liked":
         return "disliked"
     if expressed == "liked" and later in ("", "liked"):

@@ -32,6 +32,8 @@ _FRAMED = (
     r"|(?:asleep|bored|nightmares)\s(?:during|through|throughout|watching|from)|during|throughout|half(?:way|\sway)?\sthrough|(?:hours?|minutes|half|copy|tape|dvd|end(?:ing)?|fan|rest|all|much|appeal|point|"
     r"hype|fuss)\s(?:of|around|about|over)|still\snot\sover|(?:crush|money(?:\sback)?)\s(?:on|for)"
     r"|(?:story|stories|movies?|films?|comedy|drama|thriller|western|romance),?\sas"
+    r"|(?:(?<![\w'])|(?<=\bi )|(?<=\bwe )|(?<=ve )|(?<=already ))tried|(?:i|we|he|she|they|everyone)\s(?:\w+ly\s)?rates?"
+    r"|(?:neither|nor|so|as)\s(?:did|does|do|was|were|is|are)|i\smean|(?:i\s)?meant"
     r"|walk(?:ed|ing)?\sout\sof|(?:switched|turned)\soff|g[ai]ve(?:n)?\sup\son|get\s(?:past|over|into|through|behind)|quot(?:e|es|ing)|recit(?:e|es|ing)"
     rf"|(?:my|our|his|her|their)\s(?:[\w-]+\s){{1,4}}?(?:{any_of(NOUNS)}|pleasure|choice|watch|tradition|ritual|thing|pick|staple|go-?to|obsession)(?:\sof\sall\stime|\sever)?\s(?:is|was|has\sto\sbe|would\sbe|must\sbe)"
 )
@@ -69,7 +71,7 @@ PRAISE = re.compile(
 )
 # "scream was awesome", "the rock was just class"
 VERDICT = re.compile(
-    rf" (?:is|was|are|were|would be|ai)(?:n'?t)? (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
+    rf"(?:'s| (?:is|was|are|were|would be|ai)(?:n'?t)?) (?:(?:[\w']+ ){{0,3}}?{any_of(GOOD + ',' + BAD)}"
     r"|(?:not )?(?:for (?:me|us|him|her|them|my|everyone)"
     rf"|(?:my|our|his|her) (?:[\w-]+ ){{0,2}}?(?:{any_of(NOUNS)}|thing|taste|style|cup))"
     r"|(?:a (?:bit|little|tad)|kinda|kind of|sort of|rather|somewhat|way|slightly|surprisingly"

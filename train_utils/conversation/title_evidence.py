@@ -36,6 +36,7 @@ WHOLE = 0.75  # for each further word of a whole title
 _LONG = 9  # characters of a key in which a typing error hardly matters
 NUMERIC = -2.0  # a title that is a number in words
 SHORTENED = -1.0  # only a part of the title is written
+ONE_WORD = -1.5  # only a word of the title is written, and not its first
 FAMOUS, _KNOWN, _OBSCURE = 1.0, 0.5, -1.0  # an item of the most popular tenth, quarter, and the less popular half
 _DEPENDING = re.compile(
     r"\b(?:in|at|from|about|with|by|of|for|to|on|near|starring|featuring|this|that|these|those|the|i|we|you|they|he|she"
@@ -43,7 +44,7 @@ _DEPENDING = re.compile(
     re.I,
 )
 _OPENING = re.compile(
-    r"(?:^|[.!?\n]\s?)(?:(?:yo|bruh|bro|deadass|ngl|low-?key|honestly|tbh|imo|imho|fr|omg|gosh|damn|ugh|ah|aw|also|plus|then|frankly|well|so"
+    r"(?:^|[.!?\n]\s?)(?:(?:yo|aye|och|oi|lads|bruh|bro|deadass|ngl|low-?key|honestly|tbh|imo|imho|fr|omg|gosh|damn|ugh|ah|aw|also|plus|then|frankly|well|so"
     r"|anyway|anyways|please|pls|guys|hey|yup|yep|yeah|ya|no|yes|hm+|[a-z]{3,}ly),? ){1,3}$",
     re.I,
 )
@@ -61,7 +62,7 @@ _END = re.compile(
     r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|nonstop|halfway"
     r"|on (?:loop|repeat)|over and over|one more time|another time|every \w+|yesterday"
     r"|tonight|today|recently|lately|please|pls|though"
-    r"|tho|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
+    r"|tho|obvs|obv|ofc|duh|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
     re.I,
 )
 # "spellbound she didn't like", "the godfather we've seen"
@@ -107,7 +108,8 @@ _NO_QUALITY = COMMON_WORDS - {"ok", "okay", "fine", "nice", "cool"} | {"lost", "
 _ASIDE = re.compile(r" \([^()\n]{1,40}\)| (?:with|w/?) (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
 _RATED = re.compile(
     r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))"
-    r"|,?:? (?:yes|yep|yeah|yay|no|nope|nah|nay)(?=[.,!;]|$)"
+    r"|,?:? (?:yes|yep|yeah|yay|no|nope|nah|nay)(?=[.,!;]|$)",
+    re.I,
 )  # "gattaca 9/10", "fargo yes"
 _REACH = 60  # characters around words in which an expression is of them
 _CLAUSE_END = re.compile(r"[.!?;\n]")

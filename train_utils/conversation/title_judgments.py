@@ -21,9 +21,15 @@ from train_utils.conversation.lexicon import (
     finder,
 )
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
-from train_utils.conversation.verdicts import verdict
+from train_utils.conversation.verdicts import ENDURED as _ENDURED
+from train_utils.conversation.verdicts import JOINED, verdict
 
-_LIKING, _DISLIKING, _KNOWING = map(finder, (LIKING, DISLIKING, KNOWING))
+_DISLIKING, _KNOWING = map(finder, (DISLIKING, KNOWING))
+# "watched it like 20 times" praises nothing
+_LIKING = re.compile(
+    rf"\b(?!better\s+than\s+(?:that|those|these|this|it|them)\b|like\s+(?:\d+|an?|ten|twenty|fifty)\s+(?:\w+\s+)?times\b){any_of(LIKING)}(?!\w)",
+    re.IGNORECASE,
+)
 _BAD = re.compile(rf"\b(?!a\s+disaster\s+{any_of(NOUNS)}\b){any_of(BAD)}(?!\w)", re.IGNORECASE)
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
@@ -32,7 +38,7 @@ _THAT = re.compile(r"\b(?:that|it|them|those|these|both|all)\b", re.IGNORECASE)
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|that(?:'s|\s+(?:is|was|one))\b"
     rf"|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b)))",
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b))|{any_of(LIKES + ',' + DISLIKING)}\s+(?:the\s+(?:whole\s+|damn\s+)?(?:thing|film|movie)|every\s+(?:single\s+)?(?:minute|second|moment|bit))\b)",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -52,6 +58,11 @@ _OBLIGED = re.compile(
     r"\bhad\s+to\s+(?:\w+\s+and\s+)?(?:watch|see|read)\b[^.!?\n]*\bfor\s+(?:an?\s+|my\s+)?(?:\w+\s+)?"
     r"(?:class|school|college|uni|university|course|work|homework|assignment)\b",
     re.IGNORECASE,
+)
+# "something I haven't seen, so not Heat"
+_WANTS_UNSEEN = re.compile(
+    r"\b(?:i|we|he|she|they)\s+(?:haven'?t|hasn'?t|have\s+not|has\s+not|never)\s+(?:seen|watched)\b[^.!?;]{0,30}?\bso\s+not\s+(?:the\s+)?$",
+    re.I,
 )
 _UNSEEN = re.compile(
     r"\b(?<!rather )(?:(?:haven'?t|have not|hasn'?t|(?:'ve\s+|have\s+)?never|not|didn'?t|yet to|meaning to)\s+"
@@ -79,7 +90,7 @@ _WATCHED = re.compile(
     re.I,
 )
 _JUDGMENT = re.compile(
-    rf"{GAP}(?:(?:but|and|yet)\s+)?(?:(?:was|is|were|are)\s+)?(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely|\w+\s+(?:and|but))\s+){{0,3}}"
+    rf"{GAP}(?:(?:but|and|yet)\s+)?(?:(?:all|both|each|every\s+(?:single\s+)?one|the\s+lot|they|these|those|it|that)(?:\s+of\s+(?:it|them|those|these))?\s+)?(?:(?:was|is|were|are)\s+)?(?:(?:such|what)\s+)?(?:an?\s+)?(?:(?:really|very|so|pretty|quite|just|absolutely|\w+\s+(?:and|but))\s+){{0,3}}"
     rf"(?:(?P<bad>(?:\w+\s+of\s+)?{any_of(BAD)}|{any_of('hated, disliked, loathed, detested, despised, hate')})"
     rf"|{any_of(GOOD + ', adored, liked, enjoyed, love, adore')})"
     rf"(?:\s+(?:{any_of(NOUNS)}|it|them|both|every\s+(?:single\s+)?\w+(?:\s+of\s+(?:it|them))?|so\s+much|to\s+bits|to\s+death|a\s+lot|though)){{0,2}}{GAP}$",
@@ -104,16 +115,21 @@ _DISAGREEING = re.compile(
 )
 # How a message begins that judges the titles of the one before it.
 _ON_LAST = re.compile(
-    rf"{GAP}(?:{any_of('oh, yes, yeah, well, and, wow, no')}\b{GAP})?(?:(?:i|we)\s+(?:\w+\s+){{0,3}}?)?"
+    rf"{GAP}(?:{any_of('oh, yes, yeah, well, and, wow, no, haha, lol')}\b{GAP})?(?:(?:i|we)\s+(?:\w+\s+){{0,3}}?)?"
     rf"(?:{any_of('it, that one, they, both')}\s+{any_of('was, were, is, are, bored, blew')}"
     rf"|(?:didn'?t\s+|really\s+)*{any_of('love, loved, like, liked, hate, hated, enjoyed, adore, adored')}"
     rf"\s+{any_of('it, them, both')})\b(?!\s+(?:when|if)\b)",
     re.IGNORECASE,
 )
+# "I saw Heat, I saw Fargo, both dull"
+_EACH = re.compile(
+    rf"{GAP}(?:(?:(?:and|but|well|they|i|we|i've|we've)\b|{any_of(LIKES + ',' + DISLIKING)}\b|was|were|are){GAP})*(?:(?P<two>both|neither)|all|each|none|every(?:\s+single)?\s+one|the\s+lot)\b",
+    re.I,
+)
 # "And Titanic.", "Heat too."
 _TITLES = rf"(?:the\s+)?{SPAN}(?:\s*(?:,|,?\s*and|&)\s*(?:the\s+)?{SPAN})*+"
 _ADDITION = re.compile(
-    rf"{GAP}(?:(?:and|plus|also|oh|same\s+(?:for|with)|ditto)\b{GAP})+{_TITLES}(?:\s+(?:too|as\s+well|also))?{GAP}"
+    rf"{GAP}(?:(?:and|plus|also|oh|same\s+(?:for|with|goes\s+for)|ditto|(?:neither|nor|so)\s+(?:did|does|do|was|were|is|are|could|can|would))\b{GAP})+{_TITLES}(?:\s+(?:too|as\s+well|also))?{GAP}"
     rf"|{GAP}{_TITLES}\s+(?:too|as\s+well|also|likewise|ditto){GAP}",
     re.IGNORECASE,
 )
@@ -136,19 +152,46 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
     """
     judged: dict[int, str] = {}
     before: list[int] = []
+    named: list[int] = []
     for start, end, inside in annotated_clauses(plain, annotations):
         if inside:
-            before, start = inside, annotations[inside[-1]].end
+            before, start = _last_joined(plain, annotations, inside), annotations[inside[-1]].end
+            named += inside
         if not before:
             continue
         kind = _judgment(plain, start, end, not inside, "" if inside else verdict(plain, start, end))
         if kind in ("liked", "disliked") and not inside and _OTHERS.match(plain, start, end):
             own = clause_at(plain, annotations[before[-1]].start)
-            if not _OTHERS.match(plain, *own) and (_says(_LIKING, plain, *own) or _says(_DISLIKING, plain, *own)):
+            if not _OTHERS.match(plain, *own) and any(_says(said, plain, *own) for said in (_LIKING, _DISLIKING, _BAD)):
                 continue  # "I loved Heat, my wife hated it"
+        if (
+            kind == "disliked"
+            and _is_refusal(plain, start, end)
+            and is_only_known(plain, annotations[before[-1]].start)
+        ):
+            kind = "known"
         if kind:
-            judged |= dict.fromkeys(before, kind)
+            each = _EACH.search(plain, start, end)
+            subjects = before if not each else named[-2:] if each["two"] else named
+            judged |= dict.fromkeys(sorted({*before, *subjects}), kind)
     return judged
+
+
+def _last_joined(plain: str, annotations: Sequence[Annotation], inside: Sequence[int]) -> list[int]:
+    """Return the last of some titles and those that an enumeration joins to it: "it" means no title before these."""
+    last = [inside[-1]]
+    for one, other in zip(inside[-2::-1], inside[::-1], strict=False):
+        if not JOINED.fullmatch(plain, annotations[one].end, annotations[other].start):
+            break
+        last.insert(0, one)
+    return last
+
+
+def _is_refusal(plain: str, start: int, end: int) -> bool:
+    """Return whether a part of a clause refuses titles without blame: "so skip it", "it is banned in this house"."""
+    return not (
+        _says(_DISLIKING, plain, start, end) or _says(_BAD, plain, start, end) or _ENDURED.search(plain, start, end)
+    )
 
 
 def _judgment(plain: str, start: int, end: int, alone: bool, expressed: str) -> str:
@@ -202,7 +245,11 @@ def judgment_before_addition(plain: str, start: int, end: int) -> str:
     if not _ADDITION.fullmatch(plain, start, end):
         return ""
     before = max(0, start - FAR)
-    if _says(_DISLIKING, plain, before, start) or _says(_BAD, plain, before, start):
+    if (
+        _says(_DISLIKING, plain, before, start)
+        or _says(_BAD, plain, before, start)
+        or _says(_ENDURED, plain, before, start)
+    ):
         return "disliked"
     return "known" if _says(_KNOWING, plain, before, start) and not _says(_LIKING, plain, before, start) else "liked"
 
@@ -217,6 +264,9 @@ def judgment_of_last_message(plain: str, end: int) -> str:
     spans = [(first, last) for first, last in clauses(plain) if last <= end]
     if end == len(plain) and _LIKE_IT.search(plain):
         return "liked"
+    first = _JUDGMENT.match(plain, *spans[0]) if spans else None
+    if first and first["bad"]:
+        return "disliked"  # "Dreadful. Never again."
     judging = next((span for span in spans if _ON_LAST.match(plain, *span)), None)
     kind = _judgment(plain, *judging, False, verdict(plain, *judging)) if judging else ""
     return kind if kind != "known" else ""
@@ -280,6 +330,8 @@ def is_only_known(plain: str, at: int) -> bool:
         at: position of the title.
     """
     clause = clause_at(plain, at)
+    if _WANTS_UNSEEN.search(plain, max(0, at - FAR), at):
+        return True
     if verdict(plain, *clause, at) == "known" and not _says(_LIKING, plain, *clause):
         return True
     return _says(_OBLIGED, plain, *clause) or _says(_KNOWING, plain, *clause) and not _says(_LIKING, plain, *clause)

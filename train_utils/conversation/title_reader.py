@@ -34,6 +34,7 @@ from train_utils.conversation.title_evidence import (
     NAMED,
     NUMERIC,
     OF_SERIES,
+    ONE_WORD,
     OTHER_ARTICLE,
     SHORTENED,
     TOO_LITTLE,
@@ -291,6 +292,23 @@ class _Search:
             yield items, NUMERIC
         elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
             yield items, 0.0 if near.is_whole(key) else SHORTENED
+        elif self._is_apart(position) and (items := near.distinctive(key)):
+            yield items, ONE_WORD
+
+    def _is_apart(self, position: int) -> bool:
+        """Return whether a rare word is between common ones, so that it is no part of a name ("Audrey Hepburn")."""
+        words, weights = self.msg.words, self.msg.weights
+        if weights[position] < RARE:
+            return False
+        follows = position + 1 < len(words) and self.msg.text[words[position].end : words[position + 1].start] == " "
+        precedes = position > 0 and self.msg.text[words[position - 1].end : words[position].start] == " "
+        return not (
+            follows
+            and weights[position + 1] >= RARE
+            or precedes
+            and weights[position - 1] >= RARE
+            and not self.msg.covered[position - 1]
+        )
 
     def _is_first_part(self, position: int) -> bool:
         """Return whether a word numbers a title as the first of its series: "godfather 1", not "heat one more time"."""

@@ -18,10 +18,26 @@ _LOST = r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|
 _TITLE = re.compile(SPAN)
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 
+SICK_FACE, _GLAD_FACE = (
+    "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644]",
+    "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]",
+)
+_END_OF = r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))"
+# Nerves, death, punishment and decline; and words that blame only as a predicate ("Waterworld was dead").
+_REPELLED = (
+    rf"(?:nearly|almost|practically|basically|literally)\s+(?:\w+\s+)?(?:killed|finished|broke|destroyed|ended)\s+{_ME}"
+    rf"|(?:does|did|do|doing)\s+{_MY}\s+(?:head|nut|brain)\s+in|(?:get|gets|got|getting)\s+on\s+{_MY}\s+(?:\w+\s+)?(?:nerves|wick|tits|goat)"
+    rf"|(?:should|ought\s+to|needs\s+to|deserves?\s+to)\s+(?:all\s+)?(?:be|go|have\s+been|get)\s+(?:in\s+|to\s+)?(?:jail|prison|ashamed|banned|illegal|shot|sacked|fired|arrested|locked|burn(?:ed|t)|binned|buried|forgotten|hell)"
+    rf"|belongs?\s+in\s+(?:the|a)\s+(?:bin|trash|rubbish|skip|toilet|gutter|garbage)|can\s+(?:get\s+in\s+the\s+(?:bin|sea)|do\s+one|get\s+(?:lost|stuffed|bent|knotted)|go\s+to\s+hell|sod\s+off|jog\s+on)"
+    rf"|(?:where|when)\s+(?:it|things|the\s+\w+|\w+)\s+(?:all\s+)?(?:went\s+(?:wrong|to\s+die|downhill|off\s+the\s+rails|stale)|fell\s+apart|lost\s+it|died)"
+    rf"|(?:went|goes)\s+(?:straight\s+)?downhill|jumped\s+the\s+shark|killed\s+the\s+(?:series|franchise)|ruined\s+(?:{_MY}|it|everything)"
+    rf"|never\s+again|(?:is|was|were|are|it'?s)\s+(?:an?\s+)?(?:\w+\s+)?(?:pass|no|thumbs\s+down)\s+(?:from|for)\s+(?:me|us)"
+    rf"|(?:is|was|are|were|be|felt|so|total|utter|absolute|just|=)\s+(?:(?:so|just|proper|a\s+bit|absolutely|totally|utterly|well|pure|such|kinda)\s+)*(?:dead|pants|toss|poo|death|gash|pony|rank|arse|flat|thin|forced|empty|daft|stiff|tired|a\s+con|a\s+dog|a\s+pain|a\s+trial|a\s+mistake|a\s+lemon|a\s+bomb){_END_OF}"
+)
 # Lost time and money, sleep, flight, and nausea.
 ENDURED = re.compile(
-    rf"\b(?:{_LOST}\b{_FEW}\b(?:down\s+the\s+drain|wasted|back|(?:see|get)\s+(?:\w+\s+)?(?:again|back))"
-    rf"|(?:waste(?:d|s)?|waist)\b{_FEW}\b(?:{_LOST}|on|{SPAN})|down\s+the\s+drain|(?:want|give)\s+(?:{_ME}\s+)?{_MY}\s+{_LOST}\s+back"
+    rf"{SICK_FACE}|\b(?:{_LOST}\b{_FEW}\b(?:down\s+the\s+drain|wasted|back|(?:see|get)\s+(?:\w+\s+)?(?:again|back))"
+    rf"|(?:waste(?:d|s)?|waist)\b{_FEW}\b(?:{_LOST}|on|{SPAN})|down\s+the\s+drain|(?:want(?:s|ed)?|give)\s+(?:{_ME}\s+)?{_MY}\s+{_LOST}\s+back"
     rf"|(?:put|puts|sent|sends|lulled|bored)\s+{_ME}\s+(?:straight\s+|right\s+)?(?:to|in)\s+(?:sleep|tears|death)|bored\s+(?:{_ME}|stiff|to)"
     rf"|(?:fell|fall|falls|falling|was|were|nodded|nodding|dozed|dozing|drifted)\s+(?:fast\s+|sound\s+|half\s+)?(?:asleep|off)\b"
     rf"|(?:snored|snoring|yawn(?:ed|ing|s)?|snooze\w*|snore\w*|yawn\w+)"
@@ -29,20 +45,29 @@ ENDURED = re.compile(
     rf"|walk(?:ed|s|ing)?\s+out|(?:turned|switched|turn|switch)\s+(?:it\s+|that\s+|{SPAN}\s+)?off|gave\s+up|given\s+up|bailed"
     rf"|{_NEVER}\s+(?:(?:really|quite|even|just|ever)\s+)?(?:(?:follow|get|make\s+it|sit|got|made\s+it)\s+(?:past|through|into|to\s+the\s+end)|finish|see\s+the\s+(?:appeal|point|attraction)"
     rf"|(?:get|got|understand|understood|see|saw)\s+(?:the\s+|all\s+the\s+|what\s+all\s+the\s+)?(?:hype|fuss|appeal|point|attraction|love|praise)|care(?:d)?\s+for|warm(?:ed)?\s+to|take\s+to|took\s+to|click(?:ed)?|grab(?:bed)?\s+{_ME}|do(?:ne)?\s+it\s+for)"
-    rf"|(?:left|leaves|leave)\s+{_ME}\s+(?:cold|angry|sick|indifferent|unmoved|flat)|(?:made|makes|make)\s+{_ME}\s+(?:\w*sick|cringe|angry|yawn|nauseous|feel\s+sick|ill|roll|mad|furious|sleepy|want\s+to\s+(?:leave|die|scream|run|throw))"
+    rf"|(?:left|leaves|leave)\s+{_ME}\s+(?:\w+\s+)?(?:cold|angry|sick|indifferent|unmoved|flat)|(?:made|makes|make)\s+{_ME}\s+(?:\w*sick|cringe|angry|yawn|nauseous|feel\s+sick|ill|roll|mad|furious|sleepy|want\s+to\s+(?:leave|die|scream|run|throw))"
     rf"|(?:aged|holds?\s+up|held\s+up)\s+(?:so\s+|very\s+|really\s+)?(?:terribly|badly|poorly)|drag(?:s|ged)(?!\s+{_ME})|bombed|flopped|tanked|fell\s+flat|stank|stunk"
-    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster(?!\s+(?:{any_of(NOUNS)}|epics?)\b)|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|if\s+you\s+paid|g[ia]v(?:e|es|ing)\s+{_ME}\s+(?:nightmares|headaches?|a\s+headache|the\s+creeps)|put\s+{_ME}\s+off\b"
+    rf"|(?:train\s*-?\s*wreck|catastroph\w+|disaster(?!\s+(?:{any_of(NOUNS)}|epics?)\b)|fiasco|ordeal|torture|chore|slog|abomination|turkey|failure|bore-?fest|snooze-?fest|a\s+crime|an\s+insult|if\s+you\s+paid|g[ia]v(?:e|es|ing)\s+{_ME}\s+(?:nightmares|headaches?|a\s+headache|the\s+(?:\w+\s+)?(?:creeps|icks?|willies|horrors|heebie-?jeebies|hump|pip))|put\s+{_ME}\s+off\b"
     rf"|(?:drove|drives)\s+{_ME}\s+(?:up\s+the\s+wall|mad|crazy|nuts)|(?:always|badly|really|just)\s+disappoint(?:s|ed)|unpleasant|not\s+a\s+patch\s+on"
     rf"|(?:not|n'?t)\s+half\s+as|and\s+quit\b|quit\s+(?:it|after|halfway)|half\s?way\s+(?:in|into|through)\b[^.!?;]{{0,30}}?\b(?:quit|stopped|gave|left)\b|"
     rf"(?:not|never)\s+(?:one\s+of\s+)?{_MY}\s+(?:\w+\s+)?fav\w*|appall(?:ed|s)|disgust(?:ed|s)|traumati[sz]ed|thumbs\s+down|offended|repulsed|nearly\s+(?:left|died|cried\s+of\s+boredom)|not\s+pleased?)"
     rf"|(?:even\s+)?worse|regret\w*|(?:ai|is|was|are|were)(?:n'?t|\s+not)\s+(?:for\s+{_ME}|{_MY}\s+(?:\w+\s+)?(?:thing|cup|bag|kind|type|style|taste|jam))"
-    rf"|did\s+(?:nothing|zero|zilch)|{_NEVER}\s+(?:even\s+)?(?:make\s+{_ME}\s+(?:laugh|smile|cry)|(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once)|god\s+knows\s+why"
-    rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=\s+\w+\s+(?:of|in|ever|i|we)\b))",
+    rf"|(?:did|does|do)\s+(?:\w+ly\s+)?(?:nothing|zero|zilch|nowt|naff\s+all|sod\s+all|diddly\w*)|{_REPELLED}|{_NEVER}\s+(?:even\s+)?(?:make\s+{_ME}\s+(?:laugh|smile|cry)|(?:laugh|smile|giggle|crack\s+a\s+smile)(?:ed|d)?\s+once)|god\s+knows\s+why"
+    rf"|(?:dullest|worst|lamest|slowest|silliest|stupidest|dumbest|weakest)(?=(?:\s+\w+){{1,3}}?\s+(?:of|in|ever|i|we)\b))",
     re.IGNORECASE,
+)
+# Esteem and lasting affection.
+_CHERISHED = (
+    rf"(?:hold|holds|held|is|are)\s+(?:it\s+|{SPAN}\s*)?(?:very\s+|so\s+|most\s+)?dear|(?:rate|rates|rated)\s+(?:(?:it|them|{SPAN}|and|both)[\s,]*)+(?:(?:very|so|really|quite|pretty)\s+)?(?:highly|high|a\s+lot)"
+    rf"|(?:treasured|cherish(?:ed|es)?|worship(?:s|ped)?|idoli[sz]ed?)|(?:has|have|had|won|stole|stolen|melts?|melted|warms?|warmed)\s+{_MY}\s+(?:\w+\s+)?hearts?"
+    rf"|(?<!since\s)forever{_END_OF}|(?:hits?|hit)\s+different(?:ly)?|(?:that'?s|thats|that\s+is|this\s+is)\s+(?:how\s+(?:it'?s|its|it\s+is|you)\s+(?:done|do\s+it)|what\s+i\s+call|(?:a\s+)?(?:proper\s+|real\s+)(?:{any_of(NOUNS)}))"
+    rf"|(?:my|our|his|her|their)\s+happy\s+place|tick(?:s|ed)\s+(?:all|every)\s+(?:the\s+|my\s+)?box(?:es)?|big\s+up|hats\s+off\s+to|knock(?:s|ed)\s+(?:{_MY}\s+socks|it\s+out\s+of\s+the\s+park)"
+    rf"|(?:can'?t|cannot|hard\s+to|tough\s+to|impossible\s+to)\s+(?:beat|top|fault)|never\s+(?:been\s+)?(?:bettered|topped|equall?ed|surpassed)|haunts?\s+{_ME}|where\s+it'?s\s+at\b"
+    rf"|(?:watch|rewatch)\s+(?:it|{SPAN})\s+(?:all\s+day|forever|for\s+ever|any\s?time|every\s+day|a\s+(?:hundred|thousand|million)\s+times\s+more)|(?:lives?|lived)\s+rent\s+free"
 )
 # Laughter and tears, excitement, and lasting love.
 THRILLED = re.compile(
-    rf"\b(?:minds?\s+(?:\w+\s+)?blown|(?:blew|blows)\s+(?:{_ME}\s+away|{_MY}\s+minds?)|edge\s+of\s+(?:{_MY})\s+seats?"
+    rf"{_GLAD_FACE}|(?:>+|=)\s*(?:everything|anything|all|the\s+best|masterpiece|perfection)\b|\b(?:{_CHERISHED}|minds?\s+(?:\w+\s+)?blown|(?:blew|blows)\s+(?:{_ME}\s+away|{_MY}\s+minds?)|edge\s+of\s+(?:{_MY})\s+seats?"
     rf"|(?:laugh(?:ed|s|ing)?|cried|wept|giggled|howled|cheered|sobbed|bawled)\s+(?:so|{_MY}|till|until|like|all|from|buckets|throughout|at|over|during|through|about|with)"
     rf"|(?:ca|could|wo|will|would|does|do|did)(?:n'?t|\s+not|nt)\s+(?:stop|shut\s+up|quit)|cannot\s+stop|never\s+(?:stops|shuts\s+up|gets?\s+old|tires?|fails)|(?:both|all)\s+(?:laughed|cried|wept)"
     rf"|cracks?\s+(?:me|us)\s+up|cracked\s+{_ME}\s+up|in\s+stitches|on\s+repeat|holds?\s+up|held\s+up|stay(?:s|ed)\s+with\s+{_ME}|stuck\s+with\s+{_ME}"
@@ -66,7 +91,7 @@ FAMILIAR = re.compile(
     rf"\b(?:(?:on|in)\s+{_MY}\s+(?:\w+\s+)?(?:shelf|shelves|collection|library|cupboard|cabinet|bookcase|drawer|dvds|tapes)"
     rf"|(?:recit\w*|quot(?:e|es|ed)|act\s+out|sing\s+along|tell\s+you|know|knows)\b{_FEW}\b(?:by\s+heart|from\s+memory|word\s+(?:for|by)\s+word|line\s+(?:by|for)\s+line|in\s+(?:my|our|his|her|their)\s+sleep|inside\s+out|backwards|every\s+(?:line|word|scene|second))"
     rf"|(?:skip|leave\s+out)\s+{SPAN}\s+this\s+(?:year|time)|for\s+one\s+lifetime|once\s+was\s+enough|by\s+heart|from\s+memory|word\s+for\s+word|line\s+(?:by|for)\s+line|could\s+recite|can\s+recite|can\s+quote|could\s+quote|worn\s+out"
-    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|showed\s+(?:me|us|it)"
+    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|memori[sz]ed|been\s+there,?\s+done\s+that|done\s+and\s+dusted|(?:been|is|are|'s|s)\s+(?:all\s+)?done{_END_OF}|(?:from\s+)?start\s+to\s+finish|(?:stud(?:y|ied|ying)|analy[sz]ed|dissected)\b{_FEW}\b(?:at|in|for|to\s+death)\b|{SPAN},?\s+{_I}(?:'ve|ve|\s+have)?\s+(?:studied|did|analy[sz]ed)\b|(?<![\w'])got\s+{SPAN}\s+on\s+(?:tape|dvd|vhs|video|disc|blu-?\s?ray)\b|showed\s+(?:me|us|it)"
     rf"|{_I}(?:'ve|\s+have)?\s+(?:already\s+|just\s+)?(?:did|done|had)\s+(?:the\s+)?(?:{SPAN}|that|it|them|those){_FEW}\b(?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b"
     rf"|{_I}(?:'ve|ve|\s+have|\s+has|'s)?\s+(?:\w+ly\s+|already\s+)?(?:seen|watched|saw|done|caught)\b)"
     # "Heat and Fargo done."
@@ -80,7 +105,7 @@ _TOO_OFTEN = re.compile(
     re.IGNORECASE,
 )
 
-_JOINED = re.compile(r"\s*(?:,|/|&|,?\s(?:and|or|nor|then))?\s*(?:both\s+|also\s+|the\s+|a\s+)*", re.IGNORECASE)
+JOINED = re.compile(r"\s*(?:,|/|&|,?\s(?:and|or|nor|then))?\s*(?:both\s+|also\s+|the\s+|a\s+)*", re.IGNORECASE)
 # "X was a hit and so was Y"
 _SAME = re.compile(
     r"[^.!?]{0,20}?\b(?:(?:so|neither|nor|as)\s+(?:was|were|is|are|did|does|do)|same\s+(?:for|with|goes\s+for)|ditto"
@@ -140,7 +165,7 @@ def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[t
     later = titles[len(earlier) :]
     if earlier:
         low, high = earlier.pop()
-        while earlier and _JOINED.fullmatch(plain, earlier[-1][1], low):
+        while earlier and JOINED.fullmatch(plain, earlier[-1][1], low):
             low = earlier.pop()[0]
         subjects.append((low, high))
         low = match.end()
@@ -148,7 +173,7 @@ def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[t
     if later:
         low, high = later[0]
         for title in later[1:]:
-            if not _JOINED.fullmatch(plain, high, title[0]):
+            if not JOINED.fullmatch(plain, high, title[0]):
                 break
             high = title[1]
         subjects.append((low, high))

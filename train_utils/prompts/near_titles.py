@@ -35,6 +35,7 @@ _ERRORS = ((16, 3), (9, 2), (5, 1))
 # Characters that stay right at the beginning or the end of a key, and of a long one.
 _AFFIX, _LONG_AFFIX, _LONG = 2, 3, 9
 _LEAST = 3  # characters of a key
+_LEAST_ALONE = 4  # of a word that stands for the title that it is in
 _REMEMBERED = 1000  # keys whose nearest title is kept: the conversations of a day repeat themselves
 _NOT_LETTERS = re.compile(r"\D+")
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
@@ -44,9 +45,9 @@ _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
 _COMMA = re.compile(r",\s+")
 _NUMERAL = re.compile(r" (?:[IVX]+|\d+)$")
-_KINDS = str.split("whole part head subtitle number initials end word begin first")
+_KINDS = str.split("whole part head subtitle number initials end word among begin first")
 _SPELLED = ("whole", "part")  # kinds of keys whose misspellings are read
-_COMPANY = re.compile(r"\s+and\s+(?:the|his|her)\s+|\s+the\s+", re.IGNORECASE)
+_COMPANY = re.compile(r"\s+and\s+(?:the|his|her|an?)\s+|\s+the\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,11 @@ class NearTitles:
         """Return whether a title, a part of it, or its end may begin with the word of a key."""
         return key in self._indexes["first"]
 
+    def distinctive(self, key: str) -> tuple[int, ...]:
+        """Return the item whose title of several words has this word, which no other title has; () for none."""
+        unique = len(key) >= _LEAST_ALONE and self._indexes["word"].only(key)
+        return self._indexes["among"].get(key) if unique else ()
+
     def nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         """Return (errors, items) of the title that differs from a key by the fewest typing errors; None for none.
 
@@ -231,8 +237,8 @@ def _keys(title: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, key) of a title.
 
     "whole" is a title, "part" what stands for it, "head" what is before its subtitle, "subtitle" what follows, "number"
-    a number that is the title, "initials" its first letters, "end" half of its words or more, "word" each word, "begin"
-    the first of several words, and "first" each word with which the title or a part of it may begin.
+    a number that is the title, "initials" its first letters, "end" half of its words or more, "word" each word, "among"
+    each of several words, "begin" the first of them, and "first" each word with which the title or a part of it may begin.
     """
     forms = list(dict.fromkeys(_whole_forms(title)))
     spelled = [words_of(form) for form in forms]
@@ -258,6 +264,8 @@ def _keys(title: str) -> Iterator[tuple[str, str]]:
         yield "initials", re.sub(r"\W", "", match[0]).lower()
     keys = [word.key for word in spelled[0] if word.key]
     yield from (("word", key) for key in dict.fromkeys(keys))
+    if len(set(keys)) > 1:
+        yield from (("among", key) for key in dict.fromkeys(keys))
     keys = keys[1:] if keys[:1] in (["doctor"], ["mister"]) else keys
     if len(keys) > 1:
         yield "begin", keys[0]
