@@ -38,7 +38,7 @@ _CHOICE = (
     rf"|what\s+to\s+{CHOOSE}\b|where\s+(?:do|does|should|can|could|would|might)\s+{_PERSON}\s+(?:go|start|begin)\b|what(?:'?s|\s+is)\s+(?:\w+\s+){{0,2}}for\s+(?:me|us|some\w+|an?|my|our)\b"
     r"|(?:find|show|give|suggest)\s+(?:(?:me|us)\s+)?similar\b"
     r"|(?:what|which)\s+(?:(?:else|other|one|ones|film|films|movie|movies)\s+)?(?:has|have|feels?|captures?|matches|shares?)\s+(?:(?:a|the|that|this)\s+)?(?:same|similar|comparable|like)\b"
-rf"|i\s+meant(?=\s+(?:the\s+)?{SPAN}(?!\s+(?:was|is|were|are)\b))"
+    rf"|i\s+meant(?=\s+(?:the\s+)?{SPAN}(?!\s+(?:was|is|were|are)\b))"
     r"|what(?:\s+\w+)?\s+(?:goes|works|fits|pairs|suits|matches|compares|tops|beats|follows)\s+(?:\w+\s+)?(?:with|for|to|after|it|that|this|them)"
     r"|(?:might|could|can|would|will|may)\s+(?:you|i)\s+(?:(?:please|kindly|perhaps|possibly|maybe|also)\s+)?(?:offer|suggest|recommend|propose|find|pick|point|dig|throw|name|trouble\s+you|bother\s+you)"
     r"|(?:suggest|recommend|advise|fire|ask|propose)\s+away|(?:pick|choose|guess|suggest|recommend)\s+(?:again|another|others|for\s+(?:me|us))"
@@ -98,8 +98,8 @@ _DEMANDED = any_of(
     """
     more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then,
     now, then, surprise, what, what now, then what, go, shoot, over to you, help, help me, help us, help needed, recs,
-    reccs, reccos, rec, similar, similar ones, similar stuff, others, another, go on then, go for it, suggestion, options,
-    dealer's choice, lay it on me, hook me up, inspiration, inspo, takers
+    reccs, reccos, rec, similar, similar ones, similar stuff, others, another, go on then, go for it, suggestion,
+    options,    dealer's choice, lay it on me, hook me up, inspiration, inspo, takers
     """
 )
 # Nothing but a demand: "next?", "ideas?", "more please"

@@ -52,7 +52,9 @@ _FORGET = re.compile(
     re.I,
 )  # and not "never mind the year"
 # More than "start over", which leaves the titles: "wipe all that", "from zero".
-_WIPES = re.compile(r"(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?!the\s+slate)|.*\bfrom\s+(?:zero|nothing|nil)", re.I)
+_WIPES = re.compile(
+    r"(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?!the\s+slate)|.*\bfrom\s+(?:zero|nothing|nil)", re.I
+)
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
@@ -243,7 +245,9 @@ def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: 
         unknowable=find_unknowable(_asking(message), unknown_kinds),
         about=tuple(stated.about),
         compared=find_comparison(plain) if message.asks else "",
-        judges="" if categories.only else judgment_of_last_message(
+        judges=""
+        if categories.only
+        else judgment_of_last_message(
             plain, next((entry.start for entry in found if isinstance(entry.value, (Mention, Unknown))), len(plain))
         ),
     )

@@ -61,6 +61,7 @@ _REPORTED = re.compile(
     r"|\b(?:told|made|got|convinced|forced|begged|asked|urged)\s+(?:me|us|him|her|them)\s+(?:to\s+)?(?:watch|see|try|give)\b",
     re.IGNORECASE,
 )
+_THINGS = any_of(NOUNS + ", stuff, something, anything, more, things")
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
@@ -85,7 +86,8 @@ _DOING = any_of(
     """
 )
 _STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS + ', stuff, something, anything, more, things')})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
+    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}"
+    rf"(?!(?:{SPAN}|{_THINGS})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
@@ -222,7 +224,8 @@ _TOPIC = re.compile(
 )
 _NOT_SEEN = r"(?:i|we|haven'?t|have\s+not|not|never|nope)"
 _VERDICT = re.compile(
-    rf"{GAP}(?:(?:{any_of(OPENINGS)})\b{GAP}){{0,3}}(?:{_NOT_SEEN}|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}"
+    rf"{GAP}(?:(?:{any_of(OPENINGS)})\b{GAP}){{0,3}}"
+    rf"(?:{_NOT_SEEN}|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}"
     rf"|{any_of(REFUSALS)}|what\s+an?|(?:(?!{any_of(ASKING)}\b)[\w']+\s+){{0,4}}?(?:that|it|they|both)(?:'s|\s+(?:was|is|were|are)))\b",
     re.IGNORECASE,
 )

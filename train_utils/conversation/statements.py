@@ -177,7 +177,9 @@ def _add_range(stated: Statements, message: AnnotatedMessage, position: int, ent
     elif position in message.negative:
         if entry.low is not None and entry.high is not None:
             stated.excluded.append(entry)  # "nothing from the eighties"
-    elif sentence.asks or not (sentence.names or _PAST.search(message.plain, sentence.start, message.found[position].start)):  # and not "I loved the first Batman from 1989"
+    elif sentence.asks or not (
+        sentence.names or _PAST.search(message.plain, sentence.start, message.found[position].start)
+    ):  # and not "I loved the first Batman from 1989"
         stated.ranges.append(entry)
 
 

@@ -26,7 +26,10 @@ from train_utils.conversation.verdicts import JOINED, verdict
 
 _DISLIKING, _KNOWING = map(finder, (DISLIKING, KNOWING))
 # "watched it like 20 times" praises nothing
-_LIKING = re.compile(rf"\b(?!better\s+than\s+(?:that|those|these|this|it|them)\b|like\s+(?:\d+|an?|ten|twenty|fifty)\s+(?:\w+\s+)?times\b){any_of(LIKING)}(?!\w)", re.IGNORECASE)
+_LIKING = re.compile(
+    rf"\b(?!better\s+than\s+(?:that|those|these|this|it|them)\b|like\s+(?:\d+|an?|ten|twenty|fifty)\s+(?:\w+\s+)?times\b){any_of(LIKING)}(?!\w)",
+    re.IGNORECASE,
+)
 _BAD = re.compile(rf"\b(?!a\s+disaster\s+{any_of(NOUNS)}\b){any_of(BAD)}(?!\w)", re.IGNORECASE)
 _MOVED, _BORED = finder(MOVED), finder(BORED)
 # "we watched that", but no "that" before what it introduces
@@ -35,7 +38,9 @@ _THAT = re.compile(r"\b(?:that|it|them|those|these|both|all)\b", re.IGNORECASE)
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|that(?:'s|\s+(?:is|was|one))\b"
     rf"|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b))|{any_of(LIKES + ',' + DISLIKING)}\s+(?:the\s+(?:whole\s+|damn\s+)?(?:thing|film|movie)|every\s+(?:single\s+)?(?:minute|second|moment|bit))\b)",
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b))"
+    rf"|{any_of(LIKES + ',' + DISLIKING)}\s+(?:the\s+(?:whole\s+|damn\s+)?(?:thing|film|movie)"
+    r"|every\s+(?:single\s+)?(?:minute|second|moment|bit))\b)",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -119,10 +124,17 @@ _ON_LAST = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = finder(
-    "skip, exclude, leave, omit, drop, ditch, avoid, not that, not those, not it, no need, ban, banned, out, forbidden, off the table, off limits"
+    """
+    skip, exclude, leave, omit, drop, ditch, avoid, not that, not those, not it, no need, ban, banned, out, forbidden,
+    off the table, off limits
+    """
 )
 # "I saw Heat, I saw Fargo, both dull"
-_EACH = re.compile(rf"{GAP}(?:(?:(?:and|but|well|they|i|we|i've|we've)\b|{any_of(LIKES + ',' + DISLIKING)}\b|was|were|are){GAP})*(?:(?P<two>both|neither)|all|each|none|every(?:\s+single)?\s+one|the\s+lot)\b", re.I)
+_EACH = re.compile(
+    rf"{GAP}(?:(?:(?:and|but|well|they|i|we|i've|we've)\b|{any_of(LIKES + ',' + DISLIKING)}\b|was|were|are){GAP})*"
+    rf"(?:(?P<two>both|neither)|all|each|none|every(?:\s+single)?\s+one|the\s+lot)\b",
+    re.I,
+)
 # "And Titanic.", "Heat too."
 _TITLES = rf"(?:the\s+)?{SPAN}(?:\s*(?:,|,?\s*and|&)\s*(?:the\s+)?{SPAN})*+"
 _ADDITION = re.compile(
@@ -161,7 +173,11 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
             own = clause_at(plain, annotations[before[-1]].start)
             if not _OTHERS.match(plain, *own) and any(_says(said, plain, *own) for said in (_LIKING, _DISLIKING, _BAD)):
                 continue  # "I loved Heat, my wife hated it"
-        if kind == "disliked" and _is_refusal(plain, start, end) and is_only_known(plain, annotations[before[-1]].start):
+        if (
+            kind == "disliked"
+            and _is_refusal(plain, start, end)
+            and is_only_known(plain, annotations[before[-1]].start)
+        ):
             kind = "known"
         if kind:
             each = _EACH.search(plain, start, end)
@@ -237,7 +253,11 @@ def judgment_before_addition(plain: str, start: int, end: int) -> str:
     if not _ADDITION.fullmatch(plain, start, end):
         return ""
     before = max(0, start - FAR)
-    if _says(_DISLIKING, plain, before, start) or _says(_BAD, plain, before, start) or _says(_ENDURED, plain, before, start):
+    if (
+        _says(_DISLIKING, plain, before, start)
+        or _says(_BAD, plain, before, start)
+        or _says(_ENDURED, plain, before, start)
+    ):
         return "disliked"
     return "known" if _says(_KNOWING, plain, before, start) and not _says(_LIKING, plain, before, start) else "liked"
 

@@ -284,8 +284,11 @@ class _Search:
         follows = position + 1 < len(words) and self.msg.text[words[position].end : words[position + 1].start] == " "
         precedes = position > 0 and self.msg.text[words[position - 1].end : words[position].start] == " "
         return not (
-            follows and weights[position + 1] >= RARE
-            or precedes and weights[position - 1] >= RARE and not self.msg.covered[position - 1]
+            follows
+            and weights[position + 1] >= RARE
+            or precedes
+            and weights[position - 1] >= RARE
+            and not self.msg.covered[position - 1]
         )
 
     def _is_first_part(self, position: int) -> bool:

@@ -18,7 +18,10 @@ _LOST = r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|
 _TITLE = re.compile(SPAN)
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 
-SICK_FACE, _GLAD_FACE = "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644]", "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
+SICK_FACE, _GLAD_FACE = (
+    "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644]",
+    "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]",
+)
 _END_OF = r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))"
 # Nerves, death, punishment and decline; and words that blame only as a predicate ("Waterworld was dead").
 _REPELLED = (
