@@ -70,7 +70,7 @@ LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, e
 DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
 loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear, didn't
-care for, did not care for, don't care for, can't abide, cannot abide, couldn't abide, could not abide, can't stomach,
+care for, did not care for, don't care for, can't stick, couldn't stick, can't abide, cannot abide, couldn't abide, could not abide, can't stomach,
 couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't into, wasn't a fan, couldn't
 care for
 """
@@ -304,7 +304,7 @@ deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrif
 worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least
 favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off,
 swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire for, no appetite for,
-averse to, put off by, veto, exempt, no love for, life is too short for, life's too short for, don't get me started on,
+averse to, put off by, veto, exempt, gone off, went off, stay off, keep off, anything bar, everything bar, all bar, no love for, life is too short for, life's too short for, don't get me started on,
 sod, screw, sick to death of, bored to death of, bored to tears of, sick to the back teeth of, fed up to the back teeth
 with, up to here with, zero time for, not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not
 big on, not into, tend to avoid, could live without, can live without, could do without, can do without, doing without,
@@ -375,7 +375,7 @@ my idea of hell, off the menu, give me the ick, gives me the ick, out of the que
 off the table, off limits, annoy me, annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn
 me off, left us cold, lost me, not mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't
 interest, ugh, eww, not again, not so much, not really, never again, made me fall asleep, makes me fall asleep, made me
-sleepy, a no, a hard no, a big no, a definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely
+sleepy, a no, a hard no, kill me, shoot me now, do me a favour, do me a favor, a big no, a definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely
 not, definitely not, certainly not, not today, not tonight, rather not, please no, please don't, hard pass, not wanted,
 unwanted, not allowed, not welcome, forbidden, prohibited, give me a headache, gives me a headache, gave me a headache,
 give me headaches, gave me headaches, give me nightmares, gives me nightmares, give me the creeps, gives me the creeps,

@@ -124,7 +124,9 @@ _COUNT = re.compile(
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
 # "I don't need another drama"
 _NO_OTHER = re.compile(r"(?:n'?t|\bnot|\bnever|\bwithout)\s+(?:\w+\s+)?$", re.IGNORECASE)
-_LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
+_LEAD = any_of(
+    "max, maximum, like, about, around, roughly, say, double it, make that, and, ok, okay, just, now, so, then, maybe, please, but, only"
+)
 # "not five, three", "one or two"
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
