@@ -276,11 +276,11 @@ should have
 """
 # An answer that rejects what a question names: "Horror? Hard pass."
 REFUSALS = """
-no thanks, no thank you, no thank, no way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us
-out, not for me, not for us, not today, not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no,
-please don't, rather not, i'd rather not, absolutely not, definitely not, certainly not, hell no, heck no, god no, hard
-no, big no, firm no, no ta, do one, not my thing, not my cup of tea, skip, skip it, leave it, not really, not so much,
-meh, i'll pass
+no thanks, hard no, big no, firm no, kill me, shoot me now, do me a favour, do me a favor, no thank you, no thank, no
+way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us out, not for me, not for us, not today,
+not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no, please don't, rather not, i'd rather
+not, absolutely not, definitely not, certainly not, hell no, heck no, god no, hard no, big no, firm no, no ta, do one,
+not my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, meh, i'll pass
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
@@ -375,7 +375,7 @@ my idea of hell, off the menu, give me the ick, gives me the ick, out of the que
 off the table, off limits, annoy me, annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn
 me off, left us cold, lost me, not mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't
 interest, ugh, eww, not again, not so much, not really, never again, made me fall asleep, makes me fall asleep, made me
-sleepy, a no, a hard no, kill me, shoot me now, do me a favour, do me a favor, a big no, a definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely
+sleepy, a no, a hard no, a big no, a definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely
 not, definitely not, certainly not, not today, not tonight, rather not, please no, please don't, hard pass, not wanted,
 unwanted, not allowed, not welcome, forbidden, prohibited, give me a headache, gives me a headache, gave me a headache,
 give me headaches, gave me headaches, give me nightmares, gives me nightmares, give me the creeps, gives me the creeps,

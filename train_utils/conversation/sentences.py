@@ -138,7 +138,7 @@ _INFORMATION_ON_TITLE = re.compile(
 )
 # "Which is better, Alien or Aliens?", "could you tell me whether Titanic is for children?"
 _QUERY = re.compile(
-    rf"{GAP}(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+"
+    rf"{GAP}(?!(?:neither|nor|so)\b)(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+"
     rf"(?:{SPAN}|(?:the|that|this|it|he|she|they|people|critics|anyone|everyone|(?:my|our|his|her)\s+\w+)\s|(?=[^?]{{0,60}}\?)(?!(?:you|u|i|we|there)\b))"
     r"|did\s+(?:(?!(?:you|u|i|we)\b)[\w']+\s+){1,4}(?:win|get|direct|play|star|make|write|die|do|sing|say|use|film)\b"
     rf"|(?:can|could|should|will|would|is)\s+(?:an?|my|our|the|kids|children|{NUMBER})\s+(?:[\w-]+\s+){{0,5}}?(?:watch|see|handle|enjoy|understand)\s+(?:the\s+)?{SPAN}"
