@@ -14,7 +14,7 @@ _AFTER_NOUN = any_of(
 )
 # A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
 _NOUN_PHRASE = (
-    rf"(?!not\s+one\b|(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
+    rf"(?!not\s+one\b|(?:{any_of(GOOD)}|nice)\s+(?:one|choice|pick|shout|idea|suggestion|recommendation|call)\s*(?:[!.,]|$)|(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
     rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
     rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
     rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
@@ -35,6 +35,7 @@ _CHOICE = (
     rf"|what\s+(?:would|could|might|will)\s+(?:\w+\s+)?(?:suit|fit|work|please|match)"
     r"|what(?:'?s|\s+is|\s+have\s+you(?:\s+got)?|\s+do\s+you\s+have)\s+(?:there\s+|in\s+it\s+)?for\s+(?:me|us)\b(?!\s+to\b)"
     rf"|what(?:\s+\w+){{0,4}}?\s+comes\s+(?:\w+\s+)?(?:close|closest|near|nearest|next)"
+    rf"|(?:shall|should|can)\s+we\s+{CHOOSE}\s+(?:something|anything|a)\b|(?:wanna|fancy)\s+(?:watch(?:ing)?|see(?:ing)?)\s+(?:something|anything|a)\b|what\s+do\s+you\s+think\s+(?:i|we)\s+(?:should|could|would|might)\b"
     rf"|what\s+to\s+{CHOOSE}\b|where\s+(?:do|does|should|can|could|would|might)\s+{_PERSON}\s+(?:go|start|begin)\b|what(?:'?s|\s+is)\s+(?:\w+\s+){{0,2}}for\s+(?:me|us|some\w+|an?|my|our)\b"
     r"|(?:find|show|give|suggest)\s+(?:(?:me|us)\s+)?similar\b"
     r"|(?:what|which)\s+(?:(?:else|other|one|ones|film|films|movie|movies)\s+)?(?:has|have|feels?|captures?|matches|shares?)\s+(?:(?:a|the|that|this)\s+)?(?:same|similar|comparable|like)\b"
@@ -98,13 +99,16 @@ _DEMANDED = any_of(
     """
     more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then,
     now, then, surprise, what, what now, then what, go, shoot, over to you, help, help me, help us, help needed, recs,
-    reccs, reccos, rec, similar, similar ones, similar stuff, others, another, go on then, go for it, suggestion, options,
+    reccs, reccos, rec, similar, similar ones, similar stuff, others, another, go on then, go for it, suggestion,
+    options,    send help, i need help, i need your help, whatever, roll again, shuffle, spin again, try me, bring it, any good,
+    what's hot, what's in store, let's have it, let's have them, let's have 'em, best you've got, best you got,
+    give me your best, show me your best, looking for inspiration, looking for ideas, can't choose, cannot choose,
     dealer's choice, lay it on me, hook me up, inspiration, inspo, takers
     """
 )
 # Nothing but a demand: "next?", "ideas?", "more please"
 _DEMAND = (
-    rf"(?:(?:and|ok|okay|so|well|even|any|now|your|some|got)[^\w{MASK}]+){{0,3}}"
+    rf"(?:(?:and|ok|okay|so|well|even|any|now|your|some|got|nope|no|nah)[^\w{MASK}]+){{0,3}}"
     rf"{_DEMANDED}"
     rf"(?:\s+(?:one|ones|please|pls))?"
     rf"|(?:(?:something|but|a\s+(?:bit|little)|much|same)\s+){{0,3}}(?:older|newer|\w{{3,}}ier|(?:short|long|light|dark|slow|fast)er|(?:more|less)\s+\w+)"

@@ -34,7 +34,8 @@ _LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 20
 _LIKENED = re.compile(r"(?:(?:movies|films|stuff|something) )?(?:like|similar to) [^.!?\n]+(?:,| and| or) ", re.I)
 _NOUN = re.compile(rf"\s+{any_of(NOUNS)}\b", re.I)
 _IS = re.compile(
-    r" (?:was|is|had|has|did|didn't|wasn't|isn't|made|gave|left|blew|rocks|sucks|sucked|bored|haunts|remains|leaves|gives|makes|gets|holds|blows|rules|still|never|always)\b",
+    r" (?:was|is|had|has|did|didn't|wasn't|isn't|made|gave|left|blew|rocks|sucks|sucked|bored"
+    r"|haunts|remains|leaves|gives|makes|gets|holds|blows|rules|still|never|always)\b",
     re.I,
 )
 _END = re.compile(r"\s*(?:[.,;!?\n)]|$|\s(?:and|or|but)\b)")

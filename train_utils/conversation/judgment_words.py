@@ -7,7 +7,7 @@ beautiful, beguiling, beloved, bewitching, blinding, breathtaking, brill, brilli
 charming, cherished, classic, clever, compelling, corker, corking, cracking, cute, dazzling, delectable, delightful,
 dope, dynamite, electrifying, elegant, elite, enchanted, enchanting, engrossing, enjoyable, entertaining, enthralling,
 epic, excellent, exceptional, exhilarating, exquisite, extraordinary, eye-opening, fab, fabulous, fantastic,
-fascinated, fascinating, faultless, feel-good, fire, first-class, flawless, fun, gem, genius, glorious, goated, good,
+fascinated, fascinating, faultless, feel-good, fire, ftw, wow, first-class, flawless, fun, gem, genius, glorious, goated, good,
 gorgeous, grand, great, gripping, gutsy, haunting, heart-warming, heartwarming, heavenly, hilarious, hypnotic, iconic,
 immaculate, impeccable, impressed, impressive, incredible, ingenious, insane, inspiring, intelligent, irresistible,
 jaw-dropping, joyful, joyous, knockout, legendary, likable, likeable, lit, loved, lovely, luminous, lush, magnificent,
@@ -58,7 +58,7 @@ over-rated, over-the-top, overblown, overcooked, overdone, overhyped, overlong, 
 painful, pap, patchy, pathetic, patronising, patronizing, pedestrian, piffle, plodding, po-faced, pointless, pompous,
 ponderous, poo, poop, poor, poxy, preachy, predictable, preposterous, pretentious, puerile, rancid, repellent,
 repetitive, repugnant, repulsive, revolting, ridiculous, ropey, ropy, rotten, rubbish, saccharine, sanctimonious,
-schlock, schmaltzy, self-important, self-indulgent, shallow, shambolic, shit, shite, shoddy, shonky, shrill,
+schlock, schmaltzy, self-important, self-indulgent, shallow, shambolic, shit, shite, shoddy, shonky, shrill, sux, stinks,
 sickening, sickly, sickly sweet, silliest, simplistic, skippable, sleazy, sloppy, sluggish, smarmy, smug, snoozefest,
 so-so, soapy, sophomoric, soppy, soulless, spineless, stale, stilted, stodgy, stupid, stupidest, sub-par, subpar,
 substandard, sucked, superficial, syrupy, tacky, tasteless, tawdry, tedious, terrible, tiresome, toe-curling,
@@ -75,18 +75,18 @@ load of, a mess, a misery, a misfire, a pile of, a rip-off, a shambles, a shocke
 struggle, a total waste, a travesty, a turd, a turkey, a waste, a waste of time, a yawn, a yawner, absolute pants, an
 abomination, an atrocity, an embarrassment, an endurance test, an insult, an ordeal, below par, beneath contempt,
 beyond bad, could be better, could have been better, could've been better, dog poo, dull as dishwater, dull as
-ditchwater, hard going, hard work, heavy going, just bad, less than great, no fun, no good, no great shakes, no
-laughs, not all that, not for me, not funny, not good, not great, not her thing, not his thing, not impressed, not
-impressive, not much cop, not much fun, not much good, not my bag, not my cup of tea, not my jam, not my scene, not my
-style, not my taste, not my thing, not our bag, not our thing, not so good, not so great, not so hot, not that good,
-not that great, not their thing, not to her taste, not to his taste, not to my liking, not to my taste, not to our
-taste, not too good, not up to much, not very good, not worth it, not worth the hype, not worth watching, nothing to
-write home about, proper bad, pure pants, real bad, so bad, so cringe, that bad, the dregs, the pits, the worst, too *
-for me, too * for my, too * for my taste, too * for us, too artsy, too bad, too bloody, too brutal, too cheesy, too
-childish, too confusing, too creepy, too dark, too depressing, too dry, too gory, too gross, too heavy, too long, too
-loud, too much, too predictable, too sad, too sappy, too scary, too sentimental, too serious, too silly, too slow, too
-violent, too weird, total pants, utter pants, utter poo, utterly joyless, wasn't funny, isn't funny, aren't funny, weren't funny, ain't funny, wasn't great, wasn't
-impressed, weren't great, weren't impressed
+ditchwater, hard going, hard work, heavy going, just bad, less than great, no fun, no good, no great shakes, no laughs,
+not all that, not for me, not funny, not good, not great, not her thing, not his thing, not impressed, not impressive,
+not much cop, not much fun, not much good, not my bag, not my cup of tea, not my jam, not my scene, not my style, not
+my taste, not my thing, not our bag, not our thing, not so good, not so great, not so hot, not that good, not that
+great, not their thing, not to her taste, not to his taste, not to my liking, not to my taste, not to our taste, not
+too good, not up to much, not very good, not worth it, not worth the hype, not worth watching, nothing to write home
+about, proper bad, pure pants, real bad, so bad, so cringe, that bad, the dregs, the pits, the worst, too * for me, too
+* for my, too * for my taste, too * for us, too artsy, too bad, too bloody, too brutal, too cheesy, too childish, too
+confusing, too creepy, too dark, too depressing, too dry, too gory, too gross, too heavy, too long, too loud, too much,
+too predictable, too sad, too sappy, too scary, too sentimental, too serious, too silly, too slow, too violent, too
+weird, total pants, utter pants, utter poo, utterly joyless, wasn't funny, isn't funny, aren't funny, weren't funny,
+ain't funny, wasn't great, wasn't impressed, weren't great, weren't impressed
 """
 # A judgment of a title, which may be all of a clause after it: "We saw Babe. Great film!"
 GOOD = f"{_PRAISE_WORDS}, {_PRAISE_PHRASES}"

@@ -70,8 +70,9 @@ LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, e
 DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
 loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear, didn't
-care for, did not care for, don't care for, can't abide, cannot abide, couldn't abide, could not abide, can't stomach,
-couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't into, wasn't a fan, couldn't care for
+care for, did not care for, don't care for, can't stick, couldn't stick, can't abide, cannot abide, couldn't abide, could not abide, can't stomach,
+couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't into, wasn't a fan, couldn't
+care for
 """
 # With these a statement may begin, without a subject.
 STATING_ALONE = """
@@ -193,9 +194,10 @@ extra titles, extra movies, extra films, next few, next batch, next lot, next on
 suggestions, other tips, other recommendations, other options, keep them coming, keep 'em coming
 """
 NOT_MORE = """
-go on so, go on then, go on and, another i, another we, another one i, another one we, another of my, even more, more so, more than, more recent, more recently, more or less, more days, more hours, more weeks, more
-minutes, more years, more months, more nights, more times, more thing, more serious, more modern, more light*, more fun,
-more funny, more of a, more of an, more the
+go on so, go on then, go on and, another i, another we, another one i, another one we, another of my, even more, more
+so, more than, more recent, more recently, more or less, more days, more hours, more weeks, more minutes, more years,
+more months, more nights, more times, more thing, more serious, more modern, more light*, more fun, more funny, more of
+a, more of an, more the
 """
 FORGET = """
 forget that, forget it, forget this, forget those, ignore that, scratch that, scrap that, strike that, clear that, never
@@ -205,10 +207,10 @@ completely new, anything completely different, new topic, let's reset, reset, re
 clean slate, new slate, fresh slate, blank slate, clean sheet, new search, fresh search, fresh start, new start, do over
 """
 # What a user does away with, and all that was said.
-FORGETTING = (
-    "forget, scrap, scratch, wipe, clear, delete, erase, drop, bin, ignore, disregard, cancel, undo, discard, ditch, \
-strike, dump, trash, lose, reset, forget about, forget all about, forget all of, forget all"
-)
+FORGETTING = """
+forget, scrap, scratch, wipe, clear, delete, erase, drop, bin, ignore, disregard, cancel, undo, discard, ditch, strike,
+dump, trash, lose, reset, forget about, forget all about, forget all of, forget all
+"""
 ANY_CATEGORY = """
 any genre, any genres, any category, any kind, any kinds, any type, any types, all genres, all categories, genre doesn't
 matter, genres don't matter, genre does not matter, category doesn't matter, don't care about genre, don't care about
@@ -274,10 +276,11 @@ should have
 """
 # An answer that rejects what a question names: "Horror? Hard pass."
 REFUSALS = """
-no thanks, no thank you, no thank, no way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us out,
-not for me, not for us, not today, not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no,
-please don't, rather not, i'd rather not, absolutely not, definitely not, certainly not, hell no, heck no, god no, hard no, big no, firm no, no ta, do one, not
-my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, meh, i'll pass
+no thanks, hard no, big no, firm no, kill me, shoot me now, do me a favour, do me a favor, no thank you, no thank, no
+way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us out, not for me, not for us, not today,
+not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no, please don't, rather not, i'd rather
+not, absolutely not, definitely not, certainly not, hell no, heck no, god no, hard no, big no, firm no, no ta, do one,
+not my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, meh, i'll pass
 """
 # -- negation ----------------------------------------------------------------------------------------------------------
 NEGATING = f"""
@@ -285,30 +288,32 @@ NEGATING = f"""
 exclude, avoid, avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't,
 wasn't, weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, refuse, refuses, refused, vetoed, vetoes,
 than watch, than see, than sit through, than endure, tired of, sick of, bored of, bored by, bored with, anything but,
-everything but, all but, anything except, other than, apart from, besides, leave out, leave off, drop, minus, lose, cut,
-cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike, ban, non, couldn't finish,
-could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of, steer clear
-of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep watching,
-walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done with, through
-with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't want, aside
-from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans, genres but, genre but, kinds but,
-genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about the, no need for,
-light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't recommend, cannot
-recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough, spare us, unless
-it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit through, couldn't get into,
-can't get into, never got into, didn't get into, switched off, sick and tired of, free of, can't deal with, cannot deal
-with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst movie,
-worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least favourite is, had my fill
-of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off, swore off, given up on,
-not up for, not feeling, not interested in, no interest in, no desire for, no appetite for, averse to, put off by, veto,
-exempt, no love for, life is too short for, life's too short for, don't get me started on, sod, screw, sick to death of, bored to death of, bored to tears of, sick to the back teeth of, fed up to the back
-teeth with, up to here with, zero time for, not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not big on, not into, tend to avoid, could live without, can live without, could do without, can do
-without, doing without, can't say, cannot say, couldn't say, don't you dare, stop with, stop it with, can't be bothered
-with, can't be bothered by, couldn't be bothered with, don't bother with, else than, different from, different than,
-wasn't blown away by, not blown away by, wasn't thrilled by, not thrilled by, wasn't taken with, not taken with, refrain
-from, refraining from, abstain from, count out, away with, zero, god forbid, filter out, eliminate, devoid of, keep me
-away from, keep us away from, forbids, thumbs down on, nightmares from, nightmares of, walked out on, walk out on, stop
-giving, stop sending, stop listing, quit recommending, quit suggesting, quit giving, quit showing, opposite of
+everything but, all but, anything except, other than, apart from, besides, leave out, leave off, drop, minus, lose,
+cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike, ban, non, couldn't
+finish, could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of,
+steer clear of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep
+watching, walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done
+with, through with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't
+want, aside from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans, genres but, genre
+but, kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about
+the, no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't
+recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough,
+spare us, unless it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit through,
+couldn't get into, can't get into, never got into, didn't get into, switched off, sick and tired of, free of, can't
+deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst,
+worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least
+favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off,
+swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire for, no appetite for,
+averse to, put off by, veto, exempt, gone off, went off, stay off, keep off, anything bar, everything bar, all bar, no love for, life is too short for, life's too short for, don't get me started on,
+sod, screw, sick to death of, bored to death of, bored to tears of, sick to the back teeth of, fed up to the back teeth
+with, up to here with, zero time for, not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not
+big on, not into, tend to avoid, could live without, can live without, could do without, can do without, doing without,
+can't say, cannot say, couldn't say, don't you dare, stop with, stop it with, can't be bothered with, can't be bothered
+by, couldn't be bothered with, don't bother with, else than, different from, different than, wasn't blown away by, not
+blown away by, wasn't thrilled by, not thrilled by, wasn't taken with, not taken with, refrain from, refraining from,
+abstain from, count out, away with, zero, god forbid, filter out, eliminate, devoid of, keep me away from, keep us away
+from, forbids, thumbs down on, nightmares from, nightmares of, walked out on, walk out on, stop giving, stop sending,
+stop listing, quit recommending, quit suggesting, quit giving, quit showing, opposite of
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
@@ -360,30 +365,31 @@ to say no to, used to hate, used to dislike, used to avoid, used to loathe
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = f"""
-{BAD}, freaked me out, creeped me out, weirded me out, confused me, confused us, freaked us out, is for babies, bore me,
-bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was terrible, was
-boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold, scare me, scares
-me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was disappointing, bored
-me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a no-go, a no go, no-go,
-less so, banned, verboten, a no from me, a no from us, can do one, can get in the bin, can wait, my idea of hell, off the
-menu, give me the ick, gives me the ick, out of the question, make me sleepy, makes me sleepy, off the table, off limits, annoy me, annoys me, annoyed me, not a
-fan, trash, no way, nope, nah, get on my nerves, turn me off, left us cold, lost me, not mine, fell flat, didn't, did
-not, don't work, don't do, don't interest, doesn't interest, ugh, eww, not again, not so much, not really, never again,
-made me fall asleep, makes me fall asleep, made me sleepy, a no, a hard no, a big no, a definite no, a firm no, a pass,
-a hard pass, hell no, god no, heck no, absolutely not, definitely not, certainly not, not today, not tonight, rather
-not, please no, please don't, hard pass, not wanted, unwanted, not allowed, not welcome, forbidden, prohibited, give me
-a headache, gives me a headache, gave me a headache, give me headaches, gave me headaches, give me nightmares, gives me
-nightmares, give me the creeps, gives me the creeps, i can do without, i could do without, i can live without, i could
-live without, we can do without, do nothing for me, does nothing for me, aren't for, isn't for, tire me, tires me, i
-can't stand, i cannot stand, i don't like, i do not like, i hate, i dislike, i avoid, i'd rather not, i don't want, i
-don't need, we don't want, i'd skip, i'd rather skip, anything but good, anything but great, far from good, far from
-great, nothing special, have never been, has never been, never been, never were, never was, never did, never appealed,
-have never done, has never done, never do it, don't appeal, doesn't appeal, don't excite, doesn't excite, i never liked,
-i've never liked, i couldn't stand, we couldn't stand, i could not stand, i hated, we hated, i disliked, we disliked, i
-didn't like, we didn't like, i did not like, i didn't enjoy, we didn't enjoy, i couldn't finish, we couldn't finish, i
-loathed, i detested, i didn't care for, i couldn't bear, she hated, he hated, they hated, put me to sleep, put us to
-sleep, put everyone to sleep, sent me to sleep, sent us to sleep, bored him, bored her, bored them, bored everyone,
-confused him, confused her, confused them, disturbed me, disturbed us
+{BAD}, freaked me out, creeped me out, weirded me out, confused me, confused us, freaked us out, is for babies, bore
+me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was terrible,
+was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold, scare me,
+scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was
+disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
+no-go, a no go, no-go, less so, banned, verboten, a no from me, a no from us, can do one, can get in the bin, can wait,
+my idea of hell, off the menu, give me the ick, gives me the ick, out of the question, make me sleepy, makes me sleepy,
+off the table, off limits, annoy me, annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn
+me off, left us cold, lost me, not mine, fell flat, didn't, did not, don't work, don't do, don't interest, doesn't
+interest, ugh, eww, not again, not so much, not really, never again, made me fall asleep, makes me fall asleep, made me
+sleepy, a no, a hard no, a big no, a definite no, a firm no, a pass, a hard pass, hell no, god no, heck no, absolutely
+not, definitely not, certainly not, not today, not tonight, rather not, please no, please don't, hard pass, not wanted,
+unwanted, not allowed, not welcome, forbidden, prohibited, give me a headache, gives me a headache, gave me a headache,
+give me headaches, gave me headaches, give me nightmares, gives me nightmares, give me the creeps, gives me the creeps,
+i can do without, i could do without, i can live without, i could live without, we can do without, do nothing for me,
+does nothing for me, aren't for, isn't for, tire me, tires me, i can't stand, i cannot stand, i don't like, i do not
+like, i hate, i dislike, i avoid, i'd rather not, i don't want, i don't need, we don't want, i'd skip, i'd rather skip,
+anything but good, anything but great, far from good, far from great, nothing special, have never been, has never been,
+never been, never were, never was, never did, never appealed, have never done, has never done, never do it, don't
+appeal, doesn't appeal, don't excite, doesn't excite, i never liked, i've never liked, i couldn't stand, we couldn't
+stand, i could not stand, i hated, we hated, i disliked, we disliked, i didn't like, we didn't like, i did not like, i
+didn't enjoy, we didn't enjoy, i couldn't finish, we couldn't finish, i loathed, i detested, i didn't care for, i
+couldn't bear, she hated, he hated, they hated, put us to sleep, put everyone to sleep, sent me to sleep, sent us to
+sleep, bored him, bored her, bored them, bored everyone, confused him, confused her, confused them, disturbed me,
+disturbed us
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

@@ -31,7 +31,7 @@ _DATING, _VERSION = (
 # "lol that was funny", "I love movies"
 _REMARK = re.compile(
     r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$"
-    r"|\bat\s+(?:his|her|their|its)\s+(?:very\s+)?$",
+    r"|\bat\s+(?:his|her|their|its)\s+(?:very\s+)?$|\bchef'?s\s+$",
     re.I,
 )
 # "my friends will laugh"

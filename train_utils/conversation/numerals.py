@@ -86,8 +86,9 @@ _FOLLOWING = any_of(
     of them, of those, of these, of your best, of your favorites, of your favourites, or so, like, please, pls, plz,
     possible, of the best, at a time, tops, to choose from, to start with, that are, that have, of em, of 'em, of
     whatever, of anything, of any, of your choice, of your choosing, of the same, of that kind, max, maximum, at most,
-    instead, numbers, nos, for tonight, for today, for this evening, for the weekend, for starters, suffice, pcs of, pieces of
-    """
+    instead, numbers, nos, for tonight, for today, for this evening, for the weekend, for starters, suffice, pcs of,
+    pieces of
+"""
 )
 _ENOUGH = any_of(
     "do, suffice, be enough, be plenty, be fine, be good, be great, be nice, be ok, be perfect, be better, be best, "
@@ -123,7 +124,9 @@ _COUNT = re.compile(
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
 # "I don't need another drama"
 _NO_OTHER = re.compile(r"(?:n'?t|\bnot|\bnever|\bwithout)\s+(?:\w+\s+)?$", re.IGNORECASE)
-_LEAD = any_of("and, ok, okay, just, now, so, then, maybe, please, but, only")
+_LEAD = any_of(
+    "max, maximum, like, about, around, roughly, say, double it, make that, and, ok, okay, just, now, so, then, maybe, please, but, only"
+)
 # "not five, three", "one or two"
 _ALONE = re.compile(
     rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
@@ -172,7 +175,7 @@ def number_of(text: str) -> int:
 def is_only_number(text: str) -> bool:
     """Return whether a message is a number of items and nothing else: "7", which is no title then."""
     match = _ONLY.fullmatch(text)
-    return bool(match) and 1 <= number_of(match[1]) <= MOST
+    return match is not None and 1 <= number_of(match[1]) <= MOST
 
 
 def find_count(text: str) -> Annotation | None:

@@ -59,11 +59,15 @@ _WELCOME = any_of(
 _LOW_MARK = (
     r"(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)"  # "2/10"
 )
+_TROUBLING = any_of(
+    "depress, bore, annoy, disgust, irritat, tire, exhaust, stress, upset, sadden, drain, repel, appal, frustrat, infuriat, offend, nauseat"
+)
 # "Mighty Aphrodite, on the other hand, I couldn't stand"
 _INSERTED = r"(?:(?:on\s+the\s+other\s+hand|however|though|by\s+contrast|meanwhile)\b\s*,?\s*)?"
 _NEGATING_AFTER = re.compile(
     rf"\s*{SICK_FACE}|{GAP}{_INSERTED}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
     rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of(REFUSALS)}\b|{LEAVING}"
+    rf"|(?:{any_of(NOUNS)}\s+)?(?:\w+ly\s+)?{_TROUBLING}(?:e?s|ed)?\s+(?:me|us|him|her|them)\b|free\s*(?=[.,;!?]|$|(?:please|pls|zone|night|evening)\b)"
     rf"|(?:would\s+)?ma(?:kes?|de)\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
     rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)|mak(?:e|es)\s+\w+\s+(?:skin|flesh)\s+crawl|bores?\s+the\s+\w+\s+(?:off|out\s+of)|(?:puts?|sen[dt]s?)\s+(?:\w+\s+){{1,3}}to\s+sleep\b"
     r"|(?:which|that)\s+(?:nobody|no\s+one|none\s+of\s+(?:us|them))\s+(?:\w+\s+){0,2}?(?:liked|loved|enjoyed|understood|finished|wanted|got|cared)\b"

@@ -41,19 +41,19 @@ READ = 4000  # characters of a message that are read; patterns over longer texts
 _FORGET = re.compile(
     rf"(?<!\?\s)\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)"
     # "wipe all that", "bin the lot", "delete what I said", and not "forget all dramas"
-    rf"|\b{any_of(FORGETTING)}\s+(?:the\s+(?:whole\s+)?(?:lot|thing)|it\s+all|them\s+all|(?:all\s+(?:of\s+)?)?(?:that|this|the\s+above|those)"
-    r"|(?:everything|all|whatever|what)(?:\s+(?:that\s+)?(?:i|we)(?:'ve|\s+have)?\s+(?:just\s+|ever\s+)?(?:said|told|asked|wrote|typed|mentioned)(?:\s+you)?"
-    r"|\s+(?:so\s+far|above|before|until\s+now|again))?)(?:\s+(?:please|pls|then|now))?(?=\s*(?:[.,;:!?()-]|$|(?:and|so|but|i|my|we|let'?s|earlier|before|so\s+far)\b))"
+    rf"|\b{any_of(FORGETTING)}\s+(?:(?:the\s+(?:whole\s+)?(?:lot|thing)|it\s+all|them\s+all|(?:all\s+(?:of\s+)?)?(?:that|this|the\s+above|those))"
+    r"(?=\s*(?:[.,;:!?()-]|$|(?:and|so|but|i|my|we|let'?s|please|pls|then|now)\b))"
+    r"|(?:(?:everything|all|whatever|what)\s+(?:that\s+)?(?:i|we)(?:'ve|\s+have)?\s+(?:just\s+|ever\s+)?(?:said|told|asked|wrote|typed|mentioned)(?:\s+you)?"
+    r"|(?:everything|all)(?:\s+(?:so\s+far|above|before|until\s+now|again))?)"
+    r"(?=\s*(?:[.,;:!?()-]|$|(?:and|so|but|please|pls|then|now|earlier|before)\b)))"
     # "start again from zero", "take it from the top"
-    r"|\b(?:start(?:ing)?|begin(?:ning)?|go|going)\s+(?:all\s+)?(?:again|over|afresh|fresh|from\s+(?:scratch|zero|nothing|nil|the\s+(?:top|start|beginning)|square\s+one))\b"
+    r"|\b(?:start(?:ing)?|begin(?:ning)?|go|going)\s+(?:all\s+)?(?:(?:again|over|afresh|fresh)(?:\s+from\s+\w+)?|from\s+(?:scratch|zero|nothing|nil|the\s+(?:top|start|beginning)|square\s+one))\b"
     r"|\bfrom\s+scratch\b|\bback\s+to\s+(?:square\s+one|the\s+(?:start|beginning|drawing\s+board)|zero)\b|\btake\s+it\s+from\s+the\s+top\b",
     re.I,
 )  # and not "never mind the year"
 # More than "start over", which leaves the titles: "wipe all that", "from zero".
 _WIPES = re.compile(
-    r"\b(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?:the\s+(?:whole\s+)?lot|everything|all|it\s+all|what\s+i)\b(?!\s+(?:the\b|about\b|except\b|but\b|\w+s\b(?<!\bthis)))"
-    r"|\b(?:start|begin)\w*\s+(?:again\s+|over\s+)?from\s+(?:zero|nothing|nil)\b",
-    re.IGNORECASE,
+    r"(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?!the\s+slate)|.*\bfrom\s+(?:zero|nothing|nil)", re.I
 )
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
@@ -219,6 +219,7 @@ def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: 
     categories = _categories_asked(message, stated)
     if count and examples and ANOTHER.match(plain, count.start):
         count = None  # "I loved Scream, another slasher please" names no number
+    forgetting = [m[0] for m in _FORGET.finditer(plain) if not _CORRECTS.fullmatch(plain, m.start(), m.end() + 1)]
     number = count.value if count and isinstance(count.value, int) and message.asks else None
     return replace(
         categories,
@@ -237,8 +238,8 @@ def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: 
         widening=tuple(stated.widening),
         any_category=takes_any_category(plain),
         more=asks_for_more(plain, examples) and message.asks,
-        forget=any(not _CORRECTS.fullmatch(plain, match.start(), match.end() + 1) for match in _FORGET.finditer(plain)),
-        wipes=bool(_WIPES.search(plain)),
+        forget=bool(forgetting),
+        wipes=any(_WIPES.match(words) for words in forgetting),
         unknown=tuple(dict.fromkeys(stated.unknown)),
         unknowable=find_unknowable(_asking(message), unknown_kinds),
         about=tuple(stated.about),

@@ -61,6 +61,7 @@ _REPORTED = re.compile(
     r"|\b(?:told|made|got|convinced|forced|begged|asked|urged)\s+(?:me|us|him|her|them)\s+(?:to\s+)?(?:watch|see|try|give)\b",
     re.IGNORECASE,
 )
+_THINGS = any_of(NOUNS + ", stuff, something, anything, more, things")
 _SUBJECT = (
     rf"(?:i|we|my\s+\w+(?:\s+\w+){{0,2}}|he|she|they|it|that|this"
     rf"|(?:the\s+)?(?:\w+\s+of\s+)?(?:{SPAN}|\w++)(?:\s*(?:and|,)\s*{SPAN})*{GAP})"
@@ -85,7 +86,8 @@ _DOING = any_of(
     """
 )
 _STATEMENT = re.compile(
-    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}(?!(?:{SPAN}|{any_of(NOUNS + ', stuff, something, anything, more, things')})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
+    rf"{GAP}(?:{any_of(OPENINGS)}\b{GAP}){{0,4}}"
+    rf"(?!(?:{SPAN}|{_THINGS})[\s-]+like\b|the\s+likes?\s+of\b|you\s+know\s+what\b)"
     rf"(?:{_SUBJECT}\s*(?:{any_of(ADVERBS)}\s+){{0,4}}{any_of(STATING)}\b"
     rf"|(?:i|we|my\s+\w+)(?:'?m|'?re|'?s|\s+am|\s+are|\s+is)\s+(?:an?\s+)?(?:\w+\s+){{0,2}}{SPAN}\s+{_FAN}\b"
     rf"|{any_of(STATING_ALONE)}\b"
@@ -136,7 +138,7 @@ _INFORMATION_ON_TITLE = re.compile(
 )
 # "Which is better, Alien or Aliens?", "could you tell me whether Titanic is for children?"
 _QUERY = re.compile(
-    rf"{GAP}(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+"
+    rf"{GAP}(?!(?:neither|nor|so)\b)(?:(?:{any_of(OPENINGS)}|right|k)\b{GAP}){{0,3}}(?:(?:is|was|are|were|does|do|did|has|have|will|would|can|could)\s+"
     rf"(?:{SPAN}|(?:the|that|this|it|he|she|they|people|critics|anyone|everyone|(?:my|our|his|her)\s+\w+)\s|(?=[^?]{{0,60}}\?)(?!(?:you|u|i|we|there)\b))"
     r"|did\s+(?:(?!(?:you|u|i|we)\b)[\w']+\s+){1,4}(?:win|get|direct|play|star|make|write|die|do|sing|say|use|film)\b"
     rf"|(?:can|could|should|will|would|is)\s+(?:an?|my|our|the|kids|children|{NUMBER})\s+(?:[\w-]+\s+){{0,5}}?(?:watch|see|handle|enjoy|understand)\s+(?:the\s+)?{SPAN}"
@@ -173,10 +175,16 @@ _VARIED = re.compile(
 _OTHER_WORD = re.compile(
     rf"\b(?!{any_of('and, or, the, a, an, also, then, plus, too, both, ok, hi, hello, hey, movie, film')}\b)[^\W\d]\w*"
 )
-_JUDGING = re.compile(rf"\b{any_of(GOOD + ',' + BAD)}(?!\w)|(?-i:\bNO\b)", re.IGNORECASE)
+_JUDGING = re.compile(rf"\b{any_of(GOOD + ',' + BAD)}(?!\w)|(?-i:\bNO\b)|\bwhat\s+an?\b", re.IGNORECASE)
 _LIKENED = re.compile(
     rf"\b(?:(?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)(?<!to\s)like|unlike|similar\s+to|such\s+as|vein\s+of|style\s+of|lines\s+of|[aà]\s+la|akin\s+to|as\s+\w+\s+as|more|kind\s+of|sort\s+of)\s+"
     rf"(?:the\s+)?{SPAN}|{SPAN}\s+(?:vibes?|style|type|kind)\b",
+    re.IGNORECASE,
+)
+# "What do people who like Alien watch?", "what would a Fargo fan enjoy"
+_OF_FANS = re.compile(
+    rf"{GAP}(?:(?:{any_of(OPENINGS)})\b{GAP}){{0,3}}(?:what|which)\b[^.!?{MASK}]{{0,40}}?(?:\b(?:people|fans?|those|somebody|someone|viewers|users|folks|lovers?)\b"
+    rf"[^.!?{MASK}]{{0,30}}{SPAN}|{SPAN}\s+(?:fans?|lovers?))[^.!?{MASK}]{{0,30}}\b(?:watch|enjoy|like|love|see|pick|go\s+for|recommend)\b(?!\s+about\b)",
     re.IGNORECASE,
 )
 # "Must have: crime"
@@ -186,7 +194,10 @@ _HEADINGS = any_of(
     genre, genres, category, categories, mood, decade, era, year, years
     """
 )
-_HEADING = re.compile(rf"{GAP}{_HEADINGS}\s*[:=]", re.IGNORECASE)
+_HEADING = re.compile(
+    rf"{GAP}{_HEADINGS}\s*[:=]|{GAP}(?:(?:ok|okay|right|so|then|fine|well)\b{GAP})*{SPAN}\s*(?:{any_of(NOUNS)}\s+)?it\s+is\b",
+    re.IGNORECASE,
+)
 _AMOUNTS_TO = re.compile(r"\s*(?:is|are|will|would|should)\b", re.IGNORECASE)  # "a handful is plenty"
 # "seen it, 3 more"
 # A sentence may end in a request without a verb: "The party is off, two films then", "I'm sad, comedy time".
@@ -222,7 +233,8 @@ _TOPIC = re.compile(
 )
 _NOT_SEEN = r"(?:i|we|haven'?t|have\s+not|not|never|nope)"
 _VERDICT = re.compile(
-    rf"{GAP}(?:(?:{any_of(OPENINGS)})\b{GAP}){{0,3}}(?:{_NOT_SEEN}|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}"
+    rf"{GAP}(?:(?:{any_of(OPENINGS)})\b{GAP}){{0,3}}"
+    rf"(?:{_NOT_SEEN}|{any_of(LIKES + ',' + STATING_ALONE + ',' + GOOD + ',' + BAD)}"
     rf"|{any_of(REFUSALS)}|what\s+an?|(?:(?!{any_of(ASKING)}\b)[\w']+\s+){{0,4}}?(?:that|it|they|both)(?:'s|\s+(?:was|is|were|are)))\b",
     re.IGNORECASE,
 )
@@ -265,9 +277,11 @@ class Sentence:
             for entry in found
             if start <= entry.start < end and isinstance(entry.value, (Mention, Unknown))
         )
+        of_fans = bool(_OF_FANS.match(text))
+        informs = informs and not of_fans
         inside = [entry.value for entry in found if start <= entry.start < end]
         names = any(isinstance(value, (Mention, Unknown)) for value in inside)
-        if names and not informs and _QUERY.match(text):
+        if names and not informs and not of_fans and _QUERY.match(text):
             informs = not _LIKENED.search(text) or bool(_LIKING_QUERY.match(text))
         titles = [isinstance(value, (Mention, Unknown)) for value in inside]
         counts = bool(count and start <= count.start < end)
@@ -291,7 +305,9 @@ class Sentence:
         # The slowest pattern is tried last.
         wants = not statement or "?" in text or bool(INTERROGATIVE.match(text)) or _is_asked(_ASKING, text)
         asks = not informs and not _NOT_ASKING.search(text)
-        asks = asks and (says and wants or not statement and _is_polite(text) or _is_asked(ASKING_FOR_ITEMS, text))
+        asks = asks and (
+            says and wants or not statement and _is_polite(text) or of_fans or _is_asked(ASKING_FOR_ITEMS, text)
+        )
         return cls(start, end, asks, informs, names, not asks and bool(_STATED.match(text)))
 
 

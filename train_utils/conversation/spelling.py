@@ -82,7 +82,7 @@ _IN_CONTEXT = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (
-            r"(?<![\w'&/-])4(?= (?:me|us|him|her|them|my|mine|our|his|their|the|da|an?|date|kids|tonight|tonite|tomorrow)\b)",
+            r"(?<![\w'&/-])4(?= (?:me|us|him|her|them|my|our|his|their|the|da|an?|date|kids|tonight|tomorrow)\b)",
             "for",
         ),
         (
@@ -103,8 +103,8 @@ _IN_CONTEXT = tuple(
             r"\1 you",
         ),
         (
-            rf"(?<![\w'-]){_YOU}(?= (?:got|have|know|think|recommend|suggest|like|guys|say|pick|choose|gotta|rate|reckon"
-            r"|can|could|should)\b)",
+            rf"(?<![\w'-]){_YOU}(?= (?:got|have|know|think|recommend|suggest|like|guys|say|pick|choose|gotta|rate"
+            r"|reckon|can|could|should)\b)",
             "you",
         ),
         (

@@ -27,9 +27,9 @@ from train_utils.prompts.named_titles import Mention
 
 _NOT_ONLY = re.compile(r"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?$", re.IGNORECASE)
 _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
-# "I thought it was the seventies", "we met in 1974"
+# "I thought it was the seventies"
 _PAST = re.compile(
-    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:was|were|came|met|married|moved|left|started|did|had|went)\b",
+    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:(?:was|were)(?!\s+born\b(?!\s+in\s+the\b))|came|moved|left|started|did|had|went)\b[^,;:!?]{0,60}$",
     re.I,
 )
 _ASIDE = re.compile(r"\([^()]*$")
@@ -178,7 +178,7 @@ def _add_range(stated: Statements, message: AnnotatedMessage, position: int, ent
         if entry.low is not None and entry.high is not None:
             stated.excluded.append(entry)  # "nothing from the eighties"
     elif sentence.asks or not (
-        sentence.names or _PAST.search(message.plain, sentence.start, sentence.end)
+        sentence.names or _PAST.search(message.plain, sentence.start, message.found[position].start)
     ):  # and not "I loved the first Batman from 1989"
         stated.ranges.append(entry)
 

@@ -62,7 +62,8 @@ _END = re.compile(
     r"\s*(?:[.,;!?\n)]|$)|\s(?:again|already|too|as well|also|nonstop|halfway"
     r"|on (?:loop|repeat)|over and over|one more time|another time|every \w+|yesterday"
     r"|tonight|today|recently|lately|please|pls|though"
-    r"|tho|obvs|obv|ofc|duh|tbh|imo|lol|haha|btw|either|obviously|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
+    r"|tho|obvs|obv|ofc|duh|tbh|imo|lol|haha|btw|either|obviously"
+    r"|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
     re.I,
 )
 # "spellbound she didn't like", "the godfather we've seen"

@@ -38,7 +38,9 @@ _THAT = re.compile(r"\b(?:that|it|them|those|these|both|all)\b", re.IGNORECASE)
 _PRONOUN = re.compile(
     rf"\b(?:{any_of(PRONOUNS)}\b|that(?:'s|\s+(?:is|was|one))\b"
     rf"|{any_of(KNOWING + ',' + LIKES + ',' + DISLIKING)}\s+(?:that|this)"
-    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b))|{any_of(LIKES + ',' + DISLIKING)}\s+(?:the\s+(?:whole\s+|damn\s+)?(?:thing|film|movie)|every\s+(?:single\s+)?(?:minute|second|moment|bit))\b)",
+    rf"(?=\s*(?:[.,;!?]|$|{_AFTER_THAT}\b))"
+    rf"|{any_of(LIKES + ',' + DISLIKING)}\s+(?:the\s+(?:whole\s+|damn\s+)?(?:thing|film|movie)"
+    r"|every\s+(?:single\s+)?(?:minute|second|moment|bit))\b)",
     re.IGNORECASE,
 )
 # "he was thrilled and so was I"
@@ -121,9 +123,16 @@ _ON_LAST = re.compile(
     rf"\s+{any_of('it, them, both')})\b(?!\s+(?:when|if)\b)",
     re.IGNORECASE,
 )
+_REFUSED = finder(
+    """
+    skip, exclude, leave, omit, drop, ditch, avoid, not that, not those, not it, no need, ban, banned, out, forbidden,
+    off the table, off limits
+    """
+)
 # "I saw Heat, I saw Fargo, both dull"
 _EACH = re.compile(
-    rf"{GAP}(?:(?:(?:and|but|well|they|i|we|i've|we've)\b|{any_of(LIKES + ',' + DISLIKING)}\b|was|were|are){GAP})*(?:(?P<two>both|neither)|all|each|none|every(?:\s+single)?\s+one|the\s+lot)\b",
+    rf"{GAP}(?:(?:(?:and|but|well|they|i|we|i've|we've)\b|{any_of(LIKES + ',' + DISLIKING)}\b|was|were|are){GAP})*"
+    rf"(?:(?P<two>both|neither)|all|each|none|every(?:\s+single)?\s+one|the\s+lot)\b",
     re.I,
 )
 # "And Titanic.", "Heat too."
@@ -189,9 +198,8 @@ def _last_joined(plain: str, annotations: Sequence[Annotation], inside: Sequence
 
 def _is_refusal(plain: str, start: int, end: int) -> bool:
     """Return whether a part of a clause refuses titles without blame: "so skip it", "it is banned in this house"."""
-    return not (
-        _says(_DISLIKING, plain, start, end) or _says(_BAD, plain, start, end) or _ENDURED.search(plain, start, end)
-    )
+    blamed = any(_says(said, plain, start, end) for said in (_DISLIKING, _BAD, _BORED, _ENDURED))
+    return not blamed and _says(_REFUSED, plain, start, end)
 
 
 def _judgment(plain: str, start: int, end: int, alone: bool, expressed: str) -> str:

@@ -19,7 +19,7 @@ _TITLE = re.compile(SPAN)
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 
 SICK_FACE, _GLAD_FACE = (
-    "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644]",
+    "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644\U0001f4a4\u274c\u2716]",
     "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]",
 )
 _END_OF = r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))"
@@ -30,6 +30,8 @@ _REPELLED = (
     rf"|(?:should|ought\s+to|needs\s+to|deserves?\s+to)\s+(?:all\s+)?(?:be|go|have\s+been|get)\s+(?:in\s+|to\s+)?(?:jail|prison|ashamed|banned|illegal|shot|sacked|fired|arrested|locked|burn(?:ed|t)|binned|buried|forgotten|hell)"
     rf"|belongs?\s+in\s+(?:the|a)\s+(?:bin|trash|rubbish|skip|toilet|gutter|garbage)|can\s+(?:get\s+in\s+the\s+(?:bin|sea)|do\s+one|get\s+(?:lost|stuffed|bent|knotted)|go\s+to\s+hell|sod\s+off|jog\s+on)"
     rf"|(?:where|when)\s+(?:it|things|the\s+\w+|\w+)\s+(?:all\s+)?(?:went\s+(?:wrong|to\s+die|downhill|off\s+the\s+rails|stale)|fell\s+apart|lost\s+it|died)"
+    rf"|(?:just|all|pure)\s+noise|style\s+(?:no|and\s+no|over|without)\s+substance|(?:makes?|made)\s+(?:no|zero|little)\s+sense|turn(?:s|ed)\s+{_MY}\s+stomach|grates?\s+on\s+{_ME}"
+    rf"|ain'?t\s+it{_END_OF}|(?:nobody|no\s+one|none)\b{_FEW}\b(?:get|sit|got|sat|finish|stand|stood|follow|made\s+it)\b|not\s+(?:really\s+)?{_MY}\s+(?:thing|cup|bag|kind|type|style|taste|jam|scene)\b"
     rf"|(?:went|goes)\s+(?:straight\s+)?downhill|jumped\s+the\s+shark|killed\s+the\s+(?:series|franchise)|ruined\s+(?:{_MY}|it|everything)"
     rf"|never\s+again|(?:is|was|were|are|it'?s)\s+(?:an?\s+)?(?:\w+\s+)?(?:pass|no|thumbs\s+down)\s+(?:from|for)\s+(?:me|us)"
     rf"|(?:is|was|are|were|be|felt|so|total|utter|absolute|just|=)\s+(?:(?:so|just|proper|a\s+bit|absolutely|totally|utterly|well|pure|such|kinda)\s+)*(?:dead|pants|toss|poo|death|gash|pony|rank|arse|flat|thin|forced|empty|daft|stiff|tired|a\s+con|a\s+dog|a\s+pain|a\s+trial|a\s+mistake|a\s+lemon|a\s+bomb){_END_OF}"
@@ -91,7 +93,7 @@ FAMILIAR = re.compile(
     rf"\b(?:(?:on|in)\s+{_MY}\s+(?:\w+\s+)?(?:shelf|shelves|collection|library|cupboard|cabinet|bookcase|drawer|dvds|tapes)"
     rf"|(?:recit\w*|quot(?:e|es|ed)|act\s+out|sing\s+along|tell\s+you|know|knows)\b{_FEW}\b(?:by\s+heart|from\s+memory|word\s+(?:for|by)\s+word|line\s+(?:by|for)\s+line|in\s+(?:my|our|his|her|their)\s+sleep|inside\s+out|backwards|every\s+(?:line|word|scene|second))"
     rf"|(?:skip|leave\s+out)\s+{SPAN}\s+this\s+(?:year|time)|for\s+one\s+lifetime|once\s+was\s+enough|by\s+heart|from\s+memory|word\s+for\s+word|line\s+(?:by|for)\s+line|could\s+recite|can\s+recite|can\s+quote|could\s+quote|worn\s+out"
-    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|memori[sz]ed|been\s+there,?\s+done\s+that|done\s+and\s+dusted|(?:been|is|are|'s|s)\s+(?:all\s+)?done{_END_OF}|(?:from\s+)?start\s+to\s+finish|(?:stud(?:y|ied|ying)|analy[sz]ed|dissected)\b{_FEW}\b(?:at|in|for|to\s+death)\b|{SPAN},?\s+{_I}(?:'ve|ve|\s+have)?\s+(?:studied|did|analy[sz]ed)\b|(?<![\w'])got\s+{SPAN}\s+on\s+(?:tape|dvd|vhs|video|disc|blu-?\s?ray)\b|showed\s+(?:me|us|it)"
+    rf"|(?:been|gone|got|worked\s+{_MY}\s+way|going)\s+(?:through|thru)|(?:ticked|crossed|checked|watched|done)\s+(?:\w+\s+)?off|memori[sz]ed|been\s+there,?\s+done\s+that|done\s+and\s+dusted|(?:been|is|are|'s|s)\s+(?:all\s+)?done{_END_OF}|(?:from\s+)?start\s+to\s+finish|(?:stud(?:y|ied|ying)|analy[sz]ed|dissected)\b{_FEW}\b(?:at|in|for|to\s+death)\b|{SPAN},?\s+{_I}(?:'ve|ve|\s+have)?\s+(?:studied|did|analy[sz]ed)\b|(?<![\w'])had\s+{SPAN}\s+on\b|(?<![\w'])got\s+(?:the\s+)?{SPAN}\s+(?:on\s+)?(?:tape|dvd|vhs|video|disc|blu-?\s?ray)\b|showed\s+(?:me|us|it)"
     rf"|{_I}(?:'ve|\s+have)?\s+(?:already\s+|just\s+)?(?:did|done|had)\s+(?:the\s+)?(?:{SPAN}|that|it|them|those){_FEW}\b(?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b"
     rf"|{_I}(?:'ve|ve|\s+have|\s+has|'s)?\s+(?:\w+ly\s+|already\s+)?(?:seen|watched|saw|done|caught)\b)"
     # "Heat and Fargo done."
