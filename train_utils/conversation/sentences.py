@@ -82,7 +82,7 @@ _DOING = any_of(
     work, works, worked, wrote, write, writes, play, plays, played, teach, teaches, taught, study, studies, studied,
     live, lives, lived, run, runs, ran, met, went, made, makes, had, spent, lost, won, act, acts, acted, sing, sings,
     sang, sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew, edit, edits, named,
-    called, visited, married, joined, started, heard
+    called, took, dragged, brought, showed, shows, lent, turned, moved, visited, married, joined, started, heard
     """
 )
 _STATEMENT = re.compile(
