@@ -1,4 +1,4 @@
-"""Kinds of wordings, each with sentences of its own: predicates, emojis, texted words, contrasts, requests, new starts."""
+"""Kinds of wordings, each with its own sentences: predicates, emojis, texted words, requests and new starts."""
 
 import pytest
 from test_reader import catalog_of

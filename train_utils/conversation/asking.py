@@ -14,7 +14,8 @@ _AFTER_NOUN = any_of(
 )
 # A sentence that is nothing else: "a movie please", "older movies", "films rated above 8".
 _NOUN_PHRASE = (
-    rf"(?!not\s+one\b|(?:{any_of(GOOD)}|nice)\s+(?:one|choice|pick|shout|idea|suggestion|recommendation|call)\s*(?:[!.,]|$)|(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
+    rf"(?!not\s+one\b|(?:{any_of(GOOD)}|nice)\s+(?:one|choice|pick|shout|idea|suggestion|recommendation|call)\s*(?:[!.,]|$)"
+    rf"|(?:what\s+)?(?:an?\s+)?{any_of(GOOD + ',' + BAD)}\s+{any_of(NOUNS)}\s*[!.])"
     rf"(?:(?:just|only|and|ok)\s+)?(?:(?:an?|one|the|some|any)\s+)?"
     rf"(?:(?!{any_of(STATING)}\b)[^\W\d][\w-]*\s+){{0,3}}?{any_of(NOUNS)}"
     rf"(?:{GAP}(?:please|pls|thanks)?{GAP}$|\s*,"
@@ -97,11 +98,11 @@ _ADDITION = (
 )
 _DEMANDED = any_of(
     """
-    more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and then,
-    now, then, surprise, what, what now, then what, go, shoot, over to you, help, help me, help us, help needed, recs,
-    reccs, reccos, rec, similar, similar ones, similar stuff, others, another, go on then, go for it, suggestion,
-    options,    send help, i need help, i need your help, whatever, roll again, shuffle, spin again, try me, bring it, any good,
-    what's hot, what's in store, let's have it, let's have them, let's have 'em, best you've got, best you got,
+    more, again, different, different ones, next, ideas, idea, tips, thoughts, proposals, next one, next ones, and
+    then, now, then, surprise, what, what now, then what, go, shoot, over to you, help, help me, help us, help needed,
+    recs, reccs, reccos, rec, similar, similar ones, similar stuff, others, another, go on then, go for it, suggestion,
+    options, send help, i need help, i need your help, whatever, roll again, shuffle, spin again, try me, bring it, any
+    good, what's hot, what's in store, let's have it, let's have them, let's have 'em, best you've got, best you got,
     give me your best, show me your best, looking for inspiration, looking for ideas, can't choose, cannot choose,
     dealer's choice, lay it on me, hook me up, inspiration, inspo, takers
     """

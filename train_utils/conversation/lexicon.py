@@ -70,9 +70,9 @@ LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, e
 DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
 loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear, didn't
-care for, did not care for, don't care for, can't stick, couldn't stick, can't abide, cannot abide, couldn't abide, could not abide, can't stomach,
-couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't into, wasn't a fan, couldn't
-care for
+care for, did not care for, don't care for, can't stick, couldn't stick, can't abide, cannot abide, couldn't abide,
+could not abide, can't stomach, couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't
+into, wasn't a fan, couldn't care for
 """
 # With these a statement may begin, without a subject.
 STATING_ALONE = """
@@ -304,16 +304,17 @@ deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrif
 worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least
 favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off,
 swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire for, no appetite for,
-averse to, put off by, veto, exempt, gone off, went off, stay off, keep off, anything bar, everything bar, all bar, no love for, life is too short for, life's too short for, don't get me started on,
-sod, screw, sick to death of, bored to death of, bored to tears of, sick to the back teeth of, fed up to the back teeth
-with, up to here with, zero time for, not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not
-big on, not into, tend to avoid, could live without, can live without, could do without, can do without, doing without,
-can't say, cannot say, couldn't say, don't you dare, stop with, stop it with, can't be bothered with, can't be bothered
-by, couldn't be bothered with, don't bother with, else than, different from, different than, wasn't blown away by, not
-blown away by, wasn't thrilled by, not thrilled by, wasn't taken with, not taken with, refrain from, refraining from,
-abstain from, count out, away with, zero, god forbid, filter out, eliminate, devoid of, keep me away from, keep us away
-from, forbids, thumbs down on, nightmares from, nightmares of, walked out on, walk out on, stop giving, stop sending,
-stop listing, quit recommending, quit suggesting, quit giving, quit showing, opposite of
+averse to, put off by, veto, exempt, gone off, went off, stay off, keep off, anything bar, everything bar, all bar, no
+love for, life is too short for, life's too short for, don't get me started on, sod, screw, sick to death of, bored to
+death of, bored to tears of, sick to the back teeth of, fed up to the back teeth with, up to here with, zero time for,
+not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not big on, not into, tend to avoid, could
+live without, can live without, could do without, can do without, doing without, can't say, cannot say, couldn't say,
+don't you dare, stop with, stop it with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't
+bother with, else than, different from, different than, wasn't blown away by, not blown away by, wasn't thrilled by,
+not thrilled by, wasn't taken with, not taken with, refrain from, refraining from, abstain from, count out, away with,
+zero, god forbid, filter out, eliminate, devoid of, keep me away from, keep us away from, forbids, thumbs down on,
+nightmares from, nightmares of, walked out on, walk out on, stop giving, stop sending, stop listing, quit recommending,
+quit suggesting, quit giving, quit showing, opposite of
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """

@@ -34,8 +34,9 @@ _EXEMPTING = any_of(
 EXEMPTING, _EXEMPTS = re.compile(_EXEMPTING, re.IGNORECASE), re.compile(rf"\b{_EXEMPTING}\b", re.IGNORECASE)
 NOT_BAD = finder(
     """
-    wasn't half bad, isn't half bad, weren't half bad, ain't half bad, ain't bad, wasn't bad, isn't bad, weren't bad, aren't bad, not bad, not half bad, not too bad, not that bad, never bad, wasn't
-    as bad, isn't as bad, not as bad, wasn't so bad, not so bad
+    wasn't half bad, isn't half bad, weren't half bad, ain't half bad, ain't bad, wasn't bad, isn't bad, weren't bad,
+    aren't bad, not bad, not half bad, not too bad, not that bad, never bad, wasn't as bad, isn't as bad, not as bad,
+    wasn't so bad, not so bad
     """
 )
 IN_A_GOOD_WAY = re.compile(

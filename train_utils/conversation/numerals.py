@@ -125,7 +125,10 @@ _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SP
 # "I don't need another drama"
 _NO_OTHER = re.compile(r"(?:n'?t|\bnot|\bnever|\bwithout)\s+(?:\w+\s+)?$", re.IGNORECASE)
 _LEAD = any_of(
-    "max, maximum, like, about, around, roughly, say, double it, make that, and, ok, okay, just, now, so, then, maybe, please, but, only"
+    """
+    max, maximum, like, about, around, roughly, say, double it, make that, and, ok, okay, just, now, so, then, maybe,
+    please, but, only
+    """
 )
 # "not five, three", "one or two"
 _ALONE = re.compile(

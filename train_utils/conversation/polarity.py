@@ -60,7 +60,10 @@ _LOW_MARK = (
     r"(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)"  # "2/10"
 )
 _TROUBLING = any_of(
-    "depress, bore, annoy, disgust, irritat, tire, exhaust, stress, upset, sadden, drain, repel, appal, frustrat, infuriat, offend, nauseat"
+    """
+    depress, bore, annoy, disgust, irritat, tire, exhaust, stress, upset, sadden, drain, repel, appal, frustrat,
+    infuriat, offend, nauseat
+    """
 )
 # "Mighty Aphrodite, on the other hand, I couldn't stand"
 _INSERTED = r"(?:(?:on\s+the\s+other\s+hand|however|though|by\s+contrast|meanwhile)\b\s*,?\s*)?"

@@ -76,13 +76,13 @@ _INSERTED = (
 )
 _SOMEBODY = r"(?:i|we|he|she|they|(?:my|our)\s+\w+)"
 # "My brother works in horror makeup", "this chat is a comedy show"
-_TELLER = r"(?:i|we|he|she|they|it|that|life|(?:my|our|his|her|their|this|the)\s+\w+)"
+_TELLER = r"(?:i|we|he|she|they|it|that|life|(?:my|our|his|her|their)\s+\w+(?:\s+\w+)?|(?:this|the)\s+\w+)"
 _DOING = any_of(
     """
     work, works, worked, wrote, write, writes, play, plays, played, teach, teaches, taught, study, studies, studied,
     live, lives, lived, run, runs, ran, met, went, made, makes, had, spent, lost, won, act, acts, acted, sing, sings,
     sang, sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew, edit, edits, named,
-    called, visited, married, joined, started, heard
+    called, took, dragged, brought, showed, shows, lent, moved, visited, married, joined, started, heard
     """
 )
 _STATEMENT = re.compile(

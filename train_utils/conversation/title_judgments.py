@@ -20,9 +20,11 @@ from train_utils.conversation.lexicon import (
     any_of,
     finder,
 )
+from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
 from train_utils.conversation.verdicts import ENDURED as _ENDURED
 from train_utils.conversation.verdicts import JOINED, verdict
+from train_utils.prompts.named_titles import Mention
 
 _DISLIKING, _KNOWING = map(finder, (DISLIKING, KNOWING))
 # "watched it like 20 times" praises nothing
@@ -187,13 +189,12 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
 
 
 def _last_joined(plain: str, annotations: Sequence[Annotation], inside: Sequence[int]) -> list[int]:
-    """Return the last of some titles and those that an enumeration joins to it: "it" means no title before these."""
-    last = [inside[-1]]
-    for one, other in zip(inside[-2::-1], inside[::-1], strict=False):
-        if not JOINED.fullmatch(plain, annotations[one].end, annotations[other].start):
-            break
-        last.insert(0, one)
-    return last
+    """Return some positions without those of titles that no enumeration joins to the last: "it" means none of them."""
+    titles = [i for i in inside if isinstance(annotations[i].value, (Mention, Unknown))]
+    first = len(titles) - 1
+    while first > 0 and JOINED.fullmatch(plain, annotations[titles[first - 1]].end, annotations[titles[first]].start):
+        first -= 1
+    return [i for i in inside if i not in titles[: max(first, 0)]]
 
 
 def _is_refusal(plain: str, start: int, end: int) -> bool:
