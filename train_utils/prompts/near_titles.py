@@ -238,7 +238,7 @@ def _keys(title: str) -> Iterator[tuple[str, str]]:
 
     "whole" is a title, "part" what stands for it, "head" what is before its subtitle, "subtitle" what follows, "number"
     a number that is the title, "initials" its first letters, "end" half of its words or more, "word" each word, "among"
-    each of several words, "begin" the first of them, and "first" each word with which the title or a part of it may begin.
+    each of several words, "begin" the first of them, "first" each word with which the title or a part of it may begin.
     """
     forms = list(dict.fromkeys(_whole_forms(title)))
     spelled = [words_of(form) for form in forms]
