@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 # Changed keys are kept apart, and copied by each change, up to so many, or to this part of all keys; then they are
 # merged into a new dict of all.
-_LEAST_CHANGES, _SHARE = 2000, 32
+_LEAST_CHANGES, _SHARE = 2000, 8
 _GONE: Any = object()
 
 

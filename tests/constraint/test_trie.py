@@ -1,6 +1,7 @@
 """The trie promises what a set of titles would: exact children, distinct items, rules and priors by counting."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from train_utils.constraint.constraint import PRIOR_FLOOR, Constraint, ConstraintError, Prior
 from train_utils.constraint.matcher import Matcher, Unconstrained
-from train_utils.constraint.trie import build_trie, changed_trie
+from train_utils.constraint.trie import build_trie
+from train_utils.constraint.trie_change import changed_trie
 
 SOI, EOI = 100, 101
 titles = st.lists(st.lists(st.integers(2, 5), min_size=1, max_size=5), min_size=1, max_size=30)
@@ -58,6 +60,28 @@ def test_a_changed_trie_equals_the_trie_of_all_titles(catalog, new, data, marks)
     expected = build_trie(after, *marks, [7, 8]).arrays()
     for name, array in actual.arrays().items():
         assert np.array_equal(array, expected[name]) and array.dtype == expected[name].dtype, name
+
+
+@pytest.mark.parametrize("marks", [(100, 101), (0, 1), (1, 0)])
+def test_a_trie_equals_that_of_all_titles_after_any_number_of_small_changes(marks):
+    rng = random.Random(0)
+
+    def title():
+        return [rng.randint(2, rng.choice((3, 5, 8))) for _ in range(rng.randint(1, 5))]
+
+    for _ in range(15):
+        catalog = [title() for _ in range(rng.randint(1, 25))]
+        trie = build_trie(catalog, *marks, [9])
+        for _ in range(30):
+            new = {i: title() for i in rng.sample(range(len(catalog)), min(len(catalog), rng.randint(0, 2)))}
+            if rng.random() < 0.5:
+                new[len(catalog)] = title()
+            catalog = [new.get(i, before) for i, before in enumerate(catalog)] + [
+                new[i] for i in new if i >= len(catalog)
+            ]
+            trie, expected = changed_trie(trie, new), build_trie(catalog, *marks, [9]).arrays()
+            for name, array in trie.arrays().items():
+                assert np.array_equal(array, expected[name]) and array.dtype == expected[name].dtype, name
 
 
 def test_items_are_added_to_a_trie_after_the_last_one():

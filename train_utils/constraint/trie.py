@@ -4,7 +4,7 @@ Only branches, nodes with two children or more, are stored. The tokens between t
 from the titles. On real catalogs these are two thirds or more of all title tokens.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
@@ -155,42 +155,7 @@ def build_trie(titles: Sequence[Sequence[int]], soi: int, eoi: int, item_tokens:
     ends = np.cumsum(lengths)
     closed = np.insert(flat, ends, eoi)
     starts = ends - lengths + np.arange(len(titles))
-    return _trie_of(
-        closed, starts, lengths + 1, np.arange(len(titles)), soi, eoi, np.array(item_tokens, dtype=np.int32)
-    )
-
-
-def changed_trie(trie: TitleTrie, titles: Mapping[int, Sequence[int]]) -> TitleTrie:
-    """Return the trie after changes of some titles; it equals the trie that is built from all titles, and takes less.
-
-    Args:
-        trie: the trie before.
-        titles: item -> token ids of its new title, without control tokens; items beyond the last one are added.
-
-    Raises:
-        ValueError: the added items do not follow the last one; else as `build_trie`.
-    """
-    if not titles:
-        return trie
-    new_items = np.fromiter(titles, dtype=np.int64, count=len(titles))
-    n_items = max(trie.n_items, int(new_items.max()) + 1)
-    if missing := next((item for item in range(trie.n_items, n_items) if item not in titles), None):
-        raise ValueError(f"item {missing} has no title; items are added after the last one, {trie.n_items - 1}")
-    new = build_trie(list(titles.values()), trie.soi, trie.eoi)
-    kept = np.ones(n_items, dtype=bool)
-    kept[new_items] = False
-    # Both parts are in the order of their leaves: to sort them again is little more than to merge them.
-    old_items = trie.leaf_items[kept[trie.leaf_items]]
-    old_leaves, new_leaves = trie.item_leaf[old_items], new.item_leaf[new.leaf_items]
-    return _trie_of(
-        np.concatenate([trie.tokens, new.tokens]),
-        np.concatenate([trie.title_start[old_leaves], new.title_start[new_leaves] + np.int64(len(trie.tokens))]),
-        np.concatenate([np.diff(trie.title_start)[old_leaves], np.diff(new.title_start)[new_leaves]]),
-        np.concatenate([old_items, new_items[new.leaf_items]]),
-        trie.soi,
-        trie.eoi,
-        trie.item_tokens,
-    )
+    return trie_of(closed, starts, lengths + 1, np.arange(len(titles)), soi, eoi, np.array(item_tokens, dtype=np.int32))
 
 
 def _flat(titles: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +164,7 @@ def _flat(titles: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     return np.fromiter(chain.from_iterable(titles), dtype=np.int32, count=int(lengths.sum())), lengths
 
 
-def _trie_of(
+def trie_of(
     flat: np.ndarray,
     starts: np.ndarray,
     lengths: np.ndarray,
@@ -237,15 +202,15 @@ def _trie_of(
         soi,
         eoi,
         _pieces(flat, starts[unique], lengths[unique]),
-        _narrow(title_start),
+        narrow(title_start),
         depth.astype(np.int32),
         leaf_of_position[position_lo].astype(np.int32),
         branch_hi.astype(np.int32),
-        _narrow(edge_start),
+        narrow(edge_start),
         edge_token.astype(np.int32),
         edge_lo.astype(np.int32),
         np.where(edge_branch >= 0, edge_branch, ~edge_lo).astype(np.int32),
-        _narrow(np.append(first, len(items))),
+        narrow(np.append(first, len(items))),
         items[order].astype(np.int32),
         item_leaf,
         item_tokens,
@@ -269,7 +234,8 @@ def special_tokens_in(titles: Sequence[Sequence[int]], special: Collection[int])
     return int(np.searchsorted(np.cumsum(lengths), hits[0], side="right")), int(flat[hits[0]])
 
 
-def _narrow(offsets: np.ndarray) -> np.ndarray:
+def narrow(offsets: np.ndarray) -> np.ndarray:
+    """Return offsets, ascending, as int32 where that is enough."""
     return offsets.astype(np.int32 if offsets[-1] < 2**31 else np.int64)
 
 
