@@ -349,7 +349,19 @@ _READER = (
 )
 _READERS = ("rules", "model", "both")
 # of the gold conversations; "held_out" are those that the reader was never mended against, where the file has some
-SPLITS = ("dev", "test", "unseen", "fresh", "visitors", "visitors2", "visitors3", "visitors4", "visitors6", "held_out")
+SPLITS = (
+    "dev",
+    "test",
+    "unseen",
+    "fresh",
+    "visitors",
+    "visitors2",
+    "visitors3",
+    "visitors4",
+    "visitors6",
+    "held_out",
+    "unread",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
