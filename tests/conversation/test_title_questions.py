@@ -16,6 +16,10 @@ from train_utils.conversation.title_questions import title_in_question
         ("what is the film Tenet", "Tenet"),
         ("does your catalog have 2012?", "2012"),
         ("do you have the matrix?", "the matrix"),
+        ("does it have shrek", "shrek"),
+        ("got gladiator on here?", "gladiator"),
+        ("is inception worth watching?", "inception"),
+        ("have you got memento or zodiac?", "memento or zodiac"),
     ],
 )
 def test_the_title_of_a_question_is_found(text, title):
@@ -30,6 +34,10 @@ def test_the_title_of_a_question_is_found(text, title):
         "do you have anything funny?",
         "do you have time?",
         "do you have subtitles?",
+        "is something any good",
+        "is it worth watching?",
+        "got anything on here?",
+        "have you got time?",
         "do you have scary movies?",
         "Is Paris in France?",
         "tell me about the weather",

@@ -186,8 +186,8 @@ class RequestReader:
         if count and any(is_year_of(entry.value, count.value) for entry in found):
             count = None
         change = _change(AnnotatedMessage.of(plain, found, count), count, self._unknown_kinds)
-        if change == Change() and (title := title_in_question(plain)):
-            return Change(unknown=(title,))
+        if change in (Change(), Change(asks=True)) and (title := title_in_question(plain)):
+            return Change(unknown=tuple(title.split(" or ")) if title.islower() else (title,))
         return change
 
     def _without_words(self, plain: str) -> Change:

@@ -23,7 +23,17 @@ _CATEGORIES = re.compile(
     rf"{_KIND})\s+(?:do\s+(?:you|{_HERE})\s+have|are\s+there|can\s+(?:i|you)|have\s+you\s+got|does\s+{_HERE}\s+have)\b",
     re.IGNORECASE,
 )
-_IN_LOWER_CASE = re.compile(r"\bdo (?:you|u|ya) (?:also )?have ((?:the )?([a-z][\w']{3,})(?: [\w']+){0,5})\s?\?+$")
+_LOWER = r"((?:the )?([a-z][\w']{3,})(?: [\w']+){0,5}?)"
+_ON_HERE = r"(?: (?:on|in) (?:here|there))"
+_IN_LOWER_CASE = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"\bdo (?:you|u|ya) (?:also )?have {_LOWER}{_ON_HERE}?\s?\?+$",
+        rf"\b(?:do(?:es)? (?:you|it|this) have|have you got|got|any chance of) {_LOWER}{_ON_HERE}\s?\?*$",
+        rf"^(?:does it have|have you got) {_LOWER}\s?\?*$",
+        rf"^is {_LOWER} (?:any good|worth (?:it|a watch|watching|seeing)|available|on here|on there)\s?\?*$",
+    )
+)
 _NOUNS = finder(NOUNS)
 
 
@@ -44,7 +54,7 @@ def title_in_question(text: str) -> str:
 
 def _in_lower_case(text: str) -> str:
     """Return a title in lower case; "do you have subtitles?" and "do you have time?" have none."""
-    found = _IN_LOWER_CASE.search(text)
+    found = next((match for pattern in _IN_LOWER_CASE if (match := pattern.search(text))), None)
     if not found or found[2] in COMMON_WORDS | NO_TITLE or _NOUNS.search(found[1]):
         return ""
     return "" if found[1].endswith(found[2]) and found[2].endswith("s") else found[1]
