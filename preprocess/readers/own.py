@@ -185,7 +185,8 @@ def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str], date_or
     if not len(events.time) and file.rejected[NO_MOMENT] > file.rejected.total() / 2:
         raise ValueError(
             f"{file.path}, column {columns['time']}: {shown(_first_value(own, columns['time']))} is neither a number "
-            "nor a date, and no other value is; write dates as 2024-03-01 or 2024-03-01 12:30:00, or seconds since 1970"
+            "nor a date, and no other value is; name another column by --time, or write dates as 2024-03-01 or "
+            "2024-03-01 12:30:00, or seconds since 1970"
         )
     return events
 
