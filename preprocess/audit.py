@@ -145,9 +145,10 @@ def summary_of(audit: Mapping[str, Any]) -> str:
             f"ties in time, broken by {ties['rule']}: last two events of {ties['users_whose_last_two_events_tie']} "
             f"of {ties['users_with_two_events']} users"
         )
-    if len(audit.get("times_by_unit", ())) > 1:
-        counts = ", ".join(f"{n} in {unit}" for unit, n in audit["times_by_unit"].items())
-        lines.append(f"times in several units: {counts}")
+    times, span = audit.get("times_by_unit", {}), audit.get("time_span")
+    if len(times) > 1 or any("dates" in unit for unit in times):  # decided by the column, for users to check
+        counts = ", ".join(f"{n} {unit}" if "dates" in unit else f"{n} in {unit}" for unit, n in times.items())
+        lines.append(f"times: {counts}" + (f"; from {span['first'][:10]} to {span['last'][:10]}" if span else ""))
     if audit["shortened"]:
         cut = ", ".join(f"{field} of {n} items" for field, n in audit["shortened"].items())
         lines.append(f"cut, because they are too long: {cut}")

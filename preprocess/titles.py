@@ -135,6 +135,10 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool
         raise ValueError(f"--max_title_tokens is {max_tokens}, wanted {LEAST_TOKENS} or more, or 0 for no bound")
     try:
         with as_value_error(f"tokenizer {tokenizer_path!r} cannot be loaded"):
+            if (
+                tokenizer_path.count("/") > 1 and not Path(tokenizer_path).is_dir()
+            ):  # the hub would say what names it has
+                raise FileNotFoundError("no such folder")
             if Path(tokenizer_path).is_dir():
                 check_model_folder(tokenizer_path)
                 if (backend := plain_tokenizer(Path(tokenizer_path))) is not None:
@@ -144,7 +148,10 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool
             tokenizer = AutoTokenizer.from_pretrained(tokenizer_path, trust_remote_code=trust_remote_code)
             return rules_of(tokenizer, max_tokens)
     except ValueError as error:
-        raise ValueError(f"{error}; --tokenizer_path is the folder or hub name of the base model") from None
+        remedy = (
+            "give the base model as --tokenizer_path, or run scripts/fetch_defaults.py, which downloads the default"
+        )
+        raise ValueError(f"{error}; {remedy}") from None
 
 
 def _visible(character: str) -> str:

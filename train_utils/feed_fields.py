@@ -6,7 +6,7 @@ from itertools import chain
 
 from train_utils.text_files import without_entities
 
-_LEVELS = re.compile(r"[;|>]")
+PRICES = ("price", "sale_price")  # fields that are prices
 _MOST = 60  # characters of a price
 # Thousands are separated by commas, spaces or apostrophes and decimals by a point, or by points and a comma. A single
 # point separates decimals, as Google and OpenAI want it, and a comma before three digits thousands.

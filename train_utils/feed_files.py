@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import xml.sax
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,11 +22,19 @@ _ITEMS = ("item", "entry")  # of RSS and of Atom
 _NAMES = "categories"
 # Fields that may be objects, or lists of them; see `train_utils.item_record`.
 _OBJECTS = ("attributes", "price", "sale_price", _NAMES, "category", "product_category", "product_type")
+# Fields whose digits are no amount: codes, names, and categories, which may be numbers of a taxonomy.
+_TEXTS = (
+    "id", "item_id", "title", "title_t", "description", "gtin", "mpn", "ean", "upc", "isbn", "sku", "barcode", "brand",
+    "model", "color", "size", "google_product_category", *_OBJECTS,
+)  # fmt: skip
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?", re.ASCII)
 _LISTS = ("items", "products", "data")  # keys of an object that holds the records
 
 
 def read_feed(path: str | Path) -> list[Record]:
     """Return the records of a feed. Empty fields are left out; names have no prefix such as `g:`.
+
+    Fields of CSV, TSV and XML have no types: those that are numbers in all items become numbers, as in JSON.
 
     Raises:
         ValueError: the file is no feed, is damaged, or is too large; the text says where.
@@ -48,7 +57,27 @@ def read_feed(path: str | Path) -> list[Record]:
         raise ValueError(f"{path}: {error}; correct the feed") from None
     if not records:
         raise ValueError(f"{path} holds no item; wanted a feed with one or more")
+    if read is not _json:
+        _make_numbers(records)
     return records
+
+
+def _make_numbers(records: list[Record]) -> None:
+    """Make numbers of the texts of fields that are numbers in every record that has them, but for codes and names."""
+    texts = {name for record in records for name in record if name not in _TEXTS and not name.endswith("_id")}
+    for record in records:
+        texts -= {name for name in texts & record.keys() if not _is_number(record[name])}
+    for record in records:
+        record.update((name, _number_of(str(record[name]))) for name in texts & record.keys())
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a value is the text of a number as JSON writes it, of at most 15 digits before the point."""
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+
+
+def _number_of(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
 
 
 def _table(text: str) -> Iterator[Record]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from train_utils.catalog import Item
 from train_utils.dataset_folder import MAX_ID
-from train_utils.feed_fields import names_of_list, names_of_text, price_of
+from train_utils.feed_fields import PRICES, names_of_list, names_of_text, price_of
 from train_utils.text_files import has_text, shown, whole_characters
 
 # Enough for every feed; an item's text is held in memory for as long as it is served.
@@ -21,7 +21,6 @@ MAX_VALUES = 1_000  # elements of an attribute that is a list
 _ID = ("item_id", "id")
 _TITLE = ("title_t", "title")
 _CATEGORIES = ("categories", "category", "product_category", "product_type", "google_product_category")
-_PRICES = ("price", "sale_price")
 _CURRENCY = "currency"
 _JOINERS = "\u200c\u200d"  # of scripts and emoji; other characters without a form are taken out of titles
 
@@ -71,8 +70,10 @@ def _item(item_id: str, fields: dict[str, object]) -> Item:
     title = _one_line(_text("title", _taken(fields, _TITLE), MAX_TITLE))
     if not has_text(title):
         raise ValueError(f"title is {_shown(title)}, wanted a text with visible characters")
-    are_names = isinstance(fields.get(_CATEGORIES[0]), list)
-    categories = _categories(_taken(fields, _CATEGORIES), are_names)
+    named_categories = [(name, fields.pop(name)) for name in _CATEGORIES if name in fields]
+    # Not the first field alone: it may hold a number of a taxonomy, and the next one names.
+    listed = (_categories(value, isinstance(value, list) and name == "categories") for name, value in named_categories)
+    categories = next(filter(None, listed), ())
     description = _text("description", fields.pop("description", ""), MAX_DESCRIPTION)
     nested = fields.pop("attributes", {})
     if not isinstance(nested, Mapping):
@@ -80,10 +81,10 @@ def _item(item_id: str, fields: dict[str, object]) -> Item:
     named = {**fields, **{str(name): value for name, value in nested.items() if value is not None}}
     if len(named) > MAX_FIELDS:
         raise ValueError(f"it has {len(named)} attributes, wanted {MAX_FIELDS} or fewer; leave some out")
-    for name in _PRICES:
+    for name in PRICES:
         if isinstance(named.get(name), bool):
             raise ValueError(f"{name} is {_shown(named[name])}, wanted a number, or a text such as '79.99 USD'")
-    prices = {name: price for name in _PRICES if (price := price_of(named.get(name))) is not None}
+    prices = {name: price for name in PRICES if (price := price_of(named.get(name))) is not None}
     named.update((name, number) for name, (number, _) in prices.items())
     attributes: dict[str, object] = {name: _value(name, value) for name, value in named.items()}
     if currency := next((currency for _, currency in prices.values() if currency), ""):

@@ -22,6 +22,7 @@ from readers.records import Events, Item, RawDataset
 from readers.source import Source
 from readers.tables import Table, header_of, table_events, table_rows
 from readers.times import NO_MOMENT, parse_moment
+from train_utils.feed_fields import PRICES, price_of
 from train_utils.text_files import shown
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".inter", ".item", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -185,7 +186,8 @@ def own_events(file: LineFile, own: OwnFile, columns: Mapping[str, str], date_or
     if not len(events.time) and file.rejected[NO_MOMENT] > file.rejected.total() / 2:
         raise ValueError(
             f"{file.path}, column {columns['time']}: {shown(_first_value(own, columns['time']))} is neither a number "
-            "nor a date, and no other value is; write dates as 2024-03-01 or 2024-03-01 12:30:00, or seconds since 1970"
+            "nor a date, and no other value is; name another column by --time, or write dates as 2024-03-01 or "
+            "2024-03-01 12:30:00, or seconds since 1970"
         )
     return events
 
@@ -269,6 +271,8 @@ def own_item(record: Mapping[str, Any], columns: Mapping[str, str], others: Sequ
     for name in others:
         value = record.get(name)
         value = plain_value(value) if isinstance(value, str) else value
+        if name in PRICES and (price := price_of(value)) is not None:  # "$1,299.00", as in feeds
+            value = price[0]
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
         if is_number or (isinstance(value, str) and 0 < len(value.strip()) <= _MAX_ATTRIBUTE):
             attributes[name.partition(":")[0]] = value  # type: ignore[assignment]

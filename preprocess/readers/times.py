@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from readers.dates import MOST, date_of, settle_dates
+from readers.dates import MOST, date_of, is_modern, settle_dates
 
 # Name, ticks per second, and the smallest median of a file in this unit (10**11 seconds would be the year 5138).
 TIME_UNITS = (("seconds", 1, 0), ("milliseconds", 10**3, 10**11), ("microseconds", 10**6, 10**14),
@@ -48,14 +48,14 @@ def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingPro
     Raises:
         UnclearDates: dates do not show whether day or month is first.
     """
-    time, of_dates, is_date, form = settle_dates(time)
+    time, of_dates, forms = settle_dates(time)
     fractions = {**fractions, **of_dates} if of_dates else fractions
     typical = float(np.median(np.abs(time.astype(np.float64)))) if len(time) else 0.0
     own = max(number for number, (_, _, least) in enumerate(TIME_UNITS) if typical >= least)
     unit = np.full(len(time), own)
-    in_own = _is_modern(time, TIME_UNITS[own][1])
+    in_own = is_modern(time, TIME_UNITS[own][1])
     for number, (_, ticks, _) in enumerate(TIME_UNITS):
-        unit[~in_own & _is_modern(time, ticks)] = number
+        unit[~in_own & is_modern(time, ticks)] = number
     finest = max(unit.max(initial=own), own)
     if fractions:
         # int64 nanoseconds reach the year 2262; times beyond that lose their fractions.
@@ -67,16 +67,11 @@ def settle_times(time: np.ndarray, fractions: Mapping[int, Decimal] = MappingPro
     values = np.clip(time, -most, most) * scale
     for row, fraction in fractions.items():
         values[row] += int(fraction * int(scale[row]))
+    is_date = np.any(list(forms.values()), axis=0) if forms else np.zeros(len(time), bool)
     by_unit = {TIME_UNITS[number][0]: int(n) for number, n in enumerate(np.bincount(unit[~is_date])) if n}
-    if form:
-        by_unit[form] = int(is_date.sum())
-    name = form if by_unit.get(form, 0) * 2 > len(time) else TIME_UNITS[own][0]
+    by_unit |= {form: int(of_form.sum()) for form, of_form in forms.items()}
+    name = next((form for form in forms if by_unit[form] * 2 > len(time)), TIME_UNITS[own][0])
     return Times(values, name, TIME_UNITS[finest][1], by_unit)
-
-
-def _is_modern(time: np.ndarray, ticks: int) -> np.ndarray:
-    """Return which times are between 1973 and 2100, at `ticks` per second; no time is in two units."""
-    return (time >= 10**8 * ticks) & (time <= 4_102_444_800 * ticks)
 
 
 def parse_time(value: object) -> Decimal:

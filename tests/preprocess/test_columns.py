@@ -79,3 +79,12 @@ def test_a_description_is_the_title_where_nothing_else_is(tmp_path, capsys):
     assert raw.events.user_ids == ["17850", "17851"] and raw.events.time_unit == "dates, month-first"
     assert with_title({"item": "a", "description": "b"}, {"description": "b"}) == {"item": "a", "description": "b"}
     assert with_title({"title": "a", "description": "b"}, {}) == {"title": "a", "description": "b"}
+
+
+def test_prices_of_own_items_are_numbers_as_those_of_feeds(tmp_path):
+    (tmp_path / "orders.csv").write_text("customer_id,sku\na,1\na,2\na,3\n")
+    prices = {"1": '"$1,299.00"', "2": '"5,50 EUR"', "3": "7"}
+    rows = "".join(f"{item},T{item},{price}\n" for item, price in prices.items())
+    (tmp_path / "products.csv").write_text(f"sku,product_name,price\n{rows}")
+    raw = FORMATS["own"].read(Source(tmp_path))
+    assert [item.attributes["price"] for item in raw.items] == [1299, 5.5, 7]

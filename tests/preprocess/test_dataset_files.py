@@ -237,7 +237,7 @@ def test_times_of_several_units_in_one_file_are_put_in_order_and_counted():
     counts = {"seconds": 2, "milliseconds": 2, "microseconds": 1, "nanoseconds": 1}
     assert dataset.audit["times_by_unit"] == counts
     assert dataset.audit["time_ties"]["events_tied_with_the_one_before"] == 0
-    assert "times in several units: 2 in seconds, 2 in milliseconds" in summary_of(dataset.audit)
+    assert "times: 2 in seconds, 2 in milliseconds" in summary_of(dataset.audit)
 
 
 @pytest.mark.parametrize("times", [

@@ -77,7 +77,7 @@ def test_fourteen_digits_are_dates_with_the_time_of_the_day(moments):
 
 
 @given(st.lists(st.one_of(DAYS.map(lambda day: int(f"{day:%Y%m%d}")), st.integers(0, 10**10)), max_size=20))
-def test_digits_are_dates_where_more_than_half_of_the_column_is(numbers):
+def test_digits_are_dates_where_more_than_half_of_the_unclear_times_are(numbers):
     def day_of(number: int) -> date | None:
         try:
             return datetime.strptime(f"{number:08}", "%Y%m%d").date() if 19_000_101 <= number <= 21_001_231 else None
@@ -85,13 +85,52 @@ def test_digits_are_dates_where_more_than_half_of_the_column_is(numbers):
             return None
 
     days = [day_of(number) for number in numbers]
-    are_dates = 2 * sum(day is not None for day in days) > len(days)
+    are_clear = [
+        any(10**8 * ticks <= number <= 4_102_444_800 * ticks for ticks in (1, 10**3, 10**6, 10**9))
+        for number in numbers
+    ]
+    are_dates = 2 * sum(day is not None for day in days) > are_clear.count(False)
     expected = [
         (day - date(1970, 1, 1)).days * 86_400 if day and are_dates else number
         for day, number in zip(days, numbers, strict=True)
     ]
     times = settle_times(np.array(numbers, np.int64))
     assert times.values.tolist() == expected and ("dates of digits" in times.by_unit) == are_dates
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["20240301", "20240301123000", "20240302", "20240302123000"],
+        ["20240301", "2024-03-01 12:30:00", "2024-03-02", "2024-03-02T12:30:00Z"],
+        ["20240301", "03/01/2024 12:30", "03/02/2024", "03/31/2024"],
+        ["20240301", "1709296200", "1709296200000", "1709296200000000"],
+    ],
+)
+def test_digits_are_dates_among_times_of_other_forms(tmp_path, kind, values):
+    events = read_at_once(written(tmp_path, kind, values))
+    seconds = events.time // events.ticks
+    assert seconds.tolist()[:2] == [1_709_251_200, 1_709_296_200]
+    assert (seconds > 1_709_251_199).all() and (seconds < 1_711_929_600).all()
+    assert events.time.tolist() == read_one_by_one(values).time.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2019-10-01 00:00:00 UTC", "2019-10-01 00:00:00+00:00"),
+        ("2019/10/01 23:30:00 -05:00", "2019-10-02 04:30:00+00:00"),
+        ("1.10.2019 00:30:00 +0200", "2019-09-30 22:30:00+00:00"),
+        ("10/31/2019 11:30 PM GMT", "2019-10-31 23:30:00+00:00"),
+        ("10/31/2019 11:30:00.5 PM -05:00", "2019-11-01 04:30:00.500000+00:00"),
+        ("31/10/2019 00:30+0200", "2019-10-30 22:30:00+00:00"),
+    ],
+)
+def test_dates_may_have_a_zone(tmp_path, text, expected):
+    events = read_at_once(written(tmp_path, "csv", [text, text]))
+    moment = datetime.fromisoformat(expected)
+    assert events.time.tolist() == [int(moment.timestamp() * 2) * events.ticks // 2] * 2
 
 
 def test_seconds_in_which_few_look_like_dates_stay_seconds():
@@ -208,6 +247,16 @@ def test_dates_that_cannot_be_read_are_one_line_with_the_value_and_the_remedy(
     assert run(tmp_path, tokenizer_folder, "own", "--date_order", "day-first", "--threads", threads) == 0
     span = json.loads((tmp_path / "mine/audit.json").read_text())["time_span"]
     assert "2024-03-01" in str(span) and "2024-03-03" in str(span)
+
+
+def test_a_run_prints_which_dates_it_read_and_their_span(tmp_path, tokenizer_folder, capsys):  # noqa: F811
+    (tmp_path / "raw").mkdir()
+    days = ("02/01/2024", "03/01/2024", "31/01/2024", "20240202")
+    rows = "".join(f"u,{n},T{n},{day}\n" for n, day in enumerate(days))
+    (tmp_path / "raw/orders.csv").write_text(f"customer_id,product_id,product_name,order_date\n{rows}")
+    assert run(tmp_path, tokenizer_folder, "own") == 0
+    expected = "times: 3 dates, day-first, 1 dates of digits; from 2024-01-02 to 2024-02-02\n"
+    assert expected in capsys.readouterr().out
 
 
 def test_the_order_of_dates_reaches_the_events_of_a_feed(tmp_path):

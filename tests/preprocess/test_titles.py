@@ -235,3 +235,10 @@ def test_titles_in_batches_and_ahead_are_those_settled_one_by_one(raw, most):
     assert list(titles_or_reasons(raw, limited)) == alone
     titles = [title for title, _ in alone if title is not None]
     assert token_counts(titles, limited) == [limited.count_tokens(title) for title in titles]
+
+
+def test_a_tokenizer_that_is_not_there_is_one_line_with_the_remedy(tmp_path):
+    with pytest.raises(ValueError) as refused:
+        load_rules(f"{tmp_path}/none")
+    expected = f"tokenizer '{tmp_path}/none' cannot be loaded: no such folder; give the base model as --tokenizer_path"
+    assert str(refused.value).startswith(expected) and "scripts/fetch_defaults.py" in str(refused.value)

@@ -108,6 +108,34 @@ def test_a_record_of_a_feed_becomes_an_item_with_its_price_as_a_number():
         assert item_of(record_of(item_of(record))) == item_of(record)
 
 
+def test_numbers_of_a_feed_are_numbers_in_every_form(tmp_path):
+    records = [
+        {"id": "0012", "title": "1984", "gtin": "5012345678900", "mpn": "12", "year": 1999, "stars": 4.5,
+         "zip": "00123", "fit": "42", "item_group_id": "7"},
+        {"id": "13", "title": "Blé", "gtin": "5012345678917", "mpn": "13", "year": -40, "zip": "12345", "fit": "L"},
+    ]  # fmt: skip
+    names = list(records[0])
+    rows = "\n".join(",".join(str(record.get(name, "")) for name in names) for record in records)
+    elements = "".join(
+        "<item>" + "".join(f"<g:{name}>{value}</g:{name}>" for name, value in record.items()) + "</item>"
+        for record in records
+    )
+    forms = {
+        "csv": f"{','.join(names)}\n{rows}",
+        "xml": f"<rss xmlns:g='http://base.google.com/ns/1.0'>{elements}</rss>",
+        "json": json.dumps(records),
+    }
+    for form, text in forms.items():
+        (tmp_path / form).write_text(text)
+        assert read_feed(tmp_path / form) == records, form
+
+
+def test_a_number_of_a_taxonomy_hides_no_names_of_categories(tmp_path):
+    (item,) = items_of(tmp_path, "id,title,product_category,product_type\n1,Vase,2271,Home > Vases\n")
+    assert item.categories == ("Home", "Vases")
+    assert item_of({"id": "1", "title": "Vase", "categories": [], "product_type": "Home"}).categories == ("Home",)
+
+
 def items_of(folder, text: str) -> list:
     (folder / "feed").write_text(text)
     return [item_of(record) for record in read_feed(folder / "feed")]
