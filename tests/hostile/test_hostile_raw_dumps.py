@@ -86,7 +86,7 @@ def test_fields_beyond_their_limits_are_cut_and_counted(tmp_path):
         (review(0, unixReviewTime="1" * 10**6), "time missing or not a number"),
         (review(0, unixReviewTime="1e999999999999999999"), "time missing or not a number"),
         (review(0, unixReviewTime="sNaN"), "time missing or not a number"),
-        (b'{"unixReviewTime": 1' + b"0" * 5000 + b"}", "not strict JSON"),
+        (b'{"unixReviewTime": 1' + b"0" * 5000 + b"}", "id missing or unprintable"),
         (b"[" * 10**6, "not strict JSON"),
         (b"[1]", "not a JSON object"),
     ],
