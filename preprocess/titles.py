@@ -135,11 +135,10 @@ def load_rules(tokenizer_path: str, max_tokens: int = 0, trust_remote_code: bool
         raise ValueError(f"--max_title_tokens is {max_tokens}, wanted {LEAST_TOKENS} or more, or 0 for no bound")
     try:
         with as_value_error(f"tokenizer {tokenizer_path!r} cannot be loaded"):
-            if (
-                tokenizer_path.count("/") > 1 and not Path(tokenizer_path).is_dir()
-            ):  # the hub would say what names it has
+            is_folder = Path(tokenizer_path).is_dir()
+            if tokenizer_path.count("/") > 1 and not is_folder:  # the hub would say which names it allows
                 raise FileNotFoundError("no such folder")
-            if Path(tokenizer_path).is_dir():
+            if is_folder:
                 check_model_folder(tokenizer_path)
                 if (backend := plain_tokenizer(Path(tokenizer_path))) is not None:
                     return rules_of_backend(backend, max_tokens)

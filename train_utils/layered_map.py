@@ -56,7 +56,7 @@ class LayeredMap(Mapping[K, V]):
             gone: keys that are removed, unless they are put; unknown ones are ignored.
         """
         removed: list[K] = [key for key in gone if key in self and key not in put]
-        after: LayeredMap[K, V] = LayeredMap(())  # type: ignore[arg-type]
+        after: LayeredMap[K, V] = LayeredMap({})
         after._base, after._changed = self._base, {**self._changed, **dict.fromkeys(removed, _GONE), **put}
         after._length = self._length - len(removed) + sum(key not in self for key in put)
         if len(after._changed) > max(_LEAST_CHANGES, len(self._base) // _SHARE):

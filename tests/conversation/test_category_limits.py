@@ -54,7 +54,7 @@ def test_a_limit_ends_the_request_for_the_category_alone():
     assert after("comedies or westerns", "4 films, at most one comedy").only == ("Western",)
 
 
-def test_a_limit_counts_beside_numbers_of_other_categories():
+def test_a_limit_holds_with_numbers_of_other_categories():
     asked = after("2 comedies and 3 westerns", "but at most one western")
     assert dict(asked.rules(CATALOG).max_per_category) == {"Western": 1}
     asked = after("but at most one drama", "2 comedies and 3 westerns")

@@ -77,7 +77,7 @@ def _limited(text: str, entry: Annotation) -> Annotation:
     start, end, number = entry.start, entry.end, 0
     near = max(0, start - _NEAR)
     if before := _BEFORE.search(text, near, start):
-        start, number = before.start(), _amount(before["n"]) - bool(before["less"])
+        start, number = before.start(), number_of(before["n"]) - bool(before["less"])
     elif (counted := _COUNTED.search(text, near, start)) and (after := _AFTER.match(text, end)):
         start, end, number = counted.start(), after.end(), number_of(counted["n"])
     elif after := _NUMBER_AFTER.match(text, end):
@@ -85,7 +85,3 @@ def _limited(text: str, entry: Annotation) -> Annotation:
     if not 1 <= number <= MOST:
         return entry
     return replace(entry, start=start, end=end, value=CategoryLimit(entry.value.category, number))
-
-
-def _amount(text: str) -> int:
-    return 1 if text.lower() in ("a", "an") else number_of(text)

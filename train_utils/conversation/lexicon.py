@@ -279,7 +279,7 @@ REFUSALS = """
 no thanks, hard no, big no, firm no, kill me, shoot me now, do me a favour, do me a favor, no thank you, no thank, no
 way, nope, nah, hard pass, pass, no chance, forget it, count me out, count us out, not for me, not for us, not today,
 not tonight, not again, yuck, ugh, ew, eww, gross, bah, blah, never, please no, please don't, rather not, i'd rather
-not, absolutely not, definitely not, certainly not, hell no, heck no, god no, hard no, big no, firm no, no ta, do one,
+not, absolutely not, definitely not, certainly not, hell no, heck no, god no, no ta, do one,
 not my thing, not my cup of tea, skip, skip it, leave it, not really, not so much, meh, i'll pass
 """
 # -- negation ----------------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ _FOLLOWING = any_of(
     whatever, of anything, of any, of your choice, of your choosing, of the same, of that kind, max, maximum, at most,
     instead, numbers, nos, for tonight, for today, for this evening, for the weekend, for starters, suffice, pcs of,
     pieces of
-"""
+    """
 )
 _ENOUGH = any_of(
     "do, suffice, be enough, be plenty, be fine, be good, be great, be nice, be ok, be perfect, be better, be best, "
@@ -166,9 +166,14 @@ _RATE = re.compile(
 _COUNTS_ONE = ("just", "only", "exactly", "make")
 
 
+def is_article(text: str) -> bool:
+    """Return whether a text says one item by an article."""
+    return text.lower() in ("a", "an", "another")
+
+
 def number_of(text: str) -> int:
-    """Return the number that digits or words name."""
-    words = " ".join(text.lower().split())
+    """Return the number that digits, words or an article name."""
+    words = "one" if is_article(text) else " ".join(text.lower().split())
     tens, _, unit = words.replace("-", " ").partition(" ")
     if tens in _TENS:
         return _TENS[tens] + _UNITS.get(unit, 0)

@@ -214,13 +214,17 @@ class Preferences(Judgments):
         counted_once = (item.id for item in catalog.items if len(numbered.intersection(item.categories)) == 1)
         return ItemRules(
             allow=tuple(counted_once) if numbered else None,
-            max_per_category=tighter(catalog, dict(self.quotas), self.limits),
+            max_per_category=self.most_per_category(catalog),
             deny=tuple(catalog.ids(sorted({*self.named(), *self.listed}))),
             categories=() if self.together else self.only,
             all_categories=self.only if self.together else (),
             without_categories=self.without,
             where=self._where(),
         )
+
+    def most_per_category(self, catalog: Catalog) -> int | Mapping[str, int]:
+        """Return the limits of a list, as in `ItemRules`: those of quotas, and of categories in lists of others."""
+        return tighter(catalog, dict(self.quotas), self.limits)
 
     def _where(self) -> dict[str, dict[str, object]]:
         """Return attribute -> {operator: value}, as in `ItemRules.where`."""

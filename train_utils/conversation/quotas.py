@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.category_words import CategoryWords
 from train_utils.conversation.lexicon import NOUNS, any_of
-from train_utils.conversation.numerals import MOST, NUMBER, number_of
+from train_utils.conversation.numerals import MOST, NUMBER, is_article, number_of
 
 _ADJECTIVE = r"(?:(?!(?:and|or|of|but|with|not|no)\b)[^\W\d_][\w'-]*\s+){0,2}"
 _COUNTED = rf"(?P<n>{NUMBER}|another|an?)\s+{_ADJECTIVE}"
@@ -36,12 +36,8 @@ def find_quotas(plain: str, only: Sequence[Annotation]) -> tuple[tuple[str, int]
         gaps = [plain[one.end : other.start] for one, other in zip(only, only[1:], strict=False)]
         counted = [_FIRST.search(plain[before : only[0].start]), *map(_NEXT.fullmatch, gaps)]
         numbers = [match["n"] for match in counted if match]
-    if len(numbers) < len(names) or all(map(_is_article, numbers)):
+    if len(numbers) < len(names) or all(map(is_article, numbers)):
         return ()
-    amounts = [1 if _is_article(number) else number_of(number) for number in numbers]
+    amounts = list(map(number_of, numbers))
     fits = min(amounts) >= 1 and sum(amounts) <= MOST
     return tuple(zip(names, amounts, strict=True)) if fits else ()
-
-
-def _is_article(number: str) -> bool:
-    return number.lower() in ("a", "an", "another")

@@ -279,7 +279,7 @@ class Dialogue:
         catalog, quotas = self.recommender.catalog, self.preferences.quotas
         if catalog is None or not quotas:
             return int(constraint.admitted.sum())
-        caps = tighter(catalog, self.preferences.rules(catalog).max_per_category, self.max_per_category)
+        caps = tighter(catalog, self.preferences.most_per_category(catalog), self.max_per_category)
         assert isinstance(caps, Mapping)
         fitting = {name: int(constraint.admitted[sorted(catalog.in_category(name))].sum()) for name, _ in quotas}
         return sum(min(caps[name], fitting[name]) for name, _ in quotas)

@@ -71,11 +71,11 @@ def held_rules(
 
 def _of_preferences(catalog: Catalog, preferences: SavedPreferences) -> list[Condition]:
     asked = restored(preferences, catalog)
-    conditions = item_conditions(catalog, replace(asked.rules(catalog), allow=None, deny=()))
-    if asked.quotas:
-        numbered = {name for name, _ in asked.quotas}
-        counted = [len(numbered.intersection(item.categories)) == 1 for item in catalog.items]
-        conditions.append(Condition("quotas", dict(asked.quotas), np.array(counted), "quotas"))
+    conditions = [
+        # With quotas, the items that count once are allowed; preferences allow no others by their ids.
+        replace(one, rule="quotas", value=dict(asked.quotas)) if one.rule == "allow" else one
+        for one in item_conditions(catalog, replace(asked.rules(catalog), deny=()))
+    ]
     if disliked := {item for items in asked.disliked for item in items}:
         meets = np.ones(len(catalog.items), dtype=bool)
         meets[list(disliked)] = False

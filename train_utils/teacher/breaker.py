@@ -99,7 +99,7 @@ class CircuitBreaker:
             self.teacher.top_k(histories, 1)
         except TeacherRefusal:
             pass  # the teacher answers
-        except Exception as error:  # noqa: BLE001  # whatever it is, the thread must leave a state behind
+        except Exception as error:  # noqa: BLE001  # whatever it is, the circuit may not stay half-open
             logger.debug("the teacher of %s still fails: %s", self._name, error)
             with self._lock:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
