@@ -152,8 +152,11 @@ def test_a_killed_process_is_an_error():
 
 
 def test_an_interrupt_of_the_other_process_is_one_of_this_process():
-    # In the thread of the function: a signal to the process could come to its other thread, and be noticed too late.
-    with OtherProcess(lambda: signal.raise_signal(signal.SIGINT)) as other, pytest.raises(KeyboardInterrupt):
+    def interrupted():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores interrupts
+        signal.raise_signal(signal.SIGINT)
+
+    with OtherProcess(interrupted) as other, pytest.raises(KeyboardInterrupt):
         other.result()
 
 
