@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compare item forms over training time and seeds: scripts/study.sh NAME [flags of main.py for every run]
-# FORMS, EPOCHS and SEEDS list the runs, every combination; HISTORIES the numbers of events shown in the tests. Finished
-# runs are skipped and a killed one resumes, so that lists can grow. The page covers all runs of snap/NAME/study.
+# FORMS, EPOCHS (0.5 is half a pass) and SEEDS list the runs, every combination; HISTORIES the numbers of events shown in
+# the tests. Finished runs are skipped and a killed one resumes, so that lists can grow. The page covers all runs of
+# snap/NAME/study.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
@@ -16,9 +17,15 @@ if ! name=$(dataset_name "${1:-}"); then
     exit 2
 fi
 shift
-for number in $EPOCHS $SEEDS $HISTORIES; do
+for number in $SEEDS $HISTORIES; do
     if ! [[ $number =~ ^(0|[1-9][0-9]{0,5})$ ]]; then
-        echo "error: EPOCHS, SEEDS and HISTORIES hold '$number', wanted whole numbers with spaces between" >&2
+        echo "error: SEEDS and HISTORIES hold '$number', wanted whole numbers with spaces between" >&2
+        exit 2
+    fi
+done
+for number in $EPOCHS; do
+    if ! [[ $number =~ ^(0|[1-9][0-9]{0,5})(\.[0-9]{0,5}[1-9])?$ && $number != 0 ]]; then
+        echo "error: EPOCHS holds '$number', wanted numbers above 0 such as 0.5 or 3 with spaces between" >&2
         exit 2
     fi
 done
@@ -61,7 +68,9 @@ for seed in $SEEDS; do
     for epochs in $EPOCHS; do
         for form in $FORMS; do
             run=$form-e$epochs-s$seed
-            adapter=$folder/$run/$(printf 'Epoch%02d_SFT' "$epochs")
+            whole=${epochs%.*}
+            [[ $epochs != *.* ]] || whole=$((whole + 1))
+            adapter=$folder/$run/$(printf 'Epoch%02d_SFT' "$whole")
             stage "train-$run" --input "$data" "$BASE" "unirec/output/$name" main.py scripts/recipe.sh \
                 --value RECIPE="${RECIPE:-cpu}" --code train_utils/{training/sft,command}.py --output "$adapter" -- \
                 env ITEM_INDEX="$form" bash scripts/train_RecLM_cgen.sh "$name" --output "$folder/$run" --overwrite \

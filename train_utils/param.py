@@ -73,7 +73,7 @@ class TrainOptions(ModelOptions):
     output: str = option("snap/ml-100k/cgen", "folder of the run: checkpoints, log, adapters")
     seed: int = option(0, "seed of samples and initialization", least=0)
     overwrite: bool = option(False, "replace a run of other settings in --output instead of refusing")
-    epoch: int = option(20, "passes over the users, one sample per user and pass", least=1)
+    epoch: float = option(20, "passes over the users, one sample per user and pass; 0.5 is half a pass", above=0)
     batch_size: int = option(8, "samples per forward pass", least=1)
     gradient_accumulation_steps: int = option(8, "forward passes per optimizer step, over all processes", least=1)
     lr: float = option(1e-4, "learning rate of AdamW, float32 adapter weights", above=0)
@@ -231,6 +231,11 @@ class TrainOptions(ModelOptions):
         False, "train the projection and the item vectors; the adapter stays as it is (of --SFT_load, or untrained)"
     )
     emb_alpha: float = option(1.0, "weight of the retrieval loss, relative to the text loss", least=0)
+
+    @property
+    def epochs_begun(self) -> int:
+        """Number of epochs that the run begins; the last one may be a part."""
+        return math.ceil(self.epoch)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The study's page: seeds averaged per user, the best baseline beside, and one line for a folder that is no study."""
 
 import json
+import math
 
 import pytest
 from test_page import dataset, result  # noqa: F401 - a fixture
@@ -18,18 +19,19 @@ def folder(tmp_path, dataset):  # noqa: F811
     def write(name, content):
         (root / "results" / f"{name}.json").write_text(json.dumps(content))
 
-    for form, epochs, seeds in (("token", 1, (0,)), ("token", 3, (0, 1, 2)), ("title_t", 3, (0,))):
+    for form, epochs, seeds in (("token", 0.5, (0,)), ("token", 3, (0, 1, 2)), ("title_t", 3, (0,))):
         for seed in seeds:
             run = f"{form}-e{epochs}-s{seed}"
-            adapter = root / run / f"Epoch{epochs:02d}_SFT"
+            adapter = root / run / f"Epoch{math.ceil(epochs):02d}_SFT"
             adapter.mkdir(parents=True)
             (adapter / "manifest.json").write_text("{}")
             config = {"batch_size": 4, "gradient_accumulation_steps": 2, "epoch": epochs}
             (root / run / "config.json").write_text(json.dumps({"config": config}))
-            times = [json.dumps({"step": step, "seconds": 12.0 + 1.2 * seed / epochs}) for step in range(5 * epochs)]
+            seconds = 12.0 + 1.2 * seed / epochs
+            times = [json.dumps({"step": step, "seconds": seconds}) for step in range(int(5 * epochs))]
             (root / run / "times.jsonl").write_text("\n".join(times))
             for history in (10, 50):
-                skipped = 2 + seed + epochs
+                skipped = 2 + seed + math.ceil(epochs)
                 write(f"{run}-h{history}", result(dataset, lambda u, n=skipped: 1 if u % n else None))
     write("sasrec-h10", result(dataset, lambda u: 2 if u % 4 == 0 else None, ranker="teacher"))
     write("popularity-h10", result(dataset, lambda u: None, ranker="popularity"))
@@ -39,13 +41,13 @@ def folder(tmp_path, dataset):  # noqa: F811
 def test_settings_are_compared_with_the_best_baseline_of_their_history(folder):
     study = load_study(folder)
     assert [(s.form, s.epochs, s.history, len(s.results)) for s in study.settings] == [
-        ("title_t", 3, 10, 1), ("title_t", 3, 50, 1), ("token", 1, 10, 1), ("token", 1, 50, 1),
+        ("title_t", 3, 10, 1), ("title_t", 3, 50, 1), ("token", 0.5, 10, 1), ("token", 0.5, 50, 1),
         ("token", 3, 10, 3), ("token", 3, 50, 3),
     ]  # fmt: skip
     longest = study.settings[4]
     assert longest.samples == 15 * 8 and longest.minutes == pytest.approx((180 + 186 + 192) / 180)
     assert longest.spread("ndcg@10").n == 3 and longest.spread("ndcg@10").std > 0
-    assert set(study.against) == {("title_t", 3, 10), ("token", 1, 10), ("token", 3, 10)}
+    assert set(study.against) == {("title_t", 3, 10), ("token", 0.5, 10), ("token", 3, 10)}
     base, compared = study.against["token", 3, 10]
     assert base == "sasrec" and compared.mean_a == pytest.approx(longest.spread("ndcg@10").mean) and compared.p < 0.01
 
@@ -73,9 +75,9 @@ def test_the_page_shows_every_run_and_loads_nothing(folder):
 def test_what_is_no_study_is_one_line(tmp_path, folder):
     with pytest.raises(ValueError, match="no result of a run"):
         load_study(tmp_path)
-    other = json.loads((folder / "results/token-e1-s0-h50.json").read_text())
+    other = json.loads((folder / "results/token-e0.5-s0-h50.json").read_text())
     other["users"] = other["users"][:9]
-    (folder / "results/token-e1-s0-h50.json").write_text(json.dumps(other))
+    (folder / "results/token-e0.5-s0-h50.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match="other users cannot be compared") as error:
         load_study(folder)
     assert "\n" not in str(error.value)

@@ -59,17 +59,19 @@ def test_what_is_no_folders_name_is_one_line_and_status_2(world, given):
 
 
 def test_a_study_trains_and_tests_every_combination(world, monkeypatch):
-    for name, value in {"FORMS": "token title_t", "EPOCHS": "1 12", "SEEDS": "0 3", "HISTORIES": "10 50"}.items():
+    for name, value in {"FORMS": "token title_t", "EPOCHS": "0.5 12", "SEEDS": "0 3", "HISTORIES": "10 50"}.items():
         monkeypatch.setenv(name, value)
     lines = run(world, "scripts/study.sh", "mine", "--lr", "1e-4").stdout.splitlines()
     stages = [line.split()[1] for line in lines if line.startswith("scripts/stage.py")]
-    runs = [f"{form}-e{n}-s{seed}" for seed in "03" for n in (1, 12) for form in ("token", "title_t")]
+    runs = [f"{form}-e{n}-s{seed}" for seed in "03" for n in (0.5, 12) for form in ("token", "title_t")]
     baselines = [f"test-{name}-h{shown}" for shown in (10, 50) for name in ("sasrec", "popularity")]
     assert stages == baselines + [
         stage for run in runs for stage in (f"train-{run}", f"test-{run}-h10", f"test-{run}-h50")
     ]
     longest = next(line for line in lines if " train-token-e12-s3 " in line)
     assert "snap/mine/study/token-e12-s3/Epoch12_SFT" in longest and longest.endswith("--epoch 12 --seed 3 --lr 1e-4")
+    part = next(line for line in lines if " train-token-e0.5-s3 " in line)
+    assert "snap/mine/study/token-e0.5-s3/Epoch01_SFT" in part and part.endswith("--epoch 0.5 --seed 3 --lr 1e-4")
     assert lines[-1] == "-m train_utils.report.study snap/mine/study"
 
 
@@ -81,7 +83,10 @@ def test_a_study_sets_its_own_flags(world, flag):
     )
 
 
-@pytest.mark.parametrize(("name", "value"), [("EPOCHS", "3 x"), ("SEEDS", "01"), ("HISTORIES", "-1"), ("FORMS", "a/b")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("EPOCHS", "3 x"), ("EPOCHS", "0"), ("EPOCHS", "0.50"), ("SEEDS", "01"), ("HISTORIES", "-1"), ("FORMS", "a/b")],
+)
 def test_a_study_of_something_else_is_one_line(world, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     error = run(world, "scripts/study.sh", "mine", status=2).stderr

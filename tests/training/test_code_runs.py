@@ -1,6 +1,7 @@
 """A run with item codes is trained, merged, tested, continued and talked to, in each form; misfits are one line."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,19 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(run, mo
     monkeypatch.setattr(sft, "train", train)
     resumed, whole = (load_file(folder / "adapter_model.safetensors") for folder in (sft.run_sft(broken), adapter))
     assert resumed.keys() == whole.keys() and all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_a_part_of_an_epoch_is_that_part_of_the_steps(run):
+    root, form, adapter, _ = run
+    part = sft.run_sft(options(root, form, output=str(root / "part"), epoch=0.5))
+    assert part.name == "Epoch01_SFT"
+    steps, whole = (len((folder.parent / "times.jsonl").read_text().splitlines()) for folder in (part, adapter))
+    assert 1 <= steps == math.ceil(whole / 2) < whole
+
+
+def test_a_file_of_samples_has_whole_epochs(tmp_path):
+    with pytest.raises(ValueError, match="`epoch` is 1.5, and a file has whole epochs; give 2"):
+        sft.run_export(options(tmp_path, "token", epoch=1.5, train_data_file=str(tmp_path / "sft.json")))
 
 
 def test_a_model_with_codes_is_trained_on_in_its_form_with_its_rows(run):

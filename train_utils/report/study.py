@@ -7,6 +7,7 @@ a result file per run and history length (`token-e3-s0-h10.json`) and per baseli
 """
 
 import logging
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ from train_utils.text_files import read_bounded_json, read_json_lines
 
 logger = logging.getLogger(__name__)
 METRICS = ("ndcg@10", "hr@10")
-_RUN = re.compile(r"(?P<form>\w+)-e(?P<epochs>\d{1,6})-s(?P<seed>\d{1,9})-h(?P<history>\d{1,6})", re.ASCII)
+_RUN = re.compile(r"(?P<form>\w+)-e(?P<epochs>\d{1,6}(\.\d{1,6})?)-s(?P<seed>\d{1,9})-h(?P<history>\d{1,6})", re.ASCII)
 _BASELINE = re.compile(r"(?P<name>[a-z-]+)-h(?P<history>\d{1,6})", re.ASCII)
 MAX_CONFIG_BYTES = 16 << 20  # a manifest with the digests of 100,000 files
 
@@ -57,7 +58,7 @@ class Setting:
     """
 
     form: str
-    epochs: int
+    epochs: float
     history: int
     minutes: float
     samples: int
@@ -86,7 +87,7 @@ class Study:
     baselines: Mapping[tuple[str, int], dict]
 
     @cached_property
-    def against(self) -> Mapping[tuple[str, int, int], tuple[str, Comparison]]:
+    def against(self) -> Mapping[tuple[str, float, int], tuple[str, Comparison]]:
         """NDCG@10 of each setting, averaged over its seeds per user, against the best baseline of its history length.
 
         (form, epochs, history) -> (baseline, comparison), without settings of a history length that has no baseline.
@@ -122,12 +123,12 @@ def load_study(folder: str | Path) -> Study:
     """
     folder = Path(folder)
     found = read_results(sorted((folder / "results").glob("*-h*[0-9].json"))) if (folder / "results").is_dir() else {}
-    by_setting: dict[tuple[str, int, int], dict[int, dict]] = {}
+    by_setting: dict[tuple[str, float, int], dict[int, tuple[str, dict]]] = {}
     baselines: dict[tuple[str, int], dict] = {}
     for name, result in found.items():
         if match := _RUN.fullmatch(name):
-            key = match["form"], int(match["epochs"]), int(match["history"])
-            by_setting.setdefault(key, {})[int(match["seed"])] = result
+            key = match["form"], float(match["epochs"]), int(match["history"])
+            by_setting.setdefault(key, {})[int(match["seed"])] = name.rpartition("-h")[0], result
         elif match := _BASELINE.fullmatch(name):
             baselines[match["name"], int(match["history"])] = result
     if not by_setting:
@@ -141,17 +142,19 @@ def load_study(folder: str | Path) -> Study:
     return Study(settings, baselines)
 
 
-def _setting(folder: Path, form: str, epochs: int, history: int, results: Mapping[int, dict]) -> Setting | None:
-    """Return a setting of the seeds whose runs have ended; None if none has."""
-    ended = {seed: _read_run(folder / f"{form}-e{epochs}-s{seed}") for seed in results}
-    if broken := [f"{form}-e{epochs}-s{seed}" for seed, run in ended.items() if run is None]:
+def _setting(
+    folder: Path, form: str, epochs: float, history: int, named: Mapping[int, tuple[str, dict]]
+) -> Setting | None:
+    """Return a setting of the seeds whose runs have ended; None if none has. `named`: seed -> name and result."""
+    ended = {seed: _read_run(folder / name) for seed, (name, _) in named.items()}
+    if broken := [named[seed][0] for seed, run in ended.items() if run is None]:
         logger.warning("left out, because they did not end: %s", ", ".join(broken))
     runs = {seed: run for seed, run in ended.items() if run is not None}
     if not runs:
         return None
     minutes = statistics.mean(seconds for seconds, _ in runs.values()) / 60
     samples = next(iter(runs.values()))[1]
-    return Setting(form, epochs, history, minutes, samples, {seed: results[seed] for seed in runs})
+    return Setting(form, epochs, history, minutes, samples, {seed: named[seed][1] for seed in runs})
 
 
 def _read_run(run: Path) -> tuple[float, int] | None:
@@ -162,10 +165,11 @@ def _read_run(run: Path) -> tuple[float, int] | None:
     except (OSError, ValueError):
         return None
     match value:
-        case {"config": {"batch_size": int(size), "gradient_accumulation_steps": int(steps), "epoch": int(epochs)}}:
+        case {"config": {"batch_size": int(size), "gradient_accumulation_steps": int(steps), "epoch": epochs}}:
             seconds: list[Any] = [time.get("seconds") if isinstance(time, dict) else None for time in times]
-            right = all(is_number(n, 1, 2**20) for n in (size, steps, epochs)) and all(is_number(s, 0) for s in seconds)
-            if right and times and (run / f"Epoch{epochs:02d}_SFT" / "manifest.json").is_file():
+            right = all(is_number(n, 1, 2**20) for n in (size, steps)) and is_number(epochs, 0, 2**20)
+            right = right and bool(times) and all(is_number(s, 0) for s in seconds)
+            if right and (run / f"Epoch{math.ceil(epochs):02d}_SFT" / "manifest.json").is_file():
                 return float(sum(seconds)), len(times) * size * steps
     return None
 
@@ -193,7 +197,7 @@ def rows_of(study: Study) -> list[list[str]]:
         name, compared = study.against.get((one.form, one.epochs, one.history), ("-", None))
         difference = [signed(compared.difference), p_value(compared.p)] if compared else ["-", "-"]
         rows.append(
-            [one.form, str(one.epochs), f"{one.minutes:.1f}", str(one.samples), str(one.history), *shown]
+            [one.form, f"{one.epochs:g}", f"{one.minutes:.1f}", str(one.samples), str(one.history), *shown]
             + [str(len(one.results)), name, *difference]
         )
     for (name, history), result in study.baselines.items():

@@ -68,8 +68,10 @@ class SampleStream:
         """Stop building windows."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def steps(self, epochs: int) -> int:
-        return math.ceil(self.source.samples(epochs) / (self.batch_size * self.accumulation))
+    def steps(self, epochs: float) -> int:
+        """Return the number of steps of so many epochs, at least 1."""
+        whole = math.ceil(epochs)
+        return math.ceil(self.source.samples(whole) * (epochs / whole) / (self.batch_size * self.accumulation))
 
     def __call__(self, step: int) -> list[Batch]:
         window, offset = divmod(step, WINDOW_STEPS)

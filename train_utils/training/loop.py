@@ -42,7 +42,7 @@ class LoopConfig:
         lr_power: power of the polynomial decay.
         clip: maximum gradient norm.
         save_seconds: seconds between checkpoints.
-        epochs: number of epochs that the steps are divided into, for the end-of-epoch hook.
+        epochs: number of epochs that the steps are divided into, for the end-of-epoch hook; the last may be a part.
         seed: seed of the randomness inside a step (dropout).
         tensorboard: whether to write a TensorBoard log too.
         item_lr: peak learning rate of parameters that `is_item_row` names; None for `lr`.
@@ -58,7 +58,7 @@ class LoopConfig:
     lr_power: float
     clip: float
     save_seconds: float
-    epochs: int = 1
+    epochs: float = 1
     seed: int = 0
     tensorboard: bool = False
     item_lr: float | None = None
@@ -93,9 +93,11 @@ def learning_rate(step: int, config: LoopConfig) -> float:
 
 
 def ended_epoch(step: int, config: LoopConfig) -> int | None:
-    """Return the epoch (from 1) that ends with this step, None if no epoch does."""
-    epoch = (step + 1) * config.epochs // config.steps
-    return epoch if epoch > step * config.epochs // config.steps else None
+    """Return the epoch (from 1) that ends with this step, None if no epoch does; the run ends its last one."""
+    if step + 1 == config.steps:
+        return math.ceil(config.epochs)
+    epoch = int((step + 1) * config.epochs / config.steps)
+    return epoch if epoch > int(step * config.epochs / config.steps) else None
 
 
 def is_item_row(name: str) -> bool:

@@ -120,7 +120,7 @@ def open_stream(
         options.gradient_accumulation_steps,
         pad_id,
         device,
-        options.epoch,
+        options.epochs_begun,
         method.apart,
         packed=packed,
     )
@@ -194,7 +194,7 @@ def run_sft(options: TrainOptions, method: Method = CGEN) -> Path:
         )
     options = with_dtype(options)
     run = Path(options.output)
-    adapter = run / f"Epoch{options.epoch:02d}_SFT"
+    adapter = run / f"Epoch{options.epochs_begun:02d}_SFT"
     accelerator = init_accelerator(options.gpu, options.dtype, options.batch_size, options.gradient_accumulation_steps)
     made_from = manifest(asdict(options), _inputs(options))
     catalog = load_catalog(options.data_path)
@@ -230,6 +230,8 @@ def run_export(options: TrainOptions) -> Path:
     """
     if not options.train_data_file:
         raise ValueError("`train_data_file` is missing: the file to write, such as data/dataset/ml-100k/sft.json")
+    if options.epoch != options.epochs_begun:
+        raise ValueError(f"`epoch` is {options.epoch}, and a file has whole epochs; give {options.epochs_begun}")
     sample_config(options)
     path, catalog = Path(options.train_data_file), load_catalog(options.data_path)
     tokenizer = load_tokenizer(options.backbone, options.trust_remote_code)
@@ -240,7 +242,7 @@ def run_export(options: TrainOptions) -> Path:
         closing(open_teacher(options.teacher)) as teacher,
     ):
         samples = _drawn_samples(replace(options, train_data_file=""), catalog, chat, teacher)
-        export_samples(samples, options.epoch, path)
+        export_samples(samples, options.epochs_begun, path)
     return path
 
 

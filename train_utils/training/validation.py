@@ -92,7 +92,7 @@ class Validator:
                 raise ValueError(f"`val_users`: {error}, or give `val_users` 0") from None
 
     def __call__(self, epoch: int) -> HookResult:
-        if epoch % self.options.val_epochs and epoch != self.options.epoch:
+        if epoch % self.options.val_epochs and epoch != self.options.epochs_begun:
             return HookResult()
         means = self._score()
         decided = [self._decide(epoch, means) if self.accelerator.is_main_process else None]
