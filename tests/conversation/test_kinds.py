@@ -201,10 +201,10 @@ def test_a_new_start(text):
     assert READER.read(f"{text}, westerns please").only == ("Western",)
 
 
-def test_deletion_takes_titles_back_and_a_new_start_leaves_them():
-    assert titles("I love Fargo || start over") == {"liked": {"Fargo"}}
-    assert titles("I love Fargo || wipe all that") == {}
-    assert titles("I love Fargo || start again from zero") == {}
+@pytest.mark.parametrize("text", ["start over", "wipe all that", "start again from zero"])
+def test_a_new_start_takes_titles_back(text):
+    assert titles(f"I love Fargo, I hated Speed and I have seen Casino || {text}") == {}
+    assert titles(f"I love Fargo || {text}, something like Vertigo") == {"liked": {"Vertigo"}}
 
 
 @pytest.mark.parametrize("text", ["forget all horror", "drop everything with war", "delete what I said about horror"])

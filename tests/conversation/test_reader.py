@@ -182,6 +182,15 @@ def test_prices_are_read_where_the_catalog_has_them():
         assert (entry.attribute, entry.low, entry.high) == ("price", low, high)
 
 
+def test_what_was_named_is_not_listed_after_a_new_start():
+    preferences = Preferences()
+    for text in ("3 comedies, no horror. I liked Heat", "start over"):
+        preferences = preferences.listing([3]).after(READER.read(text))
+    rules = preferences.rules(CATALOG)
+    assert preferences.describe(CATALOG) == "" and not rules.categories and not rules.without_categories
+    assert set(rules.deny) == {CATALOG.items[3].id, CATALOG.items[CATALOG.titles.index("Heat")].id}
+
+
 def test_the_newest_statement_wins_and_the_rules_follow():
     preferences = Preferences()
     for text in ("5 comedies, no horror", "liked Heat, hated Emma", "rather horror from the 90s", "I hated Heat"):

@@ -58,7 +58,6 @@ class Change(Judgments):
         any_category: whether the user takes back a restriction to categories.
         more: whether it asks for further items of the same kind.
         forget: whether the user starts over.
-        wipes: whether the user takes back all that was said, titles included ("wipe all that").
         unknown: titles that it names and the catalog does not have, as typed, each of at most 80 characters.
         foreign: whether it is in another language than English, of which only titles and a number are read.
         unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
@@ -87,7 +86,6 @@ class Change(Judgments):
     any_category: bool = False
     more: bool = False
     forget: bool = False
-    wipes: bool = False
     unknown: tuple[str, ...] = ()
     foreign: bool = False
     unknowable: tuple[str, ...] = ()
@@ -138,9 +136,7 @@ class Preferences(Judgments):
 
     def after(self, change: Change) -> "Preferences":
         """Return the preferences after a message. The newest statement about a title or a category wins."""
-        before = self.lifted("conditions") if change.forget else self
-        if change.wipes:
-            before = replace(before, liked=(), disliked=(), known=())
+        before = self.started_over() if change.forget else self
         if change.judges:
             named = set(change.named())
             last = tuple(items for items in self.mentioned if not named.intersection(items))
@@ -180,6 +176,10 @@ class Preferences(Judgments):
             ranges=_ranges_after(_lasting(before, change), change),
             excluded=_excluded_after(before.excluded, change),
         )
+
+    def started_over(self) -> "Preferences":
+        """Return the preferences without all that was said. What was named or listed is not listed again."""
+        return Preferences(listed=_union(self.listed, self.named()))
 
     def lifted(self, command: str) -> "Preferences":
         """Return the preferences without what "only", "without", "like", "dislike", "seen" or "where" has set.

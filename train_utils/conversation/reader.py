@@ -51,10 +51,6 @@ _FORGET = re.compile(
     r"|\bfrom\s+scratch\b|\bback\s+to\s+(?:square\s+one|the\s+(?:start|beginning|drawing\s+board)|zero)\b|\btake\s+it\s+from\s+the\s+top\b",
     re.I,
 )  # and not "never mind the year"
-# More than "start over", which leaves the titles: "wipe all that", "from zero".
-_WIPES = re.compile(
-    r"(?:wipe|erase|delete|clear|bin|trash|discard|dump)\s+(?!the\s+slate)|.*\bfrom\s+(?:zero|nothing|nil)", re.I
-)
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
@@ -239,7 +235,6 @@ def _change(message: AnnotatedMessage, count: Annotation | None, unknown_kinds: 
         any_category=takes_any_category(plain),
         more=asks_for_more(plain, examples) and message.asks,
         forget=bool(forgetting),
-        wipes=any(_WIPES.match(words) for words in forgetting),
         unknown=tuple(dict.fromkeys(stated.unknown)),
         unknowable=find_unknowable(_asking(message), unknown_kinds),
         about=tuple(stated.about),
