@@ -22,7 +22,7 @@ from train_utils.conversation.lexicon import (
 )
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
-from train_utils.conversation.verdicts import ENDURED as _ENDURED
+from train_utils.conversation.verdict_phrases import ENDURED
 from train_utils.conversation.verdicts import JOINED, verdict
 from train_utils.prompts.named_titles import Mention
 
@@ -199,7 +199,7 @@ def _last_joined(plain: str, annotations: Sequence[Annotation], inside: Sequence
 
 def _is_refusal(plain: str, start: int, end: int) -> bool:
     """Return whether a part of a clause refuses titles without blame: "so skip it", "it is banned in this house"."""
-    blamed = any(_says(said, plain, start, end) for said in (_DISLIKING, _BAD, _BORED, _ENDURED))
+    blamed = any(_says(said, plain, start, end) for said in (_DISLIKING, _BAD, _BORED, ENDURED))
     return not blamed and _says(_REFUSED, plain, start, end)
 
 
@@ -257,7 +257,7 @@ def judgment_before_addition(plain: str, start: int, end: int) -> str:
     if (
         _says(_DISLIKING, plain, before, start)
         or _says(_BAD, plain, before, start)
-        or _says(_ENDURED, plain, before, start)
+        or _says(ENDURED, plain, before, start)
     ):
         return "disliked"
     return "known" if _says(_KNOWING, plain, before, start) and not _says(_LIKING, plain, before, start) else "liked"
