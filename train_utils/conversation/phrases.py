@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 
-from train_utils.conversation.annotations import MASK, SPAN
-from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation import lexicon
+from train_utils.conversation.annotations import GAP, MASK, SPAN
 
-# What words in capitals stand for, in every phrase.
+# What words in capitals stand for in every phrase, besides the lists of the lexicon.
 _NAMES = {
-    "TITLE": SPAN,
+    "TITLE": SPAN,  # any annotated span
     "MASK": MASK,
-    "NOUN": any_of(NOUNS),
+    "GAP": GAP,
     "FEW": rf"(?:{SPAN}|[^.!?;{MASK}]){{0,40}}?",
     "WHO": r"(?:i|we|he|she|they|everyone|everybody|people|(?:my|our|his|her|the|half\s+the|two)\s+\w+)",
     "ME": r"(?:me|us|him|her|them|everyone|everybody|(?:my|our|his|her|their|the)\s+(?:whole\s+|entire\s+)?\w+)",
@@ -19,12 +21,17 @@ _NAMES = {
 }
 
 
-def phrase(text: str, **names: str) -> str:
+@cache
+def _words(name: str) -> str:
+    return _NAMES.get(name) or lexicon.any_of(vars(lexicon)[name])
+
+
+def phrase(text: str, names: Mapping[str, str] | None = None) -> str:
     r"""Return the regular expression of a phrase, such as "made ME (so )?(cry|laugh)".
 
     A phrase is a regular expression in which a space is any white space, a parenthesis captures nothing, " ... "
     stands for a few words of the clause, and words in capitals are names: TITLE is an annotated span of a masked
-    message, NOUN what items are called, WHO, ME and MY are people, NEVER denies.
+    message, WHO, ME and MY are people, NEVER denies, and lists of the lexicon such as NOUNS stand for one of them.
 
     Args:
         text: the phrase.
@@ -33,16 +40,25 @@ def phrase(text: str, **names: str) -> str:
     Raises:
         KeyError: a name is unknown.
     """
+    names = names or {}
     grouped = re.sub(r"(?<!\\)\((?!\?)", "(?:", text)
     spaced = grouped.replace(" ... ", r"\bFEW\b").replace(" ", r"\s+")
-    return re.sub("[A-Z]{2,}", lambda name: {**_NAMES, **names}[name[0]], spaced)
+    return re.sub("[A-Z]{2,}(?:_[A-Z]+)*", lambda name: names.get(name[0]) or _words(name[0]), spaced)
 
 
-def any_phrase(examples: Mapping[str, str], **names: str) -> str:
-    """Return the regular expression of a table of phrases, of which the first that matches counts.
+@dataclass(frozen=True)
+class Phrases:
+    """Table of phrases, of which the first that matches counts. A test matches each with its example.
 
-    Args:
-        examples: example of what a phrase matches -> the phrase.
-        names: expressions of further names.
+    Attributes:
+        examples: example -> the phrase that matches it. What an example has in brackets is masked.
+        names: expressions of names in these phrases.
     """
-    return "|".join(phrase(text, **names) for text in examples.values())
+
+    examples: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pattern(self) -> str:
+        """Regular expression of the table."""
+        return "|".join(phrase(text, self.names) for text in self.examples.values())
