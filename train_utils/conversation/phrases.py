@@ -56,7 +56,7 @@ class Phrases:
     """
 
     examples: Mapping[str, str]
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def pattern(self) -> str:
