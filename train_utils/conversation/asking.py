@@ -61,7 +61,7 @@ _NOUN_PHRASE = Phrases(
             r"(?!not one\b|(GOOD|nice) (one|choice|pick|shout|idea|suggestion|recommendation|call)\s*([!.,]|$)"
             r"|(what )?(an? )?(GOOD|BAD) NOUNS\s*[!.])"
             r"((just|only|and|ok) )?((an?|one|the|some|any) )?((?!STATING\b)[^\W\d][\w-]* ){0,3}?NOUNS"
-            r"(GAP(please|pls|thanks)?GAP$|\s*,| AFTER_NOUN\b| without\b)"
+            r"(~(please|pls|thanks)?~$|\s*,| AFTER_NOUN\b| without\b)"
         )
     },
     _NAMES,
@@ -137,13 +137,13 @@ _EXAMPLES = Phrases(
     {
         "trash like that pls": (
             r"(?!(i|we|he|she|they|you|looks?|sounds?|not?|nothing)\b)([\w'-]+ ){1,3}?"
-            r"(like|similar to) (that|this|those|these)\s*(please|pls|plz)?GAP$"
+            r"(like|similar to) (that|this|those|these)\s*(please|pls|plz)?~$"
         ),
         "[Alien], [Heat], that sort of thing": (
             r"TITLE(AND(the )?TITLE)*+\s*+(,|-|\.\.\.)?\s*((or|and) )?"
-            r"(that|this) (sort|kind|type|style) of (thing|stuff|vibe|NOUNS)( (please|pls))?GAP$"
+            r"(that|this) (sort|kind|type|style) of (thing|stuff|vibe|NOUNS)( (please|pls))?~$"
         ),
-        "ok then like [Babe]": r"((ok|okay|then|so|well|maybe|more|just|rather|anyway)\bGAP){0,4}like (the )?TITLE",
+        "ok then like [Babe]": r"((ok|okay|then|so|well|maybe|more|just|rather|anyway)\b~){0,4}like (the )?TITLE",
         "something similar to that": (
             r"((ok|okay|then|so|and|maybe|just) )*(something )?similar to (that|those|this|these|it|them)\b"
         ),
@@ -160,7 +160,7 @@ _ADDED = Phrases(
         ),
         "with happy ends": (
             r"with (?!NO_WISH\b|(love|pleasure|respect|regards|regard|all|best|kind|him|her|you|it|them|that)\b)"
-            r"[\w'.-]+ [\w'.-]+GAP$"
+            r"[\w'.-]+ [\w'.-]+~$"
         ),
         "without blood please": (
             r"without (?!NO_WISH\b|further\b|any\b|saying\b)[\w'.-]+( [\w'.-]+)? (tho|though|please|pls|this time)\b"
@@ -173,7 +173,7 @@ _ADDED = Phrases(
 )
 _ADDITION = phrase(
     r"((and|or|but|maybe|now|ok|so|then|just|please|preferably) ){0,2}(ADDED)"
-    r"((?!(i|we|he|she|they|you|it|is|was|are|were|pleasure)\b)[\s,]*[\w'-]+){0,8}GAP$",
+    r"((?!(i|we|he|she|they|you|it|is|was|are|were|pleasure)\b)[\s,]*[\w'-]+){0,8}~$",
     {"ADDED": _ADDED.pattern},
 )
 # Nothing but a demand.
@@ -199,8 +199,8 @@ _WITHIN = Phrases(
 ASKING_FOR_ITEMS = re.compile(
     phrase(
         r"\b(ASKING_FOR_ITEMS|WITHIN|CHOICE|QUESTION)\b"
-        r"|^GAP(ADDITION|EXAMPLES)|(^|:)GAP(DEMAND)(GAP$| (for|about|on)\b)"
-        r"|,\s*(something|anything) [\w-]+GAP$|^GAP(NOUNS\s*\?|(something|anything)\b|NOUN_PHRASE)|(->|=>)\s*\?",
+        r"|^~(ADDITION|EXAMPLES)|(^|:)~(DEMAND)(~$| (for|about|on)\b)"
+        r"|,\s*(something|anything) [\w-]+~$|^~(NOUNS\s*\?|(something|anything)\b|NOUN_PHRASE)|(->|=>)\s*\?",
         {
             "WITHIN": _WITHIN.pattern,
             "CHOICE": _CHOICE.pattern,
@@ -215,6 +215,6 @@ ASKING_FOR_ITEMS = re.compile(
 )
 # A question without its mark: "what is there from the 90s then"
 INTERROGATIVE = re.compile(
-    phrase(r"GAP((OPENINGS|right|k)\bGAP){0,3}((what|which)('s|s| is| are)?(?! an?\b)|any|got|do (you|u))\b"),
+    phrase(r"~((OPENINGS|right|k)\b~){0,3}((what|which)('s|s| is| are)?(?! an?\b)|any|got|do (you|u))\b"),
     re.IGNORECASE,
 )

@@ -12,7 +12,6 @@ from train_utils.conversation.annotations import GAP, MASK, SPAN
 _NAMES = {
     "TITLE": SPAN,  # any annotated span
     "MASK": MASK,
-    "GAP": GAP,
     "FEW": rf"(?:{SPAN}|[^.!?;{MASK}]){{0,40}}?",
     "WHO": r"(?:i|we|he|she|they|everyone|everybody|people|(?:my|our|his|her|the|half\s+the|two)\s+\w+)",
     "ME": r"(?:me|us|him|her|them|everyone|everybody|(?:my|our|his|her|their|the)\s+(?:whole\s+|entire\s+)?\w+)",
@@ -30,8 +29,9 @@ def phrase(text: str, names: Mapping[str, str] | None = None) -> str:
     r"""Return the regular expression of a phrase, such as "made ME (so )?(cry|laugh)".
 
     A phrase is a regular expression in which a space is any white space, a parenthesis captures nothing, " ... "
-    stands for a few words of the clause, and words in capitals are names: TITLE is an annotated span of a masked
-    message, WHO, ME and MY are people, NEVER denies, and lists of the lexicon such as NOUNS stand for one of them.
+    stands for a few words of the clause, "~" for what is neither a word nor annotated, and words in capitals are
+    names: TITLE is an annotated span of a masked message, WHO, ME and MY are people, NEVER denies, and lists of the
+    lexicon such as NOUNS stand for one of them.
 
     Args:
         text: the phrase.
@@ -42,7 +42,7 @@ def phrase(text: str, names: Mapping[str, str] | None = None) -> str:
     """
     names = names or {}
     grouped = re.sub(r"(?<!\\)\((?!\?)", "(?:", text)
-    spaced = grouped.replace(" ... ", r"\bFEW\b").replace(" ", r"\s+")
+    spaced = grouped.replace(" ... ", r"\bFEW\b").replace(" ", r"\s+").replace("~", GAP)
     return re.sub("[A-Z]{2,}(?:_[A-Z]+)*", lambda name: names.get(name[0]) or _words(name[0]), spaced)
 
 
@@ -62,3 +62,7 @@ class Phrases:
     def pattern(self) -> str:
         """Regular expression of the table."""
         return "|".join(phrase(text, self.names) for text in self.examples.values())
+
+    def compiled(self) -> re.Pattern[str]:
+        """Return the compiled pattern of the table, for any case."""
+        return re.compile(self.pattern, re.IGNORECASE)

@@ -248,4 +248,4 @@ THRILLED = re.compile(
     rf"{_GLAD_FACE}|{_ABOVE_ALL.pattern}|\b(?:{_CHERISHED.pattern}|{_THRILLING.pattern})", re.IGNORECASE
 )
 FAMILIAR = re.compile(rf"\b(?:{_KNOWN.pattern})|{_ALL_DONE.pattern}", re.IGNORECASE)
-POSSESSED = re.compile(_POSSESSED.pattern, re.IGNORECASE)
+POSSESSED = _POSSESSED.compiled()
