@@ -35,68 +35,122 @@ class Sentence:
     names: bool
     likes: bool
 
-    @classmethod
-    def of(
-        cls,
-        plain: str,
-        start: int,
-        end: int,
-        found: Sequence[Annotation],
-        count: Annotation | None,
-        lifted: Collection[int],
-    ) -> "Sentence":
-        text = plain[start:end]
-        informs = bool(patterns.INFORMATION.search(text)) or any(
-            patterns.INFORMATION_ON_TITLE.search(plain, max(start, entry.start - _NEAR), entry.start)
-            for entry in found
-            if start <= entry.start < end and isinstance(entry.value, (Mention, Unknown))
+
+@dataclass(frozen=True)
+class _Reading:
+    """What was read of one sentence.
+
+    Attributes:
+        plain: the message, with its annotations masked.
+        start: position of its first character.
+        end: position after its last character.
+        inside: its annotations.
+        count: the number of items, if the sentence names it.
+        lifts: whether it takes something back.
+    """
+
+    plain: str
+    start: int
+    end: int
+    inside: Sequence[Annotation]
+    count: Annotation | None
+    lifts: bool
+
+    @property
+    def text(self) -> str:
+        return self.plain[self.start : self.end]
+
+    @property
+    def titles(self) -> list[Annotation]:
+        return [entry for entry in self.inside if isinstance(entry.value, (Mention, Unknown))]
+
+    def near(self, position: int) -> int:
+        """Return where the words before a position begin that say what it is about."""
+        return max(self.start, position - _NEAR)
+
+
+def _sentence(reading: _Reading) -> Sentence:
+    text = reading.text
+    of_fans = bool(patterns.OF_FANS.match(text))
+    informs = not of_fans and _informs(reading)
+    is_statement = _is_statement(reading)
+    asks = False
+    if not informs and not patterns.NOT_ASKING.search(text):
+        asks = (
+            _names_something(reading)
+            and (not is_statement or _is_worded_as_question(text))
+            or not is_statement
+            and _is_polite(text)
+            or of_fans
+            or _is_asked(ASKING_FOR_ITEMS, text)
         )
-        of_fans = bool(patterns.OF_FANS.match(text))
-        informs = informs and not of_fans
-        inside = [entry.value for entry in found if start <= entry.start < end]
-        names = any(isinstance(value, (Mention, Unknown)) for value in inside)
-        if names and not informs and not of_fans and patterns.QUERY.match(text):
-            informs = not patterns.LIKENED.search(text) or bool(patterns.LIKING_QUERY.match(text))
-        titles = [isinstance(value, (Mention, Unknown)) for value in inside]
-        counts = bool(count and start <= count.start < end)
-        says = bool(inside) or counts or bool(asks_for_more(text) or patterns.ANY_CATEGORY.search(text))
-        statement = bool(match := patterns.STATEMENT.match(text))
-        if match and match["title"] and not any(titles):
-            statement = False  # "and not animated"
-        if (
-            titles
-            and all(titles)
-            and not counts
-            and not (patterns.LIKENED.search(text) or patterns.VARIED.search(text))
-        ):
-            # "I take Heat back", "Heat shook me badly"; and not "Heat, Alien"
-            statement = statement or bool(
-                patterns.TOLD.search(text) or patterns.JUDGING.search(text) or verdict(plain, start, end)
-            )
-            statement = statement or len(patterns.OTHER_WORD.findall(text)) > 1
-        if statement and patterns.REFUSED.search(text):
-            statement = False
-        alone = counts and count and patterns.LEAD.search(plain, max(start, count.start - _NEAR), count.start)
-        if count and counts and (patterns.AMOUNTS_TO.match(plain, count.end) or alone and asks_for_more(text)):
-            statement = False
-        if any(start <= at < end for at in lifted) or patterns.ANY_CATEGORY.search(text):
-            statement = False  # "horror is fine now"
-        if (
-            statement
-            and patterns.HEADING.match(text)
-            or statement
-            and _ends_in_request(_without_titles(text, start, found))
-        ):
-            statement = False
-        # The slowest pattern is tried last.
-        wants = (
-            not statement or "?" in text or bool(INTERROGATIVE.match(text)) or _is_asked(patterns.ASKING_WORDS, text)
-        )
-        asks = not informs and not patterns.NOT_ASKING.search(text)
-        asks = asks and (
-            says and wants or not statement and _is_polite(text) or of_fans or _is_asked(ASKING_FOR_ITEMS, text)
-        )
-        return cls(start, end, asks, informs, names, not asks and bool(patterns.STATED.match(text)))
+    likes = not asks and bool(patterns.STATED.match(text))
+    return Sentence(reading.start, reading.end, asks, informs, bool(reading.titles), likes)
+
+
+def _informs(reading: _Reading) -> bool:
+    """Return whether a sentence asks about a title or the catalog, instead of for items."""
+    text = reading.text
+    if patterns.INFORMATION.search(text) or any(
+        patterns.INFORMATION_ON_TITLE.search(reading.plain, reading.near(title.start), title.start)
+        for title in reading.titles
+    ):
+        return True
+    return bool(
+        reading.titles
+        and patterns.QUERY.match(text)
+        and (not patterns.LIKENED.search(text) or patterns.LIKING_QUERY.match(text))
+    )
+
+
+def _names_something(reading: _Reading) -> bool:
+    """Return whether a sentence has anything that a request for items may consist of."""
+    text = reading.text
+    return bool(reading.inside or reading.count or asks_for_more(text) or patterns.ANY_CATEGORY.search(text))
+
+
+def _is_worded_as_question(text: str) -> bool:
+    # The slowest pattern is tried last.
+    return "?" in text or bool(INTERROGATIVE.match(text)) or has_asking_words(text)
+
+
+def _is_statement(reading: _Reading) -> bool:
+    """Return whether a sentence only states something; it may still ask in words for it."""
+    match = patterns.STATEMENT.match(reading.text)
+    # "Heat too", and not "and not animated"
+    is_worded = bool(match and (not match["title"] or reading.titles))
+    return (is_worded or _judges_titles(reading)) and not _is_condition(reading)
+
+
+def _judges_titles(reading: _Reading) -> bool:
+    """Return whether a sentence says something of titles: "Heat shook me badly", and not "Heat, Alien"."""
+    text = reading.text
+    if not reading.titles or len(reading.titles) < len(reading.inside) or reading.count:
+        return False
+    if patterns.LIKENED.search(text) or patterns.VARIED.search(text):
+        return False
+    return bool(
+        patterns.TOLD.search(text)
+        or patterns.JUDGING.search(text)
+        or verdict(reading.plain, reading.start, reading.end)
+        or len(patterns.OTHER_WORD.findall(text)) > 1
+    )
+
+
+def _is_condition(reading: _Reading) -> bool:
+    """Return whether a sentence in the form of a statement is a request, or a condition of one."""
+    text, plain, count = reading.text, reading.plain, reading.count
+    if count and patterns.AMOUNTS_TO.match(plain, count.end):
+        return True
+    if count and patterns.LEAD.search(plain, reading.near(count.start), count.start) and asks_for_more(text):
+        return True
+    return bool(
+        reading.lifts  # "horror is fine now"
+        or patterns.ANY_CATEGORY.search(text)
+        or patterns.REFUSED.search(text)
+        or patterns.HEADING.match(text)
+        or _ends_in_request(_without_titles(reading))
+    )
 
 
 def _is_polite(text: str) -> bool:
@@ -119,12 +173,11 @@ def _is_asked(pattern: re.Pattern[str], text: str) -> bool:
     return False
 
 
-def _without_titles(text: str, start: int, found: Sequence[Annotation]) -> str:
+def _without_titles(reading: _Reading) -> str:
     """Return a sentence in which the titles are no annotations."""
-    characters = list(text)
-    for entry in found:
-        if isinstance(entry.value, (Mention, Unknown)) and start <= entry.start < start + len(text):
-            characters[entry.start - start : entry.end - start] = '"' * (entry.end - entry.start)
+    characters = list(reading.text)
+    for title in reading.titles:
+        characters[title.start - reading.start : title.end - reading.start] = '"' * (title.end - title.start)
     return "".join(characters)
 
 
@@ -147,7 +200,16 @@ def sentences_of(
     """
     cuts = [0, *(match.end() for match in patterns.SENTENCE_END.finditer(plain)), len(plain)]
     sentences = [
-        Sentence.of(plain, start, end, found, count, lifted)
+        _sentence(
+            _Reading(
+                plain,
+                start,
+                end,
+                inside=[entry for entry in found if start <= entry.start < end],
+                count=count if count and start <= count.start < end else None,
+                lifts=any(start <= position < end for position in lifted),
+            )
+        )
         for start, end in zip(cuts, cuts[1:], strict=False)
         if end > start
     ]
