@@ -8,6 +8,7 @@ from train_utils import conversation
 from train_utils.conversation.annotations import MASK
 from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.conversation.verdict_phrases import POSSESSED
+from train_utils.conversation.year_ranges import RULES
 
 
 def tables():
@@ -16,6 +17,7 @@ def tables():
         for name, value in vars(importlib.import_module(f"{conversation.__name__}.{module.name}")).items():
             if isinstance(value, Phrases):
                 yield f"{module.name}.{name}", value
+    yield from ((f"year_ranges.RULES[{number}]", rule.phrases) for number, rule in enumerate(RULES))
 
 
 def masked(example):
