@@ -26,7 +26,7 @@ from train_utils.decoding.support import decoding_support
 from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.options import parse
-from train_utils.param import ChatOptions
+from train_utils.param.chat import ChatOptions
 from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.chat_session import ChatSession, Quit

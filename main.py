@@ -2,7 +2,7 @@
 
 from train_utils.command import run_cli
 from train_utils.options import parse
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from train_utils.command import run_cli
 from train_utils.files import write_json
 from train_utils.item_codes import save_item_codes
 from train_utils.options import option, parse
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.recommender import Recommender
 from train_utils.training.method import CGEN, CODES
 from train_utils.training.sft import load_trainable

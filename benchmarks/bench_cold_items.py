@@ -33,7 +33,7 @@ from train_utils.dataset_folder import dataset_paths
 from train_utils.files import write_json
 from train_utils.models.cold_items import item_features
 from train_utils.options import option, parse
-from train_utils.param import AddOptions
+from train_utils.param.items import AddOptions
 from train_utils.recommender import Recommender
 from train_utils.text_files import read_json
 

@@ -25,7 +25,7 @@ from train_utils.evaluation.results import result_of, write_result
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.options import option, parse
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 
 
 @dataclass(frozen=True, kw_only=True)

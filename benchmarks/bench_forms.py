@@ -35,7 +35,8 @@ from train_utils.evaluation.specs import ModelPlan
 from train_utils.item_codes import FORMS
 from train_utils.models.backbone import with_dtype
 from train_utils.options import option, parse
-from train_utils.param import EvalOptions, TrainOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.training import TrainOptions
 from train_utils.processes import pick_device
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender

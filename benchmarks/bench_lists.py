@@ -29,7 +29,7 @@ from train_utils.evaluation.llm import LLMRecommender, load_llm, side_by_side
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.models.backbone import with_dtype
 from train_utils.options import option, parse
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import Teacher
 

@@ -25,7 +25,7 @@ from train_utils.command import run_cli
 from train_utils.models.adapters import add_lora, untie_head
 from train_utils.models.backbone import load_backbone
 from train_utils.models.control_rows import add_item_tokens
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch, collate
 from train_utils.samples.conversation import Conversation

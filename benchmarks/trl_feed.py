@@ -9,7 +9,7 @@ from peft import LoraConfig
 from transformers import PreTrainedModel, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 
 Row = dict[str, list[int]]
 

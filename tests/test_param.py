@@ -4,7 +4,10 @@ import pytest
 
 from train_utils.leakage.__main__ import LeakageOptions
 from train_utils.options import parse
-from train_utils.param import ChatOptions, CodeOptions, EvalOptions, TrainOptions
+from train_utils.param.chat import ChatOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.items import CodeOptions
+from train_utils.param.training import TrainOptions
 
 PUBLISHED = {
     EvalOptions: (

@@ -24,7 +24,7 @@ from train_utils.models.cold_items import fill_rows, item_features
 from train_utils.models.merge import check_output
 from train_utils.models.trained import save_model
 from train_utils.options import parse
-from train_utils.param import AddOptions
+from train_utils.param.items import AddOptions
 from train_utils.prompts.control_tokens import add_code_tokens, control_tokens
 from train_utils.prompts.renderer import Chat
 

@@ -16,7 +16,7 @@ from train_utils.item_codes import uni_paths, write_uni_index
 from train_utils.models.code_quantizer import CodeReport, code_tokens, report_on, residual_codes, scaled
 from train_utils.models.item_vectors import item_vectors
 from train_utils.options import parse
-from train_utils.param import CodeOptions
+from train_utils.param.items import CodeOptions
 from train_utils.processes import pick_device
 from train_utils.report.tables import aligned
 from train_utils.teacher.local import LocalTeacher

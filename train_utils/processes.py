@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType, PartialState
 
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 
 _SPLITTING = {"ACCELERATE_USE_FSDP": DistributedType.FSDP, "ACCELERATE_USE_DEEPSPEED": DistributedType.DEEPSPEED}
 

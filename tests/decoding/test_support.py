@@ -54,7 +54,7 @@ from train_utils.evaluation.llm import side_by_side
 from train_utils.models.adapters import add_lora
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.retrieval_head import Retrieval
-from train_utils.param import ChatOptions
+from train_utils.param.chat import ChatOptions
 from train_utils.prompts.messages import ItemPart, message
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender

@@ -12,7 +12,7 @@ from grammar_server import GrammarServer
 from cli_serve import check_served
 from train_utils.catalog import load_catalog
 from train_utils.engines.served_recommender import ServedRecommender
-from train_utils.param import ChatOptions
+from train_utils.param.chat import ChatOptions
 from train_utils.recommender import Recommender
 from train_utils.serving.access import Keys
 from train_utils.serving.domains import dataset_folders

@@ -17,7 +17,8 @@ from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.run import run_test
 from train_utils.evaluation.specs import DecodingSpec, ModelPlan
-from train_utils.param import ChatOptions, EvalOptions
+from train_utils.param.chat import ChatOptions
+from train_utils.param.evaluation import EvalOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession

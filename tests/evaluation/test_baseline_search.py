@@ -13,7 +13,7 @@ from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.metrics import score_list
 from train_utils.evaluation.specs import SplitSpec
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 
 TASK = EvalTask.parse("SFTTestSeqRec")
 SPLIT = SplitSpec.from_options(EvalOptions(data_path="", max_history=3))

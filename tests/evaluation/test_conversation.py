@@ -8,7 +8,7 @@ from tiny_samples import write_small_catalog
 from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.reader import RequestReader
 from train_utils.evaluation.conversation import GOLD, SLOTS, f1, gold_fills, load_conversations, main, score
-from train_utils.param import SPLITS
+from train_utils.param.conversations import SPLITS
 from train_utils.prompts.named_titles import NamedTitles
 
 ITEMS = [

@@ -18,7 +18,7 @@ from train_utils.evaluation.dialogues import (
     simulated,
 )
 from train_utils.evaluation.simulated_users import Answer, SimulatedUser, Stated, TurnRecord, converse, summary
-from train_utils.param import ConversationOptions
+from train_utils.param.conversations import ConversationOptions
 from train_utils.prompts.messages import ItemPart
 from train_utils.recommender import Recommender
 

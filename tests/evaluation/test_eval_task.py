@@ -3,7 +3,7 @@
 import pytest
 
 from train_utils.evaluation.eval_task import EvalTask
-from train_utils.param import TEST_TASKS
+from train_utils.param.evaluation import TEST_TASKS
 
 
 def test_every_task_of_the_command_line_parses():

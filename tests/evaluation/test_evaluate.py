@@ -20,7 +20,8 @@ from train_utils.evaluation.prior_weight import PRIOR_WEIGHTS, best_weight
 from train_utils.evaluation.run import run_test
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import EvalPlan, ModelPlan
-from train_utils.param import EvalOptions, TrainOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.training import TrainOptions
 from train_utils.prompts.messages import ControlPart, ItemPart
 from train_utils.prompts.templates import in_words
 from train_utils.training.validation import Validator

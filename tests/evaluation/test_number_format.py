@@ -9,7 +9,8 @@ from tiny import tiny_chat
 from train_utils.evaluation.run import run_test
 from train_utils.models.backbone import pick_dtype, with_dtype
 from train_utils.models.trained import load_trained
-from train_utils.param import ChatOptions, EvalOptions
+from train_utils.param.chat import ChatOptions
+from train_utils.param.evaluation import EvalOptions
 
 CPU = torch.device("cpu")
 TITLES = ["red moon", "red night", "blue river", "the return", "moon river", "green night", "end of night"]

@@ -25,7 +25,8 @@ from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.merge import newest_adapter, run_merge
 from train_utils.models.trained import backbone_of, load_trained
 from train_utils.options import parse
-from train_utils.param import EvalOptions, TrainOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.training import TrainOptions
 from train_utils.report.comparison import name_of
 
 CPU = torch.device("cpu")

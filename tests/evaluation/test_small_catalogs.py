@@ -8,7 +8,7 @@ from train_utils.evaluation.cases import eval_cases
 from train_utils.evaluation.llm import LLMRecommender
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 from train_utils.recommender import Recommender
 
 TITLES = ["red moon", "blue river", "green night"]

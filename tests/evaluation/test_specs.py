@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from train_utils.evaluation.specs import DecodingSpec, EvalPlan, ModelPlan, PriorSpec, SplitSpec
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 
 MODEL = EvalOptions(data_path="no/such", model_name="no/such", use_CBS=True)
 

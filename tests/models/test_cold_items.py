@@ -14,7 +14,7 @@ from train_utils.constraint.item_rules import ItemRules
 from train_utils.item_codes import ItemCodes, one_token_each, read_item_codes, save_item_codes, with_items
 from train_utils.models.backbone import load_backbone
 from train_utils.models.cold_items import item_features, predicted_rows
-from train_utils.param import AddOptions
+from train_utils.param.items import AddOptions
 from train_utils.recommender import Recommender
 
 CPU = torch.device("cpu")

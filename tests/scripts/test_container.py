@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from train_utils.param import ChatOptions
+from train_utils.param.chat import ChatOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "scripts" / "container"

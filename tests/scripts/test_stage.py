@@ -300,7 +300,7 @@ ROOT = SCRIPT.parent.parent
             "sft",
             (
                 "train_utils/catalog.py",
-                "train_utils/param.py",
+                "train_utils/param/training.py",
                 "train_utils/training/checkpoint.py",
                 "train_utils/teacher/http_client.py",
                 "train_utils/prompts/chat_template.py",
@@ -319,7 +319,7 @@ ROOT = SCRIPT.parent.parent
             "merge",
             (
                 "train_utils/catalog.py",
-                "train_utils/param.py",
+                "train_utils/param/training.py",
                 "train_utils/prompts/renderer.py",
                 "scripts/run_SFT_merge.sh",
                 "requirements-unirec.txt",

@@ -26,7 +26,7 @@ from train_utils.decoding.request import Request
 from train_utils.dialogue.answers import Notice, repeats_itself
 from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.models.backbone import load_backbone
-from train_utils.param import ChatOptions
+from train_utils.param.chat import ChatOptions
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Message, message
 from train_utils.prompts.renderer import Chat

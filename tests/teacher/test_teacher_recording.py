@@ -12,7 +12,7 @@ from tiny import tiny_chat, tiny_model, tiny_tokenizer
 
 from train_utils.catalog import load_catalog
 from train_utils.files import digest
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.samples.encode import encode_sample
 from train_utils.samples.plan import SampleConfig
 from train_utils.samples.prefetch import WINDOW_STEPS, SampleStream

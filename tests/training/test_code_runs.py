@@ -22,7 +22,9 @@ from train_utils.item_codes import load_item_codes, uni_paths, write_uni_index
 from train_utils.leakage.__main__ import LeakageOptions, report_of
 from train_utils.models.backbone import model_files
 from train_utils.models.merge import run_merge
-from train_utils.param import ChatOptions, EvalOptions, TrainOptions
+from train_utils.param.chat import ChatOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.training import TrainOptions
 from train_utils.priors import SEQUENCE_WEIGHT
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession

@@ -17,7 +17,7 @@ from train_utils.models.adapters import save_adapter
 from train_utils.models.merge import newest_adapter, run_merge
 from train_utils.models.trained import backbone_of, load_trained
 from train_utils.options import parse
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.training.run_folder import claim
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,7 +23,7 @@ from train_utils.models.co_occurrence import co_occurrence_vectors
 from train_utils.models.item_vectors import item_vectors
 from train_utils.models.retrieval_head import has_retrieval, load_retrieval
 from train_utils.options import parse
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.samples.batch import collate
 from train_utils.samples.encode import encode_retrieval_sample
 from train_utils.samples.plan import SampleConfig

@@ -19,18 +19,12 @@ from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import MOST, find_count, is_only_number
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.quotas import find_quotas
-from train_utils.conversation.ranges import RangeReader
-from train_utils.conversation.sentences import (
-    ANOTHER,
-    asks_for_more,
-    has_asking_words,
-    takes_any_category,
-)
+from train_utils.conversation.range_reader import RangeReader
+from train_utils.conversation.sentence_patterns import ANOTHER
+from train_utils.conversation.sentences import asks_for_more, has_asking_words, takes_any_category
 from train_utils.conversation.spelling import with_words_repaired
 from train_utils.conversation.statements import AnnotatedMessage, Statements, category_of, is_of_kind, statements_of
-from train_utils.conversation.title_judgments import (
-    judgment_of_last_message,
-)
+from train_utils.conversation.title_judgments import judgment_of_last_message
 from train_utils.conversation.title_questions import title_in_question
 from train_utils.conversation.title_reader import TitleReader, is_joined
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
@@ -139,8 +133,7 @@ class RequestReader:
         if catalog.categories.keys() != self._names:
             reader._names = frozenset(catalog.categories)
             reader._categories = self._categories.changed(catalog.categories)
-        if catalog.numeric_attributes != self._ranges.bounds:
-            reader._ranges = self._ranges.changed(catalog.numeric_attributes)
+        reader._ranges = RangeReader(catalog.numeric_attributes)
         return reader
 
     def prepare(self) -> None:

@@ -13,7 +13,7 @@ from train_utils.decoding.completions_endpoint import CompletionsEndpoint, reque
 from train_utils.decoding.request import Request
 from train_utils.decoding.shortlist_ranker import ShortlistRanker, read_list, shortlist_of
 from train_utils.options import parse
-from train_utils.param import ExportOptions
+from train_utils.param.export import ExportOptions
 from train_utils.recommender import Recommender
 from train_utils.text_files import json_value, read_json, read_json_lines
 

@@ -9,7 +9,8 @@ from train_utils.evaluation.results import summary_row
 from train_utils.evaluation.run import run_test
 from train_utils.models.merge import adapter_of, named_backbone
 from train_utils.models.retrieval_head import has_retrieval
-from train_utils.param import EvalOptions, TrainOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.training import TrainOptions
 
 _OWN = {"output", "batch_size", "teacher", "backbone"}  # shared names with different meanings
 

@@ -16,7 +16,7 @@ from train_utils.evaluation.baselines import Ranker, baseline
 from train_utils.evaluation.cases import EvalCase, eval_cases
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.specs import SplitSpec
-from train_utils.param import HideSeen
+from train_utils.param.evaluation import HideSeen
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from train_utils.catalog import Catalog
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.specs import SplitSpec
 from train_utils.evaluation.title_matching import Named
-from train_utils.param import HideSeen
+from train_utils.param.evaluation import HideSeen
 from train_utils.prompts.list_spec import ListSpec, check_categories, draw_category, draw_others, list_messages
 from train_utils.prompts.messages import Message
 

@@ -29,7 +29,7 @@ from train_utils.evaluation.dialogues import (
 )
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.options import parse
-from train_utils.param import ConversationOptions
+from train_utils.param.conversations import ConversationOptions
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.recommender import Recommender
 from train_utils.text_files import json_value, text_lines

@@ -27,7 +27,7 @@ from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnReco
 from train_utils.files import write_json, writing_file
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
-from train_utils.param import ConversationOptions
+from train_utils.param.conversations import ConversationOptions
 from train_utils.processes import init_processes
 from train_utils.recommender import Recommender
 from train_utils.teacher.open import open_teacher

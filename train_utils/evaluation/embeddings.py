@@ -18,7 +18,7 @@ from train_utils.evaluation.results import default_output, keep_other, result_fi
 from train_utils.files import replacing, write_json
 from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 from train_utils.prompts.messages import message, separator
 from train_utils.prompts.renderer import Chat
 from train_utils.prompts.templates import NAME_ITEM, SYSTEM, fill, history_parts

@@ -26,7 +26,7 @@ from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.evaluation.cases import EvalCase, Prediction, messages_of
 from train_utils.evaluation.specs import ModelPlan, PriorSpec
 from train_utils.evaluation.title_matching import TitleReader
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 from train_utils.priors import combined, teacher_scores
 from train_utils.prompts.control_tokens import split_completion
 from train_utils.prompts.messages import Message

@@ -30,7 +30,7 @@ from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 from train_utils.processes import init_processes, own_device
 from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat

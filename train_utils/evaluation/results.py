@@ -20,7 +20,7 @@ from train_utils.evaluation.result_reader import read_manifest
 from train_utils.files import exclusively, write_json
 from train_utils.models.backbone import model_files
 from train_utils.models.trained import backbone_of
-from train_utils.param import EvalOptions
+from train_utils.param.evaluation import EvalOptions
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import EvalPlan, ModelPlan
 from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
-from train_utils.param import EvalOptions, HideSeen
+from train_utils.param.evaluation import EvalOptions, HideSeen
 from train_utils.processes import init_processes, own_device
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.models.retrieval_head import has_retrieval
-from train_utils.param import Decoding, EvalEngine, EvalOptions, HideSeen, PriorReduce, PriorSource, Split
+from train_utils.param.evaluation import Decoding, EvalEngine, EvalOptions, HideSeen, PriorReduce, PriorSource, Split
 
 
 @dataclass(frozen=True, kw_only=True)

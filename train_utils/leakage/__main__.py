@@ -19,7 +19,7 @@ from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files, with_dtype
 from train_utils.models.trained import backbone_of, load_trained
 from train_utils.options import option, parse
-from train_utils.param import ModelOptions
+from train_utils.param.model import ModelOptions
 from train_utils.processes import pick_device
 from train_utils.unirec_folder import DATA_FILES
 

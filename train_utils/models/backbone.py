@@ -27,7 +27,7 @@ from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.model_folder import as_value_error, check_model_folder, weights_in
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
 from train_utils.models.size_limit import limited_by
-from train_utils.param import ModelOptions
+from train_utils.param.model import ModelOptions
 from train_utils.processes import pick_device
 from train_utils.prompts.chat_template import ChatTemplate, dated_templates
 from train_utils.prompts.template_process import start_renderer

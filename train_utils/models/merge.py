@@ -9,7 +9,7 @@ from train_utils.files import exclusively
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
 from train_utils.models.trained import backbone_of, merge_adapter, trained_from
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 
 
 def newest_adapter(run: Path) -> Path:

@@ -15,7 +15,7 @@ from train_utils.item_codes import save_item_codes
 from train_utils.models.adapters import save_adapter
 from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.models.item_rows import embed
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch
 from train_utils.samples.encode import encode_code_sample, encode_sample

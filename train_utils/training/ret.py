@@ -18,7 +18,7 @@ from train_utils.models.backbone import mixed_precision, unwrap
 from train_utils.models.co_occurrence import co_occurrence_vectors
 from train_utils.models.item_vectors import FILE_NAME, item_vectors
 from train_utils.models.retrieval_head import Retrieval, has_retrieval, load_retrieval, save_retrieval
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.samples.batch import Batch
 from train_utils.samples.encode import encode_retrieval_sample

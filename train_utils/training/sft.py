@@ -39,7 +39,7 @@ from train_utils.models.backbone import (
 )
 from train_utils.models.control_rows import add_item_tokens
 from train_utils.models.item_rows import add_item_rows
-from train_utils.param import TrainOptions
+from train_utils.param.training import TrainOptions
 from train_utils.processes import init_accelerator, pick_device
 from train_utils.prompts.control_tokens import add_control_tokens
 from train_utils.prompts.renderer import Chat

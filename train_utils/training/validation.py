@@ -18,7 +18,8 @@ from train_utils.evaluation.specs import ModelPlan
 from train_utils.files import write_json
 from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
-from train_utils.param import EvalOptions, TrainOptions
+from train_utils.param.evaluation import EvalOptions
+from train_utils.param.training import TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
 from train_utils.text_files import read_json

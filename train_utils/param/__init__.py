@@ -1,0 +1,1 @@
+"""All defaults: a frozen dataclass of options per command, whose field names are its flags."""
