@@ -17,7 +17,8 @@ from transformers import (
 
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.trie import build_trie
-from train_utils.decoding.engine import Engine
+from train_utils.decoding.drafter import Drafter
+from train_utils.decoding.engine import Engine, RunningBatch
 from train_utils.decoding.forward import forward
 from train_utils.decoding.ragged_attention import RaggedCache, use_ragged_attention
 from train_utils.decoding.request import Request
@@ -95,6 +96,26 @@ def test_a_cache_gives_its_memory_back_at_once():
         assert [key() for key in keys] == [None, None]
     finally:
         gc.enable()
+
+
+def test_a_running_batch_holds_less_than_twice_what_its_rows_need_after_one_left():
+    model, chat = tiny_chat(["red", "a"])
+    engine = Engine(model.double(), chat)
+    spare = 64  # slots by which a cache grows
+    requests = [Request([5 + n, *[7] * length], max_new_tokens=3 + n) for n, length in enumerate([400, *range(3, 21)])]
+    alone = [engine.generate([request], reproducible=True)[0].ids for request in requests]
+    batch = RunningBatch(engine, Drafter())
+    rows, left = batch.add(requests[:6]), list(requests[6:])
+    while batch.rows:
+        before = len(batch.rows)
+        batch.step()
+        if len(batch.rows) < before and batch.rows:
+            n_rows, slots = batch.cache.layers[0].keys.shape[:2]
+            assert n_rows * slots < 2 * len(batch.rows) * (max(row.length for row in batch.rows) + spare)
+        if left and len(batch.rows) < 4:
+            rows += batch.add([left.pop(0)])
+    assert [row.out.ids for row in rows] == alone
+    assert not left and not batch.cache.layers, "an empty batch holds no memory"
 
 
 @torch.inference_mode()

@@ -167,6 +167,30 @@ def test_a_pass_that_fails_fails_its_answers_and_not_the_scheduler(engines, sche
     assert joined(list(scheduler.events(engine, request))) == joined(alone(engine, request))
 
 
+def test_what_joins_after_a_pass_that_failed_reads_nothing_of_it(engines, scheduler, monkeypatch):
+    engine = engines[0]
+    lost, *whole = requests_of(engine, 9)
+    failures, states = [MemoryError("a pass")], engine.finder.states
+
+    def failing_once(logits):
+        if failures:
+            raise failures.pop()
+        return states(logits)
+
+    running = scheduler.events(engine, replace(lost, max_items=0, force_items=False, best_titles=0, max_new_tokens=500))
+    next(running)
+    go_on = hold(scheduler)
+    monkeypatch.setattr(engine.finder, "states", failing_once)
+    with ThreadPoolExecutor(len(whole)) as callers:
+        answers = [callers.submit(lambda one=request: list(scheduler.events(engine, one))) for request in whole]
+        while scheduler.waiting < len(whole):
+            pass
+        go_on.set()
+        with pytest.raises(MemoryError):
+            list(running)
+        assert [joined(answer.result()) for answer in answers] == [joined(alone(engine, one)) for one in whole]
+
+
 def test_draining_finishes_what_runs_and_refuses_the_rest(engines):
     scheduler = Scheduler()
     (request,) = requests_of(engines[0], 1)

@@ -165,11 +165,14 @@ class RunningBatch:
 
 
 def _drop_finished(rows: list[RunningSequence], cache: RaggedCache) -> None:
+    before = len(rows)
     for i in reversed(range(len(rows))):
         if rows[i].finished:
             cache.drop(i)
             rows[i] = rows[-1]
             rows.pop()
+    if len(rows) < before:
+        cache.shrink(max((row.length for row in rows), default=0))
 
 
 class Engine:

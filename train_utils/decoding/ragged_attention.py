@@ -168,6 +168,10 @@ class _Layer(CacheLayerMixin):
             more = (0, 0, 0, 0, 0, more_slots, 0, max(0, rows - has_rows))
             self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
 
+    def shrink(self, rows: int, slots: int) -> None:
+        if 2 * rows * (slots + _GROWTH) <= self.keys.shape[0] * self.keys.shape[1]:
+            self.keys, self.values = (states[:rows, : slots + _GROWTH].clone() for states in (self.keys, self.values))
+
     def get_seq_length(self) -> int:
         return 0
 
@@ -220,6 +224,17 @@ class RaggedCache(Cache):
         if row < self.batch.rows:
             for layer in self.layers:
                 layer.move(self.batch.rows, row)
+
+    def shrink(self, slots: int) -> None:
+        """Give back memory that the rows do not need, once it is half of what is held or more.
+
+        Args:
+            slots: number of slots that the longest row needs.
+        """
+        if not self.batch.rows:
+            self.layers = []
+        for layer in self.layers:
+            layer.shrink(self.batch.rows, slots)
 
     def append(self, other: "RaggedCache") -> None:
         """Append copies of the rows of `other`."""

@@ -340,7 +340,7 @@ class Scheduler:
             except Exception as error:  # noqa: BLE001  # the pass is lost, and all of its answers; the thread goes on
                 rows = set(map(id, batch.rows))
                 lost = [answer for answer in self._running if id(answer.row) in rows]
-                batch.rows.clear()
+                self._batches = [other for other in self._batches if other is not batch]  # its cache is no more whole
                 self._running = [answer for answer in self._running if answer not in lost]
                 for answer in lost:
                     answer.fail(error)
