@@ -7,6 +7,7 @@ import pytest
 from train_utils import conversation
 from train_utils.conversation.annotations import MASK
 from train_utils.conversation.phrases import Phrases, phrase
+from train_utils.conversation.unknowable import KINDS
 from train_utils.conversation.verdict_phrases import POSSESSED
 from train_utils.conversation.year_ranges import RULES
 
@@ -18,6 +19,7 @@ def tables():
             if isinstance(value, Phrases):
                 yield f"{module.name}.{name}", value
     yield from ((f"year_ranges.RULES[{number}]", rule.phrases) for number, rule in enumerate(RULES))
+    yield from ((f"unknowable.KINDS[{kind.names[0]}]", kind.wishes) for kind in KINDS)
 
 
 def masked(example):
