@@ -50,6 +50,13 @@ def test_an_unknown_name_in_a_phrase_is_an_error():
         phrase("NOBODY liked it")
 
 
+def test_an_optional_space_in_a_phrase_is_an_error():
+    """It would read as one or more spaces, as few as possible."""
+    with pytest.raises(ValueError, match="repeats a space"):
+        phrase("half ?way")
+    assert re.fullmatch(phrase(r"half\s?way"), "halfway")
+
+
 def test_the_first_phrase_of_a_table_that_matches_counts():
     table = Phrases({"so bad": "so bad", "so bad it hurts": "so bad it hurts"})
     assert re.match(table.pattern, "so bad it hurts")[0] == "so bad"
