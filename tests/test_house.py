@@ -212,6 +212,16 @@ def test_unirec_folder_does_not_hide_the_installed_library():
     assert not (ROOT / "unirec" / "__init__.py").exists()
 
 
+def test_the_architecture_names_every_module_of_a_package():
+    rows = re.findall(r"^\| `(\w+)/` \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    named = {package: set(re.findall(r"`(\w+)/?`", text)) for package, text in rows}
+    packages = {path.parent.name for path in ROOT.glob("train_utils/*/__init__.py")}
+    assert named.keys() == packages
+    for package, names in named.items():
+        missing = {path.stem for path in modules(f"train_utils/{package}")} - names - {"__init__", "__main__"}
+        assert not missing, f"docs/architecture.md lacks modules of {package}/"
+
+
 @library
 def test_one_module_spells_the_control_tokens(path):
     if path.stem != "control_tokens":

@@ -7,6 +7,7 @@ import pytest
 from train_utils import conversation
 from train_utils.conversation.annotations import MASK
 from train_utils.conversation.phrases import Phrases, phrase
+from train_utils.conversation.unknowable import KINDS
 from train_utils.conversation.verdict_phrases import POSSESSED
 from train_utils.conversation.year_ranges import RULES
 
@@ -18,6 +19,7 @@ def tables():
             if isinstance(value, Phrases):
                 yield f"{module.name}.{name}", value
     yield from ((f"year_ranges.RULES[{number}]", rule.phrases) for number, rule in enumerate(RULES))
+    yield from ((f"unknowable.KINDS[{kind.names[0]}]", kind.wishes) for kind in KINDS)
 
 
 def masked(example):
@@ -46,6 +48,13 @@ def test_lists_of_the_lexicon_are_names():
 def test_an_unknown_name_in_a_phrase_is_an_error():
     with pytest.raises(KeyError, match="NOBODY"):
         phrase("NOBODY liked it")
+
+
+def test_an_optional_space_in_a_phrase_is_an_error():
+    """It would read as one or more spaces, as few as possible."""
+    with pytest.raises(ValueError, match="repeats a space"):
+        phrase("half ?way")
+    assert re.fullmatch(phrase(r"half\s?way"), "halfway")
 
 
 def test_the_first_phrase_of_a_table_that_matches_counts():

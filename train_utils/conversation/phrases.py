@@ -39,7 +39,10 @@ def phrase(text: str, names: Mapping[str, str] | None = None) -> str:
 
     Raises:
         KeyError: a name is unknown.
+        ValueError: a space is repeated, which would repeat all white space.
     """
+    if repeated := re.search(r" [?*+{]", text):
+        raise ValueError(f"phrase {text!r} repeats a space ({repeated[0]!r}), wanted \\s there")
     names = names or {}
     grouped = re.sub(r"(?<!\\)\((?!\?)", "(?:", text)
     spaced = grouped.replace(" ... ", r"\bFEW\b").replace(" ", r"\s+").replace("~", GAP)

@@ -4,18 +4,11 @@ import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 
-from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation
+from train_utils.conversation.annotations import MASK, SPAN, Annotation
 from train_utils.conversation.clauses import LEAVING, annotated_clauses
-from train_utils.conversation.lexicon import (
-    BAD,
-    NEGATING_AFTER,
-    NOUNS,
-    OPEN,
-    REFUSALS,
-    any_of,
-    finder,
-)
+from train_utils.conversation.lexicon import NOUNS, OPEN, any_of, finder
 from train_utils.conversation.negation import EXEMPTING, FAR, IN_A_GOOD_WAY, MARK, NOT_BAD, exemption, negations
+from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.conversation.ranges import Range
 from train_utils.conversation.verdict_phrases import SICK_FACE
 
@@ -23,59 +16,91 @@ _OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
 _PREFERRING = re.compile(r"\b(?:rather|sooner|prefer(?:red)?|take|choose)\b", re.IGNORECASE)
 _PASSED_OVER = re.compile(rf"{SPAN}(?:\s+\w+)?\s+(?:than|to|over)\b", re.IGNORECASE)
-# "replace action with adventure": the first category is neither wanted nor rejected.
-_REPLACED = re.compile(
-    rf"\b(?:replac(?:e|ing)|swap(?:ping)?|exchang(?:e|ing)|trad(?:e|ing)|chang(?:e|ing)|switch(?:ing)?)\s+(?:from\s+)?(?:the\s+)?{SPAN}(?=\s+(?:\w+\s+)?(?:with|by|for|to)\b)"
-    rf"|\bfrom\s+{SPAN}(?=\s+to\s+{SPAN})",
-    re.IGNORECASE,
+# The first category is neither wanted nor rejected.
+_REPLACED_PHRASES = Phrases(
+    {
+        "replace the [action] with [adventure]": (
+            r"\b(replac(e|ing)|swap(ping)?|exchang(e|ing)|trad(e|ing)|chang(e|ing)|switch(ing)?) (from )?(the )?TITLE"
+            r"(?= (\w+ )?(with|by|for|to)\b)"
+        ),
+        "from [action] to [adventure]": r"\bfrom TITLE(?= to TITLE)",
+    }
 )
-# "Subtitles and I'm out. Also if it's a drama."
-_ALSO_LEAVING = re.compile(
-    rf"\bout\b.*(?:^|[.!;,])\s*(?:also|and|or|same)\s+if\s+(?:it|they|there)(?:'?s|'?re|\s+is|\s+are)\s+(?:an?\s+)?"
-    rf"(?P<reason>{SPAN})\s*(?=[.!;,]|$)",
-    re.IGNORECASE,
+_REPLACED = _REPLACED_PHRASES.compiled()
+_ALSO_LEAVING_PHRASES = Phrases(
+    {
+        "Subtitles and I'm out. Also if it's a [drama].": (
+            r"\bout\b.*(^|[.!;,])\s*(also|and|or|same) if (it|they|there)('?s|'?re| is| are) (an? )?"
+            r"(?P<reason>TITLE)\s*(?=[.!;,]|$)"
+        )
+    }
 )
-# "Romance, western or not", "whether it's a comedy or a drama"
-_EITHER_WAY = re.compile(
-    rf"(?P<span>{SPAN})(?:\s+{any_of(NOUNS)})?\s+or\s+(?:not\b|no\s+{SPAN})|\bwhether\s+(?:or\s+not\s+)?(?:(?:it|they)(?:'?s|'?re|\s+is|\s+are)\s+)?"
-    rf"(?:an?\s+)?(?P<other>{SPAN})",
-    re.IGNORECASE,
+_ALSO_LEAVING = _ALSO_LEAVING_PHRASES.compiled()
+_EITHER_WAY_PHRASES = Phrases(
+    {
+        "[western] or not": r"(?P<span>TITLE)( NOUNS)? or (not\b|no TITLE)",
+        "whether it's a [comedy]": r"\bwhether (or not )?((it|they)('?s|'?re| is| are) )?(an? )?(?P<other>TITLE)",
+    }
 )
-_FILLERS = any_of(
-    """
-    was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the, most,
-    one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of, all, total,
-    complete, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly, incredibly,
-    extremely, truly, such a, plain
-    """
-)
-# "Musicals make me want to run away", and not "want to dance".
-_WELCOME = any_of(
-    """
-    watch, see, rewatch, dance, sing, laugh, smile, travel, love, live, hug, know, be, read, learn, go, visit, find,
-    have
-    """
-)
-_LOW_MARK = (
-    r"(?:[0-4](?:\.\d)?\s*(?:/|out of)\s*10|[01](?:\.\d)?\s*(?:/|out of)\s*5|(?:one|two|[0-2])\s+stars?)"  # "2/10"
-)
-_TROUBLING = any_of(
-    """
-    depress, bore, annoy, disgust, irritat, tire, exhaust, stress, upset, sadden, drain, repel, appal, frustrat,
-    infuriat, offend, nauseat
-    """
+_EITHER_WAY = _EITHER_WAY_PHRASES.compiled()
+_NAMES = {
+    "FILLERS": any_of(
+        """
+        was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the,
+        most, one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of,
+        all, total, complete, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly,
+        incredibly, extremely, truly, such a, plain
+        """
+    ),
+    "WELCOME": any_of(
+        """
+        watch, see, rewatch, dance, sing, laugh, smile, travel, love, live, hug, know, be, read, learn, go, visit, find,
+        have
+        """
+    ),
+    "TROUBLING": any_of(
+        """
+        depress, bore, annoy, disgust, irritat, tire, exhaust, stress, upset, sadden, drain, repel, appal, frustrat,
+        infuriat, offend, nauseat
+        """
+    ),
+    "LEAVING": LEAVING,
+}
+# What rejects the annotation before it.
+_REJECTING = Phrases(
+    {
+        "just bores me": (
+            r"(which ((?!(no|not|nothing|never|but)\b)\w+ ){0,5}?"
+            r"|((?!(no|not|nothing|never|nor|and|but|or)\b)\w+,? ){0,2}?)(FILLERS ){0,4}?NEGATING_AFTER(?!\w)"
+        ),
+        "films? no thanks": r"(NOUNS\s*\?\s*)?REFUSALS\b",
+        "and I'm out": r"LEAVING",
+        "movies really depress me": r"(NOUNS )?(\w+ly )?TROUBLING(e?s|ed)? (me|us|him|her|them)\b",
+        "free please": r"free\s*(?=[.,;!?]|$|(please|pls|zone|night|evening)\b)",
+        "make me want to run": r"(would )?ma(kes?|de) (me|us|him|her|them) (want to|wanna) (?!WELCOME\b)\w+",
+        "what a load of rubbish": r"what (an? )?(\w+ of )?BAD(?!\w)",
+        "makes my skin crawl": r"makes? \w+ (skin|flesh) crawl",
+        "bores the pants off": r"bores? the \w+ (off|out of)",
+        "puts me right to sleep": r"(puts?|sen[dt]s?) (\w+ ){1,3}to sleep\b",
+        "that nobody really liked": (
+            r"(which|that) (nobody|no one|none of (us|them)) (\w+ ){0,2}?"
+            r"(liked|loved|enjoyed|understood|finished|wanted|got|cared)\b"
+        ),
+        "please no": r"(please )?no\s*(?=[.,;!]|$)",
+        "gets a 2/10": (
+            r"(is|was|gets?|got)?\s*(an? )?"
+            r"([0-4](\.\d)?\s*(/|out\sof)\s*10|[01](\.\d)?\s*(/|out\sof)\s*5|(one|two|[0-2]) stars?)\b"
+        ),
+        "stuff out please": r"((NOUNS|stuff) )?(out|away|aside)\s*(?=[.,;!?]|$|please\b|from (me|us)\b)",
+    },
+    _NAMES,
 )
 # "Mighty Aphrodite, on the other hand, I couldn't stand"
-_INSERTED = r"(?:(?:on\s+the\s+other\s+hand|however|though|by\s+contrast|meanwhile)\b\s*,?\s*)?"
 _NEGATING_AFTER = re.compile(
-    rf"\s*{SICK_FACE}|{GAP}{_INSERTED}(?:(?:which\s+(?:(?!(?:no|not|nothing|never|but)\b)\w+\s+){{0,5}}?|(?:(?!(?:no|not|nothing|never|nor|and|but|or)\b)\w+,?\s+){{0,2}}?)(?:{_FILLERS}\s+){{0,4}}?{any_of(NEGATING_AFTER)}(?!\w)"
-    rf"|(?:{any_of(NOUNS)}\s*\?\s*)?{any_of(REFUSALS)}\b|{LEAVING}"
-    rf"|(?:{any_of(NOUNS)}\s+)?(?:\w+ly\s+)?{_TROUBLING}(?:e?s|ed)?\s+(?:me|us|him|her|them)\b|free\s*(?=[.,;!?]|$|(?:please|pls|zone|night|evening)\b)"
-    rf"|(?:would\s+)?ma(?:kes?|de)\s+(?:me|us|him|her|them)\s+(?:want\s+to|wanna)\s+(?!{_WELCOME}\b)\w+"
-    rf"|what\s+(?:an?\s+)?(?:\w+\s+of\s+)?{any_of(BAD)}(?!\w)|mak(?:e|es)\s+\w+\s+(?:skin|flesh)\s+crawl|bores?\s+the\s+\w+\s+(?:off|out\s+of)|(?:puts?|sen[dt]s?)\s+(?:\w+\s+){{1,3}}to\s+sleep\b"
-    r"|(?:which|that)\s+(?:nobody|no\s+one|none\s+of\s+(?:us|them))\s+(?:\w+\s+){0,2}?(?:liked|loved|enjoyed|understood|finished|wanted|got|cared)\b"
-    rf"|(?:please\s+)?no\s*(?=[.,;!]|$)|(?:is|was|gets?|got)?\s*(?:an?\s+)?{_LOW_MARK}\b"
-    rf"|(?:(?:{any_of(NOUNS)}|stuff)\s+)?(?:out|away|aside)\s*(?=[.,;!?]|$|please\b|from\s+(?:me|us)\b))",
+    phrase(
+        r"\s*SICK_FACE|~((on the other hand|however|though|by contrast|meanwhile)\b\s*,?\s*)?(REJECTING)",
+        {"SICK_FACE": SICK_FACE, "REJECTING": _REJECTING.pattern},
+    ),
     re.IGNORECASE,
 )
 # "Alien, not so much Heat"

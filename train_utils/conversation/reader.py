@@ -13,10 +13,11 @@ from train_utils.conversation.category_limits import with_limits
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
 from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import ALSO, CORRECTING, FORGET, FORGETTING, NOUNS, RULE, TOGETHER, any_of
+from train_utils.conversation.lexicon import CORRECTING, RULE, TOGETHER, any_of
 from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_verdict, is_year_of
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.numerals import MOST, find_count, is_only_number
+from train_utils.conversation.phrases import Phrases
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.quotas import find_quotas
 from train_utils.conversation.range_reader import RangeReader
@@ -32,47 +33,75 @@ from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 
-_FORGET = re.compile(
-    rf"(?<!\?\s)\b{any_of(FORGET)}(?!\w|\s+(?:the|about|{RULE})\b)"
-    # "wipe all that", "bin the lot", "delete what I said", and not "forget all dramas"
-    rf"|\b{any_of(FORGETTING)}\s+(?:(?:the\s+(?:whole\s+)?(?:lot|thing)|it\s+all|them\s+all|(?:all\s+(?:of\s+)?)?(?:that|this|the\s+above|those))"
-    r"(?=\s*(?:[.,;:!?()-]|$|(?:and|so|but|i|my|we|let'?s|please|pls|then|now)\b))"
-    r"|(?:(?:everything|all|whatever|what)\s+(?:that\s+)?(?:i|we)(?:'ve|\s+have)?\s+(?:just\s+|ever\s+)?(?:said|told|asked|wrote|typed|mentioned)(?:\s+you)?"
-    r"|(?:everything|all)(?:\s+(?:so\s+far|above|before|until\s+now|again))?)"
-    r"(?=\s*(?:[.,;:!?()-]|$|(?:and|so|but|please|pls|then|now|earlier|before)\b)))"
-    # "start again from zero", "take it from the top"
-    r"|\b(?:start(?:ing)?|begin(?:ning)?|go|going)\s+(?:all\s+)?(?:(?:again|over|afresh|fresh)(?:\s+from\s+\w+)?|from\s+(?:scratch|zero|nothing|nil|the\s+(?:top|start|beginning)|square\s+one))\b"
-    r"|\bfrom\s+scratch\b|\bback\s+to\s+(?:square\s+one|the\s+(?:start|beginning|drawing\s+board)|zero)\b|\btake\s+it\s+from\s+the\s+top\b",
-    re.I,
-)  # and not "never mind the year"
+# And not "never mind the year".
+_FORGET_PHRASES = Phrases(
+    {
+        "forget it all": r"(?<!\?\s)\bFORGET(?!\w| (the|about|RULE)\b)",
+        "bin the whole lot": (
+            r"\bFORGETTING (the (whole )?(lot|thing)|it all|them all|(all (of )?)?(that|this|the above|those))"
+            r"(?=\s*([.,;:!?()-]|$|(and|so|but|i|my|we|let'?s|please|pls|then|now)\b))"
+        ),
+        "delete what I just said": (  # and not "forget all dramas"
+            r"\bFORGETTING ((everything|all|whatever|what) (that )?(i|we)('ve| have)? (just |ever )?"
+            r"(said|told|asked|wrote|typed|mentioned)( you)?|(everything|all)( (so far|above|before|until now|again))?)"
+            r"(?=\s*([.,;:!?()-]|$|(and|so|but|please|pls|then|now|earlier|before)\b))"
+        ),
+        "start again from zero": (
+            r"\b(start(ing)?|begin(ning)?|go|going) (all )?((again|over|afresh|fresh)( from \w+)?"
+            r"|from (scratch|zero|nothing|nil|the (top|start|beginning)|square one))\b"
+        ),
+        "back to square one": (
+            r"\bfrom scratch\b|\bback to (square one|the (start|beginning|drawing board)|zero)\b"
+            r"|\btake it from the top\b"
+        ),
+    },
+    {"RULE": RULE},
+)
+_FORGET = _FORGET_PHRASES.compiled()
 _CORRECTS = re.compile(
     r"(?:scratch|scrap|strike)\s+that\s*[,:;-]", re.IGNORECASE
 )  # "scratch that, a drama" is no new start
 _TOGETHER = re.compile(rf"(?<!\bnot\s)\b{any_of(TOGETHER)}(?!\w)", re.IGNORECASE)
-_ALSO = re.compile(
-    rf"^{GAP}and\s+(?:the\s+|some\s+)?{SPAN}(?:\s+(?:please|pls|{any_of(NOUNS)}))*{GAP}$|^{GAP}or\b(?![^.!?]*\binstead\b)(?!\s+(?:rather|better|no|else)\b)"
-    rf"|\b(?:{any_of(ALSO)}(?!\w)|too(?=\s*(?:[.,;!?]|$|\b(?:please|and|but)\b)))",
-    re.IGNORECASE,
+_ALSO_PHRASES = Phrases(
+    {
+        "And some [westerns] please": r"^~and (the |some )?TITLE( (please|pls|NOUNS))*~$",
+        "or [westerns]": r"^~or\b(?![^.!?]*\binstead\b)(?! (rather|better|no|else)\b)",
+        "[westerns] too, please": r"\b(ALSO(?!\w)|too(?=\s*([.,;!?]|$|\b(please|and|but)\b)))",
+    }
 )
+_ALSO = _ALSO_PHRASES.compiled()
 _BREAK = re.compile(r" ?\n\s*+")
 _NEAR = 40  # characters before an annotation that say what it is
 _SENTENCE_START = re.compile(r"(?:\A|[.!?]\s|\n)\Z")
 # Between two categories, these make them alternatives.
 _OR = re.compile(rf"[,/&.;!?]|\b{any_of('or, and, with, maybe')}\b", re.IGNORECASE)
-_SOME = any_of("some, a, an, the, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong")
-_MUST = r"(?:must|should|(?:has|have|needs?|ought)\s+to)"
-# "both scary and funny", "a comedy with some romance", "must be a western and must be funny"
-_BOTH = re.compile(
-    rf"\bboth\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?and\s+(?:an?\s+)?{SPAN}"
-    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?with\s+(?:{_SOME}\s+)*{SPAN}"
-    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?for\s+(?:(?:the|my|our|small|little|young|all)\s+)*{SPAN}(?!\s*(?:or|and)\s+{SPAN})"
-    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?(?-i:AND)\s+(?:an?\s+)?{SPAN}|{SPAN}[^.!?{MASK}]{{0,20}}\band\s+(?:an?\s+)?{SPAN}[^.!?{MASK}]{{0,30}}?,\s*both\b(?!\s+(?:are|were|of|good|fine))"
-    rf"|{_MUST}\s+be\s+(?:an?\s+)?{SPAN}\s*(?:{any_of(NOUNS)}\s+)?,?\s*(?:and|but)\s+(?:also\s+|it\s+)*{_MUST}\s+(?:also\s+)?be\s+(?:an?\s+)?{SPAN}"
-    rf"|\b(?:be|is|are|'s|thats)\s+{SPAN}\s+(?:as\s+well\s+as|(?-i:AND))\s+{SPAN}"
-    rf"|\b(?:that|which)(?:'s|s|\s+is|\s+are)\s+{SPAN}\s+and\s+(?:also\s+)?{SPAN}(?!\s*(?:,|or|and)\s*{SPAN})"
-    rf"|{SPAN}\s*(?:{any_of(NOUNS)}\s+)?(?:that|which)(?:'s|s|\s+is|\s+are)\s+also\s+(?:an?\s+)?{SPAN}",
-    re.IGNORECASE,
+# Of two categories, both are wanted.
+_BOTH_PHRASES = Phrases(
+    {
+        "both [scary] and [funny]": r"\bboth (an? )?TITLE\s*(NOUNS )?and (an? )?TITLE",
+        "a [comedy] with some [romance]": r"TITLE\s*(NOUNS )?with (SOME )*TITLE",
+        "[thrillers] for [kids]": (
+            r"TITLE\s*(NOUNS )?for ((the|my|our|small|little|young|all) )*TITLE(?!\s*(or|and) TITLE)"
+        ),
+        "[scary] AND [funny]": r"TITLE\s*(NOUNS )?(?-i:[A][N][D]) (an? )?TITLE",
+        "[scary] and [funny], both": (
+            r"TITLE[^.!?MASK]{0,20}\band (an? )?TITLE[^.!?MASK]{0,30}?,\s*both\b(?! (are|were|of|good|fine))"
+        ),
+        "must be a [western] and must be [funny]": (
+            r"MUST be (an? )?TITLE\s*(NOUNS )?,?\s*(and|but) (also |it )*MUST (also )?be (an? )?TITLE"
+        ),
+        "it is [scary] as well as [funny]": r"\b(be|is|are|'s|thats) TITLE (as well as|(?-i:[A][N][D])) TITLE",
+        "that is [scary] and also [funny]": (
+            r"\b(that|which)('s|s| is| are) TITLE and (also )?TITLE(?!\s*(,|or|and)\s*TITLE)"
+        ),
+        "a [western] that's also [funny]": r"TITLE\s*(NOUNS )?(that|which)('s|s| is| are) also (an? )?TITLE",
+    },
+    {
+        "SOME": any_of("some, a, an, the, bit, of, lots, lot, little, elements, touch, hint, dash, good, strong"),
+        "MUST": r"(?:must|should|(?:has|have|needs?|ought)\s+to)",
+    },
 )
+_BOTH = _BOTH_PHRASES.compiled()
 # "for kids aged 4 that is" narrows what was asked for.
 _NARROWING = re.compile(
     rf"{GAP}(?:(?:and|but|oh|ok|sorry|i\s+mean|it'?s)\b{GAP})*for\s+(?:(?:the|my|our|small|little|young|\d+)\s+)*{SPAN}"

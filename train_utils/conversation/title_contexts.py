@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NOUNS, OFFERING, any_of
+from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, OFFERING, any_of
+from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.prompts.near_titles import Word
 
 _QUOTED = re.compile(r'"([^"\n]{2,80})"' r"|(?<!\w)'([^\s'](?:[^'\n]|'(?=\w)){1,80})'(?!\w)")
@@ -14,36 +15,65 @@ _OFFERED = re.compile(
     rf"\b{any_of(OFFERING)}\s(?:the\s|another\s)?",
     re.I,
 )
-_THE_FILM = r"(?:(?:the|a|an)\s+(?:movie|film|classic|original|first)\s+)?"
-# "I've got The Godfather on tape"
-_OWNING = r"(?:got|have|has|had|both|all)(?=\s[^.!?\n]{2,80}\son\s(?:tape|dvd|vhs|video|disc|blu-?ray)\b)"
-_PERSON = r"(?:me|us|him|her|them|everyone|mum|mom|dad|gran|grandma|grandpa|(?:my|our|his|her|the)\s[\w']+)"
-# "showed my brother heat", "dragged us to twister", "cried my eyes out at ghost", "half an hour of casino", "the hype
-# around grease", "my comfort film is babe"
-_FRAMED = (
-    rf"(?:show(?:s|ed|n|ing)?|lent|took|taking|dragged|brought|introduced|treated|got)\s{_PERSON}"
-    rf"(?:\s(?:to|in|into|on|see|watch|for|at)){{0,2}}"
-    r"|(?:eyes|heads?|faces?|hearts?|socks|sides|tears|cr(?:y|ied|ying)|bawl(?:ed|ing)|wept|weep|sob(?:bed|bing)"
-    r"|laugh(?:ed|s|ing)?|giggl(?:ed|ing)|goosebumps)(?:\s(?:out|off|hurt|so hard|a lot|so much)){0,2}"
-    r"\s(?:at|over|during|through|throughout|about|from|with|watching)"
-    r"|(?:minute|second|bit|frame|scenes?|twist|vibes?|mood|feel|feeling|atmosphere|league|energy|soundtrack|score|humou?r|tone|look)"
-    r"\s(?:of|in|from|as)|(?:have|has|had|'ve|did)\s(?:already\s|just\s)?(?:see|saw|watch)"
-    r"|(?:only|other|last|best|worst|first|greatest|\w{3,}est)\s(?:[^\W\d]+\s){1,3}?(?:[^.,!?\n]{0,25}\s)?(?:is|was)"
-    r"|(?:asleep|bored|nightmares)\s(?:during|through|throughout|watching|from)|during|throughout|half(?:way|\sway)?\sthrough|(?:hours?|minutes|half|copy|tape|dvd|end(?:ing)?|fan|rest|all|much|appeal|point|"
-    r"hype|fuss)\s(?:of|around|about|over)|still\snot\sover|(?:crush|money(?:\sback)?)\s(?:on|for)"
-    r"|(?:story|stories|movies?|films?|comedy|drama|thriller|western|romance),?\sas"
-    r"|(?:(?<![\w'])|(?<=\bi )|(?<=\bwe )|(?<=ve )|(?<=already ))tried"
-    r"|(?:i|we|he|she|they|everyone)\s(?:\w+ly\s)?rates?"
-    r"|(?:neither|nor|so|as)\s(?:did|does|do|was|were|is|are)|i\smean|(?:i\s)?meant"
-    r"|walk(?:ed|ing)?\sout\sof|(?:switched|turned)\soff|g[ai]ve(?:n)?\sup\son|get\s(?:past|over|into|through|behind)|quot(?:e|es|ing)|recit(?:e|es|ing)"
-    rf"|(?:my|our|his|her|their)\s(?:[\w-]+\s){{1,4}}?(?:{any_of(NOUNS)}|pleasure|choice|watch|tradition|ritual|thing|pick|staple|go-?to|obsession)(?:\sof\sall\stime|\sever)?\s(?:is|was|has\sto\sbe|would\sbe|must\sbe)"
+_NAMES = {
+    "PERSON": r"(?:me|us|him|her|them|everyone|mum|mom|dad|gran|grandma|grandpa|(?:my|our|his|her|the)\s[\w']+)",
+}
+# What comes before a title.
+_FRAMED = Phrases(
+    {
+        "the last movie I saw was": r"(last|best|worst|first|greatest) NOUNS\b[^.,!?\n]{0,25} (is|was)",
+        "fav of all time is": r"fav(ou?rit)?e?s?( (\w+ ){0,3}?(is|are|was)|(?=:))",
+        "I've got The Godfather on tape": (
+            r"(got|have|has|had|both|all)(?= [^.!?\n]{2,80} on (tape|dvd|vhs|video|disc|blu-?ray)\b)"
+        ),
+        "showed my brother": (
+            r"(show(s|ed|n|ing)?|lent|took|taking|dragged|brought|introduced|treated|got) PERSON"
+            r"( (to|in|into|on|see|watch|for|at)){0,2}"
+        ),
+        "cried my eyes out at": (
+            r"(eyes|heads?|faces?|hearts?|socks|sides|tears|cr(y|ied|ying)|bawl(ed|ing)|wept|weep|sob(bed|bing)"
+            r"|laugh(ed|s|ing)?|giggl(ed|ing)|goosebumps)( (out|off|hurt|so hard|a lot|so much)){0,2} "
+            r"(at|over|during|through|throughout|about|from|with|watching)"
+        ),
+        "every minute of": (
+            r"(minute|second|bit|frame|scenes?|twist|vibes?|mood|feel|feeling|atmosphere|league|energy|soundtrack|score"
+            r"|humou?r|tone|look) (of|in|from|as)"
+        ),
+        "have just seen": r"(have|has|had|'ve|did) (already |just )?(see|saw|watch)",
+        "the funniest thing we saw this year was": (
+            r"(only|other|last|best|worst|first|greatest|\w{3,}est) ([^\W\d]+ ){1,3}?([^.,!?\n]{0,25} )?(is|was)"
+        ),
+        "asleep during": r"(asleep|bored|nightmares) (during|through|throughout|watching|from)",
+        "halfway through": r"during|throughout|half(\s?way)? through",
+        "the hype around": (
+            r"(hours?|minutes|half|copy|tape|dvd|end(ing)?|fan|rest|all|much|appeal|point|hype|fuss) "
+            r"(of|around|about|over)"
+        ),
+        "still not over": r"still not over",
+        "a crush on": r"(crush|money( back)?) (on|for)",
+        "the same story as": r"(story|stories|movies?|films?|comedy|drama|thriller|western|romance),? as",
+        "I tried": r"((?<![\w'])|(?<=\bi\s)|(?<=\bwe\s)|(?<=ve\s)|(?<=already\s))tried",
+        "we really rate": r"(i|we|he|she|they|everyone) (\w+ly )?rates?",
+        "neither did": r"(neither|nor|so|as) (did|does|do|was|were|is|are)",
+        "I mean": r"i mean|(i )?meant",
+        "walked out of": r"walk(ed|ing)? out of|(switched|turned) off|g[ai]ven? up on",
+        "get into": r"get (past|over|into|through|behind)",
+        "could quote": r"quot(e|es|ing)|recit(e|es|ing)",
+        "my comfort film is": (
+            r"(my|our|his|her|their) ([\w-]+ ){1,4}?"
+            r"(NOUNS|pleasure|choice|watch|tradition|ritual|thing|pick|staple|go-?to|obsession)( of all time| ever)? "
+            r"(is|was|has to be|would be|must be)"
+        ),
+    },
+    _NAMES,
 )
 _NAMED = re.compile(
-    rf"(?<!would )(?<!'d )(?<!feel )(?<!looks )(?<!actors )(?<!directors )"
-    rf"\b(?:(?!based\s+on\s+(?:an?\s+)?(?:true|real)\b){any_of(NAMING)}"
-    rf"|(?:last|best|worst|first|greatest) {any_of(NOUNS)}\b[^.,!?\n]{{0,25}} (?:is|was)"
-    rf"|fav(?:ou?rit)?e?s?(?:\s+(?:\w+\s+){{0,3}}?(?:is|are|was)|(?=:))|{_OWNING}|{_FRAMED}):?\s+{_THE_FILM}",
-    re.I,
+    phrase(
+        r"(?<!would\s)(?<!'d\s)(?<!feel\s)(?<!looks\s)(?<!actors\s)(?<!directors\s)"
+        r"\b((?!based on (an? )?(true|real)\b)NAMING|FRAMED):? ((the|a|an) (movie|film|classic|original|first) )?",
+        {"FRAMED": _FRAMED.pattern},
+    ),
+    re.IGNORECASE,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
 JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then|n|'n'))\s(?:then )?", re.I)

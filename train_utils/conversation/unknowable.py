@@ -9,38 +9,47 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.annotations import MASK, SPAN
 from train_utils.conversation.lexicon import NO_TITLE, NOUNS, any_of
 from train_utils.conversation.numerals import NUMBER
+from train_utils.conversation.phrases import Phrases
 
-_NOUN = rf"(?:{any_of(NOUNS)}|{any_of('something, anything, nothing, stuff, everything')})"
-_NO_NAME = rf"(?!(?:{'|'.join(sorted(NO_TITLE))})\b)"
-_NAME = rf"{_NO_NAME}(?-i:[A-Z][a-z]+)"  # a capitalized word
-_TIME = any_of("minute, minutes, min, mins, hour, hours, hr, hrs, h")
-_BOUND = any_of(
-    """
-    under, below, over, above, less than, fewer than, more than, shorter than, longer than, at most, at least, max, up
-    to, no longer than, not longer than, no more than, not more than, within, around, about, exactly, maximum
-    """
-)
-_LANGUAGE = any_of(
-    """
-    french, german, spanish, italian, japanese, korean, chinese, mandarin, hindi, russian, swedish, danish, norwegian,
-    dutch, polish, portuguese, turkish, arabic, greek, czech, finnish, hungarian, persian, hebrew, thai, vietnamese
-    """
-)
-_COUNTRY = any_of(
-    """
-    british, american, english, scandinavian, european, asian, african, australian, canadian, indian, irish
-    """
-)
-_MOOD = any_of(
-    """
-    uplifting, heartwarming, heart-warming, feel-good, feelgood, feel good, sad, melancholic, melancholy, depressing,
-    cozy, cosy, relaxing, inspiring, inspirational, thought-provoking, mind-bending, light-hearted, lighthearted,
-    cheerful, gloomy, heavy, soothing, cheesy, quirky, edgy, intense, nostalgic, wholesome, bittersweet
-    """
-)
+_NAMES = {
+    "ITEM": rf"(?:{any_of(NOUNS)}|{any_of('something, anything, nothing, stuff, everything')})",
+    # A capitalized word.
+    "NAME": rf"(?!(?:{'|'.join(sorted(NO_TITLE))})\b)(?-i:[A-Z][a-z]+)",
+    "SURNAME": "(?-i:[A-Z][a-z]+)",
+    "NUMBER": NUMBER,
+    "TIME": any_of("minute, minutes, min, mins, hour, hours, hr, hrs, h"),
+    "BOUND": any_of(
+        """
+        under, below, over, above, less than, fewer than, more than, shorter than, longer than, at most, at least, max,
+        up to, no longer than, not longer than, no more than, not more than, within, around, about, exactly, maximum
+        """
+    ),
+    "LANGUAGE": any_of(
+        """
+        french, german, spanish, italian, japanese, korean, chinese, mandarin, hindi, russian, swedish, danish,
+        norwegian, dutch, polish, portuguese, turkish, arabic, greek, czech, finnish, hungarian, persian, hebrew, thai,
+        vietnamese
+        """
+    ),
+    "COUNTRY": any_of(
+        """
+        british, american, english, scandinavian, european, asian, african, australian, canadian, indian, irish
+        """
+    ),
+    "MOOD": any_of(
+        """
+        uplifting, heartwarming, heart-warming, feel-good, feelgood, feel good, sad, melancholic, melancholy,
+        depressing, cozy, cosy, relaxing, inspiring, inspirational, thought-provoking, mind-bending, light-hearted,
+        lighthearted, cheerful, gloomy, heavy, soothing, cheesy, quirky, edgy, intense, nostalgic, wholesome,
+        bittersweet
+        """
+    ),
+    # Letters that are a rating in capitals only.
+    "CERTIFICATE": r"(?-i:PG|NC|R\b|G\b|TV)",
+    "CERTIFIED": r"(?-i:\bPG(?:-?13)?\b|\bNC-?17\b|\b[RG][\s-]rated\b|\bFSK\b)",
+}
 
 
 @dataclass(frozen=True)
@@ -50,85 +59,123 @@ class Kind:
     Attributes:
         names: what such facts are called, in the plural.
         attribute: pattern of the names of attributes that have them.
-        wish: pattern of a wish for one of them.
+        wishes: what asks for one of them.
+        wish: the pattern of these.
         numeric: whether such wishes are read where the attribute is a number.
     """
 
     names: tuple[str, ...]
     attribute: re.Pattern[str]
+    wishes: Phrases
     wish: re.Pattern[str]
     numeric: bool = False
 
 
-def _kind(names: str, attribute: str, *wishes: str, numeric: bool = False) -> Kind:
-    flags = re.IGNORECASE
+def _kind(names: str, attribute: str, examples: dict[str, str], *, numeric: bool = False) -> Kind:
+    wishes = Phrases(examples, _NAMES)
     return Kind(
-        tuple(names.split(", ")), re.compile(attribute, flags), re.compile("|".join(wishes), flags), numeric=numeric
+        tuple(names.split(", ")), re.compile(attribute, re.IGNORECASE), wishes, wishes.compiled(), numeric=numeric
     )
 
 
-_KINDS = (
+KINDS = (
     _kind(
         "directors, actors",
         r"direct|actor|cast\b|star\b|author|writer|creator|studio",
-        r"\b(?:directed|written|filmed)\s+by\b|\bstarring\b",
-        rf"(?:\b{_NOUN}|{SPAN})\s+by\s+{_NAME}",
-        rf"(?:\b{_NOUN}|{SPAN}|^|\b(?:not|but|and|only)|,)\s*\bwith\s+{_NAME}\s+(?-i:[A-Z][a-z]+)",
-        r"\b(?:same|famous|favou?rite|female|male)\s+(?:director|actor|actress|cast|filmmaker|lead)s?\b",
+        {
+            "directed by": r"\b(directed|written|filmed) by\b|\bstarring\b",
+            "films by Spielberg": r"(\bITEM|TITLE) by NAME",
+            "a [comedy] with Jim Carrey": r"(\bITEM|TITLE|^|\b(not|but|and|only)|,)\s*\bwith NAME SURNAME",
+            "the same director": (
+                r"\b(same|famous|favou?rite|female|male) (director|actor|actress|cast|filmmaker|lead)s?\b"
+            ),
+        },
     ),
     _kind(
         "running times",
         r"runtime|running|duration|length|minutes",
-        rf"\b{_BOUND}\s+(?:an?\s+|the\s+)?(?:{NUMBER}\s*(?:and\s+a\s+half\s+)?-?)?{_TIME}\b(?!\s+(?:ago|from|drive|away))",
-        rf"\b{NUMBER}[\s-](?:minute|hour)\s+(?:long\s+)?{_NOUN}",
-        r"\b(?:not|nothing|isn'?t|aren'?t|don'?t\s+want\s+anything)\s+(?:(?:too|so|very|overly|that)\s+)+(?:long|short)\b(?!\s+ago)",
-        rf"\b(?:short|shorter|longer)\s+(?:{SPAN}\s*)?(?:film|movie|flick|one)s?\b",
+        {
+            "under two hours": r"\bBOUND (an? |the )?(NUMBER\s*(and a half )?-?)?TIME\b(?! (ago|from|drive|away))",
+            "a 90-minute film": r"\bNUMBER[\s-](minute|hour) (long )?ITEM",
+            "not too long": (
+                r"\b(not|nothing|isn'?t|aren'?t|don'?t want anything) ((too|so|very|overly|that) )+"
+                r"(long|short)\b(?! ago)"
+            ),
+            "a shorter movie": r"\b(short|shorter|longer) (TITLE\s*)?(film|movie|flick|one)s?\b",
+        },
         numeric=True,
     ),
     _kind(
         "prices",
         r"price|\bcost",
-        rf"\b{_BOUND}\s+[$€£]\s?\d|\b{_BOUND}\s+{NUMBER}\s?(?:[$€£]|(?:dollars?|bucks|euros?|pounds|quid)\b)",
-        r"\b(?:cheap|cheaper|cheapest|affordable|inexpensive|low-priced|budget-friendly)\b(?!\s+thrills?\b)",
+        {
+            "under $ 20": r"\bBOUND [$€£]\s?\d",
+            "less than 20 bucks": r"\bBOUND NUMBER\s?([$€£]|(dollars?|bucks|euros?|pounds|quid)\b)",
+            "cheap": r"\b(cheap|cheaper|cheapest|affordable|inexpensive|low-priced|budget-friendly)\b(?! thrills?\b)",
+        },
         numeric=True,
     ),
     _kind(
         "languages, countries",
         r"languag|country|countries|origin|nationality",
-        rf"\bin\s+(?:the\s+original\s+)?{_LANGUAGE}\b(?!\s+\w+ese\b)",
-        rf"\b(?:{_LANGUAGE}|{_COUNTRY})(?:[\s-]language)?\s+(?:{_NOUN}|cinema|{MASK})",
-        rf"\b(?:subtitles|subtitled|dubbed)\b|\bforeign(?:[\s-]language)?\s+(?:{_NOUN}|{MASK})",
+        {
+            "in French": r"\bin (the original )?LANGUAGE\b(?! \w+ese\b)",
+            "British cinema": r"\b(LANGUAGE|COUNTRY)([\s-]language)? (ITEM|cinema|MASK)",
+            "with subtitles": r"\b(subtitles|subtitled|dubbed)\b",
+            "foreign films": r"\bforeign([\s-]language)? (ITEM|MASK)",
+        },
     ),
     _kind(
         "places to watch",
         r"stream|platform|provider|channel|service",
-        r"\bon\s+(?:netflix|hulu|(?:amazon\s+)?prime|hbo|disney\s?\+|disney\s+plus|apple\s+tv|paramount\s?\+|youtube)",
-        r"\b(?:i|we)\s+can\s+stream\b|\bstreaming\s+(?:on|at|now|somewhere)\b|\bto\s+stream\b",
-        r"\b(?:playing|showing|running|now)\s+(?:in|at)\s+(?:the\s+)?(?:cinema|theater|theatre|movies)s?\b",
+        {
+            "on Netflix": (
+                r"\bon (netflix|hulu|(amazon )?prime|hbo|disney\s?\+|disney plus|apple tv|paramount\s?\+|youtube)"
+            ),
+            "to stream": r"\b(i|we) can stream\b|\bstreaming (on|at|now|somewhere)\b|\bto stream\b",
+            "playing in theaters": (
+                r"\b(playing|showing|running|now) (in|at) (the )?(cinema|theater|theatre|movies)s?\b"
+            ),
+        },
     ),
     _kind(
         "age ratings",
         r"mpaa|certificate|\bage\b|content_?rating|fsk",
-        r"\b(?:rated|rating(?:\s+of)?)\s+(?-i:PG|NC|R\b|G\b|TV)|(?-i:\bPG(?:-?13)?\b|\bNC-?17\b|\b[RG][\s-]rated\b|\bFSK\b)",
-        r"\bage[\s-]rat(?:ed|ing)s?\b",
-        rf"\b(?:suitable|appropriate|safe)\s+for\s+(?:an?\s+|my\s+)?{NUMBER}[\s-]*year",
+        {
+            "rated PG": r"\b(rated|rating( of)?) CERTIFICATE",
+            "PG-13": r"CERTIFIED",
+            "age rating": r"\bage[\s-]rat(ed|ing)s?\b",
+            "suitable for an 8-year-old": r"\b(suitable|appropriate|safe) for (an? |my )?NUMBER[\s-]*year",
+        },
     ),
     _kind(
         "awards",
         r"award|oscar",
-        r"\b(?:oscar|oscars|award|awards)[\s-]+(?:winn\w+|nomin\w+)|\bwon\s+(?:an?\s+|the\s+|some\s+)?(?:\w+\s+)?(?:oscar|award)",
+        {
+            "Oscar winning": r"\b(oscar|oscars|award|awards)[\s-]+(winn\w+|nomin\w+)",
+            "that won an award": r"\bwon (an? |the |some )?(\w+ )?(oscar|award)",
+        },
     ),
     _kind(
         "ratings",
         r"rating|score|stars",
-        r"\b(?:highly|well|best|top|high|highest)[\s-]rated\b|\bimdb\b|\brated\s+(?:above|over|at\s+least|higher)\b",
-        r"\b(?:good|high|better)\s+(?:ratings?|reviews?)\b",
+        {
+            "highly rated": r"\b(highly|well|best|top|high|highest)[\s-]rated\b",
+            "on IMDb": r"\bimdb\b",
+            "rated above": r"\brated (above|over|at least|higher)\b",
+            "good reviews": r"\b(good|high|better) (ratings?|reviews?)\b",
+        },
         numeric=True,
     ),
     _kind(
         "moods",
         r"mood|tone|tags|keywords",
-        rf"\b(?:something|anything|nothing|an?|some|more)\s+(?:(?:too|very|really|bit|more|little|quite|so|good|nice)\s+)*{_MOOD}\b",
+        {
+            "something really uplifting": (
+                r"\b(something|anything|nothing|an?|some|more) "
+                r"((too|very|really|bit|more|little|quite|so|good|nice) )*MOOD\b"
+            )
+        },
     ),
 )
 
@@ -136,7 +183,7 @@ _KINDS = (
 def kinds_unknown_to(catalog: Catalog) -> list[Kind]:
     """Return the kinds of facts for which no item of the catalog has an attribute that requests can be tested on."""
     named, numbers = catalog.attribute_names, catalog.numeric_attributes
-    return [kind for kind in _KINDS if not any(map(kind.attribute.search, numbers if kind.numeric else named))]
+    return [kind for kind in KINDS if not any(map(kind.attribute.search, numbers if kind.numeric else named))]
 
 
 def find_unknowable(sentences: Sequence[str], kinds: Collection[Kind]) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ WORDINGS: Mapping[str, tuple[Template, ...]] = {
     "SFTReading": (),
     "ShareChatGPT": (),
 }
-TASK_NAMES = tuple(WORDINGS)
 # Tasks without a history: the teacher is not asked.
 NO_LIST = ("SFTAlignment", "SFTReading", "ShareChatGPT")
 # Their names have no suffixes. A conversation has turns of its own, and a user who types names no control tokens.
@@ -28,7 +27,7 @@ class Task:
 
     Attributes:
         name: task name as in the flag.
-        kind: one of `TASK_NAMES`.
+        kind: key of `WORDINGS`.
         weight: share of the samples, before normalizing.
         names_symbols: whether the request names the control tokens (-CS).
         multi_round: whether a chat exchange may precede or follow the request (-MR).
