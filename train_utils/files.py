@@ -46,6 +46,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise
 
 
+def discard_left_over(path: str | Path) -> None:
+    """Delete the temporary files and folders that killed processes left of `path`."""
+    with _writing_next_to(Path(os.path.realpath(path))):
+        pass
+
+
 @contextmanager
 def replacing_folder(folder: str | Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
     """Yield a temporary folder next to `folder`; make it durable and move it to `folder` when the block succeeds.

@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,15 +85,20 @@ def make(ledger: Ledger, journal: Journal, change: Change) -> None:
     journal.compact(ledger)
 
 
-def die_at(operation: int) -> None:
-    """Kill this process right before a file operation, counted from 1; in the middle of it where it writes."""
+def die_at(operation: int, thread: str = "") -> None:
+    """Kill this process right before a file operation, counted from 1; in the middle of it where it writes.
+
+    Args:
+        operation: its number.
+        thread: name of the thread whose operations are counted; "" for those of all.
+    """
     left = [operation]
 
     def counted(name: str, owner: object = os):
         real = getattr(owner, name)
 
         def run(*arguments, **named):
-            left[0] -= 1
+            left[0] -= thread in ("", threading.current_thread().name)
             if left[0] == 0:
                 if name == "write":
                     real(arguments[0], arguments[1][: len(arguments[1]) // 2])
@@ -151,6 +157,102 @@ def test_ten_thousand_changes_with_kills_in_between_equal_a_dictionary(tmp_path)
         assert held(ledger) == states[newest]
     assert kills > 10
     assert not [entry for entry in tmp_path.iterdir() if entry.suffix == ".tmp"], "temporary files were tidied away"
+
+
+def prices(number: int) -> Change:
+    """Return a change of many items."""
+    return ("put", {f"i{n}": (f"title {n}", float(number)) for n in range(20)})
+
+
+def compact_and_die(path: Path, operation: int, acknowledged) -> None:
+    """Make changes until the journal is rewritten and some more; die at a file operation of the rewriting."""
+    die_at(operation, "journal")
+    ledger = base_ledger()
+    journal = Journal(path, ledger, 3000)
+    for number in range(1, 40):
+        delta = plan(ledger, prices(number))
+        journal.append(ledger, delta, ledger.after(delta).digest)
+        ledger.apply(delta)
+        acknowledged.send(number)
+        begun = journal.compact(ledger)
+        if begun and number % 2:
+            journal.finish_compacting()
+    journal.close()
+
+
+def test_a_process_that_is_killed_while_it_rewrites_its_journal_loses_no_change(tmp_path):
+    exits = set()
+    for operation in range(1, 30):
+        reading, writing = FORK.Pipe(duplex=False)
+        path = tmp_path / str(operation) / "films.journal"
+        child = FORK.Process(target=compact_and_die, args=(path, operation, writing))
+        child.start()
+        writing.close()
+        acknowledged = 0
+        try:
+            while True:
+                acknowledged = reading.recv()
+        except EOFError:
+            child.join()
+        exits.add(child.exitcode)
+        ledger = recovered(path)
+        assert ledger.version.number - 1 - acknowledged in (0, 1)
+        assert held(ledger) == first_oracle() | dict(prices(ledger.version.number - 1)[1])
+        assert not list(path.parent.glob("*.tmp"))
+    assert exits == {-signal.SIGKILL}
+
+
+def copied(path: Path, folder: Path) -> Ledger:
+    """Return the catalog of a journal that a process has open."""
+    copy = folder / "copy.journal"
+    copy.write_bytes(path.read_bytes())
+    return recovered(copy)
+
+
+def test_changes_that_are_appended_while_the_journal_is_rewritten_are_in_the_new_one(tmp_path, monkeypatch):
+    path, ledger, go_on = tmp_path / "films.journal", base_ledger(), threading.Event()
+    journal = Journal(path, ledger, 3000)
+    written = Journal._write_compact
+
+    def slow(*arguments) -> None:
+        written(*arguments)
+        go_on.wait()
+
+    monkeypatch.setattr(Journal, "_write_compact", slow)
+    number = 1
+    while path.stat().st_size <= 3100:
+        make(ledger, journal, prices(number))
+        number += 1
+    before = path.stat().st_ino
+    for later in range(number, number + 5):
+        make(ledger, journal, prices(later))
+        assert held(copied(path, tmp_path)) == held(ledger), "the old file has what was acknowledged"
+    assert path.stat().st_ino == before
+    go_on.set()
+    journal.finish_compacting()
+    assert path.stat().st_ino != before
+    make(ledger, journal, ("put", {"new": ("new", 1.0)}))
+    journal.close()
+    assert held(recovered(path)) == held(ledger)
+    assert recovered(path).version == ledger.version
+
+
+def test_a_journal_whose_place_cannot_be_made_durable_still_gets_all_changes(tmp_path, monkeypatch, caplog):
+    path, ledger = tmp_path / "films.journal", base_ledger()
+    journal = Journal(path, ledger, 3000)
+    real = os.replace
+
+    def replace_and_fail(*arguments) -> None:
+        real(*arguments)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", replace_and_fail)
+    for number in range(1, 20):
+        make(ledger, journal, prices(number))
+        journal.finish_compacting()
+    journal.close()
+    assert "cannot be rewritten" in caplog.text
+    assert held(recovered(path)) == held(ledger)
 
 
 @pytest.fixture
@@ -233,6 +335,7 @@ def test_a_journal_stays_short_and_keeps_the_newest_versions(tmp_path):
     journal = Journal(path, ledger, SPARE_BYTES)
     for number in range(400):
         make(ledger, journal, ("put", {"i1": (f"title at {number}", 1.0), "new": ("new", float(number))}))
+        journal.finish_compacting()
     journal.close()
     assert path.stat().st_size < 150_000
     again = recovered(path)

@@ -2,12 +2,15 @@
 
 The first line names the dataset. A line is a JSON list of the first digits of the SHA-256 of its object's text, and the
 object. After each change the file is whole; a process that is killed while it writes leaves a half last line, which the
-next one drops.
+next one drops. A file that has grown long is rewritten by a thread, while changes are appended to the old one; the new
+one gets them too before it takes its path.
 """
 
 import json
 import logging
 import os
+import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
@@ -15,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from train_utils.files import exclusively, replacing
+from train_utils.files import discard_left_over, exclusively, replacing
 from train_utils.serving.catalog_ledger import Delta, Ledger
 from train_utils.text_files import json_value, shown
 
@@ -35,6 +38,10 @@ class JournalError(OSError):
     """A change that could not be made durable, and was not made."""
 
 
+class _Closed(Exception):
+    """The journal is closed, so that its rewriting ends."""
+
+
 class Journal:
     """Journal of one catalog, locked against other processes.
 
@@ -50,6 +57,9 @@ class Journal:
     def __init__(self, path: str | Path, ledger: Ledger, spare_bytes: int = SPARE_BYTES):
         self.path, self._spare = Path(path), spare_bytes
         self._closing = ExitStack()
+        self._writing = threading.Lock()  # held while the file, or its place, changes
+        self._rewriter: threading.Thread | None = None
+        self._closed = threading.Event()
         self._failed, self._file, self._size, self._compacted = "", -1, 0, 0
         try:
             self._closing.enter_context(exclusively(self.path))
@@ -58,8 +68,9 @@ class Journal:
                 f"{str(error).partition(';')[0]}; a journal serves one process: give another `catalogue_journal`"
             ) from None
         try:
+            discard_left_over(self.path)
             if not self.path.exists() or not self.path.stat().st_size:
-                self._rewrite(ledger)
+                self._rewrite(ledger, 0)
             else:
                 self._replay(ledger)
             self._open()
@@ -71,7 +82,9 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file; what is rewritten stays as it was."""
+        self._closed.set()
+        self.finish_compacting()
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -88,14 +101,43 @@ class Journal:
         Raises:
             JournalError: it could not be written; nothing of it is in the file.
         """
-        if self._failed:
-            raise JournalError(f"{self.path}: {self._failed}; restart the server to change catalogs again")
         number = ledger.version.number + 1
         line = _line({"version": number, "digest": digest, **ledger.record(delta)})
         if len(line) > MAX_LINE:
             raise JournalError(
                 f"the change takes {len(line)} bytes of the journal, wanted {MAX_LINE}; send it in parts"
             )
+        with self._writing:
+            self._write(line)
+
+    def compact(self, ledger: Ledger) -> bool:
+        """Begin to rewrite the journal where it has grown long: the oldest kept version, then the changes since.
+
+        A thread does so. Changes may be appended meanwhile. If it fails, a warning is logged and the file stays.
+
+        Returns:
+            Whether it was begun.
+        """
+        if self._rewriter is not None and self._rewriter.is_alive():
+            return False
+        if self._failed or self._size <= 2 * self._compacted + self._spare:
+            return False
+        self._rewriter = threading.Thread(
+            target=self._rewrite_or_warn, args=(ledger.frozen(), self._size), name="journal", daemon=True
+        )
+        self._rewriter.start()
+        return True
+
+    def finish_compacting(self) -> None:
+        """Wait until the journal is not being rewritten."""
+        if self._rewriter is not None:
+            self._rewriter.join()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def _write(self, line: bytes) -> None:
+        if self._failed:
+            raise JournalError(f"{self.path}: {self._failed}; restart the server to change catalogs again")
         try:
             written = 0
             while written < len(line):
@@ -105,26 +147,6 @@ class Journal:
             self._take_back()
             raise JournalError(f"{self.path} cannot be written ({error.strerror}); the change was not made") from None
         self._size += len(line)
-
-    def compact(self, ledger: Ledger) -> bool:
-        """Rewrite the journal where it has grown long: the oldest version that is kept, then the changes since.
-
-        Returns:
-            Whether it was rewritten.
-
-        Raises:
-            JournalError: it could not be written; the file is as before.
-        """
-        if self._failed or self._size <= 2 * self._compacted + self._spare:
-            return False
-        try:
-            self._rewrite(ledger)
-            self._open()
-        except OSError as error:
-            raise JournalError(f"{self.path} cannot be rewritten ({error.strerror})") from None
-        return True
-
-    # -- writing -------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         """Open the file for further changes."""
@@ -144,21 +166,45 @@ class Journal:
         except OSError:
             self._failed = "a change was written in part"
 
-    def _rewrite(self, ledger: Ledger) -> None:
-        oldest, kept = ledger.versions[0], len(ledger.versions) - 1
-        with replacing(self.path) as temporary, temporary.open("wb") as file:
-            file.write(_line({"form": FORM, "dataset": ledger.dataset}))
-            for part in _parts(ledger.delta_since_base(oldest.number)):
-                file.write(_line({"version": oldest.number, "digest": "", **ledger.record(part)}))
-            if oldest.number > 1:
-                end: dict[str, object] = {"put": [], "restored": [], "retired": []}
-                file.write(_line({"version": oldest.number, "digest": oldest.digest, **end}))
-            if kept:
+    def _rewrite_or_warn(self, ledger: Ledger, size: int) -> None:
+        try:
+            self._rewrite(ledger, size)
+        except _Closed:
+            pass
+        except (OSError, ValueError) as error:  # what was acknowledged is in the file at the path
+            logger.warning("note: %s cannot be rewritten (%s)", self.path, error)
+
+    def _rewrite(self, ledger: Ledger, size: int) -> None:
+        """Replace the first `size` bytes of the file by fewer lines, and keep what was appended since."""
+        with ExitStack() as placing, replacing(self.path) as temporary, temporary.open("wb") as file:
+            self._write_compact(file, ledger, size)
+            compacted = file.tell()
+            file.flush()
+            os.fsync(file.fileno())  # so that no change waits for it below
+            if size:
+                placing.enter_context(self._writing)
+                placing.callback(self._open)  # also after an error: the path may be another file's already
                 with self.path.open("rb") as before:
-                    n_lines = sum(1 for _ in before)
-                    before.seek(0)
-                    file.writelines(islice(before, n_lines - kept, None))
-        self._compacted = self.path.stat().st_size
+                    before.seek(size)
+                    shutil.copyfileobj(before, file)
+        self._compacted = compacted
+
+    def _write_compact(self, file: IO[bytes], ledger: Ledger, size: int) -> None:
+        """Write what the first `size` bytes of the file hold: the oldest kept version, and the changes since."""
+        oldest, kept = ledger.versions[0], len(ledger.versions) - 1
+        file.write(_line({"form": FORM, "dataset": ledger.dataset}))
+        for part in _parts(ledger.delta_since_base(oldest.number)):
+            if self._closed.is_set():
+                raise _Closed
+            file.write(_line({"version": oldest.number, "digest": "", **ledger.record(part)}))
+        if oldest.number > 1:
+            end: dict[str, object] = {"put": [], "restored": [], "retired": []}
+            file.write(_line({"version": oldest.number, "digest": oldest.digest, **end}))
+        if kept:
+            with self.path.open("rb") as before:
+                n_lines = sum(1 for _ in _lines_of(before, size))
+                before.seek(0)
+                file.writelines(islice(_lines_of(before, size), n_lines - kept, None))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -194,6 +240,13 @@ class Journal:
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of a file, cut off where they exceed the limit."""
     while line := file.readline(MAX_LINE + 1):
+        yield line
+
+
+def _lines_of(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yield the lines of the first `size` bytes of a file."""
+    while size > 0 and (line := file.readline()):
+        size -= len(line)
         yield line
 
 

@@ -5,6 +5,7 @@ A ledger is changed by one thread at a time. A change is planned first, which ch
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -267,6 +268,12 @@ class Ledger:
         while len(self._undo) > 1 and (len(self.versions) > KEPT_VERSIONS or sum(map(len, self._undo)) > KEPT_STATES):
             self._undo.popleft()
             del self.versions[0]
+
+    def frozen(self) -> "Ledger":
+        """Return a copy for `delta_since_base` and `record`, which another thread may ask while this ledger changes."""
+        other = copy(self)
+        other._items, other.versions, other._undo = list(self._items), list(self.versions), deque(self._undo)
+        return other
 
     # -- records -------------------------------------------------------------------------------------------------
 

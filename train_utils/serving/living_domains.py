@@ -4,7 +4,6 @@ A request keeps the domain that it began with, so it sees one version of the cat
 what did not change: a change takes the time of the items that it changes.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,11 +16,9 @@ from train_utils.conversation.reader import RequestReader
 from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
-from train_utils.serving.catalog_journal import Journal, JournalError
+from train_utils.serving.catalog_journal import Journal
 from train_utils.serving.catalog_ledger import Delta, Ledger, Version
 from train_utils.serving.domains import Domain, Domains, TeacherOf
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -169,10 +166,7 @@ class LivingDomains(Domains):
             ledger.apply(delta)
             self._loaded[name] = domain
             if living.journal is not None:
-                try:
-                    living.journal.compact(ledger)
-                except JournalError as error:  # the change itself is durable
-                    logger.warning("note: %s", error)
+                living.journal.compact(ledger)
             return Changed(version, living.journal is not None)
 
 
