@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from pathlib import Path
@@ -99,25 +99,8 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     )
     domains.load_changed()
     start = domains.load(start_domain)
-    if start_domain == NO_DOMAIN and not recommender.untrained:
-        there = (
-            f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
-            if folders
-            else (f"no dataset folder is in {options.data_root}; name their folder by --data_root")
-        )
-        print(
-            f"note: the model was trained to recommend, and no catalog is in force: it can recommend nothing. {there}",
-            file=sys.stderr,
-            flush=True,
-        )
-    if not options.url and not start.recommender.engine.searches:
-        spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
-        print(
-            f"note: {decoding_support(recommender.model).problem}: it is decoded by transformers' generate, one token "
-            f"per pass{spelled}",
-            file=sys.stderr,
-            flush=True,
-        )
+    for note in load_notes(options, start.recommender, start_domain, folders):
+        print(f"note: {note}", file=sys.stderr, flush=True)
     help_line = "" if options.serve or options.mcp else "; /help for commands"
     trained = ", not trained to recommend" if recommender.untrained else ""
     print(
@@ -127,6 +110,30 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
         flush=True,
     )
     return domains, start_domain
+
+
+def load_notes(
+    options: ChatOptions, recommender: Recommender, domain: str, folders: Mapping[str, Path]
+) -> Iterator[str]:
+    """Yield what a user should hear of a model that is loaded.
+
+    Args:
+        options: the options.
+        recommender: the recommender of the domain to start with.
+        domain: that domain.
+        folders: dataset folder of each domain.
+    """
+    if domain == NO_DOMAIN and not recommender.untrained:
+        there = (
+            f"domains: {', '.join(folders)}; pick one by /domain NAME or --domain"
+            if folders
+            else f"no dataset folder is in {options.data_root}; name their folder by --data_root"
+        )
+        yield f"the model was trained to recommend, and no catalog is in force: it can recommend nothing. {there}"
+    if not options.url and not recommender.engine.searches:
+        spelled = "" if options.decoding == "greedy" else ", and titles are spelled greedily"
+        problem = decoding_support(recommender.model).problem
+        yield f"{problem}: it is decoded by transformers' generate, one token per pass{spelled}"
 
 
 def load_session(options: ChatOptions) -> ChatSession:

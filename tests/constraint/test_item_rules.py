@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train_utils.catalog import Item, make_catalog
+from train_utils.constraint.attribute_conditions import OPERATORS
 from train_utils.constraint.constraint import ConstraintError
-from train_utils.constraint.item_rules import OPERATORS, ItemRules, category_caps, compile_rules, item_rules
+from train_utils.constraint.item_rules import ItemRules, category_caps, compile_rules, item_rules
 from train_utils.constraint.trie import build_trie
 
 SOI, EOI = 100, 101

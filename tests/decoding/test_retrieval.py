@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_lists import write_slowly
 from tiny import closed_by_caps, tiny_chat
 
 from train_utils.catalog import Item, make_catalog
@@ -19,7 +20,7 @@ from train_utils.decoding.request import Request
 from train_utils.decoding.retriever import Retriever
 from train_utils.models.item_vectors import item_text, item_vectors
 from train_utils.models.retrieval_head import Retrieval, load_retrieval, save_retrieval
-from train_utils.prompts.messages import ItemPart, message, separator
+from train_utils.prompts.messages import ItemPart, message
 from train_utils.training.loss import catalog_loss
 
 TITLES = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
@@ -55,41 +56,6 @@ def score_every_item(model, retrieval, ids, rules, listed):
             scores[i] += rules.prior.weight * float(np.log(max(rules.prior.scores[i] / total, PRIOR_FLOOR)))
     values = torch.tensor(list(scores.values())).log_softmax(0).tolist()
     return sorted(zip(values, scores, strict=True), key=lambda pair: (-pair[0], pair[1]))
-
-
-@torch.inference_mode()
-def write_slowly(model, chat, retrieval, request):
-    """One token at a time in free text, no cache; at each `<SOI>` all items are compared."""
-    ids, listed, scores, ranking, between = [], [], [], [], []
-    enough = request.max_items or 99
-    forced = [*chat.encode(separator(1, request.idx)), chat.soi] if request.force_items else []
-    while len(ids) < request.max_new_tokens and len(listed) < enough:
-        tokens = [*request.prompt, *ids]
-        if forced:
-            token = forced.pop(0)
-        else:
-            logits = model(input_ids=torch.tensor([tokens])).logits[0, -1].clone()
-            logits[list(Matcher(request.rules, listed).barred())] = -torch.inf
-            token = int(logits.argmax())
-            if token == chat.end_of_turn:
-                break
-        ids.append(token)
-        if token != chat.soi:
-            between.append(token)
-            continue
-        ranking = [one for one in ranking if one[1] not in closed_by_caps(request.rules, listed)]
-        if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            ranking = score_every_item(model, retrieval, tokens, request.rules, listed)[: request.best_titles or 1]
-        score, item = ranking.pop(0)
-        listed.append(item)
-        scores.append(score)
-        ids += [*chat.title_ids[item], chat.eoi]
-        between = []
-        if request.force_items and not Matcher(request.rules, listed).exhausted and len(listed) < enough:
-            forced = [*chat.encode(separator(len(listed) + 1, request.idx)), chat.soi]
-        elif request.force_items:
-            break
-    return ids[: request.max_new_tokens], listed, scores
 
 
 def drawn_rules(trie, rng, distinct):
@@ -141,8 +107,12 @@ def test_decoding_equals_comparing_every_item_behind_the_whole_prefix(seed, titl
         )
     engine = Engine(model, chat, Retriever(retrieval))
     actual = engine.generate(requests)
+
+    def score_items(prefix, rules, listed):  # the query is the state before `<SOI>`
+        return score_every_item(model, retrieval, prefix[:-1], rules, listed)
+
     for request, completion in zip(requests, actual, strict=True):
-        ids, items, scores = write_slowly(model, chat, retrieval, request)
+        ids, items, scores = write_slowly(model, chat, request, score_items)
         assert completion.ids == ids
         # An item whose tokens the length limit cut off is not emitted.
         assert completion.items == items[: len(completion.items)] and len(items) - len(completion.items) <= 1

@@ -1,12 +1,14 @@
 """The search gives the titles that scoring every title of the catalog would give, in the same order."""
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_lists import write_slowly
 from tiny import closed_by_caps, tiny_chat
 
 from train_utils.constraint.constraint import Constraint, Prior
@@ -71,30 +73,6 @@ def test_the_search_equals_scoring_every_title(titles, seed, data):
         assert len({r.item for r in ranked}) == len(ranked)
 
 
-@torch.inference_mode()
-def write_slowly(model, chat, trie, request):
-    """One token at a time in free text; where an item opens all titles are scored."""
-    ids, listed, ranking, between = [], [], [], []
-    while len(ids) < request.max_new_tokens:
-        logits = model(input_ids=torch.tensor([[*request.prompt, *ids]])).logits[0, -1]
-        logits[list(Matcher(request.rules, listed).barred())] = -torch.inf
-        token = int(logits.argmax())
-        if token == chat.end_of_turn:
-            break
-        ids.append(token)
-        if token != chat.soi:
-            between.append(token)
-            continue
-        ranking = [item for item in ranking if item not in closed_by_caps(request.rules, listed)]
-        if not ranking or any(character.isalpha() for character in chat.decode(between)):
-            scored = score_titles_after(model, chat, trie, [*request.prompt, *ids], request.rules, listed)
-            ranking = [item for _, item in scored[: request.best_titles]]
-        listed.append(ranking.pop(0))
-        ids += [*chat.title_ids[listed[-1]], chat.eoi]
-        between = []
-    return ids[: request.max_new_tokens]
-
-
 @settings(max_examples=40)
 @given(
     st.integers(0, 9999),
@@ -122,7 +100,8 @@ def test_titles_found_by_search_in_a_conversation_equal_scoring_every_title(seed
         for _ in range(3)
     ]
     actual = Engine(model, chat).generate(requests)
-    assert [c.ids for c in actual] == [write_slowly(model, chat, trie, request) for request in requests]
+    score_items = partial(score_titles_after, model, chat, trie)
+    assert [c.ids for c in actual] == [write_slowly(model, chat, request, score_items)[0] for request in requests]
 
 
 @pytest.mark.parametrize("distinct", [True, False])

@@ -1,27 +1,23 @@
 """Item rules in the catalog's words (ids, categories, attributes), and their compilation to a `Constraint`."""
 
-import math
-import operator
-import reprlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from train_utils.catalog import Catalog
+from train_utils.constraint.attribute_conditions import (
+    check_condition,
+    is_number,
+    operations_of,
+    predicate,
+    require,
+    shown,
+)
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.trie import TitleTrie
 
-# `_check_condition` passes only numbers and texts to these operators.
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-OPERATORS = ("==", "!=", *_ORDER, "in", "not in", "contains", "outside")
 _LISTS = ("allow", "deny", "seen", "categories", "all_categories", "without_categories")
 
 
@@ -62,16 +58,16 @@ class ItemRules:
     def __post_init__(self):
         for name in _LISTS:
             texts = getattr(self, name)
-            _require(
+            require(
                 isinstance(texts, (tuple, list)) or name == "allow" and texts is None, name, texts, "a list of texts"
             )
             for text in texts or ():
-                _require(isinstance(text, str), f"an entry of {name}", text, "a text")
-        _require(isinstance(self.where, Mapping), "where", self.where, "an object: attribute -> value")
+                require(isinstance(text, str), f"an entry of {name}", text, "a text")
+        require(isinstance(self.where, Mapping), "where", self.where, "an object: attribute -> value")
         for attribute, condition in self.where.items():
-            _check_condition(attribute, condition)
+            check_condition(attribute, condition)
         _check_limits(self.max_per_category)
-        _require(isinstance(self.distinct, bool), "distinct", self.distinct, "true or false")
+        require(isinstance(self.distinct, bool), "distinct", self.distinct, "true or false")
 
 
 def item_rules(raw: Mapping[str, object]) -> ItemRules:
@@ -84,9 +80,9 @@ def item_rules(raw: Mapping[str, object]) -> ItemRules:
         ValueError: the body is no object, has an unknown key, or a value that `ItemRules` rejects.
     """
     known = [f.name for f in fields(ItemRules)]
-    _require(isinstance(raw, Mapping), "the body", raw, f"an object with keys among {', '.join(known)}")
+    require(isinstance(raw, Mapping), "the body", raw, f"an object with keys among {', '.join(known)}")
     for key in raw:
-        _require(key in known, "a key", key, f"one of {', '.join(known)}")
+        require(key in known, "a key", key, f"one of {', '.join(known)}")
     # `ItemRules` checks the types of the values.
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     return ItemRules(**values)
@@ -218,13 +214,13 @@ def _conditions(catalog: Catalog, rules: ItemRules) -> list[Condition]:
             members = [_marked(n, catalog.in_category(category)) for category in dict.fromkeys(chosen)]
             meets = np.logical_and.reduce(members) if name == "all_categories" else np.logical_or.reduce(members)
             meets = ~meets if name == "without_categories" else meets
-            conditions.append(Condition(name, list(chosen), meets, f"{name} {_shown(chosen)}"))
+            conditions.append(Condition(name, list(chosen), meets, f"{name} {shown(chosen)}"))
     for attribute, condition in rules.where.items():
         column = _column(catalog, attribute)
-        for name, value in _operations(condition).items():
-            holds = _predicate(name, value)
+        for name, value in operations_of(condition).items():
+            holds = predicate(name, value)
             meets = np.fromiter((held is not None and holds(held) for held in column), dtype=bool, count=n)
-            label = f"where {_shown(attribute)} {name} {_shown(value)}"
+            label = f"where {shown(attribute)} {name} {shown(value)}"
             conditions.append(Condition("where", {attribute: {name: value}}, meets, label))
     return conditions
 
@@ -238,132 +234,21 @@ def _marked(n: int, indices: Iterable[int]) -> np.ndarray:
 def _column(catalog: Catalog, attribute: str) -> list[object]:
     """Return the value of an attribute for every item, None for items without it."""
     column = [item.attributes.get(attribute) for item in catalog.items]
-    column = [None if _is_number(value) and value != value else value for value in column]
+    column = [None if is_number(value) and value != value else value for value in column]
     if all(value is None for value in column):
         known = sorted({str(name) for item in catalog.items for name in item.attributes})
         raise ValueError(
-            f"no item of {catalog.name!r} has attribute {_shown(attribute)}; known: {', '.join(known[:20]) or 'none'}"
+            f"no item of {catalog.name!r} has attribute {shown(attribute)}; known: {', '.join(known[:20]) or 'none'}"
         )
     return column
-
-
-# -- comparison of an attribute with the value of a rule -------------------------------------------------------------
-
-
-def _operations(condition: object) -> Mapping[str, object]:
-    return condition if isinstance(condition, Mapping) else {"==": condition}
-
-
-def _predicate(name: str, operand: object) -> Callable[[object], bool]:
-    """Return a function that compares a catalog value with `operand` by operator `name`.
-
-    Values of different types are unequal.
-    """
-    if name in _ORDER:
-        compare = _ORDER[name]
-        if isinstance(operand, str):
-            return lambda held: isinstance(held, str) and compare(held, operand)
-        return lambda held: (number := _number(held)) is not None and compare(number, operand)
-    if name == "outside":
-        ranges = cast("Collection[tuple[float, float]]", operand)
-        return lambda held: (
-            (number := _number(held)) is not None and not any(low <= number <= high for low, high in ranges)
-        )
-    # `_check_condition` accepts only a list for these two operators.
-    is_one_of = _membership(cast("Collection[object]", operand) if name in ("in", "not in") else (operand,))
-    if name in ("!=", "not in"):
-        return lambda held: not is_one_of(held)
-    if name == "contains":
-        return lambda held: (
-            isinstance(operand, str) and operand in held
-            if isinstance(held, str)
-            else isinstance(held, (list, tuple, set, frozenset)) and any(map(is_one_of, held))
-        )
-    return is_one_of
-
-
-def _membership(values: Collection[object]) -> Callable[[object], bool]:
-    # True == 1 in Python, but not in a request.
-    texts = frozenset(value for value in values if isinstance(value, str))
-    flags = frozenset(value for value in values if isinstance(value, bool))
-    numbers = frozenset(value for value in values if _is_number(value))
-
-    def is_one_of(held: object) -> bool:
-        if isinstance(held, bool):
-            return held in flags
-        return isinstance(held, str) and held in texts or bool(numbers) and _number(held) in numbers
-
-    return is_one_of
-
-
-def _number(held: object) -> int | float | None:
-    """Return a catalog value as a finite number, also if it is written as text; None if it is no finite number."""
-    number: int | float
-    if isinstance(held, str):
-        try:
-            number = float(held)
-        except ValueError:
-            return None
-    elif _is_number(held):
-        number = int(held) if isinstance(held, Integral) else float(held)
-    else:
-        return None
-    return number if _is_finite(number) else None
-
-
-def _is_finite(number: float) -> bool:
-    """Return whether the number is finite as a float."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 # -- validation of a request -----------------------------------------------------------------------------------------
 
 
-def _check_condition(attribute: object, condition: object) -> None:
-    _require(isinstance(attribute, str), "an attribute in where", attribute, "a text")
-    where = f"where {_shown(attribute)}"
-    _require(
-        isinstance(condition, Mapping) or _is_plain(condition),
-        where,
-        condition,
-        "a text, a finite number, true or false, or {operator: value}",
-    )
-    operations = _operations(condition)
-    _require(bool(operations), where, operations, f"one of the operators {', '.join(OPERATORS)}")
-    for name, value in operations.items():
-        _require(name in OPERATORS, f"an operator of {where}", name, f"one of {', '.join(OPERATORS)}")
-        if name in ("in", "not in"):
-            _require(
-                isinstance(value, (tuple, list)) and all(map(_is_plain, value)),
-                f"{where} {name}",
-                value,
-                "a list of texts, finite numbers, true or false",
-            )
-        elif name == "outside":
-            _require(
-                isinstance(value, (tuple, list)) and all(map(_is_range, value)),
-                f"{where} {name}",
-                value,
-                "a list of [least, greatest], which are finite numbers",
-            )
-        elif name in _ORDER:
-            _require(
-                _is_plain(value) and not isinstance(value, bool), f"{where} {name}", value, "a text or a finite number"
-            )
-        else:
-            _require(_is_plain(value), f"{where} {name}", value, "a text, a finite number, true or false")
-
-
 def _check_limits(limits: object) -> None:
     if not isinstance(limits, Mapping):
-        _require(
+        require(
             _is_whole(limits) and limits >= 0,
             "max_per_category",
             limits,
@@ -371,35 +256,14 @@ def _check_limits(limits: object) -> None:
         )
         return
     for category, limit in limits.items():
-        _require(isinstance(category, str), "a category of max_per_category", category, "a text")
-        _require(
+        require(isinstance(category, str), "a category of max_per_category", category, "a text")
+        require(
             _is_whole(limit) and limit >= 1,
-            f"max_per_category {_shown(category)}",
+            f"max_per_category {shown(category)}",
             limit,
             "a whole number from 1 on (without_categories leaves a category out)",
         )
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, bool)) or _is_number(value) and _is_finite(value)
-
-
-def _is_range(value: object) -> bool:
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        return False
-    return all(_is_number(bound) and _is_finite(bound) for bound in value)
-
-
 def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _require(holds: bool, what: str, got: object, wanted: str) -> None:
-    if not holds:
-        raise ValueError(f"rules: {what} is {_shown(got)}, wanted {wanted}")
-
-
-def _shown(value: object) -> str:
-    """Return the value on one line, shortened, because a request may contain a value of any length."""
-    shown = reprlib.repr(value)
-    return shown if len(shown) <= 120 else shown[:117] + "..."
