@@ -202,6 +202,44 @@ def test_why_is_a_sentence_under_the_card(visit):
     sync_api.expect(visitor.page.locator(".card-reason").first).to_have_text(re.compile("Nothing was known"))
 
 
+def test_why_names_what_was_asked_for_when_the_item_was_listed(visit):
+    visitor = visit()
+    visitor.ask("Recommend 1 Comedy or Horror title, no Drama, from 1990 or later")
+    visitor.ask("Recommend 1 Drama title")
+    visitor.page.locator("[aria-label^='Why:']").first.click()
+    first = visitor.page.locator(".card-reason").first
+    sync_api.expect(first).to_contain_text("It fits what you asked for: Comedy or Horror, no Drama, year from 1990.")
+    visitor.reload()  # what was asked for is kept with the conversation
+    visitor.page.locator("[aria-label^='Why:']").last.click()
+    sync_api.expect(visitor.page.locator(".card-reason").last).to_contain_text("It fits what you asked for: Drama")
+
+
+def test_reasons_are_text_whatever_the_catalog_says(visit):
+    visitor = visit()
+    visitor.ask("Recommend 1 title")
+    explained = {
+        "because": [{"item_id": "f7", "title": HOSTILE, "score_change": -1.0}],
+        "rules": [
+            {"source": "preferences", "rule": "categories", "value": [HOSTILE, "Drama"], "holds": True},
+            {"source": "preferences", "rule": "quotas", "value": {HOSTILE: 2}, "holds": True},
+            {
+                "source": "preferences",
+                "rule": "where",
+                "value": {HOSTILE: {"outside": [[1, 1], [3, 5]]}},
+                "holds": False,
+            },
+            {"source": "preferences", "rule": "disliked", "value": None, "holds": True},
+        ],
+    }
+    visitor.page.route("**/v1/why", lambda route: route.fulfill(json={"items": [explained]}))
+    visitor.page.locator("[aria-label^='Like:']").first.click()
+    visitor.page.locator("[aria-label^='Why:']").first.click()
+    reason = visitor.page.locator(".card-reason").first
+    sync_api.expect(reason).to_contain_text(f"It fits what you asked for: {HOSTILE} or Drama, 2 {HOSTILE}.")
+    sync_api.expect(reason).to_contain_text(f"It no longer fits: {HOSTILE} not 1, not 3–5.")
+    assert not visitor.page.locator(".card-reason *").count() and visitor.page.title() != "1"
+
+
 def test_another_catalog_begins_a_new_chat_about_it(visit):
     visitor = visit()
     visitor.ask("Recommend 2 titles")

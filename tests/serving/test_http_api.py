@@ -1,5 +1,6 @@
 """The HTTP API refuses in one form, keeps to its keys, and takes whatever it is sent as data."""
 
+import gzip
 import re
 import threading
 from dataclasses import replace
@@ -111,6 +112,41 @@ def test_what_cannot_be_answered_is_refused_in_one_line(client, path, body, stat
 def test_a_body_that_is_no_good_json_is_refused(client, body):
     answer = client.post(RECOMMEND, content=body, headers={"content-type": "application/json"})
     refused(answer, 400 if answer.status_code == 400 else 422)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "reason"),
+    [
+        (
+            {},
+            b"{'history': []}",
+            "the body is no JSON: Expecting property name enclosed in double quotes at character 1",
+        ),
+        (
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            b"{}",
+            "send the header Content-Type: application/json",
+        ),
+        ({"Content-Type": "text/plain"}, b'{"history": []}', "Content-Type is 'text/plain', wanted application/json"),
+        (
+            {"Content-Encoding": "gzip"},
+            gzip.compress(b"{}"),
+            "Content-Encoding gzip is not read; send the body as it is",
+        ),
+        ({}, '{"user": "é"}'.encode("latin-1"), "the body is no text in UTF-8"),
+    ],
+)
+def test_a_body_that_is_sent_in_another_form_is_refused_with_the_remedy(client, headers, content, reason):
+    answer = client.post("/v1/recommend", content=content, headers={"Content-Type": "application/json", **headers})
+    assert answer.status_code in (400, 422) and reason in answer.json()["error"]["message"]
+
+
+def test_a_base_url_without_v1_is_404_and_names_it(client):
+    for method, path in (("POST", "/chat/completions"), ("GET", "/models"), ("POST", "/v1/chat/completions/")):
+        answer = client.request(method, path, json={})
+        assert f"there is no {path}; the API is below /v1" in refused(answer, 404, "not_found")
+    assert client.post("/").status_code == client.put("/index.html").status_code == 405, "these are there"
+    assert client.get("/").status_code == client.get("/index.html").status_code == 200
 
 
 def test_what_is_not_there_is_404_and_what_is_broken_breaks_nothing_else(client):

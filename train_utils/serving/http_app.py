@@ -17,12 +17,10 @@ from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
-from train_utils.printable import one_line
 from train_utils.serving import http_answers, openai_wire
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_journal import JournalError
@@ -40,6 +38,7 @@ from train_utils.serving.exchange import (
 from train_utils.serving.host_names import LoopbackNames, is_loopback
 from train_utils.serving.http_answers import REFUSED, documented, documented_stream
 from train_utils.serving.http_limits import MIB, RETRY_AFTER_S, HttpLimits
+from train_utils.serving.http_misuse import PageFiles, reason_of, refusal_of
 from train_utils.serving.http_observed import Metrics, Observer
 from train_utils.serving.http_status import add_status_routes
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
@@ -188,7 +187,7 @@ def build_app(
     if tools:
         app.router.routes.append(CountedRoute("/mcp", tools))
     # For paths that no route has. Mounted, it would take the place of the routes for their wrong methods as well.
-    app.router.default = StaticFiles(directory=PAGE, html=True)
+    app.router.default = PageFiles(PAGE)
     return app
 
 
@@ -402,13 +401,11 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def malformed(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = ".".join(str(part)[:80] for part in first["loc"])  # keys of a client are among the parts
-        return JSONResponse(_problem(one_line(f"{where}: {first['msg']}", 500), "invalid_request_error"), 422)
+        return JSONResponse(_problem(reason_of(request, error), "invalid_request_error"), 422)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return JSONResponse(_refusal(error.status_code, str(error.detail)), error.status_code, error.headers)
+        return JSONResponse(_refusal(error.status_code, refusal_of(request, error)), error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
         return JSONResponse(_problem("the server failed; its log says why", "server_error"), 500)

@@ -17,6 +17,7 @@ from train_utils.decoding.engine import Engine, RunningBatch
 from train_utils.decoding.events import Done, ItemEvent, TextDelta, answer_events
 from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.request import Completion, Request
+from train_utils.serving.freed_memory import FreedMemory
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -118,14 +119,16 @@ class Scheduler:
 
     Args:
         limits: how much it takes on.
+        freed: returns the memory that passes leave; None as by default.
 
     Attributes:
         limits: see above.
         passes: passes so far.
     """
 
-    def __init__(self, limits: SchedulerLimits | None = None):
+    def __init__(self, limits: SchedulerLimits | None = None, freed: FreedMemory | None = None):
         self.limits = limits or SchedulerLimits()
+        self._freed = freed or FreedMemory()
         self.passes = 0
         self._waiting: deque[_Answer | _Call] = deque()
         self._changed = threading.Condition()
@@ -230,7 +233,8 @@ class Scheduler:
         while True:
             with self._changed:
                 while not (self._waiting or self._running or self._draining):
-                    self._changed.wait()
+                    self._changed.wait(self._freed.due_s())
+                    self._freed.release_if_due()
                 if self._draining and not (self._waiting or self._running):
                     return
                 calls, joining = self._take()
@@ -238,6 +242,8 @@ class Scheduler:
             self._join(joining)
             self._drop_unwanted()
             self._step()
+            self._freed.note_work()
+            self._freed.release_if_due()
 
     def _run(self, calls: list[_Call]) -> None:
         """Run calls, those of one key together."""

@@ -37,10 +37,10 @@ export async function itemOf(domain, itemId) {
   return json(`/v1/items/${encodeURIComponent(domain)}/${encodeURIComponent(itemId)}`);
 }
 
-/** Return the titles of a history that move an item up, the strongest first. */
-export async function whyItem(history, itemId, domain) {
-  const answer = await json("/v1/why", { method: "POST", body: { history, item_ids: [itemId], domain } });
-  return answer.items[0].because.map((entry) => entry.title);
+/** Return the titles of a history that move an item up, the strongest first, and which preferences hold for it. */
+export async function whyItem(history, itemId, domain, preferences) {
+  const body = { history, item_ids: [itemId], domain, preferences };
+  return (await json("/v1/why", { method: "POST", body })).items[0];
 }
 
 /** Tell the server what the user did with a listed item; it may keep no log, or the key may have no right to it. */

@@ -2,13 +2,23 @@
 
 import { addChunk, contentOf, newAnswer } from "./answer.js";
 import { chatChunks, itemOf, sendFeedback, whyItem } from "./api.js";
-import { beforeMessage, completed, judged, judgmentOf, moreMessage, tasteOf, withListed, withoutChip } from "./preferences.js";
+import {
+  beforeMessage,
+  completed,
+  judged,
+  judgmentOf,
+  moreMessage,
+  tasteOf,
+  wishesOf,
+  withListed,
+  withoutChip,
+} from "./preferences.js";
+import { reasonInWords } from "./reasons.js";
 import { newConversation, saveConversation } from "./store.js";
 import { spoken } from "./titles.js";
 
 const SENT_EXCHANGES = 20; // the newest; what older ones asked is in the preferences
 const TITLE_CHARACTERS = 60;
-const REASONS = 3; // titles that a reason names
 const FEEDBACK = { liked: "like", disliked: "dislike", known: "hide" }; // judgment -> event of the server's log
 
 export class Chat {
@@ -135,6 +145,7 @@ export class Chat {
     if (preferences && running.edits) {
       conversation.preferences = running.edits.reduce((asked, edit) => edit(asked), completed(preferences));
       answer.taste = tasteOf(this.#historyIds(), conversation.preferences); // what may move its items
+      answer.wishes = wishesOf(conversation.preferences); // what they fit
       running.edits = null; // later chunks repeat these preferences: edits made meanwhile must not be lost
     }
     for (const card of chunk.choices?.[0]?.delta?.items ?? []) {
@@ -190,22 +201,28 @@ export class Chat {
     if (conversation === this.conversation) this.#shown.preferences();
   }
 
-  /** Return what was known of the taste when an item was listed. */
-  #tasteBefore(card) {
+  /** Return what was known when an item was listed: {taste, wishes}. */
+  #knownBefore(card) {
     const answer = this.conversation.messages.findLast((each) =>
       each.parts?.some((part) => part.item?.recommendation_id === card.recommendation_id),
     );
-    return Array.isArray(answer?.taste) ? answer.taste : tasteOf(this.#historyIds(), this.conversation.preferences);
+    const { preferences } = this.conversation;
+    return {
+      taste: Array.isArray(answer?.taste) ? answer.taste : tasteOf(this.#historyIds(), preferences),
+      wishes: answer?.wishes ?? wishesOf(preferences),
+    };
   }
 
   /** Return why an item is in a list, as a sentence. */
   async why(card) {
-    const taste = this.#tasteBefore(card).filter((id) => id !== card.item_id);
-    if (!taste.length) return "Nothing was known of your taste when it was listed: others like it.";
+    const { taste, wishes } = this.#knownBefore(card);
+    const history = taste.filter((id) => id !== card.item_id);
     try {
-      const because = await whyItem(taste, card.item_id, this.conversation.domain);
-      if (!because.length) return "No title you like moves it up: it fits what you asked for.";
-      return `Because you like ${listing(because.slice(0, REASONS).map(spoken))}.`;
+      const explained = await whyItem(history, card.item_id, this.conversation.domain, wishes);
+      const reason = reasonInWords(explained);
+      if (!history.length) return `Nothing was known of your taste when it was listed: others like it. ${reason}`;
+      if (!explained.because.length) return `No title you like moves it up. ${reason || "It fits what you asked for."}`;
+      return reason;
     } catch (error) {
       this.#shown.failed(error, null);
       return error.message;
@@ -223,8 +240,4 @@ function messagesOf(conversation) {
     messages.push({ role: "user", content: message.text }, { role: "assistant", content: contentOf(answer) });
   }
   return [...messages.slice(-2 * SENT_EXCHANGES), { role: "user", content: all.at(-1).text }];
-}
-
-function listing(titles) {
-  return new Intl.ListFormat("en").format(titles);
 }

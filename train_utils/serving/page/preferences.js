@@ -112,3 +112,9 @@ export function tasteOf(historyIds, preferences) {
   const named = (liked.length ? liked : known).map((ids) => ids[0]);
   return [...new Set([...historyIds, ...named])];
 }
+
+/** Return what an item of a list must be, without what is about single items, which a catalog may lack later. */
+export function wishesOf(preferences) {
+  const { only, together, without, quotas, ranges, excluded } = completed(preferences);
+  return { only, together, without, quotas, ranges, excluded };
+}
