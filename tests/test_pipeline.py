@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -64,10 +65,14 @@ def write_amazon_dump(folder: Path) -> None:
                 file.write(json.dumps(row) + "\n")
 
 
-def run(world: Path, *command: str, status: int = 0, text: str = "", **environment: str) -> subprocess.CompletedProcess:
-    python = sys.executable
+def words(command: str) -> list[str]:
+    """The words of a command of the shell, for this Python."""
+    return [sys.executable if word == "python" else word for word in shlex.split(command)]
+
+
+def run(world: Path, command: str, status: int = 0, text: str = "", **environment: str) -> subprocess.CompletedProcess:
     done = subprocess.run(
-        [python if part == "python" else part for part in command],
+        words(command),
         cwd=world,
         input=text,
         text=True,
@@ -75,7 +80,7 @@ def run(world: Path, *command: str, status: int = 0, text: str = "", **environme
         timeout=300,
         env=os.environ
         | {
-            "PYTHON": python,
+            "PYTHON": sys.executable,
             "BACKBONE": "snap/base/tiny",
             "TOKENIZER_PATH": "snap/base/tiny",
             "EMBEDDING_MODEL": "snap/base/tiny",
@@ -94,18 +99,17 @@ def free_port() -> str:
         return str(s.getsockname()[1])
 
 
-SFT = ("scripts/train_RecLM_cgen.sh", "movies", "--epoch", "2", "--save_seconds", "0", "--lora_layers", "1")
+SFT = "scripts/train_RecLM_cgen.sh movies --epoch 2 --save_seconds 0 --lora_layers 1"
 
 
 @pytest.fixture(scope="module")
 def trained(world) -> Path:
     """The world after preprocessing, teacher, an SFT that was killed once, and merging."""
-    run(world, "bash", "scripts/data_preprocess_amazon.sh", "--users", "0")
-    run(world, "bash", "scripts/unirec_train.sh", "movies", "--epochs", "2")
+    run(world, "bash scripts/data_preprocess_amazon.sh --users 0")
+    run(world, "bash scripts/unirec_train.sh movies --epochs 2")
     port = free_port()
-    command = ["bash", "scripts/with_teacher.sh", "movies", port, "bash", *SFT]
     killed = subprocess.Popen(
-        command,
+        words(f"bash scripts/with_teacher.sh movies {port} bash {SFT}"),
         cwd=world,
         start_new_session=True,
         stderr=subprocess.DEVNULL,
@@ -118,8 +122,8 @@ def trained(world) -> Path:
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     port = free_port()
-    run(world, *("bash", "scripts/with_teacher.sh", "movies", port, "bash", *SFT), TEACHER_PORT=port)
-    run(world, "bash", "scripts/run_SFT_merge.sh", "movies")
+    run(world, f"bash scripts/with_teacher.sh movies {port} bash {SFT}", TEACHER_PORT=port)
+    run(world, "bash scripts/run_SFT_merge.sh movies")
     return world
 
 
@@ -127,16 +131,7 @@ def test_the_published_recipe_trains_every_layer(trained):
     port = free_port()
     run(
         trained,
-        "bash",
-        "scripts/with_teacher.sh",
-        "movies",
-        port,
-        "bash",
-        "scripts/train_RecLM_cgen.sh",
-        "movies",
-        "--epoch",
-        "1",
-        "--output",
+        f"bash scripts/with_teacher.sh movies {port} bash scripts/train_RecLM_cgen.sh movies --epoch 1 --output "
         "snap/movies/published",
         TEACHER_PORT=port,
         RECIPE="published",
@@ -149,46 +144,19 @@ def test_reclm_ret_is_trained_merged_and_tested_by_the_same_scripts(trained):
     port = free_port()
     run(
         trained,
-        "bash",
-        "scripts/with_teacher.sh",
-        "movies",
-        port,
-        "bash",
-        "scripts/train_RecLM_ret.sh",
-        "movies",
-        "--epoch",
-        "1",
-        "--lora_layers",
-        "1",
+        f"bash scripts/with_teacher.sh movies {port} bash scripts/train_RecLM_ret.sh movies --epoch 1 --lora_layers 1",
         TEACHER_PORT=port,
     )
     run(
         trained,
-        "python",
-        "main.py",
-        "--train_stage",
-        "SFT_Embedding_Test",
-        "--SFT_test_task",
-        "SFTTestSeqRec-MR",
-        "--data_path",
-        MOVIES,
-        "--output",
-        "snap/movies/ret",
-        "--idx",
+        f"python main.py --train_stage SFT_Embedding_Test --SFT_test_task SFTTestSeqRec-MR --data_path {MOVIES} "
+        "--output snap/movies/ret --idx",
     )
-    run(trained, "bash", "scripts/run_SFT_merge.sh", "movies", "--output", "snap/movies/ret")
+    run(trained, "bash scripts/run_SFT_merge.sh movies --output snap/movies/ret")
     run(
         trained,
-        "python",
-        "task_test.py",
-        "--data_path",
-        MOVIES,
-        "--model_name",
-        "snap/movies/ret/SFT_Epoch1/",
-        "--force_items",
-        "--idx",
-        "--output",
-        "ret.json",
+        f"python task_test.py --data_path {MOVIES} --model_name snap/movies/ret/SFT_Epoch1/ --force_items --idx "
+        "--output ret.json",
     )
     result = json.loads((trained / "ret.json").read_text())
     assert result["n_users"] == 24 and result["metrics"]["short"]["mean"] == 0
@@ -196,31 +164,15 @@ def test_reclm_ret_is_trained_merged_and_tested_by_the_same_scripts(trained):
 
 
 TEST = (
-    "python",
-    "task_test.py",
-    "--data_path",
-    MOVIES,
-    "--model_name",
-    "snap/movies/cgen/SFT_Epoch2/",
-    "--gpu",
-    "cpu",
-    "--use_control_symbol",
-    "--batch_size",
-    "16",
-    "--use_CBS",
-    "--CBS_type",
-    "2",
-    "--topk",
-    "10",
-    "--idx",
-    "--SFT_test_task",
+    f"python task_test.py --data_path {MOVIES} --model_name snap/movies/cgen/SFT_Epoch2/ --gpu cpu "
+    "--use_control_symbol --batch_size 16 --use_CBS --CBS_type 2 --topk 10 --idx --SFT_test_task"
 )
 
 
 def test_the_published_test_command_gives_the_identical_file_twice(trained):
     files = []
     for name in ("one.json", "two.json"):
-        run(trained, *TEST, "SFTTestSeqRec-MR", "--output", name)
+        run(trained, f"{TEST} SFTTestSeqRec-MR --output {name}")
         files.append((trained / name).read_bytes())
     assert files[0] == files[1].replace(b"two.json", b"one.json")
     result = json.loads(files[0])
@@ -230,7 +182,7 @@ def test_the_published_test_command_gives_the_identical_file_twice(trained):
 
 @pytest.mark.parametrize("decoding", ["best", "rank"])
 def test_titles_found_by_search_are_of_the_catalog_and_distinct(trained, decoding):
-    run(trained, *TEST, "SFTTestSeqRec", "--decoding", decoding, "--output", f"{decoding}.json")
+    run(trained, f"{TEST} SFTTestSeqRec --decoding {decoding} --output {decoding}.json")
     result = json.loads((trained / f"{decoding}.json").read_text())
     assert result["n_users"] == 24
     assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["repeat@10"]["mean"] == 0
@@ -242,7 +194,7 @@ def test_titles_found_by_search_are_of_the_catalog_and_distinct(trained, decodin
 def test_the_engine_writes_what_generate_writes(trained):
     answers = []
     for engine in ("own", "hf"):
-        run(trained, *TEST, "SFTTestSeqRec", "--engine", engine, "--dtype", "float32", "--output", f"{engine}.json")
+        run(trained, f"{TEST} SFTTestSeqRec --engine {engine} --dtype float32 --output {engine}.json")
         users = json.loads((trained / f"{engine}.json").read_text())["users"]
         answers.append([user["completion"] for user in users])
     assert answers[0] == answers[1]
@@ -252,37 +204,23 @@ def test_the_teacher_is_a_prior_whose_weight_validation_users_choose(trained):
     port = free_port()
     run(
         trained,
-        "bash",
-        "scripts/with_teacher.sh",
-        "movies",
-        port,
-        *TEST,
-        "SFTTestSeqRec",
-        "--decoding",
-        "rank",
-        "--prior",
-        "teacher",
-        "--prior_users",
-        "8",
-        "--teacher",
-        f"http://127.0.0.1:{port}",
-        "--output",
-        "prior.json",
+        f"bash scripts/with_teacher.sh movies {port} {TEST} SFTTestSeqRec --decoding rank --prior teacher "
+        f"--prior_users 8 --teacher http://127.0.0.1:{port} --output prior.json",
     )
     result = json.loads((trained / "prior.json").read_text())
     means = {float(weight): mean for weight, mean in result["prior"]["ndcg@10"].items()}
     assert result["prior"]["validation_users"] == 8 and means[result["prior"]["weight"]] == max(means.values())
     assert result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
-    run(trained, *TEST, "SFTTestSeqRec", "--prior", "popularity", "--prior_weight", "2", "--output", "prior.json")
+    run(trained, f"{TEST} SFTTestSeqRec --prior popularity --prior_weight 2 --output prior.json")
     assert json.loads((trained / "prior.json").read_text())["prior"] == {"weight": 2.0}
 
 
 def test_a_test_that_is_killed_twice_goes_on_and_ends_with_the_same_file(trained):
-    run(trained, *TEST, "SFTTestSeqRec", "--batch_size", "6", "--output", "whole.json")
+    run(trained, f"{TEST} SFTTestSeqRec --batch_size 6 --output whole.json")
     partial = trained / "part.json.partial.0"
     for lines in (4, 10):  # one of the run itself, then three a batch
         process = subprocess.Popen(
-            [sys.executable, *TEST[1:], "SFTTestSeqRec", "--batch_size", "6", "--output", "part.json"],
+            words(f"{TEST} SFTTestSeqRec --batch_size 6 --output part.json"),
             cwd=trained,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.DEVNULL,
@@ -292,47 +230,25 @@ def test_a_test_that_is_killed_twice_goes_on_and_ends_with_the_same_file(trained
         process.kill()
         process.wait()
         assert partial.exists() and not (trained / "part.json").exists()
-    run(trained, *TEST, "SFTTestSeqRec", "--batch_size", "6", "--output", "part.json")
+    run(trained, f"{TEST} SFTTestSeqRec --batch_size 6 --output part.json")
     assert (trained / "part.json").read_bytes() == (trained / "whole.json").read_bytes()
 
 
 def test_baselines_and_the_untuned_model_are_scored_by_the_same_command(trained):
     for ranker in ("popularity", "recent-popularity", "item-knn"):
-        run(trained, "python", "task_test.py", "--data_path", MOVIES, "--ranker", ranker, "--output", "r.json")
+        run(trained, f"python task_test.py --data_path {MOVIES} --ranker {ranker} --output r.json")
         result = json.loads((trained / "r.json").read_text())
         assert result["metrics"]["short"]["mean"] == 0 and result["n_users"] == 24
     port = free_port()
     run(
         trained,
-        "bash",
-        "scripts/with_teacher.sh",
-        "movies",
-        port,
-        "python",
-        "task_test.py",
-        "--data_path",
-        MOVIES,
-        "--ranker",
-        "teacher",
-        "--teacher",
-        f"http://127.0.0.1:{port}",
-        "--output",
-        "r.json",
+        f"bash scripts/with_teacher.sh movies {port} python task_test.py --data_path {MOVIES} --ranker teacher "
+        f"--teacher http://127.0.0.1:{port} --output r.json",
     )
     run(
         trained,
-        "python",
-        "task_test.py",
-        "--data_path",
-        MOVIES,
-        "--model_name",
-        "snap/base/tiny",
-        "--gpu",
-        "cpu",
-        "--use_CBS",
-        "--force_items",
-        "--output",
-        "r.json",
+        f"python task_test.py --data_path {MOVIES} --model_name snap/base/tiny --gpu cpu --use_CBS --force_items "
+        "--output r.json",
     )
     result = json.loads((trained / "r.json").read_text())
     assert result["metrics"]["short"]["mean"] == result["metrics"]["in_history@10"]["mean"] == 0
@@ -341,14 +257,7 @@ def test_baselines_and_the_untuned_model_are_scored_by_the_same_command(trained)
 def test_the_chat_answers_in_a_pipe(trained):
     done = run(
         trained,
-        "python",
-        "cli_serve.py",
-        "--model_name",
-        "snap/movies/cgen/SFT_Epoch2/",
-        "--gpu",
-        "cpu",
-        "--max_new_tokens",
-        "30",
+        "python cli_serve.py --model_name snap/movies/cgen/SFT_Epoch2/ --gpu cpu --max_new_tokens 30",
         text="red moon\n/new\n",
     )
     assert done.stdout.strip()
@@ -368,7 +277,7 @@ def test_the_page_on_an_own_catalog_prints_the_columns_that_are_guessed_of_raw_d
     titles = [f"i{n},{word} moon,Drama" for n, word in enumerate(WORDS)]
     (folder / "things.csv").write_text("\n".join(["id,name,genres", *titles]))
     command = command.replace("own mine", "own from_raw") + " --tokenizer_path snap/base/tiny"
-    done = run(world, "bash", *command.split())
+    done = run(world, f"bash {command}")
     assert [line for line in done.stderr.splitlines() if line.startswith("exports/")] == printed
     assert (world / "data/dataset/from_raw/metas.jsonl").exists()
 
@@ -395,14 +304,14 @@ def test_the_page_on_an_own_catalog_runs_line_by_line(world, tmp_path):
     for line in lines:
         more = " --lora_layers 1" if "train_RecLM" in line else " --epochs 2" if "unirec_train" in line else ""
         line = f"bash {line}" if line.startswith("scripts/") else line
-        done = run(world, *(line + more).split(), text="i5?\n/quit\n", **proxied)
+        done = run(world, line + more, text="i5?\n/quit\n", **proxied)
     assert "domain mine" in done.stderr
     result = json.loads(next((world / "snap/mine/cgen/SFT_Epoch2").glob("SFTTest*[!g].json")).read_text())
     assert result["n_users"] == 16 and result["metrics"]["ood@10"]["mean"] == result["metrics"]["short"]["mean"] == 0
     # Numbers of the catalog that the page has in mind are those of this one.
     program = "\n".join(code).replace("ml-100k", "mine").replace('["1", "4"]', '["i1", "i4"]')
     program = program.replace('["Toy Story"], encoder="snap/base/all-MiniLM-L6-v2"', '["i1"]')
-    run(world, "python", "-c", program, PYTHONPATH=str(world))
+    run(world, shlex.join(["python", "-c", program]), PYTHONPATH=str(world))
 
 
 NEVER_READY = """
@@ -422,12 +331,7 @@ exec "{sys.executable}" "$@"
     python.chmod(0o755)
     done = run(
         world,
-        "bash",
-        "scripts/with_teacher.sh",
-        "mine",
-        port,
-        "echo",
-        "RAN",
+        f"bash scripts/with_teacher.sh mine {port} echo RAN",
         status=2,
         PYTHON=str(python),
         TEACHER_WAIT="1",
@@ -438,49 +342,38 @@ exec "{sys.executable}" "$@"
 
 def test_another_server_on_the_teachers_port_is_not_taken_for_it(world):
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as other:  # listens, and answers late
-        done = run(world, "bash", "scripts/with_teacher.sh", "mine", str(other.server_port), "echo", "RAN", status=2)
+        done = run(world, f"bash scripts/with_teacher.sh mine {other.server_port} echo RAN", status=2)
     assert "RAN" not in done.stdout and "is taken by another server" in done.stderr
 
 
 @pytest.mark.parametrize(
     "command,complaint",
     [
-        (("python", "task_test.py", "--data_path", "data/dataset/none/", "--ranker", "popularity"), "does not exist"),
-        (("python", "task_test.py", "--data_path", MOVIES, "--model_name", "snap/none"), "cannot be loaded"),
-        (("python", "task_test.py", "--data_path", MOVIES, "--CBS_type", "7"), "--CBS_type"),
-        (("python", "task_test.py", "--data_path", MOVIES, "--nonsense"), "--nonsense"),
-        ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--prior_weight", "much"), "wanted a number or auto"),
-        ((*TEST, "SFTTestSeqRec", "--prior", "popularity", "--split", "valid"), "give a number"),
-        ((*TEST, "SFTTestSeqRec", "--engine", "hf", "--decoding", "rank"), "--decoding greedy"),
-        (("python", "task_MR_test.py", "--data_path", MOVIES), "--GSM8K_data_path is missing"),
+        ("python task_test.py --data_path data/dataset/none/ --ranker popularity", "does not exist"),
+        (f"python task_test.py --data_path {MOVIES} --model_name snap/none", "cannot be loaded"),
+        (f"python task_test.py --data_path {MOVIES} --CBS_type 7", "--CBS_type"),
+        (f"python task_test.py --data_path {MOVIES} --nonsense", "--nonsense"),
+        (f"{TEST} SFTTestSeqRec --prior popularity --prior_weight much", "wanted a number or auto"),
+        (f"{TEST} SFTTestSeqRec --prior popularity --split valid", "give a number"),
+        (f"{TEST} SFTTestSeqRec --engine hf --decoding rank", "--decoding greedy"),
+        (f"python task_MR_test.py --data_path {MOVIES}", "--GSM8K_data_path is missing"),
         (
-            ("python", "main.py", "--train_stage", "SFT_Embedding_Test", "--SFT_load", "snap/movies/cgen/Epoch02_SFT"),
+            "python main.py --train_stage SFT_Embedding_Test --SFT_load snap/movies/cgen/Epoch02_SFT",
             "retrieves no items",
         ),
-        (("python", "main.py", "--train_stage", "SFT_Merge", "--output", "snap/none"), "no finished adapter"),
+        ("python main.py --train_stage SFT_Merge --output snap/none", "no finished adapter"),
         (
-            (
-                "bash",
-                "scripts/train_RecLM_ret.sh",
-                "other",
-                "--data_path",
-                MOVIES,
-                "--lora_layers",
-                "1",
-                "--embedding_model",
-                "snap/none",
-                "--embedding_path",
-                "snap/none.npy",
-            ),
+            f"bash scripts/train_RecLM_ret.sh other --data_path {MOVIES} --lora_layers 1 --embedding_model snap/none "
+            "--embedding_path snap/none.npy",
             "no such folder",
         ),
-        (("bash", "scripts/train_RecLM_cgen.sh", "movies", "--lr", "0.7"), "run with other"),
-        (("bash", "scripts/unirec_serve.sh", "none", "2068", "1"), "unirec_train.sh"),
-        (("bash", "scripts/unirec_train.sh", "none"), "none"),
+        ("bash scripts/train_RecLM_cgen.sh movies --lr 0.7", "run with other"),
+        ("bash scripts/unirec_serve.sh none 2068 1", "unirec_train.sh"),
+        ("bash scripts/unirec_train.sh none", "none"),
     ],
 )
 def test_a_users_error_is_one_line_and_a_status(trained, command, complaint):
-    done = run(trained, *command, status=2)
+    done = run(trained, command, status=2)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert complaint in line and "Traceback" not in done.stderr
 
@@ -491,11 +384,9 @@ def test_a_catalog_with_a_control_token_in_a_title_is_refused(trained):
     metas = json.loads((folder / "metas.jsonl").read_text())
     next(iter(metas.values()))["title_t"] = "<SOI> the moon"
     (folder / "metas.jsonl").write_text(json.dumps(metas))
-    done = run(
-        trained, "python", "task_test.py", "--data_path", str(folder), "--model_name", "snap/base/tiny", status=2
-    )
+    done = run(trained, f"python task_test.py --data_path {folder} --model_name snap/base/tiny", status=2)
     assert "special token" in done.stderr
     (folder / "metas.jsonl").unlink()
     (folder / "meta.pickle").write_bytes(b"cposix\nsystem\n(S'echo'\ntR.")
-    done = run(trained, "python", "task_test.py", "--data_path", str(folder), "--ranker", "popularity", status=2)
+    done = run(trained, f"python task_test.py --data_path {folder} --ranker popularity", status=2)
     assert "not plain data" in done.stderr and done.stderr.count("\n") == 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -270,37 +271,14 @@ def test_records_of_another_origin_are_not_gone_on_with(tmp_path):
 
 
 def test_two_processes_write_the_file_of_one(world, tmp_path):
-    shared = [
-        "--data_path",
-        f"{world}/data",
-        "--model_name",
-        f"{world}/model",
-        "--gpu",
-        "cpu",
-        "--dtype",
-        "float32",
-        "--topk",
-        "3",
-        "--batch_size",
-        "2",
-        "--use_CBS",
-        "--SFT_test_task",
-        "SFTTestSeqRec-MR",
-        "--gen_max_length",
-        "30",
-        "--share_chat_gpt",
-        f"{world}/chat.json",
-        "--prior",
-        "popularity",
-        "--prior_users",
-        "5",
-    ]
+    shared = shlex.split(
+        f"--data_path {world}/data --model_name {world}/model --gpu cpu --dtype float32 --topk 3 --batch_size 2 "
+        f"--use_CBS --SFT_test_task SFTTestSeqRec-MR --gen_max_length 30 --share_chat_gpt {world}/chat.json "
+        "--prior popularity --prior_users 5"
+    )
     launch = [
         sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        "scripts/accelerate/cpu_two_processes.yaml",
+        *shlex.split("-m accelerate.commands.launch --config_file scripts/accelerate/cpu_two_processes.yaml"),
     ]
     for start, name in (([sys.executable], "one"), (launch, "two")):
         subprocess.run(

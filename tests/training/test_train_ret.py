@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import sys
 
 import numpy as np
@@ -205,86 +206,42 @@ def world(tmp_path_factory):
     recording = RecordedTeacher(folder / "teacher", FixedTeacher())
     sequences = [catalog.ids(s) for s in catalog.sequences.values()]
     recording.top_k([s[a:b] for s in sequences for b in range(1, 8) for a in range(b)], 16, scores=True)
-    run(folder, "SFT_Embedding", *TRAIN)
+    run(folder, "SFT_Embedding", TRAIN)
     return folder
 
 
 TRAIN = (
-    "--epoch",
-    "6",
-    "--batch_size",
-    "3",
-    "--gradient_accumulation_steps",
-    "1",
-    "--lr",
-    "1e-2",
-    "--dtype",
-    "float32",
-    "--SFT_actor_lora_r",
-    "4",
-    "--no-tensorboard",
-    "--val_users",
-    "0",
+    "--epoch 6 --batch_size 3 --gradient_accumulation_steps 1 --lr 1e-2 --dtype float32 --SFT_actor_lora_r 4 "
+    "--no-tensorboard --val_users 0"
 )
 
 
-def run(folder, stage, *flags):
+def run(folder, stage, flags=""):
     """main.py, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["main.py", *arguments(folder, stage), *flags])
-        entry.main()
+    call(entry, [*arguments(folder, stage), *shlex.split(flags)])
 
 
 def arguments(folder, stage):
-    return (
-        "--train_stage",
-        stage,
-        "--data_path",
-        f"{folder}/data",
-        "--backbone",
-        f"{folder}/base",
-        "--output",
-        f"{folder}/run",
-        "--embedding_model",
-        f"{folder}/base",
-        "--teacher",
-        f"file:{folder}/teacher",
-        "--gpu",
-        "cpu",
-        "--topk",
-        "4",
-        "--max_history",
-        "4",
-        "--share_chat_gpt",
-        "",
-        "--idx",
+    return shlex.split(
+        f"--train_stage {stage} --data_path {folder}/data --backbone {folder}/base --output {folder}/run "
+        f"--embedding_model {folder}/base --teacher file:{folder}/teacher --gpu cpu --topk 4 --max_history 4 "
+        "--share_chat_gpt '' --idx"
     )
 
 
-def scored(folder, capsys, *flags):
+def scored(folder, capsys, flags):
     """task_test.py, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sys,
-            "argv",
-            [
-                "task_test.py",
-                "--data_path",
-                f"{folder}/data",
-                "--gpu",
-                "cpu",
-                "--dtype",
-                "float32",
-                "--topk",
-                "4",
-                "--max_history",
-                "4",
-                "--idx",
-                *flags,
-            ],
-        )
-        task_test.main()
+    call(
+        task_test,
+        shlex.split(f"--data_path {folder}/data --gpu cpu --dtype float32 --topk 4 --max_history 4 --idx {flags}"),
+    )
     return capsys.readouterr().out
+
+
+def call(script, arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script.__file__, *arguments])
+        script.main()
 
 
 def test_training_lowers_both_losses_and_tells_what_its_vectors_were(world):
@@ -300,9 +257,7 @@ def test_the_merged_folder_decodes_like_the_adapter(world, capsys):
     run(world, "SFT_Merge")
     actual = []
     for name in ("Epoch06_SFT", "SFT_Epoch6"):
-        scored(
-            world, capsys, "--model_name", f"{world}/run/{name}", "--output", f"{world}/{name}.json", "--force_items"
-        )
+        scored(world, capsys, f"--model_name {world}/run/{name} --output {world}/{name}.json --force_items")
         actual.append(json.loads((world / f"{name}.json").read_text()))
     assert [user["items"] for user in actual[0]["users"]] == [user["items"] for user in actual[1]["users"]]
     assert all(len(user["items"]) == 4 for user in actual[0]["users"])
@@ -313,17 +268,8 @@ def test_the_merged_folder_decodes_like_the_adapter(world, capsys):
 
 @pytest.mark.parametrize("decoding", ["greedy", "best", "rank"])
 def test_every_decoding_gives_items_that_are_not_of_the_history(world, capsys, decoding):
-    scored(
-        world,
-        capsys,
-        "--model_name",
-        f"{world}/run/Epoch06_SFT",
-        "--decoding",
-        decoding,
-        "--force_items",
-        "--output",
-        f"{world}/{decoding}.json",
-    )
+    model = f"{world}/run/Epoch06_SFT"
+    scored(world, capsys, f"--model_name {model} --decoding {decoding} --force_items --output {world}/{decoding}.json")
     result = json.loads((world / f"{decoding}.json").read_text())
     assert result["n_users"] == 9 and result["metrics"]["in_history@10"]["mean"] == 0
     assert result["metrics"]["correct_count"]["mean"] == 1 and result["metrics"]["repeat@10"]["mean"] == 0
@@ -349,12 +295,12 @@ def test_a_prior_enters_retrieval(world):
 
 def test_test_stages_score_the_newest_adapter(world, capsys):
     for stage, task in (("SFT_Embedding_Test", "SFTTestSeqRec"), ("SFT_Test", "SFTTestSeqRec")):
-        run(world, stage, "--SFT_test_task", task, "--dtype", "float32")
+        run(world, stage, f"--SFT_test_task {task} --dtype float32")
         assert "9 users" in capsys.readouterr().out
     (path,) = (world / "run/Epoch06_SFT").glob("SFTTestSeqRec_data_top4*[!g].json")
     result = json.loads(path.read_text())
     assert result["metrics"]["ood@10"]["mean"] == 0
-    run(world, "SFT_Embedding_Test", "--SFT_test_task", "SFTTestEmbedding")
+    run(world, "SFT_Embedding_Test", "--SFT_test_task SFTTestEmbedding")
     assert "recall@10" in capsys.readouterr().out
     (output,) = (world / "run/Epoch06_SFT").glob("SFTTestEmbedding_data_top4*[!g].json")
     assert json.loads(output.read_text())["numbers"]["recall@10"] <= 1
@@ -362,7 +308,7 @@ def test_test_stages_score_the_newest_adapter(world, capsys):
 
 
 def test_validation_retrieves_and_keeps_the_best_adapter(world):
-    run(world, "SFT_Embedding", *TRAIN, "--output", f"{world}/validated", "--epoch", "2", "--val_users", "4")
+    run(world, "SFT_Embedding", f"{TRAIN} --output {world}/validated --epoch 2 --val_users 4")
     actual = json.loads((world / "validated/validation.json").read_text())
     assert [row["epoch"] for row in actual] == [1, 2] and all(row["ood@10"] == row["short"] == 0 for row in actual)
     assert has_retrieval(world / "validated/best")
@@ -370,18 +316,8 @@ def test_validation_retrieves_and_keeps_the_best_adapter(world):
 
 def test_an_adapter_can_be_the_start_of_another_run(world):
     start = world / "run/Epoch06_SFT"
-    run(
-        world,
-        "SFT_Embedding",
-        *TRAIN,
-        "--output",
-        f"{world}/second",
-        "--SFT_load",
-        str(start),
-        "--only_item_emb_proj",
-        "--epoch",
-        "1",
-    )
+    flags = f"--output {world}/second --SFT_load {start} --only_item_emb_proj --epoch 1"
+    run(world, "SFT_Embedding", f"{TRAIN} {flags}")
     second = world / "second/Epoch01_SFT"
     before, after = (load_retrieval(folder, small_catalog()) for folder in (start, second))
     assert not torch.equal(before.items, after.items)
@@ -392,23 +328,19 @@ def test_an_adapter_can_be_the_start_of_another_run(world):
 @pytest.mark.parametrize(
     "stage,flags,complaint",
     [
-        ("SFT_Embedding", (*TRAIN, "--lr", "0.7"), "run with other lr"),
+        ("SFT_Embedding", f"{TRAIN} --lr 0.7", "run with other lr"),
+        ("SFT_Embedding", TRAIN + " --output {world}/new --embedding_model {world}/run", "made from other model"),
+        ("SFT_Embedding", TRAIN + " --output {world}/newer --SFT_load {world}/base", "is no adapter"),
         (
             "SFT_Embedding",
-            (*TRAIN, "--output", "{world}/new", "--embedding_model", "{world}/run"),
-            "made from other model",
-        ),
-        ("SFT_Embedding", (*TRAIN, "--output", "{world}/newer", "--SFT_load", "{world}/base"), "is no adapter"),
-        (
-            "SFT_Embedding",
-            (*TRAIN, "--output", "{world}/newest", "--SFT_load", "{world}/run/Epoch06_SFT", "--SFT_actor_lora_r", "8"),
+            TRAIN + " --output {world}/newest --SFT_load {world}/run/Epoch06_SFT --SFT_actor_lora_r 8",
             "another shape",
         ),
-        ("SFT_Embedding_Test", ("--SFT_load", "{world}/base"), "retrieves no items"),
-        ("SFT_Test", ("--output", "{world}/none"), "no finished adapter"),
+        ("SFT_Embedding_Test", "--SFT_load {world}/base", "retrieves no items"),
+        ("SFT_Test", "--output {world}/none", "no finished adapter"),
     ],
 )
 def test_a_users_error_is_one_sentence(world, stage, flags, complaint):
     with pytest.raises(ValueError, match=complaint) as raised:
-        run(world, stage, *(flag.format(world=world) for flag in flags))
+        run(world, stage, flags.format(world=world))
     assert "\n" not in str(raised.value)

@@ -1,30 +1,38 @@
 """Clauses of a message, in which a negation or a judgment has its reach."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from train_utils.conversation.annotations import SPAN, Annotation
-from train_utils.conversation.lexicon import BAD, CONTRAST, GOOD, NEW_CLAUSE, REFUSALS, STATING_ALONE, any_of
+from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.phrases import Phrases
 
 # "If it's a musical, I'm out."
 LEAVING = (
     r"(?:then\s+)?(?:(?:i|we)(?:'?m|'?re|\s+am|\s+are)|(?:count|leave)\s+(?:me|us))"
     r"\s+(?:out\b(?!\s+of\b)|gone\b)"
 )
-_CLAUSE_END = re.compile(
-    rf"[.;!\n)]|\?(?!\s*(?:what\s+an?\s|(?:\w+\s+)?no\b(?!\s+\w)|{any_of(REFUSALS)}\b))"
-    rf"|(?<!nothing)(?<!anything)(?<!everything)(?<!\ball)(?<!genres)(?<!kinds)(?<!types),?\s+(?:and\s+)?{any_of(CONTRAST)}\b(?!\s+(?:than|of)\b)"
-    rf"|,\s*(?=(?:an?\s+|some\s+)?{SPAN}\s+(?:now|instead|this\s+time)\b)"
-    rf"|,\s*(?=(?:while|whilst)\b)"
-    rf"|,\s*(?=(?:{any_of('so, very, really, quite, pretty, just, and')}\s+)?{any_of(BAD + ',' + GOOD)}\s*(?:[.!?;]|$))"
-    rf"|,\s*(?={any_of(NEW_CLAUSE)}\b)(?!{LEAVING})|\sand\s+(?=(?:{any_of(STATING_ALONE)}|now|today|tonight|this\s+time)\b)"
-    rf"|(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"
-    rf"\s(?=(?:please\s+)?{any_of('give me, show me, recommend, suggest')}\b"
-    r"(?!\s+(?:an?\s+headache|headaches|nightmares|the\s+creeps)\b))",
-    re.IGNORECASE,
+_CLAUSE_ENDS = Phrases(
+    {
+        "I liked it. More": r"[.;!\n)]|\?(?!\s*(what an?\s|(\w+ )?no\b(?! \w)|REFUSALS\b))",
+        "funny, but dark": (
+            r"(?<!nothing)(?<!anything)(?<!everything)(?<!\ball)(?<!genres)(?<!kinds)(?<!types),? "
+            r"(and )?CONTRAST\b(?! (than|of)\b)"
+        ),
+        "seen it, a [western] instead": r",\s*(?=(an? |some )?TITLE (now|instead|this time)\b)",
+        "I loved it, while she slept": r",\s*(?=(while|whilst)\b)",
+        "[Heat], so boring.": r",\s*(?=((so|very|really|quite|pretty|just|and) )?(BAD|GOOD)\s*([.!?;]|$))",
+        "[Heat] bored me, we saw it": r",\s*(?=NEW_CLAUSE\b)(?!LEAVING)",
+        "I saw it and now": r"\sand (?=(STATING_ALONE|now|today|tonight|this time)\b)",
+        "I liked it show me": (  # and not "please show me", "it gave me a headache"
+            r"(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"
+            r"\s(?=(please )?(give me|show me|recommend|suggest)\b"
+            r"(?! (an? headache|headaches|nightmares|the creeps)\b))"
+        ),
+    },
+    {"LEAVING": LEAVING},
 )
+_CLAUSE_END = _CLAUSE_ENDS.compiled()
 
 
 @lru_cache(maxsize=4)  # each reader of a message asks for those of the same text

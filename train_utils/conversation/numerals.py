@@ -4,6 +4,7 @@ import re
 
 from train_utils.conversation.annotations import SPAN, Annotation
 from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.prompts.templates import in_words
 
 _TEENS = str.split("thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty")
@@ -74,10 +75,17 @@ _OWNER = any_of(
     they're, he is, he's, she is, she's, i am, i'm, turned, turns, into
     """
 )
-_NOT_A_COUNT = re.compile(
-    rf"(?:\b{_OWNER}|(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher|\b(?:my|our)\s+(?:all[\s-]time\s+)?(?:top|best|favou?rite)|[$€£#]|(?<!interested\s)\bin)[\s-]*$",
-    re.IGNORECASE,
+_NOT_A_COUNT_PHRASES = Phrases(
+    {
+        "aged ": r"\bOWNER[\s-]*$",
+        "as for her ": r"(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher[\s-]*$",
+        "my all-time top ": r"\b(my|our) (all[\s-]time )?(top|best|favou?rite)[\s-]*$",
+        "$": r"[$€£#][\s-]*$",
+        "born in ": r"(?<!interested\s)\bin[\s-]*$",
+    },
+    {"OWNER": _OWNER},
 )
+_NOT_A_COUNT = _NOT_A_COUNT_PHRASES.compiled()
 # "not five, three", "gimme four, not just one"
 _PASSED_OVER = re.compile(r"\b(?:not|instead\s+of|rather\s+than)\s+(?:just\s+|only\s+|merely\s+)?$", re.IGNORECASE)
 _NEAR = 40  # characters before a number that say what it counts
@@ -116,9 +124,21 @@ _COUNTED = (
     rf"|(?:or\s+so\s+)?(?:(?!(?:{_UNIT}|{_NO_ADJECTIVE})\b)[^\W\d_][\w'-]*\s+){{1,4}}{SPAN})"
 )
 _COUNT = re.compile(
-    rf"(?:(?P<ask>\b{_ASK}[\s-]+(?:{_AFTER_ASK}\s+){{0,4}}))?"
-    rf"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!(?:(?<=that\s)|(?<=this\s))one\b)(?!one\s+(?:more|last|other)\s+thing\b)(?P<number>{NUMBER})(?![\w.:/-]*\d)(?!\s*-?{_UNIT}\b)(?!'?s\b)(?:\s*\(\d{{1,2}}\))?"
-    rf"(?P<noun>{_COUNTED}|\s*{SPAN}|\s+{_AFTER_COUNT}\b|(?<=\bof)\s+(?:those|these|them|your)\b)?",
+    phrase(
+        r"((?P<ask>\bASK[\s-]+(AFTER_ASK ){0,4}))?"
+        # No part of a number, a name or a range; not "that one", "one last thing", "3 hours", "the 80's".
+        r"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!((?<=that\s)|(?<=this\s))one\b)(?!one (more|last|other) thing\b)"
+        r"(?P<number>NUMBER)(?![\w.:/-]*\d)(?!\s*-?UNIT\b)(?!'?s\b)(\s*\(\d{1,2}\))?"
+        r"(?P<noun>COUNTED|\s*TITLE| AFTER_COUNT\b|(?<=\bof) (those|these|them|your)\b)?",
+        {
+            "ASK": _ASK,
+            "AFTER_ASK": _AFTER_ASK,
+            "NUMBER": NUMBER,
+            "UNIT": _UNIT,
+            "COUNTED": _COUNTED,
+            "AFTER_COUNT": _AFTER_COUNT,
+        },
+    ),
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\banother(?=\s+(?:{_NOUN}|like|please|from|in)\b|\s*{SPAN}|\s*[.?!,]|\s*$)", re.IGNORECASE)
@@ -130,20 +150,30 @@ _LEAD = any_of(
     please, but, only
     """
 )
-# "not five, three", "one or two"
-_ALONE = re.compile(
-    rf"(?:^|(?<=[.!?\n]))(?<!\d\.)\s*(?:{_LEAD}\W+){{0,3}}"
-    rf"(?:(?:not\s+)?{NUMBER}\s*(?:,|or|-)\s*)?(?P<number>{NUMBER})(?!\s*-?{_UNIT}\b)"
-    rf"\s*(?:(?:please|pls|plz|thanks|then|maybe|perhaps|or\s+so|tops|max|if\s+possible)?\s*(?=[.!?]*\s*$)|(?={_FRAGMENT}\b|in\s+{SPAN}|,\s*(?:one|1)\s+(?:per|for|each|every|a)\b))",
-    re.IGNORECASE,
+_ALONE_PHRASES = Phrases(
+    {
+        "ok, not five, three please": (
+            r"(^|(?<=[.!?\n]))(?<!\d\.)\s*(LEAD\W+){0,3}((not )?NUMBER\s*(,|or|-)\s*)?(?P<number>NUMBER)(?!\s*-?UNIT\b)"
+            r"\s*((please|pls|plz|thanks|then|maybe|perhaps|or so|tops|max|if possible)?\s*(?=[.!?]*\s*$)"
+            r"|(?=FRAGMENT\b|in TITLE|,\s*(one|1) (per|for|each|every|a)\b))"
+        )
+    },
+    {"LEAD": _LEAD, "NUMBER": NUMBER, "UNIT": _UNIT, "FRAGMENT": _FRAGMENT},
 )
-# "animated movies please, 3"
-_LAST = re.compile(
-    rf"(?:\b{_NOUN}|please|pls|plz|{SPAN})\s*[,;:.-]\s*(?:(?:about|around|roughly|maybe|perhaps|say|some)\s+)?(?P<number>{NUMBER})\s*(?:please|pls|plz|max|tops|or\s+so|of\s+them|if\s+(?:possible|you\s+can|that'?s\s+ok))?\s*[.!?]*\s*$"
-    # "romcoms. 4. no cartoons", and not "1. Heat. 2. Fargo"
-    rf"|[.!?]\s(?P<between>{NUMBER})\.\s(?!\s*(?:{SPAN}|\d|the\b))",
-    re.IGNORECASE,
+_ALONE = _ALONE_PHRASES.compiled()
+_LAST_PHRASES = Phrases(
+    {
+        "animated movies please, 3": (
+            r"(\bNOUNS|please|pls|plz|TITLE)\s*[,;:.-]\s*((about|around|roughly|maybe|perhaps|say|some) )?"
+            r"(?P<number>NUMBER)\s*(please|pls|plz|max|tops|or so|of them|if (possible|you can|that'?s ok))?"
+            r"\s*[.!?]*\s*$"
+        ),
+        # and not "1. Heat. 2. Fargo"
+        "romcoms. 4. no cartoons": r"[.!?]\s(?P<between>NUMBER)\.\s(?!\s*(TITLE|\d|the\b))",
+    },
+    {"NUMBER": NUMBER},
 )
+_LAST = _LAST_PHRASES.compiled()
 # "like Clueless or Scream 3"
 _LIKED = re.compile(
     rf"^\W*(?:{_NOUN}\s+)?(?:like|similar\s+to)\s[^.!?\n]*{SPAN}\s+(?P<number>\d{{1,2}})\s*[.!?]*\s*$", re.IGNORECASE
