@@ -56,9 +56,15 @@ class PageFiles(StaticFiles):
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
-            is_file = path != "." and self.lookup_path(path)[1] is not None
-            if error.status_code not in (404, 405) or is_file or path == ".":
+            if error.status_code not in (404, 405) or self._has(path):
                 raise
             asked = one_line(scope["path"], 80)
             reason = f"there is no {asked}; the API is below /v1 (a client's base URL ends with it), see /openapi.json"
             raise HTTPException(404, reason) from None
+
+    def _has(self, path: str) -> bool:
+        """Return whether a path is the page or one of its files."""
+        try:
+            return path == "." or self.lookup_path(path)[1] is not None
+        except (OSError, ValueError):  # a name that no file can have, such as one with a null byte
+            return False
