@@ -201,6 +201,15 @@ def test_a_new_start(text):
     assert READER.read(f"{text}, westerns please").only == ("Western",)
 
 
+@pytest.mark.parametrize("category", ["Animation", "Film-Noir"])
+def test_a_category_that_one_title_names_stays_a_category(category):
+    titles = ["The Best of Aardman Animation (1996)", "A Film-Noir Evening (1990)", "Heat (1995)", "Last (1991)"]
+    catalog = catalog_of({title: (["Animation", "Film-Noir"], 1990) for title in titles})
+    reader = RequestReader(catalog, NamedTitles(catalog.titles))
+    for text in (f"No {category} please. 4 more.", f"4 more. Please no {category}"):
+        assert (reader.read(text).without, reader.read(text).disliked) == ((category,), ())
+
+
 @pytest.mark.parametrize("text", ["start over", "wipe all that", "start again from zero"])
 def test_a_new_start_takes_titles_back(text):
     assert titles(f"I love Fargo, I hated Speed and I have seen Casino || {text}") == {}

@@ -142,6 +142,7 @@ class RequestReader:
     """
 
     def __init__(self, catalog: Catalog, titles: NamedTitles, encoder: Encoder | None = None):
+        self._named = titles
         self._titles = TitleReader(titles, catalog.popularity)
         self._categories = CategoryReader(catalog.categories, encoder)
         self._ranges = RangeReader(catalog.numeric_attributes)
@@ -157,6 +158,7 @@ class RequestReader:
             items: items whose titles are new.
         """
         reader = copy.copy(self)
+        reader._named = titles
         reader._titles = self._titles.changed(titles, items, catalog.popularity)
         reader._unknown_kinds = kinds_unknown_to(catalog)
         if catalog.categories.keys() != self._names:
@@ -218,11 +220,13 @@ class RequestReader:
         return Change(asks=asks, count=count, liked=liked, foreign=True)
 
     def _is_category(self, text: str, title: Annotation) -> bool:
-        """Return whether an unknown title, or a title that begins a sentence, is a word for a category in capitals."""
+        """Return whether what was found as a title is a word for a category in capitals.
+
+        It may be an unknown title, one that begins a sentence, or a word that one title alone has ("Animation").
+        """
         words = text[title.start : title.end]
-        if not isinstance(title.value, Unknown) and (
-            " " in words or not _SENTENCE_START.search(text, max(0, title.start - 2), title.start)
-        ):
+        begins = _SENTENCE_START.search(text, max(0, title.start - 2), title.start)
+        if not isinstance(title.value, Unknown) and (" " in words or not begins and self._named.find(words)):
             return False
         names = self._categories.find_names(words)
         if _IS_TITLE.match(text, title.end) and words[-1:] == "s":
