@@ -48,7 +48,7 @@ class ConversationOptions(ModelOptions):
     seed: int = option(0, "seed of the draw and of the wordings", least=0)
     choose_weights: bool = option(
         False,
-        "first choose the weights of model, teacher and similarity on validation users, and write them beside the "
+        "first choose the weights of model, teacher and similarity on validation users, and write them next to the "
         "model, where the chat finds them",
         needs="model_name",
     )
