@@ -97,6 +97,27 @@ def roots(path: Path, package: str | None = None) -> set[str]:
     return {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"), package)}
 
 
+def changing_parameters(source: str) -> Iterator[str]:
+    """Calls in the decorators of tests whose result is another one in each process.
+
+    pytest-xdist refuses to run tests whose parameters, and so their names, differ between its workers.
+    """
+    changing = ("time.", "datetime.now", "uuid.", "os.getpid", "random.random", "tempfile.")
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    calls = (
+        node
+        for function in functions
+        for decorator in function.decorator_list
+        for node in ast.walk(decorator)
+        if isinstance(node, ast.Call)
+    )
+    for call in calls:
+        name = ast.unparse(call.func)
+        stamped = name == "gzip.compress" and "mtime" not in {keyword.arg for keyword in call.keywords}
+        if stamped or name.startswith(changing) or name in ("id", "hash"):
+            yield ast.unparse(call)
+
+
 def spelled(source: str) -> Iterator[str]:
     """String constants in the code, f-strings' parts too, without docstrings (bare string statements)."""
     tree = ast.parse(source)
@@ -298,3 +319,14 @@ def test_no_two_test_files_have_one_name():
     files = (path.name for path in (ROOT / "tests").rglob("*.py"))
     names = Counter(name for name in files if name not in ("__init__.py", "conftest.py"))
     assert [name for name, n in names.items() if n > 1] == []
+
+
+def test_a_parameter_that_changes_is_seen():
+    stamped = "@parametrize('x', [gzip.compress(b''), gzip.compress(b'', mtime=0), time.time()])\ndef test_x(x): ..."
+    assert list(changing_parameters(stamped)) == ["gzip.compress(b'')", "time.time()"]
+
+
+def test_parameters_of_tests_are_the_same_in_every_process():
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    found = {path.name: list(changing_parameters(path.read_text(encoding="utf-8"))) for path in tests}
+    assert {name: calls for name, calls in found.items() if calls} == {}
