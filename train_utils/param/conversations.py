@@ -17,6 +17,8 @@ SPLITS = (
     "visitors3",
     "visitors4",
     "visitors6",
+    "visitors7",
+    "visitors8",
     "held_out",
     "unread",
 )
