@@ -13,7 +13,7 @@ def main() -> None:
 
             print(f"adapter: {run_sft(options)}")
         case "SFT_Export":
-            from train_utils.training.sft import run_export
+            from train_utils.training.run_samples import run_export
 
             print(f"samples: {run_export(options)}")
         case "SFT_Merge":

@@ -144,10 +144,10 @@ def measure(options: Options, folder: Path) -> dict[str, float]:
     scheduler = Scheduler()
     service, rng = Service(domains, DOMAIN, scheduler), random.Random(options.seed)
     client = Client(service)
-    if options.ask:
-        client.start()
     if options.fill:
         fill(domains, folder / "journals" / f"{DOMAIN}.journal", options.titles)
+    if options.ask:
+        client.start()
     seconds, own_seconds, seen_seconds, gone_at = [], [], [], {}
     for number in tqdm(range(options.changes), unit="change", disable=None):
         kind = ("rename", "add", "retire", "price")[number % 4]

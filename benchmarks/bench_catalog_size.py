@@ -39,7 +39,7 @@ from train_utils.options import option, parse
 from train_utils.param.training import TrainOptions
 from train_utils.recommender import Recommender
 from train_utils.training.method import CGEN, CODES
-from train_utils.training.sft import load_trainable
+from train_utils.training.trainable import load_trainable
 
 TIMES = ("Winter", "Summer", "First", "Last", "Silent", "Lost", "Secret", "Little", "Great", "Broken")
 COLORS = ("Red", "Blue", "Golden", "Dark", "Pale", "White", "Green", "Silver", "Black", "Bright")

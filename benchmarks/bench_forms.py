@@ -47,14 +47,9 @@ from train_utils.samples.plan import SampleConfig
 from train_utils.samples.prefetch import SampleStream
 from train_utils.samples.sources import Encode
 from train_utils.training.loop import HookResult, train
-from train_utils.training.sft import (
-    cgen_method,
-    load_trainable,
-    loop_config,
-    open_stream,
-    teacher_of,
-    training_samples,
-)
+from train_utils.training.run_samples import open_stream, teacher_of, training_samples
+from train_utils.training.sft import cgen_method, loop_config
+from train_utils.training.trainable import load_trainable
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLES = "title_t"

@@ -35,7 +35,7 @@ from train_utils.samples.sources import Source
 from train_utils.teacher.open import open_teacher
 from train_utils.training.loop import HookResult, LoopConfig, Loss, train
 from train_utils.training.method import cgen_loss
-from train_utils.training.sft import open_samples
+from train_utils.training.run_samples import open_samples
 
 CPU = torch.device("cpu")
 GAP_BATCHES = 2

@@ -19,7 +19,8 @@ from train_utils.samples.prefetch import WINDOW_STEPS, SampleStream
 from train_utils.samples.sources import DrawnSamples
 from train_utils.teacher.open import open_teacher
 from train_utils.teacher.protocol import TeacherError
-from train_utils.training.sft import run_sft, teacher_of
+from train_utils.training.run_samples import teacher_of
+from train_utils.training.sft import run_sft
 
 WORDS = ["red", "blue", "green", "moon", "river", "night"]
 

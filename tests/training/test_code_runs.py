@@ -29,7 +29,7 @@ from train_utils.priors import SEQUENCE_WEIGHT
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.serving.chat_session import ChatSession
 from train_utils.serving.domains import Domains
-from train_utils.training import sft
+from train_utils.training import run_samples, sft
 from train_utils.training.loop import train
 from train_utils.training.ret import run_sft_embedding
 
@@ -55,7 +55,7 @@ def options(root: Path, form: str, **changed) -> TrainOptions:
 @pytest.fixture(scope="module")
 def patched():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sft, "open_teacher", lambda spec: Teacher())
+        patch.setattr(run_samples, "open_teacher", lambda spec: Teacher())
         yield
 
 
@@ -209,7 +209,7 @@ def test_a_part_of_an_epoch_is_that_part_of_the_steps(run):
 
 def test_a_file_of_samples_has_whole_epochs(tmp_path):
     with pytest.raises(ValueError, match="`epoch` is 1.5, and a file has whole epochs; give 2"):
-        sft.run_export(options(tmp_path, "token", epoch=1.5, train_data_file=str(tmp_path / "sft.json")))
+        run_samples.run_export(options(tmp_path, "token", epoch=1.5, train_data_file=str(tmp_path / "sft.json")))
 
 
 def test_a_model_with_codes_is_trained_on_in_its_form_with_its_rows(run):

@@ -194,6 +194,11 @@ class TrainOptions(ModelOptions):
     emb_alpha: float = option(1.0, "weight of the retrieval loss, relative to the text loss", least=0)
 
     @property
+    def has_codes(self) -> bool:
+        """Whether items are written as tokens of their own, and not spelled by their titles."""
+        return self.item_index not in ("title_t", "title")
+
+    @property
     def epochs_begun(self) -> int:
         """Number of epochs that the run begins; the last one may be a part."""
         return math.ceil(self.epoch)
