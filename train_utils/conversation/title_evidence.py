@@ -9,7 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
-from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, any_of
+from train_utils.conversation.judging_verbs import LIKING_VERBS, OWNING_VERBS
+from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS, any_of
 from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWords
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
 from train_utils.prompts.common_words import COMMON_WORDS
@@ -66,14 +67,27 @@ _END = re.compile(
     r"|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
     re.I,
 )
-# "spellbound she didn't like", "the godfather we've seen"
+# "spellbound she didn't like", "the godfather we've seen", "casino i found far too long"
+_SUBJECT = (
+    r"(?:i|we|he|she|they|both|all|everyone|everybody|nobody|no one|none of \w+|(?:my|our|his|her) [\w']+(?: [\w']+)?)"
+    r"(?: (?:in|of|at|on) (?:my|our|the|this) \w+)?"
+)
+_TOPIC_VERBS = f"{LIKES}, {LIKING_VERBS}, {DISLIKING}, {OWNING_VERBS}"
 _TOPIC = re.compile(
-    r",? (?:(?:already|obviously|of course|actually|which|that|however|though|on the other hand|by contrast),? ){0,2}"
-    r"(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all|nobody|no one|none of \w+)\s(?:[\w']+\s){0,2}?"
-    r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
-    r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
+    r",? (?:(?:already|obviously|of course|actually|which|that|those two|however|though|on the other hand|by contrast),? ){0,2}"
+    rf"{_SUBJECT}(?:'?ve|'?d|'?ll|'?m| have| has| would| could| can| will)?\s(?:(?!(?:want|need|like)s?\b)[\w']+\s){{0,2}}?"
+    rf"(?:(?:seen|saw|watched|know|knew|finished|rewatch(?:ed)?|{any_of(_TOPIC_VERBS)}|fancied|dig|prefer(?:red)?|crie[sd] at|cry at"
+    r"|laughed at|laugh at|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
     r"(?! (?:an?|the|to|some|my)\b)"
+    r"|(?:consider|call|find|found|rate|rank|regard|hold|put|place|could watch|can watch|can recite|recite|quote)s?(?:ed)?\b)"
     r"|, (?:did not|didn'?t|could not|couldn'?t|never) (?:finish|like|get|enjoy|stand)",
+    re.I,
+)
+# "us marshals trash, the fugitive class", "heat: so good"
+_PREDICATE = re.compile(
+    r"(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
+    rf"|simply|quite|such|way|too|well|not) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
+    r"(?=\s?[.,;!?\n)]|$|\s(?:and|but|though|imo|tbh|too|as well|also)\b)",
     re.I,
 )
 # "the shining still gives me nightmares", "speed rocks", "godfather fan here"
@@ -165,7 +179,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
         return _DATED
     if _COUNTED.fullmatch(text, start, end) and text.startswith(" was ", end) and VERDICT.match(text, end):
         return _DATED - NUMERIC
-    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RETOLD, _RATED, KIND)):
+    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RETOLD, _RATED, _PREDICATE, KIND)):
         return _JUDGED
     joined = JOINED.match(text, end)
     if joined and joined.end() in msg.exact or last > end and not aside:
