@@ -62,6 +62,12 @@ def forms(verbs: str) -> str:
     )
 
 
+def _inflected(verbs: str) -> str:
+    """Return the inflections of comma-separated verbs, without their infinitives: "impress me" is a request."""
+    bases = {" ".join(verb.split()) for verb in verbs.split(",")}
+    return ", ".join(form for form in forms(verbs).split(", ") if form not in bases)
+
+
 def denied(verbs: str, deniers: str) -> str:
     """Return each of comma-separated verbs after each of the words that deny it."""
     return ", ".join(
@@ -96,7 +102,7 @@ with, vibe with, see the point of, see the appeal of, make it through, face
 """
 NOT_ENDURING = denied(_ENDURING, _NOT)
 # What an item does to people who like it, before who they are: "it won me over", "Heat moved us".
-PLEASING_VERBS = forms(
+PLEASING_VERBS = _inflected(
     """
     please, delight, charm, thrill, move, touch, amuse, captivate, enchant, mesmerize, mesmerise, floor, wow, impress,
     inspire, hook, grip, haunt, shake, dazzle, transport, entertain, fascinate, stun, astonish, astound, amaze, uplift,
@@ -104,7 +110,7 @@ PLEASING_VERBS = forms(
     bewitch, tickle, gladden
     """
 )
-DISPLEASING_VERBS = forms(
+DISPLEASING_VERBS = _inflected(
     """
     bore, annoy, irritate, disappoint, frustrate, offend, disgust, exhaust, drain, infuriate, underwhelm, bug, sicken,
     repulse, appall, nauseate, embarrass, enrage, deflate, insult, alienate, torture, torment

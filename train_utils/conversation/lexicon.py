@@ -104,7 +104,8 @@ thought, found, lent me, lent us, round to, around to, glued to, sit through, sa
 have done, 've done, rented, borrowed, watches, watching, rewatching, hates, dislikes, fell asleep during, replacement
 for, alternative to, alternatives to, substitute for, followed by, as * as, impressed with, scared by, to death by,
 shocked by, fascinated by, blown away by, disturbed by, surprised by, opposite of, knows, knew, to tears by,
-to sleep by, stiff by, familiar with, couldn't stand, could not stand, couldn't bear, could not bear, can't bear
+to sleep by, stiff by, familiar with, trashed, panned, slated, slammed, bashed, roasted, mocked, praised, hyped,
+oversold, hyped up, talked up, recommended, couldn't stand, could not stand, couldn't bear, could not bear, can't bear
 """
 # The same, and other things as often.
 OFFERING = f"""
@@ -157,7 +158,7 @@ offer, does your catalog have, is there
 """
 PRONOUNS = """
 it, them, they, em all, 'em all, both, those, that one, this one, that film, that movie, all of them, the tape, the dvd,
-the disc, a copy
+the disc, a copy, 'em, those two, these two, all three, both of them, both of those, each of them
 """
 # Words that ask for recommendations even where the message names no title, category, range or number.
 ASKING_FOR_ITEMS = """

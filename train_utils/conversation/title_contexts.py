@@ -39,7 +39,7 @@ _FRAMED = Phrases(
             r"(minute|second|bit|frame|scenes?|twist|vibes?|mood|feel|feeling|atmosphere|league|energy|soundtrack|score"
             r"|humou?r|tone|look) (of|in|from|as)"
         ),
-        "I was won over by": (
+        "I was charmed by": (
             r"(i|we|he|she|they|and|(my|our|the) \w+) (('m|'re|'s|m|re)|am|is|are|was|were|got|felt) "
             r"((\w+ly|so|really|just|both|all|also|still|quite|pretty|very|not|never|been) ){0,2}"
             r"((?!(bored|scared|moved|amused|reduced|driven) to\b)\w{2,}ed|\w+bound|smitten|taken|struck|torn|gaga|nuts|mad|wild|crazy|bonkers|hot|big|high|keen|sold|hung|gone"

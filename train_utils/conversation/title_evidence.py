@@ -86,7 +86,7 @@ _TOPIC = re.compile(
 # "us marshals trash, the fugitive class", "heat: so good"
 _PREDICATE = re.compile(
     r"(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
-    rf"|simply|quite|such|way|too|well|not) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
+    rf"|simply|quite|such|way|too|well|not|both|all|each|also) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
     r"(?=\s?[.,;!?\n)]|$|\s(?:and|but|though|imo|tbh|too|as well|also)\b)",
     re.I,
 )
