@@ -13,7 +13,7 @@ _MARKERS = any_of(
     truth be told, truth to tell, to tell the truth, to my mind, to my taste, to my eyes, believe it or not, mind you,
     i must say, i must admit, i must confess, i have to say, i have to admit, i gotta say, i will say, i'll admit, i admit,
     i confess, i dare say, let's be honest, let's face it, ngl, not gonna lie, not going to lie, no lie, no cap, lol,
-    lmao, lmfao, rofl, haha, hahaha, hehe, on the other hand, on the one hand, on the contrary, by contrast, in contrast,
+    lmao, rn, lmfao, rofl, haha, hahaha, hehe, on the other hand, on the one hand, on the contrary, by contrast, in contrast,
     in comparison, in fairness, in all honesty, in all fairness, quite frankly, frankly, honestly, admittedly, needless
     to say, as it happens, funnily enough, oddly enough, strangely enough, surprisingly enough, i swear, trust me,
     believe me, i tell you, i'm telling you, i'm afraid, i am afraid, i fear, sad to say, sadly, sorry to say, no joke,

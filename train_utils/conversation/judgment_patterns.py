@@ -34,7 +34,7 @@ def _table(examples: dict[str, str]) -> Phrases:
 DISLIKING, KNOWING, MOVED, BORED = map(finder, (DISLIKING_WORDS, KNOWING_WORDS, MOVED_WORDS, BORED_WORDS))
 # "watched it like 20 times" praises nothing.
 LIKING = _compiled(
-    r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b)LIKING(?!\w)"
+    r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b|fire\b(?<=with\sfire))LIKING(?!\w)"
 )
 BAD = _compiled(r"\b(?!a disaster NOUNS\b)BAD(?!\w)")
 THAT = _compiled(r"\b(that|it|them|those|these|both|all)\b")

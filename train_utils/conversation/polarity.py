@@ -48,7 +48,7 @@ _NAMES = {
         """
         was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the,
         most, one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of,
-        all, total, complete, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly,
+        all, total, complete, far, way, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly,
         incredibly, extremely, truly, such a, plain
         """
     ),

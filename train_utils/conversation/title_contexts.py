@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.judging_verbs import DISPLEASING_VERBS, PLEASING_VERBS
 from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, OFFERING, any_of
 from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.prompts.near_titles import Word
@@ -16,6 +17,8 @@ _OFFERED = re.compile(
     re.I,
 )
 _NAMES = {
+    "PLEASING": any_of(PLEASING_VERBS),
+    "DISPLEASING": any_of(DISPLEASING_VERBS),
     "PERSON": r"(?:me|us|him|her|them|everyone|mum|mom|dad|gran|grandma|grandpa|(?:my|our|his|her|the)\s[\w']+)",
 }
 # What comes before a title.
@@ -42,12 +45,15 @@ _FRAMED = Phrases(
         "I was charmed by": (
             r"(i|we|he|she|they|and|(my|our|the) \w+) (('m|'re|'s|m|re)|am|is|are|was|were|got|felt) "
             r"((\w+ly|so|really|just|both|all|also|still|quite|pretty|very|not|never|been) ){0,2}"
-            r"((?!(bored|scared|moved|amused|reduced|driven) to\b)\w{2,}ed|\w+bound|smitten|taken|struck|torn|gaga|nuts|mad|wild|crazy|bonkers|hot|big|high|keen|sold|hung|gone"
+            r"((?!(bored|scared|moved|amused|reduced|driven) to\b)\w{2,}ed|won|\w+bound|smitten|taken|struck|torn|gaga|nuts|mad|wild|crazy|bonkers|hot|big|high|keen|sold|hung|gone"
             r"|soft|partial|sweet|stuck|drawn|swept) (away |over |up |off |in )?(by|with|at|on|to|about|over)"
         ),
         "that pig movie": (
             r"(the|that|this|a|an) ([\w'-]+ ){1,2}(movie|film|flick|picture|one|comedy|drama|thriller|western|musical|cartoon),?"
+            r"|(GOOD|BAD) (movie|film|flick|picture),?(?! (ever|of|i|we|that|is|was|for|with|to|and|or|but|in|on)\b)"
         ),
+        "thinking about": r"(think(ing)?|thought|dream(ing|t|ed)?|rav(e|ed|ing)|talk(s|ed|ing)?|hear(d|ing)?|gush(ed|ing)?|obsess(ed|ing)?|rant(ed|ing)?) (about|of|over|on)",
+        "obsessed with": r"(obsessed|besotted|infatuated|enamou?red|smitten|in love|PLEASING|DISPLEASING) (away )?(with|by|at)",
         "nothing but love for": (
             r"(love|respect|admiration|time|patience|thanks|praise|affection|contempt|hatred|passion|regard|sympathy"
             r"|enthusiasm|nostalgia|reverence) (for|to|towards?)"
@@ -88,7 +94,7 @@ _FRAMED = Phrases(
 _NAMED = re.compile(
     phrase(
         r"(?<!would\s)(?<!'d\s)(?<!feel\s)(?<!looks\s)(?<!actors\s)(?<!directors\s)"
-        r"\b((?!based on (an? )?(true|real)\b)NAMING|FRAMED):? ((the|a|an) (movie|film|classic|original|first) )?",
+        r"\b(FRAMED|(?!based on (an? )?(true|real)\b)NAMING):? ((the|a|an) (movie|film|classic|original|first) )?",
         {"FRAMED": _FRAMED.pattern},
     ),
     re.IGNORECASE,
@@ -233,6 +239,7 @@ NO_LOWER_TITLE = frozenset(
         characters effects script scripts atmosphere dialogue dialogues scenery twist twists costume costumes pacing
         cinematography stuff content trailer trailers poster scene scenes humor humour pizza football television tv
         school work holiday holidays grandma grandpa gran granny nan mum mom dad dinner lunch beer wine summer winter
+        first second third latter former last original sequel sequels prequel prequels remake remakes rest others
         acted action animation directing direction editing photography tension suspense violence romance
         """
     )

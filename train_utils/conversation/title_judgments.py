@@ -32,7 +32,7 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
             named += inside
         if not before:
             continue
-        if not inside and (numbered := _numbered(plain, start, end, annotations, named)):
+        if (numbered := _numbered(plain, start, end, annotations, named)):
             judged |= numbered
             continue
         kind = _judgment(plain, start, end, not inside, "" if inside else verdict(plain, start, end))

@@ -73,6 +73,7 @@ _DISLIKED = Phrases(
         "not my favorite": r"(not|never) (one of )?MY (\w+ )?fav\w*",
         "disgusted": r"appall(ed|s)|disgust(ed|s)|traumati[sz]ed|offended|repulsed|unpleasant|regret\w*",
         "thumbs down": r"thumbs down",
+        "[Heat] top, [Casino] flop": r"(?<=MASK) (a |an |the )?((big|total|complete|huge|massive|real|utter) )?(flops?|dud|dross|bust|tosh|meh|worse)END",
         "bored us all": r"DISPLEASING (\w+ )?(ME|all of (us|them)|all|everyone)\b(?! to (tears|death|sleep))",
         "endured [Evita]": r"(?<!to\s)(?<!could\s)(suffered|endured|trudged|slogged|plodded|ploughed|plowed) (through )?(it|that|them|TITLE|the)",
         "I wanted to scream": (
@@ -102,7 +103,7 @@ _DISLIKED = Phrases(
         "all talk": r"all (talk|show|noise|fluff|bark|flash|surface|hype|gimmicks?)END",
         "you couldn't pay me to": r"(could|can|would)(n'?t| not) (even )?(pay|bribe) ME|(paid|pay) ME to|not if you (paid|pay)",
         "burn it with fire": (
-            r"(burn|torch|nuke|flush|bury|destroy|chuck|binned|kill) "
+            r"(burn|torch|nuke|flush|bury|destroy|bin|trash|binned|kill) "
             r"(it|them|that|TITLE|every( single)? copy|all copies)( (with fire|down|out|away|in the \w+))?"
         ),
         "belongs in a landfill": r"belongs? in (the |a |my )?(landfill|dump|dustbin|sewer|fire|hell|sea|past|trashcan|wastebasket)",
