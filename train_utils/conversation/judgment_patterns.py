@@ -2,6 +2,7 @@
 
 import re
 
+from train_utils.conversation.judging_verbs import DISPLEASING_VERBS, LIKING_VERBS, PLEASING_VERBS
 from train_utils.conversation.lexicon import BORED as BORED_WORDS
 from train_utils.conversation.lexicon import DISLIKING as DISLIKING_WORDS
 from train_utils.conversation.lexicon import KNOWING as KNOWING_WORDS
@@ -10,13 +11,15 @@ from train_utils.conversation.lexicon import any_of, finder
 from train_utils.conversation.phrases import Phrases, phrase
 
 _NAMES = {
-    "PERSON": r"(?:i|we|he|she|they|everyone|everybody|(?:my|our|the)\s+\w+)",
+    "PERSON": r"(?:i|we|he|she|they|everyone|everybody|(?:all|both|each|most|none)\s+of\s+(?:us|them)|(?:my|our|the)\s+\w+)",
     "TITLES": phrase(r"(the )?TITLE(\s*(,|,?\s*and|&)\s*(the )?TITLE)*+"),
     # "we watched that", but no "that" before what it introduces
     "AFTER_THAT": any_of(
         "yesterday, already, recently, before, last, too, twice, once, a, just, as well, also, again, one"
     ),
-    "JUDGES": phrase("(LIKES|DISLIKING)"),
+    "JUDGES": phrase("(LIKES|LIKING_VERBS|DISLIKING)", {"LIKING_VERBS": any_of(LIKING_VERBS)}),
+    "PLEASING": any_of(PLEASING_VERBS),
+    "DISPLEASING": any_of(DISPLEASING_VERBS),
 }
 
 
@@ -31,7 +34,7 @@ def _table(examples: dict[str, str]) -> Phrases:
 DISLIKING, KNOWING, MOVED, BORED = map(finder, (DISLIKING_WORDS, KNOWING_WORDS, MOVED_WORDS, BORED_WORDS))
 # "watched it like 20 times" praises nothing.
 LIKING = _compiled(
-    r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b)LIKING(?!\w)"
+    r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b|fire\b(?<=with\sfire))LIKING(?!\w)"
 )
 BAD = _compiled(r"\b(?!a disaster NOUNS\b)BAD(?!\w)")
 THAT = _compiled(r"\b(that|it|them|those|these|both|all)\b")
@@ -46,6 +49,11 @@ _PRONOUN = _table(
     }
 )
 PRONOUN = _PRONOUN.compiled()
+# "the former delighted me, the latter bored me"
+ORDINAL = _compiled(
+    r"\b(the |my )?(?P<order>first|former|second|third|latter|last)( ones?| film| movie)?('?s)?\b(?! (time|thing|half|hour|night|week|year|part|act|scene))"
+)
+PART = re.compile(r"(?:(?!,|\band\b|\bbut\b|\bwhile\b).)+", re.IGNORECASE)
 _REACTION = _table(
     {"he was thrilled and so was I": r"(~(and )?PERSON |[^.;!?]{0,40}?\band (PERSON )?)(was|were|got|left|felt)\b"}
 )
@@ -103,7 +111,7 @@ _SEEN = _table(
     {
         "Yes, seen already.": (
             r"~((yes|yeah|yep|already|have|i|we|i've|we've|both)\b~){0,3}(seen|watched|saw)"
-            r"( (already|too|both|twice|before))?~$"
+            r"( (already|too|both|twice|before|'?em|them|those|these|it|that|all|'?em all|them all|all of (them|those|these)))*~$"
         )
     }
 )
@@ -125,7 +133,8 @@ _JUDGMENT = _table(
             r"~((but|and|yet) )?"
             r"((all|both|each|every (single )?one|the lot|they|these|those|it|that)( of (it|them|those|these))? )?"
             r"((was|is|were|are) )?((such|what) )?(an? )?"
-            r"((really|very|so|pretty|quite|just|absolutely|\w+ (and|but)) ){0,3}"
+            r"((really|very|so|pretty|quite|just|absolutely?|totally?|total|utterly?|utter|pure|sheer|complete(ly)?|real|proper|simply|truly"
+            r"|one|big|such|some|two|three|\d|hours? of|minutes of|years of|load of|pile of|piece of|bit of|\w+ (and|but)) ){0,4}"
             r"((?P<bad>(\w+ of )?BAD|hated|disliked|loathed|detested|despised|hate)"
             r"|(GOOD|adored|liked|enjoyed|love|adore))"
             r"( (NOUNS|it|them|both|every (single )?\w+( of (it|them))?|so much|to bits|to death|a lot|though)){0,2}~$"
@@ -165,8 +174,9 @@ _ON_LAST = _table(
     {
         "oh, we really loved them": (
             r"~((oh|yes|yeah|well|and|wow|no|haha|lol)\b~)?((i|we) (\w+ ){0,3}?)?"
-            r"((it|that one|they|both) (was|were|is|are|bored|blew)"
-            r"|(didn'?t |really )*(love|loved|like|liked|hate|hated|enjoyed|adore|adored) (it|them|both))"
+            r"((it|that one|they|both) ((really|just|so|also|honestly) )?(was|were|is|are|bored|blew|PLEASING|DISPLEASING|ma(kes?|de)|put|left|gave|kept)"
+            r"|(that|this)('s| was| is) (the best|the worst|my|our|one of|such|an? )"
+            r"|(didn'?t |really )*(love|JUDGES) (it|them|both))"
             r"\b(?! (when|if)\b)"
         )
     }

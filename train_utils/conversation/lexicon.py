@@ -2,6 +2,13 @@
 
 import re
 
+from train_utils.conversation.judging_verbs import (
+    DISLIKING_VERBS,
+    LIKING_VERBS,
+    NOT_ENDURING,
+    OWNING_VERBS,
+    TAKING_VERBS,
+)
 from train_utils.conversation.judgment_words import BAD, GOOD
 
 _ESCAPED = {"'": "'?", " ": r"\s+", "*": r"\w*"}
@@ -67,13 +74,14 @@ teacher, serious, family, random, obscure, weird, adult, adults, class, school, 
 # -- judgments ---------------------------------------------------------------------------------------------------------
 LIKES = "like, likes, liked, love, loves, loved, adore, adores, adored, enjoy, enjoys, enjoyed"
 # A judgment, where "no" and "not" may only mean that the user knows the title.
-DISLIKING = """
+BASIC_DISLIKING = """
 hate, hated, hates, dislike, disliked, didn't like, did not like, don't like, can't stand, couldn't stand, loathe,
 loathed, despise, didn't enjoy, not a fan, no fan, despises, detest, detested, detests, loathes, couldn't bear, didn't
 care for, did not care for, don't care for, can't stick, couldn't stick, can't abide, cannot abide, couldn't abide,
 could not abide, can't stomach, couldn't stomach, can't be doing with, couldn't be doing with, do not care for, wasn't
 into, wasn't a fan, couldn't care for
 """
+DISLIKING = f"{BASIC_DISLIKING}, {DISLIKING_VERBS}, {NOT_ENDURING}"
 # With these a statement may begin, without a subject.
 STATING_ALONE = """
 liked, loved, hated, saw, watched, seen, enjoyed, adored, finished, couldn't finish, couldn't stand, fell asleep, walked
@@ -86,7 +94,7 @@ never watched, not seen, have seen, walked out on, had to watch, had to see
 # -- titles ------------------------------------------------------------------------------------------------------------
 # After these a title follows.
 NAMING = f"""
-{LIKES}, can't stand, cannot stand, watched, rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to,
+{LIKES}, {LIKING_VERBS}, {DISLIKING_VERBS}, {NOT_ENDURING}, {OWNING_VERBS}, can't stand, cannot stand, watched, rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to,
 comparable to, reminiscent of, reminds me of, remind me of, in the vein of, in the style of, in the spirit of, along the
 lines of, fan of, fans of, close to, resembles, resembling, such as, than, except, called, titled, unlike, know, own,
 remember, into, as good as, more of, recommend after, based on, likes of, matches, compares to, prefer, excluding,
@@ -96,11 +104,12 @@ thought, found, lent me, lent us, round to, around to, glued to, sit through, sa
 have done, 've done, rented, borrowed, watches, watching, rewatching, hates, dislikes, fell asleep during, replacement
 for, alternative to, alternatives to, substitute for, followed by, as * as, impressed with, scared by, to death by,
 shocked by, fascinated by, blown away by, disturbed by, surprised by, opposite of, knows, knew, to tears by,
-to sleep by, stiff by, familiar with, couldn't stand, could not stand, couldn't bear, could not bear, can't bear
+to sleep by, stiff by, familiar with, trashed, panned, slated, slammed, bashed, roasted, mocked, praised, hyped,
+oversold, hyped up, talked up, recommended, couldn't stand, could not stand, couldn't bear, could not bear, can't bear
 """
 # The same, and other things as often.
-OFFERING = """
-how about, what about, show me, show us, give me, recommend, recommending, suggest, try, tried, see, watch, put on,
+OFFERING = f"""
+{TAKING_VERBS}, how about, what about, show me, show us, give me, recommend, recommending, suggest, try, tried, see, watch, put on,
 give, want, wants, wanna, caught, catch, bother with, mood for, hype around, hype about, cried at, laughed at, hard at,
 good in, great in, brilliant in, amazing in, awesome in, have on, a lot at, so much at
 """
@@ -149,7 +158,7 @@ offer, does your catalog have, is there
 """
 PRONOUNS = """
 it, them, they, em all, 'em all, both, those, that one, this one, that film, that movie, all of them, the tape, the dvd,
-the disc, a copy
+the disc, a copy, 'em, those two, these two, all three, both of them, both of those, each of them
 """
 # Words that ask for recommendations even where the message names no title, category, range or number.
 ASKING_FOR_ITEMS = """
@@ -235,13 +244,13 @@ mind, change of plan, nah, nope
 ALSO = "also, as well, add, in addition, plus"
 # What a clause says about its titles.
 LIKING = f"""
-{LIKES}, {GOOD}, fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, glued to, nuts
+{LIKES}, {LIKING_VERBS}, {GOOD}, fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, glued to, nuts
 about, vein, style, remind*, hit the spot, blew me away, joy, moved, benchmark, wow, touching, swear by, swears by,
 rocks, rules, up my street, up my alley, hooked, cross between, mix of, mixture of, blend of, combination of, soft spot,
 weakness for, thing for, crazy about, mad about, keen on, again and again, over and over
 """
-KNOWING = """
-seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
+KNOWING = f"""
+{OWNING_VERBS}, seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
 i've got, we've got, i got, we got, got it, got that, got them, on tape, on
 dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent
 us, we've done, i've done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all

@@ -45,6 +45,13 @@ _WAS = re.compile(
     re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
+# "Kids went mad for Babe"
+_ACTING = re.compile(
+    r"\s+(?:(?:all|both|just|really|also|absolutely|always|never|still)\s+)?(?:went|love[ds]?|like[ds]?|adored?|enjoy(?:ed|s)?|hate[ds]?"
+    r"|want(?:ed|s)?|needs?|have|had|has|were|watch(?:ed)?|saw|seen|know|knew|laughed|cried|asked|ask|keep|kept|got|get|said|say|think"
+    r"|thought|demand(?:ed)?|insist(?:ed)?|begged|beg|chose|picked|fell|found|would|will|can)\b",
+    re.IGNORECASE,
+)
 _INTERJECTION = re.compile(r"\s*,?\s*(?:eh|huh|hey|these\s+days|nowadays|lol)\b", re.IGNORECASE)  # "kids, eh"
 _PERSONS = re.compile(rf"(?:\b{_OWNERS}|\d)\s+(?:(?:little|small|young)\s+)*$", re.IGNORECASE)
 
@@ -109,5 +116,6 @@ def _is_about_people(text: str, annotation: Annotation) -> bool:
             _PERSONS.search(text, max(0, annotation.start - _NEAR), annotation.start)
             or text[annotation.end : annotation.end + 4] == " of "
             or _INTERJECTION.match(text, annotation.end)
+            or _ACTING.match(text, annotation.end)
         )
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from train_utils.conversation.annotations import Annotation
-from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS
+from train_utils.conversation.lexicon import BAD, BASIC_DISLIKING, GOOD, LIKES, NOUNS
 from train_utils.conversation.title_contexts import TitleContexts, covered_words, with_series
 from train_utils.conversation.verdicts import expressions
 from train_utils.prompts.common_words import COMMON_WORDS
@@ -25,7 +25,7 @@ CONNECTING = set(str.split("of the in on to a an at for with from de la le der n
 RARE, _EVERYDAY = 2.0, 1.0
 _ENDINGS = (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"), ("er", ""), ("ly", ""), ("'s", ""))
 # Of several words, one may be a title ("never bettered", "a work of art").
-_JUDGING = {word for phrase in f"{DISLIKING},{LIKES}".split(",") for word in phrase.split()}
+_JUDGING = {word for phrase in f"{BASIC_DISLIKING},{LIKES}".split(",") for word in phrase.split()}
 _JUDGING |= {phrase.strip() for phrase in f"{GOOD},{BAD}".split(",")}
 _NOUN_WORDS = {noun.strip() for noun in NOUNS.split(",")}
 _WEIGHTLESS = {

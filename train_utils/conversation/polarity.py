@@ -48,7 +48,7 @@ _NAMES = {
         """
         was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the,
         most, one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of,
-        all, total, complete, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly,
+        all, total, complete, far, way, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly,
         incredibly, extremely, truly, such a, plain
         """
     ),
@@ -86,6 +86,13 @@ _REJECTING = Phrases(
             r"(which|that) (nobody|no one|none of (us|them)) (\w+ ){0,2}?"
             r"(liked|loved|enjoyed|understood|finished|wanted|got|cared)\b"
         ),
+        "my mother could not endure": (
+            r"WHO( (in|of|at|on) (my|our|the|this) \w+)? ((both|all|just|really|absolutely|simply|also|once) )?DISLIKING(?!\w)"
+        ),
+        "nobody in the room liked": (
+            r"(nobody|no one|none of (us|them|my \w+))( (in|of|at|on) (my|our|the|this) \w+)? (\w+ )?"
+            r"((could|can|would) (stand|bear|stomach|endure|take|watch|finish|like|get into)|liked|loved|enjoyed|cared for|got|finished)"
+        ),
         "please no": r"(please )?no\s*(?=[.,;!]|$)",
         "gets a 2/10": (
             r"(is|was|gets?|got)?\s*(an? )?"
@@ -98,13 +105,14 @@ _REJECTING = Phrases(
 # "Mighty Aphrodite, on the other hand, I couldn't stand"
 _NEGATING_AFTER = re.compile(
     phrase(
-        r"\s*SICK_FACE|~((on the other hand|however|though|by contrast|meanwhile)\b\s*,?\s*)?(REJECTING)",
+        r"\s*SICK_FACE|\s*=\s*(REJECTING)|~((on the other hand|however|though|by contrast|meanwhile)\b\s*,?\s*)?(REJECTING)",
         {"SICK_FACE": SICK_FACE, "REJECTING": _REJECTING.pattern},
     ),
     re.IGNORECASE,
 )
 # "Alien, not so much Heat"
 _NOT_SO_MUCH = re.compile(rf"\bnot\s+(?:so\s+much|really)\s+(?:the\s+)?{MASK}", re.IGNORECASE)
+_NOT_ONLY = re.compile(r"(?:\bnot|n'?t) (?:only|just|merely|simply)\b", re.IGNORECASE)
 _INSTEAD = re.compile(
     rf"(?:\W|{any_of('so, ok, okay, maybe, then, now, but, and, please')}\b)*(?:instead\s+of|rather\s+than)", re.I
 )
@@ -180,6 +188,7 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
             if (
                 not judgment
                 or isinstance(annotations[i].value, Range)
+                or _NOT_ONLY.search(plain, judgment.start(), min(end, judgment.end() + MARK))
                 or NOT_BAD.search(plain, judgment.start(), judgment.end() + MARK)
                 or IN_A_GOOD_WAY.match(plain, judgment.end())
                 or _NOT_SO_MUCH.search(plain, judgment.start(), min(end, judgment.end() + MARK))

@@ -9,6 +9,7 @@ from typing import Protocol
 from train_utils.catalog import Catalog
 from train_utils.conversation.allowances import is_idiom
 from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
+from train_utils.conversation.asides import without_asides
 from train_utils.conversation.category_limits import with_limits
 from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
@@ -178,7 +179,7 @@ class RequestReader:
         Args:
             text: the message; what follows its first `READ` characters is not read.
         """
-        plain = plain_message(with_words_repaired(text[:READ].replace(MASK, " ")))
+        plain = plain_message(without_asides(with_words_repaired(text[:READ].replace(MASK, " "))))
         titles = [] if is_only_number(plain) else self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)

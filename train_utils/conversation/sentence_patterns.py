@@ -76,7 +76,11 @@ _REPORTED = _table(
             r"\bwho(m?ever)? [^.!?,;]{1,60}\b(should|must|ought to|has to|needs? to) be\b"
         ),
         "it is rather slow": r"(\b(is|was|were|are|it|them)|'s|TITLE) rather\b(?! than\b)",
-        "another that I hold dear": r"\banother ((one|favou?rite) )?(that )?(i|we|of (my|our))\b",
+        "another that I hold dear": r"\banother ((one|favou?rite) )?(that )?(i|we|i'?m|we'?re|i'?ve|we'?ve|of (my|our))\b",
+        "the one film I'd take": (
+            r"\b(one|film|movie|thing|those|ones) (that )?(i|we)('?d| would|'?ll| will) \w+"
+        ),
+        "I wanted to scream": r"\b(wanted|wished|longed) to (die|scream|leave|run|cry|hide|go|escape|puke)\b",
         "on my bucket list": r"\b(my|our|your|this|that|bucket|wish) list\b",
         "we are off to see it": r"\b(off|about|going) to (watch|see)\b",
         "I wanted my money back": r"\bwanted (my|our|his|her)\b",
@@ -155,7 +159,8 @@ _INFORMATION = _table(
 INFORMATION = _INFORMATION.compiled()
 # "so who directed Alien?"
 INFORMATION_ON_TITLE = _compiled(
-    r"(^|[.!?]\s|\b((?<!and\s)so(?!\s(was|is)\b)|and|but|hey|say),?\s)INFORMATION_ON_TITLE (the )?[\"']?$"
+    r"(^|[.!?]\s|\b((?<!and\s)so(?!\s(was|is)\b)|and|but|hey|say),?\s)INFORMATION_ON_TITLE "
+    r"((the|a|this|that) )?((movie|film|classic|picture|one) )?((called|named) )?[\"']?$"
 )
 _ASKED_OF_TITLE = _table(
     {

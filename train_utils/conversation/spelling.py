@@ -9,6 +9,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.everyday_words import EVERYDAY_WORDS
 
 # Frequent words of requests that are one letter from no other English word but their own inflections.
 _WORDS = str.split(
@@ -46,6 +47,7 @@ _SHORT = {
         "have": "hav",
         "people": "ppl",
         "your": "ur yer",
+        "christmas": "xmas xmass",
         "because": "cos cuz coz bcos bcoz bcuz",
         "some": "sum",
         "more": "moar mor moer",
@@ -90,6 +92,8 @@ _IN_CONTEXT = tuple(
             "to",
         ),
         (r"(\A|[.!?,;] )n (?=\w)", r"\1and "),
+        (r"(?<=\w) n all\b", " too"),
+        (r"(?<=[a-z] )w/?(?= [a-z]{2})", "with"),
         (r"\b(to|wanna) c\b", r"\1 see"),
         (r"\b(for|and|with|all|in) da\b", r"\1 the"),
         (
@@ -116,6 +120,8 @@ _IN_CONTEXT = tuple(
 )
 _LEAST = 5  # letters of a word that may be one of them
 _WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])|(?:\A|(?<=[.!?] ))[A-Z][a-z]+(?![\w'])")
+_DRAWN_OUT = re.compile(r"(?<![\w'])(?=\w*([a-z])\1\1)[A-Za-z]+(?![\w'])|\b[Yy]ess\b")
+_REPEATED = re.compile(r"([a-z])\1{2,}|(?<=[Yy]e)ss\b")
 _DIGIT_WORD = re.compile(r"(?<![\w'])(?=[a-z]*\d)[a-z\d]{2,7}(?![\w'])")
 
 
@@ -125,10 +131,17 @@ def with_words_repaired(text: str) -> str:
     Args:
         text: the message.
     """
+    text = _DRAWN_OUT.sub(_shortened, text)
     text = _WORD.sub(_repaired, _DIGIT_WORD.sub(lambda match: _WITH_DIGITS.get(match[0], match[0]), text))
     for pattern, replacement in _IN_CONTEXT:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _shortened(match: re.Match[str]) -> str:
+    """Return a word that is drawn out in its usual spelling: "sooo", "goooood"."""
+    double, single = (_REPEATED.sub(lambda run: run[0][0] * times, match[0]) for times in (2, 1))
+    return double if double.lower() in COMMON_WORDS or double.lower() in EVERYDAY_WORDS else single
 
 
 def _repaired(match: re.Match[str]) -> str:

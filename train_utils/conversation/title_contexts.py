@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.judging_verbs import DISPLEASING_VERBS, PLEASING_VERBS
 from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, OFFERING, any_of
 from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.prompts.near_titles import Word
@@ -16,6 +17,8 @@ _OFFERED = re.compile(
     re.I,
 )
 _NAMES = {
+    "PLEASING": any_of(PLEASING_VERBS),
+    "DISPLEASING": any_of(DISPLEASING_VERBS),
     "PERSON": r"(?:me|us|him|her|them|everyone|mum|mom|dad|gran|grandma|grandpa|(?:my|our|his|her|the)\s[\w']+)",
 }
 # What comes before a title.
@@ -38,6 +41,27 @@ _FRAMED = Phrases(
         "every minute of": (
             r"(minute|second|bit|frame|scenes?|twist|vibes?|mood|feel|feeling|atmosphere|league|energy|soundtrack|score"
             r"|humou?r|tone|look) (of|in|from|as)"
+        ),
+        "I was charmed by": (
+            r"(i|we|he|she|they|and|(my|our|the) \w+) (('m|'re|'s|m|re)|am|is|are|was|were|got|felt) "
+            r"((\w+ly|so|really|just|both|all|also|still|quite|pretty|very|not|never|been) ){0,2}"
+            r"((?!(bored|scared|moved|amused|reduced|driven) to\b)\w{2,}ed|won|\w+bound|smitten|taken|struck|torn|gaga|nuts|mad|wild|crazy|bonkers|hot|big|high|keen|sold|hung|gone"
+            r"|soft|partial|sweet|stuck|drawn|swept) (away |over |up |off |in )?(by|with|at|on|to|about|over)"
+        ),
+        "that pig movie": (
+            r"(the|that|this|a|an) ([\w'-]+ ){1,2}(movie|film|flick|picture|one|comedy|drama|thriller|western|musical|cartoon),?"
+            r"|(GOOD|BAD) (movie|film|flick|picture),?(?! (ever|of|i|we|that|is|was|for|with|to|and|or|but|in|on)\b)"
+        ),
+        "thinking about": r"(think(ing)?|thought|dream(ing|t|ed)?|rav(e|ed|ing)|talk(s|ed|ing)?|hear(d|ing)?|gush(ed|ing)?|obsess(ed|ing)?|rant(ed|ing)?) (about|of|over|on)",
+        "obsessed with": r"(obsessed|besotted|infatuated|enamou?red|smitten|in love|PLEASING|DISPLEASING) (away )?(with|by|at)",
+        "nothing but love for": (
+            r"(love|respect|admiration|time|patience|thanks|praise|affection|contempt|hatred|passion|regard|sympathy"
+            r"|enthusiasm|nostalgia|reverence) (for|to|towards?)"
+        ),
+        "hats off to": r"(hats? (is |are )?off|thanks|kudos|respect|props|hail|cheers|salute|ode|allergic|immune) to",
+        "a refund after": r"(refund|money|sleep|dozed|slept|snored|nightmares?|headache) (after|for|from|to|through|during)",
+        "in the manner of": (
+            r"(manner|mould|mold|tradition|footsteps|flavou?r|class|kind|type|sort|calib(er|re)|level|spirit|key|line) of"
         ),
         "have just seen": r"(have|has|had|'ve|did) (already |just )?(see|saw|watch)",
         "the funniest thing we saw this year was": (
@@ -70,13 +94,16 @@ _FRAMED = Phrases(
 _NAMED = re.compile(
     phrase(
         r"(?<!would\s)(?<!'d\s)(?<!feel\s)(?<!looks\s)(?<!actors\s)(?<!directors\s)"
-        r"\b((?!based on (an? )?(true|real)\b)NAMING|FRAMED):? ((the|a|an) (movie|film|classic|original|first) )?",
+        r"\b(FRAMED|(?!based on (an? )?(true|real)\b)NAMING):? ((the|a|an) (movie|film|classic|original|first) )?",
         {"FRAMED": _FRAMED.pattern},
     ),
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
-JOINED = re.compile(r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|then|n|'n'))\s(?:then )?", re.I)
+# "by Emma and by Clueless", "Vertigo nor Psycho"
+JOINED = re.compile(
+    r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|nor|then|n|'n')(?: (?:by|to|at|of|with|from|over|about|for)(?=\s))?)\s(?:then )?", re.I
+)
 _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
 # A sentence that only adds titles: "Avatar and Interstellar too.", "And Tootsie."
 _ALSO = re.compile(
@@ -94,8 +121,9 @@ VERB = re.compile(
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
 _BEST = r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?(?:fav\w*|best|"
 _BEST += r"greatest|worst|funniest|number one)\b"
+_RANKED = r"(?:,? | (?:is|was) (?:also )?)(?:my|our) (?:number (?:one|two|three)|second|third|all.?time|fav\w*|top (?:pick|choice|film|movie))\b"
 PRAISE = re.compile(
-    rf"{_BEST}| (?:is|was|'s) (?:my (?:whole|entire) |(?:just |exactly |still )?"
+    rf"{_BEST}|{_RANKED}| (?:is|was) not only my| (?:is|was|'s) (?:my (?:whole|entire) |(?:just |exactly |still )?"
     r"(?:one of (?:those|the|my)|the (?:kind|sort|type) of|what i))"
     r"| (?:is|was) (?:still )?(?:number|no\.?|#) ?(?:one|1)\b",
     re.I,
@@ -211,6 +239,7 @@ NO_LOWER_TITLE = frozenset(
         characters effects script scripts atmosphere dialogue dialogues scenery twist twists costume costumes pacing
         cinematography stuff content trailer trailers poster scene scenes humor humour pizza football television tv
         school work holiday holidays grandma grandpa gran granny nan mum mom dad dinner lunch beer wine summer winter
+        first second third latter former last original sequel sequels prequel prequels remake remakes rest others
         acted action animation directing direction editing photography tension suspense violence romance
         """
     )

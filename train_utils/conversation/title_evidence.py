@@ -9,10 +9,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
-from train_utils.conversation.lexicon import BAD, GOOD, NOUNS, any_of
+from train_utils.conversation.judging_verbs import LIKING_VERBS, OWNING_VERBS
+from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS, any_of
 from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWords
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
 from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.mass_nouns import MASS_NOUNS
 from train_utils.prompts.near_titles import key_of
 from train_utils.prompts.templates import in_words
 
@@ -30,6 +32,8 @@ _CAPITAL, _CAPITALS = 2.0, 1.0  # a capital within a sentence; capitals of all w
 EXTENDING = 2.0  # the words begin with a title that is written as in the catalog
 OF_SERIES = 2.0  # the message names the series of which the words are a title
 OTHER_ARTICLE = -2.0  # an article before the words that the title lacks: "the heat"
+FURTHER = 0.5  # for each further title that an enumeration joins to another one
+BARE = 0.5  # an everyday word without an article that English does not leave without one: "we rented twister"
 EXPRESSED = 2.0  # its clause has an expression of liking, dislike or knowledge
 DISTINCT = 1.0  # a title in one rare word whose items are not obscure
 WHOLE = 0.75  # for each further word of a whole title
@@ -63,17 +67,31 @@ _END = re.compile(
     r"|on (?:loop|repeat)|over and over|one more time|another time|every \w+|yesterday"
     r"|tonight|today|recently|lately|please|pls|though"
     r"|tho|obvs|obv|ofc|duh|tbh|imo|lol|haha|btw|either|obviously"
-    r"|of course|last \w+|for the \w+ time|(?:\w+ )?times)\b",
+    r"|of course|last \w+|for the \w+ time|(?:\w+ )?times|a (?:day|week|month|year|while) (?:later|ago)|rn"
+    r"|and (?:i|we|he|she|they|it|had|was|everyone|everybody|my \w+|(?:both|all) of|(?:its|the|all the|both) (?:sequel|prequel|original|first)\w*))\b",
     re.I,
 )
-# "spellbound she didn't like", "the godfather we've seen"
+# "spellbound she didn't like", "the godfather we've seen", "casino i found far too long"
+_SUBJECT = (
+    r"(?:i|we|he|she|they|both|all|everyone|everybody|nobody|no one|none of \w+|(?:my|our|his|her) [\w']+(?: [\w']+)?)"
+    r"(?: (?:in|of|at|on) (?:my|our|the|this) \w+)?"
+)
+_TOPIC_VERBS = f"{LIKES}, {LIKING_VERBS}, {DISLIKING}, {OWNING_VERBS}"
 _TOPIC = re.compile(
-    r",? (?:(?:already|obviously|of course|actually|which|that|however|though|on the other hand|by contrast),? ){0,2}"
-    r"(?:(?:i|we|he|she|they|my \w+)(?:'?ve|'?d| have| has)?|both|all|nobody|no one|none of \w+)\s(?:[\w']+\s){0,2}?"
-    r"(?:seen|saw|watched|know|knew|own|finished|loved?|loves|liked?|likes|hated?|hates|disliked?|adored?|enjoyed?"
-    r"|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
+    r",? (?:(?:already|obviously|of course|actually|which|that|those two|however|though|on the other hand|by contrast),? ){0,2}"
+    rf"{_SUBJECT}(?:'?ve|'?d|'?ll|'?m| have| has| would| could| can| will)?\s(?:(?!(?:want|need|like)s?\b)[\w']+\s){{0,2}}?"
+    rf"(?:(?:seen|saw|watched|know|knew|finished|rewatch(?:ed)?|{any_of(_TOPIC_VERBS)}|fancied|dig|prefer(?:red)?|crie[sd] at|cry at"
+    r"|laughed at|laugh at|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
     r"(?! (?:an?|the|to|some|my)\b)"
+    r"|(?:consider|call|find|found|rate|rank|regard|hold|put|place|could watch|can watch|can recite|recite|quote)s?(?:ed)?\b)"
     r"|, (?:did not|didn'?t|could not|couldn'?t|never) (?:finish|like|get|enjoy|stand)",
+    re.I,
+)
+# "us marshals trash, the fugitive class", "heat: so good"
+_PREDICATE = re.compile(
+    r"(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
+    rf"|simply|quite|such|way|too|well|not|both|all|each|also) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
+    r"(?=\s?[.,;!?\n)]|$|\s(?:and|but|though|imo|tbh|too|as well|also)\b)",
     re.I,
 )
 # "the shining still gives me nightmares", "speed rocks", "godfather fan here"
@@ -89,12 +107,12 @@ _MOVING = re.compile(
 )
 # "showed her babe and she loved it", "ghost... bawled my eyes out", "shine, hated it"
 _RETOLD = re.compile(
-    r" and (?:i|we|he|she|they|it|both|everyone|everybody|(?:my|our|the) \w+)"
+    r"(?: (?:though|tho|too|again|also|as well))? and (?:i|we|he|she|they|it|both|everyone|everybody|(?:my|our|the) \w+)"
     r" (?:(?:just|really|absolutely|all|both|totally) )?"
     r"(?:loved|hated|liked|enjoyed|adored|cried|laughed|wept|was|were|fell|couldn'?t|didn'?t|wanted)\b"
-    rf"|\s?(?:[.,!?;:-]|\.\.\.)+ ?(?:(?:i|we|she|he|they) )?(?:(?:just|really|absolutely|so) )?"
+    rf"|(?: (?:though|tho|too|again|also|as well))?\s?(?:[.,!?;:-]|\.\.\.)+ ?(?:(?:i|we|she|he|they) )?(?:(?:just|really|absolutely|so) )?"
     r"(?:(?:loved|hated|liked|enjoyed|adored|disliked|loathed|love|hate) (?:it|that|them)"
-    rf"|{any_of(GOOD + ',' + BAD)}(?=\s?(?:[.,!?;\n]|$))"
+    rf"|(?:{any_of(GOOD + ',' + BAD)}|ugh|yuck|yikes|eww?|nah|meh|yum|bleh|phew)(?=\s?(?:[.,!?;\n]|$))"
     r"|(?:(?:already|yes|yep|both|ve|have),? ){0,2}(?:seen|saw|watched|done|finished)"
     r"(?: (?:it|that|them|both|already|too|twice))*(?=\s?(?:[.,!?;\n]|$))"
     r"|(?:bawled|cried|laughed|wept|sobbed|walked|dozed|fell) (?:my|our|out|so|off|asleep|like|all))\b",
@@ -109,13 +127,14 @@ _NO_QUALITY = COMMON_WORDS - {"ok", "okay", "fine", "nice", "cool"} | {"lost", "
 _ASIDE = re.compile(r" \([^()\n]{1,40}\)| (?:with|w/?) (?!my|the|our|a)\w+ \w+(?: and \w+ \w+)?,?")
 _RATED = re.compile(
     r",?:?(?: an?)? \d{1,2}(?:\.\d)?(?: ?/ ?(?:5|10)| out of| stars?|(?=[.,!;]|$))"
-    r"|,?:? (?:yes|yep|yeah|yay|no|nope|nah|nay)(?=[.,!;]|$)",
+    r"|,?:? (?:yes|yep|yeah|yay|no|nope|nah|nay|check|tick|done)(?=[.,!;]|$)"
+    r"|'?s? (?:twist|ending|soundtrack|score|vibes?|trailer|quotes?|finale|opening|screenplay|remake|sequel)\b",
     re.I,
-)  # "gattaca 9/10", "fargo yes"
+)  # "gattaca 9/10", "fargo yes", "the usual suspects twist"
 _REACH = 60  # characters around words in which an expression is of them
 _CLAUSE_END = re.compile(r"[.!?;\n]")
 # "we had jaws last week"
-_HAD = re.compile(r"\b(?:i|we|he|she|they)(?:'ve|ve| have)? (?:already |just )?(?:did|done|had) $", re.I)
+_HAD = re.compile(r"\b(?:i|we|he|she|they)(?:'ve|ve| have)? (?:already |just |both |all )?(?:did|done|had|screened|showed) (?:the |an? )?$", re.I)
 _ONCE = re.compile(r"[^,]{0,30}? (?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b", re.I)
 _COUNTED = re.compile(any_of(", ".join(map(in_words, range(1, 13)))), re.I)  # "seven was amazing", not "seven is fine"
 # "Oh and Heat too."
@@ -156,6 +175,21 @@ def before(msg: MessageWords, position: int, joined: bool) -> float:
     return capital + (_DEPENDENT if _DEPENDING.search(near) and msg.weights[telling] < RARE else 0.0)
 
 
+def is_bare(msg: MessageWords, position: int, context: float) -> bool:
+    """Return whether a word has no article that it should have as a word, where a title may begin.
+
+    "Heat" has none as a word either.
+
+    Args:
+        msg: the message.
+        position: of the word.
+        context: what is before it counts.
+    """
+    word = msg.text[msg.words[position].start : msg.words[position].end].lower()
+    is_plural = word.endswith("s") and not word.endswith("ss")
+    return context >= _OFFERED and msg.weights[position] == 1 and not is_plural and word not in MASS_NOUNS
+
+
 def after(msg: MessageWords, start: int, end: int) -> float:
     """Return what is after the words between two positions, or after an enumeration that they begin, counts."""
     text = msg.text
@@ -165,11 +199,11 @@ def after(msg: MessageWords, start: int, end: int) -> float:
         return _DATED
     if _COUNTED.fullmatch(text, start, end) and text.startswith(" was ", end) and VERDICT.match(text, end):
         return _DATED - NUMERIC
-    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RETOLD, _RATED, KIND)):
+    if any(find.match(text, last) for find in (PRAISE, VERDICT, _TOPIC, _MOVING, _RETOLD, _RATED, _PREDICATE, KIND)):
         return _JUDGED
     joined = JOINED.match(text, end)
     if joined and joined.end() in msg.exact or last > end and not aside:
-        return _JUDGED
+        return _JUDGED + FURTHER * max(0, _number_joined(msg, end) - 1)
     quality = _QUALITY.match(text, last)
     if quality and quality[1].lower() not in _NO_QUALITY:
         return _ALONE
@@ -210,6 +244,14 @@ def _enumeration_end(msg: MessageWords, end: int) -> int:
             break
         end = msg.joined_ends[end]
     return end
+
+
+def _number_joined(msg: MessageWords, end: int) -> int:
+    """Return how many titles are joined to words which end at a position."""
+    number = 0
+    while number < MOST_WORDS and (further := _joined_end(msg, end)) > end:
+        end, number = further, number + 1
+    return number
 
 
 def _joined_end(msg: MessageWords, end: int) -> int:

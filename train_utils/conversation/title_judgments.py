@@ -32,6 +32,9 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
             named += inside
         if not before:
             continue
+        if (numbered := _numbered(plain, start, end, annotations, named)):
+            judged |= numbered
+            continue
         kind = _judgment(plain, start, end, not inside, "" if inside else verdict(plain, start, end))
         if kind in ("liked", "disliked") and not inside and patterns.OTHERS.match(plain, start, end):
             own = clause_at(plain, annotations[before[-1]].start)
@@ -50,6 +53,41 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
             subjects = before if not each else named[-2:] if each["two"] else named
             judged |= dict.fromkeys(sorted({*before, *subjects}), kind)
     return judged
+
+
+def _numbered(
+    plain: str, start: int, end: int, annotations: Sequence[Annotation], named: Sequence[int]
+) -> dict[int, str]:
+    """Return position -> judgment of titles that a clause calls by their order: "loved the first, hated the second".
+
+    Args:
+        plain: the message, with its annotations masked.
+        start: position where the clause begins.
+        end: position where it ends.
+        annotations: the annotations of the message.
+        named: positions of those before the clause.
+    """
+    titles = [i for i in named if isinstance(annotations[i].value, (Mention, Unknown))]
+    judged: dict[int, str] = {}
+    if len(titles) < 2:
+        return judged
+    for part in patterns.PART.finditer(plain, start, end):
+        match = patterns.ORDINAL.search(plain, *part.span())
+        if not match:
+            continue
+        at = {"first": 0, "former": 0, "second": 1, "third": 2}.get(match["order"].lower(), -1)
+        kind = _opinion(plain, *part.span())
+        if kind and at < len(titles):
+            judged[titles[at]] = kind
+    return judged
+
+
+def _opinion(plain: str, start: int, end: int) -> str:
+    """Return "liked" or "disliked" for what a part of a clause says of an item; "" for nothing."""
+    expressed = verdict(plain, start, end)
+    if expressed == "disliked" or negations(plain, start, end) or _says(patterns.BAD, plain, start, end):
+        return "disliked"
+    return "liked" if expressed == "liked" or _says(patterns.LIKING, plain, start, end) else ""
 
 
 def _last_joined(plain: str, annotations: Sequence[Annotation], inside: Sequence[int]) -> list[int]:

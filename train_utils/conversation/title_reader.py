@@ -25,6 +25,7 @@ from train_utils.conversation.message_words import (
 )
 from train_utils.conversation.title_contexts import JOINED
 from train_utils.conversation.title_evidence import (
+    BARE,
     DISTINCT,
     ENOUGH,
     EXPRESSED,
@@ -42,6 +43,7 @@ from train_utils.conversation.title_evidence import (
     Renown,
     after,
     before,
+    is_bare,
     is_expressed,
     of_errors,
     of_words,
@@ -60,6 +62,8 @@ _AGED = re.compile(
     r"(?:,? (?:who is|she is|he is|aged?))?,? \(?$",
     re.IGNORECASE,
 )
+_DAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|christmas|halloween|easter", re.IGNORECASE)
+_ON_DAY = re.compile(r"\b(?:before|on|by|until|till|this|next|last|every|for|since|after|come|it's|is) $", re.IGNORECASE)
 # "home alone 7" is not "Home Alone"
 _SEQUEL = re.compile(
     r" (?:part )?(?:[2-9]|ii|iii|iv)\b"
@@ -168,7 +172,7 @@ class _Search:
         if exact:
             if is_in_name(self.msg, position, exact, named) or is_first_name(self.msg, position, exact):
                 return None
-            if self._is_phrase(position, joined, exact) or self._is_age(exact):
+            if self._is_phrase(position, joined, exact) or self._is_age(exact) or self._is_date(position, exact):
                 return None
             return longer_name(self.msg, position, exact, named) if self.msg.mixed else exact
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None
@@ -180,6 +184,15 @@ class _Search:
         """Return whether a title that is a number says how old somebody is."""
         text, start = self.msg.text, exact.start
         return text[start : exact.end].isdecimal() and bool(_AGED.search(text, max(0, start - 24), start))
+
+    def _is_date(self, position: int, exact: Annotation) -> bool:
+        """Return whether a title that is a day says when something is: "before Friday", "halloween! five slashers"."""
+        text, start = self.msg.text, exact.start
+        if not _DAY.fullmatch(text, start, exact.end):
+            return False
+        if _ON_DAY.search(text, max(0, start - 24), start):
+            return True
+        return before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
 
     def _after_quote(self, start: int) -> bool:
         return self.msg.text[start - 1 : start] in ('"', "'") and start - 1 in self.msg.contexts.named
@@ -224,7 +237,8 @@ class _Search:
         The longest that enough speaks for; a misspelled one only where no other is, with the fewest typing errors.
         """
         context = before(self.msg, position, joined)
-        if context <= 0 and not exact and not self.msg.near.may_begin(self.msg.words[position].key):
+        first = position + (not self.msg.words[position].key and position + 1 < len(self.msg.words))
+        if context <= 0 and not exact and not self.msg.near.may_begin(self.msg.words[first].key):
             return None
         run, start = self._run(position), self.msg.words[position].start
         best: tuple[int, Annotation] | None = None
@@ -249,6 +263,8 @@ class _Search:
                 renown = self.renown.of(items, words)
                 if length == 1 and words >= RARE and renown >= 0 and self.msg.near.is_whole(key):
                     weight += DISTINCT
+                if length == 1 and -BARE <= evidence + weight + renown < 0 and is_bare(self.msg, position, context):
+                    weight += BARE
                 if evidence + weight + renown >= 0:
                     if sequel := _SEQUEL.match(self.msg.text, end):
                         return Annotation(start, sequel.end(), Unknown(self.msg.text[start : sequel.end()][:SHOWN]))

@@ -2,6 +2,8 @@
 
 import re
 
+from train_utils.conversation.judging_verbs import DISPLEASING_VERBS, PLEASING_VERBS
+from train_utils.conversation.lexicon import any_of
 from train_utils.conversation.phrases import Phrases
 
 SICK_FACE, _GLAD_FACE = (
@@ -11,6 +13,8 @@ SICK_FACE, _GLAD_FACE = (
 _NAMES = {
     "LOST": r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)",
     "END": r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))",  # of a clause
+    "PLEASING": any_of(PLEASING_VERBS),
+    "DISPLEASING": any_of(DISPLEASING_VERBS),
 }
 
 _TIME_LOST = Phrases(
@@ -19,7 +23,7 @@ _TIME_LOST = Phrases(
         "a waste of two hours": r"(wastes?|wasted|waist) ... (LOST|on|TITLE)",
         "that went down the drain": r"down the drain",
         "want my money back": r"(wants?|wanted|give) (ME )?MY LOST back",
-        "put me to sleep": r"(put|puts|sent|sends|lulled|bored) ME (straight |right )?(to|in) (sleep|tears|death)",
+        "put me to sleep": r"(put|puts|sent|sends|lulled|bored|nearly bored) ME (straight |right )?(to|in|into) (a )?(deep )?(sleep|tears|death|coma|stupor|slumber)",
         "[Heat] bored me": r"bored (ME|stiff|to)",
         "fell fast asleep": (
             r"(fell|fall|falls|falling|was|were|nodded|nodding|dozed|dozing|drifted) "
@@ -69,6 +73,53 @@ _DISLIKED = Phrases(
         "not my favorite": r"(not|never) (one of )?MY (\w+ )?fav\w*",
         "disgusted": r"appall(ed|s)|disgust(ed|s)|traumati[sz]ed|offended|repulsed|unpleasant|regret\w*",
         "thumbs down": r"thumbs down",
+        "[Heat] top, [Casino] flop": r"(?<=MASK) (a |an |the )?((big|total|complete|huge|massive|real|utter) )?(flops?|dud|dross|bust|tosh|meh|worse)END",
+        "bored us all": r"DISPLEASING (\w+ )?(ME|all of (us|them)|all|everyone)\b(?! to (tears|death|sleep))",
+        "endured [Evita]": r"(?<!to\s)(?<!could\s)(suffered|endured|trudged|slogged|plodded|ploughed|plowed) (through )?(it|that|them|TITLE|the)",
+        "I wanted to scream": (
+            r"(wanted|wished|longed|begged|begging|prayed|praying|dying|waiting|wait) (for )?(it |that |TITLE\s*)?to "
+            r"(die|scream|leave|run|cry|end|stop|finish|be over|go home|escape|puke|vomit|throw (up|something)|hide|claw|gouge)"
+        ),
+        "had me begging for the end": (
+            r"(had|has|got|left) ME (\w+ly )?(begging|praying|wishing|reaching for|checking|looking at|screaming|running"
+            r"|squirming|dozing|snoring|yawning|nodding|heading|asking for|fleeing|scratching|rolling MY eyes|fuming|seething)"
+        ),
+        "made my ears bleed": (
+            r"(made|makes|make|hurts?|bled) MY (eyes?|ears?|brain|head|skin|stomach|teeth|soul|toes?|flesh)( cells)?"
+            r"( (bleed|hurt|ache|crawl|turn|spin|die|melt|itch|rot|curl|explode))?\b"
+        ),
+        "asked for a refund": r"refund(ed)?",
+        "watching paint dry": r"(watch(ing)? )?(paint|grass|cement|concrete) (dry|grow|set)(ing)?|root canal|pulling teeth",
+        "pure boredom": r"(?<!cured\s)(?<!no\s)(boredom|tedium|drudgery|agony|purgatory|dreck)",
+        "felt robbed": (
+            r"(felt|feel|feels|feeling|was|were) (so |absolutely |just |totally |a bit |completely )*"
+            r"(nothing|cheated|robbed|ripped off|scammed|conned|dirty|patronised|patronized|unwell|queasy)"
+        ),
+        "lost the will to live": r"(lost|losing|lose) (all )?(interest|patience|the will|the plot|ME\b)",
+        "what were they thinking": r"what (were|was|are) (they|he|she|you|anyone) (even )?(thinking|on|smoking)",
+        "for all the wrong reasons": r"wrong reasons|everything (that )?('s |is )?wrong with",
+        "left a bad taste": r"(left|leaves|leave|leaving) (ME (with )?)?(an? )?(\w+ )?(bad|sour|bitter|nasty|funny|foul) taste",
+        "oh dear": r"oh dear|good grief|god help|spare me",
+        "all talk": r"all (talk|show|noise|fluff|bark|flash|surface|hype|gimmicks?)END",
+        "you couldn't pay me to": r"(could|can|would)(n'?t| not) (even )?(pay|bribe) ME|(paid|pay) ME to|not if you (paid|pay)",
+        "burn it with fire": (
+            r"(burn|torch|nuke|flush|bury|destroy|bin|trash|binned|kill) "
+            r"(it|them|that|TITLE|every( single)? copy|all copies)( (with fire|down|out|away|in the \w+))?"
+        ),
+        "belongs in a landfill": r"belongs? in (the |a |my )?(landfill|dump|dustbin|sewer|fire|hell|sea|past|trashcan|wastebasket)",
+        "can rot": (
+            r"(can|could|should|may) (just )?(rot|burn|sink|die|disappear|vanish|go (away|to hell|hang|in the (bin|sea|trash|fire))"
+            r"|stay (buried|away|in the past))"
+        ),
+        "should never have been made": (
+            r"(should|ought)( have)?(n'?t| not| never)( have)?( to have)? (been )?"
+            r"(made|released|shot|filmed|bothered|exist(ed)?|left the)"
+        ),
+        "on my worst enemy": r"worst enem(y|ies)",
+        "made me ashamed": r"(made|makes|left) ME (\w+ )?(embarrassed|ashamed|sorry|sad for|queasy|squirm|groan|fidget|restless|snore|sleep)",
+        "walked away from": r"walk(ed|ing)? away from|ran (away )?from|fled",
+        "my ears have not recovered": r"NEVER (quite |fully )?(recover(ed)?|be the same)",
+        "cure for insomnia": r"insomnia|sleeping pills?|a (\w+[ -])?(hour|minute)s?[ -](long )?(nap|snooze|snore|sleep)",
         "not pleased": r"not pleased?",
         "nearly left": r"nearly (left|died|cried of boredom)",
         "even worse": r"(even )?worse",
@@ -168,7 +219,7 @@ _THRILLING = Phrases(
         "loved it all my life": r"all MY life\b",
         "keep coming back": r"(keep|kept) (going|coming) back",
         "in my top five": r"in MY top \w+",
-        "we watch it every year": r"every year",
+        "we watch it every year": r"every year|(re)?watch\w* (\w+ |TITLE\s*){0,3}every \w+|happily (re)?watch|(could|can) (re)?watch (it|that|them|TITLE)\s*(\w+ )?(forever|any|every|all|again and again|on (a )?loop)",
         "so bad it's good": r"so bad (it'?s|its|they'?re) (\w+ )?good",
         "obsessed": r"obsessed|addicted to",
         "went wild": r"went (nuts|crazy|wild|bananas|mad)",
@@ -181,6 +232,12 @@ _THRILLING = Phrases(
         "guilty pleasure": r"guilty pleasure|comfort (movie|film|watch)|go-?to",
         "my whole personality": r"my (whole|entire) (personality|life|childhood)",
         "one of my all time favorites": r"one of (those|my|the|our) (\w+ ){0,2}(movies|films|favou?rites)",
+        "won me over": r"PLEASING (\w+ )?(ME|all of (us|them)|all|everyone)\b|(won|swept|bowled|knocked) ME (over|away|off MY feet|out|sideways)",
+        "sent shivers down my spine": r"(chills|shivers|tingles|butterflies|all the feels|frissons?)",
+        "a breath of fresh air": r"breath of fresh air|pick of the bunch|cream of the crop|the one to beat|head and shoulders above",
+        "worth every second": r"worth (every|each|all)|worth the (\w+ )?(wait|money|hype|ticket|price)",
+        "cannot fault": r"NEVER (\w+ )?(fault|praise TITLE enough|praise it enough|recommend it enough)",
+        "what a ride": r"what (an? )?(\w+ )?(ride|experience|film|movie|trip|journey|rush|story|picture|gem|performance)END",
         "moved me to tears": r"moved ME to tears|broke ME\b|floored ME",
         "never got over it, still not over it": r"NEVER (been )?over",
         "everyone raves about it": r"rav(es?|ed|ing) about",
@@ -201,6 +258,14 @@ _KNOWN = Phrases(
             r"(by heart|from memory|word (for|by) word|line (by|for) line|in (my|our|his|her|their) sleep|inside out"
             r"|backwards|every (line|word|scene|second))"
         ),
+        "got round to [Heat]": r"got (a)?round to (watching |seeing |finishing )?|been to (see|watch)|went to (see|watch)",
+        "been there": r"been thereEND",
+        "last year we did [Heat]": (
+            r"(last \w+|yesterday|recently|the other (day|night|week)|this (morning|week|month)|on \w+day|\w+ ago),? WHO('ve| have)? "
+            r"(already |just |all |both )?(did|done|had|watched|saw|screened|showed|rented|played|ran) (the )?(TITLE|that|it|them)"
+        ),
+        "the club showed [Heat]": r"WHO (already |just )?(screened|showed|projected|ran|aired) (the )?TITLE",
+        "[Heat] was on TV yesterday": r"(was|were|been) (just )?on (tv|telly|television|cable|netflix|bbc|itv|channel \w+) (yesterday|last|again|recently|the other|this|on|already)",
         "word for word": r"by heart|from memory|word for word|line (by|for) line",
         "could recite it": r"(could|can) (recite|quote)",
         "once was enough": r"once was enough",
@@ -225,7 +290,7 @@ _ABOVE_ALL = Phrases({"= masterpiece": r"(>+|=)\s*(everything|anything|all|the b
 _ALL_DONE = Phrases(
     {
         "[Heat] and [Fargo] done.": (
-            r"(?<=MASK) ((both|all|already|been|are|is) ){0,2}(done|watched|seen|sorted|covered)"
+            r"(?<=MASK),? ((both|all|already|been|are|is) ){0,2}(done|watched|seen|sorted|covered|check|checked|tick|ticked)"
             r"\s*(?=[.,;!?]|$|\b(and|too|already|now)\b)"
         )
     }
@@ -238,6 +303,8 @@ _POSSESSED = Phrases(
             r"((already|both|all|also|got|the|an?|old|copy|of|whole|set) ){0,4}"
             r"(TITLE|(it|them|that|both|those|this|all)\b)"
         ),
+        "[Heat] my dad's got that": r"WHO('s| has|'ve| have) (already )?got (it|that|them|those|this)\b",
+        "got [Heat].": r"(?:^|(?<=[.!?]\s))got (the )?TITLE(\s*(,|and|&)\s*(the )?TITLE)*(?=\s*([.!;]|$|\b(already|at home)\b))",
         "[Heat] I already have": (
             r"WHO (already )?(have|has)\s*(?=[.,;!?]|$|\s(already|too|on|at|in|here|somewhere)\b)"
         ),

@@ -9,6 +9,9 @@ from train_utils.conversation.negation import IN_A_GOOD_WAY
 from train_utils.conversation.verdict_phrases import ENDURED, FAMILIAR, POSSESSED, THRILLED
 
 _TITLE = re.compile(SPAN)
+# "It never moved me", "nothing in it thrilled me"
+_DENIED = re.compile(r"(?:\b(?:never|not|hardly|barely|nothing|nobody|no one|neither|cannot)|n'?t)\s(?:(?!only\b)\w+\s){0,2}$", re.IGNORECASE)
+_NEAR = 30  # characters before an expression that may deny it
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 _SO_BAD = re.compile(r"\bso\s+bad\s+(?:it'?s|its|they'?re)\s+(?:\w+\s+)?(?:good|great|fun)", re.IGNORECASE)
 # "We cannot sit through it again"
@@ -58,7 +61,8 @@ def _verdicts(plain: str, start: int, end: int) -> tuple[tuple[str, tuple[tuple[
         for match in islice(pattern.finditer(plain, start, end), _MOST_EXPRESSIONS):
             good = kind == "disliked" and (IN_A_GOOD_WAY.match(plain, match.end()) or so_bad)
             too_often = kind == "disliked" and not good and _TOO_OFTEN.search(plain, match.start(), end)
-            said = "liked" if good else "known" if too_often else kind
+            denied = kind == "liked" and _DENIED.search(plain, max(start, match.start() - _NEAR), match.start())
+            said = "liked" if good else "known" if too_often else "disliked" if denied else kind
             found.append((said, _subjects(plain, start, end, match)))
     return tuple(found)
 

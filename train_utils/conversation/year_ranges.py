@@ -49,8 +49,8 @@ _NAMES = {
     "RULE": RULE,
     # "nothing before 1960", "my kids refuse anything made before 1990"
     "NOTHING": phrase(
-        r"(nothing|none|not|no \w+|no|(refuse\w*|reject\w*|hates?|avoids?|skip|without|won'?t|can'?t|cannot|don'?t"
-        r"|doesn'?t|never|nobody|enough of) (\w+ ){0,3}?(anything|stuff|films?|movies?|ones?|things))"
+        r"(nothing|none|not|no \w+|no|(refuse\w*|reject\w*|hates?|avoids?|skip|without|cut|drop|lose|ditch|exclude|omit|remove|scrap|leave out|cut out|take out|get rid of|spare me|forget|ban|filter out|enough|tired of|sick of|won'?t|can'?t|cannot|don'?t"
+        r"|doesn'?t|never|nobody|enough of) (\w+ ){0,3}?(anything|everything|all|stuff|films?|movies?|ones?|things))"
     ),
 }
 
@@ -82,6 +82,7 @@ _LIFE_PHRASES = _table(
             r"\bLIVING('m|'re|'s| was| were| am| is| got)? "
             r"(born|made|married|graduated|met|divorced|retired|hatched) (\w+ ){0,3}?(in )?LIFE_YEAR\b"
         ),
+        "born in 1968, surprise me": r"(^|[.!?,\n])~((also|and|so|well|hi|hello|hey|oh)\b~)*born in LIFE_YEAR\b",
         "my dad was ten in 1975": r"\bLIVING (was|were) (only |just )?NUMBER (years old )?in YEAR\b",
         "she has worked here since 1971": (
             r"\b((i|we|they)('ve| have)|(he|she|(my|our) \w+)('s| has)) (\w+ ){0,6}?since YEAR\b"
@@ -89,6 +90,8 @@ _LIFE_PHRASES = _table(
     }
 )
 _LIFE = _LIFE_PHRASES.compiled()
+# "I'm a 90s kid"
+_RAISED = re.compile(rf"\b{_DECADE}[\s-](?:kid|child|baby|girl|boy|teen|teenager|born|music|nostalgia)s?\b", re.IGNORECASE)
 # Unless films are compared with it.
 _LIKE_ME_PHRASES = _table(
     {
@@ -131,6 +134,7 @@ class YearReader:
             return []
         if match := _ANY_YEAR.search(text):
             return [self._annotation(match.span(), (None, None))]
+        text = _RAISED.sub(lambda match: " " * len(match[0]), text)
         for match in _LIFE.finditer(text):
             start, end = match.span(match.lastindex or 0)
             if compared := _compared_with_life(text, self._life_year(text[start:end])):
@@ -273,7 +277,11 @@ RULES = (
         lambda reader, match: (reader.latest - reader.latest % 10, reader.latest),
     ),
     _Rule(
-        {"the last two decades": r"\b(last|past|latest) (COUNT )?YEARS_OR_DECADES\b"},
+        {
+            "the last two decades": (
+                r"\b(last|past|latest) (COUNT )?YEARS_OR_DECADES\b(?!\s*,?\s*(i|we|he|she|they|my|our|someone|somebody)\b)"
+            )
+        },
         lambda reader, match: reader.last_years(match[1], match[2]),
     ),
     _Rule(

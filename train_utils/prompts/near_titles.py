@@ -143,7 +143,9 @@ class NearTitles:
         """
         items = self._indexes["subtitle"].only(key)
         head = _NUMERAL.sub("", _subtitled(self._titles[items[0]])[0]).lower() if items else ""
-        return items if head and head in text else ()
+        last = head.rpartition(" ")[2]  # "a trek rewatch"
+        telling = head if last in COMMON_WORDS or len(last) < _LEAST_ALONE else last
+        return items if head and telling in text else ()
 
     def has_article(self, items: Sequence[int]) -> bool:
         """Return whether the title of one of the items begins with an article."""
