@@ -41,8 +41,17 @@ from train_utils.serving.variants import Variants
 from train_utils.teacher.open import WHILE_USERS_WAIT_S, open_teacher
 from train_utils.teacher.protocol import Teacher
 
+CHECKOUT = Path(__file__).resolve().parent
 # Where scripts/unirec_train.sh writes its runs, in a folder per dataset.
-TEACHER_RUNS = Path("unirec/output")
+TEACHER_RUNS = "unirec/output"
+
+
+def default_path(path: str) -> Path:
+    """Return a default path: in the working directory, or else in this checkout.
+
+    An assistant starts the program in a folder of its own, where lists would silently do without the teacher.
+    """
+    return Path(path) if Path(path).exists() else CHECKOUT / path
 
 
 def recommender_of(options: ChatOptions) -> Recommender:
@@ -80,7 +89,7 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     """Return the domains, and the name of the one to start with, which is loaded."""
     if options.names("data_root") and not Path(options.data_root).is_dir():
         raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
-    folders = dataset_folders(options.data_root)
+    folders = dataset_folders(options.data_root if options.names("data_root") else default_path(options.data_root))
     start_domain = first_domain(folders, options.domain)
     logging.disable_progress_bar()
     if sys.stderr.isatty():
@@ -222,7 +231,9 @@ def meaning_encoder(options: ChatOptions) -> Encoder | None:
     """
     if not options.embedding_model:
         return None
-    if not Path(options.embedding_model).is_dir() and not options.names("embedding_model"):
+    named = options.names("embedding_model")
+    encoder = options.embedding_model if named else str(default_path(options.embedding_model))
+    if not Path(encoder).is_dir() and not named:
         print(
             "note: of words that mean a category without naming it, only a short list is read (such as funny); "
             "scripts/fetch_defaults.py --with_minilm brings the encoder",
@@ -230,8 +241,8 @@ def meaning_encoder(options: ChatOptions) -> Encoder | None:
             flush=True,
         )
         return None
-    loaded = cache(lambda: sentence_encoder(options.embedding_model, "cpu"))
-    if not Path(options.embedding_model).is_dir():
+    loaded = cache(lambda: sentence_encoder(encoder, "cpu"))
+    if not Path(encoder).is_dir():
         loaded()  # a name that cannot be loaded is refused before the chat begins
     return lambda texts: loaded()(texts)
 
@@ -247,7 +258,7 @@ def teachers(options: ChatOptions) -> TeacherOf:
             return None
         if options.teacher != "auto":
             return open_teacher(options.teacher, WHILE_USERS_WAIT_S)
-        runs = TEACHER_RUNS / domain
+        runs = default_path(f"{TEACHER_RUNS}/{domain}")
         if not runs.is_dir():
             return None
         try:
