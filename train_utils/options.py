@@ -35,8 +35,7 @@ def option(
         above: exclusive lower bound of a number.
         most: inclusive upper bound of a number.
         empty: whether the command line may give an empty text; always true where the default is empty.
-        needs: the flag, or flags of which one is enough, that this one requires to have an effect, when its value is not
-            the default.
+        needs: another flag that this one requires to have an effect, when its value is not the default; of several any.
         exists: whether a value from the command line must name an existing file or folder.
         unused: why the flag has no effect. Such a flag is accepted, with a note, so that published command lines run.
     """
@@ -72,7 +71,8 @@ class Options:
             if needed and value != f.default and not any(getattr(self, name) for name in needed):
                 names = " or ".join(f"`{name}`" for name in needed)
                 raise ValueError(
-                    f"`{f.name}` is {value}, which has no effect without {names}; give that too, or leave `{f.name}` out"
+                    f"`{f.name}` is {value}, which has no effect without {names}; give that too, or leave "
+                    f"`{f.name}` out"
                 )
 
     def names(self, flag: str) -> bool:

@@ -102,6 +102,6 @@ class Observer:
 
 
 def _given_id(scope: Scope) -> str:
-    """Return the id that a proxy gave a request in `X-Request-Id`; "" where there is none, or it is more than a name."""
+    """Return the id that a proxy gave a request in `X-Request-Id`; "" for none, and for more than a short name."""
     given = dict(scope["headers"]).get(b"x-request-id", b"")
     return given.decode() if _ID.fullmatch(given) else ""
