@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 # Read when torch is imported. PyTorch and oneDNN each keep kernels for 1024 shapes, some 300 MB in a server, whose
@@ -187,7 +188,7 @@ def needed_packages(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[{extra}]'") from None
+        raise ValueError(f"package {error.name} is missing; pip install '.[{extra}]' in the project's folder") from None
 
 
 @contextmanager
@@ -224,26 +225,33 @@ def impressions_of(options: ChatOptions) -> AbstractContextManager[ImpressionLog
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:
-    """Return the encoder for words that mean a category, loaded on first use; None where there is none.
+    """Return the encoder for words that mean a category; None where there is none.
+
+    It is loaded on first use, by a server at the start.
 
     Raises:
-        ValueError: the user named an encoder that does not exist.
+        ValueError: the user named an encoder that does not exist, or its package is missing.
     """
     if not options.embedding_model:
         return None
     named = options.names("embedding_model")
     encoder = options.embedding_model if named else str(default_path(options.embedding_model))
-    if not Path(encoder).is_dir() and not named:
+    remedy = "" if Path(encoder).is_dir() else "scripts/fetch_defaults.py --with_minilm brings the encoder"
+    if not find_spec("sentence_transformers"):
+        remedy = "package sentence_transformers is missing; pip install '.[ret]' in the project's folder"
+        if named:
+            raise ValueError(f"`embedding_model` {encoder!r} cannot be loaded: {remedy}")
+    if remedy and not named:
         print(
             "note: of words that mean a category without naming it, only a short list is read (such as funny); "
-            "scripts/fetch_defaults.py --with_minilm brings the encoder",
+            f"{remedy}",
             file=sys.stderr,
             flush=True,
         )
         return None
     loaded = cache(lambda: sentence_encoder(encoder, "cpu"))
-    if not Path(encoder).is_dir():
-        loaded()  # a name that cannot be loaded is refused before the chat begins
+    if options.serve or not Path(encoder).is_dir():
+        loaded()  # so that no user waits for it; and a name that cannot be loaded is refused
     return lambda texts: loaded()(texts)
 
 
