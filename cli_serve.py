@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 # Read when torch is imported. PyTorch and oneDNN each keep kernels for 1024 shapes, some 300 MB in a server, whose
@@ -41,8 +42,17 @@ from train_utils.serving.variants import Variants
 from train_utils.teacher.open import WHILE_USERS_WAIT_S, open_teacher
 from train_utils.teacher.protocol import Teacher
 
+CHECKOUT = Path(__file__).resolve().parent
 # Where scripts/unirec_train.sh writes its runs, in a folder per dataset.
-TEACHER_RUNS = Path("unirec/output")
+TEACHER_RUNS = "unirec/output"
+
+
+def default_path(path: str) -> Path:
+    """Return a default path: in the working directory, or else in this checkout.
+
+    An assistant starts the program in a folder of its own, where lists would silently do without the teacher.
+    """
+    return Path(path) if Path(path).exists() else CHECKOUT / path
 
 
 def recommender_of(options: ChatOptions) -> Recommender:
@@ -80,7 +90,7 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
     """Return the domains, and the name of the one to start with, which is loaded."""
     if options.names("data_root") and not Path(options.data_root).is_dir():
         raise ValueError(f"--data_root {options.data_root!r} does not exist; it is the folder of the dataset folders")
-    folders = dataset_folders(options.data_root)
+    folders = dataset_folders(options.data_root if options.names("data_root") else default_path(options.data_root))
     start_domain = first_domain(folders, options.domain)
     logging.disable_progress_bar()
     if sys.stderr.isatty():
@@ -148,18 +158,21 @@ def serve(options: ChatOptions) -> None:
     """Serve the page and the APIs until the process is told to end."""
     with needed_packages("serve"):
         from train_utils.serving.http_app import build_app
+        from train_utils.serving.listener import reserve
         from train_utils.serving.server import Address, run_server
     if options.mcp:
         with needed_packages("mcp"):
             import train_utils.serving.mcp_server  # noqa: F401  # refused before the model is loaded
     keys = Keys.read(options.api_keys) if options.api_keys else None
-    with loaded_service(options) as service:
+    address = Address(host=options.host, port=options.port)
+    # A port that is taken is refused before the model is loaded.
+    with reserve(address.host, address.port) as reserved, loaded_service(options) as service:
         cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
         service.domains.load_in_background()
         app = build_app(
             service, keys, max_new_tokens=options.max_new_tokens, cors=cors, host=options.host, mcp=bool(options.mcp)
         )
-        run_server(app, Address(host=options.host, port=options.port))
+        run_server(app, address, reserved)
 
 
 def serve_tools(options: ChatOptions) -> None:
@@ -178,7 +191,7 @@ def needed_packages(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ValueError(f"package {error.name} is missing; pip install 'reclm-cgen[{extra}]'") from None
+        raise ValueError(f"package {error.name} is missing; pip install '.[{extra}]' in the project's folder") from None
 
 
 @contextmanager
@@ -215,24 +228,33 @@ def impressions_of(options: ChatOptions) -> AbstractContextManager[ImpressionLog
 
 
 def meaning_encoder(options: ChatOptions) -> Encoder | None:
-    """Return the encoder for words that mean a category, loaded on first use; None where there is none.
+    """Return the encoder for words that mean a category; None where there is none.
+
+    It is loaded on first use, by a server at the start.
 
     Raises:
-        ValueError: the user named an encoder that does not exist.
+        ValueError: the user named an encoder that does not exist, or its package is missing.
     """
     if not options.embedding_model:
         return None
-    if not Path(options.embedding_model).is_dir() and not options.names("embedding_model"):
+    named = options.names("embedding_model")
+    encoder = options.embedding_model if named else str(default_path(options.embedding_model))
+    remedy = "" if Path(encoder).is_dir() else "scripts/fetch_defaults.py --with_minilm brings the encoder"
+    if not find_spec("sentence_transformers"):
+        remedy = "package sentence_transformers is missing; pip install '.[ret]' in the project's folder"
+        if named:
+            raise ValueError(f"`embedding_model` {encoder!r} cannot be loaded: {remedy}")
+    if remedy and not named:
         print(
             "note: of words that mean a category without naming it, only a short list is read (such as funny); "
-            "scripts/fetch_defaults.py --with_minilm brings the encoder",
+            f"{remedy}",
             file=sys.stderr,
             flush=True,
         )
         return None
-    loaded = cache(lambda: sentence_encoder(options.embedding_model, "cpu"))
-    if not Path(options.embedding_model).is_dir():
-        loaded()  # a name that cannot be loaded is refused before the chat begins
+    loaded = cache(lambda: sentence_encoder(encoder, "cpu"))
+    if options.serve or not Path(encoder).is_dir():
+        loaded()  # so that no user waits for it; and a name that cannot be loaded is refused
     return lambda texts: loaded()(texts)
 
 
@@ -247,7 +269,7 @@ def teachers(options: ChatOptions) -> TeacherOf:
             return None
         if options.teacher != "auto":
             return open_teacher(options.teacher, WHILE_USERS_WAIT_S)
-        runs = TEACHER_RUNS / domain
+        runs = default_path(f"{TEACHER_RUNS}/{domain}")
         if not runs.is_dir():
             return None
         try:

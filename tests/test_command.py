@@ -206,4 +206,4 @@ def test_a_package_of_an_extra_that_is_missing_is_one_line(package, run, extra):
     code = f"import runpy, sys; sys.modules[{package!r}] = None; sys.path.insert(0, 'unirec'); {run}"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"error: package {package} is missing; pip install 'reclm-cgen[{extra}]'\n"
+    assert done.stderr == f"error: package {package} is missing; pip install '.[{extra}]' in the project's folder\n"

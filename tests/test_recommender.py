@@ -64,6 +64,16 @@ def test_a_history_takes_titles_as_people_write_them():
         films.indices(["solo"])
 
 
+@pytest.mark.parametrize(("entry", "hint"), [("Godfather", "; did you mean 'Godfather, The'?"), ("Matrix", "")])
+def test_the_nearest_title_is_offered_for_an_unknown_one(entry, hint):
+    titles = ["Godfather: Part II, The", "M", "Godfather, The", "Godfather: Part III, The"]
+    model, chat = tiny_chat(titles)
+    films = Recommender(model, chat, make_catalog("films", [Item(f"f{n}", title) for n, title in enumerate(titles)]))
+    with pytest.raises(ValueError) as error:
+        films.indices([entry])
+    assert str(error.value) == f"{entry!r} is no item id or title of the catalog 'films'{hint}"
+
+
 def test_a_batch_gives_what_each_history_gives_alone(recommender):
     histories = [["i0"], ["i1", "i2", "i3"], []]
     together = recommender.recommend_batch(histories, k=3)

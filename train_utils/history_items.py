@@ -1,12 +1,13 @@
 """Entries of a history, as ids or titles that people write, as items of the catalog."""
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from train_utils.catalog import Catalog
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.text_files import shown
 
 _COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
+_NEAR = 50  # unknown titles are compared with that many of the most like
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
 
 
@@ -45,6 +46,16 @@ def item_of_written_title(entry: str, catalog: Catalog, named_titles: NamedTitle
     if alike:
         titles = ", ".join(repr(catalog.items[item].title) for item in alike[:5])
         raise ValueError(f"{shown(entry)} may be {titles}; give the whole title or the id")
-    near = process.extractOne(entry[:_COMPARED], list(catalog.listed_titles), score_cutoff=_SIMILAR)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {title!r}?" if (title := _title_like(entry[:_COMPARED], catalog)) else ""
     raise ValueError(f"{shown(entry)} is no item id or title of the catalog {catalog.name!r}{hint}")
+
+
+def _title_like(text: str, catalog: Catalog) -> str:
+    """Return the title that is most like a text; "" where none is.
+
+    Parts of titles count. Of titles that are equally like it, the nearest as a whole is taken, "Godfather, The" for
+    "Godfather" and no sequel; a title that is a few letters of the text is not.
+    """
+    near = process.extract(text, list(catalog.listed_titles), score_cutoff=_SIMILAR, limit=_NEAR)
+    of_its_length = ((title, likeness) for title, likeness, _ in near if 2 * len(title) >= len(text))
+    return max(of_its_length, key=lambda found: (found[1], fuzz.ratio(text, found[0])), default=("", 0))[0]

@@ -34,10 +34,12 @@ def read_records(paths: Iterable[str | Path], rejected: Counter[str]) -> Iterato
         rejected: counts what is left out, by reason.
 
     Raises:
-        ValueError: a folder holds no file of a log.
+        ValueError: a path does not exist, or a folder holds no file of a log.
         OSError: a path cannot be read.
     """
     for path in map(Path, paths):
+        if not path.exists():
+            raise ValueError(f"{path} does not exist; give the folder of cli_serve.py --impressions")
         files = list(numbered_files(path).values()) if path.is_dir() else [path]
         if not files:
             raise ValueError(f"{path} holds no impressions-*.jsonl; give the folder of cli_serve.py --impressions")

@@ -21,7 +21,7 @@ def option(
     above: float | None = None,
     most: float | None = None,
     empty: bool = False,
-    needs: str = "",
+    needs: str | tuple[str, ...] = (),
     exists: bool = False,
     unused: str = "",
 ):
@@ -35,7 +35,7 @@ def option(
         above: exclusive lower bound of a number.
         most: inclusive upper bound of a number.
         empty: whether the command line may give an empty text; always true where the default is empty.
-        needs: another flag that this one requires to have an effect, when its value is not the default.
+        needs: another flag that this one requires to have an effect, when its value is not the default; of several any.
         exists: whether a value from the command line must name an existing file or folder.
         unused: why the flag has no effect. Such a flag is accepted, with a note, so that published command lines run.
     """
@@ -48,7 +48,7 @@ def option(
             "above": above,
             "most": most,
             "empty": empty or default == "",
-            "needs": needs,
+            "needs": (needs,) if isinstance(needs, str) else needs,
             "exists": exists,
             "unused": unused,
         },
@@ -68,9 +68,10 @@ class Options:
             value = getattr(self, f.name)
             _check(f.name, value, f.metadata)
             needed = f.metadata["needs"]
-            if needed and value != f.default and not getattr(self, needed):
+            if needed and value != f.default and not any(getattr(self, name) for name in needed):
+                names = " or ".join(f"`{name}`" for name in needed)
                 raise ValueError(
-                    f"`{f.name}` is {value}, which has no effect without `{needed}`; give that too, or leave "
+                    f"`{f.name}` is {value}, which has no effect without {names}; give that too, or leave "
                     f"`{f.name}` out"
                 )
 

@@ -33,7 +33,7 @@ try:
 except ModuleNotFoundError as error:
     if __name__ != "__main__":
         raise
-    sys.exit(f"error: package {error.name} is missing; pip install 'reclm-cgen[serve]'")
+    sys.exit(f"error: package {error.name} is missing; pip install '.[serve]' in the project's folder")
 
 from train_utils.command import LineParser, number, path_of, print_error, run_cli  # noqa: E402
 

@@ -267,8 +267,8 @@ def open_board(run: Path, epoch: int) -> "SummaryWriter":
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError:
         raise ValueError(
-            "package tensorboard is missing; pip install 'reclm-cgen[train]', or set use_tensorboard to False in "
-            "unirec/config/base.yaml"
+            "package tensorboard is missing; pip install '.[train]' in the project's folder, or set use_tensorboard to "
+            "False in unirec/config/base.yaml"
         ) from None
     return SummaryWriter(run, purge_step=epoch)
 

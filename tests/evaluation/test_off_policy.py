@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -137,6 +138,15 @@ def test_a_log_of_greedy_lists_supports_the_same_lists_only_and_says_so():
     assert "effective sample size is 0.0 of 100" in warnings[2]
 
 
+def test_a_log_of_few_lists_or_of_few_users_says_that_its_intervals_are_too_narrow():
+    lists, _ = simulated(100, 5)
+    (few,) = report(lists[:1], logging_policy(lists[:1]), ["click"])["warnings"]
+    assert "the effective sample size is 1.0 of 1 lists: intervals are too narrow" in few
+    of_one = [replace(one, user="u") for one in lists]
+    (one_user,) = report(of_one, logging_policy(of_one), ["click"])["warnings"]
+    assert "the lists are those of 1 users: intervals are over users" in one_user
+
+
 def test_lists_that_the_log_cannot_hold_show_in_the_mean_weight():
     lists, answers = simulated(600, 8)
     halved = [Answer((a.log_probabilities[0] - math.log(2), a.log_probabilities[1]), a.lists) for a in answers]
@@ -199,10 +209,10 @@ def test_wrong_arguments_are_errors_of_one_line(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     for arguments, error in [
         ((tmp_path / "empty",), "holds no impressions-"),
-        ((tmp_path / "none",), "No such file"),
+        ((tmp_path / "none",), "does not exist; give the folder of cli_serve.py --impressions"),
         ((log, "--events", "sale"), "`events` holds 'sale', wanted some of"),
         ((log, "--domain", "books"), "the log holds 3 lists, and none that can be used is of kind 'list', domain"),
-        ((log, "--target", tmp_path / "none"), "No such file"),
+        ((log, "--target", tmp_path / "none"), "`target` is '.*none', wanted greedy, logged or a file that exists"),
     ]:
         monkeypatch.setattr(sys, "argv", ["off_policy", *map(str, arguments)])
         with pytest.raises((ValueError, OSError), match=error) as raised:

@@ -489,6 +489,14 @@ def test_a_folder_that_is_named_has_to_exist_and_a_tuned_model_without_a_catalog
     assert "recommend nothing" not in capsys.readouterr().err
 
 
+def test_without_the_package_of_the_encoder_only_a_named_one_is_refused_and_before_the_chat(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    assert cli_serve.meaning_encoder(ChatOptions(model_name="any")) is None
+    assert "only a short list is read (such as funny); package sentence_transformers" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"cannot be loaded: package sentence_transformers is missing; pip install"):
+        cli_serve.meaning_encoder(ChatOptions(model_name="any", embedding_model="some/encoder"))
+
+
 def test_history_user_why_save_and_load_by_command(session, tmp_path):
     def say(line):
         (notice,) = session.handle(line)

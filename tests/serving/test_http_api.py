@@ -1,9 +1,12 @@
 """The HTTP API refuses in one form, keeps to its keys, and takes whatever it is sent as data."""
 
 import gzip
+import json
+import logging
 import re
 import threading
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -78,9 +81,20 @@ def refused(answer: httpx.Response, status: int, kind: str = "invalid_request_er
         (CHAT, said("Hi", reclm={"rules": {"deny": list(TITLES)}}), 400, "admit none"),
         (CHAT, said("2 titles", reclm={"rules": {"max_per_category": {"no": 1}}}), 400, "has category 'no'"),
         (CHAT, said("Hi", reclm={"preferences": {"liked": [["no"]]}}), 400, "item id 'no'"),
-        (CHAT, said("Hi", reclm={"temperature": 1}), 422, "body.reclm.temperature"),
-        (CHAT, said("Hi", reclm={"preferences": {"likes": []}}), 422, "body.reclm.preferences.likes"),
-        (CHAT, {"messages": "Hi"}, 422, "body.messages"),
+        (
+            CHAT,
+            said("Hi", reclm={"temperature": 1}),
+            422,
+            "body.reclm: 'temperature' is unknown, wanted one of domain, history, rules, k",
+        ),
+        (
+            CHAT,
+            said("Hi", reclm={"preferences": {"likes": []}}),
+            422,
+            "body.reclm.preferences: 'likes' is unknown, wanted",
+        ),
+        (CHAT, {"messages": "Hi"}, 422, "body.messages: wanted a valid list"),
+        (CHAT, {}, 422, "body.messages: it is missing"),
         (RESPONSES, {"input": "Hi", "reclm": {"domain": "x" * 201}}, 422, "body.reclm.domain"),
         (RESPONSES, {"input": "more", "previous_response_id": "resp_1"}, 400, "previous_response_id is not kept"),
         (RESPONSES, {"input": "more", "conversation": "conv_1"}, 400, "conversation is not kept"),
@@ -93,7 +107,9 @@ def refused(answer: httpx.Response, status: int, kind: str = "invalid_request_er
         (RECOMMEND, {"rules": {"x" * 9000: 1}}, 400, "rules: a key is"),
         (RECOMMEND, {"k": 10**4000}, 400, "wanted 1 to 100"),
         (RECOMMEND, {"history": ["10"] * 1001}, 400, "1000 or fewer"),
-        (RECOMMEND, {"user": 1}, 422, "body."),
+        (RECOMMEND, {"user": 1}, 422, "body.user: wanted a valid string"),
+        (RECOMMEND, {"histroy": []}, 422, "body: 'histroy' is unknown, wanted one of history, k, rules, domain"),
+        (RECOMMEND, {"k": "5"}, 422, "body.k: it is a text, wanted a number"),
         ("/v1/why", {"history": [], "item_ids": ["10", "no"]}, 400, "item id 'no'"),
     ],
 )
@@ -146,6 +162,7 @@ def test_a_base_url_without_v1_is_404_and_names_it(client):
         answer = client.request(method, path, json={})
         assert f"there is no {path}; the API is below /v1" in refused(answer, 404, "not_found")
     assert client.post("/").status_code == client.put("/index.html").status_code == 405, "these are there"
+    assert "GET is no method of /v1/recommend, wanted POST" in refused(client.get(RECOMMEND), 405)
     assert client.get("/").status_code == client.get("/index.html").status_code == 200
 
 
@@ -380,6 +397,17 @@ def test_what_is_read_is_as_documented(url, path):
     form = "/v1/items/{domain}/{item_id}" if "items" in path else path
     parts = {"domain": "tiny", "item_id": path.rsplit("/", 1)[1]} if "items" in path else {}
     document[form]["get"].Case(path_parameters=parts).call_and_validate(checks=[response_schema_conformance])
+
+
+@pytest.mark.parametrize("given", ["proxy-1.a_B", "", "x" * 65, 'a"b', "a b", "\u00e9".encode()])
+def test_a_line_of_the_log_has_the_time_and_the_id_that_a_proxy_gave(service, caplog, given):
+    with caplog.at_level(logging.INFO, logger="reclm.requests"):
+        answer = TestClient(build_app(again(service))).get("/v1/models", headers={"X-Request-Id": given})
+    line = json.loads(caplog.messages[-1])
+    assert line.keys() == {"time", "request_id", "method", "route", "status", "seconds"}
+    assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert (line["request_id"] == given) if given == "proxy-1.a_B" else re.fullmatch("[0-9a-f]{32}", line["request_id"])
 
 
 def test_tokens_of_answers_are_counted_for_prometheus(client):

@@ -1,14 +1,17 @@
 """All catalogs are loaded at the start: no request waits for one, and the server says which are ready."""
 
+import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 
 import pytest
-from chat_world import make_service
+from chat_world import ROOT, command, environment, make_service
 from fastapi.testclient import TestClient
 
 from train_utils.serving.domains import Domain, Domains, LoadedDomains
 from train_utils.serving.http_app import build_app
+from train_utils.serving.listener import listen, reserve
 from train_utils.serving.scheduler import Scheduler
 from train_utils.serving.service import Service
 
@@ -126,3 +129,21 @@ def test_any_error_of_a_catalog_leaves_the_others(loaded):
 def test_without_the_background_a_catalog_is_loaded_when_it_is_first_asked_for(loaded):
     assert loaded.domains.state().loading == []
     assert loaded.domain("books").catalog.name == "books"
+
+
+def test_a_port_that_is_taken_is_refused_before_the_model_is_loaded(world):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        flags = ["--serve", "--port", str(other.getsockname()[1]), "--model_name", "no/such/model"]
+        done = subprocess.run(
+            command(world, *flags), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120
+        )
+    assert done.returncode == 2 and done.stderr.startswith("error: cannot listen on 127.0.0.1:")
+    assert done.stderr.count("\n") == 1 and "choose another port" in done.stderr
+
+
+def test_clients_are_refused_until_the_server_listens():
+    with reserve("127.0.0.1", 0) as reserved:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(reserved.getsockname())
+        with listen(reserved), socket.create_connection(reserved.getsockname()):
+            pass

@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -116,7 +118,7 @@ def test_the_view_of_items_is_a_page_of_its_own(url):
         ("recommend", {"domain": "nowhere"}, "domain 'nowhere' is unknown"),
         ("recommend", {"domain": "broken"}, "cannot be loaded"),
         ("recommend", {"temperature": 1}, "argument 'temperature' is unknown; there are: history, k"),
-        ("search_items", {}, "query: Field required"),
+        ("search_items", {}, "query: it is missing"),
         ("search_items", {"query": "x" * 201}, "query: "),
         ("search_items", {"query": "x", "limit": 51}, "limit is 51"),
         ("item", {"item_id": "x" * 9000}, "has the id"),
@@ -212,6 +214,30 @@ def test_the_program_serves_one_client_over_stdio_and_prints_nothing_else_there(
     talk(stdio_client(StdioServerParameters(command="sh", args=["-c", copied], cwd=str(ROOT), env=environment())), work)
     for line in (tmp_path / "output").read_text().splitlines():
         assert json.loads(line)["jsonrpc"] == "2.0"
+
+
+def test_an_assistant_may_start_the_program_anywhere_and_report_feedback(world, tmp_path):
+    checkout, log = tmp_path / "checkout", tmp_path / "log"
+    (checkout / "data").mkdir(parents=True)
+    (checkout / "data" / "dataset").symlink_to(world / "data")
+    program = Path(shutil.copy(ROOT / "cli_serve.py", checkout))
+    flags = command(world, "--mcp", "stdio", "--domain", "tiny", "--impressions", str(log))[2:]
+    at = flags.index("--data_root")
+    del flags[at : at + 2]
+
+    async def work(client: Client) -> None:
+        (item,) = (await call(client, "recommend", history=["10"], k=1))["items"]
+        event = {"recommendation_id": item["recommendation_id"], "item_id": item["item_id"], "event": "like"}
+        assert await call(client, "feedback", **event) == {"status": "taken"}
+
+    environ = environment(PYTHONPATH=str(ROOT))
+    talk(
+        stdio_client(
+            StdioServerParameters(command=sys.executable, args=[str(program), *flags], cwd=str(tmp_path), env=environ)
+        ),
+        work,
+    )
+    assert [json.loads(line)["record"] for line in (log / "impressions-000001.jsonl").open()] == ["list", "feedback"]
 
 
 def test_the_program_finishes_an_answer_when_it_is_told_to_end(world):

@@ -214,10 +214,15 @@ def support_warnings(lists: Sequence[LoggedList], answers: Sequence[Answer], wei
             f"the mean weight is {weights.per_list.mean():.3g} (95 % {low:.3g} to {high:.3g}) and should be 1: the "
             "target makes lists that the log cannot hold, or its probabilities are wrong; values are biased"
         )
-    if (size := weights.effective_size) < min(_FEW_LISTS, n):
+    if (size := weights.effective_size) < _FEW_LISTS:
         warnings.append(
             f"the effective sample size is {size:.1f} of {n} lists: intervals are too narrow to be believed; log more "
             "lists, shorter ones, or a policy nearer to the target"
+        )
+    elif (n_users := int(users.max()) + 1) < _FEW_LISTS:
+        warnings.append(
+            f"the lists are those of {n_users} users: intervals are over users, and too narrow to be believed; log more "
+            "users"
         )
     return warnings
 
@@ -301,6 +306,8 @@ def main() -> None:
     lists = read_lists(options.log, rejected, kind=options.kind, domain=options.domain, variant=options.variant)
     policies = {"greedy": greedy_policy, "logged": logging_policy}
     known = policies.get(options.target)
+    if not known and not path_of(options.target).is_file():
+        raise ValueError(f"`target` is {options.target[:80]!r}, wanted greedy, logged or a file that exists")
     answers = known(lists) if known else policy_of_file(path_of(options.target), lists)
     result = {"target": options.target} | report(
         lists, answers, events, whole=options.whole_lists, bootstrap=options.bootstrap, seed=options.seed

@@ -76,7 +76,7 @@ class ChatOptions(ModelOptions):
         "",
         "folder of a log of what was recommended and what users did with it (docs/feedback.md); users are in it as "
         "salted hashes, their texts are not; '' keeps none",
-        needs="serve",
+        needs=("serve", "mcp"),
     )
     impressions_history: bool = option(False, "log the ids of users' histories as well", needs="impressions")
     impressions_mib: int = option(
@@ -91,7 +91,7 @@ class ChatOptions(ModelOptions):
         "estimated from the log; 0 lists the most probable items",
         least=0,
         most=100,
-        needs="serve",
+        needs=("serve", "mcp"),
     )
     catalogue_journal: str = option(
         "",

@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as error:
     if __name__ != "__main__":
         raise
-    sys.exit(f"error: package {error.name} is missing; pip install 'reclm-cgen[report]'")
+    sys.exit(f"error: package {error.name} is missing; pip install '.[report]' in the project's folder")
 
 __all__ = ["comparison_table", "markdown_table", "plot_rows", "text_table", "write_report"]
 

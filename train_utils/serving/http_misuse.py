@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from train_utils.printable import one_line
+from train_utils.serving.field_errors import field_error
 
 _LONGEST = 500  # characters of a reason
 
@@ -23,12 +24,15 @@ def reason_of(request: Request, error: RequestValidationError) -> str:
             f"Content-Type is {sent[:80]!r}, wanted application/json; send the header Content-Type: application/json"
         )
     else:  # keys of a client are among the parts
-        reason = f"{'.'.join(str(part)[:80] for part in first['loc'])}: {first['msg']}"
+        reason = field_error(first)
     return one_line(reason, _LONGEST)
 
 
 def refusal_of(request: Request, error: HTTPException) -> str:
-    """Return why a request is refused; a body whose bytes are no text is all that FastAPI says without a reason."""
+    """Return why a request is refused, also where FastAPI gives no reason: wrong methods, bodies that are no text."""
+    if error.status_code == 405:
+        wanted = (error.headers or {}).get("Allow", "GET")
+        return one_line(f"{request.method} is no method of {request.url.path[:80]}, wanted {wanted}", _LONGEST)
     if error.detail != "There was an error parsing the body":
         return str(error.detail)
     if coding := request.headers.get("content-encoding", ""):

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 import time
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,6 +15,7 @@ from train_utils.serving.remote_scheduler import AnyScheduler
 
 logger = logging.getLogger("reclm.requests")
 _BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
 class Metrics:
@@ -75,7 +78,7 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status, request_id = time.perf_counter(), 500, uuid4().hex
+        begun, status, request_id = time.perf_counter(), 500, _given_id(scope) or uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def noted_send(sent: Message) -> None:
@@ -93,5 +96,12 @@ class Observer:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, status).inc()
             self._metrics.seconds.labels(route).observe(seconds)
-            line = {"request_id": request_id, "method": scope["method"], "route": route, "status": status}
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = {"time": now, "request_id": request_id, "method": scope["method"], "route": route, "status": status}
             logger.info(json.dumps(line | {"seconds": round(seconds, 4)}))
+
+
+def _given_id(scope: Scope) -> str:
+    """Return the id that a proxy gave a request in `X-Request-Id`; "" for none, and for more than a short name."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
+    return given.decode() if _ID.fullmatch(given) else ""

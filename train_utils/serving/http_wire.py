@@ -17,6 +17,7 @@ from pydantic import (
 
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.exchange import ChatRequest, RequestError
+from train_utils.serving.field_errors import OnlyKnown
 from train_utils.serving.lists import ListRequest
 from train_utils.serving.saved_preferences import SavedPreferences
 
@@ -59,10 +60,8 @@ class Open(BaseModel):
         return {name: value for name, value in body.items() if value is not None}
 
 
-class Closed(BaseModel):
+class Closed(OnlyKnown):
     """Body of this server's own form: an unknown field is an error, because it would silently have no effect."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Options(Closed):

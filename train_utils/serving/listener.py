@@ -5,19 +5,37 @@ from contextlib import suppress
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a bound socket; ValueError when the port is not to be had."""
+    """Return a bound socket that listens; ValueError when the port is not to be had."""
+    return listen(reserve(host, port))
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Return a bound socket, of which clients are refused until it listens; ValueError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it an answer waits 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)  # clients that come while uvicorn starts wait instead of being refused
     except (OSError, OverflowError) as error:
-        listener.close()
-        raise ValueError(f"cannot listen on {in_brackets(host)}:{port}: {error}; choose another port") from error
+        raise _taken(listener, host, port, error) from error
     listener.set_inheritable(True)
     return listener
+
+
+def listen(listener: socket.socket) -> socket.socket:
+    """Let a bound socket listen and return it; ValueError where another program listens on the port by now."""
+    host, port = listener.getsockname()[:2]
+    try:
+        listener.listen(2048)  # clients that come while uvicorn starts wait instead of being refused
+    except OSError as error:
+        raise _taken(listener, host, port, error) from error
+    return listener
+
+
+def _taken(listener: socket.socket, host: str, port: int, error: Exception) -> ValueError:
+    listener.close()
+    return ValueError(f"cannot listen on {in_brackets(host)}:{port}: {error}; choose another port")
 
 
 def address_of(host: str, port: int) -> str:

@@ -23,6 +23,7 @@ from train_utils.printable import one_line
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.access import Keys
 from train_utils.serving.exchange import TeacherUnavailable
+from train_utils.serving.field_errors import field_error
 from train_utils.serving.host_names import is_loopback
 from train_utils.serving.http_answers import Card, Described
 from train_utils.serving.http_wire import ItemId, Name, Number, Whole
@@ -117,8 +118,7 @@ class OneLineTools(MCPServer[Any]):
 def _one_line(error: ToolError) -> str:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        first = cause.errors()[0]
-        return one_line(f"{'.'.join(str(part)[:80] for part in first['loc'])}: {first['msg']}", 500)
+        return one_line(field_error(cause.errors()[0]), 500)
     return one_line(" ".join(str(cause or error).split()), 500)
 
 

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import ConfigDict, Field, FiniteFloat
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.numerals import MOST
 from train_utils.conversation.preferences import Preferences
 from train_utils.conversation.ranges import Range
+from train_utils.serving.field_errors import OnlyKnown
 
 
-class Record(BaseModel):
+class Record(OnlyKnown):
     """Part of a saved conversation: no other keys, no conversion of types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
 
 class SavedRange(Record):

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 
 from train_utils.serving.http_app import SERVER_LIMITS
 from train_utils.serving.http_protocol import limited_uvicorn
-from train_utils.serving.listener import address_of, bind
+from train_utils.serving.listener import address_of, listen
 
 DRAIN_S = 60
 
@@ -28,13 +29,18 @@ class Address:
     port: int = 7861
 
 
-def run_server(app: FastAPI, address: Address) -> None:
+def run_server(app: FastAPI, address: Address, reserved: socket.socket) -> None:
     """Serve an application until SIGTERM or SIGINT; answers that were begun are finished, within `DRAIN_S`.
 
+    Args:
+        app: the application.
+        address: where it is served.
+        reserved: the socket that is bound to this address.
+
     Raises:
-        ValueError: the port is not to be had.
+        ValueError: another program listens there by now.
     """
-    listener = bind(address.host, address.port)
+    listener = listen(reserved)
     handler = logging.StreamHandler(sys.stderr)
     requests = logging.getLogger("reclm.requests")
     requests.addHandler(handler)

@@ -9,8 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import ConfigDict, Field, RootModel, ValidationError
 
+from train_utils.serving.field_errors import OnlyKnown, field_error
 from train_utils.text_files import read_bounded_json
 
 # A temperature above this is uniform for any model, and only hides a typing error.
@@ -21,7 +22,7 @@ _SUM_TOLERANCE = 1e-6  # of shares such as 1/3, written with digits
 Explore = Annotated[float, Field(ge=0, le=MOST_EXPLORE, allow_inf_nan=False)]
 
 
-class Variant(BaseModel):
+class Variant(OnlyKnown):
     """Settings of a share of the users; None leaves a setting to the server, and what a request says comes first.
 
     Attributes:
@@ -32,7 +33,7 @@ class Variant(BaseModel):
         decoding: how conversations find titles: "rank", "best" or "greedy".
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True)
 
     share: Annotated[float, Field(gt=0, le=1)]
     prior_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
@@ -89,9 +90,8 @@ class Variants:
         try:
             return cls(_VariantFile.model_validate(read_bounded_json(path, _FILE_BYTES)).root)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part)[:80] for part in first["loc"]) or "the file"
-            raise ValueError(f"variants {path}: {where}: {first['msg']}; see docs/feedback.md") from None
+            problem = field_error(error.errors()[0], whole="the file")
+            raise ValueError(f"variants {path}: {problem}; see docs/feedback.md") from None
         except ValueError as error:
             raise ValueError(f"variants {path}: {error}") from None
 

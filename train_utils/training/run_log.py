@@ -30,7 +30,8 @@ class RunLog:
                 from torch.utils.tensorboard import SummaryWriter
             except ModuleNotFoundError:
                 raise ValueError(
-                    "package tensorboard is missing; pip install 'reclm-cgen[train]', or give `tensorboard=False`"
+                    "package tensorboard is missing; pip install '.[train]' in the project's folder, or give "
+                    "`tensorboard=False`"
                 ) from None
 
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
