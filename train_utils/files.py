@@ -237,8 +237,23 @@ def exclusively(path: str | Path, option: str = "output") -> Iterator[None]:
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        if is_open_at(handle.fileno(), lock):  # not the lock of a folder that was made again meanwhile
+            lock.unlink(missing_ok=True)
         handle.close()
+
+
+def is_open_at(handle: int, path: str | Path, folder: int | None = None) -> bool:
+    """Return whether an open file is still the one at a path: it may have been moved or deleted.
+
+    Args:
+        handle: descriptor of the file.
+        path: the path; a link is followed.
+        folder: descriptor of the folder that a relative path begins at; None for the working directory.
+    """
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path, dir_fd=folder))
+    except OSError:
+        return False
 
 
 def _locked(lock: Path) -> IO[str]:
@@ -250,7 +265,7 @@ def _locked(lock: Path) -> IO[str]:
         handle = lock.open("w")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock.exists() and os.fstat(handle.fileno()).st_ino == lock.stat().st_ino:
+            if is_open_at(handle.fileno(), lock):
                 return handle
         except OSError:
             handle.close()

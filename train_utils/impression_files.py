@@ -17,10 +17,16 @@ def file_name(number: int) -> str:
     return f"impressions-{number:06d}.jsonl"
 
 
+def file_number(name: str) -> int | None:
+    """Return the number of a file of a log; None for another name."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def numbered_files(folder: str | Path) -> dict[int, Path]:
     """Return the files of a log by their numbers, oldest first."""
-    matches = ((_NAME.fullmatch(path.name), path) for path in Path(folder).iterdir())
-    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+    numbers = ((file_number(path.name), path) for path in Path(folder).iterdir())
+    return dict(sorted((number, path) for number, path in numbers if number is not None))
 
 
 def read_records(paths: Iterable[str | Path], rejected: Counter[str]) -> Iterator[dict[str, object]]:

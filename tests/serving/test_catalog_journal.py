@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -328,6 +329,37 @@ def test_a_change_that_cannot_be_written_is_not_made(written):
     child.join()
     assert child.exitcode == 0
     assert held(recovered(path)) == states[-1] | {"i1": ("another title", 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("take_away", "problem"),
+    [
+        (Path.unlink, "moved or deleted"),
+        (lambda path: path.rename(path.with_name("aside")), "moved or deleted"),
+        (lambda path: os.replace(shutil.copy(path, path.with_name("copy")), path), "moved or deleted"),
+        (lambda path: os.truncate(path, 10), "another program wrote"),
+    ],
+)  # fmt: skip
+def test_a_change_that_the_next_start_would_not_read_is_not_made(written, take_away, problem):
+    path, states = written
+    ledger = base_ledger()
+    journal = Journal(path, ledger)
+    take_away(path)
+    with pytest.raises(JournalError, match=f"{problem}.*the change was not made"):
+        make(ledger, journal, ("put", {"i1": ("another title", 1.0)}))
+    assert held(ledger) == states[-1]
+    journal.close()
+
+
+def test_a_journal_that_was_moved_away_is_not_put_back_by_rewriting_it(written, caplog):
+    path, _ = written
+    ledger = base_ledger()
+    journal = Journal(path, ledger, spare_bytes=-(1 << 30))
+    path.rename(path.with_name("aside"))
+    assert journal.compact(ledger)
+    journal.finish_compacting()
+    assert not path.exists() and "cannot be rewritten" in caplog.text
+    journal.close()
 
 
 def test_a_journal_stays_short_and_keeps_the_newest_versions(tmp_path):

@@ -1,13 +1,17 @@
 """The log survives kills, rotates, stays within its folder's limit, and holds no name of a user."""
 
 import json
+import multiprocessing
 import os
+import resource
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -146,6 +150,92 @@ def test_a_full_disk_leaves_no_file_and_no_part_of_a_record_for_each_failure(tmp
     assert [record["recommendation_id"] for record in records(tmp_path / "log")] == ["before", "after"]
 
 
+def written(log: ImpressionLog, name: str) -> None:
+    """Add a record, and wait until it is written or lost."""
+    before = log.written + log.dropped
+    log.add(impression(name))
+    while log.written + log.dropped == before:
+        pass
+
+
+def names_in(file: Path) -> list[str]:
+    return [json.loads(line)["recommendation_id"] for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("rotate", [Path.unlink, lambda file: file.rename(file.with_name("archived"))])
+def test_a_file_that_is_taken_away_while_it_is_written_is_followed_by_the_next_one(tmp_path, rotate):
+    with opened(tmp_path / "log") as log:
+        written(log, "before")
+        rotate(tmp_path / "log" / "impressions-000001.jsonl")
+        written(log, "after")
+    assert [*numbered_files(tmp_path / "log")] == [2] and log.dropped == 0
+    assert names_in(tmp_path / "log" / "impressions-000002.jsonl") == ["after"]
+
+
+def test_a_file_that_is_copied_and_emptied_is_continued_without_zeros(tmp_path, monkeypatch):
+    def broken(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "log" / "impressions-000001.jsonl"
+    with opened(tmp_path / "log") as log:
+        written(log, "before")
+        os.truncate(file, 0)
+        with monkeypatch.context() as full:
+            full.setattr(os, "fdatasync", broken)
+            written(log, "lost")
+        assert file.read_bytes() == b""
+        written(log, "after")
+    assert names_in(file) == ["after"]
+
+
+def test_a_folder_that_is_deleted_loses_what_follows_also_where_another_server_makes_it_again(tmp_path, caplog):
+    folder = tmp_path / "log"
+    with opened(folder) as log:
+        written(log, "before")
+        shutil.rmtree(folder)
+        with opened(folder) as other:
+            written(log, "lost")
+            assert (log.written, log.dropped) == (1, 1) and "are lost" in caplog.text
+            written(other, "kept")
+    assert [record["recommendation_id"] for record in records(folder)] == ["kept"]
+
+
+def test_the_first_of_two_servers_that_ends_leaves_the_lock_of_the_other(tmp_path):
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(opened(tmp_path / "log"))
+        shutil.rmtree(tmp_path / "log")
+        second.enter_context(opened(tmp_path / "log"))
+        first.close()
+        with pytest.raises(ValueError, match="another process"), opened(tmp_path / "log"):
+            pass
+
+
+def test_files_that_are_deleted_make_room_in_a_full_folder(tmp_path):
+    with opened(tmp_path / "log", most_bytes=600) as log:
+        while not log.dropped:
+            written(log, "r")
+        for file in numbered_files(tmp_path / "log").values():
+            file.unlink()
+        before = log.written
+        written(log, "after")
+    assert log.written == before + 1
+
+
+def test_a_limit_of_the_system_on_files_begins_the_next_one(tmp_path):
+    def limited() -> None:
+        with opened(tmp_path / "log") as log:
+            written(log, "r1")
+            size = (tmp_path / "log" / "impressions-000001.jsonl").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, resource.RLIM_INFINITY))
+            written(log, "lost")
+            written(log, "r2")
+
+    child = multiprocessing.get_context("fork").Process(target=limited)
+    child.start()
+    child.join()
+    assert [record["recommendation_id"] for record in records(tmp_path / "log")] == ["r1", "r2"]
+
+
 def test_lists_of_all_files_are_known_after_restarts(tmp_path, monkeypatch):
     for start in range(3):
         with opened(tmp_path / "log") as log:
@@ -171,8 +261,8 @@ def test_a_full_queue_drops_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(impressions, "_QUEUED", 3)
     with opened(tmp_path / "log") as log:
         go_on, held = threading.Event(), threading.Event()
-        write = log._write
-        monkeypatch.setattr(log, "_write", lambda lines: (held.set(), go_on.wait(), write(lines)))
+        append = log._files.append
+        monkeypatch.setattr(log._files, "append", lambda lines: (held.set(), go_on.wait(), append(lines)))
         log.add(impression("r"))
         held.wait()
         for _ in range(5):

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from train_utils.files import discard_left_over, exclusively, replacing
+from train_utils.files import discard_left_over, exclusively, is_open_at, replacing
 from train_utils.serving.catalog_ledger import Delta, Ledger
 from train_utils.text_files import json_value, shown
 
@@ -135,9 +135,20 @@ class Journal:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
+    def _check_own(self) -> None:
+        """Raise JournalError where the next start would not read what is written to the file."""
+        problem = self._failed
+        if not problem and not is_open_at(self._file, self.path):
+            problem = "the file was moved or deleted while the server ran"
+        if not problem and os.fstat(self._file).st_size != self._size:
+            problem = "another program wrote to the file"
+        if problem:
+            raise JournalError(
+                f"{self.path}: {problem}; the change was not made, restart the server to change catalogs again"
+            )
+
     def _write(self, line: bytes) -> None:
-        if self._failed:
-            raise JournalError(f"{self.path}: {self._failed}; restart the server to change catalogs again")
+        self._check_own()
         try:
             written = 0
             while written < len(line):
@@ -183,6 +194,7 @@ class Journal:
             os.fsync(file.fileno())  # so that no change waits for it below
             if size:
                 placing.enter_context(self._writing)
+                self._check_own()  # a file that was moved away is not put back
                 placing.callback(self._open)  # also after an error: the path may be another file's already
                 with self.path.open("rb") as before:
                     before.seek(size)

@@ -22,11 +22,11 @@ from uuid import uuid4
 
 from train_utils.constraint.item_rules import ItemRules
 from train_utils.files import exclusively
-from train_utils.impression_files import FEEDBACK, LIST, file_name, numbered_files, read_records
+from train_utils.impression_files import FEEDBACK, LIST, numbered_files, read_records
+from train_utils.serving.record_files import FILE_BYTES, RecordFiles
 
 logger = logging.getLogger(__name__)
 
-FILE_BYTES = 64 << 20  # a file that a program reads whole without care
 _QUEUED = 10_000  # records that wait for the disk: some MB, and minutes of lists on the fastest model
 _BATCH = 256  # records per write, so that a sync is shared
 _KNOWN_LISTS = 50_000  # lists that feedback may name: days of a small server; 100 items each are 50 MB
@@ -158,13 +158,9 @@ class ImpressionLog:
 
     def __init__(self, folder: Path, salt: bytes, *, with_history: bool, most_bytes: int, file_bytes: int = FILE_BYTES):
         self._folder, self._salt, self._with_history = folder, salt, with_history
-        self._most_bytes, self._file_bytes = most_bytes, file_bytes
-        files = numbered_files(folder)
-        self._bytes = sum(path.stat().st_size for path in files.values())
-        # A file of a killed process may end in half a line, so none is continued.
-        self._number, self._file, self._size = max(files, default=0) + 1, -1, 0
+        self._files = RecordFiles(folder, most_bytes, file_bytes)
         self.known = KnownLists()
-        for recommendation_id, item_ids in _newest_lists(list(files.values())):
+        for recommendation_id, item_ids in _newest_lists(list(numbered_files(folder).values())):
             self.known.add(recommendation_id, item_ids)
         self.written = self.dropped = 0
         self._lock = threading.Lock()
@@ -238,53 +234,11 @@ class ImpressionLog:
             records = [record for record in batch if record is not None]
             try:
                 lines = [json.dumps(record, default=vars, allow_nan=False).encode() + b"\n" for record in records]
-                self._write(lines)
+                self._files.append(lines)
+                self.written += len(lines)
             except (OSError, ValueError) as error:
                 self._drop(len(records), str(error))
-                self._take_back()
-        self._end_file()
-
-    def _write(self, lines: Sequence[bytes]) -> None:
-        """Append lines durably; begin a new file where this one is large enough."""
-        content = b"".join(lines)
-        if not content:
-            return
-        if self._bytes + len(content) > self._most_bytes:
-            self._drop(len(lines), f"the folder holds {self._bytes >> 20} MiB; raise `impressions_mib`")
-            return
-        if self._file < 0:
-            self._begin_file()
-        left = memoryview(content)
-        while left:
-            left = left[os.write(self._file, left) :]
-        os.fdatasync(self._file)
-        self._size, self._bytes = self._size + len(content), self._bytes + len(content)
-        self.written += len(lines)
-        if self._size >= self._file_bytes:
-            self._end_file()
-
-    def _take_back(self) -> None:
-        """Cut off what a failed write left, so that a full disk gets no new file for each failure."""
-        try:
-            if self._file >= 0:
-                os.ftruncate(self._file, self._size)
-        except OSError:
-            self._end_file()  # it may end in half a line
-
-    def _begin_file(self) -> None:
-        """Open the next file whose name is free: a link or a copy that someone put there is not written to."""
-        while self._file < 0:
-            path = self._folder / file_name(self._number)
-            try:
-                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            except FileExistsError:
-                self._number += 1
-
-    def _end_file(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._number += 1
-        self._file, self._size = -1, 0
+        self._files.close()
 
     def _drop(self, n: int, reason: str) -> None:
         with self._lock:
