@@ -159,20 +159,19 @@ def serve(options: ChatOptions) -> None:
     with needed_packages("serve"):
         from train_utils.serving.http_app import build_app
         from train_utils.serving.listener import reserve
-        from train_utils.serving.server import Address, run_server
+        from train_utils.serving.server import run_server
     if options.mcp:
         with needed_packages("mcp"):
             import train_utils.serving.mcp_server  # noqa: F401  # refused before the model is loaded
     keys = Keys.read(options.api_keys) if options.api_keys else None
-    address = Address(host=options.host, port=options.port)
-    # A port that is taken is refused before the model is loaded.
-    with reserve(address.host, address.port) as reserved, loaded_service(options) as service:
+    listener = reserve(options.host, options.port)  # refused before the model is loaded
+    with listener, loaded_service(options) as service:
         cors = tuple(origin.strip() for origin in options.cors.split(",") if origin.strip())
         service.domains.load_in_background()
         app = build_app(
             service, keys, max_new_tokens=options.max_new_tokens, cors=cors, host=options.host, mcp=bool(options.mcp)
         )
-        run_server(app, address, reserved)
+        run_server(app, listener, options.host, options.port)
 
 
 def serve_tools(options: ChatOptions) -> None:

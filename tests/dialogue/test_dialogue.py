@@ -15,7 +15,7 @@ from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dialogue.dialogue import Dialogue, Listing
 from train_utils.dialogue.expectations import Expectations, Taste
-from train_utils.dialogue.reasons import moved, reasons
+from train_utils.dialogue.reasons import items_read, moved, moved_each, reasons
 from train_utils.dialogue.weights import FILE_NAME, Weights, read_weights, write_weights
 from train_utils.evaluation.chat_systems import (
     ChatSystem,
@@ -132,6 +132,20 @@ def test_what_moves_an_item_is_asked_in_one_batch(recommender, history):
     assert set(explained[0].falls) == set(history)
     alone = expectations.parts([Taste(history)])[0]
     assert [explained[item].lifts for item in (0, 7)] == expectations.lifts(alone, [0, 7])
+
+
+def test_what_moves_items_of_several_users_is_asked_in_one_batch_and_equals_each_alone(recommender):
+    expectations = Expectations(
+        recommender, ItemSimilarity.of(recommender.catalog), FixedTeacher([i.id for i in recommender.catalog.items])
+    )
+    asked = [(Taste(), [0]), (Taste((3,)), [1, 2]), (Taste((3, 6, 1), (4,), (5,)), [0, 7]), (Taste((), (2,)), [3])]
+    for together, (taste, items) in zip(moved_each(expectations, asked), asked, strict=True):
+        alone = moved(expectations, taste, items)
+        assert [*together] == items == [*alone]
+        for item in items:
+            assert together[item].falls == pytest.approx(alone[item].falls, abs=1e-4)
+            assert together[item].lifts == pytest.approx(alone[item].lifts, abs=1e-4)
+    assert [items_read(taste) for taste, _ in asked] == [1, 1, 15, 1]
 
 
 def test_weights_are_kept_beside_the_model_for_each_dataset(tmp_path):

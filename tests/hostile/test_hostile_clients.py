@@ -179,6 +179,8 @@ NAMES = {
     "127.0.0.1": True, "localhost": True, "LOCALHOST:80": True, "[::1]:7861": True, "chat.localhost": True,
     "127.9.9.9:1": True, "shop.example": False, "localhost.shop.example": False, "127.0.0.1@shop.example": False,
     "192.168.0.1": False, "[::1": False, "127.0.0.1.shop.example:7861": False, "notlocalhost": False, "": False,
+    "127.1": True, "[::ffff:127.0.0.1]:7861": True, "[::ffff:192.168.0.1]": False, "127.0.0.1 shop.example": False,
+    "1.1": False, "0.0.0.0": False,
 }  # fmt: skip
 
 

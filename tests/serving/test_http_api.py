@@ -21,8 +21,10 @@ from schemathesis.specs.openapi.checks import response_schema_conformance
 from train_utils.serving.access import Keys
 from train_utils.serving.exchange import ChatRequest
 from train_utils.serving.http_app import SERVER_LIMITS, build_app
+from train_utils.serving.impressions import open_impressions
 from train_utils.serving.request_dialogue import dialogue_of
-from train_utils.serving.scheduler import SchedulerLimits
+from train_utils.serving.scheduler import Scheduler, SchedulerLimits
+from train_utils.serving.service import Service
 
 CHAT, RESPONSES, RECOMMEND = "/v1/chat/completions", "/v1/responses", "/v1/recommend"
 # Forged control, markup, and orders to the model: as titles, and as everything that a client may send.
@@ -287,6 +289,28 @@ def test_a_client_that_leaves_before_a_whole_answer_frees_its_place(client, serv
     with pytest.raises(httpx.ReadTimeout):
         client.post(CHAT, json=endless(), timeout=httpx.Timeout(60, read=0.2))
     until(lambda: service.scheduler.running == 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(RECOMMEND, {"history": ["10"]}), ("/v1/why", {"item_ids": ["11"]})],
+)
+def test_a_client_that_leaves_the_queue_frees_its_place_and_gets_no_list(service, tmp_path, path, body):
+    with open_impressions(tmp_path / "log", with_history=False, most_bytes=1 << 30) as log:
+        made = Service(service.domains, service.first, Scheduler(), impressions=log)
+        go_on, begun = threading.Event(), threading.Event()
+        threading.Thread(target=made.scheduler.call, args=(lambda: (begun.set(), go_on.wait()),)).start()
+        begun.wait()
+        with listening(build_app(made)) as url:
+            try:
+                with pytest.raises(httpx.ReadTimeout):
+                    httpx.post(url + path, json=body, timeout=httpx.Timeout(60, read=0.5), trust_env=False)
+                until(lambda: made.scheduler.waiting and made.scheduler._waiting[0].stop.is_set())
+            finally:
+                go_on.set()
+            until(lambda: 'status="499"' in httpx.get(f"{url}/metrics", trust_env=False).text)
+        assert made.scheduler.waiting == 0
+    assert log.written == log.dropped == 0
 
 
 @pytest.mark.parametrize("stream", [False, True])

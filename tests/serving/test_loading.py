@@ -138,12 +138,13 @@ def test_a_port_that_is_taken_is_refused_before_the_model_is_loaded(world):
             command(world, *flags), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120
         )
     assert done.returncode == 2 and done.stderr.startswith("error: cannot listen on 127.0.0.1:")
-    assert done.stderr.count("\n") == 1 and "choose another port" in done.stderr
+    assert done.stderr.count("\n") == 1 and "choose another host or port" in done.stderr
 
 
 def test_clients_are_refused_until_the_server_listens():
     with reserve("127.0.0.1", 0) as reserved:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(reserved.getsockname())
-        with listen(reserved), socket.create_connection(reserved.getsockname()):
+        listen(reserved, *reserved.getsockname())
+        with socket.create_connection(reserved.getsockname()):
             pass

@@ -104,6 +104,25 @@ def test_a_response_and_its_events_are_of_the_typed_forms(client):
     assert [a.title for a in last.response.output[0].content[0].annotations] == [a.title for a in part.annotations]
 
 
+def test_a_response_that_reaches_its_limit_is_incomplete_and_says_why(client):
+    body = {"model": "any", "input": "Hi", "max_output_tokens": 3, "extra_body": {"reclm": {"domain": "none"}}}
+    whole = client.responses.create(**body)
+    *_, last = client.responses.create(**body, stream=True)
+    assert last.type == "response.incomplete"
+    for response in (whole, last.response):
+        assert response.status == response.output[0].status == "incomplete"
+        assert response.incomplete_details.reason == "max_output_tokens" and response.usage.output_tokens == 3
+
+
+def test_a_conversation_may_end_with_the_answers_of_tools(client):
+    call = {"id": "1", "type": "function", "function": {"name": "seen", "arguments": "{}"}}
+    around = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "<SOI>blue river<EOI>"},
+    ]
+    assert chat(client, user(LIST), *around)[0] == chat(client, user(LIST))[0]
+
+
 def test_the_output_of_a_response_can_be_sent_back_as_input(client):
     first = client.responses.create(model="any", input=[user(LIST)])
     back = [

@@ -13,7 +13,14 @@ from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.request import Request, SamplingParams
 from train_utils.prompts.messages import message
 from train_utils.prompts.renderer import Chat
-from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded, Scheduler, SchedulerLimits
+from train_utils.serving.scheduler import (
+    CallerLeft,
+    DeadlineExceeded,
+    Draining,
+    Overloaded,
+    Scheduler,
+    SchedulerLimits,
+)
 
 FILMS = ["red", "red moon", "red moon 2", "the end", "é", "夜", "a", "blue river return of the red moon", "b 1", "b 2"]
 BOOKS = ["night", "green moon", "the list"]
@@ -139,6 +146,38 @@ def test_stopping_ends_an_answer_with_what_was_written(engines, scheduler):
         seen.append(event)
         stop.set()
     assert seen[-1] == Done("stopped") and len(seen) > 1
+
+
+def test_calls_of_one_key_run_between_two_passes_and_those_of_others_wait_for_the_next_turn(engines, scheduler):
+    stop, seen = threading.Event(), []
+    running = scheduler.events(engines[0], replace(requests_of(engines[0], 2)[1], max_new_tokens=10_000), stop)
+    next(running)
+    go_on = hold(scheduler)
+    with ThreadPoolExecutor(6) as callers:
+        asked = [
+            callers.submit(scheduler.call_together, key, lambda args: [seen.append(scheduler.passes)] * len(args), None)
+            for key in ("a", "b", "c", "a", "b", "a")
+        ]
+        while scheduler.waiting < 6:
+            pass
+        go_on.set()
+        for call in asked:
+            call.result()
+    stop.set()
+    assert len(seen) == 3 and len({*seen}) == 3, "a pass of the running answer is between two of them"
+
+
+def test_a_call_whose_caller_left_leaves_the_queue(engines, scheduler):
+    go_on, stop, ran = hold(scheduler), threading.Event(), []
+    with ThreadPoolExecutor(1) as caller:
+        left = caller.submit(scheduler.call, lambda: ran.append("left"), stop)
+        while not scheduler.waiting:
+            pass
+        stop.set()
+        go_on.set()
+        with pytest.raises(CallerLeft):
+            left.result()
+    assert not ran and scheduler.call(lambda: 1) == 1
 
 
 def test_a_prompt_off_the_trie_fails_alone(engines, scheduler):

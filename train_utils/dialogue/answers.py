@@ -1,9 +1,9 @@
 """Answer to a message of a conversation: what was understood, then text and items as they are written."""
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from train_utils.constraint.constraint import Prior
 from train_utils.conversation.reader import READ
@@ -14,11 +14,10 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.decoding.request import Request
 from train_utils.dialogue.dialogue import Dialogue, Heard, Plan
 from train_utils.dialogue.expectations import Expectations, Taste
-from train_utils.dialogue.reasons import reasons
+from train_utils.dialogue.reasons import Explain, Moved, moved, reasons
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.recommender import Recommendation, Recommender
 
-T = TypeVar("T")
 _CUT_SHORT = {"length": "the answer reached `max_new_tokens`", "stopped": "stopped"}
 # A small model can fall into a loop, which would go on to the length limit: (characters at most, repetitions).
 _LOOPS = ((24, 8), (240, 4))
@@ -51,8 +50,8 @@ AnswerEvent = TextDelta | Recommendation | Done | Notice
 class ModelUse(Protocol):
     """How the model is used: in the caller's thread, or in that of a server."""
 
-    def call(self, function: Callable[[], T]) -> T:
-        """Return the result of a function that uses the model."""
+    def moved(self, expectations: Expectations, taste: Taste, items: Sequence[int]) -> dict[int, Moved]:
+        """Return what moves items up for a user."""
 
     def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
         """Return what is expected of a user."""
@@ -66,8 +65,8 @@ class ModelUse(Protocol):
 class Directly:
     """Use of the model in the caller's thread."""
 
-    def call(self, function: Callable[[], T]) -> T:
-        return function()
+    def moved(self, expectations: Expectations, taste: Taste, items: Sequence[int]) -> dict[int, Moved]:
+        return moved(expectations, taste, items)
 
     def prior(self, expectations: Expectations, taste: Taste) -> Prior | None:
         return expectations.priors([taste])[0]
@@ -100,7 +99,7 @@ def reply(
         model: how the model is used.
     """
     if asked := asked_about(text, dialogue.last.items, dialogue.recommender.named_titles):
-        lines = model.call(lambda: reasons_of(dialogue, expectations, asked))
+        lines = reasons_of(dialogue, expectations, asked, model.moved)
         yield from _said(dialogue, message("user", text), lines)
         return
     if answer := _of_the_catalog(dialogue, text):
@@ -146,12 +145,14 @@ def understood(dialogue: Dialogue) -> str:
     return f"understood: {dialogue.asked}" if dialogue.asked else ""
 
 
-def reasons_of(dialogue: Dialogue, expectations: Expectations | None, items: Sequence[int]) -> str:
+def reasons_of(
+    dialogue: Dialogue, expectations: Expectations | None, items: Sequence[int], explain: Explain = moved
+) -> str:
     """Return why items of the last list were listed, a line each."""
     catalog = dialogue.recommender.catalog
     assert catalog is not None  # there is a list
     assert expectations is not None
-    return "\n".join(reason.text(catalog) for reason in reasons(expectations, dialogue.last, items, catalog))
+    return "\n".join(reason.text(catalog) for reason in reasons(expectations, dialogue.last, items, catalog, explain))
 
 
 def _planned(

@@ -1,13 +1,16 @@
 """Why an item was listed: what its place in the list is due to, found by leaving out what the user likes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from train_utils.catalog import Catalog
+from train_utils.constraint.constraint import Prior
 from train_utils.dialogue.dialogue import Listing
 from train_utils.dialogue.expectations import Expectations, Taste
 from train_utils.prompts.named_titles import spoken_title
+from train_utils.recommender import CHAT_HISTORY
 
 _SHOWN = 3  # liked titles of a reason
 _LEFT_OUT = 20  # newest items of the history that are left out one by one
@@ -55,22 +58,65 @@ class Moved:
     lifts: Mapping[str, float]
 
 
+# Expectations, taste and items -> what moves the items up; see `moved`.
+Explain = Callable[[Expectations, Taste, Sequence[int]], dict[int, Moved]]
+
+
 def moved(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dict[int, Moved]:
-    """Return what moves items up for a user; model and teacher are asked once, for all histories.
+    """Return what moves items up for a user; see `moved_each`."""
+    return moved_each(expectations, [(taste, items)])[0]
+
+
+def moved_each(expectations: Expectations, asked: Sequence[tuple[Taste, Sequence[int]]]) -> list[dict[int, Moved]]:
+    """Return what moves items up for each of several users; model and teacher are asked once, for all histories.
 
     The score is what the prior adds to the model's choice in the conversation, which is not asked again.
 
     Args:
         expectations: makes the prior.
-        taste: what was known of the user's taste.
-        items: indices of the items to explain.
+        asked: what was known of each user's taste, and indices of the items to explain.
     """
-    history = tuple(dict.fromkeys((*taste.history, *taste.examples)))[-_LEFT_OUT:]
-    # Without the only item nothing is known of the user, and popularity would rank.
-    left_out = history if len(history) > 1 else ()
-    full, *rest = expectations.parts([taste, *map(taste.without, left_out)])
-    lifts = expectations.lifts(full, items)
-    scores, *without = map(expectations.added, (full, *rest))
+    left_out = [_left_out(taste) for taste, _ in asked]
+    tastes = [
+        one
+        for (taste, _), without in zip(asked, left_out, strict=True)
+        for one in (taste, *map(taste.without, without))
+    ]
+    parts = iter(expectations.parts(tastes))
+    return [
+        _moved(expectations, _history(taste), without, list(islice(parts, 1 + len(without))), items)
+        for (taste, items), without in zip(asked, left_out, strict=True)
+    ]
+
+
+def items_read(taste: Taste) -> int:
+    """Return the number of items of histories that the model reads for `moved`, at least 1."""
+    return (1 + len(_left_out(taste))) * max(1, min(len(taste.history), CHAT_HISTORY))
+
+
+def _history(taste: Taste) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((*taste.history, *taste.examples)))[-_LEFT_OUT:]
+
+
+def _left_out(taste: Taste) -> tuple[int, ...]:
+    """Return the items that are left out one by one; none where there is only one.
+
+    Without the only item nothing is known of the user, and popularity would rank.
+    """
+    history = _history(taste)
+    return history if len(history) > 1 else ()
+
+
+def _moved(
+    expectations: Expectations,
+    history: Sequence[int],
+    left_out: Sequence[int],
+    parts: Sequence[Mapping[str, Prior]],
+    items: Sequence[int],
+) -> dict[int, Moved]:
+    """Return what moves items up; `parts` are the prior's with all of the history, and without each of `left_out`."""
+    lifts = expectations.lifts(parts[0], items)
+    scores, *without = map(expectations.added, parts)
     return {
         item: Moved(
             {left: float(scores[item] - others[item]) for left, others in zip(left_out, without, strict=True)}
@@ -81,7 +127,9 @@ def moved(expectations: Expectations, taste: Taste, items: Sequence[int]) -> dic
     }
 
 
-def reasons(expectations: Expectations, listing: Listing, items: Sequence[int], catalog: Catalog) -> list[Reason]:
+def reasons(
+    expectations: Expectations, listing: Listing, items: Sequence[int], catalog: Catalog, explain: Explain = moved
+) -> list[Reason]:
     """Return why each item was listed.
 
     Args:
@@ -89,8 +137,9 @@ def reasons(expectations: Expectations, listing: Listing, items: Sequence[int], 
         listing: the list.
         items: indices of the items to explain.
         catalog: the catalog.
+        explain: as `moved`, which may wait for the model.
     """
-    explained = moved(expectations, listing.taste, items)
+    explained = explain(expectations, listing.taste, items)
     known = bool(listing.taste.history or listing.taste.examples)
     return [
         Reason(item, _most(explained[item].falls), listing.preferences.met_by(catalog.items[item]), popular=not known)

@@ -5,6 +5,7 @@ site, and only the header `Host` shows that it is not.
 """
 
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from train_utils.serving.http_limits import App, HttpLimits, Receive, Refused, Scope, Send
@@ -14,9 +15,20 @@ def is_loopback(host: str) -> bool:
     """Return whether a host, with or without a port, is this machine by its loopback address or name."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
-    except ValueError:
+        return name == "localhost" or name.endswith(".localhost") or _address(name).is_loopback
+    except (OSError, ValueError):
         return False
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address that the system reads in a text; ValueError or OSError for none.
+
+    Such as 127.1, which is short for 127.0.0.1, and ::ffff:127.0.0.1, which is the same in IPv6.
+    """
+    if ":" not in name and name.isascii() and not any(map(str.isspace, name)):  # text after a space is not read
+        return ipaddress.IPv4Address(socket.inet_aton(name))
+    address = ipaddress.ip_address(name)
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 class LoopbackNames:

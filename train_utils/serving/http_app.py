@@ -44,7 +44,7 @@ from train_utils.serving.http_status import add_status_routes
 from train_utils.serving.http_wire import Completions, Feedback, Recommend, Responses, Why
 from train_utils.serving.listener import in_brackets
 from train_utils.serving.remote_scheduler import ModelUnavailable
-from train_utils.serving.scheduler import DeadlineExceeded, Draining, Overloaded
+from train_utils.serving.scheduler import CallerLeft, DeadlineExceeded, Draining, Overloaded
 from train_utils.serving.service import Service
 from train_utils.serving.waiting_threads import Threads
 
@@ -87,6 +87,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     Overloaded: (503, "overloaded"),
     StillLoading: (503, "loading"),
     Draining: (503, "overloaded"),
+    CallerLeft: (499, "client_left"),  # for the metrics, as nginx counts it: nobody reads the answer
     DeadlineExceeded: (504, "deadline_exceeded"),
     ModelUnavailable: (502, "model_unavailable"),
     TeacherUnavailable: (502, "teacher_unavailable"),
@@ -310,8 +311,10 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
         dependencies=[reader],
         **documented(http_answers.RecommendedList, "The next items of a user"),
     )
-    async def recommend(body: Recommend) -> dict[str, object]:
-        answer = await threads.run(lambda: service.recommend_list(body.request()))
+    async def recommend(body: Recommend, http: Request) -> dict[str, object]:
+        stop = threading.Event()
+        async with _stopped_when_gone(http, stop):
+            answer = await threads.run(lambda: service.recommend_list(body.request(), stop))
         metrics.lists.labels(answer.domain).inc()
         return {
             "domain": answer.domain,
@@ -325,10 +328,11 @@ def _add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: 
         dependencies=[reader],
         **documented(http_answers.Reasons, "What moves items up for a user"),
     )
-    async def why(body: Why) -> dict[str, object]:
-        explained = await threads.run(
-            lambda: service.why(body.history, body.item_ids, body.domain, body.rules, body.preferences)
-        )
+    async def why(body: Why, http: Request) -> dict[str, object]:
+        stop = threading.Event()
+        asked = body.history, body.item_ids, body.domain, body.rules, body.preferences
+        async with _stopped_when_gone(http, stop):
+            explained = await threads.run(lambda: service.why(*asked, stop))
         return {"items": explained}
 
     @app.get(

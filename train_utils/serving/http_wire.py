@@ -94,6 +94,7 @@ class TextPart(Open):
 class ChatMessage(Open):
     role: Name
     content: str | list[TextPart] | None = None
+    tool_calls: object = None
 
     def text(self) -> str:
         """Return the text of a message; parts that are no text are left out."""
@@ -103,8 +104,9 @@ class ChatMessage(Open):
 
 
 def _pairs(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
-    """Return (role, text) of the messages; those of other roles, such as tools, are left out."""
-    return [(_ROLES[entry.role], entry.text()) for entry in messages if entry.role in _ROLES]
+    """Return (role, text) of the messages; calls of tools, and what tools answered, are left out."""
+    said = ((entry, entry.text()) for entry in messages if entry.role in _ROLES)
+    return [(_ROLES[entry.role], text) for entry, text in said if text or not entry.tool_calls]
 
 
 class StreamOptions(Open):

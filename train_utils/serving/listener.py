@@ -1,41 +1,45 @@
 """Socket that a server listens on, and its address for clients."""
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a bound socket that listens; ValueError when the port is not to be had."""
-    return listen(reserve(host, port))
+    """Return a socket that listens; ValueError when the address is not to be had."""
+    listener = reserve(host, port)
+    listen(listener, host, port)
+    return listener
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Return a bound socket, of which clients are refused until it listens; ValueError when the port is taken."""
+    """Return a bound socket, which refuses clients until `listen`; ValueError when the address is not to be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it an answer waits 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
+    with _closed_where_taken(listener, host, port):
         listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        raise _taken(listener, host, port, error) from error
     listener.set_inheritable(True)
     return listener
 
 
-def listen(listener: socket.socket) -> socket.socket:
-    """Let a bound socket listen and return it; ValueError where another program listens on the port by now."""
-    host, port = listener.getsockname()[:2]
-    try:
+def listen(listener: socket.socket, host: str, port: int) -> None:
+    """Accept clients; ValueError when another program listens by now. `host` and `port` are for its text."""
+    with _closed_where_taken(listener, host, port):
         listener.listen(2048)  # clients that come while uvicorn starts wait instead of being refused
-    except OSError as error:
-        raise _taken(listener, host, port, error) from error
-    return listener
 
 
-def _taken(listener: socket.socket, host: str, port: int, error: Exception) -> ValueError:
-    listener.close()
-    return ValueError(f"cannot listen on {in_brackets(host)}:{port}: {error}; choose another port")
+@contextmanager
+def _closed_where_taken(listener: socket.socket, host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"cannot listen on {in_brackets(host)}:{port}: {reason}; choose another host or port"
+        ) from error
 
 
 def address_of(host: str, port: int) -> str:

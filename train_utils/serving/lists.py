@@ -1,6 +1,7 @@
 """Lists of `/v1/recommend`: the most probable items, or lists drawn from the model's distribution."""
 
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -121,7 +122,12 @@ def new_seed() -> int:
 
 
 def make_list(
-    scheduler: AnyScheduler, recommender: Recommender, catalog: Catalog, request: ListRequest, settings: ListSettings
+    scheduler: AnyScheduler,
+    recommender: Recommender,
+    catalog: Catalog,
+    request: ListRequest,
+    settings: ListSettings,
+    stop: threading.Event | None = None,
 ) -> MadeList:
     """Make a list; several callers with the same settings share a batch.
 
@@ -131,8 +137,10 @@ def make_list(
         catalog: the catalog.
         request: history and rules.
         settings: how the list is made.
+        stop: set when the list is not wanted any more.
 
     Raises:
+        CallerLeft: `stop` was set before the model was asked.
         ValueError: an item is unknown, the rules are invalid, or the model cannot draw lists.
         ConstraintError: the rules admit nothing.
     """
@@ -147,7 +155,7 @@ def make_list(
 
     key = ("list", id(recommender), replace(settings, seed=None))
     read = min(len(history), settings.max_history)
-    drawn = scheduler.call_together(key, made, (history, rules, settings.seed), weight=read)
+    drawn = scheduler.call_together(key, made, (history, rules, settings.seed), read, stop)
     return MadeList(drawn.items, int(constraint.admitted.sum()), rules, history, drawn.candidates, drawn.greedy)
 
 

@@ -70,6 +70,11 @@ class Answer:
         return "length" if self.end and self.end.finish == "length" else "stop"
 
     @property
+    def status(self) -> str:
+        """How the answer ended, in the responses API."""
+        return "incomplete" if self.finish_reason == "length" else "completed"
+
+    @property
     def usage(self) -> Json:
         read, written = (self.end.prompt_tokens, self.end.completion_tokens) if self.end else (0, 0)
         return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
@@ -144,7 +149,7 @@ def response(events: Iterable[ServiceEvent], model: str) -> Json:
     for event in events:
         answer.add(event)
     head = _response_head(model)
-    return _response(head, "completed", [_output(_message_id(head), answer)], answer)
+    return _response(head, answer.status, [_output(_message_id(head), answer)], answer)
 
 
 def response_events(events: Iterable[ServiceEvent], model: str) -> Iterator[str]:
@@ -179,7 +184,7 @@ def response_events(events: Iterable[ServiceEvent], model: str) -> Iterator[str]
     yield sent("response.content_part.done", **place, part=_part(answer))
     output = _output(message_id, answer)
     yield sent("response.output_item.done", output_index=0, item=output)
-    yield sent("response.completed", response=_response(head, "completed", [output], answer))
+    yield sent(f"response.{answer.status}", response=_response(head, answer.status, [output], answer))
 
 
 def _head(kind: str, model: str) -> Json:
@@ -210,7 +215,7 @@ def _output(message_id: str, answer: Answer) -> Json:
         "id": message_id,
         "type": "message",
         "role": "assistant",
-        "status": "completed",
+        "status": answer.status,
         "content": [_part(answer)],
     }
 
@@ -221,7 +226,7 @@ def _response(head: Json, status: str, output: list[Json], answer: Answer) -> Js
         **head,
         "status": status,
         "error": None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "instructions": None,
         "metadata": {},
         "output": output,
@@ -231,7 +236,7 @@ def _response(head: Json, status: str, output: list[Json], answer: Answer) -> Js
         "temperature": None,
         "top_p": None,
         "usage": None
-        if status != "completed"
+        if status == "in_progress"
         else {
             "input_tokens": usage["prompt_tokens"],
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},

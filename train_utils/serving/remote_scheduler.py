@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from train_utils.decoding.completions_endpoint import EndpointError
 from train_utils.decoding.events import Done, ItemEvent, TextDelta
 from train_utils.decoding.request import Request
-from train_utils.serving.scheduler import Draining, Overloaded, Scheduler, SchedulerLimits, too_late
+from train_utils.serving.scheduler import CallerLeft, Draining, Overloaded, Scheduler, SchedulerLimits, too_late
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -74,20 +74,25 @@ class RemoteScheduler:
         if self.waiting >= self.limits.waiting:
             raise Overloaded(f"{self.waiting} requests wait already; come back later")
 
-    def call(self, function: Callable[[], T]) -> T:
+    def call(self, function: Callable[[], T], stop: threading.Event | None = None) -> T:
         """Run a function that uses the model; see `Scheduler.call`.
 
         Raises:
             ModelUnavailable: the server does not answer as wanted.
         """
-        with self._turn(self._until(threading.Event())):
+        with self._turn(self._until(stop or threading.Event())):
             return function()
 
     def call_together(
-        self, key: Hashable, function: Callable[[list[A]], Sequence[T]], argument: A, weight: int = 0
+        self,
+        key: Hashable,
+        function: Callable[[list[A]], Sequence[T]],
+        argument: A,
+        weight: int = 0,
+        stop: threading.Event | None = None,
     ) -> T:
         """Run a function on an argument, as others do at the same time; see `Scheduler.call_together` and `call`."""
-        (result,) = self.call(lambda: function([argument]))
+        (result,) = self.call(lambda: function([argument]), stop)
         return result
 
     def events(
@@ -120,9 +125,9 @@ class RemoteScheduler:
             while self.running >= self.limits.rows and not until.is_set():
                 self._changed.wait(_LOOK_S)
             self.waiting -= 1
-            if until.is_late:
+            if until.is_set():
                 self._changed.notify_all()
-                raise too_late(self.limits)
+                raise too_late(self.limits) if until.is_late else CallerLeft
             self.running += 1
         try:
             yield

@@ -35,6 +35,13 @@ class DeadlineExceeded(Exception):
     """The answer would have come too late."""
 
 
+class CallerLeft(Exception):
+    """The caller does not want the result any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the client left before its answer")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SchedulerLimits:
     """Limits of one scheduler.
@@ -46,7 +53,7 @@ class SchedulerLimits:
         prefilled: prompt tokens that join the running answers between two passes, so that those go on meanwhile; one
             longer prompt joins alone.
         weight: sum of the weights of the calls that run between two passes, for the same reason; a heavier one runs
-            alone. Lists weigh the items of history that they read.
+            alone. Lists and reasons weigh the items of history that they read.
     """
 
     rows: int = 32
@@ -101,6 +108,7 @@ class _Call:
     argument: Any
     deadline: float
     weight: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
     error: BaseException | None = None
@@ -157,31 +165,44 @@ class Scheduler:
         if len(self._waiting) >= self.limits.waiting:
             raise Overloaded(f"{len(self._waiting)} requests wait already; come back later")
 
-    def call(self, function: Callable[[], T]) -> T:
+    def call(self, function: Callable[[], T], stop: threading.Event | None = None) -> T:
         """Run a function that uses a model, between two passes, and return its result.
 
+        Args:
+            function: the function.
+            stop: as in `call_together`.
+
         Raises:
-            Overloaded, Draining, DeadlineExceeded: it was not run.
+            Overloaded, Draining, DeadlineExceeded, CallerLeft: it was not run.
             Exception: what the function raises.
         """
-        return self.call_together(object(), lambda _: [function()], None)
+        return self.call_together(object(), lambda _: [function()], None, stop=stop)
 
     def call_together(
-        self, key: Hashable, function: Callable[[list[A]], Sequence[T]], argument: A, weight: int = 0
+        self,
+        key: Hashable,
+        function: Callable[[list[A]], Sequence[T]],
+        argument: A,
+        weight: int = 0,
+        stop: threading.Event | None = None,
     ) -> T:
         """Run a function on the arguments of all callers that wait with the same key, and return the own result.
+
+        Between two passes the calls of one key run, so that the running answers wait for one of them at most.
 
         Args:
             key: calls with the same key have functions that do the same.
             function: arguments -> their results, in order.
             argument: the caller's.
             weight: what the call takes, as in `SchedulerLimits`; 0 for little.
+            stop: takes the call out of the queue when it is set.
 
         Raises:
-            Overloaded, Draining, DeadlineExceeded: it was not run.
+            Overloaded, Draining, DeadlineExceeded, CallerLeft: it was not run.
             Exception: what the function raises for this argument alone.
         """
-        call = _Call(key, function, argument, time.monotonic() + self.limits.deadline_s, weight)
+        deadline = time.monotonic() + self.limits.deadline_s
+        call = _Call(key, function, argument, deadline, weight, stop or threading.Event())
         self._submit(call)
         call.done.wait()
         if call.error is not None:
@@ -205,7 +226,7 @@ class Scheduler:
         """
         stop = stop or threading.Event()
         if isinstance(engine, PlainEngine) or engine.is_long(request):
-            yield from self.call(lambda: list(engine.stream(request, stop)))
+            yield from self.call(lambda: list(engine.stream(request, stop)), stop)
             return
         answer = _Answer(engine, request, time.monotonic() + self.limits.deadline_s, stop)
         self._submit(answer)
@@ -246,25 +267,23 @@ class Scheduler:
             self._freed.release_if_due()
 
     def _run(self, calls: list[_Call]) -> None:
-        """Run calls, those of one key together."""
-        together: dict[Hashable, list[_Call]] = {}
-        for call in calls:
-            together.setdefault(call.key, []).append(call)
-        for group in together.values():
-            try:
-                results = group[0].function([call.argument for call in group])
-            except Exception as error:  # noqa: BLE001  # it is the caller's, whose thread raises it
-                if len(group) == 1:
-                    group[0].fail(error)
-                else:  # one of them is at fault: each alone
-                    for call in group:
-                        self._run([call])
-                continue
-            for call, result in zip(group, results, strict=True):
-                call.succeed(result)
+        """Run calls of one key together."""
+        if not calls:
+            return
+        try:
+            results = calls[0].function([call.argument for call in calls])
+        except Exception as error:  # noqa: BLE001  # it is the caller's, whose thread raises it
+            if len(calls) == 1:
+                calls[0].fail(error)
+            else:  # one of them is at fault: each alone
+                for call in calls:
+                    self._run([call])
+            return
+        for call, result in zip(calls, results, strict=True):
+            call.succeed(result)
 
     def _take(self) -> tuple[list[_Call], list[_Answer]]:
-        """Take what may go on from the queue, in its order: calls up to a weight, and answers while there is room.
+        """Take what may go on from the queue, in its order: calls of one key, and answers while there is room.
 
         What was stopped or is late leaves the queue, so that it keeps nobody out.
         """
@@ -277,7 +296,7 @@ class Scheduler:
             if self._is_unwanted(entry):
                 continue
             if isinstance(entry, _Call):
-                fits = not calls or weight + entry.weight <= self.limits.weight
+                fits = not calls or entry.key == calls[0].key and weight + entry.weight <= self.limits.weight
                 (calls if fits else left).append(entry)
                 weight += entry.weight if fits else 0
                 continue
@@ -317,9 +336,12 @@ class Scheduler:
         return list(by_batch.values())
 
     def _is_unwanted(self, entry: _Answer | _Call) -> bool:
-        """End an answer that was stopped, and what is late, before it begins."""
-        if isinstance(entry, _Answer) and entry.stop.is_set():
-            entry.progress.put(_Progress([], [], [], "stopped"))
+        """End what was stopped, and what is late, before it begins."""
+        if entry.stop.is_set():
+            if isinstance(entry, _Answer):
+                entry.progress.put(_Progress([], [], [], "stopped"))
+            else:
+                entry.fail(CallerLeft())
             return True
         if time.monotonic() > entry.deadline:
             entry.fail(too_late(self.limits))

@@ -4,7 +4,9 @@ import logging
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,40 +18,48 @@ from train_utils.serving.listener import address_of, listen
 DRAIN_S = 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where a server listens.
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server, which ends its answers on SIGTERM, SIGINT or SIGHUP, and breaks them off on a second SIGINT."""
 
-    Attributes:
-        host: address to bind; 127.0.0.1 is this machine only.
-        port: 0 takes a free one.
-    """
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the signals from now on; uvicorn would raise them again, so that the process ends by one."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as of nohup
+                signal.signal(number, self.handle_exit)
+        yield
 
-    host: str = "127.0.0.1"
-    port: int = 7861
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, or end at once where the user interrupts a second time."""
+        if sig == signal.SIGINT and self.should_exit:
+            self.force_exit = True
+            for name in ("uvicorn.error", "asyncio"):  # a traceback of every answer that is broken off
+                logging.getLogger(name).disabled = True
+        self.should_exit = True
 
 
-def run_server(app: FastAPI, address: Address, reserved: socket.socket) -> None:
-    """Serve an application until SIGTERM or SIGINT; answers that were begun are finished, within `DRAIN_S`.
+def run_server(app: FastAPI, listener: socket.socket, host: str, port: int) -> None:
+    """Serve an application until SIGTERM, SIGINT or SIGHUP; answers that were begun are finished, within `DRAIN_S`.
 
     Args:
         app: the application.
-        address: where it is served.
-        reserved: the socket that is bound to this address.
+        listener: a socket that is bound; see `reserve`.
+        host: the host that it was bound to.
+        port: the port that was asked for.
 
     Raises:
-        ValueError: another program listens there by now.
+        ValueError: another program listens on the port by now.
+        KeyboardInterrupt: a second SIGINT broke answers off.
     """
-    listener = listen(reserved)
+    listen(listener, host, port)
     handler = logging.StreamHandler(sys.stderr)
     requests = logging.getLogger("reclm.requests")
     requests.addHandler(handler)
     requests.setLevel(logging.INFO)
     requests.propagate = False
     settings = limited_uvicorn(SERVER_LIMITS) | {"timeout_graceful_shutdown": DRAIN_S, "proxy_headers": False}
-    server = uvicorn.Server(uvicorn.Config(app, **settings))
-    # uvicorn drains on a signal and then raises it again: caught here, the process ends with status 0
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, server.handle_exit)
-    print(f"listening at {address_of(address.host, listener.getsockname()[1])}", flush=True)
+    server = DrainingServer(uvicorn.Config(app, **settings))
+    print(f"listening at {address_of(host, listener.getsockname()[1])}", flush=True)
     server.run(sockets=[listener])
+    if server.force_exit:
+        raise KeyboardInterrupt

@@ -19,7 +19,6 @@ from train_utils.decoding.events import Done, TextDelta
 from train_utils.dialogue.answers import Notice, reply
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.dialogue.expectations import Taste
-from train_utils.dialogue.reasons import moved
 from train_utils.impression_files import EVENTS
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommendation
@@ -45,7 +44,7 @@ from train_utils.serving.lists import MAX_HISTORY, ListAnswer, ListRequest, List
 from train_utils.serving.remote_scheduler import AnyScheduler
 from train_utils.serving.request_dialogue import dialogue_of, digest_of_rules
 from train_utils.serving.saved_preferences import SavedPreferences, saved
-from train_utils.serving.scheduler import too_late
+from train_utils.serving.scheduler import CallerLeft, too_late
 from train_utils.serving.shared_model import Shared
 from train_utils.serving.variants import MOST_EXPLORE, Assignment, Variant, Variants
 from train_utils.teacher.protocol import TeacherError
@@ -185,22 +184,29 @@ class Service:
         request = ListRequest(history=history, k=k, rules=rules or {}, domain=name, max_history=max_history)
         return self.recommend_list(request).items
 
-    def recommend_list(self, request: ListRequest) -> ListAnswer:
+    def recommend_list(self, request: ListRequest, stop: threading.Event | None = None) -> ListAnswer:
         """Return the most probable next items of a user, or a list drawn from the model's distribution.
+
+        Args:
+            request: the list to make.
+            stop: set when the list is not wanted any more.
 
         Raises:
             RequestError: an item is unknown, the rules are invalid or admit nothing, or a number is out of its range.
             TeacherUnavailable: the teacher does not answer.
+            CallerLeft: `stop` was set before the list was made; such a list is not logged.
         """
         domain, catalog = self.catalog(request.domain)
         assigned = self._assigned(request.user)
         settings = self._list_settings(request, assigned.variant)
         try:
-            made = make_list(self.scheduler, domain.recommender, catalog, request, settings)
+            made = make_list(self.scheduler, domain.recommender, catalog, request, settings, stop)
         except TeacherError:  # the log has it; see `CircuitBreaker`
             raise TeacherUnavailable(f"the teacher moves no list: {NO_TEACHER}") from None
         except (ConstraintError, ValueError) as error:
             raise RequestError(str(error)) from None
+        if stop is not None and stop.is_set():
+            raise CallerLeft
         recommendation_id = self._new_list()
         if self.impressions:
             self.impressions.known.add(recommendation_id, (placed.item_id for placed in made.items))
@@ -313,6 +319,7 @@ class Service:
         name: str = "",
         rules: Mapping[str, object] | None = None,
         preferences: SavedPreferences | None = None,
+        stop: threading.Event | None = None,
     ) -> list[dict[str, object]]:
         """Return what moves items up for a user: how much each score falls without an item of the history, in nats.
 
@@ -322,9 +329,11 @@ class Service:
             name: name of the domain.
             rules: item rules of the list; each item gets those that hold and those that do not.
             preferences: what a conversation had asked for; the same.
+            stop: set when the answer is not wanted any more.
 
         Raises:
             RequestError: an item is unknown, or the rules or preferences are invalid.
+            CallerLeft: `stop` was set before the model was asked.
         """
         domain, catalog = self.catalog(name)
         self.limits.check_history(history)
@@ -336,7 +345,7 @@ class Service:
             raise RequestError(str(error)) from None
         taste, expectations = Taste(tuple(known)), domain.expectations
         assert expectations is not None
-        explained = self.scheduler.call(lambda: moved(expectations, taste, asked))
+        explained = Shared(self.scheduler, stop).moved(expectations, taste, asked)
         return [explanation(catalog, item, explained[item], held[item]) for item in asked]
 
     # -- conversations -------------------------------------------------------------------------------------------
@@ -350,7 +359,7 @@ class Service:
 
         Raises:
             RequestError: the request cannot be answered; raised before the first event.
-            Overloaded, Draining, DeadlineExceeded: see `Scheduler`.
+            Overloaded, Draining, DeadlineExceeded, CallerLeft: see `Scheduler`.
         """
         domain = self.domain(request.domain)
         assigned = self._assigned(request.user)
@@ -360,7 +369,9 @@ class Service:
 
         def check_wanted() -> None:
             """Raise where the client left, or a long conversation takes too long to read."""
-            if stop.is_set() or time.monotonic() > deadline:
+            if stop.is_set():
+                raise CallerLeft
+            if time.monotonic() > deadline:
                 raise too_late(self.scheduler.limits)
 
         dialogue, text = dialogue_of(request, domain, self.limits, self.max_context, check_wanted)
@@ -376,7 +387,7 @@ class Service:
         assigned: Assignment,
         stop: threading.Event,
     ) -> Iterator[ServiceEvent]:
-        model, catalog, finish, at = Shared(self.scheduler), domain.catalog, "end", 0
+        model, catalog, finish, at = Shared(self.scheduler, stop), domain.catalog, "end", 0
         placed: list[Placed] = []
         recommendation_id, reported = self._new_list(), False
         own = {"catalogue_version": domain.version, "recommendation_id": recommendation_id}
