@@ -54,8 +54,10 @@ class ChatOptions(ModelOptions):
     reader: str = option("rules", READER, READERS)
     teacher: str = option(
         "auto",
-        "whose scores move lists, of the domain's dataset: " + TEACHERS + "; auto: the newest run in "
-        "unirec/output/DOMAIN, where there is one; none",
+        "whose scores move lists, of the dataset of --domain: "
+        + TEACHERS
+        + "; auto, and for other domains: the newest "
+        "run in unirec/output/DOMAIN, where there is one; none",
     )
     user: str = option("", "user of the dataset whose history is known from the start")
     input_history: str = option("", "file that keeps typed lines between chats; '' keeps none")
