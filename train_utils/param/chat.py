@@ -103,8 +103,9 @@ class ChatOptions(ModelOptions):
     cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
     mcp: str = option(
         "",
-        "tools for assistants, by the Model Context Protocol. stdio: over the standard input and output, instead of a "
-        "chat; http: at /mcp of the server",
+        "tools for assistants, by the Model Context Protocol. stdio, also without a value: over the standard input and "
+        "output, instead of a chat; http: at /mcp of the server",
         ("", "stdio", "http"),
         empty=True,
+        bare="stdio",
     )
