@@ -102,7 +102,7 @@ def load_domains(options: ChatOptions) -> tuple[LivingDomains, str]:
         recommender,
         folders,
         encoder,
-        teachers(options),
+        teachers(options, start_domain),
         options.trie_cache,
         options.reader,
         journals=options.catalogue_journal,
@@ -257,16 +257,17 @@ def meaning_encoder(options: ChatOptions) -> Encoder | None:
     return lambda texts: loaded()(texts)
 
 
-def teachers(options: ChatOptions) -> TeacherOf:
+def teachers(options: ChatOptions, start_domain: str) -> TeacherOf:
     """Return the function that opens the teacher of a domain.
 
-    Its errors are the user's where a teacher was named, and else one note: the chat goes on without.
+    A teacher that was named is that of the first domain, whose items it has: of another catalog it would refuse every
+    history. Its errors are the user's; those of the newest run are one note, and the chat goes on without.
     """
 
     def opened(domain: str) -> Teacher | None:
         if options.teacher == "none":
             return None
-        if options.teacher != "auto":
+        if options.teacher != "auto" and start_domain in (domain, NO_DOMAIN):
             return open_teacher(options.teacher, WHILE_USERS_WAIT_S)
         runs = default_path(f"{TEACHER_RUNS}/{domain}")
         if not runs.is_dir():

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Create .venv-vllm with vLLM for CPUs and this project's plugin, unless it is up to date. Used by vllm_serve.sh.
-# A GPU machine has an environment of its own, with vllm 0.32 for its driver: PLUGIN_ONLY=1 scripts/vllm_env.sh
-# VLLM_PYTHON=/path/to/its/python installs only the plugin there.
+# A GPU machine has an environment of its own, with vllm 0.32 for its driver: VLLM_PYTHON=/path/to/its/python
+# scripts/vllm_env.sh installs only the plugin there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -30,7 +30,7 @@ def test_a_reader_that_leaves_early_hears_no_complaint():
     ("body", "status", "errors"),
     [
         ("raise ValueError('two\\nlines')", 2, "error: two lines\n"),
-        ("raise OSError(28, 'full', 'x')", 2, "error: "),
+        ("raise OSError(28, 'full', 'x')", 2, "error: full: 'x'"),
         ("raise KeyboardInterrupt", 130, "interrupted\n"),
         ("return 3", 3, ""),
         ("pass", 0, ""),

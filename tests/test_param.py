@@ -88,6 +88,13 @@ def test_numbers_out_of_bounds_empty_paths_and_flags_without_effect_are_one_line
     assert stopped.value.code == 2 and error.count("\n") == 1 and reason in error, error
 
 
+def test_a_flag_may_have_a_value_that_it_stands_for_alone():
+    alone, named, without = (
+        parse(ChatOptions, ["--model_name", "m", *more]).mcp for more in (["--mcp"], ["--mcp", "http"], [])
+    )
+    assert (alone, named, without) == ("stdio", "http", "")
+
+
 def test_a_flag_that_is_given_its_default_is_given():
     plain = parse(TrainOptions, ["--val_epochs", "1", "--share_chat_gpt", "", "--seed", "0"])
     assert plain.names("seed") and plain.names("share_chat_gpt") and not plain.names("backbone")

@@ -162,7 +162,10 @@ def run_cli(main: Callable[[], int | None]) -> None:
 
 def print_error(error: Exception) -> int:
     """Print an error of a user on one line, without what a terminal executes, and return the exit status."""
-    print(f"error: {_one_line(str(error))}", file=sys.stderr)
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.strerror}: {error.filename!r}"  # without the number of the error
+    print(f"error: {_one_line(text)}", file=sys.stderr)
     return 2
 
 

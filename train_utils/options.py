@@ -23,6 +23,7 @@ def option(
     empty: bool = False,
     needs: str | tuple[str, ...] = (),
     exists: bool = False,
+    bare: str = "",
     unused: str = "",
 ):
     """Return a dataclass field that is a flag of the same name.
@@ -37,6 +38,7 @@ def option(
         empty: whether the command line may give an empty text; always true where the default is empty.
         needs: another flag that this one requires to have an effect, when its value is not the default; of several any.
         exists: whether a value from the command line must name an existing file or folder.
+        bare: value of the flag where the command line gives it without one; "" requires a value.
         unused: why the flag has no effect. Such a flag is accepted, with a note, so that published command lines run.
     """
     return field(
@@ -50,6 +52,7 @@ def option(
             "empty": empty or default == "",
             "needs": (needs,) if isinstance(needs, str) else needs,
             "exists": exists,
+            "bare": bare,
             "unused": unused,
         },
     )
@@ -115,6 +118,7 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
         if kind is bool:
             group.add_argument(f"--{f.name}", dest=f.name, help=help, action=argparse.BooleanOptionalAction)
         else:
+            bare = f.metadata["bare"]
             group.add_argument(
                 f"--{f.name}",
                 dest=f.name,
@@ -122,6 +126,8 @@ def parse(options: type[C], argv: Sequence[str] | None = None) -> C:
                 type=kind,
                 choices=f.metadata["choices"],
                 required=f.default is MISSING,
+                nargs="?" if bare else None,
+                const=bare or None,
             )
     try:
         given = vars(parser.parse_args(argv))

@@ -489,6 +489,14 @@ def test_a_folder_that_is_named_has_to_exist_and_a_tuned_model_without_a_catalog
     assert "recommend nothing" not in capsys.readouterr().err
 
 
+def test_a_teacher_that_is_named_is_that_of_the_first_domain(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ChatOptions(model_name="any", teacher="http://127.0.0.1:9")
+    of_films, of_any = cli_serve.teachers(options, "films"), cli_serve.teachers(options, "none")
+    assert of_films("films") and of_any("books"), "without a first domain, whichever is chosen"
+    assert of_films("books") is None, "it has no item of this catalog and would refuse every list"
+
+
 def test_without_the_package_of_the_encoder_only_a_named_one_is_refused_and_before_the_chat(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     assert cli_serve.meaning_encoder(ChatOptions(model_name="any")) is None

@@ -228,6 +228,7 @@ def test_a_key_is_needed_where_keys_are_set_and_its_rights_hold(service):
             ):
                 message = refused(answer, 401, "authentication_error")
                 assert READER[:-1] not in message and answer.headers["WWW-Authenticate"] == "Bearer"
+                assert message.startswith("the server does not have this key: " if header else "a key is needed: ")
         refused(client.get("/v1/models", headers={"Authorization": f"Bearer {WRITER}"}), 403, "permission_error")
         for scheme in ("Bearer", "bearer"):
             assert client.get("/v1/models", headers={"Authorization": f"{scheme} {READER}"}).status_code == 200

@@ -78,6 +78,7 @@ def test_the_options_of_the_server_are_taken_from_extra_body(client):
     assert len(items) == 2 and not {"10", "11"} & {item["item_id"] for item in items}
     _, items, _ = chat(client, user(LIST), own={"history": ["red moon", "12"]})
     assert not {"10", "12"} & {item["item_id"] for item in items}
+    assert chat(client, user(LIST), own={"seed": 1})[0] == chat(client, user(LIST), own={"seed": 2})[0]
     _, items, _ = chat(client, user("Recommend 1 title"), own={"domain": "books"})
     assert [item["domain"] for item in items] == ["books"]
     text, _, answer = chat(client, user("Recommend 7 titles"), own={"notices": "data"})

@@ -221,8 +221,8 @@ def support_warnings(lists: Sequence[LoggedList], answers: Sequence[Answer], wei
         )
     elif (n_users := int(users.max()) + 1) < _FEW_LISTS:
         warnings.append(
-            f"the lists are those of {n_users} users: intervals are over users, and too narrow to be believed; log more "
-            "users"
+            f"the lists are those of {n_users} users: intervals are over users, and too narrow to be believed; log "
+            "those of more"
         )
     return warnings
 

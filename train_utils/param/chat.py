@@ -54,8 +54,10 @@ class ChatOptions(ModelOptions):
     reader: str = option("rules", READER, READERS)
     teacher: str = option(
         "auto",
-        "whose scores move lists, of the domain's dataset: " + TEACHERS + "; auto: the newest run in "
-        "unirec/output/DOMAIN, where there is one; none",
+        "whose scores move lists, of the dataset of --domain: "
+        + TEACHERS
+        + "; auto, and for other domains: the newest "
+        "run in unirec/output/DOMAIN, where there is one; none",
     )
     user: str = option("", "user of the dataset whose history is known from the start")
     input_history: str = option("", "file that keeps typed lines between chats; '' keeps none")
@@ -101,8 +103,9 @@ class ChatOptions(ModelOptions):
     cors: str = option("", "origins of other sites whose pages may use the APIs, with commas between; '' for none")
     mcp: str = option(
         "",
-        "tools for assistants, by the Model Context Protocol. stdio: over the standard input and output, instead of a "
-        "chat; http: at /mcp of the server",
+        "tools for assistants, by the Model Context Protocol. stdio, also without a value: over the standard input and "
+        "output, instead of a chat; http: at /mcp of the server",
         ("", "stdio", "http"),
         empty=True,
+        bare="stdio",
     )

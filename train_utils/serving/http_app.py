@@ -194,11 +194,11 @@ def build_app(
 
 def _allowed(keys: Keys, right: str, request: Request) -> None:
     """Refuse a request without the right."""
-    rights = keys.rights(request.headers.get("authorization", ""))
+    given = request.headers.get("authorization", "")
+    rights = keys.rights(given)
     if rights is None:
-        raise HTTPException(
-            401, "a key is needed: send the header Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
-        )
+        reason = "the server does not have this key" if given else "a key is needed"
+        raise HTTPException(401, f"{reason}: send the header Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
     if right not in rights and not keys.needed:
         raise HTTPException(
             403,

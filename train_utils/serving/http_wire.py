@@ -40,6 +40,7 @@ def _only_text(value: T) -> T:
 
 Whole = Annotated[int, BeforeValidator(_no_truth_or_text)]
 Number = Annotated[FiniteFloat, BeforeValidator(_no_truth_or_text)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**53)]
 Time = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 Name = Annotated[str, Field(max_length=200)]
@@ -72,6 +73,7 @@ class Options(Closed):
         history: item ids or titles that the user consumed before, oldest first.
         rules: item rules, as in docs/decoding.md.
         k: items of a list for which the user names no number.
+        seed: taken as that of lists is; answers are equal for every seed.
         decoding: "rank", "best" or "greedy"; "" is the user's variant's, or rank.
         preferences: what was understood before, as an earlier answer returned it; the conversation is not read again.
         notices: "text" writes into the answer what a terminal would print next to it; "data" only returns it.
@@ -81,6 +83,7 @@ class Options(Closed):
     history: list[ItemId] = []
     rules: dict[str, object] = {}
     k: Whole = LIST_LENGTH
+    seed: Seed | None = None
     decoding: Name = ""
     preferences: SavedPreferences | None = None
     notices: Literal["text", "data"] = "text"
@@ -203,7 +206,7 @@ class ListOptions(Closed):
     """
 
     explore: Number | None = None
-    seed: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
+    seed: Seed | None = None
 
 
 class Recommend(Closed):
