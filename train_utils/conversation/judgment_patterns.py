@@ -37,6 +37,8 @@ LIKING = _compiled(
     r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b|fire\b(?<=with\sfire))LIKING(?!\w)"
 )
 BAD = _compiled(r"\b(?!a disaster NOUNS\b)BAD(?!\w)")
+# What a title is compared with, which blames nothing.
+LIKENING = _compiled(r"\b(like|similar|than|vibes?|style|as \w+ as|but|less|more|meets|instead|similar|recommend|give me|show me|want|something)\b")
 THAT = _compiled(r"\b(that|it|them|those|these|both|all)\b")
 _PRONOUN = _table(
     {

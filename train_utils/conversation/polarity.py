@@ -10,7 +10,7 @@ from train_utils.conversation.lexicon import NOUNS, OPEN, any_of, finder
 from train_utils.conversation.negation import EXEMPTING, FAR, IN_A_GOOD_WAY, MARK, NOT_BAD, exemption, negations
 from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.conversation.ranges import Range
-from train_utils.conversation.verdict_phrases import SICK_FACE
+from train_utils.conversation.blame_phrases import SICK_FACE
 
 _OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.

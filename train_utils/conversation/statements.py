@@ -14,6 +14,7 @@ from train_utils.conversation.ranges import Range
 from train_utils.conversation.sentences import Sentence, sentences_of
 from train_utils.conversation.title_judgments import (
     expressed_at,
+    is_blamed,
     is_judged,
     is_liked,
     is_of_others,
@@ -239,7 +240,7 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
         return "liked"
     if later in ("", "known") and is_only_known(plain, at):
         return "known"
-    return "disliked" if negative or later == "disliked" else "liked"
+    return "disliked" if negative or later == "disliked" or not later and is_blamed(plain, at) else "liked"
 
 
 def category_of(annotation: Annotation) -> str:

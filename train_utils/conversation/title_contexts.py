@@ -94,7 +94,7 @@ _FRAMED = Phrases(
 _NAMED = re.compile(
     phrase(
         r"(?<!would\s)(?<!'d\s)(?<!feel\s)(?<!looks\s)(?<!actors\s)(?<!directors\s)"
-        r"\b(FRAMED|(?!based on (an? )?(true|real)\b)NAMING):? ((the|a|an) (movie|film|classic|original|first) )?",
+        r"\b(?=\w)(FRAMED|(?!based on (an? )?(true|real)\b)NAMING):? ((the|a|an) (movie|film|classic|original|first) )?",
         {"FRAMED": _FRAMED.pattern},
     ),
     re.IGNORECASE,

@@ -9,10 +9,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
+from train_utils.conversation.blame_phrases import SICK_FACE
 from train_utils.conversation.judging_verbs import LIKING_VERBS, OWNING_VERBS
 from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS, any_of
 from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWords
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
+from train_utils.conversation.verdict_phrases import GLAD_FACE
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.mass_nouns import MASS_NOUNS
 from train_utils.prompts.near_titles import key_of
@@ -89,7 +91,8 @@ _TOPIC = re.compile(
 )
 # "us marshals trash, the fugitive class", "heat: so good"
 _PREDICATE = re.compile(
-    r"(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
+    rf" ?(?:{SICK_FACE}|{GLAD_FACE})"
+    r"|(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
     rf"|simply|quite|such|way|too|well|not|both|all|each|also) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
     r"(?=\s?[.,;!?\n)]|$|\s(?:and|but|though|imo|tbh|too|as well|also)\b)",
     re.I,

@@ -9,8 +9,8 @@ from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.clauses import annotated_clauses, clause_at, clauses
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
-from train_utils.conversation.verdict_phrases import ENDURED
-from train_utils.conversation.verdicts import JOINED, verdict
+from train_utils.conversation.blame_phrases import ENDURED
+from train_utils.conversation.verdicts import JOINED, segment_at, verdict
 from train_utils.prompts.named_titles import Mention
 
 
@@ -235,6 +235,23 @@ def is_judged(plain: str, at: int) -> bool:
         at: position of the title.
     """
     return _says(patterns.DISLIKING, plain, *clause_at(plain, at)) or _says(patterns.BAD, plain, *clause_at(plain, at))
+
+
+def is_blamed(plain: str, at: int) -> bool:
+    """Return whether the words around a title, up to the next titles of its clause, have blame in them and no praise.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    start, end = segment_at(plain, at)
+    if not _says(patterns.BAD, plain, start, end) and not _says(patterns.DISLIKING, plain, start, end):
+        return False
+    return not (
+        _says(patterns.LIKING, plain, start, end)
+        or _says(patterns.LIKENING, plain, start, end)
+        or negations(plain, start, end)
+    )
 
 
 def is_only_known(plain: str, at: int) -> bool:

@@ -64,6 +64,7 @@ _AGED = re.compile(
 )
 _DAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|christmas|halloween|easter", re.IGNORECASE)
 _ON_DAY = re.compile(r"\b(?:before|on|by|until|till|this|next|last|every|for|since|after|come|it's|is) $", re.IGNORECASE)
+_MEANT = re.compile(r" (?:i|we) mean", re.IGNORECASE)  # "by Friday I mean the film"
 # "home alone 7" is not "Home Alone"
 _SEQUEL = re.compile(
     r" (?:part )?(?:[2-9]|ii|iii|iv)\b"
@@ -191,7 +192,7 @@ class _Search:
         if not _DAY.fullmatch(text, start, exact.end):
             return False
         if _ON_DAY.search(text, max(0, start - 24), start):
-            return True
+            return not _MEANT.match(text, exact.end)
         return before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
 
     def _after_quote(self, start: int) -> bool:

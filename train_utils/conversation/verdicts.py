@@ -5,8 +5,10 @@ from functools import lru_cache
 from itertools import islice
 
 from train_utils.conversation.annotations import SPAN
+from train_utils.conversation.blame_phrases import ENDURED
+from train_utils.conversation.clauses import clause_at
 from train_utils.conversation.negation import IN_A_GOOD_WAY
-from train_utils.conversation.verdict_phrases import ENDURED, FAMILIAR, POSSESSED, THRILLED
+from train_utils.conversation.verdict_phrases import FAMILIAR, POSSESSED, THRILLED
 
 _TITLE = re.compile(SPAN)
 # "It never moved me", "nothing in it thrilled me"
@@ -65,6 +67,28 @@ def _verdicts(plain: str, start: int, end: int) -> tuple[tuple[str, tuple[tuple[
             said = "liked" if good else "known" if too_often else "disliked" if denied else kind
             found.append((said, _subjects(plain, start, end, match)))
     return tuple(found)
+
+
+def segment_at(plain: str, at: int) -> tuple[int, int]:
+    """Return (start, end) of the words around a title: from the end of the title before it to the next title's start.
+
+    Titles that an enumeration joins have the same words around them. Words between two titles belong to both.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    start, end = clause_at(plain, at)
+    titles = [title.span() for title in _TITLE.finditer(plain, start, end)]
+    own = next((number for number, (low, high) in enumerate(titles) if low <= at < high), None)
+    if own is None:
+        return start, end
+    first = last = own
+    while first and JOINED.fullmatch(plain, titles[first - 1][1], titles[first][0]):
+        first -= 1
+    while last + 1 < len(titles) and JOINED.fullmatch(plain, titles[last][1], titles[last + 1][0]):
+        last += 1
+    return titles[first - 1][1] if first else start, titles[last + 1][0] if last + 1 < len(titles) else end
 
 
 def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[tuple[int, int], ...]:
