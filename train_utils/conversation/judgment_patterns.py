@@ -137,7 +137,7 @@ _JUDGMENT = _table(
             r"((was|is|were|are) )?((such|what) )?(an? )?"
             r"((really|very|so|pretty|quite|just|absolutely?|totally?|total|utterly?|utter|pure|sheer|complete(ly)?|real|proper|simply|truly"
             r"|one|big|such|some|two|three|\d|hours? of|minutes of|years of|load of|pile of|piece of|bit of|\w+ (and|but)) ){0,4}"
-            r"((?P<bad>(\w+ of )?BAD|hated|disliked|loathed|detested|despised|hate)"
+            r"((?P<bad>(\w+ of )?BAD|ugh|yuck|yikes|eww?|bleh|nope|oof|hated|disliked|loathed|detested|despised|hate)"
             r"|(GOOD|adored|liked|enjoyed|love|adore))"
             r"( (NOUNS|it|them|both|every (single )?\w+( of (it|them))?|so much|to bits|to death|a lot|though)){0,2}~$"
         )

@@ -181,7 +181,14 @@ we go from here, where to go from here, where do i go from here, where to next, 
 can replace it, what could replace it, what do you say, what is comparable, what's comparable, start me off with, start
 us off with, either of the two, either of these, either one, either is, either would, whichever,
 don't care which, doesn't matter which, no matter which, impress me, impress us, dazzle me, amaze me, wow me, inspire
-me, inspire us, entertain me, entertain us, show me the list, show us the list, see the list, the list please
+me, inspire us, entertain me, entertain us, along those lines, along these lines, along that line, put me on to,
+put me onto, what remains, what's left, what is left, start from there, go from there, take it from there, work from
+there, build on that, that feeling again, that feeling back, got a tip, got any tips, any tips, point me, where does that
+leave, comes close, comes closest, should like to see, should like to watch, set me up, sort me out, sort us out, line
+up, feed me, sell me, what am i missing, what did i miss, what have i missed, make my day, make my night, make my
+evening, fill my evening, what's the move, what do you reckon, your thoughts, help a girl out, help a guy out, help a
+brother out, help a sister out, drop some, drop a few, throw some, what fits, what suits, what follows, what would
+follow, what would you add, what should follow, got others, where should i turn, guide me, steer me, show me the list, show us the list, see the list, the list please
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -375,7 +382,8 @@ to say no to, used to hate, used to dislike, used to avoid, used to loathe
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = f"""
-{BAD}, freaked me out, creeped me out, weirded me out, confused me, confused us, freaked us out, is for babies, bore
+{BAD}, off the cards, off the agenda, off the list, not an option, no option, a turn-off, a turn off, a dealbreaker, a deal
+breaker, a non-starter, freaked me out, creeped me out, weirded me out, confused me, confused us, freaked us out, is for babies, bore
 me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was terrible,
 was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold, scare me,
 scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was

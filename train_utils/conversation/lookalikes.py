@@ -45,6 +45,11 @@ _WAS = re.compile(
     re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
+# "comedy gold", "the exam was a total horror"
+_PRAISED = re.compile(r"\s+(?:gold|genius|masterclass|perfection)\b", re.IGNORECASE)
+_CALAMITY = re.compile(
+    r"\b(?:was|is|were|been)\s+an?\s+(?:total|complete|absolute|utter|real|right|proper|pure)\s+$", re.IGNORECASE
+)
 # "Kids went mad for Babe"
 _ACTING = re.compile(
     r"\s+(?:(?:all|both|just|really|also|absolutely|always|never|still)\s+)?(?:went|love[ds]?|like[ds]?|adored?|enjoy(?:ed|s)?|hate[ds]?"
@@ -98,6 +103,8 @@ def is_no_category(text: str, annotation: Annotation) -> bool:
     ):
         return True
     if _LAUGHING.fullmatch(text, annotation.start, annotation.end) and _WILL.search(text, before, annotation.start):
+        return True
+    if _PRAISED.match(text, annotation.end) or _CALAMITY.search(text, before, annotation.start):
         return True
     is_verb = words.by_meaning and bool(_OBJECT.match(text, annotation.end))
     return is_verb or _is_about_people(text, annotation)

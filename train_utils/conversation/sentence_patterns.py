@@ -81,6 +81,10 @@ _REPORTED = _table(
             r"\b(one|film|movie|thing|those|ones) (that )?(i|we)('?d| would|'?ll| will) \w+"
         ),
         "I wanted to scream": r"\b(wanted|wished|longed) to (die|scream|leave|run|cry|hide|go|escape|puke)\b",
+        "my favorite has to be [Heat]": (
+            r"\b(fav\w*|best|worst|greatest|pick|choice|number one|top \w+)( [\w']+){0,4} (has|have|must|got|would have|gotta) (to )?be\b"
+        ),
+        "what I really loved was": r"\bwhat (really |just |truly |most )?(i|we|he|she|(my|our) \w+|bored|annoyed|charmed|moved|got) [^.!?;]{0,30}\b(was|is)\b",
         "on my bucket list": r"\b(my|our|your|this|that|bucket|wish) list\b",
         "we are off to see it": r"\b(off|about|going) to (watch|see)\b",
         "I wanted my money back": r"\bwanted (my|our|his|her)\b",
@@ -215,6 +219,12 @@ _REFUSED = _table(
             r"(it|that|that one|those|them|this|these|both)\b"
         ),
         "please exclude": r"\bplease (exclude|skip|omit)\b",
+        "except [Clerks], seen it": (
+            r"^~((and|but|just|only|oh|also)\b~){0,2}(except|excluding|minus|apart from|besides|barring|bar|save for|skip|exclude|omit|leave out"
+            r"|leave off|cut|cut out|drop|remove|ditch|no more|not another) ((for|the|all|any|anything|everything|those|these) ){0,2}(TITLE|films?|movies?|before|after|older|newer)"
+        ),
+        "[Heat]: watched, skip": r"[,:;]\s*(so )?(please )?(skip|exclude|omit|drop|pass|next)( (it|them|those|both|these|all))?\s*$",
+        "[Heat] is off the menu": r"TITLE\s*(NOUNS )?(is|are) (off|out)\b",
         "leave [Fargo] out": r"\bleave (it|that|those|them|TITLE) out\b",
     }
 )
@@ -293,11 +303,12 @@ _STATED = _table(
 STATED = _STATED.compiled()
 # "Heat? Seen it."
 TOPIC = _compiled(r"~((and|as for|the|ah|oh|right|yes|yeah|well)\W+)*TITLE( (with|w/?|by) [^\W\d]\w+( \w+)?)?\s*[?.!]~")
+EXCLAIMED = _compiled(r"~(yes|yeah|yep|wow|omg|oh|ah|ooh|no|man|dude|god|damn|my god|oh my god|yes yes)~")
 _VERDICT = _table(
     {
         "Never seen": (
             r"~((OPENINGS)\b~){0,3}"
-            r"(i|we|haven'?t|have not|not|never|nope|LIKES|STATING_ALONE|GOOD|BAD|REFUSALS|what an?"
+            r"(((the|my|our) )?(best|worst|greatest|funniest|saddest)|yes|wow|omg|i|we|haven'?t|have not|not|never|nope|LIKES|STATING_ALONE|GOOD|BAD|REFUSALS|what an?"
             r"|((?!ASKING\b)[\w']+ ){0,4}?(that|it|they|both)('s| (was|is|were|are)))\b"
         )
     }

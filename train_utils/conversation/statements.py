@@ -19,6 +19,7 @@ from train_utils.conversation.title_judgments import (
     is_liked,
     is_of_others,
     is_only_known,
+    is_praised_by_denial,
     is_unseen,
     is_watched,
     judgment_before_addition,
@@ -231,6 +232,8 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
         return later
     if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
+    if is_praised_by_denial(plain, at):
+        return "liked"
     expressed = expressed_at(plain, at)
     if later == "liked" and (negative or expressed == "disliked"):
         return "liked"  # "Flubber is so dumb, I love it"

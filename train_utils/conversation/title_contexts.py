@@ -49,9 +49,10 @@ _FRAMED = Phrases(
             r"|soft|partial|sweet|stuck|drawn|swept) (away |over |up |off |in )?(by|with|at|on|to|about|over)"
         ),
         "that pig movie": (
-            r"(the|that|this|a|an) ([\w'-]+ ){1,2}(movie|film|flick|picture|one|comedy|drama|thriller|western|musical|cartoon),?"
+            r"(the|that|this|a|an) (?!(only|first|last|best|worst|other|next|same|one)\b)([\w'-]+ ){1,2}(movie|film|flick|picture|one|comedy|drama|thriller|western|musical|cartoon),?"
             r"|(GOOD|BAD) (movie|film|flick|picture),?(?! (ever|of|i|we|that|is|was|for|with|to|and|or|but|in|on)\b)"
         ),
+        "it was heat that I": r"(it|that)('s| is| was) (?=([^\W\d]\w*\s){1,4}(that|which|i|we)\b)",
         "thinking about": r"(think(ing)?|thought|dream(ing|t|ed)?|rav(e|ed|ing)|talk(s|ed|ing)?|hear(d|ing)?|gush(ed|ing)?|obsess(ed|ing)?|rant(ed|ing)?) (about|of|over|on)",
         "obsessed with": r"(obsessed|besotted|infatuated|enamou?red|smitten|in love|PLEASING|DISPLEASING) (away )?(with|by|at)",
         "nothing but love for": (

@@ -75,7 +75,7 @@ _END = re.compile(
 )
 # "spellbound she didn't like", "the godfather we've seen", "casino i found far too long"
 _SUBJECT = (
-    r"(?:i|we|he|she|they|both|all|everyone|everybody|nobody|no one|none of \w+|(?:my|our|his|her) [\w']+(?: [\w']+)?)"
+    r"(?:i|we|he|she|they|both|all|everyone|everybody|nobody|no one|none of \w+|(?:my|our|his|her|the) [\w']+(?: [\w']+)?)"
     r"(?: (?:in|of|at|on) (?:my|our|the|this) \w+)?"
 )
 _TOPIC_VERBS = f"{LIKES}, {LIKING_VERBS}, {DISLIKING}, {OWNING_VERBS}"
@@ -91,7 +91,7 @@ _TOPIC = re.compile(
 )
 # "us marshals trash, the fugitive class", "heat: so good"
 _PREDICATE = re.compile(
-    rf" ?(?:{SICK_FACE}|{GLAD_FACE})"
+    rf"\s?(?:{SICK_FACE}|{GLAD_FACE})"
     r"|(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
     rf"|simply|quite|such|way|too|well|not|both|all|each|also) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
     r"(?=\s?[.,;!?\n)]|$|\s(?:and|but|though|imo|tbh|too|as well|also)\b)",

@@ -10,6 +10,7 @@ from train_utils.conversation.clauses import annotated_clauses, clause_at, claus
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
 from train_utils.conversation.blame_phrases import ENDURED
+from train_utils.conversation.verdict_phrases import LITOTES
 from train_utils.conversation.verdicts import JOINED, segment_at, verdict
 from train_utils.prompts.named_titles import Mention
 
@@ -115,6 +116,8 @@ def _judgment(plain: str, start: int, end: int, alone: bool, expressed: str) -> 
         alone: whether the part is a whole clause.
         expressed: what its expressions say.
     """
+    if _says(LITOTES, plain, start, end):
+        return "liked"
     if alone and (judgment := patterns.JUDGMENT.match(plain, start, end)):
         return "disliked" if judgment["bad"] else "liked"
     if alone and patterns.LIKE_IT.search(plain, start, end) and not negations(plain, start, end):
@@ -225,6 +228,16 @@ def is_of_others(plain: str, at: int) -> bool:
         at: position of the title.
     """
     return bool(patterns.OTHERS.match(plain, *clause_at(plain, at)))
+
+
+def is_praised_by_denial(plain: str, at: int) -> bool:
+    """Return whether the words around a title praise it by denying something: "nothing beats it".
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(LITOTES, plain, *segment_at(plain, at))
 
 
 def is_judged(plain: str, at: int) -> bool:

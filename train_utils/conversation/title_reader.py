@@ -193,7 +193,7 @@ class _Search:
             return False
         if _ON_DAY.search(text, max(0, start - 24), start):
             return not _MEANT.match(text, exact.end)
-        return before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
+        return 0 <= before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
 
     def _after_quote(self, start: int) -> bool:
         return self.msg.text[start - 1 : start] in ('"', "'") and start - 1 in self.msg.contexts.named

@@ -7,7 +7,7 @@ from train_utils.conversation.lexicon import any_of
 from train_utils.conversation.phrases import Phrases
 
 GLAD_FACE = (
-    "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]",
+    "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
 )
 _NAMES = {
     "LOST": r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)",
@@ -15,6 +15,22 @@ _NAMES = {
     "PLEASING": any_of(PLEASING_VERBS),
 }
 
+_LITOTES = Phrases(
+    {
+        "nothing beats it": (
+            r"nothing (\w+ ){0,3}?(beats?|tops?|compares?|comes?|rivals?|touch(es)?|match(es)?|topped|beaten|come|matched|compared"
+            r"|equall?ed|rivall?ed|bettered)"
+        ),
+        "could not live without": r"NEVER (live|survive|function|cope|do|go|get by|manage|imagine (life|\w+)|be) without",
+        "people who don't like": (
+            r"(people|anyone|anybody|those|somebody|someone|folks|friends|men|women) who (NEVER|do not|does not) (like|love|enjoy|get|appreciate|rate|cry at|laugh at)"
+        ),
+        "cannot fault": r"NEVER (\w+ )?(fault|praise (TITLE|it) enough|recommend (TITLE|it) enough|say enough)",
+    },
+    _NAMES,
+)
+# Praise in the form of a denial.
+LITOTES = _LITOTES.compiled()
 _CHERISHED = Phrases(
     {
         "hold [Heat] very dear": r"(hold|holds|held|is|are) (it |TITLE\s*)?(very |so |most )?dear",
@@ -83,20 +99,11 @@ _THRILLING = Phrases(
         "sent shivers down my spine": r"(chills|shivers|tingles|butterflies|all the feels|frissons?)",
         "a breath of fresh air": r"breath of fresh air|pick of the bunch|cream of the crop|the one to beat|head and shoulders above",
         "worth every second": r"worth (every|each|all)|worth the (\w+ )?(wait|money|hype|ticket|price)",
-        "cannot fault": r"NEVER (\w+ )?(fault|praise TITLE enough|praise it enough|recommend it enough)",
         "what a ride": r"what (an? )?(\w+ )?(ride|experience|film|movie|trip|journey|rush|story|picture|gem|performance)END",
         "moved me to tears": r"moved ME to tears|broke ME\b|floored ME",
         "never got over it, still not over it": r"NEVER (been )?over",
         "everyone raves about it": r"rav(es?|ed|ing) about",
         "thumbs up": r"thumbs up",
-        "nothing beats it": (
-            r"nothing (\w+ ){0,3}?(beats?|tops?|compares?|comes?|rivals?|touch(es)?|match(es)?|topped|beaten|come|matched|compared"
-            r"|equall?ed|rivall?ed|bettered)"
-        ),
-        "could not live without": r"NEVER (live|survive|function|cope|do|go|get by|manage|imagine (life|\w+)|be) without",
-        "people who don't like": (
-            r"(people|anyone|anybody|those|somebody|someone|folks|friends|men|women) who (NEVER|do not|does not) (like|love|enjoy|get|appreciate|rate|cry at|laugh at)"
-        ),
         "it was everything to me": r"(was|is|means?|meant) (everything|the world|so much|a lot) to ME|swear by|swears by|the message",
         "beats everything": r"beats? (everything|anything|all|every|any)",
         "can't get enough of it": r"NEVER (get )?(enough of|get tired of|tire of|go wrong|disappoint\w*|be beaten)",
@@ -171,7 +178,7 @@ _POSSESSED = Phrases(
     }
 )
 THRILLED = re.compile(
-    rf"{GLAD_FACE}|{_ABOVE_ALL.pattern}|\b(?=\w)(?:{_CHERISHED.pattern}|{_THRILLING.pattern})", re.IGNORECASE
+    rf"{GLAD_FACE}|{_ABOVE_ALL.pattern}|\b(?=\w)(?:{_CHERISHED.pattern}|{_LITOTES.pattern}|{_THRILLING.pattern})", re.IGNORECASE
 )
 FAMILIAR = re.compile(rf"\b(?=\w)(?:{_KNOWN.pattern})|{_ALL_DONE.pattern}", re.IGNORECASE)
 POSSESSED = _POSSESSED.compiled()
