@@ -21,7 +21,10 @@ _TIME_LOST = Phrases(
         "a waste of two hours": r"(wastes?|wasted|waist) ... (LOST|on|TITLE)",
         "that went down the drain": r"down the drain",
         "want my money back": r"(wants?|wanted|give) (ME )?MY LOST back",
-        "put me to sleep": r"(put|puts|sent|sends|lulled|bored|nearly bored) ME (straight |right )?(to|in|into) (a )?(deep )?(sleep|tears|death|coma|stupor|slumber)",
+        "put me to sleep": (
+            r"(put|puts|sent|sends|lulled|bored|nearly bored) ME (straight |right )?(to|in"
+            r"|into) (a )?(deep )?(sleep|tears|death|coma|stupor|slumber)"
+        ),
         "[Heat] bored me": r"bored (ME|stiff|to)",
         "fell fast asleep": (
             r"(fell|fall|falls|falling|was|were|nodded|nodding|dozed|dozing|drifted) "
@@ -72,21 +75,29 @@ _DISLIKED = Phrases(
         "disgusted": r"appall(ed|s)|disgust(ed|s)|traumati[sz]ed|offended|repulsed|unpleasant|regret\w*",
         "thumbs down": r"thumbs down",
         "bored us all": r"DISPLEASING (\w+ )?(ME|all of (us|them)|all|everyone)\b(?! to (tears|death|sleep))",
-        "endured [Evita]": r"(?<!to\s)(?<!could\s)(suffered|endured|trudged|slogged|plodded|ploughed|plowed) (through )?(it|that|them|TITLE|the)",
+        "endured [Evita]": (
+            r"(?<!to\s)(?<!could\s)(suffered|endured|trudged|slogged|plodded|ploughed|plowed) (through )?(it|that"
+            r"|them|TITLE|the)"
+        ),
         "I wanted to scream": (
             r"(wanted|wished|longed|begged|begging|prayed|praying|dying|waiting|wait) (for )?(it |that |TITLE\s*)?to "
-            r"(die|scream|leave|run|cry|end|stop|finish|be over|go home|escape|puke|vomit|throw (up|something)|hide|claw|gouge)"
+            r"(die|scream|leave|run|cry|end|stop|finish|be over|go home|escape|puke|vomit|throw (up|something)"
+            r"|hide|claw|gouge)"
         ),
         "had me begging for the end": (
-            r"(had|has|got|left) ME (\w+ly )?(begging|praying|wishing|reaching for|checking|looking at|screaming|running"
-            r"|squirming|dozing|snoring|yawning|nodding|heading|asking for|fleeing|scratching|rolling MY eyes|fuming|seething)"
+            r"(had|has|got|left) ME (\w+ly )?(begging|praying|wishing|reaching for|checking|looking at|screaming"
+            r"|running"
+            r"|squirming|dozing|snoring|yawning|nodding|heading|asking for|fleeing|scratching|rolling MY eyes"
+            r"|fuming|seething)"
         ),
         "made my ears bleed": (
             r"(made|makes|make|hurts?|bled) MY (eyes?|ears?|brain|head|skin|stomach|teeth|soul|toes?|flesh)( cells)?"
             r"( (bleed|hurt|ache|crawl|turn|spin|die|melt|itch|rot|curl|explode))?\b"
         ),
         "asked for a refund": r"refund(ed)?",
-        "watching paint dry": r"(watch(ing)? )?(paint|grass|cement|concrete) (dry|grow|set)(ing)?|root canal|pulling teeth",
+        "watching paint dry": (
+            r"(watch(ing)? )?(paint|grass|cement|concrete) (dry|grow|set)(ing)?|root canal|pulling teeth"
+        ),
         "pure boredom": r"(?<!cured\s)(?<!no\s)(boredom|tedium|drudgery|agony|purgatory|dreck)",
         "felt robbed": (
             r"(felt|feel|feels|feeling|was|were) (so |absolutely |just |totally |a bit |completely )*"
@@ -95,17 +106,24 @@ _DISLIKED = Phrases(
         "lost the will to live": r"(lost|losing|lose) (all )?(interest|patience|the will|the plot|ME\b)",
         "what were they thinking": r"what (were|was|are) (they|he|she|you|anyone) (even )?(thinking|on|smoking)",
         "for all the wrong reasons": r"wrong reasons|everything (that )?('s |is )?wrong with",
-        "left a bad taste": r"(left|leaves|leave|leaving) (ME (with )?)?(an? )?(\w+ )?(bad|sour|bitter|nasty|funny|foul) taste",
+        "left a bad taste": (
+            r"(left|leaves|leave|leaving) (ME (with )?)?(an? )?(\w+ )?(bad|sour|bitter|nasty|funny|foul) taste"
+        ),
         "oh dear": r"oh dear|good grief|god help|spare me",
         "all talk": r"all (talk|show|noise|fluff|bark|flash|surface|hype|gimmicks?)END",
-        "you couldn't pay me to": r"(could|can|would)(n'?t| not) (even )?(pay|bribe) ME|(paid|pay) ME to|not if you (paid|pay)",
+        "you couldn't pay me to": (
+            r"(could|can|would)(n'?t| not) (even )?(pay|bribe) ME|(paid|pay) ME to|not if you (paid|pay)"
+        ),
         "burn it with fire": (
             r"(burn|torch|nuke|flush|bury|destroy|bin|trash|binned|kill) "
             r"(it|them|that|TITLE|every( single)? copy|all copies)( (with fire|down|out|away|in the \w+))?"
         ),
-        "belongs in a landfill": r"belongs? in (the |a |my )?(landfill|dump|dustbin|sewer|fire|hell|sea|past|trashcan|wastebasket)",
+        "belongs in a landfill": (
+            r"belongs? in (the |a |my )?(landfill|dump|dustbin|sewer|fire|hell|sea|past|trashcan|wastebasket)"
+        ),
         "can rot": (
-            r"(can|could|should|may) (just )?(rot|burn|sink|die|disappear|vanish|go (away|to hell|hang|in the (bin|sea|trash|fire))"
+            r"(can|could|should|may) (just )?(rot|burn|sink|die|disappear|vanish|go (away|to hell|hang"
+            r"|in the (bin|sea|trash|fire))"
             r"|stay (buried|away|in the past))"
         ),
         "should never have been made": (
@@ -113,10 +131,15 @@ _DISLIKED = Phrases(
             r"(made|released|shot|filmed|bothered|exist(ed)?|left the)"
         ),
         "on my worst enemy": r"worst enem(y|ies)",
-        "made me ashamed": r"(made|makes|left) ME (\w+ )?(embarrassed|ashamed|sorry|sad for|queasy|squirm|groan|fidget|restless|snore|sleep)",
+        "made me ashamed": (
+            r"(made|makes|left) ME (\w+ )?(embarrassed|ashamed|sorry|sad for|queasy|squirm|groan|fidget|restless"
+            r"|snore|sleep)"
+        ),
         "walked away from": r"walk(ed|ing)? away from|ran (away )?from|fled",
         "my ears have not recovered": r"NEVER (quite |fully )?(recover(ed)?|be the same)",
-        "cure for insomnia": r"insomnia|sleeping pills?|a (\w+[\s-])?(hour|minute)s?[\s-](long )?(nap|snooze|snore|sleep)",
+        "cure for insomnia": (
+            r"insomnia|sleeping pills?|a (\w+[\s-])?(hour|minute)s?[\s-](long )?(nap|snooze|snore|sleep)"
+        ),
         "not pleased": r"not pleased?",
         "nearly left": r"nearly (left|died|cried of boredom)",
         "even worse": r"(even )?worse",
@@ -131,7 +154,8 @@ _DISLIKED = Phrases(
         "gets on my nerves": r"(get|gets|got|getting) on MY (\w+ )?(nerves|wick|tits|goat)",
         "whoever made it should be in jail": (
             r"(should|ought to|needs to|deserves? to) (all )?(be|go|have been|get) (in |to )?"
-            r"(jail|prison|ashamed|banned|illegal|shot|sacked|fired|arrested|locked|burn(ed|t)|binned|buried|forgotten|hell)"
+            r"(jail|prison|ashamed|banned|illegal|shot|sacked|fired|arrested|locked|burn(ed|t)|binned|buried"
+            r"|forgotten|hell)"
         ),
         "belongs in the bin": r"belongs? in (the|a) (bin|trash|rubbish|skip|toilet|gutter|garbage)",
         "can get in the sea": r"can (get in the (bin|sea)|do one|get (lost|stuffed)|go to hell|sod off|jog on)",
@@ -168,19 +192,29 @@ _DISLIKED = Phrases(
 _WORN_OUT = Phrases(
     {
         "I switched channels": (
-            r"(switched|changed|flipped|turned|switch|change) (the |MY |to (another|a different) )?(channels?|over|station)\b"
+            r"(switched|changed|flipped|turned|switch|change) (the |MY |to (another|a different) )?(channels?"
+            r"|over|station)\b"
             r"|reach(ed|ing)? for (the|MY) (remote|phone|coat)"
         ),
         "watched the clock": (
-            r"(watch(ed|ing)|star(ed|ing) at|look(ed|ing) at|count(ed|ing)) (the|MY) (\w+ )?(clock|watch|ceiling|exit|minutes|seconds|tiles|walls?|phone)"
+            r"(watch(ed|ing)|star(ed|ing) at|look(ed|ing) at|count(ed|ing)) (the|MY) (\w+ )?(clock|watch|ceiling"
+            r"|exit|minutes|seconds|tiles|walls?|phone)"
         ),
         "went on forever": (
             r"(went|goes|go|dragged|drags) on ((and on)|forever|for ever|too long|for (ages|hours|days|an eternity))"
-            r"|(felt|seemed|lasted) (like )?(forever|for ever|an eternity|ages|years|a lifetime|(a|two|three|four|five|ten|\d+) (weeks?|months?|years?|days?))"
+            r"|(felt|seemed|lasted) (like )?(forever|for ever|an eternity|ages|years|a lifetime|(a|two|three|four"
+            r"|five|ten|\d+) (weeks?|months?|years?|days?))"
         ),
-        "outstays its welcome": r"(out|over)stay(s|ed)? (its|their|his|her) welcome|never[\s-]ending|would(n'?t| not| never) end",
-        "an hour too long": r"(hours?|minutes|half) too long|(could|should) (have )?(lost?|cut|trim(med)?|lose) (an?|the|half|two|\d+) \w+",
-        "tested my patience": r"(test|tried|try|tries|tests|tested|wore|wears) (MY patience|thin|ME (out|down))(?! in a good)",
+        "outstays its welcome": (
+            r"(out|over)stay(s|ed)? (its|their|his|her) welcome|never[\s-]ending|would(n'?t| not| never) end"
+        ),
+        "an hour too long": (
+            r"(hours?|minutes|half) too long|(could|should) (have )?(lost?|cut|trim(med)?|lose) (an?|the|half|two"
+            r"|\d+) \w+"
+        ),
+        "tested my patience": (
+            r"(test|tried|try|tries|tests|tested|wore|wears) (MY patience|thin|ME (out|down))(?! in a good)"
+        ),
         "help me sleep": r"help(s|ed)? ME (to )?(fall a?sleep|sleep|nod off)|MY (cure|remedy) for",
         "zzz": r"zz+\b|snor+e+|yawn+",
     },
@@ -188,57 +222,105 @@ _WORN_OUT = Phrases(
 )
 _POOR = Phrases(
     {
-        "gets everything wrong": r"(gets?|got) (it|everything|it all|so much|most of it|nothing) (\w+ )?(wrong|right)(?<=wrong)",
-        "hasn't aged well": r"NEVER (really )?(age(d)? well|hold up|held up|stand up|work(ed)?( for ME)?END|land(ed)?|deliver(ed)?|live up|add(ed)? up|go anywhere|went anywhere|convince(d)? ME|impress(ed)? ME|appeal)",
+        "gets everything wrong": (
+            r"(gets?|got) (it|everything|it all|so much|most of it|nothing) (\w+ )?(wrong|right)(?<=wrong)"
+        ),
+        "hasn't aged well": (
+            r"NEVER (really )?(age(d)? well|hold up|held up|stand up|work(ed)?( for ME)?END|land(ed)?|deliver(ed)?"
+            r"|live up|add(ed)? up|go anywhere|went anywhere|convince(d)? ME|impress(ed)? ME|appeal)"
+        ),
         "no plot": (
             r"(no|zero|without|lacks?|lacked|lacking) (an? |any |all |real |much )?"
-            r"(plot|story|point|chemistry|charm|laughs|heart|soul|substance|depth|tension|pace|spark|brains?|rhythm|imagination)\b"
+            r"(plot|story|point|chemistry|charm|laughs|heart|soul|substance|depth|tension|pace|spark|brains?"
+            r"|rhythm|imagination)\b"
         ),
-        "full of plot holes": r"plot\s?holes?|(paper|wafer)[\s-]thin|all over the (place|shop)|one[\s-]note|by numbers|going through the motions",
+        "full of plot holes": (
+            r"plot\s?holes?|(paper|wafer)[\s-]thin|all over the (place|shop)|one[\s-]note|by numbers"
+            r"|going through the motions"
+        ),
         "a pale imitation": (
-            r"pal(e|es|ed) (imitation|shadow|copy|in comparison|next to)|poor man'?s|(poor|cheap|bad|weak|tired|lazy) (copy|imitation|knock[\s-]?off|excuse|remake|sequel)"
-            r"|rip[\s-]?off|cash[\s-]?(in|grab)|(second|third|fourth)[\s-]rate|bargain bin|straight[\s-]to[\s-]video|scraping the barrel"
+            r"pal(e|es|ed) (imitation|shadow|copy|in comparison|next to)|poor man'?s|(poor|cheap|bad|weak|tired"
+            r"|lazy) (copy|imitation|knock[\s-]?off|excuse|remake|sequel)"
+            r"|rip[\s-]?off|cash[\s-]?(in|grab)|(second|third|fourth)[\s-]rate|bargain bin"
+            r"|straight[\s-]to[\s-]video|scraping the barrel"
         ),
-        "went over my head": r"(went|goes|flew) (right |straight |way |clean )?over MY heads?|beyond ME\b|lost on (me|us)|wasted on (me|us)",
+        "went over my head": (
+            r"(went|goes|flew) (right |straight |way |clean )?over MY heads?|beyond ME\b|lost on (me|us)"
+            r"|wasted on (me|us)"
+        ),
         "couldn't tell you a thing": (
-            r"NEVER (even )?(tell|say|remember|recall|name|explain) (you )?(a (single )?(thing|word|scene)|anything|what|one (thing|scene|line|joke))"
+            r"NEVER (even )?(tell|say|remember|recall|name|explain) (you )?(a (single )?(thing|word|scene)"
+            r"|anything|what|one (thing|scene|line|joke))"
         ),
         "expected more": (
-            r"(expected|hoped for|wanted|deserved|was promised) (so much |much |something |a lot )?(more|better)|fell (far |well |way )?short"
-            r"|emperor'?s new clothes|(not|n'?t) (sold|convinced|fussed|bothered|vibing|feeling)\s*(on|by|with|it|about)?"
+            r"(expected|hoped for|wanted|deserved|was promised) (so much |much |something |a lot )?(more|better)"
+            r"|fell (far |well |way )?short"
+            r"|emperor'?s new clothes|(not|n'?t) (sold|convinced|fussed|bothered|vibing|feeling)\s*(on|by|with|it"
+            r"|about)?"
         ),
     },
     _NAMES,
 )
 _UPSET = Phrases(
     {
-        "rubbed me the wrong way": r"rubbed ME (up )?the wrong way|g[eo]ts? MY (goat|back up)|sticks? in MY (throat|craw)|drove ME to (drink|despair)",
-        "turned my stomach": r"(turn|churn)(s|ed)? MY stomachs?|(makes?|made) ME (\w+ )?(despair|groan|wince|shudder|rage|switch|suffer|feel (\w+ )?(old|ill|unclean))",
-        "scarred for life": r"(scarred|traumati[sz]ed|damaged|ruined) (ME )?(for life|forever|for good)|(needed|need|send ME the bill for) therapy",
-        "too close to the bone": r"too close to (the bone|home)|too (intense|heavy|violent|bleak|gory|nasty|cruel) for",
-        "never forgave him": r"never (quite )?forg(ive|ave|iven)|(owes?|owed) (me|us) (an apology|money|two|three|\w+ hours)|compensation",
-        "wish I could unsee": (
-            r"unsee|wish (that )?(i|we)('d| had)? (had)?(n'?t| not| never)|(erase|wipe|scrub|delete|purge) (it |that |TITLE\s*)?(all )?(from|out of) MY"
+        "rubbed me the wrong way": (
+            r"rubbed ME (up )?the wrong way|g[eo]ts? MY (goat|back up)|sticks? in MY (throat|craw)"
+            r"|drove ME to (drink|despair)"
         ),
-        "a big mistake": r"(big|huge|bad|terrible|major|grave|silly|stupid) (mistake|error|idea|choice|decision|move)|was a mistake|what a mistake",
-        "should be illegal": r"(should|ought to|must) be (illegal|banned|outlawed|a crime|criminal|against the law|forbidden|ashamed)",
+        "turned my stomach": (
+            r"(turn|churn)(s|ed)? MY stomachs?|(makes?|made) ME (\w+ )?(despair|groan|wince|shudder|rage|switch"
+            r"|suffer|feel (\w+ )?(old|ill|unclean))"
+        ),
+        "scarred for life": (
+            r"(scarred|traumati[sz]ed|damaged|ruined) (ME )?(for life|forever|for good)|(needed|need"
+            r"|send ME the bill for) therapy"
+        ),
+        "too close to the bone": r"too close to (the bone|home)|too (intense|heavy|violent|bleak|gory|nasty|cruel) for",
+        "never forgave him": (
+            r"never (quite )?forg(ive|ave|iven)|(owes?|owed) (me|us) (an apology|money|two|three|\w+ hours)"
+            r"|compensation"
+        ),
+        "wish I could unsee": (
+            r"unsee|wish (that )?(i|we)('d| had)? (had)?(n'?t| not| never)|(erase|wipe|scrub|delete|purge) (it "
+            r"|that |TITLE\s*)?(all )?(from|out of) MY"
+        ),
+        "a big mistake": (
+            r"(big|huge|bad|terrible|major|grave|silly|stupid) (mistake|error|idea|choice|decision|move)"
+            r"|was a mistake|what a mistake"
+        ),
+        "should be illegal": (
+            r"(should|ought to|must) be (illegal|banned|outlawed|a crime|criminal|against the law|forbidden|ashamed)"
+        ),
         "avoid at all costs": r"at all costs?|barge\s?pole|with a ten foot|steer clear|stay(ing)? (well |far )?away",
         "zero stars": r"(zero|no|half a|one|1|0) (out of (five|ten|5|10)|stars?)\b|f minus|epic fail|nul points?",
         "would sooner chew glass than watch": (
             r"\b(rather|sooner) [^.!?;MASK]{2,60} than (watch|see|sit|endure|suffer|go|have|do|rent)\b"
         ),
-        "not my idea of fun": r"not MY idea of|over my dead body|not for all the|tells? you (everything|all)|said (everything|it all)|says it all",
-        "left early": r"(left|leave|leaving) (early|halfway|half way|before (the end|it (ended|finished))|at the (interval|intermission)|after (\w+ )?(\w+ )?(minutes|min|mins|an hour|half an hour))",
-        "stopped after ten minutes": r"(stopped|quit|ended|abandoned|ditched|bailed|out) (it |TITLE\s*)?(after|at|within|in) (\w+ )?(\w+ )?(minutes|mins?|half|an hour)",
+        "not my idea of fun": (
+            r"not MY idea of|over my dead body|not for all the|tells? you (everything|all)|said (everything|it all)"
+            r"|says it all"
+        ),
+        "left early": (
+            r"(left|leave|leaving) (early|halfway|half way|before (the end|it (ended|finished))|at the (interval"
+            r"|intermission)|after (\w+ )?(\w+ )?(minutes|min|mins|an hour|half an hour))"
+        ),
+        "stopped after ten minutes": (
+            r"(stopped|quit|ended|abandoned|ditched|bailed|out) (it |TITLE\s*)?(after|at|within"
+            r"|in) (\w+ )?(\w+ )?(minutes|mins?|half|an hour)"
+        ),
     },
     _NAMES,
 )
 # A verdict without a verb: "Heat top, Casino flop".
 _FLOPS = Phrases(
-    {"[Heat] flop": r"(?<=MASK) (a |an |the )?((big|total|complete|huge|massive|real|utter) )?(flops?|dud|dross|bust|tosh|meh|worse)END"},
+    {
+        "[Heat] flop": r"(?<=MASK) (a |an |the )?((big|total|complete|huge|massive|real|utter) )?"
+        r"(flops?|dud|dross|bust|tosh|meh|worse)END"
+    },
     _NAMES,
 )
 ENDURED = re.compile(
-    rf"{SICK_FACE}|{_FLOPS.pattern}|\b(?=\w)(?:{_TIME_LOST.pattern}|{_DISLIKED.pattern}|{_WORN_OUT.pattern}|{_POOR.pattern}|{_UPSET.pattern})",
+    rf"{SICK_FACE}|{_FLOPS.pattern}|\b(?=\w)(?:{_TIME_LOST.pattern}|{_DISLIKED.pattern}|{_WORN_OUT.pattern}"
+    rf"|{_POOR.pattern}|{_UPSET.pattern})",
     re.IGNORECASE,
 )

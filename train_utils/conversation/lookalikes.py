@@ -19,7 +19,8 @@ _AUDIENCE = re.compile(
 _NEAR_COMPANY = 100  # characters before "kids" in which that is looked for: the pattern takes cubic time
 # "something to watch with my kids"
 _COMPANY = re.compile(
-    rf"\b(?:{any_of(NOUNS)}|something|anything|what)\b[^.!?]*\b(?:watch|see|enjoy)\b[^.!?]*\bwith\s+(?:(?:{_OWNERS}|whole|little|small|young)\s+)*$",
+    rf"\b(?:{any_of(NOUNS)}|something|anything|what)\b[^.!?]*\b(?:watch|see"
+    rf"|enjoy)\b[^.!?]*\bwith\s+(?:(?:{_OWNERS}|whole|little|small|young)\s+)*$",
     re.IGNORECASE,
 )
 _OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|life)\s+out)\b", re.IGNORECASE)
@@ -30,7 +31,8 @@ _DATING, _VERSION = (
 )
 # "lol that was funny", "I love movies"
 _REMARK = re.compile(
-    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$"
+    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+"
+    r"|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$"
     r"|\bat\s+(?:his|her|their|its)\s+(?:very\s+)?$|\bchef'?s\s+$",
     re.I,
 )
@@ -41,7 +43,8 @@ _WILL = re.compile(
 _LAUGHING = re.compile(r"(?:laugh|giggle|chuckle|sing|kiss)s?", re.I)
 _WAS = re.compile(
     r"\s?(?:(?:made|makes|(?:did|does)(?:n'?t| not) make)\s(?:me|us|him|her|them|everyone|my \w+)"
-    r"|(?:is|was|are|were)(?:n'?t|\snot)?)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s",
+    r"|(?:is|was|are|were)(?:n'?t|\snot)?)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite"
+    r"|still)){0,3}\s",
     re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
@@ -52,8 +55,10 @@ _CALAMITY = re.compile(
 )
 # "Kids went mad for Babe"
 _ACTING = re.compile(
-    r"\s+(?:(?:all|both|just|really|also|absolutely|always|never|still)\s+)?(?:went|love[ds]?|like[ds]?|adored?|enjoy(?:ed|s)?|hate[ds]?"
-    r"|want(?:ed|s)?|needs?|have|had|has|were|watch(?:ed)?|saw|seen|know|knew|laughed|cried|asked|ask|keep|kept|got|get|said|say|think"
+    r"\s+(?:(?:all|both|just|really|also|absolutely|always|never|still)\s+)?(?:went|love[ds]?|like[ds]?|adored?"
+    r"|enjoy(?:ed|s)?|hate[ds]?"
+    r"|want(?:ed|s)?|needs?|have|had|has|were|watch(?:ed)?|saw|seen|know|knew|laughed|cried|asked|ask|keep|kept"
+    r"|got|get|said|say|think"
     r"|thought|demand(?:ed)?|insist(?:ed)?|begged|beg|chose|picked|fell|found|would|will|can)\b",
     re.IGNORECASE,
 )

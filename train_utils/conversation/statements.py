@@ -31,7 +31,8 @@ _NOT_ONLY = re.compile(r"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?$", re.I
 _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
 # "I thought it was the seventies"
 _PAST = re.compile(
-    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:(?:was|were)(?!\s+born\b(?!\s+in\s+the\b))|came|moved|left|started|did|had|went)\b[^,;:!?]{0,60}$",
+    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:(?:was"
+    r"|were)(?!\s+born\b(?!\s+in\s+the\b))|came|moved|left|started|did|had|went)\b[^,;:!?]{0,60}$",
     re.I,
 )
 _ASIDE = re.compile(r"\([^()]*$")

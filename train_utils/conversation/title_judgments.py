@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from train_utils.conversation import judgment_patterns as patterns
 from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.blame_phrases import ENDURED
 from train_utils.conversation.clauses import annotated_clauses, clause_at, clauses
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
-from train_utils.conversation.blame_phrases import ENDURED
 from train_utils.conversation.verdict_phrases import LITOTES
 from train_utils.conversation.verdicts import JOINED, segment_at, verdict
 from train_utils.prompts.named_titles import Mention
@@ -33,7 +33,7 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
             named += inside
         if not before:
             continue
-        if (numbered := _numbered(plain, start, end, annotations, named)):
+        if numbered := _numbered(plain, start, end, annotations, named):
             judged |= numbered
             continue
         kind = _judgment(plain, start, end, not inside, "" if inside else verdict(plain, start, end))
@@ -185,6 +185,10 @@ def judgment_of_last_message(plain: str, end: int) -> str:
     first = patterns.JUDGMENT.match(plain, *spans[0]) if spans else None
     if first and first["bad"]:
         return "disliked"  # "Dreadful. Never again."
+    if end == len(plain) and _says(patterns.THAT, plain, 0, end):
+        judged = next((match for span in spans if (match := patterns.JUDGMENT.match(plain, *span))), None)
+        if judged:
+            return "disliked" if judged["bad"] else "liked"
     judging = next((span for span in spans if patterns.ON_LAST.match(plain, *span)), None)
     kind = _judgment(plain, *judging, False, verdict(plain, *judging)) if judging else ""
     return kind if kind != "known" else ""

@@ -7,7 +7,8 @@ from train_utils.conversation.lexicon import any_of
 from train_utils.conversation.phrases import Phrases
 
 GLAD_FACE = (
-    "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
+    "[\u2764\U0001f44d\U0001f44c\U0001f525\U0001f60d\U0001f970\U0001f929"
+    "\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
 )
 _NAMES = {
     "LOST": r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)",
@@ -18,12 +19,16 @@ _NAMES = {
 _LITOTES = Phrases(
     {
         "nothing beats it": (
-            r"nothing (\w+ ){0,3}?(beats?|tops?|compares?|comes?|rivals?|touch(es)?|match(es)?|topped|beaten|come|matched|compared"
+            r"nothing (\w+ ){0,3}?(beats?|tops?|compares?|comes?|rivals?|touch(es)?|match(es)?|topped|beaten|come"
+            r"|matched|compared"
             r"|equall?ed|rivall?ed|bettered)"
         ),
-        "could not live without": r"NEVER (live|survive|function|cope|do|go|get by|manage|imagine (life|\w+)|be) without",
+        "could not live without": (
+            r"NEVER (live|survive|function|cope|do|go|get by|manage|imagine (life|\w+)|be) without"
+        ),
         "people who don't like": (
-            r"(people|anyone|anybody|those|somebody|someone|folks|friends|men|women) who (NEVER|do not|does not) (like|love|enjoy|get|appreciate|rate|cry at|laugh at)"
+            r"(people|anyone|anybody|those|somebody|someone|folks|friends|men|women) who (NEVER|do not"
+            r"|does not) (like|love|enjoy|get|appreciate|rate|cry at|laugh at)"
         ),
         "cannot fault": r"NEVER (\w+ )?(fault|praise (TITLE|it) enough|recommend (TITLE|it) enough|say enough)",
     },
@@ -82,7 +87,10 @@ _THRILLING = Phrases(
         "loved it all my life": r"all MY life\b",
         "keep coming back": r"(keep|kept) (going|coming) back",
         "in my top five": r"in MY top \w+",
-        "we watch it every year": r"every year|(re)?watch\w* (\w+ |TITLE\s*){0,3}every \w+|happily (re)?watch|(could|can) (re)?watch (it|that|them|TITLE)\s*(\w+ )?(forever|any|every|all|again and again|on (a )?loop)",
+        "we watch it every year": (
+            r"every year|(re)?watch\w* (\w+ |TITLE\s*){0,3}every \w+|happily (re)?watch|(could|can) (re)?watch (it"
+            r"|that|them|TITLE)\s*(\w+ )?(forever|any|every|all|again and again|on (a )?loop)"
+        ),
         "so bad it's good": r"so bad (it'?s|its|they'?re) (\w+ )?good",
         "obsessed": r"obsessed|addicted to",
         "went wild": r"went (nuts|crazy|wild|bananas|mad)",
@@ -95,16 +103,25 @@ _THRILLING = Phrases(
         "guilty pleasure": r"guilty pleasure|comfort (movie|film|watch)|go-?to",
         "my whole personality": r"my (whole|entire) (personality|life|childhood)",
         "one of my all time favorites": r"one of (those|my|the|our) (\w+ ){0,2}(movies|films|favou?rites)",
-        "won me over": r"PLEASING (\w+ )?(ME|all of (us|them)|all|everyone)\b|(won|swept|bowled|knocked) ME (over|away|off MY feet|out|sideways)",
+        "won me over": (
+            r"PLEASING (\w+ )?(ME|all of (us|them)|all|everyone)\b|(won|swept|bowled|knocked) ME (over|away"
+            r"|off MY feet|out|sideways)"
+        ),
         "sent shivers down my spine": r"(chills|shivers|tingles|butterflies|all the feels|frissons?)",
-        "a breath of fresh air": r"breath of fresh air|pick of the bunch|cream of the crop|the one to beat|head and shoulders above",
+        "a breath of fresh air": (
+            r"breath of fresh air|pick of the bunch|cream of the crop|the one to beat|head and shoulders above"
+        ),
         "worth every second": r"worth (every|each|all)|worth the (\w+ )?(wait|money|hype|ticket|price)",
-        "what a ride": r"what (an? )?(\w+ )?(ride|experience|film|movie|trip|journey|rush|story|picture|gem|performance)END",
+        "what a ride": (
+            r"what (an? )?(\w+ )?(ride|experience|film|movie|trip|journey|rush|story|picture|gem|performance)END"
+        ),
         "moved me to tears": r"moved ME to tears|broke ME\b|floored ME",
         "never got over it, still not over it": r"NEVER (been )?over",
         "everyone raves about it": r"rav(es?|ed|ing) about",
         "thumbs up": r"thumbs up",
-        "it was everything to me": r"(was|is|means?|meant) (everything|the world|so much|a lot) to ME|swear by|swears by|the message",
+        "it was everything to me": (
+            r"(was|is|means?|meant) (everything|the world|so much|a lot) to ME|swear by|swears by|the message"
+        ),
         "beats everything": r"beats? (everything|anything|all|every|any)",
         "can't get enough of it": r"NEVER (get )?(enough of|get tired of|tire of|go wrong|disappoint\w*|be beaten)",
     },
@@ -120,19 +137,34 @@ _KNOWN = Phrases(
             r"(by heart|from memory|word (for|by) word|line (by|for) line|in (my|our|his|her|their) sleep|inside out"
             r"|backwards|every (line|word|scene|second))"
         ),
-        "got round to [Heat]": r"got (a)?round to (watching |seeing |finishing )?|been to (see|watch)|went to (see|watch)",
+        "got round to [Heat]": (
+            r"got (a)?round to (watching |seeing |finishing )?|been to (see|watch)|went to (see|watch)"
+        ),
         "been there": r"been thereEND",
         "outgrew [Aladdin]": r"outgr(ew|own|ow)|grown out of|too old for|(done|played|watched|seen|rewatched) to death",
-        "a fourth time": r"(a|the|for the) (second|third|fourth|fifth|sixth|tenth|umpteenth|millionth|hundredth|nth|\d+(st|nd|rd|th)) timeEND|too many times|enough times",
-        "every gag": r"(know\w* )?(each|every|all the|most of the) (single )?(gag|line|joke|scene|word|song|twist|quote)s?",
-        "on my syllabus": r"(on|in|from) MY (\w+ )?(syllabus|curriculum|course|list of (seen|watched)|resume|past)|under MY belt|crossed off|ticked off",
+        "a fourth time": (
+            r"(a|the|for the) (second|third|fourth|fifth|sixth|tenth|umpteenth|millionth|hundredth|nth|\d+(st|nd|rd"
+            r"|th)) timeEND|too many times|enough times"
+        ),
+        "every gag": (
+            r"(know\w* )?(each|every|all the|most of the) (single )?(gag|line|joke|scene|word|song|twist|quote)s?"
+        ),
+        "on my syllabus": (
+            r"(on|in|from) MY (\w+ )?(syllabus|curriculum|course|list of (seen|watched)|resume|past)|under MY belt"
+            r"|crossed off|ticked off"
+        ),
         "no opinion": r"no (strong |real )?opinion|neither here nor there|no (strong )?feelings",
         "last year we did [Heat]": (
-            r"(last \w+|yesterday|recently|the other (day|night|week)|this (morning|week|month)|on \w+day|\w+ ago),? WHO('ve| have)? "
-            r"(already |just |all |both )?(did|done|had|watched|saw|screened|showed|rented|played|ran) (the )?(TITLE|that|it|them)"
+            r"(last \w+|yesterday|recently|the other (day|night|week)|this (morning|week|month)|on \w+day"
+            r"|\w+ ago),? WHO('ve| have)? "
+            r"(already |just |all |both )?(did|done|had|watched|saw|screened|showed|rented|played"
+            r"|ran) (the )?(TITLE|that|it|them)"
         ),
         "the club showed [Heat]": r"WHO (already |just )?(screened|showed|projected|ran|aired) (the )?TITLE",
-        "[Heat] was on TV yesterday": r"(was|were|been) (just )?on (tv|telly|television|cable|netflix|bbc|itv|channel \w+) (yesterday|last|again|recently|the other|this|on|already)",
+        "[Heat] was on TV yesterday": (
+            r"(was|were|been) (just )?on (tv|telly|television|cable|netflix|bbc|itv|channel \w+) (yesterday|last"
+            r"|again|recently|the other|this|on|already)"
+        ),
         "word for word": r"by heart|from memory|word for word|line (by|for) line",
         "could recite it": r"(could|can) (recite|quote)",
         "once was enough": r"once was enough",
@@ -157,7 +189,8 @@ _ABOVE_ALL = Phrases({"= masterpiece": r"(>+|=)\s*(everything|anything|all|the b
 _ALL_DONE = Phrases(
     {
         "[Heat] and [Fargo] done.": (
-            r"(?<=MASK),? ((both|all|already|been|are|is) ){0,2}(done|watched|seen|sorted|covered|check|checked|tick|ticked)"
+            r"(?<=MASK),? ((both|all|already|been|are|is) ){0,2}(done|watched|seen|sorted|covered|check|checked"
+            r"|tick|ticked)"
             r"\s*(?=[.,;!?]|$|\b(and|too|already|now)\b)"
         )
     }
@@ -171,14 +204,17 @@ _POSSESSED = Phrases(
             r"(TITLE|(it|them|that|both|those|this|all)\b)"
         ),
         "[Heat] my dad's got that": r"WHO('s| has|'ve| have) (already )?got (it|that|them|those|this)\b",
-        "got [Heat].": r"(?:^|(?<=[.!?]\s))got (the )?TITLE(\s*(,|and|&)\s*(the )?TITLE)*(?=\s*([.!;]|$|\b(already|at home)\b))",
+        "got [Heat].": (
+            r"(?:^|(?<=[.!?]\s))got (the )?TITLE(\s*(,|and|&)\s*(the )?TITLE)*(?=\s*([.!;]|$|\b(already|at home)\b))"
+        ),
         "[Heat] I already have": (
             r"WHO (already )?(have|has)\s*(?=[.,;!?]|$|\s(already|too|on|at|in|here|somewhere)\b)"
         ),
     }
 )
 THRILLED = re.compile(
-    rf"{GLAD_FACE}|{_ABOVE_ALL.pattern}|\b(?=\w)(?:{_CHERISHED.pattern}|{_LITOTES.pattern}|{_THRILLING.pattern})", re.IGNORECASE
+    rf"{GLAD_FACE}|{_ABOVE_ALL.pattern}|\b(?=\w)(?:{_CHERISHED.pattern}|{_LITOTES.pattern}|{_THRILLING.pattern})",
+    re.IGNORECASE,
 )
 FAMILIAR = re.compile(rf"\b(?=\w)(?:{_KNOWN.pattern})|{_ALL_DONE.pattern}", re.IGNORECASE)
 POSSESSED = _POSSESSED.compiled()

@@ -12,7 +12,10 @@ from train_utils.conversation.verdict_phrases import FAMILIAR, POSSESSED, THRILL
 
 _TITLE = re.compile(SPAN)
 # "It never moved me", "nothing in it thrilled me"
-_DENIED = re.compile(r"(?:\b(?:never|not|hardly|barely|nothing|nobody|no one|neither|cannot)|n'?t)\s(?:(?!only\b)\w+\s){0,2}$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\b(?:never|not|hardly|barely|nothing|nobody|no one|neither|cannot)|n'?t)\s(?:(?!only\b)\w+\s){0,2}$",
+    re.IGNORECASE,
+)
 _NEAR = 30  # characters before an expression that may deny it
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 _SO_BAD = re.compile(r"\bso\s+bad\s+(?:it'?s|its|they'?re)\s+(?:\w+\s+)?(?:good|great|fun)", re.IGNORECASE)
