@@ -222,7 +222,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
         return _JUDGED
     joined = JOINED.match(text, end)
     if joined and joined.end() in msg.exact or last > end and not aside:
-        return _JUDGED + FURTHER * max(0, _number_joined(msg, end) - 1)
+        return _JUDGED + FURTHER * max(0, _enumeration(msg, end)[1] - 1)
     quality = _QUALITY.match(text, last)
     if quality and quality[1].lower() not in _NO_QUALITY:
         return _ALONE
@@ -256,21 +256,19 @@ def is_expressed(msg: MessageWords, start: int, end: int) -> bool:
 
 def _enumeration_end(msg: MessageWords, end: int) -> int:
     """Return the end of the titles that are joined to words which end at a position."""
+    return _enumeration(msg, end)[0]
+
+
+def _enumeration(msg: MessageWords, end: int) -> tuple[int, int]:
+    """Return (the end, the number) of the titles that are joined to words which end at a position."""
+    number = 0
     for _ in range(MOST_WORDS):
         if end not in msg.joined_ends:
             msg.joined_ends[end] = _joined_end(msg, end)
         if msg.joined_ends[end] == end:
             break
-        end = msg.joined_ends[end]
-    return end
-
-
-def _number_joined(msg: MessageWords, end: int) -> int:
-    """Return how many titles are joined to words which end at a position."""
-    number = 0
-    while number < MOST_WORDS and (further := _joined_end(msg, end)) > end:
-        end, number = further, number + 1
-    return number
+        end, number = msg.joined_ends[end], number + 1
+    return end, number
 
 
 def _joined_end(msg: MessageWords, end: int) -> int:

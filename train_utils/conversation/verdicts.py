@@ -1,6 +1,7 @@
 """Expressions that judge a title without a word of praise or blame: "three bucks down the drain", "I can recite it"."""
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
 from itertools import islice
 
@@ -81,17 +82,21 @@ def segment_at(plain: str, at: int) -> tuple[int, int]:
         plain: the message, with its annotations masked.
         at: position of the title.
     """
-    start, end = clause_at(plain, at)
-    titles = [title.span() for title in _TITLE.finditer(plain, start, end)]
-    own = next((number for number, (low, high) in enumerate(titles) if low <= at < high), None)
-    if own is None:
-        return start, end
-    first = last = own
-    while first and JOINED.fullmatch(plain, titles[first - 1][1], titles[first][0]):
-        first -= 1
-    while last + 1 < len(titles) and JOINED.fullmatch(plain, titles[last][1], titles[last + 1][0]):
-        last += 1
-    return titles[first - 1][1] if first else start, titles[last + 1][0] if last + 1 < len(titles) else end
+    groups = _title_groups(plain, *clause_at(plain, at))
+    own = bisect_right(groups, (at, len(plain))) - 1
+    return groups[own - 1][1], groups[own + 1][0]
+
+
+@lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same
+def _title_groups(plain: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return (start, end) of the titles of a clause that enumerations join, between its empty beginning and end."""
+    groups = [(start, start)]
+    for title in _TITLE.finditer(plain, start, end):
+        low, high = title.span()
+        if len(groups) > 1 and JOINED.fullmatch(plain, groups[-1][1], low):
+            low = groups.pop()[0]
+        groups.append((low, high))
+    return [*groups, (end, end)]
 
 
 def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[tuple[int, int], ...]:
