@@ -34,5 +34,10 @@ _FOR_ME = re.compile(
 
 def without_asides(text: str) -> str:
     """Return a message without what only comments on a sentence."""
-    text = _ASIDE.sub(lambda match: "," if (match["open"] is None) != (match["close"] is None) else "", text)
-    return _FOR_ME.sub(" ", text)
+    return _FOR_ME.sub(" ", _ASIDE.sub(_comma, text))
+
+
+def _comma(aside: re.Match[str]) -> str:
+    """Return the comma that remains of an aside with one on one side, within a sentence."""
+    following = aside.string[aside.end() : aside.end() + 1]
+    return "," if (aside["open"] is None) != (aside["close"] is None) and following not in ("", *".!?\n") else ""
