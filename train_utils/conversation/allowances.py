@@ -43,7 +43,8 @@ _BEFORE = re.compile(
     rf"(?:(?P<allowing>\b{any_of(ALLOWING)})|(?P<including>\b{_DENIED}{any_of(INCLUDING)}))\s+{_THE}$", re.I
 )
 _AGAIN = re.compile(
-    rf"\b(?:can|could|may|might)\s+(?:\w+\s+)?(?:show|list|recommend|suggest|give|have|include|offer)\s+(?:me\s+|us\s+)?{_THE}$",
+    rf"\b(?:can|could|may|might)\s+(?:\w+\s+)?(?:show|list|recommend|suggest|give|have|include|offer)\s+(?:me\s+"
+    rf"|us\s+)?{_THE}$",
     re.IGNORECASE,
 )
 _AGAIN_AFTER = re.compile(rf"{_STUFF}\s+(?:again|after\s+all|now)\b", re.IGNORECASE)

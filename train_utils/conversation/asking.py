@@ -50,7 +50,8 @@ _NAMES = {
         spin again, try me, bring it, any good, what's hot, what's in store, let's have it, let's have them,
         let's have 'em, best you've got, best you got, give me your best, show me your best, looking for inspiration,
         looking for ideas, can't choose, cannot choose, dealer's choice, lay it on me, hook me up, inspiration, inspo,
-        takers
+        takers, suggest, recommend, propose, advise, advice, your advice, your move, hook a girl up, hook a brother up,
+        spill, feed me, guide me, fire at will, hit me up
         """
     ),
 }

@@ -21,14 +21,20 @@ _CLAUSE_ENDS = Phrases(
         ),
         "seen it, a [western] instead": r",\s*(?=(an? |some )?TITLE (now|instead|this time)\b)",
         "I loved it, while she slept": r",\s*(?=(while|whilst)\b)",
-        "[Heat], so boring.": r",\s*(?=((so|very|really|quite|pretty|just|and|what an?|an?) )?(BAD|GOOD)( NOUNS)?\s*([.!?;]|$))",
+        "[Heat], so boring.": (
+            r",\s*(?=((so|very|really|quite|pretty|just|and|what an?|an?) )?(BAD|GOOD)( NOUNS)?\s*([.!?;]|$))"
+        ),
         "[Heat] bored me, we saw it": r",\s*(?=NEW_CLAUSE\b)(?!LEAVING)",
         "[Babe] we loved, [Heat] we hated": (
             r"(?<!MASK),\s*((and|but|while|whereas) )?(?=(the )?TITLE\s*(WHO\b(?! (have|has|own|know)\b)"
-            r"|(is|was|were|are|isn'?t|wasn'?t|had|has|made|left|put|gave|bored|scared|ruined|blew|kept|never|always|did|didn'?t)\b"
-            r"|((so|very|really|even|pretty|just|an?|absolute|total|utter|pure|such) )*(GOOD|BAD|top|class|flop|meh|better|worse)\b))"
+            r"|(is|was|were|are|isn'?t|wasn'?t|had|has|made|left|put|gave|bored|scared|ruined|blew|kept|never"
+            r"|always|did|didn'?t)\b"
+            r"|((so|very|really|even|pretty|just|an?|absolute|total|utter|pure|such) )*(GOOD|BAD|top|class|flop"
+            r"|meh|better|worse)\b))"
         ),
-        "not [Heat] it was [Casino] that I": r"(?<=MASK),?\s(?=(it|that)('s| is| was) (the )?TITLE\s*(that |which )?WHO\b)",
+        "not [Heat] it was [Casino] that I": (
+            r"(?<=MASK),?\s(?=(it|that)('s| is| was) (the )?TITLE\s*(that |which )?WHO\b)"
+        ),
         "I saw it and now": r"\sand (?=(STATING_ALONE|now|today|tonight|this time)\b)",
         "I liked it show me": (  # and not "please show me", "it gave me a headache"
             r"(?<!n't)(?<!dont)(?<!not)(?<!never)(?<!to)(?<!stop)(?<!please)"

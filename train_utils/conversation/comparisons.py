@@ -19,12 +19,15 @@ _OLDER = rf"older|{_NOT_SO}\s+(?:new|recent|modern)"
 _DENIED = r"nothing|none|not|no|don'?t\s+(?:want|need|like)|isn'?t|aren'?t"
 # Words before a comparison of items. Others compare people: "my older brother", "now that we are older".
 _BEFORE = (
-    r"(?:^|[,.;:!?(\n-]|\b(?:but|and|or|something|anything|some|any|thing|maybe|perhaps|only|just|please|the|bit|little|slightly"
-    r"|somewhat|much|way|far|even|rather|preferably|ideally|want|like|show|give|got|have|about|try|be|that(?:'s|\s+is|\s+are)"
+    r"(?:^|[,.;:!?(\n-]|\b(?:but|and|or|something|anything|some|any|thing|maybe|perhaps|only|just|please|the|bit"
+    r"|little|slightly"
+    r"|somewhat|much|way|far|even|rather|preferably|ideally|want|like|show|give|got|have|about|try|be|that(?:'s"
+    r"|\s+is|\s+are)"
     rf"|which\s+(?:is|are)|an?|me|us|them|stuff|{any_of(NOUNS)}|{_DENIED}))\s*"
 )
 _AFTER = (
-    rf"(?=\s*(?:$|[,.;:!?)\n-]|\b(?:than\s+(?:that|those|these|this|it|them|the\s+(?:last|first|others?|ones?)|all|any)|{any_of(NOUNS)}|stuff|though|please"
+    rf"(?=\s*(?:$|[,.;:!?)\n-]|\b(?:than\s+(?:that|those|these|this|it|them|the\s+(?:last|first|others?|ones?)|all"
+    rf"|any)|{any_of(NOUNS)}|stuff|though|please"
     r"|pls|plz|but|and|or|if|with|for|from|instead|now|then|would|tho|than\s*\ue000)))"
 )
 _COMPARISON = re.compile(

@@ -57,9 +57,7 @@ def forms(verbs: str) -> str:
     "give up on" has "gives up on", "gave up on", "giving up on".
     """
     phrases = (phrase.split() for phrase in verbs.split(",") if phrase.strip())
-    return ", ".join(
-        " ".join([form, *words]) for verb, *words in phrases for form in dict.fromkeys(_forms_of(verb))
-    )
+    return ", ".join(" ".join([form, *words]) for verb, *words in phrases for form in dict.fromkeys(_forms_of(verb)))
 
 
 def _inflected(verbs: str) -> str:
@@ -70,9 +68,7 @@ def _inflected(verbs: str) -> str:
 
 def denied(verbs: str, deniers: str) -> str:
     """Return each of comma-separated verbs after each of the words that deny it."""
-    return ", ".join(
-        f"{denier.strip()} {verb.strip()}" for denier in deniers.split(",") for verb in verbs.split(",")
-    )
+    return ", ".join(f"{denier.strip()} {verb.strip()}" for denier in deniers.split(",") for verb in verbs.split(","))
 
 
 # What people do with an item that they like, and the person is the subject: "I treasure Heat".
@@ -80,15 +76,17 @@ LIKING_VERBS = forms(
     """
     appreciate, admire, cherish, treasure, worship, relish, savor, savour, revere, idolize, idolise, venerate, applaud,
     salute, fall for, fall in love with, swear by, gush over, gush about, rave about, rave over, swoon over, swoon at,
-    live for, vouch for, delight in, lap up, eat up, take pleasure in, go wild for, go crazy for, go mad for, go nuts for
+    live for, vouch for, delight in, lap up, eat up, take pleasure in, go wild for, go crazy for, go mad for, go nuts
+    for
     """
 )
 # The same of one that they do not like.
 DISLIKING_VERBS = forms(
     """
-    hate, dislike, loathe, despise, detest, abhor, resent, regret, suffer through, endure, struggle with, struggle through,
-    slog through, plod through, give up on, lose interest in, lose patience with, cringe at, cringe through, yawn through,
-    doze through, sleep through, snore through, groan at, groan through, hate on, roll my eyes at, switch off, turn off
+    hate, dislike, loathe, despise, detest, abhor, resent, regret, suffer through, endure, struggle with, struggle
+    through, slog through, plod through, give up on, lose interest in, lose patience with, cringe at, cringe through,
+    yawn through, doze through, sleep through, snore through, groan at, groan through, hate on, roll my eyes at, switch
+    off, turn off
     """
 )
 _NOT = """
@@ -97,8 +95,9 @@ doesn't, does not, never could, could never, can never, can hardly, could hardly
 """
 # What they cannot do, or did not.
 _ENDURING = """
-stand, bear, stomach, endure, tolerate, abide, stick, suffer, warm to, warm up to, take to, get into, get behind, get on with, get along with, connect with, relate to, care for, rate, buy into, click with, gel
-with, vibe with, see the point of, see the appeal of, make it through, face
+stand, bear, stomach, endure, tolerate, abide, stick, suffer, warm to, warm up to, take to, get into, get behind, get on
+with, get along with, connect with, relate to, care for, rate, buy into, click with, gel with, vibe with, see the point
+of, see the appeal of, make it through, face
 """
 NOT_ENDURING = denied(_ENDURING, _NOT)
 # What an item does to people who like it, before who they are: "it won me over", "Heat moved us".
@@ -106,8 +105,8 @@ PLEASING_VERBS = _inflected(
     """
     please, delight, charm, thrill, move, touch, amuse, captivate, enchant, mesmerize, mesmerise, floor, wow, impress,
     inspire, hook, grip, haunt, shake, dazzle, transport, entertain, fascinate, stun, astonish, astound, amaze, uplift,
-    enthrall, hypnotize, hypnotise, electrify, seduce, comfort, soothe, exhilarate, intrigue, engross, absorb, overwhelm,
-    bewitch, tickle, gladden
+    enthrall, hypnotize, hypnotise, electrify, seduce, comfort, soothe, exhilarate, intrigue, engross, absorb,
+    overwhelm, bewitch, tickle, gladden
     """
 )
 DISPLEASING_VERBS = _inflected(
@@ -119,8 +118,8 @@ DISPLEASING_VERBS = _inflected(
 # What people do with an item before they judge it.
 TAKING_VERBS = forms(
     """
-    choose, pick, select, rent, borrow, stream, play, screen, put on, buy, order, record, tape, download, go with, go for,
-    settle on, opt for, land on, end up with, take out, show, bring, queue up, fire up, catch
+    choose, pick, select, rent, borrow, stream, play, screen, put on, buy, order, record, tape, download, go with, go
+    for, settle on, opt for, land on, end up with, take out, show, bring, queue up, fire up, catch
     """
 )
 OWNING_VERBS = "own, owns, owned"

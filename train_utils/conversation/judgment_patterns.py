@@ -11,7 +11,10 @@ from train_utils.conversation.lexicon import any_of, finder
 from train_utils.conversation.phrases import Phrases, phrase
 
 _NAMES = {
-    "PERSON": r"(?:i|we|he|she|they|everyone|everybody|(?:all|both|each|most|none)\s+of\s+(?:us|them)|(?:my|our|the)\s+\w+)",
+    "PERSON": (
+        r"(?:i|we|he|she|they|everyone|everybody|(?:all|both|each|most|none)\s+of\s+(?:us|them)|(?:my|our"
+        r"|the)\s+\w+)"
+    ),
     "TITLES": phrase(r"(the )?TITLE(\s*(,|,?\s*and|&)\s*(the )?TITLE)*+"),
     # "we watched that", but no "that" before what it introduces
     "AFTER_THAT": any_of(
@@ -34,9 +37,15 @@ def _table(examples: dict[str, str]) -> Phrases:
 DISLIKING, KNOWING, MOVED, BORED = map(finder, (DISLIKING_WORDS, KNOWING_WORDS, MOVED_WORDS, BORED_WORDS))
 # "watched it like 20 times" praises nothing.
 LIKING = _compiled(
-    r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b|fire\b(?<=with\sfire))LIKING(?!\w)"
+    r"\b(?!better than (that|those|these|this|it|them)\b|like (\d+|an?|ten|twenty|fifty) (\w+ )?times\b"
+    r"|fire\b(?<=with\sfire))LIKING(?!\w)"
 )
 BAD = _compiled(r"\b(?!a disaster NOUNS\b)BAD(?!\w)")
+# What a title is compared with, which blames nothing.
+LIKENING = _compiled(
+    r"\b(like|similar|than|vibes?|style|as \w+ as|but|less|more|meets|instead|similar|recommend|give me|show me"
+    r"|want|something)\b"
+)
 THAT = _compiled(r"\b(that|it|them|those|these|both|all)\b")
 _PRONOUN = _table(
     {
@@ -51,7 +60,8 @@ _PRONOUN = _table(
 PRONOUN = _PRONOUN.compiled()
 # "the former delighted me, the latter bored me"
 ORDINAL = _compiled(
-    r"\b(the |my )?(?P<order>first|former|second|third|latter|last)( ones?| film| movie)?('?s)?\b(?! (time|thing|half|hour|night|week|year|part|act|scene))"
+    r"\b(the |my )?(?P<order>first|former|second|third|latter|last)( ones?| film| movie)?('?s)?\b(?! (time|thing"
+    r"|half|hour|night|week|year|part|act|scene))"
 )
 PART = re.compile(r"(?:(?!,|\band\b|\bbut\b|\bwhile\b).)+", re.IGNORECASE)
 _REACTION = _table(
@@ -111,7 +121,8 @@ _SEEN = _table(
     {
         "Yes, seen already.": (
             r"~((yes|yeah|yep|already|have|i|we|i've|we've|both)\b~){0,3}(seen|watched|saw)"
-            r"( (already|too|both|twice|before|'?em|them|those|these|it|that|all|'?em all|them all|all of (them|those|these)))*~$"
+            r"( (already|too|both|twice|before|'?em|them|those|these|it|that|all|'?em all|them all|all of (them"
+            r"|those|these)))*~$"
         )
     }
 )
@@ -133,9 +144,11 @@ _JUDGMENT = _table(
             r"~((but|and|yet) )?"
             r"((all|both|each|every (single )?one|the lot|they|these|those|it|that)( of (it|them|those|these))? )?"
             r"((was|is|were|are) )?((such|what) )?(an? )?"
-            r"((really|very|so|pretty|quite|just|absolutely?|totally?|total|utterly?|utter|pure|sheer|complete(ly)?|real|proper|simply|truly"
-            r"|one|big|such|some|two|three|\d|hours? of|minutes of|years of|load of|pile of|piece of|bit of|\w+ (and|but)) ){0,4}"
-            r"((?P<bad>(\w+ of )?BAD|hated|disliked|loathed|detested|despised|hate)"
+            r"((really|very|so|pretty|quite|just|absolutely?|totally?|total|utterly?|utter|pure|sheer"
+            r"|complete(ly)?|real|proper|simply|truly"
+            r"|one|big|such|some|two|three|\d|hours? of|minutes of|years of|load of|pile of|piece of|bit of"
+            r"|\w+ (and|but)) ){0,4}"
+            r"((?P<bad>(\w+ of )?BAD|ugh|yuck|yikes|eww?|bleh|nope|oof|hated|disliked|loathed|detested|despised|hate)"
             r"|(GOOD|adored|liked|enjoyed|love|adore))"
             r"( (NOUNS|it|them|both|every (single )?\w+( of (it|them))?|so much|to bits|to death|a lot|though)){0,2}~$"
         )
@@ -174,7 +187,8 @@ _ON_LAST = _table(
     {
         "oh, we really loved them": (
             r"~((oh|yes|yeah|well|and|wow|no|haha|lol)\b~)?((i|we) (\w+ ){0,3}?)?"
-            r"((it|that one|they|both) ((really|just|so|also|honestly) )?(was|were|is|are|bored|blew|PLEASING|DISPLEASING|ma(kes?|de)|put|left|gave|kept)"
+            r"((it|that one|they|both) ((really|just|so|also|honestly) )?(was|were|is|are|bored|blew|PLEASING"
+            r"|DISPLEASING|ma(kes?|de)|put|left|gave|kept)"
             r"|(that|this)('s| was| is) (the best|the worst|my|our|one of|such|an? )"
             r"|(didn'?t |really )*(love|JUDGES) (it|them|both))"
             r"\b(?! (when|if)\b)"
@@ -193,7 +207,7 @@ _EACH = _table(
     {
         "and both": (
             r"~(((and|but|well|they|i|we|i've|we've)\b|JUDGES\b|was|were|are)~)*"
-            r"((?P<two>both|neither)|all|each|none|every( single)? one|the lot)\b"
+            r"(?<!we\s)((?P<two>both|neither)|all|each|none|every( single)? one|the lot)\b"
         )
     }
 )

@@ -94,24 +94,25 @@ never watched, not seen, have seen, walked out on, had to watch, had to see
 # -- titles ------------------------------------------------------------------------------------------------------------
 # After these a title follows.
 NAMING = f"""
-{LIKES}, {LIKING_VERBS}, {DISLIKING_VERBS}, {NOT_ENDURING}, {OWNING_VERBS}, can't stand, cannot stand, watched, rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to,
-comparable to, reminiscent of, reminds me of, remind me of, in the vein of, in the style of, in the spirit of, along the
-lines of, fan of, fans of, close to, resembles, resembling, such as, than, except, called, titled, unlike, know, own,
-remember, into, as good as, more of, recommend after, based on, likes of, matches, compares to, prefer, excluding,
-besides, apart from, after seeing, after watching, mix of, mixture of, blend of, cross between, crossover of,
-combination of, couldn't finish, through, bored by, amused by, moved by, impressed by, keen on, mad about, crazy about,
-thought, found, lent me, lent us, round to, around to, glued to, sit through, sat through, grew up on, brought up on,
-have done, 've done, rented, borrowed, watches, watching, rewatching, hates, dislikes, fell asleep during, replacement
-for, alternative to, alternatives to, substitute for, followed by, as * as, impressed with, scared by, to death by,
-shocked by, fascinated by, blown away by, disturbed by, surprised by, opposite of, knows, knew, to tears by,
-to sleep by, stiff by, familiar with, trashed, panned, slated, slammed, bashed, roasted, mocked, praised, hyped,
-oversold, hyped up, talked up, recommended, couldn't stand, could not stand, couldn't bear, could not bear, can't bear
+{LIKES}, {LIKING_VERBS}, {DISLIKING_VERBS}, {NOT_ENDURING}, {OWNING_VERBS}, can't stand, cannot stand, watched,
+rewatched, saw, seen, hated, hate, disliked, dislike, finished, similar to, comparable to, reminiscent of, reminds me
+of, remind me of, in the vein of, in the style of, in the spirit of, along the lines of, fan of, fans of, close to,
+resembles, resembling, such as, than, except, called, titled, unlike, know, own, remember, into, as good as, more of,
+recommend after, based on, likes of, matches, compares to, prefer, excluding, besides, apart from, after seeing, after
+watching, mix of, mixture of, blend of, cross between, crossover of, combination of, couldn't finish, through, bored by,
+amused by, moved by, impressed by, keen on, mad about, crazy about, thought, found, lent me, lent us, round to, around
+to, glued to, sit through, sat through, grew up on, brought up on, have done, 've done, rented, borrowed, watches,
+watching, rewatching, hates, dislikes, fell asleep during, replacement for, alternative to, alternatives to, substitute
+for, followed by, as * as, impressed with, scared by, to death by, shocked by, fascinated by, blown away by, disturbed
+by, surprised by, opposite of, knows, knew, to tears by, to sleep by, stiff by, familiar with, trashed, panned, slated,
+slammed, bashed, roasted, mocked, praised, hyped, oversold, hyped up, talked up, recommended, couldn't stand, could not
+stand, couldn't bear, could not bear, can't bear
 """
 # The same, and other things as often.
 OFFERING = f"""
-{TAKING_VERBS}, how about, what about, show me, show us, give me, recommend, recommending, suggest, try, tried, see, watch, put on,
-give, want, wants, wanna, caught, catch, bother with, mood for, hype around, hype about, cried at, laughed at, hard at,
-good in, great in, brilliant in, amazing in, awesome in, have on, a lot at, so much at
+{TAKING_VERBS}, how about, what about, show me, show us, give me, recommend, recommending, suggest, try, tried, see,
+watch, put on, give, want, wants, wanna, caught, catch, bother with, mood for, hype around, hype about, cried at,
+laughed at, hard at, good in, great in, brilliant in, amazing in, awesome in, have on, a lot at, so much at
 """
 # Capitalized words that are no titles of their own.
 NO_TITLE = frozenset(
@@ -181,7 +182,15 @@ we go from here, where to go from here, where do i go from here, where to next, 
 can replace it, what could replace it, what do you say, what is comparable, what's comparable, start me off with, start
 us off with, either of the two, either of these, either one, either is, either would, whichever,
 don't care which, doesn't matter which, no matter which, impress me, impress us, dazzle me, amaze me, wow me, inspire
-me, inspire us, entertain me, entertain us, show me the list, show us the list, see the list, the list please
+me, inspire us, entertain me, entertain us, along those lines, along these lines, along that line, put me on to,
+put me onto, what remains, what's left, what is left, start from there, go from there, take it from there, work from
+there, build on that, that feeling again, that feeling back, got a tip, got any tips, any tips, point me, where does
+that leave, comes close, comes closest, should like to see, should like to watch, set me up, sort me out, sort us out,
+line up, feed me, sell me, what am i missing, what did i miss, what have i missed, make my day, make my night, make my
+evening, fill my evening, what's the move, what do you reckon, your thoughts, help a girl out, help a guy out, help a
+brother out, help a sister out, drop some, drop a few, throw some, what fits, what suits, what follows, what would
+follow, what would you add, what should follow, got others, where should i turn, guide me, steer me, show me the list,
+show us the list, see the list, the list please
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -244,18 +253,20 @@ mind, change of plan, nah, nope
 ALSO = "also, as well, add, in addition, plus"
 # What a clause says about its titles.
 LIKING = f"""
-{LIKES}, {LIKING_VERBS}, {GOOD}, fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than, glued to, nuts
-about, vein, style, remind*, hit the spot, blew me away, joy, moved, benchmark, wow, touching, swear by, swears by,
-rocks, rules, up my street, up my alley, hooked, cross between, mix of, mixture of, blend of, combination of, soft spot,
-weakness for, thing for, crazy about, mad about, keen on, again and again, over and over
+{LIKES}, {LIKING_VERBS}, {GOOD}, fan, fans, favorite*, favourite*, similar, such as, best, obsessed, into, better than,
+glued to, nuts about, vein, style, remind*, hit the spot, blew me away, joy, moved, benchmark, wow, touching, swear by,
+swears by, rocks, rules, up my street, up my alley, hooked, cross between, mix of, mixture of, blend of, combination of,
+soft spot, loving it, loving them, enjoying it, enjoying them, liking it, something special, special place, quite
+something, something else entirely, weakness for, thing for, crazy about, mad about, keen on, again and again, over and
+over
 """
 KNOWING = f"""
-{OWNING_VERBS}, seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch, rewatched, familiar,
-i've got, we've got, i got, we got, got it, got that, got them, on tape, on
-dvd, on vhs, on disc, on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent
-us, we've done, i've done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all
-the, worn out, on my shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see, has them all, have
-them all, got them all
+{OWNING_VERBS}, seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch,
+rewatched, familiar, i've got, we've got, i got, we got, got it, got that, got them, on tape, on dvd, on vhs, on disc,
+on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent us, we've done, i've
+done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all the, worn out, on my
+shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see, has them all, have them all, got them
+all
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
@@ -375,11 +386,12 @@ to say no to, used to hate, used to dislike, used to avoid, used to loathe
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = f"""
-{BAD}, freaked me out, creeped me out, weirded me out, confused me, confused us, freaked us out, is for babies, bore
-me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was awful, was terrible,
-was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left me cold, scare me,
-scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down, was
-disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
+{BAD}, off the cards, off the agenda, off the list, not an option, no option, a turn-off, a turn off, a dealbreaker, a
+deal breaker, a non-starter, freaked me out, creeped me out, weirded me out, confused me, confused us, freaked us out,
+is for babies, bore me, bores me, isn't, is not, aren't, are not, wasn't, was not, not for, not my, suck, sucks, was
+awful, was terrible, was boring, was bad, was horrible, was overrated, was dull, are boring, are awful, is boring, left
+me cold, scare me, scares me, put me to sleep, excluded, no thanks, no thank you, out of it, was a letdown, let me down,
+was disappointing, bored me, ruined, wasn't my thing, stink, stinks, did nothing, weren't, bored us, are out, is out, a
 no-go, a no go, no-go, less so, banned, verboten, a no from me, a no from us, can do one, can get in the bin, can wait,
 my idea of hell, off the menu, give me the ick, gives me the ick, out of the question, make me sleepy, makes me sleepy,
 off the table, off limits, annoy me, annoys me, annoyed me, not a fan, trash, no way, nope, nah, get on my nerves, turn

@@ -47,11 +47,13 @@ _ALL = re.compile(
     re.IGNORECASE,
 )
 _ALL_BUT = re.compile(
-    rf"\b(?:all|every\s*thing|every\s+one)(?:\s+of\s+{_THEM})?,?\s+(?:but|except(?:\s+for)?|besides|apart\s+from|other\s+than)\s+$",
+    rf"\b(?:all|every\s*thing|every\s+one)(?:\s+of\s+{_THEM})?,?\s+(?:but|except(?:\s+for)?|besides|apart\s+from"
+    rf"|other\s+than)\s+$",
     re.IGNORECASE,
 )
 _REST = re.compile(
-    rf"\b(?:the\s+others|the\s+(?:other|remaining)\s+(?:(?P<amount>{_AMOUNT})(?:\s+{_THING})?|(?P<one>{_ONE})\b|{_THING})"
+    rf"\b(?:the\s+others|the\s+(?:other|remaining)\s+(?:(?P<amount>{_AMOUNT})(?:\s+{_THING})?|(?P<one>{_ONE})\b"
+    rf"|{_THING})"
     rf"|the\s+rest(?:\s+of\s+(?:{_THEM}|the\s+list|your\s+list))?){_END}",
     re.IGNORECASE,
 )

@@ -19,7 +19,8 @@ _AUDIENCE = re.compile(
 _NEAR_COMPANY = 100  # characters before "kids" in which that is looked for: the pattern takes cubic time
 # "something to watch with my kids"
 _COMPANY = re.compile(
-    rf"\b(?:{any_of(NOUNS)}|something|anything|what)\b[^.!?]*\b(?:watch|see|enjoy)\b[^.!?]*\bwith\s+(?:(?:{_OWNERS}|whole|little|small|young)\s+)*$",
+    rf"\b(?:{any_of(NOUNS)}|something|anything|what)\b[^.!?]*\b(?:watch|see"
+    rf"|enjoy)\b[^.!?]*\bwith\s+(?:(?:{_OWNERS}|whole|little|small|young)\s+)*$",
     re.IGNORECASE,
 )
 _OBJECT = re.compile(r"\s+(?:me|us|him|her|them|the\s+(?:hell|heck|shit|crap|life)\s+out)\b", re.IGNORECASE)
@@ -30,7 +31,8 @@ _DATING, _VERSION = (
 )
 # "lol that was funny", "I love movies"
 _REMARK = re.compile(
-    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$"
+    r"(?:^|[.!?,]\s*|\b(?:lol|haha|ok|oh|well|wow)\s+)(?:that|it|this)(?:\s+was|'s|\s+is)\s+(?:so\s+|really\s+"
+    r"|very\s+)?(?:an?\s+(?=\S+\s+name\b))?$"
     r"|\bat\s+(?:his|her|their|its)\s+(?:very\s+)?$|\bchef'?s\s+$",
     re.I,
 )
@@ -41,14 +43,22 @@ _WILL = re.compile(
 _LAUGHING = re.compile(r"(?:laugh|giggle|chuckle|sing|kiss)s?", re.I)
 _WAS = re.compile(
     r"\s?(?:(?:made|makes|(?:did|does)(?:n'?t| not) make)\s(?:me|us|him|her|them|everyone|my \w+)"
-    r"|(?:is|was|are|were)(?:n'?t|\snot)?)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite|still)){0,3}\s",
+    r"|(?:is|was|are|were)(?:n'?t|\snot)?)(?:\s(?:so|such|an?|just|really|very|too|pretty|and|also|quite"
+    r"|still)){0,3}\s",
     re.I,
 )
 _LOVING = re.compile(r"\b(?:i|we|you|they|who|to|really|just|also|all|both|absolutely)\s+$", re.I)
+# "comedy gold", "the exam was a total horror"
+_PRAISED = re.compile(r"\s+(?:gold|genius|masterclass|perfection)\b", re.IGNORECASE)
+_CALAMITY = re.compile(
+    r"\b(?:was|is|were|been)\s+an?\s+(?:total|complete|absolute|utter|real|right|proper|pure)\s+$", re.IGNORECASE
+)
 # "Kids went mad for Babe"
 _ACTING = re.compile(
-    r"\s+(?:(?:all|both|just|really|also|absolutely|always|never|still)\s+)?(?:went|love[ds]?|like[ds]?|adored?|enjoy(?:ed|s)?|hate[ds]?"
-    r"|want(?:ed|s)?|needs?|have|had|has|were|watch(?:ed)?|saw|seen|know|knew|laughed|cried|asked|ask|keep|kept|got|get|said|say|think"
+    r"\s+(?:(?:all|both|just|really|also|absolutely|always|never|still)\s+)?(?:went|love[ds]?|like[ds]?|adored?"
+    r"|enjoy(?:ed|s)?|hate[ds]?"
+    r"|want(?:ed|s)?|needs?|have|had|has|were|watch(?:ed)?|saw|seen|know|knew|laughed|cried|asked|ask|keep|kept"
+    r"|got|get|said|say|think"
     r"|thought|demand(?:ed)?|insist(?:ed)?|begged|beg|chose|picked|fell|found|would|will|can)\b",
     re.IGNORECASE,
 )
@@ -98,6 +108,8 @@ def is_no_category(text: str, annotation: Annotation) -> bool:
     ):
         return True
     if _LAUGHING.fullmatch(text, annotation.start, annotation.end) and _WILL.search(text, before, annotation.start):
+        return True
+    if _PRAISED.match(text, annotation.end) or _CALAMITY.search(text, before, annotation.start):
         return True
     is_verb = words.by_meaning and bool(_OBJECT.match(text, annotation.end))
     return is_verb or _is_about_people(text, annotation)

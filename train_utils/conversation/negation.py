@@ -17,7 +17,8 @@ _ANSWER = re.compile(
 _NOT_AS = re.compile(r"\bnot\s+(?:quite\s+|nearly\s+)?(?:as|so)\s+\w+\s+as\b", re.IGNORECASE)
 # "I don't like anything except comedies": what follows is wanted.
 _NOTHING_BUT = re.compile(
-    rf"\b(?:nothing|none|no\s+{any_of(NOUNS)}|(?:\w*n'?t|not|never)\s+(?:\w+\s+){{0,3}}?any(?:thing|\s+{any_of(NOUNS)}))"
+    rf"\b(?:nothing|none|no\s+{any_of(NOUNS)}|(?:\w*n'?t|not|never)\s+(?:\w+\s+){{0,3}}?any(?:thing"
+    rf"|\s+{any_of(NOUNS)}))"
     rf"(?:\s+else)?\s+(?:but|except(?:\s+for)?|other\s+than|besides|apart\s+from)\b",
     re.IGNORECASE,
 )

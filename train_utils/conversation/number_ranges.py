@@ -21,13 +21,15 @@ _STRICT = re.compile(
 # Words before a number and after one that make it a bound, and the sign of the bound.
 _COMPARE = (
     (
-        r"\bunder|\bbelow|less\s+than|fewer\s+than|shorter\s+than|lower\s+than|at\s+most|up\s+to|\bmax(?:imum)?(?:\s+of)?"
+        r"\bunder|\bbelow|less\s+than|fewer\s+than|shorter\s+than|lower\s+than|at\s+most|up\s+to"
+        r"|\bmax(?:imum)?(?:\s+of)?"
         r"|no\s+more\s+than|not\s+more\s+than|not\s+over|not\s+above|no\s+longer\s+than|cheaper\s+than|<=?",
         r"(?:(?:or|and)\s+(?:less|fewer|below|under|lower|shorter|cheaper)|max(?:imum)?|at\s+most|tops)\b",
         -1,
     ),
     (
-        r"(?<!not\s)(?:\bover|\babove)|(?<!no\s)(?<!not\s)more\s+than|higher\s+than|(?<!no\s)longer\s+than|better\s+than"
+        r"(?<!not\s)(?:\bover|\babove)|(?<!no\s)(?<!not\s)more\s+than|higher\s+than|(?<!no\s)longer\s+than"
+        r"|better\s+than"
         r"|at\s+least|\bmin(?:imum)?(?:\s+of)?|no\s+less\s+than|not\s+(?:under|below)|starting\s+(?:at|from)|>=?",
         r"(?:\+|(?:(?:or|and)\s+(?:more|over|above|up|higher|longer|better)|min(?:imum)?|at\s+least)\b)",
         1,

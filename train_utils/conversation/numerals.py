@@ -26,6 +26,10 @@ _AMOUNTS = {
     "a dozen": 12,
     "a double feature of": 2,
     "a double bill of": 2,
+    "brace of": 2,
+    "a brace of": 2,
+    "duo of": 2,
+    "a duo of": 2,
     "trilogy of": 3,
     "a trilogy of": 3,
     "quartet of": 4,
@@ -54,10 +58,15 @@ _ASKING = any_of(
     i asked for, i want, can i have, can we have, could i have, could we have, may i have, can you do, could you do, can
     we do, no more than, not more than, no fewer than, not fewer than, no less than, at the most, no more, change that
     to, change it to, i'll have, we'll have, go with, wants, needs, asked
-    for, asks for, said, says, choose, choose me, requires, ordered
+    for, asks for, said, says, choose, choose me, requires, ordered, let it be, cut it down to, cut it to, cut down to,
+    reduce it to, bring it down to, raise it to, up it to, whittle it down to, boil it down to, stick to, a total of,
+    trim it to, settle for, make do with
     """
 )
-_ASK = rf"(?:[^\W\d]+\s+(?:me|us)(?:\s+(?:off|up))?\s+with|{_ASKING})"  # "surprise me with two"
+_ASK = (
+    rf"(?:(?:which|what)(?=\s+(?!one\b|1\b))|[^\W\d]+\s+(?:me|us)(?:\s+(?:off|up))?\s+with"  # "surprise me with two"
+    rf"|{_ASKING})"
+)
 _AFTER_ASK = any_of("like, me, us, the, your, some, maybe, about, around, exactly, top, best, please")
 _UNIT = any_of(
     """
@@ -79,6 +88,7 @@ _NOT_A_COUNT_PHRASES = Phrases(
     {
         "aged ": r"\bOWNER[\s-]*$",
         "as for her ": r"(?<!find\s)(?<!give\s)(?<!show\s)(?<!get\s)\bher[\s-]*$",
+        "Heat and Fargo are ": r"(?<!what\s)(?<!which\s)(?<!there\s)\b(are|were)[\s-]*$",
         "my all-time top ": r"\b(my|our) (all[\s-]time )?(top|best|favou?rite)[\s-]*$",
         "$": r"[$€£#][\s-]*$",
         "born in ": r"(?<!interested\s)\bin[\s-]*$",
@@ -116,7 +126,8 @@ _NO_ADJECTIVE = any_of(
 )
 # A sentence that begins with a number and one of these asks for so many: "10 from the sixties".
 _FRAGMENT = any_of(
-    "from, for, with, without, about, set in, starring, directed, by, that, where, of your, made, based on"
+    "like, similar to, from, "
+    "for, with, without, about, set in, starring, directed, by, that, where, of your, made, based on"
 )
 _COUNTED = (
     rf"\s+(?:{any_of('more, further, additional, other, new, similar, good, great')}\b(?!\s+{_UNIT}\b)"
@@ -127,9 +138,12 @@ _COUNT = re.compile(
     phrase(
         r"((?P<ask>\bASK[\s-]+(AFTER_ASK ){0,4}))?"
         # No part of a number, a name or a range; not "that one", "one last thing", "3 hours", "the 80's".
-        r"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!((?<=that\s)|(?<=this\s))one\b)(?!one (more|last|other) thing\b)"
-        r"(?P<number>NUMBER)(?![\w.:/-]*\d)(?!\s*-?UNIT\b)(?!'?s\b)(\s*\(\d{1,2}\))?"
-        r"(?P<noun>COUNTED|\s*TITLE| AFTER_COUNT\b|(?<=\bof) (those|these|them|your)\b)?",
+        r"(?<![\w.$€£])(?<!(?<!top)(?<!\d)-)(?!((?<=that\s)|(?<=this\s))one\b)(?!one (more|last"
+        r"|other) thing\b)(?!single one\b)(?!(?<=the\s)one (film|movie|picture|thing|title) (that )?(i|we)\b)"
+        r"(?P<number>NUMBER)(?![\w.:/-]*\d)(?!\s*-?UNIT\b)(?!'?s\b(?! (enough|plenty|fine|good|perfect|ok"
+        r"|okay)\b))(\s*\(\d{1,2}\))?"
+        r"(?P<noun>COUNTED|\s*TITLE| AFTER_COUNT\b|'s (enough|plenty|fine|good|perfect|ok|okay)\b"
+        r"|(?<=\bof) (those|these|them|your)\b)?",
         {
             "ASK": _ASK,
             "AFTER_ASK": _AFTER_ASK,
@@ -154,7 +168,8 @@ _ALONE_PHRASES = Phrases(
     {
         "ok, not five, three please": (
             r"(^|(?<=[.!?\n]))(?<!\d\.)\s*(LEAD\W+){0,3}((not )?NUMBER\s*(,|or|-)\s*)?(?P<number>NUMBER)(?!\s*-?UNIT\b)"
-            r"\s*((please|pls|plz|thanks|then|maybe|perhaps|or so|tops|max|if possible)?\s*(?=[.!?]*\s*$)"
+            r"\s*,?\s*((please|pls|plz|thanks|then|maybe|perhaps|or so|tops|max|if possible)?\s*(?=[.!?]*\s*$)"
+            r"|(please|pls|plz)(?=\s*,)"
             r"|(?=FRAGMENT\b|in TITLE|,\s*(one|1) (per|for|each|every|a)\b))"
         )
     },

@@ -5,12 +5,12 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 
 from train_utils.conversation.annotations import MASK, SPAN, Annotation
+from train_utils.conversation.blame_phrases import SICK_FACE
 from train_utils.conversation.clauses import LEAVING, annotated_clauses
 from train_utils.conversation.lexicon import NOUNS, OPEN, any_of, finder
 from train_utils.conversation.negation import EXEMPTING, FAR, IN_A_GOOD_WAY, MARK, NOT_BAD, exemption, negations
 from train_utils.conversation.phrases import Phrases, phrase
 from train_utils.conversation.ranges import Range
-from train_utils.conversation.verdict_phrases import SICK_FACE
 
 _OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
@@ -48,8 +48,8 @@ _NAMES = {
         """
         was, is, are, were, a, an, bit, little, so, too, very, really, just, both, quite, rather, pretty, such, the,
         most, one of the most, simply, absolutely, totally, utterly, completely, far too, way too, kind of, sort of,
-        all, total, complete, far, way, just as, every bit as, equally, as, even, only, about, big, huge, real, major, honestly,
-        incredibly, extremely, truly, such a, plain
+        all, total, complete, far, way, just as, every bit as, equally, as, even, only, about, big, huge, real, major,
+        honestly, incredibly, extremely, truly, such a, plain
         """
     ),
     "WELCOME": any_of(
@@ -87,11 +87,13 @@ _REJECTING = Phrases(
             r"(liked|loved|enjoyed|understood|finished|wanted|got|cared)\b"
         ),
         "my mother could not endure": (
-            r"WHO( (in|of|at|on) (my|our|the|this) \w+)? ((both|all|just|really|absolutely|simply|also|once) )?DISLIKING(?!\w)"
+            r"WHO( (in|of|at|on) (my|our|the|this) \w+)? ((both|all|just|really|absolutely|simply|also"
+            r"|once) )?DISLIKING(?!\w)"
         ),
         "nobody in the room liked": (
             r"(nobody|no one|none of (us|them|my \w+))( (in|of|at|on) (my|our|the|this) \w+)? (\w+ )?"
-            r"((could|can|would) (stand|bear|stomach|endure|take|watch|finish|like|get into)|liked|loved|enjoyed|cared for|got|finished)"
+            r"((could|can|would) (stand|bear|stomach|endure|take|watch|finish|like|get into)|liked|loved|enjoyed"
+            r"|cared for|got|finished)"
         ),
         "please no": r"(please )?no\s*(?=[.,;!]|$)",
         "gets a 2/10": (
@@ -105,7 +107,8 @@ _REJECTING = Phrases(
 # "Mighty Aphrodite, on the other hand, I couldn't stand"
 _NEGATING_AFTER = re.compile(
     phrase(
-        r"\s*SICK_FACE|\s*=\s*(REJECTING)|~((on the other hand|however|though|by contrast|meanwhile)\b\s*,?\s*)?(REJECTING)",
+        r"\s*SICK_FACE|\s*=\s*(REJECTING)|~((on the other hand|however|though|by contrast"
+        r"|meanwhile)\b\s*,?\s*)?(REJECTING)",
         {"SICK_FACE": SICK_FACE, "REJECTING": _REJECTING.pattern},
     ),
     re.IGNORECASE,

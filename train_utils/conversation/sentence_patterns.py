@@ -76,11 +76,19 @@ _REPORTED = _table(
             r"\bwho(m?ever)? [^.!?,;]{1,60}\b(should|must|ought to|has to|needs? to) be\b"
         ),
         "it is rather slow": r"(\b(is|was|were|are|it|them)|'s|TITLE) rather\b(?! than\b)",
-        "another that I hold dear": r"\banother ((one|favou?rite) )?(that )?(i|we|i'?m|we'?re|i'?ve|we'?ve|of (my|our))\b",
-        "the one film I'd take": (
-            r"\b(one|film|movie|thing|those|ones) (that )?(i|we)('?d| would|'?ll| will) \w+"
+        "another that I hold dear": (
+            r"\banother ((one|favou?rite) )?(that )?(i|we|i'?m|we'?re|i'?ve|we'?ve|of (my|our))\b"
         ),
+        "the one film I'd take": (r"\b(one|film|movie|thing|those|ones) (that )?(i|we)('?d| would|'?ll| will) \w+"),
         "I wanted to scream": r"\b(wanted|wished|longed) to (die|scream|leave|run|cry|hide|go|escape|puke)\b",
+        "my favorite has to be [Heat]": (
+            r"\b(fav\w*|best|worst|greatest|pick|choice|number one|top \w+)( [\w']+){0,4} (has|have|must|got"
+            r"|would have|gotta) (to )?be\b"
+        ),
+        "what I really loved was": (
+            r"\bwhat (really |just |truly |most )?(i|we|he|she|(my|our) \w+|bored|annoyed|charmed|moved"
+            r"|got) [^.!?;]{0,30}\b(was|is)\b"
+        ),
         "on my bucket list": r"\b(my|our|your|this|that|bucket|wish) list\b",
         "we are off to see it": r"\b(off|about|going) to (watch|see)\b",
         "I wanted my money back": r"\bwanted (my|our|his|her)\b",
@@ -215,6 +223,16 @@ _REFUSED = _table(
             r"(it|that|that one|those|them|this|these|both)\b"
         ),
         "please exclude": r"\bplease (exclude|skip|omit)\b",
+        "except [Clerks], seen it": (
+            r"^~((and|but|just|only|oh|also)\b~){0,2}(except|excluding|minus|apart from|besides|barring|bar"
+            r"|save for|skip|exclude|omit|leave out"
+            r"|leave off|cut|cut out|drop|remove|ditch|no more|not another) ((for|the|all|any|anything|everything"
+            r"|those|these) ){0,2}(TITLE|films?|movies?|before|after|older|newer)"
+        ),
+        "[Heat]: watched, skip": (
+            r"[,:;]\s*(so )?(please )?(skip|exclude|omit|drop|pass|next)( (it|them|those|both|these|all))?\s*$"
+        ),
+        "[Heat] is off the menu": r"TITLE\s*(NOUNS )?(is|are) (off|out)\b",
         "leave [Fargo] out": r"\bleave (it|that|those|them|TITLE) out\b",
     }
 )
@@ -293,11 +311,13 @@ _STATED = _table(
 STATED = _STATED.compiled()
 # "Heat? Seen it."
 TOPIC = _compiled(r"~((and|as for|the|ah|oh|right|yes|yeah|well)\W+)*TITLE( (with|w/?|by) [^\W\d]\w+( \w+)?)?\s*[?.!]~")
+EXCLAIMED = _compiled(r"~(yes|yeah|yep|wow|omg|oh|ah|ooh|no|man|dude|god|damn|my god|oh my god|yes yes)~")
 _VERDICT = _table(
     {
         "Never seen": (
             r"~((OPENINGS)\b~){0,3}"
-            r"(i|we|haven'?t|have not|not|never|nope|LIKES|STATING_ALONE|GOOD|BAD|REFUSALS|what an?"
+            r"(((the|my|our) )?(best|worst|greatest|funniest|saddest)|yes|wow|omg|i|we|haven'?t|have not|not"
+            r"|never|nope|LIKES|STATING_ALONE|GOOD|BAD|REFUSALS|what an?"
             r"|((?!ASKING\b)[\w']+ ){0,4}?(that|it|they|both)('s| (was|is|were|are)))\b"
         )
     }

@@ -1,7 +1,7 @@
 """What each sentence of a message does: it asks for items, it asks about one, or it states something."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from train_utils.conversation import sentence_patterns as patterns
@@ -213,7 +213,11 @@ def sentences_of(
         for start, end in zip(cuts, cuts[1:], strict=False)
         if end > start
     ]
-    answers = zip(sentences, sentences[1:], strict=False)
+    answers = (
+        (one, answer)
+        for at, one in enumerate(sentences)
+        for answer in sentences[at + 1 : at + 2 + any(map(_is_exclaimed(plain), sentences[at + 1 : at + 2]))]
+    )
     asked = {
         one
         for one, answer in answers
@@ -222,6 +226,11 @@ def sentences_of(
         and (patterns.VERDICT.match(plain, answer.start) or verdict(plain, answer.start, answer.end))
     }
     return [replace(entry, asks=False) if entry in asked else entry for entry in sentences]
+
+
+def _is_exclaimed(plain: str) -> Callable[[Sentence], bool]:
+    """Return a function that tells whether a sentence of a message is an exclamation, such as "Yes!"."""
+    return lambda sentence: bool(patterns.EXCLAIMED.fullmatch(plain, sentence.start, sentence.end))
 
 
 def _is_topic(plain: str, sentence: Sentence) -> bool:

@@ -140,7 +140,8 @@ def with_words_repaired(text: str) -> str:
 
 def _shortened(match: re.Match[str]) -> str:
     """Return a word that is drawn out in its usual spelling: "sooo", "goooood"."""
-    double, single = (_REPEATED.sub(lambda run: run[0][0] * times, match[0]) for times in (2, 1))
+    double = _REPEATED.sub(lambda run: 2 * run[0][0], match[0])
+    single = _REPEATED.sub(lambda run: run[0][0], match[0])
     return double if double.lower() in COMMON_WORDS or double.lower() in EVERYDAY_WORDS else single
 
 

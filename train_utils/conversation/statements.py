@@ -14,10 +14,12 @@ from train_utils.conversation.ranges import Range
 from train_utils.conversation.sentences import Sentence, sentences_of
 from train_utils.conversation.title_judgments import (
     expressed_at,
+    is_blamed,
     is_judged,
     is_liked,
     is_of_others,
     is_only_known,
+    is_praised_by_denial,
     is_unseen,
     is_watched,
     judgment_before_addition,
@@ -29,7 +31,8 @@ _NOT_ONLY = re.compile(r"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?$", re.I
 _ONLY_NOT = re.compile(r",? (?:but|though|just|only) (?:not|nothing) (?:too |so |really )?(?:an? )?", re.IGNORECASE)
 # "I thought it was the seventies"
 _PAST = re.compile(
-    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:(?:was|were)(?!\s+born\b(?!\s+in\s+the\b))|came|moved|left|started|did|had|went)\b[^,;:!?]{0,60}$",
+    r"\b(?:it|that|this|he|she|they|i|we|there)\s+(?:\w+ly\s+|only\s+|just\s+)?(?:(?:was"
+    r"|were)(?!\s+born\b(?!\s+in\s+the\b))|came|moved|left|started|did|had|went)\b[^,;:!?]{0,60}$",
     re.I,
 )
 _ASIDE = re.compile(r"\([^()]*$")
@@ -230,6 +233,8 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
         return later
     if later == "known" and not (is_judged(plain, at) if negative else is_liked(plain, at)):
         return "known"
+    if is_praised_by_denial(plain, at):
+        return "liked"
     expressed = expressed_at(plain, at)
     if later == "liked" and (negative or expressed == "disliked"):
         return "liked"  # "Flubber is so dumb, I love it"
@@ -239,7 +244,7 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
         return "liked"
     if later in ("", "known") and is_only_known(plain, at):
         return "known"
-    return "disliked" if negative or later == "disliked" else "liked"
+    return "disliked" if negative or later == "disliked" or not later and is_blamed(plain, at) else "liked"
 
 
 def category_of(annotation: Annotation) -> str:

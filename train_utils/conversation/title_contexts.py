@@ -45,23 +45,34 @@ _FRAMED = Phrases(
         "I was charmed by": (
             r"(i|we|he|she|they|and|(my|our|the) \w+) (('m|'re|'s|m|re)|am|is|are|was|were|got|felt) "
             r"((\w+ly|so|really|just|both|all|also|still|quite|pretty|very|not|never|been) ){0,2}"
-            r"((?!(bored|scared|moved|amused|reduced|driven) to\b)\w{2,}ed|won|\w+bound|smitten|taken|struck|torn|gaga|nuts|mad|wild|crazy|bonkers|hot|big|high|keen|sold|hung|gone"
+            r"((?!(bored|scared|moved|amused|reduced|driven) to\b)\w{2,}ed|won|\w+bound|smitten|taken|struck|torn"
+            r"|gaga|nuts|mad|wild|crazy|bonkers|hot|big|high|keen|sold|hung|gone"
             r"|soft|partial|sweet|stuck|drawn|swept) (away |over |up |off |in )?(by|with|at|on|to|about|over)"
         ),
         "that pig movie": (
-            r"(the|that|this|a|an) ([\w'-]+ ){1,2}(movie|film|flick|picture|one|comedy|drama|thriller|western|musical|cartoon),?"
+            r"(the|that|this|a|an) (?!(only|first|last|best|worst|other|next|same|one)\b)([\w'-]+ ){1,2}(movie"
+            r"|film|flick|picture|one|comedy|drama|thriller|western|musical|cartoon),?"
             r"|(GOOD|BAD) (movie|film|flick|picture),?(?! (ever|of|i|we|that|is|was|for|with|to|and|or|but|in|on)\b)"
         ),
-        "thinking about": r"(think(ing)?|thought|dream(ing|t|ed)?|rav(e|ed|ing)|talk(s|ed|ing)?|hear(d|ing)?|gush(ed|ing)?|obsess(ed|ing)?|rant(ed|ing)?) (about|of|over|on)",
-        "obsessed with": r"(obsessed|besotted|infatuated|enamou?red|smitten|in love|PLEASING|DISPLEASING) (away )?(with|by|at)",
+        "it was heat that I": r"(it|that)('s| is| was) (?=([^\W\d]\w*\s){1,4}(that|which|i|we)\b)",
+        "thinking about": (
+            r"(think(ing)?|thought|dream(ing|t|ed)?|rav(e|ed|ing)|talk(s|ed|ing)?|hear(d|ing)?|gush(ed|ing)?"
+            r"|obsess(ed|ing)?|rant(ed|ing)?) (about|of|over|on)"
+        ),
+        "obsessed with": (
+            r"(obsessed|besotted|infatuated|enamou?red|smitten|in love|PLEASING|DISPLEASING) (away )?(with|by|at)"
+        ),
         "nothing but love for": (
             r"(love|respect|admiration|time|patience|thanks|praise|affection|contempt|hatred|passion|regard|sympathy"
             r"|enthusiasm|nostalgia|reverence) (for|to|towards?)"
         ),
         "hats off to": r"(hats? (is |are )?off|thanks|kudos|respect|props|hail|cheers|salute|ode|allergic|immune) to",
-        "a refund after": r"(refund|money|sleep|dozed|slept|snored|nightmares?|headache) (after|for|from|to|through|during)",
+        "a refund after": (
+            r"(refund|money|sleep|dozed|slept|snored|nightmares?|headache) (after|for|from|to|through|during)"
+        ),
         "in the manner of": (
-            r"(manner|mould|mold|tradition|footsteps|flavou?r|class|kind|type|sort|calib(er|re)|level|spirit|key|line) of"
+            r"(manner|mould|mold|tradition|footsteps|flavou?r|class|kind|type|sort|calib(er|re)|level|spirit|key"
+            r"|line) of"
         ),
         "have just seen": r"(have|has|had|'ve|did) (already |just )?(see|saw|watch)",
         "the funniest thing we saw this year was": (
@@ -94,7 +105,8 @@ _FRAMED = Phrases(
 _NAMED = re.compile(
     phrase(
         r"(?<!would\s)(?<!'d\s)(?<!feel\s)(?<!looks\s)(?<!actors\s)(?<!directors\s)"
-        r"\b(FRAMED|(?!based on (an? )?(true|real)\b)NAMING):? ((the|a|an) (movie|film|classic|original|first) )?",
+        r"\b(?=\w)(FRAMED|(?!based on (an? )?(true|real)\b)NAMING):? ((the|a|an) (movie|film|classic|original"
+        r"|first) )?",
         {"FRAMED": _FRAMED.pattern},
     ),
     re.IGNORECASE,
@@ -102,7 +114,9 @@ _NAMED = re.compile(
 _LISTED = re.compile(r"(?:^|\n) ?(?:[-+*\u2022>]|\d{1,2}[.)]) ?|(?:->|=>|>) ?")
 # "by Emma and by Clueless", "Vertigo nor Psycho"
 JOINED = re.compile(
-    r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|nor|then|n|'n')(?: (?:by|to|at|of|with|from|over|about|for)(?=\s))?)\s(?:then )?", re.I
+    r" ?(?:[,;/+&>|]|->|=>|,? (?:and|or|nor|then|n|'n')(?: (?:by|to|at|of|with|from|over|about"
+    r"|for)(?=\s))?)\s(?:then )?",
+    re.I,
 )
 _START = re.compile(r"(?:^|[.!?]\s+|\n|\b(?:but|and|so|well|oh|because|ah|right|yes|yeah) )", re.I)
 # A sentence that only adds titles: "Avatar and Interstellar too.", "And Tootsie."
@@ -121,7 +135,8 @@ VERB = re.compile(
 # After a title in lower case, or one that is a number: "akira is my favorite film", "2001 is the best"
 _BEST = r" (?:is|was|'s|are|were) (?:still |one of |among |all |both )?(?:my|the|our)\s(?:\w+\s){0,3}?(?:fav\w*|best|"
 _BEST += r"greatest|worst|funniest|number one)\b"
-_RANKED = r"(?:,? | (?:is|was) (?:also )?)(?:my|our) (?:number (?:one|two|three)|second|third|all.?time|fav\w*|top (?:pick|choice|film|movie))\b"
+_RANKED = r"(?:,? | (?:is|was) (?:also )?)(?:my|our) (?:number (?:one|two|three)|second|third|all.?time|fav\w*"
+_RANKED += r"|top (?:pick|choice|film|movie))\b"
 PRAISE = re.compile(
     rf"{_BEST}|{_RANKED}| (?:is|was) not only my| (?:is|was|'s) (?:my (?:whole|entire) |(?:just |exactly |still )?"
     r"(?:one of (?:those|the|my)|the (?:kind|sort|type) of|what i))"

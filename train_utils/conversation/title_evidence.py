@@ -9,10 +9,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
+from train_utils.conversation.blame_phrases import SICK_FACE
 from train_utils.conversation.judging_verbs import LIKING_VERBS, OWNING_VERBS
 from train_utils.conversation.lexicon import BAD, DISLIKING, GOOD, LIKES, NOUNS, any_of
 from train_utils.conversation.message_words import MOST_WORDS, RARE, MessageWords
 from train_utils.conversation.title_contexts import DATED, JOINED, KIND, PRAISE, VERB, VERDICT
+from train_utils.conversation.verdict_phrases import GLAD_FACE
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.mass_nouns import MASS_NOUNS
 from train_utils.prompts.near_titles import key_of
@@ -48,7 +50,8 @@ _DEPENDING = re.compile(
     re.I,
 )
 _OPENING = re.compile(
-    r"(?:^|[.!?\n]\s?)(?:(?:yo|aye|och|oi|lads|bruh|bro|deadass|ngl|low-?key|honestly|tbh|imo|imho|fr|omg|gosh|damn|ugh|ah|aw|also|plus|then|frankly|well|so"
+    r"(?:^|[.!?\n]\s?)(?:(?:yo|aye|och|oi|lads|bruh|bro|deadass|ngl|low-?key|honestly|tbh|imo|imho|fr|omg|gosh"
+    r"|damn|ugh|ah|aw|also|plus|then|frankly|well|so"
     r"|anyway|anyways|please|pls|guys|hey|yup|yep|yeah|ya|no|yes|hm+|[a-z]{3,}ly),? ){1,3}$",
     re.I,
 )
@@ -68,29 +71,39 @@ _END = re.compile(
     r"|tonight|today|recently|lately|please|pls|though"
     r"|tho|obvs|obv|ofc|duh|tbh|imo|lol|haha|btw|either|obviously"
     r"|of course|last \w+|for the \w+ time|(?:\w+ )?times|a (?:day|week|month|year|while) (?:later|ago)|rn"
-    r"|and (?:i|we|he|she|they|it|had|was|everyone|everybody|my \w+|(?:both|all) of|(?:its|the|all the|both) (?:sequel|prequel|original|first)\w*))\b",
+    r"|and (?:had|was|everyone|everybody|(?:both|all) of|(?:its|the|all the|both) (?:sequel|prequel|original"
+    r"|first)\w*))\b",
     re.I,
 )
 # "spellbound she didn't like", "the godfather we've seen", "casino i found far too long"
 _SUBJECT = (
-    r"(?:i|we|he|she|they|both|all|everyone|everybody|nobody|no one|none of \w+|(?:my|our|his|her) [\w']+(?: [\w']+)?)"
+    r"(?:i|we|he|she|they|both|all|everyone|everybody|nobody|no one|none of \w+|(?:my|our|his|her"
+    r"|the) [\w']+(?: [\w']+)?)"
     r"(?: (?:in|of|at|on) (?:my|our|the|this) \w+)?"
 )
 _TOPIC_VERBS = f"{LIKES}, {LIKING_VERBS}, {DISLIKING}, {OWNING_VERBS}"
 _TOPIC = re.compile(
-    r",? (?:(?:already|obviously|of course|actually|which|that|those two|however|though|on the other hand|by contrast),? ){0,2}"
-    rf"{_SUBJECT}(?:'?ve|'?d|'?ll|'?m| have| has| would| could| can| will)?\s(?:(?!(?:want|need|like)s?\b)[\w']+\s){{0,2}}?"
-    rf"(?:(?:seen|saw|watched|know|knew|finished|rewatch(?:ed)?|{any_of(_TOPIC_VERBS)}|fancied|dig|prefer(?:red)?|crie[sd] at|cry at"
-    r"|laughed at|laugh at|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like|get|finish))\b"
+    r",? (?:(?:already|obviously|of course|actually|which|that|those two|however|though|on the other hand"
+    r"|by contrast),? ){0,2}"
+    rf"{_SUBJECT}(?:'?ve|'?d|'?ll|'?m| have| has| would| could| can| will)?\s(?:(?!(?:want|need"
+    rf"|like)s?\b)[\w']+\s){{0,2}}?"
+    rf"(?:(?:seen|saw|watched|know|knew|finished|rewatch(?:ed)?|{any_of(_TOPIC_VERBS)}|fancied|dig|prefer(?:red)?"
+    rf"|crie[sd] at|cry at"
+    r"|laughed at|laugh at|couldn'?t|(?:haven'?t|hasn'?t|didn'?t|can'?t|don'?t)(?: \w+)? (?:seen|saw|stand|like"
+    r"|get|finish))\b"
     r"(?! (?:an?|the|to|some|my)\b)"
-    r"|(?:consider|call|find|found|rate|rank|regard|hold|put|place|could watch|can watch|can recite|recite|quote)s?(?:ed)?\b)"
+    r"|(?:consider|call|find|found|rate|rank|regard|hold|put|place|could watch|can watch|can recite|recite"
+    r"|quote)s?(?:ed)?\b)"
     r"|, (?:did not|didn'?t|could not|couldn'?t|never) (?:finish|like|get|enjoy|stand)",
     re.I,
 )
 # "us marshals trash, the fugitive class", "heat: so good"
 _PREDICATE = re.compile(
-    r"(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure|sheer|proper"
-    rf"|simply|quite|such|way|too|well|not|both|all|each|also) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class|flop|better|worse|gold|hell yes)"
+    rf"\s?(?:{SICK_FACE}|{GLAD_FACE})"
+    r"|(?:,? | ?[:=] ?)(?:(?:an?|so|really|very|pretty|just|absolute(?:ly)?|total(?:ly)?|utter(?:ly)?|even|pure"
+    r"|sheer|proper"
+    rf"|simply|quite|such|way|too|well|not|both|all|each|also) ){{0,3}}(?:{any_of(GOOD + ',' + BAD)}|top|class"
+    rf"|flop|better|worse|gold|hell yes)"
     r"(?=\s?[.,;!?\n)]|$|\s(?:and|but|though|imo|tbh|too|as well|also)\b)",
     re.I,
 )
@@ -107,10 +120,12 @@ _MOVING = re.compile(
 )
 # "showed her babe and she loved it", "ghost... bawled my eyes out", "shine, hated it"
 _RETOLD = re.compile(
-    r"(?: (?:though|tho|too|again|also|as well))? and (?:i|we|he|she|they|it|both|everyone|everybody|(?:my|our|the) \w+)"
+    r"(?: (?:though|tho|too|again|also|as well))? and (?:i|we|he|she|they|it|both|everyone|everybody|(?:my|our"
+    r"|the) \w+)"
     r" (?:(?:just|really|absolutely|all|both|totally) )?"
     r"(?:loved|hated|liked|enjoyed|adored|cried|laughed|wept|was|were|fell|couldn'?t|didn'?t|wanted)\b"
-    rf"|(?: (?:though|tho|too|again|also|as well))?\s?(?:[.,!?;:-]|\.\.\.)+ ?(?:(?:i|we|she|he|they) )?(?:(?:just|really|absolutely|so) )?"
+    rf"|(?: (?:though|tho|too|again|also|as well))?\s?(?:[.,!?;:-]|\.\.\.)+ ?(?:(?:i|we|she|he|they) )?(?:(?:just"
+    rf"|really|absolutely|so) )?"
     r"(?:(?:loved|hated|liked|enjoyed|adored|disliked|loathed|love|hate) (?:it|that|them)"
     rf"|(?:{any_of(GOOD + ',' + BAD)}|ugh|yuck|yikes|eww?|nah|meh|yum|bleh|phew)(?=\s?(?:[.,!?;\n]|$))"
     r"|(?:(?:already|yes|yep|both|ve|have),? ){0,2}(?:seen|saw|watched|done|finished)"
@@ -134,7 +149,11 @@ _RATED = re.compile(
 _REACH = 60  # characters around words in which an expression is of them
 _CLAUSE_END = re.compile(r"[.!?;\n]")
 # "we had jaws last week"
-_HAD = re.compile(r"\b(?:i|we|he|she|they)(?:'ve|ve| have)? (?:already |just |both |all )?(?:did|done|had|screened|showed) (?:the |an? )?$", re.I)
+_HAD = re.compile(
+    r"\b(?:i|we|he|she|they)(?:'ve|ve| have)? (?:already |just |both |all )?(?:did|done|had|screened"
+    r"|showed) (?:the |an? )?$",
+    re.I,
+)
 _ONCE = re.compile(r"[^,]{0,30}? (?:already|before|last|yesterday|in|at|for|ago|once|twice|recently)\b", re.I)
 _COUNTED = re.compile(any_of(", ".join(map(in_words, range(1, 13)))), re.I)  # "seven was amazing", not "seven is fine"
 # "Oh and Heat too."
@@ -203,7 +222,7 @@ def after(msg: MessageWords, start: int, end: int) -> float:
         return _JUDGED
     joined = JOINED.match(text, end)
     if joined and joined.end() in msg.exact or last > end and not aside:
-        return _JUDGED + FURTHER * max(0, _number_joined(msg, end) - 1)
+        return _JUDGED + FURTHER * max(0, _enumeration(msg, end)[1] - 1)
     quality = _QUALITY.match(text, last)
     if quality and quality[1].lower() not in _NO_QUALITY:
         return _ALONE
@@ -237,21 +256,19 @@ def is_expressed(msg: MessageWords, start: int, end: int) -> bool:
 
 def _enumeration_end(msg: MessageWords, end: int) -> int:
     """Return the end of the titles that are joined to words which end at a position."""
+    return _enumeration(msg, end)[0]
+
+
+def _enumeration(msg: MessageWords, end: int) -> tuple[int, int]:
+    """Return (the end, the number) of the titles that are joined to words which end at a position."""
+    number = 0
     for _ in range(MOST_WORDS):
         if end not in msg.joined_ends:
             msg.joined_ends[end] = _joined_end(msg, end)
         if msg.joined_ends[end] == end:
             break
-        end = msg.joined_ends[end]
-    return end
-
-
-def _number_joined(msg: MessageWords, end: int) -> int:
-    """Return how many titles are joined to words which end at a position."""
-    number = 0
-    while number < MOST_WORDS and (further := _joined_end(msg, end)) > end:
-        end, number = further, number + 1
-    return number
+        end, number = msg.joined_ends[end], number + 1
+    return end, number
 
 
 def _joined_end(msg: MessageWords, end: int) -> int:

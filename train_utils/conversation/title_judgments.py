@@ -6,11 +6,12 @@ from functools import lru_cache
 
 from train_utils.conversation import judgment_patterns as patterns
 from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.blame_phrases import ENDURED
 from train_utils.conversation.clauses import annotated_clauses, clause_at, clauses
 from train_utils.conversation.message_words import Unknown
 from train_utils.conversation.negation import FAR, NOT_BAD, negations
-from train_utils.conversation.verdict_phrases import ENDURED
-from train_utils.conversation.verdicts import JOINED, verdict
+from train_utils.conversation.verdict_phrases import LITOTES
+from train_utils.conversation.verdicts import JOINED, segment_at, verdict
 from train_utils.prompts.named_titles import Mention
 
 
@@ -32,7 +33,7 @@ def referred(plain: str, annotations: Sequence[Annotation]) -> dict[int, str]:
             named += inside
         if not before:
             continue
-        if (numbered := _numbered(plain, start, end, annotations, named)):
+        if numbered := _numbered(plain, start, end, annotations, named):
             judged |= numbered
             continue
         kind = _judgment(plain, start, end, not inside, "" if inside else verdict(plain, start, end))
@@ -115,6 +116,8 @@ def _judgment(plain: str, start: int, end: int, alone: bool, expressed: str) -> 
         alone: whether the part is a whole clause.
         expressed: what its expressions say.
     """
+    if _says(LITOTES, plain, start, end):
+        return "liked"
     if alone and (judgment := patterns.JUDGMENT.match(plain, start, end)):
         return "disliked" if judgment["bad"] else "liked"
     if alone and patterns.LIKE_IT.search(plain, start, end) and not negations(plain, start, end):
@@ -182,6 +185,10 @@ def judgment_of_last_message(plain: str, end: int) -> str:
     first = patterns.JUDGMENT.match(plain, *spans[0]) if spans else None
     if first and first["bad"]:
         return "disliked"  # "Dreadful. Never again."
+    if end == len(plain) and _says(patterns.THAT, plain, 0, end):
+        judged = next((match for span in spans if (match := patterns.JUDGMENT.match(plain, *span))), None)
+        if judged:
+            return "disliked" if judged["bad"] else "liked"
     judging = next((span for span in spans if patterns.ON_LAST.match(plain, *span)), None)
     kind = _judgment(plain, *judging, False, verdict(plain, *judging)) if judging else ""
     return kind if kind != "known" else ""
@@ -227,6 +234,16 @@ def is_of_others(plain: str, at: int) -> bool:
     return bool(patterns.OTHERS.match(plain, *clause_at(plain, at)))
 
 
+def is_praised_by_denial(plain: str, at: int) -> bool:
+    """Return whether the words around a title praise it by denying something: "nothing beats it".
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    return _says(LITOTES, plain, *segment_at(plain, at))
+
+
 def is_judged(plain: str, at: int) -> bool:
     """Return whether the clause around a title says that the user does not like it.
 
@@ -235,6 +252,23 @@ def is_judged(plain: str, at: int) -> bool:
         at: position of the title.
     """
     return _says(patterns.DISLIKING, plain, *clause_at(plain, at)) or _says(patterns.BAD, plain, *clause_at(plain, at))
+
+
+def is_blamed(plain: str, at: int) -> bool:
+    """Return whether the words around a title, up to the next titles of its clause, have blame in them and no praise.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    start, end = segment_at(plain, at)
+    if not _says(patterns.BAD, plain, start, end) and not _says(patterns.DISLIKING, plain, start, end):
+        return False
+    return not (
+        _says(patterns.LIKING, plain, start, end)
+        or _says(patterns.LIKENING, plain, start, end)
+        or negations(plain, start, end)
+    )
 
 
 def is_only_known(plain: str, at: int) -> bool:

@@ -11,10 +11,12 @@ _WRITTEN = r"(?P<title>[\"'A-Z0-9].{0,78}?)"
 _QUESTIONS = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\b[Dd]o(?:es)?\s+(?:you|{_HERE})\s+(?:also\s+)?(?:have|offer|carry|stock)\s+(?:the\s+{_KIND}\s+)?{_WRITTEN}\s*[?.!]*$",
+        rf"\b[Dd]o(?:es)?\s+(?:you|{_HERE})\s+(?:also\s+)?(?:have|offer|carry"
+        rf"|stock)\s+(?:the\s+{_KIND}\s+)?{_WRITTEN}\s*[?.!]*$",
         rf"\b[Hh]ave\s+you\s+(?:got|heard\s+of)\s+(?:the\s+{_KIND}\s+)?{_WRITTEN}\s*[?.!]*$",
         rf"\b[Ii]s\s+{_WRITTEN}\s+(?:also\s+)?(?:in|on|part\s+of)\s+{_HERE}\s*[?.!]*$",
-        rf"\b(?:[Tt]ell\s+me\s+(?:more\s+)?about|[Ww]hat\s+(?:is|are)|[Dd]escribe)\s+the\s+{_KIND}\s+{_WRITTEN}\s*[?.!]*$",
+        rf"\b(?:[Tt]ell\s+me\s+(?:more\s+)?about|[Ww]hat\s+(?:is|are)"
+        rf"|[Dd]escribe)\s+the\s+{_KIND}\s+{_WRITTEN}\s*[?.!]*$",
     )
 )
 

@@ -50,7 +50,7 @@ from train_utils.conversation.title_evidence import (
 )
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention, NamedTitles
-from train_utils.prompts.near_titles import NearTitles, Word, key_of
+from train_utils.prompts.near_titles import NearTitles, Word, key_of, words_of
 
 _MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of microseconds for 20,000 titles
 _DOT = re.compile(r"\. ?")
@@ -63,7 +63,10 @@ _AGED = re.compile(
     re.IGNORECASE,
 )
 _DAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|christmas|halloween|easter", re.IGNORECASE)
-_ON_DAY = re.compile(r"\b(?:before|on|by|until|till|this|next|last|every|for|since|after|come|it's|is) $", re.IGNORECASE)
+_ON_DAY = re.compile(
+    r"\b(?:before|on|by|until|till|this|next|last|every|for|since|after|come|it's|is) $", re.IGNORECASE
+)
+_MEANT = re.compile(r" (?:i|we) mean", re.IGNORECASE)  # "by Friday I mean the film"
 # "home alone 7" is not "Home Alone"
 _SEQUEL = re.compile(
     r" (?:part )?(?:[2-9]|ii|iii|iv)\b"
@@ -71,6 +74,11 @@ _SEQUEL = re.compile(
     re.I,
 )
 _ONE_MORE = re.compile(r"\s(?:more|time|last|day|of|that|who|with|for)\b", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:\d|\b[ivIV]+)$")
+_AFTER_PART = re.compile(
+    r"\s*(?:[.,;!?]|$)|\s(?:and|or|are|is|were|was|rules?|rocks?|both|all|the|my|i|we|done|seen|please)\b",
+    re.IGNORECASE,
+)
 _NO_TITLE_WORDS = {"but", "because"}  # of no misspelled title: "I liked Philadelphia but the story was sad"
 _NOT_FIRST = {"and", "or", "but", "of"}
 
@@ -149,7 +157,7 @@ class _Search:
         while position < len(self.msg.words):
             start = self.msg.words[position].start
             joined = bool(found) and bool(JOINED.fullmatch(self.msg.text, found[-1].end, start))
-            title = self._at(position, joined)
+            title = (self._next_part(found[-1], position) if joined else None) or self._at(position, joined)
             if title:
                 found.append(title)
                 while position < len(self.msg.words) and self.msg.words[position].start < title.end:
@@ -157,6 +165,17 @@ class _Search:
             else:
                 position += 1
         return found
+
+    def _next_part(self, title: Annotation, position: int) -> Annotation | None:
+        """Return the part of a title's series that a number names after it: "home alone 1 and 3"."""
+        word = self.msg.words[position]
+        if not word.key.isdigit() or not _NUMBERED.search(self.msg.text, max(0, title.end - 4), title.end):
+            return None
+        base = key_of(words_of(self.msg.text, title.start, title.end)).rstrip("0123456789")
+        items = self.msg.near.items(base + word.key) if base else ()
+        if not items or not _AFTER_PART.match(self.msg.text, word.end):
+            return None
+        return Annotation(word.start, word.end, Mention(word.start, word.end, items))
 
     def _at(self, position: int, joined: bool) -> Annotation | None:
         """Return the title that begins at a word."""
@@ -174,11 +193,22 @@ class _Search:
                 return None
             if self._is_phrase(position, joined, exact) or self._is_age(exact) or self._is_date(position, exact):
                 return None
-            return longer_name(self.msg, position, exact, named) if self.msg.mixed else exact
+            return longer_name(self.msg, position, exact, named) if self.msg.mixed else self._or_sequel(exact)
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None
         if unknown and (named or start in self.msg.contexts.also or is_subject_of(self.msg, position, unknown.end)):
             return unknown
         return in_lower_case(self.msg, position)
+
+    def _or_sequel(self, exact: Annotation) -> Annotation:
+        """Return a title, or where the message names a part of its series that the catalog lacks ("jaws 3"), that."""
+        text = self.msg.text
+        key = key_of(words_of(text, exact.start, exact.end))
+        sequel = _SEQUEL.match(text, exact.end) if self.msg.near.items(f"{key}2") else None
+        return (
+            Annotation(exact.start, sequel.end(), Unknown(text[exact.start : sequel.end()][:SHOWN]))
+            if sequel
+            else exact
+        )
 
     def _is_age(self, exact: Annotation) -> bool:
         """Return whether a title that is a number says how old somebody is."""
@@ -191,8 +221,8 @@ class _Search:
         if not _DAY.fullmatch(text, start, exact.end):
             return False
         if _ON_DAY.search(text, max(0, start - 24), start):
-            return True
-        return before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
+            return not _MEANT.match(text, exact.end)
+        return 0 <= before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
 
     def _after_quote(self, start: int) -> bool:
         return self.msg.text[start - 1 : start] in ('"', "'") and start - 1 in self.msg.contexts.named

@@ -1,16 +1,22 @@
 """Expressions that judge a title without a word of praise or blame: "three bucks down the drain", "I can recite it"."""
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
 from itertools import islice
 
 from train_utils.conversation.annotations import SPAN
+from train_utils.conversation.blame_phrases import ENDURED
+from train_utils.conversation.clauses import clause_at
 from train_utils.conversation.negation import IN_A_GOOD_WAY
-from train_utils.conversation.verdict_phrases import ENDURED, FAMILIAR, POSSESSED, THRILLED
+from train_utils.conversation.verdict_phrases import FAMILIAR, POSSESSED, THRILLED
 
 _TITLE = re.compile(SPAN)
 # "It never moved me", "nothing in it thrilled me"
-_DENIED = re.compile(r"(?:\b(?:never|not|hardly|barely|nothing|nobody|no one|neither|cannot)|n'?t)\s(?:(?!only\b)\w+\s){0,2}$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\b(?:never|not|hardly|barely|nothing|nobody|no one|neither|cannot)|n'?t)\s(?:(?!only\b)\w+\s){0,2}$",
+    re.IGNORECASE,
+)
 _NEAR = 30  # characters before an expression that may deny it
 _MOST_EXPRESSIONS = 20  # of one kind that are read in a clause; each looks at all its titles
 _SO_BAD = re.compile(r"\bso\s+bad\s+(?:it'?s|its|they'?re)\s+(?:\w+\s+)?(?:good|great|fun)", re.IGNORECASE)
@@ -65,6 +71,32 @@ def _verdicts(plain: str, start: int, end: int) -> tuple[tuple[str, tuple[tuple[
             said = "liked" if good else "known" if too_often else "disliked" if denied else kind
             found.append((said, _subjects(plain, start, end, match)))
     return tuple(found)
+
+
+def segment_at(plain: str, at: int) -> tuple[int, int]:
+    """Return (start, end) of the words around a title: from the end of the title before it to the next title's start.
+
+    Titles that an enumeration joins have the same words around them. Words between two titles belong to both.
+
+    Args:
+        plain: the message, with its annotations masked.
+        at: position of the title.
+    """
+    groups = _title_groups(plain, *clause_at(plain, at))
+    own = bisect_right(groups, (at, len(plain))) - 1
+    return groups[own - 1][1], groups[own + 1][0]
+
+
+@lru_cache(maxsize=64)  # a clause may have a thousand titles, and each asks the same
+def _title_groups(plain: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return (start, end) of the titles of a clause that enumerations join, between its empty beginning and end."""
+    groups = [(start, start)]
+    for title in _TITLE.finditer(plain, start, end):
+        low, high = title.span()
+        if len(groups) > 1 and JOINED.fullmatch(plain, groups[-1][1], low):
+            low = groups.pop()[0]
+        groups.append((low, high))
+    return [*groups, (end, end)]
 
 
 def _subjects(plain: str, start: int, end: int, match: re.Match[str]) -> tuple[tuple[int, int], ...]:

@@ -49,7 +49,9 @@ _NAMES = {
     "RULE": RULE,
     # "nothing before 1960", "my kids refuse anything made before 1990"
     "NOTHING": phrase(
-        r"(nothing|none|not|no \w+|no|(refuse\w*|reject\w*|hates?|avoids?|skip|without|cut|drop|lose|ditch|exclude|omit|remove|scrap|leave out|cut out|take out|get rid of|spare me|forget|ban|filter out|enough|tired of|sick of|won'?t|can'?t|cannot|don'?t"
+        r"(nothing|none|not|no \w+|no|(refuse\w*|reject\w*|hates?|avoids?|skip|without|cut|drop|lose|ditch"
+        r"|exclude|omit|remove|scrap|leave out|cut out|take out|get rid of|spare me|forget|ban|filter out|enough"
+        r"|tired of|sick of|won'?t|can'?t|cannot|don'?t"
         r"|doesn'?t|never|nobody|enough of) (\w+ ){0,3}?(anything|everything|all|stuff|films?|movies?|ones?|things))"
     ),
 }
@@ -91,7 +93,9 @@ _LIFE_PHRASES = _table(
 )
 _LIFE = _LIFE_PHRASES.compiled()
 # "I'm a 90s kid"
-_RAISED = re.compile(rf"\b{_DECADE}[\s-](?:kid|child|baby|girl|boy|teen|teenager|born|music|nostalgia)s?\b", re.IGNORECASE)
+_RAISED = re.compile(
+    rf"\b{_DECADE}[\s-](?:kid|child|baby|girl|boy|teen|teenager|born|music|nostalgia)s?\b", re.IGNORECASE
+)
 # Unless films are compared with it.
 _LIKE_ME_PHRASES = _table(
     {
@@ -279,7 +283,8 @@ RULES = (
     _Rule(
         {
             "the last two decades": (
-                r"\b(last|past|latest) (COUNT )?YEARS_OR_DECADES\b(?!\s*,?\s*(i|we|he|she|they|my|our|someone|somebody)\b)"
+                r"\b(last|past|latest) (COUNT )?YEARS_OR_DECADES\b(?!\s*,?\s*(i|we|he|she|they|my|our|someone"
+                r"|somebody)\b)"
             )
         },
         lambda reader, match: reader.last_years(match[1], match[2]),
