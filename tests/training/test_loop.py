@@ -256,6 +256,8 @@ def test_learning_rate_warms_up_and_decays_to_zero():
 
 def test_a_log_for_tensorboard_without_its_package_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ValueError, match="package tensorboard is missing; pip install 'reclm-cgen\\[train\\]'"):
+    with pytest.raises(
+        ValueError, match=r"package tensorboard is missing; pip install '\.\[train\]' in the project's folder"
+    ):
         RunLog(tmp_path, 0, tensorboard=True)
     RunLog(tmp_path, 0, tensorboard=False).close()
