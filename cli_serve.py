@@ -261,7 +261,7 @@ def teachers(options: ChatOptions, start_domain: str) -> TeacherOf:
     """Return the function that opens the teacher of a domain.
 
     A teacher that was named is that of the first domain, whose items it has: of another catalog it would refuse every
-    history. Its errors are the user's; those of the newest run are one note, and the chat goes on without.
+    history. Its errors are the user's; those of the newest run are one note, and the chat continues without.
     """
 
     def opened(domain: str) -> Teacher | None:

@@ -1,7 +1,7 @@
 """Predicates by meaning: who does what with a title, or what the title does to them, and in which order."""
 
 import pytest
-from test_reader import catalog_of
+from test_reader import catalog_of, judgments
 
 from train_utils.conversation.asides import without_asides
 from train_utils.conversation.judging_verbs import forms
@@ -15,10 +15,7 @@ READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles))
 
 
 def read(text):
-    """Return {title: what the message says of it}."""
-    change = READER.read(text)
-    kinds = ("liked", "disliked", "known")
-    return {TITLES[items[0]]: kind for kind in kinds for items in getattr(change, kind)}
+    return judgments(READER, TITLES, text)
 
 
 @pytest.mark.parametrize(

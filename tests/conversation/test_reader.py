@@ -38,6 +38,13 @@ def catalog_of(films=FILMS):
     return make_catalog("films", items, {"u": [item.id for item in items]})
 
 
+def judgments(reader, titles, text):
+    """Return {title: what a message says of it}."""
+    change = reader.read(text)
+    kinds = ("liked", "disliked", "known")
+    return {titles[items[0]]: kind for kind in kinds for items in getattr(change, kind)}
+
+
 CATALOG = catalog_of()
 
 

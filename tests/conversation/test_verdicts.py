@@ -1,7 +1,7 @@
 """What people say of a title without a word of praise or blame, and which of several titles it is about."""
 
 import pytest
-from test_reader import catalog_of
+from test_reader import catalog_of, judgments
 
 from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.verdicts import verdict
@@ -31,10 +31,7 @@ READER = RequestReader(CATALOG, NamedTitles(CATALOG.titles))
 
 
 def read(text):
-    """Return {title: what the message says of it}."""
-    change = READER.read(text)
-    kinds = ("liked", "disliked", "known")
-    return {TITLES[items[0]]: kind for kind in kinds for items in getattr(change, kind)}
+    return judgments(READER, TITLES, text)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A server that is told to end finishes its answers; who interrupts twice gets one line."""
+"""A server that gets a signal to end finishes its answers; who interrupts twice gets one line."""
 
 import multiprocessing
 import os

@@ -9,9 +9,11 @@ from train_utils.conversation.phrases import Phrases
 SICK_FACE = (
     "[\U0001f44e\U0001f4a9\U0001f92e\U0001f922\U0001f634\U0001f5d1\U0001f971\U0001f612\U0001f644\U0001f4a4\u274c\u2716]"
 )
+# End of a clause.
+END = r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))"
 _NAMES = {
     "LOST": r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)",
-    "END": r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))",  # of a clause
+    "END": END,
     "DISPLEASING": any_of(DISPLEASING_VERBS),
 }
 

@@ -1,8 +1,9 @@
 """What each sentence of a message does: it asks for items, it asks about one, or it states something."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from train_utils.conversation import sentence_patterns as patterns
 from train_utils.conversation.annotations import Annotation
@@ -213,11 +214,13 @@ def sentences_of(
         for start, end in zip(cuts, cuts[1:], strict=False)
         if end > start
     ]
-    answers = (
-        (one, answer)
-        for at, one in enumerate(sentences)
-        for answer in sentences[at + 1 : at + 2 + any(map(_is_exclaimed(plain), sentences[at + 1 : at + 2]))]
-    )
+    # "Which one? Yes! Heat.": what follows an exclamation is the answer as well.
+    beyond = [
+        (one, after)
+        for one, between, after in zip(sentences, sentences[1:], sentences[2:], strict=False)
+        if patterns.EXCLAIMED.fullmatch(plain, between.start, between.end)
+    ]
+    answers = [*pairwise(sentences), *beyond]
     asked = {
         one
         for one, answer in answers
@@ -226,11 +229,6 @@ def sentences_of(
         and (patterns.VERDICT.match(plain, answer.start) or verdict(plain, answer.start, answer.end))
     }
     return [replace(entry, asks=False) if entry in asked else entry for entry in sentences]
-
-
-def _is_exclaimed(plain: str) -> Callable[[Sentence], bool]:
-    """Return a function that tells whether a sentence of a message is an exclamation, such as "Yes!"."""
-    return lambda sentence: bool(patterns.EXCLAIMED.fullmatch(plain, sentence.start, sentence.end))
 
 
 def _is_topic(plain: str, sentence: Sentence) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 
+from train_utils.conversation.blame_phrases import END
 from train_utils.conversation.judging_verbs import PLEASING_VERBS
 from train_utils.conversation.lexicon import any_of
 from train_utils.conversation.phrases import Phrases
@@ -11,8 +12,7 @@ GLAD_FACE = (
     "\U0001f495-\U0001f49f\U0001f4af\u2b50\U0001f31f\U0001f44f\U0001f64c]"
 )
 _NAMES = {
-    "LOST": r"(?:time|money|bucks|dollars|pounds|quid|euros?|hours?|minutes|evening|night|life|afternoon|ticket)",
-    "END": r"(?=\s*(?:[.,;!?)]|$|\b(?:tbh|imo|ngl|lol|mate|and|but|though|to\s+me|for\s+me|if)\b))",  # of a clause
+    "END": END,
     "PLEASING": any_of(PLEASING_VERBS),
 }
 
