@@ -175,7 +175,7 @@ def test_only_tokens_that_decide_between_an_item_and_text_weigh_more(encode, idx
     tasks = parse_tasks("SFTSeqRec-MR,ShareChatGPT")
     config = dataclasses.replace(CONFIG, tasks=tasks, multi_round_ratio=0.9, idx=idx, decision_weight=8.0)
     chat = coded_chat(TITLES)[1] if encode is encode_code_sample else CHAT
-    answers, decided = set(), 0
+    answers, spaced, ended = set(), 0, 0
     for talk in drawn(chat, config).talks(range(30)):
         sample = encode(chat, ScopeLabels(chat.trie), talk, config)
         plain = encode(chat, ScopeLabels(chat.trie), talk, dataclasses.replace(config, decision_weight=1.0))
@@ -185,12 +185,16 @@ def test_only_tokens_that_decide_between_an_item_and_text_weigh_more(encode, idx
             if entry.role == "assistant"
         ]
         ids, opener = sample.ids, chat.encode("\n2. " if idx else "\n")[-1]
-        after = {at for at in range(1, len(ids)) if ids[at - 1] == opener and ids[at] != chat.soi}
-        assert sample.text == [(at, 8.0 if at in {*ends, *after} else weight) for at, weight in plain.text]
+        text = dict(sample.text).keys() - {*ends}
+        after_space = {at for at in text if ids[at - 1] == opener and ids[at] != chat.soi}
+        after_item = {at for at in text if ids[at - 1] == chat.eoi}
+        decide = {*ends, *after_space, *after_item}
+        assert sample.text == [(at, 8.0 if at in decide else weight) for at, weight in plain.text]
         assert set(ends) <= dict(sample.text).keys()
-        decided += len(after & dict(sample.text).keys() - {*ends})
+        spaced, ended = spaced + len(after_space), ended + len(after_item)
         answers.add(len(ends))
-    assert answers == {1, 2, 3} and (decided > 0) == idx, "a chat answer of these has a space before a number"
+    assert answers == {1, 2, 3} and ended > 30
+    assert (spaced > 0) == idx, "a chat answer of these has a space before a number"
 
 
 def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
@@ -201,6 +205,13 @@ def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
         assert any(isinstance(part, ControlPart) for part in request.parts) == (plan.task.name == "SFTSeqRec-CS")
         assert plan.before is None and plan.after is None
     assert 240 < counted["SFTSeqRec"] < 360
+
+
+def test_half_of_the_lists_have_the_full_length_and_the_others_any():
+    asked = Counter(plan.spec.k for plan, *_ in made("SFTSeqRec", range(400), topk=4, list_ratio=0.5))
+    assert asked.keys() == {1, 2, 3, 4}
+    assert 80 < asked[4] < 170, "an eighth of 200 lists of a drawn length, and the other 100"
+    assert 175 < asked[1] < 275
 
 
 def test_category_requests_are_obeyed():

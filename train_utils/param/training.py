@@ -120,7 +120,11 @@ class TrainOptions(ModelOptions):
     max_history: int = option(10, "events shown at most", least=1)
     topk: int = option(10, "maximum number of items requested", least=1)
     list_ratio: float = option(
-        1.0, "share of samples that ask for 1..topk items; the others ask for one", least=0, most=1
+        1.0,
+        "share of samples that ask for a list: half of these for topk items, half for 1..topk; the other samples ask "
+        "for one item",
+        least=0,
+        most=1,
     )
     idx: bool = option(False, "number the list")
     multi_round_ratio: float = option(0.1, "share of samples with a chat exchange", least=0, most=1)
@@ -133,8 +137,8 @@ class TrainOptions(ModelOptions):
     )
     decision_weight: float = option(
         1.0,
-        "weight of the tokens that decide between an item and text: the first of each answer, and in text those after "
-        "a token that precedes items in lists; 1 = as any other token",
+        "weight of the tokens that decide between an item and text: the first of each answer, those after an item, and "
+        "in text those after a token that precedes items in lists; 1 = as any other token",
         above=0,
     )
     save_seconds: float = option(60.0, "seconds between checkpoints", least=0)

@@ -162,15 +162,17 @@ def _text_labels(
     """Return (position, weight) of the labeled tokens outside items.
 
     Tokens that decide between an item and text may weigh more, since they are few among many: the first of an answer,
-    without which a chat answer repeats the form of a list in an earlier turn, and in text those after the token that
-    precedes `<SOI>` in lists. In "1. " this is a lone space, which precedes numbers in text as well.
+    without which a chat answer repeats the form of a list in an earlier turn; those after `<EOI>`, which end a list or
+    continue it; and in text those after the token that precedes `<SOI>` in lists. In "1. " this is a lone space, which
+    precedes numbers in text as well.
     """
     ids, labeled = rendered.ids, rendered.labeled
     opener = chat.encode(separator(2, config.idx))[-1:]
 
     def decides(position: int) -> bool:
-        first = position == 0 or not labeled[position - 1]
-        return first or (ids[position - 1 : position] == opener and ids[position] != chat.soi)
+        if position == 0 or not labeled[position - 1] or ids[position - 1] == chat.eoi:
+            return True
+        return ids[position - 1 : position] == opener and ids[position] != chat.soi
 
     return [
         (position, config.decision_weight if decides(position) else 1.0)

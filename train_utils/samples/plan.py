@@ -25,7 +25,8 @@ class SampleConfig:
         max_history: maximum number of history events shown.
         topk: maximum number of items requested.
         candidate_num: number of candidates of a ranking task.
-        list_ratio: share of samples that request 1..topk items; the others request 1. Not of conversations.
+        list_ratio: share of samples that request a list, half of them of topk items and half of 1..topk; the others
+            request 1. Not of conversations.
         idx: whether the list is numbered.
         multi_round_ratio: share of samples of -MR tasks with a chat exchange before the request, after its answer or
             both.
@@ -124,7 +125,7 @@ def plan_sample(
     chat_only = task.kind == "ShareChatGPT"
     has_exchange = task.multi_round and n_exchanges > 0 and rng.random() < config.multi_round_ratio
     sides = rng.choice((("before",), ("after",), ("before", "after"))) if has_exchange else ()
-    lists = task.kind == "SFTItemCount" or rng.random() < config.list_ratio
+    k = rng.randint(1, config.topk) if task.kind == "SFTItemCount" else _list_length(config, rng)
     if task.kind == "SFTAlignment":
         # Items that nobody consumed have names as well.
         target = rng.randrange(len(catalog.items))
@@ -140,7 +141,7 @@ def plan_sample(
         user=user,
         history=tuple(trained[at - length : at]),
         target=trained[at],
-        spec=ListSpec(rng.randint(1, config.topk) if lists else 1, in_words=task.kind == "SFTItemCount"),
+        spec=ListSpec(k, in_words=task.kind == "SFTItemCount"),
         template=None,
         # Chat users write titles in plain text, so some samples do; only marked items carry choices to train.
         marked=rng.random() < (0.75 if config.history_weight > 0 else 0.5),
@@ -148,6 +149,17 @@ def plan_sample(
         after=rng.randrange(n_exchanges) if "after" in sides else None,
     )
     return plan if chat_only else _worded(plan, catalog, rng)
+
+
+def _list_length(config: SampleConfig, rng: random.Random) -> int:
+    """Draw the number of items to request; see `SampleConfig.list_ratio`.
+
+    Half of the lists have the full length, as the tests request it. A tokenizer that splits numbers into digits writes
+    10 as 1 and 0: where requests for 10 are rare beside those for 1, the model answers them with one item.
+    """
+    if rng.random() >= config.list_ratio:
+        return 1
+    return config.topk if rng.random() < 0.5 else rng.randint(1, config.topk)
 
 
 def _worded(plan: SamplePlan, catalog: Catalog, rng: random.Random) -> SamplePlan:
