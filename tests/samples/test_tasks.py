@@ -210,7 +210,7 @@ def test_tasks_come_by_weight_and_control_symbols_where_they_are_named():
 def test_half_of_the_lists_have_the_full_length_and_the_others_any():
     asked = Counter(plan.spec.k for plan, *_ in made("SFTSeqRec", range(400), topk=4, list_ratio=0.5))
     assert asked.keys() == {1, 2, 3, 4}
-    assert 80 < asked[4] < 170, "an eighth of 200 lists of a drawn length, and the other 100"
+    assert 80 < asked[4] < 170, "100 lists of full length, and a quarter of the others"
     assert 175 < asked[1] < 275
 
 
