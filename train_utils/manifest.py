@@ -36,12 +36,13 @@ def manifest(config: Mapping[str, object], inputs: Iterable[str | Path]) -> dict
         "config": dict(config),
         "prompt_date": PROMPT_DATE.isoformat(),
         "commit": _commit(),
-        "packages": {name: v for name in _PACKAGES if (v := _version(name))},
+        "packages": {name: v for name in _PACKAGES if (v := package_version(name))},
         "inputs": {str(path): digest(path) for path in inputs if Path(path).is_file()},
     }
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str = "reclm-cgen") -> str | None:
+    """Return the version of an installed package, None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,15 @@ def test_every_tool_answers_over_http_in_its_form(url, mode):
 
 def test_the_view_of_items_is_a_page_of_its_own(url):
     talk(url, view_the_items)
+
+
+def test_tools_and_http_answers_are_of_the_version_that_is_installed(url):
+    async def work(client: Client) -> None:
+        assert client.server_info.version == version("reclm-cgen")
+
+    talk(url, work)
+    document = httpx.get(url.removesuffix("/mcp") + "/openapi.json").json()
+    assert document["info"]["version"] == version("reclm-cgen")
 
 
 @pytest.mark.parametrize(

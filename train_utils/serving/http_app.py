@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from train_utils.constraint.constraint import ConstraintError
 from train_utils.decoding.events import TextDelta
+from train_utils.manifest import package_version
 from train_utils.serving import http_answers, openai_wire
 from train_utils.serving.access import Keys
 from train_utils.serving.catalog_journal import JournalError
@@ -163,6 +164,7 @@ def build_app(
     app = FastAPI(
         title="RecLM-cgen",
         description="A chat that recommends only items of its catalogs.",
+        version=package_version() or "unknown",
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts of other sites
         redoc_url=None,

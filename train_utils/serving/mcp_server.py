@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict  # before Python 3.12 pydantic cannot read the one of typing
 
 from train_utils.constraint.constraint import ConstraintError
+from train_utils.manifest import package_version
 from train_utils.printable import one_line
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.serving.access import Keys
@@ -168,7 +169,12 @@ def build_mcp(service: Service, threads: Threads, keys: Keys | None = None) -> M
 
     apps.add_html_resource(VIEW, _PAGE.read_text(encoding="utf-8"), name="Items", prefers_border=True)
     server = OneLineTools(
-        "reclm", instructions=_INSTRUCTIONS, extensions=[apps], subscriptions=False, log_level="ERROR"
+        "reclm",
+        instructions=_INSTRUCTIONS,
+        version=package_version() or "unknown",
+        extensions=[apps],
+        subscriptions=False,
+        log_level="ERROR",
     )
 
     @server.tool(annotations=_READS, description="Look an item up by its id: use it for details of a listed item.")
