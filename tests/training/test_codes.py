@@ -13,7 +13,7 @@ from train_utils.samples.batch import collate
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_sample
 from train_utils.samples.tasks import parse_tasks
 from train_utils.training.average import AverageWeights, averaged
-from train_utils.training.loop import LoopConfig, check_average, parameter_groups, train
+from train_utils.training.loop import LoopConfig, check_sharding, parameter_groups, train
 from train_utils.training.loss import own_label_loss
 from train_utils.training.method import code_loss
 
@@ -250,8 +250,10 @@ def test_a_run_saves_the_average_also_after_an_interruption(tmp_path, interrupte
 
 
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
-def test_an_average_of_sharded_weights_is_refused(kind):
+def test_an_average_or_tied_rows_of_sharded_weights_are_refused(kind):
     with pytest.raises(ValueError, match="`average` is 0.9, which needs whole weights"):
-        check_average(0.9, kind)
-    check_average(0.0, kind)
-    check_average(0.9, DistributedType.MULTI_GPU)
+        check_sharding(0.9, False, kind)
+    with pytest.raises(ValueError, match="`tied_rows` needs whole weights"):
+        check_sharding(0.0, True, kind)
+    check_sharding(0.0, False, kind)
+    check_sharding(0.9, True, DistributedType.MULTI_GPU)

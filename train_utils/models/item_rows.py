@@ -102,6 +102,34 @@ def trained_rows(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor] | None:
     return torch.as_tensor(adapter.token_indices[name], device=weights.device), weights
 
 
+class TiedRows:
+    """Input rows of trained tokens that keep their distance from the output rows of the same tokens.
+
+    A choice among all items has a gradient for every output row. An input row has one only where its token is read, and
+    it takes a backward pass through all layers. Tied rows learn from the head alone, and that pass ends at the lowest
+    adapted layer.
+
+    Args:
+        model: a model with an adapter that trains the rows of the same tokens in the input and in the head.
+
+    Raises:
+        ValueError: it trains no such rows.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        inputs = trained_rows(model.get_input_embeddings())
+        outputs = trained_rows(cast("nn.Module", model.get_output_embeddings()))
+        if inputs is None or outputs is None or not torch.equal(inputs[0], outputs[0]):
+            raise ValueError("the model trains no rows of the same tokens in the input and in the head; nothing to tie")
+        self._inputs, self._outputs = inputs[1], outputs[1]
+        self._distance = (self._inputs - self._outputs).detach()
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the input rows as the output rows have moved."""
+        torch.add(self._outputs, self._distance, out=self._inputs.data)
+
+
 def embed(layer: nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """Return the input vectors of token ids, [..., d].
 

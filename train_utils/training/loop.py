@@ -105,14 +105,20 @@ def is_item_row(name: str) -> bool:
     return "trainable_tokens_delta" in name
 
 
-def check_average(decay: float, kind: DistributedType) -> None:
-    """Verify that every process holds whole weights to average.
+def check_sharding(average: float, follows: bool, kind: DistributedType) -> None:
+    """Verify that every process holds whole weights where it averages them or lets some follow others.
 
     Raises:
-        ValueError: the weights are sharded over processes, so that a checkpoint could not hold their average.
+        ValueError: the weights are sharded over processes.
     """
-    if decay and kind in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        raise ValueError(f"`average` is {decay}, which needs whole weights in each process; give 0 under {kind.value}")
+    if kind not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        return
+    if average:
+        raise ValueError(
+            f"`average` is {average}, which needs whole weights in each process; give 0 under {kind.value}"
+        )
+    if follows:
+        raise ValueError(f"`tied_rows` needs whole weights in each process; leave it out under {kind.value}")
 
 
 def parameter_groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
@@ -146,6 +152,7 @@ def train(
     workers: int = 1,
     accelerator: Accelerator | None = None,
     end_of_epoch: Callable[[int], HookResult] | None = None,
+    after_step: Callable[[], None] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Train `model` in place for `config.steps` optimizer steps.
 
@@ -160,6 +167,8 @@ def train(
         workers: micro-batches of a step that run concurrently, for one process on the CPU without dropout.
         accelerator: accelerator of several processes; None for one process on the model's device.
         end_of_epoch: called in every process with the number of the epoch (from 1) that has ended.
+        after_step: called in every process when an optimizer step has changed the weights; may change trained weights
+            that have no gradient.
 
     Returns:
         The full trained weights by name, on the CPU; empty on all processes but the first.
@@ -178,8 +187,10 @@ def train(
         eps=config.eps,
         weight_decay=config.weight_decay,
     )
+    if after_step is not None:
+        optimizer.register_step_post_hook(lambda *_: after_step())
     prepared, wrapped = accelerator.prepare(ModelWithLoss(model, loss), optimizer)
-    check_average(config.average, accelerator.distributed_type)
+    check_sharding(config.average, after_step is not None, accelerator.distributed_type)
     average = AverageWeights(model, config.average) if config.average else None
     training = TrainState(accelerator, model, prepared, optimizer, average)
     progress = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")
