@@ -103,7 +103,9 @@ def trained_rows(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 
 class TiedRows:
-    """Input rows of trained tokens that keep their distance from the output rows of the same tokens.
+    """Input rows of trained tokens that follow the output rows of the same tokens.
+
+    Output rows start at half the length of input rows (`_OUTPUT_SCALE`), so input rows move twice as far.
 
     A choice among all items has a gradient for every output row. An input row has one only where its token is read, and
     it takes a backward pass through all layers. Tied rows learn from the head alone, and that pass ends at the lowest
@@ -122,12 +124,12 @@ class TiedRows:
         if inputs is None or outputs is None or not torch.equal(inputs[0], outputs[0]):
             raise ValueError("the model trains no rows of the same tokens in the input and in the head; nothing to tie")
         self._inputs, self._outputs = inputs[1], outputs[1]
-        self._distance = (self._inputs - self._outputs).detach()
+        self._start = (self._inputs - self._outputs / _OUTPUT_SCALE).detach()
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the input rows as the output rows have moved."""
-        torch.add(self._outputs, self._distance, out=self._inputs.data)
+        torch.add(self._start, self._outputs, alpha=1 / _OUTPUT_SCALE, out=self._inputs.data)
 
 
 def embed(layer: nn.Module, ids: torch.Tensor) -> torch.Tensor:

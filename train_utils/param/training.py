@@ -61,8 +61,8 @@ class TrainOptions(ModelOptions):
     item_lr: float = option(3e-3, "learning rate of the rows of item tokens", above=0)
     tied_rows: bool = option(
         False,
-        "with item tokens: input rows follow the output rows at the distance that both have at the start, which saves "
-        "the backward pass below the adapted layers",
+        "with item tokens: input rows follow the output rows instead of being trained, which saves the backward pass "
+        "below the adapted layers",
     )
     item_dropout: float = option(0.2, "dropout of the vectors of item tokens", least=0, most=0.99)
     own_labels: float = option(
