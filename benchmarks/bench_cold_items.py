@@ -31,11 +31,11 @@ from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.dataset_folder import dataset_paths
 from train_utils.files import write_json
+from train_utils.json_files import read_json
 from train_utils.models.cold_items import item_features
 from train_utils.options import option, parse
 from train_utils.param.items import AddOptions
 from train_utils.recommender import Recommender
-from train_utils.text_files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST, SHOWN, BATCH = 10, 10, 16

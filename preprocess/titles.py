@@ -15,8 +15,8 @@ from typing import Any
 from light_tokenizers import plain_tokenizer
 from readers.records import MAX_TITLE
 
+from train_utils.characters import few_marks, without_entities
 from train_utils.model_folder import as_value_error, check_model_folder
-from train_utils.text_files import few_marks, without_entities
 
 CONTROL_TOKENS = ("<SOI>", "<EOI>")
 ELLIPSIS = "\u2026"

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from train_utils.attribute_counts import AttributeCounts, number_of
+from train_utils.characters import has_text, shown, whole_characters
 from train_utils.dataset_folder import (
     common_marker,
     dataset_name,
@@ -20,7 +21,6 @@ from train_utils.dataset_folder import (
     spelled_title,
 )
 from train_utils.layered_map import LayeredMap
-from train_utils.text_files import has_text, shown, whole_characters
 
 logger = logging.getLogger(__name__)
 

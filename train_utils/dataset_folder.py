@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
+from train_utils.characters import shown, whole_characters
 from train_utils.files import digest
+from train_utils.json_files import read_json
 from train_utils.plain_pickle import restricted_load
-from train_utils.text_files import read_json, shown, whole_characters
 
 V = TypeVar("V")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from train_utils.text_files import without_entities
+from train_utils.characters import without_entities
 
 PRICES = ("price", "sale_price")  # fields that are prices
 _MOST = 60  # characters of a price

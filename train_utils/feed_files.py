@@ -9,8 +9,10 @@ from pathlib import Path
 from xml.sax.handler import ContentHandler, LexicalHandler, property_lexical_handler
 from xml.sax.xmlreader import AttributesImpl
 
+from train_utils.characters import shown
 from train_utils.feed_fields import names_of_list
-from train_utils.text_files import json_value, read_text, shown
+from train_utils.json_files import json_value
+from train_utils.text_files import read_text
 
 Record = dict[str, object]
 

@@ -3,8 +3,8 @@
 from rapidfuzz import fuzz, process
 
 from train_utils.catalog import Catalog
+from train_utils.characters import shown
 from train_utils.prompts.named_titles import NamedTitles
-from train_utils.text_files import shown
 
 _COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
 _NEAR = 50  # unknown titles are compared with that many of the most like

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from train_utils.catalog import Item
+from train_utils.characters import has_text, shown, whole_characters
 from train_utils.dataset_folder import MAX_ID
 from train_utils.feed_fields import PRICES, names_of_list, names_of_text, price_of
-from train_utils.text_files import has_text, shown, whole_characters
 
 # Enough for every feed; an item's text is held in memory for as long as it is served.
 MAX_TITLE = 500  # characters; feeds have up to 150, and the context of the model must hold the longest title

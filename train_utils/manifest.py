@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from train_utils.files import PROMPT_DATE, digest
-from train_utils.text_files import read_json
+from train_utils.json_files import read_json
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from train_utils.catalog_model import CatalogModel
+from train_utils.characters import whole_characters
 from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import ItemRules, compile_rules, item_rules
 from train_utils.decoding.engine import Engine
@@ -23,7 +24,6 @@ from train_utils.priors import (
 )
 from train_utils.prompts.list_spec import ListSpec, list_messages
 from train_utils.prompts.messages import ItemPart, Message, TitlePart, message
-from train_utils.text_files import whole_characters
 
 logger = logging.getLogger(__name__)
 

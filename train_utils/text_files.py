@@ -1,20 +1,15 @@
-"""Text files of unknown origin: encoding, lines, JSON. Standard library only."""
+"""Text files of unknown origin: encoding and lines. Standard library only."""
 
 import codecs
 import gzip
 import io
-import json
 import os
-import re
-import reprlib
 import stat
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from html import unescape
 from pathlib import Path
 from typing import IO, AnyStr
 
@@ -25,9 +20,6 @@ MAX_LINE = 16 << 20
 MAX_TEXT = 8 << 30  # bytes, as for pickles
 MAX_UNPACKED = 100  # bytes of text per byte of a gzip file; records shrink to a fifth or a tenth, rubbish to 1/1000
 ALWAYS_UNPACKED = 16 << 20  # bytes that any gzip file may hold, since a few repeated lines shrink well
-# Combining marks on one letter, as in Unicode's stream-safe text (UAX 15). Normalization sorts them, in the square of
-# their number.
-MAX_MARKS = 30
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -41,14 +33,6 @@ _PIECE = 1 << 17
 _NOT_CP1252 = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 NOT_TEXT = "not UTF-8 text"
 TOO_LONG = f"line of more than {MAX_LINE >> 20} MiB"
-_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,4}26);)+")  # encoded once, or again and again
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
-_UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
-_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks without a glyph
-_VOICED = "\uff9e\uff9f"  # letters that become combining marks in NFKC
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def sniff_encoding(path: str | Path, fallback: str = "") -> str:
@@ -193,7 +177,7 @@ def text_lines(path: str | Path, fallback: str = "", rejected: Counter[str] | No
         ValueError: as `read_text` but for the size, when the damage is reached, or an unreadable line.
         OSError: the file cannot be read.
     """
-    for number, line, reason in _numbered_lines(path, fallback):
+    for number, line, reason in numbered_lines(path, fallback):
         if not reason:
             yield line
         elif rejected is not None:
@@ -204,7 +188,7 @@ def text_lines(path: str | Path, fallback: str = "", rejected: Counter[str] | No
             raise ValueError(f"{path} is no UTF-8 text (line {number}); save it as UTF-8")
 
 
-def _numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str, str]]:
+def numbered_lines(path: str | Path, fallback: str) -> Iterator[tuple[int, str, str]]:
     """Yield the lines of a file as (number from 1, line without its end, ""), or (number, "", why it is unreadable).
 
     Except in UTF-16 and UTF-32, an undecodable line does not affect the others.
@@ -242,150 +226,6 @@ def _bounded(stream: IO[AnyStr], end: AnyStr) -> Iterator[AnyStr | None]:
         while line and not line.endswith(end):
             line = stream.readline(_PIECE)
         yield None
-
-
-def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:
-    """Return the single JSON value of a file.
-
-    Args:
-        path: the file.
-        remedy: remedy for a broken file, for the error.
-        wanted: what the file should be, for the error.
-
-    Raises:
-        ValueError: the file is not text, is not one JSON value, or has an object with a duplicate key.
-        OSError: the file cannot be read.
-    """
-    try:
-        return json.loads(read_text(path), object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        if reason.startswith("Extra data"):
-            reason = f"after one value there is more: {reason}"
-        raise ValueError(f"{path} is not {wanted} ({reason}){remedy and f'; {remedy}'}") from None
-
-
-def read_bounded_json(path: str | Path, most: int) -> object:
-    """Return the single JSON value of a plain file that one of our commands wrote, in UTF-8.
-
-    Args:
-        path: the file.
-        most: limit of its bytes; JSON takes up to 20 times as much memory.
-
-    Raises:
-        ValueError: the file is larger, is no regular file, or is not one JSON value.
-        OSError: the file cannot be read.
-    """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is no file")
-    with path.open("rb") as file:
-        if (size := os.fstat(file.fileno()).st_size) > most:
-            raise ValueError(f"{path} has {size:,} bytes, wanted up to {most:,}")
-        content = file.read()
-    try:
-        return json_value(content.decode())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error})") from None
-
-
-def read_json_lines(path: str | Path, rejected: Counter[str] | None = None) -> Iterator[tuple[int, object]]:
-    """Yield (line number from 1, value) of a file with one JSON value per line, plain or gzip; skip blank lines.
-
-    Args:
-        path: the file.
-        rejected: counts the lines that are not JSON, by reason; None raises an error for the first one.
-
-    Raises:
-        ValueError: a line is not JSON or longer than `MAX_LINE`, or a gzip file is damaged.
-        OSError: the file cannot be read.
-    """
-    for number, line, reason in _numbered_lines(path, "latin-1"):
-        # Concatenated files have byte-order marks in the middle.
-        line = line.removeprefix("\ufeff")
-        if not reason and not line.strip():
-            continue
-        try:
-            if reason:
-                raise ValueError(reason)
-            yield number, json_value(line)
-        except ValueError as error:
-            if rejected is None:
-                raise ValueError(f"{path}, line {number}, is not JSON ({error})") from None
-            rejected[reason or "not strict JSON"] += 1
-
-
-def json_value(line: str) -> object:
-    """Return the JSON value of a line.
-
-    Raises:
-        ValueError: the line is not JSON.
-    """
-    try:
-        return json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def strict_json(text: str) -> object:
-    """Return the JSON value of a text, without Python's additions to JSON.
-
-    Raises:
-        ValueError: the text is not JSON, has NaN or an infinity, or an object with a duplicate key.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
-
-
-def shown(value: object) -> str:
-    """Return a value on one line of about 80 characters at most, for errors."""
-    return " ".join(_SHORT.repr(value).splitlines())  # that of an array has several
-
-
-def whole_characters(text: str) -> str:
-    """Return `text` with lone surrogates, which JSON may hold and tokenizers reject, replaced by U+FFFD."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
-
-
-def few_marks(text: str) -> str:
-    """Return `text` with at most `MAX_MARKS` combining marks in a row, so that its normalization takes linear time."""
-    if text.isascii():
-        return text
-    kept, marks = [], 0
-    for character in text:
-        marks = marks + 1 if unicodedata.category(character)[0] == "M" or character in _VOICED else 0
-        if marks <= MAX_MARKS:
-            kept.append(character)
-    return "".join(kept)
-
-
-def without_entities(text: str) -> str:
-    """Return a text with the characters that its HTML entities stand for, also where they were escaped twice."""
-    if "&" not in text:
-        return text
-    return _ENTITY.sub(lambda entity: unescape(entity[0]), _AMPERSANDS.sub("&", text))
-
-
-def has_text(text: str) -> bool:
-    """Return whether a text has a visible character.
-
-    White space, characters of no width and combining marks without a letter are not visible.
-    """
-    return any(unicodedata.category(character) not in _UNSEEN and character not in _BLANKS for character in text)
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
-        raise ValueError(f"the key {shown(twice)} is in one object twice")
-    return fields
 
 
 class _GzipBytes(gzip.GzipFile):

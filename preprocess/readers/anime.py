@@ -9,7 +9,7 @@ from pathlib import Path
 from readers.chunks import LineFile
 from readers.records import Item, ItemCollector, RawCatalog, parse_id
 from readers.tables import header_of, table_rows
-from train_utils.text_files import shown
+from train_utils.characters import shown
 
 FILE = "anime.csv"
 COLUMNS = ("anime_id", "Name", "Genres", "Type", "Score", "Episodes", "Members")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from train_utils.text_files import shown
+from train_utils.characters import shown
 
 ROLES = ("user", "item", "time", "rating", "title", "category", "description")
 # Names in data sets and in exports of shops, best first: ids of people before those of visits, names of products before

@@ -4,8 +4,8 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from readers.records import parse_id
+from train_utils.characters import without_entities
 from train_utils.feed_fields import levels
-from train_utils.text_files import without_entities
 
 _MOST = 1e15
 _SEPARATORS = re.compile(r"\s*[|;>]\s*")

@@ -13,7 +13,7 @@ from readers.chunks import LineFile
 from readers.dump import read_dump
 from readers.records import Events, Item, RawDataset, parse_id
 from readers.tables import COLUMNS, Table, column_of, header_of, table_events, table_rows
-from train_utils.text_files import shown
+from train_utils.characters import shown
 
 # fmt: off
 GENRES = (

@@ -22,8 +22,8 @@ from readers.records import Events, Item, RawDataset
 from readers.source import Source
 from readers.tables import Table, header_of, table_events, table_rows
 from readers.times import NO_MOMENT, parse_moment
+from train_utils.characters import shown
 from train_utils.feed_fields import PRICES, price_of
-from train_utils.text_files import shown
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".inter", ".item", ".json", ".jsonl", ".ndjson", ".parquet")
 _SEPARATORS = "\t,;|"

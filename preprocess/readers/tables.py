@@ -12,7 +12,7 @@ from readers.chunks import LineFile, lines_of
 from readers.progress import blocks_of
 from readers.records import EventCollector, Events, add_row, parse_id
 from readers.times import parse_time, whole_seconds
-from train_utils.text_files import shown
+from train_utils.characters import shown
 
 COLUMNS, QUOTES = "wrong number of columns", "broken quotes"
 MAX_COLUMNS = 10_000

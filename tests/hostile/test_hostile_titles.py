@@ -11,9 +11,9 @@ from titles import TitleRules, clean_text, title_or_reason, unique_titles
 
 from train_utils import catalog
 from train_utils.catalog import Item, make_catalog
+from train_utils.characters import MAX_MARKS, few_marks
 from train_utils.evaluation.title_matching import TitleReader
 from train_utils.prompts.named_titles import NamedTitles
-from train_utils.text_files import MAX_MARKS, few_marks
 
 # Each was cleaned in the square of its length or worse.
 HOSTILE = {

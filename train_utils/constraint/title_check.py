@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from train_utils.characters import has_text, shown
 from train_utils.constraint.trie import TitleTrie, special_tokens_in
-from train_utils.text_files import has_text, shown
 
 
 class TitleError(ValueError):

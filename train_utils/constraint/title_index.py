@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from train_utils.characters import has_text
 from train_utils.constraint.title_check import TitleError, check_distinct_tokens, check_title_ids, special_ids
 from train_utils.constraint.trie import TitleTrie, build_trie
 from train_utils.constraint.trie_cache import REMEDY, TrieTitles, load_trie, save_trie, trie_key
 from train_utils.constraint.trie_change import changed_trie
 from train_utils.constraint.trie_check import check_belongs
 from train_utils.item_codes import CODE, ItemCodes
-from train_utils.text_files import has_text
 
 logger = logging.getLogger(__name__)
 _REMEDY = "preprocess the dataset again"

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from train_utils.json_files import json_value
 from train_utils.printable import one_line
-from train_utils.text_files import json_value
 
 # How each server takes a Lark grammar, and how it is asked for token ids and for special tokens in the text.
 _TOKENS = {"skip_special_tokens": False, "return_token_ids": True}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from train_utils.characters import shown, whole_characters
 from train_utils.constraint.item_rules import ItemRules, item_rules
 from train_utils.conversation.category_words import Encoder
 from train_utils.decoding.events import TextDelta
@@ -17,7 +18,6 @@ from train_utils.dialogue.weights import read_weights
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.recommender import Recommendation, Recommender, whole_number
-from train_utils.text_files import shown, whole_characters
 
 
 @dataclass(frozen=True)

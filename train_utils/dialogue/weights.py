@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from train_utils.files import write_json
-from train_utils.text_files import read_bounded_json
+from train_utils.json_files import read_bounded_json
 
 FILE_NAME = "conversation_weights.json"
 _MAX_FILE = 1 << 16  # bytes

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.catalog import Catalog, load_catalog
+from train_utils.characters import shown
 from train_utils.constraint.constraint import Constraint
 from train_utils.constraint.item_rules import compile_rules, item_rules
 from train_utils.engines.drafter import BranchChoices, ReplyDrafter
 from train_utils.engines.grammar_request import GrammarRequest, parse_grammar, rules_text
 from train_utils.engines.tree_grammar import ReplyForm, TextRows, TreeGrammar
 from train_utils.item_codes import check_item_codes, codes_for
+from train_utils.json_files import read_json, strict_json
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
-from train_utils.text_files import read_json, shown, strict_json
 
 CATALOGS, REQUIRE, TRIE_CACHE = "RECLM_CATALOGS", "RECLM_REQUIRE_CATALOG", "RECLM_TRIE_CACHE"
 _CHECKED = 1000  # titles whose tokens are decoded and encoded again

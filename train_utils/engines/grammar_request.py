@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeGuard
 
+from train_utils.characters import shown
 from train_utils.constraint.item_rules import ItemRules, item_rules
-from train_utils.text_files import shown, strict_json
+from train_utils.json_files import strict_json
 
 PREFIX = "reclm:"
 MAX_LENGTH = 1_000_000  # characters of a grammar; 10,000 ids of consumed items take about a tenth

@@ -25,13 +25,13 @@ from train_utils.evaluation.partial_results import delete_partials, run_resumabl
 from train_utils.evaluation.results import teacher_files
 from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnRecord, converse, mean_hits, summary
 from train_utils.files import write_json, writing_file
+from train_utils.json_files import read_bounded_json
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
 from train_utils.param.conversations import ConversationOptions
 from train_utils.processes import init_processes
 from train_utils.recommender import Recommender
 from train_utils.teacher.open import open_teacher
-from train_utils.text_files import read_bounded_json
 
 # number of users -> a system that talks with that many
 Systems = Mapping[str, Callable[[int], Chat]]

@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from train_utils.text_files import read_json_lines, shown, whole_characters
+from train_utils.characters import shown, whole_characters
+from train_utils.json_files import read_json_lines
 
 # A number: an optional sign, digits with or without thousands separators, decimals. Currency, unit and the full stop of
 # the sentence are not part of it.

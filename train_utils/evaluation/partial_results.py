@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from train_utils.evaluation.result_reader import is_number
 from train_utils.files import write_text
-from train_utils.text_files import json_value
+from train_utils.json_files import json_value
 
 
 class HasUser(Protocol):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.command import MOST
+from train_utils.json_files import read_bounded_json
 from train_utils.printable import one_line
-from train_utils.text_files import read_bounded_json
 
 COMPARED = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10")
 MAX_RESULT_BYTES = 1 << 30  # about 500,000 users with their answers

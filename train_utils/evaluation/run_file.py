@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from train_utils.text_files import json_value, shown, text_lines
+from train_utils.characters import shown
+from train_utils.json_files import json_value
+from train_utils.text_files import text_lines
 
 # Names of columns in lower case, without underscores and dashes.
 USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")

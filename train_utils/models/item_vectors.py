@@ -10,10 +10,10 @@ import numpy as np
 from train_utils.array_files import load_npy
 from train_utils.catalog import Catalog, Item
 from train_utils.files import digest, replacing, write_json
+from train_utils.json_files import read_json
 from train_utils.model_folder import as_value_error
 from train_utils.models.encoder_folder import check_encoder
 from train_utils.models.size_limit import limited_by
-from train_utils.text_files import read_json
 
 FILE_NAME = "item_vectors.npy"
 TEMPLATE = "{title}\ncategory: {categories}\n{attribute}: {value}\n{description}"

@@ -13,6 +13,7 @@ from train_utils.command import is_out_of_memory
 from train_utils.files import replacing_folder
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.item_codes import FORMS, check_item_codes, has_item_codes, read_item_codes
+from train_utils.json_files import read_json
 from train_utils.manifest import settings_in
 from train_utils.model_folder import as_value_error
 from train_utils.models.adapters import untie_head
@@ -30,7 +31,6 @@ from train_utils.models.retrieval_head import FILES as RETRIEVAL_FILES
 from train_utils.models.retrieval_head import FOLDER as RETRIEVAL
 from train_utils.models.retrieval_head import has_retrieval
 from train_utils.prompts.control_tokens import add_control_tokens
-from train_utils.text_files import read_json
 
 
 def merge_adapter(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from train_utils.characters import few_marks
 from train_utils.key_index import KeyIndex
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.control_tokens import EOI, SOI
 from train_utils.prompts.templates import in_words
-from train_utils.text_files import few_marks
 
 _WHOLE, _OTHER, _BARE = range(3)  # kinds of forms of a title
 _FIRST = 4  # length of the prefix by which titles are looked up

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from itertools import dropwhile
 from pathlib import Path
 
+from train_utils.characters import whole_characters
 from train_utils.prompts.json_stream import BROKEN_VALUE, CUT_OFF, GIVEN_UP, json_values
 from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat
-from train_utils.text_files import text_chunks, whole_characters
+from train_utils.text_files import text_chunks
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from train_utils.drawing.figures import save_png
 from train_utils.drawing.pages import Picture
 from train_utils.evaluation.result_reader import is_number
 from train_utils.files import write_text
+from train_utils.json_files import read_bounded_json, read_json_lines
 from train_utils.printable import markdown, one_line
 from train_utils.report.charts import draw_buckets, draw_points
 from train_utils.report.comparison import catalog_of, quarters, read_results, with_events
@@ -35,7 +36,6 @@ from train_utils.report.significance import (
     target_popularity,
 )
 from train_utils.report.tables import aligned, number, p_value, signed
-from train_utils.text_files import read_bounded_json, read_json_lines
 
 logger = logging.getLogger(__name__)
 METRICS = ("ndcg@10", "hr@10")

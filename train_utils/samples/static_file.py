@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from train_utils.catalog import Catalog
 from train_utils.files import replacing
+from train_utils.json_files import read_json
 from train_utils.prompts.control_tokens import EOI, SOI
 from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart, message
 from train_utils.prompts.renderer import Chat
@@ -27,7 +28,6 @@ from train_utils.samples.conversation import Conversation, not_rendered, render_
 from train_utils.samples.plan import SampleConfig
 from train_utils.samples.sources import DrawnSamples, shuffled
 from train_utils.teacher.protocol import TeacherList, check_ranking
-from train_utils.text_files import read_json
 
 _MARK = re.compile(f"({re.escape(SOI)}|{re.escape(EOI)})")
 _ROLES = ("user", "assistant")

@@ -18,9 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from train_utils.characters import shown
 from train_utils.files import discard_left_over, exclusively, is_open_at, replacing
+from train_utils.json_files import json_value
 from train_utils.serving.catalog_ledger import Delta, Ledger
-from train_utils.text_files import json_value, shown
 
 logger = logging.getLogger(__name__)
 

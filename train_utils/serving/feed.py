@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
+from train_utils.characters import shown
 from train_utils.command import LineParser, run_cli
 from train_utils.feed_files import read_feed
-from train_utils.text_files import shown
 
 KEY_VARIABLE = "RECLM_KEY"
 _SECONDS = 600.0  # for an answer; tokenizing 100,000 titles takes some seconds

@@ -7,11 +7,12 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from train_utils.catalog import Catalog
+from train_utils.characters import whole_characters
 from train_utils.dialogue.dialogue import Dialogue, Listing
 from train_utils.files import write_json
+from train_utils.json_files import read_bounded_json
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.serving.saved_preferences import Record, SavedPreferences, restored, saved
-from train_utils.text_files import read_bounded_json, whole_characters
 
 MAX_FILE = 8 << 20  # bytes; a conversation has kilobytes
 MAX_EXCHANGES = 1000  # of which the model reads the newest; finding how many takes time

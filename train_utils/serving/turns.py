@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from train_utils.characters import whole_characters
 from train_utils.serving.exchange import RequestError, ServiceLimits
-from train_utils.text_files import whole_characters
 
 
 @dataclass(frozen=True)

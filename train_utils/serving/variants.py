@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel, ValidationError
 
+from train_utils.json_files import read_bounded_json
 from train_utils.serving.field_errors import OnlyKnown, field_error
-from train_utils.text_files import read_bounded_json
 
 # A temperature above this is uniform for any model, and only hides a typing error.
 MOST_EXPLORE = 100.0

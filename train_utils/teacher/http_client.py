@@ -9,9 +9,9 @@ from typing import Any, Literal, overload
 
 import httpx
 
+from train_utils.json_files import json_value
 from train_utils.printable import one_line
 from train_utils.teacher.protocol import History, ScoredLists, TeacherError, TeacherRefusal, check_ranking
-from train_utils.text_files import json_value
 
 logger = logging.getLogger(__name__)
 # Of one request, each well below what the server takes (unirec/server_wire.py).

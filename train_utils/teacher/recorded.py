@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal, cast, overload
 
+from train_utils.json_files import json_value
 from train_utils.printable import one_line
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, TeacherRefusal, check_ranking
-from train_utils.text_files import json_value
 
 _CachedRanking = tuple[int, list[str], list[float]]  # k of the query, items, probabilities
 # Nothing else may be in a file: a view, trigger or generated column would run SQL of the file's choice.

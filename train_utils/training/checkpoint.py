@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from train_utils.files import digest, replacing_folder, write_json
-from train_utils.text_files import read_json
+from train_utils.json_files import read_json
 from train_utils.torch_file import load_torch
 from train_utils.training.average import AverageWeights
 

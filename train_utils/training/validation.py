@@ -16,13 +16,13 @@ from train_utils.evaluation.metrics import aggregate
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.files import write_json
+from train_utils.json_files import read_json
 from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
 from train_utils.param.evaluation import EvalOptions
 from train_utils.param.training import TrainOptions
 from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommender
-from train_utils.text_files import read_json
 from train_utils.training.loop import HookResult
 
 METRICS = ("ndcg@10", "hr@10", "ood@10", "short")
